@@ -1,0 +1,1 @@
+"""What could be built, and what it would cost: arithmetic only."""

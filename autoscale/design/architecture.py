@@ -1,0 +1,240 @@
+"""The value at the centre: one complete design of a convolutional network.
+
+An `Architecture` is a stem, a row of stages and a head. It is frozen, hashable and comparable,
+and a wrong one cannot exist: the constructor refuses it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
+
+from autoscale.design.document import NO_UNKNOWN_KEYS, dump, parse
+from autoscale.errors import InvalidArchitecture
+
+Activation = Literal["relu", "relu6", "silu", "hswish"]
+Block = Literal["mbconv", "fused-mbconv", "separable", "conv", "bottleneck", "basic", "identity"]
+Skip = Literal["identity", "pool", "none"]
+
+#: The fields that each block listens to, next to width, depth and stride.
+BLOCK_FIELDS: Mapping[str, frozenset[str]] = {
+    "mbconv": frozenset({"kernel", "expand_ratio", "se_ratio", "skip", "activation"}),
+    "fused-mbconv": frozenset({"kernel", "expand_ratio", "se_ratio", "skip", "activation"}),
+    "separable": frozenset({"kernel", "se_ratio", "skip", "activation"}),
+    "conv": frozenset({"kernel", "se_ratio", "skip", "activation"}),
+    "bottleneck": frozenset({"kernel", "activation"}),
+    "basic": frozenset({"kernel", "activation"}),
+    "identity": frozenset(),
+}
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise InvalidArchitecture(message)
+
+
+def _require_count(name: str, value: int, least: int = 1) -> None:
+    _require(
+        isinstance(value, int) and not isinstance(value, bool) and value >= least,
+        f"{name} must be a whole number of at least {least}, got {value!r}",
+    )
+
+
+def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    _require(value in choices, f"{name} must be one of {', '.join(choices)}, got {value!r}")
+
+
+def _require_kernel(kernel: int) -> None:
+    _require_count("kernel", kernel)
+    _require(kernel % 2 == 1, f"kernel must be odd, got {kernel}")
+
+
+def _require_stride(stride: int) -> None:
+    _require(stride in (1, 2), f"stride must be 1 or 2, got {stride!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stem:
+    """The first convolution, from 3 channels to `width`; with `pool`, a 3x3 max pooling of
+    stride 2 follows it (ResNet)."""
+
+    width: int
+    kernel: int = 3
+    stride: int = 2
+    activation: Activation = "silu"
+    pool: bool = False
+
+    __pydantic_config__ = NO_UNKNOWN_KEYS
+
+    def __post_init__(self) -> None:
+        _require_count("stem width", self.width)
+        _require_kernel(self.kernel)
+        _require_stride(self.stride)
+        _require_choice("activation", self.activation, get_args(Activation))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """`depth` blocks of one kind that share everything but the first one's stride and input.
+
+    Blocks (batch norm after every convolution):
+
+    - ``mbconv``: 1x1 expansion (absent for ratio 1), depthwise, squeeze-and-excitation, linear 1x1
+      projection (Sandler et al. 2018; Tan et al. 2019).
+    - ``fused-mbconv``: a full convolution to the expanded width, then a linear 1x1 projection; with
+      ratio 1 a single activated convolution (Tan & Le 2021).
+    - ``separable``: depthwise, then an activated 1x1 convolution (Howard et al. 2017).
+    - ``conv``: one full convolution.
+    - ``bottleneck``: 1x1 to width / 4, a full convolution, 1x1 to width, projected shortcut
+      (He et al. 2016; the stride sits on the middle convolution).
+    - ``basic``: two full convolutions, projected shortcut (He et al. 2016).
+    - ``identity``: nothing; a 1x1 convolution where size or width change (Su et al. 2021).
+
+    A field that a block does not listen to must keep its default.
+    """
+
+    block: Block = "mbconv"
+    width: int  # output channels
+    depth: int = 1  # blocks
+    kernel: int = 3  # pixels, odd
+    stride: int = 1  # of the first block; the others use 1
+    expand_ratio: int = 1  # hidden width / input width
+    se_ratio: float = 0.0  # squeeze width / the block's *input* width; 0 is without
+    # What is added to a block's output. "identity": its input, where size and width are unchanged;
+    # "pool": its input after 3x3 average pooling with the block's stride, where the width is.
+    skip: Skip = "identity"
+    activation: Activation = "silu"
+
+    __pydantic_config__ = NO_UNKNOWN_KEYS
+
+    def __post_init__(self) -> None:
+        _require_choice("block", self.block, get_args(Block))
+        _require_count("width", self.width)
+        _require_count("depth", self.depth)
+        _require_kernel(self.kernel)
+        _require_stride(self.stride)
+        _require_count("expand_ratio", self.expand_ratio)
+        _require(
+            isinstance(self.se_ratio, int | float) and 0 <= self.se_ratio <= 1,
+            f"se_ratio must lie in 0..1, got {self.se_ratio!r}",
+        )
+        _require_choice("skip", self.skip, get_args(Skip))
+        _require_choice("activation", self.activation, get_args(Activation))
+        _require(
+            self.block != "bottleneck" or self.width >= 4,
+            f"a bottleneck's width must be at least 4, got {self.width}",
+        )
+        for name, default in _UNUSED_DEFAULTS:
+            _require(
+                name in BLOCK_FIELDS[self.block] or getattr(self, name) == default,
+                f"{self.block} blocks have no {name}; leave it at {default!r}",
+            )
+
+    def squeeze(self, width_in: int) -> int:
+        """Squeeze width of a block with `width_in` input channels; 0 is without.
+
+        Source: the released EfficientNet code, `max(1, int(input width * ratio))`.
+        """
+        return max(1, int(width_in * self.se_ratio)) if self.se_ratio > 0 else 0
+
+
+_UNUSED_DEFAULTS = (
+    ("kernel", 3),
+    ("expand_ratio", 1),
+    ("se_ratio", 0.0),
+    ("skip", "identity"),
+    ("activation", "silu"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """A 1x1 convolution to `width` channels (none if 0), global average pooling, a classifier."""
+
+    width: int = 0
+    activation: Activation = "silu"
+
+    __pydantic_config__ = NO_UNKNOWN_KEYS
+
+    def __post_init__(self) -> None:
+        _require_count("head width", self.width, least=0)
+        _require_choice("activation", self.activation, get_args(Activation))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Architecture:
+    """A classifier of square RGB images.
+
+    Raises:
+        InvalidArchitecture: for a design that no network can have.
+    """
+
+    resolution: int  # pixels per side of the input
+    stem: Stem
+    stages: tuple[Stage, ...]
+    head: Head = Head()
+    num_classes: int
+
+    __pydantic_config__ = NO_UNKNOWN_KEYS
+
+    def __post_init__(self) -> None:
+        _require_count("resolution", self.resolution)
+        _require_count("num_classes", self.num_classes)
+        _require(isinstance(self.stages, tuple), "stages must be a tuple of Stage")
+        _require(len(self.stages) > 0, "an architecture needs at least one stage")
+
+    @property
+    def depth(self) -> int:
+        """Blocks in all stages."""
+        return sum(stage.depth for stage in self.stages)
+
+    @property
+    def features(self) -> int:
+        """Channels that reach the classifier."""
+        return self.head.width or self.stages[-1].width
+
+    @property
+    def reduction(self) -> int:
+        """Total stride: input pixels per side of one pixel of the last map."""
+        product = self.stem.stride * (2 if self.stem.pool else 1)
+        for stage in self.stages:
+            product *= stage.stride
+        return product
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data: numbers, strings, lists and dictionaries; `from_dict` reads it back."""
+        return {
+            "resolution": self.resolution,
+            "stem": _plain(self.stem),
+            "stages": [_plain(stage) for stage in self.stages],
+            "head": _plain(self.head),
+            "num_classes": self.num_classes,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Architecture":
+        """Read what `to_dict` wrote.
+
+        Raises:
+            InvalidArchitecture: naming the key at fault.
+        """
+        return cls.from_yaml(dump(dict(data)), source="architecture")
+
+    def to_yaml(self) -> str:
+        """The design as YAML text; `from_yaml` gives an equal one."""
+        return dump(self.to_dict())
+
+    @classmethod
+    def from_yaml(cls, text: str, *, source: str = "architecture") -> "Architecture":
+        """Read a design from YAML text; `source` names it in errors.
+
+        Raises:
+            InvalidArchitecture: naming the line and the key at fault.
+        """
+        return parse(text, cls, source=source, error=InvalidArchitecture)
+
+
+def _plain(part: Stem | Stage | Head) -> dict[str, Any]:
+    unused: frozenset[str] = frozenset()
+    if isinstance(part, Stage):
+        unused = frozenset(name for name, _ in _UNUSED_DEFAULTS) - BLOCK_FIELDS[part.block]
+    return {f.name: getattr(part, f.name) for f in fields(part) if f.name not in unused}

@@ -1,0 +1,147 @@
+"""YAML text to values and back, with the line and key of every mistake.
+
+Stricter than plain YAML: a key given twice is refused, and `3.0`, `"3"` or `yes` is no whole
+number.
+"""
+
+import difflib
+import json
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import TypeAdapter, ValidationError
+
+from autoscale.errors import AutoscaleError
+
+T = TypeVar("T")
+
+#: For the `__pydantic_config__` of a dataclass that is read from YAML.
+NO_UNKNOWN_KEYS = {"extra": "forbid"}
+
+
+def parse(text: str, into: type[T], *, source: str, error: type[AutoscaleError]) -> T:
+    """Read `text` as a value of the dataclass `into`.
+
+    Args:
+        source: what to call the text in errors, usually a file name.
+        error: what to raise.
+
+    Raises:
+        error: `source:line:column: key: what is wrong`, for the first mistake.
+    """
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as problem:
+        raise error(f"{_syntax(problem, source)}") from None
+    except (ValueError, RecursionError) as problem:
+        raise error(f"{source}: not readable as YAML: {problem}") from None
+    if not isinstance(root, yaml.MappingNode):
+        raise error(f"{source}: expected keys and values, got {_describe(data)}")
+    _refuse_duplicates(root, source, error)
+    try:
+        # JSON rules: lists become tuples, and nothing else changes its type.
+        return _adapter(into).validate_json(json.dumps(data, default=str), strict=True)
+    except ValidationError as problem:
+        raise error(_first_mistake(problem, root, into, source)) from None
+    except ValueError as problem:  # keys that are no JSON keys, not-a-number
+        raise error(f"{source}: {problem}") from None
+
+
+def dump(data: dict[str, Any]) -> str:
+    """Plain data as YAML text, one line for each innermost mapping, in the given order."""
+    return yaml.dump(data, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
+
+
+_ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
+
+
+def _adapter(into: type[Any]) -> TypeAdapter[Any]:
+    """Making one takes milliseconds, so each is made once."""
+    if into not in _ADAPTERS:
+        _ADAPTERS[into] = TypeAdapter(into)
+    return _ADAPTERS[into]
+
+
+def _syntax(problem: yaml.YAMLError, source: str) -> str:
+    if isinstance(problem, yaml.MarkedYAMLError) and problem.problem_mark is not None:
+        mark = problem.problem_mark
+        return f"{source}:{mark.line + 1}:{mark.column + 1}: not valid YAML: {problem.problem}"
+    return f"{source}: not valid YAML: {' '.join(str(problem).split())}"
+
+
+def _refuse_duplicates(node: yaml.Node, source: str, error: type[AutoscaleError]) -> None:
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if str(key.value) in seen:
+                raise error(f"{_place(key, source)}: {key.value}: given twice; keep one")
+            seen.add(str(key.value))
+            _refuse_duplicates(value, source, error)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            _refuse_duplicates(value, source, error)
+
+
+def _first_mistake(problem: ValidationError, root: yaml.Node, into: type[Any], source: str) -> str:
+    errors = problem.errors(include_url=False, include_context=False)
+    # An unknown key says more than the missing one that it was meant to be.
+    first = min(errors, key=lambda e: e["type"] not in ("unexpected_keyword_argument",))
+    node, path = _locate(root, first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "unexpected_keyword_argument":
+        wrong = str(first["loc"][-1])
+        siblings = [str(e["loc"][-1]) for e in errors if e["type"] == "missing"]
+        close = difflib.get_close_matches(wrong, [*siblings, *_known_keys(into)], n=1)
+        message = "unknown key" + (f"; did you mean {close[0]}?" if close else "")
+    elif first["type"] in ("missing", "missing_argument"):
+        message = "missing"
+    elif first["type"] != "value_error" and isinstance(first["input"], str | int | float):
+        message += f", got {first['input']!r}"
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    where = f"{path}: " if path else ""
+    return f"{_place(node, source)}: {where}{message[:1].lower()}{message[1:]}{more}"
+
+
+def _known_keys(into: type[Any]) -> list[str]:
+    keys: list[str] = []
+
+    def walk(schema: Any) -> None:
+        if isinstance(schema, dict):
+            keys.extend(schema.get("properties", {}))
+            for value in schema.values():
+                walk(value)
+        elif isinstance(schema, list):
+            for value in schema:
+                walk(value)
+
+    walk(_adapter(into).json_schema())
+    return keys
+
+
+def _locate(node: yaml.Node, path: Sequence[int | str]) -> tuple[yaml.Node, str]:
+    """The node that `path` leads to, as far as it exists, and the readable form of the path."""
+    names: list[str] = []
+    for step in path:
+        if isinstance(node, yaml.MappingNode):
+            found = [(key, value) for key, value in node.value if str(key.value) == str(step)]
+            names.append(str(step))
+            if not found:
+                break
+            key, value = found[0]
+            node = value if isinstance(value, yaml.CollectionNode) else key
+        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
+            names.append(str(step + 1))
+            node = node.value[step]
+        else:  # the name of a validator or of a union's branch
+            continue
+    return node, ".".join(names)
+
+
+def _place(node: yaml.Node, source: str) -> str:
+    return f"{source}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
+
+
+def _describe(data: Any) -> str:
+    return "nothing" if data is None else type(data).__name__

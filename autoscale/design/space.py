@@ -1,0 +1,437 @@
+"""Search spaces: an architecture with choices where it has values.
+
+A space is data, one YAML file. Any field may hold a list of options instead of one value, and a
+stage may have `op`, a list of alternatives that set several fields together:
+
+    stages:
+      - op: [{block: conv}, {block: mbconv, expand_ratio: 3}]
+        kernel: [3, 5]
+        width: 24
+
+Each list of more than one option is a `Parameter`; one option for each parameter is a point.
+"""
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
+from itertools import product
+from math import prod
+from typing import Annotated, Any, ClassVar, Generic, Protocol, TypeVar
+
+import numpy as np
+from pydantic import BeforeValidator
+
+from autoscale.design.architecture import (
+    BLOCK_FIELDS,
+    Activation,
+    Architecture,
+    Block,
+    Head,
+    Skip,
+    Stage,
+    Stem,
+)
+from autoscale.design.cost import conv_cost, head_cost, output_size, stage_cost
+from autoscale.design.document import NO_UNKNOWN_KEYS, parse
+from autoscale.design.scaling import fit_strides
+from autoscale.errors import InvalidArchitecture, InvalidSetting, InvalidSpace
+
+T = TypeVar("T")
+Part = TypeVar("Part", Stem, Stage, Head)
+Value = str | int | float | bool
+Point = tuple[int, ...]  # the index of the chosen option of each parameter
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+Options = Annotated[tuple[T, ...], BeforeValidator(_as_tuple)]
+
+
+class Trial(Protocol):
+    """What `suggest` needs of an Optuna trial."""
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Op:
+    """One alternative of a stage: the fields that it sets."""
+
+    block: Block
+    expand_ratio: int = 1
+    kernel: int | None = None
+    se_ratio: float | None = None
+    skip: Skip | None = None
+    activation: Activation | None = None
+
+    __pydantic_config__ = NO_UNKNOWN_KEYS
+
+    @property
+    def settings(self) -> dict[str, Value]:
+        found = {f.name: getattr(self, f.name) for f in fields(self)}
+        if "expand_ratio" not in BLOCK_FIELDS[self.block]:
+            del found["expand_ratio"]
+        return {name: value for name, value in found.items() if value is not None}
+
+    def __str__(self) -> str:
+        rest = [f"{k} {v}" for k, v in self.settings.items() if k != "block"]
+        return ", ".join([self.block, *rest])
+
+
+class _Choices(Generic[Part]):
+    """What the choices of a stem, of a stage and of a head have in common."""
+
+    part: ClassVar[type[Any]]
+
+    def __post_init__(self) -> None:
+        for name, options in self.options():
+            if not options:
+                raise InvalidSpace(f"{name} needs at least one option")
+            if len(set(options)) < len(options):
+                raise InvalidSpace(f"{name}: an option stands twice; keep one")
+        sizes = [len(options) for _, options in self.decisions()]
+        for place, size in enumerate(sizes):
+            for index in range(size):  # fields are valid or not one by one
+                self.at(tuple(index if i == place else 0 for i in range(len(sizes))))
+        self.at((0,) * len(sizes))
+
+    def options(self) -> list[tuple[str, tuple[Any, ...]]]:
+        """Name and options of every field that may hold several."""
+        found = [(f.name, getattr(self, f.name)) for f in fields(self)]  # type: ignore[arg-type]
+        return [(n, v) for n, v in found if isinstance(v, tuple) and not (n == "op" and not v)]
+
+    def decisions(self) -> list[tuple[str, tuple[Any, ...]]]:
+        """The fields that do hold several options."""
+        return [(name, options) for name, options in self.options() if len(options) > 1]
+
+    def at(self, indices: Point) -> Part:
+        """The part with the chosen option of each decision."""
+        return _part_at(self, indices)
+
+    def parts(self) -> set[Part]:
+        """Every different part."""
+        sizes = [range(len(options)) for _, options in self.decisions()]
+        return {self.at(indices) for indices in product(*sizes)}
+
+    def indices_of(self, part: Part) -> Point | None:
+        """The chosen option of each decision that gives `part`; None if nothing does."""
+        indices = []
+        for name, options in self.decisions():
+            if name == "op":
+                fitting = (i for i, op in enumerate(options) if _fits(op, part))
+                indices.append(next(fitting, 0))
+            else:
+                value = getattr(part, name)
+                indices.append(options.index(value) if value in options else 0)
+        found = tuple(indices)
+        return found if self.at(found) == part else None
+
+
+@lru_cache(maxsize=65536)
+def _part_at(choices: "_Choices[Part]", indices: Point) -> Part:
+    settings = {f.name: getattr(choices, f.name) for f in fields(choices)}  # type: ignore[arg-type]
+    settings |= {name: options[0] for name, options in choices.options()}
+    for (name, options), index in zip(choices.decisions(), indices, strict=True):
+        settings[name] = options[index]
+    op = settings.pop("op", ())
+    if op:
+        settings |= op.settings
+    if "block" in settings:
+        for name in _BLOCK_DEPENDENT - BLOCK_FIELDS[settings["block"]]:
+            settings.pop(name, None)
+    return choices.part(**settings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StemChoices(_Choices[Stem]):
+    """The options of a `Stem`."""
+
+    part = Stem
+
+    width: Options[int]
+    kernel: Options[int] = (3,)
+    stride: int = 2
+    activation: Options[Activation] = ("silu",)
+    pool: bool = False
+
+    __pydantic_config__ = NO_UNKNOWN_KEYS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageChoices(_Choices[Stage]):
+    """The options of a `Stage`; `op` sets several of its fields together."""
+
+    part = Stage
+
+    width: Options[int]
+    op: tuple[Op, ...] = ()
+    block: Options[Block] = ("mbconv",)
+    depth: Options[int] = (1,)
+    kernel: Options[int] = (3,)
+    stride: int = 1
+    expand_ratio: Options[int] = (1,)
+    se_ratio: Options[float] = (0.0,)
+    skip: Options[Skip] = ("identity",)
+    activation: Options[Activation] = ("silu",)
+
+    __pydantic_config__ = NO_UNKNOWN_KEYS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadChoices(_Choices[Head]):
+    """The options of a `Head`."""
+
+    part = Head
+
+    width: Options[int] = (0,)
+    activation: Options[Activation] = ("silu",)
+
+    __pydantic_config__ = NO_UNKNOWN_KEYS
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One decision: `name`, such as ``stage2.kernel``, and its options in the file's order."""
+
+    name: str
+    options: tuple[Value | Op, ...]
+
+    @property
+    def labels(self) -> tuple[Value, ...]:
+        """The options as Optuna stores them."""
+        return tuple(str(o) if isinstance(o, Op) else o for o in self.options)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSpace:
+    """A set of architectures, described by the options of each part.
+
+    Raises:
+        InvalidSpace: if a combination of options is no network, or an option stands twice.
+    """
+
+    name: str
+    description: str = ""
+    resolution: Options[int]
+    stem: StemChoices
+    stages: tuple[StageChoices, ...]
+    head: HeadChoices = HeadChoices()
+    num_classes: int = 10
+    parameters: tuple[Parameter, ...] = field(init=False, repr=False, compare=False)
+
+    __pydantic_config__ = NO_UNKNOWN_KEYS
+
+    def __post_init__(self) -> None:
+        if not self.stages:
+            raise InvalidSpace("a space needs at least one stage")
+        if not self.resolution or len(set(self.resolution)) < len(self.resolution):
+            raise InvalidSpace(f"resolution needs different options, got {list(self.resolution)}")
+        parameters = [Parameter("resolution", self.resolution)] * (len(self.resolution) > 1)
+        for group, choices in self._groups():
+            parameters += [Parameter(f"{group}.{n}", o) for n, o in choices.decisions()]
+        object.__setattr__(self, "parameters", tuple(parameters))
+        self.architecture_at((0,) * len(parameters))
+
+    @classmethod
+    def from_yaml(cls, text: str, *, source: str = "space") -> "SearchSpace":
+        """Read a space from YAML text; `source` names it in errors.
+
+        Raises:
+            InvalidSpace: naming the line and the key at fault.
+        """
+        return parse(text, cls, source=source, error=InvalidSpace)
+
+    def for_task(self, *, resolution: int | None = None, num_classes: int) -> "SearchSpace":
+        """The same space for other images: classes and, if given, resolution are replaced.
+
+        Where images are too small for the strides of the space, downsampling is taken away as
+        `fit_strides` does.
+
+        Raises:
+            InvalidSetting: if `resolution` is too small for any map to be left.
+        """
+        resolutions = self.resolution if resolution is None else (resolution,)
+        space = replace(self, resolution=resolutions, num_classes=num_classes)
+        try:
+            fitted = fit_strides(space.architecture_at((0,) * len(space.parameters)))
+        except InvalidArchitecture as problem:
+            raise InvalidSetting(str(problem)) from None
+        return replace(
+            space,
+            stem=replace(space.stem, stride=fitted.stem.stride, pool=fitted.stem.pool),
+            stages=tuple(
+                replace(choices, stride=stage.stride)
+                for choices, stage in zip(space.stages, fitted.stages, strict=True)
+            ),
+        )
+
+    # Points and architectures
+
+    @property
+    def size(self) -> int:
+        """Number of points. Some may be the same network: an identity has no kernel to choose."""
+        return prod(len(parameter.options) for parameter in self.parameters)
+
+    def architecture_at(self, point: Sequence[int]) -> Architecture:
+        """The architecture of one point.
+
+        A choice that the chosen block does not have is ignored.
+        """
+        place = int(len(self.resolution) > 1)
+        parts: list[Any] = []
+        for _, choices in self._groups():
+            end = place + len(choices.decisions())
+            parts.append(choices.at(tuple(point[place:end])))
+            place = end
+        return Architecture(
+            resolution=self.resolution[point[0] if len(self.resolution) > 1 else 0],
+            stem=parts[0],
+            stages=tuple(parts[1:-1]),
+            head=parts[-1],
+            num_classes=self.num_classes,
+        )
+
+    def point_of(self, architecture: Architecture) -> Point | None:
+        """The first point that gives `architecture`; None if there is none in this space."""
+        parts = (architecture.stem, *architecture.stages, architecture.head)
+        if (
+            len(architecture.stages) != len(self.stages)
+            or architecture.resolution not in self.resolution
+            or architecture.num_classes != self.num_classes
+        ):
+            return None
+        point: Point = ()
+        if len(self.resolution) > 1:
+            point = (self.resolution.index(architecture.resolution),)
+        for (_, choices), part in zip(self._groups(), parts, strict=True):
+            indices = choices.indices_of(part)
+            if indices is None:
+                return None
+            point += indices
+        return point
+
+    def contains(self, architecture: Architecture) -> bool:
+        """Whether some point gives `architecture`."""
+        return self.point_of(architecture) is not None
+
+    def sample(self, rng: random.Random) -> Architecture:
+        """An architecture drawn uniformly over points."""
+        return self.architecture_at([rng.randrange(len(p.options)) for p in self.parameters])
+
+    def suggest(self, trial: Trial) -> Architecture:
+        """The architecture that an Optuna trial asks for, one categorical for each parameter."""
+        return self.architecture_at(
+            [p.labels.index(trial.suggest_categorical(p.name, p.labels)) for p in self.parameters]
+        )
+
+    def from_params(self, params: Mapping[str, Value]) -> Architecture:
+        """The architecture of a finished Optuna trial's parameters."""
+        return self.architecture_at([p.labels.index(params[p.name]) for p in self.parameters])
+
+    def params_of(self, architecture: Architecture) -> dict[str, Value]:
+        """The parameters with which Optuna would ask for `architecture`.
+
+        Raises:
+            InvalidSetting: if the space does not contain it.
+        """
+        point = self._require_point(architecture)
+        return {p.name: p.labels[i] for p, i in zip(self.parameters, point, strict=True)}
+
+    def encode(self, architecture: Architecture) -> np.ndarray:
+        """One-hot vector of the chosen options, shape (sum of options over parameters,), float64.
+
+        Raises:
+            InvalidSetting: if the space does not contain it.
+        """
+        point = self._require_point(architecture)
+        return np.concatenate(
+            [np.eye(len(p.options))[i] for p, i in zip(self.parameters, point, strict=True)]
+            or [np.zeros(0)]
+        )
+
+    def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
+        """Every different architecture that is one changed choice away.
+
+        Raises:
+            InvalidSetting: if the space does not contain `architecture`.
+        """
+        point = self._require_point(architecture)
+        seen = {architecture}
+        for position, parameter in enumerate(self.parameters):
+            for index in range(len(parameter.options)):
+                changed = (*point[:position], index, *point[position + 1 :])
+                candidate = self.architecture_at(changed)
+                if candidate not in seen:
+                    seen.add(candidate)
+                    yield candidate
+
+    def enumerate(self) -> Iterator[Architecture]:
+        """Every different architecture, in the order of the points."""
+        seen: set[Architecture] = set()
+        for point in product(*(range(len(p.options)) for p in self.parameters)):
+            architecture = self.architecture_at(point)
+            if architecture not in seen:
+                seen.add(architecture)
+                yield architecture
+
+    def macs_range(self) -> tuple[int, int]:
+        """Least and most multiply-adds of any architecture of the space, exactly.
+
+        A stage's cost depends on earlier choices only through width and size, so the extremes
+        follow stage by stage.
+        """
+        least: list[int] = []
+        most: list[int] = []
+        for resolution in self.resolution:
+            size = output_size(resolution, self.stem.stride)
+            reached: dict[int, tuple[int, int]] = {}
+            for stem in self.stem.parts():
+                macs = conv_cost(3, stem.width, stem.kernel, size).macs
+                _widen(reached, stem.width, macs, macs)
+            size = output_size(size, 2) if self.stem.pool else size
+            for choices in self.stages:
+                after: dict[int, tuple[int, int]] = {}
+                for stage in choices.parts():
+                    for width_in, (low, high) in reached.items():
+                        macs = stage_cost(stage, width_in, size).macs
+                        _widen(after, stage.width, low + macs, high + macs)
+                reached = after
+                size = output_size(size, choices.stride)
+            for width_in, (low, high) in reached.items():
+                heads = [
+                    head_cost(width_in, width, size, self.num_classes).macs
+                    for width in self.head.width
+                ]
+                least.append(low + min(heads))
+                most.append(high + max(heads))
+        return min(least), max(most)
+
+    # Inside
+
+    def _groups(self) -> Iterator[tuple[str, _Choices[Any]]]:
+        """The choices of each part in order, with the part's name."""
+        yield "stem", self.stem
+        for number, stage in enumerate(self.stages, start=1):
+            yield f"stage{number}", stage
+        yield "head", self.head
+
+    def _require_point(self, architecture: Architecture) -> Point:
+        point = self.point_of(architecture)
+        if point is None:
+            raise InvalidSetting(f"the space {self.name!r} does not contain this architecture")
+        return point
+
+
+_BLOCK_DEPENDENT = frozenset().union(*BLOCK_FIELDS.values())
+
+
+def _fits(op: Op, part: Stem | Stage | Head) -> bool:
+    return all(getattr(part, name, None) == value for name, value in op.settings.items())
+
+
+def _widen(ranges: dict[int, tuple[int, int]], key: int, low: int, high: int) -> None:
+    before = ranges.get(key, (low, high))
+    ranges[key] = (min(before[0], low), max(before[1], high))

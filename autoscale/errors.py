@@ -1,0 +1,43 @@
+"""Every error autoscale raises on purpose.
+
+AutoscaleError
+├── InvalidArchitecture   a design that no network can have
+├── InvalidSpace          a search space that cannot be read
+├── InvalidSetting        a value that the user chose and we cannot honour
+├── BudgetUnreachable     nothing meets the budget
+├── DataProblem           images that cannot be used
+├── RunConflict           a run directory that holds something else
+└── StorageProblem        a disk that does not take what we write
+"""
+
+
+class AutoscaleError(Exception):
+    """Anything autoscale refuses to do; the message is one line and safe to show to the user."""
+
+
+class InvalidArchitecture(AutoscaleError, ValueError):
+    """A design that no network can have."""
+
+
+class InvalidSpace(AutoscaleError, ValueError):
+    """A search space that cannot be read."""
+
+
+class InvalidSetting(AutoscaleError, ValueError):
+    """A value that the user chose and we cannot honour."""
+
+
+class BudgetUnreachable(AutoscaleError):
+    """Nothing meets the budget; the message names the nearest."""
+
+
+class DataProblem(AutoscaleError):
+    """Images that cannot be used."""
+
+
+class RunConflict(AutoscaleError):
+    """A run directory that holds something else than what is asked of it."""
+
+
+class StorageProblem(AutoscaleError):
+    """A disk that does not take what we write."""

@@ -1,0 +1,1 @@
+"""A design made real in torch."""

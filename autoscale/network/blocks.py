@@ -1,0 +1,214 @@
+"""The pieces of a network, each a small module that reads like its diagram.
+
+Shapes are (N, channels, height, width). "Same" padding is symmetric, `kernel // 2`, so a layer of
+stride s maps a side of n pixels to ceil(n / s).
+"""
+
+import torch
+from torch import Tensor, nn
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "relu6": nn.ReLU6,
+    "silu": nn.SiLU,
+    "hswish": nn.Hardswish,
+}
+
+
+def activation(name: str) -> nn.Module:
+    """A fresh activation module, working in place."""
+    return ACTIVATIONS[name](inplace=True)
+
+
+class ConvNormAct(nn.Sequential):
+    """Convolution without bias, batch norm, and the activation if one is named.
+
+    Shape: (N, width_in, H, W) -> (N, width_out, ceil(H / stride), ceil(W / stride)).
+    """
+
+    def __init__(
+        self,
+        width_in: int,
+        width_out: int,
+        kernel: int = 1,
+        *,
+        stride: int = 1,
+        groups: int = 1,
+        act: str | None = None,
+    ) -> None:
+        layers: list[nn.Module] = [
+            nn.Conv2d(width_in, width_out, kernel, stride, kernel // 2, groups=groups, bias=False),
+            nn.BatchNorm2d(width_out),
+        ]
+        super().__init__(*layers, *([activation(act)] if act else []))
+
+
+class SqueezeExcite(nn.Module):
+    """Re-weight channels by what the whole map shows.
+
+    Shape: (N, width, H, W) unchanged. Source: Hu et al. 2018.
+    """
+
+    def __init__(self, width: int, squeeze: int, *, act: str) -> None:
+        super().__init__()
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.reduce = nn.Conv2d(width, squeeze, 1)
+        self.act = activation(act)
+        self.expand = nn.Conv2d(squeeze, width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.sigmoid(self.expand(self.act(self.reduce(self.pool(x)))))
+
+
+class DropPath(nn.Module):
+    """Drop whole samples of a residual branch with probability `rate` while training.
+
+    What is kept is divided by the probability of keeping it. Source: Huang et al. 2016
+    (stochastic depth).
+    """
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        keep = 1 - self.rate
+        kept = torch.empty((x.shape[0], 1, 1, 1), dtype=x.dtype, device=x.device)
+        return x * kept.bernoulli_(keep).div_(keep)
+
+    def extra_repr(self) -> str:
+        return f"rate={self.rate:g}"
+
+
+class Residual(nn.Module):
+    """The sum of a branch and a shortcut, then an activation if one is given."""
+
+    def __init__(
+        self,
+        branch: nn.Module,
+        shortcut: nn.Module,
+        *,
+        drop_path: float = 0.0,
+        act: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.branch = branch
+        self.drop_path = DropPath(drop_path) if drop_path > 0 else nn.Identity()
+        self.shortcut = shortcut
+        self.act = activation(act) if act else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.act(self.shortcut(x) + self.drop_path(self.branch(x)))
+        return out
+
+
+def shortcut(skip: str, width_in: int, width_out: int, *, stride: int) -> nn.Module | None:
+    """What is added to a block's output, or None where nothing fits.
+
+    Args:
+        skip: "identity" wants equal size and width; "pool" averages 3x3 with the block's stride
+            and wants equal width; "none" never adds.
+    """
+    if skip == "identity" and stride == 1 and width_in == width_out:
+        return nn.Identity()
+    if skip == "pool" and width_in == width_out:
+        return nn.AvgPool2d(3, stride, 1, count_include_pad=False)
+    return None
+
+
+def match(width_in: int, width_out: int, *, stride: int) -> nn.Module:
+    """A 1x1 convolution where size or width change, else nothing (He et al. 2016, option B)."""
+    if stride == 1 and width_in == width_out:
+        return nn.Identity()
+    return ConvNormAct(width_in, width_out, stride=stride)
+
+
+def mbconv(
+    width_in: int,
+    width: int,
+    *,
+    kernel: int,
+    stride: int,
+    expand_ratio: int,
+    squeeze: int,
+    act: str,
+) -> nn.Sequential:
+    """Expand, filter each channel, re-weight, project. Source: Sandler et al. 2018."""
+    hidden = width_in * expand_ratio
+    branch = nn.Sequential()
+    if expand_ratio > 1:
+        branch.add_module("expand", ConvNormAct(width_in, hidden, act=act))
+    branch.add_module(
+        "depthwise", ConvNormAct(hidden, hidden, kernel, stride=stride, groups=hidden, act=act)
+    )
+    if squeeze:
+        branch.add_module("excite", SqueezeExcite(hidden, squeeze, act=act))
+    branch.add_module("project", ConvNormAct(hidden, width))
+    return branch
+
+
+def fused_mbconv(
+    width_in: int,
+    width: int,
+    *,
+    kernel: int,
+    stride: int,
+    expand_ratio: int,
+    squeeze: int,
+    act: str,
+) -> nn.Sequential:
+    """Expand with a full convolution, re-weight, project. Source: Tan & Le 2021."""
+    hidden = width_in * expand_ratio if expand_ratio > 1 else width
+    branch = nn.Sequential()
+    branch.add_module("expand", ConvNormAct(width_in, hidden, kernel, stride=stride, act=act))
+    if squeeze:
+        branch.add_module("excite", SqueezeExcite(hidden, squeeze, act=act))
+    if expand_ratio > 1:
+        branch.add_module("project", ConvNormAct(hidden, width))
+    return branch
+
+
+def separable(
+    width_in: int, width: int, *, kernel: int, stride: int, squeeze: int, act: str
+) -> nn.Sequential:
+    """Filter each channel, re-weight, mix channels. Source: Howard et al. 2017."""
+    branch = nn.Sequential()
+    branch.add_module(
+        "depthwise",
+        ConvNormAct(width_in, width_in, kernel, stride=stride, groups=width_in, act=act),
+    )
+    if squeeze:
+        branch.add_module("excite", SqueezeExcite(width_in, squeeze, act=act))
+    branch.add_module("pointwise", ConvNormAct(width_in, width, act=act))
+    return branch
+
+
+def conv(
+    width_in: int, width: int, *, kernel: int, stride: int, squeeze: int, act: str
+) -> nn.Sequential:
+    """One full convolution, re-weighted if `squeeze` is not 0."""
+    branch = nn.Sequential()
+    branch.add_module("conv", ConvNormAct(width_in, width, kernel, stride=stride, act=act))
+    if squeeze:
+        branch.add_module("excite", SqueezeExcite(width, squeeze, act=act))
+    return branch
+
+
+def bottleneck(width_in: int, width: int, *, kernel: int, stride: int, act: str) -> nn.Sequential:
+    """Reduce to a quarter, filter with the stride, restore. Source: He et al. 2016."""
+    hidden = width // 4
+    return nn.Sequential(
+        ConvNormAct(width_in, hidden, act=act),
+        ConvNormAct(hidden, hidden, kernel, stride=stride, act=act),
+        ConvNormAct(hidden, width),
+    )
+
+
+def basic(width_in: int, width: int, *, kernel: int, stride: int, act: str) -> nn.Sequential:
+    """Two full convolutions, the first with the stride. Source: He et al. 2016."""
+    return nn.Sequential(
+        ConvNormAct(width_in, width, kernel, stride=stride, act=act),
+        ConvNormAct(width, width, kernel),
+    )
