@@ -89,7 +89,7 @@ ROUNDINGS: Mapping[str, Rounding] = {
 }  # fmt: skip
 
 
-def rounding(name: str) -> Rounding:
+def rounding_policy(name: str) -> Rounding:
     """The rounding policy of that name.
 
     Raises:
