@@ -49,7 +49,12 @@ def _require_kernel(kernel: int) -> None:
 
 
 def _require_stride(stride: int) -> None:
-    _require(stride in (1, 2), f"stride must be 1 or 2, got {stride!r}")
+    _require_count("stride", stride)
+    _require(stride <= 2, f"stride must be 1 or 2, got {stride}")
+
+
+def _require_kind(name: str, value: object, kind: type) -> None:
+    _require(isinstance(value, kind), f"{name} must be a {kind.__name__}, got {value!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +75,7 @@ class Stem:
         _require_kernel(self.kernel)
         _require_stride(self.stride)
         _require_choice("activation", self.activation, get_args(Activation))
+        _require_kind("pool", self.pool, bool)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +120,9 @@ class Stage:
         _require_stride(self.stride)
         _require_count("expand_ratio", self.expand_ratio)
         _require(
-            isinstance(self.se_ratio, int | float) and 0 <= self.se_ratio <= 1,
+            isinstance(self.se_ratio, int | float)
+            and not isinstance(self.se_ratio, bool)
+            and 0 <= self.se_ratio <= 1,
             f"se_ratio must lie in 0..1, got {self.se_ratio!r}",
         )
         _require_choice("skip", self.skip, get_args(Skip))
@@ -179,7 +187,11 @@ class Architecture:
     def __post_init__(self) -> None:
         _require_count("resolution", self.resolution)
         _require_count("num_classes", self.num_classes)
-        _require(isinstance(self.stages, tuple), "stages must be a tuple of Stage")
+        _require_kind("stem", self.stem, Stem)
+        _require_kind("head", self.head, Head)
+        _require_kind("stages", self.stages, tuple)
+        for stage in self.stages:
+            _require_kind("each of stages", stage, Stage)
         _require(len(self.stages) > 0, "an architecture needs at least one stage")
 
     @property
@@ -217,7 +229,13 @@ class Architecture:
         Raises:
             InvalidArchitecture: naming the key at fault.
         """
-        return cls.from_yaml(dump(dict(data)), source="architecture")
+        if not isinstance(data, Mapping):
+            raise InvalidArchitecture(f"architecture: expected keys and values, got {data!r:.40}")
+        try:
+            text = dump(data)
+        except (TypeError, ValueError, RecursionError) as problem:
+            raise InvalidArchitecture(f"architecture: no plain data: {problem}") from None
+        return cls.from_yaml(text, source="architecture")
 
     def to_yaml(self) -> str:
         """The design as YAML text; `from_yaml` gives an equal one."""

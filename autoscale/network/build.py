@@ -133,8 +133,8 @@ def _head(architecture: Architecture, dropout: float) -> nn.Sequential:
 def _initialise(network: nn.Module) -> None:
     """Normal convolutions by fan-out and a uniform classifier, as the released EfficientNet code.
 
-    Each residual branch begins at zero (its last norm scales by 0; Goyal et al. 2017, section 5.1):
-    short trainings start as shallow ones and differ less from seed to seed.
+    Each residual branch that ends in a norm begins at zero (the norm scales by 0; Goyal et al.
+    2017, section 5.1): short trainings start as shallow ones and differ less from seed to seed.
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
@@ -147,5 +147,6 @@ def _initialise(network: nn.Module) -> None:
             nn.init.uniform_(module.weight, -bound, bound)
             nn.init.zeros_(module.bias)
         elif isinstance(module, blocks.Residual):
-            norms = [m for m in module.branch.modules() if isinstance(m, nn.BatchNorm2d)]
-            nn.init.zeros_(norms[-1].weight)
+            last = list(module.branch.modules())[-1]
+            if isinstance(last, nn.BatchNorm2d):  # before a ReLU, zero would never move
+                nn.init.zeros_(last.weight)

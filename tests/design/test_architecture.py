@@ -128,7 +128,7 @@ def test_a_block_refuses_exactly_the_fields_that_it_does_not_listen_to(block: An
         (lambda: small(resolution=True), f"resolution {NOT_A_COUNT} 1, got True"),
         (lambda: small(num_classes=0), f"num_classes {NOT_A_COUNT} 1, got 0"),
         (lambda: small(stages=()), "an architecture needs at least one stage"),
-        (lambda: small(stages=[Stage(width=8)]), "stages must be a tuple of Stage"),
+        (lambda: small(stages=[Stage(width=8)]), "stages must be a tuple, got "),
     ],
 )
 def test_the_other_parts_refuse(make: Any, message: str) -> None:
@@ -137,7 +137,6 @@ def test_the_other_parts_refuse(make: Any, message: str) -> None:
     assert str(refusal.value).startswith(message)
 
 
-@pytest.mark.xfail(strict=True, reason="constructors do not check these types")
 @pytest.mark.parametrize(
     "make",
     [
@@ -181,7 +180,6 @@ def test_a_mistake_in_a_dictionary_names_the_key() -> None:
         Architecture.from_dict(small().to_dict() | {"stem": {"width": "wide"}})
 
 
-@pytest.mark.xfail(strict=True, reason="from_dict writes tuples with a tag that it cannot read")
 def test_a_dictionary_may_hold_tuples() -> None:
     data = small().to_dict()
     assert Architecture.from_dict(data | {"stages": tuple(data["stages"])}) == small()

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from autoscale.design.architecture import Architecture, Head, Skip, Stage, Stem
+from autoscale.design.architecture import Activation, Architecture, Head, Skip, Stage, Stem
 from autoscale.design.cost import CONVENTIONS, cost
 from autoscale.design.published import EFFICIENTNET_B0, published
 from autoscale.errors import InvalidSetting
@@ -50,6 +50,13 @@ def one_stage(stage: Stage, *, stem_width: int = 8, resolution: int = 16) -> Arc
 def seeded(design: Architecture, seed: int = 0, **options: Any) -> Network:
     torch.manual_seed(seed)
     return build(design, **options)
+
+
+def awake(network: Network) -> Network:
+    """With the branches that begin at zero switched on."""
+    for norm in of_kind(network, nn.BatchNorm2d):
+        nn.init.ones_(norm.weight)
+    return network
 
 
 def of_kind(network: nn.Module, kind: type[nn.Module]) -> list[Any]:
@@ -178,11 +185,31 @@ def test_an_images_logits_do_not_depend_on_the_batch() -> None:
 @pytest.mark.parametrize("block", BLOCKS)
 def test_the_gradient_reaches_every_parameter(block: Any, stride: int) -> None:
     rich: Any = {"expand_ratio": 2, "se_ratio": 0.5, "skip": "pool"} if "mbconv" in block else {}
-    network = seeded(one_stage(Stage(block=block, width=8, depth=2, stride=stride, **rich)))
+    stage = Stage(block=block, width=8, depth=2, stride=stride, **rich)
+    network = awake(seeded(one_stage(stage)))
     network(torch.randn(8, 3, 16, 16)).square().sum().backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name
+
+
+ACTIVATED_LAST = [("fused-mbconv", 1), ("separable", 1), ("conv", 1)]
+
+
+@pytest.mark.parametrize("activation", get_args(Activation))
+@pytest.mark.parametrize(
+    ("block", "expand_ratio"),
+    [("mbconv", 2), ("fused-mbconv", 2), ("bottleneck", 1), ("basic", 1), *ACTIVATED_LAST],
+)
+def test_the_first_step_of_training_wakes_every_residual_branch(
+    block: Any, expand_ratio: int, activation: Any
+) -> None:
+    stage = Stage(block=block, width=8, depth=2, expand_ratio=expand_ratio, activation=activation)
+    network = seeded(one_stage(stage))
+    network(torch.randn(8, 3, 16, 16)).square().sum().backward()
+    for residual in of_kind(network, Residual):
+        last = of_kind(residual.branch, nn.BatchNorm2d)[-1]
+        assert last.weight.grad.abs().sum() > 0
 
 
 # Randomness
@@ -212,8 +239,24 @@ def test_weights_start_as_in_the_released_code() -> None:
 
 
 def test_the_caller_chooses_how_batch_norm_averages() -> None:
-    network = build(EFFICIENTNET_B0, norm_momentum=0.01, norm_eps=1e-5)
-    assert {(m.momentum, m.eps) for m in of_kind(network, nn.BatchNorm2d)} == {(0.01, 1e-5)}
+    network = build(EFFICIENTNET_B0, norm_momentum=0.01, norm_eps=1e-4)
+    assert {(m.momentum, m.eps) for m in of_kind(network, nn.BatchNorm2d)} == {(0.01, 1e-4)}
+
+
+@pytest.mark.parametrize(
+    ("block", "expand_ratio"),
+    [("mbconv", 1), ("mbconv", 2), ("fused-mbconv", 2), ("bottleneck", 1), ("basic", 1)],
+)
+def test_a_residual_branch_that_ends_in_a_norm_begins_at_zero(
+    block: Any, expand_ratio: int
+) -> None:
+    stage = Stage(block=block, width=8, depth=2, expand_ratio=expand_ratio)
+    network = build(one_stage(stage)).eval()
+    x = torch.rand(2, 8, 9, 9)
+    residuals = of_kind(network, Residual)
+    assert residuals
+    for residual in residuals:
+        torch.testing.assert_close(residual.branch(x), torch.zeros_like(x))
 
 
 # Skips
@@ -288,12 +331,14 @@ def test_drop_path_grows_with_the_position_of_the_block() -> None:
 def test_dropping_makes_training_random_and_evaluation_not(option: str) -> None:
     design = one_stage(Stage(width=8, depth=3))
     rates: Any = {option: 0.5}
-    network = seeded(design, **rates)
+    network = awake(seeded(design, **rates))
     images = torch.randn(8, 3, 16, 16)
     assert not torch.equal(network(images), network(images))
     network.eval()
     assert torch.equal(network(images), network(images))
-    plain = seeded(design)  # what drops has no weights, so the same seed gives the same network
+    plain = awake(
+        seeded(design)
+    )  # what drops has no weights, so the same seed gives the same network
     assert [p.shape for p in plain.parameters()] == [p.shape for p in network.parameters()]
     assert all(map(torch.equal, plain.parameters(), network.parameters()))
 
