@@ -6,6 +6,7 @@ AutoscaleError
 ├── InvalidSetting        a value that the user chose and we cannot honour
 ├── BudgetUnreachable     nothing meets the budget
 ├── DataProblem           images that cannot be used
+├── EvaluationFailed      a network that could not be scored
 ├── RunConflict           a run directory that holds something else
 └── StorageProblem        a disk that does not take what we write
 """
@@ -33,6 +34,10 @@ class BudgetUnreachable(AutoscaleError):
 
 class DataProblem(AutoscaleError):
     """Images that cannot be used."""
+
+
+class EvaluationFailed(AutoscaleError):
+    """A network that could not be scored; the message is the cause."""
 
 
 class RunConflict(AutoscaleError):
