@@ -9,7 +9,7 @@ others.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from operator import attrgetter
 
@@ -35,7 +35,8 @@ class Cost:
     bias_adds: Number = 0  # additions of biases
     norm_inputs: Number = 0  # numbers that pass through batch norm
     pool_inputs: Number = 0  # numbers that global average pooling reads
-    peak: Number = 0  # numbers alive at once
+    # Numbers alive at once. Not compared: a layer's depends on what it stands beside.
+    peak: Number = field(default=0, compare=False)
 
     def __add__(self, other: "Cost") -> "Cost":
         return Cost(
@@ -91,7 +92,7 @@ def part_costs(architecture: Architecture, sizes: Sizes | None = None) -> list[t
     return list(zip(["stem", *stages, "head"], costs, strict=True))
 
 
-_FIELDS_OF = attrgetter(*[field.name for field in fields(Cost)])
+_FIELDS_OF = attrgetter(*[column.name for column in fields(Cost)])
 
 
 def _in_order(architecture: Architecture, sizes: Sizes | None) -> list[Cost]:
@@ -215,7 +216,7 @@ def head_cost(width_in: Number, width: Number, size: Number, num_classes: Number
 
 def _mbconv(
     width_in: Number, width: Number, size: Number, *, stride: Number, kernel: Number,
-    expand_ratio: Number, squeeze: Number, skip: str,
+    expand_ratio: Number, squeeze: Number, skip: str = "identity",
 ) -> Cost:  # fmt: skip
     expanded = expand_ratio > 1
     hidden = width_in * expand_ratio
@@ -233,7 +234,7 @@ def _mbconv(
 
 def _fused_mbconv(
     width_in: Number, width: Number, size: Number, *, stride: Number, kernel: Number,
-    expand_ratio: Number, squeeze: Number, skip: str,
+    expand_ratio: Number, squeeze: Number, skip: str = "identity",
 ) -> Cost:  # fmt: skip
     expanded = expand_ratio > 1
     hidden = width_in * expand_ratio * expanded + width * (1 - expanded)
@@ -250,7 +251,7 @@ def _fused_mbconv(
 
 def _separable(
     width_in: Number, width: Number, size: Number, *, stride: Number, kernel: Number,
-    expand_ratio: Number, squeeze: Number, skip: str,
+    expand_ratio: Number, squeeze: Number, skip: str = "identity",
 ) -> Cost:  # fmt: skip
     small = output_size(size, stride)
     pixels, filtered = width_in * size * size, width_in * small * small
@@ -265,7 +266,7 @@ def _separable(
 
 def _conv(
     width_in: Number, width: Number, size: Number, *, stride: Number, kernel: Number,
-    expand_ratio: Number, squeeze: Number, skip: str,
+    expand_ratio: Number, squeeze: Number, skip: str = "identity",
 ) -> Cost:  # fmt: skip
     small = output_size(size, stride)
     pixels = width_in * size * size
@@ -279,7 +280,7 @@ def _conv(
 
 def _bottleneck(
     width_in: Number, width: Number, size: Number, *, stride: Number, kernel: Number,
-    expand_ratio: Number, squeeze: Number, skip: str,
+    expand_ratio: Number, squeeze: Number, skip: str = "identity",
 ) -> Cost:  # fmt: skip
     hidden = width // 4
     small = output_size(size, stride)
@@ -294,7 +295,7 @@ def _bottleneck(
 
 def _basic(
     width_in: Number, width: Number, size: Number, *, stride: Number, kernel: Number,
-    expand_ratio: Number, squeeze: Number, skip: str,
+    expand_ratio: Number, squeeze: Number, skip: str = "identity",
 ) -> Cost:  # fmt: skip
     small = output_size(size, stride)
     kept, outputs = width_in * size * size, width * small * small
@@ -307,7 +308,7 @@ def _basic(
 
 def _identity(
     width_in: Number, width: Number, size: Number, *, stride: Number, kernel: Number,
-    expand_ratio: Number, squeeze: Number, skip: str,
+    expand_ratio: Number, squeeze: Number, skip: str = "identity",
 ) -> Cost:  # fmt: skip
     return _match(width_in, width, stride, output_size(size, stride), beside=width_in * size * size)
 

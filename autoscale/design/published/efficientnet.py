@@ -43,7 +43,7 @@ EFFICIENTNET_B0 = Architecture(
 
 #: Source: the released code's table of coefficients (tensorflow/tpu, efficientnet_builder.py).
 #: B1 to B7 lie near powers of the paper's (1.2, 1.1, 1.15), but not on them, so these are the
-#: definition. L2 was trained at 475 pixels and tested at 800 (Xie et al. 2020).
+#: definition.
 EFFICIENTNETS: Mapping[str, Multipliers] = {
     "efficientnet-b0": Multipliers(1.0, 1.0, 224, 0.2),
     "efficientnet-b1": Multipliers(1.0, 1.1, 240, 0.2),
@@ -55,7 +55,6 @@ EFFICIENTNETS: Mapping[str, Multipliers] = {
     "efficientnet-b7": Multipliers(2.0, 3.1, 600, 0.5),
     "efficientnet-b8": Multipliers(2.2, 3.6, 672, 0.5),
     "efficientnet-l2": Multipliers(4.3, 5.3, 800, 0.5),
-    "efficientnet-l2-475": Multipliers(4.3, 5.3, 475, 0.5),
 }
 
 #: B0 for integer hardware: no squeeze-and-excitation, ReLU6.
@@ -96,4 +95,6 @@ def members(
 
 
 EFFICIENTNET = members(EFFICIENTNET_B0, EFFICIENTNETS, "tf")
+# L2 was trained at 475 pixels and published for both sizes (Xie et al. 2020).
+EFFICIENTNET["efficientnet-l2-475"] = replace(EFFICIENTNET["efficientnet-l2"], resolution=475)
 EFFICIENTNET_LITE = members(EFFICIENTNET_LITE0, EFFICIENTNET_LITES, "lite")
