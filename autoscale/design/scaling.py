@@ -131,7 +131,7 @@ ROUNDINGS: Mapping[str, Rounding] = {
 }  # fmt: skip
 
 
-def rounding(name: str) -> Rounding:
+def rounding_policy(name: str) -> Rounding:
     """The rounding policy of that name.
 
     Raises:
