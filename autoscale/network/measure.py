@@ -186,7 +186,7 @@ alias as_strided cat clone constant_pad_nd contiguous copy detach expand fill fl
 gather index index_select lift_fresh narrow permute pixel_shuffle pixel_unshuffle
 reflection_pad2d repeat replication_pad2d reshape roll select slice split split_with_sizes
 squeeze stack t transpose unbind unfold unsafe_split unsqueeze upsample_nearest2d
-view channel_shuffle native_channel_shuffle _reshape_alias _to_copy _unsafe_view
+view view_as_complex view_as_real _conj channel_shuffle native_channel_shuffle _reshape_alias _to_copy _unsafe_view
 
 arange bernoulli empty empty_like empty_strided full full_like native_dropout new_empty
 new_empty_strided new_full new_ones new_zeros ones ones_like rand rand_like randn randn_like

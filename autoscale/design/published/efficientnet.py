@@ -96,5 +96,7 @@ def members(
 
 EFFICIENTNET = members(EFFICIENTNET_B0, EFFICIENTNETS, "tf")
 # L2 was trained at 475 pixels and published for both sizes (Xie et al. 2020).
-EFFICIENTNET["efficientnet-l2-475"] = replace(EFFICIENTNET["efficientnet-l2"], resolution=475)
+_L2 = EFFICIENTNET.pop("efficientnet-l2")
+EFFICIENTNET["efficientnet-l2-475"] = replace(_L2, resolution=475)
+EFFICIENTNET["efficientnet-l2"] = _L2
 EFFICIENTNET_LITE = members(EFFICIENTNET_LITE0, EFFICIENTNET_LITES, "lite")
