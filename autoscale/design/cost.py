@@ -330,7 +330,7 @@ def _returns(skip: str, width_in: Number, width: Number, stride: Number) -> Numb
 
 def _pooled(skip: str, width: Number, size: Number, kept: Number) -> Cost:
     """The pooling of a "pool" shortcut: what was kept, the branch's result and its own."""
-    return Cost(peak=kept + 2 * width * size * size) * ((skip == "pool") & (kept > 0))
+    return Cost(peak=(kept + 2 * width * size * size) * ((skip == "pool") & (kept > 0)))
 
 
 BLOCK_COSTS: Mapping[str, Callable[..., Cost]] = {

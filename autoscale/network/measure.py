@@ -6,13 +6,13 @@ Otherwise it is named and nothing is returned, since a silent zero is worse than
 """
 
 import math
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import torch
-from fvcore.nn import FlopCountAnalysis
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -81,6 +81,10 @@ def fvcore_count(network: nn.Module, *, resolution: int) -> Counter[str]:
     Multiply-adds of ``conv`` and ``linear``; ``batch_norm`` and ``adaptive_avg_pool2d`` in
     fvcore's own measure.
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # fvcore compiles a script on import
+        from fvcore.nn import FlopCountAnalysis
+
     parameter = next(network.parameters())
     image = torch.zeros(1, 3, resolution, resolution, device=parameter.device)
     with evaluating(network), torch.no_grad():
@@ -186,13 +190,14 @@ alias as_strided cat clone constant_pad_nd contiguous copy detach expand fill fl
 gather index index_select lift_fresh narrow permute pixel_shuffle pixel_unshuffle
 reflection_pad2d repeat replication_pad2d reshape roll select slice split split_with_sizes
 squeeze stack t transpose unbind unfold unsafe_split unsqueeze upsample_nearest2d
-view view_as_complex view_as_real _conj channel_shuffle native_channel_shuffle _reshape_alias _to_copy _unsafe_view
+view view_as_complex view_as_real _conj channel_shuffle native_channel_shuffle _reshape_alias
+_to_copy _unsafe_view
 
 arange bernoulli empty empty_like empty_strided full full_like native_dropout new_empty
 new_empty_strided new_full new_ones new_zeros ones ones_like rand rand_like randn randn_like
 scalar_tensor uniform zero zeros zeros_like _local_scalar_dense
 
-amax amin argmax max min sum _softmax _log_softmax
+amax amin argmax max min sum _log_softmax _safe_softmax _softmax
 """
 
 #: Operations that cost nothing under any convention. In-place variants, whose names end in "_",
@@ -312,7 +317,8 @@ class _Trace(TorchDispatchMode):
         self._buffers[reference.cdata] = (reference, number)
         # Indices and masks are by-products that inference does not keep.
         numbers = storage.nbytes() // tensor.element_size()
-        self._sizes.append(numbers if tensor.is_floating_point() else 0)
+        counts = tensor.is_floating_point() or tensor.is_complex()
+        self._sizes.append(numbers if counts else 0)
         self._lives.append([self._step, self._step])
         return number
 
@@ -322,10 +328,10 @@ def _unknown(found: Mapping[str, Counter[str]]) -> str:
     for operation, paths in found.items():
         first = next(iter(paths)) or "the network itself"
         more = f" and {len(paths) - 1} more modules" if len(paths) > 1 else ""
-        named.append(f"{operation} in {first}{more} ({paths.total()} calls)")
+        named.append(f"{operation} in {first}{more} (calls: {paths.total()})")
     example = next(iter(found))
     return (
-        f"no cost is known for {'; '.join(named)}; give one as "
-        f'handles={{"{example}": lambda inputs, outputs: multiply_adds}} '
-        "of lists of shapes, 0 if it is free"
+        f"no cost is known for {'; '.join(named)}; give its multiply-adds, 0 if it is free, as "
+        f'handles={{"{example}": lambda inputs, outputs: 0}} of lists of shapes, or as '
+        f"--op-cost {example}=0"
     )
