@@ -32,7 +32,7 @@ from autoscale.errors import InvalidSetting
 
 FIELDS = tuple(field.name for field in fields(Cost))
 _PEAK = FIELDS.index("peak")
-_BATCH = 1 << 14  # designs whose rows of costs fit the processor's cache
+_BATCH = 1 << 13  # designs whose rows of costs fit the processor's cache
 
 
 def scaled_costs(
@@ -86,7 +86,7 @@ def scaled_part_costs(
 def costs_of(architectures: Iterable[Architecture]) -> Cost:
     """The costs of single designs, in their order."""
     rows = [[getattr(found, name) for name in FIELDS] for found in map(cost, architectures)]
-    return _columns(np.array(rows, dtype=np.int64).reshape(-1, len(FIELDS)))
+    return Cost(*np.array(rows, dtype=np.int64).reshape(-1, len(FIELDS)).T)
 
 
 class SpaceCosts:
@@ -116,22 +116,23 @@ class SpaceCosts:
             raise InvalidSetting(
                 f"points must have the shape (designs, {len(sizes)}), got {points.shape}"
             )
-        if points.size and ((points < 0).any() or (points >= sizes).any()):
-            raise InvalidSetting(
-                f"points hold an index that is no option; the parameters have {sizes} options"
-            )
-        rows = np.empty((len(points), len(FIELDS)), dtype=np.int64)
+        columns = np.empty((len(FIELDS), len(points)), dtype=np.int64)
         for start in range(0, len(points), _BATCH):
-            batch = np.ascontiguousarray(points[start : start + _BATCH].T, dtype=np.int64)
-            rows[start : start + _BATCH] = self._rows(batch)
-        return _columns(rows)
+            chosen = np.ascontiguousarray(points[start : start + _BATCH].T, dtype=np.int64)
+            if (chosen.min(axis=1) < 0).any() or (chosen.max(axis=1) >= sizes).any():
+                raise InvalidSetting(
+                    f"points hold an index that is no option; the parameters have {sizes} options"
+                )
+            columns[:, start : start + _BATCH] = self._rows(chosen).T
+        return Cost(*columns)
 
-    def _rows(self, columns: np.ndarray) -> np.ndarray:
-        result = np.zeros((columns.shape[1], len(FIELDS)), dtype=np.int64)
+    def _rows(self, chosen: np.ndarray) -> np.ndarray:
+        """Costs, shape (designs, fields), of indices of shape (parameters, designs)."""
+        result = np.zeros((chosen.shape[1], len(FIELDS)), dtype=np.int64)
         for weights, table in self._tables:
-            place = np.zeros(columns.shape[1], dtype=np.int64)
+            place = np.zeros(chosen.shape[1], dtype=np.int64)
             for parameter, weight in weights:
-                place += columns[parameter] * weight
+                place += chosen[parameter] * weight
             part = table[place]
             peak = np.maximum(result[:, _PEAK], part[:, _PEAK])
             result += part
@@ -184,7 +185,3 @@ def _tables(space: SearchSpace) -> Iterator[_Table]:
 
 def _array(values: Number) -> np.ndarray:
     return np.atleast_1d(np.asarray(values))
-
-
-def _columns(rows: np.ndarray) -> Cost:
-    return Cost(*np.ascontiguousarray(rows.T))
