@@ -132,10 +132,11 @@ def stage_cost(stage: Stage, width_in: int, size: int) -> Cost:
 
 def row_cost(stage: Stage, width_in: Number, width: Number, depth: Number, size: Number) -> Cost:
     """The cost of `depth` blocks like those of `stage`, but `width` channels wide."""
-    return (
-        _block_cost(stage, width_in, width, size, stage.stride)
-        + _block_cost(stage, width, width, output_size(size, stage.stride), 1) * (depth - 1)
-    )  # fmt: skip
+    first = _block_cost(stage, width_in, width, size, stage.stride)
+    if isinstance(depth, int) and depth == 1:
+        return first
+    other = _block_cost(stage, width, width, output_size(size, stage.stride), 1)
+    return first + other * (depth - 1)
 
 
 def _block_cost(stage: Stage, width_in: Number, width: Number, size: Number, stride: int) -> Cost:

@@ -52,11 +52,9 @@ def main() -> None:
     counted = SpaceCosts(space)
     numbers = np.random.default_rng(SEED)
     options = [len(parameter.options) for parameter in space.parameters]
-    fastest = 0.0
     for count in (10**3, 10**4, 10**5, 10**6):
         points = numbers.integers(0, options, size=(count, len(options)))
         together = seconds(lambda points=points: counted(points))
-        fastest = max(fastest, count / statistics.median(together))
         show("vectorised over points", count, together)
     agree(space, counted, points)
 
@@ -80,12 +78,17 @@ def main() -> None:
     print(f"| memory of that grid, at most | {peak / 1e6:.0f} MB | | |")
 
     networks = [build(design) for design in designs[:TRACES]]
-    traces = []
+    traces, ratios, single_ratios = [], [], []
     for network, design in zip(networks, designs, strict=False):
         start = time.perf_counter()
         found = fvcore_count(network, resolution=224)
         traces.append(time.perf_counter() - start)
         assert found["conv"] + found["linear"] == cost(design).macs
+        # Right after each trace, so that other work on the machine slows both alike.
+        (million,) = seconds(lambda: counted(points), repeats=1)
+        (alone,) = seconds(lambda: [cost(design) for design in designs], repeats=1)
+        ratios.append(traces[-1] / million * len(points))
+        single_ratios.append(traces[-1] / alone * SINGLES)
     show("fvcore's trace, one design", 1, traces)
     ours = []
     for design in designs[:TRACES]:
@@ -95,9 +98,9 @@ def main() -> None:
         assert traced_cost(network, resolution=224).macs == cost(design).macs
         ours.append(time.perf_counter() - start)
     show("autoscale's trace on the meta device", 1, ours)
-    trace = statistics.median(traces)
-    alone = SINGLES / statistics.median(singly)
-    print(f"\nratio to fvcore: {trace * alone:,.0f} one by one, {trace * fastest:,.0f} vectorised")
+    for name, found_ratios in (("vectorised", ratios), ("one by one", single_ratios)):
+        low, middle, high = min(found_ratios), statistics.median(found_ratios), max(found_ratios)
+        print(f"\nfvcore's trace / {name}: {middle:,.0f} (of {TRACES}: {low:,.0f}..{high:,.0f})")
 
 
 def seconds(work: Callable[[], object], repeats: int = REPEATS) -> list[float]:
