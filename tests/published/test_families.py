@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+from pathlib import Path
+
 import pytest
 
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
 from autoscale.design.published import EFFICIENTNETS, FAMILIES, NETWORKS, published
-from autoscale.design.published.accuracy import ACCURACIES, RIVALS
+from autoscale.design.published.accuracy import ACCURACIES, RIVALS, Accuracy
 from autoscale.errors import InvalidSetting
 
 # Trainable parameters. Published exactly: EfficientNet and EfficientNetV2 S, M, L by torchvision;
@@ -142,3 +145,14 @@ def test_printed_parameters_are_the_counted_ones_as_rounded_there(found: object)
     # Sandler et al. print 6.9M for the width 1.4; the released network has 6.1M.
     tolerance = 0.15 if name == "mobilenet-v2-1.4" else 0.07
     assert cost(published(name)).params / 1e6 == pytest.approx(params, rel=tolerance)
+
+
+def test_the_csv_in_experiments_holds_the_same_figures() -> None:
+    file = Path(__file__).parents[2] / "experiments" / "published" / "accuracy.csv"
+    with file.open(newline="", encoding="utf-8") as handle:
+        header, *rows = csv.reader(handle)
+    assert header == list(Accuracy._fields)
+    expected = [
+        ["" if value is None else str(value) for value in found] for found in (*ACCURACIES, *RIVALS)
+    ]
+    assert rows == expected
