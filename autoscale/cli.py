@@ -1,5 +1,6 @@
 """Arguments -> one workflow -> a printed answer."""
 
+import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -227,27 +228,27 @@ def demo(
     """Search, check, grid and family on the built-in synthetic images, in a few minutes."""
     from autoscale.terminal import say
 
-    for title, arguments in demo_commands(run):
-        say(f"\n{title}\n$ autoscale {' '.join(arguments)}")
-        options = [] if arguments[0] == "family" else ["--threads", str(threads)]
-        app([*arguments, *options], standalone_mode=False)
+    for title, command in demo_commands(run):
+        say(f"\n{title}\n$ autoscale {command}")
+        options = "" if command.startswith("family") else f" --threads {threads}"
+        app(shlex.split(command + options), standalone_mode=False)
     say(f"\nDone. {run} holds the search, the grid and the family; the same commands take --data.")
 
 
-def demo_commands(run: Path) -> list[tuple[str, list[str]]]:
-    """Title and arguments of each step of the demonstration."""
-    where = ["--run", str(run)]
+def demo_commands(run: Path) -> list[tuple[str, str]]:
+    """Title and command of each step of the demonstration."""
+    where = f"--run {shlex.quote(str(run))}"
     return [
+        ("1. Search a baseline", f"search-baseline {where} --trials 16 --target 1.5M"),
         (
-            "1. Search a baseline",
-            ["search-baseline", *where, "--space", "mbconv-small", "--trials", "20"],
+            "2. Is it better than a random network, on images it has not seen?",
+            f"check-baseline {where} --networks 6 --seeds 3",
         ),
-        ("2. Is it better than chance, on images it has not seen?", ["check-baseline", *where]),
         (
             "3. How should depth, width and resolution grow?",
-            ["grid", *where, "--flops-budget", "2x", "--max-candidates", "8", "--seeds", "2"],
+            f"grid {where} --flops-budget 2x --rounding nearest --max-candidates 6 --seeds 2",
         ),
-        ("4. The family", ["family", *where, "--phi", "0..3"]),
+        ("4. The family", f"family {where} --phi 0..3"),
     ]
 
 

@@ -122,8 +122,8 @@ def build_grid(
         assert nearest is not None
         _, growth, point = nearest
         raise BudgetUnreachable(
-            f"no coefficients within {tolerance:.0%} of {budget.ratio:.4g}x; the nearest grid point "
-            f"(alpha {point.alpha:g}, beta {point.beta:g}, gamma {point.gamma:g}) gives "
+            f"no coefficients within {tolerance:.0%} of {budget.ratio:.4g}x; the nearest grid "
+            f"point (alpha {point.alpha:g}, beta {point.beta:g}, gamma {point.gamma:g}) gives "
             f"{growth:.4g}x; widen --tolerance or the ranges, or reduce --step"
         )
     candidates = [
@@ -150,8 +150,8 @@ def build_grid(
 def spread(candidates: tuple[Candidate, ...], count: int) -> tuple[Candidate, ...]:
     """At most `count` candidates that cover the grid: each next one is farthest from the chosen.
 
-    Distances are taken between the logarithms of alpha, beta and gamma; the first candidate, the one
-    nearest to the budget, is always in.
+    Distances are taken between the logarithms of alpha, beta and gamma; the first candidate, which
+    is nearest to the budget, is always in.
 
     Raises:
         InvalidSetting: if `count` is below 1.

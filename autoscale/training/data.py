@@ -9,13 +9,13 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from autoscale.errors import DataProblem, InvalidSetting
 from autoscale.training import synthetic
@@ -130,7 +130,8 @@ def load(
         strict: refuse a file that cannot be read, instead of skipping it.
         limit: at most so many training images, in the proportions of the classes.
         test: False leaves the test images undecoded, so that nothing can look at them.
-        progress: called with (pictures done, pictures in total) every few hundred pictures.
+        progress: called with (pictures done, pictures in total) every few hundred pictures read;
+            never for `synthetic`.
 
     Raises:
         InvalidSetting: if `size`, `validation_fraction` or `limit` is out of range.
@@ -281,7 +282,8 @@ def _list(root: Path, *, test: bool) -> _Listing:
 
 def _list_folders(root: Path, *, test: bool) -> _Listing:
     # A class may be called "train": a split holds folders, a class holds images.
-    splits = bool(_folders(root / "train")) and not _files(root / "train", nested=False)
+    loose = [path.suffix.lower() for path in _files(root / "train", nested=False)]
+    splits = bool(_folders(root / "train")) and not set(loose) & set(EXTENSIONS)
     start = root / "train" if splits else root
     classes = tuple(folder.name for folder in _folders(start))
     if len(classes) < 2:
@@ -444,7 +446,7 @@ def _list_table(
 # Decoding
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Decoder:
     """Turns pictures into images of one size, keeping count over all the splits of a source."""
 
@@ -453,7 +455,7 @@ class _Decoder:
     skipped: list[str]  # grows
     progress: Callable[[int, int], None] | None
     total: int
-    done: list[int] = field(default_factory=lambda: [0])
+    done: int = 0
 
     def __call__(self, pictures: _Pictures) -> Images:
         try:
@@ -471,6 +473,8 @@ class _Decoder:
                 pixels[i] = _decode(pictures.read(i), self.size)
             except MemoryError:
                 raise
+            except UnidentifiedImageError:
+                return f"{pictures.names[i]}: not an image ({', '.join(_FORMATS)})"
             except Exception as error:  # damaged files make Pillow raise nearly anything
                 return f"{pictures.names[i]}: {error or type(error).__name__}".splitlines()[0]
             return None
@@ -487,9 +491,9 @@ class _Decoder:
                         raise DataProblem(f"{problem}; repair the file or load without strict")
                     readable[i] = False
                     self.skipped.append(problem)
-                self.done[0] += len(chunk)
+                self.done += len(chunk)
                 if self.progress:
-                    self.progress(self.done[0], self.total)
+                    self.progress(self.done, self.total)
         if readable.all():
             return Images(pixels, pictures.labels)
         return Images(pixels[readable], pictures.labels[readable])

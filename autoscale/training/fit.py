@@ -143,7 +143,8 @@ def fit(
             if on_epoch:
                 on_epoch(epochs[-1])
 
-    network.load_state_dict(scored.state_dict())
+    if average:
+        network.load_state_dict(average.network.state_dict())
     network.eval()
     elapsed = time.perf_counter() - started
     assert accuracy is not None

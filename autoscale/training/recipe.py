@@ -95,8 +95,7 @@ def _check_kind(field: str, value: object, kind: object) -> None:
 
 RECIPES: dict[str, Recipe] = {
     # For ranking candidates: small batches, because the number of steps is what a short run lacks,
-    # little regularisation, because it never overfits, and AdamW, which leaves the plateau at the
-    # start of such a run sooner than SGD and so depends less on the seed.
+    # and little regularisation, because a short run hardly overfits.
     "proxy": Recipe(
         epochs=4,
         batch_size=32,

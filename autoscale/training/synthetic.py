@@ -42,10 +42,10 @@ CLASSES = tuple(MARKS)
 
 CELLS = 2  # along each side, one mark in each
 DECOYS = 1  # cells with another mark
-MARK_RADIUS = (0.06, 0.24)  # of the side; nearly the same for all marks of a picture
+MARK_RADIUS = (0.08, 0.24)  # of the side; nearly the same for all marks of a picture
 STROKE_WIDTH = (0.022, 0.032)  # of the side: a pixel or less up to 31 pixels
 TILT = 0.35  # radians, either way
-CONTRAST = (0.2, 0.75)  # of the strokes of a picture, in units of black to white
+CONTRAST = (0.3, 0.75)  # of the strokes of a picture, in units of black to white
 WAVES = 6
 WAVE_CONTRAST = 0.04
 

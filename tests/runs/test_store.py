@@ -97,9 +97,9 @@ def test_a_step_of_another_format_is_refused(tmp_path: Path) -> None:
 
 def test_two_processes_do_not_share_a_step(tmp_path: Path) -> None:
     step = Step(tmp_path, "search")
-    with step.locked():
-        with pytest.raises(RunConflict, match="another process works in"), step.locked():
-            pass
+    refusal = pytest.raises(RunConflict, match="another process works in")
+    with step.locked(), refusal, step.locked():
+        pass
     with step.locked():
         pass
 
