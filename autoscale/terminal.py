@@ -18,7 +18,7 @@ from autoscale.design.budget import format_count
 from autoscale.workflows.progress import Progress, duration
 
 #: Columns that hold counts, printed with a unit.
-COUNTS = ("macs", "params", "activations")
+COUNTS = ("macs", "flops", "params", "activations", "memory")
 CONVENTION = (
     "macs: multiply-adds of convolutions and linear layers for one image (the papers' FLOPs)"
 )

@@ -5,10 +5,11 @@ and a wrong one cannot exist: the constructor refuses it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, NamedTuple, get_args
 
 from autoscale.design.document import NO_UNKNOWN_KEYS, dump, parse
+from autoscale.design.numbers import Number, floor, larger
 from autoscale.errors import InvalidArchitecture
 
 Activation = Literal["relu", "relu6", "silu", "hswish"]
@@ -137,12 +138,12 @@ class Stage:
                 f"{self.block} blocks have no {name}; leave it at {default!r}",
             )
 
-    def squeeze(self, width_in: int) -> int:
+    def squeeze(self, width_in: Number) -> Number:
         """Squeeze width of a block with `width_in` input channels; 0 is without.
 
         Source: the released EfficientNet code, `max(1, int(input width * ratio))`.
         """
-        return max(1, int(width_in * self.se_ratio)) if self.se_ratio > 0 else 0
+        return larger(1, floor(width_in * self.se_ratio)) if self.se_ratio > 0 else 0
 
 
 _UNUSED_DEFAULTS = (
@@ -166,6 +167,17 @@ class Head:
     def __post_init__(self) -> None:
         _require_count("head width", self.width, least=0)
         _require_choice("activation", self.activation, get_args(Activation))
+
+
+class Sizes(NamedTuple):
+    """The numbers of an architecture that scaling changes: ints, or integer arrays that broadcast
+    together and so stand for many architectures."""
+
+    resolution: Number
+    stem: Number  # width
+    widths: tuple[Number, ...]  # of each stage
+    depths: tuple[Number, ...]  # of each stage
+    head: Number  # width
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +223,32 @@ class Architecture:
         for stage in self.stages:
             product *= stage.stride
         return product
+
+    @property
+    def sizes(self) -> Sizes:
+        """What scaling changes."""
+        return Sizes(
+            self.resolution,
+            self.stem.width,
+            tuple([stage.width for stage in self.stages]),
+            tuple([stage.depth for stage in self.stages]),
+            self.head.width,
+        )
+
+    def resized(self, sizes: Sizes) -> "Architecture":
+        """The same design with other (single) sizes.
+
+        Raises:
+            InvalidArchitecture: if a size is no whole number of at least 1.
+        """
+        stages = zip(self.stages, sizes.widths, sizes.depths, strict=True)
+        return replace(
+            self,
+            resolution=sizes.resolution,
+            stem=replace(self.stem, width=sizes.stem),
+            stages=tuple(replace(stage, width=w, depth=d) for stage, w, d in stages),
+            head=replace(self.head, width=sizes.head),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data: numbers, strings, lists and dictionaries; `from_dict` reads it back."""
