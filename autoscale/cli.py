@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
+from autoscale.cli_counting import compare_command, count_command
 from autoscale.errors import AutoscaleError, InvalidSetting
 
 # Workflows are imported where they are used: `autoscale --help` must not wait for torch.
@@ -218,6 +219,12 @@ def spaces(as_json: Json = False) -> None:
         return
     show_table(table, title="Search spaces", columns=tuple(table.columns))
     say(CONVENTION)
+
+
+app.command("count", epilog="Example: autoscale count efficientnet-b4 --per-stage")(count_command)
+app.command("compare", epilog="Example: autoscale compare efficientnet resnet --plot sizes.svg")(
+    compare_command
+)
 
 
 @app.command()

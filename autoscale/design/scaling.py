@@ -7,7 +7,7 @@ how the multipliers become whole numbers, and decides much of the real cost.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from math import ceil
+from math import ceil, inf
 from typing import Literal
 
 from autoscale.design.architecture import Architecture, Sizes
@@ -26,8 +26,8 @@ class Coefficients:
     def __post_init__(self) -> None:
         for name in ("alpha", "beta", "gamma"):
             value = getattr(self, name)
-            if not value > 0:
-                raise InvalidSetting(f"{name} must be above 0, got {value}")
+            if not 0 < value < inf:
+                raise InvalidSetting(f"{name} must be a number above 0, got {value}")
 
     @property
     def nominal(self) -> float:
@@ -78,7 +78,8 @@ class Rounding:
     def resolution(self, resolution: int, factor: Number) -> Number:
         """Pixels per side of an input that should become `factor` times larger."""
         step = self.resolution_step
-        return larger(step, nearest(resolution * factor / step) * step)
+        rounded = larger(step, nearest(resolution * factor / step) * step)
+        return choose(factor == 1, resolution, rounded)
 
     def sizes(
         self, base: Architecture, *, depth: Number, width: Number, resolution: Number
@@ -158,8 +159,10 @@ def scale(
     Raises:
         InvalidSetting: if a multiplier is not above 0.
     """
-    if not depth > 0 or not width > 0:
-        raise InvalidSetting(f"multipliers must be above 0, got depth {depth} and width {width}")
+    if not 0 < depth < inf or not 0 < width < inf:
+        raise InvalidSetting(
+            f"multipliers must be numbers above 0, got depth {depth} and width {width}"
+        )
     return base.resized(
         rounding.sizes(
             base,

@@ -159,7 +159,9 @@ def _neighbour_parts(choices: "_Choices[Part]", part: Part) -> tuple[Part, ...]:
     for way in ways:
         for place, indices in enumerate(ranges):
             for index in indices:
-                found[choices.at((*way[:place], index, *way[place + 1 :]))] = None
+                changed = list(way)
+                changed[place] = index
+                found[choices.at(tuple(changed))] = None
     found.pop(part, None)
     return tuple(found)
 

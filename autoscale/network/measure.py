@@ -96,13 +96,14 @@ def fvcore_count(network: nn.Module, *, resolution: int) -> Counter[str]:
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
-    """The network in evaluation mode inside, in the mode it had afterwards."""
-    mode = network.training
+    """The network in evaluation mode inside; afterwards every module in the mode it had."""
+    modes = {module: module.training for module in network.modules()}
     network.eval()
     try:
         yield
     finally:
-        network.train(mode)
+        for module, mode in modes.items():
+            module.training = mode
 
 
 # The costs of operations, from the tensors that go in and come out.

@@ -124,7 +124,6 @@ def test_tracing_leaves_the_network_in_its_mode() -> None:
         assert network.training is mode
 
 
-@pytest.mark.xfail(strict=True, reason="only the mode of the outermost module is remembered")
 def test_tracing_leaves_a_frozen_part_frozen() -> None:
     network = build(one_stage(Stage(width=8)))
     network.stem.eval()
@@ -133,7 +132,6 @@ def test_tracing_leaves_a_frozen_part_frozen() -> None:
     assert not network.stem.training
 
 
-@pytest.mark.xfail(strict=True, reason="importing fvcore warns that torch.jit.script is deprecated")
 def test_measuring_imports_without_a_warning() -> None:
     subprocess.run(
         [sys.executable, "-W", "error", "-c", "import autoscale.network.measure"],
