@@ -36,6 +36,7 @@ ARROWS: dict[str, set[str]] = {
     "report": {"design", "search", "runs"},
     "terminal": {"design", "workflows"},
     "cli": {"design", "workflows", "report", "runs", "terminal"},
+    "cli_counting": {"workflows", "report", "runs", "terminal"},
     "__main__": {"cli"},
     "__init__": {"design", "network", "training", "search", "runs", "workflows", "report"},
 }

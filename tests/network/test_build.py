@@ -126,7 +126,6 @@ def test_tracing_leaves_a_frozen_part_frozen() -> None:
     assert not network.stem.training
 
 
-@pytest.mark.xfail(strict=True, reason="importing fvcore warns that torch.jit.script is deprecated")
 def test_measuring_imports_without_a_warning() -> None:
     subprocess.run(
         [sys.executable, "-W", "error", "-c", "import autoscale.network.measure"],
