@@ -98,8 +98,8 @@ def test_a_multiplier_that_is_not_above_zero_is_refused(settings: dict[str, Any]
         scaled_costs(published("efficientnet-b0"), **settings)
 
 
-def test_a_million_points_need_a_few_hundred_megabytes() -> None:
-    # The grid of step 0.01 over 1..2 in each dimension; a tenth of it here, timed in experiments/.
+def test_a_grid_repeats_nothing_where_nothing_depends() -> None:
+    # A tenth of the grid of step 0.01, which experiments/benchmarks/counting times.
     steps = np.linspace(1, 2, 101)
     grid = scaled_costs(
         published("efficientnet-b0"),
@@ -108,7 +108,7 @@ def test_a_million_points_need_a_few_hundred_megabytes() -> None:
         resolution=ROUNDINGS["tf"].resolution(224, steps),
     )
     assert grid.macs.shape == (10, 101, 101)
-    assert grid.params.shape == (10, 101, 1)  # nothing is repeated where nothing depends
+    assert grid.params.shape == (10, 101, 1)
     assert row(grid, 0, 0, 0) == fields(cost(published("efficientnet-b0")))
 
 

@@ -15,9 +15,9 @@ class Accuracy(NamedTuple):
 
 
 PAPER = "Tan & Le 2019 (EfficientNet, arXiv v5), Table 2"
-NOISY = "Xie et al. 2020 (Noisy Student), Table 2"
+NOISY = "Xie et al. 2020 (Noisy Student)"
 LITE = "tensorflow/tpu, efficientnet/lite/README"
-V2 = "Tan & Le 2021 (EfficientNetV2), Table 7; google/automl, efficientnetv2/README"
+V2 = "Tan & Le 2021 (EfficientNetV2); google/automl, efficientnetv2/README"
 MNASNET = "Tan et al. 2019 (MnasNet), Table 1"
 V1_MOBILE = "Howard et al. 2017 (MobileNet), Table 6"
 V2_MOBILE = "Sandler et al. 2018 (MobileNetV2), Table 4"
@@ -35,7 +35,7 @@ ACCURACIES = (
     Accuracy("efficientnet-b5", 83.6, 30.0, 9.9, PAPER),
     Accuracy("efficientnet-b6", 84.0, 43.0, 19.0, PAPER),
     Accuracy("efficientnet-b7", 84.3, 66.0, 37.0, PAPER),
-    Accuracy("efficientnet-b8", 85.5, 88.0, None, "Xie et al. 2020 (AdvProp), Table 3", "AdvProp"),
+    Accuracy("efficientnet-b8", 85.5, 88.0, None, "Xie et al. 2020 (AdvProp)", "AdvProp"),
     Accuracy("efficientnet-l2", 88.4, 480.0, None, NOISY, "300M unlabelled images"),
     Accuracy("efficientnet-l2-475", 88.2, 480.0, None, NOISY, "300M unlabelled images"),
     Accuracy("efficientnet-lite0", 75.1, 4.7, 0.407, LITE),
