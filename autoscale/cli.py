@@ -67,6 +67,9 @@ def search_baseline(
     max_flops: Annotated[
         str | None, typer.Option(help="Never train a design that costs more, such as 8M.")
     ] = None,
+    confirm: Annotated[
+        int, typer.Option(help="Train so many of the best with two more seeds; choose by the mean.")
+    ] = 0,
     resolution: Annotated[
         int | None, typer.Option(help="Pixels per side. [default: the space's]")
     ] = None,
@@ -99,6 +102,7 @@ def search_baseline(
             target=parse_count(target) if target is not None else None,
             w=w,
             max_macs=parse_count(max_flops) if max_flops is not None else None,
+            confirm=confirm,
             seed=seed,
             resolution=resolution,
             recipe=recipe,
@@ -246,7 +250,7 @@ def demo_commands(run: Path) -> list[tuple[str, str]]:
     """Title and command of each step of the demonstration."""
     where = f"--run {shlex.quote(str(run))}"
     return [
-        ("1. Search a baseline", f"search-baseline {where} --trials 16 --target 1.5M"),
+        ("1. Search a baseline", f"search-baseline {where} --trials 16 --target 1.5M --confirm 3"),
         (
             "2. Is it better than a random network, on images it has not seen?",
             f"check-baseline {where} --networks 6 --seeds 3",
@@ -301,17 +305,24 @@ def _show_search(found: Any, run: Path, as_json: bool) -> None:
 
     table = found.table
     score = found.trial.score
+    accuracy = sum(found.accuracies) / len(found.accuracies)
+    file = run / "search" / "baseline.yaml"
     if as_json:
         show_json(
             {
                 "convention": CONVENTION,
-                "baseline": {"trial": found.trial.number, "accuracy": score.accuracy,
-                             "macs": score.macs, "params": score.params},
+                "baseline": {
+                    "trial": found.trial.number,
+                    "accuracy": accuracy,
+                    "seeds": len(found.accuracies),
+                    "macs": score.macs,
+                    "params": score.params,
+                },
                 "target": found.objective.target,
-                "file": str(run / "search" / "baseline.yaml"),
+                "file": str(file),
                 "trials": records(table),
             }
-        )  # fmt: skip
+        )
         return
     front = table[table.on_front].sort_values("macs")
     columns = ("trial", "accuracy", "macs", "params", "seconds")
@@ -319,9 +330,9 @@ def _show_search(found: Any, run: Path, as_json: bool) -> None:
     failed = int((table.status == "failed").sum())
     say(
         f"{len(table)} networks trained" + (f", {failed} failed" if failed else "") + ". "
-        f"Baseline: trial {found.trial.number}, accuracy {score.accuracy:.4f} on validation "
-        f"images, {score.macs:,} multiply-adds, {score.params:,} parameters "
-        f"-> {run / 'search' / 'baseline.yaml'}"
+        f"Baseline: trial {found.trial.number}, accuracy {accuracy:.4f} on validation images"
+        + (f" (mean of {len(found.accuracies)} seeds)" if len(found.accuracies) > 1 else "")
+        + f", {score.macs:,} multiply-adds, {score.params:,} parameters -> {file}"
     )
     say(CONVENTION)
 

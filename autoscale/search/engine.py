@@ -120,13 +120,19 @@ def search(
     return steps
 
 
-def best(trials: Iterable[Trial], reward: Reward) -> Trial | None:
-    """The finished trial with the highest reward, the cheaper one of equals; None if none is."""
-    finished = [(trial, trial.score) for trial in trials if trial.status == "finished"]
-    scored = [
-        (reward(score), -score.macs, -trial.number, trial) for trial, score in finished if score
+def ranking(trials: Iterable[Trial], reward: Reward) -> list[Trial]:
+    """The finished trials, highest reward first and the cheaper of equals first."""
+    finished = [
+        (-reward(trial.score), trial.score.macs, trial.number, trial)
+        for trial in trials
+        if trial.status == "finished" and trial.score
     ]
-    return max(scored)[-1] if scored else None
+    return [trial for *_, trial in sorted(finished, key=lambda entry: entry[:3])]
+
+
+def best(trials: Iterable[Trial], reward: Reward) -> Trial | None:
+    """The first of the ranking; None if no trial is finished."""
+    return next(iter(ranking(trials, reward)), None)
 
 
 def frozen(trial: Trial, space: SearchSpace, objective: Objective) -> FrozenTrial:

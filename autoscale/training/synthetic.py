@@ -1,9 +1,9 @@
 """A synthetic image set, drawn in memory from a seed: something to try a search on.
 
-Each picture shows four marks of a few strokes before coloured waves; its class is the mark that
-three of them are, the fourth is another. Place, size, tilt and every colour are nuisances. Strokes
-are thin, so that more pixels tell more, and marks differ only in how their strokes meet, so that
-wider and deeper networks tell more. The numbers reached here say nothing about photographs.
+Each picture shows one mark of a few strokes four times before coloured waves; its class is the
+mark. Place, size, tilt and every colour are nuisances. Strokes are thin, so that more pixels tell
+more, and marks differ only in how their strokes meet, so that wider and deeper networks tell more.
+The numbers reached here say nothing about photographs.
 
 Scenes are described in fractions of the side and drawn at the size asked for, with the part of each
 pixel that a stroke covers, so that one seed gives the same scenes at every size.
@@ -40,8 +40,7 @@ MARKS: dict[str, tuple[tuple[float, float, float, float], ...]] = {
 }
 CLASSES = tuple(MARKS)
 
-CELLS = 2  # along each side, one mark in each
-DECOYS = 1  # cells with another mark
+CELLS = 2  # along each side, the mark in each
 MARK_RADIUS = (0.08, 0.24)  # of the side; nearly the same for all marks of a picture
 STROKE_WIDTH = (0.022, 0.032)  # of the side: a pixel or less up to 31 pixels
 TILT = 0.35  # radians, either way
@@ -75,20 +74,16 @@ def draw(
     labels = random.permutation(np.arange(count) % len(CLASSES))
     canvas = _waves(count, size, random)
     ground = canvas.mean(axis=(1, 2))
-    cells = random.permuted(np.tile(np.arange(CELLS**2), (count, 1)), axis=1)
     # A picture is easy or hard as a whole: the easy ones start the learning, the hard ones rank.
     largest = random.uniform(*MARK_RADIUS, count)
     contrast = random.uniform(*CONTRAST, count)
     for cell in range(CELLS**2):
-        marks = labels
-        if cell < DECOYS:
-            marks = (labels + random.integers(1, len(CLASSES), count)) % len(CLASSES)
         radius = largest * random.uniform(0.8, 1, count)
-        row, column = np.divmod(cells[:, cell], CELLS)
+        row, column = divmod(cell, CELLS)
         room = (0.5 / CELLS - radius)[:, None]
-        centre = (np.stack([column, row], axis=1) + 0.5) / CELLS
-        centre += room * random.uniform(-1, 1, (count, 2))
-        strokes = _placed(marks, centre, radius, random.uniform(-TILT, TILT, count))
+        centre = (np.array([column, row]) + 0.5) / CELLS
+        centre = centre + room * random.uniform(-1, 1, (count, 2))
+        strokes = _placed(labels, centre, radius, random.uniform(-TILT, TILT, count))
         width = random.uniform(*STROKE_WIDTH, count)
         _paint(canvas, strokes, width, ground + contrast[:, None] * _tints(count, random))
     return np.rint(255 * np.clip(canvas, 0, 1)).astype(np.uint8), labels.astype(np.int64)

@@ -14,17 +14,21 @@ from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
 from autoscale.errors import EvaluationFailed, InvalidSetting
 from autoscale.runs.records import trial_from_record, trial_to_record
-from autoscale.runs.store import Journal, Step, write_text
+from autoscale.runs.store import Journal, Step, read_json, write_json, write_text
 from autoscale.search.dashboard import mirror
-from autoscale.search.engine import Trial, best, search
+from autoscale.search.engine import Trial, best, ranking, search
 from autoscale.search.objective import Objective
 from autoscale.search.pareto import front
 from autoscale.search.samplers import make_sampler
 from autoscale.workflows.catalogue import space_text, usual_macs
 from autoscale.workflows.evaluate import Task, Trainer, recipe_named
 from autoscale.workflows.progress import Listener, Progress, Silent, duration
+from autoscale.workflows.trainings import Job, train_all
 
 STEP = "search"
+
+#: Further seeds with which `confirm` trains the best designs.
+AGAIN = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +36,7 @@ class Baseline:
     """A finished search and what it chose."""
 
     trial: Trial  # the chosen one
+    accuracies: tuple[float, ...]  # of the chosen one on validation images, one for each seed
     trials: tuple[Trial, ...]  # every step, in order
     objective: Objective
     space: SearchSpace  # with the classes and the resolution of the images
@@ -53,6 +58,7 @@ def search_baseline(
     target: int | None = None,
     w: float = -0.07,
     max_macs: int | None = None,
+    confirm: int = 0,
     seed: int = 0,
     resolution: int | None = None,
     recipe: str = "proxy",
@@ -77,6 +83,8 @@ def search_baseline(
             baseline is the best of the front by the hard reward.
         target: multiply-adds; by default what half of the space's designs cost at most.
         max_macs: designs that cost more are never trained.
+        confirm: train so many of the best designs with two more seeds each and choose by the mean;
+            0 trusts the single training of the search.
         resolution: pixels per side; the space's own if not given.
         epochs: of each training, instead of the recipe's.
         limit: use at most so many training images.
@@ -89,6 +97,8 @@ def search_baseline(
     proposals = make_sampler(sampler, seed=seed)
     if trials < 1:
         raise InvalidSetting(f"trials must be at least 1, got {trials}")
+    if confirm < 0:
+        raise InvalidSetting(f"confirm must be at least 0, got {confirm}")
     task = Task(
         data=data,
         recipe=recipe_named(recipe, epochs=epochs),
@@ -143,15 +153,42 @@ def search_baseline(
             history=history,
             record=record,
         )
-        winner = best(steps, goal.reward)
-        if winner is None:
-            raise EvaluationFailed(f"no training succeeded; the last failed: {steps[-1].cause}")
         trained = sum(trial.trained for trial in steps)
         if trained < trials:
             listener.notice(f"no untried network is left in the space; {trained} were trained")
-        write_text(step.file("baseline.yaml"), winner.architecture.to_yaml())
+        contenders = ranking(steps, goal.reward)[: max(1, confirm)]
+        if not contenders:
+            raise EvaluationFailed(f"no training succeeded; the last failed: {steps[-1].cause}")
+        scores = {trial.number: [trial.score] for trial in contenders if trial.score}
+        if confirm:
+            listener.notice(f"the {len(contenders)} best are trained with {AGAIN} more seeds each")
+            journal = Journal(step.file(f"confirm-{confirm}-of-{trained}.jsonl"))
+            jobs = [
+                Job(
+                    architecture=trial.architecture,
+                    seed=seed + number,
+                    name=f"trial {trial.number}, seed {seed + number}",
+                )
+                for number in range(1, AGAIN + 1)
+                for trial in contenders
+            ]
+            outcomes = train_all(
+                jobs, trainer, journal, listener, leader=lambda done: _line(contenders[0])
+            )
+            for outcome, trial in zip(outcomes, contenders * AGAIN, strict=True):
+                if outcome.score:
+                    scores[trial.number].append(outcome.score)
+        winner = max(
+            contenders,
+            key=lambda trial: statistics.mean(goal.reward(s) for s in scores[trial.number]),
+        )
+        accuracies = tuple(score.accuracy for score in scores[winner.number])
         write_text(step.file("trials.csv"), trial_table(steps).to_csv(index=False))
-    return Baseline(trial=winner, trials=tuple(steps), objective=goal, space=fitted)
+        write_json(step.file("baseline.json"), {"trial": winner.number, "accuracies": accuracies})
+        write_text(step.file("baseline.yaml"), winner.architecture.to_yaml())
+    return Baseline(
+        trial=winner, accuracies=accuracies, trials=tuple(steps), objective=goal, space=fitted
+    )
 
 
 def load_baseline(run: str | Path) -> Baseline:
@@ -169,10 +206,16 @@ def load_baseline(run: str | Path) -> Baseline:
     trials = tuple(
         trial_from_record(record, space) for record in Journal(step.file("trials.jsonl")).read()
     )
-    winner = best(trials, goal.reward)
-    if winner is None or not step.file("baseline.yaml").exists():
+    chosen = read_json(step.file("baseline.json"))
+    if chosen is None or not step.file("baseline.yaml").exists():
         raise InvalidSetting(f"the search in {run} is not finished; repeat its command first")
-    return Baseline(trial=winner, trials=trials, objective=goal, space=space)
+    return Baseline(
+        trial=trials[chosen["trial"]],
+        accuracies=tuple(chosen["accuracies"]),
+        trials=trials,
+        objective=goal,
+        space=space,
+    )
 
 
 def load_task(run: str | Path) -> Task:

@@ -167,3 +167,21 @@ def test_a_grid_needs_a_finished_search_and_a_family_a_finished_grid(tmp_path: P
         autoscale.grid_search(tmp_path)
     with pytest.raises(InvalidSetting, match="holds no search"):
         autoscale.write_family(tmp_path, phi="0")
+
+
+def test_confirming_trains_the_best_again_and_takes_the_mean(photos: Path, tmp_path: Path) -> None:
+    heard = Heard()
+    options = {"data": str(photos), "space": "tiny", "resolution": 16, "epochs": 1, "trials": 4}
+    found = autoscale.search_baseline(tmp_path / "r", confirm=2, listener=heard, **options)
+    assert len(found.accuracies) == 3
+    assert [p.total for p in heard.done] == [4] * 4 + [4] * 4  # 4 trials, then 2 designs twice
+    assert found.accuracies[0] == found.trial.score.accuracy
+    again = autoscale.search_baseline(tmp_path / "r", confirm=2, listener=heard, **options)
+    assert len(heard.done) == 8
+    assert (again.trial, again.accuracies) == (found.trial, found.accuracies)
+    assert autoscale.load_baseline(tmp_path / "r").accuracies == found.accuracies
+
+
+def test_no_designs_to_confirm_are_refused_below_zero(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSetting, match="confirm must be at least 0"):
+        autoscale.search_baseline(tmp_path / "r", confirm=-1)
