@@ -1,0 +1,298 @@
+"""The designs a study chooses from, as points: one level index for each parameter.
+
+This is what the samplers think in. It is made from a `SearchSpace`, or from the distributions of
+any Optuna study; then every parameter is taken at its word and nothing is known of costs.
+"""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from math import log, prod
+from typing import Any
+
+import numpy as np
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from autoscale.design.architecture import Architecture
+from autoscale.design.cost import cost
+from autoscale.design.space import SearchSpace
+from autoscale.errors import InvalidSetting
+from autoscale.search.identity import blocks_of, changes_nothing, network_of
+
+Params = Mapping[str, Any]
+Point = tuple[int, ...]
+#: What a callable of the user's is asked about: the architecture where the samplers know the
+#: search space, else the parameters.
+Design = Any
+
+_MOST_LEVELS = 32  # of an integer or float parameter; more are thinned out evenly
+_REMEMBERED = 200_000  # designs whose description is kept
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One parameter and its levels; `ordered` if near levels are alike."""
+
+    name: str
+    distribution: BaseDistribution
+    levels: tuple[Any, ...]
+    ordered: bool
+
+    @cached_property
+    def _index(self) -> dict[Any, int]:
+        return {level: number for number, level in enumerate(self.levels)}
+
+    def level_of(self, value: Any) -> int | None:
+        """The index of the level at `value`, or of the nearest number; None if there is none."""
+        exact = self._index.get(value)
+        if exact is not None or isinstance(self.distribution, CategoricalDistribution):
+            return exact
+        return int(np.argmin([abs(float(level) - float(value)) for level in self.levels]))
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is known of one design without training it.
+
+    Attributes:
+        design: the architecture, or the parameters where there is no search space.
+        identity: equal for designs that are one network.
+        code: one number between 0 and 1 for each column of the choices; the product of two codes
+            is the share of choices that agree.
+        features: numbers that tell costs and shape, not yet standardised.
+    """
+
+    design: Design
+    identity: Hashable
+    code: np.ndarray
+    features: np.ndarray
+
+
+@dataclass(frozen=True)
+class Designs:
+    """A set of designs.
+
+    Args:
+        axes: the parameters.
+        space: where the parameters are those of a search space.
+        identify: what two equal designs share; by default the built network, or the parameters
+            if there is no space.
+    """
+
+    axes: tuple[Axis, ...]
+    space: SearchSpace | None = None
+    identify: Callable[[Design], Hashable] | None = None
+    _described: dict[Point, Description] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def of_space(
+        cls, space: SearchSpace, identify: Callable[[Design], Hashable] | None = None
+    ) -> "Designs":
+        """The designs of a search space, with the parameters that `space.suggest` asks for."""
+        axes = [
+            Axis(p.name, CategoricalDistribution(p.labels), p.labels, _is_ordered(p.labels))
+            for p in space.parameters
+        ]
+        return cls(tuple(axes), space, identify)
+
+    @classmethod
+    def of_distributions(
+        cls,
+        distributions: Mapping[str, BaseDistribution],
+        identify: Callable[[Design], Hashable] | None = None,
+    ) -> "Designs":
+        """The designs of any Optuna search space; numbers are taken on at most 32 levels."""
+        axes = [_axis(name, distributions[name]) for name in sorted(distributions)]
+        return cls(tuple(axes), None, identify)
+
+    @property
+    def distributions(self) -> dict[str, BaseDistribution]:
+        return {axis.name: axis.distribution for axis in self.axes}
+
+    @cached_property
+    def sizes(self) -> tuple[int, ...]:
+        return tuple(len(axis.levels) for axis in self.axes)
+
+    @property
+    def size(self) -> int:
+        """Number of points, equal networks counted as often as they occur."""
+        return prod(self.sizes)
+
+    def params_of(self, point: Point) -> dict[str, Any]:
+        return {axis.name: axis.levels[i] for axis, i in zip(self.axes, point, strict=True)}
+
+    def point_of(self, params: Params) -> Point | None:
+        """The point of `params`; None if they are not parameters of these designs."""
+        found = []
+        for axis in self.axes:
+            level = axis.level_of(params[axis.name]) if axis.name in params else None
+            if level is None:
+                return None
+            found.append(level)
+        return tuple(found)
+
+    def random(self, rng: np.random.Generator) -> Point:
+        """A point, uniformly."""
+        return tuple(rng.integers(0, self.sizes).tolist())
+
+    def mutated(self, point: Point, rng: np.random.Generator, changes: int = 1) -> Point:
+        """`point` with `changes` choices made anew, each different from before."""
+        free = [i for i, size in enumerate(self.sizes) if size > 1]
+        changed = list(point)
+        for place in rng.permutation(free)[:changes].tolist():
+            changed[place] = (point[place] + int(rng.integers(1, self.sizes[place]))) % self.sizes[
+                place
+            ]
+        return tuple(changed)
+
+    def describe(self, point: Point) -> Description:
+        """What is known of a design without training it; remembered."""
+        found = self._described.get(point)
+        if found is None:
+            if len(self._described) >= _REMEMBERED:
+                self._described.clear()
+            found = self._described[point] = self._describe(point)
+        return found
+
+    def identity(self, point: Point) -> Hashable:
+        return self.describe(point).identity
+
+    def _describe(self, point: Point) -> Description:
+        design: Design
+        identity: Hashable
+        if self.space is None:
+            design, identity = self.params_of(point), point
+            features, normal = self._numbers(point), point
+        else:
+            design = self.space.architecture_at(point)
+            identity = network_of(design)
+            features = _features(design)
+            normal = self.space.point_of(normal_form(self.space, design)) or point
+        if self.identify is not None:
+            identity = self.identify(design)
+        return Description(design, identity, self._code(normal), features)
+
+    def _numbers(self, point: Point) -> np.ndarray:
+        pairs = [
+            i / max(len(a.levels) - 1, 1)
+            for a, i in zip(self.axes, point, strict=True)
+            if a.ordered
+        ]
+        return np.array(pairs)
+
+    def _code(self, point: Point) -> np.ndarray:
+        tables = self._code_tables
+        return np.concatenate([table[i] for table, i in zip(tables, point, strict=True)])
+
+    @cached_property
+    def _code_tables(self) -> list[np.ndarray]:
+        """For each axis the code of each level.
+
+        Ordered levels are told by the steps below them, so that the product of two codes falls
+        linearly with their distance; others by which of them it is.
+        """
+        free = max(sum(size > 1 for size in self.sizes), 1)
+        tables = []
+        for axis, size in zip(self.axes, self.sizes, strict=True):
+            if size == 1:
+                table = np.zeros((1, 0))
+            elif axis.ordered:
+                below = np.tri(size, size - 1, -1)
+                table = np.concatenate([below, 1 - below], axis=1) / np.sqrt(free * (size - 1))
+            else:
+                table = np.eye(size) / np.sqrt(free)
+            tables.append(table)
+        return tables
+
+
+def normal_form(space: SearchSpace, architecture: Architecture) -> Architecture:
+    """One architecture for all that are the same network, as far as the space has it.
+
+    Stages that change nothing go behind their neighbours with the same choices; a skip that fits
+    no block of its stage becomes the first that does as little.
+    """
+    stages = list(architecture.stages)
+    width = architecture.stem.width
+    inputs = []
+    for stage in stages:
+        inputs.append(width)
+        width = stage.width
+    moved = False
+    for start, stop in _exchangeable(space):
+        run = stages[start:stop]
+        idle = [changes_nothing(s, w) for s, w in zip(run, inputs[start:stop], strict=True)]
+        if any(idle) and not all(idle):
+            stages[start:stop] = [s for s, i in zip(run, idle, strict=True) if not i] + [
+                s for s, i in zip(run, idle, strict=True) if i
+            ]
+            moved = True
+    return replace(architecture, stages=tuple(stages)) if moved else architecture
+
+
+def _exchangeable(space: SearchSpace) -> list[tuple[int, int]]:
+    """Runs of stages with the same choices of one width and no stride."""
+    runs, start = [], 0
+    choices = space.stages
+    for stop in range(1, len(choices) + 1):
+        if stop < len(choices) and choices[stop] == choices[start]:
+            continue
+        if stop - start > 1 and choices[start].stride == 1 and len(choices[start].width) == 1:
+            runs.append((start, stop))
+        start = stop
+    return runs
+
+
+def _features(architecture: Architecture) -> np.ndarray:
+    """Cheap signs of what a network can do: the logarithms of its costs, and how deep it is."""
+    total = cost(architecture)
+    return np.array(
+        [
+            log(total.macs + 1),
+            log(total.params + 1),
+            log(total.activations + 1),
+            len(blocks_of(architecture)),
+        ]
+    )
+
+
+def _is_ordered(levels: Sequence[Any]) -> bool:
+    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in levels)
+    return numbers and len(levels) > 2 and list(levels) in (sorted(levels), sorted(levels)[::-1])
+
+
+def _axis(name: str, distribution: BaseDistribution) -> Axis:
+    if isinstance(distribution, CategoricalDistribution):
+        choices = tuple(distribution.choices)
+        return Axis(name, distribution, choices, _is_ordered(choices))
+    if isinstance(distribution, IntDistribution):
+        low, high = distribution.low, distribution.high
+        every = range(low, high + 1, distribution.step)
+        if len(every) <= _MOST_LEVELS:
+            return Axis(name, distribution, tuple(every), True)
+        counts = (_spread(low, high, distribution.log) - low) / distribution.step
+        levels = low + np.unique(counts.round().astype(int)) * distribution.step
+        return Axis(name, distribution, tuple(levels.tolist()), True)
+    if isinstance(distribution, FloatDistribution):
+        return Axis(name, distribution, _float_levels(distribution), True)
+    raise InvalidSetting(f"{name}: cannot search a {type(distribution).__name__}")
+
+
+def _float_levels(distribution: FloatDistribution) -> tuple[float, ...]:
+    low, high = distribution.low, distribution.high
+    if low == high:
+        return (low,)
+    values = _spread(low, high, distribution.log)
+    if distribution.step is not None:
+        counts = np.unique(((values - low) / distribution.step).round())
+        values = np.minimum(low + counts * distribution.step, high)
+    return tuple(values.tolist())
+
+
+def _spread(low: float, high: float, logarithmic: bool) -> np.ndarray:
+    make = np.geomspace if logarithmic else np.linspace
+    return np.clip(make(low, high, _MOST_LEVELS), low, high)

@@ -1,0 +1,187 @@
+"""The default sampler: train what is expected to improve the recommendation most."""
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+
+import numpy as np
+
+from autoscale.design.space import SearchSpace
+from autoscale.errors import InvalidSetting
+from autoscale.search.designs import Design, Designs, Point
+from autoscale.search.goals import BestFront, Goal, goal_of
+from autoscale.search.history import History
+from autoscale.search.knowledge import NOTHING, Known
+from autoscale.search.predictor import Learnt, Predictor
+from autoscale.search.samplers.base import DesignSampler, every_network
+
+_WALKED = 512  # points up to which every network is a candidate
+_PARENTS = 24
+_CHILDREN = 120  # in each of two rounds
+_STRANGERS = 40
+_FINALISTS = 128  # candidates whose gain is computed
+_KEPT = 48  # trained designs that are recommended now, among whom the gain is measured
+_HOPE = 1.5  # standard deviations above the middle that a promising design may hope for
+
+
+class GuidedSampler(DesignSampler):
+    """A few designs spread over the costs, then by expected gain under a Gaussian process.
+
+    The process predicts what has to be measured (`predictor`), with what is known taken as known
+    (`goals`); the gain is that of the knowledge gradient (`acquisition`). Candidates are children
+    of promising designs and strangers, so spaces need not be small enough to enumerate. A design
+    that was trained is a candidate too: in noise a second look may gain most.
+
+    Sources: White et al. 2021 (BANANAS) for prediction and mutation of candidates; Frazier et al.
+    2009 for the gain; Jones et al. 1998 for designs that fill space first.
+
+    Args:
+        startup: designs before the model is asked.
+        repeats: whether a network may be proposed again to beat noise.
+    """
+
+    asks_for_repeats = True
+
+    def __init__(
+        self,
+        *,
+        seed: int,
+        space: SearchSpace | None = None,
+        known: Known = NOTHING,
+        identify: Callable[[Design], Hashable] | None = None,
+        startup: int = 8,
+        repeats: bool = True,
+    ) -> None:
+        if startup < 1:
+            raise InvalidSetting(f"startup must be at least 1, got {startup}")
+        super().__init__(seed=seed, space=space, known=known, identify=identify)
+        self.asks_for_repeats = repeats
+        self._startup = startup
+        self._predictor: Predictor | None = None
+        self._plan: tuple[Designs, list[Point]] | None = None
+
+    def choose(self, history: History, rng: np.random.Generator, number: int) -> Point:
+        designs = history.designs
+        if len(history.tried) - len(history.broken) < self._startup or not len(history):
+            planned = iter(self._planned(designs))
+            return self.unseen(history, lambda _: next(planned, None) or designs.random(rng), rng)
+        goal = goal_of(history.signs, self._known, rng)
+        if self._predictor is None or self._predictor.designs is not designs:
+            self._predictor = Predictor(designs)
+        learnt = self._predictor.learn(history.points, goal.scores(history), history.running)
+        goal = settled(goal, history, learnt)
+        points = self._candidates(history, learnt, goal, rng)
+        tried = np.array([designs.identity(point) in history.tried for point in points])
+        owned = np.array([designs.identity(point) in history.scored for point in points])
+        gain = goal.gain(learnt, learnt.believe(points), points, owned)
+        if not self.asks_for_repeats:
+            if tried.all():
+                return self.unseen(history, lambda _: designs.random(rng), rng)
+            gain[tried] = -np.inf
+        return points[int(np.argmax(gain))]
+
+    def _candidates(
+        self, history: History, learnt: Learnt, goal: Goal, rng: np.random.Generator
+    ) -> list[Point]:
+        """What is recommended now, and the designs that may hope to be."""
+        designs = history.designs
+        pool = Pool(designs, lambda point: self.keeps_limits(designs, point), history.broken)
+        pool.add(history.scored.values())
+        kept = pool.recommended(learnt, goal)[:_KEPT]
+        if designs.size <= _WALKED:
+            pool.add(every_network(designs))
+        else:
+            pool.add(designs.random(rng) for _ in range(_STRANGERS))
+            for _ in range(2):
+                pool.add(children(designs, pool.best(learnt, goal, _PARENTS), _CHILDREN, rng))
+        hopeful = pool.best(learnt, goal, _FINALISTS)
+        return list(dict.fromkeys(kept + hopeful))[:_FINALISTS]
+
+    def _planned(self, designs: Designs) -> list[Point]:
+        if self._plan is None or self._plan[0] is not designs:
+            rng = np.random.default_rng(self._seed)
+            self._plan = (designs, self._spread(designs, rng))
+        return self._plan[1]
+
+    def _spread(self, designs: Designs, rng: np.random.Generator) -> list[Point]:
+        """Designs of evenly spread costs, each unlike those before it.
+
+        The sample is wider than a random one: random walks up and down the costs are part of it,
+        because sums of many random choices crowd around the middle.
+        """
+        sample = [self.within_limits(designs, rng) for _ in range(16 * self._startup)]
+        for start in sample[: 2 * self._startup]:
+            point, up = start, rng.random() < 0.5
+            for _ in range(2 * len(designs.axes)):
+                step = designs.mutated(point, rng)
+                if (_size(designs, step) > _size(designs, point)) == up and self.keeps_limits(
+                    designs, step
+                ):
+                    point = step
+                    sample.append(point)
+        sizes = np.array([_size(designs, point) for point in sample])
+        low, high = np.quantile(sizes, [0.05, 0.95])
+        chosen: list[Point] = []
+        for target in rng.permutation(np.linspace(low, high, self._startup)):
+            near = [sample[i] for i in np.argsort(np.abs(sizes - target), kind="stable")[:16]]
+            codes = np.array([designs.describe(point).code for point in near])
+            taken = np.array([designs.describe(point).code for point in chosen])
+            alike = (codes @ taken.T).max(axis=1) if chosen else np.zeros(len(near))
+            chosen.append(near[int(np.argmin(alike))])
+        return chosen
+
+
+class Pool:
+    """Candidates, each network once, with what is believed of them worked out once."""
+
+    def __init__(
+        self, designs: Designs, allowed: Callable[[Point], bool], barred: Iterable[Hashable]
+    ) -> None:
+        self._designs = designs
+        self._allowed = allowed
+        self._seen = set(barred)
+        self.points: list[Point] = []
+        self._merit = np.zeros(0)
+
+    def add(self, points: Iterable[Point]) -> None:
+        for point in points:
+            identity = self._designs.identity(point)
+            if identity not in self._seen and self._allowed(point):
+                self._seen.add(identity)
+                self.points.append(point)
+
+    def best(self, learnt: Learnt, goal: Goal, count: int) -> list[Point]:
+        """The `count` that may hope for most, the best first."""
+        new = self.points[len(self._merit) :]
+        if new:
+            hope = learnt.scores(learnt.believe(new), _HOPE)
+            self._merit = np.append(self._merit, goal.merit(self._designs, new, hope))
+        return [self.points[i] for i in np.argsort(-self._merit, kind="stable")[:count]]
+
+    def recommended(self, learnt: Learnt, goal: Goal) -> list[Point]:
+        """Those that would be recommended if these were all designs."""
+        if not self.points:
+            return []
+        expected = learnt.scores(learnt.believe(self.points))
+        return [self.points[i] for i in goal.recommended(self._designs, self.points, expected)]
+
+
+def children(
+    designs: Designs, parents: Sequence[Point], count: int, rng: np.random.Generator
+) -> list[Point]:
+    """Mutants of `parents` in turn: mostly one new choice, sometimes two or three."""
+    found = []
+    for number in range(count if parents else 0):
+        changes = 1 + int(rng.choice(3, p=[0.7, 0.2, 0.1]))
+        found.append(designs.mutated(parents[number % len(parents)], rng, changes))
+    return found
+
+
+def settled(goal: Goal, history: History, learnt: Learnt) -> Goal:
+    """A front's goal needs to know where the front is believed to be."""
+    if isinstance(goal, BestFront):
+        return goal.with_stairs(history, learnt.scores(learnt.believe(history.points)))
+    return goal
+
+
+def _size(designs: Designs, point: Point) -> float:
+    features = designs.describe(point).features
+    return float(features[0]) if designs.space is not None else float(features.sum())
