@@ -7,6 +7,7 @@ AutoscaleError
 ├── BudgetUnreachable     nothing meets the budget
 ├── SpaceExhausted        every network of a space has been tried
 ├── DataProblem           images that cannot be used
+├── EvaluationFailed      a network that could not be scored
 ├── RunConflict           a run directory that holds something else
 └── StorageProblem        a disk that does not take what we write
 """
@@ -38,6 +39,10 @@ class SpaceExhausted(AutoscaleError):
 
 class DataProblem(AutoscaleError):
     """Images that cannot be used."""
+
+
+class EvaluationFailed(AutoscaleError):
+    """A network that could not be scored; the message is the cause."""
 
 
 class RunConflict(AutoscaleError):

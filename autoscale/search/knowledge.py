@@ -16,7 +16,7 @@ from autoscale.search.designs import Design
 Measure = Callable[[Design], float]
 
 
-class Reward(Protocol):
+class RewardFunction(Protocol):
     """A number to maximise or minimise, from accuracy and cost; increasing in accuracy if it is
     maximised. It takes arrays."""
 
@@ -40,7 +40,7 @@ class Known:
 
     values: Mapping[int, Measure] = field(default_factory=dict)
     limits: Sequence[Measure] = ()
-    reward: Reward | None = None
+    reward: RewardFunction | None = None
     cost: Measure | None = None
 
     def __post_init__(self) -> None:
@@ -57,7 +57,7 @@ class Known:
 NOTHING = Known()
 
 
-def accuracies(reward: Reward, values: np.ndarray, costs: np.ndarray) -> np.ndarray:
+def accuracies(reward: RewardFunction, values: np.ndarray, costs: np.ndarray) -> np.ndarray:
     """The accuracies at which `reward` gives `values`, by bisection; `reward` must rise with it."""
     low, high = np.full(len(values), -1.0), np.ones(len(values))
     for _ in range(60):

@@ -1,0 +1,1 @@
+"""What happened, on disk: the only room that writes files."""

@@ -1,0 +1,43 @@
+"""What a step was asked to do, and with which software."""
+
+import os
+import platform
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+
+def environment() -> dict[str, str | int]:
+    """Versions and machine, for the record."""
+    packages = ("autoscale", "torch", "optuna", "numpy", "pillow")
+    return {
+        "python": platform.python_version(),
+        **{name: _version(name) for name in packages},
+        "machine": platform.machine(),
+        "cores": os.cpu_count() or 1,
+    }
+
+
+def difference(earlier: Mapping[str, Any], asked: Mapping[str, Any], prefix: str = "") -> str:
+    """The settings that differ, as `name: there -> asked`; empty if none do."""
+    parts = []
+    for name in sorted({*earlier, *asked}):
+        there, here = earlier.get(name), asked.get(name)
+        if isinstance(there, Mapping) and isinstance(here, Mapping):
+            inner = difference(there, here, f"{prefix}{name}.")
+            parts += [inner] if inner else []
+        elif there != here:
+            parts.append(f"{prefix}{name} is {_short(there)} there, asked for {_short(here)}")
+    return ", ".join(parts)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"

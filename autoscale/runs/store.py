@@ -1,0 +1,220 @@
+"""A run directory: one folder for each step of the recipe, safe against a death at any moment.
+
+    RUN/
+      search/  settings.json  trials.jsonl  optuna.journal  baseline.yaml  trials.csv
+      grid/    settings.json  trainings.jsonl  grid.csv  coefficients.json
+      family/  settings.json  family.csv  one YAML file a member
+
+A file is written whole or not at all. A journal grows by one durable line for each finished piece of
+work; a line that a crash tore is dropped when the journal is opened.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from autoscale.errors import RunConflict, StorageProblem
+from autoscale.runs.settings import difference, environment
+
+#: Version of the layout above.
+FORMAT = 1
+
+
+class Step:
+    """One step's folder in a run directory.
+
+    Raises:
+        RunConflict: if the folder holds the work of other settings or of another version.
+    """
+
+    def __init__(self, run: Path, name: str) -> None:
+        self.run = run
+        self.name = name
+        self.path = run / name
+
+    def begin(self, settings: Mapping[str, Any]) -> bool:
+        """Claim the folder for `settings`; True if earlier work of the same settings is there.
+
+        Raises:
+            RunConflict: naming the settings that differ.
+            StorageProblem: if the folder cannot be written.
+        """
+        plain = json.loads(json.dumps(settings))
+        earlier = self.settings()
+        if earlier is None:
+            write_json(
+                self.path / "settings.json",
+                {"format": FORMAT, "settings": plain, "environment": environment()},
+            )
+            return False
+        differing = difference(earlier, plain)
+        if differing:
+            raise RunConflict(
+                f"{self.path} holds a {self.name} with other settings: {differing}; "
+                "repeat the command that began it or choose another --run"
+            )
+        return True
+
+    def settings(self) -> dict[str, Any] | None:
+        """The settings that the folder was begun with; None if it was not.
+
+        Raises:
+            RunConflict: if the file is not ours or of another version.
+        """
+        found = read_json(self.path / "settings.json")
+        if found is None:
+            return None
+        if not isinstance(found, dict) or found.get("format") != FORMAT:
+            version = found.get("format") if isinstance(found, dict) else None
+            raise RunConflict(
+                f"{self.path / 'settings.json'} has format {version!r}, this version reads "
+                f"{FORMAT}; choose another --run"
+            )
+        settings: dict[str, Any] = found["settings"]
+        return settings
+
+    def file(self, name: str) -> Path:
+        """The path of a file of this step."""
+        return self.path / name
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the step for this process alone.
+
+        Raises:
+            RunConflict: if another process holds it.
+        """
+        with _guarded(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            handle = (self.path / ".lock").open("w")
+        with handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise RunConflict(
+                    f"another process is working in {self.path}; wait for it or choose another --run"
+                ) from None
+            yield
+
+
+class Journal:
+    """An append-only file of JSON lines, each on disk before `append` returns."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> list[dict[str, Any]]:
+        """Every whole record; a torn last line is cut off the file.
+
+        Raises:
+            RunConflict: if a line before the last is no record.
+        """
+        if not self.path.exists():
+            return []
+        with _guarded(self.path):
+            content = self.path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            with _guarded(self.path), self.path.open("r+b") as handle:
+                handle.truncate(whole)
+        records = []
+        for number, line in enumerate(content[:whole].splitlines(), start=1):
+            try:
+                record = json.loads(line)
+            except ValueError:
+                record = None
+            if not isinstance(record, dict):
+                raise RunConflict(
+                    f"{self.path}:{number}: not a record; restore the file from a copy or choose "
+                    "another --run"
+                )
+            records.append(record)
+        return records
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Write one record durably.
+
+        Raises:
+            StorageProblem: if the disk does not take it; what was there before stays as it was.
+        """
+        line = json.dumps(record, allow_nan=False).encode() + b"\n"
+        with _guarded(self.path):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("ab", buffering=0) as handle:
+                before = handle.seek(0, os.SEEK_END)
+                try:
+                    if handle.write(line) != len(line):
+                        raise OSError(28, os.strerror(28))
+                    os.fsync(handle.fileno())
+                except OSError:
+                    with contextlib.suppress(OSError):
+                        handle.truncate(before)
+                    raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        StorageProblem: if the disk does not take it.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with _guarded(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("w", encoding="utf-8") as handle:
+                handle.write(text)
+                handle.flush()
+                os.fsync(handle.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write plain data as JSON, whole or not at all."""
+    write_text(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Plain data from a JSON file; None if there is no such file.
+
+    Raises:
+        RunConflict: if it is not JSON.
+        StorageProblem: if it cannot be read.
+    """
+    if not path.exists():
+        return None
+    with _guarded(path):
+        text = path.read_text(encoding="utf-8", errors="replace")
+    try:
+        return json.loads(text)
+    except ValueError as problem:
+        raise RunConflict(f"{path}: not readable as JSON: {problem}") from None
+
+
+def read_text(path: Path) -> str:
+    """A text file.
+
+    Raises:
+        StorageProblem: if it cannot be read.
+    """
+    with _guarded(path):
+        return path.read_text(encoding="utf-8", errors="replace")
+
+
+@contextlib.contextmanager
+def _guarded(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusals into one line with a way out."""
+    try:
+        yield
+    except OSError as problem:
+        reason = problem.strerror or str(problem)
+        way_out = "free some space" if problem.errno in (28, 122) else "mend that"
+        raise StorageProblem(
+            f"{path}: {reason}; {way_out} and repeat the command, finished work is kept"
+        ) from None

@@ -1,0 +1,201 @@
+"""The loop of a search: Optuna proposes, something scores, the study is told.
+
+The study lives in memory. Every step that it takes is handed to `record`, and a study that is rebuilt
+from these records proposes what the unbroken one would have.
+"""
+
+import random
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import optuna
+from optuna.distributions import CategoricalDistribution
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from autoscale.design.architecture import Architecture
+from autoscale.design.cost import cost
+from autoscale.design.space import SearchSpace, Value
+from autoscale.errors import BudgetUnreachable, EvaluationFailed, InvalidSetting
+from autoscale.search.objective import Objective, Reward, Score
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+#: Proposals in a row that need no training, after which an untried design is drawn at random.
+PATIENCE = 50
+#: Draws of an untried design before the space counts as exhausted.
+DRAWS = 2000
+#: Failures in a row, with no success before them, that end a search.
+HOPELESS = 5
+
+Status = Literal["finished", "failed", "repeat", "refused"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One step of a search.
+
+    `finished`: trained and scored. `failed`: training broke, `cause` says why. `repeat`: the network
+    of an earlier trial, whose score it takes. `refused`: over the limit on multiply-adds, which is
+    known without training.
+    """
+
+    number: int  # of the study, from 0 without gaps
+    status: Status
+    params: Mapping[str, Value]  # what the sampler chose
+    architecture: Architecture
+    score: Score | None = None
+    cause: str = ""
+    sampler_attrs: Mapping[str, Any] = field(default_factory=dict)  # the sampler's own notes
+
+
+def search(
+    space: SearchSpace,
+    objective: Objective,
+    evaluate: Callable[[Architecture], Score],
+    *,
+    trials: int,
+    sampler: BaseSampler,
+    seed: int = 0,
+    max_macs: int | None = None,
+    history: Sequence[Trial] = (),
+    record: Callable[[Trial], None] = lambda trial: None,
+) -> list[Trial]:
+    """Propose, score and record until `trials` networks are trained; failed ones count.
+
+    Args:
+        max_macs: designs that cost more are refused before training.
+        seed: of the random draws that replace a sampler which only repeats itself.
+        history: steps of an earlier, broken call with the same arguments; they count.
+        record: called with each step when it is done, before the next one begins.
+
+    Returns:
+        All steps, `history` included. Fewer than `trials` are trained only if the space has no more
+        different networks.
+
+    Raises:
+        InvalidSetting: if `trials` is below 1.
+        BudgetUnreachable: if nothing in the space costs at most `max_macs`.
+        EvaluationFailed: if the first trainings all fail.
+    """
+    if trials < 1:
+        raise InvalidSetting(f"trials must be at least 1, got {trials}")
+    if max_macs is not None and max_macs < space.macs_range()[0]:
+        raise BudgetUnreachable(
+            f"no network of the space {space.name!r} costs at most {max_macs:,} multiply-adds; "
+            f"the cheapest costs {space.macs_range()[0]:,}"
+        )
+    steps = list(history)
+    known = {step.architecture: step for step in steps if step.status in ("finished", "failed")}
+    study = _study(space, objective, sampler, steps)
+    idle = _idle(steps)
+    while len(known) < trials:
+        if idle >= PATIENCE:
+            params = _untried(space, known, max_macs, random.Random(f"{seed}/{len(steps)}"))
+            if params is None:
+                break
+            study.enqueue_trial(params)
+        trial = study.ask()
+        architecture = space.suggest(trial)
+        step = _step(trial, architecture, evaluate, known, max_macs)
+        told = study.tell(
+            trial,
+            objective.values(step.score) if step.score else None,
+            state=TrialState.COMPLETE if step.score else TrialState.FAIL,
+        )
+        step = replace(step, sampler_attrs=dict(told.system_attrs))
+        record(step)
+        steps.append(step)
+        if step.status in ("finished", "failed"):
+            known[architecture] = step
+        idle = _idle(steps)
+        if len(known) >= HOPELESS and all(s.status == "failed" for s in known.values()):
+            raise EvaluationFailed(f"the first {len(known)} trainings all failed: {step.cause}")
+    return steps
+
+
+def best(trials: Iterable[Trial], reward: Reward) -> Trial | None:
+    """The finished trial with the highest reward, the cheaper one of equals; None if none is."""
+    finished = [(trial, trial.score) for trial in trials if trial.status == "finished"]
+    scored = [
+        (reward(score), -score.macs, -trial.number, trial) for trial, score in finished if score
+    ]
+    return max(scored)[-1] if scored else None
+
+
+def trained(trials: Iterable[Trial]) -> list[Trial]:
+    """The steps that trained a network, with or without success."""
+    return [trial for trial in trials if trial.status in ("finished", "failed")]
+
+
+def frozen(trial: Trial, space: SearchSpace, objective: Objective) -> FrozenTrial:
+    """The step as Optuna keeps it."""
+    return create_trial(
+        state=TrialState.COMPLETE if trial.score else TrialState.FAIL,
+        params=dict(trial.params),
+        distributions={p.name: CategoricalDistribution(p.labels) for p in space.parameters},
+        values=list(objective.values(trial.score)) if trial.score else None,
+        system_attrs=dict(trial.sampler_attrs),
+        user_attrs={"status": trial.status, "macs": cost(trial.architecture).macs}
+        | ({"accuracy": trial.score.accuracy} if trial.score else {}),
+    )
+
+
+def _study(
+    space: SearchSpace, objective: Objective, sampler: BaseSampler, steps: Sequence[Trial]
+) -> optuna.Study:
+    study = optuna.create_study(sampler=sampler, directions=objective.directions)
+    study.add_trials([frozen(step, space, objective) for step in steps])
+    return study
+
+
+def _step(
+    trial: optuna.Trial,
+    architecture: Architecture,
+    evaluate: Callable[[Architecture], Score],
+    known: Mapping[Architecture, Trial],
+    max_macs: int | None,
+) -> Trial:
+    status: Status = "finished"
+    score: Score | None = None
+    cause = ""
+    if architecture in known:
+        earlier = known[architecture]
+        status, score, cause = "repeat", earlier.score, f"same network as trial {earlier.number}"
+    elif max_macs is not None and cost(architecture).macs > max_macs:
+        status, cause = "refused", f"over {max_macs:,} multiply-adds"
+    else:
+        try:
+            score = evaluate(architecture)
+        except EvaluationFailed as problem:
+            status, cause = "failed", str(problem)
+    return Trial(
+        number=trial.number,
+        status=status,
+        params=trial.params,
+        architecture=architecture,
+        score=score,
+        cause=cause,
+    )
+
+
+def _idle(steps: Sequence[Trial]) -> int:
+    """Steps since the last training."""
+    return next(
+        (n for n, step in enumerate(reversed(steps)) if step.status in ("finished", "failed")),
+        len(steps),
+    )
+
+
+def _untried(
+    space: SearchSpace,
+    known: Mapping[Architecture, Trial],
+    max_macs: int | None,
+    rng: random.Random,
+) -> dict[str, Value] | None:
+    for _ in range(DRAWS):
+        architecture = space.sample(rng)
+        if architecture not in known and (max_macs is None or cost(architecture).macs <= max_macs):
+            return space.params_of(architecture)
+    return None
