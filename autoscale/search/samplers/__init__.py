@@ -45,7 +45,9 @@ SAMPLERS: Mapping[str, Factory] = {
         lambda s: TPESampler(seed=s, multivariate=True, n_startup_trials=10, constant_liar=True),
         seed,
     ),
-    "nsga2": lambda seed, *_: Reseeded(lambda s: ReplayableNSGAII(seed=s, population_size=20), seed),
+    "nsga2": lambda seed, *_: Reseeded(
+        lambda s: ReplayableNSGAII(seed=s, population_size=20), seed
+    ),
     "gp": lambda seed, *_: _gp(seed),
 }
 
