@@ -5,9 +5,9 @@ any Optuna study; then every parameter is taken at its word and nothing is known
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
-from math import log, prod
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -18,11 +18,9 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from autoscale.design.architecture import Architecture
-from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting
-from autoscale.search.identity import blocks_of, changes_nothing, network_of
+from autoscale.search.reading import Reader
 
 Params = Mapping[str, Any]
 Point = tuple[int, ...]
@@ -88,6 +86,9 @@ class Designs:
     space: SearchSpace | None = None
     identify: Callable[[Design], Hashable] | None = None
     _described: dict[Point, Description] = field(default_factory=dict, repr=False, compare=False)
+    _measured: dict[Any, dict[Point, float]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     @classmethod
     def of_space(
@@ -162,20 +163,31 @@ class Designs:
     def identity(self, point: Point) -> Hashable:
         return self.describe(point).identity
 
+    def measured(self, points: Sequence[Point], measure: Callable[[Design], float]) -> np.ndarray:
+        """What `measure` says of each design; remembered."""
+        known = self._measured.setdefault(measure, {})
+        if len(known) >= _REMEMBERED:
+            known.clear()
+        for point in points:
+            if point not in known:
+                known[point] = float(measure(self.describe(point).design))
+        return np.array([known[point] for point in points])
+
     def _describe(self, point: Point) -> Description:
-        design: Design
-        identity: Hashable
-        if self.space is None:
-            design, identity = self.params_of(point), point
-            features, normal = self._numbers(point), point
+        if self._reader is not None:
+            reading = self._reader.read(point)
+            design: Design = reading.architecture
+            identity, normal, features = reading.network, reading.normal, reading.features
         else:
-            design = self.space.architecture_at(point)
-            identity = network_of(design)
-            features = _features(design)
-            normal = self.space.point_of(normal_form(self.space, design)) or point
+            design, identity, normal = self.params_of(point), point, point
+            features = self._numbers(point)
         if self.identify is not None:
             identity = self.identify(design)
         return Description(design, identity, self._code(normal), features)
+
+    @cached_property
+    def _reader(self) -> Reader | None:
+        return Reader(self.space) if self.space is not None else None
 
     def _numbers(self, point: Point) -> np.ndarray:
         pairs = [
@@ -186,18 +198,20 @@ class Designs:
         return np.array(pairs)
 
     def _code(self, point: Point) -> np.ndarray:
-        tables = self._code_tables
-        return np.concatenate([table[i] for table, i in zip(tables, point, strict=True)])
+        code = np.empty(self._code_tables[-1][0] if self._code_tables else 0)
+        for (stop, table), level in zip(self._code_tables, point, strict=True):
+            code[stop - table.shape[1] : stop] = table[level]
+        return code
 
     @cached_property
-    def _code_tables(self) -> list[np.ndarray]:
-        """For each axis the code of each level.
+    def _code_tables(self) -> list[tuple[int, np.ndarray]]:
+        """For each axis the column where its code ends, and the code of each level.
 
         Ordered levels are told by the steps below them, so that the product of two codes falls
         linearly with their distance; others by which of them it is.
         """
         free = max(sum(size > 1 for size in self.sizes), 1)
-        tables = []
+        tables, stop = [], 0
         for axis, size in zip(self.axes, self.sizes, strict=True):
             if size == 1:
                 table = np.zeros((1, 0))
@@ -206,58 +220,19 @@ class Designs:
                 table = np.concatenate([below, 1 - below], axis=1) / np.sqrt(free * (size - 1))
             else:
                 table = np.eye(size) / np.sqrt(free)
-            tables.append(table)
+            stop += table.shape[1]
+            tables.append((stop, table))
         return tables
 
 
-def normal_form(space: SearchSpace, architecture: Architecture) -> Architecture:
-    """One architecture for all that are the same network, as far as the space has it.
-
-    Stages that change nothing go behind their neighbours with the same choices; a skip that fits
-    no block of its stage becomes the first that does as little.
-    """
-    stages = list(architecture.stages)
-    width = architecture.stem.width
-    inputs = []
-    for stage in stages:
-        inputs.append(width)
-        width = stage.width
-    moved = False
-    for start, stop in _exchangeable(space):
-        run = stages[start:stop]
-        idle = [changes_nothing(s, w) for s, w in zip(run, inputs[start:stop], strict=True)]
-        if any(idle) and not all(idle):
-            stages[start:stop] = [s for s, i in zip(run, idle, strict=True) if not i] + [
-                s for s, i in zip(run, idle, strict=True) if i
-            ]
-            moved = True
-    return replace(architecture, stages=tuple(stages)) if moved else architecture
-
-
-def _exchangeable(space: SearchSpace) -> list[tuple[int, int]]:
-    """Runs of stages with the same choices of one width and no stride."""
-    runs, start = [], 0
-    choices = space.stages
-    for stop in range(1, len(choices) + 1):
-        if stop < len(choices) and choices[stop] == choices[start]:
-            continue
-        if stop - start > 1 and choices[start].stride == 1 and len(choices[start].width) == 1:
-            runs.append((start, stop))
-        start = stop
-    return runs
-
-
-def _features(architecture: Architecture) -> np.ndarray:
-    """Cheap signs of what a network can do: the logarithms of its costs, and how deep it is."""
-    total = cost(architecture)
-    return np.array(
-        [
-            log(total.macs + 1),
-            log(total.params + 1),
-            log(total.activations + 1),
-            len(blocks_of(architecture)),
-        ]
-    )
+def neighbours(designs: Designs, point: Point) -> list[Point]:
+    """Every point that is one changed choice away."""
+    return [
+        (*point[:place], level, *point[place + 1 :])
+        for place, size in enumerate(designs.sizes)
+        for level in range(size)
+        if level != point[place]
+    ]
 
 
 def _is_ordered(levels: Sequence[Any]) -> bool:

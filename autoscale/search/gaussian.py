@@ -159,6 +159,7 @@ class Posterior:
 
     theta: np.ndarray
     inputs: Inputs
+    scores: np.ndarray
     half: np.ndarray  # its product with itself transposed is the inverse covariance
     weights: np.ndarray
 
@@ -167,7 +168,13 @@ class Posterior:
         whole = covariance(theta, Pairs.of(inputs, inputs))
         whole[np.diag_indices_from(whole)] += noise_variance(theta) + _JITTER
         half = lower_inverse(np.linalg.cholesky(whole))
-        return cls(theta, inputs, half, half.T @ (half @ scores))
+        return cls(theta, inputs, scores, half, half.T @ (half @ scores))
+
+    def at_inputs(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and variance of what the inputs themselves are worth, without their covariance."""
+        noise = noise_variance(self.theta) + _JITTER
+        variance = noise - noise**2 * np.sum(self.half**2, axis=0)
+        return self.scores - noise * self.weights, np.maximum(variance, 1e-12)
 
     def at(self, designs: Inputs) -> "Belief":
         """Mean and variance of what `designs` are worth."""

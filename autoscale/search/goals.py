@@ -5,7 +5,7 @@ promising they are and what training them would gain.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -38,10 +38,6 @@ class Goal(Protocol):
         """Which of `points` to recommend, the best first or along the front."""
 
 
-def measured(designs: Designs, points: Sequence[Point], measure: Measure) -> np.ndarray:
-    return np.array([float(measure(designs.describe(point).design)) for point in points])
-
-
 @dataclass(frozen=True)
 class Best:
     """The best of one objective, which may be a known reward of the measured and the known."""
@@ -53,7 +49,7 @@ class Best:
         gains = history.gains[:, 0]
         if self.known.reward is None or self.known.cost is None:
             return gains
-        costs = measured(history.designs, history.points, self.known.cost)
+        costs = history.designs.measured(history.points, self.known.cost)
         return accuracies(self.known.reward, gains * self.sign, costs)
 
     def _values(self, scores: np.ndarray, costs: np.ndarray | None) -> np.ndarray:
@@ -63,7 +59,7 @@ class Best:
         return self.sign * self.known.reward(scores, np.broadcast_to(spread, scores.shape))
 
     def _costs(self, designs: Designs, points: Sequence[Point]) -> np.ndarray | None:
-        return measured(designs, points, self.known.cost) if self.known.cost else None
+        return designs.measured(points, self.known.cost) if self.known.cost else None
 
     def merit(self, designs: Designs, points: Sequence[Point], scores: np.ndarray) -> np.ndarray:
         return self._values(scores, self._costs(designs, points))
@@ -99,20 +95,16 @@ class BestFront:
         return history.gains[:, self.objective]
 
     def costs(self, designs: Designs, points: Sequence[Point]) -> np.ndarray:
-        return -self.cost_sign * measured(designs, points, self.cost)
+        return -self.cost_sign * designs.measured(points, self.cost)
 
-    def with_stairs(self, history: History, expected: np.ndarray) -> "BestFront":
-        """The goal as it stands with `expected` scores of the history's designs."""
-        costs = self.costs(history.designs, history.points)
-        raw = self.scores(history)
+    def with_stairs(self, history: History, points: Sequence[Point], expected: np.ndarray) -> Goal:
+        """The goal as it stands with `expected` scores of the trained `points`."""
+        costs = self.costs(history.designs, points)
         order = np.lexsort((-expected, costs))
-        heights = np.maximum.accumulate(expected[order])
-        return BestFront(
-            self.objective,
-            self.cost,
-            self.cost_sign,
-            (float(raw.min()), float(costs.max())),
-            (costs[order], heights),
+        return replace(
+            self,
+            corner=(float(self.scores(history).min()), float(costs.max())),
+            stairs=(costs[order], np.maximum.accumulate(expected[order])),
         )
 
     def merit(self, designs: Designs, points: Sequence[Point], scores: np.ndarray) -> np.ndarray:

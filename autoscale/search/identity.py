@@ -32,18 +32,14 @@ def blocks_of(architecture: Architecture) -> tuple[Block, ...]:
     found: list[Block] = []
     width = architecture.stem.width
     for stage in architecture.stages:
-        found += _stage_blocks(stage, width)
+        found += stage_blocks(stage, width)
         width = stage.width
     return tuple(found)
 
 
-def changes_nothing(stage: Stage, width_in: int) -> bool:
-    """Whether the network is the same without `stage`."""
-    return not _stage_blocks(stage, width_in)
-
-
 @lru_cache(maxsize=65536)
-def _stage_blocks(stage: Stage, width_in: int) -> tuple[Block, ...]:
+def stage_blocks(stage: Stage, width_in: int) -> tuple[Block, ...]:
+    """Every block of `stage` that does something; none if the network is the same without it."""
     blocks = []
     for number in range(stage.depth):
         width = width_in if number == 0 else stage.width

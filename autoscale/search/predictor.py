@@ -68,16 +68,26 @@ class Learnt:
     warp: Warp
     posterior: Posterior
     predictor: "Predictor"
+    trained: tuple[Point, ...]  # the designs it learnt from, repeats included
 
     def believe(self, points: Sequence[Point]) -> Belief:
         """Warped worth of designs."""
         return self.posterior.at(self.predictor.inputs(points))
 
-    def scores(self, belief: Belief, deviations: float | None = None) -> np.ndarray:
-        """Mean scores; or the scores `deviations` standard deviations above the middle."""
-        if deviations is None:
-            return self.warp.backward(belief.mean, belief.variance)
-        return self.warp.backward(belief.mean + deviations * np.sqrt(belief.variance))
+    def expected(self, mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
+        """Mean scores, of a warped worth."""
+        return self.warp.backward(mean, variance)
+
+    def hoped(self, mean: np.ndarray, variance: np.ndarray, deviations: float) -> np.ndarray:
+        """The scores `deviations` standard deviations above the middle, of a warped worth."""
+        return self.warp.backward(mean + deviations * np.sqrt(variance))
+
+    def of_trained(self) -> tuple[list[Point], np.ndarray, np.ndarray]:
+        """Each different network learnt from, with mean and variance of its warped worth."""
+        networks = self.posterior.inputs.network[: len(self.trained)]
+        rows = np.unique(networks, return_index=True)[1]
+        mean, variance = self.posterior.at_inputs()
+        return [self.trained[row] for row in rows], mean[rows], variance[rows]
 
     @property
     def noise(self) -> float:
@@ -131,7 +141,7 @@ class Predictor:
             expected = posterior.at(more).mean
             both = inputs.joined(more)
             posterior = Posterior.of(theta, both, np.concatenate([warped, expected]))
-        return Learnt(warp, posterior, self)
+        return Learnt(warp, posterior, self, tuple(points[row] for row in rows))
 
     def _learn_settings(
         self, points: Sequence[Point], scores: np.ndarray

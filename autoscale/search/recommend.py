@@ -15,8 +15,8 @@ from optuna.trial import FrozenTrial
 
 from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting
-from autoscale.search.designs import Design, Designs, Point
-from autoscale.search.goals import Best, measured
+from autoscale.search.designs import Design, Designs, Point, neighbours
+from autoscale.search.goals import Best
 from autoscale.search.history import History
 from autoscale.search.knowledge import NOTHING, Known
 from autoscale.search.pareto import front
@@ -119,14 +119,15 @@ class Beliefs:
         means, deviations = [], []
         for number, learnt in enumerate(self.learnt):
             if learnt is None:
-                means.append(measured(designs, points, self.known.values[number]))
+                means.append(designs.measured(points, self.known.values[number]))
                 deviations.append(np.zeros(len(points)))
                 continue
             belief = learnt.believe(points)
-            middle = learnt.scores(belief)
-            above = learnt.scores(belief, 1.0) - learnt.scores(belief, 0.0)
+            mean, variance = belief.mean, belief.variance
+            middle = learnt.expected(mean, variance)
+            above = learnt.hoped(mean, variance, 1.0) - learnt.hoped(mean, variance, 0.0)
             if self.known.reward is not None and self.known.cost is not None:
-                costs = measured(designs, points, self.known.cost)
+                costs = designs.measured(points, self.known.cost)
                 above = self.known.reward(middle + above, costs) - self.known.reward(middle, costs)
                 middle = self.known.reward(middle, costs)
             else:
@@ -164,21 +165,12 @@ def _explored(
             break
         expanded.update(parents)
         for parent in parents:
-            for point in _neighbours(designs, parent):
+            for point in neighbours(designs, parent):
                 identity = designs.identity(point)
                 if identity not in seen and allowed(point):
                     seen.add(identity)
                     found.append(point)
     return [point for point in found if allowed(point)]
-
-
-def _neighbours(designs: Designs, point: Point) -> list[Point]:
-    return [
-        (*point[:place], level, *point[place + 1 :])
-        for place, size in enumerate(designs.sizes)
-        for level in range(size)
-        if level != point[place]
-    ]
 
 
 def _trials_of(history: History, point: Point) -> tuple[int, ...]:

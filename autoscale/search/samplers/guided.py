@@ -6,7 +6,7 @@ import numpy as np
 
 from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting
-from autoscale.search.designs import Design, Designs, Point
+from autoscale.search.designs import Design, Designs, Point, neighbours
 from autoscale.search.goals import BestFront, Goal, goal_of
 from autoscale.search.history import History
 from autoscale.search.knowledge import NOTHING, Known
@@ -61,45 +61,61 @@ class GuidedSampler(DesignSampler):
     def choose(self, history: History, rng: np.random.Generator, number: int) -> Point:
         designs = history.designs
         if len(history.tried) - len(history.broken) < self._startup or not len(history):
-            planned = iter(self._planned(designs))
+            planned = iter(self._planned(designs, goal_of(history.signs, self._known, rng)))
             return self.unseen(history, lambda _: next(planned, None) or designs.random(rng), rng)
         goal = goal_of(history.signs, self._known, rng)
         if self._predictor is None or self._predictor.designs is not designs:
             self._predictor = Predictor(designs)
         learnt = self._predictor.learn(history.points, goal.scores(history), history.running)
-        goal = settled(goal, history, learnt)
-        points = self._candidates(history, learnt, goal, rng)
-        tried = np.array([designs.identity(point) in history.tried for point in points])
-        owned = np.array([designs.identity(point) in history.scored for point in points])
-        gain = goal.gain(learnt, learnt.believe(points), points, owned)
-        if not self.asks_for_repeats:
-            if tried.all():
-                return self.unseen(history, lambda _: designs.random(rng), rng)
-            gain[tried] = -np.inf
-        return points[int(np.argmax(gain))]
-
-    def _candidates(
-        self, history: History, learnt: Learnt, goal: Goal, rng: np.random.Generator
-    ) -> list[Point]:
-        """What is recommended now, and the designs that may hope to be."""
-        designs = history.designs
-        pool = Pool(designs, lambda point: self.keeps_limits(designs, point), history.broken)
-        pool.add(history.scored.values())
-        kept = pool.recommended(learnt, goal)[:_KEPT]
+        pool = Pool(learnt, goal, lambda point: self.keeps_limits(designs, point), history.broken)
+        pool.add_trained(history)
+        kept = pool.recommended()[:_KEPT]
         if designs.size <= _WALKED:
             pool.add(every_network(designs))
         else:
             pool.add(designs.random(rng) for _ in range(_STRANGERS))
             for _ in range(2):
-                pool.add(children(designs, pool.best(learnt, goal, _PARENTS), _CHILDREN, rng))
-        hopeful = pool.best(learnt, goal, _FINALISTS)
-        return list(dict.fromkeys(kept + hopeful))[:_FINALISTS]
+                pool.add(children(designs, pool.best(_PARENTS), _CHILDREN, rng))
+        points = list(dict.fromkeys(kept + pool.best(_FINALISTS)))[:_FINALISTS]
+        return self._most_gainful(points, history, learnt, pool.goal, rng)
 
-    def _planned(self, designs: Designs) -> list[Point]:
+    def _most_gainful(
+        self,
+        points: list[Point],
+        history: History,
+        learnt: Learnt,
+        goal: Goal,
+        rng: np.random.Generator,
+    ) -> Point:
+        designs = history.designs
+        tried = np.array([designs.identity(point) in history.tried for point in points], dtype=bool)
+        if not points or (tried.all() and not self.asks_for_repeats):
+            return self.unseen(history, lambda _: designs.random(rng), rng)
+        owned = np.array([designs.identity(point) in history.scored for point in points])
+        gain = goal.gain(learnt, learnt.believe(points), points, owned)
+        if not self.asks_for_repeats:
+            gain[tried] = -np.inf
+        return points[int(np.argmax(gain))]
+
+    def _planned(self, designs: Designs, goal: Goal) -> list[Point]:
         if self._plan is None or self._plan[0] is not designs:
             rng = np.random.default_rng(self._seed)
-            self._plan = (designs, self._spread(designs, rng))
+            plan = self._spread(designs, rng)
+            if isinstance(goal, BestFront):
+                # One end of the front is known before any training: the cheapest design.
+                plan = [self._cheapest(designs, goal, plan), *plan]
+            self._plan = (designs, plan[: self._startup])
         return self._plan[1]
+
+    def _cheapest(self, designs: Designs, goal: BestFront, starts: list[Point]) -> Point:
+        """The cheapest design within the limits that single changes lead to."""
+        best = min(starts, key=lambda point: goal.costs(designs, [point])[0])
+        while True:
+            near = [p for p in neighbours(designs, best) if self.keeps_limits(designs, p)]
+            costs = goal.costs(designs, [best, *near])
+            if costs.argmin() == 0:
+                return best
+            best = near[int(costs.argmin()) - 1]
 
     def _spread(self, designs: Designs, rng: np.random.Generator) -> list[Point]:
         """Designs of evenly spread costs, each unlike those before it.
@@ -130,38 +146,59 @@ class GuidedSampler(DesignSampler):
 
 
 class Pool:
-    """Candidates, each network once, with what is believed of them worked out once."""
+    """Candidates, each network once, and what is believed of them."""
 
     def __init__(
-        self, designs: Designs, allowed: Callable[[Point], bool], barred: Iterable[Hashable]
+        self,
+        learnt: Learnt,
+        goal: Goal,
+        allowed: Callable[[Point], bool],
+        barred: Iterable[Hashable],
     ) -> None:
-        self._designs = designs
+        self.goal = goal
+        self._learnt = learnt
+        self._designs = learnt.predictor.designs
         self._allowed = allowed
         self._seen = set(barred)
-        self.points: list[Point] = []
+        self._points: list[Point] = []
+        self._expected = np.zeros(0)
         self._merit = np.zeros(0)
 
     def add(self, points: Iterable[Point]) -> None:
+        new = []
         for point in points:
             identity = self._designs.identity(point)
             if identity not in self._seen and self._allowed(point):
                 self._seen.add(identity)
-                self.points.append(point)
-
-    def best(self, learnt: Learnt, goal: Goal, count: int) -> list[Point]:
-        """The `count` that may hope for most, the best first."""
-        new = self.points[len(self._merit) :]
+                new.append(point)
         if new:
-            hope = learnt.scores(learnt.believe(new), _HOPE)
-            self._merit = np.append(self._merit, goal.merit(self._designs, new, hope))
-        return [self.points[i] for i in np.argsort(-self._merit, kind="stable")[:count]]
+            belief = self._learnt.believe(new)
+            self._append(new, belief.mean, belief.variance)
 
-    def recommended(self, learnt: Learnt, goal: Goal) -> list[Point]:
+    def add_trained(self, history: History) -> None:
+        """Add what has been trained; a front's goal is then told where the front must be."""
+        points, mean, variance = self._learnt.of_trained()
+        if isinstance(self.goal, BestFront):
+            expected = self._learnt.expected(mean, variance)
+            self.goal = self.goal.with_stairs(history, points, expected)
+        rows = [i for i, point in enumerate(points) if self._allowed(point)]
+        self._seen.update(self._designs.identity(points[i]) for i in rows)
+        self._append([points[i] for i in rows], mean[rows], variance[rows])
+
+    def _append(self, points: list[Point], mean: np.ndarray, variance: np.ndarray) -> None:
+        hope = self._learnt.hoped(mean, variance, _HOPE)
+        self._points += points
+        self._expected = np.append(self._expected, self._learnt.expected(mean, variance))
+        self._merit = np.append(self._merit, self.goal.merit(self._designs, points, hope))
+
+    def best(self, count: int) -> list[Point]:
+        """The `count` that may hope for most, the best first."""
+        return [self._points[i] for i in np.argsort(-self._merit, kind="stable")[:count]]
+
+    def recommended(self) -> list[Point]:
         """Those that would be recommended if these were all designs."""
-        if not self.points:
-            return []
-        expected = learnt.scores(learnt.believe(self.points))
-        return [self.points[i] for i in goal.recommended(self._designs, self.points, expected)]
+        rows = self.goal.recommended(self._designs, self._points, self._expected)
+        return [self._points[i] for i in rows]
 
 
 def children(
@@ -173,13 +210,6 @@ def children(
         changes = 1 + int(rng.choice(3, p=[0.7, 0.2, 0.1]))
         found.append(designs.mutated(parents[number % len(parents)], rng, changes))
     return found
-
-
-def settled(goal: Goal, history: History, learnt: Learnt) -> Goal:
-    """A front's goal needs to know where the front is believed to be."""
-    if isinstance(goal, BestFront):
-        return goal.with_stairs(history, learnt.scores(learnt.believe(history.points)))
-    return goal
 
 
 def _size(designs: Designs, point: Point) -> float:
