@@ -6,32 +6,38 @@ which noise would flatter, and it sees what a repeat is worth.
 """
 
 from collections.abc import Callable
-from statistics import NormalDist
 
 import numpy as np
 
 from autoscale.search.gaussian import Belief
 from autoscale.search.predictor import Learnt
 
-#: Middles of ten equally probable slices of a standard normal.
-QUANTILES = tuple(NormalDist().inv_cdf((i + 0.5) / 10) for i in range(10))
+#: Outcomes of a standard normal to average over, and their weights. The tails belong in: when one
+#: design leads clearly, all that is left to gain lies there.
+OUTCOMES = np.linspace(-3.5, 3.5, 15)
+WEIGHTS = np.exp(-0.5 * OUTCOMES**2) / np.exp(-0.5 * OUTCOMES**2).sum()
 #: From the designs' scores, shape (designs, ...), to what is wanted of them; rows are designs.
 Value = Callable[[np.ndarray], np.ndarray]
 
 
-def _outcomes(learnt: Learnt, belief: Belief) -> list[np.ndarray]:
-    """Mean scores after one more training, shape (designs, trained design), for each quantile."""
+def _outcomes(learnt: Learnt, belief: Belief) -> list[tuple[float, np.ndarray]]:
+    """Weights of outcomes, and the mean scores after them, shape (designs, trained design)."""
     joint = belief.covariance()
     # Source: Frazier et al. 2009, equation 2.
     shift = joint / np.sqrt(np.maximum(np.diag(joint), 1e-12) + learnt.noise)
     left = np.maximum(belief.variance[:, None] - shift**2, 0.0)
-    return [learnt.warp.backward(belief.mean[:, None] + shift * z, left) for z in QUANTILES]
+    return [
+        (weight, learnt.warp.backward(belief.mean[:, None] + shift * outcome, left))
+        for weight, outcome in zip(WEIGHTS, OUTCOMES, strict=True)
+    ]
 
 
 def gain_of_best(learnt: Learnt, belief: Belief, value: Value) -> np.ndarray:
-    """Expected value of the best design after training each of `belief`'s, up to a constant."""
-    outcomes = _outcomes(learnt, belief)
-    return np.mean([value(scores).max(axis=0) for scores in outcomes], axis=0)
+    """Expected value of the best design after training each of `belief`'s."""
+    total = np.zeros(len(belief.mean))
+    for weight, scores in _outcomes(learnt, belief):
+        total += weight * value(scores).max(axis=0)
+    return total
 
 
 def gain_of_front(
@@ -61,10 +67,11 @@ def gain_of_front(
     first = steps[0] if len(members) else worst_cost
     before = np.maximum(min(first, worst_cost) - costs, 0.0)
     total = np.zeros(len(costs))
-    for scores in _outcomes(learnt, belief):
+    for weight, scores in _outcomes(learnt, belief):
         stairs = np.maximum.accumulate(np.maximum(scores[members], worst_score), axis=0)
         mine = np.diag(scores)
-        total += widths @ (stairs - worst_score)
-        total += np.sum(right * np.maximum(mine[None] - stairs, 0.0), axis=0)
-        total += before * np.maximum(mine - worst_score, 0.0)
-    return total / len(QUANTILES)
+        area = widths @ (stairs - worst_score)
+        area += np.sum(right * np.maximum(mine[None] - stairs, 0.0), axis=0)
+        area += before * np.maximum(mine - worst_score, 0.0)
+        total += weight * area
+    return total
