@@ -57,6 +57,24 @@ class Inputs:
 
 
 @dataclass(frozen=True)
+class Scores:
+    """Mean scores of designs that were trained once or several times.
+
+    Attributes:
+        mean: shape (designs,).
+        count: trainings behind each mean.
+        scatter: sum over designs of squared distances of single scores from their mean.
+    """
+
+    mean: np.ndarray
+    count: np.ndarray
+    scatter: float
+
+    def __getitem__(self, rows: np.ndarray) -> "Scores":
+        return Scores(self.mean[rows], self.count[rows], self.scatter)
+
+
+@dataclass(frozen=True)
 class Pairs:
     """How alike each design of one list is to each of another, before any amplitude."""
 
@@ -110,22 +128,25 @@ def _prior_variance(theta: np.ndarray, inputs: Inputs) -> np.ndarray:
     )
 
 
-def loss(theta: np.ndarray, pairs: Pairs, scores: np.ndarray) -> tuple[float, np.ndarray]:
+def loss(theta: np.ndarray, pairs: Pairs, scores: Scores) -> tuple[float, np.ndarray]:
     """Minus the logarithm of evidence times prior, up to a constant, and its gradient.
 
-    Source: Rasmussen and Williams 2006, equations 5.8 and 5.9.
+    Sources: Rasmussen and Williams 2006, equations 5.8 and 5.9; repeats enter by their mean and
+    their scatter, which together are all that they say (Binois et al. 2018, section 2.2).
     """
     linear, choices, smooth, local, own, noise = _variances(theta)
     smooth_part = smooth * np.exp(pairs.distance * (-0.5 * np.exp(-2 * theta[_SMOOTH_LENGTH])))
     local_part = local * np.exp((pairs.agreement - 1) * np.exp(-theta[_LOCAL_LENGTH]))
     whole = _CONSTANT + linear * pairs.linear + choices * pairs.agreement
     whole += smooth_part + local_part + own * pairs.same
-    whole[np.diag_indices_from(whole)] += noise + _JITTER
+    whole[np.diag_indices_from(whole)] += noise / scores.count + _JITTER
     lower = np.linalg.cholesky(whole)
     half = lower_inverse(lower)
     inverse = half.T @ half
-    weights = inverse @ scores
-    value = 0.5 * scores @ weights + np.log(np.diag(lower)).sum()
+    weights = inverse @ scores.mean
+    value = 0.5 * scores.mean @ weights + np.log(np.diag(lower)).sum()
+    repeats = float(np.sum(scores.count - 1))
+    value += repeats * theta[_NOISE] + 0.5 * scores.scatter / noise
     slope = inverse - np.outer(weights, weights)
     own_slope = own * np.sum(slope * pairs.same)
     gradient = np.array(
@@ -135,7 +156,10 @@ def loss(theta: np.ndarray, pairs: Pairs, scores: np.ndarray) -> tuple[float, np
             np.sum(slope * smooth_part),
             np.sum(slope * local_part),
             own_slope,
-            own_slope + noise * np.trace(slope),
+            own_slope
+            + noise * np.sum(np.diag(slope) / scores.count)
+            + repeats
+            - scores.scatter / noise,
             0.5 * np.sum(slope * smooth_part * pairs.distance) * np.exp(-2 * theta[_SMOOTH_LENGTH]),
             0.5
             * np.sum(slope * local_part * (1 - pairs.agreement))
@@ -147,8 +171,8 @@ def loss(theta: np.ndarray, pairs: Pairs, scores: np.ndarray) -> tuple[float, np
     return float(value), gradient + from_prior / PRIOR_SD
 
 
-def fit(inputs: Inputs, scores: np.ndarray, *, steps: int = 20) -> np.ndarray:
-    """The most probable amplitudes and lengths, given scores of mean 0 and variance 1."""
+def fit(inputs: Inputs, scores: Scores, *, steps: int = 20) -> np.ndarray:
+    """The most probable amplitudes and lengths, given scores of about mean 0 and variance 1."""
     pairs = Pairs.of(inputs, inputs)
     return minimise(lambda theta: loss(theta, pairs, scores), PRIOR_MEAN, steps=steps)
 
@@ -159,22 +183,22 @@ class Posterior:
 
     theta: np.ndarray
     inputs: Inputs
-    scores: np.ndarray
+    scores: Scores
     half: np.ndarray  # its product with itself transposed is the inverse covariance
     weights: np.ndarray
 
     @classmethod
-    def of(cls, theta: np.ndarray, inputs: Inputs, scores: np.ndarray) -> "Posterior":
+    def of(cls, theta: np.ndarray, inputs: Inputs, scores: Scores) -> "Posterior":
         whole = covariance(theta, Pairs.of(inputs, inputs))
-        whole[np.diag_indices_from(whole)] += noise_variance(theta) + _JITTER
+        whole[np.diag_indices_from(whole)] += noise_variance(theta) / scores.count + _JITTER
         half = lower_inverse(np.linalg.cholesky(whole))
-        return cls(theta, inputs, scores, half, half.T @ (half @ scores))
+        return cls(theta, inputs, scores, half, half.T @ (half @ scores.mean))
 
     def at_inputs(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance of what the inputs themselves are worth, without their covariance."""
-        noise = noise_variance(self.theta) + _JITTER
+        noise = noise_variance(self.theta) / self.scores.count + _JITTER
         variance = noise - noise**2 * np.sum(self.half**2, axis=0)
-        return self.scores - noise * self.weights, np.maximum(variance, 1e-12)
+        return self.scores.mean - noise * self.weights, np.maximum(variance, 1e-12)
 
     def at(self, designs: Inputs) -> "Belief":
         """Mean and variance of what `designs` are worth."""

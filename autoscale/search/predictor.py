@@ -16,12 +16,13 @@ from autoscale.search.gaussian import (
     Inputs,
     Pairs,
     Posterior,
+    Scores,
     fit,
     loss,
     noise_variance,
 )
 
-#: Distances of the ceiling from the best score, in distances of the best from the median.
+#: Distances of the ceiling from the best score, in distances of the best from the mean.
 CEILINGS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 20.0)
 _FIRST_CEILING = 1.0
 _FIT_ON = 128  # trials from which amplitudes are learnt
@@ -41,7 +42,7 @@ class Warp:
     @classmethod
     def of(cls, scores: np.ndarray, distance: float) -> "Warp":
         best = float(scores.max())
-        span = best - float(np.median(scores))
+        span = best - float(np.mean(scores))
         if span <= 1e-12 * max(1.0, abs(best)):
             span = float(np.std(scores)) or 1.0
         plain = cls(best + distance * span, span, 0.0, 1.0)
@@ -56,9 +57,9 @@ class Warp:
         wide = np.minimum(self.spread**2 * variance, 2.0)
         return self.ceiling - self.span * np.exp(-(self.spread * mean + self.centre) + 0.5 * wide)
 
-    def log_slope(self, scores: np.ndarray) -> float:
-        """The logarithm of by how much `forward` stretches all of `scores`."""
-        return float(-np.sum(np.log((self.ceiling - scores) * self.spread)))
+    def slope(self, scores: np.ndarray) -> np.ndarray:
+        """By how much `forward` stretches small differences at `scores`."""
+        return 1 / ((self.ceiling - scores) * self.spread)
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Learnt:
     warp: Warp
     posterior: Posterior
     predictor: "Predictor"
-    trained: tuple[Point, ...]  # the designs it learnt from, repeats included
+    trained: tuple[Point, ...]  # one design for each network that it learnt from
 
     def believe(self, points: Sequence[Point]) -> Belief:
         """Warped worth of designs."""
@@ -83,11 +84,10 @@ class Learnt:
         return self.warp.backward(mean + deviations * np.sqrt(variance))
 
     def of_trained(self) -> tuple[list[Point], np.ndarray, np.ndarray]:
-        """Each different network learnt from, with mean and variance of its warped worth."""
-        networks = self.posterior.inputs.network[: len(self.trained)]
-        rows = np.unique(networks, return_index=True)[1]
+        """The networks learnt from, with mean and variance of their warped worth."""
+        count = len(self.trained)
         mean, variance = self.posterior.at_inputs()
-        return [self.trained[row] for row in rows], mean[rows], variance[rows]
+        return list(self.trained), mean[:count], variance[:count]
 
     @property
     def noise(self) -> float:
@@ -131,17 +131,24 @@ class Predictor:
         other trial is sent to learn the same (Ginsbourger et al. 2010, the kriging believer).
         """
         theta, distance = self._learn_settings(points, scores)
-        warp = Warp.of(scores, distance)
-        rows = _spread_over(scores, _BELIEVE_FROM)
-        inputs = self.inputs([points[row] for row in rows])
-        warped = warp.forward(scores[rows])
+        tried = self._tried(points, scores)
+        warp = Warp.of(tried.mean, distance)
+        rows = _spread_over(tried.mean, _BELIEVE_FROM)
+        chosen = [tried.points[row] for row in rows]
+        inputs, warped = self.inputs(chosen), tried.warped(warp)[rows]
         posterior = Posterior.of(theta, inputs, warped)
         if running:
             more = self.inputs(running)
-            expected = posterior.at(more).mean
-            both = inputs.joined(more)
-            posterior = Posterior.of(theta, both, np.concatenate([warped, expected]))
-        return Learnt(warp, posterior, self, tuple(points[row] for row in rows))
+            posterior = Posterior.of(
+                theta,
+                inputs.joined(more),
+                Scores(
+                    np.concatenate([warped.mean, posterior.at(more).mean]),
+                    np.concatenate([warped.count, np.ones(len(running))]),
+                    warped.scatter,
+                ),
+            )
+        return Learnt(warp, posterior, self, tuple(chosen))
 
     def _learn_settings(
         self, points: Sequence[Point], scores: np.ndarray
@@ -149,26 +156,54 @@ class Predictor:
         count = _last_milestone(len(points))
         key = (tuple(points[:count]), scores[:count].tobytes())
         if self._settings is None or self._settings[0] != key:
-            rows = _spread_over(scores[:count], _FIT_ON)
-            self._settings = (
-                key,
-                _settings(self.inputs([points[row] for row in rows]), scores[rows]),
-            )
+            tried = self._tried(points[:count], scores[:count])
+            rows = _spread_over(tried.mean, _FIT_ON)
+            tried = tried.only(rows)
+            self._settings = (key, _settings(self.inputs(tried.points), tried))
         return self._settings[1]
 
+    def _tried(self, points: Sequence[Point], scores: np.ndarray) -> "Tried":
+        rows: dict[Hashable, int] = {}
+        row_of = [rows.setdefault(self.designs.identity(point), len(rows)) for point in points]
+        first = dict(zip(reversed(row_of), reversed(points), strict=True))
+        count = np.bincount(row_of)
+        mean = np.bincount(row_of, scores) / count
+        squares = np.bincount(row_of, (scores - mean[row_of]) ** 2)
+        return Tried([first[row] for row in range(len(rows))], mean, count, squares)
 
-def _settings(inputs: Inputs, scores: np.ndarray) -> tuple[np.ndarray, float]:
+
+@dataclass(frozen=True)
+class Tried:
+    """Different networks with the mean, number and squared deviations of their scores."""
+
+    points: list[Point]
+    mean: np.ndarray
+    count: np.ndarray
+    squares: np.ndarray
+
+    def only(self, rows: np.ndarray) -> "Tried":
+        points = [self.points[row] for row in rows]
+        return Tried(points, self.mean[rows], self.count[rows], self.squares[rows])
+
+    def warped(self, warp: Warp) -> Scores:
+        """Means are taken before warping: what is wanted is a mean, and the warp favours luck."""
+        scatter = np.sum(self.squares * warp.slope(self.mean) ** 2)
+        return Scores(warp.forward(self.mean), self.count, float(scatter))
+
+
+def _settings(inputs: Inputs, tried: Tried) -> tuple[np.ndarray, float]:
     """Amplitudes at a middling ceiling, the best ceiling for these, the amplitudes for that."""
-    theta = fit(inputs, Warp.of(scores, _FIRST_CEILING).forward(scores))
+    theta = fit(inputs, tried.warped(Warp.of(tried.mean, _FIRST_CEILING)))
     pairs = Pairs.of(inputs, inputs)
 
     def loss_at(distance: float) -> float:
-        warp = Warp.of(scores, distance)
-        return loss(theta, pairs, warp.forward(scores))[0] - warp.log_slope(scores)
+        warp = Warp.of(tried.mean, distance)
+        stretched = np.sum(tried.count * np.log(warp.slope(tried.mean)))
+        return loss(theta, pairs, tried.warped(warp))[0] - float(stretched)
 
     distance = min(CEILINGS, key=loss_at)
     if distance != _FIRST_CEILING:
-        theta = fit(inputs, Warp.of(scores, distance).forward(scores))
+        theta = fit(inputs, tried.warped(Warp.of(tried.mean, distance)))
     return theta, distance
 
 
