@@ -20,6 +20,7 @@ class History:
         gains: shape (trials, objectives); the scores, turned so that more is better.
         numbers: the trials' numbers.
         running: designs on which trials are at work.
+        running_numbers: trials at work, also those that have not chosen a design yet.
         failed: designs whose trials gave no score.
     """
 
@@ -29,6 +30,7 @@ class History:
     gains: np.ndarray
     numbers: list[int]
     running: list[Point]
+    running_numbers: list[int]
     failed: list[Point]
 
     @classmethod
@@ -44,8 +46,11 @@ class History:
         gains: list[list[float]] = []
         numbers: list[int] = []
         running: list[Point] = []
+        at_work: list[int] = []
         failed: list[Point] = []
         for trial in trials:
+            if trial.state == TrialState.RUNNING:
+                at_work.append(trial.number)
             point = designs.point_of(trial.params)
             if point is None:
                 continue
@@ -58,7 +63,7 @@ class History:
             elif trial.state.is_finished():
                 failed.append(point)
         array = np.array(gains, dtype=float).reshape(len(points), len(signs)) * signs
-        return cls(designs, signs, points, array, numbers, running, failed)
+        return cls(designs, signs, points, array, numbers, running, at_work, failed)
 
     @cached_property
     def tried(self) -> dict[Hashable, Point]:

@@ -9,6 +9,7 @@ from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting
 from autoscale.search.designs import Design
 from autoscale.search.knowledge import NOTHING, Known
+from autoscale.search.samplers.controller import ControllerSampler
 from autoscale.search.samplers.evolution import RegularizedEvolutionSampler
 from autoscale.search.samplers.guided import GuidedSampler
 from autoscale.search.samplers.reseeded import ReplayableNSGAII, Reseeded
@@ -38,6 +39,9 @@ SAMPLERS: Mapping[str, Factory] = {
         seed=seed, space=space, known=known, identify=identify
     ),
     "evolution": lambda seed, space, known, identify: RegularizedEvolutionSampler(
+        seed=seed, space=space, known=known, identify=identify
+    ),
+    "controller": lambda seed, space, known, identify: ControllerSampler(
         seed=seed, space=space, known=known, identify=identify
     ),
     "random": lambda seed, *_: Reseeded(lambda s: RandomSampler(seed=s), seed),
