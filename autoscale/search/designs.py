@@ -42,12 +42,12 @@ class Axis:
     ordered: bool
 
     @cached_property
-    def _index(self) -> dict[Any, int]:
+    def index(self) -> dict[Any, int]:
         return {level: number for number, level in enumerate(self.levels)}
 
     def level_of(self, value: Any) -> int | None:
         """The index of the level at `value`, or of the nearest number; None if there is none."""
-        exact = self._index.get(value)
+        exact = self.index.get(value)
         if exact is not None or isinstance(self.distribution, CategoricalDistribution):
             return exact
         return int(np.argmin([abs(float(level) - float(value)) for level in self.levels]))
@@ -60,14 +60,13 @@ class Description:
     Attributes:
         design: the architecture, or the parameters where there is no search space.
         identity: equal for designs that are one network.
-        code: one number between 0 and 1 for each column of the choices; the product of two codes
-            is the share of choices that agree.
+        normal: one and the same point for points that are easily seen to be one network.
         features: numbers that tell costs and shape, not yet standardised.
     """
 
     design: Design
     identity: Hashable
-    code: np.ndarray
+    normal: Point
     features: np.ndarray
 
 
@@ -129,6 +128,10 @@ class Designs:
 
     def point_of(self, params: Params) -> Point | None:
         """The point of `params`; None if they are not parameters of these designs."""
+        try:
+            return tuple([index[params[name]] for name, index in self._indices])
+        except KeyError:
+            pass  # other parameters, or a number between two levels
         found = []
         for axis in self.axes:
             level = axis.level_of(params[axis.name]) if axis.name in params else None
@@ -137,19 +140,30 @@ class Designs:
             found.append(level)
         return tuple(found)
 
+    @cached_property
+    def _indices(self) -> list[tuple[str, dict[Any, int]]]:
+        return [(axis.name, axis.index) for axis in self.axes]
+
     def random(self, rng: np.random.Generator) -> Point:
         """A point, uniformly."""
         return tuple(rng.integers(0, self.sizes).tolist())
 
     def mutated(self, point: Point, rng: np.random.Generator, changes: int = 1) -> Point:
         """`point` with `changes` choices made anew, each different from before."""
-        free = [i for i, size in enumerate(self.sizes) if size > 1]
         changed = list(point)
-        for place in rng.permutation(free)[:changes].tolist():
-            changed[place] = (point[place] + int(rng.integers(1, self.sizes[place]))) % self.sizes[
-                place
-            ]
+        free = self._free
+        left = min(changes, len(free))
+        while left:
+            place = free[int(rng.random() * len(free))]
+            if changed[place] == point[place]:
+                size = self.sizes[place]
+                changed[place] = (point[place] + 1 + int(rng.random() * (size - 1))) % size
+                left -= 1
         return tuple(changed)
+
+    @cached_property
+    def _free(self) -> list[int]:
+        return [place for place, size in enumerate(self.sizes) if size > 1]
 
     def describe(self, point: Point) -> Description:
         """What is known of a design without training it; remembered."""
@@ -183,7 +197,7 @@ class Designs:
             features = self._numbers(point)
         if self.identify is not None:
             identity = self.identify(design)
-        return Description(design, identity, self._code(normal), features)
+        return Description(design, identity, normal, features)
 
     @cached_property
     def _reader(self) -> Reader | None:
@@ -197,21 +211,27 @@ class Designs:
         ]
         return np.array(pairs)
 
-    def _code(self, point: Point) -> np.ndarray:
-        code = np.empty(self._code_tables[-1][0] if self._code_tables else 0)
-        for (stop, table), level in zip(self._code_tables, point, strict=True):
-            code[stop - table.shape[1] : stop] = table[level]
-        return code
+    def codes(self, points: Sequence[Point]) -> np.ndarray:
+        """Shape (points, columns), each number between 0 and 1; the product of two rows is the
+        share of choices that agree. Points of one network have the same row where that is easily
+        seen; see `reading.Reading.normal`."""
+        levels = np.array([self.describe(point).normal for point in points], dtype=int)
+        levels = levels.reshape(len(points), len(self.axes))
+        tables = enumerate(self._code_tables)
+        return np.concatenate(
+            [np.zeros((len(points), 0)), *(table[levels[:, axis]] for axis, table in tables)],
+            axis=1,
+        )
 
     @cached_property
-    def _code_tables(self) -> list[tuple[int, np.ndarray]]:
-        """For each axis the column where its code ends, and the code of each level.
+    def _code_tables(self) -> list[np.ndarray]:
+        """For each axis the code of each level.
 
         Ordered levels are told by the steps below them, so that the product of two codes falls
         linearly with their distance; others by which of them it is.
         """
         free = max(sum(size > 1 for size in self.sizes), 1)
-        tables, stop = [], 0
+        tables = []
         for axis, size in zip(self.axes, self.sizes, strict=True):
             if size == 1:
                 table = np.zeros((1, 0))
@@ -220,8 +240,7 @@ class Designs:
                 table = np.concatenate([below, 1 - below], axis=1) / np.sqrt(free * (size - 1))
             else:
                 table = np.eye(size) / np.sqrt(free)
-            stop += table.shape[1]
-            tables.append((stop, table))
+            tables.append(table)
         return tables
 
 

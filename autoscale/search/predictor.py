@@ -117,7 +117,7 @@ class Predictor:
         found = [self.designs.describe(point) for point in points]
         networks = [self._networks.setdefault(d.identity, len(self._networks)) for d in found]
         return Inputs(
-            np.array([d.code for d in found]),
+            self.designs.codes(points),
             (np.array([d.features for d in found]) - self._centre) / self._scale,
             np.array(networks),
         )

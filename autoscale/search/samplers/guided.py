@@ -15,10 +15,10 @@ from autoscale.search.samplers.base import DesignSampler, every_network
 
 _WALKED = 512  # points up to which every network is a candidate
 _PARENTS = 24
-_CHILDREN = 120  # in each of two rounds
-_STRANGERS = 40
-_FINALISTS = 128  # candidates whose gain is computed
-_KEPT = 48  # trained designs that are recommended now, among whom the gain is measured
+_CHILDREN = 96  # in each of two rounds
+_STRANGERS = 32
+_FINALISTS = 96  # candidates whose gain is computed
+_KEPT = 40  # trained designs that are recommended now, among whom the gain is measured
 _HOPE = 1.5  # standard deviations above the middle that a promising design may hope for
 
 
@@ -47,7 +47,7 @@ class GuidedSampler(DesignSampler):
         space: SearchSpace | None = None,
         known: Known = NOTHING,
         identify: Callable[[Design], Hashable] | None = None,
-        startup: int = 8,
+        startup: int = 6,
         repeats: bool = True,
     ) -> None:
         if startup < 1:
@@ -138,9 +138,8 @@ class GuidedSampler(DesignSampler):
         chosen: list[Point] = []
         for target in rng.permutation(np.linspace(low, high, self._startup)):
             near = [sample[i] for i in np.argsort(np.abs(sizes - target), kind="stable")[:16]]
-            codes = np.array([designs.describe(point).code for point in near])
-            taken = np.array([designs.describe(point).code for point in chosen])
-            alike = (codes @ taken.T).max(axis=1) if chosen else np.zeros(len(near))
+            agreement = designs.codes(near) @ designs.codes(chosen).T
+            alike = agreement.max(axis=1, initial=0.0)
             chosen.append(near[int(np.argmin(alike))])
         return chosen
 
@@ -205,11 +204,13 @@ def children(
     designs: Designs, parents: Sequence[Point], count: int, rng: np.random.Generator
 ) -> list[Point]:
     """Mutants of `parents` in turn: mostly one new choice, sometimes two or three."""
-    found = []
-    for number in range(count if parents else 0):
-        changes = 1 + int(rng.choice(3, p=[0.7, 0.2, 0.1]))
-        found.append(designs.mutated(parents[number % len(parents)], rng, changes))
-    return found
+    if not parents:
+        return []
+    changes = 1 + np.searchsorted([0.7, 0.9], rng.random(count))
+    return [
+        designs.mutated(parents[number % len(parents)], rng, int(changes[number]))
+        for number in range(count)
+    ]
 
 
 def _size(designs: Designs, point: Point) -> float:
