@@ -212,7 +212,7 @@ def test_guided_takes_objectives_that_all_have_to_be_measured():
 
 def test_guided_spreads_its_first_designs_over_the_costs():
     study = start("guided", 0, MNASNET, ["maximize"])
-    costs = np.log([macs(MNASNET.from_params(p)) for p in advance(study, MNASNET, 6)])
+    costs = np.log([macs(MNASNET.from_params(p)) for p in advance(study, MNASNET, 8)])
     rng = random.Random(0)
     drawn = np.log([macs(MNASNET.sample(rng)) for _ in range(200)])
     assert np.ptp(costs) > 3 * drawn.std()

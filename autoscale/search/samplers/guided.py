@@ -34,7 +34,8 @@ class GuidedSampler(DesignSampler):
     2009 for the gain; Jones et al. 1998 for designs that fill space first.
 
     Args:
-        startup: designs before the model is asked.
+        startup: designs before the model is asked; by default 5, or a fifth of the number of choices
+            if that is more.
         repeats: whether a network may be proposed again to beat noise.
     """
 
@@ -47,10 +48,10 @@ class GuidedSampler(DesignSampler):
         space: SearchSpace | None = None,
         known: Known = NOTHING,
         identify: Callable[[Design], Hashable] | None = None,
-        startup: int = 6,
+        startup: int | None = None,
         repeats: bool = True,
     ) -> None:
-        if startup < 1:
+        if startup is not None and startup < 1:
             raise InvalidSetting(f"startup must be at least 1, got {startup}")
         super().__init__(seed=seed, space=space, known=known, identify=identify)
         self.asks_for_repeats = repeats
@@ -60,7 +61,7 @@ class GuidedSampler(DesignSampler):
 
     def choose(self, history: History, rng: np.random.Generator, number: int) -> Point:
         designs = history.designs
-        if len(history.tried) - len(history.broken) < self._startup or not len(history):
+        if len(history.tried) - len(history.broken) < self._first(designs) or not len(history):
             planned = iter(self._planned(designs, goal_of(history.signs, self._known, rng)))
             return self.unseen(history, lambda _: next(planned, None) or designs.random(rng), rng)
         goal = goal_of(history.signs, self._known, rng)
@@ -97,6 +98,9 @@ class GuidedSampler(DesignSampler):
             gain[tried] = -np.inf
         return points[int(np.argmax(gain))]
 
+    def _first(self, designs: Designs) -> int:
+        return self._startup or max(5, len(designs.axes) // 5)
+
     def _planned(self, designs: Designs, goal: Goal) -> list[Point]:
         if self._plan is None or self._plan[0] is not designs:
             rng = np.random.default_rng(self._seed)
@@ -104,7 +108,7 @@ class GuidedSampler(DesignSampler):
             if isinstance(goal, BestFront):
                 # One end of the front is known before any training: the cheapest design.
                 plan = [self._cheapest(designs, goal, plan), *plan]
-            self._plan = (designs, plan[: self._startup])
+            self._plan = (designs, plan[: self._first(designs)])
         return self._plan[1]
 
     def _cheapest(self, designs: Designs, goal: BestFront, starts: list[Point]) -> Point:
@@ -123,8 +127,9 @@ class GuidedSampler(DesignSampler):
         The sample is wider than a random one: random walks up and down the costs are part of it,
         because sums of many random choices crowd around the middle.
         """
-        sample = [self.within_limits(designs, rng) for _ in range(16 * self._startup)]
-        for start in sample[: 2 * self._startup]:
+        count = self._first(designs)
+        sample = [self.within_limits(designs, rng) for _ in range(16 * count)]
+        for start in sample[: 2 * count]:
             point, up = start, rng.random() < 0.5
             for _ in range(2 * len(designs.axes)):
                 step = designs.mutated(point, rng)
@@ -136,7 +141,7 @@ class GuidedSampler(DesignSampler):
         sizes = np.array([_size(designs, point) for point in sample])
         low, high = np.quantile(sizes, [0.05, 0.95])
         chosen: list[Point] = []
-        for target in rng.permutation(np.linspace(low, high, self._startup)):
+        for target in rng.permutation(np.linspace(low, high, count)):
             near = [sample[i] for i in np.argsort(np.abs(sizes - target), kind="stable")[:16]]
             agreement = designs.codes(near) @ designs.codes(chosen).T
             alike = agreement.max(axis=1, initial=0.0)
