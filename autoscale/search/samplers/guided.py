@@ -34,8 +34,8 @@ class GuidedSampler(DesignSampler):
     2009 for the gain; Jones et al. 1998 for designs that fill space first.
 
     Args:
-        startup: designs before the model is asked; by default 5, or a fifth of the number of choices
-            if that is more.
+        startup: designs before the model is asked; by default 5, or a fifth of the number of
+            choices if that is more.
         repeats: whether a network may be proposed again to beat noise.
     """
 
