@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,8 @@ _EPOCHS = 4  # passes over a batch
 _CLIP = 0.2  # of the ratio of probabilities; Schulman et al. 2017, section 6.1
 _ENTROPY = 0.01
 _BASELINE_DECAY = 0.9
-_HEAT = 0.02  # by how much each further draw of a known network flattens the choice
+_DRAWN = 16  # designs drawn at once, of which the first new one is proposed
+_HEAT = 1.1  # by which each further draw of known networks only flattens the choice
 
 
 class ControllerSampler(DesignSampler):
@@ -73,10 +74,15 @@ class ControllerSampler(DesignSampler):
             learner = self._learner = Learner(history.designs, seed=self._seed, rate=self._rate)
         for batch in batches[len(learner.learnt) :]:
             learner.learn(batch)
-        policy = learner.policy
-        return self.unseen(
-            history, lambda tries: policy.sample(rng, temperature=1 + _HEAT * tries), rng
-        )
+        drawn = _draws(learner.policy, rng)
+        return self.unseen(history, lambda _: next(drawn), rng)
+
+
+def _draws(policy: Policy, rng: np.random.Generator) -> Iterator[Point]:
+    temperature = 1.0
+    while True:
+        yield from policy.sample(rng, count=_DRAWN, temperature=temperature)
+        temperature *= _HEAT
 
 
 Batch = tuple[tuple[Point, float], ...]

@@ -48,18 +48,21 @@ class Policy(nn.Module):
         return total, entropy
 
     @torch.no_grad()
-    def sample(self, rng: np.random.Generator, *, temperature: float = 1.0) -> Point:
-        """One design; a higher `temperature` is more even-handed."""
-        state = self._start(1)
-        previous = torch.zeros(1, dtype=torch.long)
-        point = []
+    def sample(
+        self, rng: np.random.Generator, *, count: int, temperature: float = 1.0
+    ) -> list[Point]:
+        """`count` designs; a higher `temperature` is more even-handed."""
+        state = self._start(count)
+        previous = torch.zeros(count, dtype=torch.long)
+        chosen = []
         for place, head in enumerate(self.heads):
             state = self.cell(self.embed(previous), state)
-            chances = torch.softmax(head(state[0])[0].double() / temperature, dim=0).numpy()
-            chosen = int(np.searchsorted(np.cumsum(chances), rng.random() * chances.sum()))
-            point.append(min(chosen, self.sizes[place] - 1))
-            previous = torch.tensor([point[-1] + self._offsets[place]])
-        return tuple(point)
+            chances = torch.softmax(head(state[0]).double() / temperature, dim=1).numpy()
+            drawn = rng.random((count, 1)) > np.cumsum(chances, axis=1)
+            levels = np.minimum(drawn.sum(axis=1), self.sizes[place] - 1)
+            chosen.append(levels.tolist())
+            previous = torch.from_numpy(levels + self._offsets[place])
+        return list(zip(*chosen, strict=True))
 
     def _start(self, count: int) -> tuple[Tensor, Tensor]:
         zero = torch.zeros(count, self.cell.hidden_size)
