@@ -59,13 +59,13 @@ class Description:
 
     Attributes:
         design: the architecture, or the parameters where there is no search space.
-        identity: equal for designs that are one network.
+        identity: a number, equal for designs that are one network.
         normal: one and the same point for points that are easily seen to be one network.
         features: numbers that tell costs and shape, not yet standardised.
     """
 
     design: Design
-    identity: Hashable
+    identity: int
     normal: Point
     features: np.ndarray
 
@@ -85,6 +85,7 @@ class Designs:
     space: SearchSpace | None = None
     identify: Callable[[Design], Hashable] | None = None
     _described: dict[Point, Description] = field(default_factory=dict, repr=False, compare=False)
+    _identities: dict[Hashable, int] = field(default_factory=dict, repr=False, compare=False)
     _measured: dict[Any, dict[Point, float]] = field(
         default_factory=dict, repr=False, compare=False
     )
@@ -174,7 +175,7 @@ class Designs:
             found = self._described[point] = self._describe(point)
         return found
 
-    def identity(self, point: Point) -> Hashable:
+    def identity(self, point: Point) -> int:
         return self.describe(point).identity
 
     def measured(self, points: Sequence[Point], measure: Callable[[Design], float]) -> np.ndarray:
@@ -191,13 +192,16 @@ class Designs:
         if self._reader is not None:
             reading = self._reader.read(point)
             design: Design = reading.architecture
-            identity, normal, features = reading.network, reading.normal, reading.features
+            identity: Hashable = reading.network
+            normal, features = reading.normal, reading.features
         else:
             design, identity, normal = self.params_of(point), point, point
             features = self._numbers(point)
         if self.identify is not None:
             identity = self.identify(design)
-        return Description(design, identity, normal, features)
+        # Networks are numbered as they are met: a number is quicker to compare than a network.
+        number = self._identities.setdefault(identity, len(self._identities))
+        return Description(design, number, normal, features)
 
     @cached_property
     def _reader(self) -> Reader | None:

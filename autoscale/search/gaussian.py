@@ -88,22 +88,35 @@ class Pairs:
         columns = max(one.features.shape[1], 1)
         linear = one.features @ other.features.T / columns
         squares = [np.sum(x.features**2, axis=1) / columns for x in (one, other)]
-        distance = np.maximum(squares[0][:, None] + squares[1][None] - 2 * linear, 0.0)
+        distance = linear * -2
+        distance += squares[0][:, None]
+        distance += squares[1][None]
+        np.maximum(distance, 0.0, out=distance)
         same = one.network[:, None] == other.network[None]
-        return cls(linear, one.code @ other.code.T, distance, same.astype(float))
+        return cls(linear, one.code @ other.code.T, distance, same)
 
 
 def covariance(theta: np.ndarray, pairs: Pairs) -> np.ndarray:
     """Prior covariance of what the designs are worth, noise left out."""
     linear, choices, smooth, local, own = _variances(theta)[:5]
-    return (
-        _CONSTANT
-        + linear * pairs.linear
-        + choices * pairs.agreement
-        + smooth * np.exp(pairs.distance * (-0.5 * np.exp(-2 * theta[_SMOOTH_LENGTH])))
-        + local * np.exp((pairs.agreement - 1) * np.exp(-theta[_LOCAL_LENGTH]))
-        + own * pairs.same
-    )
+    # In place: new arrays of this size cost more than the arithmetic.
+    total = pairs.distance * (-0.5 * np.exp(-2 * theta[_SMOOTH_LENGTH]))
+    np.exp(total, out=total)
+    total *= smooth
+    part = pairs.agreement - 1
+    part *= np.exp(-theta[_LOCAL_LENGTH])
+    np.exp(part, out=part)
+    part *= local
+    total += part
+    for amplitude, share in (
+        (linear, pairs.linear),
+        (choices, pairs.agreement),
+        (own, pairs.same),
+    ):
+        np.multiply(share, amplitude, out=part)
+        total += part
+    total += _CONSTANT
+    return total
 
 
 def noise_variance(theta: np.ndarray) -> float:
@@ -148,21 +161,22 @@ def loss(theta: np.ndarray, pairs: Pairs, scores: Scores) -> tuple[float, np.nda
     repeats = float(np.sum(scores.count - 1))
     value += repeats * theta[_NOISE] + 0.5 * scores.scatter / noise
     slope = inverse - np.outer(weights, weights)
-    own_slope = own * np.sum(slope * pairs.same)
+    smooth_slope, local_slope = slope * smooth_part, slope * local_part
+    own_slope = own * np.sum(slope, where=pairs.same)
     gradient = np.array(
         [
-            linear * np.sum(slope * pairs.linear),
-            choices * np.sum(slope * pairs.agreement),
-            np.sum(slope * smooth_part),
-            np.sum(slope * local_part),
+            linear * np.vdot(slope, pairs.linear),
+            choices * np.vdot(slope, pairs.agreement),
+            smooth_slope.sum(),
+            local_slope.sum(),
             own_slope,
             own_slope
             + noise * np.sum(np.diag(slope) / scores.count)
             + repeats
             - scores.scatter / noise,
-            0.5 * np.sum(slope * smooth_part * pairs.distance) * np.exp(-2 * theta[_SMOOTH_LENGTH]),
+            0.5 * np.vdot(smooth_slope, pairs.distance) * np.exp(-2 * theta[_SMOOTH_LENGTH]),
             0.5
-            * np.sum(slope * local_part * (1 - pairs.agreement))
+            * (local_slope.sum() - np.vdot(local_slope, pairs.agreement))
             * np.exp(-theta[_LOCAL_LENGTH]),
         ]
     )

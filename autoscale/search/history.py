@@ -1,6 +1,6 @@
 """What a study has tried, as the samplers read it."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -66,18 +66,18 @@ class History:
         return cls(designs, signs, points, array, numbers, running, at_work, failed)
 
     @cached_property
-    def tried(self) -> dict[Hashable, Point]:
+    def tried(self) -> dict[int, Point]:
         """Every network that has been proposed, and one of its points."""
         every = self.points + self.running + self.failed
         return {self.designs.identity(point): point for point in every}
 
     @cached_property
-    def scored(self) -> dict[Hashable, Point]:
+    def scored(self) -> dict[int, Point]:
         """Every network with a score, and one of its points."""
         return {self.designs.identity(point): point for point in self.points}
 
     @cached_property
-    def broken(self) -> frozenset[Hashable]:
+    def broken(self) -> frozenset[int]:
         """Networks that failed and never gave a score."""
         failed = {self.designs.identity(point) for point in self.failed}
         return frozenset(failed - self.scored.keys())

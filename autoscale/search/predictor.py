@@ -105,7 +105,6 @@ class Predictor:
 
     def __init__(self, designs: Designs) -> None:
         self.designs = designs
-        self._networks: dict[Hashable, int] = {}
         self._settings: tuple[Hashable, tuple[np.ndarray, float]] | None = None
         rng = np.random.default_rng(0)
         sample = [designs.describe(designs.random(rng)).features for _ in range(_REFERENCE)]
@@ -115,11 +114,10 @@ class Predictor:
 
     def inputs(self, points: Sequence[Point]) -> Inputs:
         found = [self.designs.describe(point) for point in points]
-        networks = [self._networks.setdefault(d.identity, len(self._networks)) for d in found]
         return Inputs(
             self.designs.codes(points),
             (np.array([d.features for d in found]) - self._centre) / self._scale,
-            np.array(networks),
+            np.array([d.identity for d in found]),
         )
 
     def learn(
@@ -163,7 +161,7 @@ class Predictor:
         return self._settings[1]
 
     def _tried(self, points: Sequence[Point], scores: np.ndarray) -> "Tried":
-        rows: dict[Hashable, int] = {}
+        rows: dict[int, int] = {}
         row_of = [rows.setdefault(self.designs.identity(point), len(rows)) for point in points]
         first = dict(zip(reversed(row_of), reversed(points), strict=True))
         count = np.bincount(row_of)

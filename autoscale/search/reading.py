@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from autoscale.design.architecture import Architecture, Stage
+from autoscale.design.architecture import Architecture, Stage, Stem
 from autoscale.design.cost import Cost, conv_cost, head_cost, output_size, stage_cost
 from autoscale.design.space import SearchSpace, StageChoices
 from autoscale.search.identity import Block, effective_skip, stage_blocks
 
 Point = tuple[int, ...]
+Costs = tuple[int, int, int]  # multiply-adds, parameters, activations
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class _StageReading:
     stage: Stage
     normal: Point
     blocks: tuple[Block, ...]
-    cost: tuple[int, int, int]
+    cost: Costs
 
 
 class Reader:
@@ -53,6 +54,8 @@ class Reader:
         self._stages: dict[tuple[int, Point, int, int], _StageReading] = {}
         self._choices: dict[tuple[int, Point], tuple[Stage, Point]] = {}
         self._skips = [_place_of_skip(choices) for choices in space.stages]
+        self._stem_costs: dict[tuple[int, int, int], Costs] = {}
+        self._head_costs: dict[tuple[int, int, int], Costs] = {}
         self._exchangeable = _exchangeable(space)
 
     def read(self, point: Point) -> Reading:
@@ -61,7 +64,7 @@ class Reader:
         resolution = space.resolution[parts[0][0] if parts[0] else 0]
         stem = self._end(0, parts[1])
         size = output_size(resolution, stem.stride)
-        total = _triple(conv_cost(3, stem.width, stem.kernel, size))
+        costs = [self._stem_cost(stem, size)]
         size = output_size(size, 2) if stem.pool else size
         width = stem.width
         stages: list[_StageReading] = []
@@ -71,10 +74,10 @@ class Reader:
             if reading is None:
                 reading = self._stages[key] = self._read_stage(*key)
             stages.append(reading)
+            costs.append(reading.cost)
             width, size = reading.stage.width, output_size(size, reading.stage.stride)
         head = self._end(-1, parts[-1])
-        costs = [s.cost for s in stages]
-        costs += [total, _triple(head_cost(width, head.width, size, space.num_classes))]
+        costs.append(self._head_cost(width, head.width, size))
         blocks = tuple(block for s in stages for block in s.blocks)
         architecture = Architecture(
             resolution=resolution,
@@ -88,8 +91,20 @@ class Reader:
             architecture,
             (resolution, stem, blocks, head, space.num_classes),
             sum(normal, parts[0] + parts[1]) + parts[-1],
-            np.array([*(log(sum(c[i] for c in costs) + 1) for i in range(3)), len(blocks)]),
+            np.array([*(log(sum(each) + 1) for each in zip(*costs, strict=True)), len(blocks)]),
         )
+
+    def _stem_cost(self, stem: Stem, size: int) -> Costs:
+        key = (stem.width, stem.kernel, size)
+        if key not in self._stem_costs:
+            self._stem_costs[key] = _triple(conv_cost(3, *key))
+        return self._stem_costs[key]
+
+    def _head_cost(self, width_in: int, width: int, size: int) -> Costs:
+        key = (width_in, width, size)
+        if key not in self._head_costs:
+            self._head_costs[key] = _triple(head_cost(*key, self._space.num_classes))
+        return self._head_costs[key]
 
     def _split(self, point: Point) -> list[Point]:
         place = int(len(self._space.resolution) > 1)
@@ -139,7 +154,7 @@ def _place_of_skip(choices: StageChoices) -> int | None:
     return names.index("skip") if "skip" in names and "none" in choices.skip else None
 
 
-def _triple(cost: Cost) -> tuple[int, int, int]:
+def _triple(cost: Cost) -> Costs:
     return (cost.macs, cost.params, cost.activations)
 
 

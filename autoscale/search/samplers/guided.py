@@ -157,7 +157,7 @@ class Pool:
         learnt: Learnt,
         goal: Goal,
         allowed: Callable[[Point], bool],
-        barred: Iterable[Hashable],
+        barred: Iterable[int],
     ) -> None:
         self.goal = goal
         self._learnt = learnt

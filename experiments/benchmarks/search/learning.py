@@ -1,6 +1,6 @@
 """Does the controller learn? Its last 100 of 1,000 samples on NAS-Bench-Macro against its first.
 
-    OMP_NUM_THREADS=1 python experiments/benchmarks/search/learning.py --repetitions 10
+OMP_NUM_THREADS=1 python experiments/benchmarks/search/learning.py --repetitions 10
 """
 
 import argparse
