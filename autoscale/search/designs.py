@@ -29,7 +29,7 @@ Point = tuple[int, ...]
 Design = Any
 
 _MOST_LEVELS = 32  # of an integer or float parameter; more are thinned out evenly
-_REMEMBERED = 200_000  # designs whose description is kept
+_REMEMBERED = 50_000  # designs whose description is kept
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Description:
 
     Attributes:
         design: the architecture, or the parameters where there is no search space.
-        identity: a number, equal for designs that are one network.
+        identity: a number, equal for designs that are one network; another one in each process.
         normal: one and the same point for points that are easily seen to be one network.
         features: numbers that tell costs and shape, not yet standardised.
     """
@@ -85,7 +85,6 @@ class Designs:
     space: SearchSpace | None = None
     identify: Callable[[Design], Hashable] | None = None
     _described: dict[Point, Description] = field(default_factory=dict, repr=False, compare=False)
-    _identities: dict[Hashable, int] = field(default_factory=dict, repr=False, compare=False)
     _measured: dict[Any, dict[Point, float]] = field(
         default_factory=dict, repr=False, compare=False
     )
@@ -199,9 +198,8 @@ class Designs:
             features = self._numbers(point)
         if self.identify is not None:
             identity = self.identify(design)
-        # Networks are numbered as they are met: a number is quicker to compare than a network.
-        number = self._identities.setdefault(identity, len(self._identities))
-        return Description(design, number, normal, features)
+        # A hash of 64 bits is quicker to compare than a network, and as good.
+        return Description(design, hash((identity,)), normal, features)
 
     @cached_property
     def _reader(self) -> Reader | None:

@@ -35,7 +35,7 @@ class Goal(Protocol):
     def recommended(
         self, designs: Designs, points: Sequence[Point], scores: np.ndarray
     ) -> list[int]:
-        """Which of `points` to recommend, the best first or along the front."""
+        """Which of `points` to recommend, the best first or all along the front."""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,8 @@ class Known:
     The callables take an architecture where the sampler knows the search space, else parameters.
 
     Args:
-        values: for the number of an objective, its exact value.
+        values: for the number of an objective, its exact value. `guided` uses it for a front of
+            two objectives, one of them known.
         limits: each at most 0 for a design worth a trial, such as
             `lambda architecture: cost(architecture).macs - 300e6`.
         reward: how the only objective of the study follows from an accuracy, which has to be

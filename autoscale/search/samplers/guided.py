@@ -70,7 +70,7 @@ class GuidedSampler(DesignSampler):
         learnt = self._predictor.learn(history.points, goal.scores(history), history.running)
         pool = Pool(learnt, goal, lambda point: self.keeps_limits(designs, point), history.broken)
         pool.add_trained(history)
-        kept = pool.recommended()[:_KEPT]
+        kept = pool.recommended(_KEPT)
         if designs.size <= _WALKED:
             pool.add(every_network(designs))
         else:
@@ -199,10 +199,13 @@ class Pool:
         """The `count` that may hope for most, the best first."""
         return [self._points[i] for i in np.argsort(-self._merit, kind="stable")[:count]]
 
-    def recommended(self) -> list[Point]:
-        """Those that would be recommended if these were all designs."""
+    def recommended(self, count: int) -> list[Point]:
+        """Those that would be recommended if these were all designs: the best, or a front thinned
+        out to `count`."""
         rows = self.goal.recommended(self._designs, self._points, self._expected)
-        return [self._points[i] for i in rows]
+        if isinstance(self.goal, BestFront) and len(rows) > count:
+            rows = [rows[i] for i in np.linspace(0, len(rows) - 1, count).round().astype(int)]
+        return [self._points[i] for i in rows[:count]]
 
 
 def children(
