@@ -1,0 +1,53 @@
+"""Search a small convolutional network on your images, find how to scale it, get a family of sizes.
+
+    import autoscale
+
+    autoscale.search_baseline("runs/photos", data="photos", resolution=96, trials=30)
+    autoscale.grid_search("runs/photos", flops_budget="2x", seeds=2)
+    autoscale.write_family("runs/photos", phi="0..3")
+
+    member = autoscale.load_member("runs/photos/family/phi-2.yaml")
+    network = autoscale.build(member.architecture, dropout=member.dropout)
+
+Names are imported when they are first used, so `import autoscale` is quick.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "Architecture": "autoscale.design.architecture",
+    "Coefficients": "autoscale.design.scaling",
+    "Cost": "autoscale.design.cost",
+    "Head": "autoscale.design.architecture",
+    "Member": "autoscale.design.family",
+    "SearchSpace": "autoscale.design.space",
+    "Stage": "autoscale.design.architecture",
+    "Stem": "autoscale.design.architecture",
+    "build": "autoscale.network.build",
+    "check_baseline": "autoscale.workflows.check",
+    "compound": "autoscale.design.scaling",
+    "cost": "autoscale.design.cost",
+    "grid_search": "autoscale.workflows.grid",
+    "load_baseline": "autoscale.workflows.baseline",
+    "load_member": "autoscale.workflows.family",
+    "load_space": "autoscale.workflows.catalogue",
+    "plan_grid": "autoscale.workflows.grid",
+    "published": "autoscale.design.published",
+    "scale": "autoscale.design.scaling",
+    "scale_family": "autoscale.workflows.family",
+    "search_baseline": "autoscale.workflows.baseline",
+    "write_family": "autoscale.workflows.family",
+}
+
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'autoscale' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(_HOMES)

@@ -5,10 +5,11 @@ and a wrong one cannot exist: the constructor refuses it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, NamedTuple, get_args
 
 from autoscale.design.document import NO_UNKNOWN_KEYS, dump, parse
+from autoscale.design.numbers import Number, floor, larger
 from autoscale.errors import InvalidArchitecture
 
 Activation = Literal["relu", "relu6", "silu", "hswish"]
@@ -49,7 +50,12 @@ def _require_kernel(kernel: int) -> None:
 
 
 def _require_stride(stride: int) -> None:
-    _require(stride in (1, 2), f"stride must be 1 or 2, got {stride!r}")
+    _require_count("stride", stride)
+    _require(stride <= 2, f"stride must be 1 or 2, got {stride}")
+
+
+def _require_kind(name: str, value: object, kind: type) -> None:
+    _require(isinstance(value, kind), f"{name} must be a {kind.__name__}, got {value!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +76,7 @@ class Stem:
         _require_kernel(self.kernel)
         _require_stride(self.stride)
         _require_choice("activation", self.activation, get_args(Activation))
+        _require_kind("pool", self.pool, bool)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +121,9 @@ class Stage:
         _require_stride(self.stride)
         _require_count("expand_ratio", self.expand_ratio)
         _require(
-            isinstance(self.se_ratio, int | float) and 0 <= self.se_ratio <= 1,
+            isinstance(self.se_ratio, int | float)
+            and not isinstance(self.se_ratio, bool)
+            and 0 <= self.se_ratio <= 1,
             f"se_ratio must lie in 0..1, got {self.se_ratio!r}",
         )
         _require_choice("skip", self.skip, get_args(Skip))
@@ -129,12 +138,12 @@ class Stage:
                 f"{self.block} blocks have no {name}; leave it at {default!r}",
             )
 
-    def squeeze(self, width_in: int) -> int:
+    def squeeze(self, width_in: Number) -> Number:
         """Squeeze width of a block with `width_in` input channels; 0 is without.
 
         Source: the released EfficientNet code, `max(1, int(input width * ratio))`.
         """
-        return max(1, int(width_in * self.se_ratio)) if self.se_ratio > 0 else 0
+        return larger(1, floor(width_in * self.se_ratio)) if self.se_ratio > 0 else 0
 
 
 _UNUSED_DEFAULTS = (
@@ -160,6 +169,17 @@ class Head:
         _require_choice("activation", self.activation, get_args(Activation))
 
 
+class Sizes(NamedTuple):
+    """The numbers of an architecture that scaling changes: ints, or integer arrays that broadcast
+    together and so stand for many architectures."""
+
+    resolution: Number
+    stem: Number  # width
+    widths: tuple[Number, ...]  # of each stage
+    depths: tuple[Number, ...]  # of each stage
+    head: Number  # width
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
     """A classifier of square RGB images.
@@ -179,7 +199,11 @@ class Architecture:
     def __post_init__(self) -> None:
         _require_count("resolution", self.resolution)
         _require_count("num_classes", self.num_classes)
-        _require(isinstance(self.stages, tuple), "stages must be a tuple of Stage")
+        _require_kind("stem", self.stem, Stem)
+        _require_kind("head", self.head, Head)
+        _require_kind("stages", self.stages, tuple)
+        for stage in self.stages:
+            _require_kind("each of stages", stage, Stage)
         _require(len(self.stages) > 0, "an architecture needs at least one stage")
 
     @property
@@ -200,6 +224,32 @@ class Architecture:
             product *= stage.stride
         return product
 
+    @property
+    def sizes(self) -> Sizes:
+        """What scaling changes."""
+        return Sizes(
+            self.resolution,
+            self.stem.width,
+            tuple([stage.width for stage in self.stages]),
+            tuple([stage.depth for stage in self.stages]),
+            self.head.width,
+        )
+
+    def resized(self, sizes: Sizes) -> "Architecture":
+        """The same design with other (single) sizes.
+
+        Raises:
+            InvalidArchitecture: if a size is no whole number of at least 1.
+        """
+        stages = zip(self.stages, sizes.widths, sizes.depths, strict=True)
+        return replace(
+            self,
+            resolution=sizes.resolution,
+            stem=replace(self.stem, width=sizes.stem),
+            stages=tuple(replace(stage, width=w, depth=d) for stage, w, d in stages),
+            head=replace(self.head, width=sizes.head),
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data: numbers, strings, lists and dictionaries; `from_dict` reads it back."""
         return {
@@ -217,7 +267,13 @@ class Architecture:
         Raises:
             InvalidArchitecture: naming the key at fault.
         """
-        return cls.from_yaml(dump(dict(data)), source="architecture")
+        if not isinstance(data, Mapping):
+            raise InvalidArchitecture(f"architecture: expected keys and values, got {data!r:.40}")
+        try:
+            text = dump(data)
+        except (TypeError, ValueError, RecursionError) as problem:
+            raise InvalidArchitecture(f"architecture: no plain data: {problem}") from None
+        return cls.from_yaml(text, source="architecture")
 
     def to_yaml(self) -> str:
         """The design as YAML text; `from_yaml` gives an equal one."""

@@ -6,7 +6,7 @@ number.
 
 import difflib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import yaml
@@ -18,6 +18,9 @@ T = TypeVar("T")
 
 #: For the `__pydantic_config__` of a dataclass that is read from YAML.
 NO_UNKNOWN_KEYS = {"extra": "forbid"}
+
+#: Values that a file may hold, aliases expanded.
+MOST_NODES = 100_000
 
 
 def parse(text: str, into: type[T], *, source: str, error: type[AutoscaleError]) -> T:
@@ -32,26 +35,30 @@ def parse(text: str, into: type[T], *, source: str, error: type[AutoscaleError])
     """
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
     except yaml.YAMLError as problem:
-        raise error(f"{_syntax(problem, source)}") from None
-    except (ValueError, RecursionError) as problem:
+        raise error(_syntax(problem, source)) from None
+    except Exception as problem:  # PyYAML lets whatever a strange scalar makes Python raise escape
         raise error(f"{source}: not readable as YAML: {problem}") from None
     if not isinstance(root, yaml.MappingNode):
-        raise error(f"{source}: expected keys and values, got {_describe(data)}")
-    _refuse_duplicates(root, source, error)
+        raise error(f"{source}: expected keys and values, got {_describe(root)}")
+    _refuse_duplicates_and_bombs(root, source, error)
     try:
         # JSON rules: lists become tuples, and nothing else changes its type.
-        return _adapter(into).validate_json(json.dumps(data, default=str), strict=True)
+        content = json.dumps(yaml.safe_load(text), default=str)
+    except Exception as problem:
+        raise error(f"{source}: not readable as YAML: {' '.join(str(problem).split())}") from None
+    try:
+        return _adapter(into).validate_json(content, strict=True)
     except ValidationError as problem:
         raise error(_first_mistake(problem, root, into, source)) from None
-    except ValueError as problem:  # keys that are no JSON keys, not-a-number
-        raise error(f"{source}: {problem}") from None
 
 
-def dump(data: dict[str, Any]) -> str:
+def dump(data: Mapping[str, Any]) -> str:
     """Plain data as YAML text, one line for each innermost mapping, in the given order."""
-    return yaml.dump(data, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
+    lists_for_tuples = json.loads(json.dumps(data))
+    return yaml.safe_dump(
+        lists_for_tuples, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True
+    )
 
 
 _ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
@@ -71,17 +78,30 @@ def _syntax(problem: yaml.YAMLError, source: str) -> str:
     return f"{source}: not valid YAML: {' '.join(str(problem).split())}"
 
 
-def _refuse_duplicates(node: yaml.Node, source: str, error: type[AutoscaleError]) -> None:
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            if str(key.value) in seen:
-                raise error(f"{_place(key, source)}: {key.value}: given twice; keep one")
-            seen.add(str(key.value))
-            _refuse_duplicates(value, source, error)
-    elif isinstance(node, yaml.SequenceNode):
-        for value in node.value:
-            _refuse_duplicates(value, source, error)
+def _refuse_duplicates_and_bombs(root: yaml.Node, source: str, error: type[AutoscaleError]) -> None:
+    """Refuse keys given twice, aliases that contain themselves, and aliases that explode."""
+    visited = 0
+
+    def walk(node: yaml.Node, above: frozenset[int]) -> None:
+        nonlocal visited
+        visited += 1
+        if visited > MOST_NODES:
+            raise error(f"{source}: over {MOST_NODES:,} values after expanding aliases; use fewer")
+        if id(node) in above:
+            raise error(f"{_place(node, source)}: this alias contains itself")
+        above |= {id(node)}
+        if isinstance(node, yaml.MappingNode):
+            seen: set[str] = set()
+            for key, value in node.value:
+                if str(key.value) in seen:
+                    raise error(f"{_place(key, source)}: {key.value}: given twice; keep one")
+                seen.add(str(key.value))
+                walk(value, above)
+        elif isinstance(node, yaml.SequenceNode):
+            for value in node.value:
+                walk(value, above)
+
+    walk(root, frozenset())
 
 
 def _first_mistake(problem: ValidationError, root: yaml.Node, into: type[Any], source: str) -> str:
@@ -123,14 +143,15 @@ def _known_keys(into: type[Any]) -> list[str]:
 def _locate(node: yaml.Node, path: Sequence[int | str]) -> tuple[yaml.Node, str]:
     """The node that `path` leads to, as far as it exists, and the readable form of the path."""
     names: list[str] = []
-    for step in path:
+    for number, step in enumerate(path, start=1):
         if isinstance(node, yaml.MappingNode):
             found = [(key, value) for key, value in node.value if str(key.value) == str(step)]
             names.append(str(step))
             if not found:
                 break
             key, value = found[0]
-            node = value if isinstance(value, yaml.CollectionNode) else key
+            last = number == len(path)
+            node = value if isinstance(value, yaml.CollectionNode) and not last else key
         elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
             names.append(str(step + 1))
             node = node.value[step]
@@ -143,5 +164,7 @@ def _place(node: yaml.Node, source: str) -> str:
     return f"{source}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
 
 
-def _describe(data: Any) -> str:
-    return "nothing" if data is None else type(data).__name__
+def _describe(root: yaml.Node | None) -> str:
+    if root is None:
+        return "nothing"
+    return "a list" if isinstance(root, yaml.SequenceNode) else f"{root.value!r:.40}"

@@ -55,8 +55,8 @@ class Member:
         """The member as YAML text; `from_yaml` gives an equal one."""
         data: dict[str, Any] = asdict(self) | {"architecture": self.architecture.to_dict()}
         return (
-            "# counts.macs: multiply-adds of convolutions and linear layers for one image, the papers'"
-            "\n# FLOPs; counts.activations: outputs of convolutions and of the classifier.\n"
+            "# counts.macs: multiply-adds of convolutions and linear layers for one image, the\n"
+            "# papers' FLOPs; counts.activations: outputs of convolutions and of the classifier.\n"
         ) + dump(data)
 
     @classmethod
@@ -109,7 +109,8 @@ def phi_for(
     """
     if coefficients.nominal <= 1:
         raise BudgetUnreachable(
-            f"coefficients with product {coefficients.nominal:.4g} do not grow; they need one above 1"
+            f"coefficients with product {coefficients.nominal:.4g} do not grow; they need one "
+            "above 1"
         )
 
     def fits(step: int) -> bool:

@@ -9,9 +9,12 @@ import re
 from dataclasses import dataclass
 from math import log
 
+import numpy as np
+
 from autoscale.design.architecture import Architecture
 from autoscale.design.budget import Budget
 from autoscale.design.cost import Cost, cost
+from autoscale.design.costs import scaled_costs
 from autoscale.design.scaling import Coefficients, Rounding, scale
 from autoscale.errors import BudgetUnreachable, InvalidSetting
 
@@ -99,32 +102,37 @@ def build_grid(
         raise InvalidSetting(
             f"the grid has {count:,} points, at most {MOST_POINTS:,}; widen --step"
         )
+    macs = scaled_costs(
+        base,
+        depth=np.array(alphas)[:, None, None],
+        width=np.array(betas)[None, :, None],
+        resolution=rounding.resolution(base.resolution, np.array(gammas))[None, None, :],
+        rounding=rounding,
+    ).macs
+    growths = np.broadcast_to(macs, (len(alphas), len(betas), len(gammas))) / budget.base_macs
+    distances = np.abs(growths / budget.ratio - 1)
+
+    def point(place: tuple[int, ...]) -> Coefficients:
+        return Coefficients(alpha=alphas[place[0]], beta=betas[place[1]], gamma=gammas[place[2]])
+
     merged: dict[Architecture, list[Coefficients]] = {}
-    nearest: tuple[float, float, Coefficients] | None = None
-    for alpha in alphas:
-        for beta in betas:
-            for gamma in gammas:
-                point = Coefficients(alpha=alpha, beta=beta, gamma=gamma)
-                architecture = scale(
-                    base,
-                    depth=alpha,
-                    width=beta,
-                    resolution=rounding.resolution(base.resolution, gamma),
-                    rounding=rounding,
-                )
-                growth = cost(architecture).macs / budget.base_macs
-                distance = abs(growth / budget.ratio - 1)
-                if nearest is None or distance < nearest[0]:
-                    nearest = (distance, growth, point)
-                if distance <= tolerance:
-                    merged.setdefault(architecture, []).append(point)
+    for place in np.argwhere(distances <= tolerance):
+        found = point(tuple(place))
+        architecture = scale(
+            base,
+            depth=found.alpha,
+            width=found.beta,
+            resolution=rounding.resolution(base.resolution, found.gamma),
+            rounding=rounding,
+        )
+        merged.setdefault(architecture, []).append(found)
     if not merged:
-        assert nearest is not None
-        _, growth, point = nearest
+        closest = np.unravel_index(np.argmin(distances), distances.shape)
+        nearest = point(tuple(int(index) for index in closest))
         raise BudgetUnreachable(
-            f"no coefficients within {tolerance:.0%} of {budget.ratio:.4g}x; the nearest grid point "
-            f"(alpha {point.alpha:g}, beta {point.beta:g}, gamma {point.gamma:g}) gives "
-            f"{growth:.4g}x; widen --tolerance or the ranges, or reduce --step"
+            f"no coefficients within {tolerance:.0%} of {budget.ratio:.4g}x; the nearest grid "
+            f"point (alpha {nearest.alpha:g}, beta {nearest.beta:g}, gamma {nearest.gamma:g}) "
+            f"gives {growths[closest]:.4g}x; widen --tolerance or the ranges, or reduce --step"
         )
     candidates = [
         Candidate(
@@ -150,8 +158,8 @@ def build_grid(
 def spread(candidates: tuple[Candidate, ...], count: int) -> tuple[Candidate, ...]:
     """At most `count` candidates that cover the grid: each next one is farthest from the chosen.
 
-    Distances are taken between the logarithms of alpha, beta and gamma; the first candidate, the one
-    nearest to the budget, is always in.
+    Distances are taken between the logarithms of alpha, beta and gamma; the first candidate, which
+    is nearest to the budget, is always in.
 
     Raises:
         InvalidSetting: if `count` is below 1.

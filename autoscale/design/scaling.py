@@ -7,10 +7,11 @@ how the multipliers become whole numbers, and decides much of the real cost.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from math import ceil
+from math import ceil, inf
 from typing import Literal
 
-from autoscale.design.architecture import Architecture
+from autoscale.design.architecture import Architecture, Sizes
+from autoscale.design.numbers import Number, ceiling, choose, floor, larger, nearest
 from autoscale.errors import InvalidSetting
 
 
@@ -25,8 +26,8 @@ class Coefficients:
     def __post_init__(self) -> None:
         for name in ("alpha", "beta", "gamma"):
             value = getattr(self, name)
-            if not value > 0:
-                raise InvalidSetting(f"{name} must be above 0, got {value}")
+            if not 0 < value < inf:
+                raise InvalidSetting(f"{name} must be a number above 0, got {value}")
 
     @property
     def nominal(self) -> float:
@@ -40,56 +41,98 @@ PAPER = Coefficients(alpha=1.2, beta=1.1, gamma=1.15)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rounding:
-    """A policy that turns multipliers into whole blocks, channels and pixels."""
+    """A policy that turns multipliers into whole blocks, channels and pixels.
+
+    Its methods take numbers, or numpy arrays of them.
+    """
 
     name: str
     repeats: Literal["ceil", "nearest"]
     divisor: int = 8  # channels are multiples of it
+    # Between two multiples: the nearest, with halves to the even or to the upper one; or the lower.
+    widths: Literal["half-even", "half-up", "down"] = "half-even"
     keep_nine_tenths: bool = False  # never round a width below 90 % of what was asked
     resolution_step: int = 1  # pixels
     scale_stem: bool = True
     scale_head: bool = True
+    shrink_head: bool = True  # whether a factor below 1 reaches the head
     deepen_ends: bool = True  # whether the first and the last stage get more blocks
 
-    def width(self, width: int, factor: float) -> int:
+    def width(self, width: Number, factor: Number) -> Number:
         """Channels of a layer of `width` channels that should become `factor` times wider."""
-        if factor == 1:
-            return width
         scaled = width * factor
+        if self.widths == "half-even":
+            multiples = nearest(scaled / self.divisor)
+        else:
+            half = self.divisor / 2 if self.widths == "half-up" else 0
+            multiples = floor(scaled + half) // self.divisor
+        rounded = larger(self.divisor, multiples * self.divisor)
         if self.keep_nine_tenths:
-            # The released code: halves go up, and rounding up where over 10 % would be lost.
-            rounded = max(
-                self.divisor, int(scaled + self.divisor / 2) // self.divisor * self.divisor
-            )
-            return rounded + self.divisor if rounded < 0.9 * scaled else rounded
-        return max(self.divisor, round(scaled / self.divisor) * self.divisor)
+            rounded = rounded + self.divisor * (rounded < 0.9 * scaled)
+        return choose(factor == 1, width, rounded)
 
-    def depth(self, depth: int, factor: float) -> int:
+    def depth(self, depth: int, factor: Number) -> Number:
         """Blocks of a stage of `depth` blocks that should become `factor` times deeper."""
-        return ceil(depth * factor) if self.repeats == "ceil" else max(1, round(depth * factor))
+        return larger(1, (ceiling if self.repeats == "ceil" else nearest)(depth * factor))
 
-    def resolution(self, resolution: int, factor: float) -> int:
+    def resolution(self, resolution: int, factor: Number) -> Number:
         """Pixels per side of an input that should become `factor` times larger."""
         step = self.resolution_step
-        return max(step, round(resolution * factor / step) * step)
+        rounded = larger(step, nearest(resolution * factor / step) * step)
+        return choose(factor == 1, resolution, rounded)
+
+    def sizes(
+        self, base: Architecture, *, depth: Number, width: Number, resolution: Number
+    ) -> Sizes:
+        """The sizes of `base` times `depth` and `width`, at `resolution` pixels per side."""
+        last = len(base.stages) - 1
+        stem, head = base.stem.width, base.head.width
+        growth = width if self.shrink_head else larger(1.0, width)
+        return Sizes(
+            resolution,
+            self.width(stem, width) if self.scale_stem else stem,
+            tuple(self.width(stage.width, width) for stage in base.stages),
+            tuple(
+                stage.depth
+                if stage.block == "identity" or (number in (0, last) and not self.deepen_ends)
+                else self.depth(stage.depth, depth)
+                for number, stage in enumerate(base.stages)
+            ),
+            self.width(head, growth) if self.scale_head and head else head,
+        )
 
 
-#: `tf`: the released EfficientNet code. `nearest`: pycls' rule (Dollar et al. 2021), unbiased.
-#: `lite`: EfficientNet-Lite, as `tf` with stem, head and the ends' depth left alone.
 ROUNDINGS: Mapping[str, Rounding] = {
     rounding.name: rounding
     for rounding in (
-        Rounding(name="tf", repeats="ceil", keep_nine_tenths=True),
+        # The released EfficientNet code.
+        Rounding(name="tf", repeats="ceil", widths="half-up", keep_nine_tenths=True),
+        # pycls' rule (Dollar et al. 2021), unbiased.
         Rounding(name="nearest", repeats="nearest", resolution_step=4),
+        # EfficientNet-Lite: as `tf` with stem, head and the ends' depth left alone.
         Rounding(
-            name="lite", repeats="ceil", keep_nine_tenths=True,
+            name="lite", repeats="ceil", widths="half-up", keep_nine_tenths=True,
             scale_stem=False, scale_head=False, deepen_ends=False,
         ),
+        # EfficientNetV2: as `tf`, but a width may lose more than a tenth.
+        Rounding(name="v2", repeats="ceil", widths="half-up"),
+        # MobileNetV2: as `tf`, and the head never shrinks.
+        Rounding(
+            name="mobilenet-v2", repeats="ceil", widths="half-up", keep_nine_tenths=True,
+            shrink_head=False,
+        ),
+        # TinyNet: as `tf` with the nearest depth, stem and head left alone.
+        Rounding(
+            name="tinynet", repeats="nearest", widths="half-up", keep_nine_tenths=True,
+            scale_stem=False, scale_head=False,
+        ),
+        # Networks whose widths are no multiples of anything (MobileNetV1, ResNet): cut off.
+        Rounding(name="int", repeats="ceil", divisor=1, widths="down"),
     )
 }  # fmt: skip
 
 
-def rounding(name: str) -> Rounding:
+def rounding_policy(name: str) -> Rounding:
     """The rounding policy of that name.
 
     Raises:
@@ -116,30 +159,17 @@ def scale(
     Raises:
         InvalidSetting: if a multiplier is not above 0.
     """
-    if not depth > 0 or not width > 0:
-        raise InvalidSetting(f"multipliers must be above 0, got depth {depth} and width {width}")
-    last = len(base.stages) - 1
-    stages = tuple(
-        replace(
-            stage,
-            width=rounding.width(stage.width, width),
-            depth=stage.depth
-            if stage.block == "identity" or (number in (0, last) and not rounding.deepen_ends)
-            else rounding.depth(stage.depth, depth),
+    if not 0 < depth < inf or not 0 < width < inf:
+        raise InvalidSetting(
+            f"multipliers must be numbers above 0, got depth {depth} and width {width}"
         )
-        for number, stage in enumerate(base.stages)
-    )
-    stem, head = base.stem, base.head
-    if rounding.scale_stem:
-        stem = replace(stem, width=rounding.width(stem.width, width))
-    if rounding.scale_head and head.width:
-        head = replace(head, width=rounding.width(head.width, width))
-    return replace(
-        base,
-        resolution=base.resolution if resolution is None else resolution,
-        stem=stem,
-        stages=stages,
-        head=head,
+    return base.resized(
+        rounding.sizes(
+            base,
+            depth=depth,
+            width=width,
+            resolution=base.resolution if resolution is None else resolution,
+        )
     )
 
 

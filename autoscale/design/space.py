@@ -47,6 +47,8 @@ def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
+_BLOCK_DEPENDENT = frozenset().union(*BLOCK_FIELDS.values())
+
 Options = Annotated[tuple[T, ...], BeforeValidator(_as_tuple)]
 
 
@@ -61,7 +63,7 @@ class Op:
     """One alternative of a stage: the fields that it sets."""
 
     block: Block
-    expand_ratio: int = 1
+    expand_ratio: int | None = None
     kernel: int | None = None
     se_ratio: float | None = None
     skip: Skip | None = None
@@ -69,11 +71,15 @@ class Op:
 
     __pydantic_config__ = NO_UNKNOWN_KEYS
 
+    def __post_init__(self) -> None:
+        for name in self.settings:
+            if name in _BLOCK_DEPENDENT - BLOCK_FIELDS[self.block]:
+                raise InvalidSpace(f"{self.block} blocks have no {name}; leave it out")
+
     @property
     def settings(self) -> dict[str, Value]:
+        """The fields that it sets."""
         found = {f.name: getattr(self, f.name) for f in fields(self)}
-        if "expand_ratio" not in BLOCK_FIELDS[self.block]:
-            del found["expand_ratio"]
         return {name: value for name, value in found.items() if value is not None}
 
     def __str__(self) -> str:
@@ -90,13 +96,22 @@ class _Choices(Generic[Part]):
         for name, options in self.options():
             if not options:
                 raise InvalidSpace(f"{name} needs at least one option")
-            if len(set(options)) < len(options):
+            if len(set(labels(options))) < len(options):
                 raise InvalidSpace(f"{name}: an option stands twice; keep one")
-        sizes = [len(options) for _, options in self.decisions()]
-        for place, size in enumerate(sizes):
-            for index in range(size):  # fields are valid or not one by one
-                self.at(tuple(index if i == place else 0 for i in range(len(sizes))))
-        self.at((0,) * len(sizes))
+        taken = {name for op in getattr(self, "op", ()) for name in op.settings}
+        for name, _ in self.decisions():
+            if name in taken:
+                raise InvalidSpace(f"{name} is chosen by op as well; choose it in one place")
+        # Whether a field is valid depends on the block and on nothing else.
+        decisions = self.decisions()
+        for varied in range(len(decisions)):
+            choices = [
+                range(len(options)) if name in ("op", "block") or place == varied else (0,)
+                for place, (name, options) in enumerate(decisions)
+            ]
+            for chosen in product(*choices):
+                self.at(chosen)
+        self.at((0,) * len(decisions))
 
     def options(self) -> list[tuple[str, tuple[Any, ...]]]:
         """Name and options of every field that may hold several."""
@@ -117,17 +132,38 @@ class _Choices(Generic[Part]):
         return {self.at(indices) for indices in product(*sizes)}
 
     def indices_of(self, part: Part) -> Point | None:
-        """The chosen option of each decision that gives `part`; None if nothing does."""
-        indices = []
+        """The first option of each decision that gives `part`; None if nothing does."""
+        listens = BLOCK_FIELDS[part.block] | {"block"} if isinstance(part, Stage) else None
+        candidates = []
         for name, options in self.decisions():
             if name == "op":
-                fitting = (i for i, op in enumerate(options) if _fits(op, part))
-                indices.append(next(fitting, 0))
+                candidates.append([i for i, op in enumerate(options) if _fits(op, part)])
+            elif listens is not None and name in _BLOCK_DEPENDENT - listens:
+                candidates.append([0])
             else:
                 value = getattr(part, name)
-                indices.append(options.index(value) if value in options else 0)
-        found = tuple(indices)
-        return found if self.at(found) == part else None
+                # A value that the op sets stands in no list of options.
+                candidates.append([options.index(value) if value in options else 0])
+        return next((i for i in product(*candidates) if self.at(i) == part), None)
+
+    def neighbours_of(self, part: Part) -> tuple[Part, ...]:
+        """Every other part that is one changed decision away from some way to choose `part`."""
+        return _neighbour_parts(self, part)
+
+
+@lru_cache(maxsize=65536)
+def _neighbour_parts(choices: "_Choices[Part]", part: Part) -> tuple[Part, ...]:
+    ranges = [range(len(options)) for _, options in choices.decisions()]
+    ways = [way for way in product(*ranges) if choices.at(way) == part]
+    found: dict[Part, None] = {}
+    for way in ways:
+        for place, indices in enumerate(ranges):
+            for index in indices:
+                changed = list(way)
+                changed[place] = index
+                found[choices.at(tuple(changed))] = None
+    found.pop(part, None)
+    return tuple(found)
 
 
 @lru_cache(maxsize=65536)
@@ -192,6 +228,11 @@ class HeadChoices(_Choices[Head]):
     __pydantic_config__ = NO_UNKNOWN_KEYS
 
 
+def labels(options: Sequence[Any]) -> tuple[Value, ...]:
+    """Options as plain values, an op by its text."""
+    return tuple(str(option) if isinstance(option, Op) else option for option in options)
+
+
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """One decision: `name`, such as ``stage2.kernel``, and its options in the file's order."""
@@ -202,7 +243,7 @@ class Parameter:
     @property
     def labels(self) -> tuple[Value, ...]:
         """The options as Optuna stores them."""
-        return tuple(str(o) if isinstance(o, Op) else o for o in self.options)
+        return labels(self.options)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,6 +270,10 @@ class SearchSpace:
             raise InvalidSpace("a space needs at least one stage")
         if not self.resolution or len(set(self.resolution)) < len(self.resolution):
             raise InvalidSpace(f"resolution needs different options, got {list(self.resolution)}")
+        if min(self.resolution) < 1:
+            raise InvalidSpace(
+                f"resolution must be a whole number of at least 1, got {min(self.resolution)}"
+            )
         parameters = [Parameter("resolution", self.resolution)] * (len(self.resolution) > 1)
         for group, choices in self._groups():
             parameters += [Parameter(f"{group}.{n}", o) for n, o in choices.decisions()]
@@ -251,13 +296,14 @@ class SearchSpace:
         `fit_strides` does.
 
         Raises:
-            InvalidSetting: if `resolution` is too small for any map to be left.
+            InvalidSetting: if `resolution` is too small for any map to be left, or for no classes.
         """
         resolutions = self.resolution if resolution is None else (resolution,)
-        space = replace(self, resolution=resolutions, num_classes=num_classes)
         try:
-            fitted = fit_strides(space.architecture_at((0,) * len(space.parameters)))
-        except InvalidArchitecture as problem:
+            space = replace(self, resolution=resolutions, num_classes=num_classes)
+            first = space.architecture_at((0,) * len(space.parameters))
+            fitted = fit_strides(replace(first, resolution=min(resolutions)))
+        except (InvalidArchitecture, InvalidSpace) as problem:
             raise InvalidSetting(str(problem)) from None
         return replace(
             space,
@@ -358,15 +404,20 @@ class SearchSpace:
         Raises:
             InvalidSetting: if the space does not contain `architecture`.
         """
-        point = self._require_point(architecture)
-        seen = {architecture}
-        for position, parameter in enumerate(self.parameters):
-            for index in range(len(parameter.options)):
-                changed = (*point[:position], index, *point[position + 1 :])
-                candidate = self.architecture_at(changed)
-                if candidate not in seen:
-                    seen.add(candidate)
-                    yield candidate
+        self._require_point(architecture)
+        for resolution in self.resolution:
+            if resolution != architecture.resolution:
+                yield replace(architecture, resolution=resolution)
+        for stem in self.stem.neighbours_of(architecture.stem):
+            yield replace(architecture, stem=stem)
+        for place, (choices, stage) in enumerate(
+            zip(self.stages, architecture.stages, strict=True)
+        ):
+            for other in choices.neighbours_of(stage):
+                stages = (*architecture.stages[:place], other, *architecture.stages[place + 1 :])
+                yield replace(architecture, stages=stages)
+        for head in self.head.neighbours_of(architecture.head):
+            yield replace(architecture, head=head)
 
     def enumerate(self) -> Iterator[Architecture]:
         """Every different architecture, in the order of the points."""
@@ -423,9 +474,6 @@ class SearchSpace:
         if point is None:
             raise InvalidSetting(f"the space {self.name!r} does not contain this architecture")
         return point
-
-
-_BLOCK_DEPENDENT = frozenset().union(*BLOCK_FIELDS.values())
 
 
 def _fits(op: Op, part: Stem | Stage | Head) -> bool:

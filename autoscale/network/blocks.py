@@ -100,7 +100,7 @@ class Residual(nn.Module):
         self.act = activation(act) if act else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.act(self.shortcut(x) + self.drop_path(self.branch(x)))
+        out: Tensor = self.act(self.drop_path(self.branch(x)) + self.shortcut(x))
         return out
 
 

@@ -1,7 +1,6 @@
 """An architecture becomes an `nn.Module`: the only place that walks stages."""
 
 import math
-from collections.abc import Iterator
 
 from torch import Tensor, nn
 
@@ -132,8 +131,12 @@ def _head(architecture: Architecture, dropout: float) -> nn.Sequential:
 
 
 def _initialise(network: nn.Module) -> None:
-    """Normal convolutions by fan-out, uniform classifier, as the released EfficientNet code."""
-    for module in _leaves(network):
+    """Normal convolutions by fan-out and a uniform classifier, as the released EfficientNet code.
+
+    Each residual branch that ends in a norm begins at zero (the norm scales by 0; Goyal et al.
+    2017, section 5.1): short trainings start as shallow ones and differ less from seed to seed.
+    """
+    for module in network.modules():
         if isinstance(module, nn.Conv2d):
             fan_out = module.kernel_size[0] * module.kernel_size[1] * module.out_channels
             nn.init.normal_(module.weight, 0.0, math.sqrt(2.0 / (fan_out // module.groups)))
@@ -143,7 +146,7 @@ def _initialise(network: nn.Module) -> None:
             bound = 1.0 / math.sqrt(module.out_features)
             nn.init.uniform_(module.weight, -bound, bound)
             nn.init.zeros_(module.bias)
-
-
-def _leaves(network: nn.Module) -> Iterator[nn.Module]:
-    return (module for module in network.modules() if not list(module.children()))
+        elif isinstance(module, blocks.Residual):
+            last = list(module.branch.modules())[-1]
+            if isinstance(last, nn.BatchNorm2d):  # before a ReLU, zero would never move
+                nn.init.zeros_(last.weight)

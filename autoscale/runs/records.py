@@ -1,7 +1,7 @@
 """Values of the other rooms as plain data and back."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from autoscale.design.space import SearchSpace
@@ -40,3 +40,29 @@ def trial_from_record(record: Mapping[str, Any], space: SearchSpace) -> Trial:
         )
     except (KeyError, TypeError, ValueError) as problem:
         raise RunConflict(f"a journal line is no trial of this space: {problem!r}") from None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of one training: a score, or why there is none."""
+
+    score: Score | None = None
+    cause: str = ""
+
+
+def outcome_to_record(outcome: Outcome) -> dict[str, Any]:
+    """An outcome as one line of a journal of trainings."""
+    return asdict(outcome)
+
+
+def outcome_from_record(record: Mapping[str, Any]) -> Outcome:
+    """The outcome of one line of a journal of trainings.
+
+    Raises:
+        RunConflict: if the line is none.
+    """
+    try:
+        score = Score(**record["score"]) if record["score"] else None
+        return Outcome(score=score, cause=record["cause"])
+    except (KeyError, TypeError) as problem:
+        raise RunConflict(f"a journal line is no outcome of a training: {problem!r}") from None

@@ -5,8 +5,8 @@
       grid/    settings.json  trainings.jsonl  grid.csv  coefficients.json
       family/  settings.json  family.csv  one YAML file a member
 
-A file is written whole or not at all. A journal grows by one durable line for each finished piece of
-work; a line that a crash tore is dropped when the journal is opened.
+A file is written whole or not at all. A journal grows by one durable line for each finished piece
+of work; a line that a crash tore is dropped when the journal is opened.
 """
 
 import contextlib
@@ -36,46 +36,51 @@ class Step:
         self.name = name
         self.path = run / name
 
-    def begin(self, settings: Mapping[str, Any]) -> bool:
-        """Claim the folder for `settings`; True if earlier work of the same settings is there.
+    def begin(self, settings: Mapping[str, Any], *, notes: Mapping[str, Any]) -> None:
+        """Claim the folder for `settings`, or go on with earlier work of the same settings.
+
+        Args:
+            settings: what decides the results; must be the same to go on.
+            notes: what may change between two calls, such as where the images lie.
 
         Raises:
             RunConflict: naming the settings that differ.
             StorageProblem: if the folder cannot be written.
         """
-        plain = json.loads(json.dumps(settings))
-        earlier = self.settings()
-        if earlier is None:
-            write_json(
-                self.path / "settings.json",
-                {"format": FORMAT, "settings": plain, "environment": environment()},
-            )
-            return False
-        differing = difference(earlier, plain)
-        if differing:
-            raise RunConflict(
-                f"{self.path} holds a {self.name} with other settings: {differing}; "
-                "repeat the command that began it or choose another --run"
-            )
-        return True
+        asked = json.loads(json.dumps(settings))
+        earlier = self.read()
+        if earlier is not None:
+            differing = difference(earlier["settings"], asked)
+            if differing:
+                raise RunConflict(
+                    f"{self.path} holds a {self.name} with other settings: {differing}; "
+                    "repeat the command that began it or choose another --run"
+                )
+        content = {
+            "format": FORMAT,
+            "settings": asked,
+            "notes": json.loads(json.dumps(notes)),
+            "environment": environment(),
+        }
+        if content != earlier:
+            write_json(self.path / "settings.json", content)
 
-    def settings(self) -> dict[str, Any] | None:
-        """The settings that the folder was begun with; None if it was not.
+    def read(self) -> dict[str, Any] | None:
+        """What `begin` wrote: settings, notes and environment; None if it was never called.
 
         Raises:
             RunConflict: if the file is not ours or of another version.
         """
-        found = read_json(self.path / "settings.json")
+        path = self.path / "settings.json"
+        found = read_json(path)
         if found is None:
             return None
-        if not isinstance(found, dict) or found.get("format") != FORMAT:
-            version = found.get("format") if isinstance(found, dict) else None
+        version = found.get("format") if isinstance(found, dict) else None
+        if version != FORMAT or not isinstance(found.get("settings"), dict):
             raise RunConflict(
-                f"{self.path / 'settings.json'} has format {version!r}, this version reads "
-                f"{FORMAT}; choose another --run"
+                f"{path} has format {version!r}, this version reads {FORMAT}; choose another --run"
             )
-        settings: dict[str, Any] = found["settings"]
-        return settings
+        return dict(found)
 
     def file(self, name: str) -> Path:
         """The path of a file of this step."""
@@ -96,7 +101,7 @@ class Step:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise RunConflict(
-                    f"another process is working in {self.path}; wait for it or choose another --run"
+                    f"another process works in {self.path}; wait for it or choose another --run"
                 ) from None
             yield
 

@@ -1,7 +1,7 @@
 """The loop of a search: Optuna proposes, something scores, the study is told.
 
-The study lives in memory. Every step that it takes is handed to `record`, and a study that is rebuilt
-from these records proposes what the unbroken one would have.
+The study lives in memory. Every step that it takes is handed to `record`, and a study that is
+rebuilt from these records proposes what the unbroken one would have.
 """
 
 import random
@@ -36,9 +36,9 @@ Status = Literal["finished", "failed", "repeat", "refused"]
 class Trial:
     """One step of a search.
 
-    `finished`: trained and scored. `failed`: training broke, `cause` says why. `repeat`: the network
-    of an earlier trial, whose score it takes. `refused`: over the limit on multiply-adds, which is
-    known without training.
+    `finished`: trained and scored. `failed`: training broke, `cause` says why. `repeat`: the
+    network of an earlier trial, whose score it takes. `refused`: over the limit on multiply-adds,
+    which is known without training.
     """
 
     number: int  # of the study, from 0 without gaps
@@ -48,6 +48,11 @@ class Trial:
     score: Score | None = None
     cause: str = ""
     sampler_attrs: Mapping[str, Any] = field(default_factory=dict)  # the sampler's own notes
+
+    @property
+    def trained(self) -> bool:
+        """Whether it cost a training, with or without success."""
+        return self.status in ("finished", "failed")
 
 
 def search(
@@ -87,7 +92,7 @@ def search(
             f"the cheapest costs {space.macs_range()[0]:,}"
         )
     steps = list(history)
-    known = {step.architecture: step for step in steps if step.status in ("finished", "failed")}
+    known = {step.architecture: step for step in steps if step.trained}
     study = _study(space, objective, sampler, steps)
     idle = _idle(steps)
     while len(known) < trials:
@@ -107,7 +112,7 @@ def search(
         step = replace(step, sampler_attrs=dict(told.system_attrs))
         record(step)
         steps.append(step)
-        if step.status in ("finished", "failed"):
+        if step.trained:
             known[architecture] = step
         idle = _idle(steps)
         if len(known) >= HOPELESS and all(s.status == "failed" for s in known.values()):
@@ -122,11 +127,6 @@ def best(trials: Iterable[Trial], reward: Reward) -> Trial | None:
         (reward(score), -score.macs, -trial.number, trial) for trial, score in finished if score
     ]
     return max(scored)[-1] if scored else None
-
-
-def trained(trials: Iterable[Trial]) -> list[Trial]:
-    """The steps that trained a network, with or without success."""
-    return [trial for trial in trials if trial.status in ("finished", "failed")]
 
 
 def frozen(trial: Trial, space: SearchSpace, objective: Objective) -> FrozenTrial:
@@ -183,7 +183,7 @@ def _step(
 def _idle(steps: Sequence[Trial]) -> int:
     """Steps since the last training."""
     return next(
-        (n for n, step in enumerate(reversed(steps)) if step.status in ("finished", "failed")),
+        (n for n, step in enumerate(reversed(steps)) if step.trained),
         len(steps),
     )
 

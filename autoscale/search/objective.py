@@ -21,8 +21,9 @@ class Score:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reward:
-    """MnasNet's reward: accuracy * (macs / target) ** w, w = `below` up to the target, else `above`.
+    """MnasNet's reward, accuracy * (macs / target) ** w.
 
+    The exponent w is `below` up to the target and `above` beyond it.
     With `below == above` the target is only a constant factor and changes no ranking.
     Source: Tan et al. 2019 (MnasNet), section 3, equation 3; with FLOPs Tan & Le 2019, section 4.
 

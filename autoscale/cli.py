@@ -1,0 +1,403 @@
+"""Arguments -> one workflow -> a printed answer."""
+
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.exceptions import TyperException
+
+from autoscale.cli_counting import compare_command, count_command
+from autoscale.errors import AutoscaleError, InvalidSetting
+
+# Workflows are imported where they are used: `autoscale --help` must not wait for torch.
+
+app = typer.Typer(
+    name="autoscale",
+    help="Search a small network on your images, find how to scale it, get a family of sizes.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Run = Annotated[Path, typer.Option(help="Run directory; every step finds the earlier ones in it.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
+Device = Annotated[str, typer.Option(help="cpu, or a CUDA device such as cuda:0.")]
+Threads = Annotated[
+    int, typer.Option(min=1, help="Threads of one training. More than one pays on idle cores only.")
+]
+DEFAULT_RUN = Path("runs/default")
+
+
+@app.command(
+    epilog="Example: autoscale search-baseline --data photos --resolution 96 --trials 30 "
+    "--run runs/photos"
+)
+def search_baseline(
+    run: Run = DEFAULT_RUN,
+    data: Annotated[
+        str,
+        typer.Option(
+            help="'synthetic' (drawn in memory), a folder with one sub-folder per class, with or "
+            "without train/validation/test, or Parquet in the Hugging Face image layout."
+        ),
+    ] = "synthetic",
+    space: Annotated[
+        str, typer.Option(help="A shipped space (autoscale spaces) or a YAML file.")
+    ] = "mbconv-small",
+    trials: Annotated[int, typer.Option(help="Networks to train.")] = 20,
+    sampler: Annotated[str, typer.Option(help="random, tpe or nsga2.")] = "tpe",
+    objective: Annotated[
+        str,
+        typer.Option(
+            help="hard: best accuracy up to the target. soft: accuracy * (FLOPs/target)^w, the "
+            "papers' reward. front: accuracy and FLOPs apart."
+        ),
+    ] = "hard",
+    target: Annotated[
+        str | None,
+        typer.Option(help="FLOPs (multiply-adds) to aim at, such as 5M. [default: the median]"),
+    ] = None,
+    w: Annotated[float, typer.Option(help="Exponent of the soft reward.")] = -0.07,
+    max_flops: Annotated[
+        str | None, typer.Option(help="Never train a design that costs more, such as 8M.")
+    ] = None,
+    resolution: Annotated[
+        int | None, typer.Option(help="Pixels per side. [default: the space's]")
+    ] = None,
+    recipe: Annotated[str, typer.Option(help="Training recipe: proxy or full.")] = "proxy",
+    epochs: Annotated[int | None, typer.Option(help="Epochs of each training.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Use at most so many training images.")] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Refuse unreadable images instead of skipping them.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of proposals, splits and trainings.")] = 0,
+    device: Device = "cpu",
+    threads: Threads = 1,
+    as_json: Json = False,
+) -> None:
+    """Search a small baseline network on your images.
+
+    The same command continues an interrupted search; a larger --trials prolongs a finished one.
+    """
+    from autoscale.design.budget import parse_count
+    from autoscale.workflows import baseline
+
+    with _working(threads) as listener:
+        found = baseline.search_baseline(
+            run,
+            data=data,
+            space=space,
+            trials=trials,
+            sampler=sampler,
+            objective=objective,
+            target=parse_count(target) if target is not None else None,
+            w=w,
+            max_macs=parse_count(max_flops) if max_flops is not None else None,
+            seed=seed,
+            resolution=resolution,
+            recipe=recipe,
+            epochs=epochs,
+            limit=limit,
+            strict=strict,
+            device=device,
+            listener=listener,
+        )
+    _show_search(found, run, as_json)
+
+
+@app.command(epilog="Example: autoscale check-baseline --run runs/photos --networks 10")
+def check_baseline(
+    run: Run = DEFAULT_RUN,
+    networks: Annotated[int, typer.Option(help="Random networks to train.")] = 8,
+    seeds: Annotated[int, typer.Option(help="New trainings of the baseline.")] = 3,
+    device: Device = "cpu",
+    threads: Threads = 1,
+    as_json: Json = False,
+) -> None:
+    """Is the baseline better than random networks of its cost, on held-out images?"""
+    from autoscale.workflows import check
+
+    with _working(threads) as listener:
+        found = check.check_baseline(
+            run, networks=networks, seeds=seeds, device=device, listener=listener
+        )
+    _show_check(found, as_json)
+
+
+@app.command(
+    epilog="Examples: autoscale grid --run runs/photos --flops-budget 2x --plan | "
+    "autoscale grid --run runs/photos --flops-budget 2x --max-candidates 8 --seeds 2"
+)
+def grid(
+    run: Run = DEFAULT_RUN,
+    flops_budget: Annotated[
+        str, typer.Option(help="2x the baseline, or multiply-adds such as 800M.")
+    ] = "2x",
+    alpha: Annotated[str, typer.Option(help="Depth: a range 1..2 or values 1,1.2.")] = "1..2",
+    beta: Annotated[str, typer.Option(help="Width: a range or values.")] = "1..1.5",
+    gamma: Annotated[str, typer.Option(help="Resolution: a range or values.")] = "1..1.5",
+    step: Annotated[float, typer.Option(help="Step of the ranges.")] = 0.05,
+    tolerance: Annotated[
+        float, typer.Option(help="Largest distance of the counted cost to the budget; 0.05 is 5 %.")
+    ] = 0.05,
+    rounding: Annotated[str, typer.Option(help="Rounding policy: tf, nearest or lite.")] = "tf",
+    seeds: Annotated[int, typer.Option(help="Trainings of each candidate.")] = 1,
+    max_candidates: Annotated[
+        int | None, typer.Option(help="Train at most so many, spread over the grid.")
+    ] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Show candidates and time, train nothing.")
+    ] = False,
+    device: Device = "cpu",
+    threads: Threads = 1,
+    as_json: Json = False,
+) -> None:
+    """Find how depth, width and resolution should grow together within a budget."""
+    from autoscale.workflows import grid as workflow
+
+    with _working(threads) as listener:
+        ranges: dict[str, Any] = {
+            "flops_budget": flops_budget,
+            "alpha": alpha,
+            "beta": beta,
+            "gamma": gamma,
+            "step": step,
+            "tolerance": tolerance,
+            "rounding": rounding,
+        }
+        chosen: dict[str, Any] = {
+            **ranges,
+            "seeds": seeds,
+            "max_candidates": max_candidates,
+            "device": device,
+            "listener": listener,
+        }
+        planned = workflow.plan_grid_of(run, **chosen) if plan else None
+        found = None if plan else workflow.grid_search(run, **chosen)
+    if planned is not None:
+        _show_plan(planned, as_json)
+    if found is not None:
+        _show_grid(found, run, as_json)
+
+
+@app.command(
+    epilog="Examples: autoscale family --run runs/photos --phi 0..3 | "
+    "autoscale family --run runs/photos --budgets 20M,40M,80M"
+)
+def family(
+    run: Run = DEFAULT_RUN,
+    phi: Annotated[
+        str | None, typer.Option(help="Sizes: 0..7 or 0,0.5,1; 0 is the baseline.")
+    ] = None,
+    budgets: Annotated[
+        str | None, typer.Option(help="Most multiply-adds of each member: 20M,40M or 2x,4x.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write the family: the baseline scaled to sizes or budgets, one YAML file a member."""
+    from autoscale.workflows.family import write_family
+
+    found = write_family(run, phi=phi, budgets=budgets)
+    _show_family(found, run, as_json)
+
+
+@app.command()
+def spaces(as_json: Json = False) -> None:
+    """List the search spaces that ship with autoscale."""
+    from autoscale.terminal import CONVENTION, records, say, show_json, show_table
+    from autoscale.workflows.catalogue import space_table
+
+    table = space_table()
+    if as_json:
+        show_json({"convention": CONVENTION, "spaces": records(table)})
+        return
+    show_table(table, title="Search spaces", columns=tuple(table.columns))
+    say(CONVENTION)
+
+
+app.command("count", epilog="Example: autoscale count efficientnet-b4 --per-stage")(count_command)
+app.command("compare", epilog="Example: autoscale compare efficientnet resnet --plot sizes.svg")(
+    compare_command
+)
+
+
+@app.command()
+def demo(
+    run: Run = Path("runs/demo"),
+    threads: Threads = 1,
+) -> None:
+    """Search, check, grid and family on the built-in synthetic images, in a few minutes."""
+    from autoscale.terminal import say
+
+    for title, command in demo_commands(run):
+        say(f"\n{title}\n$ autoscale {command}")
+        options = "" if command.startswith("family") else f" --threads {threads}"
+        app(shlex.split(command + options), standalone_mode=False)
+    say(f"\nDone. {run} holds the search, the grid and the family; the same commands take --data.")
+
+
+def demo_commands(run: Path) -> list[tuple[str, str]]:
+    """Title and command of each step of the demonstration."""
+    where = f"--run {shlex.quote(str(run))}"
+    return [
+        ("1. Search a baseline", f"search-baseline {where} --trials 16 --target 1.5M"),
+        (
+            "2. Is it better than a random network, on images it has not seen?",
+            f"check-baseline {where} --networks 6 --seeds 3",
+        ),
+        (
+            "3. How should depth, width and resolution grow?",
+            f"grid {where} --flops-budget 2x --rounding nearest --max-candidates 6 --seeds 2",
+        ),
+        ("4. The family", f"family {where} --phi 0..3"),
+    ]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status.
+
+    0 is an answer, 1 a refusal, 2 wrong usage, 130 an interruption.
+    """
+    from autoscale.terminal import refuse
+
+    try:
+        status = app(arguments, standalone_mode=False)
+    except InvalidSetting as problem:
+        refuse(f"autoscale: {problem}")
+        return 2
+    except AutoscaleError as problem:
+        refuse(f"autoscale: {problem}")
+        return 1
+    except TyperException as problem:
+        refuse(f"autoscale: {problem.format_message()} (try --help)")
+        return problem.exit_code
+    return status if isinstance(status, int) else 0
+
+
+@contextmanager
+def _working(threads: int) -> Iterator[Any]:
+    """Progress on the terminal, and a promise when it is interrupted."""
+    import torch
+
+    from autoscale.terminal import Live, refuse
+
+    torch.set_num_threads(threads)
+    try:
+        with Live() as listener:
+            yield listener
+    except KeyboardInterrupt:
+        refuse("autoscale: stopped; finished work is kept, the same command continues")
+        raise
+
+
+def _show_search(found: Any, run: Path, as_json: bool) -> None:
+    from autoscale.terminal import CONVENTION, records, say, show_json, show_table
+
+    table = found.table
+    score = found.trial.score
+    if as_json:
+        show_json(
+            {
+                "convention": CONVENTION,
+                "baseline": {"trial": found.trial.number, "accuracy": score.accuracy,
+                             "macs": score.macs, "params": score.params},
+                "target": found.objective.target,
+                "file": str(run / "search" / "baseline.yaml"),
+                "trials": records(table),
+            }
+        )  # fmt: skip
+        return
+    front = table[table.on_front].sort_values("macs")
+    columns = ("trial", "accuracy", "macs", "params", "seconds")
+    show_table(front, title="Front: no other trial is as accurate and cheaper", columns=columns)
+    failed = int((table.status == "failed").sum())
+    say(
+        f"{len(table)} networks trained" + (f", {failed} failed" if failed else "") + ". "
+        f"Baseline: trial {found.trial.number}, accuracy {score.accuracy:.4f} on validation "
+        f"images, {score.macs:,} multiply-adds, {score.params:,} parameters "
+        f"-> {run / 'search' / 'baseline.yaml'}"
+    )
+    say(CONVENTION)
+
+
+def _show_check(found: Any, as_json: bool) -> None:
+    from autoscale.terminal import say, show_json
+
+    if as_json:
+        show_json(found.to_dict())
+        return
+    mean = sum(found.baseline) / len(found.baseline)
+    say(
+        f"On {found.split} images: baseline {mean:.4f} at {found.baseline_macs:,} multiply-adds, "
+        f"random networks {mean - found.margin:.4f} at {found.random_macs:,} on average. Margin "
+        f"{found.margin:+.4f} +- {found.margin_error:.4f} (standard error); seed noise "
+        f"{found.seed_noise:.4f}. Verdict: {found.verdict}."
+    )
+
+
+def _show_plan(planned: Any, as_json: bool) -> None:
+    from autoscale.terminal import CONVENTION, records, say, show_json, show_table
+    from autoscale.workflows.progress import duration
+
+    if as_json:
+        show_json(
+            {
+                "convention": CONVENTION,
+                "trainings": planned.trainings,
+                "seconds": planned.seconds,
+                "candidates": records(planned.table),
+            }
+        )
+        return
+    show_table(planned.table, title="Candidates", columns=tuple(planned.table.columns))
+    say(f"{planned.trainings} trainings, about {duration(planned.seconds)}; nothing was trained.")
+    say(CONVENTION)
+
+
+def _show_grid(found: Any, run: Path, as_json: bool) -> None:
+    from autoscale.terminal import CONVENTION, records, say, show_json, show_table
+
+    point = found.coefficients
+    if as_json:
+        show_json(
+            {
+                "convention": CONVENTION,
+                "coefficients": {"alpha": point.alpha, "beta": point.beta, "gamma": point.gamma},
+                "verdict": found.verdict,
+                "seed_noise": found.seed_noise,
+                "candidates": records(found.table),
+            }
+        )
+        return
+    columns = ("alpha", "beta", "gamma", "nominal", "measured", "depth", "width", "resolution",
+               "macs", "params", "points", "accuracy", "accuracy_sd")  # fmt: skip
+    show_table(found.table, title="Candidates, best first", columns=columns)
+    say(
+        f"Picked alpha {point.alpha:g}, beta {point.beta:g}, gamma {point.gamma:g}: nominal "
+        f"{point.nominal:.3f}x, measured {found.best.candidate.growth:.3f}x; {found.verdict} "
+        f"-> {run / 'grid'}"
+    )
+    say(CONVENTION)
+
+
+def _show_family(found: Any, run: Path, as_json: bool) -> None:
+    from autoscale.terminal import CONVENTION, records, say, show_json, show_table
+
+    if as_json:
+        show_json({"convention": CONVENTION, "members": records(found.table)})
+        return
+    columns = ("name", "phi", "depth", "width", "resolution", "blocks", "pixels", "macs", "growth",
+               "params", "dropout", "drop_path")  # fmt: skip
+    show_table(found.table, title="Family, smallest first", columns=columns)
+    say(f"One YAML file a member -> {run / 'family'}")
+    say(CONVENTION)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,300 @@
+"""Search a small baseline on the user's images."""
+
+import random
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from autoscale.design.budget import format_count
+from autoscale.design.cost import cost
+from autoscale.design.space import SearchSpace
+from autoscale.errors import EvaluationFailed, InvalidSetting
+from autoscale.runs.records import trial_from_record, trial_to_record
+from autoscale.runs.store import Journal, Step, write_text
+from autoscale.search.dashboard import mirror
+from autoscale.search.engine import Trial, best, search
+from autoscale.search.objective import Objective
+from autoscale.search.pareto import front
+from autoscale.search.samplers import make_sampler
+from autoscale.workflows.catalogue import space_text, usual_macs
+from autoscale.workflows.evaluate import Task, Trainer, recipe_named
+from autoscale.workflows.progress import Listener, Progress, Silent, duration
+
+STEP = "search"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """A finished search and what it chose."""
+
+    trial: Trial  # the chosen one
+    trials: tuple[Trial, ...]  # every step, in order
+    objective: Objective
+    space: SearchSpace  # with the classes and the resolution of the images
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row for each trained design; see `trial_table`."""
+        return trial_table(self.trials)
+
+
+def search_baseline(
+    run: str | Path,
+    *,
+    data: str = "synthetic",
+    space: str = "mbconv-small",
+    trials: int = 20,
+    sampler: str = "tpe",
+    objective: str = "hard",
+    target: int | None = None,
+    w: float = -0.07,
+    max_macs: int | None = None,
+    seed: int = 0,
+    resolution: int | None = None,
+    recipe: str = "proxy",
+    epochs: int | None = None,
+    limit: int | None = None,
+    strict: bool = False,
+    device: str = "cpu",
+    listener: Listener | None = None,
+) -> Baseline:
+    """Train `trials` designs of the space and choose the baseline.
+
+    The same call continues a broken search; a larger `trials` prolongs a finished one. The test
+    images are not read.
+
+    Args:
+        run: the run directory; this step writes its `search` folder.
+        data: "synthetic", a folder with one sub-folder per class, or Parquet files.
+        space: the name of a shipped space, or a YAML file.
+        sampler: a name in `autoscale.search.samplers.SAMPLERS`.
+        objective: "hard" maximises accuracy up to the target and punishes cost beyond it; "soft"
+            is accuracy * (macs / target) ** w; "front" searches accuracy and cost apart, and the
+            baseline is the best of the front by the hard reward.
+        target: multiply-adds; by default what half of the space's designs cost at most.
+        max_macs: designs that cost more are never trained.
+        resolution: pixels per side; the space's own if not given.
+        epochs: of each training, instead of the recipe's.
+        limit: use at most so many training images.
+        strict: refuse unreadable images instead of skipping them.
+
+    Raises:
+        AutoscaleError: one of its kinds, for anything that cannot be done.
+    """
+    listener = listener or Silent()
+    proposals = make_sampler(sampler, seed=seed)
+    if trials < 1:
+        raise InvalidSetting(f"trials must be at least 1, got {trials}")
+    task = Task(
+        data=data,
+        recipe=recipe_named(recipe, epochs=epochs),
+        seed=seed,
+        limit=limit,
+        strict=strict,
+    )
+    shipped = SearchSpace.from_yaml(space_text(space), source=space)
+    goal = None if target is None else _goal(objective, target, w)  # refuse before reading images
+    images = task.load(size=resolution or max(shipped.resolution), test=False, listener=listener)
+    fitted = shipped.for_task(resolution=resolution, num_classes=len(images.classes))
+    goal = goal or _goal(objective, usual_macs(fitted), w)
+    _explain(goal, fitted, given=target is not None, listener=listener)
+
+    step = Step(Path(run), STEP)
+    with step.locked():
+        step.begin(
+            {
+                "task": task.settings(),
+                "images": images.fingerprint,
+                "space": space_text(space),
+                "classes": list(images.classes),
+                "resolution": resolution,
+                "sampler": sampler,
+                "objective": asdict(goal),
+                "max_macs": max_macs,
+            },
+            notes={"data": data, "trials": trials, "device": device},
+        )
+        journal = Journal(step.file("trials.jsonl"))
+        history = [trial_from_record(record, fitted) for record in journal.read()]
+        trainer = Trainer(images=images, recipe=task.recipe, device=device)
+        watch = _Watch(history, trials, goal, listener)
+        watch.announce(images.name, len(images.train), fitted, trainer, seed)
+        add_to_mirror = mirror(
+            step.file("optuna.journal"), Path(run).resolve().name, fitted, goal, history
+        )
+
+        def record(trial: Trial) -> None:
+            journal.append(trial_to_record(trial))
+            add_to_mirror(trial)
+            watch.saw(trial)
+
+        steps = search(
+            fitted,
+            goal,
+            lambda architecture: trainer.score(architecture, seed=seed),
+            trials=trials,
+            sampler=proposals,
+            seed=seed,
+            max_macs=max_macs,
+            history=history,
+            record=record,
+        )
+        winner = best(steps, goal.reward)
+        if winner is None:
+            raise EvaluationFailed(f"no training succeeded; the last failed: {steps[-1].cause}")
+        trained = sum(trial.trained for trial in steps)
+        if trained < trials:
+            listener.notice(f"no untried network is left in the space; {trained} were trained")
+        write_text(step.file("baseline.yaml"), winner.architecture.to_yaml())
+        write_text(step.file("trials.csv"), trial_table(steps).to_csv(index=False))
+    return Baseline(trial=winner, trials=tuple(steps), objective=goal, space=fitted)
+
+
+def load_baseline(run: str | Path) -> Baseline:
+    """The finished search of a run directory.
+
+    Raises:
+        InvalidSetting: if none is there.
+        RunConflict: if its files are not readable.
+    """
+    settings = _begun(run)["settings"]
+    step = Step(Path(run), STEP)
+    space = SearchSpace.from_yaml(settings["space"], source=str(step.file("settings.json")))
+    space = space.for_task(resolution=settings["resolution"], num_classes=len(settings["classes"]))
+    goal = Objective(**settings["objective"])
+    trials = tuple(
+        trial_from_record(record, space) for record in Journal(step.file("trials.jsonl")).read()
+    )
+    winner = best(trials, goal.reward)
+    if winner is None or not step.file("baseline.yaml").exists():
+        raise InvalidSetting(f"the search in {run} is not finished; repeat its command first")
+    return Baseline(trial=winner, trials=trials, objective=goal, space=space)
+
+
+def load_task(run: str | Path) -> Task:
+    """The images and the recipe of the search in a run directory.
+
+    Raises:
+        InvalidSetting: if no search is there.
+    """
+    found = _begun(run)
+    return Task.from_settings(found["settings"]["task"], data=found["notes"]["data"])
+
+
+def _begun(run: str | Path) -> dict[str, Any]:
+    found = Step(Path(run), STEP).read()
+    if found is None:
+        raise InvalidSetting(
+            f"{run} holds no search; begin with: autoscale search-baseline --run {run}"
+        )
+    return found
+
+
+def trial_table(trials: Sequence[Trial]) -> pd.DataFrame:
+    """One row for each trained design.
+
+    Columns: trial, status, accuracy (share of validation images), macs, params, activations (one
+    image), seconds, on_front (no other is as accurate and cheaper), cause of a failure, then the
+    choices of the space.
+    """
+    trained = [trial for trial in trials if trial.trained]
+    finished = [trial for trial in trained if trial.score]
+    points = [(t.score.accuracy, t.score.macs) for t in finished if t.score]
+    members = (
+        {finished[i].number for i in front(points, ["maximize", "minimize"])} if points else {}
+    )
+    rows = []
+    for trial in trained:
+        counted = cost(trial.architecture)
+        rows.append(
+            {
+                "trial": trial.number,
+                "status": trial.status,
+                "accuracy": trial.score.accuracy if trial.score else None,
+                "macs": counted.macs,
+                "params": counted.params,
+                "activations": counted.activations,
+                "seconds": round(trial.score.seconds, 2) if trial.score else None,
+                "on_front": trial.number in members,
+                "cause": trial.cause,
+                **trial.params,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _goal(kind: str, target: int, w: float) -> Objective:
+    return Objective(kind=kind, target=target, w=w)  # type: ignore[arg-type]
+
+
+def _explain(goal: Objective, space: SearchSpace, *, given: bool, listener: Listener) -> None:
+    target = format_count(goal.target)
+    if goal.kind == "soft" and goal.reward.ignores_target:
+        listener.notice(
+            f"warning: with one exponent ({goal.w:g}) the target {target} multiplies every reward "
+            "by the same factor and changes no choice; hold a budget with --objective hard or "
+            "--max-flops"
+        )
+    elif not given:
+        listener.notice(
+            f"target: {target} multiply-adds, which half of the designs of {space.name} do not "
+            "exceed; --target sets another"
+        )
+
+
+class _Watch:
+    """Counts trainings and tells the listener about them."""
+
+    def __init__(
+        self, history: Sequence[Trial], total: int, goal: Objective, listener: Listener
+    ) -> None:
+        self._seen = [trial for trial in history if trial.trained]
+        self._total = total
+        self._goal = goal
+        self._listener = listener
+
+    def announce(
+        self, name: str, count: int, space: SearchSpace, trainer: Trainer, seed: int
+    ) -> None:
+        """Say what is about to happen and how long it will take."""
+        left = self._total - len(self._seen)
+        if left <= 0:
+            self._listener.notice(f"all {self._total} trainings are done already")
+            return
+        rng = random.Random(seed)
+        drawn = [space.sample(rng) for _ in range(20)]
+        seconds = trainer.estimate_seconds(drawn) / len(drawn) * left
+        kept = f", {len(self._seen)} are kept from before" if self._seen else ""
+        self._listener.notice(
+            f"{left} trainings of {trainer.recipe.epochs} epochs on {count:,} images of {name}"
+            f"{kept}; about {duration(seconds)}"
+        )
+
+    def saw(self, trial: Trial) -> None:
+        """One more step was recorded."""
+        if not trial.trained:
+            return
+        self._seen.append(trial)
+        leader = best(self._seen, self._goal.reward)
+        timed = [t.score.seconds for t in self._seen if t.score]
+        left = self._total - len(self._seen)
+        self._listener.progress(
+            Progress(
+                done=len(self._seen),
+                total=self._total,
+                note=_line(trial),
+                best=_line(leader) if leader else "none yet",
+                seconds_left=statistics.mean(timed) * left if timed else None,
+            )
+        )
+
+
+def _line(trial: Trial) -> str:
+    macs = format_count(cost(trial.architecture).macs)
+    if trial.score is None:
+        return f"trial {trial.number}: failed, {trial.cause}"
+    return f"trial {trial.number}: accuracy {trial.score.accuracy:.3f} at {macs} multiply-adds"

@@ -1,0 +1,89 @@
+"""Spaces and designs by the name they ship under, or by file."""
+
+import random
+import statistics
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+import pandas as pd
+
+from autoscale.design.budget import format_count
+from autoscale.design.cost import cost
+from autoscale.design.space import SearchSpace
+from autoscale.errors import InvalidSetting, InvalidSpace
+from autoscale.runs.store import read_text
+
+#: Designs that are drawn to know what is usual in a space.
+USUAL = 1000
+
+
+def space_names() -> list[str]:
+    """Names of the spaces that ship with autoscale."""
+    return sorted(entry.name.removesuffix(".yaml") for entry in _shipped())
+
+
+def load_space(name: str) -> SearchSpace:
+    """The shipped space of that name, or the space in that YAML file.
+
+    Raises:
+        InvalidSetting: if there is neither.
+        InvalidSpace: if the file is no space; the message names line and key.
+    """
+    return SearchSpace.from_yaml(space_text(name), source=name)
+
+
+def space_text(name: str) -> str:
+    """The YAML text of a space, by name or file.
+
+    Raises:
+        InvalidSetting: if there is no such space and no such file.
+    """
+    for entry in _shipped():
+        if entry.name == f"{name}.yaml":
+            return entry.read_text(encoding="utf-8")
+    path = Path(name)
+    if path.is_dir():
+        raise InvalidSpace(f"{name} is a folder; name a YAML file in it")
+    if not path.exists():
+        raise InvalidSetting(
+            f"no space {name!r}; choose from {', '.join(space_names())}, or name a YAML file"
+        )
+    return read_text(path)
+
+
+def space_table() -> pd.DataFrame:
+    """One row for each shipped space.
+
+    Columns: space; networks (points of the space); resolution (pixels per side); macs_least,
+    macs_median (of a thousand drawn) and macs_most (multiply-adds of one image); description.
+    """
+    rows = []
+    for name in space_names():
+        space = load_space(name)
+        least, most = space.macs_range()
+        rows.append(
+            {
+                "space": name,
+                "networks": f"{space.size:,}" if space.size < 10**9 else f"{space.size:.2e}",
+                "resolution": "/".join(str(side) for side in space.resolution),
+                "macs_least": format_count(least),
+                "macs_median": format_count(usual_macs(space)),
+                "macs_most": format_count(most),
+                "description": space.description,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def usual_macs(space: SearchSpace) -> int:
+    """What half of the designs of a space cost at most, from a thousand drawn with a fixed seed."""
+    rng = random.Random(0)
+    return round(statistics.median(cost(space.sample(rng)).macs for _ in range(USUAL)))
+
+
+def _shipped() -> list[Traversable]:
+    # The wheel carries the folder inside the package; in a checkout it lies beside it.
+    inside = files("autoscale") / "search_spaces"
+    folder = inside if inside.is_dir() else files("autoscale") / ".." / "search_spaces"
+    return [entry for entry in folder.iterdir() if entry.name.endswith(".yaml")]

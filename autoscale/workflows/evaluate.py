@@ -1,0 +1,168 @@
+"""What one design is worth: build it, train it on the images, score it."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+
+from autoscale.design.architecture import Architecture
+from autoscale.design.cost import cost
+from autoscale.errors import EvaluationFailed, InvalidSetting
+from autoscale.network.build import build
+from autoscale.search.objective import Score
+from autoscale.training.data import ImageData, Images, load
+from autoscale.training.fit import TrainingDiverged, fit
+from autoscale.training.recipe import RECIPES, Recipe
+from autoscale.workflows.progress import Listener
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """The images and the recipe: what a score means. Scores of one task can be compared."""
+
+    data: str  # "synthetic", a folder, or Parquet files
+    recipe: Recipe
+    seed: int = 0  # of the split and, plus the replicate, of weights, order and augmentation
+    limit: int | None = None  # training images at most
+    strict: bool = False  # refuse unreadable images instead of skipping them
+
+    def settings(self) -> dict[str, Any]:
+        """What decides a score, as plain data; where the images lie does not."""
+        plain = asdict(self)
+        del plain["data"]
+        return plain
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any], *, data: str) -> "Task":
+        """Read what `settings` gave."""
+        return cls(**{**settings, "data": data, "recipe": Recipe(**settings["recipe"])})
+
+    def load(self, *, size: int, test: bool, listener: Listener) -> ImageData:
+        """The images, `size` pixels per side; unreadable files are told to `listener`.
+
+        Args:
+            test: read the test images too.
+
+        Raises:
+            DataProblem: for images that cannot be used.
+        """
+        images = load(
+            self.data, size=size, seed=self.seed, strict=self.strict, limit=self.limit, test=test
+        )
+        for line in images.skipped[:5]:
+            listener.notice(f"skipped {line}")
+        if images.skipped:
+            listener.notice(
+                f"{len(images.skipped)} unreadable files skipped; --strict refuses them"
+            )
+        return images
+
+
+def recipe_named(name: str, *, epochs: int | None = None) -> Recipe:
+    """The recipe of that name, with another number of epochs if given.
+
+    Raises:
+        InvalidSetting: if there is none, or for fewer than one epoch.
+    """
+    if name not in RECIPES:
+        raise InvalidSetting(f"no recipe {name!r}; choose from {', '.join(RECIPES)}")
+    return RECIPES[name] if epochs is None else replace(RECIPES[name], epochs=epochs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trainer:
+    """Trains designs on the same images by the same recipe."""
+
+    images: ImageData
+    recipe: Recipe
+    device: str = "cpu"
+
+    def score(self, architecture: Architecture, *, seed: int, held_out: bool = False) -> Score:
+        """Train from scratch and measure accuracy on the validation images.
+
+        The seed decides initial weights, order of the images and augmentation, so designs that
+        share it are compared on the same footing.
+
+        Args:
+            held_out: measure on the test images instead.
+
+        Raises:
+            EvaluationFailed: if training diverges or memory runs out.
+        """
+        started = time.perf_counter()
+        measured = self.images.test if held_out else self.images.validation
+        assert measured is not None
+        try:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                network = build(architecture)
+            fitted = fit(
+                network,
+                self.images.train,
+                measured,
+                self.recipe,
+                resolution=architecture.resolution,
+                seed=seed,
+                device=self.device,
+            )
+        except TrainingDiverged as problem:
+            raise EvaluationFailed(str(problem)) from None
+        except (MemoryError, RuntimeError) as problem:
+            if not _out_of_memory(problem):
+                raise
+            raise EvaluationFailed("out of memory; use smaller batches or designs") from None
+        counted = cost(architecture)
+        return Score(
+            accuracy=fitted.accuracy,
+            macs=counted.macs,
+            params=counted.params,
+            activations=counted.activations,
+            seconds=time.perf_counter() - started,
+        )
+
+    def estimate_seconds(self, architectures: Sequence[Architecture]) -> float:
+        """Seconds that training each of them once will take, from a few timed steps of two.
+
+        The cheapest and the dearest are timed, the others follow from their activations, which
+        decide the time of small networks more than multiply-adds do.
+        """
+        sizes = [cost(architecture).activations for architecture in architectures]
+        low = architectures[sizes.index(min(sizes))]
+        high = architectures[sizes.index(max(sizes))]
+        fast = self._seconds(low)
+        if min(sizes) == max(sizes):
+            return fast * len(sizes)
+        slope = (self._seconds(high) - fast) / (max(sizes) - min(sizes))
+        return sum(fast + slope * (size - min(sizes)) for size in sizes)
+
+    def _seconds(self, architecture: Architecture) -> float:
+        """Seconds of one training, from a few steps of it."""
+        batch = self.recipe.batch_size
+        few = replace(self.recipe, epochs=1)
+        steps = max(1, min(5, len(self.images.train) // batch))
+        network = build(architecture)
+
+        def timed(images: Images) -> tuple[float, float]:
+            fitted = fit(
+                network, images, images, few,
+                resolution=architecture.resolution, seed=0, device=self.device,
+            )  # fmt: skip
+            return fitted.train_seconds, fitted.seconds - fitted.train_seconds
+
+        timed(_first(self.images.train, batch))  # the first steps are slower than all others
+        sample = _first(self.images.train, steps * batch)
+        training, evaluation = timed(sample)
+        epoch = max(1, len(self.images.train) // batch) * training / steps
+        return self.recipe.epochs * epoch + (len(self.images.validation) * evaluation / len(sample))
+
+
+def _first(images: Images, count: int) -> Images:
+    return images.subset(range(min(count, len(images))))
+
+
+def _out_of_memory(problem: Exception) -> bool:
+    return isinstance(problem, MemoryError | torch.OutOfMemoryError) or (
+        "can't allocate memory" in str(problem) or "not enough memory" in str(problem)
+    )

@@ -1,0 +1,47 @@
+"""What several rooms' tests share: a small folder of images and the shipped spaces."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from autoscale.design.space import SearchSpace
+from autoscale.workflows.catalogue import load_space
+
+COLOURS = {"blue": (40, 60, 220), "green": (40, 200, 60), "red": (220, 50, 40)}
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread() -> None:
+    """Trainings in tests are small, and cores are few."""
+    torch.set_num_threads(1)
+
+
+def draw_photos(folder: Path, *, count: int = 14, size: int = 20) -> Path:
+    """A folder per colour with `count` noisy pictures of a disc of that colour."""
+    rng = np.random.default_rng(0)
+    grid = np.mgrid[:size, :size]
+    for name, colour in COLOURS.items():
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            centre = rng.uniform(size * 0.3, size * 0.7, 2)
+            disc = ((grid - centre[:, None, None]) ** 2).sum(0) < (size * 0.3) ** 2
+            pixels = rng.integers(60, 120, (size, size, 3))
+            pixels[disc] = np.array(colour) + rng.integers(-30, 30, 3)
+            image = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+            image.save(folder / name / f"{number:02}.png")
+    return folder
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Forty-two pictures in three classes."""
+    return draw_photos(tmp_path / "photos")
+
+
+@pytest.fixture(scope="session")
+def tiny() -> SearchSpace:
+    """The shipped space of 64 networks."""
+    return load_space("tiny")

@@ -1,0 +1,129 @@
+import errno
+import json
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoscale.errors import RunConflict, StorageProblem
+from autoscale.runs import store
+from autoscale.runs.settings import difference
+from autoscale.runs.store import Journal, Step, read_json, write_json, write_text
+
+
+def test_a_journal_returns_what_was_appended(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "deep" / "trials.jsonl")
+    assert journal.read() == []
+    for number in range(3):
+        journal.append({"number": number})
+    assert journal.read() == [{"number": 0}, {"number": 1}, {"number": 2}]
+
+
+@given(st.integers(0, 40))
+def test_a_torn_last_line_costs_only_itself(cut: int) -> None:
+    path = Path(os.environ.get("TMPDIR", "/tmp")) / f"autoscale-journal-{os.getpid()}.jsonl"
+    try:
+        journal = Journal(path)
+        for number in range(3):
+            journal.append({"number": number, "name": "a network"})
+        whole = path.read_bytes()
+        path.write_bytes(whole[: len(whole) - cut])
+        kept = journal.read()
+        assert [record["number"] for record in kept] == list(range(len(kept)))
+        assert len(kept) == whole[: len(whole) - cut].count(b"\n")
+        journal.append({"number": "next"})
+        assert journal.read() == [*kept, {"number": "next"}]
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def test_a_damaged_line_in_the_middle_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "trials.jsonl"
+    path.write_text('{"number": 0}\n{"num\n{"number": 2}\n')
+    with pytest.raises(RunConflict, match=r"trials\.jsonl:2: not a record"):
+        Journal(path).read()
+
+
+def test_a_full_disk_keeps_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = Journal(tmp_path / "trials.jsonl")
+    journal.append({"number": 0})
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(store.os, "fsync", full)
+    with pytest.raises(StorageProblem, match=r"No space left on device; free some space"):
+        journal.append({"number": 1})
+    with pytest.raises(StorageProblem, match="No space left"):
+        write_text(tmp_path / "baseline.yaml", "text")
+    monkeypatch.undo()
+    assert journal.read() == [{"number": 0}]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["trials.jsonl"]
+
+
+def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, {"one": 1})
+    write_json(path, {"two": 2})
+    assert read_json(path) == {"two": 2}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.json"]
+    assert read_json(tmp_path / "missing.json") is None
+
+
+def test_a_file_that_is_no_json_is_named(tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_text("{")
+    with pytest.raises(RunConflict, match=r"settings\.json: not readable as JSON"):
+        Step(tmp_path, ".").read()
+
+
+def test_a_step_goes_on_with_the_same_settings_and_refuses_others(tmp_path: Path) -> None:
+    step = Step(tmp_path, "search")
+    step.begin({"seed": 0, "recipe": {"epochs": 4}}, notes={"data": "here"})
+    step.begin({"seed": 0, "recipe": {"epochs": 4}}, notes={"data": "elsewhere"})
+    found = step.read()
+    assert found is not None
+    assert found["notes"] == {"data": "elsewhere"}
+    with pytest.raises(RunConflict, match=r"recipe\.epochs is 4 there, asked for 5"):
+        step.begin({"seed": 0, "recipe": {"epochs": 5}}, notes={})
+
+
+def test_a_step_of_another_format_is_refused(tmp_path: Path) -> None:
+    write_json(tmp_path / "search" / "settings.json", {"format": 99, "settings": {}})
+    with pytest.raises(RunConflict, match="has format 99, this version reads 1"):
+        Step(tmp_path, "search").begin({}, notes={})
+
+
+def test_two_processes_do_not_share_a_step(tmp_path: Path) -> None:
+    step = Step(tmp_path, "search")
+    refusal = pytest.raises(RunConflict, match="another process works in")
+    with step.locked(), refusal, step.locked():
+        pass
+    with step.locked():
+        pass
+
+
+def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(StorageProblem, match="Not a directory"),
+        Step(tmp_path / "file", "search").locked(),
+    ):
+        pass
+
+
+def test_settings_that_differ_are_named_on_both_sides() -> None:
+    assert difference({"a": 1, "b": {"c": 2}}, {"a": 1, "b": {"c": 2}}) == ""
+    said = difference({"a": 1, "b": {"c": 2}, "d": "x" * 99}, {"a": 2, "b": {"c": 3}})
+    assert "a is 1 there, asked for 2" in said
+    assert "b.c is 2 there, asked for 3" in said
+    assert len(said) < 200
+
+
+def test_a_record_is_one_line_of_json(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j.jsonl")
+    journal.append({"name": "two\nlines"})
+    assert [json.loads(line) for line in journal.path.read_text().splitlines()] == [
+        {"name": "two\nlines"}
+    ]

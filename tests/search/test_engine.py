@@ -1,0 +1,150 @@
+from dataclasses import replace
+
+import pytest
+
+from autoscale.design.architecture import Architecture
+from autoscale.design.cost import cost
+from autoscale.design.space import SearchSpace
+from autoscale.errors import BudgetUnreachable, EvaluationFailed, InvalidSetting
+from autoscale.search.engine import Trial, best, search
+from autoscale.search.objective import Objective, Score
+from autoscale.search.samplers import SAMPLERS, make_sampler
+
+
+def known_score(architecture: Architecture) -> Score:
+    """Wider is better, deeper is better, large kernels are worse: one best network."""
+    first, second = architecture.stages
+    quality = first.width / 16 + second.width / 24 + (first.depth + second.depth) / 4
+    counted = cost(architecture)
+    return Score(
+        accuracy=(quality - first.kernel / 10) / 5,
+        macs=counted.macs,
+        params=counted.params,
+        activations=counted.activations,
+    )
+
+
+HARD = Objective(kind="hard", target=450_000)
+FRONT = Objective(kind="front", target=450_000)
+
+
+def run(space: SearchSpace, sampler: str, objective: Objective = HARD, **options) -> list[Trial]:
+    options = {"trials": 12, "seed": 3, **options}
+    evaluate = options.pop("evaluate", known_score)
+    return search(
+        space, objective, evaluate, sampler=make_sampler(sampler, seed=options["seed"]), **options
+    )
+
+
+@pytest.mark.parametrize("objective", [HARD, FRONT], ids=["reward", "front"])
+@pytest.mark.parametrize("sampler", list(SAMPLERS))
+class TestEverySampler:
+    def test_trains_as_many_networks_as_asked_and_none_twice(
+        self, tiny: SearchSpace, sampler: str, objective: Objective
+    ) -> None:
+        steps = run(tiny, sampler, objective)
+        trained = [step.architecture for step in steps if step.trained]
+        assert len(trained) == len(set(trained)) == 12
+        assert all(tiny.contains(architecture) for architecture in trained)
+        assert [step.number for step in steps] == list(range(len(steps)))
+
+    def test_proposes_the_same_with_the_same_seed(
+        self, tiny: SearchSpace, sampler: str, objective: Objective
+    ) -> None:
+        assert run(tiny, sampler, objective) == run(tiny, sampler, objective)
+
+    @pytest.mark.parametrize("broken_at", [1, 7, 21])
+    def test_goes_on_after_a_break_as_if_there_had_been_none(
+        self, tiny: SearchSpace, sampler: str, objective: Objective, broken_at: int
+    ) -> None:
+        whole = run(tiny, sampler, objective, trials=26)
+        resumed = run(tiny, sampler, objective, trials=26, history=whole[:broken_at])
+        assert resumed == whole
+
+    def test_survives_equal_scores_and_failures(
+        self, tiny: SearchSpace, sampler: str, objective: Objective
+    ) -> None:
+        calls = 0
+
+        def flat(architecture: Architecture) -> Score:
+            nonlocal calls
+            calls += 1
+            if calls % 3 == 0:
+                raise EvaluationFailed("the loss became nan")
+            return replace(known_score(architecture), accuracy=0.5)
+
+        steps = run(tiny, sampler, objective, evaluate=flat)
+        assert sum(step.status == "failed" for step in steps) == 4
+        assert sum(step.trained for step in steps) == 12
+
+
+def test_a_space_is_searched_to_its_end_and_no_further(tiny: SearchSpace) -> None:
+    steps = run(tiny, "tpe", trials=1000)
+    assert {step.architecture for step in steps if step.trained} == set(tiny.enumerate())
+
+
+def test_every_step_is_recorded_before_the_next_begins(tiny: SearchSpace) -> None:
+    recorded: list[Trial] = []
+
+    def evaluate(architecture: Architecture) -> Score:
+        assert architecture not in {step.architecture for step in recorded}
+        return known_score(architecture)
+
+    assert run(tiny, "random", evaluate=evaluate, record=recorded.append) == recorded
+
+
+def test_a_limit_on_multiply_adds_is_kept_without_training(tiny: SearchSpace) -> None:
+    limit = 400_000
+    steps = run(tiny, "tpe", max_macs=limit)
+    assert all(cost(step.architecture).macs <= limit for step in steps if step.trained)
+    assert any(step.status == "refused" for step in steps)
+
+
+def test_a_limit_below_the_cheapest_network_names_it(tiny: SearchSpace) -> None:
+    with pytest.raises(BudgetUnreachable, match="298,272"):
+        run(tiny, "tpe", max_macs=1000)
+
+
+def test_no_trials_are_refused(tiny: SearchSpace) -> None:
+    with pytest.raises(InvalidSetting, match="at least 1, got 0"):
+        run(tiny, "tpe", trials=0)
+
+
+def test_a_search_in_which_nothing_works_ends_soon(tiny: SearchSpace) -> None:
+    def broken(architecture: Architecture) -> Score:
+        raise EvaluationFailed("out of memory")
+
+    with pytest.raises(EvaluationFailed, match="first 5 trainings all failed: out of memory"):
+        run(tiny, "random", evaluate=broken)
+
+
+def test_other_errors_of_an_evaluation_end_the_search(tiny: SearchSpace) -> None:
+    def interrupted(architecture: Architecture) -> Score:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tiny, "random", evaluate=interrupted)
+
+
+def test_the_best_is_the_cheapest_of_the_highest_rewards(tiny: SearchSpace) -> None:
+    steps = run(tiny, "random", trials=64)
+    finished = [step for step in steps if step.score]
+    top = max(HARD.reward(step.score) for step in finished if step.score)
+    equals = [s for s in finished if s.score and HARD.reward(s.score) == top]
+    winner = best(steps, HARD.reward)
+    assert winner is not None
+    assert cost(winner.architecture).macs == min(cost(s.architecture).macs for s in equals)
+    assert best([], HARD.reward) is None
+
+
+def test_tpe_finds_a_better_reward_than_random_on_average(tiny: SearchSpace) -> None:
+    def found(sampler: str, seed: int) -> float:
+        winner = best(run(tiny, sampler, trials=20, seed=seed), HARD.reward)
+        assert winner is not None
+        assert winner.score is not None
+        return HARD.reward(winner.score)
+
+    def mean(sampler: str) -> float:
+        return sum(found(sampler, seed) for seed in range(8)) / 8
+
+    assert mean("tpe") > mean("random")

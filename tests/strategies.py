@@ -1,0 +1,135 @@
+"""What hypothesis draws for the whole suite: designs, spaces and their points, coefficients."""
+
+from __future__ import annotations
+
+import string
+from typing import Any, get_args
+
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from autoscale.design.architecture import (
+    BLOCK_FIELDS,
+    Activation,
+    Architecture,
+    Block,
+    Head,
+    Skip,
+    Stage,
+    Stem,
+)
+from autoscale.design.scaling import ROUNDINGS, Coefficients
+from autoscale.design.space import HeadChoices, Op, SearchSpace, StageChoices, StemChoices
+
+# A law does not become false because the machine is busy.
+settings.register_profile("autoscale", deadline=None)
+settings.load_profile("autoscale")
+
+BLOCKS: tuple[Block, ...] = get_args(Block)
+
+# Small values, so that every design also builds and runs in milliseconds.
+widths = st.integers(4, 24)  # a bottleneck has at least 4
+depths = st.integers(1, 3)
+strides = st.sampled_from([1, 2])
+activations = st.sampled_from(get_args(Activation))
+block_fields: dict[str, st.SearchStrategy[Any]] = {
+    "kernel": st.sampled_from([1, 3, 5, 7]),
+    "expand_ratio": st.integers(1, 4),
+    "se_ratio": st.sampled_from([0.0, 0.05, 0.25, 0.5, 1.0]),
+    "skip": st.sampled_from(get_args(Skip)),
+    "activation": activations,
+}
+stems = st.builds(
+    Stem,
+    width=widths,
+    kernel=st.sampled_from([1, 3, 5]),
+    stride=strides,
+    activation=activations,
+    pool=st.booleans(),
+)
+heads = st.builds(Head, width=st.integers(0, 32), activation=activations)
+
+
+def _settings_of(block: Block) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({name: block_fields[name] for name in sorted(BLOCK_FIELDS[block])})
+
+
+@st.composite
+def stages(draw: st.DrawFn, blocks: tuple[Block, ...] = BLOCKS) -> Stage:
+    block = draw(st.sampled_from(blocks))
+    return Stage(
+        block=block,
+        width=draw(widths),
+        depth=draw(depths),
+        stride=draw(strides),
+        **draw(_settings_of(block)),
+    )
+
+
+def architectures() -> st.SearchStrategy[Architecture]:
+    """Designs of one to four stages over all blocks, for odd and even images from one pixel on."""
+    return st.builds(
+        Architecture,
+        resolution=st.integers(1, 40),
+        stem=stems,
+        stages=st.lists(stages(), min_size=1, max_size=4).map(tuple),
+        head=heads,
+        num_classes=st.integers(1, 12),
+    )
+
+
+def _options(values: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Any, ...]]:
+    return st.lists(values, min_size=1, max_size=2, unique=True).map(tuple)
+
+
+@st.composite
+def _complete_ops(draw: st.DrawFn) -> Op:
+    """An op that sets every field its block listens to."""
+    block = draw(st.sampled_from(BLOCKS))
+    return Op(block=block, **draw(_settings_of(block)))
+
+
+@st.composite
+def _stage_choices(draw: st.DrawFn) -> StageChoices:
+    common = {"width": draw(_options(widths)), "depth": draw(_options(depths))}
+    if draw(st.booleans()):
+        ops = draw(st.lists(_complete_ops(), min_size=1, max_size=3, unique_by=str))
+        return StageChoices(op=tuple(ops), stride=draw(strides), **common)
+    return StageChoices(
+        block=draw(_options(st.sampled_from(BLOCKS))),
+        kernel=draw(_options(block_fields["kernel"])),
+        se_ratio=draw(_options(block_fields["se_ratio"])),
+        stride=draw(strides),
+        **common,
+    )
+
+
+def spaces(largest: int = 100) -> st.SearchStrategy[SearchSpace]:
+    """Spaces of one or two stages and at most `largest` points, by fields and by ops."""
+    return st.builds(
+        SearchSpace,
+        name=st.text(string.ascii_lowercase, min_size=1, max_size=8),
+        resolution=_options(st.integers(4, 40)),
+        stem=st.builds(StemChoices, width=_options(widths), stride=strides, pool=st.booleans()),
+        stages=st.lists(_stage_choices(), min_size=1, max_size=2).map(tuple),
+        head=st.builds(HeadChoices, width=_options(st.integers(0, 32))),
+        num_classes=st.integers(1, 12),
+    ).filter(lambda space: space.size <= largest)
+
+
+def points(space: SearchSpace) -> st.SearchStrategy[tuple[int, ...]]:
+    return st.tuples(*(st.integers(0, len(p.options) - 1) for p in space.parameters))
+
+
+@st.composite
+def designs_in_spaces(draw: st.DrawFn) -> tuple[SearchSpace, Architecture]:
+    """A space and the architecture of one of its points."""
+    space = draw(spaces())
+    return space, space.architecture_at(draw(points(space)))
+
+
+multipliers = st.floats(1, 4)
+coefficients = st.builds(
+    Coefficients, alpha=st.floats(1, 2), beta=st.floats(1, 1.6), gamma=st.floats(1, 1.6)
+)
+roundings = st.sampled_from(list(ROUNDINGS.values()))

@@ -1,0 +1,538 @@
+from __future__ import annotations
+
+import io
+import json
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from autoscale.errors import DataProblem, InvalidSetting
+from autoscale.training.data import ImageData, Images, carve, load
+
+RED, BLUE = (220, 20, 20), (20, 20, 220)
+CLOTHING = Path(__file__).parents[3] / "shared" / "data" / "clothing"
+
+
+def picture(colour: tuple[int, ...], *, size: tuple[int, int] = (24, 16), mode: str = "RGB") -> Any:
+    return Image.new(mode, size, colour)
+
+
+def jpeg(colour: tuple[int, int, int], size: tuple[int, int] = (24, 16)) -> bytes:
+    buffer = io.BytesIO()
+    picture(colour, size=size).save(buffer, "JPEG", quality=95)
+    return buffer.getvalue()
+
+
+def write_class(folder: Path, colour: tuple[int, int, int], count: int = 10) -> Path:
+    folder.mkdir(parents=True)
+    for i in range(count):
+        (folder / f"{i:03}.jpg").write_bytes(jpeg(colour))
+    return folder
+
+
+def write_classes(folder: Path, count: int = 10) -> Path:
+    write_class(folder / "red", RED, count)
+    write_class(folder / "blue", BLUE, count)
+    return folder
+
+
+@pytest.fixture
+def classes(tmp_path: Path) -> Path:
+    return write_classes(tmp_path / "colours")
+
+
+def read(source: Path, **options: Any) -> ImageData:
+    return load(str(source), **{"size": 8, **options})
+
+
+def is_blue(images: Images) -> np.ndarray:
+    means = images.pixels.mean(axis=(1, 2))
+    return means[:, 2] > means[:, 0]
+
+
+# Layouts
+
+
+def test_a_folder_of_classes_is_cut_into_three(classes: Path) -> None:
+    data = read(classes)
+    assert data.classes == ("blue", "red")
+    assert data.name == "colours"
+    assert data.test is not None
+    assert (len(data.train), len(data.validation), len(data.test)) == (12, 4, 4)
+    for images in (data.train, data.validation, data.test):
+        assert images.pixels.shape == (len(images), 8, 8, 3)
+        assert images.pixels.dtype == np.uint8
+        assert images.pixels.flags.c_contiguous
+        assert images.labels.dtype == np.int64
+        np.testing.assert_array_equal(images.labels == 0, is_blue(images))
+
+
+def test_named_splits_are_respected(tmp_path: Path) -> None:
+    for split, count in (("train", 6), ("valid", 3), ("test", 2)):
+        write_classes(tmp_path / split, count)
+    data = read(tmp_path)
+    assert data.test is not None
+    assert (len(data.train), len(data.validation), len(data.test)) == (12, 6, 4)
+
+
+def test_a_training_split_alone_gives_validation_but_no_test(tmp_path: Path) -> None:
+    write_classes(tmp_path / "train")
+    data = read(tmp_path, validation_fraction=0.5)
+    assert (len(data.train), len(data.validation), data.test) == (10, 10, None)
+
+
+def test_a_class_may_be_called_train(tmp_path: Path) -> None:
+    write_class(tmp_path / "train", RED)
+    write_class(tmp_path / "plane", BLUE)
+    write_class(tmp_path / "train" / "steam", RED)  # nested below the class, no class of its own
+    assert read(tmp_path).classes == ("plane", "train")
+
+
+def test_a_note_beside_the_classes_of_a_split_is_no_image(tmp_path: Path) -> None:
+    write_classes(tmp_path / "train")
+    (tmp_path / "train" / "README.md").write_text("about these images")
+    assert read(tmp_path, strict=True).classes == ("blue", "red")
+
+
+def test_nested_and_upper_case_files_count_and_litter_does_not(classes: Path) -> None:
+    (classes / "red" / "more").mkdir()
+    (classes / "red" / "more" / "A.JPEG").write_bytes(jpeg(RED))
+    (classes / "red" / ".DS_Store").write_text("x")
+    (classes / "red" / "Thumbs.db").write_text("x")
+    (classes / ".git").mkdir()
+    (classes / "LICENSE").write_text("free")
+    data = read(classes, test=True, strict=True)
+    assert data.test is not None
+    assert len(data.train) + len(data.validation) + len(data.test) == 21
+    assert data.skipped == ()
+
+
+@pytest.mark.parametrize("folder", ["", "data"])
+def test_a_folder_of_parquet_splits(tmp_path: Path, folder: str) -> None:
+    home = tmp_path / folder
+    home.mkdir(exist_ok=True)
+    write_parquet(home / "train-00000-of-00002.parquet", [RED, BLUE] * 5, [1, 0] * 5)
+    write_parquet(home / "train-00001-of-00002.parquet", [RED, BLUE] * 5, [1, 0] * 5)
+    write_parquet(home / "validation.parquet", [RED, BLUE], [1, 0])
+    write_parquet(home / "test.parquet", [RED, BLUE, RED], [1, 0, 1])
+    data = read(tmp_path)
+    assert data.test is not None
+    assert (len(data.train), len(data.validation), len(data.test)) == (20, 2, 3)
+    np.testing.assert_array_equal(data.train.labels == 0, is_blue(data.train))
+
+
+def test_one_parquet_file_is_cut_into_three_and_names_its_classes(tmp_path: Path) -> None:
+    file = tmp_path / "colours.parquet"
+    write_parquet(file, [RED, BLUE] * 10, [1, 0] * 10, names=["sky", "fire"])
+    data = read(file)
+    assert data.classes == ("sky", "fire")
+    assert data.test is not None
+    assert (len(data.train), len(data.validation), len(data.test)) == (12, 4, 4)
+
+
+def test_parquet_labels_without_names_are_their_values(tmp_path: Path) -> None:
+    file = tmp_path / "colours.parquet"
+    write_parquet(file, [RED, BLUE] * 10, [7, 3] * 10, image="img", label="fine_label")
+    data = read(file)
+    assert data.classes == ("3", "7")
+    np.testing.assert_array_equal(data.train.labels == 0, is_blue(data.train))
+
+
+def write_parquet(
+    file: Path,
+    colours: list[tuple[int, int, int]],
+    labels: list[Any],
+    *,
+    names: list[str] | None = None,
+    image: str = "image",
+    label: str = "label",
+    broken: int | None = None,
+) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    pictures = [{"bytes": jpeg(colour), "path": None} for colour in colours]
+    if broken is not None:
+        pictures[broken]["bytes"] = b"not a picture"
+    table = pyarrow.table({image: pictures, label: labels})
+    if names:
+        features = {label: {"_type": "ClassLabel", "names": names}}
+        table = table.replace_schema_metadata(
+            {"huggingface": json.dumps({"info": {"features": features}})}
+        )
+    parquet.write_table(table, file)
+
+
+# Decoding
+
+
+def one_image(folder: Path, write: Any, name: str = "odd.png") -> Images:
+    """What `write` left in a class of its own, at 8 pixels; the rest of the set is plain."""
+    write_classes(folder / "train", 2)
+    write_classes(folder / "validation", 1)
+    (folder / "train" / "odd").mkdir()
+    write(folder / "train" / "odd" / name)
+    data = read(folder, strict=True)
+    return data.train.subset(data.train.labels == data.classes.index("odd"))
+
+
+def test_the_centre_square_is_kept(tmp_path: Path) -> None:
+    def write(path: Path) -> None:
+        wide = np.zeros((10, 30, 3), np.uint8)
+        wide[:, 10:20] = 255
+        Image.fromarray(wide).save(path)
+
+    assert one_image(tmp_path, write).pixels.min() > 200
+
+
+def test_exif_orientation_is_honoured(tmp_path: Path) -> None:
+    def write(path: Path) -> None:
+        upright = np.zeros((32, 32, 3), np.uint8)
+        upright[:16] = 255  # the sky is above
+        exif = Image.Exif()
+        exif[0x0112] = 6  # "turn me a quarter clockwise"
+        Image.fromarray(np.rot90(upright)).save(path, exif=exif)
+
+    pixels = one_image(tmp_path, write, "turned.jpg").pixels[0]
+    assert pixels[:3].mean() > 240
+    assert pixels[5:].mean() < 15
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P", "RGBA", "CMYK", "LA", "YCbCr"])
+def test_every_eight_bit_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
+    def write(path: Path) -> None:
+        picture((255, 255, 255)).convert(mode).save(path, "TIFF" if mode[0] in "CY" else "PNG")
+
+    assert one_image(tmp_path, write).pixels.min() > 250
+
+
+def test_transparent_pixels_are_white_and_palettes_do_not_warn(tmp_path: Path) -> None:
+    def write(path: Path) -> None:
+        image = Image.new("P", (8, 8), 1)
+        image.putpalette([0, 0, 0, 200, 0, 0])
+        image.save(path, transparency=bytes([255, 0]))
+
+    assert one_image(tmp_path, write).pixels.min() > 200
+
+
+def test_a_file_is_read_by_its_content(tmp_path: Path) -> None:
+    images = one_image(tmp_path, lambda path: picture(RED).save(path, "WEBP"), "no-extension")
+    assert not is_blue(images).any()
+
+
+def test_large_photographs_are_shrunk_with_antialiasing(tmp_path: Path) -> None:
+    def write(path: Path) -> None:
+        board = np.indices((256, 256)).sum(0) % 2 * 255
+        Image.fromarray(board.astype(np.uint8)).save(path)
+
+    pixels = one_image(tmp_path, write).pixels
+    assert abs(pixels.astype(int) - 127).max() <= 2
+
+
+# Files that cannot be read
+
+
+def damage(folder: Path, kind: str) -> Path:
+    path = folder / "red" / "bad.jpg"
+    if kind == "truncated":
+        content = jpeg(RED, size=(400, 300))
+        path.write_bytes(content[: len(content) // 2])
+    elif kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "text":
+        path.write_text("this is no picture")
+    elif kind == "dangling":
+        path.symlink_to(folder / "nowhere.jpg")
+    elif kind == "deep":
+        Image.fromarray(np.zeros((8, 8), np.uint16)).save(path, "PNG")
+    else:
+        path = path.with_suffix(".csv")
+        path.write_text("a,b")
+    return path
+
+
+KINDS = ["truncated", "empty", "text", "dangling", "deep", "csv"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_unreadable_file_is_skipped_with_its_name(classes: Path, kind: str) -> None:
+    path = damage(classes, kind)
+    data = read(classes)
+    assert data.test is not None
+    assert len(data.skipped) == 1
+    assert data.skipped == read(classes).skipped  # no memory addresses and the like
+    assert data.skipped[0].startswith(f"red/{path.name}: ")
+    assert len(data.train) + len(data.validation) + len(data.test) == 20
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_strict_refuses_an_unreadable_file_by_name(classes: Path, kind: str) -> None:
+    path = damage(classes, kind)
+    with pytest.raises(DataProblem, match=rf"red/{path.name}: .*; re.* the file or load without"):
+        read(classes, strict=True)
+
+
+def test_a_decompression_bomb_is_skipped(classes: Path, monkeypatch: Any) -> None:
+    picture(RED, size=(100, 100)).save(classes / "red" / "bomb.png")
+    for limit in (400, 9_000):  # beyond twice the limit Pillow raises, beyond the limit it warns
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+        data = read(classes)
+        assert [line.split(":")[0] for line in data.skipped] == ["red/bomb.png"]
+
+
+def test_loading_leaves_the_warning_filters_alone(classes: Path) -> None:
+    before = list(warnings.filters)
+    read(classes)
+    assert warnings.filters == before
+
+
+def test_unreadable_parquet_rows_are_skipped_by_row(tmp_path: Path) -> None:
+    file = tmp_path / "colours.parquet"
+    write_parquet(file, [RED, BLUE] * 10, [1, 0] * 10, broken=3)
+    assert [line.split(":")[0] for line in read(file).skipped] == ["colours.parquet row 3"]
+    with pytest.raises(DataProblem, match="row 3"):
+        read(file, strict=True)
+
+
+# Sources that cannot be used
+
+
+def test_no_such_folder(tmp_path: Path) -> None:
+    with pytest.raises(DataProblem, match=r"no such folder: .*nowhere; give"):
+        read(tmp_path / "nowhere")
+
+
+def test_a_file_that_is_no_parquet(tmp_path: Path) -> None:
+    (tmp_path / "images.zip").write_bytes(b"PK")
+    with pytest.raises(DataProblem, match=r"not a folder or a \.parquet file"):
+        read(tmp_path / "images.zip")
+
+
+def test_a_folder_without_classes(tmp_path: Path) -> None:
+    with pytest.raises(DataProblem, match="0 class sub-folders; at least 2"):
+        read(tmp_path)
+
+
+def test_a_folder_with_one_class(tmp_path: Path) -> None:
+    write_class(tmp_path / "red", RED)
+    with pytest.raises(DataProblem, match="1 class sub-folders; at least 2"):
+        read(tmp_path)
+
+
+def test_an_empty_class_is_named(classes: Path) -> None:
+    (classes / "green").mkdir()
+    with pytest.raises(DataProblem, match=r"class 'green' in .* has 0 images"):
+        read(classes)
+
+
+def test_a_class_without_readable_images_is_named(classes: Path) -> None:
+    (classes / "green").mkdir()
+    for i in range(3):
+        (classes / "green" / f"{i}.png").write_text("no")
+    with pytest.raises(DataProblem, match=r"class 'green' could be read \(green/\d.png: "):
+        read(classes)
+
+
+def test_a_validation_split_without_readable_images(tmp_path: Path) -> None:
+    write_classes(tmp_path / "train", 3)
+    (tmp_path / "val" / "red").mkdir(parents=True)
+    with pytest.raises(DataProblem, match="leaves 0 validation images"):
+        read(tmp_path)
+    (tmp_path / "val" / "red" / "a.jpg").write_text("no")
+    with pytest.raises(DataProblem, match="none of the 1 validation images"):
+        read(tmp_path)
+
+
+def test_a_validation_class_that_never_trains_is_named(tmp_path: Path) -> None:
+    write_classes(tmp_path / "train", 3)
+    write_classes(tmp_path / "val", 2)
+    write_class(tmp_path / "val" / "green", (0, 255, 0), 1)
+    with pytest.raises(DataProblem, match=r"'green' of val has no training images; .* blue, red"):
+        read(tmp_path)
+
+
+def test_two_validation_splits(tmp_path: Path) -> None:
+    for split in ("train", "val", "valid"):
+        write_classes(tmp_path / split, 3)
+    with pytest.raises(DataProblem, match="2 validation splits, val and valid; keep one"):
+        read(tmp_path)
+
+
+def test_too_few_images_to_share(tmp_path: Path) -> None:
+    write_classes(tmp_path / "few", 1)
+    with pytest.raises(DataProblem, match="leaves 0 validation images"):
+        read(tmp_path / "few")
+
+
+def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatch: Any) -> None:
+    (tmp_path / "train.parquet").write_bytes(b"")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(DataProblem, match=r"pip install autoscale\[parquet\]"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"picture": [{"bytes": b"x"}], "label": [0]}, "has the columns picture, label"),
+        ({"image": [{"bytes": b"x"}], "kind": [0]}, "has the columns image, kind"),
+        ({"image": [b"x"], "label": [0]}, "column 'image' of .* a struct with a field 'bytes'"),
+        ({"image": [{"bytes": b"x"}], "label": [0]}, "has 1 class; at least 2"),
+        ({"image": [{"bytes": b"x"}] * 3, "label": [0, 1, None]}, "class 'None' of train"),
+    ],
+)
+def test_parquet_of_another_layout(tmp_path: Path, columns: Any, message: str) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
+    with pytest.raises(DataProblem, match=message):
+        read(tmp_path / "a.parquet")
+
+
+def test_parquet_classes_that_never_train(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "train.parquet", [RED, BLUE] * 5, [1, 0] * 5, names=["a", "b"])
+    write_parquet(tmp_path / "test.parquet", [RED], [-1])
+    assert read(tmp_path, test=False).test is None
+    with pytest.raises(DataProblem, match="class '-1' of test has no training images"):
+        read(tmp_path)
+
+
+def test_a_named_parquet_class_without_images(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "train.parquet", [RED, BLUE] * 5, [1, 0] * 5, names=["a", "b", "c"])
+    with pytest.raises(DataProblem, match=r"class 'c' in .* has 0 images"):
+        read(tmp_path)
+
+
+def test_a_damaged_parquet_file(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 and nothing else")
+    with pytest.raises(DataProblem, match=r"cannot read .*a\.parquet: "):
+        read(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"size": 0},
+        {"validation_fraction": 0.0},
+        {"validation_fraction": 0.6},
+        {"limit": 0},
+        {"limit": 1},
+    ],
+)
+def test_settings_out_of_range(classes: Path, option: dict[str, Any]) -> None:
+    with pytest.raises(InvalidSetting, match=f"{next(iter(option))} must be .*; got"):
+        read(classes, **option)
+
+
+# What a seed decides
+
+
+label_lists = st.lists(st.integers(0, 4), min_size=1, max_size=80).map(np.array)
+seeds = st.integers(0, 2**31)
+
+
+@given(label_lists, st.floats(0.01, 0.5), seeds)
+def test_carving_shares_every_class_and_loses_no_image(
+    labels: np.ndarray, fraction: float, seed: int
+) -> None:
+    kept, aside = carve(labels, fraction, seed=seed)
+    assert sorted([*kept, *aside]) == list(range(len(labels)))
+    for label in np.unique(labels):
+        members = np.sum(labels == label)
+        assert np.sum(labels[kept] == label) >= 1
+        assert abs(np.sum(labels[aside] == label) - fraction * members) <= 0.5 + 1e-9
+    again, _ = carve(labels, fraction, seed=seed)
+    np.testing.assert_array_equal(kept, again)
+
+
+def test_the_seed_decides_the_cut_and_nothing_else(classes: Path) -> None:
+    for i in range(10):  # make the images of a class differ
+        (classes / "red" / f"{i:03}.jpg").write_bytes(jpeg((100 + 15 * i, 0, 0)))
+    one, same, other = read(classes, seed=1), read(classes, seed=1), read(classes, seed=2)
+    np.testing.assert_array_equal(one.train.pixels, same.train.pixels)
+    assert one.fingerprint == same.fingerprint
+    assert not np.array_equal(one.train.pixels, other.train.pixels)
+    assert one.fingerprint != other.fingerprint
+
+
+def test_leaving_the_test_images_out_changes_nothing_else(classes: Path) -> None:
+    whole, blind = read(classes), read(classes, test=False)
+    assert blind.test is None
+    assert blind.fingerprint == whole.fingerprint
+    np.testing.assert_array_equal(blind.train.pixels, whole.train.pixels)
+    np.testing.assert_array_equal(blind.validation.labels, whole.validation.labels)
+
+
+def test_test_images_are_not_even_opened_when_not_asked_for(tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        write_classes(tmp_path / split, 5)
+    (tmp_path / "test" / "red" / "000.jpg").write_text("unreadable")
+    assert read(tmp_path, test=False, strict=True).test is None
+    with pytest.raises(DataProblem, match=r"test/red/000\.jpg"):
+        read(tmp_path, strict=True)
+
+
+def test_a_limit_keeps_the_proportions_and_the_validation_images(tmp_path: Path) -> None:
+    write_class(tmp_path / "train" / "red", RED, 30)
+    write_class(tmp_path / "train" / "blue", BLUE, 10)
+    whole, part = read(tmp_path), read(tmp_path, limit=16)
+    assert np.bincount(part.train.labels).tolist() == [4, 12]
+    np.testing.assert_array_equal(part.validation.pixels, whole.validation.pixels)
+    assert part.fingerprint != whole.fingerprint
+    assert len(read(tmp_path, limit=1000).train) == len(whole.train)
+
+
+def test_every_class_survives_a_small_limit(tmp_path: Path) -> None:
+    write_class(tmp_path / "train" / "red", RED, 60)
+    write_class(tmp_path / "train" / "blue", BLUE, 3)
+    assert np.bincount(read(tmp_path, limit=2).train.labels).tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("change", ["size", "content", "name"])
+def test_the_fingerprint_sees_what_decides_results(classes: Path, change: str) -> None:
+    before = read(classes).fingerprint
+    first = classes / "red" / "000.jpg"
+    if change == "content":
+        first.write_bytes(jpeg(RED, size=(50, 50)))
+    elif change == "name":
+        first.rename(classes / "red" / "zzz.jpg")
+    after = read(classes, size=9 if change == "size" else 8)
+    assert after.fingerprint != before
+
+
+def test_progress_counts_every_picture_once(classes: Path) -> None:
+    told: list[tuple[int, int]] = []
+    read(classes, progress=lambda done, total: told.append((done, total)))
+    assert told == [(12, 20), (16, 20), (20, 20)]
+
+
+# Sources at hand
+
+
+def test_the_synthetic_source(tmp_path: Path) -> None:
+    data, blind = load("synthetic", size=12), load("synthetic", size=12, limit=100, test=False)
+    assert data.name == "synthetic shapes"
+    assert data.test is not None
+    assert blind.test is None
+    assert np.bincount(blind.train.labels).tolist() == [10] * 10
+    assert blind.fingerprint != data.fingerprint
+    np.testing.assert_array_equal(blind.validation.pixels, data.validation.pixels)
+    assert load("synthetic", size=12, seed=1).fingerprint != data.fingerprint
+
+
+@pytest.mark.skipif(not CLOTHING.is_dir(), reason="the clothing photographs are not here")
+def test_clothing_photographs() -> None:
+    data = load(str(CLOTHING), size=16, limit=100, test=False, strict=True)
+    assert len(data.classes) == 10
+    assert data.classes[0] == "dress"
+    assert (len(data.train), len(data.validation)) == (100, 341)
+    assert data.name == "clothing"

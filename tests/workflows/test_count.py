@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from autoscale.cli_counting import compare_command, count_command
+from autoscale.design.cost import CONVENTIONS, cost
+from autoscale.design.published import published
+from autoscale.errors import AutoscaleError, InvalidArchitecture, InvalidSetting
+from autoscale.workflows.count import BYTES, count, parse_handles
+
+MODULE = """
+import torch
+from torch import nn
+
+class Mix(nn.Module):
+    def forward(self, x):
+        return x.cumsum(1)
+
+def build():
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+
+def unknown():
+    return nn.Sequential(Mix(), build())
+
+def needs(argument):
+    return build()
+
+def number():
+    return 3
+
+ready = build()
+
+def price(inputs, outputs):
+    return 5
+"""
+
+
+@pytest.fixture
+def users_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A module of the user's in the working directory."""
+    (tmp_path / "users_networks.py").write_text(MODULE, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "users_networks", raising=False)
+    return "users_networks"
+
+
+def test_a_published_network_is_counted_by_name() -> None:
+    counted = count("efficientnet-b4")
+    assert counted.cost == cost(published("efficientnet-b4"))
+    assert (counted.resolution, counted.traced) == (380, False)
+
+
+def test_the_resolution_can_be_another() -> None:
+    # A user of another counter got this for B2 at 224 and took it for an error.
+    assert count("efficientnet-b2", resolution=224).cost.macs == 658_963_440
+
+
+def test_a_designs_file_is_counted(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(published("mobilenet-v2").to_yaml(), encoding="utf-8")
+    assert count(str(path)).cost == cost(published("mobilenet-v2"))
+
+
+def test_a_wrong_file_is_refused_at_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("resolution: 32\nstem: {width: 0}\n", encoding="utf-8")
+    with pytest.raises(InvalidArchitecture, match=r"mine\.yaml:"):
+        count(str(path))
+
+
+def test_the_table_has_a_row_for_each_part_and_the_total() -> None:
+    table = count("efficientnet-b0").table("fvcore").set_index("part")
+    assert list(table.index) == ["stem", *(f"stage {n}" for n in range(1, 8)), "head", "total"]
+    sums = table.drop(index="total").sum()
+    for column in ("flops", "macs", "params", "activations"):
+        assert sums[column] == table.loc["total", column]
+    assert table.loc["total", "flops"] == 401_659_392
+    assert table.loc["total", "memory"] == table.memory.iloc[:-1].max() == 1_505_280 * BYTES
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_every_convention_has_its_flops(convention: str) -> None:
+    counted = count("tinynet-e")
+    assert counted.row(convention)["flops"] == CONVENTIONS[convention](counted.cost)
+
+
+def test_an_unknown_convention_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(InvalidSetting, match="'exact'; choose from paper, biases"):
+        count("tinynet-e").table("exact")
+
+
+# Modules of the user's
+
+
+@pytest.mark.parametrize("name", ["build", "ready"])
+def test_a_users_module_is_traced(users_module: str, name: str) -> None:
+    counted = count(f"{users_module}:{name}", resolution=10)
+    assert counted.traced
+    assert counted.cost.macs == 64 * 27 * 4 + 8
+    assert counted.cost.params == 27 * 4 + 4 + 10
+
+
+def test_an_unknown_operation_is_named_and_can_be_given_a_cost(users_module: str) -> None:
+    name = f"{users_module}:unknown"
+    with pytest.raises(InvalidSetting, match=r"aten::cumsum in 0 .*--op-cost aten::cumsum=0"):
+        count(name, resolution=10)
+    free = count(name, resolution=10, handles=parse_handles(["aten::cumsum=0"]))
+    priced = count(
+        name, resolution=10, handles=parse_handles([f"aten::cumsum={users_module}:price"])
+    )
+    assert priced.cost.macs == free.cost.macs + 5
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nowhere_to_be_found:build", "cannot import nowhere_to_be_found"),
+        ("users_networks:missing", "has no 'missing'"),
+        ("users_networks:needs", "without arguments"),
+        ("users_networks:number", "gives a int"),
+        ("users networks:build", r"write package\.module:build"),
+    ],
+)
+def test_what_is_no_network_is_refused(users_module: str, name: str, message: str) -> None:
+    with pytest.raises(InvalidSetting, match=message):
+        count(name)
+
+
+def test_an_image_that_does_not_fit_is_refused_with_the_way_out(users_module: str) -> None:
+    with pytest.raises(InvalidSetting, match=r"\(1, 3, 2, 2\): .*another --resolution"):
+        count(f"{users_module}:build", resolution=2)
+
+
+@pytest.mark.parametrize("text", ["aten::cumsum", "aten::cumsum=", "aten::cumsum=free"])
+def test_a_cost_that_cannot_be_read_is_refused(text: str) -> None:
+    with pytest.raises(InvalidSetting, match="write"):
+        parse_handles([text])
+
+
+# Commands
+
+
+def run(*arguments: str) -> str:
+    app = typer.Typer()
+    app.command("count")(count_command)
+    app.command("compare")(compare_command)
+    done = CliRunner().invoke(app, list(arguments))
+    if isinstance(done.exception, AutoscaleError):
+        raise done.exception
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_the_command_prints_every_stage() -> None:
+    output = run("count", "efficientnet-b0", "--per-stage")
+    for text in ("stem", "stage 7", "385,814,752", "5,288,548", "closed form"):
+        assert text in output
+
+
+def test_the_command_answers_in_json() -> None:
+    answer = json.loads(
+        run("count", "efficientnet-b0", "--per-stage", "--json", "--convention", "two-flops")
+    )
+    assert answer["flops"] == 771_629_504
+    assert answer["convention"] == "two-flops"
+    assert [part["part"] for part in answer["parts"]][-1] == "head"
+
+
+def test_side_by_side_with_a_picture(tmp_path: Path) -> None:
+    picture = tmp_path / "sizes.svg"
+    output = run("compare", "mnasnet", "resnet-50", "--plot", str(picture))
+    assert "mnasnet-a1" in output
+    assert "76" in output
+    assert picture.read_text(encoding="utf-8").startswith("<svg")
+    answer = json.loads(run("compare", "mnasnet-a1", "--json"))
+    assert answer["networks"][0]["params"] == 3_887_038
