@@ -5,6 +5,7 @@ AutoscaleError
 ├── InvalidSpace          a search space that cannot be read
 ├── InvalidSetting        a value that the user chose and we cannot honour
 ├── BudgetUnreachable     nothing meets the budget
+├── SpaceExhausted        every network of a space has been tried
 ├── DataProblem           images that cannot be used
 ├── EvaluationFailed      a network that could not be scored
 ├── RunConflict           a run directory that holds something else
@@ -30,6 +31,10 @@ class InvalidSetting(AutoscaleError, ValueError):
 
 class BudgetUnreachable(AutoscaleError):
     """Nothing meets the budget; the message names the nearest."""
+
+
+class SpaceExhausted(AutoscaleError):
+    """Every network of a space has been tried, and none may be tried again."""
 
 
 class DataProblem(AutoscaleError):

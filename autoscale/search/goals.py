@@ -1,0 +1,181 @@
+"""What a search wants of the one thing that has to be measured.
+
+A goal turns the study's objectives into scores to learn, and what is believed of designs into how
+promising they are and what training them would gain.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from autoscale.search.acquisition import gain_of_best, gain_of_front
+from autoscale.search.designs import Designs, Point
+from autoscale.search.gaussian import Belief
+from autoscale.search.history import History
+from autoscale.search.knowledge import Known, Measure, accuracies
+from autoscale.search.predictor import Learnt
+
+
+class Goal(Protocol):
+    """See `Best` and `BestFront`."""
+
+    def scores(self, history: History) -> np.ndarray:
+        """What to learn: one score for each trial of `history`, more being better."""
+
+    def merit(self, designs: Designs, points: Sequence[Point], scores: np.ndarray) -> np.ndarray:
+        """How much each of `points` would be wanted if its score were known."""
+
+    def gain(
+        self, learnt: Learnt, belief: Belief, points: Sequence[Point], owned: np.ndarray
+    ) -> np.ndarray:
+        """What training each of `points` is expected to gain; see `acquisition`."""
+
+    def recommended(
+        self, designs: Designs, points: Sequence[Point], scores: np.ndarray
+    ) -> list[int]:
+        """Which of `points` to recommend, the best first or all along the front."""
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best of one objective, which may be a known reward of the measured and the known."""
+
+    sign: float
+    known: Known
+
+    def scores(self, history: History) -> np.ndarray:
+        gains = history.gains[:, 0]
+        if self.known.reward is None or self.known.cost is None:
+            return gains
+        costs = history.designs.measured(history.points, self.known.cost)
+        return accuracies(self.known.reward, gains * self.sign, costs)
+
+    def _values(self, scores: np.ndarray, costs: np.ndarray | None) -> np.ndarray:
+        if self.known.reward is None or costs is None:
+            return scores
+        spread = costs.reshape(-1, *[1] * (scores.ndim - 1))
+        return self.sign * self.known.reward(scores, np.broadcast_to(spread, scores.shape))
+
+    def _costs(self, designs: Designs, points: Sequence[Point]) -> np.ndarray | None:
+        return designs.measured(points, self.known.cost) if self.known.cost else None
+
+    def merit(self, designs: Designs, points: Sequence[Point], scores: np.ndarray) -> np.ndarray:
+        return self._values(scores, self._costs(designs, points))
+
+    def gain(
+        self, learnt: Learnt, belief: Belief, points: Sequence[Point], owned: np.ndarray
+    ) -> np.ndarray:
+        costs = self._costs(learnt.predictor.designs, points)
+        return gain_of_best(learnt, belief, lambda scores: self._values(scores, costs))
+
+    def recommended(
+        self, designs: Designs, points: Sequence[Point], scores: np.ndarray
+    ) -> list[int]:
+        return np.argsort(-self.merit(designs, points, scores), kind="stable").tolist()
+
+
+@dataclass(frozen=True)
+class BestFront:
+    """The front of one measured and one known objective.
+
+    Attributes:
+        objective: the number of the measured one; the other is `cost`, the less the better.
+        stairs: costs and expected scores of the trained designs on the front, costs ascending.
+    """
+
+    objective: int
+    cost: Measure
+    cost_sign: float
+    corner: tuple[float, float] = (0.0, 0.0)  # worst score and worst cost
+    stairs: tuple[np.ndarray, np.ndarray] = (np.zeros(0), np.zeros(0))
+
+    def scores(self, history: History) -> np.ndarray:
+        return history.gains[:, self.objective]
+
+    def costs(self, designs: Designs, points: Sequence[Point]) -> np.ndarray:
+        return -self.cost_sign * designs.measured(points, self.cost)
+
+    def with_stairs(self, history: History, points: Sequence[Point], expected: np.ndarray) -> Goal:
+        """The goal as it stands with `expected` scores of the trained `points`."""
+        costs = self.costs(history.designs, points)
+        order = np.lexsort((-expected, costs))
+        return replace(
+            self,
+            corner=(float(self.scores(history).min()), float(costs.max())),
+            stairs=(costs[order], np.maximum.accumulate(expected[order])),
+        )
+
+    def merit(self, designs: Designs, points: Sequence[Point], scores: np.ndarray) -> np.ndarray:
+        """Height above the stairs at the design's cost; above the lowest score if that is less than
+        every cost tried."""
+        costs = self.costs(designs, points)
+        place = np.searchsorted(self.stairs[0], costs, side="right") - 1
+        heights = np.append(self.stairs[1], self.corner[0])
+        return scores - heights[place]
+
+    def gain(
+        self, learnt: Learnt, belief: Belief, points: Sequence[Point], owned: np.ndarray
+    ) -> np.ndarray:
+        costs = self.costs(learnt.predictor.designs, points)
+        return gain_of_front(
+            learnt,
+            belief,
+            costs,
+            owned,
+            worst_score=self.corner[0],
+            worst_cost=max(self.corner[1], float(costs.max())),
+        )
+
+    def recommended(
+        self, designs: Designs, points: Sequence[Point], scores: np.ndarray
+    ) -> list[int]:
+        costs = self.costs(designs, points)
+        chosen: list[int] = []
+        for row in np.lexsort((-scores, costs)).tolist():
+            if not chosen or scores[row] > scores[chosen[-1]]:
+                chosen.append(row)
+        return chosen
+
+
+@dataclass(frozen=True)
+class Compromise:
+    """One random compromise of several objectives: the augmented Tchebycheff distance.
+
+    For objectives of which none, or more than one other, is known. Source: Knowles 2006 (ParEGO).
+    """
+
+    weights: np.ndarray
+
+    def scores(self, history: History) -> np.ndarray:
+        gains = history.gains
+        low, high = gains.min(axis=0), gains.max(axis=0)
+        short = (high - gains) / np.where(high > low, high - low, 1.0) * self.weights
+        return -(short.max(axis=1) + 0.05 * short.sum(axis=1))
+
+    def merit(self, designs: Designs, points: Sequence[Point], scores: np.ndarray) -> np.ndarray:
+        return scores
+
+    def gain(
+        self, learnt: Learnt, belief: Belief, points: Sequence[Point], owned: np.ndarray
+    ) -> np.ndarray:
+        return gain_of_best(learnt, belief, lambda scores: scores)
+
+    def recommended(
+        self, designs: Designs, points: Sequence[Point], scores: np.ndarray
+    ) -> list[int]:
+        return np.argsort(-scores, kind="stable").tolist()
+
+
+def goal_of(signs: np.ndarray, known: Known, rng: np.random.Generator) -> Goal:
+    """The goal of a study whose objectives are to be maximised where `signs` is 1.
+
+    Where several objectives have to be measured it is one random compromise of them.
+    """
+    if len(signs) == 1:
+        return Best(float(signs[0]), known)
+    if len(signs) == 2 and len(known.values) == 1:
+        ((number, cost),) = known.values.items()
+        return BestFront(1 - number, cost, float(signs[number]))
+    return Compromise(rng.dirichlet(np.ones(len(signs))))

@@ -1,0 +1,73 @@
+"""What is known of a design before anything is trained.
+
+FLOPs need no training. A sampler that is told so spends no trial on a design that breaks a limit,
+and models only what has to be measured.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from autoscale.errors import InvalidSetting
+from autoscale.search.designs import Design
+
+Measure = Callable[[Design], float]
+
+
+class RewardFunction(Protocol):
+    """A number to maximise or minimise, from accuracy and cost; increasing in accuracy if it is
+    maximised. It takes arrays."""
+
+    def __call__(self, accuracy: np.ndarray, cost: np.ndarray) -> np.ndarray: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What the samplers are told.
+
+    The callables take an architecture where the sampler knows the search space, else parameters.
+
+    Args:
+        values: for the number of an objective, its exact value. `guided` uses it for a front of
+            two objectives, one of them known.
+        limits: each at most 0 for a design worth a trial, such as
+            `lambda architecture: cost(architecture).macs - 300e6`.
+        reward: how the only objective of the study follows from an accuracy, which has to be
+            measured, and from `cost`, which has not.
+        cost: what `reward` reads.
+    """
+
+    values: Mapping[int, Measure] = field(default_factory=dict)
+    limits: Sequence[Measure] = ()
+    reward: RewardFunction | None = None
+    cost: Measure | None = None
+
+    def __post_init__(self) -> None:
+        if (self.reward is None) != (self.cost is None):
+            raise InvalidSetting("reward and cost belong together: give both or neither")
+        if self.reward is not None and self.values:
+            raise InvalidSetting("a reward is one objective; values of others make no sense")
+
+    def violation(self, design: Design) -> float:
+        """The sum by which `design` breaks the limits; 0 if it keeps all."""
+        return sum(max(0.0, limit(design)) for limit in self.limits)
+
+
+NOTHING = Known()
+
+
+def accuracies(reward: RewardFunction, values: np.ndarray, costs: np.ndarray) -> np.ndarray:
+    """The accuracies at which `reward` gives `values`, by bisection; `reward` must rise with it."""
+    low, high = np.full(len(values), -1.0), np.ones(len(values))
+    for _ in range(60):
+        below, above = reward(low, costs) > values, reward(high, costs) < values
+        if not (below.any() or above.any()):
+            break
+        low, high = np.where(below, 2 * low, low), np.where(above, 2 * high, high)
+    for _ in range(80):
+        middle = 0.5 * (low + high)
+        under = reward(middle, costs) < values
+        low, high = np.where(under, middle, low), np.where(under, high, middle)
+    return 0.5 * (low + high)

@@ -1,0 +1,171 @@
+"""Points of a search space read quickly: thousands of candidates are looked at for each trial."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from math import log
+from typing import Any
+
+import numpy as np
+
+from autoscale.design.architecture import Architecture, Stage, Stem
+from autoscale.design.cost import Cost, conv_cost, head_cost, output_size, stage_cost
+from autoscale.design.space import SearchSpace, StageChoices
+from autoscale.search.identity import Block, effective_skip, stage_blocks
+
+Point = tuple[int, ...]
+Costs = tuple[int, int, int]  # multiply-adds, parameters, activations
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One point of a space.
+
+    Attributes:
+        architecture: what it stands for.
+        network: `identity.network_of` that.
+        normal: one point for all that are the same network, as far as that is simple: stages that
+            change nothing stand behind their neighbours with the same choices, choices without
+            effect are the first ones, a skip that fits nowhere is "none".
+        features: logarithms of multiply-adds, parameters and activations; number of blocks.
+    """
+
+    architecture: Architecture
+    network: Hashable
+    normal: Point
+    features: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class _StageReading:
+    stage: Stage
+    normal: Point
+    blocks: tuple[Block, ...]
+    cost: Costs
+
+
+class Reader:
+    """Reads points of `space`; what it has worked out for a stage it remembers."""
+
+    def __init__(self, space: SearchSpace) -> None:
+        self._space = space
+        groups: list[Any] = [space.stem, *space.stages, space.head]
+        self._lengths = [len(group.decisions()) for group in groups]
+        self._ends: dict[tuple[int, Point], Any] = {}
+        self._stages: dict[tuple[int, Point, int, int], _StageReading] = {}
+        self._choices: dict[tuple[int, Point], tuple[Stage, Point]] = {}
+        self._skips = [_place_of_skip(choices) for choices in space.stages]
+        self._stem_costs: dict[tuple[int, int, int], Costs] = {}
+        self._head_costs: dict[tuple[int, int, int], Costs] = {}
+        self._exchangeable = _exchangeable(space)
+
+    def read(self, point: Point) -> Reading:
+        space = self._space
+        parts = self._split(point)
+        resolution = space.resolution[parts[0][0] if parts[0] else 0]
+        stem = self._end(0, parts[1])
+        size = output_size(resolution, stem.stride)
+        costs = [self._stem_cost(stem, size)]
+        size = output_size(size, 2) if stem.pool else size
+        width = stem.width
+        stages: list[_StageReading] = []
+        for number, indices in enumerate(parts[2:-1]):
+            key = (number, indices, width, size)
+            reading = self._stages.get(key)
+            if reading is None:
+                reading = self._stages[key] = self._read_stage(*key)
+            stages.append(reading)
+            costs.append(reading.cost)
+            width, size = reading.stage.width, output_size(size, reading.stage.stride)
+        head = self._end(-1, parts[-1])
+        costs.append(self._head_cost(width, head.width, size))
+        blocks = tuple(block for s in stages for block in s.blocks)
+        architecture = Architecture(
+            resolution=resolution,
+            stem=stem,
+            stages=tuple(s.stage for s in stages),
+            head=head,
+            num_classes=space.num_classes,
+        )
+        normal = self._settle([s.normal for s in stages], [not s.blocks for s in stages])
+        return Reading(
+            architecture,
+            (resolution, stem, blocks, head, space.num_classes),
+            sum(normal, parts[0] + parts[1]) + parts[-1],
+            np.array([*(log(sum(each) + 1) for each in zip(*costs, strict=True)), len(blocks)]),
+        )
+
+    def _stem_cost(self, stem: Stem, size: int) -> Costs:
+        key = (stem.width, stem.kernel, size)
+        if key not in self._stem_costs:
+            self._stem_costs[key] = _triple(conv_cost(3, *key))
+        return self._stem_costs[key]
+
+    def _head_cost(self, width_in: int, width: int, size: int) -> Costs:
+        key = (width_in, width, size)
+        if key not in self._head_costs:
+            self._head_costs[key] = _triple(head_cost(*key, self._space.num_classes))
+        return self._head_costs[key]
+
+    def _split(self, point: Point) -> list[Point]:
+        place = int(len(self._space.resolution) > 1)
+        parts = [point[:place]]
+        for length in self._lengths:
+            parts.append(point[place : place + length])
+            place += length
+        return parts
+
+    def _end(self, which: int, indices: Point) -> Any:
+        found = self._ends.get((which, indices))
+        if found is None:
+            choices = self._space.stem if which == 0 else self._space.head
+            found = self._ends[which, indices] = choices.at(indices)
+        return found
+
+    def _read_stage(self, number: int, indices: Point, width_in: int, size: int) -> _StageReading:
+        choices = self._space.stages[number]
+        found = self._choices.get((number, indices))
+        if found is None:
+            stage = choices.at(indices)
+            found = self._choices[number, indices] = (stage, choices.indices_of(stage) or indices)
+        stage, normal = found
+        place = self._skips[number]
+        if place is not None:
+            widths = [width_in] + [stage.width] * (stage.depth - 1)
+            strides = [stage.stride] + [1] * (stage.depth - 1)
+            pairs = zip(widths, strides, strict=True)
+            if all(effective_skip(stage, w, s) == "none" for w, s in pairs):
+                none = choices.skip.index("none")
+                normal = (*normal[:place], none, *normal[place + 1 :])
+        return _StageReading(
+            stage, normal, stage_blocks(stage, width_in), _triple(stage_cost(stage, width_in, size))
+        )
+
+    def _settle(self, normal: list[Point], idle: list[bool]) -> list[Point]:
+        for start, stop in self._exchangeable:
+            if any(idle[start:stop]):
+                order = sorted(range(start, stop), key=idle.__getitem__)
+                normal[start:stop] = [normal[i] for i in order]
+        return normal
+
+
+def _place_of_skip(choices: StageChoices) -> int | None:
+    """Which decision of a stage is its skip, where that may be none."""
+    names = [name for name, _ in choices.decisions()]
+    return names.index("skip") if "skip" in names and "none" in choices.skip else None
+
+
+def _triple(cost: Cost) -> Costs:
+    return (cost.macs, cost.params, cost.activations)
+
+
+def _exchangeable(space: SearchSpace) -> list[tuple[int, int]]:
+    """Runs of stages with the same choices, one width and no stride, behind one of that width."""
+    runs, start = [], 0
+    choices = space.stages
+    for stop in range(1, len(choices) + 1):
+        if stop < len(choices) and choices[stop] == choices[start]:
+            continue
+        if stop - start > 1 and choices[start].stride == 1 and len(choices[start].width) == 1:
+            runs.append((start, stop))
+        start = stop
+    return runs

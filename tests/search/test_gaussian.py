@@ -1,0 +1,147 @@
+"""The Gaussian process against formulas written out another way."""
+
+import numpy as np
+import pytest
+
+from autoscale.search.gaussian import (
+    PRIOR_MEAN,
+    Inputs,
+    Pairs,
+    Posterior,
+    Scores,
+    covariance,
+    fit,
+    loss,
+    lower_inverse,
+    minimise,
+    noise_variance,
+)
+
+
+def designs(count, seed=0):
+    rng = np.random.default_rng(seed)
+    choices = rng.integers(0, 3, (count, 4))
+    code = np.concatenate([np.eye(3)[choices[:, i]] for i in range(4)], axis=1) / 2
+    features = choices.sum(axis=1, keepdims=True) * 0.3 + rng.normal(0, 0.1, (count, 2))
+    return Inputs(code, features, np.arange(count))
+
+
+def plain(count, seed=0):
+    rng = np.random.default_rng(seed)
+    return Scores(rng.normal(size=count), np.ones(count), 0.0)
+
+
+def test_the_prior_covariance_is_the_sum_of_its_five_parts():
+    inputs, theta = designs(6), PRIOR_MEAN + 0.3
+    linear, choices, smooth, local, own, noise, wide, near = theta
+    expected = np.zeros((6, 6))
+    for i in range(6):
+        for j in range(6):
+            f, g = inputs.features[i], inputs.features[j]
+            equal = inputs.code[i] @ inputs.code[j]
+            expected[i, j] = (
+                4.0
+                + np.exp(2 * linear) * np.mean(f * g)
+                + np.exp(2 * choices) * equal
+                + np.exp(2 * smooth) * np.exp(-0.5 * np.mean((f - g) ** 2) / np.exp(wide) ** 2)
+                + np.exp(2 * local) * np.exp(-(1 - equal) / np.exp(near))
+                + np.exp(2 * (own + noise)) * (i == j)
+            )
+    np.testing.assert_allclose(covariance(theta, Pairs.of(inputs, inputs)), expected, rtol=1e-10)
+
+
+def test_the_prior_covariance_is_positive_semidefinite():
+    inputs = designs(60)
+    values = np.linalg.eigvalsh(covariance(PRIOR_MEAN, Pairs.of(inputs, inputs)))
+    assert values.min() > -1e-9
+
+
+def test_the_posterior_is_the_textbook_one():
+    inputs, scores, fresh = designs(30), plain(30), designs(8, seed=5)
+    fresh = Inputs(fresh.code, fresh.features, fresh.network + 1000)
+    prior = covariance(PRIOR_MEAN, Pairs.of(inputs, inputs))
+    noisy = prior + (noise_variance(PRIOR_MEAN) + 1e-8) * np.eye(30)
+    cross = covariance(PRIOR_MEAN, Pairs.of(fresh, inputs))
+    expected = cross @ np.linalg.solve(noisy, scores.mean)
+    joint = covariance(PRIOR_MEAN, Pairs.of(fresh, fresh)) - cross @ np.linalg.solve(noisy, cross.T)
+    belief = Posterior.of(PRIOR_MEAN, inputs, scores).at(fresh)
+    np.testing.assert_allclose(belief.mean, expected, rtol=1e-8)
+    np.testing.assert_allclose(belief.variance, np.diag(joint), rtol=1e-7)
+    np.testing.assert_allclose(belief.covariance(), joint, atol=1e-8)
+
+
+def test_the_posterior_at_its_own_inputs_needs_no_second_look():
+    inputs, scores = designs(25), plain(25)
+    posterior = Posterior.of(PRIOR_MEAN, inputs, scores)
+    mean, variance = posterior.at_inputs()
+    belief = posterior.at(inputs)
+    np.testing.assert_allclose(mean, belief.mean, atol=1e-6)
+    np.testing.assert_allclose(variance, belief.variance, atol=1e-6)
+
+
+def test_a_mean_of_repeats_says_what_the_repeats_say():
+    rng = np.random.default_rng(3)
+    once, counts = designs(12), rng.integers(1, 5, 12)
+    every = np.repeat(np.arange(12), counts)
+    scores = rng.normal(size=len(every))
+    mean = np.bincount(every, scores) / counts
+    scatter = float(np.sum((scores - mean[every]) ** 2))
+    together = Scores(mean, counts, scatter)
+    apart = Scores(scores, np.ones(len(every)), 0.0)
+    fresh = designs(5, seed=9)
+    fresh = Inputs(fresh.code, fresh.features, fresh.network + 1000)
+    one = Posterior.of(PRIOR_MEAN, once, together).at(fresh)
+    other = Posterior.of(PRIOR_MEAN, once[every], apart).at(fresh)
+    np.testing.assert_allclose(one.mean, other.mean, rtol=1e-6)
+    np.testing.assert_allclose(one.variance, other.variance, rtol=1e-6)
+    # The evidence differs by what does not depend on the amplitudes.
+    shifted = PRIOR_MEAN + np.linspace(-0.2, 0.3, 8)
+    gaps = [
+        loss(theta, Pairs.of(once, once), together)[0]
+        - loss(theta, Pairs.of(once[every], once[every]), apart)[0]
+        for theta in (PRIOR_MEAN, shifted)
+    ]
+    assert gaps[0] == pytest.approx(gaps[1], abs=1e-4)
+
+
+def test_the_gradient_of_the_evidence_is_that_of_finite_differences():
+    inputs, pairs = designs(20), Pairs.of(designs(20), designs(20))
+    scores = Scores(plain(20).mean, np.arange(20) % 3 + 1, 0.7)
+    theta = PRIOR_MEAN + np.linspace(-0.3, 0.3, 8)
+    _, gradient = loss(theta, pairs, scores)
+    for place in range(8):
+        step = np.zeros(8)
+        step[place] = 1e-5
+        slope = (loss(theta + step, pairs, scores)[0] - loss(theta - step, pairs, scores)[0]) / 2e-5
+        assert gradient[place] == pytest.approx(slope, rel=1e-4, abs=1e-5)
+    assert len(inputs) == 20
+
+
+def test_the_noise_is_found_from_the_evidence():
+    rng = np.random.default_rng(1)
+    inputs = designs(150, seed=2)
+    worth = inputs.features[:, 0] + inputs.code @ rng.normal(size=inputs.code.shape[1])
+    worth = (worth - worth.mean()) / worth.std()
+    for noise in (0.05, 0.4):
+        scores = Scores(worth + rng.normal(0, noise, 150), np.ones(150), 0.0)
+        theta = fit(inputs, scores, steps=60)
+        total = noise_variance(theta) * (1 + np.exp(2 * theta[4]))
+        assert 0.6 * noise < total**0.5 < 1.6 * noise
+
+
+def test_the_inverse_of_a_triangle_is_its_inverse():
+    for size in (1, 3, 64, 65, 200):
+        lower = np.tril(np.random.default_rng(size).normal(size=(size, size))) + 5 * np.eye(size)
+        np.testing.assert_allclose(lower_inverse(lower) @ lower, np.eye(size), atol=1e-8)
+
+
+def test_the_minimiser_finds_a_bent_valley():
+    def rosenbrock(x):
+        value = (1 - x[0]) ** 2 + 20 * (x[1] - x[0] ** 2) ** 2
+        gradient = np.array(
+            [-2 * (1 - x[0]) - 80 * x[0] * (x[1] - x[0] ** 2), 40 * (x[1] - x[0] ** 2)]
+        )
+        return value, gradient
+
+    found = minimise(rosenbrock, np.array([-1.0, 1.5]), steps=200, tolerance=1e-12)
+    np.testing.assert_allclose(found, [1, 1], atol=1e-3)
