@@ -51,7 +51,12 @@ def search_baseline(
         str, typer.Option(help="A shipped space (autoscale spaces) or a YAML file.")
     ] = "mbconv-small",
     trials: Annotated[int, typer.Option(help="Networks to train.")] = 20,
-    sampler: Annotated[str, typer.Option(help="random, tpe or nsga2.")] = "tpe",
+    sampler: Annotated[
+        str,
+        typer.Option(
+            help="guided, evolution, controller, random, tpe, nsga2, or gp (needs scipy)."
+        ),
+    ] = "guided",
     objective: Annotated[
         str,
         typer.Option(

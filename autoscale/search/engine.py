@@ -5,7 +5,7 @@ rebuilt from these records proposes what the unbroken one would have.
 """
 
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -17,8 +17,12 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace, Value
-from autoscale.errors import BudgetUnreachable, EvaluationFailed, InvalidSetting
+from autoscale.errors import BudgetUnreachable, EvaluationFailed, InvalidSetting, SpaceExhausted
+from autoscale.search.designs import Design
+from autoscale.search.identity import network_of
+from autoscale.search.knowledge import Known
 from autoscale.search.objective import Objective, Reward, Score
+from autoscale.search.recommend import recommend
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -38,7 +42,7 @@ class Trial:
 
     `finished`: trained and scored. `failed`: training broke, `cause` says why. `repeat`: the
     network of an earlier trial, whose score it takes. `refused`: over the limit on multiply-adds,
-    which is known without training.
+    which is known without training. A sampler that asks for repeats gets another training instead.
     """
 
     number: int  # of the study, from 0 without gaps
@@ -58,7 +62,7 @@ class Trial:
 def search(
     space: SearchSpace,
     objective: Objective,
-    evaluate: Callable[[Architecture], Score],
+    evaluate: Callable[[Architecture, int], Score],
     *,
     trials: int,
     sampler: BaseSampler,
@@ -67,9 +71,13 @@ def search(
     history: Sequence[Trial] = (),
     record: Callable[[Trial], None] = lambda trial: None,
 ) -> list[Trial]:
-    """Propose, score and record until `trials` networks are trained; failed ones count.
+    """Propose, score and record until `trials` trainings are done; failed ones count.
+
+    No network is trained twice, under whatever choices it comes, unless the sampler asks for
+    repeats to beat noise (`asks_for_repeats`).
 
     Args:
+        evaluate: scores an architecture; the number says how often its network was trained before.
         max_macs: designs that cost more are refused before training.
         seed: of the random draws that replace a sampler which only repeats itself.
         history: steps of an earlier, broken call with the same arguments; they count.
@@ -92,18 +100,26 @@ def search(
             f"the cheapest costs {space.macs_range()[0]:,}"
         )
     steps = list(history)
-    known = {step.architecture: step for step in steps if step.trained}
+    trained = [step for step in steps if step.trained]
+    known: dict[Hashable, list[Trial]] = {}
+    for step in trained:
+        known.setdefault(network_of(step.architecture), []).append(step)
+    again = bool(getattr(sampler, "asks_for_repeats", False))
     study = _study(space, objective, sampler, steps)
     idle = _idle(steps)
-    while len(known) < trials:
+    while len(trained) < trials:
         if idle >= PATIENCE:
             params = _untried(space, known, max_macs, random.Random(f"{seed}/{len(steps)}"))
             if params is None:
                 break
             study.enqueue_trial(params)
         trial = study.ask()
-        architecture = space.suggest(trial)
-        step = _step(trial, architecture, evaluate, known, max_macs)
+        try:
+            architecture = space.suggest(trial)
+        except SpaceExhausted:
+            break
+        network = network_of(architecture)
+        step = _step(trial, architecture, evaluate, known.get(network, []), again, max_macs)
         told = study.tell(
             trial,
             objective.values(step.score) if step.score else None,
@@ -113,26 +129,68 @@ def search(
         record(step)
         steps.append(step)
         if step.trained:
-            known[architecture] = step
+            trained.append(step)
+            known.setdefault(network, []).append(step)
         idle = _idle(steps)
-        if len(known) >= HOPELESS and all(s.status == "failed" for s in known.values()):
-            raise EvaluationFailed(f"the first {len(known)} trainings all failed: {step.cause}")
+        if len(trained) >= HOPELESS and all(s.status == "failed" for s in trained):
+            raise EvaluationFailed(f"the first {len(trained)} trainings all failed: {step.cause}")
     return steps
 
 
 def ranking(trials: Iterable[Trial], reward: Reward) -> list[Trial]:
-    """The finished trials, highest reward first and the cheaper of equals first."""
-    finished = [
-        (-reward(trial.score), trial.score.macs, trial.number, trial)
-        for trial in trials
-        if trial.status == "finished" and trial.score
+    """The first finished trial of each network, highest mean reward first, the cheaper of equals.
+
+    What was measured and nothing else; `recommend` weighs it with what similar designs say.
+    """
+    networks: dict[Hashable, list[tuple[Trial, Score]]] = {}
+    for trial in trials:
+        if trial.status == "finished" and trial.score:
+            pair = (trial, trial.score)
+            networks.setdefault(network_of(trial.architecture), []).append(pair)
+    ranked = [
+        (-sum(reward(score) for _, score in found) / len(found), found[0][1].macs, found[0][0])
+        for found in networks.values()
     ]
-    return [trial for *_, trial in sorted(finished, key=lambda entry: entry[:3])]
+    return [trial for *_, trial in sorted(ranked, key=lambda e: (e[0], e[1], e[2].number))]
 
 
 def best(trials: Iterable[Trial], reward: Reward) -> Trial | None:
     """The first of the ranking; None if no trial is finished."""
     return next(iter(ranking(trials, reward)), None)
+
+
+def believed_ranking(
+    trials: Sequence[Trial], space: SearchSpace, objective: Objective, *, count: int
+) -> list[Trial]:
+    """The `count` trained networks that are believed best, each by its first finished trial.
+
+    The posterior mean of a model over all trials, not one lucky score, decides; see `recommend`.
+    On a front the reward decides as everywhere.
+
+    Raises:
+        InvalidSetting: if no trial is finished.
+    """
+    finished = [trial for trial in trials if trial.status == "finished" and trial.score]
+    if objective.kind == "front":
+        objective = replace(objective, kind="hard")
+    study = _study(space, objective, None, finished)
+    known = knowledge(objective, None)
+    found = recommend(
+        study.get_trials(deepcopy=False), study.directions, space=space, known=known, count=count
+    )
+    return [finished[entry.trials[0]] for entry in found]
+
+
+def knowledge(objective: Objective, max_macs: int | None) -> Known:
+    """What samplers may know of a design before any training: its multiply-adds, exactly."""
+
+    def macs(design: Design) -> float:
+        return float(cost(design).macs)
+
+    limits = [] if max_macs is None else [lambda design: macs(design) - max_macs]
+    if objective.kind == "front":
+        return Known(values={1: macs}, limits=limits)
+    return Known(reward=objective.reward.of, cost=macs, limits=limits)
 
 
 def frozen(trial: Trial, space: SearchSpace, objective: Objective) -> FrozenTrial:
@@ -149,7 +207,7 @@ def frozen(trial: Trial, space: SearchSpace, objective: Objective) -> FrozenTria
 
 
 def _study(
-    space: SearchSpace, objective: Objective, sampler: BaseSampler, steps: Sequence[Trial]
+    space: SearchSpace, objective: Objective, sampler: BaseSampler | None, steps: Sequence[Trial]
 ) -> optuna.Study:
     study = optuna.create_study(sampler=sampler, directions=objective.directions)
     study.add_trials([frozen(step, space, objective) for step in steps])
@@ -159,21 +217,22 @@ def _study(
 def _step(
     trial: optuna.Trial,
     architecture: Architecture,
-    evaluate: Callable[[Architecture], Score],
-    known: Mapping[Architecture, Trial],
+    evaluate: Callable[[Architecture, int], Score],
+    earlier: Sequence[Trial],
+    again: bool,
     max_macs: int | None,
 ) -> Trial:
     status: Status = "finished"
     score: Score | None = None
     cause = ""
-    if architecture in known:
-        earlier = known[architecture]
-        status, score, cause = "repeat", earlier.score, f"same network as trial {earlier.number}"
+    if earlier and not (again and all(step.score for step in earlier)):
+        status, score = "repeat", earlier[0].score
+        cause = f"same network as trial {earlier[0].number}"
     elif max_macs is not None and cost(architecture).macs > max_macs:
         status, cause = "refused", f"over {max_macs:,} multiply-adds"
     else:
         try:
-            score = evaluate(architecture)
+            score = evaluate(architecture, len(earlier))
         except EvaluationFailed as problem:
             status, cause = "failed", str(problem)
     return Trial(
@@ -196,12 +255,14 @@ def _idle(steps: Sequence[Trial]) -> int:
 
 def _untried(
     space: SearchSpace,
-    known: Mapping[Architecture, Trial],
+    known: Mapping[Hashable, Sequence[Trial]],
     max_macs: int | None,
     rng: random.Random,
 ) -> dict[str, Value] | None:
     for _ in range(DRAWS):
         architecture = space.sample(rng)
-        if architecture not in known and (max_macs is None or cost(architecture).macs <= max_macs):
+        if network_of(architecture) not in known and (
+            max_macs is None or cost(architecture).macs <= max_macs
+        ):
             return space.params_of(architecture)
     return None

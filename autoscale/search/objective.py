@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from autoscale.errors import InvalidSetting
 
 Direction = Literal["maximize", "minimize"]
@@ -59,8 +61,12 @@ class Reward:
         return self.below == self.above
 
     def __call__(self, score: Score) -> float:
-        ratio = score.macs / self.target
-        return float(score.accuracy * ratio ** (self.below if ratio <= 1 else self.above))
+        return float(self.of(np.array(score.accuracy), np.array(score.macs)))
+
+    def of(self, accuracy: np.ndarray, cost: np.ndarray) -> np.ndarray:
+        """The same of arrays of accuracies and multiply-adds that broadcast together."""
+        ratio = cost / self.target
+        return np.asarray(accuracy * ratio ** np.where(ratio <= 1, self.below, self.above))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,8 +16,9 @@ from autoscale.errors import EvaluationFailed, InvalidSetting
 from autoscale.runs.records import trial_from_record, trial_to_record
 from autoscale.runs.store import Journal, Step, read_json, write_json, write_text
 from autoscale.search.dashboard import mirror
-from autoscale.search.engine import Trial, best, ranking, search
-from autoscale.search.objective import Objective
+from autoscale.search.engine import Trial, believed_ranking, best, knowledge, search
+from autoscale.search.identity import network_of
+from autoscale.search.objective import Objective, Score
 from autoscale.search.pareto import front
 from autoscale.search.samplers import make_sampler
 from autoscale.workflows.catalogue import space_text, usual_macs
@@ -29,6 +30,9 @@ STEP = "search"
 
 #: Further seeds with which `confirm` trains the best designs.
 AGAIN = 2
+
+#: Added to the run's seed for them; the search itself repeats a network with the next seeds.
+FRESH = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +57,7 @@ def search_baseline(
     data: str = "synthetic",
     space: str = "mbconv-small",
     trials: int = 20,
-    sampler: str = "tpe",
+    sampler: str = "guided",
     objective: str = "hard",
     target: int | None = None,
     w: float = -0.07,
@@ -94,7 +98,7 @@ def search_baseline(
         AutoscaleError: one of its kinds, for anything that cannot be done.
     """
     listener = listener or Silent()
-    proposals = make_sampler(sampler, seed=seed)
+    make_sampler(sampler, seed=seed)  # refuses an unknown one before images are read
     if trials < 1:
         raise InvalidSetting(f"trials must be at least 1, got {trials}")
     if confirm < 0:
@@ -145,9 +149,9 @@ def search_baseline(
         steps = search(
             fitted,
             goal,
-            lambda architecture: trainer.score(architecture, seed=seed),
+            lambda architecture, repetition: trainer.score(architecture, seed=seed + repetition),
             trials=trials,
-            sampler=proposals,
+            sampler=make_sampler(sampler, seed=seed, space=fitted, known=knowledge(goal, max_macs)),
             seed=seed,
             max_macs=max_macs,
             history=history,
@@ -156,18 +160,18 @@ def search_baseline(
         trained = sum(trial.trained for trial in steps)
         if trained < trials:
             listener.notice(f"no untried network is left in the space; {trained} were trained")
-        contenders = ranking(steps, goal.reward)[: max(1, confirm)]
-        if not contenders:
+        if not any(trial.score for trial in steps):
             raise EvaluationFailed(f"no training succeeded; the last failed: {steps[-1].cause}")
-        scores = {trial.number: [trial.score] for trial in contenders if trial.score}
+        contenders = believed_ranking(steps, fitted, goal, count=max(1, confirm))
+        scores = {trial.number: _scores(steps, trial) for trial in contenders}
         if confirm:
             listener.notice(f"the {len(contenders)} best are trained with {AGAIN} more seeds each")
             journal = Journal(step.file(f"confirm-{confirm}-of-{trained}.jsonl"))
             jobs = [
                 Job(
                     architecture=trial.architecture,
-                    seed=seed + number,
-                    name=f"trial {trial.number}, seed {seed + number}",
+                    seed=seed + FRESH + number,
+                    name=f"trial {trial.number}, new seed {number}",
                 )
                 for number in range(1, AGAIN + 1)
                 for trial in contenders
@@ -178,10 +182,12 @@ def search_baseline(
             for outcome, trial in zip(outcomes, contenders * AGAIN, strict=True):
                 if outcome.score:
                     scores[trial.number].append(outcome.score)
-        winner = max(
-            contenders,
-            key=lambda trial: statistics.mean(goal.reward(s) for s in scores[trial.number]),
-        )
+        winner = contenders[0]
+        if confirm:
+            winner = max(
+                contenders,
+                key=lambda trial: statistics.mean(goal.reward(s) for s in scores[trial.number]),
+            )
         accuracies = tuple(score.accuracy for score in scores[winner.number])
         write_text(step.file("trials.csv"), trial_table(steps).to_csv(index=False))
         write_json(step.file("baseline.json"), {"trial": winner.number, "accuracies": accuracies})
@@ -268,6 +274,16 @@ def trial_table(trials: Sequence[Trial]) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def _scores(steps: Sequence[Trial], chosen: Trial) -> list[Score]:
+    """Every score of the network of `chosen`."""
+    network = network_of(chosen.architecture)
+    return [
+        trial.score
+        for trial in steps
+        if trial.status == "finished" and trial.score and network_of(trial.architecture) == network
+    ]
 
 
 def _goal(kind: str, target: int, w: float) -> Objective:

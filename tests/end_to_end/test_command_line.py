@@ -165,7 +165,7 @@ def test_a_run_directory_of_another_command(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--sampler", "grid"], "choose from random, tpe, nsga2"),
+        (["--sampler", "grid"], "choose from guided, evolution"),
         (["--trials", "0"], "trials must be at least 1, got 0"),
         (["--trials", "many"], "valid integer"),
         (["--objective", "best"], "choose from hard, soft, front"),

@@ -1,3 +1,4 @@
+import random
 from dataclasses import replace
 from importlib.util import find_spec
 
@@ -7,12 +8,12 @@ from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
 from autoscale.errors import BudgetUnreachable, EvaluationFailed, InvalidSetting
-from autoscale.search.engine import Trial, best, search
+from autoscale.search.engine import Trial, believed_ranking, best, knowledge, search
 from autoscale.search.objective import Objective, Score
 from autoscale.search.samplers import SAMPLERS, make_sampler
 
 
-def known_score(architecture: Architecture) -> Score:
+def known_score(architecture: Architecture, repetition: int = 0) -> Score:
     """Wider is better, deeper is better, large kernels are worse: one best network."""
     first, second = architecture.stages
     quality = first.width / 16 + second.width / 24 + (first.depth + second.depth) / 4
@@ -48,12 +49,14 @@ CASES = [
 
 @pytest.mark.parametrize(("sampler", "objective"), CASES)
 class TestEverySampler:
-    def test_trains_as_many_networks_as_asked_and_none_twice(
+    def test_trains_as_often_as_asked_and_repeats_only_on_purpose(
         self, tiny: SearchSpace, sampler: str, objective: Objective
     ) -> None:
         steps = run(tiny, sampler, objective)
         trained = [step.architecture for step in steps if step.trained]
-        assert len(trained) == len(set(trained)) == 12
+        assert len(trained) == 12
+        if not getattr(make_sampler(sampler, seed=0), "asks_for_repeats", False):
+            assert len(set(trained)) == 12
         assert all(tiny.contains(architecture) for architecture in trained)
         assert [step.number for step in steps] == list(range(len(steps)))
 
@@ -75,7 +78,7 @@ class TestEverySampler:
     ) -> None:
         calls = 0
 
-        def flat(architecture: Architecture) -> Score:
+        def flat(architecture: Architecture, repetition: int) -> Score:
             nonlocal calls
             calls += 1
             if calls % 3 == 0:
@@ -95,11 +98,46 @@ def test_a_space_is_searched_to_its_end_and_no_further(tiny: SearchSpace) -> Non
 def test_every_step_is_recorded_before_the_next_begins(tiny: SearchSpace) -> None:
     recorded: list[Trial] = []
 
-    def evaluate(architecture: Architecture) -> Score:
+    def evaluate(architecture: Architecture, repetition: int) -> Score:
         assert architecture not in {step.architecture for step in recorded}
         return known_score(architecture)
 
     assert run(tiny, "random", evaluate=evaluate, record=recorded.append) == recorded
+
+
+def test_a_repeat_that_is_asked_for_is_another_training(tiny: SearchSpace) -> None:
+    asked: dict[Architecture, list[int]] = {}
+
+    def noisy(architecture: Architecture, repetition: int) -> Score:
+        asked.setdefault(architecture, []).append(repetition)
+        score = known_score(architecture)
+        spread = random.Random(f"{architecture}{repetition}").gauss(0, 0.05)
+        return replace(score, accuracy=score.accuracy + spread)
+
+    run(tiny, "guided", trials=60, evaluate=noisy)
+    assert sum(map(len, asked.values())) == 60
+    assert any(len(repetitions) > 1 for repetitions in asked.values())
+    assert all(r == list(range(len(r))) for r in asked.values())
+
+
+@pytest.mark.parametrize("objective", [HARD, FRONT], ids=["reward", "front"])
+def test_what_is_believed_best_is_best_where_nothing_scatters(
+    tiny: SearchSpace, objective: Objective
+) -> None:
+    steps = run(tiny, "random", objective, trials=64)
+    (first,) = believed_ranking(steps, tiny, objective, count=1)
+    top = best(steps, objective.reward)
+    assert top is not None
+    assert top.score is not None
+    assert first.score is not None
+    assert objective.reward(first.score) == pytest.approx(objective.reward(top.score), rel=0.02)
+
+
+def test_knowing_costs_guides_away_from_what_is_too_dear(tiny: SearchSpace) -> None:
+    limit = 400_000
+    sampler = make_sampler("guided", seed=0, space=tiny, known=knowledge(HARD, limit))
+    steps = search(tiny, HARD, known_score, trials=12, sampler=sampler, max_macs=limit)
+    assert not [step for step in steps if step.status == "refused"]
 
 
 def test_a_limit_on_multiply_adds_is_kept_without_training(tiny: SearchSpace) -> None:
@@ -120,7 +158,7 @@ def test_no_trials_are_refused(tiny: SearchSpace) -> None:
 
 
 def test_a_search_in_which_nothing_works_ends_soon(tiny: SearchSpace) -> None:
-    def broken(architecture: Architecture) -> Score:
+    def broken(architecture: Architecture, repetition: int) -> Score:
         raise EvaluationFailed("out of memory")
 
     with pytest.raises(EvaluationFailed, match="first 5 trainings all failed: out of memory"):
@@ -128,7 +166,7 @@ def test_a_search_in_which_nothing_works_ends_soon(tiny: SearchSpace) -> None:
 
 
 def test_other_errors_of_an_evaluation_end_the_search(tiny: SearchSpace) -> None:
-    def interrupted(architecture: Architecture) -> Score:
+    def interrupted(architecture: Architecture, repetition: int) -> Score:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
