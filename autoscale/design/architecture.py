@@ -28,6 +28,10 @@ BLOCK_FIELDS: Mapping[str, frozenset[str]] = {
 }
 
 
+#: No size of a network is larger; beyond it counts would no longer fit 64 bits.
+MOST = 1_000_000
+
+
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise InvalidArchitecture(message)
@@ -38,6 +42,7 @@ def _require_count(name: str, value: int, least: int = 1) -> None:
         isinstance(value, int) and not isinstance(value, bool) and value >= least,
         f"{name} must be a whole number of at least {least}, got {value!r}",
     )
+    _require(value <= MOST, f"{name} must be at most {MOST:,}, got {value}")
 
 
 def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -102,15 +102,19 @@ def phi_for(
 ) -> float:
     """The largest phi, to a hundredth, whose network costs at most `macs` multiply-adds.
 
-    Cost is a staircase in phi, so the network may cost noticeably less.
+    Cost is a staircase in phi that never falls where no coefficient is below 1, so the network may
+    cost noticeably less.
 
     Raises:
-        BudgetUnreachable: if even the smallest size costs more, or coefficients do not grow.
+        BudgetUnreachable: if even the smallest size costs more.
+        InvalidSetting: if a coefficient is below 1, or none is above.
     """
-    if coefficients.nominal <= 1:
-        raise BudgetUnreachable(
-            f"coefficients with product {coefficients.nominal:.4g} do not grow; they need one "
-            "above 1"
+    if min(coefficients.alpha, coefficients.beta, coefficients.gamma) < 1 or (
+        coefficients.nominal <= 1
+    ):
+        raise InvalidSetting(
+            f"alpha {coefficients.alpha:g}, beta {coefficients.beta:g}, gamma "
+            f"{coefficients.gamma:g} do not grow together; none may be below 1 and one must be above"
         )
 
     def fits(step: int) -> bool:
@@ -135,14 +139,15 @@ def parse_phis(text: str) -> tuple[float, ...]:
     Raises:
         InvalidSetting: for anything else, or a size outside -8..12.
     """
+    is_range = ".." in text
     try:
-        if ".." in text:
-            first, last = (int(end) for end in text.split(".."))
-            values = tuple(float(value) for value in range(first, last + 1))
-        else:
-            values = tuple(float(value) for value in text.split(","))
+        values = [int(v) if is_range else float(v) for v in text.split(".." if is_range else ",")]
     except ValueError:
         raise InvalidSetting(f"not sizes: {text!r}; write 0..7 or 0,0.5,1") from None
-    if not values or not all(LEAST_PHI <= value <= MOST_PHI for value in values):
+    if not all(LEAST_PHI <= value <= MOST_PHI for value in values):
         raise InvalidSetting(f"phi must lie in {LEAST_PHI:g}..{MOST_PHI:g}, got {text!r}")
-    return values
+    if not is_range:
+        return tuple(float(value) for value in values)
+    if len(values) != 2 or values[1] < values[0]:
+        raise InvalidSetting(f"not a range of sizes: {text!r}; write the smaller first, as 0..7")
+    return tuple(float(value) for value in range(int(values[0]), int(values[1]) + 1))

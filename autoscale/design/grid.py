@@ -7,7 +7,7 @@ round to the same network are one candidate.
 
 import re
 from dataclasses import dataclass
-from math import log
+from math import inf, log
 
 import numpy as np
 
@@ -56,11 +56,13 @@ def axis(text: str, *, step: float) -> tuple[float, ...]:
     Raises:
         InvalidSetting: for anything else, values below 1, or a step not above 0.
     """
-    if not step > 0:
-        raise InvalidSetting(f"the step must be above 0, got {step}")
-    number = r"\d+(?:\.\d+)?"
+    if not MOST_POINTS**-1 <= step < inf:
+        raise InvalidSetting(f"the step must be a number of at least {1 / MOST_POINTS}, got {step}")
+    number = r"\d{1,6}(?:\.\d{1,12})?"
     if found := re.fullmatch(rf"({number})\.\.({number})", text.strip()):
         first, last = float(found.group(1)), float(found.group(2))
+        if last < first:
+            raise InvalidSetting(f"the range {text!r} ends before it begins; turn it round")
         count = int((last - first) / step + 1e-9) + 1
         if count > MOST_POINTS:
             raise InvalidSetting(

@@ -10,6 +10,7 @@ of work; a line that a crash tore is dropped when the journal is opened.
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -153,7 +154,7 @@ class Journal:
                 before = handle.seek(0, os.SEEK_END)
                 try:
                     if handle.write(line) != len(line):
-                        raise OSError(28, os.strerror(28))
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                     os.fsync(handle.fileno())
                 except OSError:
                     with contextlib.suppress(OSError):
@@ -219,7 +220,6 @@ def _guarded(path: Path) -> Iterator[None]:
         yield
     except OSError as problem:
         reason = problem.strerror or str(problem)
-        way_out = "free some space" if problem.errno in (28, 122) else "mend that"
-        raise StorageProblem(
-            f"{path}: {reason}; {way_out} and repeat the command, finished work is kept"
-        ) from None
+        full = problem.errno in (errno.ENOSPC, errno.EDQUOT)
+        way_out = "; free some space and repeat the command, finished work is kept" if full else ""
+        raise StorageProblem(f"{path}: {reason}{way_out}") from None

@@ -6,8 +6,10 @@ from typing import Literal
 import numpy as np
 
 from autoscale.errors import InvalidSetting
+from autoscale.search.pareto import Direction
 
-Direction = Literal["maximize", "minimize"]
+#: Steeper punishments of cost than this only lose digits.
+LEAST_EXPONENT = -100.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +42,12 @@ class Reward:
     def __post_init__(self) -> None:
         if not self.target > 0:
             raise InvalidSetting(f"the target must be above 0 multiply-adds, got {self.target}")
-        if self.below > 0 or self.above > 0:
-            raise InvalidSetting(
-                f"exponents reward cost if above 0, got {self.below} and {self.above}"
-            )
+        for exponent in (self.below, self.above):
+            if not LEAST_EXPONENT <= exponent <= 0:
+                raise InvalidSetting(
+                    f"the exponent w must lie in {LEAST_EXPONENT:g}..0, got {exponent}; above 0 "
+                    "would reward cost"
+                )
 
     @classmethod
     def soft(cls, target: int, w: float = -0.07) -> "Reward":

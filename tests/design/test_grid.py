@@ -62,12 +62,15 @@ def test_a_range_holds_both_ends() -> None:
 @pytest.mark.parametrize(
     ("text", "step", "said"),
     [
-        ("2..1", 0.1, "at least 1"),
+        ("2..1", 0.1, "ends before it begins"),
+        ("1..2", 1e-320, "step must be"),
+        ("1..2", float("inf"), "step must be"),
+        ("1,1" + "0" * 400, 0.1, "not a range"),
         ("0.5..1", 0.1, "at least 1"),
         ("one", 0.1, "not a range"),
-        ("1..2", 0.0, "step must be above 0"),
-        ("1..2", float("nan"), "step must be above 0"),
-        ("1..9999999", 0.000001, "take a larger step"),
+        ("1..2", 0.0, "step must be"),
+        ("1..2", float("nan"), "step must be"),
+        ("1..999999", 0.000001, "take a larger step"),
     ],
 )
 def test_a_wrong_range_is_refused(text: str, step: float, said: str) -> None:
@@ -180,7 +183,7 @@ def test_sizes_are_a_range_or_a_list() -> None:
     assert parse_phis("0,0.5,1") == (0, 0.5, 1)
 
 
-@pytest.mark.parametrize("text", ["", "a", "1..b", "0..99", "nan", "3..1"])
+@pytest.mark.parametrize("text", ["", "a", "1..b", "0..99", "nan", "3..1", "0..99999999999"])
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(InvalidSetting):
         parse_phis(text)

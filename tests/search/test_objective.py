@@ -61,6 +61,8 @@ def test_a_front_has_two_values_and_a_reward_one() -> None:
         ({"kind": "best"}, "choose from hard, soft, front"),
         ({"target": 0}, "above 0"),
         ({"kind": "soft", "w": 0.1}, "reward cost"),
+        ({"kind": "soft", "w": float("nan")}, "w must lie in -100..0, got nan"),
+        ({"kind": "soft", "w": -1e9}, "w must lie in -100..0"),
     ],
 )
 def test_a_wrong_objective_is_refused(wrong: dict[str, object], said: str) -> None:
