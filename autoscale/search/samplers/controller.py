@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +25,7 @@ _EPOCHS = 4  # passes over a batch
 _CLIP = 0.2  # of the ratio of probabilities; Schulman et al. 2017, section 6.1
 _ENTROPY = 0.01
 _BASELINE_DECAY = 0.9
+_TRIES = 1000
 _DRAWN = 16  # designs drawn at once, of which the first new one is proposed
 _HEAT = 1.1  # by which each further draw of known networks only flattens the choice
 
@@ -42,6 +44,8 @@ class ControllerSampler(DesignSampler):
 
     Args:
         batch: trials learnt from together.
+        new_only: whether draws of known networks are passed over. The papers' controllers repeat
+            themselves more and more as they settle; the score of a repeat is known.
         rate: of Adam.
     """
 
@@ -54,12 +58,14 @@ class ControllerSampler(DesignSampler):
         identify: Callable[[Design], Hashable] | None = None,
         batch: int = 10,
         rate: float = 5e-3,
+        new_only: bool = True,
     ) -> None:
         if batch < 1:
             raise InvalidSetting(f"batch must be at least 1, got {batch}")
         super().__init__(seed=seed, space=space, known=known, identify=identify)
         self._batch = batch
         self._rate = rate
+        self._new_only = new_only
         self._learner: Learner | None = None
 
     def choose(self, history: History, rng: np.random.Generator, number: int) -> Point:
@@ -75,6 +81,10 @@ class ControllerSampler(DesignSampler):
         for batch in batches[len(learner.learnt) :]:
             learner.learn(batch)
         drawn = _draws(learner.policy, rng)
+        if not self._new_only:
+            for point in islice(drawn, _TRIES):
+                if self.keeps_limits(history.designs, point):
+                    return point
         return self.unseen(history, lambda _: next(drawn), rng)
 
 
