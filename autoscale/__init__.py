@@ -3,7 +3,7 @@
     import autoscale
 
     autoscale.search_baseline("runs/photos", data="photos", resolution=96, trials=30)
-    autoscale.grid_search("runs/photos", flops_budget="2x", seeds=2)
+    autoscale.grid_search("runs/photos", autoscale.GridSettings(flops_budget="2x", seeds=2))
     autoscale.write_family("runs/photos", phi="0..3")
 
     member = autoscale.load_member("runs/photos/family/phi-2.yaml")
@@ -19,6 +19,7 @@ _HOMES = {
     "Architecture": "autoscale.design.architecture",
     "Coefficients": "autoscale.design.scaling",
     "Cost": "autoscale.design.cost",
+    "GridSettings": "autoscale.workflows.grid",
     "Head": "autoscale.design.architecture",
     "Member": "autoscale.design.family",
     "SearchSpace": "autoscale.design.space",

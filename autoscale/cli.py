@@ -1,5 +1,6 @@
 """Arguments -> one workflow -> a printed answer."""
 
+import io
 import shlex
 import sys
 from collections.abc import Iterator
@@ -30,6 +31,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 Device = Annotated[str, typer.Option(help="cpu, or a CUDA device such as cuda:0.")]
 Threads = Annotated[
     int, typer.Option(min=1, help="Threads of one training. More than one pays on idle cores only.")
+]
+Moved = Annotated[
+    str | None, typer.Option(help="Where the images lie now, if they were moved since the search.")
 ]
 DEFAULT_RUN = Path("runs/default")
 
@@ -125,6 +129,7 @@ def check_baseline(
     run: Run = DEFAULT_RUN,
     networks: Annotated[int, typer.Option(help="Random networks to train.")] = 8,
     seeds: Annotated[int, typer.Option(help="New trainings of the baseline.")] = 3,
+    data: Moved = None,
     device: Device = "cpu",
     threads: Threads = 1,
     as_json: Json = False,
@@ -134,14 +139,14 @@ def check_baseline(
 
     with _working(threads) as listener:
         found = check.check_baseline(
-            run, networks=networks, seeds=seeds, device=device, listener=listener
+            run, networks=networks, seeds=seeds, data=data, device=device, listener=listener
         )
     _show_check(found, as_json)
 
 
 @app.command(
-    epilog="Examples: autoscale grid --run runs/photos --flops-budget 2x --plan | "
-    "autoscale grid --run runs/photos --flops-budget 2x --max-candidates 8 --seeds 2"
+    epilog="Example: autoscale grid --run runs/photos --flops-budget 2x --max-candidates 8 "
+    "--seeds 2"
 )
 def grid(
     run: Run = DEFAULT_RUN,
@@ -163,6 +168,7 @@ def grid(
     plan: Annotated[
         bool, typer.Option("--plan", help="Show candidates and time, train nothing.")
     ] = False,
+    data: Moved = None,
     device: Device = "cpu",
     threads: Threads = 1,
     as_json: Json = False,
@@ -171,34 +177,27 @@ def grid(
     from autoscale.workflows import grid as workflow
 
     with _working(threads) as listener:
-        ranges: dict[str, Any] = {
-            "flops_budget": flops_budget,
-            "alpha": alpha,
-            "beta": beta,
-            "gamma": gamma,
-            "step": step,
-            "tolerance": tolerance,
-            "rounding": rounding,
-        }
-        chosen: dict[str, Any] = {
-            **ranges,
-            "seeds": seeds,
-            "max_candidates": max_candidates,
-            "device": device,
-            "listener": listener,
-        }
-        planned = workflow.plan_grid_of(run, **chosen) if plan else None
-        found = None if plan else workflow.grid_search(run, **chosen)
+        settings = workflow.GridSettings(
+            flops_budget=flops_budget,
+            alpha=alpha,
+            beta=beta,
+            gamma=gamma,
+            step=step,
+            tolerance=tolerance,
+            rounding=rounding,
+            seeds=seeds,
+            max_candidates=max_candidates,
+        )
+        where: dict[str, Any] = {"data": data, "device": device, "listener": listener}
+        planned = workflow.plan_grid(run, settings, **where) if plan else None
+        found = None if plan else workflow.grid_search(run, settings, **where)
     if planned is not None:
         _show_plan(planned, as_json)
     if found is not None:
         _show_grid(found, run, as_json)
 
 
-@app.command(
-    epilog="Examples: autoscale family --run runs/photos --phi 0..3 | "
-    "autoscale family --run runs/photos --budgets 20M,40M,80M"
-)
+@app.command(epilog="Example: autoscale family --run runs/photos --budgets 20M,40M,80M")
 def family(
     run: Run = DEFAULT_RUN,
     phi: Annotated[
@@ -255,14 +254,14 @@ def demo_commands(run: Path) -> list[tuple[str, str]]:
     """Title and command of each step of the demonstration."""
     where = f"--run {shlex.quote(str(run))}"
     return [
-        ("1. Search a baseline", f"search-baseline {where} --trials 16 --target 1.5M --confirm 3"),
+        ("1. Search a baseline", f"search-baseline {where} --trials 14 --target 1.5M --confirm 3"),
         (
             "2. Is it better than a random network, on images it has not seen?",
             f"check-baseline {where} --networks 6 --seeds 3",
         ),
         (
             "3. How should depth, width and resolution grow?",
-            f"grid {where} --flops-budget 2x --rounding nearest --max-candidates 6 --seeds 2",
+            f"grid {where} --flops-budget 2x --rounding nearest --max-candidates 5 --seeds 2",
         ),
         ("4. The family", f"family {where} --phi 0..3"),
     ]
@@ -275,8 +274,12 @@ def main(arguments: list[str] | None = None) -> int:
     """
     from autoscale.terminal import refuse
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a poor terminal must not stop a finished job
     try:
         status = app(arguments, standalone_mode=False)
+        sys.stdout.flush()
     except InvalidSetting as problem:
         refuse(f"autoscale: {problem}")
         return 2
@@ -284,8 +287,12 @@ def main(arguments: list[str] | None = None) -> int:
         refuse(f"autoscale: {problem}")
         return 1
     except TyperException as problem:
-        refuse(f"autoscale: {problem.format_message()} (try --help)")
+        if problem.format_message():  # empty where the help was shown instead
+            refuse(f"autoscale: {problem.format_message()} (try --help)")
         return problem.exit_code
+    except OSError as problem:
+        refuse(f"autoscale: cannot write the answer: {problem.strerror}")
+        return 1
     return status if isinstance(status, int) else 0
 
 

@@ -114,7 +114,7 @@ def phi_for(
     ):
         raise InvalidSetting(
             f"alpha {coefficients.alpha:g}, beta {coefficients.beta:g}, gamma "
-            f"{coefficients.gamma:g} do not grow together; none may be below 1 and one must be above"
+            f"{coefficients.gamma:g} do not grow; none may be below 1 and one must be above"
         )
 
     def fits(step: int) -> bool:

@@ -1,12 +1,12 @@
 """Values of the other rooms as plain data and back."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, get_args
 
 from autoscale.design.space import SearchSpace
 from autoscale.errors import RunConflict
-from autoscale.search.engine import Trial
+from autoscale.runs.store import Journal
+from autoscale.search.engine import Status, Trial
 from autoscale.search.objective import Score
 
 
@@ -22,24 +22,34 @@ def trial_to_record(trial: Trial) -> dict[str, Any]:
     }
 
 
-def trial_from_record(record: Mapping[str, Any], space: SearchSpace) -> Trial:
-    """The step of one line of a search's journal.
+def trials_from_journal(journal: Journal, space: SearchSpace) -> list[Trial]:
+    """The steps of a search's journal, in order.
 
     Raises:
-        RunConflict: if the line is no step of a search over `space`.
+        RunConflict: naming the line that is no step of a search over `space`.
     """
-    try:
-        return Trial(
-            number=record["number"],
-            status=record["status"],
-            params=record["params"],
-            architecture=space.from_params(record["params"]),
-            score=Score(**record["score"]) if record["score"] else None,
-            cause=record["cause"],
-            sampler_attrs=record["sampler_attrs"],
-        )
-    except (KeyError, TypeError, ValueError) as problem:
-        raise RunConflict(f"a journal line is no trial of this space: {problem!r}") from None
+    trials = []
+    for number, record in enumerate(journal.read()):
+        try:
+            if record["number"] != number or record["status"] not in get_args(Status):
+                raise ValueError(f"number {record['number']}, status {record['status']}")
+            trials.append(
+                Trial(
+                    number=number,
+                    status=record["status"],
+                    params=record["params"],
+                    architecture=space.from_params(record["params"]),
+                    score=Score(**record["score"]) if record["score"] else None,
+                    cause=record["cause"],
+                    sampler_attrs=record["sampler_attrs"],
+                )
+            )
+        except (KeyError, TypeError, ValueError) as problem:
+            raise RunConflict(
+                f"{journal.path}:{number + 1}: not a trial of this search ({problem}); restore the "
+                "file from a copy or choose another --run"
+            ) from None
+    return trials
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,14 +65,20 @@ def outcome_to_record(outcome: Outcome) -> dict[str, Any]:
     return asdict(outcome)
 
 
-def outcome_from_record(record: Mapping[str, Any]) -> Outcome:
-    """The outcome of one line of a journal of trainings.
+def outcomes_from_journal(journal: Journal) -> list[Outcome]:
+    """The outcomes of a journal of trainings, in order.
 
     Raises:
-        RunConflict: if the line is none.
+        RunConflict: naming the line that is none.
     """
-    try:
-        score = Score(**record["score"]) if record["score"] else None
-        return Outcome(score=score, cause=record["cause"])
-    except (KeyError, TypeError) as problem:
-        raise RunConflict(f"a journal line is no outcome of a training: {problem!r}") from None
+    outcomes = []
+    for number, record in enumerate(journal.read(), start=1):
+        try:
+            score = Score(**record["score"]) if record["score"] else None
+            outcomes.append(Outcome(score=score, cause=record["cause"]))
+        except (KeyError, TypeError, ValueError) as problem:
+            raise RunConflict(
+                f"{journal.path}:{number}: not an outcome of a training ({problem}); restore the "
+                "file from a copy or choose another --run"
+            ) from None
+    return outcomes

@@ -37,20 +37,29 @@ class Step:
         self.name = name
         self.path = run / name
 
-    def begin(self, settings: Mapping[str, Any], *, notes: Mapping[str, Any]) -> None:
+    def begin(
+        self, settings: Mapping[str, Any], *, notes: Mapping[str, Any], journal: "Journal"
+    ) -> None:
         """Claim the folder for `settings`, or go on with earlier work of the same settings.
 
         Args:
             settings: what decides the results; must be the same to go on.
             notes: what may change between two calls, such as where the images lie.
+            journal: the work so far; as long as it is empty, settings bind nobody.
 
         Raises:
-            RunConflict: naming the settings that differ.
+            RunConflict: naming the settings that differ, or if work is there without settings.
             StorageProblem: if the folder cannot be written.
         """
         asked = json.loads(json.dumps(settings))
         earlier = self.read()
-        if earlier is not None:
+        begun = bool(journal.read())
+        if begun and earlier is None:
+            raise RunConflict(
+                f"{journal.path} holds work, but its settings.json is gone; restore that file or "
+                "choose another --run"
+            )
+        if begun and earlier is not None:
             differing = difference(earlier["settings"], asked)
             if differing:
                 raise RunConflict(
@@ -65,6 +74,16 @@ class Step:
         }
         if content != earlier:
             write_json(self.path / "settings.json", content)
+
+    def forget(self, *names: str) -> None:
+        """Remove files that no longer say what is true.
+
+        Raises:
+            StorageProblem: if one cannot be removed.
+        """
+        for name in names:
+            with _guarded(self.path / name):
+                (self.path / name).unlink(missing_ok=True)
 
     def read(self) -> dict[str, Any] | None:
         """What `begin` wrote: settings, notes and environment; None if it was never called.

@@ -94,11 +94,7 @@ def search(
     """
     if trials < 1:
         raise InvalidSetting(f"trials must be at least 1, got {trials}")
-    if max_macs is not None and max_macs < space.macs_range()[0]:
-        raise BudgetUnreachable(
-            f"no network of the space {space.name!r} costs at most {max_macs:,} multiply-adds; "
-            f"the cheapest costs {space.macs_range()[0]:,}"
-        )
+    require_reachable(space, max_macs)
     steps = list(history)
     trained = [step for step in steps if step.trained]
     known: dict[Hashable, list[Trial]] = {}
@@ -135,6 +131,19 @@ def search(
         if len(trained) >= HOPELESS and all(s.status == "failed" for s in trained):
             raise EvaluationFailed(f"the first {len(trained)} trainings all failed: {step.cause}")
     return steps
+
+
+def require_reachable(space: SearchSpace, max_macs: int | None) -> None:
+    """Refuse a limit that nothing in the space keeps.
+
+    Raises:
+        BudgetUnreachable: naming the cheapest network's multiply-adds.
+    """
+    if max_macs is not None and max_macs < space.macs_range()[0]:
+        raise BudgetUnreachable(
+            f"no network of the space {space.name!r} costs at most {max_macs:,} multiply-adds; "
+            f"the cheapest costs {space.macs_range()[0]:,}"
+        )
 
 
 def ranking(trials: Iterable[Trial], reward: Reward) -> list[Trial]:

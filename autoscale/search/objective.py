@@ -22,6 +22,10 @@ class Score:
     activations: int
     seconds: float = 0.0  # of training and evaluation
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.accuracy <= 1:
+            raise InvalidSetting(f"accuracy must lie in 0..1, got {self.accuracy!r}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reward:

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import reprlib
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,8 +27,9 @@ VALIDATION_NAMES = ("validation", "val", "valid")
 # Formats that Pillow reads without running another program; the content decides, not the extension.
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 _LITTER = ("thumbs.db", "desktop.ini")
+_SIDE_EXTENSIONS = (".txt", ".json", ".csv", ".md")  # notes and annotations beside the images
 _DECODERS = 2  # threads; Pillow decodes outside the interpreter lock
-_CHUNK = 256  # pictures handed to the decoders at a time, between two reports of progress
+_CHUNK = 256  # pictures handed to the decoders at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +58,10 @@ class ImageData:
     classes: tuple[str, ...]
     skipped: tuple[str, ...]  # one line for each file left out: its name and the reason
     name: str  # for people, such as "clothing"
-    fingerprint: str  # the same when training and validation images are the same
+    # Of the classes, and of the names, byte sizes and labels of the training and the validation
+    # images, each in order; not of the bytes themselves, nor of the size they are decoded at. Of
+    # `synthetic`: of its version, the seed and the number of training images.
+    fingerprint: str
 
 
 @dataclass(frozen=True)
@@ -101,12 +106,12 @@ def load(
     strict: bool = False,
     limit: int | None = None,
     test: bool = True,
-    progress: Callable[[int, int], None] | None = None,
 ) -> ImageData:
     """Read a data set into memory; every image is decoded once and takes 3 * size**2 bytes.
 
     Each image is turned upright by its EXIF orientation, laid on white where it is transparent,
-    and its centre square is shrunk to `size` with antialiasing.
+    and its centre square is shrunk to `size` with antialiasing. Grey images of 16 bits are scaled
+    to 8.
 
     `source` is one of
 
@@ -130,15 +135,20 @@ def load(
         strict: refuse a file that cannot be read, instead of skipping it.
         limit: at most so many training images, in the proportions of the classes.
         test: False leaves the test images undecoded, so that nothing can look at them.
-        progress: called with (pictures done, pictures in total) every few hundred pictures read;
-            never for `synthetic`.
 
     Raises:
-        InvalidSetting: if `size`, `validation_fraction` or `limit` is out of range.
+        InvalidSetting: if `source` is empty, or `size`, `seed`, `validation_fraction` or `limit` is
+            out of range.
         DataProblem: if `source` is not one of the above, has a class without readable images, fewer
             than two classes, or validation or test classes that the training split lacks; if
             `strict` and a file cannot be read; if pyarrow is needed and missing.
     """
+    if not source.strip():
+        raise InvalidSetting(
+            "data must not be empty; give a folder of classes, a .parquet file or 'synthetic'"
+        )
+    if seed < 0:
+        raise InvalidSetting(f"seed must be at least 0, got {seed}")
     if size < 1:
         raise InvalidSetting(f"size must be at least 1 pixel; got {size}")
     if not 0 < validation_fraction <= 0.5:
@@ -173,7 +183,7 @@ def load(
     skipped = list(listing.skipped)
     if strict and skipped:
         raise DataProblem(f"{skipped[0]}; remove the file or load without strict")
-    decode = _Decoder(size, strict, skipped, progress, sum(map(len, parts.values())))
+    decode = _Decoder(size, strict, skipped)
     images = {part: decode(pictures) for part, pictures in parts.items()}
     for label, name in enumerate(listing.classes):
         if not np.any(images["training"].labels == label):
@@ -195,7 +205,7 @@ def load(
         classes=listing.classes,
         skipped=tuple(skipped),
         name=root.resolve().name,
-        fingerprint=_fingerprint(size, listing.classes, train, validation),
+        fingerprint=_fingerprint(listing.classes, train, validation),
     )
 
 
@@ -235,9 +245,9 @@ def _shuffled_places(
     return place, members
 
 
-def _fingerprint(size: int, classes: tuple[str, ...], *parts: _Pictures) -> str:
+def _fingerprint(classes: tuple[str, ...], *parts: _Pictures) -> str:
     pictures = [(list(p.names), list(p.sizes), p.labels.tolist()) for p in parts]
-    return _hash([size, classes, pictures])
+    return _hash([classes, pictures])
 
 
 def _hash(value: object) -> str:
@@ -258,7 +268,7 @@ def _draw(*, size: int, seed: int, limit: int | None, test: bool) -> ImageData:
         classes=synthetic.CLASSES,
         skipped=(),
         name="synthetic shapes",
-        fingerprint=_hash(["synthetic", synthetic.VERSION, size, seed, len(train)]),
+        fingerprint=_hash(["synthetic", synthetic.VERSION, seed, len(train)]),
     )
 
 
@@ -348,11 +358,15 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _files(folder: Path, *, nested: bool) -> list[Path]:
-    """Sorted, without hidden files and what file managers leave behind."""
+    """Sorted, without hidden files, side files and what file managers leave behind."""
+
+    def counts(name: str) -> bool:
+        return name.lower() not in _LITTER and not name.lower().endswith(_SIDE_EXTENSIONS)
+
     found: list[Path] = []
     for parent, folders, names in os.walk(folder):
         folders[:] = [f for f in folders if nested and not f.startswith(".")]
-        found += [Path(parent, n) for n in names if n[0] != "." and n.lower() not in _LITTER]
+        found += [Path(parent, n) for n in names if not n.startswith(".") and counts(n)]
     return sorted(found)
 
 
@@ -370,11 +384,21 @@ def _list_parquet(files: dict[str, list[Path]], *, splits: bool) -> _Listing:
         ) from error
 
     def read(paths: list[Path]) -> Any:
-        try:
-            return pyarrow.concat_tables([parquet.read_table(path) for path in paths])
-        except (pyarrow.ArrowException, OSError) as error:
-            reason = str(error).splitlines()[0]
-            raise DataProblem(f"cannot read {paths[0]}: {reason}; fetch the file again") from error
+        tables = []
+        for path in paths:
+            try:
+                tables.append(parquet.read_table(path))
+            except (pyarrow.ArrowException, OSError) as error:
+                reason = str(error).splitlines()[0]
+                raise DataProblem(f"cannot read {path}: {reason}; fetch the file again") from error
+            if not tables[-1].schema.equals(tables[0].schema):
+                raise DataProblem(
+                    f"{paths[0]} and {path.name} have different columns; write them alike"
+                )
+        table = pyarrow.concat_tables(tables)
+        if table.num_rows == 0:
+            raise DataProblem(f"{paths[0]} has no rows; write images into it or remove the file")
+        return table
 
     table = read(files["train"])
     first = files["train"][0]
@@ -400,6 +424,8 @@ def _list_parquet(files: dict[str, list[Path]], *, splits: bool) -> _Listing:
 
 def _columns(table: Any, path: Path) -> tuple[str, str]:
     """The names of the image column and of the label column."""
+    from pyarrow import types
+
     images = [name for name in ("image", "img") if name in table.column_names]
     labels = [name for name in ("label", "labels", "fine_label") if name in table.column_names]
     if not images or not labels:
@@ -407,33 +433,93 @@ def _columns(table: Any, path: Path) -> tuple[str, str]:
             f"{path} has the columns {', '.join(table.column_names)}; an image column (image, img) "
             "and a label column (label, labels, fine_label) are needed"
         )
-    kind = table.schema.field(images[0]).type
-    if "bytes" not in [kind.field(i).name for i in range(kind.num_fields)]:
+    image, label = images[0], labels[0]
+    for name in (image, label):
+        if (times := table.column_names.count(name)) > 1:
+            raise DataProblem(f"{path} has {times} columns {name!r}; keep one")
+    kind = table.schema.field(image).type
+    fields = {kind.field(i).name: kind.field(i).type for i in range(kind.num_fields)}
+    if "bytes" not in fields or not _holds_bytes(fields["bytes"]):
         raise DataProblem(
-            f"column {images[0]!r} of {path} holds {kind}; a struct with a field 'bytes' is needed"
+            f"column {image!r} of {path} holds {kind}; a struct with a field 'bytes' of binary "
+            "is needed"
         )
-    return images[0], labels[0]
+    kind = table.schema.field(label).type
+    if types.is_nested(kind):
+        raise DataProblem(
+            f"column {label!r} of {path} holds {kind}; one number or text for each image is needed"
+        )
+    return image, label
+
+
+def _holds_bytes(kind: Any) -> bool:
+    from pyarrow import types
+
+    return types.is_binary(kind) or types.is_large_binary(kind) or types.is_null(kind)
+
+
+def _labels(table: Any, path: Path) -> list[Any]:
+    """The label of each row.
+
+    Raises:
+        DataProblem: if a row has none.
+    """
+    _, label = _columns(table, path)
+    values: list[Any] = table[label].to_pylist()
+    for row, value in enumerate(values):
+        if value is None or value != value:  # NaN, what pandas writes for a missing number
+            raise DataProblem(f"{path.name} row {row} has no label; give it one or drop the row")
+    return values
 
 
 def _parquet_classes(table: Any, path: Path) -> tuple[tuple[str, ...], dict[object, int]]:
     """The classes, named when the file names them, and the class number of each label value."""
     _, label = _columns(table, path)
-    metadata = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
-    names = metadata.get("info", {}).get("features", {}).get(label, {}).get("names")
-    if names:
-        return tuple(names), {number: number for number in range(len(names))}
-    values = sorted({value for value in table[label].to_pylist() if value is not None})
-    return tuple(map(str, values)), {value: number for number, value in enumerate(values)}
+    values = set(_labels(table, path))
+    if names := _class_names(table, label, path):
+        # Labels are positions in the names, or the names themselves.
+        numbers: list[object] = [*(names if values <= set(names) else range(len(names)))]
+        return names, {value: number for number, value in enumerate(numbers)}
+    known = sorted(values)
+    return tuple(map(str, known)), {value: number for number, value in enumerate(known)}
+
+
+def _class_names(table: Any, label: str, path: Path) -> tuple[str, ...]:
+    """What the metadata of Hugging Face call the classes; nothing if they are silent."""
+    metadata = (table.schema.metadata or {}).get(b"huggingface", b"{}")
+    try:
+        feature = json.loads(metadata)
+        for key in ("info", "features", label):
+            feature = feature.get(key, {})
+        names = feature.get("names") or []
+    except (ValueError, AttributeError) as error:
+        raise DataProblem(
+            f"the huggingface metadata of {path} are not JSON of info, features and {label}; "
+            "write the file again, or without them"
+        ) from error
+    if not isinstance(names, list) or len(set(map(str, names))) < len(names):
+        raise DataProblem(
+            f"the huggingface metadata of {path} must list different names of {label}; got "
+            f"{reprlib.repr(names)}"
+        )
+    return tuple(map(str, names))
 
 
 def _list_table(
     table: Any, path: Path, classes: tuple[str, ...], numbers: dict[object, int], split: str
 ) -> _Pictures:
-    image, label = _columns(table, path)
-    values = table[label].to_pylist()
+    image, _ = _columns(table, path)
+    values = _labels(table, path)
+    kinds = {type(value).__name__ for value in numbers}
     for value in values:
-        if value not in numbers:
-            raise _unknown_class(str(value), split, classes)
+        if value in numbers:
+            continue
+        if (kind := type(value).__name__) not in kinds:
+            raise DataProblem(
+                f"the labels of {split} hold {value!r}, {kind}, where training has "
+                f"{', '.join(sorted(kinds))}; write all labels alike"
+            )
+        raise _unknown_class(str(value), split, classes)
     column = table[image]
     return _Pictures(
         [f"{path.name} row {row}" for row in range(len(values))],
@@ -448,14 +534,11 @@ def _list_table(
 
 @dataclass
 class _Decoder:
-    """Turns pictures into images of one size, keeping count over all the splits of a source."""
+    """Turns pictures into images of one size, noting those left out."""
 
     size: int
     strict: bool
     skipped: list[str]  # grows
-    progress: Callable[[int, int], None] | None
-    total: int
-    done: int = 0
 
     def __call__(self, pictures: _Pictures) -> Images:
         try:
@@ -491,9 +574,6 @@ class _Decoder:
                         raise DataProblem(f"{problem}; repair the file or load without strict")
                     readable[i] = False
                     self.skipped.append(problem)
-                self.done += len(chunk)
-                if self.progress:
-                    self.progress(self.done, self.total)
         if readable.all():
             return Images(pixels, pictures.labels)
         return Images(pixels[readable], pictures.labels[readable])
@@ -503,9 +583,11 @@ def _decode(content: bytes, size: int) -> NDArray[np.uint8]:
     with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
         image.draft("RGB", (size, size))  # JPEG: decode at 1/2, 1/4 or 1/8 where that is enough
         ImageOps.exif_transpose(image, in_place=True)
-        if image.mode.startswith(("I", "F")):
+        if image.mode.startswith("F"):
             raise ValueError(f"its pixels have more than 8 bits (mode {image.mode})")
-        if image.has_transparency_data:
+        if image.mode.startswith("I"):
+            upright = _eight_bits(image).convert("RGB")
+        elif image.has_transparency_data:
             seen = image.convert("RGBA")
             upright = Image.new("RGB", seen.size, "white")
             upright.paste(seen, mask=seen)
@@ -517,3 +599,12 @@ def _decode(content: bytes, size: int) -> NDArray[np.uint8]:
     square = (left, top, left + side, top + side)
     shrunk = upright.resize((size, size), Image.Resampling.BILINEAR, box=square)
     return np.asarray(shrunk)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """A grey image of 16 bits, or of more if its numbers fit in 16, with black and white kept."""
+    values = np.asarray(image).astype(np.int64)
+    least, most = values.min(), values.max()
+    if least < 0 or most > 65535:
+        raise ValueError(f"its pixels have more than 16 bits ({least} to {most})")
+    return Image.fromarray(((values + 128) // 257).astype(np.uint8))

@@ -12,15 +12,23 @@ import pandas as pd
 from autoscale.design.budget import format_count
 from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
-from autoscale.errors import EvaluationFailed, InvalidSetting
-from autoscale.runs.records import trial_from_record, trial_to_record
+from autoscale.errors import EvaluationFailed, InvalidSetting, RunConflict
+from autoscale.runs.records import trial_to_record, trials_from_journal
 from autoscale.runs.store import Journal, Step, read_json, write_json, write_text
 from autoscale.search.dashboard import mirror
-from autoscale.search.engine import Trial, believed_ranking, best, knowledge, search
+from autoscale.search.engine import (
+    Trial,
+    believed_ranking,
+    best,
+    knowledge,
+    require_reachable,
+    search,
+)
 from autoscale.search.identity import network_of
 from autoscale.search.objective import Objective, Score
 from autoscale.search.pareto import front
 from autoscale.search.samplers import make_sampler
+from autoscale.training.data import ImageData
 from autoscale.workflows.catalogue import space_text, usual_macs
 from autoscale.workflows.evaluate import Task, Trainer, recipe_named
 from autoscale.workflows.progress import Listener, Progress, Silent, duration
@@ -103,6 +111,8 @@ def search_baseline(
         raise InvalidSetting(f"trials must be at least 1, got {trials}")
     if confirm < 0:
         raise InvalidSetting(f"confirm must be at least 0, got {confirm}")
+    if resolution is not None and resolution < 1:
+        raise InvalidSetting(f"resolution must be at least 1 pixel, got {resolution}")
     task = Task(
         data=data,
         recipe=recipe_named(recipe, epochs=epochs),
@@ -117,7 +127,10 @@ def search_baseline(
     goal = goal or _goal(objective, usual_macs(fitted), w)
     _explain(goal, fitted, given=target is not None, listener=listener)
 
+    require_reachable(fitted, max_macs)
+
     step = Step(Path(run), STEP)
+    journal = Journal(step.file("trials.jsonl"))
     with step.locked():
         step.begin(
             {
@@ -130,10 +143,12 @@ def search_baseline(
                 "objective": asdict(goal),
                 "max_macs": max_macs,
             },
-            notes={"data": data, "trials": trials, "device": device},
+            notes={"data": task.place, "trials": trials, "device": device},
+            journal=journal,
         )
-        journal = Journal(step.file("trials.jsonl"))
-        history = [trial_from_record(record, fitted) for record in journal.read()]
+        history = trials_from_journal(journal, fitted)
+        if sum(trial.trained for trial in history) < trials:
+            step.forget("baseline.yaml", "baseline.json")  # the choice is open again
         trainer = Trainer(images=images, recipe=task.recipe, device=device)
         watch = _Watch(history, trials, goal, listener)
         watch.announce(images.name, len(images.train), fitted, trainer, seed)
@@ -204,34 +219,71 @@ def load_baseline(run: str | Path) -> Baseline:
         InvalidSetting: if none is there.
         RunConflict: if its files are not readable.
     """
-    settings = _begun(run)["settings"]
     step = Step(Path(run), STEP)
-    space = SearchSpace.from_yaml(settings["space"], source=str(step.file("settings.json")))
-    space = space.for_task(resolution=settings["resolution"], num_classes=len(settings["classes"]))
-    goal = Objective(**settings["objective"])
-    trials = tuple(
-        trial_from_record(record, space) for record in Journal(step.file("trials.jsonl")).read()
-    )
-    chosen = read_json(step.file("baseline.json"))
-    if chosen is None or not step.file("baseline.yaml").exists():
-        raise InvalidSetting(f"the search in {run} is not finished; repeat its command first")
+    begun = _begun(run)
+    try:
+        settings = begun["settings"]
+        space = SearchSpace.from_yaml(settings["space"], source=str(step.file("settings.json")))
+        space = space.for_task(
+            resolution=settings["resolution"], num_classes=len(settings["classes"])
+        )
+        goal = Objective(**settings["objective"])
+        trials = tuple(trials_from_journal(Journal(step.file("trials.jsonl")), space))
+        chosen = read_json(step.file("baseline.json"))
+        if chosen is None or not step.file("baseline.yaml").exists():
+            raise InvalidSetting(f"the search in {run} is not finished; repeat its command first")
+        trial, accuracies = trials[chosen["trial"]], tuple(chosen["accuracies"])
+    except (KeyError, TypeError, IndexError) as problem:
+        raise RunConflict(
+            f"{step.path} is damaged ({problem!r}); restore it from a copy or choose another --run"
+        ) from None
     return Baseline(
-        trial=trials[chosen["trial"]],
-        accuracies=tuple(chosen["accuracies"]),
+        trial=trial,
+        accuracies=accuracies,
         trials=trials,
         objective=goal,
         space=space,
     )
 
 
-def load_task(run: str | Path) -> Task:
+def load_task(run: str | Path, *, data: str | None = None) -> Task:
     """The images and the recipe of the search in a run directory.
+
+    Args:
+        data: where the images lie now, if they were moved.
 
     Raises:
         InvalidSetting: if no search is there.
+        RunConflict: if its settings are not readable.
     """
-    found = _begun(run)
-    return Task.from_settings(found["settings"]["task"], data=found["notes"]["data"])
+    begun = _begun(run)
+    try:
+        place = begun["notes"]["data"] if data is None else data
+        return Task.from_settings(begun["settings"]["task"], data=place)
+    except (KeyError, TypeError) as problem:
+        raise RunConflict(
+            f"{Path(run) / STEP / 'settings.json'} is damaged ({problem!r}); restore it from a "
+            "copy or choose another --run"
+        ) from None
+
+
+def load_images(
+    run: str | Path, task: Task, *, size: int, test: bool, listener: Listener
+) -> ImageData:
+    """The images of a run's search, `size` pixels per side.
+
+    Raises:
+        DataProblem: if they cannot be read.
+        RunConflict: if they are not those that the search was made with.
+    """
+    images = task.load(size=size, test=test, listener=listener)
+    settings = _begun(run)["settings"]
+    if images.fingerprint != settings["images"] or list(images.classes) != settings["classes"]:
+        raise RunConflict(
+            f"the images in {task.data} are not those of the search in {run}; restore them, name "
+            "their place with --data, or search again in another --run"
+        )
+    return images
 
 
 def _begun(run: str | Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from autoscale.design.space import SearchSpace
 from autoscale.errors import BudgetUnreachable, EvaluationFailed, InvalidSetting
 from autoscale.runs.records import Outcome
 from autoscale.runs.store import Journal, Step, write_json
-from autoscale.workflows.baseline import load_baseline, load_task
+from autoscale.workflows.baseline import load_baseline, load_images, load_task
 from autoscale.workflows.evaluate import Trainer
 from autoscale.workflows.progress import Listener, Silent
 from autoscale.workflows.trainings import Job, train_all
@@ -77,6 +77,7 @@ def check_baseline(
     *,
     networks: int = 8,
     seeds: int = 3,
+    data: str | None = None,
     device: str = "cpu",
     listener: Listener | None = None,
 ) -> Check:
@@ -85,6 +86,11 @@ def check_baseline(
     The same call continues a broken check. Seeds differ from the search's, so that no luck of the
     search carries over. Random networks cost at least what the baseline costs, and at most half as
     much again where the space has such.
+
+    Args:
+        networks: random networks to train.
+        seeds: trainings of the baseline.
+        data: where the images lie now, if they were moved.
 
     Raises:
         InvalidSetting: if the run holds no finished search, or for fewer than two seeds or
@@ -97,7 +103,7 @@ def check_baseline(
             f"a comparison needs at least 2 networks and 2 seeds, got {networks} and {seeds}"
         )
     found = load_baseline(run)
-    task = load_task(run)
+    task = load_task(run, data=data)
     chosen = found.trial.architecture
     rivals = dear_networks(found.space, chosen, networks, seed=task.seed)
     jobs = [
@@ -113,8 +119,11 @@ def check_baseline(
         for rival in rivals
     ]
     step = Step(Path(run), STEP)
+    journal = Journal(step.file("trainings.jsonl"))
     with step.locked():
-        images = task.load(size=max(found.space.resolution), test=True, listener=listener)
+        images = load_images(
+            run, task, size=max(found.space.resolution), test=True, listener=listener
+        )
         step.begin(
             {
                 "baseline": chosen.to_dict(),
@@ -123,7 +132,8 @@ def check_baseline(
                 "task": task.settings(),
                 "images": images.fingerprint,
             },
-            notes={"data": task.data, "device": device},
+            notes={"data": task.place, "device": device},
+            journal=journal,
         )
         split = "test" if images.test is not None else "validation"
         listener.notice(
@@ -133,7 +143,7 @@ def check_baseline(
         outcomes = train_all(
             jobs,
             Trainer(images=images, recipe=task.recipe, device=device),
-            Journal(step.file("trainings.jsonl")),
+            journal,
             listener,
             held_out=images.test is not None,
             leader=lambda done: _leader(done[:seeds]),

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,9 +25,20 @@ class Task:
 
     data: str  # "synthetic", a folder, or Parquet files
     recipe: Recipe
-    seed: int = 0  # of the split and, plus the replicate, of weights, order and augmentation
+    seed: int = 0  # of the split, and the first one of trainings
     limit: int | None = None  # training images at most
     strict: bool = False  # refuse unreadable images instead of skipping them
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise InvalidSetting(f"seed must be at least 0, got {self.seed}")
+        if not self.data:
+            raise InvalidSetting("data must not be empty; name a folder, or synthetic")
+
+    @property
+    def place(self) -> str:
+        """`data` in a form that holds in every working directory."""
+        return self.data if self.data == "synthetic" else str(Path(self.data).resolve())
 
     def settings(self) -> dict[str, Any]:
         """What decides a score, as plain data; where the images lie does not."""

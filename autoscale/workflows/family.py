@@ -12,7 +12,7 @@ from autoscale.design.cost import cost
 from autoscale.design.family import Member, member, parse_phis, phi_for
 from autoscale.design.scaling import Coefficients, rounding_policy
 from autoscale.errors import InvalidSetting
-from autoscale.runs.store import Step, read_text, write_text
+from autoscale.runs.store import Journal, Step, read_text, write_text
 from autoscale.workflows.baseline import load_baseline
 from autoscale.workflows.grid import load_coefficients
 
@@ -105,7 +105,7 @@ def write_family(run: str | Path, *, phi: str | None = None, budgets: str | None
         AutoscaleError: one of its kinds, for anything that cannot be done.
     """
     base = load_baseline(run).trial.architecture
-    coefficients, rounding = load_coefficients(run)
+    coefficients, rounding = load_coefficients(run, base)
     family = scale_family(
         base,
         coefficients,
@@ -114,6 +114,7 @@ def write_family(run: str | Path, *, phi: str | None = None, budgets: str | None
         rounding=rounding,
     )
     step = Step(Path(run), STEP)
+    members = Journal(step.file("members.jsonl"))
     with step.locked():
         step.begin(
             {
@@ -122,10 +123,14 @@ def write_family(run: str | Path, *, phi: str | None = None, budgets: str | None
                 "rounding": rounding,
             },
             notes={},
+            journal=members,
         )
         for entry in family.members:
             write_text(step.file(f"{entry.name}.yaml"), entry.to_yaml())
-        everything = [load_member(path) for path in sorted(step.path.glob("*.yaml"))]
+            members.append({"name": entry.name})
+        names = dict.fromkeys(record["name"] for record in members.read())
+        files = [step.file(f"{name}.yaml") for name in names]
+        everything = [load_member(path) for path in files if path.exists()]
         everything.sort(key=lambda m: m.counts.macs)
         whole = replace(family, members=tuple(everything))
         write_text(step.file("family.csv"), whole.table.to_csv(index=False))

@@ -14,11 +14,11 @@ from autoscale.design.budget import format_count, parse_budget
 from autoscale.design.cost import cost
 from autoscale.design.grid import Candidate, Grid, axis, build_grid, spread
 from autoscale.design.scaling import PAPER, Coefficients, compound, rounding_policy
-from autoscale.errors import InvalidSetting
+from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.runs.records import Outcome
 from autoscale.runs.store import Journal, Step, read_json, write_json, write_text
 from autoscale.search.objective import Score
-from autoscale.workflows.baseline import load_baseline, load_task
+from autoscale.workflows.baseline import load_baseline, load_images, load_task
 from autoscale.workflows.evaluate import Trainer
 from autoscale.workflows.progress import Listener, Silent
 from autoscale.workflows.trainings import Job, train_all
@@ -101,118 +101,50 @@ class GridResult:
         return candidate_table(self.grid, self.ranked)
 
 
-def plan_grid(
-    base: Architecture,
-    *,
-    flops_budget: str,
-    alpha: str = "1..2",
-    beta: str = "1..1.5",
-    gamma: str = "1..1.5",
-    step: float = 0.05,
-    tolerance: float = 0.05,
-    rounding: str = "tf",
-) -> Grid:
-    """Count the grid around `base`; nothing is trained.
-
-    Args:
-        flops_budget: "2x" as a ratio to the base, or multiply-adds such as "800M".
-        alpha, beta, gamma: "1..2" with `step`, or values such as "1,1.2".
-        tolerance: largest relative distance of a candidate's multiply-adds to the budget.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridSettings:
+    """Which points a grid holds and how they are trained.
 
     Raises:
-        BudgetUnreachable: if no point is within the tolerance; the nearest is named.
-        InvalidSetting: for values that cannot be read.
+        InvalidSetting: for fewer than one seed or candidate.
     """
-    return build_grid(
-        base,
-        parse_budget(flops_budget, base_macs=cost(base).macs),
-        alphas=axis(alpha, step=step),
-        betas=axis(beta, step=step),
-        gammas=axis(gamma, step=step),
-        tolerance=tolerance,
-        rounding=rounding_policy(rounding),
-    )
 
+    flops_budget: str = "2x"  # a ratio to the base, or multiply-adds such as "800M"
+    alpha: str = "1..2"  # depth: a range with `step`, or values such as "1,1.2"
+    beta: str = "1..1.5"  # width
+    gamma: str = "1..1.5"  # resolution
+    step: float = 0.05
+    tolerance: float = 0.05  # largest relative distance of multiply-adds to the budget
+    rounding: str = "tf"
+    seeds: int = 1  # trainings of each candidate
+    max_candidates: int | None = None  # train at most so many, spread over the grid
 
-def grid_search(
-    run: str | Path,
-    *,
-    flops_budget: str = "2x",
-    alpha: str = "1..2",
-    beta: str = "1..1.5",
-    gamma: str = "1..1.5",
-    step: float = 0.05,
-    tolerance: float = 0.05,
-    rounding: str = "tf",
-    seeds: int = 1,
-    max_candidates: int | None = None,
-    device: str = "cpu",
-    listener: Listener | None = None,
-) -> GridResult:
-    """Train the candidates of the grid around the run's baseline and rank them.
+    def __post_init__(self) -> None:
+        if self.seeds < 1:
+            raise InvalidSetting(f"seeds must be at least 1, got {self.seeds}")
 
-    The same call continues a broken grid. Every candidate is trained with the same seeds.
+    def grid(self, base: Architecture) -> Grid:
+        """Count the grid around `base`.
 
-    Args:
-        seeds: trainings of each candidate.
-        max_candidates: train at most so many, spread over the grid.
-        (the others as in `plan_grid`)
-
-    Raises:
-        AutoscaleError: one of its kinds, for anything that cannot be done.
-    """
-    listener = listener or Silent()
-    if seeds < 1:
-        raise InvalidSetting(f"seeds must be at least 1, got {seeds}")
-    base = load_baseline(run).trial.architecture
-    task = load_task(run)
-    grid = plan_grid(
-        base, flops_budget=flops_budget, alpha=alpha, beta=beta, gamma=gamma, step=step,
-        tolerance=tolerance, rounding=rounding,
-    )  # fmt: skip
-    chosen = grid.candidates if max_candidates is None else spread(grid.candidates, max_candidates)
-    jobs = [_job(candidate, task.seed + n) for n in range(seeds) for candidate in chosen]
-    folder = Step(Path(run), STEP)
-    with folder.locked():
-        images = task.load(
-            size=max(c.architecture.resolution for c in chosen), test=False, listener=listener
+        Raises:
+            BudgetUnreachable: if no point is within the tolerance; the nearest is named.
+            InvalidSetting: for values that cannot be read.
+        """
+        return build_grid(
+            base,
+            parse_budget(self.flops_budget, base_macs=cost(base).macs),
+            alphas=axis(self.alpha, step=self.step),
+            betas=axis(self.beta, step=self.step),
+            gammas=axis(self.gamma, step=self.step),
+            tolerance=self.tolerance,
+            rounding=rounding_policy(self.rounding),
         )
-        folder.begin(
-            {
-                "baseline": base.to_dict(),
-                "flops_budget": grid.budget.macs,
-                "alpha": alpha, "beta": beta, "gamma": gamma, "step": step,
-                "tolerance": tolerance, "rounding": rounding, "seeds": seeds,
-                "max_candidates": max_candidates,
-                "task": task.settings(),
-                "images": images.fingerprint,
-            },
-            notes={"data": task.data, "device": device},
-        )  # fmt: skip
-        explain(grid, chosen, rounding, listener)
-        outcomes = train_all(
-            jobs,
-            Trainer(images=images, recipe=task.recipe, device=device),
-            Journal(folder.file("trainings.jsonl")),
-            listener,
-            leader=lambda done: _leader(chosen, done),
-        )
-        found = GridResult(grid=grid, ranked=_rank(chosen, outcomes), seeds=seeds)
-        write_text(folder.file("grid.csv"), found.table.to_csv(index=False))
-        write_json(
-            folder.file("coefficients.json"),
-            {
-                **asdict(found.coefficients),
-                "nominal": found.coefficients.nominal,
-                "measured": found.best.candidate.growth,
-                "flops_budget": grid.budget.ratio,
-                "rounding": rounding,
-                "accuracy": found.best.accuracy,
-                "seed_noise": found.seed_noise,
-                "verdict": found.verdict,
-            },
-        )
-    return found
+
+    def chosen(self, grid: Grid) -> tuple[Candidate, ...]:
+        """The candidates that are trained."""
+        if self.max_candidates is None:
+            return grid.candidates
+        return spread(grid.candidates, self.max_candidates)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,50 +156,133 @@ class Plan:
     seconds: float
 
 
-def plan_grid_of(
+def plan_grid(
     run: str | Path,
+    settings: GridSettings | None = None,
     *,
-    seeds: int = 1,
-    max_candidates: int | None = None,
+    data: str | None = None,
     device: str = "cpu",
     listener: Listener | None = None,
-    **ranges: Any,
 ) -> Plan:
-    """The plan of `grid_search` with the same arguments: candidates and time, nothing trained.
+    """Candidates and time of `grid_search` with the same arguments; nothing is trained.
 
     Raises:
         AutoscaleError: one of its kinds, for anything that cannot be done.
     """
-    listener = listener or Silent()
-    task = load_task(run)
-    grid = plan_grid(load_baseline(run).trial.architecture, **ranges)
-    chosen = grid.candidates if max_candidates is None else spread(grid.candidates, max_candidates)
-    images = task.load(
-        size=max(c.architecture.resolution for c in chosen), test=False, listener=listener
-    )
-    explain(grid, chosen, ranges.get("rounding", "tf"), listener)
+    settings, listener = settings or GridSettings(), listener or Silent()
+    task = load_task(run, data=data)
+    grid = settings.grid(load_baseline(run).trial.architecture)
+    chosen = settings.chosen(grid)
+    explain(grid, chosen, settings.rounding, listener)
+    images = load_images(run, task, size=_largest(chosen), test=False, listener=listener)
     trainer = Trainer(images=images, recipe=task.recipe, device=device)
     return Plan(
         table=candidate_table(grid, chosen),
-        trainings=seeds * len(chosen),
-        seconds=seeds * trainer.estimate_seconds([c.architecture for c in chosen]),
+        trainings=settings.seeds * len(chosen),
+        seconds=settings.seeds * trainer.estimate_seconds([c.architecture for c in chosen]),
     )
 
 
-def load_coefficients(run: str | Path) -> tuple[Coefficients, str]:
-    """The coefficients that a run's grid picked, and the name of its rounding policy.
+def grid_search(
+    run: str | Path,
+    settings: GridSettings | None = None,
+    *,
+    data: str | None = None,
+    device: str = "cpu",
+    listener: Listener | None = None,
+) -> GridResult:
+    """Train the candidates of the grid around the run's baseline and rank them.
+
+    The same call continues a broken grid. Every candidate is trained with the same seeds.
+
+    Args:
+        data: where the images lie now, if they were moved.
+
+    Raises:
+        AutoscaleError: one of its kinds, for anything that cannot be done.
+    """
+    settings, listener = settings or GridSettings(), listener or Silent()
+    base = load_baseline(run).trial.architecture
+    task = load_task(run, data=data)
+    grid = settings.grid(base)
+    chosen = settings.chosen(grid)
+    jobs = [_job(candidate, task.seed + n) for n in range(settings.seeds) for candidate in chosen]
+    folder = Step(Path(run), STEP)
+    journal = Journal(folder.file("trainings.jsonl"))
+    with folder.locked():
+        images = load_images(run, task, size=_largest(chosen), test=False, listener=listener)
+        _require_same_baseline(folder, base)
+        folder.begin(
+            {
+                "baseline": base.to_dict(),
+                **asdict(settings),
+                "flops_budget": grid.budget.macs,
+                "task": task.settings(),
+                "images": images.fingerprint,
+            },
+            notes={"data": task.place, "device": device},
+            journal=journal,
+        )
+        explain(grid, chosen, settings.rounding, listener)
+        outcomes = train_all(
+            jobs,
+            Trainer(images=images, recipe=task.recipe, device=device),
+            journal,
+            listener,
+            leader=lambda done: _leader(chosen, done),
+        )
+        found = GridResult(grid=grid, ranked=_rank(chosen, outcomes), seeds=settings.seeds)
+        write_text(folder.file("grid.csv"), found.table.to_csv(index=False))
+        write_json(
+            folder.file("coefficients.json"),
+            {
+                **asdict(found.coefficients),
+                "nominal": found.coefficients.nominal,
+                "measured": found.best.candidate.growth,
+                "flops_budget": grid.budget.ratio,
+                "rounding": settings.rounding,
+                "accuracy": found.best.accuracy,
+                "seed_noise": found.seed_noise,
+                "verdict": found.verdict,
+            },
+        )
+    return found
+
+
+def load_coefficients(run: str | Path, base: Architecture) -> tuple[Coefficients, str]:
+    """The coefficients that a run's grid picked around `base`, and its rounding policy's name.
 
     Raises:
         InvalidSetting: if the run holds no finished grid.
+        RunConflict: if the grid was around another baseline, or its file is not readable.
     """
-    found = read_json(Step(Path(run), STEP).file("coefficients.json"))
+    folder = Step(Path(run), STEP)
+    found = read_json(folder.file("coefficients.json"))
     if found is None:
         raise InvalidSetting(
             f"{run} holds no finished grid; run: autoscale grid --run {run} --flops-budget 2x"
         )
-    return Coefficients(**{name: found[name] for name in ("alpha", "beta", "gamma")}), found[
-        "rounding"
-    ]
+    _require_same_baseline(folder, base)
+    try:
+        point = Coefficients(alpha=found["alpha"], beta=found["beta"], gamma=found["gamma"])
+        return point, rounding_policy(found["rounding"]).name
+    except (KeyError, TypeError, ValueError) as problem:
+        raise RunConflict(
+            f"{folder.file('coefficients.json')} is damaged ({problem!r}); repeat the grid"
+        ) from None
+
+
+def _require_same_baseline(folder: Step, base: Architecture) -> None:
+    earlier = folder.read()
+    if earlier is not None and earlier["settings"].get("baseline") != base.to_dict():
+        raise RunConflict(
+            f"the grid in {folder.run} is around another baseline than the search has now, since a "
+            "longer search chose anew; repeat search and grid in another --run"
+        )
+
+
+def _largest(chosen: Sequence[Candidate]) -> int:
+    return max(candidate.architecture.resolution for candidate in chosen)
 
 
 def candidate_table(grid: Grid, ranked: Sequence[Ranked | Candidate]) -> pd.DataFrame:

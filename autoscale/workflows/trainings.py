@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from autoscale.design.architecture import Architecture
 from autoscale.errors import EvaluationFailed
-from autoscale.runs.records import Outcome, outcome_from_record, outcome_to_record
+from autoscale.runs.records import Outcome, outcome_to_record, outcomes_from_journal
 from autoscale.runs.store import Journal
 from autoscale.workflows.evaluate import Trainer
 from autoscale.workflows.progress import Listener, Progress, duration
@@ -39,7 +39,7 @@ def train_all(
     Raises:
         EvaluationFailed: if not one of the trainings succeeds.
     """
-    outcomes = [outcome_from_record(record) for record in journal.read()][: len(jobs)]
+    outcomes = outcomes_from_journal(journal)[: len(jobs)]
     left = jobs[len(outcomes) :]
     if left:
         kept = f", {len(outcomes)} are kept from before" if outcomes else ""

@@ -175,6 +175,11 @@ def test_a_run_directory_of_another_command(
         (["--epochs", "0"], "epochs must be at least 1"),
         (["--resolution", "2"], "2"),
         (["--nonsense"], "--nonsense"),
+        (["--seed", "-1"], "seed must be at least 0"),
+        (["--confirm", "-1"], "confirm must be at least 0"),
+        (["--objective", "soft", "--w", "nan"], "must lie in"),
+        (["--data", ""], "data must not be empty"),
+        (["--device", "potato"], "potato"),
     ],
 )
 def test_wrong_usage_has_status_2(
@@ -231,6 +236,70 @@ def test_a_disk_that_is_really_full(
         assert main(search(disk / "run", photos)) == 0
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+def test_a_longer_search_with_another_baseline_is_not_mixed_with_the_old_grid(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    grid = ["grid", "--run", str(run), "--tolerance", "0.2", "--max-candidates", "1"]
+    assert main(search(run, photos)) == 0
+    assert main(grid) == 0
+    before = (run / "search" / "baseline.yaml").read_text()
+    other = run / "search" / "baseline.json"
+    found = json.loads(other.read_text())
+    other.write_text(json.dumps({"trial": (found["trial"] + 1) % 3, "accuracies": [0.5]}))
+    capsys.readouterr()
+    assert before
+    for command in (grid, ["family", "--run", str(run), "--phi", "0"]):
+        said = refused(capsys, 1, command)
+        assert "around another baseline than the search has now" in said
+
+
+def test_images_that_changed_since_the_search_are_refused(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert main(search(run, photos)) == 0
+    shutil.copytree(photos / "red", photos / "violet")
+    capsys.readouterr()
+    for command in ("grid", "check-baseline"):
+        said = refused(capsys, 1, [command, "--run", str(run)])
+        assert "are not those of the search" in said
+
+
+def test_images_that_were_moved_are_found_with_data(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert main(search(run, photos)) == 0
+    moved = photos.rename(tmp_path / "moved")
+    capsys.readouterr()
+    grid = ["grid", "--run", str(run), "--tolerance", "0.2", "--max-candidates", "1"]
+    assert "no such folder" in refused(capsys, 1, grid)
+    assert main([*grid, "--data", str(moved)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("search/settings.json", '{"format": 1, "settings": {}}'),
+        ("search/settings.json", '{"format": 1, "settings": {"space": 3}, "notes": {}}'),
+        ("search/settings.json", "[]"),
+        ("search/baseline.json", '{"trial": 99, "accuracies": []}'),
+        ("search/trials.jsonl", '{"number": 0, "status": "bogus"}\n'),
+        ("search/trials.jsonl", '{"number": 1}\n'),
+        ("search/trials.jsonl", "\x00\n"),
+    ],
+)
+def test_a_damaged_run_is_refused_in_one_line(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: str
+) -> None:
+    run = tmp_path / "run"
+    assert main(search(run, photos)) == 0
+    (run / name).write_text(content)
+    capsys.readouterr()
+    refused(capsys, 1, ["grid", "--run", str(run)])
 
 
 # Interruptions

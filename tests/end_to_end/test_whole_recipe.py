@@ -38,7 +38,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         here, data=str(photos), space="tiny", resolution=16, trials=5, epochs=2, sampler="random"
     )
     autoscale.check_baseline(here, networks=2, seeds=2)
-    autoscale.grid_search(here, flops_budget="2x", tolerance=0.2, max_candidates=3, seeds=2)
+    settings = autoscale.GridSettings(tolerance=0.2, max_candidates=3, seeds=2)
+    autoscale.grid_search(here, settings)
     autoscale.write_family(here, phi="-1..2")
     return here
 

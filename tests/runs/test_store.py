@@ -80,19 +80,25 @@ def test_a_file_that_is_no_json_is_named(tmp_path: Path) -> None:
 
 def test_a_step_goes_on_with_the_same_settings_and_refuses_others(tmp_path: Path) -> None:
     step = Step(tmp_path, "search")
-    step.begin({"seed": 0, "recipe": {"epochs": 4}}, notes={"data": "here"})
-    step.begin({"seed": 0, "recipe": {"epochs": 4}}, notes={"data": "elsewhere"})
+    journal = Journal(step.file("trials.jsonl"))
+    step.begin({"seed": 1}, notes={}, journal=journal)  # nothing done: binds nobody
+    step.begin({"seed": 0, "recipe": {"epochs": 4}}, notes={"data": "here"}, journal=journal)
+    journal.append({"number": 0})
+    step.begin({"seed": 0, "recipe": {"epochs": 4}}, notes={"data": "elsewhere"}, journal=journal)
     found = step.read()
     assert found is not None
     assert found["notes"] == {"data": "elsewhere"}
     with pytest.raises(RunConflict, match=r"recipe\.epochs is 4 there, asked for 5"):
-        step.begin({"seed": 0, "recipe": {"epochs": 5}}, notes={})
+        step.begin({"seed": 0, "recipe": {"epochs": 5}}, notes={}, journal=journal)
+    step.forget("settings.json")
+    with pytest.raises(RunConflict, match=r"holds work, but its settings\.json is gone"):
+        step.begin({"seed": 0, "recipe": {"epochs": 4}}, notes={}, journal=journal)
 
 
 def test_a_step_of_another_format_is_refused(tmp_path: Path) -> None:
     write_json(tmp_path / "search" / "settings.json", {"format": 99, "settings": {}})
     with pytest.raises(RunConflict, match="has format 99, this version reads 1"):
-        Step(tmp_path, "search").begin({}, notes={})
+        Step(tmp_path, "search").begin({}, notes={}, journal=Journal(tmp_path / "none"))
 
 
 def test_two_processes_do_not_share_a_step(tmp_path: Path) -> None:

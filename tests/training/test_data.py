@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import sys
 import warnings
 from pathlib import Path
@@ -106,6 +107,8 @@ def test_nested_and_upper_case_files_count_and_litter_does_not(classes: Path) ->
     (classes / "red" / "more" / "A.JPEG").write_bytes(jpeg(RED))
     (classes / "red" / ".DS_Store").write_text("x")
     (classes / "red" / "Thumbs.db").write_text("x")
+    for name in ("labels.txt", "boxes.JSON", "meta.csv", "README.md"):
+        (classes / "red" / name).write_text("about these images")
     (classes / ".git").mkdir()
     (classes / "LICENSE").write_text("free")
     data = read(classes, test=True, strict=True)
@@ -205,6 +208,32 @@ def test_exif_orientation_is_honoured(tmp_path: Path) -> None:
     assert pixels[5:].mean() < 15
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("grey.png", "<u2"), ("grey.tif", "<u2"), ("grey.tif", ">u2"), ("grey.tif", "<i4")],
+)
+def test_grey_images_of_sixteen_bits_are_scaled_to_eight(
+    tmp_path: Path, name: str, kind: str
+) -> None:
+    def write(path: Path) -> None:
+        values = np.zeros((8, 8), np.uint16)
+        values[:4], values[4] = 65535, 257 * 100
+        Image.fromarray(values.astype(kind)).save(path)
+
+    pixels = one_image(tmp_path, write, name).pixels[0]
+    assert pixels[:4].min() == 255
+    assert (pixels[4] == 100).all()
+    assert pixels[5:].max() == 0
+
+
+@pytest.mark.parametrize("value", [-1, 65536])
+def test_grey_images_of_more_bits_are_skipped(classes: Path, value: int) -> None:
+    values = np.full((8, 8), value, np.int32)
+    Image.fromarray(values).save(classes / "red" / "deep.tif")
+    expected = f"red/deep.tif: its pixels have more than 16 bits ({value} to {value})"
+    assert read(classes).skipped == (expected,)
+
+
 @pytest.mark.parametrize("mode", ["L", "1", "P", "RGBA", "CMYK", "LA", "YCbCr"])
 def test_every_eight_bit_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
     def write(path: Path) -> None:
@@ -251,14 +280,14 @@ def damage(folder: Path, kind: str) -> Path:
     elif kind == "dangling":
         path.symlink_to(folder / "nowhere.jpg")
     elif kind == "deep":
-        Image.fromarray(np.zeros((8, 8), np.uint16)).save(path, "PNG")
+        Image.fromarray(np.zeros((8, 8), np.float32)).save(path, "TIFF")
     else:
-        path = path.with_suffix(".csv")
-        path.write_text("a,b")
+        path = path.with_suffix(".pdf")
+        path.write_text("a page")
     return path
 
 
-KINDS = ["truncated", "empty", "text", "dangling", "deep", "csv"]
+KINDS = ["truncated", "empty", "text", "dangling", "deep", "pdf"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -385,7 +414,13 @@ def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatc
         ({"image": [{"bytes": b"x"}], "kind": [0]}, "has the columns image, kind"),
         ({"image": [b"x"], "label": [0]}, "column 'image' of .* a struct with a field 'bytes'"),
         ({"image": [{"bytes": b"x"}], "label": [0]}, "has 1 class; at least 2"),
-        ({"image": [{"bytes": b"x"}] * 3, "label": [0, 1, None]}, "class 'None' of train"),
+        ({"image": [{"bytes": b"x"}] * 3, "label": [0, 1, None]}, r"a\.parquet row 2 has no label"),
+        ({"image": [{"bytes": b"x"}] * 2, "label": [0.0, math.nan]}, "row 1 has no label"),
+        ({"image": [{"bytes": b"x"}], "label": [None]}, "row 0 has no label"),
+        ({"image": [{"bytes": b"x"}], "label": [[0]]}, "'label' of .* holds list.*; one number"),
+        ({"image": [{"bytes": b"x"}], "label": [{"a": 0}]}, "'label' of .* holds struct"),
+        ({"image": [{"bytes": 3}], "label": [0]}, "field 'bytes' of binary"),
+        ({"image": [[b"x"]], "label": [0]}, "a struct with a field 'bytes'"),
     ],
 )
 def test_parquet_of_another_layout(tmp_path: Path, columns: Any, message: str) -> None:
@@ -395,6 +430,63 @@ def test_parquet_of_another_layout(tmp_path: Path, columns: Any, message: str) -
     parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
     with pytest.raises(DataProblem, match=message):
         read(tmp_path / "a.parquet")
+
+
+def test_a_parquet_file_without_rows(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    image = pyarrow.struct({"bytes": pyarrow.binary()})
+    schema = pyarrow.schema({"image": image, "label": pyarrow.int64()})
+    parquet.write_table(schema.empty_table(), tmp_path / "a.parquet")
+    with pytest.raises(DataProblem, match=r"a\.parquet has no rows"):
+        read(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        (b"{not json", "are not JSON of info, features and label; write"),
+        (b"\xff", "are not JSON of info"),
+        (b'{"info": null}', "are not JSON of info"),
+        (b'{"info": {"features": {"label": [1]}}}', "are not JSON of info"),
+        (
+            b'{"info": {"features": {"label": {"names": "ab"}}}}',
+            "different names of label; got 'ab'",
+        ),
+        (b'{"info": {"features": {"label": {"names": ["a", "a"]}}}}', r"got \['a', 'a'\]"),
+    ],
+)
+def test_parquet_metadata_of_another_form(tmp_path: Path, metadata: bytes, message: str) -> None:
+    pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    file = tmp_path / "a.parquet"
+    write_parquet(file, [RED, BLUE] * 10, [1, 0] * 10)
+    table = parquet.read_table(file).replace_schema_metadata({b"huggingface": metadata})
+    parquet.write_table(table, file)
+    with pytest.raises(DataProblem, match=f"the huggingface metadata of .*{message}"):
+        read(file)
+
+
+def test_parquet_metadata_that_name_no_classes(tmp_path: Path) -> None:
+    file = tmp_path / "a.parquet"
+    write_parquet(file, [RED, BLUE] * 10, ["fire", "sky"] * 10)
+    assert read(file).classes == ("fire", "sky")
+    write_parquet(file, [RED, BLUE] * 10, ["fire", "sky"] * 10, names=["sky", "fire"])
+    data = read(file)
+    assert data.classes == ("sky", "fire")
+    np.testing.assert_array_equal(data.train.labels == 0, is_blue(data.train))
+
+
+def test_parquet_labels_of_two_kinds(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "train-0.parquet", [RED, BLUE] * 5, [1, 0] * 5)
+    write_parquet(tmp_path / "validation.parquet", [RED, BLUE], ["1", "0"])
+    with pytest.raises(DataProblem, match="validation hold '1', str, where training has int; "):
+        read(tmp_path)
+    write_parquet(tmp_path / "train-1.parquet", [RED, BLUE], ["1", "0"])
+    with pytest.raises(DataProblem, match=r"train-0\.parquet and train-1\.parquet have different"):
+        read(tmp_path)
 
 
 def test_parquet_classes_that_never_train(tmp_path: Path) -> None:
@@ -431,6 +523,18 @@ def test_a_damaged_parquet_file(tmp_path: Path) -> None:
 def test_settings_out_of_range(classes: Path, option: dict[str, Any]) -> None:
     with pytest.raises(InvalidSetting, match=f"{next(iter(option))} must be .*; got"):
         read(classes, **option)
+
+
+@pytest.mark.parametrize("source", ["", " "])
+def test_an_empty_source(source: str) -> None:
+    with pytest.raises(InvalidSetting, match="data must not be empty; give a folder"):
+        load(source, size=8)
+
+
+def test_a_negative_seed(classes: Path) -> None:
+    for source in (str(classes), "synthetic"):
+        with pytest.raises(InvalidSetting, match="seed must be at least 0, got -1"):
+            load(source, size=8, seed=-1)
 
 
 # What a seed decides
@@ -497,7 +601,7 @@ def test_every_class_survives_a_small_limit(tmp_path: Path) -> None:
     assert np.bincount(read(tmp_path, limit=2).train.labels).tolist() == [1, 1]
 
 
-@pytest.mark.parametrize("change", ["size", "content", "name"])
+@pytest.mark.parametrize("change", ["content", "name", "label"])
 def test_the_fingerprint_sees_what_decides_results(classes: Path, change: str) -> None:
     before = read(classes).fingerprint
     first = classes / "red" / "000.jpg"
@@ -505,14 +609,14 @@ def test_the_fingerprint_sees_what_decides_results(classes: Path, change: str) -
         first.write_bytes(jpeg(RED, size=(50, 50)))
     elif change == "name":
         first.rename(classes / "red" / "zzz.jpg")
-    after = read(classes, size=9 if change == "size" else 8)
-    assert after.fingerprint != before
+    elif change == "label":
+        first.rename(classes / "blue" / "zzz.jpg")
+    assert read(classes).fingerprint != before
 
 
-def test_progress_counts_every_picture_once(classes: Path) -> None:
-    told: list[tuple[int, int]] = []
-    read(classes, progress=lambda done, total: told.append((done, total)))
-    assert told == [(12, 20), (16, 20), (20, 20)]
+def test_the_fingerprint_does_not_depend_on_the_size(classes: Path) -> None:
+    for source in (str(classes), "synthetic"):
+        assert load(source, size=8).fingerprint == load(source, size=9).fingerprint
 
 
 # Sources at hand
