@@ -6,8 +6,10 @@ import sys
 from types import TracebackType
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
@@ -17,8 +19,10 @@ from rich.table import Table
 from autoscale.design.budget import format_count
 from autoscale.workflows.progress import Progress, duration
 
-#: Columns that hold counts, printed with a unit.
+#: Columns that hold counts, printed with a unit; so are all whose names begin with "macs".
 COUNTS = ("macs", "flops", "params", "activations", "memory")
+#: Least width of a text column, if its longest word is not shorter.
+READABLE = 24
 CONVENTION = (
     "macs: multiply-adds of convolutions and linear layers for one image (the papers' FLOPs)"
 )
@@ -83,16 +87,27 @@ def refuse(text: str) -> None:
 
 
 def show_table(frame: pd.DataFrame, *, title: str, columns: tuple[str, ...]) -> None:
-    """A table of some columns of a frame, counts with their unit."""
+    """A table of some columns of a frame, counts with their unit.
+
+    On a narrow terminal text wraps between words and numbers stay whole, even if the table is then
+    wider than the terminal.
+    """
     table = Table(title=escape(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    cells = {name: [_cell(name, value) for value in frame[name]] for name in columns}
     for name in columns:
-        text = frame[name].map(lambda value: isinstance(value, str)).all()
-        table.add_column(name, justify="left" if text else "right", overflow="fold")
-    for _, row in frame.iterrows():
-        table.add_row(*(escape(_cell(name, row[name])) for name in columns))
+        if frame[name].map(lambda value: isinstance(value, str)).all():
+            words = [word for text in (name, *cells[name]) for word in text.split()]
+            least = min(READABLE, max(map(cell_len, words)))
+            table.add_column(name, overflow="fold", min_width=least)
+        else:
+            least = max(map(cell_len, (name, *cells[name])))
+            table.add_column(name, justify="right", no_wrap=True, min_width=least)
+    for row in zip(*cells.values(), strict=True):
+        table.add_row(*map(escape, row))
     terminal = Console(highlight=False)
     # Off a terminal nobody sees the width that rich would guess.
-    (terminal if terminal.is_terminal else Console(highlight=False, width=200)).print(table)
+    shown = terminal if terminal.is_terminal else Console(highlight=False, width=200)
+    shown.print(table, crop=False)
 
 
 def show_json(data: Any) -> None:
@@ -101,19 +116,27 @@ def show_json(data: Any) -> None:
 
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of a frame as plain data."""
-    found: list[dict[str, Any]] = json.loads(frame.to_json(orient="records"))
-    return found
+    """The rows of a frame as plain data: integers exact at any size, None for what is missing."""
+    rows = frame.astype(object).to_dict("records")
+    return [{str(name): _plain(value) for name, value in row.items()} for row in rows]
 
 
 def _cell(name: str, value: Any) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "-"
-    if name in COUNTS:
+    if name in COUNTS or name.startswith("macs"):
         return format_count(value)
+    if name == "networks":
+        return f"{value:,}" if value < 10**9 else f"{value:.2e}"
     if name in ("accuracy", "accuracy_sd"):
         return f"{value:.4f}"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    return None if pd.api.types.is_scalar(value) and pd.isna(value) else value
 
 
 def _finite(data: Any) -> Any:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from autoscale.design.budget import format_count
 from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting, InvalidSpace
@@ -55,8 +54,9 @@ def space_text(name: str) -> str:
 def space_table() -> pd.DataFrame:
     """One row for each shipped space.
 
-    Columns: space; networks (points of the space); resolution (pixels per side); macs_least,
-    macs_median (of a thousand drawn) and macs_most (multiply-adds of one image); description.
+    Columns: space; networks (points of the space, Python integers of any size); resolution (pixels
+    per side); macs_least, macs_median (of a thousand drawn) and macs_most (multiply-adds of one
+    image); description.
     """
     rows = []
     for name in space_names():
@@ -65,15 +65,15 @@ def space_table() -> pd.DataFrame:
         rows.append(
             {
                 "space": name,
-                "networks": f"{space.size:,}" if space.size < 10**9 else f"{space.size:.2e}",
+                "networks": space.size,
                 "resolution": "/".join(str(side) for side in space.resolution),
-                "macs_least": format_count(least),
-                "macs_median": format_count(usual_macs(space)),
-                "macs_most": format_count(most),
+                "macs_least": least,
+                "macs_median": usual_macs(space),
+                "macs_most": most,
                 "description": space.description,
             }
         )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).astype({"networks": object})
 
 
 def usual_macs(space: SearchSpace) -> int:

@@ -1,24 +1,30 @@
 """What one network costs: a published one, a design in a file, or a module of the user's."""
 
+import difflib
 import importlib
+import inspect
 import re
+import reprlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import reduce
+from numbers import Integral
 from operator import add
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 from torch import nn
 
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import CONVENTIONS, Cost, part_costs
-from autoscale.design.published import published
+from autoscale.design.family import Member
+from autoscale.design.published import FAMILIES, NETWORKS
 from autoscale.errors import InvalidSetting
-from autoscale.network.measure import Handle, traced_part_costs
+from autoscale.network.measure import Handle, Shape, traced_part_costs
 from autoscale.runs.store import read_text
 
 #: Bytes of a number in float32.
@@ -79,14 +85,16 @@ def count(
     """What `network` costs for one image.
 
     Args:
-        network: the name of a published one (`efficientnet-b4`), a YAML file of a design, or
-            `package.module:name` of an `nn.Module` or of a function without arguments that makes
-            one or an `Architecture`. The module is imported, from the working directory too.
+        network: the name of a published one (`efficientnet-b4`), a YAML file of a design or of a
+            family's member, or `package.module:name` of an `nn.Module` or of a function without
+            arguments that makes one or an `Architecture`. The module is imported, from the working
+            directory too.
         resolution: pixels per side; a design's own, or 224 for a module, if not given.
         handles: multiply-adds of operations that the trace of a module does not know.
 
     Raises:
-        InvalidSetting: if there is no such network, or it does not take such images.
+        InvalidSetting: if there is no such network, or it does not take such images, or `handles`
+            has an operation that it does not run.
         InvalidArchitecture: if the file is no design; the message names line and key.
         StorageProblem: if the file cannot be read.
     """
@@ -95,6 +103,11 @@ def count(
     else:
         found = load_architecture(network)
     if isinstance(found, Architecture):
+        if handles:
+            raise InvalidSetting(
+                f"{network} is counted in closed form and runs no {', '.join(handles)}; "
+                "leave --op-cost out"
+            )
         if resolution is not None:
             found = replace(found, resolution=resolution)
         return Count(network, found.resolution, False, tuple(part_costs(found)))
@@ -107,32 +120,48 @@ def count_module(
     """What `module` costs, watched while one image passes.
 
     Raises:
-        InvalidSetting: if it does not take such images, or runs operations of unknown cost.
+        InvalidSetting: if it does not take such images, or runs operations of unknown cost, or does
+            not run one of `handles`.
     """
+    ran: set[str] = set()
+    watched = {
+        operation: _watched(operation, handle, ran) for operation, handle in (handles or {}).items()
+    }
     try:
-        parts = traced_part_costs(module, resolution=resolution, handles=handles)
+        parts = traced_part_costs(module, resolution=resolution, handles=watched)
     except InvalidSetting:
         raise
-    except (RuntimeError, ValueError, TypeError, IndexError) as problem:
-        reason = " ".join(str(problem).split())[:200]
+    except Exception as problem:  # the user's code may raise anything
         raise InvalidSetting(
-            f"{name} does not take an image of shape (1, 3, {resolution}, {resolution}): {reason}; "
-            "try another --resolution"
+            f"{name} does not take an image of shape (1, 3, {resolution}, {resolution}): "
+            f"{_cause(problem)}; correct it or try another --resolution"
         ) from problem
+    if idle := [operation for operation in watched if operation not in ran]:
+        raise InvalidSetting(
+            f"{name} does not run {', '.join(idle)}; correct --op-cost or leave it out"
+        )
     return Count(name, resolution, True, tuple(parts))
 
 
 def load_architecture(name: str) -> Architecture:
-    """The design in the YAML file `name`, or the published one of that name.
+    """The design in the YAML file `name`, also a family member's, or the published one.
 
     Raises:
         InvalidSetting: if there is neither.
         InvalidArchitecture: if the file is no design; the message names line and key.
         StorageProblem: if the file cannot be read.
     """
-    if name.endswith((".yaml", ".yml")) or Path(name).is_file():
-        return Architecture.from_yaml(read_text(Path(name)), source=name)
-    return published(name)
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml") or path.is_file():
+        if not path.exists():
+            raise InvalidSetting(f"no such file: {name}; name a design's YAML file")
+        text = read_text(path)
+        if _is_member(text):
+            return Member.from_yaml(text, source=name).architecture
+        return Architecture.from_yaml(text, source=name)
+    if name not in NETWORKS:
+        raise InvalidSetting(_unknown(name))
+    return NETWORKS[name]
 
 
 def parse_handles(texts: Sequence[str]) -> dict[str, Handle]:
@@ -144,29 +173,111 @@ def parse_handles(texts: Sequence[str]) -> dict[str, Handle]:
     handles: dict[str, Handle] = {}
     for text in texts:
         operation, _, value = text.partition("=")
-        if value.isdecimal():
+        if not operation or not value:
+            raise InvalidSetting(_no_cost(text))
+        if _is_number(value):
+            if not value.isdecimal():
+                raise InvalidSetting(
+                    f"the cost of {operation} must be a whole number of at least 0, got {value}"
+                )
             handles[operation] = _constant(int(value))
-        elif value and (found := _named(value)) and callable(found):
+        elif callable(found := _named(value)):
             handles[operation] = found
         else:
-            raise InvalidSetting(
-                f"not the cost of an operation: {text!r}; write aten::name=0 or "
-                "aten::name=package.module:function"
-            )
+            raise InvalidSetting(_no_cost(text))
     return handles
+
+
+def _no_cost(text: str) -> str:
+    return (
+        f"not the cost of an operation: {text!r}; write aten::name=0 or "
+        "aten::name=package.module:function"
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _constant(macs: int) -> Handle:
     return lambda inputs, outputs: macs
 
 
+def _watched(operation: str, handle: Handle, ran: set[str]) -> Handle:
+    """`handle`, which notes in `ran` that it was asked; what it answers is checked.
+
+    The user's function is named when it fails, not the network that it prices.
+    """
+    name = getattr(handle, "__qualname__", type(handle).__name__)
+    function = f"{getattr(handle, '__module__', '')}:{name}, the cost of {operation},"
+
+    def price(inputs: list[Shape], outputs: list[Shape]) -> int:
+        ran.add(operation)
+        try:
+            macs = handle(inputs, outputs)
+        except Exception as problem:
+            raise InvalidSetting(
+                f"{function} failed on inputs {inputs}: {_cause(problem)}; correct it"
+            ) from problem
+        if not isinstance(macs, Integral) or isinstance(macs, bool) or macs < 0:
+            raise InvalidSetting(
+                f"{function} must give a whole number of at least 0, got {reprlib.repr(macs)}"
+            )
+        return int(macs)
+
+    return price
+
+
+def _is_member(text: str) -> bool:
+    """Whether a YAML text has a top-level key `architecture`; a design has none."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except Exception:  # reading it as a design says what is wrong, and where
+        return False
+    return isinstance(root, yaml.MappingNode) and any(
+        key.value == "architecture" for key, _ in root.value
+    )
+
+
+def _unknown(name: str) -> str:
+    if name in FAMILIES:
+        members = list(FAMILIES[name])
+        return (
+            f"{name} is a family of {len(members)} networks; count one, such as {members[0]}, or "
+            f"list them with: autoscale compare {name}"
+        )
+    near = difflib.get_close_matches(name, [*NETWORKS, *FAMILIES])
+    guess = f"did you mean {' or '.join(near)}? " if near else ""
+    return (
+        f"no published network {name!r}; {guess}list a family with: autoscale compare FAMILY "
+        f"({', '.join(FAMILIES)})"
+    )
+
+
+def _cause(problem: BaseException) -> str:
+    """Type and message in one line of at most 200 characters."""
+    return f"{type(problem).__name__}: {' '.join(str(problem).split())}"[:200].removesuffix(": ")
+
+
 def _imported(name: str) -> nn.Module | Architecture:
     found = _named(name)
     if callable(found) and not isinstance(found, nn.Module):
         try:
-            found = found()
+            inspect.signature(found).bind()
         except TypeError as problem:
-            raise InvalidSetting(f"cannot call {name} without arguments: {problem}") from problem
+            raise InvalidSetting(
+                f"cannot call {name} without arguments: {problem}; name a function that needs none"
+            ) from problem
+        except ValueError:  # not every callable tells what it takes
+            pass
+        try:
+            found = found()
+        except (Exception, SystemExit) as problem:
+            raise InvalidSetting(f"{name} failed: {_cause(problem)}; correct it") from problem
     if not isinstance(found, nn.Module | Architecture):
         raise InvalidSetting(f"{name} gives a {type(found).__name__}; it must give an nn.Module")
     return found
@@ -178,15 +289,18 @@ def _named(name: str) -> Any:
     if form is None:
         raise InvalidSetting(f"not a module and a name in it: {name!r}; write package.module:build")
     module, path = form.groups()
-    try:
-        with _working_directory_importable():
+    with _working_directory_importable():
+        try:
             found: Any = importlib.import_module(module)
-    except ImportError as problem:
-        raise InvalidSetting(f"cannot import {module}: {problem}") from problem
-    for step in path.split("."):
-        if not hasattr(found, step):
-            raise InvalidSetting(f"{module} has no {path!r}; name something in it")
-        found = getattr(found, step)
+        except (Exception, SystemExit) as problem:
+            raise InvalidSetting(
+                f"cannot import {module}: {_cause(problem)}; correct the module or its name"
+            ) from problem
+        try:
+            for step in path.split("."):
+                found = getattr(found, step)
+        except Exception as problem:
+            raise InvalidSetting(f"{module} has no {path!r}; name something in it") from problem
     return found
 
 
@@ -197,4 +311,5 @@ def _working_directory_importable() -> Iterator[None]:
     try:
         yield
     finally:
-        sys.path.remove(here)
+        with suppress(ValueError):  # the user's module may have removed it
+            sys.path.remove(here)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -10,7 +11,9 @@ from typer.testing import CliRunner
 
 from autoscale.cli_counting import compare_command, count_command
 from autoscale.design.cost import CONVENTIONS, cost
+from autoscale.design.family import member
 from autoscale.design.published import published
+from autoscale.design.scaling import PAPER, ROUNDINGS
 from autoscale.errors import AutoscaleError, InvalidArchitecture, InvalidSetting
 from autoscale.workflows.count import BYTES, count, parse_handles
 
@@ -38,6 +41,25 @@ ready = build()
 
 def price(inputs, outputs):
     return 5
+
+def negative(inputs, outputs):
+    return -5
+
+def half(inputs, outputs):
+    return 0.5
+
+def greedy(inputs, outputs):
+    raise KeyError("no price")
+
+def broken():
+    raise RuntimeError("no weights\\nat hand")
+
+def leaves():
+    raise SystemExit(2)
+
+class Lost(nn.Module):
+    def forward(self, x):
+        return {}["logits"]
 """
 
 
@@ -72,6 +94,48 @@ def test_a_wrong_file_is_refused_at_its_line(tmp_path: Path) -> None:
     path.write_text("resolution: 32\nstem: {width: 0}\n", encoding="utf-8")
     with pytest.raises(InvalidArchitecture, match=r"mine\.yaml:"):
         count(str(path))
+
+
+def test_a_family_members_file_is_counted(tmp_path: Path) -> None:
+    base = published("efficientnet-b0")
+    large = member(base, PAPER, 1, rounding=ROUNDINGS["tf"], name="large")
+    path = tmp_path / "large.yaml"
+    path.write_text(large.to_yaml(), encoding="utf-8")
+    assert count(str(path)).cost == cost(large.architecture)
+    answer = json.loads(run("compare", str(path), "efficientnet-b0", "--json"))
+    assert answer["networks"][0]["macs"] == large.counts.macs
+
+
+def test_a_wrong_members_file_is_refused_as_a_member(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: mine\narchitecture: {resolution: 32}\n", encoding="utf-8")
+    with pytest.raises(InvalidArchitecture, match=r"mine\.yaml:.*missing"):
+        count(str(path))
+
+
+@pytest.mark.parametrize("text", ["a: [", "- 1", "", "&a [*a]"])
+def test_a_file_without_keys_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InvalidArchitecture, match=r"mine\.yaml"):
+        count(str(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("missing.yaml", r"^no such file: missing\.yaml; name"),
+        ("eficientnet-b0", r"mean efficientnet-b0 or .*\? list .* autoscale compare FAMILY"),
+        ("zzz", r"^no published network 'zzz'; list a family with: .* \(efficientnet, .*\)$"),
+        ("efficientnet", r"a family of 11 .* such as efficientnet-b0, .*compare effic"),
+    ],
+)
+def test_an_unknown_network_is_refused_with_the_way_to_the_known_ones(
+    name: str, message: str
+) -> None:
+    with pytest.raises(InvalidSetting, match=message) as refused:
+        count(name)
+    assert len(str(refused.value)) < 300
 
 
 def test_the_table_has_a_row_for_each_part_and_the_total() -> None:
@@ -125,6 +189,9 @@ def test_an_unknown_operation_is_named_and_can_be_given_a_cost(users_module: str
         ("users_networks:needs", "without arguments"),
         ("users_networks:number", "gives a int"),
         ("users networks:build", r"write package\.module:build"),
+        ("users_networks:broken", ":broken failed: RuntimeError: no weights at hand; correct"),
+        ("users_networks:leaves", ":leaves failed: SystemExit: 2; correct"),
+        ("users_networks:Lost", ":Lost does not take an image .*: KeyError: 'logits'; correct"),
     ],
 )
 def test_what_is_no_network_is_refused(users_module: str, name: str, message: str) -> None:
@@ -132,12 +199,65 @@ def test_what_is_no_network_is_refused(users_module: str, name: str, message: st
         count(name)
 
 
+@pytest.mark.parametrize(
+    ("source", "cause"),
+    [
+        ("def build(:", "SyntaxError: "),
+        ("raise RuntimeError('two\\nlines')", "RuntimeError: two lines; correct"),
+        ("None.weights", "AttributeError: 'NoneType'"),
+        ("raise SystemExit", "SystemExit; correct"),
+        ("import sys; sys.path.pop(0)", "has no 'build'"),
+    ],
+)
+def test_a_module_that_cannot_be_imported_is_refused_with_the_cause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, cause: str
+) -> None:
+    (tmp_path / "faulty_networks.py").write_text(source, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "faulty_networks", raising=False)
+    importlib.invalidate_caches()
+    with pytest.raises(InvalidSetting, match=rf"faulty_networks.*{cause}") as refused:
+        count("faulty_networks:build")
+    assert "\n" not in str(refused.value)
+
+
 def test_an_image_that_does_not_fit_is_refused_with_the_way_out(users_module: str) -> None:
     with pytest.raises(InvalidSetting, match=r"\(1, 3, 2, 2\): .*another --resolution"):
         count(f"{users_module}:build", resolution=2)
 
 
-@pytest.mark.parametrize("text", ["aten::cumsum", "aten::cumsum=", "aten::cumsum=free"])
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        ("negative", "must give a whole number of at least 0, got -5"),
+        ("half", r"must give a whole number of at least 0, got 0\.5"),
+        ("greedy", "failed on inputs .*: KeyError: 'no price'"),
+        ("needs", "failed on inputs .*: TypeError: "),
+    ],
+)
+def test_a_function_that_gives_no_cost_is_named(
+    users_module: str, function: str, message: str
+) -> None:
+    handles = parse_handles([f"aten::cumsum={users_module}:{function}"])
+    with pytest.raises(InvalidSetting, match=f"^{users_module}:{function}, .*cumsum, {message}"):
+        count(f"{users_module}:unknown", resolution=10, handles=handles)
+
+
+@pytest.mark.parametrize("value", ["-5", "2.5", "1e6", "nan"])
+def test_a_cost_that_is_no_whole_number_is_refused(value: str) -> None:
+    with pytest.raises(InvalidSetting, match=f"whole number of at least 0, got {value}"):
+        parse_handles([f"aten::x={value}"])
+
+
+def test_the_cost_of_an_operation_that_never_ran_is_refused(users_module: str) -> None:
+    handles = parse_handles(["aten::foo=0"])
+    with pytest.raises(InvalidSetting, match=r":build does not run aten::foo; correct --op-cost"):
+        count(f"{users_module}:build", resolution=10, handles=handles)
+    with pytest.raises(InvalidSetting, match="closed form and runs no aten::foo; leave --op-cost"):
+        count("efficientnet-b0", handles=handles)
+
+
+@pytest.mark.parametrize("text", ["aten::cumsum", "aten::cumsum=", "aten::cumsum=free", "=0"])
 def test_a_cost_that_cannot_be_read_is_refused(text: str) -> None:
     with pytest.raises(InvalidSetting, match="write"):
         parse_handles([text])
