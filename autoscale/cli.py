@@ -100,7 +100,7 @@ def search_baseline(
     from autoscale.design.budget import parse_count
     from autoscale.workflows import baseline
 
-    with _working(threads) as listener:
+    with _working() as listener:
         found = baseline.search_baseline(
             run,
             data=data,
@@ -119,6 +119,7 @@ def search_baseline(
             limit=limit,
             strict=strict,
             device=device,
+            threads=threads,
             listener=listener,
         )
     _show_search(found, run, as_json)
@@ -137,9 +138,15 @@ def check_baseline(
     """Is the baseline better than random networks of its cost, on held-out images?"""
     from autoscale.workflows import check
 
-    with _working(threads) as listener:
+    with _working() as listener:
         found = check.check_baseline(
-            run, networks=networks, seeds=seeds, data=data, device=device, listener=listener
+            run,
+            networks=networks,
+            seeds=seeds,
+            data=data,
+            device=device,
+            threads=threads,
+            listener=listener,
         )
     _show_check(found, as_json)
 
@@ -176,7 +183,7 @@ def grid(
     """Find how depth, width and resolution should grow together within a budget."""
     from autoscale.workflows import grid as workflow
 
-    with _working(threads) as listener:
+    with _working() as listener:
         settings = workflow.GridSettings(
             flops_budget=flops_budget,
             alpha=alpha,
@@ -188,7 +195,12 @@ def grid(
             seeds=seeds,
             max_candidates=max_candidates,
         )
-        where: dict[str, Any] = {"data": data, "device": device, "listener": listener}
+        where: dict[str, Any] = {
+            "data": data,
+            "device": device,
+            "threads": threads,
+            "listener": listener,
+        }
         planned = workflow.plan_grid(run, settings, **where) if plan else None
         found = None if plan else workflow.grid_search(run, settings, **where)
     if planned is not None:
@@ -297,13 +309,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 @contextmanager
-def _working(threads: int) -> Iterator[Any]:
+def _working() -> Iterator[Any]:
     """Progress on the terminal, and a promise when it is interrupted."""
-    import torch
-
     from autoscale.terminal import Live, refuse
 
-    torch.set_num_threads(threads)
     try:
         with Live() as listener:
             yield listener

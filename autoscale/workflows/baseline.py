@@ -78,6 +78,7 @@ def search_baseline(
     limit: int | None = None,
     strict: bool = False,
     device: str = "cpu",
+    threads: int = 1,
     listener: Listener | None = None,
 ) -> Baseline:
     """Train `trials` designs of the space and choose the baseline.
@@ -101,6 +102,7 @@ def search_baseline(
         epochs: of each training, instead of the recipe's.
         limit: use at most so many training images.
         strict: refuse unreadable images instead of skipping them.
+        threads: of torch in one training; more than one pay on idle cores only.
 
     Raises:
         AutoscaleError: one of its kinds, for anything that cannot be done.
@@ -149,7 +151,7 @@ def search_baseline(
         history = trials_from_journal(journal, fitted)
         if sum(trial.trained for trial in history) < trials:
             step.forget("baseline.yaml", "baseline.json")  # the choice is open again
-        trainer = Trainer(images=images, recipe=task.recipe, device=device)
+        trainer = Trainer(images=images, recipe=task.recipe, device=device, threads=threads)
         watch = _Watch(history, trials, goal, listener)
         watch.announce(images.name, len(images.train), fitted, trainer, seed)
         add_to_mirror = mirror(

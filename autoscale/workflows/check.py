@@ -79,6 +79,7 @@ def check_baseline(
     seeds: int = 3,
     data: str | None = None,
     device: str = "cpu",
+    threads: int = 1,
     listener: Listener | None = None,
 ) -> Check:
     """Train the baseline with new seeds and random networks beside it, and compare on test images.
@@ -142,7 +143,7 @@ def check_baseline(
         )
         outcomes = train_all(
             jobs,
-            Trainer(images=images, recipe=task.recipe, device=device),
+            Trainer(images=images, recipe=task.recipe, device=device, threads=threads),
             journal,
             listener,
             held_out=images.test is not None,

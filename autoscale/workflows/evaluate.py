@@ -1,7 +1,8 @@
 """What one design is worth: build it, train it on the images, score it."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,11 @@ class Trainer:
     images: ImageData
     recipe: Recipe
     device: str = "cpu"
+    threads: int = 1  # of torch; more pay on idle cores only, and change the last digits
+
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise InvalidSetting(f"threads must be at least 1, got {self.threads}")
 
     def score(self, architecture: Architecture, *, seed: int, held_out: bool = False) -> Score:
         """Train from scratch and measure accuracy on the validation images.
@@ -110,15 +116,16 @@ class Trainer:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
                 network = build(architecture)
-            fitted = fit(
-                network,
-                self.images.train,
-                measured,
-                self.recipe,
-                resolution=architecture.resolution,
-                seed=seed,
-                device=self.device,
-            )
+            with _threads(self.threads):
+                fitted = fit(
+                    network,
+                    self.images.train,
+                    measured,
+                    self.recipe,
+                    resolution=architecture.resolution,
+                    seed=seed,
+                    device=self.device,
+                )
         except TrainingDiverged as problem:
             raise EvaluationFailed(str(problem)) from None
         except (MemoryError, RuntimeError) as problem:
@@ -157,10 +164,11 @@ class Trainer:
         network = build(architecture)
 
         def timed(images: Images) -> tuple[float, float]:
-            fitted = fit(
-                network, images, images, few,
-                resolution=architecture.resolution, seed=0, device=self.device,
-            )  # fmt: skip
+            with _threads(self.threads):
+                fitted = fit(
+                    network, images, images, few,
+                    resolution=architecture.resolution, seed=0, device=self.device,
+                )  # fmt: skip
             return fitted.train_seconds, fitted.seconds - fitted.train_seconds
 
         timed(_first(self.images.train, batch))  # the first steps are slower than all others
@@ -168,6 +176,17 @@ class Trainer:
         training, evaluation = timed(sample)
         epoch = max(1, len(self.images.train) // batch) * training / steps
         return self.recipe.epochs * epoch + (len(self.images.validation) * evaluation / len(sample))
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """So many threads for torch inside, as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _first(images: Images, count: int) -> Images:

@@ -162,6 +162,7 @@ def plan_grid(
     *,
     data: str | None = None,
     device: str = "cpu",
+    threads: int = 1,
     listener: Listener | None = None,
 ) -> Plan:
     """Candidates and time of `grid_search` with the same arguments; nothing is trained.
@@ -175,7 +176,7 @@ def plan_grid(
     chosen = settings.chosen(grid)
     explain(grid, chosen, settings.rounding, listener)
     images = load_images(run, task, size=_largest(chosen), test=False, listener=listener)
-    trainer = Trainer(images=images, recipe=task.recipe, device=device)
+    trainer = Trainer(images=images, recipe=task.recipe, device=device, threads=threads)
     return Plan(
         table=candidate_table(grid, chosen),
         trainings=settings.seeds * len(chosen),
@@ -189,6 +190,7 @@ def grid_search(
     *,
     data: str | None = None,
     device: str = "cpu",
+    threads: int = 1,
     listener: Listener | None = None,
 ) -> GridResult:
     """Train the candidates of the grid around the run's baseline and rank them.
@@ -226,7 +228,7 @@ def grid_search(
         explain(grid, chosen, settings.rounding, listener)
         outcomes = train_all(
             jobs,
-            Trainer(images=images, recipe=task.recipe, device=device),
+            Trainer(images=images, recipe=task.recipe, device=device, threads=threads),
             journal,
             listener,
             leader=lambda done: _leader(chosen, done),
