@@ -269,7 +269,7 @@ def demo_commands(run: Path) -> list[tuple[str, str]]:
         ("1. Search a baseline", f"search-baseline {where} --trials 14 --target 1.5M --confirm 3"),
         (
             "2. Is it better than a random network, on images it has not seen?",
-            f"check-baseline {where} --networks 6 --seeds 3",
+            f"check-baseline {where} --networks 8 --seeds 3",
         ),
         (
             "3. How should depth, width and resolution grow?",

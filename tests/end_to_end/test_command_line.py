@@ -312,6 +312,8 @@ def started(arguments: list[str], journal: Path, *, lines: int) -> subprocess.Po
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         start_new_session=True,
+        # A test run in the background may have been told to ignore interruptions.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
