@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -23,20 +24,17 @@ def test_a_journal_returns_what_was_appended(tmp_path: Path) -> None:
 
 @given(st.integers(0, 40))
 def test_a_torn_last_line_costs_only_itself(cut: int) -> None:
-    path = Path(os.environ.get("TMPDIR", "/tmp")) / f"autoscale-journal-{os.getpid()}.jsonl"
-    try:
-        journal = Journal(path)
+    with tempfile.TemporaryDirectory() as folder:
+        journal = Journal(Path(folder) / "trials.jsonl")
         for number in range(3):
             journal.append({"number": number, "name": "a network"})
-        whole = path.read_bytes()
-        path.write_bytes(whole[: len(whole) - cut])
+        whole = journal.path.read_bytes()
+        journal.path.write_bytes(whole[: len(whole) - cut])
         kept = journal.read()
         assert [record["number"] for record in kept] == list(range(len(kept)))
         assert len(kept) == whole[: len(whole) - cut].count(b"\n")
         journal.append({"number": "next"})
         assert journal.read() == [*kept, {"number": "next"}]
-    finally:
-        path.unlink(missing_ok=True)
 
 
 def test_a_damaged_line_in_the_middle_is_named(tmp_path: Path) -> None:
