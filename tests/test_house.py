@@ -35,8 +35,9 @@ ARROWS: dict[str, set[str]] = {
     "workflows": {"design", "network", "training", "search", "runs"},
     "report": {"design", "search", "runs"},
     "terminal": {"design", "workflows"},
-    "cli": {"design", "workflows", "report", "runs", "terminal", "cli_counting"},
+    "cli": {"design", "workflows", "report", "runs", "terminal", "cli_counting", "cli_latency"},
     "cli_counting": {"design", "workflows", "report", "runs", "terminal"},
+    "cli_latency": {"design", "workflows", "report", "runs", "terminal"},
     "__main__": {"cli"},
     "__init__": {"design", "network", "training", "search", "runs", "workflows", "report"},
 }

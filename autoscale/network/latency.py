@@ -7,12 +7,15 @@ take turns, block by block, and so share the machine's good and bad moments.
 
 import copy
 import math
+import platform
+import re
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, pairwise
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
@@ -58,6 +61,7 @@ class Latency:
     dtype: Precision
     runtime: Runtime
     device: str
+    hardware: str  # the name of the processor or graphics card
     clock: Clock
     folded: bool  # batch norms went into the convolutions before them
     settled: bool  # the standard error reached what was asked
@@ -236,6 +240,7 @@ class _Subject:
             dtype=asked.dtype,
             runtime=asked.runtime,
             device=asked.device,
+            hardware=hardware(asked.device),
             clock=asked.clock,
             folded=asked.fold,
             settled=self.settled(asked),
@@ -266,9 +271,9 @@ def _subject(
     except Exception as problem:  # the user's code may raise anything
         cause = f"{type(problem).__name__}: {' '.join(str(problem).split())}"[:200]
         raise InvalidSetting(
-            f"the network does not run on images of shape ({asked.batch}, 3, {resolution}, "
-            f"{resolution}) with {asked.runtime} in {asked.dtype} on {asked.device}: {cause}; "
-            "correct it or try other settings"
+            f"{type(module).__name__} does not run on images of shape "
+            f"({asked.batch}, 3, {resolution}, {resolution}) with {asked.runtime} in "
+            f"{asked.dtype} on {asked.device}: {cause}; correct it or try other settings"
         ) from problem
     return _Subject(
         run=run,
@@ -328,6 +333,18 @@ def _device(name: str) -> torch.device:
     if device.type not in ("cpu", "cuda"):
         raise InvalidSetting(f"latency is measured on cpu and CUDA devices, got {name!r}")
     return device
+
+
+def hardware(device: str) -> str:
+    """What the maker calls the device; the kind of machine if nobody says."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.get_device_name(device)
+    described = Path("/proc/cpuinfo")
+    if described.exists():
+        named = re.search(r"^model name\s*:\s*(.+)$", described.read_text(errors="replace"), re.M)
+        if named:
+            return named.group(1)
+    return platform.processor() or platform.machine()
 
 
 @contextmanager
