@@ -93,10 +93,7 @@ def count(
         InvalidArchitecture: if the file is no design; the message names line and key.
         StorageProblem: if the file cannot be read.
     """
-    if ":" in network and not Path(network).exists():
-        found = _imported(network)
-    else:
-        found = load_architecture(network)
+    found = load_network(network)
     if isinstance(found, Architecture):
         if handles:
             raise InvalidSetting(
@@ -136,6 +133,19 @@ def count_module(
             f"{name} does not run {', '.join(idle)}; correct --op-cost or leave it out"
         )
     return Count(name, resolution, True, tuple(parts))
+
+
+def load_network(name: str) -> nn.Module | Architecture:
+    """What `name` names, in one of the ways that `count` takes.
+
+    Raises:
+        InvalidSetting: if there is no such network.
+        InvalidArchitecture: if the file is no design; the message names line and key.
+        StorageProblem: if the file cannot be read.
+    """
+    if ":" in name and not Path(name).exists():
+        return _imported(name)
+    return load_architecture(name)
 
 
 def load_architecture(name: str) -> Architecture:
