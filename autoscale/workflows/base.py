@@ -11,7 +11,7 @@ from autoscale.design.scalable import Design, Scalable
 from autoscale.design.scaling import fit_strides, rounding_policy
 from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.runs.store import Step
-from autoscale.training.data import ImageData
+from autoscale.training.data import ImageData, classes_in
 from autoscale.workflows.baseline import STEP as SEARCH
 from autoscale.workflows.baseline import load_baseline, load_images, load_task
 from autoscale.workflows.count import load_architecture
@@ -142,6 +142,15 @@ class ImageSettings:
             limit=self.limit,
             strict=self.strict,
         )
+
+
+def class_count(base: BaseSettings, task: Task | None) -> int | None:
+    """Classes of the images of a named base; None where no images are named.
+
+    Raises:
+        DataProblem: if there are no such images.
+    """
+    return len(classes_in(task.data)) if base.named and task is not None else None
 
 
 def images_of(

@@ -23,6 +23,7 @@ from autoscale.search.surface import Observation
 from autoscale.workflows.base import (
     BaseSettings,
     ImageSettings,
+    class_count,
     describe,
     images_of,
     scalable_from,
@@ -280,10 +281,7 @@ def plan_grid(
     settings, listener = settings or GridSettings(), listener or Silent()
     base, images, run = base or BaseSettings(), images or ImageSettings(), Path(run)
     task = images.task(run, base)
-    loaded = None
-    if task is not None:
-        loaded = images_of(run, base, task, size=8, listener=Silent())
-    scalable = base.scalable(run, num_classes=len(loaded.classes) if loaded else None)
+    scalable = base.scalable(run, num_classes=class_count(base, task))
     study = Study.of(scalable, settings)
     explain(study, listener)
     each = None
@@ -331,14 +329,13 @@ def grid_search(
             f"no images to train {base.baseline or base.model} on; name them with --data, or see "
             "the candidates with --plan"
         )
-    loaded = images_of(run, base, task, size=8, listener=Silent())
-    scalable = base.scalable(run, num_classes=len(loaded.classes))
+    scalable = base.scalable(run, num_classes=class_count(base, task))
     study = Study.of(scalable, settings)
     folder = Step(run, study.step)
     journal = Journal(folder.file("trainings.jsonl"))
     with folder.locked():
         loaded = images_of(run, base, task, size=study.largest, listener=listener)
-        _require_same_base(folder, scalable)
+        _require_same_base(folder, scalable, named=base.named)
         folder.begin(
             {
                 "base": describe(scalable),
@@ -439,14 +436,22 @@ def load_grid(run: str | Path) -> tuple[Scalable, Growths]:
     return bases[0], Growths(first, down)
 
 
-def _require_same_base(folder: Step, base: Scalable) -> None:
+def _require_same_base(folder: Step, base: Scalable, *, named: bool) -> None:
     earlier = folder.read()
-    if earlier is not None and Journal(folder.file("trainings.jsonl")).read():
-        there = earlier["settings"].get("base")
-        if there is not None and there != describe(base):
-            raise RunConflict(
-                f"the grid in {folder.path} is around another base; repeat it in another --run"
-            )
+    if earlier is None or earlier["settings"].get("base") in (None, describe(base)):
+        return
+    if not named:
+        raise RunConflict(_OTHER_BASELINE.format(folder.run))
+    if Journal(folder.file("trainings.jsonl")).read():
+        raise RunConflict(
+            f"the grid in {folder.path} is around another base; repeat it in another --run"
+        )
+
+
+_OTHER_BASELINE = (
+    "the grid in {} is around another baseline than the search has now, since a longer search "
+    "chose anew; repeat search and grid in another --run"
+)
 
 
 def _require_search_agrees(folder: Step, base: Scalable) -> None:
@@ -455,10 +460,7 @@ def _require_search_agrees(folder: Step, base: Scalable) -> None:
     if Step(folder.run, STEP).read() is None or not isinstance(base, Design):
         return
     if load_baseline(folder.run).trial.architecture != base.base:
-        raise RunConflict(
-            f"the grid in {folder.run} is around another baseline than the search has now, since a "
-            "longer search chose anew; repeat search and grid in another --run"
-        )
+        raise RunConflict(_OTHER_BASELINE.format(folder.run))
 
 
 def explain(study: Study, listener: Listener) -> None:
