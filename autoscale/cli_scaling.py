@@ -71,6 +71,13 @@ def grid_command(
             "10M."
         ),
     ] = None,
+    latency_budget: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead: milliseconds of one image on --device with --threads, measured; 2x or "
+            "12ms."
+        ),
+    ] = None,
     alpha: Annotated[
         str | None, typer.Option(help="Depth: a range or values 1,1.2. [default: 1..2, or 0.5..1]")
     ] = None,
@@ -170,6 +177,7 @@ def grid_command(
         params=params_budget,
         activations=activations_budget,
         memory=memory_budget,
+        latency=latency_budget,
     )
     if move is not None and not solve:
         raise InvalidSetting("--move says what --solve moves; give --solve with it")

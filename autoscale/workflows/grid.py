@@ -1,18 +1,21 @@
 """Find how depth, width and resolution should grow together: the grid, raced and judged."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from math import ceil
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from autoscale.design.budget import LATENCY, MEASURES, Budget, parse_budget
+from autoscale.design.budget import LATENCY, MEANINGS, MEASURES, Budget, parse_budget
+from autoscale.design.cost import Cost
 from autoscale.design.family import Growths
 from autoscale.design.grid import Candidate, Grid, axis, build_grid, field, spread
+from autoscale.design.numbers import Number
 from autoscale.design.rules import GROWING, RIVAL_TOLERANCE, SHRINKING, rival
-from autoscale.design.scalable import Design, Scalable, cost_of
+from autoscale.design.scalable import Design, Network, Scalable, cost_of
 from autoscale.design.scaling import PAPER, Coefficients, compound, rounding_policy
 from autoscale.design.solve import Dimension
 from autoscale.errors import InvalidSetting, RunConflict
@@ -31,10 +34,17 @@ from autoscale.workflows.base import (
 from autoscale.workflows.evaluate import Trainer
 from autoscale.workflows.progress import Listener, Silent
 from autoscale.workflows.ranking import GridResult, candidate_table
+from autoscale.workflows.timed_grid import Forgotten, Stopwatch, timed_grid, timed_rival
 from autoscale.workflows.trainings import Job, train_while
 
 #: Folders of a run: coefficients for growing, and for shrinking.
 GROW, SHRINK = "grid", "shrink"
+
+#: Folder of a run: latencies on this device.
+TIMINGS = "latency"
+
+#: Candidates of a budget of latency, unless told otherwise.
+TIMED_CANDIDATES = 16
 
 #: Share of all seeds of all candidates that a race may use, rivals aside.
 RACE_SHARE = 0.4
@@ -88,25 +98,25 @@ class GridSettings:
         return self.tolerance if self.tolerance is not None else 0.01 if self.moved else 0.05
 
     def budget_of(self, base: Scalable) -> Budget:
-        """The budget in the base's terms.
+        """A counted budget in the base's terms.
 
         Raises:
             InvalidSetting: if it cannot be read.
         """
-        if self.measure == LATENCY or self.measure not in MEASURES:
-            raise InvalidSetting(f"no measure {self.measure!r}; choose from {', '.join(MEASURES)}")
-        network = base.at(1.0, 1.0, base.resolution)
-        own = MEASURES[self.measure](cost_of(network))
+        if self.measure not in MEASURES:
+            raise InvalidSetting(f"no measure {self.measure!r}; choose from {', '.join(MEANINGS)}")
+        own = MEASURES[self.measure](cost_of(_root(base)))
         return parse_budget(self.budget, base=float(own), measure=self.measure)
 
-    def grid(self, base: Scalable) -> Grid:
-        """Count the grid around `base`.
+    def grid(
+        self, base: Scalable, budget: Budget, value: Callable[[Cost], Number] | None = None
+    ) -> Grid:
+        """The grid around `base`, its costs counted, or foretold by `value`.
 
         Raises:
             BudgetUnreachable: if no point is within the tolerance; the nearest is named.
             InvalidSetting: for values that cannot be read.
         """
-        budget = self.budget_of(base)
         usual = ("1..2", "1..1.5", "1..1.5") if budget.ratio >= 1 else ("0.5..1",) * 3
         texts = [
             own or text
@@ -121,6 +131,7 @@ class GridSettings:
             gammas=gammas,
             tolerance=self.distance,
             solve=self.moved,
+            value=value,
         )
 
 
@@ -135,21 +146,55 @@ class Study:
     settings: GridSettings
 
     @classmethod
-    def of(cls, base: Scalable, settings: GridSettings) -> "Study":
+    def of(cls, base: Scalable, settings: GridSettings, watch: Stopwatch | None = None) -> "Study":
         """The study of a base.
+
+        Args:
+            watch: times networks, for a budget of latency.
 
         Raises:
             AutoscaleError: one of its kinds, if there is no such grid.
         """
-        grid = settings.grid(base)
+        if settings.measure == LATENCY:
+            assert watch is not None
+            return cls._timed(base, settings, watch)
+        budget = settings.budget_of(base)
+        grid = settings.grid(base, budget)
         chosen = grid.candidates
         if settings.max_candidates is not None:
             chosen = spread(grid.candidates, settings.max_candidates)
+        find = partial(rival, base, budget)
+        return cls._with_rivals(base, settings, grid, chosen, find, RIVAL_TOLERANCE)
+
+    @classmethod
+    def _timed(cls, base: Scalable, settings: GridSettings, watch: Stopwatch) -> "Study":
+        budget = parse_budget(settings.budget, base=watch.base_ms, measure=LATENCY)
+        grid = timed_grid(
+            base,
+            watch,
+            budget,
+            lambda line: settings.grid(base, budget, line),
+            most=settings.max_candidates or TIMED_CANDIDATES,
+        )
+        near = settings.distance  # a timing is not as sharp as a count
+        find = partial(timed_rival, base, watch, budget, tolerance=near)
+        return cls._with_rivals(base, settings, grid, grid.candidates, find, near)
+
+    @classmethod
+    def _with_rivals(
+        cls,
+        base: Scalable,
+        settings: GridSettings,
+        grid: Grid,
+        chosen: Sequence[Candidate],
+        find: Callable[[str], Candidate],
+        near: float,
+    ) -> "Study":
         rivals, missing = [], []
         if settings.rivals:
             for rule in GROWING if grid.budget.ratio >= 1 else SHRINKING:
-                found = rival(base, grid.budget, rule)
-                if abs(found.growth / grid.budget.ratio - 1) <= RIVAL_TOLERANCE:
+                found = find(rule)
+                if abs(found.growth / grid.budget.ratio - 1) <= near:
                     rivals.append(found)
                 else:
                     missing.append(f"{rule}: the nearest is {found.growth:.3f}x")
@@ -282,7 +327,8 @@ def plan_grid(
     base, images, run = base or BaseSettings(), images or ImageSettings(), Path(run)
     task = images.task(run, base)
     scalable = base.scalable(run, num_classes=class_count(base, task))
-    study = Study.of(scalable, settings)
+    watch = Stopwatch(_root(scalable), Forgotten(), listener, device=device, threads=threads)
+    study = Study.of(scalable, settings, watch)
     explain(study, listener)
     each = None
     if task is not None:
@@ -295,7 +341,9 @@ def plan_grid(
         all_trainings=study.all_trainings,
         seconds=None if each is None else each * study.most_trainings,
         precision=precision_table(study, each),
-        rounding=rounding_table(scalable, settings) if isinstance(scalable, Design) else None,
+        rounding=rounding_table(scalable, settings)
+        if isinstance(scalable, Design) and settings.measure != LATENCY
+        else None,
     )
 
 
@@ -330,7 +378,7 @@ def grid_search(
             "the candidates with --plan"
         )
     scalable = base.scalable(run, num_classes=class_count(base, task))
-    study = Study.of(scalable, settings)
+    study = _study(run, scalable, settings, listener, device=device, threads=threads)
     folder = Step(run, study.step)
     journal = Journal(folder.file("trainings.jsonl"))
     with folder.locked():
@@ -361,6 +409,34 @@ def grid_search(
         found = GridResult.of(study.grid, study.field, course.observations(outcomes))
         _write(folder, scalable, found, study)
     return found
+
+
+def _study(
+    run: Path,
+    base: Scalable,
+    settings: GridSettings,
+    listener: Listener,
+    *,
+    device: str,
+    threads: int,
+) -> Study:
+    """The study of a base, with the timings that a budget of latency needs kept in the run."""
+    if settings.measure != LATENCY:
+        return Study.of(base, settings)
+    folder = Step(run, TIMINGS)
+    timings = Journal(folder.file("timings.jsonl"))
+    with folder.locked():
+        folder.begin(
+            {"base": describe(base), "device": device, "threads": threads, "batch": 1},
+            notes={},
+            journal=timings,
+        )
+        watch = Stopwatch(_root(base), timings, listener, device=device, threads=threads)
+        return Study.of(base, settings, watch)
+
+
+def _root(base: Scalable) -> Network:
+    return base.at(1.0, 1.0, base.resolution)
 
 
 def _write(folder: Step, base: Scalable, found: GridResult, study: Study) -> None:
@@ -529,7 +605,7 @@ def rounding_table(base: Design, settings: GridSettings) -> pd.DataFrame:
         other = Design(base.base, rounding_policy(name))
         budget = plain.budget_of(other)
         wide = replace(plain, tolerance=0.99)
-        every = wide.grid(other)
+        every = wide.grid(other, budget)
         growths = {point: entry.growth for entry in every.candidates for point in entry.points}
         near = {p: g for p, g in growths.items() if abs(g / budget.ratio - 1) <= plain.distance}
         networks = [
