@@ -177,14 +177,12 @@ def test_one_candidate_is_trained_and_the_race_is_over(seeds: int) -> None:
     assert [o.seed for o in found] == [0]
 
 
-def test_candidates_at_one_place_are_all_trained() -> None:
+def test_candidates_at_one_place_that_differ_are_all_trained() -> None:
     rng = np.random.default_rng(0)
-    found = run(
-        np.zeros((6, 3)),
-        lambda candidate, seed: float(rng.standard_normal()),
-        RaceSettings(seeds=2),
-    )
+    table = rng.standard_normal((6, 1)) + 0.05 * rng.standard_normal((6, 3))
+    found = run(np.zeros((6, 3)), lambda c, seed: float(table[c, seed]), RaceSettings(seeds=3))
     assert {o.candidate for o in found} == set(range(6))
+    assert judge(believe(np.zeros((6, 3)), found)).best == np.argmax(table.mean(axis=1))
 
 
 def test_dearer_candidates_are_trained_later() -> None:
