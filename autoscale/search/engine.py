@@ -7,10 +7,11 @@ rebuilt from these records proposes what the unbroken one would have.
 import random
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Literal
 
 import optuna
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -18,10 +19,10 @@ from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace, Value
 from autoscale.errors import BudgetUnreachable, EvaluationFailed, InvalidSetting, SpaceExhausted
-from autoscale.search.designs import Design
 from autoscale.search.identity import network_of
 from autoscale.search.knowledge import Known
 from autoscale.search.objective import Objective, Reward, Score
+from autoscale.search.reading import Macs
 from autoscale.search.recommend import recommend
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -146,26 +147,37 @@ def require_reachable(space: SearchSpace, max_macs: int | None) -> None:
         )
 
 
-def ranking(trials: Iterable[Trial], reward: Reward) -> list[Trial]:
-    """The first finished trial of each network, highest mean reward first, the cheaper of equals.
+class Standings:
+    """The finished networks by their mean reward, kept up to date one trial after the other.
 
     What was measured and nothing else; `recommend` weighs it with what similar designs say.
     """
-    networks: dict[Hashable, list[tuple[Trial, Score]]] = {}
-    for trial in trials:
+
+    def __init__(self, reward: Reward, trials: Iterable[Trial] = ()) -> None:
+        self._reward = reward
+        self._networks: dict[Hashable, tuple[float, int, Trial]] = {}  # sum, count, first trial
+        for trial in trials:
+            self.add(trial)
+
+    def add(self, trial: Trial) -> None:
+        """Count one more trial, if it is finished."""
         if trial.status == "finished" and trial.score:
-            pair = (trial, trial.score)
-            networks.setdefault(network_of(trial.architecture), []).append(pair)
-    ranked = [
-        (-sum(reward(score) for _, score in found) / len(found), found[0][1].macs, found[0][0])
-        for found in networks.values()
-    ]
-    return [trial for *_, trial in sorted(ranked, key=lambda e: (e[0], e[1], e[2].number))]
+            network = network_of(trial.architecture)
+            total, count, first = self._networks.get(network, (0.0, 0, trial))
+            self._networks[network] = (total + self._reward(trial.score), count + 1, first)
+
+    def ranking(self) -> list[Trial]:
+        """The first trial of each network, highest mean first, the cheaper of equals."""
+        return [trial for *_, trial in sorted(self._networks.values(), key=_place)]
+
+    def best(self) -> Trial | None:
+        """The first of the ranking; None if no trial is finished."""
+        return min(self._networks.values(), key=_place)[-1] if self._networks else None
 
 
-def best(trials: Iterable[Trial], reward: Reward) -> Trial | None:
-    """The first of the ranking; None if no trial is finished."""
-    return next(iter(ranking(trials, reward)), None)
+def _place(standing: tuple[float, int, Trial]) -> tuple[float, int, int]:
+    total, count, first = standing
+    return (-total / count, first.score.macs if first.score else 0, first.number)
 
 
 def believed_ranking(
@@ -192,14 +204,10 @@ def believed_ranking(
 
 def knowledge(objective: Objective, max_macs: int | None) -> Known:
     """What samplers may know of a design before any training: its multiply-adds, exactly."""
-
-    def macs(design: Design) -> float:
-        return float(cost(design).macs)
-
-    limits = [] if max_macs is None else [lambda design: macs(design) - max_macs]
+    limits = [] if max_macs is None else [Macs(limit=max_macs)]
     if objective.kind == "front":
-        return Known(values={1: macs}, limits=limits)
-    return Known(reward=objective.reward.of, cost=macs, limits=limits)
+        return Known(values={1: Macs()}, limits=limits)
+    return Known(reward=objective.reward.of, cost=Macs(), limits=limits)
 
 
 def frozen(trial: Trial, space: SearchSpace, objective: Objective) -> FrozenTrial:
@@ -207,12 +215,17 @@ def frozen(trial: Trial, space: SearchSpace, objective: Objective) -> FrozenTria
     return create_trial(
         state=TrialState.COMPLETE if trial.score else TrialState.FAIL,
         params=dict(trial.params),
-        distributions={p.name: CategoricalDistribution(p.labels) for p in space.parameters},
+        distributions=_distributions(space),
         values=list(objective.values(trial.score)) if trial.score else None,
         system_attrs=dict(trial.sampler_attrs),
         user_attrs={"status": trial.status, "macs": cost(trial.architecture).macs}
         | ({"accuracy": trial.score.accuracy} if trial.score else {}),
     )
+
+
+@lru_cache(maxsize=4)
+def _distributions(space: SearchSpace) -> dict[str, BaseDistribution]:
+    return {p.name: CategoricalDistribution(p.labels) for p in space.parameters}
 
 
 def _study(

@@ -51,7 +51,7 @@ class History:
         for trial in trials:
             if trial.state == TrialState.RUNNING:
                 at_work.append(trial.number)
-            point = designs.point_of(trial.params)
+            point = designs.point_of_trial(trial)
             if point is None:
                 continue
             if trial.state == TrialState.RUNNING:

@@ -106,6 +106,7 @@ class Predictor:
     def __init__(self, designs: Designs) -> None:
         self.designs = designs
         self._settings: tuple[Hashable, tuple[np.ndarray, float]] | None = None
+        self._tried_inputs: tuple[list[Point], Inputs] | None = None
         rng = np.random.default_rng(0)
         sample = [designs.describe(designs.random(rng)).features for _ in range(_REFERENCE)]
         self._centre = np.mean(sample, axis=0)
@@ -120,6 +121,16 @@ class Predictor:
             np.array([d.identity for d in found]),
         )
 
+    def _inputs_of_tried(self, points: list[Point]) -> Inputs:
+        """The same as `inputs`; from one trial to the next most of them stay."""
+        known, found = self._tried_inputs or ([], None)
+        if found is None or points[: len(known)] != known:
+            found = self.inputs(points)
+        elif len(points) > len(known):
+            found = found.joined(self.inputs(points[len(known) :]))
+        self._tried_inputs = (points, found)
+        return found
+
     def learn(
         self, points: Sequence[Point], scores: np.ndarray, running: Sequence[Point] = ()
     ) -> Learnt:
@@ -133,7 +144,7 @@ class Predictor:
         warp = Warp.of(tried.mean, distance)
         rows = _spread_over(tried.mean, _BELIEVE_FROM)
         chosen = [tried.points[row] for row in rows]
-        inputs, warped = self.inputs(chosen), tried.warped(warp)[rows]
+        inputs, warped = self._inputs_of_tried(tried.points)[rows], tried.warped(warp)[rows]
         posterior = Posterior.of(theta, inputs, warped)
         if running:
             more = self.inputs(running)

@@ -145,7 +145,7 @@ class Beliefs:
 
 
 def _within(designs: Designs, known: Known) -> Callable[[Point], bool]:
-    return lambda point: known.violation(designs.describe(point).design) == 0
+    return lambda point: designs.violation(point, known.limits) == 0
 
 
 def _explored(

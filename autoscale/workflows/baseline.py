@@ -17,9 +17,9 @@ from autoscale.runs.records import trial_to_record, trials_from_journal
 from autoscale.runs.store import Journal, Step, read_json, write_json, write_text
 from autoscale.search.dashboard import mirror
 from autoscale.search.engine import (
+    Standings,
     Trial,
     believed_ranking,
-    best,
     knowledge,
     require_reachable,
     search,
@@ -152,7 +152,7 @@ def search_baseline(
         if sum(trial.trained for trial in history) < trials:
             step.forget("baseline.yaml", "baseline.json")  # the choice is open again
         trainer = Trainer(images=images, recipe=task.recipe, device=device, threads=threads)
-        watch = _Watch(history, trials, goal, listener)
+        watch = Watch(history, trials, goal, listener)
         watch.announce(images.name, len(images.train), fitted, trainer, seed)
         add_to_mirror = mirror(
             step.file("optuna.journal"), Path(run).resolve().name, fitted, goal, history
@@ -359,29 +359,30 @@ def _explain(goal: Objective, space: SearchSpace, *, given: bool, listener: List
         )
 
 
-class _Watch:
+class Watch:
     """Counts trainings and tells the listener about them."""
 
     def __init__(
         self, history: Sequence[Trial], total: int, goal: Objective, listener: Listener
     ) -> None:
-        self._seen = [trial for trial in history if trial.trained]
+        self._trained = sum(trial.trained for trial in history)
+        self._seconds = [trial.score.seconds for trial in history if trial.score and trial.trained]
         self._total = total
-        self._goal = goal
+        self._standings = Standings(goal.reward, history)
         self._listener = listener
 
     def announce(
         self, name: str, count: int, space: SearchSpace, trainer: Trainer, seed: int
     ) -> None:
         """Say what is about to happen and how long it will take."""
-        left = self._total - len(self._seen)
+        left = self._total - self._trained
         if left <= 0:
             self._listener.notice(f"all {self._total} trainings are done already")
             return
         rng = random.Random(seed)
         drawn = [space.sample(rng) for _ in range(20)]
         seconds = trainer.estimate_seconds(drawn) / len(drawn) * left
-        kept = f", {len(self._seen)} are kept from before" if self._seen else ""
+        kept = f", {self._trained} are kept from before" if self._trained else ""
         self._listener.notice(
             f"{left} trainings of {trainer.recipe.epochs} epochs on {count:,} images of {name}"
             f"{kept}; about {duration(seconds)}"
@@ -391,17 +392,21 @@ class _Watch:
         """One more step was recorded."""
         if not trial.trained:
             return
-        self._seen.append(trial)
-        leader = best(self._seen, self._goal.reward)
-        timed = [t.score.seconds for t in self._seen if t.score]
-        left = self._total - len(self._seen)
+        self._trained += 1
+        self._standings.add(trial)
+        if trial.score:
+            self._seconds.append(trial.score.seconds)
+        leader = self._standings.best()
+        left = self._total - self._trained
         self._listener.progress(
             Progress(
-                done=len(self._seen),
+                done=self._trained,
                 total=self._total,
                 note=_line(trial),
                 best=_line(leader) if leader else "none yet",
-                seconds_left=statistics.mean(timed) * left if timed else None,
+                seconds_left=sum(self._seconds) / len(self._seconds) * left
+                if self._seconds
+                else None,
             )
         )
 
