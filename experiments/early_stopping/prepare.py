@@ -1,4 +1,4 @@
-"""A small CIFAR-10: 3,000 training and 1,500 validation images, as Parquet files.
+"""A small CIFAR-10: 2,000 training and 1,500 validation images, as Parquet files.
 
     python experiments/early_stopping/prepare.py FOLDER
 
@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 SOURCE = Path(__file__).parents[3] / "shared" / "data" / "cifar10" / "train.parquet"
-TRAIN, VALIDATION = 300, 150  # images of each class
+TRAIN, VALIDATION = 200, 150  # images of each class
 
 
 def main() -> None:
