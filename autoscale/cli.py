@@ -79,6 +79,16 @@ def search_baseline(
     confirm: Annotated[
         int, typer.Option(help="Train so many of the best with two more seeds; choose by the mean.")
     ] = 0,
+    rungs: Annotated[
+        str | None,
+        typer.Option(help="Stop trainings that are left behind after so many epochs, as 1,2."),
+    ] = None,
+    caution: Annotated[
+        float | None,
+        typer.Option(
+            help="How far behind, in standard deviations of what may still change. [default: 0.5]"
+        ),
+    ] = None,
     resolution: Annotated[
         int | None, typer.Option(help="Pixels per side. [default: the space's]")
     ] = None,
@@ -100,6 +110,7 @@ def search_baseline(
     from autoscale.design.budget import parse_count
     from autoscale.terminal import working
     from autoscale.workflows import baseline
+    from autoscale.workflows.stopping import parse_epochs
 
     with working() as listener:
         found = baseline.search_baseline(
@@ -113,6 +124,8 @@ def search_baseline(
             w=w,
             max_macs=parse_count(max_flops) if max_flops is not None else None,
             confirm=confirm,
+            rungs=parse_epochs(rungs) if rungs is not None else (),
+            caution=caution,
             seed=seed,
             resolution=resolution,
             recipe=recipe,

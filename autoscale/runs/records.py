@@ -19,6 +19,8 @@ def trial_to_record(trial: Trial) -> dict[str, Any]:
         "score": asdict(trial.score) if trial.score else None,
         "cause": trial.cause,
         "sampler_attrs": dict(trial.sampler_attrs),
+        **({"rungs": {str(e): a for e, a in trial.rungs.items()}} if trial.rungs else {}),
+        **({"partial": asdict(trial.partial)} if trial.partial else {}),
     }
 
 
@@ -42,6 +44,8 @@ def trials_from_journal(journal: Journal, space: SearchSpace) -> list[Trial]:
                     score=Score(**record["score"]) if record["score"] else None,
                     cause=record["cause"],
                     sampler_attrs=record["sampler_attrs"],
+                    rungs={int(e): float(a) for e, a in record.get("rungs", {}).items()},
+                    partial=Score(**record["partial"]) if record.get("partial") else None,
                 )
             )
         except (KeyError, TypeError, ValueError) as problem:

@@ -1,7 +1,7 @@
 """What one design is worth: build it, train it on the images, score it."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from autoscale.errors import EvaluationFailed, InvalidSetting
 from autoscale.network.build import build
 from autoscale.search.objective import Score
 from autoscale.training.data import ImageData, Images, load
-from autoscale.training.fit import TrainingDiverged, fit
+from autoscale.training.fit import Epoch, TrainingDiverged, fit
 from autoscale.training.recipe import RECIPES, Recipe
 from autoscale.workflows.own_model import make
 from autoscale.workflows.progress import Listener
@@ -99,7 +99,15 @@ class Trainer:
         if self.threads < 1:
             raise InvalidSetting(f"threads must be at least 1, got {self.threads}")
 
-    def score(self, network: Network, *, seed: int, held_out: bool = False) -> Score:
+    def score(
+        self,
+        network: Network,
+        *,
+        seed: int,
+        held_out: bool = False,
+        rungs: Collection[int] = (),
+        look: Callable[[int, float], bool] | None = None,
+    ) -> Score:
         """Train from scratch and measure accuracy on the validation images.
 
         The seed decides initial weights, order of the images and augmentation, so designs that
@@ -107,6 +115,10 @@ class Trainer:
 
         Args:
             held_out: measure on the test images instead.
+            rungs: epochs after which accuracy is measured as well.
+            look: told each rung's epochs and accuracy; if it returns True, training ends there and
+                the score is that of the rung. The learning rate is that of the whole training, so
+                one that is not ended equals one without rungs.
 
         Raises:
             EvaluationFailed: if training diverges or memory runs out.
@@ -114,6 +126,12 @@ class Trainer:
         started = time.perf_counter()
         measured = self.images.test if held_out else self.images.validation
         assert measured is not None
+
+        def on_epoch(epoch: Epoch) -> bool:
+            if look is None or epoch.number not in rungs or epoch.accuracy is None:
+                return False
+            return look(epoch.number, epoch.accuracy)
+
         try:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
@@ -127,6 +145,8 @@ class Trainer:
                     resolution=network.resolution,
                     seed=seed,
                     device=self.device,
+                    on_epoch=on_epoch,
+                    evaluate_after=rungs,
                 )
         except TrainingDiverged as problem:
             raise EvaluationFailed(str(problem)) from None
