@@ -222,7 +222,8 @@ def demo_commands(run: Path) -> list[tuple[str, str]]:
         ),
         (
             "3. How should depth, width and resolution grow?",
-            f"grid {where} --flops-budget 2x --rounding nearest --max-candidates 5 --seeds 2",
+            f"grid {where} --flops-budget 2x --rounding nearest,divisor=4 --solve "
+            "--move resolution,width --max-candidates 6 --seeds 2",
         ),
         ("4. The family", f"family {where} --phi 0..3"),
     ]

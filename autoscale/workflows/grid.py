@@ -19,7 +19,7 @@ from autoscale.design.scalable import Design, Network, Scalable, cost_of
 from autoscale.design.scaling import PAPER, Coefficients, compound, rounding_policy
 from autoscale.design.solve import Dimension
 from autoscale.errors import InvalidSetting, RunConflict
-from autoscale.runs.records import Outcome
+from autoscale.runs.records import Outcome, network_digest
 from autoscale.runs.store import Journal, Step, read_json, write_json, write_text
 from autoscale.search.race import RaceSettings, next_training
 from autoscale.search.surface import Observation
@@ -45,6 +45,9 @@ TIMINGS = "latency"
 
 #: Candidates of a budget of latency, unless told otherwise.
 TIMED_CANDIDATES = 16
+
+#: Settings that may change in a run directory: trainings made before serve again.
+EXTENDS = ("budget", "max_candidates", "rivals", "seeds", "trainings", "race")
 
 #: Share of all seeds of all candidates that a race may use, rivals aside.
 RACE_SHARE = 0.4
@@ -278,7 +281,12 @@ class _Course:
             return None
         self._asked.append(asked)
         candidate, seed = self._study.field[asked[0]], self._seed + asked[1]
-        return Job(network=candidate.network, seed=seed, name=f"{label(candidate)}, seed {seed}")
+        return Job(
+            network=candidate.network,
+            seed=seed,
+            name=f"{label(candidate)}, seed {seed}",
+            key=f"{network_digest(candidate.network)}/{seed}",
+        )
 
     def leader(self, outcomes: Sequence[Outcome]) -> str:
         """The best mean so far, one line."""
@@ -359,7 +367,8 @@ def grid_search(
 ) -> GridResult:
     """Race the candidates of the grid around a base, and judge.
 
-    The same call continues a broken grid. Candidates are compared by seeds that they share: the
+    The same call continues a broken grid; more seeds, trainings or candidates prolong a finished
+    one, whose trainings serve again. Candidates are compared by seeds that they share: the
     same initial seed, order of images and augmentation.
 
     Args:
@@ -387,12 +396,16 @@ def grid_search(
         folder.begin(
             {
                 "base": describe(scalable),
-                **asdict(replace(settings, budget="")),
+                **{name: value for name, value in asdict(settings).items() if name not in EXTENDS},
                 "budget": study.grid.budget.limit,
                 "task": task.settings(),
                 "images": loaded.fingerprint,
             },
-            notes={"data": task.place, "device": device},
+            notes={
+                "data": task.place,
+                "device": device,
+                **{name: value for name, value in asdict(settings).items() if name in EXTENDS},
+            },
             journal=journal,
         )
         explain(study, listener)

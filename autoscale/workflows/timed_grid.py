@@ -5,18 +5,15 @@ from its counts by a line fitted to those already timed. What is raced is timed 
 line says only decides which networks are worth timing.
 """
 
-import hashlib
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 
-from autoscale.design.architecture import Architecture
 from autoscale.design.budget import Budget
 from autoscale.design.cost import Cost
 from autoscale.design.grid import Candidate, Grid, spread
@@ -25,6 +22,7 @@ from autoscale.design.rules import RULES, rival
 from autoscale.design.scalable import Network, Scalable, cost_of
 from autoscale.errors import BudgetUnreachable, RunConflict
 from autoscale.network.latency import measure_latencies
+from autoscale.runs.records import network_digest
 from autoscale.workflows.evaluate import realise
 from autoscale.workflows.progress import Listener
 
@@ -147,11 +145,11 @@ class Stopwatch:
         return self._of([self._base, *networks])[1:]
 
     def _of(self, networks: Sequence[Network]) -> list[float]:
-        new = [n for n in dict.fromkeys(networks) if _name(n) not in self._kept]
+        new = [n for n in dict.fromkeys(networks) if network_digest(n) not in self._kept]
         for start in range(0, len(new), TURNS):
             self._time(new[start : start + TURNS])
         for network in networks:
-            self._asked[network] = self._kept[_name(network)]
+            self._asked[network] = self._kept[network_digest(network)]
         return [self._asked[network] for network in networks]
 
     def _time(self, networks: Sequence[Network]) -> None:
@@ -167,23 +165,17 @@ class Stopwatch:
                     **self._conditions,
                 )
             ]
-        scale = self._kept.get(_name(self._base), found[0]) / found[0]
+        scale = self._kept.get(network_digest(self._base), found[0]) / found[0]
         for network, milliseconds in zip(every, found, strict=True):
-            if _name(network) not in self._kept:
-                self._kept[_name(network)] = milliseconds * scale
+            if network_digest(network) not in self._kept:
+                self._kept[network_digest(network)] = milliseconds * scale
                 self._timings.append(
-                    {"network": _name(network), "milliseconds": milliseconds * scale}
+                    {"network": network_digest(network), "milliseconds": milliseconds * scale}
                 )
 
     def line(self) -> Line:
         """What the networks asked for so far foretell of others."""
         return Line.fit([cost_of(network) for network in self._asked], list(self._asked.values()))
-
-
-def _name(network: Network) -> str:
-    """What tells a network from others, in a few letters."""
-    plain = network.to_dict() if isinstance(network, Architecture) else asdict(network)
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def timed_grid(

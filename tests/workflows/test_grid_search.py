@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -15,6 +16,7 @@ from autoscale.workflows.base import BaseSettings, ImageSettings, describe, scal
 from autoscale.workflows.family import parse_coefficients
 from autoscale.workflows.grid import GridSettings, Study, grid_search, load_grid, plan_grid
 from autoscale.workflows.own_model import OwnModel, make
+from autoscale.workflows.progress import Progress, Silent
 
 SMALL = """\
 resolution: 16
@@ -54,6 +56,16 @@ def wrong(depth):
 def nothing(depth, width, resolution):
     return None
 """
+
+
+class Heard(Silent):
+    """A listener that counts."""
+
+    def __init__(self) -> None:
+        self.done: list[Progress] = []
+
+    def progress(self, progress: Progress) -> None:
+        self.done.append(progress)
 
 
 @pytest.fixture
@@ -140,14 +152,38 @@ def test_the_same_grid_continues_where_it_was_broken(
     assert whole.table.equals(resumed.table)
 
 
-def test_a_journal_of_other_trainings_is_refused(photos: Path, small: str, tmp_path: Path) -> None:
+def test_more_seeds_prolong_a_grid_and_equal_a_new_one(
+    photos: Path, small: str, tmp_path: Path
+) -> None:
+    base = BaseSettings(baseline=small, rounding="nearest,divisor=4")
+    few = GridSettings(tolerance=0.2, step=0.1, max_candidates=2, seeds=1, rivals=False, race=False)
+    many = replace(few, seeds=2, max_candidates=3)
+    grid_search(tmp_path / "a", few, base=base, images=images(photos))
+    heard = Heard()
+    longer = grid_search(tmp_path / "a", many, base=base, images=images(photos), listener=heard)
+    assert len(heard.done) == 4
+    fresh = grid_search(tmp_path / "b", many, base=base, images=images(photos))
+    assert longer.observations == fresh.observations
+    assert longer.table.equals(fresh.table)
+
+
+def test_another_grid_in_the_same_directory_is_refused(
+    photos: Path, small: str, tmp_path: Path
+) -> None:
     base = BaseSettings(baseline=small, rounding="nearest,divisor=4")
     settings = GridSettings(tolerance=0.2, step=0.1, max_candidates=2, seeds=1, rivals=False)
     grid_search(tmp_path, settings, base=base, images=images(photos))
-    journal = tmp_path / "grid" / "trainings.jsonl"
-    record = json.loads(journal.read_text().splitlines()[0]) | {"name": "something else"}
-    journal.write_text(json.dumps(record) + "\n")
-    with pytest.raises(RunConflict, match="holds 'something else' where"):
+    for other in (replace(settings, step=0.05), replace(settings, budget="3x")):
+        with pytest.raises(RunConflict, match="with other settings"):
+            grid_search(tmp_path, other, base=base, images=images(photos))
+
+
+def test_a_journal_of_something_else_is_refused(photos: Path, small: str, tmp_path: Path) -> None:
+    base = BaseSettings(baseline=small, rounding="nearest,divisor=4")
+    settings = GridSettings(tolerance=0.2, step=0.1, max_candidates=2, seeds=1, rivals=False)
+    grid_search(tmp_path, settings, base=base, images=images(photos))
+    (tmp_path / "grid" / "trainings.jsonl").write_text('{"score": null}\n')
+    with pytest.raises(RunConflict, match="not an outcome of a training"):
         grid_search(tmp_path, settings, base=base, images=images(photos))
 
 
