@@ -126,6 +126,12 @@ def grid_command(
     plan: Annotated[
         bool, typer.Option("--plan", help="Show candidates, time and precision; train nothing.")
     ] = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            help="Draw the race on the surface of equal cost into this .svg, .html or .png file."
+        ),
+    ] = None,
     baseline: Baseline = None,
     model: Model = None,
     resolution: Resolution = None,
@@ -168,6 +174,8 @@ def grid_command(
     as_json: Json = False,
 ) -> None:
     """Find how depth, width and resolution should grow, or shrink, together within a budget."""
+    from autoscale.report import iso_cost
+    from autoscale.runs.picture import write_picture
     from autoscale.terminal import working
     from autoscale.workflows import grid as workflow
     from autoscale.workflows.base import BaseSettings, ImageSettings
@@ -179,6 +187,8 @@ def grid_command(
         memory=memory_budget,
         latency=latency_budget,
     )
+    if plot is not None and plan:
+        raise InvalidSetting("a plan trains nothing that could be drawn; leave --plot out")
     if move is not None and not solve:
         raise InvalidSetting("--move says what --solve moves; give --solve with it")
     with working() as listener:
@@ -215,8 +225,12 @@ def grid_command(
         )
     if isinstance(found, workflow.Plan):
         _show_plan(found, as_json)
-    else:
-        _show_grid(found, run, as_json)
+        return
+    if plot is not None:
+        title = f"How to grow to {found.grid.budget.ratio:.3g}x the cost"
+        picture = iso_cost.picture(found.table, found.surface(), title=title, note=found.sentence)
+        write_picture(plot, picture)
+    _show_grid(found, run, as_json)
 
 
 def family_command(
