@@ -56,6 +56,7 @@ def trials_from_journal(journal: Journal, space: SearchSpace) -> list[Trial]:
 class Outcome:
     """What came of one training: a score, or why there is none."""
 
+    name: str = ""  # of the job; empty in journals of earlier versions
     score: Score | None = None
     cause: str = ""
 
@@ -75,7 +76,8 @@ def outcomes_from_journal(journal: Journal) -> list[Outcome]:
     for number, record in enumerate(journal.read(), start=1):
         try:
             score = Score(**record["score"]) if record["score"] else None
-            outcomes.append(Outcome(score=score, cause=record["cause"]))
+            name = str(record.get("name", ""))
+            outcomes.append(Outcome(name=name, score=score, cause=record["cause"]))
         except (KeyError, TypeError, ValueError) as problem:
             raise RunConflict(
                 f"{journal.path}:{number}: not an outcome of a training ({problem}); restore the "

@@ -186,7 +186,7 @@ def search_baseline(
             journal = Journal(step.file(f"confirm-{confirm}-of-{trained}.jsonl"))
             jobs = [
                 Job(
-                    architecture=trial.architecture,
+                    network=trial.architecture,
                     seed=seed + FRESH + number,
                     name=f"trial {trial.number}, new seed {number}",
                 )

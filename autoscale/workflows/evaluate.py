@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from autoscale.design.architecture import Architecture
-from autoscale.design.cost import cost
+from autoscale.design.scalable import Network, cost_of
 from autoscale.errors import EvaluationFailed, InvalidSetting
 from autoscale.network.build import build
 from autoscale.search.objective import Score
 from autoscale.training.data import ImageData, Images, load
 from autoscale.training.fit import TrainingDiverged, fit
 from autoscale.training.recipe import RECIPES, Recipe
+from autoscale.workflows.own_model import make
 from autoscale.workflows.progress import Listener
 
 
@@ -97,7 +99,7 @@ class Trainer:
         if self.threads < 1:
             raise InvalidSetting(f"threads must be at least 1, got {self.threads}")
 
-    def score(self, architecture: Architecture, *, seed: int, held_out: bool = False) -> Score:
+    def score(self, network: Network, *, seed: int, held_out: bool = False) -> Score:
         """Train from scratch and measure accuracy on the validation images.
 
         The seed decides initial weights, order of the images and augmentation, so designs that
@@ -115,14 +117,14 @@ class Trainer:
         try:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
-                network = build(architecture)
+                module = realise(network)
             with _threads(self.threads):
                 fitted = fit(
-                    network,
+                    module,
                     self.images.train,
                     measured,
                     self.recipe,
-                    resolution=architecture.resolution,
+                    resolution=network.resolution,
                     seed=seed,
                     device=self.device,
                 )
@@ -132,7 +134,7 @@ class Trainer:
             if not _out_of_memory(problem):
                 raise
             raise EvaluationFailed("out of memory; use smaller batches or designs") from None
-        counted = cost(architecture)
+        counted = cost_of(network)
         return Score(
             accuracy=fitted.accuracy,
             macs=counted.macs,
@@ -141,33 +143,33 @@ class Trainer:
             seconds=time.perf_counter() - started,
         )
 
-    def estimate_seconds(self, architectures: Sequence[Architecture]) -> float:
+    def estimate_seconds(self, networks: Sequence[Network]) -> float:
         """Seconds that training each of them once will take, from a few timed steps of two.
 
         The cheapest and the dearest are timed, the others follow from their activations, which
         decide the time of small networks more than multiply-adds do.
         """
-        sizes = [cost(architecture).activations for architecture in architectures]
-        low = architectures[sizes.index(min(sizes))]
-        high = architectures[sizes.index(max(sizes))]
+        sizes = [cost_of(network).activations for network in networks]
+        low = networks[sizes.index(min(sizes))]
+        high = networks[sizes.index(max(sizes))]
         fast = self._seconds(low)
         if min(sizes) == max(sizes):
             return fast * len(sizes)
         slope = (self._seconds(high) - fast) / (max(sizes) - min(sizes))
         return sum(fast + slope * (size - min(sizes)) for size in sizes)
 
-    def _seconds(self, architecture: Architecture) -> float:
+    def _seconds(self, network: Network) -> float:
         """Seconds of one training, from a few steps of it."""
         batch = self.recipe.batch_size
         few = replace(self.recipe, epochs=1)
         steps = max(1, min(5, len(self.images.train) // batch))
-        network = build(architecture)
+        module = realise(network)
 
         def timed(images: Images) -> tuple[float, float]:
             with _threads(self.threads):
                 fitted = fit(
-                    network, images, images, few,
-                    resolution=architecture.resolution, seed=0, device=self.device,
+                    module, images, images, few,
+                    resolution=network.resolution, seed=0, device=self.device,
                 )  # fmt: skip
             return fitted.train_seconds, fitted.seconds - fitted.train_seconds
 
@@ -176,6 +178,15 @@ class Trainer:
         training, evaluation = timed(sample)
         epoch = max(1, len(self.images.train) // batch) * training / steps
         return self.recipe.epochs * epoch + (len(self.images.validation) * evaluation / len(sample))
+
+
+def realise(network: Network) -> nn.Module:
+    """A network with weights from torch's global generator.
+
+    Raises:
+        InvalidSetting: if a function of the user's fails or its answer does not fit.
+    """
+    return build(network) if isinstance(network, Architecture) else make(network)
 
 
 @contextmanager
