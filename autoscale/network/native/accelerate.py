@@ -31,8 +31,8 @@ DEPTHWISE_KERNELS = (1, 3, 5, 7, 9)
 class Accelerated(nn.Module):
     """`network`, faster on a CPU: the same parameters, buffers, modes and results.
 
-    It holds the network it was given: train this one, use that one. Without gradients, or on
-    another device than a CPU, or for other numbers than float32, it is the network itself.
+    It holds the network it was given: train this one, use that one. Wherever its own passes do not
+    suit (another device, other numbers than float32, gradients in eval mode) the network's do.
 
     Shape: that of `network`.
     """
@@ -42,19 +42,17 @@ class Accelerated(nn.Module):
         self.network = network
         self.kernels = kernels
         self._plan = plan(network, kernels)
+        self._trained = tuple(p for p in network.parameters() if p.requires_grad)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.device.type != "cpu" or x.dtype != torch.float32:
-            out: Tensor = self.network(x)
-            return out
-        rows = x.permute(0, 2, 3, 1).contiguous()
-        if self.training and torch.is_grad_enabled():
-            parameters = [p for p in self.network.parameters() if p.requires_grad]
-            return _Pass.apply(rows, self._plan, *parameters)  # type: ignore[no-any-return]
-        if not self.training and not torch.is_grad_enabled():
-            return self._plan.forward(rows, None)
-        out = self.network(x)
-        return out
+        suits = x.device.type == "cpu" and x.dtype == torch.float32
+        if suits and self.training and torch.is_grad_enabled():
+            result: Tensor = _Pass.apply(_nhwc(x), self._plan, *self._trained)
+        elif suits and not self.training and not torch.is_grad_enabled():
+            result = self._plan.forward(_nhwc(x), None)
+        else:
+            result = self.network(x)
+        return result
 
 
 def plan(module: nn.Module, kernels: Kernels) -> Layer:
@@ -146,6 +144,10 @@ def _layer(part: list[nn.Module], kernels: Kernels) -> Layer | None:
     return None
 
 
+def _nhwc(x: Tensor) -> Tensor:
+    return x.permute(0, 2, 3, 1).contiguous()
+
+
 class _Pass(torch.autograd.Function):
     """One pass of a plan, as one operation of torch's autograd."""
 
@@ -161,7 +163,5 @@ class _Pass(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         found: Gradients = {}
         wants_input = ctx.needs_input_grad[0]
-        of_x = ctx.layers.backward(
-            gradient.contiguous(), ctx.tape, found, wants_input=wants_input
-        )
+        of_x = ctx.layers.backward(gradient.contiguous(), ctx.tape, found, wants_input=wants_input)
         return of_x, None, *(found.get(parameter) for parameter in ctx.parameters)

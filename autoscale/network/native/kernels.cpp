@@ -367,18 +367,19 @@ void sum_rows(Index rows, Index channels, int threads, double *one, double *two,
         for (Index start = first; start < last; start += CHUNK) {
             const Index end = std::min(start + CHUNK, last);
             std::fill(a, a + 2 * channels, 0.0f);
-            Index row = start;
-            for (; row + 4 <= end; row += 4)  // sums stay in registers for four rows
+            for (Index row = start; row < end; row += 4) {  // sums stay in registers for four rows
+                const Index together = std::min<Index>(4, end - row);
                 for_channels(channels, [&](auto lanes, Index c) ALWAYS_INLINE_LAMBDA {
+                    // Copies: a reference deduced by `terms` would forget how loosely they lie.
                     auto one_c = at(lanes, a + c), two_c = at(lanes, b + c);
-                    for (int r = 0; r < 4; ++r) terms(lanes, row + r, c, one_c, two_c);
+                    if (together == 4)
+                        for (int r = 0; r < 4; ++r) terms(lanes, row + r, c, one_c, two_c);
+                    else
+                        for (int r = 0; r < together; ++r) terms(lanes, row + r, c, one_c, two_c);
                     at(lanes, a + c) = one_c;
                     at(lanes, b + c) = two_c;
                 });
-            for (; row < end; ++row)
-                for_channels(channels, [&](auto lanes, Index c) ALWAYS_INLINE_LAMBDA {
-                    terms(lanes, row, c, at(lanes, a + c), at(lanes, b + c));
-                });
+            }
             for (Index c = 0; c < 2 * channels; ++c) total[c] += a[c];
         }
     });

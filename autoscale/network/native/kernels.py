@@ -101,6 +101,7 @@ class TorchKernels:
     def norm(
         self, x: Tensor, norm: nn.BatchNorm2d, activation: int, added: Tensor | None
     ) -> tuple[Tensor, Tensor]:
+        assert norm.momentum is not None
         y, mean, inverse = torch.native_batch_norm(
             _nchw(x), norm.weight, norm.bias, norm.running_mean, norm.running_var, True,
             norm.momentum, norm.eps,

@@ -73,7 +73,7 @@ class ConvNorm:
         if tape is None:
             return self.kernels.fixed_norm(z, self.norm, self.activation, added)
         assert self.norm.num_batches_tracked is not None
-        self.norm.num_batches_tracked += 1
+        self.norm.num_batches_tracked.add_(1)
         y, kept = self.kernels.norm(z, self.norm, self.activation, added)
         tape.append((x, z, kept))
         return y
@@ -198,9 +198,7 @@ class Skip:
         self, gradient: Tensor, tape: Tape, found: Gradients, *, wants_input: bool = True,
         added: Tensor | None = None,
     ) -> Tensor | None:  # fmt: skip
-        of_x = self.branch.backward(
-            gradient, tape, found, wants_input=wants_input, added=gradient
-        )
+        of_x = self.branch.backward(gradient, tape, found, wants_input=wants_input, added=gradient)
         return of_x if of_x is None else _sum(of_x, added)
 
 
