@@ -341,7 +341,9 @@ def plan_grid(
     each = None
     if task is not None:
         loaded = images_of(run, base, task, size=study.largest, listener=listener)
-        trainer = Trainer(images=loaded, recipe=task.recipe, device=device, threads=threads)
+        trainer = Trainer(
+            images=loaded, recipe=task.recipe, device=device, threads=threads, kernels=task.kernels
+        )
         each = trainer.estimate_seconds([c.network for c in study.field]) / len(study.field)
     return Plan(
         table=candidate_table(study.field),
@@ -410,7 +412,9 @@ def grid_search(
         )
         explain(study, listener)
         course = _Course(study, task.seed)
-        trainer = Trainer(images=loaded, recipe=task.recipe, device=device, threads=threads)
+        trainer = Trainer(
+            images=loaded, recipe=task.recipe, device=device, threads=threads, kernels=task.kernels
+        )
         outcomes = train_while(
             course.propose,
             trainer,
