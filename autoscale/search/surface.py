@@ -33,10 +33,10 @@ SURFACE_RATIOS = (0.0, 0.4, 1.0, 2.5, 6.0, 15.0)
 #: Standard deviation of the candidates' own parts, in those of the noise.
 OWN_RATIOS = (0.0, 0.3, 0.7, 1.5)
 #: What is believed of these before any score: large own parts are rare.
-OWN_CHANCES = (0.35, 0.35, 0.2, 0.1)
+OWN_CHANCES = (0.3, 0.3, 0.25, 0.15)
 #: How far the surface stays alike, in root mean square distances of candidates from their centre:
 #: about two bumps, about a quadratic, nearly a plane.
-LENGTHS = (0.8, 1.6, 4.0)
+LENGTHS = (0.6, 1.2, 3.0)
 #: Equally likely surfaces that a belief holds.
 DRAWS = 2048
 _NEGLIGIBLE = 0.01  # combinations that weigh less, against the heaviest, are left out
