@@ -133,6 +133,26 @@ class Belief:
         above, below = self.draws[:, one], self.draws[:, other]
         return float(np.mean(above > below) + 0.5 * np.mean(above == below))
 
+    @property
+    def leader(self) -> int | None:
+        """The candidate believed best, of those with a score and no failure; None without one."""
+        able = (self.scores > 0) & ~self.failed
+        return int(np.argmax(np.where(able, self.mean, -inf))) if able.any() else None
+
+    def chance_near(self, candidate: int, *, tolerance: float = 1.0) -> float:
+        """Probability that no other is truly better by more than `tolerance` noises of a training.
+
+        1 if there is no other that can be trained, 0 if no two can be compared.
+        """
+        others = ~self.failed
+        others[candidate] = False
+        if not others.any():
+            return 1.0
+        if not self.measurable:
+            return 0.0
+        ahead = self.draws[:, others].max(axis=1) - self.draws[:, candidate]
+        return float(np.mean(ahead <= tolerance * self.noise_draws))
+
     @cached_property
     def chance_of_best(self) -> np.ndarray:
         """Probability of each candidate to be the best of those that can be trained."""

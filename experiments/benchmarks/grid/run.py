@@ -25,7 +25,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[3])]
 import worlds  # noqa: E402
 from worlds import SEED_SD, SHAPES, World, make_world  # noqa: E402
 
-from autoscale.search.race import RaceSettings, leader_of, next_training  # noqa: E402
+from autoscale.search.race import RaceSettings, next_training  # noqa: E402
 from autoscale.search.surface import Interval, Observation, believe  # noqa: E402
 from autoscale.search.verdict import judge  # noqa: E402
 
@@ -87,7 +87,7 @@ def assess(world: World, observations: list[Observation], pick: int | None) -> d
     are the belief's.
     """
     belief, truth = believe(world.positions, observations), world.truth
-    leader = leader_of(belief)
+    leader = belief.leader
     assert leader is not None
 
     def holds(interval: Interval, value: float) -> bool:
