@@ -88,8 +88,8 @@ class Verdict:
         if self.runner_up is None or self.lead is None:
             return text
         text += (
-            f"; it leads {name(self.runner_up)} by {self.lead.mean:.3g}, {self.level:.0%} interval "
-            f"{self.lead.low:.3g} to {self.lead.high:.3g}"
+            f"; {name(self.best)} leads {name(self.runner_up)} by {self.lead.mean:.3g}, "
+            f"{self.level:.0%} interval {self.lead.low:.3g} to {self.lead.high:.3g}"
         )
         if self.more is not None:
             return (

@@ -118,18 +118,17 @@ def assess(world: World, observations: list[Observation], pick: int | None) -> d
 
 
 def table(lines: list[dict[str, Any]]) -> str:
-    """A row for each method, place and family of surfaces, and one for all families."""
+    """A row for each method and family of surfaces; for all families also each place."""
     groups: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
     for line in lines:
-        for shape in (line["shape"], "all"):
-            for place in (line["place"], "both"):
-                groups[line["method"], place, shape].append(line)
+        for place, shape in (("both", line["shape"]), (line["place"], "all"), ("both", "all")):
+            groups[line["method"], place, shape].append(line)
     head = ["method", "candidates", "surface", "n", "near (belief)", "near (best mean)"]
     head += ["mean loss", "cost", "worst cost", "relative", "to leader", "required"]
     head += ["best / tied / cannot tell"]
     rows = [head, ["---"] * len(head)]
     shapes = [*SHAPES, "all"]
-    for key in sorted(groups, key=lambda k: (k[0] != "race", k[0], k[1], shapes.index(k[2]))):
+    for key in sorted(groups, key=lambda k: (k[0] != "race", k[0], shapes.index(k[2]), k[1])):
         found = groups[key]
 
         def mean(name: str, found: list[dict[str, Any]] = found) -> float:
