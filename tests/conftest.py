@@ -13,7 +13,8 @@ from autoscale.workflows.catalogue import load_space
 
 # The same examples every time: a run of the tests says something about the change, not about luck.
 # `pytest --hypothesis-profile=default` looks for new ones.
-settings.register_profile("repeatable", derandomize=True)
+# No deadlines either: a loaded machine is no mistake of the code.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
 COLOURS = {"blue": (40, 60, 220), "green": (40, 200, 60), "red": (220, 50, 40)}

@@ -1,11 +1,12 @@
 """The pieces of a network, each a small module that reads like its diagram.
 
-Shapes are (N, channels, height, width). "Same" padding is symmetric, `kernel // 2`, so a layer of
-stride s maps a side of n pixels to ceil(n / s).
+Shapes are (N, channels, height, width). Padding is symmetric, `kernel // 2`, so a layer of stride s
+maps a side of n pixels to ceil(n / s); `pad_same` pads as TensorFlow instead.
 """
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -18,6 +19,44 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 def activation(name: str) -> nn.Module:
     """A fresh activation module, working in place."""
     return ACTIVATIONS[name](inplace=True)
+
+
+class SameConv2d(nn.Conv2d):
+    """A convolution padded as TensorFlow's "same": with stride 2, more below and right than above.
+
+    Shape: (N, in, H, W) -> (N, out, ceil(H / stride), ceil(W / stride)). The weights are those of
+    `nn.Conv2d`.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        pads = []
+        for side, kernel, stride in zip(
+            (x.shape[-1], x.shape[-2]), self.kernel_size[::-1], self.stride[::-1], strict=True
+        ):
+            total = max((-(-side // stride) - 1) * stride + kernel - side, 0)
+            pads += [total // 2, total - total // 2]
+        return functional.conv2d(
+            functional.pad(x, pads), self.weight, self.bias, self.stride, groups=self.groups
+        )
+
+
+def pad_same(network: nn.Module) -> None:
+    """Give every strided convolution TensorFlow's padding; with stride 1 both paddings agree."""
+    for module in network.modules():
+        if isinstance(module, ConvNormAct):
+            conv = module[0]
+            if isinstance(conv, nn.Conv2d) and conv.stride != (1, 1):
+                padded = SameConv2d(
+                    conv.in_channels,
+                    conv.out_channels,
+                    conv.kernel_size,  # type: ignore[arg-type]
+                    conv.stride,  # type: ignore[arg-type]
+                    groups=conv.groups,
+                    bias=False,
+                    device="meta",  # draws no random numbers
+                )
+                padded.weight = conv.weight
+                module[0] = padded
 
 
 class ConvNormAct(nn.Sequential):

@@ -1,12 +1,15 @@
 """An architecture becomes an `nn.Module`: the only place that walks stages."""
 
 import math
+from typing import Literal, get_args
 
 from torch import Tensor, nn
 
 from autoscale.design.architecture import Architecture, Stage
 from autoscale.errors import InvalidSetting
 from autoscale.network import blocks
+
+Padding = Literal["symmetric", "same"]
 
 
 class Network(nn.Module):
@@ -34,6 +37,7 @@ def build(
     drop_path: float = 0.0,
     norm_momentum: float = 0.1,
     norm_eps: float = 1e-3,
+    padding: Padding = "symmetric",
 ) -> Network:
     """A freshly initialised network.
 
@@ -45,10 +49,14 @@ def build(
             the position of the block (Huang et al. 2016).
         norm_momentum: torch's convention; the papers' 0.99 is 0.01 here, good for long trainings,
             too slow for ones of a few hundred steps.
+        padding: of convolutions with a stride. "same" is TensorFlow's, which weights converted from
+            there expect: one row and column less above and left than below and right.
 
     Raises:
-        InvalidSetting: if a rate lies outside 0..1, 1 excluded.
+        InvalidSetting: if a rate lies outside 0..1, 1 excluded, or there is no such padding.
     """
+    if padding not in get_args(Padding):
+        raise InvalidSetting(f"padding must be one of {', '.join(get_args(Padding))}: {padding!r}")
     for name, rate in (("dropout", dropout), ("drop_path", drop_path)):
         if not 0 <= rate < 1:
             raise InvalidSetting(f"{name} must lie in 0..1 with 1 excluded, got {rate}")
@@ -62,6 +70,8 @@ def build(
     if architecture.stem.pool:
         stem.add_module("pool", nn.MaxPool2d(3, 2, 1))
     network = Network(stem, _stages(architecture, drop_path), _head(architecture, dropout))
+    if padding == "same":
+        blocks.pad_same(network)
     _initialise(network)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):

@@ -182,6 +182,15 @@ class Journal:
 
 
 def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all.
+
+    Raises:
+        StorageProblem: if the disk does not take it.
+    """
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
     """Write a file whole or not at all.
 
     Raises:
@@ -191,8 +200,8 @@ def write_text(path: Path, text: str) -> None:
     with _guarded(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with temporary.open("w", encoding="utf-8") as handle:
-                handle.write(text)
+            with temporary.open("wb") as handle:
+                handle.write(content)
                 handle.flush()
                 os.fsync(handle.fileno())
             temporary.replace(path)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -49,7 +49,7 @@ class Fit:
 
     accuracy: float  # on the validation images after the last epoch, in [0, 1]
     loss: float  # of the last epoch
-    epochs: tuple[Epoch, ...]
+    epochs: tuple[Epoch, ...]  # those that ran: fewer than the recipe's if `on_epoch` stopped it
     seconds: float  # everything
     train_seconds: float  # without the evaluations
 
@@ -63,8 +63,8 @@ def fit(
     resolution: int,
     seed: int,
     device: str = "cpu",
-    on_epoch: Callable[[Epoch], None] | None = None,
-    evaluate_every: int | None = None,
+    on_epoch: Callable[[Epoch], bool | None] | None = None,
+    evaluate_after: Collection[int] = (),
 ) -> Fit:
     """Train `network` in place by `recipe` and evaluate it.
 
@@ -78,16 +78,18 @@ def fit(
         validation: at least one image.
         resolution: pixels per side that the network sees; stored images of another size are resized
             with antialiasing.
-        on_epoch: called after each epoch. What it raises stops the training and reaches the caller.
-        evaluate_every: epochs between evaluations; by default only the last epoch is evaluated.
+        on_epoch: called after each epoch. If it returns True, that epoch was the last. What it
+            raises stops the training and reaches the caller.
+        evaluate_after: numbers of epochs, from 1, that end with an evaluation of the weights that
+            would be kept; a `range` does. The last epoch is always evaluated.
 
     Raises:
-        InvalidSetting: if `resolution` or `evaluate_every` is below 1, or `device` is not there.
+        InvalidSetting: if `resolution` is below 1, `evaluate_after` holds a number that is no epoch
+            of the recipe, or `device` is not there.
         DataProblem: if a set of images is empty.
         TrainingDiverged: if the loss becomes infinite or not a number.
     """
-    if evaluate_every is not None and evaluate_every < 1:
-        raise InvalidSetting(f"evaluate_every must be at least 1 epoch; got {evaluate_every}")
+    _check_epochs(evaluate_after, recipe.epochs)
     _check_images(train, resolution)
     _check_images(validation, resolution)
     target = _device(device)
@@ -104,6 +106,13 @@ def fit(
     steps = max(1, len(train) // recipe.batch_size)
     epochs: list[Epoch] = []
     evaluation_seconds = 0.0
+
+    def score() -> float:
+        nonlocal evaluation_seconds
+        before = time.perf_counter()
+        accuracy = evaluate(scored, validation, resolution=resolution, device=device)
+        evaluation_seconds += time.perf_counter() - before
+        return accuracy
 
     with torch.random.fork_rng([target] if target.type == "cuda" else []):
         torch.manual_seed(seed)
@@ -134,21 +143,25 @@ def fit(
                 if average:
                     average.follow(network)
             accuracy = None
-            if number == recipe.epochs or (evaluate_every and number % evaluate_every == 0):
-                evaluation_started = time.perf_counter()
-                accuracy = evaluate(scored, validation, resolution=resolution, device=device)
-                evaluation_seconds += time.perf_counter() - evaluation_started
+            if number == recipe.epochs or number in evaluate_after:
+                accuracy = score()
             seconds = time.perf_counter() - epoch_started
             epochs.append(Epoch(number, float(np.mean(losses)), accuracy, seconds))
-            if on_epoch:
-                on_epoch(epochs[-1])
+            if on_epoch and on_epoch(epochs[-1]):
+                break
 
+    last = epochs[-1]
+    if last.accuracy is None:  # it was stopped after an epoch that nobody wanted evaluated
+        before = time.perf_counter()
+        accuracy = score()
+        seconds = last.seconds + time.perf_counter() - before
+        last = epochs[-1] = replace(last, accuracy=accuracy, seconds=seconds)
     if average:
         network.load_state_dict(average.network.state_dict())
     network.eval()
     elapsed = time.perf_counter() - started
-    assert accuracy is not None
-    return Fit(accuracy, epochs[-1].loss, tuple(epochs), elapsed, elapsed - evaluation_seconds)
+    assert last.accuracy is not None
+    return Fit(last.accuracy, last.loss, tuple(epochs), elapsed, elapsed - evaluation_seconds)
 
 
 def evaluate(
@@ -324,6 +337,14 @@ def _as_channels_last(pixels: NDArray[np.uint8]) -> Tensor:
 
 def _normalised(batch: Tensor) -> Tensor:
     return batch.float().sub_(255 * PIXEL_MEAN).div_(255 * PIXEL_DEVIATION)
+
+
+def _check_epochs(evaluate_after: Collection[int], epochs: int) -> None:
+    for number in evaluate_after:
+        if not 1 <= number <= epochs:
+            raise InvalidSetting(
+                f"evaluate_after must hold epochs from 1 to {epochs}, the recipe's; got {number}"
+            )
 
 
 def _check_images(images: Images, resolution: int) -> None:

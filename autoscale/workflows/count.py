@@ -1,13 +1,9 @@
 """What one network costs: a published one, a design in a file, or a module of the user's."""
 
 import difflib
-import importlib
 import inspect
-import re
 import reprlib
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from numbers import Integral
@@ -20,15 +16,14 @@ import yaml
 from torch import nn
 
 from autoscale.design.architecture import Architecture
+from autoscale.design.budget import BYTES
 from autoscale.design.cost import CONVENTIONS, Cost, part_costs
 from autoscale.design.family import Member
 from autoscale.design.published import FAMILIES, NETWORKS
 from autoscale.errors import InvalidSetting
 from autoscale.network.measure import Handle, Shape, traced_part_costs
 from autoscale.runs.store import read_text
-
-#: Bytes of a number in float32.
-BYTES = 4
+from autoscale.workflows.imported import cause, named
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +93,7 @@ def count(
         InvalidArchitecture: if the file is no design; the message names line and key.
         StorageProblem: if the file cannot be read.
     """
-    if ":" in network and not Path(network).exists():
-        found = _imported(network)
-    else:
-        found = load_architecture(network)
+    found = load_network(network)
     if isinstance(found, Architecture):
         if handles:
             raise InvalidSetting(
@@ -134,13 +126,26 @@ def count_module(
     except Exception as problem:  # the user's code may raise anything
         raise InvalidSetting(
             f"{name} does not take an image of shape (1, 3, {resolution}, {resolution}): "
-            f"{_cause(problem)}; correct it or try another --resolution"
+            f"{cause(problem)}; correct it or try another --resolution"
         ) from problem
     if idle := [operation for operation in watched if operation not in ran]:
         raise InvalidSetting(
             f"{name} does not run {', '.join(idle)}; correct --op-cost or leave it out"
         )
     return Count(name, resolution, True, tuple(parts))
+
+
+def load_network(name: str) -> nn.Module | Architecture:
+    """What `name` names, in one of the ways that `count` takes.
+
+    Raises:
+        InvalidSetting: if there is no such network.
+        InvalidArchitecture: if the file is no design; the message names line and key.
+        StorageProblem: if the file cannot be read.
+    """
+    if ":" in name and not Path(name).exists():
+        return _imported(name)
+    return load_architecture(name)
 
 
 def load_architecture(name: str) -> Architecture:
@@ -181,7 +186,7 @@ def parse_handles(texts: Sequence[str]) -> dict[str, Handle]:
                     f"the cost of {operation} must be a whole number of at least 0, got {value}"
                 )
             handles[operation] = _constant(int(value))
-        elif callable(found := _named(value)):
+        elif callable(found := named(value)):
             handles[operation] = found
         else:
             raise InvalidSetting(_no_cost(text))
@@ -221,7 +226,7 @@ def _watched(operation: str, handle: Handle, ran: set[str]) -> Handle:
             macs = handle(inputs, outputs)
         except Exception as problem:
             raise InvalidSetting(
-                f"{function} failed on inputs {inputs}: {_cause(problem)}; correct it"
+                f"{function} failed on inputs {inputs}: {cause(problem)}; correct it"
             ) from problem
         if not isinstance(macs, Integral) or isinstance(macs, bool) or macs < 0:
             raise InvalidSetting(
@@ -258,13 +263,8 @@ def _unknown(name: str) -> str:
     )
 
 
-def _cause(problem: BaseException) -> str:
-    """Type and message in one line of at most 200 characters."""
-    return f"{type(problem).__name__}: {' '.join(str(problem).split())}"[:200].removesuffix(": ")
-
-
 def _imported(name: str) -> nn.Module | Architecture:
-    found = _named(name)
+    found = named(name)
     if callable(found) and not isinstance(found, nn.Module):
         try:
             inspect.signature(found).bind()
@@ -277,39 +277,7 @@ def _imported(name: str) -> nn.Module | Architecture:
         try:
             found = found()
         except (Exception, SystemExit) as problem:
-            raise InvalidSetting(f"{name} failed: {_cause(problem)}; correct it") from problem
+            raise InvalidSetting(f"{name} failed: {cause(problem)}; correct it") from problem
     if not isinstance(found, nn.Module | Architecture):
         raise InvalidSetting(f"{name} gives a {type(found).__name__}; it must give an nn.Module")
     return found
-
-
-def _named(name: str) -> Any:
-    """What `package.module:name` names."""
-    form = re.fullmatch(r"([A-Za-z_][\w.]*):([A-Za-z_][\w.]*)", name)
-    if form is None:
-        raise InvalidSetting(f"not a module and a name in it: {name!r}; write package.module:build")
-    module, path = form.groups()
-    with _working_directory_importable():
-        try:
-            found: Any = importlib.import_module(module)
-        except (Exception, SystemExit) as problem:
-            raise InvalidSetting(
-                f"cannot import {module}: {_cause(problem)}; correct the module or its name"
-            ) from problem
-        try:
-            for step in path.split("."):
-                found = getattr(found, step)
-        except Exception as problem:
-            raise InvalidSetting(f"{module} has no {path!r}; name something in it") from problem
-    return found
-
-
-@contextmanager
-def _working_directory_importable() -> Iterator[None]:
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
-    try:
-        yield
-    finally:
-        with suppress(ValueError):  # the user's module may have removed it
-            sys.path.remove(here)

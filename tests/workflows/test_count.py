@@ -10,12 +10,13 @@ import typer
 from typer.testing import CliRunner
 
 from autoscale.cli_counting import compare_command, count_command
+from autoscale.design.budget import BYTES
 from autoscale.design.cost import CONVENTIONS, cost
 from autoscale.design.family import member
 from autoscale.design.published import published
 from autoscale.design.scaling import PAPER, ROUNDINGS
 from autoscale.errors import AutoscaleError, InvalidArchitecture, InvalidSetting
-from autoscale.workflows.count import BYTES, count, parse_handles
+from autoscale.workflows.count import count, parse_handles
 
 MODULE = """
 import torch

@@ -1,0 +1,90 @@
+"""The command that measures: `autoscale latency`."""
+
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
+
+
+def latency_command(
+    networks: Annotated[
+        list[str],
+        typer.Argument(
+            help="Published networks (efficientnet-b0), designs' YAML files, or "
+            "package.module:name of an nn.Module or of a function that makes one."
+        ),
+    ],
+    resolution: Annotated[
+        int | None,
+        typer.Option(min=1, help="Pixels per side. [default: the design's own; 224 for a module]"),
+    ] = None,
+    batch: Annotated[int, typer.Option(help="Images of one pass.")] = 1,
+    threads: Annotated[int, typer.Option(help="Threads of the runtime.")] = 1,
+    runtime: Annotated[
+        str,
+        typer.Option(
+            help="eager: torch as it is. compiled: torch.compile, which takes minutes and needs a "
+            "C++ compiler. onnxruntime: exported first (extra export)."
+        ),
+    ] = "eager",
+    dtype: Annotated[str, typer.Option(help="float32, bfloat16 or float16.")] = "float32",
+    device: Annotated[str, typer.Option(help="cpu, or a CUDA device such as cuda:0.")] = "cpu",
+    clock: Annotated[
+        str,
+        typer.Option(
+            help="wall: what a user waits. cpu: processor time of one thread, which does not count "
+            "waiting for a core that others hold."
+        ),
+    ] = "wall",
+    fold: Annotated[
+        bool, typer.Option("--fold/--no-fold", help="Batch norms into convolutions before.")
+    ] = True,
+    repeats: Annotated[
+        int | None,
+        typer.Option(help="Timed passes of each. [default: until precise enough or out of time]"),
+    ] = None,
+    precision: Annotated[
+        float, typer.Option(help="Standard error / median at which it is precise enough.")
+    ] = 0.01,
+    seconds: Annotated[float, typer.Option(help="Most time for each network, warm-up apart.")] = 10,
+    as_json: Json = False,
+) -> None:
+    """Measure how long networks take on this device; several take turns."""
+    from autoscale.terminal import records, say, show_json, show_table
+    from autoscale.workflows.latency import time_networks
+
+    found = time_networks(
+        networks,
+        resolution=resolution,
+        batch=batch,
+        threads=threads,
+        runtime=runtime,
+        dtype=dtype,
+        device=device,
+        clock=clock,
+        fold=fold,
+        repeats=repeats,
+        precision=precision,
+        seconds=seconds,
+    )
+    table = found.table
+    if as_json:
+        show_json({"networks": records(table)})
+        return
+    columns = ("network", "resolution", "median_ms", "low_ms", "high_ms", "standard_error_ms",
+               "repeats", "images_per_second", "ratio")  # fmt: skip
+    show_table(table, title=f"Milliseconds for a batch of {batch}", columns=columns)
+    one = next(iter(found.latencies.values()))
+    norms = "batch norms folded" if one.folded else "batch norms as they are"
+    say(
+        f"{one.runtime}, {one.dtype}, {one.threads} thread(s), {norms}, {one.clock} clock, on "
+        f"{one.device}: {one.hardware}."
+    )
+    say("low_ms, high_ms: 10th and 90th percentile of the timed passes. ratio: to the first.")
+    unsettled = [name for name, latency in found.latencies.items() if not latency.settled]
+    if unsettled:
+        say(
+            f"The median is not known to {precision:.2g} of itself for {', '.join(unsettled)}: the "
+            "machine is busy or the time was short; try --clock cpu or more --seconds."
+        )

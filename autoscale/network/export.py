@@ -1,0 +1,78 @@
+"""A network in the formats that other programs read, as bytes; who calls writes the file."""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from torch import nn
+
+from autoscale.errors import InvalidSetting
+from autoscale.network.measure import evaluating
+
+#: The ONNX operator set that is asked for.
+OPSET = 20
+
+
+def to_onnx(network: nn.Module, *, resolution: int) -> bytes:
+    """An ONNX model of float32 images (batch, 3, resolution, resolution), any batch of at least 1.
+
+    Input `images`, output `logits`. The network keeps its mode.
+
+    Raises:
+        InvalidSetting: if the packages of the extra `export` are missing, or the network cannot be
+            exported.
+    """
+    require_export("onnx", "onnxscript")
+    images = torch.zeros(2, 3, resolution, resolution)
+    with evaluating(network), torch.no_grad(), _quiet():
+        try:
+            program: Any = torch.onnx.export(
+                network,
+                (images,),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=["images"],
+                output_names=["logits"],
+                dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+                verbose=False,
+            )
+        except Exception as problem:  # the exporter has its own tree of errors
+            raise InvalidSetting(f"cannot export to ONNX: {_first_line(problem)}") from problem
+    content: bytes = program.model_proto.SerializeToString()
+    return content
+
+
+def require_export(*packages: str) -> None:
+    """
+    Raises:
+        InvalidSetting: naming what is missing, with the way to install it.
+    """
+    missing = [name for name in packages if find_spec(name) is None]
+    if missing:
+        raise InvalidSetting(
+            f"this needs {' and '.join(missing)}; install them with: pip install "
+            '"autoscale[export]"'
+        )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's notes to its developers."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _first_line(problem: BaseException) -> str:
+    text = str(problem).strip() or type(problem).__name__
+    return text.splitlines()[0][:200]

@@ -1,0 +1,61 @@
+"""How long networks take on this device, side by side."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+
+from autoscale.errors import InvalidSetting
+from autoscale.network.latency import Latency, measure_latencies
+from autoscale.workflows.count import load_network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timings:
+    """The latencies of networks that took turns under the same conditions, by name."""
+
+    latencies: Mapping[str, Latency]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row for each network, in the order asked for.
+
+        Columns: network, the fields of `Latency`, images_per_second, and ratio, the median / that
+        of the first network.
+        """
+        first = next(iter(self.latencies.values()))
+        return pd.DataFrame(
+            [
+                {
+                    "network": name,
+                    **asdict(found),
+                    "images_per_second": found.images_per_second,
+                    "ratio": found.median_ms / first.median_ms,
+                }
+                for name, found in self.latencies.items()
+            ]
+        )
+
+
+def time_networks(
+    names: Sequence[str], *, resolution: int | None = None, **conditions: Any
+) -> Timings:
+    """Measure networks in turns.
+
+    Args:
+        names: each a published network, a YAML file, or `package.module:name`, as `count` takes.
+        resolution: pixels per side; a design's own, or 224 for a module, if not given.
+        conditions: the fields of `autoscale.network.latency.Conditions`.
+
+    Raises:
+        InvalidSetting: if nothing is named, or something that is no network or cannot be measured.
+        InvalidArchitecture: if a file is no design.
+        StorageProblem: if a file cannot be read.
+    """
+    wanted = list(dict.fromkeys(names))
+    if not wanted:
+        raise InvalidSetting("name at least one network, such as efficientnet-b0")
+    networks = [load_network(name) for name in wanted]
+    found = measure_latencies(networks, resolution=resolution, **conditions)
+    return Timings(latencies=dict(zip(wanted, found, strict=True)))
