@@ -33,10 +33,10 @@ SURFACE_RATIOS = (0.0, 0.4, 1.0, 2.5, 6.0, 15.0)
 #: Standard deviation of the candidates' own parts, in those of the noise.
 OWN_RATIOS = (0.0, 0.3, 0.7, 1.5)
 #: What is believed of these before any score: large own parts are rare.
-OWN_CHANCES = (0.35, 0.35, 0.2, 0.1)
+OWN_CHANCES = (0.3, 0.3, 0.25, 0.15)
 #: How far the surface stays alike, in root mean square distances of candidates from their centre:
 #: about two bumps, about a quadratic, nearly a plane.
-LENGTHS = (0.8, 1.6, 4.0)
+LENGTHS = (0.6, 1.2, 3.0)
 #: Equally likely surfaces that a belief holds.
 DRAWS = 2048
 _NEGLIGIBLE = 0.01  # combinations that weigh less, against the heaviest, are left out
@@ -132,6 +132,26 @@ class Belief:
             return 0.5
         above, below = self.draws[:, one], self.draws[:, other]
         return float(np.mean(above > below) + 0.5 * np.mean(above == below))
+
+    @property
+    def leader(self) -> int | None:
+        """The candidate believed best, of those with a score and no failure; None without one."""
+        able = (self.scores > 0) & ~self.failed
+        return int(np.argmax(np.where(able, self.mean, -inf))) if able.any() else None
+
+    def chance_near(self, candidate: int, *, tolerance: float = 1.0) -> float:
+        """Probability that no other is truly better by more than `tolerance` noises of a training.
+
+        1 if there is no other that can be trained, 0 if no two can be compared.
+        """
+        others = ~self.failed
+        others[candidate] = False
+        if not others.any():
+            return 1.0
+        if not self.measurable:
+            return 0.0
+        ahead = self.draws[:, others].max(axis=1) - self.draws[:, candidate]
+        return float(np.mean(ahead <= tolerance * self.noise_draws))
 
     @cached_property
     def chance_of_best(self) -> np.ndarray:
