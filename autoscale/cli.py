@@ -10,6 +10,7 @@ import typer
 from typer.exceptions import TyperException
 
 from autoscale.cli_counting import compare_command, count_command
+from autoscale.cli_export import export_command
 from autoscale.cli_latency import latency_command
 from autoscale.cli_scaling import family_command, grid_command
 from autoscale.errors import AutoscaleError, InvalidSetting
@@ -190,6 +191,9 @@ app.command("family", epilog="Example: autoscale family --run runs/photos --budg
 app.command("count", epilog="Example: autoscale count efficientnet-b4 --per-stage")(count_command)
 app.command("compare", epilog="Example: autoscale compare efficientnet resnet --plot sizes.svg")(
     compare_command
+)
+app.command("export", epilog="Example: autoscale export best.safetensors out --to onnx")(
+    export_command
 )
 app.command("latency", epilog="Example: autoscale latency efficientnet-b0 resnet-50 --clock cpu")(
     latency_command
