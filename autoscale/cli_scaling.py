@@ -9,7 +9,7 @@ from autoscale.errors import InvalidSetting
 
 if TYPE_CHECKING:
     from autoscale.workflows.family import Family
-    from autoscale.workflows.grid import Plan
+    from autoscale.workflows.grid_plan import Plan
     from autoscale.workflows.ranking import GridResult
 
 # Workflows are imported where they are used: `autoscale --help` must not wait for torch.
@@ -177,8 +177,10 @@ def grid_command(
     from autoscale.report import iso_cost
     from autoscale.runs.picture import write_picture
     from autoscale.terminal import working
-    from autoscale.workflows import grid as workflow
     from autoscale.workflows.base import BaseSettings, ImageSettings
+    from autoscale.workflows.grid import grid_search
+    from autoscale.workflows.grid_plan import Plan, plan_grid
+    from autoscale.workflows.study import GridSettings
 
     measure, budget = _one_budget(
         macs=flops_budget,
@@ -192,7 +194,7 @@ def grid_command(
     if move is not None and not solve:
         raise InvalidSetting("--move says what --solve moves; give --solve with it")
     with working() as listener:
-        settings = workflow.GridSettings(
+        settings = GridSettings(
             budget=budget,
             measure=measure,
             alpha=alpha,
@@ -213,7 +215,7 @@ def grid_command(
         images = ImageSettings(
             data=data, recipe=recipe, epochs=epochs, limit=limit, seed=seed, strict=strict
         )
-        work = workflow.plan_grid if plan else workflow.grid_search
+        work = plan_grid if plan else grid_search
         found = work(
             run,
             settings,
@@ -223,7 +225,7 @@ def grid_command(
             threads=threads,
             listener=listener,
         )
-    if isinstance(found, workflow.Plan):
+    if isinstance(found, Plan):
         _show_plan(found, as_json)
         return
     if plot is not None:

@@ -111,7 +111,7 @@ class ImageSettings:
     seed: int | None = None
     strict: bool = False
 
-    def task(self, run: Path, base: BaseSettings) -> Task | None:
+    def task(self, run: Path, base: BaseSettings, *, device: str = "cpu") -> Task | None:
         """What a score means; None where a named base has no images.
 
         Raises:
@@ -142,7 +142,7 @@ class ImageSettings:
             seed=self.seed or 0,
             limit=self.limit,
             strict=self.strict,
-            kernels=choose_kernels("auto", device="cpu", listener=Silent()),
+            kernels=choose_kernels("auto", device=device, listener=Silent()),
         )
 
 
