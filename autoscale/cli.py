@@ -71,7 +71,7 @@ def search_baseline(
     ] = "hard",
     target: Annotated[
         str | None,
-        typer.Option(help="FLOPs (multiply-adds) to aim at, such as 5M. [default: the median]"),
+        typer.Option(help="FLOPs (multiply-adds) to aim at, such as 5M. \\[default: the median]"),
     ] = None,
     w: Annotated[float, typer.Option(help="Exponent of the soft reward.")] = -0.07,
     max_flops: Annotated[
@@ -87,11 +87,11 @@ def search_baseline(
     caution: Annotated[
         float | None,
         typer.Option(
-            help="How far behind, in standard deviations of what may still change. [default: 0.5]"
+            help="How far behind, in standard deviations of what may still change. \\[default: 0.5]"
         ),
     ] = None,
     resolution: Annotated[
-        int | None, typer.Option(help="Pixels per side. [default: the space's]")
+        int | None, typer.Option(help="Pixels per side. \\[default: the space's]")
     ] = None,
     recipe: Annotated[str, typer.Option(help="Training recipe: proxy or full.")] = "proxy",
     epochs: Annotated[int | None, typer.Option(help="Epochs of each training.")] = None,
