@@ -10,6 +10,7 @@ import typer
 from typer.exceptions import TyperException
 
 from autoscale.cli_counting import compare_command, count_command
+from autoscale.cli_export import export_command
 from autoscale.cli_latency import latency_command
 from autoscale.cli_scaling import family_command, grid_command
 from autoscale.errors import AutoscaleError, InvalidSetting
@@ -70,7 +71,7 @@ def search_baseline(
     ] = "hard",
     target: Annotated[
         str | None,
-        typer.Option(help="FLOPs (multiply-adds) to aim at, such as 5M. [default: the median]"),
+        typer.Option(help="FLOPs (multiply-adds) to aim at, such as 5M. \\[default: the median]"),
     ] = None,
     w: Annotated[float, typer.Option(help="Exponent of the soft reward.")] = -0.07,
     max_flops: Annotated[
@@ -86,11 +87,11 @@ def search_baseline(
     caution: Annotated[
         float | None,
         typer.Option(
-            help="How far behind, in standard deviations of what may still change. [default: 0.5]"
+            help="How far behind, in standard deviations of what may still change. \\[default: 0.5]"
         ),
     ] = None,
     resolution: Annotated[
-        int | None, typer.Option(help="Pixels per side. [default: the space's]")
+        int | None, typer.Option(help="Pixels per side. \\[default: the space's]")
     ] = None,
     recipe: Annotated[str, typer.Option(help="Training recipe: proxy or full.")] = "proxy",
     epochs: Annotated[int | None, typer.Option(help="Epochs of each training.")] = None,
@@ -190,6 +191,9 @@ app.command("family", epilog="Example: autoscale family --run runs/photos --budg
 app.command("count", epilog="Example: autoscale count efficientnet-b4 --per-stage")(count_command)
 app.command("compare", epilog="Example: autoscale compare efficientnet resnet --plot sizes.svg")(
     compare_command
+)
+app.command("export", epilog="Example: autoscale export best.safetensors out --to onnx")(
+    export_command
 )
 app.command("latency", epilog="Example: autoscale latency efficientnet-b0 resnet-50 --clock cpu")(
     latency_command

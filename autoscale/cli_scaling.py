@@ -9,7 +9,7 @@ from autoscale.errors import InvalidSetting
 
 if TYPE_CHECKING:
     from autoscale.workflows.family import Family
-    from autoscale.workflows.grid import Plan
+    from autoscale.workflows.grid_plan import Plan
     from autoscale.workflows.ranking import GridResult
 
 # Workflows are imported where they are used: `autoscale --help` must not wait for torch.
@@ -36,7 +36,7 @@ Model = Annotated[
 Resolution = Annotated[
     int | None,
     typer.Option(
-        help="Pixels per side of that base. [default: its own; 224 for a model]",
+        help="Pixels per side of that base. \\[default: its own; 224 for a model]",
         rich_help_panel="Base",
     ),
 ]
@@ -45,7 +45,7 @@ Rounding = Annotated[
     typer.Option(
         help="How multipliers become whole blocks, channels and pixels: tf, nearest, lite, v2, "
         "mobilenet-v2, tinynet or int; behind it ',divisor=4' and ',fixed-ends' (stem and head "
-        "keep their width). [default: the base's family's own, else tf]",
+        "keep their width). \\[default: the base's family's own, else tf]",
         rich_help_panel="Base",
     ),
 ]
@@ -56,7 +56,7 @@ def grid_command(
     run: Run = DEFAULT_RUN,
     flops_budget: Annotated[
         str | None,
-        typer.Option(help="2x the base, 0.5x, or multiply-adds such as 800M. [default: 2x]"),
+        typer.Option(help="2x the base, 0.5x, or multiply-adds such as 800M. \\[default: 2x]"),
     ] = None,
     params_budget: Annotated[
         str | None, typer.Option(help="Instead: parameters, 2x or 5M.")
@@ -79,20 +79,21 @@ def grid_command(
         ),
     ] = None,
     alpha: Annotated[
-        str | None, typer.Option(help="Depth: a range or values 1,1.2. [default: 1..2, or 0.5..1]")
+        str | None,
+        typer.Option(help="Depth: a range or values 1,1.2. \\[default: 1..2, or 0.5..1]"),
     ] = None,
     beta: Annotated[
-        str | None, typer.Option(help="Width. [default: 1..1.5, or 0.5..1 below 1x]")
+        str | None, typer.Option(help="Width. \\[default: 1..1.5, or 0.5..1 below 1x]")
     ] = None,
     gamma: Annotated[
-        str | None, typer.Option(help="Resolution. [default: 1..1.5, or 0.5..1 below 1x]")
+        str | None, typer.Option(help="Resolution. \\[default: 1..1.5, or 0.5..1 below 1x]")
     ] = None,
     step: Annotated[float, typer.Option(help="Step of the ranges.")] = 0.05,
     tolerance: Annotated[
         float | None,
         typer.Option(
-            help="Largest distance of the counted cost to the budget. [default: 0.05, or 0.01 with "
-            "--solve]"
+            help="Largest distance of the counted cost to the budget. "
+            "\\[default: 0.05, or 0.01 with --solve]"
         ),
     ] = None,
     solve: Annotated[
@@ -102,7 +103,7 @@ def grid_command(
         str | None,
         typer.Option(
             help="What --solve moves: resolution, width or depth, or several, the next where the "
-            "one before is too coarse. [default: resolution]"
+            "one before is too coarse. \\[default: resolution]"
         ),
     ] = None,
     max_candidates: Annotated[
@@ -118,7 +119,7 @@ def grid_command(
     seeds: Annotated[int, typer.Option(help="Trainings of one candidate at most.")] = 3,
     trainings: Annotated[
         int | None,
-        typer.Option(help="Trainings in all at most. [default: 40 % of all seeds of all]"),
+        typer.Option(help="Trainings in all at most. \\[default: 40 % of all seeds of all]"),
     ] = None,
     race: Annotated[
         bool, typer.Option(help="Or train every candidate with every seed (--no-race).")
@@ -146,7 +147,7 @@ def grid_command(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="Recipe, for a base of your own. [default: proxy]", rich_help_panel="Base"
+            help="Recipe, for a base of your own. \\[default: proxy]", rich_help_panel="Base"
         ),
     ] = None,
     epochs: Annotated[
@@ -160,7 +161,7 @@ def grid_command(
     seed: Annotated[
         int | None,
         typer.Option(
-            help="Of splits and trainings, likewise. [default: 0]", rich_help_panel="Base"
+            help="Of splits and trainings, likewise. \\[default: 0]", rich_help_panel="Base"
         ),
     ] = None,
     strict: Annotated[
@@ -177,8 +178,10 @@ def grid_command(
     from autoscale.report import iso_cost
     from autoscale.runs.picture import write_picture
     from autoscale.terminal import working
-    from autoscale.workflows import grid as workflow
     from autoscale.workflows.base import BaseSettings, ImageSettings
+    from autoscale.workflows.grid import grid_search
+    from autoscale.workflows.grid_plan import Plan, plan_grid
+    from autoscale.workflows.study import GridSettings
 
     measure, budget = _one_budget(
         macs=flops_budget,
@@ -192,7 +195,7 @@ def grid_command(
     if move is not None and not solve:
         raise InvalidSetting("--move says what --solve moves; give --solve with it")
     with working() as listener:
-        settings = workflow.GridSettings(
+        settings = GridSettings(
             budget=budget,
             measure=measure,
             alpha=alpha,
@@ -213,7 +216,7 @@ def grid_command(
         images = ImageSettings(
             data=data, recipe=recipe, epochs=epochs, limit=limit, seed=seed, strict=strict
         )
-        work = workflow.plan_grid if plan else workflow.grid_search
+        work = plan_grid if plan else grid_search
         found = work(
             run,
             settings,
@@ -223,7 +226,7 @@ def grid_command(
             threads=threads,
             listener=listener,
         )
-    if isinstance(found, workflow.Plan):
+    if isinstance(found, Plan):
         _show_plan(found, as_json)
         return
     if plot is not None:
@@ -255,7 +258,7 @@ def family_command(
     classes: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Classes of that base. [default: its own]", rich_help_panel="Base"
+            min=1, help="Classes of that base. \\[default: its own]", rich_help_panel="Base"
         ),
     ] = None,
     as_json: Json = False,

@@ -8,6 +8,7 @@ AutoscaleError
 ├── SpaceExhausted        every network of a space has been tried
 ├── DataProblem           images that cannot be used
 ├── EvaluationFailed      a network that could not be scored
+├── ExportProblem         a format that does not give the network's answers
 ├── RunConflict           a run directory that holds something else
 └── StorageProblem        a disk that does not take what we write
 """
@@ -43,6 +44,10 @@ class DataProblem(AutoscaleError):
 
 class EvaluationFailed(AutoscaleError):
     """A network that could not be scored; the message is the cause."""
+
+
+class ExportProblem(AutoscaleError):
+    """A format that does not give the network's answers."""
 
 
 class RunConflict(AutoscaleError):

@@ -24,7 +24,7 @@ from torch import nn
 from autoscale.design.architecture import Architecture
 from autoscale.errors import InvalidSetting
 from autoscale.network.build import build
-from autoscale.network.export import require_export, to_onnx
+from autoscale.network.export import onnx_session, to_onnx
 from autoscale.network.fold import fold_norms
 
 Runtime = Literal["eager", "compiled", "onnxruntime"]
@@ -310,15 +310,7 @@ def _runner(network: nn.Module, resolution: int, asked: Conditions) -> Callable[
 
 
 def _onnx_runner(network: nn.Module, resolution: int, asked: Conditions) -> Callable[[], object]:
-    require_export("onnxruntime")
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = asked.threads
-    options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        to_onnx(network, resolution=resolution), options, providers=["CPUExecutionProvider"]
-    )
+    session = onnx_session(to_onnx(network, resolution=resolution), threads=asked.threads)
     images = torch.randn(asked.batch, 3, resolution, resolution, generator=_noise()).numpy()
     return lambda: session.run(None, {"images": images})
 

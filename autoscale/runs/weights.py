@@ -8,7 +8,7 @@ import pickle
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import TypeAdapter, ValidationError
@@ -30,10 +30,10 @@ class Header:
     """What a file of weights says about itself; None where it is silent."""
 
     architecture: dict[str, Any] | None = None  # `Architecture.to_dict`
-    padding: str | None = None  # of `build`
+    padding: Literal["symmetric", "same"] | None = None  # of `build`
     norm_eps: float | None = None  # of `build`
-    mean: tuple[float, ...] | None = None  # per channel, of pixels in 0..1
-    deviation: tuple[float, ...] | None = None
+    mean: tuple[float, float, float] | None = None  # per channel, of pixels in 0..1
+    deviation: tuple[float, float, float] | None = None
     classes: tuple[str, ...] | None = None  # names, in the order of the logits
     accuracy: float | None = None  # share of images
     accuracy_of: str | None = None  # on which images

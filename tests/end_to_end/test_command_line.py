@@ -85,6 +85,13 @@ def test_help_has_an_example_for_every_long_command(capsys: pytest.CaptureFixtur
         assert f"autoscale {command}" in capsys.readouterr().out
 
 
+def test_help_shows_defaults_that_depend_on_other_settings(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["grid", "--help"]) == 0
+    assert "[default: 2x]" in " ".join(capsys.readouterr().out.split())
+
+
 def test_help_does_not_wait_for_torch() -> None:
     script = (
         "import sys; from autoscale.cli import main; main(['--help']); "

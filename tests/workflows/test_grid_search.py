@@ -14,9 +14,11 @@ from autoscale.design.scaling import Coefficients
 from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.workflows.base import BaseSettings, ImageSettings, describe, scalable_from
 from autoscale.workflows.family import parse_coefficients
-from autoscale.workflows.grid import GridSettings, Study, grid_search, load_grid, plan_grid
+from autoscale.workflows.grid import grid_search, load_grid
+from autoscale.workflows.grid_plan import plan_grid
 from autoscale.workflows.own_model import OwnModel, make
 from autoscale.workflows.progress import Progress, Silent
+from autoscale.workflows.study import GridSettings, Study
 
 SMALL = """\
 resolution: 16

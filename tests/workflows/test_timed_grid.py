@@ -17,8 +17,9 @@ from autoscale.network.measure import traced_cost
 from autoscale.runs.store import Journal
 from autoscale.workflows import timed_grid
 from autoscale.workflows.base import BaseSettings
-from autoscale.workflows.grid import GridSettings, Study, plan_grid
+from autoscale.workflows.grid_plan import plan_grid
 from autoscale.workflows.progress import Silent
+from autoscale.workflows.study import GridSettings, Study
 from autoscale.workflows.timed_grid import Forgotten, Line, Stopwatch
 
 SMALL = """\
