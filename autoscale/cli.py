@@ -11,6 +11,7 @@ from typer.exceptions import TyperException
 
 from autoscale.cli_calibrate import calibrate_command
 from autoscale.cli_counting import compare_command, count_command
+from autoscale.cli_export import export_command
 from autoscale.cli_latency import latency_command
 from autoscale.cli_scaling import family_command, grid_command
 from autoscale.errors import AutoscaleError, InvalidSetting
@@ -71,7 +72,7 @@ def search_baseline(
     ] = "hard",
     target: Annotated[
         str | None,
-        typer.Option(help="FLOPs (multiply-adds) to aim at, such as 5M. [default: the median]"),
+        typer.Option(help="FLOPs (multiply-adds) to aim at, such as 5M. \\[default: the median]"),
     ] = None,
     w: Annotated[float, typer.Option(help="Exponent of the soft reward.")] = -0.07,
     max_flops: Annotated[
@@ -87,11 +88,11 @@ def search_baseline(
     caution: Annotated[
         float | None,
         typer.Option(
-            help="How far behind, in standard deviations of what may still change. [default: 0.5]"
+            help="How far behind, in standard deviations of what may still change. \\[default: 0.5]"
         ),
     ] = None,
     resolution: Annotated[
-        int | None, typer.Option(help="Pixels per side. [default: the space's]")
+        int | None, typer.Option(help="Pixels per side. \\[default: the space's]")
     ] = None,
     recipe: Annotated[str, typer.Option(help="Training recipe: proxy or full.")] = "proxy",
     epochs: Annotated[int | None, typer.Option(help="Epochs of each training.")] = None,
@@ -195,6 +196,9 @@ app.command("count", epilog="Example: autoscale count efficientnet-b4 --per-stag
 app.command("compare", epilog="Example: autoscale compare efficientnet resnet --plot sizes.svg")(
     compare_command
 )
+app.command("export", epilog="Example: autoscale export best.safetensors out --to onnx")(
+    export_command
+)
 app.command("latency", epilog="Example: autoscale latency efficientnet-b0 resnet-50 --clock cpu")(
     latency_command
 )
@@ -226,7 +230,8 @@ def demo_commands(run: Path) -> list[tuple[str, str]]:
         ),
         (
             "3. How should depth, width and resolution grow?",
-            f"grid {where} --flops-budget 2x --rounding nearest --max-candidates 5 --seeds 2",
+            f"grid {where} --flops-budget 2x --rounding nearest,divisor=4 --solve "
+            "--move resolution,width --max-candidates 6 --seeds 2",
         ),
         ("4. The family", f"family {where} --phi 0..3"),
     ]

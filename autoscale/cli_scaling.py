@@ -9,7 +9,7 @@ from autoscale.errors import InvalidSetting
 
 if TYPE_CHECKING:
     from autoscale.workflows.family import Family
-    from autoscale.workflows.grid import Plan
+    from autoscale.workflows.grid_plan import Plan
     from autoscale.workflows.ranking import GridResult
 
 # Workflows are imported where they are used: `autoscale --help` must not wait for torch.
@@ -36,7 +36,7 @@ Model = Annotated[
 Resolution = Annotated[
     int | None,
     typer.Option(
-        help="Pixels per side of that base. [default: its own; 224 for a model]",
+        help="Pixels per side of that base. \\[default: its own; 224 for a model]",
         rich_help_panel="Base",
     ),
 ]
@@ -45,7 +45,7 @@ Rounding = Annotated[
     typer.Option(
         help="How multipliers become whole blocks, channels and pixels: tf, nearest, lite, v2, "
         "mobilenet-v2, tinynet or int; behind it ',divisor=4' and ',fixed-ends' (stem and head "
-        "keep their width). [default: the base's family's own, else tf]",
+        "keep their width). \\[default: the base's family's own, else tf]",
         rich_help_panel="Base",
     ),
 ]
@@ -56,7 +56,7 @@ def grid_command(
     run: Run = DEFAULT_RUN,
     flops_budget: Annotated[
         str | None,
-        typer.Option(help="2x the base, 0.5x, or multiply-adds such as 800M. [default: 2x]"),
+        typer.Option(help="2x the base, 0.5x, or multiply-adds such as 800M. \\[default: 2x]"),
     ] = None,
     params_budget: Annotated[
         str | None, typer.Option(help="Instead: parameters, 2x or 5M.")
@@ -71,21 +71,29 @@ def grid_command(
             "10M."
         ),
     ] = None,
+    latency_budget: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead: milliseconds of one image on --device with --threads, measured; 2x or "
+            "12ms."
+        ),
+    ] = None,
     alpha: Annotated[
-        str | None, typer.Option(help="Depth: a range or values 1,1.2. [default: 1..2, or 0.5..1]")
+        str | None,
+        typer.Option(help="Depth: a range or values 1,1.2. \\[default: 1..2, or 0.5..1]"),
     ] = None,
     beta: Annotated[
-        str | None, typer.Option(help="Width. [default: 1..1.5, or 0.5..1 below 1x]")
+        str | None, typer.Option(help="Width. \\[default: 1..1.5, or 0.5..1 below 1x]")
     ] = None,
     gamma: Annotated[
-        str | None, typer.Option(help="Resolution. [default: 1..1.5, or 0.5..1 below 1x]")
+        str | None, typer.Option(help="Resolution. \\[default: 1..1.5, or 0.5..1 below 1x]")
     ] = None,
     step: Annotated[float, typer.Option(help="Step of the ranges.")] = 0.05,
     tolerance: Annotated[
         float | None,
         typer.Option(
-            help="Largest distance of the counted cost to the budget. [default: 0.05, or 0.01 with "
-            "--solve]"
+            help="Largest distance of the counted cost to the budget. "
+            "\\[default: 0.05, or 0.01 with --solve]"
         ),
     ] = None,
     solve: Annotated[
@@ -95,7 +103,7 @@ def grid_command(
         str | None,
         typer.Option(
             help="What --solve moves: resolution, width or depth, or several, the next where the "
-            "one before is too coarse. [default: resolution]"
+            "one before is too coarse. \\[default: resolution]"
         ),
     ] = None,
     max_candidates: Annotated[
@@ -111,7 +119,7 @@ def grid_command(
     seeds: Annotated[int, typer.Option(help="Trainings of one candidate at most.")] = 3,
     trainings: Annotated[
         int | None,
-        typer.Option(help="Trainings in all at most. [default: 40 % of all seeds of all]"),
+        typer.Option(help="Trainings in all at most. \\[default: 40 % of all seeds of all]"),
     ] = None,
     race: Annotated[
         bool, typer.Option(help="Or train every candidate with every seed (--no-race).")
@@ -119,6 +127,12 @@ def grid_command(
     plan: Annotated[
         bool, typer.Option("--plan", help="Show candidates, time and precision; train nothing.")
     ] = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            help="Draw the race on the surface of equal cost into this .svg, .html or .png file."
+        ),
+    ] = None,
     baseline: Baseline = None,
     model: Model = None,
     resolution: Resolution = None,
@@ -133,7 +147,7 @@ def grid_command(
     recipe: Annotated[
         str | None,
         typer.Option(
-            help="Recipe, for a base of your own. [default: proxy]", rich_help_panel="Base"
+            help="Recipe, for a base of your own. \\[default: proxy]", rich_help_panel="Base"
         ),
     ] = None,
     epochs: Annotated[
@@ -147,7 +161,7 @@ def grid_command(
     seed: Annotated[
         int | None,
         typer.Option(
-            help="Of splits and trainings, likewise. [default: 0]", rich_help_panel="Base"
+            help="Of splits and trainings, likewise. \\[default: 0]", rich_help_panel="Base"
         ),
     ] = None,
     strict: Annotated[
@@ -161,20 +175,27 @@ def grid_command(
     as_json: Json = False,
 ) -> None:
     """Find how depth, width and resolution should grow, or shrink, together within a budget."""
+    from autoscale.report import iso_cost
+    from autoscale.runs.picture import write_picture
     from autoscale.terminal import working
-    from autoscale.workflows import grid as workflow
     from autoscale.workflows.base import BaseSettings, ImageSettings
+    from autoscale.workflows.grid import grid_search
+    from autoscale.workflows.grid_plan import Plan, plan_grid
+    from autoscale.workflows.study import GridSettings
 
     measure, budget = _one_budget(
         macs=flops_budget,
         params=params_budget,
         activations=activations_budget,
         memory=memory_budget,
+        latency=latency_budget,
     )
+    if plot is not None and plan:
+        raise InvalidSetting("a plan trains nothing that could be drawn; leave --plot out")
     if move is not None and not solve:
         raise InvalidSetting("--move says what --solve moves; give --solve with it")
     with working() as listener:
-        settings = workflow.GridSettings(
+        settings = GridSettings(
             budget=budget,
             measure=measure,
             alpha=alpha,
@@ -195,7 +216,7 @@ def grid_command(
         images = ImageSettings(
             data=data, recipe=recipe, epochs=epochs, limit=limit, seed=seed, strict=strict
         )
-        work = workflow.plan_grid if plan else workflow.grid_search
+        work = plan_grid if plan else grid_search
         found = work(
             run,
             settings,
@@ -205,10 +226,14 @@ def grid_command(
             threads=threads,
             listener=listener,
         )
-    if isinstance(found, workflow.Plan):
+    if isinstance(found, Plan):
         _show_plan(found, as_json)
-    else:
-        _show_grid(found, run, as_json)
+        return
+    if plot is not None:
+        title = f"How to grow to {found.grid.budget.ratio:.3g}x the cost"
+        picture = iso_cost.picture(found.table, found.surface(), title=title, note=found.sentence)
+        write_picture(plot, picture)
+    _show_grid(found, run, as_json)
 
 
 def family_command(
@@ -233,7 +258,7 @@ def family_command(
     classes: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Classes of that base. [default: its own]", rich_help_panel="Base"
+            min=1, help="Classes of that base. \\[default: its own]", rich_help_panel="Base"
         ),
     ] = None,
     as_json: Json = False,

@@ -9,6 +9,7 @@ AutoscaleError
 ├── NotEnoughTrials       trials that do not say what is asked of them
 ├── DataProblem           images that cannot be used
 ├── EvaluationFailed      a network that could not be scored
+├── ExportProblem         a format that does not give the network's answers
 ├── RunConflict           a run directory that holds something else
 └── StorageProblem        a disk that does not take what we write
 """
@@ -48,6 +49,10 @@ class DataProblem(AutoscaleError):
 
 class EvaluationFailed(AutoscaleError):
     """A network that could not be scored; the message is the cause."""
+
+
+class ExportProblem(AutoscaleError):
+    """A format that does not give the network's answers."""
 
 
 class RunConflict(AutoscaleError):

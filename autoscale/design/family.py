@@ -174,7 +174,9 @@ def phi_for(base: Scalable, growths: Growths, budget: Budget) -> float:
         network = base.at(growth.depth, growth.width, int(base.pixels(growth.resolution)))
         return float(MEASURES[budget.measure](cost_of(network)))
 
-    low, high = 0, len(phis) - 1
+    base_place = phis.index(0.0)
+    grows = spent(base_place) <= budget.limit
+    low, high = (base_place, len(phis) - 1) if grows else (0, base_place)
     least = spent(low)
     if least >= spent(high):
         raise InvalidSetting(

@@ -160,7 +160,7 @@ def build_grid(
         closest = int(np.argmin(distances))
         nearest = point(closest)
         raise BudgetUnreachable(
-            f"no coefficients within {tolerance:.0%} of {budget.ratio:.4g}x; the nearest grid "
+            f"no coefficients within {tolerance:.3g} of {budget.ratio:.4g}x; the nearest grid "
             f"point (alpha {nearest.alpha:g}, beta {nearest.beta:g}, gamma {nearest.gamma:g}) "
             f"gives {growths[closest]:.4g}x; widen --tolerance or the ranges, or reduce --step"
         )

@@ -102,15 +102,25 @@ def rival(
     start = (depth[place], width[place], pixels[place])
     growth, moved = at(place)[0], ""
     if abs(growth / budget.ratio - 1) > tolerance:
+        # From the side of the base on, so that no dimension is moved against the rule's direction;
+        # only if that is too coarse too, a little in both directions.
+        up = budget.ratio >= 1
+        short = place + (-1 if up else 1) * ((growth > budget.ratio) == up)
+        short = np.clip(short, 0, _STEPS - 1)
+        onward = (1.0, TRIM) if up else (1 / TRIM, 1.0)
         found = [
             solver.solve(
-                *start,
+                *begin,
                 order=order,
                 ends={
-                    name: (float(here[0]) / TRIM, float(here[0]) * TRIM)
-                    for name, here in zip(DIMENSIONS, start, strict=True)
+                    name: (float(here[0]) * factors[0], float(here[0]) * factors[1])
+                    for name, here in zip(DIMENSIONS, begin, strict=True)
                 },
                 tolerance=tolerance,
+            )
+            for begin, factors in (
+                ((depth[short], width[short], pixels[short]), onward),
+                (start, (1 / TRIM, TRIM)),
             )
             for order in (("resolution",), ("width",), ("depth",), ("resolution", "width"))
         ]

@@ -1,5 +1,6 @@
 """A network in the formats that other programs read, as bytes; who calls writes the file."""
 
+import io
 import logging
 import warnings
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from importlib.util import find_spec
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from autoscale.errors import InvalidSetting
 from autoscale.network.measure import evaluating
@@ -44,6 +45,52 @@ def to_onnx(network: nn.Module, *, resolution: int) -> bytes:
             raise InvalidSetting(f"cannot export to ONNX: {_first_line(problem)}") from problem
     content: bytes = program.model_proto.SerializeToString()
     return content
+
+
+def to_torch_export(network: nn.Module, *, resolution: int) -> bytes:
+    """A `.pt2` program of images as for `to_onnx`; `torch.export.load` reads it without autoscale.
+
+    Raises:
+        InvalidSetting: if the network cannot be exported.
+    """
+    images = torch.zeros(2, 3, resolution, resolution)
+    content = io.BytesIO()
+    with evaluating(network), torch.no_grad(), _quiet():
+        try:
+            program = torch.export.export(
+                network, (images,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},)
+            )
+            torch.export.save(program, content)
+        except Exception as problem:  # the exporter has its own tree of errors
+            raise InvalidSetting(
+                f"cannot export with torch.export: {_first_line(problem)}"
+            ) from problem
+    return content.getvalue()
+
+
+def onnx_logits(content: bytes, images: Tensor) -> Tensor:
+    """What ONNX Runtime answers for `images` (N, 3, H, W), on one thread of the CPU.
+
+    Raises:
+        InvalidSetting: if ONNX Runtime is missing.
+    """
+    (logits,) = onnx_session(content).run(None, {"images": images.numpy()})
+    return torch.from_numpy(logits)
+
+
+def onnx_session(content: bytes, *, threads: int = 1) -> Any:
+    """An ONNX Runtime session on the CPU.
+
+    Raises:
+        InvalidSetting: if ONNX Runtime is missing.
+    """
+    require_export("onnxruntime")
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
 def require_export(*packages: str) -> None:

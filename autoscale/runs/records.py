@@ -1,8 +1,12 @@
 """Values of the other rooms as plain data and back."""
 
+import hashlib
+import json
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
+from autoscale.design.architecture import Architecture
+from autoscale.design.scalable import Network
 from autoscale.design.space import SearchSpace
 from autoscale.errors import RunConflict
 from autoscale.runs.store import Journal
@@ -60,9 +64,15 @@ def trials_from_journal(journal: Journal, space: SearchSpace) -> list[Trial]:
 class Outcome:
     """What came of one training: a score, or why there is none."""
 
-    name: str = ""  # of the job; empty in journals of earlier versions
+    key: str = ""  # of the job
     score: Score | None = None
     cause: str = ""
+
+
+def network_digest(network: Network) -> str:
+    """What tells a network from all others, in a few letters that stay the same for ever."""
+    plain = network.to_dict() if isinstance(network, Architecture) else asdict(network)
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def outcome_to_record(outcome: Outcome) -> dict[str, Any]:
@@ -80,8 +90,7 @@ def outcomes_from_journal(journal: Journal) -> list[Outcome]:
     for number, record in enumerate(journal.read(), start=1):
         try:
             score = Score(**record["score"]) if record["score"] else None
-            name = str(record.get("name", ""))
-            outcomes.append(Outcome(name=name, score=score, cause=record["cause"]))
+            outcomes.append(Outcome(key=record["key"], score=score, cause=record["cause"]))
         except (KeyError, TypeError, ValueError) as problem:
             raise RunConflict(
                 f"{journal.path}:{number}: not an outcome of a training ({problem}); restore the "

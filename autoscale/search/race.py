@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from autoscale.errors import InvalidSetting
-from autoscale.search.surface import COST_EXPONENTS, Belief, Observation, believe
+from autoscale.search.surface import COST_EXPONENTS, Observation, believe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +62,9 @@ def next_training(
 ) -> tuple[int, int] | None:
     """The candidate and the seed to train next, or None if the race is over.
 
+    First the required candidates with all seeds, then a few that are far from these and from each
+    other, then whichever of leader and strongest challenger has fewer scores.
+
     Nothing else is remembered than `observations`, so a race that was broken goes on as if it had
     not been. A candidate whose training failed is not trained again. Seeds count from 0.
 
@@ -76,12 +79,6 @@ def next_training(
     race = _Race.of(positions, observations, settings, costs, required)
     candidate = race.next_candidate()
     return None if candidate is None else (candidate, race.next_seed(candidate))
-
-
-def leader_of(belief: Belief) -> int | None:
-    """The candidate believed best of those with a score and no failure; None if there is none."""
-    able = (belief.scores > 0) & ~belief.failed
-    return int(np.argmax(np.where(able, belief.mean, -np.inf))) if able.any() else None
 
 
 @dataclass(frozen=True)
@@ -142,11 +139,11 @@ class _Race:
         return budget is None or spent + self.costs[candidate] <= budget * (1 + 1e-9)
 
     def next_candidate(self) -> int | None:
-        for candidate in self.first_candidates():
-            if not self.done[candidate] and self.open(candidate):
-                return candidate
         for candidate in sorted(self.required, key=lambda c: (len(self.done[c]), c)):
             if self.open(candidate):
+                return candidate
+        for candidate in self.first_candidates():
+            if not self.done[candidate] and self.open(candidate):
                 return candidate
         if not any(o.score is not None for o in self.observations):
             return next((c for c in range(len(self.costs)) if self.open(c)), None)
@@ -170,28 +167,22 @@ class _Race:
     def contender(self) -> int | None:
         """The leader or its strongest challenger; None if no challenger is left a chance."""
         belief = believe(self.positions, self.observations)
-        leader = leader_of(belief)
-        able = np.flatnonzero(~self.failed).tolist()
+        leader = belief.leader
+        able = [c for c in range(len(self.costs)) if not self.failed[c]]
         if leader is None:
-            return next((c for c in able if self.open(c)), None)
-        if len(able) < 2:
-            return None
-        if not belief.measurable:
-            opened = [c for c in able if self.open(c)]
-            return min(opened, key=lambda c: (len(self.done[c]), c), default=None)
-        ahead = belief.draws[:, able] - belief.draws[:, [leader]]
-        margin = self.settings.tolerance * belief.noise_draws
-        near = float(np.mean(ahead.max(axis=1) <= margin))
+            return next(filter(self.open, able), None)
+        if not belief.measurable and len(able) > 1:
+            return min(filter(self.open, able), key=lambda c: (len(self.done[c]), c), default=None)
+        near = belief.chance_near(leader, tolerance=self.settings.tolerance)
         if near >= self.settings.confidence:
             return None
-        # How much is expected to be lost to each, a long way ahead counting no more than a
-        # tolerance's tenfold: with few scores the tails know no end.
-        loss = np.minimum(np.maximum(ahead, 0.0) / belief.noise_draws[:, None], 10.0).mean(axis=0)
+        # What taking the leader is expected to lose to each, in noises of a training. With few
+        # scores the tails know no end, so ten of these are as bad as any more.
+        ahead = (belief.draws[:, able] - belief.draws[:, [leader]]) / belief.noise_draws[:, None]
+        loss = np.clip(ahead, 0.0, 10.0).mean(axis=0)
         for place in np.argsort(-loss / self.costs[able], kind="stable"):
-            challenger = able[place]
-            if challenger == leader or not loss[place] > 0:
-                continue
-            pair = [c for c in (challenger, leader) if self.open(c)]
-            if pair:
-                return min(pair, key=lambda c: len(self.done[c]))
+            if loss[place] > 0:
+                pair = [c for c in (able[place], leader) if self.open(c)]
+                if pair:
+                    return min(pair, key=lambda c: len(self.done[c]))
         return None

@@ -29,14 +29,17 @@ from autoscale.errors import EvaluationFailed, InvalidSetting
 #: Multiply-adds grow as depth * width**2 * resolution**2: in these units equal steps cost the same.
 COST_EXPONENTS = np.array([1.0, 2.0, 2.0])
 #: Standard deviation of the surface over the candidates, in those of the noise.
-SURFACE_RATIOS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+SURFACE_RATIOS = (0.0, 0.4, 1.0, 2.5, 6.0, 15.0)
 #: Standard deviation of the candidates' own parts, in those of the noise.
-OWN_RATIOS = (0.0, 0.25, 0.5, 1.0, 2.0)
+OWN_RATIOS = (0.0, 0.3, 0.7, 1.5)
+#: What is believed of these before any score: large own parts are rare.
+OWN_CHANCES = (0.3, 0.3, 0.25, 0.15)
 #: How far the surface stays alike, in root mean square distances of candidates from their centre:
 #: about two bumps, about a quadratic, nearly a plane.
-LENGTHS = (0.8, 1.6, 4.0)
+LENGTHS = (0.6, 1.2, 3.0)
 #: Equally likely surfaces that a belief holds.
 DRAWS = 2048
+_NEGLIGIBLE = 0.01  # combinations that weigh less, against the heaviest, are left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,26 @@ class Belief:
             return 0.5
         above, below = self.draws[:, one], self.draws[:, other]
         return float(np.mean(above > below) + 0.5 * np.mean(above == below))
+
+    @property
+    def leader(self) -> int | None:
+        """The candidate believed best, of those with a score and no failure; None without one."""
+        able = (self.scores > 0) & ~self.failed
+        return int(np.argmax(np.where(able, self.mean, -inf))) if able.any() else None
+
+    def chance_near(self, candidate: int, *, tolerance: float = 1.0) -> float:
+        """Probability that no other is truly better by more than `tolerance` noises of a training.
+
+        1 if there is no other that can be trained, 0 if no two can be compared.
+        """
+        others = ~self.failed
+        others[candidate] = False
+        if not others.any():
+            return 1.0
+        if not self.measurable:
+            return 0.0
+        ahead = self.draws[:, others].max(axis=1) - self.draws[:, candidate]
+        return float(np.mean(ahead <= tolerance * self.noise_draws))
 
     @cached_property
     def chance_of_best(self) -> np.ndarray:
@@ -322,37 +345,49 @@ def _posterior(
     nodes = _nodes()
     rows, half, signal = trainings.rows, trainings.half, trainings.signal
 
-    # With K the prior covariance of scored candidates: half K half + 1, for all nodes.
-    inner = np.stack([half @ kernel[np.ix_(rows, rows)] @ half for kernel in kernels])
-    inner = inner[nodes.length] * nodes.surface[:, None, None] ** 2
-    inner += nodes.own[:, None, None] ** 2 * trainings.information + np.eye(len(rows))
+    # With K the prior covariance of the scored candidates: half K half + 1, for all nodes. Below it
+    # the signal, so that one decomposition gives determinant and sum of squares.
+    size = len(rows)
+    inner = np.zeros((len(nodes.log_prior), size + 1, size + 1))
+    bases = np.stack([half @ kernel[np.ix_(rows, rows)] @ half for kernel in kernels])
+    inner[:, :size, :size] = bases[nodes.length] * nodes.surface[:, None, None] ** 2
+    inner[:, :size, :size] += nodes.own[:, None, None] ** 2 * trainings.information + np.eye(size)
+    inner[:, size, :size] = signal
+    inner[:, size, size] = 1 + signal @ signal
     root = np.linalg.cholesky(inner)
-    solved = np.linalg.solve(inner, np.broadcast_to(signal[:, None], (len(inner), len(rows), 1)))
-    scatter = trainings.scatter + np.einsum("r,gr->g", signal, solved[:, :, 0])
-    log_weight = -np.log(np.diagonal(root, axis1=1, axis2=2)).sum(axis=1)
+    scatter = trainings.scatter + np.sum(root[:, size, :size] ** 2, axis=1)
+    log_weight = -np.log(np.diagonal(root, axis1=1, axis2=2)[:, :size]).sum(axis=1)
     log_weight += nodes.log_prior - 0.5 * trainings.freedom * np.log(scatter)
     weight = np.exp(log_weight - log_weight.max())
-    weight /= weight.sum()
+    weight[weight < _NEGLIGIBLE] = 0
 
-    # Draws are shared out in proportion to the weights; a node that gets none is left out.
-    # Neighbouring draws are mirror images, so that equal candidates look equal.
-    pairs = np.searchsorted(np.cumsum(weight), (np.arange(DRAWS // 2) + 0.5) / (DRAWS // 2))
-    used, which = np.unique(np.minimum(pairs, len(weight) - 1), return_inverse=True)
+    # Draws are shared out in proportion to the weights. Neighbouring draws are mirror images, so
+    # that equal candidates look equal.
+    upto = np.cumsum(weight / weight.sum())
+    upto[-1] = 1
+    used, which = np.unique(
+        np.searchsorted(upto, (np.arange(DRAWS // 2) + 0.5) / (DRAWS // 2)), return_inverse=True
+    )
     prior = kernels[nodes.length[used]] * nodes.surface[used, None, None] ** 2
     prior += nodes.own[used, None, None] ** 2 * own
     cross = prior[:, :, rows] @ half
-    mean = (cross @ solved[used])[:, :, 0]
-    covariance = prior - cross @ np.linalg.solve(inner[used], np.swapaxes(cross, 1, 2))
+    solved = np.linalg.solve(
+        inner[used, :size, :size],
+        np.concatenate([np.swapaxes(cross, 1, 2), _columns(signal, len(used))], axis=2),
+    )
+    explained = cross @ solved
+    mean, covariance = explained[:, :, -1], prior - explained[:, :, :-1]
 
     # From effects to true means over the seeds used: the level is known given the effects.
     share = np.zeros(total)
     share[rows] = trainings.share
-    to_level = np.eye(total) - share[None]
-    mean = trainings.level + mean @ to_level.T
-    covariance = to_level @ covariance @ to_level.T + trainings.level_variance
+    mean = trainings.level + mean - (mean @ share)[:, None]
+    with_level = covariance @ share
+    covariance -= with_level[:, :, None] + with_level[:, None, :]
+    covariance += (with_level @ share + trainings.level_variance)[:, None, None]
     jitter = 1e-10 * np.maximum(np.trace(covariance, axis1=1, axis2=2) / total, 1e-10)
     covariance += jitter[:, None, None] * np.eye(total)
-    lower = np.linalg.cholesky(0.5 * (covariance + np.swapaxes(covariance, 1, 2)))
+    lower = np.linalg.cholesky(covariance)
 
     normal, chi_square = _luck(total, trainings.freedom)
     noise = np.sqrt(scatter[used][which] / chi_square)
@@ -377,12 +412,18 @@ class _Nodes:
     log_prior: np.ndarray
 
 
+def _columns(vector: np.ndarray, count: int) -> np.ndarray:
+    return np.broadcast_to(vector[:, None], (count, len(vector), 1))
+
+
 @lru_cache
 def _nodes() -> _Nodes:
     # Without a surface its length says nothing: one node stands for all.
     found = [
-        (surface, own, length, 1.0 if surface else float(len(LENGTHS)))
-        for surface, own, length in product(SURFACE_RATIOS, OWN_RATIOS, range(len(LENGTHS)))
+        (surface, own, length, chance if surface else chance * len(LENGTHS))
+        for surface, (own, chance), length in product(
+            SURFACE_RATIOS, zip(OWN_RATIOS, OWN_CHANCES, strict=True), range(len(LENGTHS))
+        )
         if surface or not length
     ]
     surface, own, length, prior = (np.array(column) for column in zip(*found, strict=True))

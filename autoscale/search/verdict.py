@@ -9,7 +9,6 @@ from typing import Literal
 import numpy as np
 
 from autoscale.errors import EvaluationFailed, InvalidSetting
-from autoscale.search.race import leader_of
 from autoscale.search.surface import Belief, Interval
 
 #: More seeds of one candidate than this are called out of reach.
@@ -89,8 +88,8 @@ class Verdict:
         if self.runner_up is None or self.lead is None:
             return text
         text += (
-            f"; it leads {name(self.runner_up)} by {self.lead.mean:.3g}, {self.level:.0%} interval "
-            f"{self.lead.low:.3g} to {self.lead.high:.3g}"
+            f"; {name(self.best)} leads {name(self.runner_up)} by {self.lead.mean:.3g}, "
+            f"{self.level:.0%} interval {self.lead.low:.3g} to {self.lead.high:.3g}"
         )
         if self.more is not None:
             return (
@@ -115,7 +114,7 @@ def judge(belief: Belief, *, level: float = 0.95) -> Verdict:
     """
     if not 0 < level < 1:
         raise InvalidSetting(f"the level of a verdict must lie between 0 and 1, got {level}")
-    best = leader_of(belief)
+    best = belief.leader
     if best is None:
         raise EvaluationFailed(
             f"a training of each candidate failed ({int(belief.failed.sum())}); none can be taken"
@@ -138,27 +137,13 @@ def judge(belief: Belief, *, level: float = 0.95) -> Verdict:
         candidates=len(others) + 1,
         failed=tuple(int(c) for c in np.flatnonzero(belief.failed)),
         chance=float(belief.chance_of_best[best]),
-        chance_near=chance_near(belief, best),
+        chance_near=belief.chance_near(best),
         noise=belief.noise if belief.measurable else None,
         level=level,
         runner_up=runner_up,
         lead=None if runner_up is None else belief.difference(best, runner_up, level),
         more=None if runner_up not in tied else more_seeds(belief, best, runner_up, level=level),
     )
-
-
-def chance_near(belief: Belief, candidate: int, *, tolerance: float = 1.0) -> float:
-    """The chance that no candidate is truly better by more than `tolerance` noises of a training.
-
-    1 where there is no other candidate, 0 where no two can be compared.
-    """
-    able = ~belief.failed
-    if not np.any(np.flatnonzero(able) != candidate):
-        return 1.0
-    if not belief.measurable:
-        return 0.0
-    ahead = belief.draws[:, able].max(axis=1) - belief.draws[:, candidate]
-    return float(np.mean(ahead <= tolerance * belief.noise_draws))
 
 
 def more_seeds(belief: Belief, best: int, runner_up: int, *, level: float) -> MoreSeeds | None:

@@ -11,13 +11,14 @@ from autoscale.design.scalable import Design, Scalable
 from autoscale.design.scaling import fit_strides, rounding_policy
 from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.runs.store import Step
-from autoscale.training.data import ImageData
+from autoscale.training.data import ImageData, classes_in
 from autoscale.workflows.baseline import STEP as SEARCH
 from autoscale.workflows.baseline import load_baseline, load_images, load_task
 from autoscale.workflows.count import load_architecture
 from autoscale.workflows.evaluate import Task, recipe_named
+from autoscale.workflows.kernels import choose_kernels
 from autoscale.workflows.own_model import OwnModel
-from autoscale.workflows.progress import Listener
+from autoscale.workflows.progress import Listener, Silent
 
 #: The rounding of a family's own released code; all others take `tf`.
 OWN_ROUNDING = {
@@ -110,7 +111,7 @@ class ImageSettings:
     seed: int | None = None
     strict: bool = False
 
-    def task(self, run: Path, base: BaseSettings) -> Task | None:
+    def task(self, run: Path, base: BaseSettings, *, device: str = "cpu") -> Task | None:
         """What a score means; None where a named base has no images.
 
         Raises:
@@ -141,7 +142,17 @@ class ImageSettings:
             seed=self.seed or 0,
             limit=self.limit,
             strict=self.strict,
+            kernels=choose_kernels("auto", device=device, listener=Silent()),
         )
+
+
+def class_count(base: BaseSettings, task: Task | None) -> int | None:
+    """Classes of the images of a named base; None where no images are named.
+
+    Raises:
+        DataProblem: if there are no such images.
+    """
+    return len(classes_in(task.data)) if base.named and task is not None else None
 
 
 def images_of(

@@ -32,6 +32,7 @@ from autoscale.search.samplers import make_sampler
 from autoscale.training.data import ImageData
 from autoscale.workflows.catalogue import space_text, usual_macs
 from autoscale.workflows.evaluate import Task, Trainer, recipe_named
+from autoscale.workflows.kernels import choose_kernels
 from autoscale.workflows.progress import Listener, Progress, Silent, duration
 from autoscale.workflows.stopping import epochs_spent, rungs_of
 from autoscale.workflows.trainings import Job, train_all
@@ -83,6 +84,7 @@ def search_baseline(
     strict: bool = False,
     device: str = "cpu",
     threads: int = 1,
+    kernels: str = "auto",
     listener: Listener | None = None,
 ) -> Baseline:
     """Train `trials` designs of the space and choose the baseline.
@@ -110,6 +112,8 @@ def search_baseline(
         limit: use at most so many training images.
         strict: refuse unreadable images instead of skipping them.
         threads: of torch in one training; more than one pay on idle cores only.
+        kernels: "native", "torch" or "none", see `workflows.kernels`; "auto" takes the fastest that
+            this machine has. The choice is recorded, and the later steps keep to it.
 
     Raises:
         AutoscaleError: one of its kinds, for anything that cannot be done.
@@ -128,6 +132,7 @@ def search_baseline(
         seed=seed,
         limit=limit,
         strict=strict,
+        kernels=choose_kernels(kernels, device=device, listener=listener),
     )
     stages = rungs_of(rungs, caution, task.recipe.epochs)
     shipped = SearchSpace.from_yaml(space_text(space), source=space)
@@ -160,7 +165,9 @@ def search_baseline(
         history = trials_from_journal(journal, fitted)
         if sum(trial.trained for trial in history) < trials:
             step.forget("baseline.yaml", "baseline.json")  # the choice is open again
-        trainer = Trainer(images=images, recipe=task.recipe, device=device, threads=threads)
+        trainer = Trainer(
+            images=images, recipe=task.recipe, device=device, threads=threads, kernels=task.kernels
+        )
         watch = Watch(history, trials, goal, listener)
         watch.announce(images.name, len(images.train), fitted, trainer, seed)
         add_to_mirror = mirror(

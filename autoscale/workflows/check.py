@@ -143,7 +143,13 @@ def check_baseline(
         )
         outcomes = train_all(
             jobs,
-            Trainer(images=images, recipe=task.recipe, device=device, threads=threads),
+            Trainer(
+                images=images,
+                recipe=task.recipe,
+                device=device,
+                threads=threads,
+                kernels=task.kernels,
+            ),
             journal,
             listener,
             held_out=images.test is not None,

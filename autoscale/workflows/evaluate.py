@@ -18,6 +18,7 @@ from autoscale.search.objective import Score
 from autoscale.training.data import ImageData, Images, load
 from autoscale.training.fit import Epoch, TrainingDiverged, fit
 from autoscale.training.recipe import RECIPES, Recipe
+from autoscale.workflows.kernels import accelerated
 from autoscale.workflows.own_model import make
 from autoscale.workflows.progress import Listener
 
@@ -31,6 +32,7 @@ class Task:
     seed: int = 0  # of the split, and the first one of trainings
     limit: int | None = None  # training images at most
     strict: bool = False  # refuse unreadable images instead of skipping them
+    kernels: str = "none"  # what computes the passes, one of `kernels.KERNELS`
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -94,6 +96,7 @@ class Trainer:
     recipe: Recipe
     device: str = "cpu"
     threads: int = 1  # of torch; more pay on idle cores only, and change the last digits
+    kernels: str = "none"  # as in `Task`
 
     def __post_init__(self) -> None:
         if self.threads < 1:
@@ -138,7 +141,7 @@ class Trainer:
                 module = realise(network)
             with _threads(self.threads):
                 fitted = fit(
-                    module,
+                    accelerated(module, self.kernels),
                     self.images.train,
                     measured,
                     self.recipe,
@@ -183,7 +186,7 @@ class Trainer:
         batch = self.recipe.batch_size
         few = replace(self.recipe, epochs=1)
         steps = max(1, min(5, len(self.images.train) // batch))
-        module = realise(network)
+        module = accelerated(realise(network), self.kernels)
 
         def timed(images: Images) -> tuple[float, float]:
             with _threads(self.threads):

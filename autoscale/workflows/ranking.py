@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from math import exp, log
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import pandas as pd
 from autoscale.design.architecture import Architecture
 from autoscale.design.grid import Candidate, Grid
 from autoscale.design.scaling import Coefficients
-from autoscale.search.surface import Belief, Observation, believe
+from autoscale.search.surface import COST_EXPONENTS, Belief, Observation, believe, surface
 from autoscale.search.verdict import Verdict, judge
 
 #: Of all intervals.
@@ -34,8 +35,7 @@ class GridResult:
         cls, grid: Grid, field: Sequence[Candidate], observations: Sequence[Observation]
     ) -> "GridResult":
         """Judge the trainings of a field."""
-        positions = np.log([entry.effective for entry in field])
-        belief = believe(positions, observations)
+        belief = believe(np.log([entry.effective for entry in field]), observations)
         return cls(
             grid=grid,
             field=tuple(field),
@@ -43,6 +43,10 @@ class GridResult:
             belief=belief,
             verdict=judge(belief, level=LEVEL),
         )
+
+    @property
+    def _positions(self) -> np.ndarray:
+        return np.log([entry.effective for entry in self.field])
 
     @property
     def place(self) -> int:
@@ -110,6 +114,41 @@ class GridResult:
             key=lambda p: (p != self.place, whole.seeds[p] == 0, -whole.believed[p]),
         )
         return whole.iloc[order].reset_index(drop=True)
+
+    def surface(self, step: float = 0.05) -> pd.DataFrame:
+        """What the smooth part of the belief says all over the surface of equal cost.
+
+        Args:
+            step: between neighbours, as a share of the logarithm of the growth.
+
+        Returns:
+            Columns: depth, width, resolution (growth); believed, low, high (its interval at 90 %);
+            step.
+        """
+        total = log(self.grid.budget.ratio if self.grid.budget.measure == "macs" else
+                    float(np.median([entry.measured for entry in self.field])))  # fmt: skip
+        count = round(1 / step)
+        shares = [
+            (d / count, w / count, (count - d - w) / count)
+            for d in range(count + 1)
+            for w in range(count + 1 - d)
+        ]
+        at = np.array(shares) * total / COST_EXPONENTS
+        found = surface(self._positions, self.observations, at, level=LEVEL)
+        return pd.DataFrame(
+            [
+                {
+                    "depth": exp(d),
+                    "width": exp(w),
+                    "resolution": exp(r),
+                    "believed": interval.mean,
+                    "low": interval.low,
+                    "high": interval.high,
+                    "step": 1 / count,
+                }
+                for (d, w, r), interval in zip(at, found, strict=True)
+            ]
+        )
 
     @cached_property
     def rival_table(self) -> pd.DataFrame:

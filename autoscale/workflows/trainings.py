@@ -2,10 +2,10 @@
 
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from autoscale.design.scalable import Network
-from autoscale.errors import EvaluationFailed, RunConflict
+from autoscale.errors import EvaluationFailed
 from autoscale.runs.records import Outcome, outcome_to_record, outcomes_from_journal
 from autoscale.runs.store import Journal
 from autoscale.workflows.evaluate import Trainer
@@ -19,6 +19,7 @@ class Job:
     network: Network
     seed: int
     name: str  # how progress calls it
+    key: str = ""  # tells it from the other trainings of a journal
 
 
 def train_all(
@@ -39,7 +40,9 @@ def train_all(
     Raises:
         EvaluationFailed: if not one of the trainings succeeds.
     """
-    left = jobs[len(outcomes_from_journal(journal)) :]
+    jobs = [replace(job, key=str(number)) for number, job in enumerate(jobs)]
+    done = {outcome.key for outcome in outcomes_from_journal(journal)}
+    left = [job for job in jobs if job.key not in done]
     if left:
         kept = f", {len(jobs) - len(left)} are kept from before" if len(left) < len(jobs) else ""
         seconds = trainer.estimate_seconds([job.network for job in left])
@@ -67,6 +70,8 @@ def train_while(
 ) -> list[Outcome]:
     """The outcomes of the jobs that `propose` asks for, one after the other.
 
+    What `journal` holds of them, in whatever order, is not done again.
+
     Args:
         propose: the next job, from the outcomes so far; None ends. It must depend on nothing else,
             so that a broken series goes on as the unbroken one would have.
@@ -76,25 +81,19 @@ def train_while(
 
     Raises:
         EvaluationFailed: if not one of the trainings succeeds.
-        RunConflict: if `journal` holds a training that was not asked for.
+        RunConflict: if `journal` is no journal of trainings.
     """
-    kept = outcomes_from_journal(journal)[:most]
+    kept = {outcome.key: outcome for outcome in outcomes_from_journal(journal)}
     outcomes: list[Outcome] = []
     while len(outcomes) < most and (job := propose(outcomes)) is not None:
-        if len(outcomes) < len(kept):
-            outcome = kept[len(outcomes)]
-            if outcome.name not in ("", job.name):
-                raise RunConflict(
-                    f"{journal.path}:{len(outcomes) + 1}: holds {outcome.name!r} where "
-                    f"{job.name!r} was due; choose another --run"
-                )
-            outcomes.append(outcome)
+        if job.key in kept:
+            outcomes.append(kept[job.key])
             continue
         try:
             score = trainer.score(job.network, seed=job.seed, held_out=held_out)
-            outcome = Outcome(name=job.name, score=score)
+            outcome = Outcome(key=job.key, score=score)
         except EvaluationFailed as problem:
-            outcome = Outcome(name=job.name, cause=str(problem))
+            outcome = Outcome(key=job.key, cause=str(problem))
         journal.append(outcome_to_record(outcome))
         outcomes.append(outcome)
         timed = [o.score.seconds for o in outcomes if o.score]

@@ -125,7 +125,7 @@ def test_every_network_within_the_tolerance_is_found() -> None:
 
 
 def test_a_budget_that_nothing_meets_names_the_nearest_point() -> None:
-    with pytest.raises(BudgetUnreachable, match=r"within 5% of 90x; the nearest grid point"):
+    with pytest.raises(BudgetUnreachable, match=r"within 0.05 of 90x; the nearest grid point"):
         around_b0("90x")
 
 

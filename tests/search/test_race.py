@@ -10,9 +10,9 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from autoscale.errors import EvaluationFailed, InvalidSetting
-from autoscale.search.race import RaceSettings, leader_of, next_training
+from autoscale.search.race import RaceSettings, next_training
 from autoscale.search.surface import Observation, believe
-from autoscale.search.verdict import MOST_SEEDS, chance_near, judge
+from autoscale.search.verdict import MOST_SEEDS, judge
 from tests.search.test_surface import plane, trained
 
 Score = Callable[[int, int], float | None]
@@ -146,7 +146,7 @@ def test_a_budget_of_the_required_trainings_buys_these() -> None:
     found = run(
         positions,
         peaked(positions, height=0.1),
-        RaceSettings(seeds=3, budget=6, first=2),
+        RaceSettings(seeds=3, budget=6),
         required=(2, 6),
     )
     assert Counter(o.candidate for o in found) == {2: 3, 6: 3}
@@ -177,14 +177,12 @@ def test_one_candidate_is_trained_and_the_race_is_over(seeds: int) -> None:
     assert [o.seed for o in found] == [0]
 
 
-def test_candidates_at_one_place_are_all_trained() -> None:
+def test_candidates_at_one_place_that_differ_are_all_trained() -> None:
     rng = np.random.default_rng(0)
-    found = run(
-        np.zeros((6, 3)),
-        lambda candidate, seed: float(rng.standard_normal()),
-        RaceSettings(seeds=2),
-    )
+    table = rng.standard_normal((6, 1)) + 0.05 * rng.standard_normal((6, 3))
+    found = run(np.zeros((6, 3)), lambda c, seed: float(table[c, seed]), RaceSettings(seeds=3))
     assert {o.candidate for o in found} == set(range(6))
+    assert judge(believe(np.zeros((6, 3)), found)).best == np.argmax(table.mean(axis=1))
 
 
 def test_dearer_candidates_are_trained_later() -> None:
@@ -208,7 +206,7 @@ def test_the_pick_is_good_and_the_race_short_on_known_surfaces() -> None:
         score = peaked(positions, height=0.6, luck=luck)
         found = run(positions, score, RaceSettings(seeds=3))
         truth = peak(positions, 0.6)
-        leader = leader_of(believe(positions, found))
+        leader = believe(positions, found).leader
         assert leader is not None
         near.append(truth.max() - truth[leader] <= 0.1)
         cost.append(len(found) / 48)
@@ -303,7 +301,7 @@ def test_a_lucky_score_is_not_the_pick() -> None:
 
 def test_the_chance_to_be_near_grows_with_the_tolerance() -> None:
     belief = believe(plane(8), trained(np.arange(8) * 0.02, 2))
-    chances = [chance_near(belief, 7, tolerance=t) for t in (0.0, 0.5, 1.0, 5.0)]
+    chances = [belief.chance_near(7, tolerance=t) for t in (0.0, 0.5, 1.0, 5.0)]
     assert chances == sorted(chances)
     assert chances[0] == pytest.approx(belief.chance_of_best[7])
 

@@ -1,0 +1,114 @@
+"""A design in the notation of timm's EfficientNets: one string for each stage.
+
+`ir_r2_k3_s2_e6_c24_se0.25` are two inverted residuals with a 3x3 kernel, the first with stride 2,
+expanded sixfold, to 24 channels, squeezed to a quarter of the input width.
+
+Source: rwightman/pytorch-image-models, timm/models/_efficientnet_builder.py.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from autoscale.design.architecture import Activation, Architecture, Stage
+from autoscale.errors import InvalidArchitecture
+
+_ACTIVATIONS: Mapping[Activation, str] = {
+    "relu": "nre", "relu6": "nr6", "hswish": "nhs", "silu": "nsw",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimmDefinition:
+    """Arguments of timm's `EfficientNet`."""
+
+    blocks: tuple[str, ...]  # one string for each stage
+    stem_size: int  # channels
+    num_features: int  # channels of the head
+    num_classes: int
+    output_stride: int  # beyond this, timm would dilate instead of stride
+    activation: Activation  # of the stem, the head, and blocks that name none
+
+
+def timm_definition(architecture: Architecture) -> TimmDefinition:
+    """The design as timm would write it.
+
+    Raises:
+        InvalidArchitecture: if timm's EfficientNet cannot be this network; the message says why.
+    """
+    stem, head = architecture.stem, architecture.head
+    if (stem.kernel, stem.stride, stem.pool) != (3, 2, False):
+        raise _impossible("its stem is one 3x3 convolution with stride 2, without pooling")
+    if head.width == 0:
+        raise _impossible("it has a head convolution")
+    if head.activation != stem.activation:
+        raise _impossible("stem and head share one activation")
+    blocks = []
+    width = stem.width
+    for stage in architecture.stages:
+        blocks.append(_string(stage, width, stem.activation))
+        width = stage.width
+    return TimmDefinition(
+        blocks=tuple(blocks),
+        stem_size=stem.width,
+        num_features=head.width,
+        num_classes=architecture.num_classes,
+        output_stride=max(32, architecture.reduction),
+        activation=stem.activation,
+    )
+
+
+def _string(stage: Stage, width_in: int, activation: Activation) -> str:
+    kind = _kind(stage)
+    if stage.skip == "pool" and kind != "identity":
+        raise _impossible("no block pools its shortcut")
+    parts = [kind, f"r{stage.depth}", f"k{stage.kernel}", f"s{stage.stride}"]
+    if kind in ("ir", "ds", "er"):
+        parts.append(f"e{stage.expand_ratio}")
+    parts.append(f"c{stage.width}")
+    if stage.se_ratio > 0:
+        parts.append(f"se{stage.se_ratio:g}")
+    if stage.activation != activation:
+        parts.append(_ACTIVATIONS[stage.activation])
+    if kind == "cn":
+        parts += ["skip"] if stage.skip == "identity" else []
+    elif stage.skip == "none" and kind != "dsa":
+        parts.append("noskip")
+    for width in (width_in, stage.width) if stage.depth > 1 else (width_in,):
+        _require_timms_rounding(stage, width)
+    return "_".join(parts)
+
+
+def _kind(stage: Stage) -> str:
+    match stage.block:
+        case "mbconv":
+            return "ir" if stage.expand_ratio > 1 else "ds"
+        case "fused-mbconv" if stage.expand_ratio > 1:
+            return "er"
+        case "fused-mbconv" | "conv" if stage.se_ratio == 0:
+            return "cn"
+        case "fused-mbconv" | "conv":
+            raise _impossible("plain convolutions have no squeeze-and-excitation")
+        case "separable" if stage.skip == "none":
+            return "dsa"
+        case "separable":
+            raise _impossible("separable blocks with an activated end have no shortcut")
+        case _:
+            raise _impossible(f"it has no {stage.block} blocks")
+
+
+def _require_timms_rounding(stage: Stage, width_in: int) -> None:
+    """timm rounds hidden widths to multiples of 8, and squeezed ones to the nearest number."""
+    hidden = width_in * stage.expand_ratio
+    if stage.expand_ratio > 1 and hidden % 8:
+        raise _impossible(f"expanded widths are multiples of 8, and {hidden} is none")
+    if stage.se_ratio > 0:
+        theirs = round(hidden * (stage.se_ratio / stage.expand_ratio))
+        if theirs != stage.squeeze(width_in):
+            raise _impossible(
+                f"it squeezes {width_in} input channels to {theirs}, this design to "
+                f"{stage.squeeze(width_in)}"
+            )
+
+
+def _impossible(fact: str) -> InvalidArchitecture:
+    return InvalidArchitecture(f"timm's EfficientNet cannot be this network: {fact}")

@@ -1,0 +1,247 @@
+"""A network as a Python module that needs torch alone.
+
+The pieces are the definitions of `blocks.py` themselves, as far as the design uses them; only the
+row of stages is written out. So the module cannot drift from what was trained.
+"""
+
+import ast
+import inspect
+import re
+from collections.abc import Mapping, Sequence
+
+from autoscale.design.architecture import Architecture, Stage
+from autoscale.design.timm_blocks import timm_definition
+from autoscale.network import blocks
+from autoscale.network.weights import Style
+
+_SHORT = re.compile(r"[\w.+-]{1,60}")
+
+
+def python_source(
+    architecture: Architecture,
+    style: Style,
+    *,
+    name: str,
+    weights: str,
+    mean: Sequence[float],
+    deviation: Sequence[float],
+    classes: Sequence[str] | None = None,
+) -> str:
+    """A module with `Network`, whose state dict has the names of ours, and `load()`.
+
+    Args:
+        weights: the file that `load` reads from the module's own folder.
+        mean: of each channel, for pixels in 0..1.
+        classes: names of the classes, in the order of the logits.
+    """
+    body = _network(architecture, style)
+    pieces = _definitions(body)
+    facts = f"""
+RESOLUTION = {architecture.resolution}  # pixels per side
+MEAN = {tuple(mean)!r}  # of red, green, blue in 0..1, to be subtracted
+DEVIATION = {tuple(deviation)!r}  # to divide by afterwards
+CLASSES = {tuple(classes) if classes is not None else None!r}
+"""
+    load = f'''
+def load(path=Path(__file__).with_name({weights!r})):
+    """The network with its weights, ready to be used. Needs the package safetensors."""
+    from safetensors.torch import load_file
+
+    network = Network()
+    network.load_state_dict(load_file(path))
+    return network.eval()
+'''
+    title = name if _SHORT.fullmatch(name) else "A network"
+    top = (
+        f'"""{title}, written by autoscale; needs torch alone.\n\n'
+        f"Shape: (N, 3, {architecture.resolution}, {architecture.resolution}) -> "
+        f'(N, {architecture.num_classes}) logits.\n"""\n'
+    )
+    return "\n".join([top, _imports(pieces + body), facts, pieces, body, load]).replace(
+        "\n\n\n\n", "\n\n\n"
+    )
+
+
+def timm_source(architecture: Architecture, style: Style, *, weights: str) -> str:
+    """A module whose `build()` makes the network with timm, and whose `load()` reads its weights.
+
+    Raises:
+        InvalidArchitecture: if timm's EfficientNet cannot be this network.
+    """
+    found = timm_definition(architecture)
+    strings = "\n".join(f"    [{text!r}]," for text in found.blocks).replace("'", '"')
+    act = blocks.ACTIVATIONS[found.activation].__name__
+    padding = "same" if style.padding == "same" else ""
+    return f'''"""A network for timm, written by autoscale."""
+
+from functools import partial
+from pathlib import Path
+
+from torch import nn
+
+from timm.models._efficientnet_builder import decode_arch_def, round_channels
+from timm.models.efficientnet import EfficientNet
+
+BLOCKS = [
+{strings}
+]
+
+
+def build(num_classes={found.num_classes}):
+    return EfficientNet(
+        block_args=decode_arch_def(BLOCKS),
+        num_classes=num_classes,
+        num_features={found.num_features},
+        stem_size={found.stem_size},
+        fix_stem=True,
+        output_stride={found.output_stride},
+        pad_type="{padding}",
+        act_layer=nn.{act},
+        norm_layer=partial(nn.BatchNorm2d, eps={style.norm_eps!r}),
+        round_chs_fn=partial(round_channels, multiplier=0),  # widths as they stand
+    )
+
+
+def load(path=Path(__file__).with_name("{weights}")):
+    from safetensors.torch import load_file
+
+    network = build()
+    network.load_state_dict(load_file(path))
+    return network.eval()
+'''
+
+
+def _network(architecture: Architecture, style: Style) -> str:
+    stem, head = architecture.stem, architecture.head
+    stem_call = _call(
+        "ConvNormAct", 3, stem.width, stem.kernel, stride=stem.stride, act=stem.activation
+    )
+    lines = [f"self.stem = {stem_call}"]
+    if stem.pool:
+        lines.append('self.stem.add_module("pool", nn.MaxPool2d(3, 2, 1))')
+    lines.append("self.stages = nn.Sequential(")
+    width = stem.width
+    for stage in architecture.stages:
+        lines.append("    nn.Sequential(")
+        lines.append(f"        {_block(stage, width, stride=stage.stride)},")
+        again = _block(stage, stage.width, stride=1)
+        if stage.depth == 2:
+            lines.append(f"        {again},")
+        elif stage.depth > 2:
+            lines.append(f"        *[{again} for _ in range({stage.depth - 1})],")
+        lines.append("    ),")
+        width = stage.width
+    lines += [")", "self.head = nn.Sequential()"]
+    if head.width:
+        conv = _call("ConvNormAct", width, head.width, act=head.activation)
+        lines.append(f'self.head.add_module("conv", {conv})')
+    lines += [
+        'self.head.add_module("pool", nn.AdaptiveAvgPool2d(1))',
+        'self.head.add_module("flatten", nn.Flatten())',
+        f'self.head.add_module("classifier", nn.Linear({architecture.features}, num_classes))',
+    ]
+    if style.padding == "same":
+        lines.append("pad_same(self)")
+    lines += [
+        "for module in self.modules():",
+        "    if isinstance(module, nn.BatchNorm2d):",
+        f"        module.eps = {style.norm_eps!r}",
+    ]
+    inside = "\n".join(f"        {line}" for line in lines)
+    return f"""
+class Network(nn.Module):
+    def __init__(self, num_classes={architecture.num_classes}):
+        super().__init__()
+{inside}
+
+    def forward(self, x):
+        return self.head(self.stages(self.stem(x)))
+
+"""
+
+
+def _block(stage: Stage, width_in: int, *, stride: int) -> str:
+    """The call that makes one block, as `build` makes it."""
+    width, kernel, act = stage.width, stage.kernel, stage.activation
+    if stage.block == "identity":
+        return _match(width_in, width, stride)
+    if stage.block in ("bottleneck", "basic"):
+        branch = _call(stage.block, width_in, width, kernel=kernel, stride=stride, act=act)
+        return f"Residual({branch}, {_match(width_in, width, stride)}, act={act!r})"
+    expansion = {"expand_ratio": stage.expand_ratio} if "mbconv" in stage.block else {}
+    branch = _call(
+        stage.block.replace("-", "_"), width_in, width, kernel=kernel, stride=stride, **expansion,
+        squeeze=stage.squeeze(width_in), act=act,
+    )  # fmt: skip
+    if stage.skip == "identity" and stride == 1 and width_in == width:
+        return f"Residual({branch}, nn.Identity())"
+    if stage.skip == "pool" and width_in == width:
+        return f"Residual({branch}, nn.AvgPool2d(3, {stride}, 1, count_include_pad=False))"
+    return branch
+
+
+def _match(width_in: int, width: int, stride: int) -> str:
+    if stride == 1 and width_in == width:
+        return "nn.Identity()"
+    return _call("ConvNormAct", width_in, width, stride=stride)
+
+
+def _call(name: str, *values: object, **named: object) -> str:
+    arguments = [repr(value) for value in values]
+    arguments += [f"{key}={value!r}" for key, value in named.items()]
+    return f"{name}({', '.join(arguments)})"
+
+
+def _definitions(body: str) -> str:
+    """The top-level definitions of `blocks.py` that `body` needs, in their order there."""
+    text = inspect.getsource(blocks)
+    nodes: Mapping[str, ast.stmt] = {
+        name: node for node in ast.parse(text).body for name in _defined(node)
+    }
+    needed: set[str] = set()
+    found = _used(body)
+    while found:
+        needed |= found
+        found = {
+            name
+            for known in needed & set(nodes)
+            for name in _used(ast.get_source_segment(text, nodes[known]) or "")
+        } - needed
+    kept = [node for name, node in nodes.items() if name in needed]
+    lines = text.splitlines()
+    return "\n\n\n".join("\n".join(lines[_start(n) - 1 : n.end_lineno]) for n in kept) + "\n"
+
+
+def _defined(node: ast.stmt) -> list[str]:
+    if isinstance(node, ast.ClassDef | ast.FunctionDef):
+        return [node.name]
+    if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+        return [node.target.id]
+    return []
+
+
+def _start(node: ast.stmt) -> int:
+    decorators = getattr(node, "decorator_list", [])
+    return min([node.lineno, *(decorator.lineno for decorator in decorators)])
+
+
+def _used(text: str) -> set[str]:
+    """The names that `text` takes from outside; its own variables and arguments are not."""
+    nodes = list(ast.walk(ast.parse(text)))
+    names = [node for node in nodes if isinstance(node, ast.Name)]
+    own = {node.arg for node in nodes if isinstance(node, ast.arg)}
+    own |= {node.id for node in names if isinstance(node.ctx, ast.Store)}
+    return {node.id for node in names} - own
+
+
+def _imports(text: str) -> str:
+    """The imports that the module needs, of those that `blocks.py` has."""
+    used = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
+    torch_names = [name for name in ("Tensor", "nn") if name in used]
+    lines = ["from pathlib import Path", ""]
+    if "torch" in used:
+        lines.append("import torch")
+    lines.append(f"from torch import {', '.join(torch_names)}")
+    if "functional" in used:
+        lines.append("from torch.nn import functional")
+    return "\n".join(lines) + "\n"

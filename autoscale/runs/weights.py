@@ -1,0 +1,114 @@
+"""Weights on disk: safetensors, which hold numbers and text but no code.
+
+The header says under `autoscale` what the numbers belong to, so that a file can be used alone.
+"""
+
+import json
+import pickle
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from autoscale.errors import InvalidSetting
+from autoscale.runs.store import write_bytes
+
+#: The key of our part of a safetensors header.
+KEY = "autoscale"
+#: Names under which training programs nest a state dict in a checkpoint, best first.
+_NESTED = ("state_dict_ema", "state_dict", "model_ema", "model")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """What a file of weights says about itself; None where it is silent."""
+
+    architecture: dict[str, Any] | None = None  # `Architecture.to_dict`
+    padding: Literal["symmetric", "same"] | None = None  # of `build`
+    norm_eps: float | None = None  # of `build`
+    mean: tuple[float, float, float] | None = None  # per channel, of pixels in 0..1
+    deviation: tuple[float, float, float] | None = None
+    classes: tuple[str, ...] | None = None  # names, in the order of the logits
+    accuracy: float | None = None  # share of images
+    accuracy_of: str | None = None  # on which images
+    provenance: str | None = None  # where the weights come from
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """The contents of a file."""
+
+    state: dict[str, Tensor]
+    header: Header
+
+
+def write_weights(path: Path, state: Mapping[str, Tensor], header: Header) -> None:
+    """Write safetensors, whole or not at all.
+
+    Raises:
+        StorageProblem: if the disk does not take it.
+    """
+    known = {name: value for name, value in asdict(header).items() if value is not None}
+    metadata = {"format": "pt", KEY: json.dumps(known)}
+    # Numbers that share memory are written apart.
+    tensors = {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
+    write_bytes(path, save(tensors, metadata))
+
+
+def read_weights(path: str | Path) -> Weights:
+    """Read `.safetensors`, or a PyTorch file of tensors; neither can run code.
+
+    Raises:
+        InvalidSetting: if there is no such file, or it holds something else.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InvalidSetting(f"no such file of weights: {path}; name a .safetensors or .pth file")
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    return Weights(state=_read_pickle(path), header=Header())
+
+
+def _read_safetensors(path: Path) -> Weights:
+    try:
+        with safe_open(path, framework="pt") as opened:
+            state = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            metadata = opened.metadata() or {}
+    except (SafetensorError, OSError) as problem:
+        raise InvalidSetting(f"{path} is no readable safetensors file: {problem}") from None
+    return Weights(state=state, header=_header(path, metadata.get(KEY)))
+
+
+def _header(path: Path, text: str | None) -> Header:
+    if text is None:
+        return Header()
+    try:
+        return TypeAdapter(Header).validate_json(text)
+    except ValidationError as problem:
+        first = problem.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"])) or "its JSON"
+        raise InvalidSetting(f"{path}: header: {place}: {first['msg']}") from None
+
+
+def _read_pickle(path: Path) -> dict[str, Tensor]:
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as problem:
+        reason = str(problem).strip().splitlines()[0][:160] if str(problem).strip() else "damaged"
+        raise InvalidSetting(
+            f"{path} is no file of plain tensors ({reason}); autoscale loads nothing that could "
+            "run code: convert it to .safetensors where it came from"
+        ) from None
+    for name in _NESTED:
+        if isinstance(found, Mapping) and isinstance(found.get(name), Mapping):
+            found = found[name]
+            break
+    if not isinstance(found, Mapping) or not all(isinstance(v, Tensor) for v in found.values()):
+        raise InvalidSetting(f"{path} holds no state dict of tensors; save network.state_dict()")
+    return {str(name).removeprefix("module."): value for name, value in found.items()}

@@ -1,0 +1,110 @@
+"""Files of weights: what is written is read back; nothing that could run code is loaded."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from autoscale.errors import InvalidSetting, StorageProblem
+from autoscale.runs import store
+from autoscale.runs.weights import Header, read_weights, write_weights
+
+STATE = {"conv.weight": torch.arange(6.0).reshape(2, 3), "steps": torch.tensor(7)}
+
+
+class Trap:
+    """An object whose unpickling would run code."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return Path.touch, (Path("sprung"),)
+
+
+def test_weights_and_header_come_back(tmp_path: Path) -> None:
+    header = Header(classes=("a", "<b>"), mean=(0.5, 0.5, 0.5), accuracy=0.75, norm_eps=1e-3)
+    write_weights(tmp_path / "w.safetensors", STATE, header)
+    found = read_weights(tmp_path / "w.safetensors")
+    assert found.header == header
+    assert set(found.state) == set(STATE)
+    assert all(torch.equal(found.state[name], value) for name, value in STATE.items())
+
+
+def test_tensors_that_share_memory_or_are_no_rows_of_it_are_written_whole(tmp_path: Path) -> None:
+    base = torch.arange(12.0).reshape(3, 4)
+    state = {"whole": base, "turned": base.T, "part": base[:, 1]}
+    write_weights(tmp_path / "w.safetensors", state, Header())
+    found = read_weights(tmp_path / "w.safetensors").state
+    assert all(torch.equal(found[name], value) for name, value in state.items())
+
+
+def test_a_file_of_another_program_has_an_empty_header(tmp_path: Path) -> None:
+    save_file(STATE, tmp_path / "model.safetensors", {"format": "pt"})
+    assert read_weights(tmp_path / "model.safetensors").header == Header()
+
+
+def test_a_header_of_a_later_version_is_read_as_far_as_it_is_known(tmp_path: Path) -> None:
+    text = json.dumps({"accuracy": 0.5, "mood": "good"})
+    save_file(STATE, tmp_path / "w.safetensors", {"autoscale": text})
+    assert read_weights(tmp_path / "w.safetensors").header == Header(accuracy=0.5)
+
+
+@pytest.mark.parametrize("text", ["{", '{"accuracy": "high"}', "[1]"])
+def test_a_damaged_header_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
+    save_file(STATE, tmp_path / "w.safetensors", {"autoscale": text})
+    with pytest.raises(InvalidSetting, match="header: ") as refusal:
+        read_weights(tmp_path / "w.safetensors")
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("nest", [lambda s: s, lambda s: {"epoch": 3, "state_dict": s}])
+def test_pytorch_files_of_tensors_load_with_the_wrapping_taken_off(tmp_path: Path, nest) -> None:  # type: ignore[no-untyped-def]
+    wrapped: dict[str, Tensor] = {f"module.{name}": value for name, value in STATE.items()}
+    torch.save(nest(wrapped), tmp_path / "w.pth")
+    found = read_weights(tmp_path / "w.pth").state
+    assert set(found) == set(STATE)
+
+
+def test_a_file_that_would_run_code_is_refused_and_runs_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"conv.weight": Trap()}, "w.pth")
+    with pytest.raises(InvalidSetting, match="loads nothing that could run code"):
+        read_weights("w.pth")
+    assert not Path("sprung").exists()
+
+
+@pytest.mark.parametrize("name", ["w.safetensors", "w.pth"])
+def test_a_damaged_file_is_refused_in_one_line(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"no weights at all")
+    with pytest.raises(InvalidSetting) as refusal:
+        read_weights(tmp_path / name)
+    assert "\n" not in str(refusal.value)
+
+
+def test_what_is_no_state_dict_is_refused(tmp_path: Path) -> None:
+    torch.save({"lr": 0.1}, tmp_path / "w.pth")
+    with pytest.raises(InvalidSetting, match="holds no state dict of tensors"):
+        read_weights(tmp_path / "w.pth")
+    with pytest.raises(InvalidSetting, match="no such file of weights"):
+        read_weights(tmp_path / "none.safetensors")
+
+
+def test_a_full_disk_leaves_the_earlier_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "w.safetensors"
+    write_weights(path, STATE, Header(accuracy=0.1))
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store.os, "fsync", full)
+    with pytest.raises(StorageProblem, match="No space left"):
+        write_weights(path, STATE, Header(accuracy=0.2))
+    assert read_weights(path).header.accuracy == 0.1
+    assert [entry.name for entry in tmp_path.iterdir()] == ["w.safetensors"]
