@@ -16,7 +16,7 @@ from autoscale.errors import EvaluationFailed, InvalidSetting
 from autoscale.network.build import build
 from autoscale.search.objective import Score
 from autoscale.training.data import ImageData, Images, load
-from autoscale.training.fit import Epoch, TrainingDiverged, fit
+from autoscale.training.fit import Epoch, TrainingFailed, fit
 from autoscale.training.recipe import RECIPES, Recipe
 from autoscale.workflows.kernels import accelerated
 from autoscale.workflows.own_model import make
@@ -138,7 +138,7 @@ class Trainer:
         try:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
-                module = realise(network)
+                module = realise(network, norm_momentum=self.recipe.norm_momentum)
             with _threads(self.threads):
                 fitted = fit(
                     accelerated(module, self.kernels),
@@ -151,12 +151,8 @@ class Trainer:
                     on_epoch=on_epoch,
                     evaluate_after=rungs,
                 )
-        except TrainingDiverged as problem:
+        except TrainingFailed as problem:
             raise EvaluationFailed(str(problem)) from None
-        except (MemoryError, RuntimeError) as problem:
-            if not _out_of_memory(problem):
-                raise
-            raise EvaluationFailed("out of memory; use smaller batches or designs") from None
         counted = cost_of(network)
         return Score(
             accuracy=fitted.accuracy,
@@ -186,7 +182,9 @@ class Trainer:
         batch = self.recipe.batch_size
         few = replace(self.recipe, epochs=1)
         steps = max(1, min(5, len(self.images.train) // batch))
-        module = accelerated(realise(network), self.kernels)
+        module = accelerated(
+            realise(network, norm_momentum=self.recipe.norm_momentum), self.kernels
+        )
 
         def timed(images: Images) -> tuple[float, float]:
             with _threads(self.threads):
@@ -203,13 +201,15 @@ class Trainer:
         return self.recipe.epochs * epoch + (len(self.images.validation) * evaluation / len(sample))
 
 
-def realise(network: Network) -> nn.Module:
+def realise(network: Network, *, norm_momentum: float = 0.1) -> nn.Module:
     """A network with weights from torch's global generator.
 
     Raises:
         InvalidSetting: if a function of the user's fails or its answer does not fit.
     """
-    return build(network) if isinstance(network, Architecture) else make(network)
+    if isinstance(network, Architecture):
+        return build(network, norm_momentum=norm_momentum)
+    return make(network)
 
 
 @contextmanager
@@ -225,9 +225,3 @@ def _threads(count: int) -> Iterator[None]:
 
 def _first(images: Images, count: int) -> Images:
     return images.subset(range(min(count, len(images))))
-
-
-def _out_of_memory(problem: Exception) -> bool:
-    return isinstance(problem, MemoryError | torch.OutOfMemoryError) or (
-        "can't allocate memory" in str(problem) or "not enough memory" in str(problem)
-    )

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from autoscale.errors import DataProblem, InvalidSetting
+from autoscale.training.batches import to_input
 from autoscale.training.data import Images
-from autoscale.training.fit import Epoch, Fit, TrainingDiverged, evaluate, fit, to_input
+from autoscale.training.fit import Epoch, Fit, TrainingDiverged, evaluate, fit
 from autoscale.training.recipe import Recipe
 
 RECIPE = Recipe(epochs=2, batch_size=8, learning_rate=0.05, crop="none", flip=False)
