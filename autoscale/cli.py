@@ -14,6 +14,7 @@ from autoscale.cli_counting import compare_command, count_command
 from autoscale.cli_export import export_command
 from autoscale.cli_latency import latency_command
 from autoscale.cli_scaling import family_command, grid_command
+from autoscale.cli_train import train_command
 from autoscale.errors import AutoscaleError, InvalidSetting
 
 # Workflows are imported where they are used: `autoscale --help` must not wait for torch.
@@ -195,6 +196,9 @@ app.command("calibrate-w", epilog="Example: autoscale calibrate-w --run runs/pho
 app.command("count", epilog="Example: autoscale count efficientnet-b4 --per-stage")(count_command)
 app.command("compare", epilog="Example: autoscale compare efficientnet resnet --plot sizes.svg")(
     compare_command
+)
+app.command("train", epilog="Example: autoscale train runs/photos/family/phi-2.yaml --data photos")(
+    train_command
 )
 app.command("export", epilog="Example: autoscale export best.safetensors out --to onnx")(
     export_command

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -42,3 +44,20 @@ class Peers:
 
 
 ALONE = Peers()
+
+
+@contextmanager
+def joined() -> Iterator[Peers]:
+    """This process among those that `torchrun` started together; alone without it.
+
+    They talk by gloo, on CPUs.
+    """
+    size = int(os.environ.get("WORLD_SIZE", "1"))
+    if size == 1:
+        yield ALONE
+        return
+    distributed.init_process_group("gloo")
+    try:
+        yield Peers(rank=distributed.get_rank(), size=size)
+    finally:
+        distributed.destroy_process_group()

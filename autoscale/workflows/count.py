@@ -148,6 +148,15 @@ def load_network(name: str) -> nn.Module | Architecture:
     return load_architecture(name)
 
 
+def is_member(path: Path) -> bool:
+    """Whether a YAML file is a family's member, rather than a design.
+
+    Raises:
+        StorageProblem: if it cannot be read.
+    """
+    return _describes_member(read_text(path))
+
+
 def load_architecture(name: str) -> Architecture:
     """The design in the YAML file `name`, also a family member's, or the published one.
 
@@ -161,7 +170,7 @@ def load_architecture(name: str) -> Architecture:
         if not path.exists():
             raise InvalidSetting(f"no such file: {name}; name a design's YAML file")
         text = read_text(path)
-        if _is_member(text):
+        if _describes_member(text):
             return Member.from_yaml(text, source=name).architecture
         return Architecture.from_yaml(text, source=name)
     if name not in NETWORKS:
@@ -237,7 +246,7 @@ def _watched(operation: str, handle: Handle, ran: set[str]) -> Handle:
     return price
 
 
-def _is_member(text: str) -> bool:
+def _describes_member(text: str) -> bool:
     """Whether a YAML text has a top-level key `architecture`; a design has none."""
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)

@@ -139,7 +139,7 @@ class Trainer:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
                 module = realise(network, norm_momentum=self.recipe.norm_momentum)
-            with _threads(self.threads):
+            with threads_of_torch(self.threads):
                 fitted = fit(
                     accelerated(module, self.kernels),
                     self.images.train,
@@ -187,7 +187,7 @@ class Trainer:
         )
 
         def timed(images: Images) -> tuple[float, float]:
-            with _threads(self.threads):
+            with threads_of_torch(self.threads):
                 fitted = fit(
                     module, images, images, few,
                     resolution=network.resolution, seed=0, device=self.device,
@@ -213,7 +213,7 @@ def realise(network: Network, *, norm_momentum: float = 0.1) -> nn.Module:
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def threads_of_torch(count: int) -> Iterator[None]:
     """So many threads for torch inside, as many as before afterwards."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
