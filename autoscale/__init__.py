@@ -30,6 +30,7 @@ _HOMES = {
     "Stage": "autoscale.design.architecture",
     "Stem": "autoscale.design.architecture",
     "build": "autoscale.network.build",
+    "calibrate_w": "autoscale.workflows.calibrate",
     "check_baseline": "autoscale.workflows.check",
     "compound": "autoscale.design.scaling",
     "cost": "autoscale.design.cost",

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
+from autoscale.cli_calibrate import calibrate_command
 from autoscale.cli_counting import compare_command, count_command
 from autoscale.cli_export import export_command
 from autoscale.cli_latency import latency_command
@@ -188,6 +189,9 @@ app.command(
 )(grid_command)
 app.command("family", epilog="Example: autoscale family --run runs/photos --budgets 20M,40M,80M")(
     family_command
+)
+app.command("calibrate-w", epilog="Example: autoscale calibrate-w --run runs/photos")(
+    calibrate_command
 )
 app.command("count", epilog="Example: autoscale count efficientnet-b4 --per-stage")(count_command)
 app.command("compare", epilog="Example: autoscale compare efficientnet resnet --plot sizes.svg")(

@@ -305,6 +305,7 @@ def _show_plan(planned: "Plan", as_json: bool) -> None:
                 "trainings": planned.trainings,
                 "all_trainings": planned.all_trainings,
                 "seconds": planned.seconds,
+                "memory": planned.memory,
                 "candidates": records(planned.table),
                 "precision": records(planned.precision),
                 "rounding": records(planned.rounding) if planned.rounding is not None else None,
@@ -325,6 +326,8 @@ def _show_plan(planned: "Plan", as_json: bool) -> None:
         columns=tuple(planned.precision.columns),
     )
     time = f", about {duration(planned.seconds)}" if planned.seconds is not None else ""
+    if planned.memory is not None:
+        time += f"; the dearest needs about {planned.memory / 2**30:.2g} GiB"
     say(
         f"At most {planned.trainings} trainings of {planned.all_trainings}{time}; "
         "nothing was trained."

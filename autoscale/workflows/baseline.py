@@ -254,6 +254,31 @@ def load_baseline(run: str | Path) -> Baseline:
         RunConflict: if its files are not readable.
     """
     step = Step(Path(run), STEP)
+    space, goal, trials = load_trials(run)
+    chosen = read_json(step.file("baseline.json"))
+    if chosen is None or not step.file("baseline.yaml").exists():
+        raise InvalidSetting(f"the search in {run} is not finished; repeat its command first")
+    try:
+        trial, accuracies = trials[chosen["trial"]], tuple(chosen["accuracies"])
+    except (KeyError, TypeError, IndexError) as problem:
+        raise _damaged(step, problem) from None
+    return Baseline(
+        trial=trial,
+        accuracies=accuracies,
+        trials=trials,
+        objective=goal,
+        space=space,
+    )
+
+
+def load_trials(run: str | Path) -> tuple[SearchSpace, Objective, tuple[Trial, ...]]:
+    """The space, the objective and the steps so far of a run's search, finished or not.
+
+    Raises:
+        InvalidSetting: if none is there.
+        RunConflict: if its files are not readable.
+    """
+    step = Step(Path(run), STEP)
     begun = _begun(run)
     try:
         settings = begun["settings"]
@@ -262,21 +287,14 @@ def load_baseline(run: str | Path) -> Baseline:
             resolution=settings["resolution"], num_classes=len(settings["classes"])
         )
         goal = Objective(**settings["objective"])
-        trials = tuple(trials_from_journal(Journal(step.file("trials.jsonl")), space))
-        chosen = read_json(step.file("baseline.json"))
-        if chosen is None or not step.file("baseline.yaml").exists():
-            raise InvalidSetting(f"the search in {run} is not finished; repeat its command first")
-        trial, accuracies = trials[chosen["trial"]], tuple(chosen["accuracies"])
-    except (KeyError, TypeError, IndexError) as problem:
-        raise RunConflict(
-            f"{step.path} is damaged ({problem!r}); restore it from a copy or choose another --run"
-        ) from None
-    return Baseline(
-        trial=trial,
-        accuracies=accuracies,
-        trials=trials,
-        objective=goal,
-        space=space,
+    except (KeyError, TypeError) as problem:
+        raise _damaged(step, problem) from None
+    return space, goal, tuple(trials_from_journal(Journal(step.file("trials.jsonl")), space))
+
+
+def _damaged(step: Step, problem: Exception) -> RunConflict:
+    return RunConflict(
+        f"{step.path} is damaged ({problem!r}); restore it from a copy or choose another --run"
     )
 
 

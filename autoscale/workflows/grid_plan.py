@@ -16,6 +16,7 @@ from autoscale.workflows.base import (
     images_of,
 )
 from autoscale.workflows.evaluate import Trainer
+from autoscale.workflows.memory import training_bytes
 from autoscale.workflows.progress import Listener, Silent
 from autoscale.workflows.ranking import candidate_table
 from autoscale.workflows.study import GridSettings, Study, explain, root_of
@@ -30,6 +31,7 @@ class Plan:
     trainings: int  # at most
     all_trainings: int  # without a race
     seconds: float | None  # None where no images are named
+    memory: int | None  # bytes of the dearest training, foretold; None likewise
     precision: pd.DataFrame  # as `precision_table`
     rounding: pd.DataFrame | None  # as `rounding_table`; None for a user's model
 
@@ -70,6 +72,12 @@ def plan_grid(
         trainings=study.most_trainings,
         all_trainings=study.all_trainings,
         seconds=None if each is None else each * study.most_trainings,
+        memory=None
+        if task is None
+        else max(
+            training_bytes(entry.network, task.recipe, kernels=task.kernels)
+            for entry in study.field
+        ),
         precision=precision_table(study, each),
         rounding=rounding_table(scalable, settings)
         if isinstance(scalable, Design) and settings.measure != LATENCY

@@ -41,7 +41,7 @@ class GridResult:
             field=tuple(field),
             observations=tuple(observations),
             belief=belief,
-            verdict=judge(belief, level=LEVEL),
+            verdict=judge(belief),
         )
 
     @property

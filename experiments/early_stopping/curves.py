@@ -9,7 +9,8 @@ Designs and trainings are those of
     autoscale search-baseline --data DATA --space experiments/early_stopping/small.yaml \\
         --resolution 16 --objective front --sampler random --epochs 9
 
-`replay.py` asks of them what early stopping would have done. `--part 0/4` trains every fourth.
+`replay.py` asks of them what early stopping would have done. `--part 0/4` trains every fourth;
+what is in the file is not trained again.
 """
 
 import argparse
@@ -56,9 +57,11 @@ def main() -> None:
     text = (Path(__file__).parent / "small.yaml").read_text()
     space = SearchSpace.from_yaml(text).for_task(resolution=16, num_classes=len(images.classes))
     trainer = Trainer(images=images, recipe=task.recipe)
+    lines = asked.out.read_text().splitlines() if asked.out.exists() else []
+    done = {(line["design"], line["seed"]) for line in map(json.loads, lines)}
     part, parts = map(int, asked.part.split("/"))
     for number, architecture in enumerate(proposed(space, asked.designs)):
-        if number % parts != part:
+        if number % parts != part or (number, asked.seed) in done:
             continue
         seen: dict[int, float] = {}
 

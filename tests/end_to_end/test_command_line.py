@@ -52,6 +52,7 @@ def test_search_grid_and_family_answer_machines_in_json(
     assert [row["seeds"] for row in plan["precision"]] == [1, 2, 3, 4, 5]
     assert "tf" in [row["rounding"] for row in plan["rounding"]]
     assert plan["seconds"] > 0
+    assert plan["memory"] > 10_000
     assert not (run / "grid").exists()
     assert main([*grid, "--json"]) == 0
     assert set(json.loads(capsys.readouterr().out)["coefficients"]) == {"alpha", "beta", "gamma"}

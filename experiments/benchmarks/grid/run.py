@@ -93,6 +93,9 @@ def assess(world: World, observations: list[Observation], pick: int | None) -> d
     def holds(interval: Interval, value: float) -> bool:
         return bool(interval.low <= value <= interval.high)
 
+    def share(held: Iterable[bool]) -> float:
+        return round(float(np.mean([*held])), 4)
+
     def leads(c: int) -> bool:
         return holds(belief.difference(leader, c, LEVEL), truth[leader] - truth[c])
 
@@ -101,16 +104,11 @@ def assess(world: World, observations: list[Observation], pick: int | None) -> d
     loss = {"leader": leader, "best mean": leader if pick is None else pick}
     return {
         "loss": {how: round(float(truth.max() - truth[c]), 4) for how, c in loss.items()},
-        "cost": len(observations) / (SEEDS * len(truth)),
-        "relative": float(
-            np.mean(
-                [
-                    holds(belief.relative(c, LEVEL), truth[c] - truth.mean())
-                    for c in range(len(truth))
-                ]
-            )
+        "cost": round(len(observations) / (SEEDS * len(truth)), 4),
+        "relative": share(
+            holds(belief.relative(c, LEVEL), truth[c] - truth.mean()) for c in range(len(truth))
         ),
-        "to leader": float(np.mean([leads(c) for c in others])),
+        "to leader": share(leads(c) for c in others),
         "required": [leads(c) for c in required_of(world) if c != leader],
         "kind": verdict.kind,
         "noise": round(belief.noise, 4),

@@ -14,6 +14,7 @@ from autoscale.design.budget import parse_budget
 from autoscale.design.cost import cost
 from autoscale.design.grid import axis, build_grid
 from autoscale.design.published import published
+from autoscale.design.scalable import Design
 from autoscale.design.scaling import rounding_policy
 from autoscale.search.surface import COST_EXPONENTS
 
@@ -60,15 +61,14 @@ def b0_twice() -> np.ndarray:
     base = published("efficientnet-b0")
     half = axis("1..1.5", step=0.05)
     grid = build_grid(
-        base,
-        parse_budget("2x", base_macs=cost(base).macs),
+        Design(base, rounding_policy("tf")),
+        parse_budget("2x", base=cost(base).macs),
         alphas=axis("1..2", step=0.05),
         betas=half,
         gammas=half,
         tolerance=0.05,
-        rounding=rounding_policy("tf"),
     )
-    return np.array([_effective(base, candidate.architecture) for candidate in grid.candidates])
+    return np.array([_effective(base, candidate.network) for candidate in grid.candidates])
 
 
 def on_the_plane() -> np.ndarray:
