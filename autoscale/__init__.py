@@ -3,7 +3,7 @@
     import autoscale
 
     autoscale.search_baseline("runs/photos", data="photos", resolution=96, trials=30)
-    autoscale.grid_search("runs/photos", autoscale.GridSettings(flops_budget="2x", seeds=2))
+    autoscale.grid_search("runs/photos", autoscale.GridSettings(budget="2x", max_candidates=8))
     autoscale.write_family("runs/photos", phi="0..3")
 
     member = autoscale.load_member("runs/photos/family/phi-2.yaml")
@@ -17,15 +17,20 @@ from typing import Any
 
 _HOMES = {
     "Architecture": "autoscale.design.architecture",
+    "BaseSettings": "autoscale.workflows.base",
     "Coefficients": "autoscale.design.scaling",
     "Cost": "autoscale.design.cost",
-    "GridSettings": "autoscale.workflows.grid",
+    "Design": "autoscale.design.scalable",
+    "GridSettings": "autoscale.workflows.study",
+    "Growths": "autoscale.design.family",
     "Head": "autoscale.design.architecture",
+    "ImageSettings": "autoscale.workflows.base",
     "Member": "autoscale.design.family",
     "SearchSpace": "autoscale.design.space",
     "Stage": "autoscale.design.architecture",
     "Stem": "autoscale.design.architecture",
     "build": "autoscale.network.build",
+    "calibrate_w": "autoscale.workflows.calibrate",
     "check_baseline": "autoscale.workflows.check",
     "compound": "autoscale.design.scaling",
     "cost": "autoscale.design.cost",
@@ -33,7 +38,7 @@ _HOMES = {
     "load_baseline": "autoscale.workflows.baseline",
     "load_member": "autoscale.workflows.family",
     "load_space": "autoscale.workflows.catalogue",
-    "plan_grid": "autoscale.workflows.grid",
+    "plan_grid": "autoscale.workflows.grid_plan",
     "published": "autoscale.design.published",
     "scale": "autoscale.design.scaling",
     "scale_family": "autoscale.workflows.family",

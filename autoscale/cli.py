@@ -3,17 +3,18 @@
 import io
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.exceptions import TyperException
 
+from autoscale.cli_calibrate import calibrate_command
 from autoscale.cli_counting import compare_command, count_command
 from autoscale.cli_export import export_command
 from autoscale.cli_latency import latency_command
+from autoscale.cli_scaling import family_command, grid_command
+from autoscale.cli_train import train_command
 from autoscale.errors import AutoscaleError, InvalidSetting
 
 # Workflows are imported where they are used: `autoscale --help` must not wait for torch.
@@ -72,7 +73,7 @@ def search_baseline(
     ] = "hard",
     target: Annotated[
         str | None,
-        typer.Option(help="FLOPs (multiply-adds) to aim at, such as 5M. [default: the median]"),
+        typer.Option(help="FLOPs (multiply-adds) to aim at, such as 5M. \\[default: the median]"),
     ] = None,
     w: Annotated[float, typer.Option(help="Exponent of the soft reward.")] = -0.07,
     max_flops: Annotated[
@@ -81,8 +82,18 @@ def search_baseline(
     confirm: Annotated[
         int, typer.Option(help="Train so many of the best with two more seeds; choose by the mean.")
     ] = 0,
+    rungs: Annotated[
+        str | None,
+        typer.Option(help="Stop trainings that are left behind after so many epochs, as 1,2."),
+    ] = None,
+    caution: Annotated[
+        float | None,
+        typer.Option(
+            help="How far behind, in standard deviations of what may still change. \\[default: 0.5]"
+        ),
+    ] = None,
     resolution: Annotated[
-        int | None, typer.Option(help="Pixels per side. [default: the space's]")
+        int | None, typer.Option(help="Pixels per side. \\[default: the space's]")
     ] = None,
     recipe: Annotated[str, typer.Option(help="Training recipe: proxy or full.")] = "proxy",
     epochs: Annotated[int | None, typer.Option(help="Epochs of each training.")] = None,
@@ -100,9 +111,11 @@ def search_baseline(
     The same command continues an interrupted search; a larger --trials prolongs a finished one.
     """
     from autoscale.design.budget import parse_count
+    from autoscale.terminal import working
     from autoscale.workflows import baseline
+    from autoscale.workflows.stopping import parse_epochs
 
-    with _working() as listener:
+    with working() as listener:
         found = baseline.search_baseline(
             run,
             data=data,
@@ -114,6 +127,8 @@ def search_baseline(
             w=w,
             max_macs=parse_count(max_flops) if max_flops is not None else None,
             confirm=confirm,
+            rungs=parse_epochs(rungs) if rungs is not None else (),
+            caution=caution,
             seed=seed,
             resolution=resolution,
             recipe=recipe,
@@ -138,9 +153,10 @@ def check_baseline(
     as_json: Json = False,
 ) -> None:
     """Is the baseline better than random networks of its cost, on held-out images?"""
+    from autoscale.terminal import working
     from autoscale.workflows import check
 
-    with _working() as listener:
+    with working() as listener:
         found = check.check_baseline(
             run,
             networks=networks,
@@ -151,82 +167,6 @@ def check_baseline(
             listener=listener,
         )
     _show_check(found, as_json)
-
-
-@app.command(
-    epilog="Example: autoscale grid --run runs/photos --flops-budget 2x --max-candidates 8 "
-    "--seeds 2"
-)
-def grid(
-    run: Run = DEFAULT_RUN,
-    flops_budget: Annotated[
-        str, typer.Option(help="2x the baseline, or multiply-adds such as 800M.")
-    ] = "2x",
-    alpha: Annotated[str, typer.Option(help="Depth: a range 1..2 or values 1,1.2.")] = "1..2",
-    beta: Annotated[str, typer.Option(help="Width: a range or values.")] = "1..1.5",
-    gamma: Annotated[str, typer.Option(help="Resolution: a range or values.")] = "1..1.5",
-    step: Annotated[float, typer.Option(help="Step of the ranges.")] = 0.05,
-    tolerance: Annotated[
-        float, typer.Option(help="Largest distance of the counted cost to the budget; 0.05 is 5 %.")
-    ] = 0.05,
-    rounding: Annotated[str, typer.Option(help="Rounding policy: tf, nearest or lite.")] = "tf",
-    seeds: Annotated[int, typer.Option(help="Trainings of each candidate.")] = 1,
-    max_candidates: Annotated[
-        int | None, typer.Option(help="Train at most so many, spread over the grid.")
-    ] = None,
-    plan: Annotated[
-        bool, typer.Option("--plan", help="Show candidates and time, train nothing.")
-    ] = False,
-    data: Moved = None,
-    device: Device = "cpu",
-    threads: Threads = 1,
-    as_json: Json = False,
-) -> None:
-    """Find how depth, width and resolution should grow together within a budget."""
-    from autoscale.workflows import grid as workflow
-
-    with _working() as listener:
-        settings = workflow.GridSettings(
-            flops_budget=flops_budget,
-            alpha=alpha,
-            beta=beta,
-            gamma=gamma,
-            step=step,
-            tolerance=tolerance,
-            rounding=rounding,
-            seeds=seeds,
-            max_candidates=max_candidates,
-        )
-        where: dict[str, Any] = {
-            "data": data,
-            "device": device,
-            "threads": threads,
-            "listener": listener,
-        }
-        planned = workflow.plan_grid(run, settings, **where) if plan else None
-        found = None if plan else workflow.grid_search(run, settings, **where)
-    if planned is not None:
-        _show_plan(planned, as_json)
-    if found is not None:
-        _show_grid(found, run, as_json)
-
-
-@app.command(epilog="Example: autoscale family --run runs/photos --budgets 20M,40M,80M")
-def family(
-    run: Run = DEFAULT_RUN,
-    phi: Annotated[
-        str | None, typer.Option(help="Sizes: 0..7 or 0,0.5,1; 0 is the baseline.")
-    ] = None,
-    budgets: Annotated[
-        str | None, typer.Option(help="Most multiply-adds of each member: 20M,40M or 2x,4x.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Write the family: the baseline scaled to sizes or budgets, one YAML file a member."""
-    from autoscale.workflows.family import write_family
-
-    found = write_family(run, phi=phi, budgets=budgets)
-    _show_family(found, run, as_json)
 
 
 @app.command()
@@ -243,9 +183,22 @@ def spaces(as_json: Json = False) -> None:
     say(CONVENTION)
 
 
+app.command(
+    "grid",
+    epilog="Example: autoscale grid --run runs/photos --flops-budget 2x --max-candidates 8",
+)(grid_command)
+app.command("family", epilog="Example: autoscale family --run runs/photos --budgets 20M,40M,80M")(
+    family_command
+)
+app.command("calibrate-w", epilog="Example: autoscale calibrate-w --run runs/photos")(
+    calibrate_command
+)
 app.command("count", epilog="Example: autoscale count efficientnet-b4 --per-stage")(count_command)
 app.command("compare", epilog="Example: autoscale compare efficientnet resnet --plot sizes.svg")(
     compare_command
+)
+app.command("train", epilog="Example: autoscale train runs/photos/family/phi-2.yaml --data photos")(
+    train_command
 )
 app.command("export", epilog="Example: autoscale export best.safetensors out --to onnx")(
     export_command
@@ -281,7 +234,8 @@ def demo_commands(run: Path) -> list[tuple[str, str]]:
         ),
         (
             "3. How should depth, width and resolution grow?",
-            f"grid {where} --flops-budget 2x --rounding nearest --max-candidates 5 --seeds 2",
+            f"grid {where} --flops-budget 2x --rounding nearest,divisor=4 --solve "
+            "--move resolution,width --max-candidates 6 --seeds 2",
         ),
         ("4. The family", f"family {where} --phi 0..3"),
     ]
@@ -314,19 +268,6 @@ def main(arguments: list[str] | None = None) -> int:
         refuse(f"autoscale: cannot write the answer: {problem.strerror}")
         return 1
     return status if isinstance(status, int) else 0
-
-
-@contextmanager
-def _working() -> Iterator[Any]:
-    """Progress on the terminal, and a promise when it is interrupted."""
-    from autoscale.terminal import Live, refuse
-
-    try:
-        with Live() as listener:
-            yield listener
-    except KeyboardInterrupt:
-        refuse("autoscale: stopped; finished work is kept, the same command continues")
-        raise
 
 
 def _show_search(found: Any, run: Path, as_json: bool) -> None:
@@ -379,64 +320,6 @@ def _show_check(found: Any, as_json: bool) -> None:
         f"{found.margin:+.4f} +- {found.margin_error:.4f} (standard error); seed noise "
         f"{found.seed_noise:.4f}. Verdict: {found.verdict}."
     )
-
-
-def _show_plan(planned: Any, as_json: bool) -> None:
-    from autoscale.terminal import CONVENTION, records, say, show_json, show_table
-    from autoscale.workflows.progress import duration
-
-    if as_json:
-        show_json(
-            {
-                "convention": CONVENTION,
-                "trainings": planned.trainings,
-                "seconds": planned.seconds,
-                "candidates": records(planned.table),
-            }
-        )
-        return
-    show_table(planned.table, title="Candidates", columns=tuple(planned.table.columns))
-    say(f"{planned.trainings} trainings, about {duration(planned.seconds)}; nothing was trained.")
-    say(CONVENTION)
-
-
-def _show_grid(found: Any, run: Path, as_json: bool) -> None:
-    from autoscale.terminal import CONVENTION, records, say, show_json, show_table
-
-    point = found.coefficients
-    if as_json:
-        show_json(
-            {
-                "convention": CONVENTION,
-                "coefficients": {"alpha": point.alpha, "beta": point.beta, "gamma": point.gamma},
-                "verdict": found.verdict,
-                "seed_noise": found.seed_noise,
-                "candidates": records(found.table),
-            }
-        )
-        return
-    columns = ("alpha", "beta", "gamma", "nominal", "measured", "depth", "width", "resolution",
-               "macs", "params", "points", "accuracy", "accuracy_sd")  # fmt: skip
-    show_table(found.table, title="Candidates, best first", columns=columns)
-    say(
-        f"Picked alpha {point.alpha:g}, beta {point.beta:g}, gamma {point.gamma:g}: nominal "
-        f"{point.nominal:.3f}x, measured {found.best.candidate.growth:.3f}x; {found.verdict} "
-        f"-> {run / 'grid'}"
-    )
-    say(CONVENTION)
-
-
-def _show_family(found: Any, run: Path, as_json: bool) -> None:
-    from autoscale.terminal import CONVENTION, records, say, show_json, show_table
-
-    if as_json:
-        show_json({"convention": CONVENTION, "members": records(found.table)})
-        return
-    columns = ("name", "phi", "depth", "width", "resolution", "blocks", "pixels", "macs", "growth",
-               "params", "dropout", "drop_path")  # fmt: skip
-    show_table(found.table, title="Family, smallest first", columns=columns)
-    say(f"One YAML file a member -> {run / 'family'}")
-    say(CONVENTION)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,9 @@ def count_command(
     ],
     resolution: Annotated[
         int | None,
-        typer.Option(min=1, help="Pixels per side. [default: the design's own; 224 for a module]"),
+        typer.Option(
+            min=1, help="Pixels per side. \\[default: the design's own; 224 for a module]"
+        ),
     ] = None,
     convention: Convention = "paper",
     per_stage: Annotated[bool, typer.Option("--per-stage", help="One row for each part.")] = False,

@@ -24,7 +24,7 @@ def export_command(
         typer.Option(
             help="safetensors, python (a module that needs torch alone), timm (names and blocks of "
             "timm's EfficientNet), torch-export, onnx (extra export). May be given several times. "
-            "[default: all that the network can have]"
+            "\\[default: all that the network can have]"
         ),
     ] = None,
     style: Annotated[
@@ -36,7 +36,9 @@ def export_command(
     ] = None,
     resolution: Annotated[
         int | None,
-        typer.Option(min=1, help="Pixels per side. [default: the design's own; 224 for a module]"),
+        typer.Option(
+            min=1, help="Pixels per side. \\[default: the design's own; 224 for a module]"
+        ),
     ] = None,
     measure: Annotated[
         bool, typer.Option("--measure", help="Measure the latency on this machine for the card.")

@@ -17,7 +17,9 @@ def latency_command(
     ],
     resolution: Annotated[
         int | None,
-        typer.Option(min=1, help="Pixels per side. [default: the design's own; 224 for a module]"),
+        typer.Option(
+            min=1, help="Pixels per side. \\[default: the design's own; 224 for a module]"
+        ),
     ] = None,
     batch: Annotated[int, typer.Option(help="Images of one pass.")] = 1,
     threads: Annotated[int, typer.Option(help="Threads of the runtime.")] = 1,
@@ -42,7 +44,7 @@ def latency_command(
     ] = True,
     repeats: Annotated[
         int | None,
-        typer.Option(help="Timed passes of each. [default: until precise enough or out of time]"),
+        typer.Option(help="Timed passes of each. \\[default: until precise enough or out of time]"),
     ] = None,
     precision: Annotated[
         float, typer.Option(help="Standard error / median at which it is precise enough.")

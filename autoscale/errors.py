@@ -6,6 +6,7 @@ AutoscaleError
 ├── InvalidSetting        a value that the user chose and we cannot honour
 ├── BudgetUnreachable     nothing meets the budget
 ├── SpaceExhausted        every network of a space has been tried
+├── NotEnoughTrials       trials that do not say what is asked of them
 ├── DataProblem           images that cannot be used
 ├── EvaluationFailed      a network that could not be scored
 ├── ExportProblem         a format that does not give the network's answers
@@ -36,6 +37,10 @@ class BudgetUnreachable(AutoscaleError):
 
 class SpaceExhausted(AutoscaleError):
     """Every network of a space has been tried, and none may be tried again."""
+
+
+class NotEnoughTrials(AutoscaleError):
+    """Trials that do not say what is asked of them; the message says what is missing."""
 
 
 class DataProblem(AutoscaleError):

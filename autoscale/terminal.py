@@ -3,6 +3,8 @@
 import json
 import math
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -21,6 +23,8 @@ from autoscale.workflows.progress import Progress, duration
 
 #: Columns that hold counts, printed with a unit; so are all whose names begin with "macs".
 COUNTS = ("macs", "flops", "params", "activations", "memory")
+#: Columns of shares, printed with four decimals.
+ACCURACIES = ("accuracy", "accuracy_sd", "believed", "low", "high", "lead")
 #: Least width of a text column, if its longest word is not shorter.
 READABLE = 24
 CONVENTION = (
@@ -76,6 +80,17 @@ class Live:
         )
 
 
+@contextmanager
+def working() -> Iterator[Live]:
+    """Progress on the terminal, and a promise when it is interrupted."""
+    try:
+        with Live() as listener:
+            yield listener
+    except KeyboardInterrupt:
+        refuse("autoscale: stopped; finished work is kept, the same command continues")
+        raise
+
+
 def say(text: str) -> None:
     """A line of the answer."""
     Console(highlight=False).print(escape(text), soft_wrap=True)
@@ -128,7 +143,7 @@ def _cell(name: str, value: Any) -> str:
         return format_count(value)
     if name == "networks":
         return f"{value:,}" if value < 10**9 else f"{value:.2e}"
-    if name in ("accuracy", "accuracy_sd"):
+    if name in ACCURACIES:
         return f"{value:.4f}"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 

@@ -1,5 +1,6 @@
 """What several rooms' tests share: a small folder of images and the shipped spaces."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,12 @@ from autoscale.workflows.catalogue import load_space
 
 # The same examples every time: a run of the tests says something about the change, not about luck.
 # `pytest --hypothesis-profile=default` looks for new ones.
-settings.register_profile("repeatable", derandomize=True)
+# No deadlines either: a loaded machine is no mistake of the code.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
+
+# What is compiled for tests is kept beside pytest's own cache, and no user's cache is touched.
+os.environ["AUTOSCALE_CACHE"] = str(Path(__file__).parents[1] / ".pytest_cache" / "autoscale")
 
 COLOURS = {"blue": (40, 60, 220), "green": (40, 200, 60), "red": (220, 50, 40)}
 

@@ -5,6 +5,7 @@ resolution by gamma**phi. Networks come in whole blocks, channels and pixels; a 
 how the multipliers become whole numbers, and decides much of the real cost.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import ceil, inf
@@ -132,15 +133,33 @@ ROUNDINGS: Mapping[str, Rounding] = {
 }  # fmt: skip
 
 
-def rounding_policy(name: str) -> Rounding:
-    """The rounding policy of that name.
+#: Changes that may follow a policy's name.
+MODIFIERS = "fixed-ends, divisor=N"
+
+
+def rounding_policy(text: str) -> Rounding:
+    """The rounding policy of that name, perhaps changed: `tf`, `nearest,divisor=4,fixed-ends`.
+
+    `divisor=N` rounds channels to multiples of N; `fixed-ends` leaves the width of stem and head
+    alone. The policy's name is the text, so that reading it again gives an equal policy.
 
     Raises:
         InvalidSetting: if there is none; the message lists them.
     """
+    name, *changes = [part.strip() for part in text.split(",")]
     if name not in ROUNDINGS:
         raise InvalidSetting(f"no rounding policy {name!r}; choose from {', '.join(ROUNDINGS)}")
-    return ROUNDINGS[name]
+    policy = ROUNDINGS[name]
+    for change in changes:
+        if change == "fixed-ends":
+            policy = replace(policy, scale_stem=False, scale_head=False)
+        elif (found := re.fullmatch(r"divisor=(\d{1,4})", change)) and int(found.group(1)) > 0:
+            policy = replace(policy, divisor=int(found.group(1)))
+        else:
+            raise InvalidSetting(
+                f"no change {change!r} of a rounding policy; known are {MODIFIERS} (N above 0)"
+            )
+    return replace(policy, name=",".join([name, *changes]))
 
 
 def scale(

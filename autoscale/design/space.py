@@ -239,11 +239,10 @@ class Parameter:
 
     name: str
     options: tuple[Value | Op, ...]
+    labels: tuple[Value, ...] = field(init=False, repr=False, compare=False)  # as Optuna has them
 
-    @property
-    def labels(self) -> tuple[Value, ...]:
-        """The options as Optuna stores them."""
-        return labels(self.options)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", labels(self.options))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -111,11 +111,13 @@ class DropPath(nn.Module):
         self.rate = rate
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training:
-            return x
+        return x * self.draw(x) if self.training else x
+
+    def draw(self, x: Tensor) -> Tensor:
+        """What each sample of `x` is multiplied by: (N, 1, 1, 1)."""
         keep = 1 - self.rate
         kept = torch.empty((x.shape[0], 1, 1, 1), dtype=x.dtype, device=x.device)
-        return x * kept.bernoulli_(keep).div_(keep)
+        return kept.bernoulli_(keep).div_(keep)
 
     def extra_repr(self) -> str:
         return f"rate={self.rate:g}"

@@ -146,12 +146,13 @@ def measure_latency(
 def measure_latencies(
     networks: Sequence[nn.Module | Architecture],
     *,
-    resolution: int | None = None,
+    resolution: int | Sequence[int] | None = None,
     **conditions: Any,
 ) -> list[Latency]:
     """The same for several networks that take turns, so that their ratios can be trusted.
 
-    Each block begins with an untimed pass, since the other networks emptied the caches.
+    `resolution` may hold one for each network. Each block begins with an untimed pass, since the
+    other networks emptied the caches.
 
     Raises:
         InvalidSetting: for a setting that cannot be, or a network that does not take such images.
@@ -159,7 +160,10 @@ def measure_latencies(
     asked = Conditions(**conditions)
     turns = len(networks) > 1
     with _threads(asked.threads):
-        subjects = [_subject(network, resolution, asked) for network in networks]
+        each = resolution if isinstance(resolution, Sequence) else [resolution] * len(networks)
+        subjects = [
+            _subject(network, pixels, asked) for network, pixels in zip(networks, each, strict=True)
+        ]
         while unfinished := [s for s in subjects if not s.finished(asked)]:
             for subject in unfinished:
                 subject.time_block(asked, warm=not turns)

@@ -1,8 +1,12 @@
 """Values of the other rooms as plain data and back."""
 
+import hashlib
+import json
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
+from autoscale.design.architecture import Architecture
+from autoscale.design.scalable import Network
 from autoscale.design.space import SearchSpace
 from autoscale.errors import RunConflict
 from autoscale.runs.store import Journal
@@ -19,6 +23,8 @@ def trial_to_record(trial: Trial) -> dict[str, Any]:
         "score": asdict(trial.score) if trial.score else None,
         "cause": trial.cause,
         "sampler_attrs": dict(trial.sampler_attrs),
+        **({"rungs": {str(e): a for e, a in trial.rungs.items()}} if trial.rungs else {}),
+        **({"partial": asdict(trial.partial)} if trial.partial else {}),
     }
 
 
@@ -42,6 +48,8 @@ def trials_from_journal(journal: Journal, space: SearchSpace) -> list[Trial]:
                     score=Score(**record["score"]) if record["score"] else None,
                     cause=record["cause"],
                     sampler_attrs=record["sampler_attrs"],
+                    rungs={int(e): float(a) for e, a in record.get("rungs", {}).items()},
+                    partial=Score(**record["partial"]) if record.get("partial") else None,
                 )
             )
         except (KeyError, TypeError, ValueError) as problem:
@@ -56,8 +64,15 @@ def trials_from_journal(journal: Journal, space: SearchSpace) -> list[Trial]:
 class Outcome:
     """What came of one training: a score, or why there is none."""
 
+    key: str = ""  # of the job
     score: Score | None = None
     cause: str = ""
+
+
+def network_digest(network: Network) -> str:
+    """What tells a network from all others, in a few letters that stay the same for ever."""
+    plain = network.to_dict() if isinstance(network, Architecture) else asdict(network)
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def outcome_to_record(outcome: Outcome) -> dict[str, Any]:
@@ -75,7 +90,7 @@ def outcomes_from_journal(journal: Journal) -> list[Outcome]:
     for number, record in enumerate(journal.read(), start=1):
         try:
             score = Score(**record["score"]) if record["score"] else None
-            outcomes.append(Outcome(score=score, cause=record["cause"]))
+            outcomes.append(Outcome(key=record["key"], score=score, cause=record["cause"]))
         except (KeyError, TypeError, ValueError) as problem:
             raise RunConflict(
                 f"{journal.path}:{number}: not an outcome of a training ({problem}); restore the "

@@ -82,7 +82,7 @@ class Step:
             StorageProblem: if one cannot be removed.
         """
         for name in names:
-            with _guarded(self.path / name):
+            with guarded(self.path / name):
                 (self.path / name).unlink(missing_ok=True)
 
     def read(self) -> dict[str, Any] | None:
@@ -113,7 +113,7 @@ class Step:
         Raises:
             RunConflict: if another process holds it.
         """
-        with _guarded(self.path):
+        with guarded(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             handle = (self.path / ".lock").open("w")
         with handle:
@@ -140,11 +140,11 @@ class Journal:
         """
         if not self.path.exists():
             return []
-        with _guarded(self.path):
+        with guarded(self.path):
             content = self.path.read_bytes()
         whole = content.rfind(b"\n") + 1
         if whole < len(content):
-            with _guarded(self.path), self.path.open("r+b") as handle:
+            with guarded(self.path), self.path.open("r+b") as handle:
                 handle.truncate(whole)
         records = []
         for number, line in enumerate(content[:whole].splitlines(), start=1):
@@ -167,7 +167,7 @@ class Journal:
             StorageProblem: if the disk does not take it; what was there before stays as it was.
         """
         line = json.dumps(record, allow_nan=False).encode() + b"\n"
-        with _guarded(self.path):
+        with guarded(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("ab", buffering=0) as handle:
                 before = handle.seek(0, os.SEEK_END)
@@ -197,7 +197,7 @@ def write_bytes(path: Path, content: bytes) -> None:
         StorageProblem: if the disk does not take it.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with _guarded(path):
+    with guarded(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with temporary.open("wb") as handle:
@@ -223,7 +223,7 @@ def read_json(path: Path) -> Any:
     """
     if not path.exists():
         return None
-    with _guarded(path):
+    with guarded(path):
         text = path.read_text(encoding="utf-8", errors="replace")
     try:
         return json.loads(text)
@@ -237,12 +237,12 @@ def read_text(path: Path) -> str:
     Raises:
         StorageProblem: if it cannot be read.
     """
-    with _guarded(path):
+    with guarded(path):
         return path.read_text(encoding="utf-8", errors="replace")
 
 
 @contextlib.contextmanager
-def _guarded(path: Path) -> Iterator[None]:
+def guarded(path: Path) -> Iterator[None]:
     """Turn the operating system's refusals into one line with a way out."""
     try:
         yield

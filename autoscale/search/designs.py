@@ -17,10 +17,11 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from optuna.trial import FrozenTrial
 
 from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting
-from autoscale.search.reading import Reader
+from autoscale.search.reading import Macs, Reader, Reading
 
 Params = Mapping[str, Any]
 Point = tuple[int, ...]
@@ -58,16 +59,21 @@ class Description:
     """What is known of one design without training it.
 
     Attributes:
-        design: the architecture, or the parameters where there is no search space.
         identity: a number, equal for designs that are one network; another one in each process.
         normal: one and the same point for points that are easily seen to be one network.
         features: numbers that tell costs and shape, not yet standardised.
+        read: what the rest was read from.
     """
 
-    design: Design
     identity: int
     normal: Point
     features: np.ndarray
+    read: Reading | Params
+
+    @property
+    def design(self) -> Design:
+        """The architecture, or the parameters where there is no search space."""
+        return self.read.architecture if isinstance(self.read, Reading) else self.read
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,9 @@ class Designs:
     identify: Callable[[Design], Hashable] | None = None
     _described: dict[Point, Description] = field(default_factory=dict, repr=False, compare=False)
     _measured: dict[Any, dict[Point, float]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+    _trials: dict[int, tuple[Params, Point | None]] = field(
         default_factory=dict, repr=False, compare=False
     )
 
@@ -140,6 +149,17 @@ class Designs:
             found.append(level)
         return tuple(found)
 
+    def point_of_trial(self, trial: FrozenTrial) -> Point | None:
+        """The same of a trial's parameters; remembered once the trial is finished."""
+        params = trial.params
+        if not trial.state.is_finished():
+            return self.point_of(params)
+        found = self._trials.get(trial.number)
+        # A finished trial's parameters stay; another study's are another dictionary.
+        if found is None or found[0] is not params:
+            found = self._trials[trial.number] = (params, self.point_of(params))
+        return found[1]
+
     @cached_property
     def _indices(self) -> list[tuple[str, dict[Any, int]]]:
         return [(axis.name, axis.index) for axis in self.axes]
@@ -184,22 +204,32 @@ class Designs:
             known.clear()
         for point in points:
             if point not in known:
-                known[point] = float(measure(self.describe(point).design))
+                known[point] = self._measure(point, measure)
         return np.array([known[point] for point in points])
 
+    def violation(self, point: Point, limits: Sequence[Callable[[Design], float]]) -> float:
+        """The sum by which a design exceeds limits, each of them 0; 0 if it keeps all."""
+        return sum(max(0.0, float(self.measured([point], limit)[0])) for limit in limits)
+
+    def _measure(self, point: Point, measure: Callable[[Design], float]) -> float:
+        read = self.describe(point).read
+        if isinstance(measure, Macs) and isinstance(read, Reading):
+            return measure.of_reading(read)
+        return float(measure(self.describe(point).design))
+
     def _describe(self, point: Point) -> Description:
+        read: Reading | Params
+        identity: Hashable
         if self._reader is not None:
-            reading = self._reader.read(point)
-            design: Design = reading.architecture
-            identity: Hashable = reading.network
-            normal, features = reading.normal, reading.features
+            read = self._reader.read(point)
+            identity, normal, features = read.network, read.normal, read.features
         else:
-            design, identity, normal = self.params_of(point), point, point
-            features = self._numbers(point)
+            read = self.params_of(point)
+            identity, normal, features = point, point, self._numbers(point)
         if self.identify is not None:
-            identity = self.identify(design)
+            identity = self.identify(read.architecture if isinstance(read, Reading) else read)
         # A hash of 64 bits is quicker to compare than a network, and as good.
-        return Description(design, hash((identity,)), normal, features)
+        return Description(hash((identity,)), normal, features, read)
 
     @cached_property
     def _reader(self) -> Reader | None:

@@ -64,14 +64,17 @@ class Scores:
         mean: shape (designs,).
         count: trainings behind each mean.
         scatter: sum over designs of squared distances of single scores from their mean.
+        doubt: shape (designs,) or one number; variance of each mean besides that of the trainings.
     """
 
     mean: np.ndarray
     count: np.ndarray
     scatter: float
+    doubt: np.ndarray | float = 0.0
 
     def __getitem__(self, rows: np.ndarray) -> "Scores":
-        return Scores(self.mean[rows], self.count[rows], self.scatter)
+        doubt = self.doubt[rows] if isinstance(self.doubt, np.ndarray) else self.doubt
+        return Scores(self.mean[rows], self.count[rows], self.scatter, doubt)
 
 
 @dataclass(frozen=True)
@@ -204,13 +207,14 @@ class Posterior:
     @classmethod
     def of(cls, theta: np.ndarray, inputs: Inputs, scores: Scores) -> "Posterior":
         whole = covariance(theta, Pairs.of(inputs, inputs))
-        whole[np.diag_indices_from(whole)] += noise_variance(theta) / scores.count + _JITTER
+        noise = noise_variance(theta) / scores.count + scores.doubt
+        whole[np.diag_indices_from(whole)] += noise + _JITTER
         half = lower_inverse(np.linalg.cholesky(whole))
         return cls(theta, inputs, scores, half, half.T @ (half @ scores.mean))
 
     def at_inputs(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance of what the inputs themselves are worth, without their covariance."""
-        noise = noise_variance(self.theta) / self.scores.count + _JITTER
+        noise = noise_variance(self.theta) / self.scores.count + self.scores.doubt + _JITTER
         variance = noise - noise**2 * np.sum(self.half**2, axis=0)
         return self.scores.mean - noise * self.weights, np.maximum(variance, 1e-12)
 

@@ -15,7 +15,7 @@ from autoscale.search.designs import Designs, Point
 from autoscale.search.gaussian import Belief
 from autoscale.search.history import History
 from autoscale.search.knowledge import Known, Measure, accuracies
-from autoscale.search.predictor import Learnt
+from autoscale.search.predictor import Guesses, Learnt
 
 
 class Goal(Protocol):
@@ -44,9 +44,10 @@ class Best:
 
     sign: float
     known: Known
+    objective: int = 0  # its number
 
     def scores(self, history: History) -> np.ndarray:
-        gains = history.gains[:, 0]
+        gains = history.gains[:, self.objective]
         if self.known.reward is None or self.known.cost is None:
             return gains
         costs = history.designs.measured(history.points, self.known.cost)
@@ -166,6 +167,20 @@ class Compromise:
         self, designs: Designs, points: Sequence[Point], scores: np.ndarray
     ) -> list[int]:
         return np.argsort(-scores, kind="stable").tolist()
+
+
+def guesses_of(history: History, goal: Goal, scores: np.ndarray) -> Guesses | None:
+    """What trainings that were stopped would have scored, on the scale of `scores`."""
+    if not history.hints.points:
+        return None
+    count = len(scores)
+    guessed = goal.scores(history.of_hints())[count:]
+    raised = goal.scores(history.of_hints(1.0))[count:]
+    return Guesses(
+        history.hints.points,
+        np.minimum(guessed, scores.max()),
+        np.abs(raised - guessed),
+    )
 
 
 def goal_of(signs: np.ndarray, known: Known, rng: np.random.Generator) -> Goal:

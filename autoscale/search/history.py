@@ -1,7 +1,7 @@
 """What a study has tried, as the samplers read it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -9,6 +9,49 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from autoscale.search.designs import Designs, Point
+
+#: Name of a trial's attribute that holds the study's values at each rung of its training, epochs
+#: (as text) -> values.
+RUNGS = "rungs"
+#: Trainings that must have gone on to their end before it is guessed what a stopped one would have
+#: scored there.
+_LEARN = 3
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What trainings that were stopped at a rung would have scored, as a guess.
+
+    Attributes:
+        points: their designs.
+        gains: shape (designs, objectives); the score at the rung and what others gained on average
+            from there to the end.
+        doubts: shape (designs, objectives); how much that gain differed among them, as a standard
+            deviation. Those that went on are the better ones, so it is a guess.
+    """
+
+    points: list[Point]
+    gains: np.ndarray
+    doubts: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        stopped: Sequence[tuple[Point, Mapping[str, Sequence[float]]]],
+        ended: Sequence[tuple[np.ndarray, Mapping[str, Sequence[float]]]],
+        signs: np.ndarray,
+    ) -> "Hints":
+        """From the rungs of stopped trainings, and final gains and rungs of those that ended."""
+        points, gains, doubts = [], [], []
+        for point, rungs in stopped:
+            last = max(rungs, key=int)
+            rises = [end - signs * rungs_of[last] for end, rungs_of in ended if last in rungs_of]
+            if len(rises) >= _LEARN:
+                points.append(point)
+                gains.append(signs * rungs[last] + np.mean(rises, axis=0))
+                doubts.append(np.std(rises, axis=0, ddof=1))
+        shape = (len(points), len(signs))
+        return cls(points, np.reshape(gains, shape), np.reshape(doubts, shape))
 
 
 @dataclass(frozen=True)
@@ -22,6 +65,8 @@ class History:
         running: designs on which trials are at work.
         running_numbers: trials at work, also those that have not chosen a design yet.
         failed: designs whose trials gave no score.
+        stopped: designs whose training was stopped at a rung.
+        hints: what may be guessed of those.
     """
 
     designs: Designs
@@ -32,6 +77,8 @@ class History:
     running: list[Point]
     running_numbers: list[int]
     failed: list[Point]
+    stopped: list[Point]
+    hints: Hints
 
     @classmethod
     def of(
@@ -48,10 +95,12 @@ class History:
         running: list[Point] = []
         at_work: list[int] = []
         failed: list[Point] = []
+        stopped: list[tuple[Point, Mapping[str, Sequence[float]]]] = []
+        ended: list[tuple[np.ndarray, Mapping[str, Sequence[float]]]] = []
         for trial in trials:
             if trial.state == TrialState.RUNNING:
                 at_work.append(trial.number)
-            point = designs.point_of(trial.params)
+            point = designs.point_of_trial(trial)
             if point is None:
                 continue
             if trial.state == TrialState.RUNNING:
@@ -60,15 +109,31 @@ class History:
                 points.append(point)
                 gains.append(trial.values)
                 numbers.append(trial.number)
+                if RUNGS in trial.user_attrs:
+                    ended.append((signs * trial.values, trial.user_attrs[RUNGS]))
+            elif trial.state == TrialState.PRUNED and trial.user_attrs.get(RUNGS):
+                stopped.append((point, trial.user_attrs[RUNGS]))
             elif trial.state.is_finished():
                 failed.append(point)
         array = np.array(gains, dtype=float).reshape(len(points), len(signs)) * signs
-        return cls(designs, signs, points, array, numbers, running, at_work, failed)
+        aside = [point for point, _ in stopped]
+        hints = Hints.of(stopped, ended, signs)
+        return cls(designs, signs, points, array, numbers, running, at_work, failed, aside, hints)
+
+    def of_hints(self, deviations: float = 0.0) -> "History":
+        """The same with the guesses for the stopped designs behind the scores, raised by so many
+        standard deviations."""
+        hints = self.hints
+        return replace(
+            self,
+            points=self.points + hints.points,
+            gains=np.concatenate([self.gains, hints.gains + deviations * hints.doubts]),
+        )
 
     @cached_property
     def tried(self) -> dict[int, Point]:
         """Every network that has been proposed, and one of its points."""
-        every = self.points + self.running + self.failed
+        every = self.points + self.running + self.failed + self.stopped
         return {self.designs.identity(point): point for point in every}
 
     @cached_property
@@ -81,6 +146,12 @@ class History:
         """Networks that failed and never gave a score."""
         failed = {self.designs.identity(point) for point in self.failed}
         return frozenset(failed - self.scored.keys())
+
+    @cached_property
+    def barred(self) -> frozenset[int]:
+        """Networks that are not worth another training: broken, or stopped and never scored."""
+        stopped = {self.designs.identity(point) for point in self.stopped}
+        return self.broken | (stopped - self.scored.keys())
 
     def __len__(self) -> int:
         return len(self.points)

@@ -33,7 +33,8 @@ class Known:
         values: for the number of an objective, its exact value. `guided` uses it for a front of
             two objectives, one of them known.
         limits: each at most 0 for a design worth a trial, such as
-            `lambda architecture: cost(architecture).macs - 300e6`.
+            `lambda architecture: cost(architecture).macs - 300e6`, or the same as
+            `Macs(limit=300_000_000)`.
         reward: how the only objective of the study follows from an accuracy, which has to be
             measured, and from `cost`, which has not.
         cost: what `reward` reads.
@@ -49,10 +50,6 @@ class Known:
             raise InvalidSetting("reward and cost belong together: give both or neither")
         if self.reward is not None and self.values:
             raise InvalidSetting("a reward is one objective; values of others make no sense")
-
-    def violation(self, design: Design) -> float:
-        """The sum by which `design` breaks the limits; 0 if it keeps all."""
-        return sum(max(0.0, limit(design)) for limit in self.limits)
 
 
 NOTHING = Known()

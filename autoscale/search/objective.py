@@ -106,6 +106,10 @@ class Objective:
 
     def values(self, score: Score) -> tuple[float, ...]:
         """The study's values of a score."""
+        return self.of(score.accuracy, score.macs)
+
+    def of(self, accuracy: float, macs: int) -> tuple[float, ...]:
+        """The study's values of an accuracy and multiply-adds."""
         if self.kind == "front":
-            return (score.accuracy, float(score.macs))
-        return (self.reward(score),)
+            return (accuracy, float(macs))
+        return (float(self.reward.of(np.array(accuracy), np.array(macs))),)

@@ -106,6 +106,7 @@ class Predictor:
     def __init__(self, designs: Designs) -> None:
         self.designs = designs
         self._settings: tuple[Hashable, tuple[np.ndarray, float]] | None = None
+        self._tried_inputs: tuple[list[Point], Inputs] | None = None
         rng = np.random.default_rng(0)
         sample = [designs.describe(designs.random(rng)).features for _ in range(_REFERENCE)]
         self._centre = np.mean(sample, axis=0)
@@ -120,11 +121,26 @@ class Predictor:
             np.array([d.identity for d in found]),
         )
 
+    def _inputs_of_tried(self, points: list[Point]) -> Inputs:
+        """The same as `inputs`; from one trial to the next most of them stay."""
+        known, found = self._tried_inputs or ([], None)
+        if found is None or points[: len(known)] != known:
+            found = self.inputs(points)
+        elif len(points) > len(known):
+            found = found.joined(self.inputs(points[len(known) :]))
+        self._tried_inputs = (points, found)
+        return found
+
     def learn(
-        self, points: Sequence[Point], scores: np.ndarray, running: Sequence[Point] = ()
+        self,
+        points: Sequence[Point],
+        scores: np.ndarray,
+        running: Sequence[Point] = (),
+        guesses: "Guesses | None" = None,
     ) -> Learnt:
         """Predict from `scores`, more being better, of `points`.
 
+        Guesses weigh the less the more they are in doubt. Amplitudes are not learnt from them.
         Designs in `running` count as tried with the score that was expected of them, so that no
         other trial is sent to learn the same (Ginsbourger et al. 2010, the kriging believer).
         """
@@ -133,7 +149,19 @@ class Predictor:
         warp = Warp.of(tried.mean, distance)
         rows = _spread_over(tried.mean, _BELIEVE_FROM)
         chosen = [tried.points[row] for row in rows]
-        inputs, warped = self.inputs(chosen), tried.warped(warp)[rows]
+        inputs, warped = self._inputs_of_tried(tried.points)[rows], tried.warped(warp)[rows]
+        if guesses and guesses.points:
+            room = max(_BELIEVE_FROM - len(chosen), 0)
+            hints = guesses.last(room)
+            inputs = inputs.joined(self.inputs(hints.points))
+            warped = Scores(
+                np.concatenate([warped.mean, warp.forward(hints.scores)]),
+                np.concatenate([warped.count, np.ones(len(hints.points))]),
+                warped.scatter,
+                np.concatenate(
+                    [np.zeros(len(chosen)), (warp.slope(hints.scores) * hints.doubts) ** 2]
+                ),
+            )
         posterior = Posterior.of(theta, inputs, warped)
         if running:
             more = self.inputs(running)
@@ -144,6 +172,9 @@ class Predictor:
                     np.concatenate([warped.mean, posterior.at(more).mean]),
                     np.concatenate([warped.count, np.ones(len(running))]),
                     warped.scatter,
+                    warped.doubt
+                    if isinstance(warped.doubt, float)
+                    else np.concatenate([warped.doubt, np.zeros(len(running))]),
                 ),
             )
         return Learnt(warp, posterior, self, tuple(chosen))
@@ -168,6 +199,22 @@ class Predictor:
         mean = np.bincount(row_of, scores) / count
         squares = np.bincount(row_of, (scores - mean[row_of]) ** 2)
         return Tried([first[row] for row in range(len(rows))], mean, count, squares)
+
+
+@dataclass(frozen=True)
+class Guesses:
+    """Scores of different networks that were not measured; `doubts` are standard deviations.
+
+    None may be above the best score that was measured.
+    """
+
+    points: list[Point]
+    scores: np.ndarray
+    doubts: np.ndarray
+
+    def last(self, count: int) -> "Guesses":
+        start = max(len(self.points) - count, 0)
+        return Guesses(self.points[start:], self.scores[start:], self.doubts[start:])
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,14 @@
 """Points of a search space read quickly: thousands of candidates are looked at for each trial."""
 
-from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from math import log
 from typing import Any
 
 import numpy as np
 
 from autoscale.design.architecture import Architecture, Stage, Stem
-from autoscale.design.cost import Cost, conv_cost, head_cost, output_size, stage_cost
+from autoscale.design.cost import Cost, conv_cost, cost, head_cost, output_size, stage_cost
 from autoscale.design.space import SearchSpace, StageChoices
 from autoscale.search.identity import Block, effective_skip, stage_blocks
 
@@ -21,18 +21,47 @@ class Reading:
     """One point of a space.
 
     Attributes:
-        architecture: what it stands for.
-        network: `identity.network_of` that.
+        network: `identity.network_of` what it stands for.
         normal: one point for all that are the same network, as far as that is simple: stages that
             change nothing stand behind their neighbours with the same choices, choices without
             effect are the first ones, a skip that fits nowhere is "none".
         features: logarithms of multiply-adds, parameters and activations; number of blocks.
+        macs: multiply-adds, exactly.
     """
 
-    architecture: Architecture
-    network: Hashable
+    network: tuple[Any, ...]
     normal: Point
     features: np.ndarray
+    macs: int
+    stages: tuple[Stage, ...]
+
+    @property
+    def architecture(self) -> Architecture:
+        """What it stands for, made when it is asked for: most candidates are never looked at."""
+        resolution, stem, _, head, num_classes = self.network
+        return Architecture(
+            resolution=resolution,
+            stem=stem,
+            stages=self.stages,
+            head=head,
+            num_classes=num_classes,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Macs:
+    """Measures an architecture: its multiply-adds, less `limit`.
+
+    Any other function of an architecture would do; this one is read off without making it.
+    """
+
+    limit: int = 0
+
+    def __call__(self, architecture: Architecture) -> float:
+        return float(cost(architecture).macs - self.limit)
+
+    def of_reading(self, reading: Reading) -> float:
+        return float(reading.macs - self.limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +70,16 @@ class _StageReading:
     normal: Point
     blocks: tuple[Block, ...]
     cost: Costs
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """What one set of choices of a stage stands for; its first block, and each further one."""
+
+    stage: Stage
+    normal: Point
+    first: Stage
+    other: Stage
 
 
 class Reader:
@@ -52,7 +91,7 @@ class Reader:
         self._lengths = [len(group.decisions()) for group in groups]
         self._ends: dict[tuple[int, Point], Any] = {}
         self._stages: dict[tuple[int, Point, int, int], _StageReading] = {}
-        self._choices: dict[tuple[int, Point], tuple[Stage, Point]] = {}
+        self._choices: dict[tuple[int, Point], _Choice] = {}
         self._skips = [_place_of_skip(choices) for choices in space.stages]
         self._stem_costs: dict[tuple[int, int, int], Costs] = {}
         self._head_costs: dict[tuple[int, int, int], Costs] = {}
@@ -78,20 +117,15 @@ class Reader:
             width, size = reading.stage.width, output_size(size, reading.stage.stride)
         head = self._end(-1, parts[-1])
         costs.append(self._head_cost(width, head.width, size))
-        blocks = tuple(block for s in stages for block in s.blocks)
-        architecture = Architecture(
-            resolution=resolution,
-            stem=stem,
-            stages=tuple(s.stage for s in stages),
-            head=head,
-            num_classes=space.num_classes,
-        )
+        blocks = tuple([block for s in stages for block in s.blocks])
         normal = self._settle([s.normal for s in stages], [not s.blocks for s in stages])
+        macs, params, activations = map(sum, zip(*costs, strict=True))
         return Reading(
-            architecture,
             (resolution, stem, blocks, head, space.num_classes),
-            sum(normal, parts[0] + parts[1]) + parts[-1],
-            np.array([*(log(sum(each) + 1) for each in zip(*costs, strict=True)), len(blocks)]),
+            tuple(chain(parts[0], parts[1], *normal, parts[-1])),
+            np.array([log(macs + 1), log(params + 1), log(activations + 1), len(blocks)]),
+            macs,
+            tuple([s.stage for s in stages]),
         )
 
     def _stem_cost(self, stem: Stem, size: int) -> Costs:
@@ -126,19 +160,31 @@ class Reader:
         found = self._choices.get((number, indices))
         if found is None:
             stage = choices.at(indices)
-            found = self._choices[number, indices] = (stage, choices.indices_of(stage) or indices)
-        stage, normal = found
+            first = replace(stage, depth=1)
+            found = self._choices[number, indices] = _Choice(
+                stage, choices.indices_of(stage) or indices, first, replace(first, stride=1)
+            )
+        stage, normal, first, other = found.stage, found.normal, found.first, found.other
+        more = stage.depth - 1
         place = self._skips[number]
-        if place is not None:
-            widths = [width_in] + [stage.width] * (stage.depth - 1)
-            strides = [stage.stride] + [1] * (stage.depth - 1)
-            pairs = zip(widths, strides, strict=True)
-            if all(effective_skip(stage, w, s) == "none" for w, s in pairs):
-                none = choices.skip.index("none")
-                normal = (*normal[:place], none, *normal[place + 1 :])
-        return _StageReading(
-            stage, normal, stage_blocks(stage, width_in), _triple(stage_cost(stage, width_in, size))
-        )
+        if (
+            place is not None
+            and effective_skip(first, width_in, stage.stride) == "none"
+            and (not more or effective_skip(other, stage.width, 1) == "none")
+        ):
+            none = choices.skip.index("none")
+            normal = (*normal[:place], none, *normal[place + 1 :])
+        blocks = stage_blocks(first, width_in)
+        costs = _triple(stage_cost(first, width_in, size))
+        if more:
+            blocks += stage_blocks(other, stage.width) * more
+            each = _triple(stage_cost(other, stage.width, output_size(size, stage.stride)))
+            costs = (
+                costs[0] + each[0] * more,
+                costs[1] + each[1] * more,
+                costs[2] + each[2] * more,
+            )
+        return _StageReading(stage, normal, blocks, costs)
 
     def _settle(self, normal: list[Point], idle: list[bool]) -> list[Point]:
         for start, stop in self._exchangeable:

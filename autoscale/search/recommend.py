@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial
 from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting
 from autoscale.search.designs import Design, Designs, Point, neighbours
-from autoscale.search.goals import Best
+from autoscale.search.goals import Best, guesses_of
 from autoscale.search.history import History
 from autoscale.search.knowledge import NOTHING, Known
 from autoscale.search.pareto import front
@@ -107,10 +107,10 @@ class Beliefs:
             if number in known.values:
                 learnt.append(None)
                 continue
-            scores = history.gains[:, number]
-            if known.reward is not None:
-                scores = Best(sign, known).scores(history)
-            learnt.append(predictor.learn(history.points, scores))
+            goal = Best(sign, known, number)
+            scores = goal.scores(history)
+            guesses = guesses_of(history, goal, scores)
+            learnt.append(predictor.learn(history.points, scores, guesses=guesses))
         return cls(history, known, tuple(learnt))
 
     def at(self, points: Sequence[Point]) -> tuple[np.ndarray, np.ndarray]:
@@ -145,7 +145,7 @@ class Beliefs:
 
 
 def _within(designs: Designs, known: Known) -> Callable[[Point], bool]:
-    return lambda point: known.violation(designs.describe(point).design) == 0
+    return lambda point: designs.violation(point, known.limits) == 0
 
 
 def _explored(
@@ -153,7 +153,7 @@ def _explored(
 ) -> list[Point]:
     """`points` and the neighbours of the best of them, in rounds until nothing new is best."""
     designs = beliefs.history.designs
-    seen = {designs.identity(point) for point in points} | beliefs.history.broken
+    seen = {designs.identity(point) for point in points} | beliefs.history.barred
     found, expanded = list(points), set()
     for _ in range(_ROUNDS):
         means, _unused = beliefs.at(found)

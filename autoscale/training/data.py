@@ -209,6 +209,17 @@ def load(
     )
 
 
+def classes_in(source: str) -> tuple[str, ...]:
+    """The classes of a data set, in order; no image is decoded.
+
+    Raises:
+        DataProblem: if `source` is nothing that `load` reads.
+    """
+    if source == "synthetic":
+        return synthetic.CLASSES
+    return _list(Path(source).expanduser(), test=False).classes
+
+
 def carve(
     labels: NDArray[np.int64], fraction: float, *, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

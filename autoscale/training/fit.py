@@ -2,35 +2,41 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from autoscale.errors import AutoscaleError, DataProblem, InvalidSetting
+from autoscale.training.averaging import Average
+from autoscale.training.batches import as_channels_last, batches, normalised, resized
 from autoscale.training.data import Images
+from autoscale.training.optimizers import make_optimizer, optimizer_tensors, restore_optimizer
+from autoscale.training.peers import ALONE, Peers
 from autoscale.training.recipe import Recipe
-
-# The same for every data set, so that an exported network needs no file of statistics beside it.
-# Photographs come out with a mean near 0 and a deviation near 1; batch norm does the rest.
-PIXEL_MEAN = 0.5
-PIXEL_DEVIATION = 0.25
-
-# Of the side lengths of a random-resized crop. Source: Szegedy et al. 2015 (GoogLeNet), section 6.
-ASPECT_RATIO_MAX = 4 / 3
 
 EVALUATION_BATCH = 256
 
 
-class TrainingDiverged(AutoscaleError):
+class TrainingFailed(AutoscaleError):
+    """A training that gave no network; the message is the cause."""
+
+
+class TrainingDiverged(TrainingFailed):
     """The loss stopped being a number."""
+
+
+class OutOfMemory(TrainingFailed):
+    """A step did not fit into memory, not even in two halves."""
+
+
+class OutOfTime(TrainingFailed):
+    """The training took longer than it was given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +55,33 @@ class Fit:
 
     accuracy: float  # on the validation images after the last epoch, in [0, 1]
     loss: float  # of the last epoch
-    epochs: tuple[Epoch, ...]
-    seconds: float  # everything
+    epochs: tuple[Epoch, ...]  # those that ran: fewer than the recipe's if `on_epoch` stopped it
+    seconds: float  # everything, of this call
     train_seconds: float  # without the evaluations
+    halved: bool = False  # memory ran out once, and batches went through in two halves since
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A training after some epochs: what it needs to go on as if it had never stopped."""
+
+    epochs: tuple[Epoch, ...]
+    tensors: Mapping[str, Tensor]  # by `network/`, `average/` and `optimizer/` and a name
+    halved: bool = False
+
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        """The weights that are evaluated: the averaged ones when the recipe averages."""
+        averaged = self.part("average/")
+        return averaged or self.part("network/")
+
+    def part(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors whose names begin so, by the rest of their names."""
+        return {
+            name.removeprefix(prefix): tensor
+            for name, tensor in self.tensors.items()
+            if name.startswith(prefix)
+        }
 
 
 def fit(
@@ -63,8 +93,12 @@ def fit(
     resolution: int,
     seed: int,
     device: str = "cpu",
-    on_epoch: Callable[[Epoch], None] | None = None,
-    evaluate_every: int | None = None,
+    on_epoch: Callable[[Epoch], bool | None] | None = None,
+    evaluate_after: Collection[int] = (),
+    resume: Snapshot | None = None,
+    keep: Callable[[Snapshot], None] | None = None,
+    time_limit: float | None = None,
+    peers: Peers = ALONE,
 ) -> Fit:
     """Train `network` in place by `recipe` and evaluate it.
 
@@ -72,55 +106,85 @@ def fit(
     ones when the recipe averages. The same initial weights, arguments, thread count and machine
     give bit-equal results on a CPU; the global random state is left alone.
 
+    When memory runs out, the batch is done again in two halves whose gradients are added, and so
+    are all later ones; batch norm then sees half a batch at a time.
+
     Args:
         network: maps (N, 3, resolution, resolution) to logits (N, classes).
         train: at least one image. A last incomplete batch is dropped, unless it is the only one.
         validation: at least one image.
         resolution: pixels per side that the network sees; stored images of another size are resized
             with antialiasing.
-        on_epoch: called after each epoch. What it raises stops the training and reaches the caller.
-        evaluate_every: epochs between evaluations; by default only the last epoch is evaluated.
+        on_epoch: called after each epoch. If it returns True, that epoch was the last. What it
+            raises stops the training and reaches the caller.
+        evaluate_after: numbers of epochs, from 1, that end with an evaluation of the weights that
+            would be kept; a `range` does. The last epoch is always evaluated.
+        resume: go on from here, to the same bits as without the interruption.
+        keep: called after each epoch with a snapshot whose tensors are the live ones: write or copy
+            them before it returns.
+        time_limit: seconds of this call; a training that needs more fails.
+        peers: the other processes that train the same network; each takes its part of every batch.
 
     Raises:
-        InvalidSetting: if `resolution` or `evaluate_every` is below 1, or `device` is not there.
+        InvalidSetting: if `resolution` is below 1, `evaluate_after` holds a number that is no epoch
+            of the recipe, `time_limit` is not above 0, or `device` is not there.
         DataProblem: if a set of images is empty.
         TrainingDiverged: if the loss becomes infinite or not a number.
+        OutOfMemory: if half a batch does not fit.
+        OutOfTime: if `time_limit` is exceeded.
     """
-    if evaluate_every is not None and evaluate_every < 1:
-        raise InvalidSetting(f"evaluate_every must be at least 1 epoch; got {evaluate_every}")
+    _check_epochs(evaluate_after, recipe.epochs)
+    if time_limit is not None and not time_limit > 0:
+        raise InvalidSetting(f"time_limit must be above 0 seconds, got {time_limit}")
     _check_images(train, resolution)
     _check_images(validation, resolution)
-    target = _device(device)
+    target = device_named(device)
 
     started = time.perf_counter()
     network.to(target, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if recipe.crop != "random-resized":  # which cuts from the stored pixels, the others do not
-        train = _resized(train, resolution)
-    validation = _resized(validation, resolution)
-    optimizer = _optimizer(network, recipe)
-    average = _Average(network, recipe.ema_decay) if recipe.ema_decay else None
-    scored = average.network if average else network
-    random = np.random.default_rng(seed)
+        train = resized(train, resolution)
+    validation = resized(validation, resolution)
+    optimizer = make_optimizer(network, recipe)
     steps = max(1, len(train) // recipe.batch_size)
+    average = Average(network, recipe.ema_decay) if recipe.ema_decay else None
+    scored = average.network if average else network
     epochs: list[Epoch] = []
+    gradients_of = _Gradients(network, recipe, target, may_halve=peers.size == 1)
     evaluation_seconds = 0.0
+    if resume is not None:
+        network.load_state_dict(resume.part("network/"))
+        restore_optimizer(optimizer, resume.part("optimizer/"))
+        epochs, gradients_of.halved = list(resume.epochs), resume.halved
+        if average:
+            average.network.load_state_dict(resume.part("average/"))
+            average.steps = steps * len(epochs)
+
+    def score() -> float:
+        nonlocal evaluation_seconds
+        before = time.perf_counter()
+        accuracy = evaluate(scored, validation, resolution=resolution, device=device, peers=peers)
+        evaluation_seconds += time.perf_counter() - before
+        return accuracy
 
     with torch.random.fork_rng([target] if target.type == "cuda" else []):
-        torch.manual_seed(seed)
-        for number in range(1, recipe.epochs + 1):
+        for number in range(len(epochs) + 1, recipe.epochs + 1):
+            # Of the seed and the epoch alone, so that it does not matter where a training began.
+            torch.manual_seed(_derived(seed, number, peers.rank))
             epoch_started = time.perf_counter()
             network.train()
             losses = []
-            batches = _batches(train, recipe, resolution, random)
-            for step, (pixels, labels) in enumerate(batches):
+            epoch = batches(
+                train, recipe, resolution, seed=seed, epoch=number,
+                part=peers.rank, parts=peers.size,
+            )  # fmt: skip
+            for step, (pixels, labels) in enumerate(epoch):
                 # The middle of the step, so that neither the first nor the last has a rate of 0.
                 progress = (number - 1 + (step + 0.5) / steps) / recipe.epochs
                 for group in optimizer.param_groups:
                     group["lr"] = recipe.learning_rate_at(progress)
-                logits = network(_normalised(pixels.to(target)))
-                loss = functional.cross_entropy(
-                    logits, labels.to(target), label_smoothing=recipe.label_smoothing
-                )
+                loss = gradients_of(pixels, labels)
+                peers.average([loss, *(p.grad for p in network.parameters() if p.grad is not None)])
                 losses.append(loss.item())
                 if not math.isfinite(losses[-1]):
                     raise TrainingDiverged(
@@ -128,27 +192,43 @@ def fit(
                         f"{steps}; lower the learning rate (peak {recipe.learning_rate:g}) "
                         "or lengthen the warm-up"
                     )
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
                 optimizer.step()
                 if average:
                     average.follow(network)
-            accuracy = None
-            if number == recipe.epochs or (evaluate_every and number % evaluate_every == 0):
-                evaluation_started = time.perf_counter()
-                accuracy = evaluate(scored, validation, resolution=resolution, device=device)
-                evaluation_seconds += time.perf_counter() - evaluation_started
+                if time_limit is not None and time.perf_counter() - started > time_limit:
+                    raise OutOfTime(
+                        f"the training was at epoch {number} of {recipe.epochs}, step {step + 1} "
+                        f"of {steps}, after {time_limit:g} seconds; allow more, or fewer epochs"
+                    )
+            for module in {network, scored}:
+                peers.average([b for b in module.buffers() if b.is_floating_point()])
+            accuracy = score() if number == recipe.epochs or number in evaluate_after else None
             seconds = time.perf_counter() - epoch_started
             epochs.append(Epoch(number, float(np.mean(losses)), accuracy, seconds))
-            if on_epoch:
-                on_epoch(epochs[-1])
+            if keep:
+                keep(_snapshot(epochs, network, average, optimizer, gradients_of.halved))
+            if on_epoch and on_epoch(epochs[-1]):
+                break
 
+    last = epochs[-1]
+    if last.accuracy is None:  # it was stopped after an epoch that nobody wanted evaluated
+        before = time.perf_counter()
+        accuracy = score()
+        seconds = last.seconds + time.perf_counter() - before
+        last = epochs[-1] = replace(last, accuracy=accuracy, seconds=seconds)
     if average:
         network.load_state_dict(average.network.state_dict())
     network.eval()
     elapsed = time.perf_counter() - started
-    assert accuracy is not None
-    return Fit(accuracy, epochs[-1].loss, tuple(epochs), elapsed, elapsed - evaluation_seconds)
+    assert last.accuracy is not None
+    return Fit(
+        last.accuracy,
+        last.loss,
+        tuple(epochs),
+        elapsed,
+        elapsed - evaluation_seconds,
+        gradients_of.halved,
+    )
 
 
 def evaluate(
@@ -158,10 +238,14 @@ def evaluate(
     resolution: int,
     batch_size: int = EVALUATION_BATCH,
     device: str = "cpu",
+    peers: Peers = ALONE,
 ) -> float:
     """The fraction of `images`, in [0, 1], whose largest logit is that of their label.
 
     The network is moved to `device` and switched to eval mode and back.
+
+    Args:
+        peers: processes that share the images; all get the fraction of all of them.
 
     Raises:
         InvalidSetting: if `resolution` or `batch_size` is below 1, or `device` is not there.
@@ -170,160 +254,116 @@ def evaluate(
     if batch_size < 1:
         raise InvalidSetting(f"batch_size must be at least 1; got {batch_size}")
     _check_images(images, resolution)
-    target = _device(device)
-    images = _resized(images, resolution)
+    target = device_named(device)
+    images = resized(images, resolution)
     was_training = network.training
     network.to(target, memory_format=torch.channels_last)  # type: ignore[call-overload]
     network.eval()
     right = 0
     with torch.inference_mode():
-        for start in range(0, len(images), batch_size):
-            pixels = _as_channels_last(images.pixels[start : start + batch_size])
+        for start in range(peers.rank * batch_size, len(images), peers.size * batch_size):
+            pixels = as_channels_last(images.pixels[start : start + batch_size])
             labels = torch.from_numpy(images.labels[start : start + batch_size])
-            guesses = network(_normalised(pixels.to(target))).argmax(dim=1).cpu()
+            guesses = network(normalised(pixels.to(target))).argmax(dim=1).cpu()
             right += int((guesses == labels).sum())
     network.train(was_training)
-    return right / len(images)
+    return peers.total(right) / len(images)
 
 
-def to_input(pixels: NDArray[np.uint8], *, resolution: int) -> Tensor:
-    """What a trained network expects: (N, S, S, 3) bytes to (N, 3, resolution, resolution) floats.
+def device_named(name: str) -> torch.device:
+    """The device; "auto" is the first CUDA device if there is one, else the CPU.
 
-    Resized with antialiasing when S differs from `resolution`, then (value / 255 - 0.5) / 0.25.
+    Raises:
+        InvalidSetting: if it is not there.
     """
-    return _normalised(_resize(_as_channels_last(pixels), resolution))
+    if name == "auto":
+        name = "cuda:0" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InvalidSetting(f"cannot use the device {name!r} here; try 'cpu'") from error
+    return device
 
 
-class _Average:
-    """A copy of a network that trails its weights and running statistics."""
+class _Gradients:
+    """Computes the gradients of a batch; in two halves, once it did not fit into memory."""
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
-        self.network = copy.deepcopy(network).eval()
-        self._decay = decay
-        self._steps = 0
+    def __init__(
+        self, network: nn.Module, recipe: Recipe, device: torch.device, *, may_halve: bool
+    ) -> None:
+        self.halved = False
+        self._network, self._device, self._may_halve = network, device, may_halve
+        self._label_smoothing = recipe.label_smoothing
 
-    @torch.no_grad()
-    def follow(self, network: nn.Module) -> None:
-        # Short at first, so that a run of a hundred steps is not an average with its random start.
-        decay = min(self._decay, (1 + self._steps) / (10 + self._steps))
-        self._steps += 1
-        trailing, leading = [], []
-        for slow, fast in zip(_tensors(self.network), _tensors(network), strict=True):
-            if slow.is_floating_point():
-                trailing.append(slow)
-                leading.append(fast)
-            else:
-                slow.copy_(fast)
-        torch._foreach_lerp_(trailing, leading, 1 - decay)
+    def __call__(self, pixels: Tensor, labels: Tensor) -> Tensor:
+        """Give every parameter its gradient of the batch's mean loss, which is returned.
 
+        Raises:
+            OutOfMemory: if half a batch does not fit.
+        """
+        size = math.ceil(len(labels) / 2) if self.halved else len(labels)
+        try:
+            return self._sum(list(zip(pixels.split(size), labels.split(size), strict=True)))
+        except (MemoryError, RuntimeError) as problem:
+            if not _out_of_memory(problem):
+                raise
+            if self.halved or len(labels) < 4 or not self._may_halve:
+                raise OutOfMemory(
+                    f"memory ran out at {size} images a step of {pixels.shape[-1]} pixels"
+                    f"{', half a batch' if self.halved else ''}; lower the batch size or the "
+                    "resolution"
+                ) from None
+        self.halved = True  # here, where the failed pass and its memory are gone
+        return self(pixels, labels)
 
-def _tensors(network: nn.Module) -> Iterator[Tensor]:
-    yield from network.parameters()
-    yield from network.buffers()
-
-
-def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    parameters = [p for p in network.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    rate = recipe.learning_rate
-    match recipe.optimizer:
-        case "sgd":
-            return torch.optim.SGD(
-                groups, lr=rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0, fused=True
+    def _sum(self, parts: list[tuple[Tensor, Tensor]]) -> Tensor:
+        self._network.zero_grad(set_to_none=True)
+        images = sum(len(labels) for _, labels in parts)
+        total = torch.zeros((), device=self._device)
+        for pixels, labels in parts:
+            loss = functional.cross_entropy(
+                self._network(normalised(pixels.to(self._device))),
+                labels.to(self._device),
+                label_smoothing=self._label_smoothing,
             )
-        case "rmsprop":  # alpha and eps: Tan & Le 2019 (EfficientNet) and its released code
-            return torch.optim.RMSprop(
-                groups, lr=rate, momentum=recipe.momentum, alpha=0.9, eps=1e-3
+            if len(parts) > 1:
+                loss = loss * (len(labels) / images)
+            loss.backward()
+            total += loss.detach()
+        return total
+
+
+def _out_of_memory(problem: Exception) -> bool:
+    return isinstance(problem, MemoryError | torch.OutOfMemoryError) or any(
+        sign in str(problem) for sign in ("can't allocate memory", "not enough memory")
+    )
+
+
+def _snapshot(
+    epochs: list[Epoch],
+    network: nn.Module,
+    average: Average | None,
+    optimizer: torch.optim.Optimizer,
+    halved: bool,
+) -> Snapshot:
+    parts = {"network/": network.state_dict(), "optimizer/": optimizer_tensors(optimizer)}
+    if average:
+        parts["average/"] = average.network.state_dict()
+    tensors = {prefix + name: t for prefix, part in parts.items() for name, t in part.items()}
+    return Snapshot(tuple(epochs), tensors, halved)
+
+
+def _derived(seed: int, *numbers: int) -> int:
+    return int(np.random.SeedSequence([seed, *numbers]).generate_state(1, np.uint64)[0])
+
+
+def _check_epochs(evaluate_after: Collection[int], epochs: int) -> None:
+    for number in evaluate_after:
+        if not 1 <= number <= epochs:
+            raise InvalidSetting(
+                f"evaluate_after must hold epochs from 1 to {epochs}, the recipe's; got {number}"
             )
-        case "adamw":
-            return torch.optim.AdamW(groups, lr=rate, betas=(recipe.momentum, 0.999), fused=True)
-
-
-def _batches(
-    images: Images, recipe: Recipe, resolution: int, random: np.random.Generator
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """One epoch in random order: augmented uint8 (B, 3, resolution, resolution), int64 (B,)."""
-    order = random.permutation(len(images))
-    if len(order) == 1:
-        order = np.repeat(order, 2)  # batch norm cannot take the variance of one number
-    batch_size = min(recipe.batch_size, len(order))
-    for start in range(0, len(order) - batch_size + 1, batch_size):
-        chosen = order[start : start + batch_size]
-        pixels = images.pixels[chosen]
-        match recipe.crop:
-            case "random-resized":
-                batch = _random_resized_crop(pixels, resolution, recipe.crop_scale_min, random)
-            case "shift":
-                batch = _as_channels_last(_shifted(pixels, recipe.shift, random))
-            case "none":
-                batch = _as_channels_last(pixels)
-        if recipe.flip:
-            mirrored = torch.from_numpy(random.random(batch_size) < 0.5)
-            batch[mirrored] = batch[mirrored].flip(-1)
-        yield batch, torch.from_numpy(images.labels[chosen])
-
-
-def _random_resized_crop(
-    pixels: NDArray[np.uint8], resolution: int, scale_min: float, random: np.random.Generator
-) -> Tensor:
-    count, side = pixels.shape[:2]
-    area = side**2 * random.uniform(scale_min, 1, count)
-    stretch = ASPECT_RATIO_MAX ** random.uniform(-0.5, 0.5, count)
-    heights = np.clip(np.rint(np.sqrt(area) * stretch), 1, side).astype(int)
-    widths = np.clip(np.rint(np.sqrt(area) / stretch), 1, side).astype(int)
-    tops = random.integers(0, side - heights + 1)
-    lefts = random.integers(0, side - widths + 1)
-    whole = _as_channels_last(pixels)
-    crops = torch.empty((count, 3, resolution, resolution), dtype=torch.uint8)
-    crops = crops.contiguous(memory_format=torch.channels_last)
-    for i, (top, left, height, width) in enumerate(zip(tops, lefts, heights, widths, strict=True)):
-        crops[i] = _resize(
-            whole[i : i + 1, :, top : top + height, left : left + width], resolution
-        )[0]
-    return crops
-
-
-def _shifted(
-    pixels: NDArray[np.uint8], shift: float, random: np.random.Generator
-) -> NDArray[np.uint8]:
-    count, side = pixels.shape[:2]
-    reach = round(shift * side)
-    if reach == 0:
-        return pixels
-    padded = np.pad(pixels, ((0, 0), (reach, reach), (reach, reach), (0, 0)), mode="reflect")
-    moved = np.empty_like(pixels)
-    for i, (top, left) in enumerate(random.integers(0, 2 * reach + 1, (count, 2))):
-        moved[i] = padded[i, top : top + side, left : left + side]
-    return moved
-
-
-def _resized(images: Images, resolution: int) -> Images:
-    if images.pixels.shape[1] == resolution:
-        return images
-    pixels = np.empty((len(images), resolution, resolution, 3), dtype=np.uint8)
-    for start in range(0, len(images), EVALUATION_BATCH):
-        part = slice(start, start + EVALUATION_BATCH)
-        batch = _resize(_as_channels_last(images.pixels[part]), resolution)
-        pixels[part] = batch.permute(0, 2, 3, 1).numpy()
-    return Images(pixels, images.labels)
-
-
-def _resize(batch: Tensor, resolution: int) -> Tensor:
-    if batch.shape[-2:] == (resolution, resolution):
-        return batch
-    return functional.interpolate(batch, (resolution, resolution), mode="bilinear", antialias=True)
-
-
-def _as_channels_last(pixels: NDArray[np.uint8]) -> Tensor:
-    """(N, S, S, 3) seen as (N, 3, S, S): the same memory, already in channels_last order."""
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2)
-
-
-def _normalised(batch: Tensor) -> Tensor:
-    return batch.float().sub_(255 * PIXEL_MEAN).div_(255 * PIXEL_DEVIATION)
 
 
 def _check_images(images: Images, resolution: int) -> None:
@@ -331,12 +371,3 @@ def _check_images(images: Images, resolution: int) -> None:
         raise InvalidSetting(f"resolution must be at least 1 pixel; got {resolution}")
     if len(images) == 0:
         raise DataProblem("got 0 images; at least 1 is needed to train or evaluate")
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise InvalidSetting(f"cannot use the device {name!r} here; try 'cpu'") from error
-    return device

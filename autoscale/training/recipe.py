@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, cast, get_args, get_type_hints
 
 from autoscale.errors import InvalidSetting
 
 Optimizer = Literal["sgd", "rmsprop", "adamw"]
-Schedule = Literal["cosine", "linear", "constant"]
+Schedule = Literal["cosine", "linear", "steps", "constant"]
 Crop = Literal["random-resized", "shift", "none"]
 
 
@@ -26,9 +26,12 @@ class Recipe:
     optimizer: Optimizer = "sgd"
     learning_rate: float  # the peak, above 0
     momentum: float = 0.9  # [0, 1); Nesterov's for sgd, the first beta of adamw
+    norm_momentum: float = 0.1  # (0, 1], share of a new batch in batch norm's running statistics
     weight_decay: float = 0.0  # at least 0; biases and norms are never decayed
     warmup: float = 0.0  # [0, 1], the fraction of the training that climbs linearly to the peak
     schedule: Schedule = "cosine"  # from the peak; cosine and linear end at 0
+    step_length: float = 0.01  # (0, 1], fraction of the training between two steps of "steps"
+    step_factor: float = 0.97  # (0, 1], of the learning rate, at each step of "steps"
     label_smoothing: float = 0.0  # [0, 1)
     ema_decay: float = 0.0  # [0, 1), limit of the decay of the averaged weights; 0 averages nothing
     crop: Crop = "random-resized"
@@ -45,6 +48,9 @@ class Recipe:
         _check("momentum", self.momentum, 0 <= self.momentum < 1, "in [0, 1), such as 0.9")
         _check("weight_decay", self.weight_decay, self.weight_decay >= 0, "at least 0")
         _check("warmup", self.warmup, 0 <= self.warmup <= 1, "a fraction of the training in [0, 1]")
+        _check("norm_momentum", self.norm_momentum, 0 < self.norm_momentum <= 1, "in (0, 1]")
+        _check("step_length", self.step_length, 0 < self.step_length <= 1, "in (0, 1]")
+        _check("step_factor", self.step_factor, 0 < self.step_factor <= 1, "in (0, 1]")
         _check("label_smoothing", self.label_smoothing, 0 <= self.label_smoothing < 1, "in [0, 1)")
         _check("ema_decay", self.ema_decay, 0 <= self.ema_decay < 1, "in [0, 1); 0 turns it off")
         _check(
@@ -70,8 +76,21 @@ class Recipe:
                 return self.learning_rate * (1 + math.cos(math.pi * descent)) / 2
             case "linear":
                 return self.learning_rate * (1 - descent)
+            case "steps":  # counted from the start of the training, as the papers count epochs
+                return self.learning_rate * self.step_factor ** int(progress / self.step_length)
             case "constant":
                 return self.learning_rate
+
+    def with_batch(self, batch_size: int) -> Recipe:
+        """The same recipe for another batch size, the learning rate in proportion.
+
+        Source: Goyal et al. 2017, section 2.1. For adaptive optimisers it is a rule of thumb.
+
+        Raises:
+            InvalidSetting: if `batch_size` is below 2.
+        """
+        rate = self.learning_rate * batch_size / self.batch_size
+        return replace(self, batch_size=batch_size, learning_rate=rate)
 
 
 def _check(field: str, value: object, fits: bool, limit: str) -> None:
@@ -124,5 +143,41 @@ RECIPES: dict[str, Recipe] = {
         ema_decay=0.999,
         crop="random-resized",
         crop_scale_min=0.35,
+    ),
+    # Stochastic gradient descent as for ResNets: Goyal et al. 2017 (rate 0.1 for each 256 images, 5
+    # epochs of warm-up, Nesterov's momentum, decay 1e-4), the cosine of Loshchilov & Hutter 2017
+    # and the crops of Szegedy et al. 2015.
+    "sgd": Recipe(
+        epochs=90,
+        batch_size=256,
+        optimizer="sgd",
+        learning_rate=0.1,
+        momentum=0.9,
+        weight_decay=1e-4,
+        warmup=5 / 90,
+        schedule="cosine",
+        crop="random-resized",
+        crop_scale_min=0.08,
+    ),
+    # Tan & Le 2019, section 5.2, and the released code: TensorFlow's RMSProp, rate 0.256 for 4096
+    # images, times 0.97 every 2.4 epochs, 350 epochs with 5 of warm-up, batch norm's momentum 0.99,
+    # averaged weights. Dropout and stochastic depth belong to the member of the family. AutoAugment
+    # is not there.
+    "efficientnet": Recipe(
+        epochs=350,
+        batch_size=256,
+        optimizer="rmsprop",
+        learning_rate=0.016,
+        momentum=0.9,
+        norm_momentum=0.01,
+        weight_decay=1e-5,
+        warmup=5 / 350,
+        schedule="steps",
+        step_length=2.4 / 350,
+        step_factor=0.97,
+        label_smoothing=0.1,
+        ema_decay=0.9999,
+        crop="random-resized",
+        crop_scale_min=0.08,
     ),
 }

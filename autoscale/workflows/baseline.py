@@ -2,13 +2,14 @@
 
 import random
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from autoscale.design.architecture import Architecture
 from autoscale.design.budget import format_count
 from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
@@ -17,9 +18,9 @@ from autoscale.runs.records import trial_to_record, trials_from_journal
 from autoscale.runs.store import Journal, Step, read_json, write_json, write_text
 from autoscale.search.dashboard import mirror
 from autoscale.search.engine import (
+    Standings,
     Trial,
     believed_ranking,
-    best,
     knowledge,
     require_reachable,
     search,
@@ -31,7 +32,9 @@ from autoscale.search.samplers import make_sampler
 from autoscale.training.data import ImageData
 from autoscale.workflows.catalogue import space_text, usual_macs
 from autoscale.workflows.evaluate import Task, Trainer, recipe_named
+from autoscale.workflows.kernels import choose_kernels
 from autoscale.workflows.progress import Listener, Progress, Silent, duration
+from autoscale.workflows.stopping import epochs_spent, rungs_of
 from autoscale.workflows.trainings import Job, train_all
 
 STEP = "search"
@@ -71,6 +74,8 @@ def search_baseline(
     w: float = -0.07,
     max_macs: int | None = None,
     confirm: int = 0,
+    rungs: Sequence[int] = (),
+    caution: float | None = None,
     seed: int = 0,
     resolution: int | None = None,
     recipe: str = "proxy",
@@ -79,6 +84,7 @@ def search_baseline(
     strict: bool = False,
     device: str = "cpu",
     threads: int = 1,
+    kernels: str = "auto",
     listener: Listener | None = None,
 ) -> Baseline:
     """Train `trials` designs of the space and choose the baseline.
@@ -98,11 +104,16 @@ def search_baseline(
         max_macs: designs that cost more are never trained.
         confirm: train so many of the best designs with two more seeds each and choose by the mean;
             0 trusts the single training of the search.
+        rungs: stop trainings that are left behind after so many epochs, such as (1, 2); see
+            `autoscale.search.rungs`. None stops nothing.
+        caution: how far behind they must be; see `Rungs`.
         resolution: pixels per side; the space's own if not given.
         epochs: of each training, instead of the recipe's.
         limit: use at most so many training images.
         strict: refuse unreadable images instead of skipping them.
         threads: of torch in one training; more than one pay on idle cores only.
+        kernels: "native", "torch" or "none", see `workflows.kernels`; "auto" takes the fastest that
+            this machine has. The choice is recorded, and the later steps keep to it.
 
     Raises:
         AutoscaleError: one of its kinds, for anything that cannot be done.
@@ -121,7 +132,9 @@ def search_baseline(
         seed=seed,
         limit=limit,
         strict=strict,
+        kernels=choose_kernels(kernels, device=device, listener=listener),
     )
+    stages = rungs_of(rungs, caution, task.recipe.epochs)
     shipped = SearchSpace.from_yaml(space_text(space), source=space)
     goal = None if target is None else _goal(objective, target, w)  # refuse before reading images
     images = task.load(size=resolution or max(shipped.resolution), test=False, listener=listener)
@@ -144,6 +157,7 @@ def search_baseline(
                 "sampler": sampler,
                 "objective": asdict(goal),
                 "max_macs": max_macs,
+                "rungs": asdict(stages) if stages else None,
             },
             notes={"data": task.place, "trials": trials, "device": device},
             journal=journal,
@@ -151,8 +165,10 @@ def search_baseline(
         history = trials_from_journal(journal, fitted)
         if sum(trial.trained for trial in history) < trials:
             step.forget("baseline.yaml", "baseline.json")  # the choice is open again
-        trainer = Trainer(images=images, recipe=task.recipe, device=device, threads=threads)
-        watch = _Watch(history, trials, goal, listener)
+        trainer = Trainer(
+            images=images, recipe=task.recipe, device=device, threads=threads, kernels=task.kernels
+        )
+        watch = Watch(history, trials, goal, listener)
         watch.announce(images.name, len(images.train), fitted, trainer, seed)
         add_to_mirror = mirror(
             step.file("optuna.journal"), Path(run).resolve().name, fitted, goal, history
@@ -163,20 +179,36 @@ def search_baseline(
             add_to_mirror(trial)
             watch.saw(trial)
 
+        def evaluate(
+            architecture: Architecture,
+            repetition: int,
+            look: Callable[[int, float], bool] | None = None,
+        ) -> Score:
+            looks = stages.looks if stages else ()
+            return trainer.score(architecture, seed=seed + repetition, rungs=looks, look=look)
+
         steps = search(
             fitted,
             goal,
-            lambda architecture, repetition: trainer.score(architecture, seed=seed + repetition),
+            evaluate,
             trials=trials,
             sampler=make_sampler(sampler, seed=seed, space=fitted, known=knowledge(goal, max_macs)),
             seed=seed,
             max_macs=max_macs,
+            rungs=stages,
             history=history,
             record=record,
         )
         trained = sum(trial.trained for trial in steps)
         if trained < trials:
             listener.notice(f"no untried network is left in the space; {trained} were trained")
+        if stages:
+            spent, all_epochs = epochs_spent(steps, stages.epochs[-1])
+            listener.notice(
+                f"{sum(t.status == 'stopped' for t in steps)} of {trained} trainings were stopped; "
+                f"{spent} of {all_epochs} epochs were trained, "
+                f"{1 - spent / all_epochs:.0%} saved"
+            )
         if not any(trial.score for trial in steps):
             raise EvaluationFailed(f"no training succeeded; the last failed: {steps[-1].cause}")
         contenders = believed_ranking(steps, fitted, goal, count=max(1, confirm))
@@ -186,7 +218,7 @@ def search_baseline(
             journal = Journal(step.file(f"confirm-{confirm}-of-{trained}.jsonl"))
             jobs = [
                 Job(
-                    architecture=trial.architecture,
+                    network=trial.architecture,
                     seed=seed + FRESH + number,
                     name=f"trial {trial.number}, new seed {number}",
                 )
@@ -222,6 +254,31 @@ def load_baseline(run: str | Path) -> Baseline:
         RunConflict: if its files are not readable.
     """
     step = Step(Path(run), STEP)
+    space, goal, trials = load_trials(run)
+    chosen = read_json(step.file("baseline.json"))
+    if chosen is None or not step.file("baseline.yaml").exists():
+        raise InvalidSetting(f"the search in {run} is not finished; repeat its command first")
+    try:
+        trial, accuracies = trials[chosen["trial"]], tuple(chosen["accuracies"])
+    except (KeyError, TypeError, IndexError) as problem:
+        raise _damaged(step, problem) from None
+    return Baseline(
+        trial=trial,
+        accuracies=accuracies,
+        trials=trials,
+        objective=goal,
+        space=space,
+    )
+
+
+def load_trials(run: str | Path) -> tuple[SearchSpace, Objective, tuple[Trial, ...]]:
+    """The space, the objective and the steps so far of a run's search, finished or not.
+
+    Raises:
+        InvalidSetting: if none is there.
+        RunConflict: if its files are not readable.
+    """
+    step = Step(Path(run), STEP)
     begun = _begun(run)
     try:
         settings = begun["settings"]
@@ -230,21 +287,14 @@ def load_baseline(run: str | Path) -> Baseline:
             resolution=settings["resolution"], num_classes=len(settings["classes"])
         )
         goal = Objective(**settings["objective"])
-        trials = tuple(trials_from_journal(Journal(step.file("trials.jsonl")), space))
-        chosen = read_json(step.file("baseline.json"))
-        if chosen is None or not step.file("baseline.yaml").exists():
-            raise InvalidSetting(f"the search in {run} is not finished; repeat its command first")
-        trial, accuracies = trials[chosen["trial"]], tuple(chosen["accuracies"])
-    except (KeyError, TypeError, IndexError) as problem:
-        raise RunConflict(
-            f"{step.path} is damaged ({problem!r}); restore it from a copy or choose another --run"
-        ) from None
-    return Baseline(
-        trial=trial,
-        accuracies=accuracies,
-        trials=trials,
-        objective=goal,
-        space=space,
+    except (KeyError, TypeError) as problem:
+        raise _damaged(step, problem) from None
+    return space, goal, tuple(trials_from_journal(Journal(step.file("trials.jsonl")), space))
+
+
+def _damaged(step: Step, problem: Exception) -> RunConflict:
+    return RunConflict(
+        f"{step.path} is damaged ({problem!r}); restore it from a copy or choose another --run"
     )
 
 
@@ -301,8 +351,9 @@ def trial_table(trials: Sequence[Trial]) -> pd.DataFrame:
     """One row for each trained design.
 
     Columns: trial, status, accuracy (share of validation images), macs, params, activations (one
-    image), seconds, on_front (no other is as accurate and cheaper), cause of a failure, then the
-    choices of the space.
+    image), seconds, on_front (no other is as accurate and cheaper), cause of a failure or a stop,
+    then the choices of the space. A stopped design has no accuracy; where rungs were looked at,
+    columns accuracy_after_N say what it had after N epochs.
     """
     trained = [trial for trial in trials if trial.trained]
     finished = [trial for trial in trained if trial.score]
@@ -310,8 +361,10 @@ def trial_table(trials: Sequence[Trial]) -> pd.DataFrame:
     members = (
         {finished[i].number for i in front(points, ["maximize", "minimize"])} if points else {}
     )
+    rungs = sorted({epochs for trial in trained for epochs in trial.rungs})
     rows = []
     for trial in trained:
+        told = trial.score or trial.partial
         counted = cost(trial.architecture)
         rows.append(
             {
@@ -321,9 +374,10 @@ def trial_table(trials: Sequence[Trial]) -> pd.DataFrame:
                 "macs": counted.macs,
                 "params": counted.params,
                 "activations": counted.activations,
-                "seconds": round(trial.score.seconds, 2) if trial.score else None,
+                "seconds": round(told.seconds, 2) if told else None,
                 "on_front": trial.number in members,
                 "cause": trial.cause,
+                **{f"accuracy_after_{n}": trial.rungs.get(n) for n in rungs},
                 **trial.params,
             }
         )
@@ -359,29 +413,31 @@ def _explain(goal: Objective, space: SearchSpace, *, given: bool, listener: List
         )
 
 
-class _Watch:
+class Watch:
     """Counts trainings and tells the listener about them."""
 
     def __init__(
         self, history: Sequence[Trial], total: int, goal: Objective, listener: Listener
     ) -> None:
-        self._seen = [trial for trial in history if trial.trained]
+        self._trained = sum(trial.trained for trial in history)
+        told = [trial.score or trial.partial for trial in history if trial.trained]
+        self._seconds = [score.seconds for score in told if score]
         self._total = total
-        self._goal = goal
+        self._standings = Standings(goal.reward, history)
         self._listener = listener
 
     def announce(
         self, name: str, count: int, space: SearchSpace, trainer: Trainer, seed: int
     ) -> None:
         """Say what is about to happen and how long it will take."""
-        left = self._total - len(self._seen)
+        left = self._total - self._trained
         if left <= 0:
             self._listener.notice(f"all {self._total} trainings are done already")
             return
         rng = random.Random(seed)
         drawn = [space.sample(rng) for _ in range(20)]
         seconds = trainer.estimate_seconds(drawn) / len(drawn) * left
-        kept = f", {len(self._seen)} are kept from before" if self._seen else ""
+        kept = f", {self._trained} are kept from before" if self._trained else ""
         self._listener.notice(
             f"{left} trainings of {trainer.recipe.epochs} epochs on {count:,} images of {name}"
             f"{kept}; about {duration(seconds)}"
@@ -391,23 +447,30 @@ class _Watch:
         """One more step was recorded."""
         if not trial.trained:
             return
-        self._seen.append(trial)
-        leader = best(self._seen, self._goal.reward)
-        timed = [t.score.seconds for t in self._seen if t.score]
-        left = self._total - len(self._seen)
+        self._trained += 1
+        self._standings.add(trial)
+        told = trial.score or trial.partial
+        if told:
+            self._seconds.append(told.seconds)
+        leader = self._standings.best()
+        left = self._total - self._trained
         self._listener.progress(
             Progress(
-                done=len(self._seen),
+                done=self._trained,
                 total=self._total,
                 note=_line(trial),
                 best=_line(leader) if leader else "none yet",
-                seconds_left=statistics.mean(timed) * left if timed else None,
+                seconds_left=sum(self._seconds) / len(self._seconds) * left
+                if self._seconds
+                else None,
             )
         )
 
 
 def _line(trial: Trial) -> str:
     macs = format_count(cost(trial.architecture).macs)
+    if trial.status == "stopped":
+        return f"trial {trial.number}: {trial.cause}, at {macs} multiply-adds"
     if trial.score is None:
         return f"trial {trial.number}: failed, {trial.cause}"
     return f"trial {trial.number}: accuracy {trial.score.accuracy:.3f} at {macs} multiply-adds"

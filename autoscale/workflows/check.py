@@ -108,12 +108,12 @@ def check_baseline(
     chosen = found.trial.architecture
     rivals = dear_networks(found.space, chosen, networks, seed=task.seed)
     jobs = [
-        Job(architecture=chosen, seed=task.seed + UNSEEN + n, name=f"baseline, seed {n + 1}")
+        Job(network=chosen, seed=task.seed + UNSEEN + n, name=f"baseline, seed {n + 1}")
         for n in range(seeds)
     ]
     jobs += [
         Job(
-            architecture=rival,
+            network=rival,
             seed=task.seed + UNSEEN,
             name=f"random network at {format_count(cost(rival).macs)} multiply-adds",
         )
@@ -143,7 +143,13 @@ def check_baseline(
         )
         outcomes = train_all(
             jobs,
-            Trainer(images=images, recipe=task.recipe, device=device, threads=threads),
+            Trainer(
+                images=images,
+                recipe=task.recipe,
+                device=device,
+                threads=threads,
+                kernels=task.kernels,
+            ),
             journal,
             listener,
             held_out=images.test is not None,

@@ -1,13 +1,9 @@
 """What one network costs: a published one, a design in a file, or a module of the user's."""
 
 import difflib
-import importlib
 import inspect
-import re
 import reprlib
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from numbers import Integral
@@ -20,15 +16,14 @@ import yaml
 from torch import nn
 
 from autoscale.design.architecture import Architecture
+from autoscale.design.budget import BYTES
 from autoscale.design.cost import CONVENTIONS, Cost, part_costs
 from autoscale.design.family import Member
 from autoscale.design.published import FAMILIES, NETWORKS
 from autoscale.errors import InvalidSetting
 from autoscale.network.measure import Handle, Shape, traced_part_costs
 from autoscale.runs.store import read_text
-
-#: Bytes of a number in float32.
-BYTES = 4
+from autoscale.workflows.imported import cause, named
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +126,7 @@ def count_module(
     except Exception as problem:  # the user's code may raise anything
         raise InvalidSetting(
             f"{name} does not take an image of shape (1, 3, {resolution}, {resolution}): "
-            f"{_cause(problem)}; correct it or try another --resolution"
+            f"{cause(problem)}; correct it or try another --resolution"
         ) from problem
     if idle := [operation for operation in watched if operation not in ran]:
         raise InvalidSetting(
@@ -153,6 +148,15 @@ def load_network(name: str) -> nn.Module | Architecture:
     return load_architecture(name)
 
 
+def is_member(path: Path) -> bool:
+    """Whether a YAML file is a family's member, rather than a design.
+
+    Raises:
+        StorageProblem: if it cannot be read.
+    """
+    return _describes_member(read_text(path))
+
+
 def load_architecture(name: str) -> Architecture:
     """The design in the YAML file `name`, also a family member's, or the published one.
 
@@ -166,7 +170,7 @@ def load_architecture(name: str) -> Architecture:
         if not path.exists():
             raise InvalidSetting(f"no such file: {name}; name a design's YAML file")
         text = read_text(path)
-        if _is_member(text):
+        if _describes_member(text):
             return Member.from_yaml(text, source=name).architecture
         return Architecture.from_yaml(text, source=name)
     if name not in NETWORKS:
@@ -191,7 +195,7 @@ def parse_handles(texts: Sequence[str]) -> dict[str, Handle]:
                     f"the cost of {operation} must be a whole number of at least 0, got {value}"
                 )
             handles[operation] = _constant(int(value))
-        elif callable(found := _named(value)):
+        elif callable(found := named(value)):
             handles[operation] = found
         else:
             raise InvalidSetting(_no_cost(text))
@@ -231,7 +235,7 @@ def _watched(operation: str, handle: Handle, ran: set[str]) -> Handle:
             macs = handle(inputs, outputs)
         except Exception as problem:
             raise InvalidSetting(
-                f"{function} failed on inputs {inputs}: {_cause(problem)}; correct it"
+                f"{function} failed on inputs {inputs}: {cause(problem)}; correct it"
             ) from problem
         if not isinstance(macs, Integral) or isinstance(macs, bool) or macs < 0:
             raise InvalidSetting(
@@ -242,7 +246,7 @@ def _watched(operation: str, handle: Handle, ran: set[str]) -> Handle:
     return price
 
 
-def _is_member(text: str) -> bool:
+def _describes_member(text: str) -> bool:
     """Whether a YAML text has a top-level key `architecture`; a design has none."""
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -268,13 +272,8 @@ def _unknown(name: str) -> str:
     )
 
 
-def _cause(problem: BaseException) -> str:
-    """Type and message in one line of at most 200 characters."""
-    return f"{type(problem).__name__}: {' '.join(str(problem).split())}"[:200].removesuffix(": ")
-
-
 def _imported(name: str) -> nn.Module | Architecture:
-    found = _named(name)
+    found = named(name)
     if callable(found) and not isinstance(found, nn.Module):
         try:
             inspect.signature(found).bind()
@@ -287,39 +286,7 @@ def _imported(name: str) -> nn.Module | Architecture:
         try:
             found = found()
         except (Exception, SystemExit) as problem:
-            raise InvalidSetting(f"{name} failed: {_cause(problem)}; correct it") from problem
+            raise InvalidSetting(f"{name} failed: {cause(problem)}; correct it") from problem
     if not isinstance(found, nn.Module | Architecture):
         raise InvalidSetting(f"{name} gives a {type(found).__name__}; it must give an nn.Module")
     return found
-
-
-def _named(name: str) -> Any:
-    """What `package.module:name` names."""
-    form = re.fullmatch(r"([A-Za-z_][\w.]*):([A-Za-z_][\w.]*)", name)
-    if form is None:
-        raise InvalidSetting(f"not a module and a name in it: {name!r}; write package.module:build")
-    module, path = form.groups()
-    with _working_directory_importable():
-        try:
-            found: Any = importlib.import_module(module)
-        except (Exception, SystemExit) as problem:
-            raise InvalidSetting(
-                f"cannot import {module}: {_cause(problem)}; correct the module or its name"
-            ) from problem
-        try:
-            for step in path.split("."):
-                found = getattr(found, step)
-        except Exception as problem:
-            raise InvalidSetting(f"{module} has no {path!r}; name something in it") from problem
-    return found
-
-
-@contextmanager
-def _working_directory_importable() -> Iterator[None]:
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
-    try:
-        yield
-    finally:
-        with suppress(ValueError):  # the user's module may have removed it
-            sys.path.remove(here)

@@ -1,22 +1,25 @@
 """What one design is worth: build it, train it on the images, score it."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from autoscale.design.architecture import Architecture
-from autoscale.design.cost import cost
+from autoscale.design.scalable import Network, cost_of
 from autoscale.errors import EvaluationFailed, InvalidSetting
 from autoscale.network.build import build
 from autoscale.search.objective import Score
 from autoscale.training.data import ImageData, Images, load
-from autoscale.training.fit import TrainingDiverged, fit
+from autoscale.training.fit import Epoch, TrainingFailed, fit
 from autoscale.training.recipe import RECIPES, Recipe
+from autoscale.workflows.kernels import accelerated
+from autoscale.workflows.own_model import make
 from autoscale.workflows.progress import Listener
 
 
@@ -29,6 +32,7 @@ class Task:
     seed: int = 0  # of the split, and the first one of trainings
     limit: int | None = None  # training images at most
     strict: bool = False  # refuse unreadable images instead of skipping them
+    kernels: str = "none"  # what computes the passes, one of `kernels.KERNELS`
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -92,12 +96,21 @@ class Trainer:
     recipe: Recipe
     device: str = "cpu"
     threads: int = 1  # of torch; more pay on idle cores only, and change the last digits
+    kernels: str = "none"  # as in `Task`
 
     def __post_init__(self) -> None:
         if self.threads < 1:
             raise InvalidSetting(f"threads must be at least 1, got {self.threads}")
 
-    def score(self, architecture: Architecture, *, seed: int, held_out: bool = False) -> Score:
+    def score(
+        self,
+        network: Network,
+        *,
+        seed: int,
+        held_out: bool = False,
+        rungs: Collection[int] = (),
+        look: Callable[[int, float], bool] | None = None,
+    ) -> Score:
         """Train from scratch and measure accuracy on the validation images.
 
         The seed decides initial weights, order of the images and augmentation, so designs that
@@ -105,6 +118,10 @@ class Trainer:
 
         Args:
             held_out: measure on the test images instead.
+            rungs: epochs after which accuracy is measured as well.
+            look: told each rung's epochs and accuracy; if it returns True, training ends there and
+                the score is that of the rung. The learning rate is that of the whole training, so
+                one that is not ended equals one without rungs.
 
         Raises:
             EvaluationFailed: if training diverges or memory runs out.
@@ -112,27 +129,31 @@ class Trainer:
         started = time.perf_counter()
         measured = self.images.test if held_out else self.images.validation
         assert measured is not None
+
+        def on_epoch(epoch: Epoch) -> bool:
+            if look is None or epoch.number not in rungs or epoch.accuracy is None:
+                return False
+            return look(epoch.number, epoch.accuracy)
+
         try:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
-                network = build(architecture)
-            with _threads(self.threads):
+                module = realise(network, norm_momentum=self.recipe.norm_momentum)
+            with threads_of_torch(self.threads):
                 fitted = fit(
-                    network,
+                    accelerated(module, self.kernels),
                     self.images.train,
                     measured,
                     self.recipe,
-                    resolution=architecture.resolution,
+                    resolution=network.resolution,
                     seed=seed,
                     device=self.device,
+                    on_epoch=on_epoch,
+                    evaluate_after=rungs,
                 )
-        except TrainingDiverged as problem:
+        except TrainingFailed as problem:
             raise EvaluationFailed(str(problem)) from None
-        except (MemoryError, RuntimeError) as problem:
-            if not _out_of_memory(problem):
-                raise
-            raise EvaluationFailed("out of memory; use smaller batches or designs") from None
-        counted = cost(architecture)
+        counted = cost_of(network)
         return Score(
             accuracy=fitted.accuracy,
             macs=counted.macs,
@@ -141,33 +162,35 @@ class Trainer:
             seconds=time.perf_counter() - started,
         )
 
-    def estimate_seconds(self, architectures: Sequence[Architecture]) -> float:
+    def estimate_seconds(self, networks: Sequence[Network]) -> float:
         """Seconds that training each of them once will take, from a few timed steps of two.
 
         The cheapest and the dearest are timed, the others follow from their activations, which
         decide the time of small networks more than multiply-adds do.
         """
-        sizes = [cost(architecture).activations for architecture in architectures]
-        low = architectures[sizes.index(min(sizes))]
-        high = architectures[sizes.index(max(sizes))]
+        sizes = [cost_of(network).activations for network in networks]
+        low = networks[sizes.index(min(sizes))]
+        high = networks[sizes.index(max(sizes))]
         fast = self._seconds(low)
         if min(sizes) == max(sizes):
             return fast * len(sizes)
         slope = (self._seconds(high) - fast) / (max(sizes) - min(sizes))
         return sum(fast + slope * (size - min(sizes)) for size in sizes)
 
-    def _seconds(self, architecture: Architecture) -> float:
+    def _seconds(self, network: Network) -> float:
         """Seconds of one training, from a few steps of it."""
         batch = self.recipe.batch_size
         few = replace(self.recipe, epochs=1)
         steps = max(1, min(5, len(self.images.train) // batch))
-        network = build(architecture)
+        module = accelerated(
+            realise(network, norm_momentum=self.recipe.norm_momentum), self.kernels
+        )
 
         def timed(images: Images) -> tuple[float, float]:
-            with _threads(self.threads):
+            with threads_of_torch(self.threads):
                 fitted = fit(
-                    network, images, images, few,
-                    resolution=architecture.resolution, seed=0, device=self.device,
+                    module, images, images, few,
+                    resolution=network.resolution, seed=0, device=self.device,
                 )  # fmt: skip
             return fitted.train_seconds, fitted.seconds - fitted.train_seconds
 
@@ -178,8 +201,19 @@ class Trainer:
         return self.recipe.epochs * epoch + (len(self.images.validation) * evaluation / len(sample))
 
 
+def realise(network: Network, *, norm_momentum: float = 0.1) -> nn.Module:
+    """A network with weights from torch's global generator.
+
+    Raises:
+        InvalidSetting: if a function of the user's fails or its answer does not fit.
+    """
+    if isinstance(network, Architecture):
+        return build(network, norm_momentum=norm_momentum)
+    return make(network)
+
+
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def threads_of_torch(count: int) -> Iterator[None]:
     """So many threads for torch inside, as many as before afterwards."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
@@ -191,9 +225,3 @@ def _threads(count: int) -> Iterator[None]:
 
 def _first(images: Images, count: int) -> Images:
     return images.subset(range(min(count, len(images))))
-
-
-def _out_of_memory(problem: Exception) -> bool:
-    return isinstance(problem, MemoryError | torch.OutOfMemoryError) or (
-        "can't allocate memory" in str(problem) or "not enough memory" in str(problem)
-    )

@@ -1,73 +1,92 @@
-"""Apply baseline and coefficients to any size or budget."""
+"""Apply base and coefficients to any size or budget."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pandas as pd
+import yaml
 
-from autoscale.design.architecture import Architecture
-from autoscale.design.budget import parse_budget
-from autoscale.design.cost import cost
-from autoscale.design.family import Member, member, parse_phis, phi_for
-from autoscale.design.scaling import Coefficients, rounding_policy
+from autoscale.design.budget import MEASURES, parse_budget
+from autoscale.design.family import (
+    Growths,
+    Member,
+    OwnMember,
+    member,
+    parse_phis,
+    phi_for,
+    stalls,
+)
+from autoscale.design.scalable import Scalable, cost_of
+from autoscale.design.scaling import PAPER, Coefficients
 from autoscale.errors import InvalidSetting
 from autoscale.runs.store import Journal, Step, read_text, write_text
-from autoscale.workflows.baseline import load_baseline
-from autoscale.workflows.grid import load_coefficients
+from autoscale.workflows.base import BaseSettings, describe
+from autoscale.workflows.grid import load_grid
+from autoscale.workflows.progress import Listener, Silent
 
 STEP = "family"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family:
-    """One baseline at several sizes, smallest first."""
+    """One base at several sizes, smallest first."""
 
-    members: tuple[Member, ...]
-    base: Architecture
-    coefficients: Coefficients
+    members: tuple[Member | OwnMember, ...]
+    base: Scalable
+    growths: Growths
 
     @property
     def table(self) -> pd.DataFrame:
         """One row for each member.
 
-        Columns: name, phi; multipliers of depth, width, resolution; blocks, pixels; macs,
-        params, activations (one image); growth (multiply-adds / the base's); dropout, drop_path.
+        Columns: name, phi; multipliers of depth, width, resolution; blocks (missing for a user's
+        model), pixels; macs, params, activations (one image); growth (multiply-adds / the base's);
+        dropout, drop_path.
         """
-        base_macs = cost(self.base).macs
-        return pd.DataFrame(
-            [
+        base = self.base.at(1.0, 1.0, self.base.resolution)
+        macs = cost_of(base).macs
+        rows = []
+        for m in self.members:
+            design = m.architecture if isinstance(m, Member) else None
+            pixels = design.resolution if design else int(m.resolution)
+            rows.append(
                 {
                     "name": m.name,
                     "phi": m.phi,
                     "depth": round(m.depth, 4),
                     "width": round(m.width, 4),
-                    "resolution": round(m.resolution, 4),
-                    "blocks": m.architecture.depth,
-                    "pixels": m.architecture.resolution,
+                    "resolution": round(self.growths.at(m.phi).resolution, 4),
+                    "blocks": design.depth if design else None,
+                    "pixels": pixels,
                     **asdict(m.counts),
-                    "growth": round(m.counts.macs / base_macs, 4),
+                    "growth": round(m.counts.macs / macs, 4),
                     "dropout": m.dropout,
                     "drop_path": m.drop_path,
                 }
-                for m in self.members
-            ]
-        )
+            )
+        return pd.DataFrame(rows)
+
+    @property
+    def stalls(self) -> list[str]:
+        """Where rounding breaks the order of sizes, one line each."""
+        return stalls(self.members)
 
 
 def scale_family(
-    base: Architecture,
-    coefficients: Coefficients,
+    base: Scalable,
+    growths: Growths,
     *,
     phis: Sequence[float] = (),
     budgets: Sequence[str] = (),
-    rounding: str = "tf",
+    measure: str = "macs",
 ) -> Family:
     """The members of the given sizes, or the largest ones within the given budgets.
 
     Args:
         phis: sizes; 0 is the base itself, negative ones are smaller.
-        budgets: multiply-adds that a member may cost at most, such as "40M" or "4x".
+        budgets: what a member may cost at most, such as "40M" or "4x".
+        measure: of the budgets: macs, params, activations or memory (bytes).
 
     Raises:
         InvalidSetting: for neither or both, or values that cannot be read.
@@ -75,28 +94,43 @@ def scale_family(
     """
     if bool(phis) == bool(budgets):
         raise InvalidSetting("give either sizes (--phi 0..3) or budgets (--budgets 20M,40M)")
-    policy = rounding_policy(rounding)
+    if measure not in MEASURES:
+        raise InvalidSetting(f"no measure {measure!r}; choose from {', '.join(MEASURES)}")
     named = [(f"phi-{phi:g}", phi) for phi in phis]
+    own = float(MEASURES[measure](cost_of(base.at(1.0, 1.0, base.resolution))))
     for text in budgets:
-        budget = parse_budget(text, base_macs=cost(base).macs)
-        named.append((text.strip(), phi_for(base, coefficients, budget.macs, rounding=policy)))
-    members = [
-        member(base, coefficients, phi, rounding=policy, name=name)
-        for name, phi in dict(named).items()
-    ]
+        budget = parse_budget(text, base=own, measure=measure)
+        suffix = "" if measure == "macs" else f"-{measure}"
+        named.append((f"{text.strip()}{suffix}", phi_for(base, growths, budget)))
+    members = [member(base, growths, phi, name=name) for name, phi in dict(named).items()]
     members.sort(key=lambda m: m.counts.macs)
-    return Family(members=tuple(members), base=base, coefficients=coefficients)
+    return Family(members=tuple(members), base=base, growths=growths)
 
 
-def write_family(run: str | Path, *, phi: str | None = None, budgets: str | None = None) -> Family:
-    """Scale the run's baseline by its grid's coefficients and write one YAML file a member.
+def write_family(
+    run: str | Path,
+    *,
+    phi: str | None = None,
+    budgets: str | None = None,
+    measure: str = "macs",
+    base: BaseSettings | None = None,
+    coefficients: Coefficients | None = None,
+    num_classes: int | None = None,
+    listener: Listener | None = None,
+) -> Family:
+    """Scale a base by its coefficients and write one YAML file a member.
 
     Files go to the run's `family` folder, beside the members of earlier calls; `family.csv` lists
-    all of them.
+    all of them. Base and coefficients are those of the run's grids: of its grid below 1x for
+    smaller members where there is one, else the others turned round.
 
     Args:
         phi: "0..7" or "0,0.5,1".
-        budgets: "20M,40M,80M".
+        budgets: "20M,40M,80M" or "2x,4x".
+        measure: of the budgets: macs, params, activations or memory (bytes).
+        base: another base than the run's grids have; `coefficients` must be given with it.
+        coefficients: instead of the grids'.
+        num_classes: of another base; its own if not given.
 
     Returns:
         The members of this call.
@@ -104,23 +138,47 @@ def write_family(run: str | Path, *, phi: str | None = None, budgets: str | None
     Raises:
         AutoscaleError: one of its kinds, for anything that cannot be done.
     """
-    base = load_baseline(run).trial.architecture
-    coefficients, rounding = load_coefficients(run, base)
+    run, listener = Path(run), listener or Silent()
+    if base is not None and base.named:
+        if coefficients is None:
+            raise InvalidSetting(
+                "a base that no grid was made for needs coefficients; give --coefficients "
+                f"{PAPER.alpha:g},{PAPER.beta:g},{PAPER.gamma:g} (the paper's), or make a grid"
+            )
+        scalable = base.scalable(run, num_classes=num_classes)
+        growths = Growths(coefficients)
+    elif coefficients is not None:
+        scalable = (base or BaseSettings()).scalable(run, num_classes=None)
+        growths = Growths(coefficients)
+    else:
+        scalable, growths = load_grid(run)
+    if growths.up is growths.down:
+        listener.notice(
+            "warning: there is no grid above 1x; larger members grow by the coefficients found "
+            "for shrinking"
+        )
+    elif growths.down is None and ((phi or "").startswith("-") or ",-" in (phi or "")):
+        listener.notice(
+            "smaller members turn the coefficients for growing round; the best way to shrink may "
+            f"be another one: autoscale grid --run {run} --flops-budget 0.5x finds it"
+        )
     family = scale_family(
-        base,
-        coefficients,
+        scalable,
+        growths,
         phis=parse_phis(phi) if phi is not None else (),
         budgets=budgets.split(",") if budgets is not None else (),
-        rounding=rounding,
+        measure=measure,
     )
-    step = Step(Path(run), STEP)
+    for line in family.stalls:
+        listener.notice(f"warning: {line}")
+    step = Step(run, STEP)
     members = Journal(step.file("members.jsonl"))
     with step.locked():
         step.begin(
             {
-                "baseline": base.to_dict(),
-                "coefficients": asdict(coefficients),
-                "rounding": rounding,
+                "base": describe(scalable),
+                "growing": asdict(growths.up),
+                "shrinking": asdict(growths.down) if growths.down else None,
             },
             notes={},
             journal=members,
@@ -137,11 +195,37 @@ def write_family(run: str | Path, *, phi: str | None = None, budgets: str | None
     return family
 
 
-def load_member(path: str | Path) -> Member:
+def load_member(path: str | Path) -> Member | OwnMember:
     """A family member from its YAML file.
 
     Raises:
         InvalidArchitecture: if the file is no member; the message names line and key.
         StorageProblem: if it cannot be read.
     """
-    return Member.from_yaml(read_text(Path(path)), source=str(path))
+    text = read_text(Path(path))
+    kind = OwnMember if _has_model(text) else Member
+    return kind.from_yaml(text, source=str(path))
+
+
+def _has_model(text: str) -> bool:
+    """Whether a YAML text has a top-level key `model`, as a member of a user's model has."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except Exception:  # reading it says what is wrong, and where
+        return False
+    return isinstance(root, yaml.MappingNode) and any(key.value == "model" for key, _ in root.value)
+
+
+def parse_coefficients(text: str) -> Coefficients:
+    """Read `1.2,1.1,1.15` as alpha, beta, gamma.
+
+    Raises:
+        InvalidSetting: for anything else, or a value that is not above 0.
+    """
+    try:
+        alpha, beta, gamma = (float(part) for part in text.split(","))
+    except ValueError:
+        raise InvalidSetting(
+            f"not coefficients: {text!r}; write alpha,beta,gamma as 1.2,1.1,1.15"
+        ) from None
+    return Coefficients(alpha=alpha, beta=beta, gamma=gamma)

@@ -11,7 +11,7 @@ from autoscale.errors import InvalidSetting
 from autoscale.network.build import build
 from autoscale.network.weights import STYLES, Style, has_timm_names, load_weights
 from autoscale.runs.weights import Header, Weights, read_weights
-from autoscale.training.fit import PIXEL_DEVIATION, PIXEL_MEAN
+from autoscale.training.batches import PIXEL_DEVIATION, PIXEL_MEAN
 from autoscale.workflows.count import load_network
 
 Channels = tuple[float, float, float]  # red, green, blue

@@ -1,10 +1,10 @@
-"""A list of trainings, done one after the other, each kept as soon as it is done."""
+"""Trainings, done one after the other, each kept as soon as it is done."""
 
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from autoscale.design.architecture import Architecture
+from autoscale.design.scalable import Network
 from autoscale.errors import EvaluationFailed
 from autoscale.runs.records import Outcome, outcome_to_record, outcomes_from_journal
 from autoscale.runs.store import Journal
@@ -16,9 +16,10 @@ from autoscale.workflows.progress import Listener, Progress, duration
 class Job:
     """One training that is to be done."""
 
-    architecture: Architecture
+    network: Network
     seed: int
     name: str  # how progress calls it
+    key: str = ""  # tells it from the other trainings of a journal
 
 
 def train_all(
@@ -39,18 +40,60 @@ def train_all(
     Raises:
         EvaluationFailed: if not one of the trainings succeeds.
     """
-    outcomes = outcomes_from_journal(journal)[: len(jobs)]
-    left = jobs[len(outcomes) :]
+    jobs = [replace(job, key=str(number)) for number, job in enumerate(jobs)]
+    done = {outcome.key for outcome in outcomes_from_journal(journal)}
+    left = [job for job in jobs if job.key not in done]
     if left:
-        kept = f", {len(outcomes)} are kept from before" if outcomes else ""
-        seconds = trainer.estimate_seconds([job.architecture for job in left])
+        kept = f", {len(jobs) - len(left)} are kept from before" if len(left) < len(jobs) else ""
+        seconds = trainer.estimate_seconds([job.network for job in left])
         listener.notice(f"{len(left)} trainings{kept}; about {duration(seconds)}")
-    for job in left:
+    return train_while(
+        lambda done: jobs[len(done)] if len(done) < len(jobs) else None,
+        trainer,
+        journal,
+        listener,
+        most=len(jobs),
+        held_out=held_out,
+        leader=leader,
+    )
+
+
+def train_while(
+    propose: Callable[[Sequence[Outcome]], Job | None],
+    trainer: Trainer,
+    journal: Journal,
+    listener: Listener,
+    *,
+    most: int,
+    held_out: bool = False,
+    leader: Callable[[Sequence[Outcome]], str],
+) -> list[Outcome]:
+    """The outcomes of the jobs that `propose` asks for, one after the other.
+
+    What `journal` holds of them, in whatever order, is not done again.
+
+    Args:
+        propose: the next job, from the outcomes so far; None ends. It must depend on nothing else,
+            so that a broken series goes on as the unbroken one would have.
+        most: trainings at most; what progress counts up to.
+        held_out: judge on the test images.
+        leader: says in one line what is best so far.
+
+    Raises:
+        EvaluationFailed: if not one of the trainings succeeds.
+        RunConflict: if `journal` is no journal of trainings.
+    """
+    kept = {outcome.key: outcome for outcome in outcomes_from_journal(journal)}
+    outcomes: list[Outcome] = []
+    while len(outcomes) < most and (job := propose(outcomes)) is not None:
+        if job.key in kept:
+            outcomes.append(kept[job.key])
+            continue
         try:
-            score = trainer.score(job.architecture, seed=job.seed, held_out=held_out)
-            outcome = Outcome(score=score)
+            score = trainer.score(job.network, seed=job.seed, held_out=held_out)
+            outcome = Outcome(key=job.key, score=score)
         except EvaluationFailed as problem:
-            outcome = Outcome(cause=str(problem))
+            outcome = Outcome(key=job.key, cause=str(problem))
         journal.append(outcome_to_record(outcome))
         outcomes.append(outcome)
         timed = [o.score.seconds for o in outcomes if o.score]
@@ -58,12 +101,10 @@ def train_all(
         listener.progress(
             Progress(
                 done=len(outcomes),
-                total=len(jobs),
+                total=most,
                 note=f"{job.name}: {result}",
                 best=leader(outcomes),
-                seconds_left=statistics.mean(timed) * (len(jobs) - len(outcomes))
-                if timed
-                else None,
+                seconds_left=statistics.mean(timed) * (most - len(outcomes)) if timed else None,
             )
         )
     if not any(outcome.score for outcome in outcomes):

@@ -114,7 +114,7 @@ def test_lite_leaves_stem_head_and_the_depth_of_the_ends_alone() -> None:
 
 
 def test_an_unknown_rounding_is_refused_with_the_known_ones() -> None:
-    assert rounding_policy("tf") is TF
+    assert rounding_policy("tf") == TF
     with pytest.raises(InvalidSetting, match=r"'floor'; choose from tf, nearest, lite, v2, "):
         rounding_policy("floor")
 

@@ -8,7 +8,7 @@ from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
 from autoscale.errors import BudgetUnreachable, EvaluationFailed, InvalidSetting
-from autoscale.search.engine import Trial, believed_ranking, best, knowledge, search
+from autoscale.search.engine import Standings, Trial, believed_ranking, knowledge, search
 from autoscale.search.objective import Objective, Score
 from autoscale.search.samplers import SAMPLERS, make_sampler
 
@@ -126,7 +126,7 @@ def test_what_is_believed_best_is_best_where_nothing_scatters(
 ) -> None:
     steps = run(tiny, "random", objective, trials=64)
     (first,) = believed_ranking(steps, tiny, objective, count=1)
-    top = best(steps, objective.reward)
+    top = Standings(objective.reward, steps).best()
     assert top is not None
     assert top.score is not None
     assert first.score is not None
@@ -178,15 +178,15 @@ def test_the_best_is_the_cheapest_of_the_highest_rewards(tiny: SearchSpace) -> N
     finished = [step for step in steps if step.score]
     top = max(HARD.reward(step.score) for step in finished if step.score)
     equals = [s for s in finished if s.score and HARD.reward(s.score) == top]
-    winner = best(steps, HARD.reward)
+    winner = Standings(HARD.reward, steps).best()
     assert winner is not None
     assert cost(winner.architecture).macs == min(cost(s.architecture).macs for s in equals)
-    assert best([], HARD.reward) is None
+    assert Standings(HARD.reward).best() is None
 
 
 def test_tpe_finds_a_better_reward_than_random_on_average(tiny: SearchSpace) -> None:
     def found(sampler: str, seed: int) -> float:
-        winner = best(run(tiny, sampler, trials=20, seed=seed), HARD.reward)
+        winner = Standings(HARD.reward, run(tiny, sampler, trials=20, seed=seed)).best()
         assert winner is not None
         assert winner.score is not None
         return HARD.reward(winner.score)

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from autoscale.errors import DataProblem, InvalidSetting
+from autoscale.training.batches import to_input
 from autoscale.training.data import Images
-from autoscale.training.fit import Epoch, Fit, TrainingDiverged, evaluate, fit, to_input
+from autoscale.training.fit import Epoch, Fit, TrainingDiverged, evaluate, fit
 from autoscale.training.recipe import Recipe
 
 RECIPE = Recipe(epochs=2, batch_size=8, learning_rate=0.05, crop="none", flip=False)
@@ -165,19 +166,19 @@ def test_only_the_last_epoch_is_evaluated_unless_asked() -> None:
     assert tuple(told) == found.epochs
     assert [epoch.accuracy for epoch in told] == [None] * 4 + [found.accuracy]
 
-    found = run(linear(), replace(RECIPE, epochs=5), evaluate_every=2)
+    found = run(linear(), replace(RECIPE, epochs=5), evaluate_after=(2, 4))
     assert [epoch.number for epoch in found.epochs if epoch.accuracy is not None] == [2, 4, 5]
 
 
 def test_evaluating_in_between_changes_no_weight() -> None:
     one, other = convnet(), convnet()
     run(one, replace(RECIPE, epochs=3, ema_decay=0.5))
-    run(other, replace(RECIPE, epochs=3, ema_decay=0.5), evaluate_every=1)
+    run(other, replace(RECIPE, epochs=3, ema_decay=0.5), evaluate_after=range(1, 4))
     assert all(torch.equal(a, b) for a, b in zip(weights(one), weights(other), strict=True))
 
 
 def test_times_add_up() -> None:
-    found = run(linear(), evaluate_every=1)
+    found = run(linear(), evaluate_after=(1,))
     assert 0 < found.train_seconds < found.seconds
     assert sum(epoch.seconds for epoch in found.epochs) <= found.seconds
     assert all(one.number + 1 == next_.number for one, next_ in pairwise(found.epochs))
@@ -192,6 +193,18 @@ def test_what_on_epoch_raises_stops_the_training() -> None:
 
     with pytest.raises(Enough):
         run(linear(), on_epoch=stop)
+
+
+@pytest.mark.parametrize("evaluate_after", [(), (2,)])
+def test_true_from_on_epoch_makes_that_epoch_the_last(evaluate_after: tuple[int, ...]) -> None:
+    stopped, whole = convnet(), convnet()
+    recipe = replace(RECIPE, epochs=4, ema_decay=0.5)
+    found = run(stopped, recipe, on_epoch=lambda e: e.number == 2, evaluate_after=evaluate_after)
+    assert [epoch.number for epoch in found.epochs] == [1, 2]
+    assert found.epochs[-1].accuracy == found.accuracy
+    assert evaluate(stopped, stripes(20, seed=1), resolution=8) == found.accuracy
+    # Up to there it was the same training: the schedule is that of the whole recipe.
+    assert run(whole, recipe).epochs[1].loss == found.loss
 
 
 def test_a_loss_that_is_no_number_stops_the_training() -> None:
@@ -248,8 +261,9 @@ def test_settings_and_images_out_of_range_are_refused() -> None:
     images, none = stripes(4), stripes(0)
     with pytest.raises(InvalidSetting, match="resolution must be at least 1"):
         fit(linear(), images, images, RECIPE, resolution=0, seed=0)
-    with pytest.raises(InvalidSetting, match="evaluate_every must be at least 1"):
-        fit(linear(), images, images, RECIPE, resolution=8, seed=0, evaluate_every=0)
+    for number in (0, 3):
+        with pytest.raises(InvalidSetting, match=f"epochs from 1 to 2, the recipe's; got {number}"):
+            fit(linear(), images, images, RECIPE, resolution=8, seed=0, evaluate_after=[number])
     with pytest.raises(InvalidSetting, match="device 'warp'"):
         fit(linear(), images, images, RECIPE, resolution=8, seed=0, device="warp")
     with pytest.raises(InvalidSetting, match="batch_size must be at least 1"):

@@ -10,12 +10,14 @@ import typer
 from typer.testing import CliRunner
 
 from autoscale.cli_counting import compare_command, count_command
+from autoscale.design.budget import BYTES
 from autoscale.design.cost import CONVENTIONS, cost
-from autoscale.design.family import member
+from autoscale.design.family import Growths, member
 from autoscale.design.published import published
+from autoscale.design.scalable import Design
 from autoscale.design.scaling import PAPER, ROUNDINGS
 from autoscale.errors import AutoscaleError, InvalidArchitecture, InvalidSetting
-from autoscale.workflows.count import BYTES, count, parse_handles
+from autoscale.workflows.count import count, parse_handles
 
 MODULE = """
 import torch
@@ -98,7 +100,7 @@ def test_a_wrong_file_is_refused_at_its_line(tmp_path: Path) -> None:
 
 def test_a_family_members_file_is_counted(tmp_path: Path) -> None:
     base = published("efficientnet-b0")
-    large = member(base, PAPER, 1, rounding=ROUNDINGS["tf"], name="large")
+    large = member(Design(base, ROUNDINGS["tf"]), Growths(PAPER), 1, name="large")
     path = tmp_path / "large.yaml"
     path.write_text(large.to_yaml(), encoding="utf-8")
     assert count(str(path)).cost == cost(large.architecture)

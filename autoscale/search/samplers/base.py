@@ -99,9 +99,7 @@ class DesignSampler(BaseSampler):
 
     def keeps_limits(self, designs: Designs, point: Point) -> bool:
         """Whether `point` is within every known limit."""
-        if not self._known.limits:
-            return True
-        return self._known.violation(designs.describe(point).design) == 0
+        return designs.violation(point, self._known.limits) == 0
 
     def unseen(
         self,
@@ -148,13 +146,13 @@ class DesignSampler(BaseSampler):
         point = designs.random(rng)
         if not self._known.limits:
             return point
-        worst = self._known.violation(designs.describe(point).design)
+        worst = designs.violation(point, self._known.limits)
         least = worst
         for _ in range(_TRIES):
             if worst == 0:
                 return point
             step = designs.mutated(point, rng)
-            violation = self._known.violation(designs.describe(step).design)
+            violation = designs.violation(step, self._known.limits)
             if violation <= worst:
                 point, worst = step, violation
             least = min(least, worst)

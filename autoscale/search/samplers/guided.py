@@ -7,7 +7,7 @@ import numpy as np
 from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting
 from autoscale.search.designs import Design, Designs, Point, neighbours
-from autoscale.search.goals import BestFront, Goal, goal_of
+from autoscale.search.goals import BestFront, Goal, goal_of, guesses_of
 from autoscale.search.history import History
 from autoscale.search.knowledge import NOTHING, Known
 from autoscale.search.predictor import Learnt, Predictor
@@ -67,8 +67,10 @@ class GuidedSampler(DesignSampler):
         goal = goal_of(history.signs, self._known, rng)
         if self._predictor is None or self._predictor.designs is not designs:
             self._predictor = Predictor(designs)
-        learnt = self._predictor.learn(history.points, goal.scores(history), history.running)
-        pool = Pool(learnt, goal, lambda point: self.keeps_limits(designs, point), history.broken)
+        scores = goal.scores(history)
+        guesses = guesses_of(history, goal, scores)
+        learnt = self._predictor.learn(history.points, scores, history.running, guesses)
+        pool = Pool(learnt, goal, lambda point: self.keeps_limits(designs, point), history.barred)
         pool.add_trained(history)
         kept = pool.recommended(_KEPT)
         if designs.size <= _WALKED:

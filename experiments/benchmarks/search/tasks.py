@@ -27,10 +27,10 @@ import optuna
 from landscapes import Landscape
 
 from autoscale.design.architecture import Architecture
-from autoscale.design.cost import cost
 from autoscale.search.designs import Designs, neighbours
 from autoscale.search.knowledge import Known
 from autoscale.search.pareto import front, hypervolume
+from autoscale.search.reading import Macs
 from autoscale.search.recommend import recommend
 
 W = -0.07
@@ -38,8 +38,7 @@ FRONT = ("maximize", "minimize")
 REFERENCES = Path(__file__).parent / "references.json"
 
 
-def macs(architecture: Architecture) -> float:
-    return float(cost(architecture).macs)
+macs = Macs()
 
 
 @dataclass(frozen=True)

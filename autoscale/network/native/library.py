@@ -1,0 +1,112 @@
+"""Compile `kernels.cpp` for this machine, in a few seconds, with the compiler that is there."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from autoscale.errors import AutoscaleError
+
+SOURCE = Path(__file__).with_name("kernels.cpp")
+COMPILERS = ("c++", "g++", "clang++")
+_PLAIN = (
+    "-std=c++17", "-O3", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math",
+    "-ffp-contract=fast",
+)  # fmt: skip
+# For this processor's instructions and with threads; each step does without something.
+_TUNED = ("-march=native", "-mprefer-vector-width=512")
+_ATTEMPTS = (
+    (*_PLAIN, *_TUNED, "-fopenmp"),
+    (*_PLAIN, "-march=native", "-fopenmp"),
+    (*_PLAIN, "-mcpu=native", "-fopenmp"),
+    (*_PLAIN, "-fopenmp"),
+    _PLAIN,
+)
+_PATIENCE = 300  # seconds; a compilation takes 4 on a free core
+
+
+class KernelsUnavailable(AutoscaleError):
+    """There is no compiler, or what it makes does not work."""
+
+
+def compiler() -> str | None:
+    """The command of the C++ compiler: what CXX names, or the first one found."""
+    named = os.environ.get("CXX", "").strip()
+    return next(
+        (found for name in (named, *COMPILERS) if name and (found := shutil.which(name))), None
+    )
+
+
+@cache
+def library_name() -> str:
+    """A file name that changes with the source, the compiler, the processor and torch.
+
+    Raises:
+        KernelsUnavailable: if there is no compiler.
+    """
+    parts = (
+        SOURCE.read_text(encoding="utf-8"),
+        _ATTEMPTS,
+        _version(),
+        _processor(),
+        torch.__version__,
+    )
+    return f"kernels-{hashlib.sha256(repr(parts).encode()).hexdigest()[:16]}.so"
+
+
+def compile_kernels(target: Path) -> None:
+    """Write the shared library to `target`.
+
+    Raises:
+        KernelsUnavailable: if there is no compiler, or it cannot compile the source.
+    """
+    command = _found()
+    for flags in _ATTEMPTS:
+        try:
+            done = subprocess.run(
+                [command, *flags, str(SOURCE), "-o", str(target)],
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=_PATIENCE,
+            )
+        except (OSError, subprocess.TimeoutExpired) as problem:
+            raise KernelsUnavailable(f"{command} did not finish: {problem}") from None
+        if done.returncode == 0:
+            return
+    lines = [line for line in done.stderr.splitlines() if "error" in line] or ["no message"]
+    raise KernelsUnavailable(f"{command} cannot compile {SOURCE.name}: {lines[0].strip()}")
+
+
+def _found() -> str:
+    command = compiler()
+    if command is None:
+        raise KernelsUnavailable(
+            f"no C++ compiler is found ({', '.join(COMPILERS)}); install one, or name it in CXX"
+        )
+    return command
+
+
+def _version() -> str:
+    try:
+        done = subprocess.run([_found(), "--version"], capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired) as problem:
+        raise KernelsUnavailable(f"{_found()} --version did not finish: {problem}") from None
+    return done.stdout
+
+
+def _processor() -> str:
+    """What decides which instructions `native` may use."""
+    described = Path("/proc/cpuinfo")
+    if not described.exists():
+        return platform.platform() + platform.processor()
+    wanted = ("model name", "flags", "Features", "CPU part", "CPU implementer")
+    lines = described.read_text(encoding="utf-8", errors="replace").splitlines()
+    return "\n".join(sorted({line for line in lines if line.startswith(wanted)}))

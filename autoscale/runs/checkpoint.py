@@ -1,0 +1,49 @@
+"""A training in progress on disk: numbers and text, no code."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from autoscale.errors import RunConflict
+from autoscale.runs.store import write_bytes
+from autoscale.training.fit import Epoch, Snapshot
+
+_KEY = "autoscale-training"
+
+
+def write_snapshot(path: Path, snapshot: Snapshot) -> None:
+    """Write weights, averages, the optimiser's memory and the epochs so far, whole or not at all.
+
+    Raises:
+        StorageProblem: if the disk does not take it.
+    """
+    about = {"epochs": [asdict(epoch) for epoch in snapshot.epochs], "halved": snapshot.halved}
+    tensors = {
+        name: tensor.detach().cpu().contiguous().clone()
+        for name, tensor in snapshot.tensors.items()
+    }
+    write_bytes(path, save(tensors, {_KEY: json.dumps(about)}))
+
+
+def read_snapshot(path: Path) -> Snapshot | None:
+    """What `write_snapshot` wrote; None if there is no such file.
+
+    Raises:
+        RunConflict: if it is something else.
+    """
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="pt") as opened:
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            about = json.loads((opened.metadata() or {})[_KEY])
+        epochs = tuple(Epoch(**epoch) for epoch in about["epochs"])
+        return Snapshot(epochs, tensors, bool(about["halved"]))
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as problem:
+        raise RunConflict(
+            f"{path} holds no training to go on with ({problem}); restore it from a copy or choose "
+            "another --run"
+        ) from None

@@ -1,0 +1,52 @@
+"""Code of the user's, by name: imported only because a command names it."""
+
+import importlib
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from autoscale.errors import InvalidSetting
+
+
+def named(name: str) -> Any:
+    """What `package.module:name` names; the module is imported, from the working directory too.
+
+    Raises:
+        InvalidSetting: if there is no such thing, or its module cannot be imported.
+    """
+    form = re.fullmatch(r"([A-Za-z_][\w.]*):([A-Za-z_][\w.]*)", name)
+    if form is None:
+        raise InvalidSetting(f"not a module and a name in it: {name!r}; write package.module:build")
+    module, path = form.groups()
+    with _working_directory_importable():
+        try:
+            found: Any = importlib.import_module(module)
+        except (Exception, SystemExit) as problem:
+            raise InvalidSetting(
+                f"cannot import {module}: {cause(problem)}; correct the module or its name"
+            ) from problem
+        try:
+            for step in path.split("."):
+                found = getattr(found, step)
+        except Exception as problem:
+            raise InvalidSetting(f"{module} has no {path!r}; name something in it") from problem
+    return found
+
+
+@contextmanager
+def _working_directory_importable() -> Iterator[None]:
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        yield
+    finally:
+        with suppress(ValueError):  # the user's module may have removed it
+            sys.path.remove(here)
+
+
+def cause(problem: BaseException) -> str:
+    """Type and message in one line of at most 200 characters."""
+    return f"{type(problem).__name__}: {' '.join(str(problem).split())}"[:200].removesuffix(": ")

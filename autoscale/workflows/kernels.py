@@ -1,0 +1,76 @@
+"""Which implementation computes the passes of a training."""
+
+from functools import cache
+
+from torch import nn
+
+from autoscale.errors import AutoscaleError, InvalidSetting, StorageProblem
+from autoscale.network.build import Network
+from autoscale.network.native.accelerate import Accelerated
+from autoscale.network.native.kernels import Kernels, NativeKernels, TorchKernels
+from autoscale.network.native.library import KernelsUnavailable, compile_kernels, library_name
+from autoscale.runs.cache import cached
+from autoscale.workflows.progress import Listener
+
+#: native: compiled for this machine; torch: the same layers of torch's operations; none: the
+#: network's modules and torch's autograd as they are. They differ in the last digits.
+KERNELS = ("native", "torch", "none")
+
+
+def choose_kernels(choice: str, *, device: str, listener: Listener) -> str:
+    """One of `KERNELS`; "auto" takes what is fastest here, and tells when that is not native.
+
+    Raises:
+        InvalidSetting: if there is no such choice.
+        AutoscaleError: if it is "native", and that cannot be had.
+    """
+    if choice not in ("auto", *KERNELS):
+        raise InvalidSetting(f"no kernels {choice!r}; choose from auto, {', '.join(KERNELS)}")
+    if choice != "auto":
+        load_kernels(choice)
+        return choice
+    if not device.startswith("cpu"):
+        return "none"
+    try:
+        load_kernels("native")
+    except (KernelsUnavailable, StorageProblem) as problem:
+        listener.notice(f"training without native kernels, about half as fast: {problem}")
+        return "torch"
+    return "native"
+
+
+@cache
+def load_kernels(name: str) -> Kernels | None:
+    """The implementation of that name; native ones are compiled once and kept in the cache.
+
+    Raises:
+        KernelsUnavailable: if they cannot be compiled here.
+        StorageProblem: if the cache cannot be written.
+    """
+    if name == "none":
+        return None
+    if name == "torch":
+        return TorchKernels()
+    try:
+        return NativeKernels(cached(library_name(), compile_kernels))
+    except OSError as problem:
+        raise KernelsUnavailable(f"the compiled library does not load: {problem}") from None
+
+
+def accelerated(network: nn.Module, kernels: str) -> nn.Module:
+    """What is trained in place of `network`: the same weights, faster passes.
+
+    A network that was not built from a design, a user's own, is trained as it is.
+
+    Raises:
+        KernelsUnavailable: if these kernels, which a run has recorded, cannot be had here.
+    """
+    try:
+        loaded = load_kernels(kernels)
+    except AutoscaleError as problem:
+        raise KernelsUnavailable(
+            f"this run trains with {kernels} kernels: {problem}; or choose another --run"
+        ) from None
+    if loaded is None or not isinstance(network, Network):
+        return network
+    return Accelerated(network, loaded)

@@ -1,0 +1,270 @@
+"""What a grid races: its settings, its candidates and their rivals."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from math import ceil
+
+import numpy as np
+
+from autoscale.design.budget import LATENCY, MEANINGS, MEASURES, Budget, parse_budget
+from autoscale.design.cost import Cost
+from autoscale.design.grid import Candidate, Grid, axis, build_grid, field, spread
+from autoscale.design.numbers import Number
+from autoscale.design.rules import GROWING, RIVAL_TOLERANCE, SHRINKING, rival
+from autoscale.design.scalable import Design, Network, Scalable, cost_of
+from autoscale.design.scaling import PAPER, compound
+from autoscale.design.solve import Dimension
+from autoscale.errors import InvalidSetting
+from autoscale.search.race import RaceSettings, next_training
+from autoscale.search.surface import Observation
+from autoscale.workflows.progress import Listener
+from autoscale.workflows.timed_grid import Stopwatch, timed_grid, timed_rival
+
+#: Folders of a run: coefficients for growing, and for shrinking.
+GROW, SHRINK = "grid", "shrink"
+
+#: Candidates of a budget of latency, unless told otherwise.
+TIMED_CANDIDATES = 16
+
+#: Share of all seeds of all candidates that a race may use, rivals aside.
+RACE_SHARE = 0.4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridSettings:
+    """Which networks a grid holds and how they are raced.
+
+    Raises:
+        InvalidSetting: for a value that makes no grid.
+    """
+
+    budget: str = "2x"  # a ratio to the base's cost, or a cost such as "800M"
+    measure: str = "macs"  # of the budget: macs, params, activations, memory (bytes)
+    alpha: str | None = None  # depth: a range with `step`, or values; 1..2, shrinking 0.5..1
+    beta: str | None = None  # width; 1..1.5, shrinking 0.5..1
+    gamma: str | None = None  # resolution; 1..1.5, shrinking 0.5..1
+    step: float = 0.05
+    solve: str = ""  # dimensions to move until a point meets the budget: "resolution,width"
+    tolerance: float | None = None  # largest distance to the budget; 0.05, solving 0.01
+    max_candidates: int | None = None  # race at most so many, spread over the grid
+    rivals: bool = True  # race the simpler ways of growing too
+    seeds: int = 3  # trainings of one candidate at most
+    trainings: int | None = None  # of all candidates at most; by default 40 % of all seeds
+    race: bool = True  # else every candidate is trained with every seed
+
+    def __post_init__(self) -> None:
+        if self.seeds < 1:
+            raise InvalidSetting(f"seeds must be at least 1, got {self.seeds}")
+        if self.trainings is not None and self.trainings < 1:
+            raise InvalidSetting(f"trainings must be at least 1, got {self.trainings}")
+        if self.trainings is not None and not self.race:
+            raise InvalidSetting(
+                "without a race every candidate is trained with every seed; leave --trainings out"
+            )
+        if self.max_candidates is not None and self.max_candidates < 1:
+            raise InvalidSetting(
+                f"the number of candidates must be at least 1, got {self.max_candidates}"
+            )
+
+    @property
+    def moved(self) -> tuple[Dimension, ...]:
+        """The dimensions that solving moves, in order."""
+        names = [name.strip() for name in self.solve.split(",") if name.strip()]
+        return tuple(dict.fromkeys(names))  # type: ignore[arg-type]
+
+    @property
+    def distance(self) -> float:
+        """The largest distance to the budget."""
+        return self.tolerance if self.tolerance is not None else 0.01 if self.moved else 0.05
+
+    def budget_of(self, base: Scalable) -> Budget:
+        """A counted budget in the base's terms.
+
+        Raises:
+            InvalidSetting: if it cannot be read.
+        """
+        if self.measure not in MEASURES:
+            raise InvalidSetting(f"no measure {self.measure!r}; choose from {', '.join(MEANINGS)}")
+        own = MEASURES[self.measure](cost_of(root_of(base)))
+        return parse_budget(self.budget, base=float(own), measure=self.measure)
+
+    def grid(
+        self, base: Scalable, budget: Budget, value: Callable[[Cost], Number] | None = None
+    ) -> Grid:
+        """The grid around `base`, its costs counted, or foretold by `value`.
+
+        Raises:
+            BudgetUnreachable: if no point is within the tolerance; the nearest is named.
+            InvalidSetting: for values that cannot be read.
+        """
+        usual = ("1..2", "1..1.5", "1..1.5") if budget.ratio >= 1 else ("0.5..1",) * 3
+        texts = [
+            own or text
+            for own, text in zip((self.alpha, self.beta, self.gamma), usual, strict=True)
+        ]
+        alphas, betas, gammas = (axis(text, step=self.step) for text in texts)
+        return build_grid(
+            base,
+            budget,
+            alphas=alphas,
+            betas=betas,
+            gammas=gammas,
+            tolerance=self.distance,
+            solve=self.moved,
+            value=value,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """What is raced: the candidates of a grid and their rivals, each network once."""
+
+    base: Scalable
+    grid: Grid
+    field: tuple[Candidate, ...]
+    missing: tuple[str, ...]  # rules that do not come near the budget, with the reason
+    settings: GridSettings
+
+    @classmethod
+    def of(cls, base: Scalable, settings: GridSettings, watch: Stopwatch | None = None) -> "Study":
+        """The study of a base.
+
+        Args:
+            watch: times networks, for a budget of latency.
+
+        Raises:
+            AutoscaleError: one of its kinds, if there is no such grid.
+        """
+        if settings.measure == LATENCY:
+            assert watch is not None
+            return cls._timed(base, settings, watch)
+        budget = settings.budget_of(base)
+        grid = settings.grid(base, budget)
+        chosen = grid.candidates
+        if settings.max_candidates is not None:
+            chosen = spread(grid.candidates, settings.max_candidates)
+        find = partial(rival, base, budget)
+        return cls._with_rivals(base, settings, grid, chosen, find, RIVAL_TOLERANCE)
+
+    @classmethod
+    def _timed(cls, base: Scalable, settings: GridSettings, watch: Stopwatch) -> "Study":
+        budget = parse_budget(settings.budget, base=watch.base_ms, measure=LATENCY)
+        grid = timed_grid(
+            base,
+            watch,
+            budget,
+            lambda line: settings.grid(base, budget, line),
+            most=settings.max_candidates or TIMED_CANDIDATES,
+        )
+        near = settings.distance  # a timing is not as sharp as a count
+        find = partial(timed_rival, base, watch, budget, tolerance=near)
+        return cls._with_rivals(base, settings, grid, grid.candidates, find, near)
+
+    @classmethod
+    def _with_rivals(
+        cls,
+        base: Scalable,
+        settings: GridSettings,
+        grid: Grid,
+        chosen: Sequence[Candidate],
+        find: Callable[[str], Candidate],
+        near: float,
+    ) -> "Study":
+        rivals, missing = [], []
+        if settings.rivals:
+            for rule in GROWING if grid.budget.ratio >= 1 else SHRINKING:
+                found = find(rule)
+                if abs(found.growth / grid.budget.ratio - 1) <= near:
+                    rivals.append(found)
+                else:
+                    missing.append(f"{rule}: the nearest is {found.growth:.3f}x")
+        return cls(
+            base=base,
+            grid=grid,
+            field=field(chosen, rivals),
+            missing=tuple(missing),
+            settings=settings,
+        )
+
+    @property
+    def step(self) -> str:
+        """The name of the run's folder that holds it."""
+        return GROW if self.grid.budget.ratio >= 1 else SHRINK
+
+    @property
+    def required(self) -> tuple[int, ...]:
+        """Places of the rivals, which get every seed."""
+        return tuple(place for place, entry in enumerate(self.field) if entry.rules)
+
+    @property
+    def positions(self) -> np.ndarray:
+        """Logarithms of what depth, width and resolution became, shape (candidates, 3)."""
+        return np.log([entry.effective for entry in self.field])
+
+    @property
+    def all_trainings(self) -> int:
+        """Every candidate with every seed."""
+        return len(self.field) * self.settings.seeds
+
+    @property
+    def most_trainings(self) -> int:
+        """What the race may use at most."""
+        if not self.settings.race:
+            return self.all_trainings
+        if self.settings.trainings is not None:
+            return min(self.settings.trainings, self.all_trainings)
+        owed = len(self.required) * self.settings.seeds
+        return owed + ceil(RACE_SHARE * (self.all_trainings - owed))
+
+    @property
+    def largest(self) -> int:
+        """Pixels per side of the largest input."""
+        return max(entry.network.resolution for entry in self.field)
+
+    def next(self, observations: Sequence[Observation]) -> tuple[int, int] | None:
+        """Which candidate to train next and with which seed, from 0; None if all is done."""
+        if not self.settings.race:
+            done = len(observations)
+            count = len(self.field)
+            return (done % count, done // count) if done < self.all_trainings else None
+        return next_training(
+            self.positions,
+            observations,
+            RaceSettings(seeds=self.settings.seeds, budget=self.most_trainings),
+            required=self.required,
+        )
+
+
+def root_of(base: Scalable) -> Network:
+    return base.at(1.0, 1.0, base.resolution)
+
+
+def explain(study: Study, listener: Listener) -> None:
+    """Tell what the grid holds and what the paper's coefficients would really cost here."""
+    grid = study.grid
+    listener.notice(
+        f"{grid.points:,} points, {grid.admitted} within {grid.tolerance:.3g} of "
+        f"{grid.budget.ratio:.4g}x ({grid.budget.text}), "
+        f"{len(grid.candidates)} distinct networks; {len(study.field)} in the race, "
+        f"{len(study.required)} of them rivals; at most {study.most_trainings} trainings, all "
+        f"would be {study.all_trainings}"
+    )
+    for line in study.missing:
+        listener.notice(f"warning: no rival at this budget for {line}")
+    if isinstance(study.base, Design):
+        scaled = compound(study.base.base, PAPER, rounding=study.base.rounding)
+        listener.notice(
+            f"the paper's (1.2, 1.1, 1.15): nominal {PAPER.nominal:.3f}x, measured "
+            f"{cost_of(scaled).macs / grid.base_cost.macs:.3f}x here"
+        )
+
+
+def label(entry: Candidate) -> str:
+    """How people call a candidate."""
+    point = entry.coefficients
+    rules = f" [{', '.join(entry.rules)}]" if entry.rules else ""
+    return (
+        f"alpha {point.alpha:g}, beta {point.beta:g}, gamma {point.gamma:.4g} "
+        f"({entry.growth:.2f}x){rules}"
+    )

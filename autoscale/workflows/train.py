@@ -1,0 +1,281 @@
+"""Train one network for good: a family's member, a design or a published network."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from autoscale.design.architecture import Architecture
+from autoscale.design.cost import cost
+from autoscale.design.family import Member
+from autoscale.design.scaling import fit_strides
+from autoscale.errors import InvalidSetting
+from autoscale.network.build import build
+from autoscale.runs.checkpoint import read_snapshot, write_snapshot
+from autoscale.runs.store import Journal, Step, write_json, write_text
+from autoscale.runs.weights import Header, read_weights, write_weights
+from autoscale.training.batches import PIXEL_DEVIATION, PIXEL_MEAN
+from autoscale.training.fit import Epoch, Snapshot, device_named, evaluate, fit
+from autoscale.training.peers import joined
+from autoscale.workflows.count import is_member, load_architecture
+from autoscale.workflows.evaluate import Task, recipe_named, threads_of_torch
+from autoscale.workflows.family import load_member
+from autoscale.workflows.kernels import accelerated, choose_kernels
+from autoscale.workflows.progress import Listener, Progress, Silent
+
+STEP = "train"
+#: Below so many pixels a network made for larger images is taken with fewer strides.
+SMALL = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """A finished training."""
+
+    name: str
+    epochs: tuple[Epoch, ...]
+    best: Epoch  # the most accurate on the validation images, the first of equals
+    test_accuracy: float | None  # of the best weights; None without test images
+    macs: int
+    params: int
+    weights: Path  # of the best epoch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Design:
+    """What is to be trained."""
+
+    name: str
+    architecture: Architecture
+    dropout: float = 0.0
+    drop_path: float = 0.0
+
+
+def train(
+    network: str,
+    run: str | Path,
+    *,
+    data: str = "synthetic",
+    recipe: str = "full",
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    resolution: int | None = None,
+    dropout: float | None = None,
+    drop_path: float | None = None,
+    seed: int = 0,
+    limit: int | None = None,
+    strict: bool = False,
+    device: str = "cpu",
+    threads: int = 1,
+    kernels: str = "auto",
+    listener: Listener | None = None,
+) -> Trained:
+    """Train a network and keep its best and its last weights in `run`/train.
+
+    The same call continues a broken training after its last whole epoch, to the same bits. Under
+    torchrun the processes share every batch; the first of them writes.
+
+    Args:
+        network: a family member's or a design's YAML file, or the name of a published network.
+        data: "synthetic", a folder with one sub-folder per class, or Parquet files.
+        recipe: a name in `training.recipe.RECIPES`.
+        epochs: instead of the recipe's.
+        batch_size: instead of the recipe's; the learning rate follows in proportion.
+        resolution: pixels per side instead of the design's own. Below 128 strides are taken away
+            until the last map has 4 x 4 pixels.
+        dropout: instead of the member's; a design and a published network have 0.
+        drop_path: likewise.
+        device: "auto" is the first CUDA device if there is one, else the CPU.
+
+    Raises:
+        AutoscaleError: one of its kinds, for anything that cannot be done.
+    """
+    run, listener = Path(run), listener or Silent()
+    chosen = recipe_named(recipe, epochs=epochs)
+    if batch_size is not None:
+        chosen = chosen.with_batch(batch_size)
+    with joined() as peers, threads_of_torch(threads):
+        first = peers.rank == 0
+        if not first:
+            listener = Silent()
+        device = str(device_named(device))
+        if peers.size > 1 and device != "cpu":
+            raise InvalidSetting(f"several processes train on cpu only, asked for {device}")
+        design = _design(network, dropout=dropout, drop_path=drop_path)
+        size = resolution or design.architecture.resolution
+        task = Task(
+            data=data,
+            recipe=chosen,
+            seed=seed,
+            limit=limit,
+            strict=strict,
+            kernels=choose_kernels(kernels, device=device, listener=listener),
+        )
+        images = task.load(size=size, test=True, listener=listener)
+        design = replace(
+            design, architecture=_fitted(design.architecture, size, len(images.classes), listener)
+        )
+        step = Step(run, STEP)
+        journal = Journal(step.file("epochs.jsonl"))
+        settings = {
+            "task": task.settings(),
+            "images": images.fingerprint,
+            "network": {**asdict(design), "architecture": design.architecture.to_dict()},
+            "processes": peers.size,
+        }
+        header = Header(
+            architecture=design.architecture.to_dict(),
+            mean=(PIXEL_MEAN,) * 3,
+            deviation=(PIXEL_DEVIATION,) * 3,
+            classes=images.classes,
+            accuracy_of=f"validation images of {images.name}",
+            provenance=f"autoscale train, recipe {recipe}, {chosen.epochs} epochs",
+        )
+        keeper = _Keeper(step, journal, header, chosen.epochs, listener)
+
+        def work() -> Trained:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                module = build(
+                    design.architecture,
+                    dropout=design.dropout,
+                    drop_path=design.drop_path,
+                    norm_momentum=chosen.norm_momentum,
+                )
+            resume = read_snapshot(step.file("last.safetensors"))
+            if resume is not None:
+                listener.notice(f"going on after epoch {len(resume.epochs)} of {chosen.epochs}")
+            done = resume.epochs if resume else ()
+            if len(done) < chosen.epochs:
+                done = fit(
+                    accelerated(module, task.kernels),
+                    images.train,
+                    images.validation,
+                    chosen,
+                    resolution=size,
+                    seed=seed,
+                    device=device,
+                    evaluate_after=range(1, chosen.epochs + 1),
+                    resume=resume,
+                    keep=keeper.keep if first else None,
+                    peers=peers,
+                ).epochs
+            best = best_epoch(done)
+            test = None
+            if images.test is not None and first:
+                module.load_state_dict(read_weights(keeper.best).state)
+                test = evaluate(module, images.test, resolution=size, device=device)
+            counted = cost(design.architecture)
+            return Trained(
+                name=design.name,
+                epochs=done,
+                best=best,
+                test_accuracy=test,
+                macs=counted.macs,
+                params=counted.params,
+                weights=keeper.best,
+            )
+
+        if not first:
+            return work()
+        with step.locked():
+            step.begin(settings, notes={"data": task.place, "device": device}, journal=journal)
+            trained = work()
+            write_json(
+                step.file("result.json"),
+                {
+                    "name": trained.name,
+                    "epochs": len(trained.epochs),
+                    "best_epoch": trained.best.number,
+                    "validation_accuracy": trained.best.accuracy,
+                    "last_validation_accuracy": trained.epochs[-1].accuracy,
+                    "test_accuracy": trained.test_accuracy,
+                    "macs": trained.macs,
+                    "params": trained.params,
+                },
+            )
+            return trained
+
+
+def best_epoch(epochs: Sequence[Epoch]) -> Epoch:
+    """The most accurate of those that were evaluated, the first of equals."""
+    return max(
+        (epoch for epoch in epochs if epoch.accuracy is not None),
+        key=lambda epoch: (epoch.accuracy, -epoch.number),
+    )
+
+
+def metrics_table(epochs: Sequence[Epoch]) -> pd.DataFrame:
+    """One row an epoch."""
+    return pd.DataFrame([asdict(epoch) for epoch in epochs]).rename(columns={"number": "epoch"})
+
+
+class _Keeper:
+    """Writes what a training leaves behind after each epoch."""
+
+    def __init__(
+        self, step: Step, journal: Journal, header: Header, epochs: int, listener: Listener
+    ) -> None:
+        self.best = step.file("best.safetensors")
+        self._last, self._metrics = step.file("last.safetensors"), step.file("metrics.csv")
+        self._journal, self._header = journal, header
+        self._epochs, self._listener = epochs, listener
+
+    def keep(self, snapshot: Snapshot) -> None:
+        """The best weights first: the snapshot then stands for all that is on disk."""
+        epoch, best = snapshot.epochs[-1], best_epoch(snapshot.epochs)
+        if best is epoch:
+            state = {name.removeprefix("network."): t for name, t in snapshot.weights.items()}
+            write_weights(self.best, state, replace(self._header, accuracy=epoch.accuracy))
+        write_snapshot(self._last, snapshot)
+        write_text(self._metrics, metrics_table(snapshot.epochs).to_csv(index=False))
+        self._journal.append(asdict(epoch))
+        left = self._epochs - epoch.number
+        self._listener.progress(
+            Progress(
+                done=epoch.number,
+                total=self._epochs,
+                note=f"epoch {epoch.number}: loss {epoch.loss:.3f}, accuracy {epoch.accuracy:.4f}",
+                best=f"best {best.accuracy:.4f} after epoch {best.number}",
+                seconds_left=left * sum(e.seconds for e in snapshot.epochs) / epoch.number,
+            )
+        )
+
+
+def _design(network: str, *, dropout: float | None, drop_path: float | None) -> Design:
+    path = Path(network)
+    if path.is_file() and is_member(path):
+        member = load_member(path)
+        if not isinstance(member, Member):
+            raise InvalidSetting(f"{network} is a member of a model of your own; train it yourself")
+        found = Design(
+            name=member.name,
+            architecture=member.architecture,
+            dropout=member.dropout,
+            drop_path=member.drop_path,
+        )
+    else:
+        name = path.stem if path.suffix else network
+        found = Design(name=name, architecture=load_architecture(network))
+    if dropout is not None:
+        found = replace(found, dropout=dropout)
+    return found if drop_path is None else replace(found, drop_path=drop_path)
+
+
+def _fitted(
+    architecture: Architecture, resolution: int, num_classes: int, listener: Listener
+) -> Architecture:
+    """The design for these images; with fewer strides where they are small and not its own size."""
+    asked = replace(architecture, resolution=resolution, num_classes=num_classes)
+    if resolution == architecture.resolution or resolution >= SMALL:
+        return asked
+    fitted = fit_strides(asked)
+    if fitted != asked:
+        listener.notice(
+            f"strides are taken away for {resolution} pixels, reduction {asked.reduction} becomes "
+            f"{fitted.reduction}: {cost(fitted).macs:,} multiply-adds instead of "
+            f"{cost(asked).macs:,}"
+        )
+    return fitted

@@ -1,0 +1,77 @@
+"""The picture of a race on the surface of equal cost."""
+
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from autoscale.design.budget import parse_budget
+from autoscale.design.cost import cost
+from autoscale.design.grid import axis, build_grid
+from autoscale.design.published import EFFICIENTNET_B0
+from autoscale.design.scalable import Design
+from autoscale.design.scaling import rounding_policy
+from autoscale.report.iso_cost import CORNERS, picture, place
+from autoscale.search.surface import Observation
+from autoscale.workflows.ranking import GridResult
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.fixture(scope="module")
+def found() -> GridResult:
+    """A race around B0 in which deeper networks are better."""
+    base = Design(EFFICIENTNET_B0, rounding_policy("tf"))
+    grid = build_grid(
+        base,
+        parse_budget("2x", base=cost(EFFICIENTNET_B0).macs),
+        alphas=axis("1..2", step=0.05),
+        betas=axis("1..1.5", step=0.05),
+        gammas=axis("1..1.5", step=0.05),
+        tolerance=0.05,
+    )
+    rng = np.random.default_rng(0)
+    scores = [
+        Observation(place, seed, 0.5 + 0.1 * np.log(entry.effective.depth) + 0.001 * rng.normal())
+        for place, entry in enumerate(grid.candidates[:-1])
+        for seed in range(2)
+    ]
+    return GridResult.of(grid, grid.candidates, scores)
+
+
+def test_the_corners_are_growth_in_one_dimension() -> None:
+    assert place(2, 1, 1) == CORNERS[0]
+    assert place(1, 2**0.5, 1) == CORNERS[1]
+    assert place(1, 1, 2**0.5) == CORNERS[2]
+    assert place(0.5, 1, 1) == CORNERS[0]  # shrinking too
+
+
+def test_the_surface_learns_what_was_good(found: GridResult) -> None:
+    surface = found.surface()
+    assert surface.believed.idxmax() == surface.depth.idxmax()
+    nominal = surface.depth * surface.width**2 * surface.resolution**2
+    assert nominal.to_numpy() == pytest.approx(2)
+    assert ((surface.low <= surface.believed) & (surface.believed <= surface.high)).all()
+
+
+def test_every_candidate_is_drawn_where_it_grew_with_its_figures(found: GridResult) -> None:
+    root = ET.fromstring(picture(found.table, found.surface(), title="A <race>", note="x " * 200))
+    drawn = root.findall(f".//{SVG}circle[@class='candidate']")
+    assert len(drawn) == len(found.field)
+    x, y = place(*found.best.effective)
+    assert float(drawn[0].attrib["cx"]) == pytest.approx(x, abs=0.1)
+    assert float(drawn[0].attrib["cy"]) == pytest.approx(y, abs=0.1)
+    assert f"believed {found.table.believed[0]:.4f}" in "".join(drawn[0].itertext())
+    assert drawn[-1].attrib["fill"] == "white"  # the candidate without a training
+    assert root.findtext(f"{SVG}title") == "A <race>"
+
+
+def test_a_surface_without_differences_is_drawn_too() -> None:
+    flat = pd.DataFrame(
+        {"depth": [2.0], "width": [1.0], "resolution": [1.0], "believed": [0.5], "step": [0.5]}
+    )
+    table = flat.assign(
+        alpha=2, beta=1, gamma=1, seeds=1, accuracy=0.5, low=0.4, high=0.6, rules=""
+    )
+    assert "<svg" in picture(table, flat, title="t", note="")

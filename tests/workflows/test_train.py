@@ -1,0 +1,196 @@
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from autoscale.design.architecture import Architecture, Head, Stage, Stem
+from autoscale.design.published import published
+from autoscale.errors import InvalidSetting, RunConflict
+from autoscale.runs.checkpoint import read_snapshot
+from autoscale.runs.weights import read_weights
+from autoscale.training.data import load
+from autoscale.training.fit import evaluate
+from autoscale.workflows.models import load_model
+from autoscale.workflows.progress import Progress, Silent
+from autoscale.workflows.train import Trained, train
+
+SMALL = Architecture(
+    resolution=16,
+    stem=Stem(width=8),
+    stages=(
+        Stage(width=8, expand_ratio=1),
+        Stage(width=16, expand_ratio=2, stride=2, depth=2),
+    ),
+    head=Head(width=16),
+    num_classes=2,
+)
+
+
+@pytest.fixture
+def design(tmp_path: Path) -> str:
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL.to_yaml())
+    return str(path)
+
+
+def short(design: str, run: Path, photos: Path, **options: object) -> Trained:
+    asked = {"epochs": 3, "batch_size": 8, "kernels": "torch", "drop_path": 0.2, "dropout": 0.1}
+    return train(design, run, data=str(photos), **(asked | options))  # type: ignore[arg-type]
+
+
+class Stops(Silent):
+    """Interrupts a training after some epochs."""
+
+    def __init__(self, after: int) -> None:
+        self.after = after
+
+    def progress(self, progress: Progress) -> None:
+        if progress.done == self.after:
+            raise KeyboardInterrupt
+
+
+class Hears(Silent):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def notice(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def test_a_training_leaves_metrics_a_result_and_weights_that_can_be_used(
+    design: str, photos: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    found = short(design, run, photos)
+    assert len((run / "train" / "metrics.csv").read_text().splitlines()) == 4
+    result = json.loads((run / "train" / "result.json").read_text())
+    assert result["test_accuracy"] == found.test_accuracy
+    assert result["validation_accuracy"] == max(e.accuracy or 0 for e in found.epochs)
+
+    model = load_model(str(found.weights))
+    assert model.num_classes == 3
+    assert model.header.accuracy == found.best.accuracy
+    images = load(str(photos), size=16)
+    assert evaluate(model.network, images.validation, resolution=16) == found.best.accuracy
+    assert images.test is not None
+    assert evaluate(model.network, images.test, resolution=16) == found.test_accuracy
+
+
+@pytest.mark.parametrize("recipe", ["proxy", "efficientnet", "sgd"])
+def test_a_training_that_was_interrupted_goes_on_to_the_same_bits(
+    design: str, photos: Path, tmp_path: Path, recipe: str
+) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    expected = short(design, whole, photos, recipe=recipe)
+    with pytest.raises(KeyboardInterrupt):
+        short(design, broken, photos, recipe=recipe, listener=Stops(after=1))
+    found = short(design, broken, photos, recipe=recipe)
+    assert [(e.loss, e.accuracy) for e in found.epochs] == [
+        (e.loss, e.accuracy) for e in expected.epochs
+    ]
+    assert found.test_accuracy == expected.test_accuracy
+    one = read_snapshot(whole / "train" / "last.safetensors")
+    other = read_snapshot(broken / "train" / "last.safetensors")
+    assert one is not None
+    assert other is not None
+    assert one.tensors.keys() == other.tensors.keys()
+    assert all(torch.equal(one.tensors[name], other.tensors[name]) for name in one.tensors)
+    best = [read_weights(run / "train" / "best.safetensors").state for run in (whole, broken)]
+    assert all(torch.equal(best[0][name], best[1][name]) for name in best[0])
+
+
+def test_a_finished_training_is_not_done_again(design: str, photos: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    found = short(design, run, photos)
+    assert short(design, run, photos, listener=Stops(after=1)) == found
+
+
+def test_another_training_in_its_place_is_refused(
+    design: str, photos: Path, tmp_path: Path
+) -> None:
+    short(design, tmp_path / "run", photos, epochs=1)
+    with pytest.raises(RunConflict, match="kernels is 'torch' there, asked for 'none'"):
+        short(design, tmp_path / "run", photos, epochs=1, kernels="none")
+
+
+def test_a_damaged_checkpoint_is_named(design: str, photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        short(design, tmp_path / "run", photos, listener=Stops(after=1))
+    (tmp_path / "run" / "train" / "last.safetensors").write_bytes(b"torn")
+    with pytest.raises(RunConflict, match=r"last\.safetensors holds no training to go on with"):
+        short(design, tmp_path / "run", photos)
+
+
+def test_the_learning_rate_follows_the_batch_size(
+    design: str, photos: Path, tmp_path: Path
+) -> None:
+    short(design, tmp_path / "run", photos, epochs=1, batch_size=16)
+    settings = json.loads((tmp_path / "run" / "train" / "settings.json").read_text())["settings"]
+    recipe = settings["task"]["recipe"]
+    assert recipe["batch_size"] == 16
+    assert recipe["learning_rate"] == pytest.approx(0.1 / 4)
+
+
+def test_a_published_network_loses_strides_for_small_images_and_says_so(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = Hears()
+    found = short("mnasnet-a1", tmp_path / "run", photos, epochs=1, resolution=16, listener=heard)
+    assert "reduction 32 becomes 4" in " ".join(heard.lines)
+    model = load_model(str(found.weights))
+    assert model.architecture is not None
+    assert model.architecture.reduction == 4
+    assert published("mnasnet-a1").reduction == 32
+
+
+def test_a_design_of_its_own_size_is_trained_as_it_is(photos: Path, tmp_path: Path) -> None:
+    path = tmp_path / "deep.yaml"
+    strided = replace(SMALL, resolution=8)  # a last map of 2 x 2
+    path.write_text(strided.to_yaml())
+    found = short(str(path), tmp_path / "run", photos, epochs=1)
+    model = load_model(str(found.weights))
+    assert model.architecture == replace(strided, num_classes=3)
+
+
+def test_wrong_settings_are_refused_before_anything_is_written(
+    design: str, photos: Path, tmp_path: Path
+) -> None:
+    for options, message in (
+        ({"recipe": "best"}, "no recipe 'best'"),
+        ({"device": "warp"}, "cannot use the device 'warp'"),
+        ({"kernels": "fast"}, "no kernels 'fast'"),
+        ({"batch_size": 1}, "batch_size must be at least 2"),
+    ):
+        with pytest.raises(InvalidSetting, match=message):
+            short(design, tmp_path / "run", photos, **options)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_network(design: str, photos: Path, tmp_path: Path) -> None:
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2",
+        "--master-addr", "127.0.0.1", "--master-port", "29671", "-m", "autoscale", "train", design,
+        "--data", str(photos), "--epochs", "2", "--batch-size", "8", "--kernels", "torch",
+        "--device", "cpu", "--json",
+    ]  # fmt: skip
+    answers, states = [], []
+    for name in ("one", "two"):
+        done = subprocess.run(
+            [*command, "--run", str(tmp_path / name)],
+            capture_output=True,
+            text=True,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
+        assert done.returncode == 0, done.stderr
+        answers.append(json.loads(done.stdout))
+        states.append(read_weights(tmp_path / name / "train" / "best.safetensors").state)
+    assert answers[0]["epochs"] == 2
+    assert answers[0]["test_accuracy"] == answers[1]["test_accuracy"]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    assert len((tmp_path / "one" / "train" / "metrics.csv").read_text().splitlines()) == 3
