@@ -1,6 +1,6 @@
 """Fit the latency table to one half of the measured networks and test it on the other.
 
-    OMP_NUM_THREADS=1 python experiments/latency/fit_table.py networks.csv
+OMP_NUM_THREADS=1 python experiments/latency/fit_table.py networks.csv
 """
 
 import sys
