@@ -1,6 +1,8 @@
-"""Fit the latency table to one half of the measured networks and test it on the other.
+"""Fit the latency table to measured networks and test it on others.
 
-OMP_NUM_THREADS=1 python experiments/latency/fit_table.py networks.csv
+    OMP_NUM_THREADS=1 python experiments/latency/fit_table.py fit.csv test.csv
+
+Given one file, its first half is fitted and its second half tested.
 """
 
 import sys
@@ -20,20 +22,25 @@ def kendall(one: np.ndarray, other: np.ndarray) -> float:
 
 
 space = load_space("mnasnet")
-frame = pd.read_csv(sys.argv[1])
-designs = [space.architecture_at([int(i) for i in text.split()]) for text in frame["point"]]
+frames = [pd.read_csv(name) for name in sys.argv[1:]]
+fitted = len(frames[0]) if len(frames) > 1 else len(frames[0]) // 2
+frame = pd.concat(frames, ignore_index=True)
 measured = frame["median_ms"].to_numpy()
-work = [operations(design) for design in designs]
-half = len(frame) // 2
-table = fit_latency_table(work[:half], measured[:half])
-predicted = np.array([table.predict(design) for design in designs[half:]])
-unseen = measured[half:]
+work = [
+    operations(space.architecture_at([int(index) for index in text.split()]))
+    for text in frame["point"]
+]
+table = fit_latency_table(work[:fitted], measured[:fitted])
+predicted = np.array(
+    [sum(n * table.rates.get(f, 0.0) for f, n in row.items()) for row in work[fitted:]]
+)
+unseen = measured[fitted:]
 errors = np.abs(predicted / unseen - 1)
-print(f"fitted to {half} networks, tested on {len(unseen)} others")
+print(f"fitted to {fitted} networks, tested on {len(unseen)} others")
 print(f"stated error (left out in turn) {table.error:.3f}, on the others {np.median(errors):.3f}")
 print(f"within 10 %: {np.mean(errors < 0.1):.2f}; Kendall tau {kendall(predicted, unseen):.3f}")
-macs = frame["macs"].to_numpy()[half:]
-print(f"Kendall tau of multiply-adds alone {kendall(macs.astype(float), unseen):.3f}")
-for chunk in range(half, len(frame), 50):
-    part = slice(chunk - half, chunk - half + 50)
-    print(f"networks that took turns, {chunk}..: {kendall(predicted[part], unseen[part]):.3f}")
+macs = frame["macs"].to_numpy(dtype=float)[fitted:]
+print(f"Kendall tau of multiply-adds alone {kendall(macs, unseen):.3f}")
+for begin in range(0, len(unseen), 50):
+    part = slice(begin, begin + 50)
+    print(f"among {begin}..., which took turns: {kendall(predicted[part], unseen[part]):.3f}")
