@@ -176,8 +176,8 @@ def test_two_processes_train_one_network(design: str, photos: Path, tmp_path: Pa
     command = [
         sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2",
         "--master-addr", "127.0.0.1", "--master-port", "29671", "-m", "--",
-        "autoscale", "train", design, "--data", str(photos), "--epochs", "2", "--batch-size", "8", "--kernels", "torch",
-        "--device", "cpu", "--json",
+        "autoscale", "train", design, "--data", str(photos), "--epochs", "2", "--batch-size", "8",
+        "--kernels", "torch", "--device", "cpu", "--json",
     ]  # fmt: skip
     answers, states = [], []
     for name in ("one", "two"):
