@@ -95,7 +95,9 @@ def search_baseline(
     resolution: Annotated[
         int | None, typer.Option(help="Pixels per side. \\[default: the space's]")
     ] = None,
-    recipe: Annotated[str, typer.Option(help="Training recipe: proxy or full.")] = "proxy",
+    recipe: Annotated[
+        str, typer.Option(help="Training recipe: proxy, full, sgd or efficientnet.")
+    ] = "proxy",
     epochs: Annotated[int | None, typer.Option(help="Epochs of each training.")] = None,
     limit: Annotated[int | None, typer.Option(help="Use at most so many training images.")] = None,
     strict: Annotated[
@@ -104,6 +106,13 @@ def search_baseline(
     seed: Annotated[int, typer.Option(help="Of proposals, splits and trainings.")] = 0,
     device: Device = "cpu",
     threads: Threads = 1,
+    kernels: Annotated[
+        str,
+        typer.Option(
+            help="What computes trainings: native (compiled for this CPU), torch, none, or auto, "
+            "the fastest there is. The later steps keep to it."
+        ),
+    ] = "auto",
     as_json: Json = False,
 ) -> None:
     """Search a small baseline network on your images.
@@ -137,6 +146,7 @@ def search_baseline(
             strict=strict,
             device=device,
             threads=threads,
+            kernels=kernels,
             listener=listener,
         )
     _show_search(found, run, as_json)

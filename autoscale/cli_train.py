@@ -62,7 +62,7 @@ def train_command(
 ) -> None:
     """Train a network in full; the same command continues where it was interrupted.
 
-    Several processes share every batch: torchrun --nproc-per-node 2 -m autoscale train ...
+    Several processes share every batch: torchrun --nproc-per-node 2 -m -- autoscale train ...
     """
     import os
 

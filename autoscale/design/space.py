@@ -14,7 +14,7 @@ Each list of more than one option is a `Parameter`; one option for each paramete
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from functools import lru_cache
+from functools import cache, cached_property, lru_cache
 from itertools import product
 from math import prod
 from typing import Annotated, Any, ClassVar, Generic, Protocol, TypeVar
@@ -77,14 +77,19 @@ class Op:
                 raise InvalidSpace(f"{self.block} blocks have no {name}; leave it out")
 
     @property
-    def settings(self) -> dict[str, Value]:
+    def settings(self) -> Mapping[str, Value]:
         """The fields that it sets."""
-        found = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {name: value for name, value in found.items() if value is not None}
+        return _settings_of(self)
 
     def __str__(self) -> str:
         rest = [f"{k} {v}" for k, v in self.settings.items() if k != "block"]
         return ", ".join([self.block, *rest])
+
+
+@cache
+def _settings_of(op: Op) -> Mapping[str, Value]:
+    found = {f.name: getattr(op, f.name) for f in fields(op)}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 class _Choices(Generic[Part]):
@@ -120,7 +125,19 @@ class _Choices(Generic[Part]):
 
     def decisions(self) -> list[tuple[str, tuple[Any, ...]]]:
         """The fields that do hold several options."""
+        return self._decisions
+
+    # A search reads thousands of designs of a space: what never changes is worked out once.
+
+    @cached_property
+    def _decisions(self) -> list[tuple[str, tuple[Any, ...]]]:
         return [(name, options) for name, options in self.options() if len(options) > 1]
+
+    @cached_property
+    def _firsts(self) -> dict[str, Any]:
+        """Every field, those that may hold several options with their first."""
+        every = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+        return every | {name: options[0] for name, options in self.options()}
 
     def at(self, indices: Point) -> Part:
         """The part with the chosen option of each decision."""
@@ -168,8 +185,7 @@ def _neighbour_parts(choices: "_Choices[Part]", part: Part) -> tuple[Part, ...]:
 
 @lru_cache(maxsize=65536)
 def _part_at(choices: "_Choices[Part]", indices: Point) -> Part:
-    settings = {f.name: getattr(choices, f.name) for f in fields(choices)}  # type: ignore[arg-type]
-    settings |= {name: options[0] for name, options in choices.options()}
+    settings = dict(choices._firsts)
     for (name, options), index in zip(choices.decisions(), indices, strict=True):
         settings[name] = options[index]
     op = settings.pop("op", ())

@@ -200,7 +200,7 @@ def fit(
                         f"the training was at epoch {number} of {recipe.epochs}, step {step + 1} "
                         f"of {steps}, after {time_limit:g} seconds; allow more, or fewer epochs"
                     )
-            for module in {network, scored}:
+            for module in (network, average.network) if average else (network,):
                 peers.average([b for b in module.buffers() if b.is_floating_point()])
             accuracy = score() if number == recipe.epochs or number in evaluate_after else None
             seconds = time.perf_counter() - epoch_started

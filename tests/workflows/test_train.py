@@ -175,8 +175,9 @@ def test_wrong_settings_are_refused_before_anything_is_written(
 def test_two_processes_train_one_network(design: str, photos: Path, tmp_path: Path) -> None:
     command = [
         sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2",
-        "--master-addr", "127.0.0.1", "--master-port", "29671", "-m", "autoscale", "train", design,
-        "--data", str(photos), "--epochs", "2", "--batch-size", "8", "--kernels", "torch",
+        "--master-addr", "127.0.0.1", "--master-port", "29671", "-m", "--",
+        "autoscale", "train", design, "--data", str(photos), "--epochs", "2", "--batch-size", "8",
+        "--kernels", "torch",
         "--device", "cpu", "--json",
     ]  # fmt: skip
     answers, states = [], []
