@@ -118,6 +118,7 @@ class ImageSettings:
             InvalidSetting: if the run's search has decided what is set here.
         """
         if not base.named:
+            found = load_task(run, data=self.data)
             given = [
                 name
                 for name in ("recipe", "epochs", "limit", "seed")
@@ -128,7 +129,7 @@ class ImageSettings:
                     f"the search in {run} has decided --{(given or ['strict'])[0]}; leave it out, "
                     "or name a base with --baseline or --model"
                 )
-            return load_task(run, data=self.data)
+            return found
         if Step(run, SEARCH).read() is not None:
             raise InvalidSetting(
                 f"{run} holds a search with a baseline of its own; leave --baseline and --model "

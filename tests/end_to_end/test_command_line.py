@@ -54,7 +54,9 @@ def test_search_grid_and_family_answer_machines_in_json(
     assert plan["seconds"] > 0
     assert plan["memory"] > 10_000
     assert not (run / "grid").exists()
-    assert main([*grid, "--json"]) == 0
+    picture = tmp_path / "race.svg"
+    assert main([*grid, "--json", "--plot", str(picture)]) == 0
+    assert "How to grow to 2x the cost" in picture.read_text()
     assert set(json.loads(capsys.readouterr().out)["coefficients"]) == {"alpha", "beta", "gamma"}
     assert main(["family", *where, "--phi", "0..2", "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["members"]) == 3

@@ -321,6 +321,8 @@ def test_images_are_needed_to_train_and_a_searchs_choices_stand(
     base = BaseSettings(baseline="resnet-18")
     with pytest.raises(InvalidSetting, match="name them with --data"):
         grid_search(tmp_path / "r", base=base)
+    with pytest.raises(InvalidSetting, match="holds no search"):
+        grid_search(tmp_path / "r", images=ImageSettings(epochs=3))
     run = tmp_path / "s"
     autoscale.search_baseline(
         run, data=str(photos), space="tiny", resolution=16, trials=1, epochs=1
