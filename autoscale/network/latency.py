@@ -11,8 +11,7 @@ import platform
 import re
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, pairwise
 from pathlib import Path
@@ -26,6 +25,7 @@ from autoscale.errors import InvalidSetting
 from autoscale.network.build import build
 from autoscale.network.export import onnx_session, to_onnx
 from autoscale.network.fold import fold_norms
+from autoscale.network.threads import threads_of_torch
 
 Runtime = Literal["eager", "compiled", "onnxruntime"]
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -159,7 +159,7 @@ def measure_latencies(
     """
     asked = Conditions(**conditions)
     turns = len(networks) > 1
-    with _threads(asked.threads):
+    with threads_of_torch(asked.threads):
         each = resolution if isinstance(resolution, Sequence) else [resolution] * len(networks)
         subjects = [
             _subject(network, pixels, asked) for network, pixels in zip(networks, each, strict=True)
@@ -341,13 +341,3 @@ def hardware(device: str) -> str:
         if named:
             return named.group(1)
     return platform.processor() or platform.machine()
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -1,8 +1,7 @@
 """What one design is worth: build it, train it on the images, score it."""
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from autoscale.design.architecture import Architecture
 from autoscale.design.scalable import Network, cost_of
 from autoscale.errors import EvaluationFailed, InvalidSetting
 from autoscale.network.build import build
+from autoscale.network.threads import threads_of_torch
 from autoscale.search.objective import Score
 from autoscale.training.data import ImageData, Images, load
 from autoscale.training.fit import Epoch, TrainingFailed, fit
@@ -210,17 +210,6 @@ def realise(network: Network, *, norm_momentum: float = 0.1) -> nn.Module:
     if isinstance(network, Architecture):
         return build(network, norm_momentum=norm_momentum)
     return make(network)
-
-
-@contextmanager
-def threads_of_torch(count: int) -> Iterator[None]:
-    """So many threads for torch inside, as many as before afterwards."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _first(images: Images, count: int) -> Images:

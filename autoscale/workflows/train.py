@@ -13,6 +13,7 @@ from autoscale.design.family import Member
 from autoscale.design.scaling import fit_strides
 from autoscale.errors import InvalidSetting
 from autoscale.network.build import build
+from autoscale.network.threads import threads_of_torch
 from autoscale.runs.checkpoint import read_snapshot, write_snapshot
 from autoscale.runs.store import Journal, Step, write_json, write_text
 from autoscale.runs.weights import Header, read_weights, write_weights
@@ -20,7 +21,7 @@ from autoscale.training.batches import PIXEL_DEVIATION, PIXEL_MEAN
 from autoscale.training.fit import Epoch, Snapshot, device_named, evaluate, fit
 from autoscale.training.peers import joined
 from autoscale.workflows.count import is_member, load_architecture
-from autoscale.workflows.evaluate import Task, recipe_named, threads_of_torch
+from autoscale.workflows.evaluate import Task, recipe_named
 from autoscale.workflows.family import load_member
 from autoscale.workflows.kernels import accelerated, choose_kernels
 from autoscale.workflows.progress import Listener, Progress, Silent
