@@ -14,6 +14,16 @@ from autoscale.cli_counting import compare_command, count_command
 from autoscale.cli_export import export_command
 from autoscale.cli_latency import latency_command
 from autoscale.cli_scaling import family_command, grid_command
+from autoscale.cli_staff import (
+    Address,
+    Cpus,
+    Engine,
+    Gpus,
+    Retries,
+    TrialTimeout,
+    Workers,
+    staff_of,
+)
 from autoscale.cli_train import train_command
 from autoscale.errors import AutoscaleError, InvalidSetting
 
@@ -113,6 +123,13 @@ def search_baseline(
             "the fastest there is. The later steps keep to it."
         ),
     ] = "auto",
+    workers: Workers = 1,
+    trial_timeout: TrialTimeout = None,
+    retries: Retries = 1,
+    engine: Engine = "local",
+    address: Address = None,
+    cpus_per_trial: Cpus = 1.0,
+    gpus_per_trial: Gpus = 0.0,
     as_json: Json = False,
 ) -> None:
     """Search a small baseline network on your images.
@@ -147,6 +164,15 @@ def search_baseline(
             device=device,
             threads=threads,
             kernels=kernels,
+            staff=staff_of(
+                workers=workers,
+                retries=retries,
+                trial_timeout=trial_timeout,
+                engine=engine,
+                address=address,
+                cpus_per_trial=cpus_per_trial,
+                gpus_per_trial=gpus_per_trial,
+            ),
             listener=listener,
         )
     _show_search(found, run, as_json)
@@ -160,6 +186,13 @@ def check_baseline(
     data: Moved = None,
     device: Device = "cpu",
     threads: Threads = 1,
+    workers: Workers = 1,
+    trial_timeout: TrialTimeout = None,
+    retries: Retries = 1,
+    engine: Engine = "local",
+    address: Address = None,
+    cpus_per_trial: Cpus = 1.0,
+    gpus_per_trial: Gpus = 0.0,
     as_json: Json = False,
 ) -> None:
     """Is the baseline better than random networks of its cost, on held-out images?"""
@@ -174,6 +207,15 @@ def check_baseline(
             data=data,
             device=device,
             threads=threads,
+            staff=staff_of(
+                workers=workers,
+                retries=retries,
+                trial_timeout=trial_timeout,
+                engine=engine,
+                address=address,
+                cpus_per_trial=cpus_per_trial,
+                gpus_per_trial=gpus_per_trial,
+            ),
             listener=listener,
         )
     _show_check(found, as_json)

@@ -2,7 +2,8 @@
 
 import random
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,12 @@ from autoscale.search.engine import (
 from autoscale.search.identity import network_of
 from autoscale.search.objective import Objective, Score
 from autoscale.search.pareto import front
+from autoscale.search.rungs import Answer, Look, Rungs
 from autoscale.search.samplers import make_sampler
 from autoscale.training.data import ImageData
 from autoscale.workflows.catalogue import space_text, usual_macs
-from autoscale.workflows.evaluate import Task, Trainer, recipe_named
+from autoscale.workflows.crew import Crew, Order, Staff, crew
+from autoscale.workflows.evaluate import Task, recipe_named
 from autoscale.workflows.kernels import choose_kernels
 from autoscale.workflows.progress import Listener, Progress, Silent, duration
 from autoscale.workflows.stopping import epochs_spent, rungs_of
@@ -85,6 +88,7 @@ def search_baseline(
     device: str = "cpu",
     threads: int = 1,
     kernels: str = "auto",
+    staff: Staff | None = None,
     listener: Listener | None = None,
 ) -> Baseline:
     """Train `trials` designs of the space and choose the baseline.
@@ -114,6 +118,7 @@ def search_baseline(
         threads: of torch in one training; more than one pay on idle cores only.
         kernels: "native", "torch" or "none", see `workflows.kernels`; "auto" takes the fastest that
             this machine has. The choice is recorded, and the later steps keep to it.
+        staff: who trains; by default this process. Another one may continue a search.
 
     Raises:
         AutoscaleError: one of its kinds, for anything that cannot be done.
@@ -137,7 +142,8 @@ def search_baseline(
     stages = rungs_of(rungs, caution, task.recipe.epochs)
     shipped = SearchSpace.from_yaml(space_text(space), source=space)
     goal = None if target is None else _goal(objective, target, w)  # refuse before reading images
-    images = task.load(size=resolution or max(shipped.resolution), test=False, listener=listener)
+    size = resolution or max(shipped.resolution)
+    images = task.load(size=size, test=False, listener=listener)
     fitted = shipped.for_task(resolution=resolution, num_classes=len(images.classes))
     goal = goal or _goal(objective, usual_macs(fitted), w)
     _explain(goal, fitted, given=target is not None, listener=listener)
@@ -165,72 +171,56 @@ def search_baseline(
         history = trials_from_journal(journal, fitted)
         if sum(trial.trained for trial in history) < trials:
             step.forget("baseline.yaml", "baseline.json")  # the choice is open again
-        trainer = Trainer(
-            images=images, recipe=task.recipe, device=device, threads=threads, kernels=task.kernels
-        )
-        watch = Watch(history, trials, goal, listener)
-        watch.announce(images.name, len(images.train), fitted, trainer, seed)
-        add_to_mirror = mirror(
-            step.file("optuna.journal"), Path(run).resolve().name, fitted, goal, history
-        )
-
-        def record(trial: Trial) -> None:
-            journal.append(trial_to_record(trial))
-            add_to_mirror(trial)
-            watch.saw(trial)
-
-        def evaluate(
-            architecture: Architecture,
-            repetition: int,
-            look: Callable[[int, float], bool] | None = None,
-        ) -> Score:
-            looks = stages.looks if stages else ()
-            return trainer.score(architecture, seed=seed + repetition, rungs=looks, look=look)
-
-        steps = search(
-            fitted,
-            goal,
-            evaluate,
-            trials=trials,
-            sampler=make_sampler(sampler, seed=seed, space=fitted, known=knowledge(goal, max_macs)),
-            seed=seed,
-            max_macs=max_macs,
-            rungs=stages,
-            history=history,
-            record=record,
-        )
-        trained = sum(trial.trained for trial in steps)
-        if trained < trials:
-            listener.notice(f"no untried network is left in the space; {trained} were trained")
-        if stages:
-            spent, all_epochs = epochs_spent(steps, stages.epochs[-1])
-            listener.notice(
-                f"{sum(t.status == 'stopped' for t in steps)} of {trained} trainings were stopped; "
-                f"{spent} of {all_epochs} epochs were trained, "
-                f"{1 - spent / all_epochs:.0%} saved"
+        with crew(
+            staff or Staff(),
+            task,
+            images,
+            size=size,
+            device=device,
+            threads=threads,
+            listener=listener,
+        ) as workers:
+            watch = Watch(history, trials, goal, listener, at_once=workers.at_once)
+            watch.announce(images.name, len(images.train), fitted, workers, seed)
+            add_to_mirror = mirror(
+                step.file("optuna.journal"), Path(run).resolve().name, fitted, goal, history
             )
-        if not any(trial.score for trial in steps):
-            raise EvaluationFailed(f"no training succeeded; the last failed: {steps[-1].cause}")
-        contenders = believed_ranking(steps, fitted, goal, count=max(1, confirm))
-        scores = {trial.number: _scores(steps, trial) for trial in contenders}
-        if confirm:
-            listener.notice(f"the {len(contenders)} best are trained with {AGAIN} more seeds each")
-            journal = Journal(step.file(f"confirm-{confirm}-of-{trained}.jsonl"))
-            jobs = [
-                Job(
-                    network=trial.architecture,
-                    seed=seed + FRESH + number,
-                    name=f"trial {trial.number}, new seed {number}",
+
+            def record(trial: Trial) -> None:
+                journal.append(trial_to_record(trial))
+                add_to_mirror(trial)
+                watch.saw(trial)
+
+            def evaluate(
+                architecture: Architecture, repetition: int, look: Look | None = None
+            ) -> Future[Answer]:
+                return workers.engine.submit(
+                    Order(network=architecture, seed=seed + repetition, look=look)
                 )
-                for number in range(1, AGAIN + 1)
-                for trial in contenders
-            ]
-            outcomes = train_all(
-                jobs, trainer, journal, listener, leader=lambda done: _line(contenders[0])
+
+            steps = search(
+                fitted,
+                goal,
+                evaluate,
+                trials=trials,
+                sampler=make_sampler(
+                    sampler, seed=seed, space=fitted, known=knowledge(goal, max_macs)
+                ),
+                seed=seed,
+                max_macs=max_macs,
+                rungs=stages,
+                history=history,
+                record=record,
+                at_once=workers.at_once,
             )
-            for outcome, trial in zip(outcomes, contenders * AGAIN, strict=True):
-                if outcome.score:
-                    scores[trial.number].append(outcome.score)
+            _sum_up(steps, trials, stages, listener)
+            contenders = believed_ranking(steps, fitted, goal, count=max(1, confirm))
+            scores = {trial.number: _scores(steps, trial) for trial in contenders}
+            if confirm:
+                trained = sum(trial.trained for trial in steps)
+                again = Journal(step.file(f"confirm-{confirm}-of-{trained}.jsonl"))
+                for number, score in _again(contenders, seed, workers, again, listener):
+                    scores[number].append(score)
         winner = contenders[0]
         if confirm:
             winner = max(
@@ -244,6 +234,47 @@ def search_baseline(
     return Baseline(
         trial=winner, accuracies=accuracies, trials=tuple(steps), objective=goal, space=fitted
     )
+
+
+def _sum_up(steps: Sequence[Trial], trials: int, stages: Rungs | None, listener: Listener) -> None:
+    """Say what a search did.
+
+    Raises:
+        EvaluationFailed: if no training succeeded.
+    """
+    trained = sum(trial.trained for trial in steps)
+    if trained < trials:
+        listener.notice(f"no untried network is left in the space; {trained} were trained")
+    if stages:
+        spent, all_epochs = epochs_spent(steps, stages.epochs[-1])
+        listener.notice(
+            f"{sum(t.status == 'stopped' for t in steps)} of {trained} trainings were stopped; "
+            f"{spent} of {all_epochs} epochs were trained, {1 - spent / all_epochs:.0%} saved"
+        )
+    if not any(trial.score for trial in steps):
+        raise EvaluationFailed(f"no training succeeded; the last failed: {steps[-1].cause}")
+
+
+def _again(
+    contenders: Sequence[Trial], seed: int, workers: Crew, journal: Journal, listener: Listener
+) -> list[tuple[int, Score]]:
+    """Train each contender with new seeds: its trial's number and the score, as often as it has."""
+    listener.notice(f"the {len(contenders)} best are trained with {AGAIN} more seeds each")
+    jobs = [
+        Job(
+            network=trial.architecture,
+            seed=seed + FRESH + number,
+            name=f"trial {trial.number}, new seed {number}",
+        )
+        for number in range(1, AGAIN + 1)
+        for trial in contenders
+    ]
+    outcomes = train_all(jobs, workers, journal, listener, leader=lambda done: _line(contenders[0]))
+    return [
+        (trial.number, outcome.score)
+        for outcome, trial in zip(outcomes, [*contenders] * AGAIN, strict=True)
+        if outcome.score
+    ]
 
 
 def load_baseline(run: str | Path) -> Baseline:
@@ -417,18 +448,23 @@ class Watch:
     """Counts trainings and tells the listener about them."""
 
     def __init__(
-        self, history: Sequence[Trial], total: int, goal: Objective, listener: Listener
+        self,
+        history: Sequence[Trial],
+        total: int,
+        goal: Objective,
+        listener: Listener,
+        *,
+        at_once: int = 1,
     ) -> None:
         self._trained = sum(trial.trained for trial in history)
         told = [trial.score or trial.partial for trial in history if trial.trained]
         self._seconds = [score.seconds for score in told if score]
         self._total = total
+        self._at_once = at_once
         self._standings = Standings(goal.reward, history)
         self._listener = listener
 
-    def announce(
-        self, name: str, count: int, space: SearchSpace, trainer: Trainer, seed: int
-    ) -> None:
+    def announce(self, name: str, count: int, space: SearchSpace, workers: Crew, seed: int) -> None:
         """Say what is about to happen and how long it will take."""
         left = self._total - self._trained
         if left <= 0:
@@ -436,11 +472,11 @@ class Watch:
             return
         rng = random.Random(seed)
         drawn = [space.sample(rng) for _ in range(20)]
-        seconds = trainer.estimate_seconds(drawn) / len(drawn) * left
+        seconds = workers.seconds(workers.trainer.estimate_seconds(drawn) / len(drawn) * left)
         kept = f", {self._trained} are kept from before" if self._trained else ""
         self._listener.notice(
-            f"{left} trainings of {trainer.recipe.epochs} epochs on {count:,} images of {name}"
-            f"{kept}; about {duration(seconds)}"
+            f"{left} trainings of {workers.trainer.recipe.epochs} epochs on {count:,} images of "
+            f"{name}{kept}; about {duration(seconds)}"
         )
 
     def saw(self, trial: Trial) -> None:
@@ -460,7 +496,7 @@ class Watch:
                 total=self._total,
                 note=_line(trial),
                 best=_line(leader) if leader else "none yet",
-                seconds_left=sum(self._seconds) / len(self._seconds) * left
+                seconds_left=statistics.mean(self._seconds) * left / self._at_once
                 if self._seconds
                 else None,
             )
