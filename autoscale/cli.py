@@ -275,7 +275,11 @@ def main(arguments: list[str] | None = None) -> int:
             refuse(f"autoscale: {problem.format_message()} (try --help)")
         return problem.exit_code
     except OSError as problem:
-        refuse(f"autoscale: cannot write the answer: {problem.strerror}")
+        reason = problem.strerror or problem
+        if problem.filename is not None:  # a file where a folder should be, and the like
+            refuse(f"autoscale: {problem.filename}: {reason}; correct it and repeat the command")
+        else:
+            refuse(f"autoscale: cannot write the answer: {reason}")
         return 1
     return status if isinstance(status, int) else 0
 
