@@ -137,6 +137,19 @@ def test_weight_decay_spares_biases_and_norms() -> None:
         assert (moved > 1e-4) == (parameter.ndim > 1), name
 
 
+@pytest.mark.parametrize("crop", ["random-resized", "shift", "none"])
+def test_images_that_grow_reach_the_network_in_their_sizes(crop: str) -> None:
+    seen: list[int] = []
+    network = _network()
+    network.register_forward_pre_hook(
+        lambda module, inputs: seen.append(inputs[0].shape[-1]) if module.training else None
+    )
+    recipe = replace(_recipe(crop=crop), epochs=4, start_size=0.5)
+    fit(network, _images(), _images(), recipe, resolution=16, seed=0)
+    assert sorted(set(seen)) == [8, 12, 16]
+    assert seen == sorted(seen)
+
+
 def test_an_incomplete_last_batch_is_dropped() -> None:
     seen: list[int] = []
     network = linear()
