@@ -1,6 +1,7 @@
 """Arguments -> one workflow -> a printed answer."""
 
 import io
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -39,6 +40,20 @@ Moved = Annotated[
     str | None, typer.Option(help="Where the images lie now, if they were moved since the search.")
 ]
 DEFAULT_RUN = Path("runs/default")
+
+
+@app.callback()
+def everywhere(
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where decoded images and compiled kernels are kept for all runs; may be deleted "
+            "at any time. \\[default: $AUTOSCALE_CACHE, else autoscale in the user's cache folder]"
+        ),
+    ] = None,
+) -> None:
+    if cache is not None:
+        os.environ["AUTOSCALE_CACHE"] = str(cache)  # other processes of this command see it too
 
 
 @app.command(
