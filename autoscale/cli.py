@@ -13,6 +13,7 @@ from autoscale.cli_calibrate import calibrate_command
 from autoscale.cli_counting import compare_command, count_command
 from autoscale.cli_export import export_command
 from autoscale.cli_latency import latency_command
+from autoscale.cli_report import report_command
 from autoscale.cli_scaling import family_command, grid_command
 from autoscale.cli_train import train_command
 from autoscale.errors import AutoscaleError, InvalidSetting
@@ -215,6 +216,9 @@ app.command("export", epilog="Example: autoscale export best.safetensors out --t
 )
 app.command("latency", epilog="Example: autoscale latency efficientnet-b0 resnet-50 --clock cpu")(
     latency_command
+)
+app.command("report", epilog="Example: autoscale report --run runs/photos --trained runs/phi-2")(
+    report_command
 )
 
 
