@@ -268,7 +268,7 @@ def liked_section(run: Run) -> Section | None:
             ("limit", "main", f"{LEVEL:.0%} of shuffled rewards stay below"),
         ),
         caption="PED-ANOVA over the finished trials: how differently an option is spread among the "
-        "best tenth (at least five) than among all. It describes the networks that were tried; "
+        "best quarter (at least five) than among all. It describes the networks that were tried; "
         "one choice in ten passes its tick by luck.",
         table=table,
     )

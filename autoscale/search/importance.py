@@ -24,7 +24,7 @@ from autoscale.search.objective import Objective
 #: Below so many scored trials the best ones are too few to have anything in common.
 LEAST_TRIALS = 10
 #: The best trials are this share of all, and at least so many.
-BEST_SHARE, LEAST_BEST = 0.1, 5
+BEST_SHARE, LEAST_BEST = 0.25, 5
 SHUFFLES = 200
 #: Chance alone stays below `by_chance` in this share of the shuffles.
 LEVEL = 0.9
