@@ -34,7 +34,7 @@ def trials(space: SearchSpace, accuracy: dict[object, float], *, count: int = 40
 def test_the_choice_that_decides_is_named_first_and_is_beyond_chance(tiny: SearchSpace) -> None:
     found = importances(trials(tiny, {2: 0.5, 4: 0.7}), tiny, GOAL)
     assert found[0].choice == "stage2.expand_ratio"
-    assert found[0].share > 0.7
+    assert found[0].share > 0.5
     assert found[0].beyond_chance
     assert sum(entry.share for entry in found) == pytest.approx(1)
     assert sorted(e.choice for e in found) == sorted(p.name for p in tiny.parameters)
