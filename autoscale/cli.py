@@ -13,6 +13,7 @@ from autoscale.cli_calibrate import calibrate_command
 from autoscale.cli_counting import compare_command, count_command
 from autoscale.cli_export import export_command
 from autoscale.cli_latency import latency_command
+from autoscale.cli_predict import evaluate_command, predict_command
 from autoscale.cli_report import report_command
 from autoscale.cli_scaling import family_command, grid_command
 from autoscale.cli_train import train_command
@@ -211,6 +212,14 @@ app.command("compare", epilog="Example: autoscale compare efficientnet resnet --
 app.command("train", epilog="Example: autoscale train runs/photos/family/phi-2.yaml --data photos")(
     train_command
 )
+app.command(
+    "evaluate",
+    epilog="Example: autoscale evaluate runs/phi-2/train/best.safetensors --data photos",
+)(evaluate_command)
+app.command(
+    "predict",
+    epilog="Example: autoscale predict new/*.jpg --model runs/phi-2/train/best.safetensors",
+)(predict_command)
 app.command("export", epilog="Example: autoscale export best.safetensors out --to onnx")(
     export_command
 )

@@ -236,7 +236,8 @@ def liked_section(run: Run) -> Section | None:
         else "No choice stands out of what chance alone gives; these trials do not say what matters"
         " most."
     )
-    axis = Scale(title="Share of importance", low=0, high=1, text=whole_percent)
+    most = max(max(entry.share, entry.by_chance) for entry in shown)
+    axis = Scale(title="Share of importance", low=0, high=1.05 * most, text=whole_percent)
     table = pd.DataFrame(
         [
             {"choice": e.choice, "share": round(e.share, 4), "by chance": round(e.by_chance, 4)}
