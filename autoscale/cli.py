@@ -14,6 +14,8 @@ from autoscale.cli_calibrate import calibrate_command
 from autoscale.cli_counting import compare_command, count_command
 from autoscale.cli_export import export_command
 from autoscale.cli_latency import latency_command
+from autoscale.cli_predict import evaluate_command, predict_command
+from autoscale.cli_report import report_command
 from autoscale.cli_scaling import family_command, grid_command
 from autoscale.cli_train import train_command
 from autoscale.errors import AutoscaleError, InvalidSetting
@@ -225,11 +227,22 @@ app.command("compare", epilog="Example: autoscale compare efficientnet resnet --
 app.command("train", epilog="Example: autoscale train runs/photos/family/phi-2.yaml --data photos")(
     train_command
 )
+app.command(
+    "evaluate",
+    epilog="Example: autoscale evaluate runs/phi-2/train/best.safetensors --data photos",
+)(evaluate_command)
+app.command(
+    "predict",
+    epilog="Example: autoscale predict new/*.jpg --model runs/phi-2/train/best.safetensors",
+)(predict_command)
 app.command("export", epilog="Example: autoscale export best.safetensors out --to onnx")(
     export_command
 )
 app.command("latency", epilog="Example: autoscale latency efficientnet-b0 resnet-50 --clock cpu")(
     latency_command
+)
+app.command("report", epilog="Example: autoscale report --run runs/photos --trained runs/phi-2")(
+    report_command
 )
 
 

@@ -180,6 +180,37 @@ def classes_in(source: str) -> tuple[str, ...]:
     return _list(Path(source).expanduser(), test=False).classes
 
 
+def read_pictures(
+    paths: Sequence[Path], *, size: int
+) -> tuple[NDArray[np.uint8], tuple[Path, ...], tuple[str, ...]]:
+    """Single files, decoded exactly as those of a data set.
+
+    Returns:
+        Pixels, shape (readable, size, size, 3); the readable paths in the same order; one line for
+        each of the others.
+    """
+    readable, skipped = [], []
+    for path in paths:
+        if path.is_dir():
+            skipped.append(f"{path}: is a folder; name its images, as {path}/*.jpg")
+        elif not path.is_file():
+            skipped.append(f"{path}: no such file")
+        else:
+            readable.append(path)
+    pixels, kept = [np.empty((0, size, size, 3), np.uint8)], []
+    for path in readable:
+
+        def read(_: int, path: Path = path) -> bytes:
+            return path.read_bytes()
+
+        one = _Pictures([str(path)], [path.stat().st_size], np.zeros(1, np.int64), read)
+        found = _Decoder(size, False, skipped)(one)
+        if len(found):
+            pixels.append(found.pixels)
+            kept.append(path)
+    return np.concatenate(pixels), tuple(kept), tuple(skipped)
+
+
 def carve(
     labels: NDArray[np.int64], fraction: float, *, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
