@@ -84,13 +84,22 @@ def search_baseline(
     objective: Annotated[
         str,
         typer.Option(
-            help="hard: best accuracy up to the target. soft: accuracy * (FLOPs/target)^w, the "
-            "papers' reward. front: accuracy and FLOPs apart."
+            help="hard: best accuracy up to the target. soft: accuracy * (cost/target)^w, the "
+            "papers' reward. front: accuracy and cost apart."
         ),
     ] = "hard",
+    cost: Annotated[
+        str,
+        typer.Option(
+            help="What networks cost: macs (FLOPs, multiply-adds), or latency on this device, "
+            "predicted from some that are timed."
+        ),
+    ] = "macs",
     target: Annotated[
         str | None,
-        typer.Option(help="FLOPs (multiply-adds) to aim at, such as 5M. \\[default: the median]"),
+        typer.Option(
+            help="Cost to aim at, such as 5M (multiply-adds) or 12ms. \\[default: the median]"
+        ),
     ] = None,
     w: Annotated[float, typer.Option(help="Exponent of the soft reward.")] = -0.07,
     max_flops: Annotated[
@@ -136,7 +145,7 @@ def search_baseline(
 
     The same command continues an interrupted search; a larger --trials prolongs a finished one.
     """
-    from autoscale.design.budget import parse_count
+    from autoscale.design.budget import parse_cost, parse_count
     from autoscale.terminal import working
     from autoscale.workflows import baseline
     from autoscale.workflows.stopping import parse_epochs
@@ -149,7 +158,8 @@ def search_baseline(
             trials=trials,
             sampler=sampler,
             objective=objective,
-            target=parse_count(target) if target is not None else None,
+            cost_measure=cost,
+            target=parse_cost(target, cost) if target is not None else None,
             w=w,
             max_macs=parse_count(max_flops) if max_flops is not None else None,
             confirm=confirm,
@@ -337,7 +347,8 @@ def _show_search(found: Any, run: Path, as_json: bool) -> None:
         )
         return
     front = table[table.on_front].sort_values("macs")
-    columns = ("trial", "accuracy", "macs", "params", "seconds")
+    wanted = ("trial", "accuracy", "macs", "params", "latency_ms", "seconds")
+    columns = tuple(name for name in wanted if name in front)
     show_table(front, title="Front: no other trial is as accurate and cheaper", columns=columns)
     failed = int((table.status == "failed").sum())
     say(
