@@ -159,6 +159,21 @@ RECIPES: dict[str, Recipe] = {
         crop="random-resized",
         crop_scale_min=0.08,
     ),
+    # For photographs of some 32 pixels, which a random-resized crop would blur: mirrored and moved
+    # by up to 4 of 32 pixels, as in He et al. 2016, section 4.2 (there with zeros at the borders,
+    # here with reflections). Few epochs, so a warm-up and a cosine instead of their steps.
+    "small-images": Recipe(
+        epochs=20,
+        batch_size=128,
+        optimizer="sgd",
+        learning_rate=0.1,
+        momentum=0.9,
+        weight_decay=5e-4,
+        warmup=0.15,
+        schedule="cosine",
+        crop="shift",
+        shift=0.125,
+    ),
     # Tan & Le 2019, section 5.2, and the released code: TensorFlow's RMSProp, rate 0.256 for 4096
     # images, times 0.97 every 2.4 epochs, 350 epochs with 5 of warm-up, batch norm's momentum 0.99,
     # averaged weights. Dropout and stochastic depth belong to the member of the family. AutoAugment
