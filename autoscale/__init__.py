@@ -37,6 +37,7 @@ _HOMES = {
     "grid_search": "autoscale.workflows.grid",
     "load_baseline": "autoscale.workflows.baseline",
     "load_member": "autoscale.workflows.family",
+    "load_run": "autoscale.workflows.load",
     "load_space": "autoscale.workflows.catalogue",
     "plan_grid": "autoscale.workflows.grid_plan",
     "published": "autoscale.design.published",

@@ -1,6 +1,7 @@
 """Arguments -> one workflow -> a printed answer."""
 
 import io
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -13,6 +14,8 @@ from autoscale.cli_calibrate import calibrate_command
 from autoscale.cli_counting import compare_command, count_command
 from autoscale.cli_export import export_command
 from autoscale.cli_latency import latency_command
+from autoscale.cli_predict import evaluate_command, predict_command
+from autoscale.cli_report import report_command
 from autoscale.cli_scaling import family_command, grid_command
 from autoscale.cli_status import doctor_command, status_command
 from autoscale.cli_train import train_command
@@ -40,6 +43,20 @@ Moved = Annotated[
     str | None, typer.Option(help="Where the images lie now, if they were moved since the search.")
 ]
 DEFAULT_RUN = Path("runs/default")
+
+
+@app.callback()
+def everywhere(
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where decoded images and compiled kernels are kept for all runs; may be deleted "
+            "at any time. \\[default: $AUTOSCALE_CACHE, else autoscale in the user's cache folder]"
+        ),
+    ] = None,
+) -> None:
+    if cache is not None:
+        os.environ["AUTOSCALE_CACHE"] = str(cache)  # other processes of this command see it too
 
 
 @app.command(
@@ -211,6 +228,14 @@ app.command("compare", epilog="Example: autoscale compare efficientnet resnet --
 app.command("train", epilog="Example: autoscale train runs/photos/family/phi-2.yaml --data photos")(
     train_command
 )
+app.command(
+    "evaluate",
+    epilog="Example: autoscale evaluate runs/phi-2/train/best.safetensors --data photos",
+)(evaluate_command)
+app.command(
+    "predict",
+    epilog="Example: autoscale predict new/*.jpg --model runs/phi-2/train/best.safetensors",
+)(predict_command)
 app.command("export", epilog="Example: autoscale export best.safetensors out --to onnx")(
     export_command
 )
@@ -220,6 +245,9 @@ app.command("latency", epilog="Example: autoscale latency efficientnet-b0 resnet
 app.command("status", epilog="Example: autoscale status runs/photos")(status_command)
 app.command("doctor", epilog="Example: autoscale doctor --data photos --run runs/photos")(
     doctor_command
+)
+app.command("report", epilog="Example: autoscale report --run runs/photos --trained runs/phi-2")(
+    report_command
 )
 
 

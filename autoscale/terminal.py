@@ -24,7 +24,7 @@ from autoscale.workflows.progress import Progress, duration
 #: Columns that hold counts, printed with a unit; so are all whose names begin with "macs".
 COUNTS = ("macs", "flops", "params", "activations", "memory")
 #: Columns of shares, printed with four decimals.
-ACCURACIES = ("accuracy", "accuracy_sd", "believed", "low", "high", "lead")
+ACCURACIES = ("accuracy", "accuracy_sd", "believed", "low", "high", "lead", "probability", "share")
 #: Least width of a text column, if its longest word is not shorter.
 READABLE = 24
 #: Longest line of a refusal, in characters.

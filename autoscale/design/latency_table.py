@@ -8,14 +8,14 @@ measured there; a sum of operations is then priced: a network, a stage or a bloc
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autoscale.design.architecture import Architecture
-from autoscale.design.workload import Feature, Workload, parts_of
+from autoscale.design.workload import Feature, Place, Workload, places_of, work_at
 from autoscale.errors import InvalidSetting
 
 #: Most networks that a table is fitted to.
@@ -29,6 +29,10 @@ class LatencyTable:
     rates: Mapping[Feature, float]
     error: float  # median of |predicted / measured - 1| over the networks left out in turn
     measurements: int  # networks that it was fitted to
+    _prices: dict[Place, float] = field(default_factory=dict, repr=False, compare=False)
+
+    def __hash__(self) -> int:
+        return hash((self.error, self.measurements))
 
     def price(self, work: Workload) -> float:
         """Milliseconds of so much work.
@@ -49,7 +53,14 @@ class LatencyTable:
         Raises:
             InvalidSetting: if it runs a kind of operation that no measured network ran.
         """
-        return sum(map(self.price, parts_of(architecture)))
+        return sum([self._price_at(place) for place in places_of(architecture)])
+
+    def _price_at(self, place: Place) -> float:
+        """Remembered, for a search asks for thousands of networks that share most stages."""
+        found = self._prices.get(place)
+        if found is None:
+            found = self._prices[place] = self.price(work_at(place))
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data."""

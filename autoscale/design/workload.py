@@ -7,8 +7,9 @@ They are worked out from the design alone, as costs are, because a search asks f
 from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import NamedTuple
 
-from autoscale.design.architecture import Activation, Architecture, Stage
+from autoscale.design.architecture import Activation, Architecture, Head, Stage, Stem
 from autoscale.design.cost import output_size, stem_output_size
 
 #: A kind of operation, and what of it takes time: "calls", "macs", "numbers" (read and written,
@@ -24,41 +25,51 @@ _ACTIVATIONS: Mapping[Activation, str] = {
 }
 
 
+class Place(NamedTuple):
+    """A stem, a stage or a head, and the map that it is given."""
+
+    part: Stem | Stage | Head
+    width: int  # channels of the map
+    size: int  # pixels per side
+    num_classes: int = 0  # of a head
+
+
 def workload(architecture: Architecture) -> Workload:
     """The work of one pass of one image."""
     total: Counter[Feature] = Counter()
-    for part in parts_of(architecture):
-        total.update(part)
+    for place in places_of(architecture):
+        total.update(work_at(place))
     return total
 
 
-def parts_of(architecture: Architecture) -> list[Workload]:
-    """The same for the stem, each stage and the head."""
-    stem, head = architecture.stem, architecture.head
-    first = _Pass(3, architecture.resolution)
-    first.conv(stem.width, stem.kernel, stride=stem.stride, act=stem.activation)
-    if stem.pool:
-        first.pool("max_pool2d_with_indices", stride=2, written=2)
-    parts: list[Workload] = [first.work]
-    width, size = stem.width, stem_output_size(stem, architecture.resolution)
+def places_of(architecture: Architecture) -> list[Place]:
+    """The parts of a design in order; their work adds up to its own."""
+    places = [Place(architecture.stem, 3, architecture.resolution)]
+    width = architecture.stem.width
+    size = stem_output_size(architecture.stem, architecture.resolution)
     for stage in architecture.stages:
-        parts.append(stage_workload(stage, width, size))
+        places.append(Place(stage, width, size))
         width, size = stage.width, output_size(size, stage.stride)
-    last = _Pass(width, size)
-    if head.width:
-        last.conv(head.width, act=head.activation)
-    last.simple("mean", last.numbers + last.width)
-    last.add("linear", weights=last.width * architecture.num_classes)
-    return [*parts, last.work]
+    return [*places, Place(architecture.head, width, size, architecture.num_classes)]
 
 
 @lru_cache(maxsize=65536)
-def stage_workload(stage: Stage, width_in: int, size: int) -> Workload:
-    """The work of a stage whose input has `width_in` channels and `size` pixels per side."""
-    row = _Pass(width_in, size)
-    for number in range(stage.depth):
-        row.block(stage, stage.stride if number == 0 else 1)
-    return row.work
+def work_at(place: Place) -> Workload:
+    """The work of one part."""
+    part, one = place.part, _Pass(place.width, place.size)
+    if isinstance(part, Stem):
+        one.conv(part.width, part.kernel, stride=part.stride, act=part.activation)
+        if part.pool:
+            one.pool("max_pool2d_with_indices", stride=2, written=2)
+    elif isinstance(part, Stage):
+        for number in range(part.depth):
+            one.block(part, part.stride if number == 0 else 1)
+    else:
+        if part.width:
+            one.conv(part.width, act=part.activation)
+        one.simple("mean", one.numbers + one.width)
+        one.add("linear", weights=one.width * place.num_classes)
+    return one.work
 
 
 class _Pass:

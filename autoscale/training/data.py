@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image, UnidentifiedImageError
 
 from autoscale.errors import DataProblem, InvalidSetting
 from autoscale.training import synthetic
-from autoscale.training.decoding import FORMATS, decode
-from autoscale.training.listing import Pictures, list_source
-
-_DECODERS = 2  # threads; Pillow decodes outside the interpreter lock
-_CHUNK = 256  # pictures handed to the decoders at a time
+from autoscale.training.decoding import Keep, decode
+from autoscale.training.folders import list_folders
+from autoscale.training.parquet import list_parquet
+from autoscale.training.pictures import Listing, Pictures
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +60,9 @@ def load(
     strict: bool = False,
     limit: int | None = None,
     test: bool = True,
+    keep: Keep | None = None,
 ) -> ImageData:
-    """Read a data set into memory; every image is decoded once and takes 3 * size**2 bytes.
+    """Read a data set; every image is decoded once and takes 3 * size**2 bytes.
 
     Each image is turned upright by its EXIF orientation, laid on white where it is transparent,
     and its centre square is shrunk to `size` with antialiasing. Grey images of 16 bits are scaled
@@ -92,6 +90,8 @@ def load(
         strict: refuse a file that cannot be read, instead of skipping it.
         limit: at most so many training images, in the proportions of the classes.
         test: False leaves the test images undecoded, so that nothing can look at them.
+        keep: where decoded images are looked for and left for the next call; without it, and for
+            `synthetic`, they are made in memory.
 
     Raises:
         InvalidSetting: if `source` is empty, or `size`, `seed`, `validation_fraction` or `limit` is
@@ -140,8 +140,12 @@ def load(
     skipped = list(listing.skipped)
     if strict and skipped:
         raise DataProblem(f"{skipped[0]}; remove the file or load without strict")
-    decoder = _Decoder(size, strict, skipped)
-    images = {part: decoder(pictures) for part, pictures in parts.items()}
+    images = {}
+    for part, pictures in parts.items():
+        decoded = decode(pictures, size, strict=strict, keep=keep)
+        skipped += [f"{pictures.names[i]}: {reason}" for i, reason in decoded.unread.items()]
+        labels = np.delete(pictures.labels, list(decoded.unread))
+        images[part] = Images(decoded.pixels, labels)
     for label, name in enumerate(listing.classes):
         if not np.any(images["training"].labels == label):
             reason = next((line for line in skipped if f"{name}/" in line), "see the skipped files")
@@ -149,8 +153,8 @@ def load(
                 f"no training image of class {name!r} could be read ({reason}); repair the files "
                 "or remove the class"
             )
-    for part, decoded in images.items():
-        if len(decoded) == 0:
+    for part, found in images.items():
+        if len(found) == 0:
             raise DataProblem(
                 f"none of the {len(parts[part])} {part} images of {source} could be read "
                 f"({skipped[-1]}); repair the files"
@@ -175,6 +179,35 @@ def classes_in(source: str) -> tuple[str, ...]:
     if source == "synthetic":
         return synthetic.CLASSES
     return list_source(Path(source).expanduser(), test=False).classes
+
+
+def read_pictures(
+    paths: Sequence[Path], *, size: int
+) -> tuple[NDArray[np.uint8], tuple[Path, ...], tuple[str, ...]]:
+    """Single files, decoded exactly as those of a data set.
+
+    Returns:
+        Pixels, shape (readable, size, size, 3); the readable paths in the same order; one line for
+        each of the others.
+    """
+    readable, skipped = [], []
+    for path in paths:
+        if path.is_dir():
+            skipped.append(f"{path}: is a folder; name its images, as {path}/*.jpg")
+        elif not path.is_file():
+            skipped.append(f"{path}: no such file")
+        else:
+            readable.append(path)
+    pictures = Pictures(
+        [str(path) for path in readable],
+        [path.stat().st_size for path in readable],
+        np.zeros(len(readable), dtype=np.int64),
+        lambda i: readable[i].read_bytes(),
+    )
+    decoded = decode(pictures, size, strict=False, keep=None)
+    skipped += [f"{pictures.names[i]}: {reason}" for i, reason in decoded.unread.items()]
+    kept = tuple(path for i, path in enumerate(readable) if i not in decoded.unread)
+    return decoded.pixels, kept, tuple(skipped)
 
 
 def carve(
@@ -240,51 +273,21 @@ def _draw(*, size: int, seed: int, limit: int | None, test: bool) -> ImageData:
     )
 
 
-# Decoding
+def list_source(root: Path, *, test: bool) -> Listing:
+    """The pictures of a folder or of Parquet files, as `load` describes them; none is decoded.
 
-
-@dataclass
-class _Decoder:
-    """Turns pictures into images of one size, noting those left out."""
-
-    size: int
-    strict: bool
-    skipped: list[str]  # grows
-
-    def __call__(self, pictures: Pictures) -> Images:
-        try:
-            pixels = np.empty((len(pictures), self.size, self.size, 3), dtype=np.uint8)
-        except MemoryError as error:
-            gigabytes = len(pictures) * self.size**2 * 3 / 1e9
-            raise DataProblem(
-                f"{len(pictures)} images of {self.size} pixels need {gigabytes:.0f} GB of memory; "
-                "lower size or set limit"
-            ) from error
-        readable = np.ones(len(pictures), dtype=bool)
-
-        def read(i: int) -> str | None:
-            try:
-                pixels[i] = decode(pictures.read(i), self.size)
-            except MemoryError:
-                raise
-            except UnidentifiedImageError:
-                return f"{pictures.names[i]}: not an image ({', '.join(FORMATS)})"
-            except Exception as error:  # damaged files make Pillow raise nearly anything
-                return f"{pictures.names[i]}: {error or type(error).__name__}".splitlines()[0]
-            return None
-
-        with warnings.catch_warnings(), ThreadPoolExecutor(_DECODERS) as pool:
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            for start in range(0, len(pictures), _CHUNK):
-                chunk = range(start, min(start + _CHUNK, len(pictures)))
-                for i, problem in zip(chunk, pool.map(read, chunk), strict=True):
-                    if problem is None:
-                        continue
-                    if self.strict:
-                        raise DataProblem(f"{problem}; repair the file or load without strict")
-                    readable[i] = False
-                    self.skipped.append(problem)
-        if readable.all():
-            return Images(pixels, pictures.labels)
-        return Images(pixels[readable], pictures.labels[readable])
+    Raises:
+        DataProblem: if `root` is no data set.
+    """
+    if not root.exists():
+        raise DataProblem(f"no such folder: {root}; give a folder of classes, or 'synthetic'")
+    if root.is_file():
+        if root.suffix.lower() != ".parquet":
+            raise DataProblem(f"{root} is not a folder or a .parquet file; give one of these")
+        return list_parquet({"train": [root]}, splits=False)
+    for folder in (root, root / "data"):
+        if trained := sorted(folder.glob("train*.parquet")):
+            files = {"train": trained, "validation": sorted(folder.glob("val*.parquet"))}
+            files["test"] = sorted(folder.glob("test*.parquet")) if test else []
+            return list_parquet(files, splits=True)
+    return list_folders(root, test=test)

@@ -180,6 +180,7 @@ def _study(
 def _write(folder: Step, base: Scalable, found: GridResult, study: Study) -> None:
     write_text(folder.file("grid.csv"), found.table.to_csv(index=False))
     write_text(folder.file("rivals.csv"), found.rival_table.to_csv(index=False))
+    write_text(folder.file("surface.csv"), found.surface().round(6).to_csv(index=False))
     best = found.best
     folder.write_result(
         "coefficients.json",

@@ -17,7 +17,7 @@ from autoscale.design.architecture import (
     Stem,
 )
 from autoscale.design.published import published
-from autoscale.design.workload import parts_of, stage_workload, workload
+from autoscale.design.workload import Place, places_of, work_at, workload
 from autoscale.network.operations import operations
 from autoscale.workflows.catalogue import load_space
 
@@ -65,8 +65,8 @@ def test_every_block_runs_what_torch_runs(block: Block, skip: Skip) -> None:
 
 def test_the_parts_of_a_design_add_up_to_it() -> None:
     design = published("efficientnet-b0")
-    parts = parts_of(design)
-    assert len(parts) == len(design.stages) + 2
+    places = places_of(design)
+    assert len(places) == len(design.stages) + 2
+    assert places[1] == Place(design.stages[0], 32, 112)
     whole = workload(design)
-    assert whole == {f: sum(part.get(f, 0) for part in parts) for f in whole}
-    assert parts[1] == stage_workload(design.stages[0], 32, 112)
+    assert whole == {f: sum(work_at(place).get(f, 0) for place in places) for f in whole}

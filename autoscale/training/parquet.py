@@ -1,174 +1,28 @@
-"""What a data set holds, before anything is cut or decoded: folders and Parquet files."""
+"""Images in Parquet files, in the layout of Hugging Face."""
 
 from __future__ import annotations
 
 import json
-import os
 import reprlib
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from autoscale.errors import DataProblem
-
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-VALIDATION_NAMES = ("validation", "val", "valid")
-
-_LITTER = ("thumbs.db", "desktop.ini")
-_SIDE_EXTENSIONS = (".txt", ".json", ".csv", ".md")  # notes and annotations beside the images
+from autoscale.training.pictures import Listing, Pictures, unknown_class
 
 
-@dataclass(frozen=True)
-class Pictures:
-    """Pictures not yet decoded."""
+def list_parquet(files: dict[str, list[Path]], *, splits: bool) -> Listing:
+    """What Parquet files hold.
 
-    names: Sequence[str]  # for messages and fingerprints
-    sizes: Sequence[int]  # bytes
-    labels: NDArray[np.int64]
-    read: Callable[[int], bytes]
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def subset(self, indices: NDArray[np.int64]) -> Pictures:
-        return Pictures(
-            [self.names[i] for i in indices],
-            [self.sizes[i] for i in indices],
-            self.labels[indices],
-            lambda i: self.read(int(indices[i])),
-        )
-
-
-@dataclass(frozen=True)
-class Listing:
-    """What a source holds, before anything is cut or decoded."""
-
-    train: Pictures
-    validation: Pictures | None
-    test: Pictures | None
-    classes: tuple[str, ...]
-    splits: bool  # whether the source names its own training split
-    skipped: tuple[str, ...]
-
-
-# Folders
-
-
-def list_source(root: Path, *, test: bool) -> Listing:
-    """The pictures of a folder or of Parquet files, as `load` describes them; none is decoded.
+    Args:
+        files: by "train", "validation" and "test"; the first is needed.
+        splits: whether the source names its own training split.
 
     Raises:
-        DataProblem: if `root` is no data set.
+        DataProblem: if they cannot be read, differ, or are laid out otherwise; without pyarrow.
     """
-    if not root.exists():
-        raise DataProblem(f"no such folder: {root}; give a folder of classes, or 'synthetic'")
-    if root.is_file():
-        if root.suffix.lower() != ".parquet":
-            raise DataProblem(f"{root} is not a folder or a .parquet file; give one of these")
-        return _list_parquet({"train": [root]}, splits=False)
-    for folder in (root, root / "data"):
-        if trained := sorted(folder.glob("train*.parquet")):
-            files = {"train": trained, "validation": sorted(folder.glob("val*.parquet"))}
-            files["test"] = sorted(folder.glob("test*.parquet")) if test else []
-            return _list_parquet(files, splits=True)
-    return _list_folders(root, test=test)
-
-
-def _list_folders(root: Path, *, test: bool) -> Listing:
-    # A class may be called "train": a split holds folders, a class holds images.
-    loose = [path.suffix.lower() for path in _files(root / "train", nested=False)]
-    splits = bool(_folders(root / "train")) and not set(loose) & set(EXTENSIONS)
-    start = root / "train" if splits else root
-    classes = tuple(folder.name for folder in _folders(start))
-    if len(classes) < 2:
-        raise DataProblem(
-            f"{start} has {len(classes)} class sub-folders; at least 2 are needed: give a folder "
-            "with one sub-folder of images for each class"
-        )
-    skipped: list[str] = []
-    train = _list_split(root, start, classes, skipped)
-    for label, name in enumerate(classes):
-        if not np.any(train.labels == label):
-            raise DataProblem(
-                f"class {name!r} in {start} has 0 images; add some ({', '.join(EXTENSIONS)}) or "
-                "remove the folder"
-            )
-    validation = held_out = None
-    if splits:
-        present = [root / name for name in VALIDATION_NAMES if (root / name).is_dir()]
-        if len(present) > 1:
-            names = " and ".join(folder.name for folder in present)
-            raise DataProblem(f"{root} has {len(present)} validation splits, {names}; keep one")
-        if present:
-            validation = _list_split(root, present[0], classes, skipped)
-        if test and (root / "test").is_dir():
-            held_out = _list_split(root, root / "test", classes, skipped)
-    return Listing(train, validation, held_out, classes, splits, tuple(skipped))
-
-
-def _list_split(root: Path, split: Path, classes: tuple[str, ...], skipped: list[str]) -> Pictures:
-    number = {name: label for label, name in enumerate(classes)}
-    paths: list[Path] = []
-    labels: list[int] = []
-    for folder in _folders(split):
-        if folder.name not in number:
-            raise _unknown_class(folder.name, split.name, classes)
-        for path in _files(folder, nested=True):
-            if path.suffix and path.suffix.lower() not in EXTENSIONS:
-                skipped.append(f"{path.relative_to(root)}: {path.suffix} is no image extension")
-            else:
-                paths.append(path)
-                labels.append(number[folder.name])
-    return Pictures(
-        [path.relative_to(root).as_posix() for path in paths],
-        [path.stat().st_size if path.exists() else 0 for path in paths],
-        np.array(labels, dtype=np.int64),
-        lambda i: _content(paths[i]),
-    )
-
-
-def _content(path: Path) -> bytes:
-    # Reading a pipe or a device may never end.
-    if path.exists() and not path.is_file():
-        raise ValueError("not a regular file")
-    return path.read_bytes()
-
-
-def _unknown_class(name: str, split: str, classes: Iterable[str]) -> DataProblem:
-    known = ", ".join(classes)
-    return DataProblem(
-        f"class {name!r} of {split} has no training images; the training classes are {known}: "
-        "rename it or add training images"
-    )
-
-
-def _folders(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(f for f in folder.iterdir() if f.is_dir() and not f.name.startswith("."))
-
-
-def _files(folder: Path, *, nested: bool) -> list[Path]:
-    """Sorted, without hidden files, side files and what file managers leave behind."""
-
-    def counts(name: str) -> bool:
-        return name.lower() not in _LITTER and not name.lower().endswith(_SIDE_EXTENSIONS)
-
-    found: list[Path] = []
-    for parent, folders, names in os.walk(folder):
-        folders[:] = [f for f in folders if nested and not f.startswith(".")]
-        found += [Path(parent, n) for n in names if not n.startswith(".") and counts(n)]
-    return sorted(found)
-
-
-# Parquet
-
-
-def _list_parquet(files: dict[str, list[Path]], *, splits: bool) -> Listing:
     try:
         import pyarrow
         from pyarrow import parquet
@@ -314,7 +168,7 @@ def _list_table(
                 f"the labels of {split} hold {value!r}, {kind}, where training has "
                 f"{', '.join(sorted(kinds))}; write all labels alike"
             )
-        raise _unknown_class(str(value), split, classes)
+        raise unknown_class(str(value), split, classes)
     column = table[image]
     return Pictures(
         [f"{path.name} row {row}" for row in range(len(values))],
