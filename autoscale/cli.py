@@ -17,6 +17,7 @@ from autoscale.cli_latency import latency_command
 from autoscale.cli_predict import evaluate_command, predict_command
 from autoscale.cli_report import report_command
 from autoscale.cli_scaling import family_command, grid_command
+from autoscale.cli_status import doctor_command, status_command
 from autoscale.cli_train import train_command
 from autoscale.errors import AutoscaleError, InvalidSetting
 
@@ -250,6 +251,10 @@ app.command("export", epilog="Example: autoscale export best.safetensors out --t
 )
 app.command("latency", epilog="Example: autoscale latency efficientnet-b0 resnet-50 --clock cpu")(
     latency_command
+)
+app.command("status", epilog="Example: autoscale status runs/photos")(status_command)
+app.command("doctor", epilog="Example: autoscale doctor --data photos --run runs/photos")(
+    doctor_command
 )
 app.command("report", epilog="Example: autoscale report --run runs/photos --trained runs/phi-2")(
     report_command

@@ -195,12 +195,12 @@ def write_family(
             },
             notes={},
             journal=members,
-            read=_names,
+            read=names_of,
         )
         for entry in family.members:
             write_text(step.file(f"{entry.name}.yaml"), entry.to_yaml())
             members.append({"name": entry.name})
-        files = [step.file(f"{name}.yaml") for name in _names(members)]
+        files = [step.file(f"{name}.yaml") for name in names_of(members)]
         everything = [load_member(path) for path in files if path.exists()]
         everything.sort(key=lambda m: m.counts.macs)
         whole = replace(family, members=tuple(everything))
@@ -220,7 +220,7 @@ def load_member(path: str | Path) -> Member | OwnMember:
     return kind.from_yaml(text, source=str(path))
 
 
-def _names(members: Journal) -> list[str]:
+def names_of(members: Journal) -> list[str]:
     """Every member written so far, each once.
 
     Raises:

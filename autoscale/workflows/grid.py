@@ -127,6 +127,7 @@ def grid_search(
             notes={
                 "data": task.place,
                 "device": device,
+                "most_trainings": study.most_trainings,
                 **{name: value for name, value in asdict(settings).items() if name in EXTENDS},
             },
             journal=journal,
