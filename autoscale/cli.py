@@ -1,6 +1,7 @@
 """Arguments -> one workflow -> a printed answer."""
 
 import io
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -41,6 +42,20 @@ Moved = Annotated[
     str | None, typer.Option(help="Where the images lie now, if they were moved since the search.")
 ]
 DEFAULT_RUN = Path("runs/default")
+
+
+@app.callback()
+def everywhere(
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where decoded images and compiled kernels are kept for all runs; may be deleted "
+            "at any time. \\[default: $AUTOSCALE_CACHE, else autoscale in the user's cache folder]"
+        ),
+    ] = None,
+) -> None:
+    if cache is not None:
+        os.environ["AUTOSCALE_CACHE"] = str(cache)  # other processes of this command see it too
 
 
 @app.command(
@@ -288,7 +303,11 @@ def main(arguments: list[str] | None = None) -> int:
             refuse(f"autoscale: {problem.format_message()} (try --help)")
         return problem.exit_code
     except OSError as problem:
-        refuse(f"autoscale: cannot write the answer: {problem.strerror}")
+        reason = problem.strerror or problem
+        if problem.filename is not None:  # a file where a folder should be, and the like
+            refuse(f"autoscale: {problem.filename}: {reason}; correct it and repeat the command")
+        else:
+            refuse(f"autoscale: cannot write the answer: {reason}")
         return 1
     return status if isinstance(status, int) else 0
 

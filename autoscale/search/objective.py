@@ -1,6 +1,8 @@
 """What a search maximises: accuracy against multiply-adds, in one number or as a front."""
 
 from dataclasses import dataclass
+from math import inf
+from numbers import Integral
 from typing import Literal
 
 import numpy as np
@@ -25,6 +27,12 @@ class Score:
     def __post_init__(self) -> None:
         if not 0 <= self.accuracy <= 1:
             raise InvalidSetting(f"accuracy must lie in 0..1, got {self.accuracy!r}")
+        for name in ("macs", "params", "activations"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
+                raise InvalidSetting(f"{name} must be a whole number of at least 0, got {value!r}")
+        if not 0 <= self.seconds < inf:
+            raise InvalidSetting(f"seconds must be at least 0, got {self.seconds!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
 from autoscale.errors import EvaluationFailed, InvalidSetting, RunConflict
 from autoscale.runs.records import trial_to_record, trials_from_journal
-from autoscale.runs.store import Journal, Step, read_json, write_json, write_text
+from autoscale.runs.store import Journal, Step, write_text
 from autoscale.search.dashboard import mirror
 from autoscale.search.engine import (
     Standings,
@@ -147,7 +147,7 @@ def search_baseline(
     step = Step(Path(run), STEP)
     journal = Journal(step.file("trials.jsonl"))
     with step.locked():
-        step.begin(
+        history = step.begin(
             {
                 "task": task.settings(),
                 "images": images.fingerprint,
@@ -161,8 +161,8 @@ def search_baseline(
             },
             notes={"data": task.place, "trials": trials, "device": device},
             journal=journal,
+            read=lambda journal: trials_from_journal(journal, fitted),
         )
-        history = trials_from_journal(journal, fitted)
         if sum(trial.trained for trial in history) < trials:
             step.forget("baseline.yaml", "baseline.json")  # the choice is open again
         trainer = Trainer(
@@ -239,7 +239,7 @@ def search_baseline(
             )
         accuracies = tuple(score.accuracy for score in scores[winner.number])
         write_text(step.file("trials.csv"), trial_table(steps).to_csv(index=False))
-        write_json(step.file("baseline.json"), {"trial": winner.number, "accuracies": accuracies})
+        step.write_result("baseline.json", {"trial": winner.number, "accuracies": accuracies})
         write_text(step.file("baseline.yaml"), winner.architecture.to_yaml())
     return Baseline(
         trial=winner, accuracies=accuracies, trials=tuple(steps), objective=goal, space=fitted
@@ -255,7 +255,7 @@ def load_baseline(run: str | Path) -> Baseline:
     """
     step = Step(Path(run), STEP)
     space, goal, trials = load_trials(run)
-    chosen = read_json(step.file("baseline.json"))
+    chosen = step.read_result("baseline.json")
     if chosen is None or not step.file("baseline.yaml").exists():
         raise InvalidSetting(f"the search in {run} is not finished; repeat its command first")
     try:
