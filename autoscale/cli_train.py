@@ -22,7 +22,7 @@ def train_command(
         typer.Option(help="'synthetic', a folder with one sub-folder per class, or Parquet."),
     ] = "synthetic",
     recipe: Annotated[
-        str, typer.Option(help="full, efficientnet (the paper's), sgd, or proxy.")
+        str, typer.Option(help="full, small-images, efficientnet (the paper's), sgd, or proxy.")
     ] = "full",
     epochs: Annotated[
         int | None, typer.Option(help="Passes over the images. \\[default: the recipe's]")

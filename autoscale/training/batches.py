@@ -34,14 +34,16 @@ def batches(
     part: int = 0,
     parts: int = 1,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """One epoch in random order: augmented uint8 (B, 3, resolution, resolution), int64 (B,).
+    """One epoch in random order: augmented uint8 (B, 3, size, size), int64 (B,).
 
-    A last incomplete batch is dropped, unless it is the only one. Order and augmentation depend on
-    the seed and the epoch's number alone.
+    The size is `resolution`, or less early in a recipe whose images grow. A last incomplete batch
+    is dropped, unless it is the only one. Order and augmentation depend on the seed and the epoch's
+    number alone.
 
     Args:
         part: of `parts` that share each batch, from 0; the parts are augmented independently.
     """
+    size = recipe.resolution_at(epoch, resolution)
     order = np.random.default_rng([seed, epoch]).permutation(len(images))
     random = np.random.default_rng([seed, epoch, 1 + part])
     if len(order) == 1:
@@ -53,11 +55,11 @@ def batches(
         pixels = images.pixels[chosen]
         match recipe.crop:
             case "random-resized":
-                batch = _random_resized_crop(pixels, resolution, recipe.crop_scale_min, random)
+                batch = _random_resized_crop(pixels, size, recipe.crop_scale_min, random)
             case "shift":
-                batch = as_channels_last(_shifted(pixels, recipe.shift, random))
+                batch = _resize(as_channels_last(_shifted(pixels, recipe.shift, random)), size)
             case "none":
-                batch = as_channels_last(pixels)
+                batch = _resize(as_channels_last(pixels), size)
         if recipe.flip:
             mirrored = torch.from_numpy(random.random(batch_size) < 0.5)
             batch[mirrored] = batch[mirrored].flip(-1)

@@ -11,12 +11,11 @@ from typing import Any
 import pandas as pd
 
 from autoscale.design.architecture import Architecture
-from autoscale.design.budget import format_count
 from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
 from autoscale.errors import EvaluationFailed, InvalidSetting, RunConflict
 from autoscale.runs.records import trial_to_record, trials_from_journal
-from autoscale.runs.store import Journal, Step, read_json, write_json, write_text
+from autoscale.runs.store import Journal, Step, write_text
 from autoscale.search.dashboard import mirror
 from autoscale.search.engine import (
     Standings,
@@ -32,9 +31,10 @@ from autoscale.search.pareto import front
 from autoscale.search.rungs import Answer, Look, Rungs
 from autoscale.search.samplers import make_sampler
 from autoscale.training.data import ImageData
-from autoscale.workflows.catalogue import space_text, usual_macs
+from autoscale.workflows.catalogue import space_text
 from autoscale.workflows.crew import Crew, Order, Staff, crew
 from autoscale.workflows.evaluate import Task, recipe_named
+from autoscale.workflows.goal import make_objective, require_objective
 from autoscale.workflows.kernels import choose_kernels
 from autoscale.workflows.progress import Listener, Progress, Silent, duration
 from autoscale.workflows.stopping import epochs_spent, rungs_of
@@ -62,7 +62,7 @@ class Baseline:
     @property
     def table(self) -> pd.DataFrame:
         """One row for each trained design; see `trial_table`."""
-        return trial_table(self.trials)
+        return trial_table(self.trials, self.objective)
 
 
 def search_baseline(
@@ -73,7 +73,8 @@ def search_baseline(
     trials: int = 20,
     sampler: str = "guided",
     objective: str = "hard",
-    target: int | None = None,
+    cost_measure: str = "macs",
+    target: float | None = None,
     w: float = -0.07,
     max_macs: int | None = None,
     confirm: int = 0,
@@ -102,9 +103,12 @@ def search_baseline(
         space: the name of a shipped space, or a YAML file.
         sampler: a name in `autoscale.search.samplers.SAMPLERS`.
         objective: "hard" maximises accuracy up to the target and punishes cost beyond it; "soft"
-            is accuracy * (macs / target) ** w; "front" searches accuracy and cost apart, and the
+            is accuracy * (cost / target) ** w; "front" searches accuracy and cost apart, and the
             baseline is the best of the front by the hard reward.
-        target: multiply-adds; by default what half of the space's designs cost at most.
+        cost_measure: "macs" counts; "latency" times some networks of the space on this device and
+            predicts the others, which is kept with the search.
+        target: multiply-adds, or milliseconds; by default what half of the space's designs cost at
+            most.
         max_macs: designs that cost more are never trained.
         confirm: train so many of the best designs with two more seeds each and choose by the mean;
             0 trusts the single training of the search.
@@ -141,19 +145,26 @@ def search_baseline(
     )
     stages = rungs_of(rungs, caution, task.recipe.epochs)
     shipped = SearchSpace.from_yaml(space_text(space), source=space)
-    goal = None if target is None else _goal(objective, target, w)  # refuse before reading images
+    require_objective(objective, target=target, w=w, measure=cost_measure)
     size = resolution or max(shipped.resolution)
     images = task.load(size=size, test=False, listener=listener)
     fitted = shipped.for_task(resolution=resolution, num_classes=len(images.classes))
-    goal = goal or _goal(objective, usual_macs(fitted), w)
-    _explain(goal, fitted, given=target is not None, listener=listener)
-
     require_reachable(fitted, max_macs)
 
     step = Step(Path(run), STEP)
+    goal = make_objective(
+        objective,
+        fitted,
+        target=target,
+        w=w,
+        measure=cost_measure,
+        device=device,
+        kept=((step.read() or {}).get("settings") or {}).get("objective"),
+        listener=listener,
+    )
     journal = Journal(step.file("trials.jsonl"))
     with step.locked():
-        step.begin(
+        history = step.begin(
             {
                 "task": task.settings(),
                 "images": images.fingerprint,
@@ -161,14 +172,14 @@ def search_baseline(
                 "classes": list(images.classes),
                 "resolution": resolution,
                 "sampler": sampler,
-                "objective": asdict(goal),
+                "objective": goal.to_dict(),
                 "max_macs": max_macs,
                 "rungs": asdict(stages) if stages else None,
             },
             notes={"data": task.place, "trials": trials, "device": device},
             journal=journal,
+            read=lambda journal: trials_from_journal(journal, fitted),
         )
-        history = trials_from_journal(journal, fitted)
         if sum(trial.trained for trial in history) < trials:
             step.forget("baseline.yaml", "baseline.json")  # the choice is open again
         with crew(
@@ -219,17 +230,19 @@ def search_baseline(
             if confirm:
                 trained = sum(trial.trained for trial in steps)
                 again = Journal(step.file(f"confirm-{confirm}-of-{trained}.jsonl"))
-                for number, score in _again(contenders, seed, workers, again, listener):
+                for number, score in _again(contenders, goal, seed, workers, again, listener):
                     scores[number].append(score)
         winner = contenders[0]
         if confirm:
             winner = max(
                 contenders,
-                key=lambda trial: statistics.mean(goal.reward(s) for s in scores[trial.number]),
+                key=lambda trial: statistics.mean(
+                    goal.worth(s.accuracy, trial.architecture) for s in scores[trial.number]
+                ),
             )
         accuracies = tuple(score.accuracy for score in scores[winner.number])
-        write_text(step.file("trials.csv"), trial_table(steps).to_csv(index=False))
-        write_json(step.file("baseline.json"), {"trial": winner.number, "accuracies": accuracies})
+        write_text(step.file("trials.csv"), trial_table(steps, goal).to_csv(index=False))
+        step.write_result("baseline.json", {"trial": winner.number, "accuracies": accuracies})
         write_text(step.file("baseline.yaml"), winner.architecture.to_yaml())
     return Baseline(
         trial=winner, accuracies=accuracies, trials=tuple(steps), objective=goal, space=fitted
@@ -256,7 +269,12 @@ def _sum_up(steps: Sequence[Trial], trials: int, stages: Rungs | None, listener:
 
 
 def _again(
-    contenders: Sequence[Trial], seed: int, workers: Crew, journal: Journal, listener: Listener
+    contenders: Sequence[Trial],
+    goal: Objective,
+    seed: int,
+    workers: Crew,
+    journal: Journal,
+    listener: Listener,
 ) -> list[tuple[int, Score]]:
     """Train each contender with new seeds: its trial's number and the score, as often as it has."""
     listener.notice(f"the {len(contenders)} best are trained with {AGAIN} more seeds each")
@@ -269,7 +287,9 @@ def _again(
         for number in range(1, AGAIN + 1)
         for trial in contenders
     ]
-    outcomes = train_all(jobs, workers, journal, listener, leader=lambda done: _line(contenders[0]))
+    outcomes = train_all(
+        jobs, workers, journal, listener, leader=lambda done: _line(contenders[0], goal)
+    )
     return [
         (trial.number, outcome.score)
         for outcome, trial in zip(outcomes, [*contenders] * AGAIN, strict=True)
@@ -286,7 +306,7 @@ def load_baseline(run: str | Path) -> Baseline:
     """
     step = Step(Path(run), STEP)
     space, goal, trials = load_trials(run)
-    chosen = read_json(step.file("baseline.json"))
+    chosen = step.read_result("baseline.json")
     if chosen is None or not step.file("baseline.yaml").exists():
         raise InvalidSetting(f"the search in {run} is not finished; repeat its command first")
     try:
@@ -317,7 +337,7 @@ def load_trials(run: str | Path) -> tuple[SearchSpace, Objective, tuple[Trial, .
         space = space.for_task(
             resolution=settings["resolution"], num_classes=len(settings["classes"])
         )
-        goal = Objective(**settings["objective"])
+        goal = Objective.from_dict(settings["objective"])
     except (KeyError, TypeError) as problem:
         raise _damaged(step, problem) from None
     return space, goal, tuple(trials_from_journal(Journal(step.file("trials.jsonl")), space))
@@ -378,17 +398,18 @@ def _begun(run: str | Path) -> dict[str, Any]:
     return found
 
 
-def trial_table(trials: Sequence[Trial]) -> pd.DataFrame:
+def trial_table(trials: Sequence[Trial], objective: Objective) -> pd.DataFrame:
     """One row for each trained design.
 
     Columns: trial, status, accuracy (share of validation images), macs, params, activations (one
-    image), seconds, on_front (no other is as accurate and cheaper), cause of a failure or a stop,
-    then the choices of the space. A stopped design has no accuracy; where rungs were looked at,
-    columns accuracy_after_N say what it had after N epochs.
+    image), latency_ms (predicted, if it is what the search took for cost), seconds, on_front (no
+    other is as accurate and cheaper), cause of a failure or a stop, then the choices of the space.
+    A stopped design has no accuracy; where rungs were looked at, columns accuracy_after_N say what
+    it had after N epochs.
     """
     trained = [trial for trial in trials if trial.trained]
     finished = [trial for trial in trained if trial.score]
-    points = [(t.score.accuracy, t.score.macs) for t in finished if t.score]
+    points = [(t.score.accuracy, objective.cost(t.architecture)) for t in finished if t.score]
     members = (
         {finished[i].number for i in front(points, ["maximize", "minimize"])} if points else {}
     )
@@ -405,6 +426,7 @@ def trial_table(trials: Sequence[Trial]) -> pd.DataFrame:
                 "macs": counted.macs,
                 "params": counted.params,
                 "activations": counted.activations,
+                **({"latency_ms": objective.cost(trial.architecture)} if objective.latency else {}),
                 "seconds": round(told.seconds, 2) if told else None,
                 "on_front": trial.number in members,
                 "cause": trial.cause,
@@ -425,25 +447,6 @@ def _scores(steps: Sequence[Trial], chosen: Trial) -> list[Score]:
     ]
 
 
-def _goal(kind: str, target: int, w: float) -> Objective:
-    return Objective(kind=kind, target=target, w=w)  # type: ignore[arg-type]
-
-
-def _explain(goal: Objective, space: SearchSpace, *, given: bool, listener: Listener) -> None:
-    target = format_count(goal.target)
-    if goal.kind == "soft" and goal.reward.ignores_target:
-        listener.notice(
-            f"warning: with one exponent ({goal.w:g}) the target {target} multiplies every reward "
-            "by the same factor and changes no choice; hold a budget with --objective hard or "
-            "--max-flops"
-        )
-    elif not given:
-        listener.notice(
-            f"target: {target} multiply-adds, which half of the designs of {space.name} do not "
-            "exceed; --target sets another"
-        )
-
-
 class Watch:
     """Counts trainings and tells the listener about them."""
 
@@ -461,7 +464,8 @@ class Watch:
         self._seconds = [score.seconds for score in told if score]
         self._total = total
         self._at_once = at_once
-        self._standings = Standings(goal.reward, history)
+        self._goal = goal
+        self._standings = Standings(goal, history)
         self._listener = listener
 
     def announce(self, name: str, count: int, space: SearchSpace, workers: Crew, seed: int) -> None:
@@ -494,8 +498,8 @@ class Watch:
             Progress(
                 done=self._trained,
                 total=self._total,
-                note=_line(trial),
-                best=_line(leader) if leader else "none yet",
+                note=_line(trial, self._goal),
+                best=_line(leader, self._goal) if leader else "none yet",
                 seconds_left=statistics.mean(self._seconds) * left / self._at_once
                 if self._seconds
                 else None,
@@ -503,10 +507,10 @@ class Watch:
         )
 
 
-def _line(trial: Trial) -> str:
-    macs = format_count(cost(trial.architecture).macs)
+def _line(trial: Trial, goal: Objective) -> str:
+    at = goal.show(goal.cost(trial.architecture))
     if trial.status == "stopped":
-        return f"trial {trial.number}: {trial.cause}, at {macs} multiply-adds"
+        return f"trial {trial.number}: {trial.cause}, at {at}"
     if trial.score is None:
         return f"trial {trial.number}: failed, {trial.cause}"
-    return f"trial {trial.number}: accuracy {trial.score.accuracy:.3f} at {macs} multiply-adds"
+    return f"trial {trial.number}: accuracy {trial.score.accuracy:.3f} at {at}"

@@ -13,8 +13,8 @@ from autoscale.design.budget import format_count
 from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
 from autoscale.errors import BudgetUnreachable, EvaluationFailed, InvalidSetting
-from autoscale.runs.records import Outcome
-from autoscale.runs.store import Journal, Step, write_json
+from autoscale.runs.records import Outcome, outcomes_from_journal
+from autoscale.runs.store import Journal, Step
 from autoscale.workflows.baseline import load_baseline, load_images, load_task
 from autoscale.workflows.crew import Staff, crew
 from autoscale.workflows.progress import Listener, Silent
@@ -136,6 +136,7 @@ def check_baseline(
             },
             notes={"data": task.place, "device": device},
             journal=journal,
+            read=outcomes_from_journal,
         )
         split = "test" if images.test is not None else "validation"
         listener.notice(
@@ -172,7 +173,7 @@ def check_baseline(
             baseline_macs=cost(chosen).macs,
             random_macs=round(statistics.mean(score.macs for score in others)),
         )
-        write_json(step.file("check.json"), check.to_dict())
+        step.write_result("check.json", check.to_dict())
     return check
 
 

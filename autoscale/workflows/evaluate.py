@@ -14,6 +14,7 @@ from autoscale.design.scalable import Network, cost_of
 from autoscale.errors import EvaluationFailed, InvalidSetting
 from autoscale.network.build import build
 from autoscale.network.threads import threads_of_torch
+from autoscale.runs.images import ImageCache
 from autoscale.search.objective import Score
 from autoscale.training.data import ImageData, Images, load
 from autoscale.training.fit import Epoch, TrainingFailed, fit
@@ -59,6 +60,8 @@ class Task:
     def load(self, *, size: int, test: bool, listener: Listener) -> ImageData:
         """The images, `size` pixels per side; unreadable files are told to `listener`.
 
+        They are decoded once and kept in the user's cache; processes share its pages.
+
         Args:
             test: read the test images too.
 
@@ -66,8 +69,9 @@ class Task:
             DataProblem: for images that cannot be used.
         """
         images = load(
-            self.data, size=size, seed=self.seed, strict=self.strict, limit=self.limit, test=test
-        )
+            self.data, size=size, seed=self.seed, strict=self.strict, limit=self.limit, test=test,
+            keep=ImageCache(notice=listener.notice),
+        )  # fmt: skip
         for line in images.skipped[:5]:
             listener.notice(f"skipped {line}")
         if images.skipped:
@@ -198,7 +202,11 @@ class Trainer:
         sample = _first(self.images.train, steps * batch)
         training, evaluation = timed(sample)
         epoch = max(1, len(self.images.train) // batch) * training / steps
-        return self.recipe.epochs * epoch + (len(self.images.validation) * evaluation / len(sample))
+        whole = network.resolution  # of the last epoch, which is what was timed
+        sides = [self.recipe.resolution_at(n + 1, whole) for n in range(self.recipe.epochs)]
+        return epoch * sum((side / whole) ** 2 for side in sides) + (
+            len(self.images.validation) * evaluation / len(sample)
+        )
 
 
 def realise(network: Network, *, norm_momentum: float = 0.1) -> nn.Module:

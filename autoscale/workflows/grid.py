@@ -9,8 +9,8 @@ from autoscale.design.family import Growths
 from autoscale.design.scalable import Design, Scalable
 from autoscale.design.scaling import Coefficients
 from autoscale.errors import InvalidSetting, RunConflict
-from autoscale.runs.records import Outcome, network_digest
-from autoscale.runs.store import Journal, Step, read_json, write_json, write_text
+from autoscale.runs.records import Outcome, network_digest, outcomes_from_journal
+from autoscale.runs.store import Journal, Step, write_text
 from autoscale.search.surface import Observation
 from autoscale.workflows.base import (
     BaseSettings,
@@ -127,9 +127,11 @@ def grid_search(
             notes={
                 "data": task.place,
                 "device": device,
+                "most_trainings": study.most_trainings,
                 **{name: value for name, value in asdict(settings).items() if name in EXTENDS},
             },
             journal=journal,
+            read=outcomes_from_journal,
         )
         explain(study, listener)
         course = _Course(study, task.seed)
@@ -170,21 +172,24 @@ def _study(
     folder = Step(run, TIMINGS)
     timings = Journal(folder.file("timings.jsonl"))
     with folder.locked():
-        folder.begin(
+        watch = folder.begin(
             {"base": describe(base), "device": device, "threads": threads, "batch": 1},
             notes={},
             journal=timings,
+            read=lambda timings: Stopwatch(
+                root_of(base), timings, listener, device=device, threads=threads
+            ),
         )
-        watch = Stopwatch(root_of(base), timings, listener, device=device, threads=threads)
         return Study.of(base, settings, watch)
 
 
 def _write(folder: Step, base: Scalable, found: GridResult, study: Study) -> None:
     write_text(folder.file("grid.csv"), found.table.to_csv(index=False))
     write_text(folder.file("rivals.csv"), found.rival_table.to_csv(index=False))
+    write_text(folder.file("surface.csv"), found.surface().round(6).to_csv(index=False))
     best = found.best
-    write_json(
-        folder.file("coefficients.json"),
+    folder.write_result(
+        "coefficients.json",
         {
             **asdict(growing(best.coefficients, study.grid.budget.ratio)),
             "phi": 1 if study.step == GROW else -1,
@@ -208,13 +213,16 @@ def growing(point: Coefficients, ratio: float) -> Coefficients:
     return Coefficients(alpha=1 / point.alpha, beta=1 / point.beta, gamma=1 / point.gamma)
 
 
-def load_grid(run: str | Path) -> tuple[Scalable, Growths]:
+def load_grid(run: str | Path, *, model: str | None = None) -> tuple[Scalable, Growths]:
     """The base of a run's grids and the coefficients picked, for growing and for shrinking.
 
     With a grid below 1x alone its coefficients serve for both.
 
+    Args:
+        model: the user's code that the grids scale; without, none is imported.
+
     Raises:
-        InvalidSetting: if the run holds no finished grid.
+        InvalidSetting: if the run holds no finished grid, or one that scales another model.
         RunConflict: if a grid was around another baseline than the run's search has now, the two
             grids are around different bases, or a file is not readable.
     """
@@ -223,12 +231,12 @@ def load_grid(run: str | Path) -> tuple[Scalable, Growths]:
     picked: list[Coefficients | None] = []
     for name in (GROW, SHRINK):
         folder = Step(run, name)
-        found = read_json(folder.file("coefficients.json"))
+        found = folder.read_result("coefficients.json")
         if found is None:
             picked.append(None)
             continue
         settings = (folder.read() or {"settings": {}})["settings"]
-        bases.append(scalable_from(settings.get("base", {})))
+        bases.append(scalable_from(settings.get("base", {}), model=model))
         _require_search_agrees(folder, bases[-1])
         try:
             picked.append(

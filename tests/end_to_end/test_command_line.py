@@ -371,3 +371,13 @@ def test_ctrl_c_promises_that_the_same_command_continues(photos: Path, tmp_path:
     assert said.decode().splitlines()[-1] == (
         "autoscale: stopped; finished work is kept, the same command continues"
     )
+
+
+def test_decoded_images_are_kept_where_the_user_says(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTOSCALE_CACHE", str(tmp_path / "elsewhere"))
+    place = ["--cache", str(tmp_path / "cache")]
+    assert main([*place, *search(tmp_path / "run", photos, "--kernels", "torch")]) == 0
+    assert len(list((tmp_path / "cache" / "images").glob("*.npy"))) == 2  # no test images
+    assert not (tmp_path / "elsewhere").exists()

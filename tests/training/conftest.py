@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
+
+from tests.training.sources import write_classes
 
 
 @pytest.fixture(autouse=True)
@@ -13,3 +16,8 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def classes(tmp_path: Path) -> Path:
+    return write_classes(tmp_path / "colours")
