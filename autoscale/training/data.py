@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -197,18 +198,16 @@ def read_pictures(
             skipped.append(f"{path}: no such file")
         else:
             readable.append(path)
-    pixels, kept = [np.empty((0, size, size, 3), np.uint8)], []
-    for path in readable:
-
-        def read(_: int, path: Path = path) -> bytes:
-            return path.read_bytes()
-
-        one = _Pictures([str(path)], [path.stat().st_size], np.zeros(1, np.int64), read)
-        found = _Decoder(size, False, skipped)(one)
-        if len(found):
-            pixels.append(found.pixels)
-            kept.append(path)
-    return np.concatenate(pixels), tuple(kept), tuple(skipped)
+    pictures = Pictures(
+        [str(path) for path in readable],
+        [path.stat().st_size for path in readable],
+        np.zeros(len(readable), dtype=np.int64),
+        lambda i: readable[i].read_bytes(),
+    )
+    decoded = decode(pictures, size, strict=False, keep=None)
+    skipped += [f"{readable[place]}: {reason}" for place, reason in decoded.unread.items()]
+    kept = tuple(path for place, path in enumerate(readable) if place not in decoded.unread)
+    return decoded.pixels, kept, tuple(skipped)
 
 
 def carve(
