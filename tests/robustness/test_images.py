@@ -1,4 +1,4 @@
-"""Image files that were damaged or are unusual: read, or skipped by name, or refused with strict."""
+"""Image files, damaged or unusual: read, or skipped by name, or refused with strict."""
 
 from __future__ import annotations
 
