@@ -24,9 +24,11 @@ from autoscale.workflows.progress import Progress, duration
 #: Columns that hold counts, printed with a unit; so are all whose names begin with "macs".
 COUNTS = ("macs", "flops", "params", "activations", "memory")
 #: Columns of shares, printed with four decimals.
-ACCURACIES = ("accuracy", "accuracy_sd", "believed", "low", "high", "lead")
+ACCURACIES = ("accuracy", "accuracy_sd", "believed", "low", "high", "lead", "probability", "share")
 #: Least width of a text column, if its longest word is not shorter.
 READABLE = 24
+#: Longest line of a refusal, in characters.
+LONGEST = 1000
 CONVENTION = (
     "macs: multiply-adds of convolutions and linear layers for one image (the papers' FLOPs)"
 )
@@ -62,19 +64,19 @@ class Live:
     def notice(self, text: str) -> None:
         """Print a line."""
         style = "yellow" if text.startswith(("warning", "skipped")) else None
-        self._console.print(escape(text), style=style, soft_wrap=True)
+        self._console.print(escape(printable(text)), style=style, soft_wrap=True)
 
     def progress(self, progress: Progress) -> None:
         """Move the bar and print what was done."""
         left = "" if progress.seconds_left is None else f"{duration(progress.seconds_left)} left"
         counted = f"[{progress.done}/{progress.total}] "
         line = f"{counted}{progress.note} | best {progress.best}" + (f" | {left}" if left else "")
-        self._console.print(escape(line), soft_wrap=True)
+        self._console.print(escape(printable(line)), soft_wrap=True)
         self._bar.update(
             self._task,
             completed=progress.done,
             total=progress.total,
-            description=escape(f"best {progress.best}"),
+            description=escape(printable(f"best {progress.best}")),
             left=left,
             visible=progress.done < progress.total,
         )
@@ -93,12 +95,22 @@ def working() -> Iterator[Live]:
 
 def say(text: str) -> None:
     """A line of the answer."""
-    Console(highlight=False).print(escape(text), soft_wrap=True)
+    Console(highlight=False).print(escape(printable(text)), soft_wrap=True)
 
 
 def refuse(text: str) -> None:
-    """One line on standard error."""
-    sys.stderr.write(" ".join(text.split()) + "\n")
+    """One line on standard error; what would make it unreadably long is left out of its middle."""
+    line = printable(" ".join(text.split()))
+    if len(line) > LONGEST:
+        line = f"{line[: LONGEST // 2]} [...] {line[-LONGEST // 3 :]}"
+    sys.stderr.write(line + "\n")
+
+
+def printable(text: str) -> str:
+    """Text in which nothing moves the cursor or turns the line round, whatever a file is called."""
+    return "".join(
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text
+    )
 
 
 def show_table(frame: pd.DataFrame, *, title: str, columns: tuple[str, ...]) -> None:
@@ -107,7 +119,9 @@ def show_table(frame: pd.DataFrame, *, title: str, columns: tuple[str, ...]) -> 
     On a narrow terminal text wraps between words and numbers stay whole, even if the table is then
     wider than the terminal.
     """
-    table = Table(title=escape(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    table = Table(
+        title=escape(printable(title)), title_justify="left", title_style="bold", box=SIMPLE_HEAD
+    )
     cells = {name: [_cell(name, value) for value in frame[name]] for name in columns}
     for name in columns:
         if frame[name].map(lambda value: isinstance(value, str)).all():
@@ -145,7 +159,7 @@ def _cell(name: str, value: Any) -> str:
         return f"{value:,}" if value < 10**9 else f"{value:.2e}"
     if name in ACCURACIES:
         return f"{value:.4f}"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else printable(str(value))
 
 
 def _plain(value: Any) -> Any:

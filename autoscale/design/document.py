@@ -1,7 +1,7 @@
 """YAML text to values and back, with the line and key of every mistake.
 
 Stricter than plain YAML: a key given twice is refused, and `3.0`, `"3"` or `yes` is no whole
-number.
+number. A file may say its version under `format`; what we write does.
 """
 
 import difflib
@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from autoscale.design.versions import FORMAT, UPGRADE, version_problem
 from autoscale.errors import AutoscaleError
 
 T = TypeVar("T")
@@ -44,9 +45,13 @@ def parse(text: str, into: type[T], *, source: str, error: type[AutoscaleError])
     _refuse_duplicates_and_bombs(root, source, error)
     try:
         # JSON rules: lists become tuples, and nothing else changes its type.
-        content = json.dumps(yaml.safe_load(text), default=str)
+        data = yaml.safe_load(text)
+        version = data.pop("format", FORMAT)
+        content = json.dumps(data, default=str)
     except Exception as problem:
         raise error(f"{source}: not readable as YAML: {' '.join(str(problem).split())}") from None
+    if reason := version_problem(version):
+        raise error(f"{source}: {reason}; {UPGRADE}")
     try:
         return _adapter(into).validate_json(content, strict=True)
     except ValidationError as problem:
@@ -54,8 +59,11 @@ def parse(text: str, into: type[T], *, source: str, error: type[AutoscaleError])
 
 
 def dump(data: Mapping[str, Any]) -> str:
-    """Plain data as YAML text, one line for each innermost mapping, in the given order."""
-    lists_for_tuples = json.loads(json.dumps(data))
+    """Plain data as YAML text, one line for each innermost mapping, in the given order.
+
+    Its first line is the version.
+    """
+    lists_for_tuples = json.loads(json.dumps({"format": FORMAT, **data}))
     return yaml.safe_dump(
         lists_for_tuples, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True
     )

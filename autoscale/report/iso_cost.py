@@ -6,7 +6,7 @@ squares), so every candidate is a place in a triangle whose corners are "depth o
 and "resolution only". One SVG file, without fonts, scripts or styles from elsewhere.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from html import escape
 from math import log, sqrt
 
@@ -63,14 +63,20 @@ def picture(table: pd.DataFrame, surface: pd.DataFrame, *, title: str, note: str
     )
 
 
-def place(depth: float, width: float, resolution: float) -> tuple[float, float]:
+def place(
+    depth: float,
+    width: float,
+    resolution: float,
+    *,
+    corners: Sequence[tuple[float, float]] = CORNERS,
+) -> tuple[float, float]:
     """Pixels of a growth in the triangle; the middle if nothing grew."""
     logs = (log(depth), 2 * log(width), 2 * log(resolution))
     total = sum(logs)
     shares = [part / total for part in logs] if abs(total) > 1e-9 else [1 / 3] * 3
     return (
-        sum(share * corner[0] for share, corner in zip(shares, CORNERS, strict=True)),
-        sum(share * corner[1] for share, corner in zip(shares, CORNERS, strict=True)),
+        sum(share * corner[0] for share, corner in zip(shares, corners, strict=True)),
+        sum(share * corner[1] for share, corner in zip(shares, corners, strict=True)),
     )
 
 

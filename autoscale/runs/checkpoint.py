@@ -7,6 +7,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from autoscale.design.versions import FORMAT, UPGRADE, version_problem
 from autoscale.errors import RunConflict
 from autoscale.runs.store import write_bytes
 from autoscale.training.fit import Epoch, Snapshot
@@ -20,7 +21,11 @@ def write_snapshot(path: Path, snapshot: Snapshot) -> None:
     Raises:
         StorageProblem: if the disk does not take it.
     """
-    about = {"epochs": [asdict(epoch) for epoch in snapshot.epochs], "halved": snapshot.halved}
+    about = {
+        "format": FORMAT,
+        "epochs": [asdict(epoch) for epoch in snapshot.epochs],
+        "halved": snapshot.halved,
+    }
     tensors = {
         name: tensor.detach().cpu().contiguous().clone()
         for name, tensor in snapshot.tensors.items()
@@ -32,7 +37,7 @@ def read_snapshot(path: Path) -> Snapshot | None:
     """What `write_snapshot` wrote; None if there is no such file.
 
     Raises:
-        RunConflict: if it is something else.
+        RunConflict: if it is something else, or of another version.
     """
     if not path.exists():
         return None
@@ -40,9 +45,11 @@ def read_snapshot(path: Path) -> Snapshot | None:
         with safe_open(path, framework="pt") as opened:
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
             about = json.loads((opened.metadata() or {})[_KEY])
+        if reason := version_problem(about.get("format", 1)):
+            raise RunConflict(f"{path} {reason}; {UPGRADE}, or choose another --run")
         epochs = tuple(Epoch(**epoch) for epoch in about["epochs"])
         return Snapshot(epochs, tensors, bool(about["halved"]))
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as problem:
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
         raise RunConflict(
             f"{path} holds no training to go on with ({problem}); restore it from a copy or choose "
             "another --run"

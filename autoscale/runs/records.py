@@ -25,6 +25,7 @@ def trial_to_record(trial: Trial) -> dict[str, Any]:
         "sampler_attrs": dict(trial.sampler_attrs),
         **({"rungs": {str(e): a for e, a in trial.rungs.items()}} if trial.rungs else {}),
         **({"partial": asdict(trial.partial)} if trial.partial else {}),
+        **({"repetition": trial.repetition} if trial.repetition else {}),
     }
 
 
@@ -50,6 +51,7 @@ def trials_from_journal(journal: Journal, space: SearchSpace) -> list[Trial]:
                     sampler_attrs=record["sampler_attrs"],
                     rungs={int(e): float(a) for e, a in record.get("rungs", {}).items()},
                     partial=Score(**record["partial"]) if record.get("partial") else None,
+                    repetition=int(record.get("repetition", 0)),
                 )
             )
         except (KeyError, TypeError, ValueError) as problem:

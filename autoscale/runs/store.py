@@ -6,23 +6,27 @@
       family/  settings.json  family.csv  one YAML file a member
 
 A file is written whole or not at all. A journal grows by one durable line for each finished piece
-of work; a line that a crash tore is dropped when the journal is opened.
+of work; a line that a crash tore is not read, and cut off before the next one is written. Reading
+changes nothing, so a run may be looked at while another process works on it.
+
+`settings.json` carries the version of its folder: of its journals too, which have none of their
+own. Results, designs and weights, which may be copied alone, carry it themselves. Tables are for
+people and other programs and are never read again.
 """
 
 import contextlib
 import errno
 import fcntl
+import io
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+from autoscale.design.versions import FORMAT, version_problem
 from autoscale.errors import RunConflict, StorageProblem
 from autoscale.runs.settings import difference, environment
-
-#: Version of the layout above.
-FORMAT = 1
 
 
 class Step:
@@ -38,14 +42,24 @@ class Step:
         self.path = run / name
 
     def begin(
-        self, settings: Mapping[str, Any], *, notes: Mapping[str, Any], journal: "Journal"
-    ) -> None:
+        self,
+        settings: Mapping[str, Any],
+        *,
+        notes: Mapping[str, Any],
+        journal: "Journal",
+        read: Callable[["Journal"], Any] = lambda journal: journal.read(),
+    ) -> Any:
         """Claim the folder for `settings`, or go on with earlier work of the same settings.
 
         Args:
             settings: what decides the results; must be the same to go on.
             notes: what may change between two calls, such as where the images lie.
             journal: the work so far; as long as it is empty, settings bind nobody.
+            read: the work so far as the caller wants it. Asked once the settings agree and before
+                anything is written, so that a damaged folder stays as it was.
+
+        Returns:
+            What `read` gave.
 
         Raises:
             RunConflict: naming the settings that differ, or if work is there without settings.
@@ -66,6 +80,7 @@ class Step:
                     f"{self.path} holds a {self.name} with other settings: {differing}; "
                     "repeat the command that began it or choose another --run"
                 )
+        work = read(journal)
         content = {
             "format": FORMAT,
             "settings": asked,
@@ -74,6 +89,7 @@ class Step:
         }
         if content != earlier:
             write_json(self.path / "settings.json", content)
+        return work
 
     def forget(self, *names: str) -> None:
         """Remove files that no longer say what is true.
@@ -95,16 +111,58 @@ class Step:
         found = read_json(path)
         if found is None:
             return None
-        version = found.get("format") if isinstance(found, dict) else None
-        if version != FORMAT or not isinstance(found.get("settings"), dict):
+        _require_version(path, found.get("format") if isinstance(found, dict) else None)
+        if not isinstance(found.get("settings"), dict) or not isinstance(found.get("notes"), dict):
             raise RunConflict(
-                f"{path} has format {version!r}, this version reads {FORMAT}; choose another --run"
+                f"{path} holds no settings and notes; restore it from a copy or choose another "
+                "--run"
             )
         return dict(found)
+
+    def write_result(self, name: str, data: Mapping[str, Any]) -> None:
+        """Write plain data with its version as the JSON file `name`, whole or not at all.
+
+        Raises:
+            StorageProblem: if the disk does not take it.
+        """
+        write_json(self.path / name, {"format": FORMAT, **data})
+
+    def read_result(self, name: str) -> dict[str, Any] | None:
+        """What `write_result` wrote; None if there is no such file.
+
+        Raises:
+            RunConflict: if it is something else, or of another version.
+        """
+        path = self.path / name
+        found = read_json(path)
+        if found is None:
+            return None
+        if not isinstance(found, dict):
+            raise RunConflict(
+                f"{path} holds no keys and values; restore it from a copy or choose another --run"
+            )
+        _require_version(path, found.get("format", 1))
+        return found
 
     def file(self, name: str) -> Path:
         """The path of a file of this step."""
         return self.path / name
+
+    def held(self) -> bool | None:
+        """Whether a process holds the step now; None where the system does not tell.
+
+        Nothing is locked to find out: that could refuse a process that begins at this moment.
+        """
+        try:
+            found = (self.path / ".lock").stat()
+            # Source: proc_locks(5); "1: FLOCK ADVISORY WRITE pid major:minor:inode start end".
+            lines = Path("/proc/locks").read_text().splitlines()
+        except FileNotFoundError as problem:
+            return False if problem.filename != "/proc/locks" else None
+        except OSError:
+            return None
+        device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}"
+        return any(f" {device}:{found.st_ino} " in line and "FLOCK" in line for line in lines)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -133,23 +191,23 @@ class Journal:
         self.path = path
 
     def read(self) -> list[dict[str, Any]]:
-        """Every whole record; a torn last line is cut off the file.
+        """Every whole record; a torn last line is no record.
 
         Raises:
             RunConflict: if a line before the last is no record.
+            StorageProblem: if the file cannot be read.
         """
-        if not self.path.exists():
-            return []
         with guarded(self.path):
-            content = self.path.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            with guarded(self.path), self.path.open("r+b") as handle:
-                handle.truncate(whole)
+            if not os.path.lexists(self.path):
+                return []
+            content = _read(self.path)
+        *lines, torn = content.split(b"\n")
+        if b"\r" in torn:  # other ends of lines: to take all for one torn line would lose it
+            lines.append(torn)
         records = []
-        for number, line in enumerate(content[:whole].splitlines(), start=1):
+        for number, line in enumerate(lines, start=1):
             try:
-                record = json.loads(line)
+                record = _from_json(line)
             except ValueError:
                 record = None
             if not isinstance(record, dict):
@@ -169,8 +227,9 @@ class Journal:
         line = json.dumps(record, allow_nan=False).encode() + b"\n"
         with guarded(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("ab", buffering=0) as handle:
-                before = handle.seek(0, os.SEEK_END)
+            with self.path.open("a+b", buffering=0) as handle:
+                before = _whole_lines(handle)
+                handle.truncate(before)  # a line that a crash tore
                 try:
                     if handle.write(line) != len(line):
                         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
@@ -179,6 +238,20 @@ class Journal:
                     with contextlib.suppress(OSError):
                         handle.truncate(before)
                     raise
+
+
+def _whole_lines(handle: io.FileIO) -> int:
+    """Bytes up to the end of the last whole line."""
+    end = handle.seek(0, os.SEEK_END)
+    size = 4096  # most torn lines are shorter, and so is all that is read of a whole file
+    while end:
+        start = max(0, end - size)
+        handle.seek(start)
+        found = handle.read(end - start).rfind(b"\n")
+        if found >= 0 or start == 0:
+            return start + found + 1
+        size *= 2
+    return end
 
 
 def write_text(path: Path, text: str) -> None:
@@ -221,14 +294,38 @@ def read_json(path: Path) -> Any:
         RunConflict: if it is not JSON.
         StorageProblem: if it cannot be read.
     """
-    if not path.exists():
-        return None
     with guarded(path):
-        text = path.read_text(encoding="utf-8", errors="replace")
+        if not os.path.lexists(path):
+            return None
+        text = _read(path).decode(errors="replace")
     try:
-        return json.loads(text)
+        return _from_json(text)
     except ValueError as problem:
-        raise RunConflict(f"{path}: not readable as JSON: {problem}") from None
+        raise RunConflict(
+            f"{path}: not readable as JSON: {problem}; restore it from a copy or choose another "
+            "--run"
+        ) from None
+
+
+def _from_json(text: str | bytes) -> Any:
+    """Plain data from JSON as the standard has it: no NaN, nothing too deep to be read.
+
+    Raises:
+        ValueError: if it is something else.
+    """
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("values lie too deep in each other") from None
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")
+
+
+def _require_version(path: Path, found: Any) -> None:
+    if reason := version_problem(found):
+        raise RunConflict(f"{path} {reason}; upgrade autoscale, or choose another --run")
 
 
 def read_text(path: Path) -> str:
@@ -238,7 +335,15 @@ def read_text(path: Path) -> str:
         StorageProblem: if it cannot be read.
     """
     with guarded(path):
-        return path.read_text(encoding="utf-8", errors="replace")
+        text = _read(path).decode(errors="replace")
+    return io.StringIO(text, newline=None).read()  # whatever ends its lines
+
+
+def _read(path: Path) -> bytes:
+    """The content of a regular file; reading a pipe or a device may never end."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OSError(errno.EINVAL, "not a regular file")
+    return path.read_bytes()
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from autoscale.design.versions import FORMAT, UPGRADE, version_problem
 from autoscale.errors import InvalidSetting
 from autoscale.runs.store import write_bytes
 
@@ -39,6 +40,8 @@ class Header:
     accuracy_of: str | None = None  # on which images
     provenance: str | None = None  # where the weights come from
 
+    __pydantic_config__ = {"allow_inf_nan": False}  # noqa: RUF012  (read by pydantic alone)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
@@ -55,6 +58,7 @@ def write_weights(path: Path, state: Mapping[str, Tensor], header: Header) -> No
         StorageProblem: if the disk does not take it.
     """
     known = {name: value for name, value in asdict(header).items() if value is not None}
+    known["format"] = FORMAT
     metadata = {"format": "pt", KEY: json.dumps(known)}
     # Numbers that share memory are written apart.
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
@@ -89,7 +93,14 @@ def _header(path: Path, text: str | None) -> Header:
     if text is None:
         return Header()
     try:
-        return TypeAdapter(Header).validate_json(text)
+        plain = json.loads(text)
+        if isinstance(plain, dict) and (reason := version_problem(plain.pop("format", 1))):
+            raise InvalidSetting(f"{path} {reason}; {UPGRADE}")
+        return TypeAdapter(Header).validate_python(plain)
+    except (json.JSONDecodeError, RecursionError) as problem:
+        raise InvalidSetting(
+            f"{path}: header: not readable as JSON: {problem}; write the file again"
+        ) from None
     except ValidationError as problem:
         first = problem.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"])) or "its JSON"

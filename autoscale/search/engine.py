@@ -1,11 +1,14 @@
 """The loop of a search: Optuna proposes, something scores, the study is told.
 
 The study lives in memory. Every step that it takes is handed to `record`, and a study that is
-rebuilt from these records proposes what the unbroken one would have.
+rebuilt from these records proposes what the unbroken one would have. With several trainings at
+once, samplers see those at work as running, and steps count in the order in which they end.
 """
 
 import random
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Literal
@@ -22,10 +25,10 @@ from autoscale.errors import BudgetUnreachable, EvaluationFailed, InvalidSetting
 from autoscale.search.history import RUNGS
 from autoscale.search.identity import network_of
 from autoscale.search.knowledge import Known
-from autoscale.search.objective import Objective, Reward, Score
+from autoscale.search.objective import Objective, Score
 from autoscale.search.reading import Macs
 from autoscale.search.recommend import recommend
-from autoscale.search.rungs import Climb, Rungs
+from autoscale.search.rungs import Answer, Climb, Look, Rungs
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -50,7 +53,7 @@ class Trial:
     training instead.
     """
 
-    number: int  # of the study, from 0 without gaps
+    number: int  # in the order in which steps ended, from 0 without gaps
     status: Status
     params: Mapping[str, Value]  # what the sampler chose
     architecture: Architecture
@@ -59,20 +62,20 @@ class Trial:
     sampler_attrs: Mapping[str, Any] = field(default_factory=dict)  # the sampler's own notes
     rungs: Mapping[int, float] = field(default_factory=dict)  # accuracy after so many epochs
     partial: Score | None = None  # at the rung where it was stopped
+    repetition: int = 0  # which training of its network this was
 
     @property
     def trained(self) -> bool:
         """Whether it cost a training, with or without success."""
         return self.status in ("finished", "stopped", "failed")
 
-    @property
-    def climb(self) -> Climb | None:
+    def climb(self, objective: Objective) -> Climb | None:
         """How its training went; None if it had no rungs or broke."""
         if not self.rungs or self.status not in ("finished", "stopped"):
             return None
         return Climb(
             trial=self.number,
-            macs=cost(self.architecture).macs,
+            cost=objective.cost(self.architecture),
             rungs=self.rungs,
             end=self.score.accuracy if self.score else None,
         )
@@ -81,7 +84,7 @@ class Trial:
 def search(
     space: SearchSpace,
     objective: Objective,
-    evaluate: Callable[..., Score],
+    evaluate: Callable[..., Score | Future[Answer]],
     *,
     trials: int,
     sampler: BaseSampler,
@@ -90,75 +93,254 @@ def search(
     rungs: Rungs | None = None,
     history: Sequence[Trial] = (),
     record: Callable[[Trial], None] = lambda trial: None,
+    at_once: int = 1,
 ) -> list[Trial]:
     """Propose, score and record until `trials` trainings are done; failed ones count.
 
     No network is trained twice, under whatever choices it comes, unless the sampler asks for
-    repeats to beat noise (`asks_for_repeats`).
+    repeats to beat noise (`asks_for_repeats`); then no two trainings have the same number.
 
     Args:
-        evaluate: scores an architecture; the number says how often its network was trained before.
-            With `rungs` a third argument is to be called after each of them, with the epochs done
-            and the accuracy; if it returns True, training ends there and that is the score.
+        evaluate: scores an architecture, or begins to; the number says which training of its
+            network that is. With `rungs` a third argument is to be called after each of them, with
+            the epochs done and the accuracy; if it returns True, training ends there and that is
+            the score. A future answers with it, as it then is.
         max_macs: designs that cost more are refused before training.
         rungs: when trainings are looked at and may be stopped. A repeat that the sampler asks for
             is not stopped: only lucky ones would count.
         seed: of the random draws that replace a sampler which only repeats itself.
         history: steps of an earlier, broken call with the same arguments; they count.
         record: called with each step when it is done, before the next one begins.
+        at_once: trainings that `evaluate` may have begun and not finished.
 
     Returns:
         All steps, `history` included. Fewer than `trials` are trained only if the space has no more
         different networks.
 
     Raises:
-        InvalidSetting: if `trials` is below 1.
+        InvalidSetting: if `trials` or `at_once` is below 1.
         BudgetUnreachable: if nothing in the space costs at most `max_macs`.
         EvaluationFailed: if the first trainings all fail.
     """
     if trials < 1:
         raise InvalidSetting(f"trials must be at least 1, got {trials}")
+    if at_once < 1:
+        raise InvalidSetting(f"trainings at once must be at least 1, got {at_once}")
     require_reachable(space, max_macs)
-    steps = list(history)
-    trained = [step for step in steps if step.trained]
-    climbs = [step.climb for step in trained if step.climb]
-    known: dict[Hashable, list[Trial]] = {}
-    for step in trained:
-        known.setdefault(network_of(step.architecture), []).append(step)
-    again = bool(getattr(sampler, "asks_for_repeats", False))
-    study = _study(space, objective, sampler, steps)
-    idle = _idle(steps)
-    while len(trained) < trials:
-        if idle >= PATIENCE:
-            params = _untried(space, known, max_macs, random.Random(f"{seed}/{len(steps)}"))
+    course = _Course(
+        space, objective, evaluate, sampler, seed, max_macs, rungs, record, list(history)
+    )
+    try:
+        course.run(trials, at_once)
+    except BaseException:
+        course.save()
+        raise
+    return course.steps
+
+
+@dataclass(frozen=True, eq=False)
+class _Proposal:
+    """What the sampler asked for."""
+
+    trial: optuna.Trial
+    architecture: Architecture
+    network: Hashable
+
+
+@dataclass(frozen=True, eq=False)
+class _Training:
+    """A proposal that is being trained."""
+
+    proposal: _Proposal
+    repetition: int
+    look: Look | None
+    answer: Future[Answer]
+
+
+class _Course:
+    """A search on its way."""
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        objective: Objective,
+        evaluate: Callable[..., Score | Future[Answer]],
+        sampler: BaseSampler,
+        seed: int,
+        max_macs: int | None,
+        rungs: Rungs | None,
+        record: Callable[[Trial], None],
+        steps: list[Trial],
+    ) -> None:
+        self.steps = steps
+        self._space = space
+        self._objective = objective
+        self._evaluate = evaluate
+        self._again = bool(getattr(sampler, "asks_for_repeats", False))
+        self._seed = seed
+        self._max_macs = max_macs
+        self._rungs = rungs
+        self._record = record
+        self._recording = False
+        self._study = _study(space, objective, sampler, steps)
+        self._trained = [step for step in steps if step.trained]
+        climbs = [step.climb(objective) for step in self._trained]
+        self._climbs = [climb for climb in climbs if climb]
+        self._known: dict[Hashable, list[Trial]] = {}
+        for step in self._trained:
+            self._known.setdefault(network_of(step.architecture), []).append(step)
+        self._idle = next(  # proposals since the last training
+            (n for n, step in enumerate(reversed(steps)) if step.trained), len(steps)
+        )
+        self._running: list[_Training] = []
+        self._waiting: list[_Proposal] = []  # for the score of a network that is being trained
+
+    def run(self, trials: int, at_once: int) -> None:
+        """Go on until so many trainings are done, or the space is exhausted."""
+        more = True
+        while True:
+            while more and len(self._running) < min(at_once, trials - len(self._trained)):
+                more = self._propose()
+            if not self._running:
+                return
+            done, _ = wait([t.answer for t in self._running], return_when=FIRST_COMPLETED)
+            for training in [t for t in self._running if t.answer in done]:
+                self._running.remove(training)
+                self._finish(training)
+
+    def save(self) -> None:
+        """Record what was done meanwhile, unless recording is what broke."""
+        done = [t for t in self._running if t.answer.done() and not t.answer.cancelled()]
+        for training in done:
+            if not self._recording:
+                with suppress(Exception):
+                    self._finish(training)
+
+    def _propose(self) -> bool:
+        """One more proposal and what follows from it; False if the space has none."""
+        if self._idle >= PATIENCE:
+            params = self._untried()
             if params is None:
-                break
-            study.enqueue_trial(params)
-        trial = study.ask()
+                return False
+            self._study.enqueue_trial(params)
+        trial = self._study.ask()
         try:
-            architecture = space.suggest(trial)
+            architecture = self._space.suggest(trial)
         except SpaceExhausted:
-            break
-        network = network_of(architecture)
-        earlier = known.get(network, [])
-        watch = None if rungs is None else Watch(rungs, objective, climbs, trial.number)
-        step = _step(trial, architecture, evaluate, earlier, again, max_macs, watch)
+            return False
+        proposal = _Proposal(trial, architecture, network_of(architecture))
+        earlier = self._known.get(proposal.network, [])
+        running = [t for t in self._running if t.proposal.network == proposal.network]
+        self._idle += 1
+        if earlier and not (self._again and all(step.score for step in earlier)):
+            self._repeat(proposal)
+        elif self._max_macs is not None and cost(architecture).macs > self._max_macs:
+            cause = f"over {self._max_macs:,} multiply-adds"
+            self._keep(proposal, status="refused", cause=cause)
+        elif running and not self._again:
+            self._waiting.append(proposal)
+        else:
+            taken = [step.repetition for step in earlier] + [t.repetition for t in running]
+            self._train(proposal, max([len(taken), *(number + 1 for number in taken)]))
+        return True
+
+    def _train(self, proposal: _Proposal, repetition: int) -> None:
+        self._idle = 0
+        look = None
+        if self._rungs is not None:
+            look = Look(
+                rungs=self._rungs,
+                objective=self._objective,
+                climbs=tuple(self._climbs),
+                trial=len(self.steps),
+                cost=self._objective.cost(proposal.architecture),
+                stop=repetition == 0,
+            )
+        answer: Future[Answer] = Future()
+        try:
+            told = self._evaluate(proposal.architecture, repetition, *([look] if look else []))
+            if isinstance(told, Future):
+                answer = told
+            else:
+                answer.set_result(Answer(told, look))
+        except EvaluationFailed as problem:
+            answer.set_exception(problem)
+        self._running.append(_Training(proposal, repetition, look, answer))
+
+    def _finish(self, training: _Training) -> None:
+        look = training.look
+        status: Status = "finished"
+        score: Score | None = None
+        partial: Score | None = None
+        cause = ""
+        try:
+            told = training.answer.result()
+            score, look = told.score, told.look
+            if look and look.verdict:
+                status, score, partial, cause = "stopped", None, told.score, look.verdict
+        except EvaluationFailed as problem:
+            status, cause = "failed", str(problem)
+        step = self._keep(
+            training.proposal,
+            status=status,
+            score=score,
+            cause=cause,
+            rungs=look.seen if look else {},
+            partial=partial,
+            repetition=training.repetition,
+        )
+        self._trained.append(step)
+        self._known.setdefault(training.proposal.network, []).append(step)
+        climb = step.climb(self._objective)
+        self._climbs += [climb] if climb else []
+        waited = [p for p in self._waiting if p.network == training.proposal.network]
+        for proposal in waited:
+            self._waiting.remove(proposal)
+            self._repeat(proposal)
+        if len(self._trained) >= HOPELESS and all(s.status == "failed" for s in self._trained):
+            raise EvaluationFailed(
+                f"the first {len(self._trained)} trainings all failed: {step.cause}"
+            )
+
+    def _repeat(self, proposal: _Proposal) -> None:
+        first = self._known[proposal.network][0]
+        cause = f"same network as trial {first.number}"
+        self._keep(proposal, status="repeat", score=first.score, cause=cause)
+
+    def _keep(self, proposal: _Proposal, **found: Any) -> Trial:
+        """Tell the study and record what came of a proposal."""
+        trial = proposal.trial
+        step = Trial(
+            number=len(self.steps),
+            params=trial.params,
+            architecture=proposal.architecture,
+            **found,
+        )
         if step.rungs:
-            trial.set_user_attr(RUNGS, _rung_values(step, objective))
-        told = study.tell(
-            trial, objective.values(step.score) if step.score else None, state=_state(step)
+            trial.set_user_attr(RUNGS, _rung_values(step, self._objective))
+        told = self._study.tell(
+            trial,
+            _values(step, self._objective),
+            state=_state(step),
         )
         step = replace(step, sampler_attrs=dict(told.system_attrs))
-        record(step)
-        steps.append(step)
-        if step.trained:
-            trained.append(step)
-            known.setdefault(network, []).append(step)
-            climbs += [step.climb] if step.climb else []
-        idle = _idle(steps)
-        if len(trained) >= HOPELESS and all(s.status == "failed" for s in trained):
-            raise EvaluationFailed(f"the first {len(trained)} trainings all failed: {step.cause}")
-    return steps
+        self._recording = True
+        self._record(step)
+        self.steps.append(step)
+        self._recording = False
+        return step
+
+    def _untried(self) -> dict[str, Value] | None:
+        """The choices of a random network that was never trained; None if none is met."""
+        rng = random.Random(f"{self._seed}/{len(self.steps)}")
+        taken = self._known.keys() | {training.proposal.network for training in self._running}
+        for _ in range(DRAWS):
+            architecture = self._space.sample(rng)
+            if network_of(architecture) not in taken and (
+                self._max_macs is None or cost(architecture).macs <= self._max_macs
+            ):
+                return self._space.params_of(architecture)
+        return None
 
 
 def require_reachable(space: SearchSpace, max_macs: int | None) -> None:
@@ -180,8 +362,8 @@ class Standings:
     What was measured and nothing else; `recommend` weighs it with what similar designs say.
     """
 
-    def __init__(self, reward: Reward, trials: Iterable[Trial] = ()) -> None:
-        self._reward = reward
+    def __init__(self, objective: Objective, trials: Iterable[Trial] = ()) -> None:
+        self._objective = objective
         self._networks: dict[Hashable, tuple[float, int, Trial]] = {}  # sum, count, first trial
         for trial in trials:
             self.add(trial)
@@ -191,7 +373,8 @@ class Standings:
         if trial.status == "finished" and trial.score:
             network = network_of(trial.architecture)
             total, count, first = self._networks.get(network, (0.0, 0, trial))
-            self._networks[network] = (total + self._reward(trial.score), count + 1, first)
+            worth = self._objective.worth(trial.score.accuracy, trial.architecture)
+            self._networks[network] = (total + worth, count + 1, first)
 
     def ranking(self) -> list[Trial]:
         """The first trial of each network, highest mean first, the cheaper of equals."""
@@ -231,11 +414,12 @@ def believed_ranking(
 
 
 def knowledge(objective: Objective, max_macs: int | None) -> Known:
-    """What samplers may know of a design before any training: its multiply-adds, exactly."""
+    """What samplers may know of a design before any training: its cost, exactly."""
     limits = [] if max_macs is None else [Macs(limit=max_macs)]
+    price = objective.cost if objective.latency else Macs()  # which is quicker to read
     if objective.kind == "front":
-        return Known(values={1: Macs()}, limits=limits)
-    return Known(reward=objective.reward.of, cost=Macs(), limits=limits)
+        return Known(values={1: price}, limits=limits)
+    return Known(reward=objective.reward.of, cost=price, limits=limits)
 
 
 def frozen(trial: Trial, space: SearchSpace, objective: Objective) -> FrozenTrial:
@@ -244,7 +428,7 @@ def frozen(trial: Trial, space: SearchSpace, objective: Objective) -> FrozenTria
         state=_state(trial),
         params=dict(trial.params),
         distributions=_distributions(space),
-        values=list(objective.values(trial.score)) if trial.score else None,
+        values=_values(trial, objective),
         system_attrs=dict(trial.sampler_attrs),
         user_attrs={"status": trial.status, "macs": cost(trial.architecture).macs}
         | ({"accuracy": trial.score.accuracy} if trial.score else {})
@@ -271,101 +455,14 @@ def _state(trial: Trial) -> TrialState:
     return TrialState.PRUNED if trial.status == "stopped" else TrialState.FAIL
 
 
+def _values(trial: Trial, objective: Objective) -> list[float] | None:
+    """The study's values of a finished trial."""
+    if trial.score is None:
+        return None
+    return list(objective.values(trial.score.accuracy, objective.cost(trial.architecture)))
+
+
 def _rung_values(trial: Trial, objective: Objective) -> dict[str, list[float]]:
     """The study's values at each rung; names are text because Optuna's storages keep JSON."""
-    macs = cost(trial.architecture).macs
-    return {str(e): list(objective.of(accuracy, macs)) for e, accuracy in trial.rungs.items()}
-
-
-class Watch:
-    """Looks at one training at its rungs."""
-
-    def __init__(
-        self, rungs: Rungs, objective: Objective, climbs: Sequence[Climb], trial: int
-    ) -> None:
-        self._rungs = rungs
-        self._objective = objective
-        self._climbs = climbs
-        self._trial = trial
-        self.seen: dict[int, float] = {}
-        self.verdict = ""  # why it was stopped
-
-    def looks_at(self, architecture: Architecture, *, stop: bool) -> Callable[[int, float], bool]:
-        """To be told epochs and accuracy at each rung; True ends the training."""
-        macs = cost(architecture).macs
-
-        def look(epochs: int, accuracy: float) -> bool:
-            if epochs not in self._rungs.looks:
-                return False
-            self.seen[epochs] = accuracy
-            one = Climb(trial=self._trial, macs=macs, rungs=self.seen)
-            better = self._rungs.better(one, epochs, self._climbs, self._objective)
-            if better and stop:
-                self.verdict = (
-                    f"stopped after {epochs} of {self._rungs.epochs[-1]} epochs at "
-                    f"{accuracy:.3f}, where trial {better.trial} had {better.rungs[epochs]:.3f}"
-                )
-            return bool(self.verdict)
-
-        return look
-
-
-def _step(
-    trial: optuna.Trial,
-    architecture: Architecture,
-    evaluate: Callable[..., Score],
-    earlier: Sequence[Trial],
-    again: bool,
-    max_macs: int | None,
-    watch: Watch | None,
-) -> Trial:
-    status: Status = "finished"
-    score: Score | None = None
-    partial: Score | None = None
-    cause = ""
-    if earlier and not (again and all(step.score for step in earlier)):
-        status, score = "repeat", earlier[0].score
-        cause = f"same network as trial {earlier[0].number}"
-    elif max_macs is not None and cost(architecture).macs > max_macs:
-        status, cause = "refused", f"over {max_macs:,} multiply-adds"
-    else:
-        looks = [watch.looks_at(architecture, stop=not earlier)] if watch else []
-        try:
-            score = evaluate(architecture, len(earlier), *looks)
-        except EvaluationFailed as problem:
-            status, cause = "failed", str(problem)
-        if score and watch and watch.verdict:
-            status, score, partial, cause = "stopped", None, score, watch.verdict
-    return Trial(
-        number=trial.number,
-        status=status,
-        params=trial.params,
-        architecture=architecture,
-        score=score,
-        cause=cause,
-        rungs=watch.seen if watch else {},
-        partial=partial,
-    )
-
-
-def _idle(steps: Sequence[Trial]) -> int:
-    """Steps since the last training."""
-    return next(
-        (n for n, step in enumerate(reversed(steps)) if step.trained),
-        len(steps),
-    )
-
-
-def _untried(
-    space: SearchSpace,
-    known: Mapping[Hashable, Sequence[Trial]],
-    max_macs: int | None,
-    rng: random.Random,
-) -> dict[str, Value] | None:
-    for _ in range(DRAWS):
-        architecture = space.sample(rng)
-        if network_of(architecture) not in known and (
-            max_macs is None or cost(architecture).macs <= max_macs
-        ):
-            return space.params_of(architecture)
-    return None
+    price = objective.cost(trial.architecture)
+    return {str(e): list(objective.values(accuracy, price)) for e, accuracy in trial.rungs.items()}

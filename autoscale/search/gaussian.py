@@ -26,6 +26,7 @@ PRIOR_SD = np.array([1.0, 1.0, 1.0, 1.0, 0.3, 1.0, 0.7, 0.7])
 _OWN, _NOISE, _SMOOTH_LENGTH, _LOCAL_LENGTH = 4, 5, 6, 7
 _CONSTANT = 4.0  # variance of the level of all scores
 _JITTER = 1e-8
+_BLOCK = 128  # designs whose part of a covariance is worked out together
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Inputs:
     def __len__(self) -> int:
         return len(self.network)
 
-    def __getitem__(self, rows: np.ndarray) -> "Inputs":
+    def __getitem__(self, rows: np.ndarray | slice) -> "Inputs":
         return Inputs(self.code[rows], self.features[rows], self.network[rows])
 
     def joined(self, other: "Inputs") -> "Inputs":
@@ -194,6 +195,66 @@ def fit(inputs: Inputs, scores: Scores, *, steps: int = 20) -> np.ndarray:
     return minimise(lambda theta: loss(theta, pairs, scores), PRIOR_MEAN, steps=steps)
 
 
+class Halves:
+    """Roots of the inverse covariance of scores, block by block.
+
+    From one trial to the next, designs are added behind those already there. So what belongs to
+    whole blocks is remembered, and only the last block is worked out anew. A root that is made from
+    nothing goes through the same blocks and has the same bits.
+    """
+
+    def __init__(self) -> None:
+        self._theta = np.zeros(0)
+        self._inputs: Inputs | None = None
+        self._noise = np.zeros(0)
+        self._half = np.zeros((0, 0))
+
+    def of(self, theta: np.ndarray, inputs: Inputs, noise: np.ndarray) -> np.ndarray:
+        """Shape (designs, designs), lower triangular; transposed and multiplied with itself it is
+        the inverse of the prior covariance plus `noise` on the diagonal.
+
+        Raises:
+            LinAlgError: if that is not positive definite.
+        """
+        half = self._remembered(theta, inputs, noise)
+        for stop in range(len(half) + _BLOCK, len(inputs) + 1, _BLOCK):
+            half = _extended(half, theta, inputs[:stop], noise[:stop])
+        whole = slice(len(half))
+        self._theta, self._inputs, self._noise = theta, inputs[whole], noise[whole]
+        self._half = half
+        return half if len(half) == len(inputs) else _extended(half, theta, inputs, noise)
+
+    def _remembered(self, theta: np.ndarray, inputs: Inputs, noise: np.ndarray) -> np.ndarray:
+        """What is known of the leading blocks."""
+        known = self._inputs
+        if known is None or not np.array_equal(theta, self._theta):
+            return np.zeros((0, 0))
+        count = min(len(known), len(inputs))
+        equal = (
+            (known.network[:count] == inputs.network[:count])
+            & (self._noise[:count] == noise[:count])
+            & (known.features[:count] == inputs.features[:count]).all(axis=1)
+            & (known.code[:count] == inputs.code[:count]).all(axis=1)
+        )
+        same = count if equal.all() else int(equal.argmin())
+        same -= same % _BLOCK
+        return np.ascontiguousarray(self._half[:same, :same])
+
+
+def _extended(half: np.ndarray, theta: np.ndarray, inputs: Inputs, noise: np.ndarray) -> np.ndarray:
+    """`half` of the first inputs made one of all; a step of Cholesky's method by blocks."""
+    old, new = slice(len(half)), slice(len(half), len(inputs))
+    cross = covariance(theta, Pairs.of(inputs[new], inputs[old])) @ half.T
+    corner = covariance(theta, Pairs.of(inputs[new], inputs[new])) - cross @ cross.T
+    corner[np.diag_indices_from(corner)] += noise[new]
+    root = lower_inverse(np.linalg.cholesky(corner))
+    grown = np.zeros((len(inputs), len(inputs)))
+    grown[old, old] = half
+    grown[new, old] = -(root @ cross) @ half
+    grown[new, new] = root
+    return grown
+
+
 @dataclass(frozen=True)
 class Posterior:
     """What is known after `scores` of `inputs`."""
@@ -205,11 +266,14 @@ class Posterior:
     weights: np.ndarray
 
     @classmethod
-    def of(cls, theta: np.ndarray, inputs: Inputs, scores: Scores) -> "Posterior":
-        whole = covariance(theta, Pairs.of(inputs, inputs))
-        noise = noise_variance(theta) / scores.count + scores.doubt
-        whole[np.diag_indices_from(whole)] += noise + _JITTER
-        half = lower_inverse(np.linalg.cholesky(whole))
+    def of(
+        cls, theta: np.ndarray, inputs: Inputs, scores: Scores, halves: Halves | None = None
+    ) -> "Posterior":
+        """Args:
+        halves: remembers what the next posterior may share with this one.
+        """
+        noise = noise_variance(theta) / scores.count + scores.doubt + _JITTER
+        half = (halves or Halves()).of(theta, inputs, noise)
         return cls(theta, inputs, scores, half, half.T @ (half @ scores.mean))
 
     def at_inputs(self) -> tuple[np.ndarray, np.ndarray]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import isfinite
 
 import numpy as np
 from optuna.study import StudyDirection
@@ -98,22 +99,22 @@ class History:
         stopped: list[tuple[Point, Mapping[str, Sequence[float]]]] = []
         ended: list[tuple[np.ndarray, Mapping[str, Sequence[float]]]] = []
         for trial in trials:
-            if trial.state == TrialState.RUNNING:
+            state, point = trial.state, designs.point_of_trial(trial)
+            if state is TrialState.RUNNING:
                 at_work.append(trial.number)
-            point = designs.point_of_trial(trial)
             if point is None:
                 continue
-            if trial.state == TrialState.RUNNING:
-                running.append(point)
-            elif trial.state == TrialState.COMPLETE and np.isfinite(trial.values).all():
+            if state is TrialState.COMPLETE and all(map(isfinite, trial.values)):
                 points.append(point)
                 gains.append(trial.values)
                 numbers.append(trial.number)
                 if RUNGS in trial.user_attrs:
                     ended.append((signs * trial.values, trial.user_attrs[RUNGS]))
-            elif trial.state == TrialState.PRUNED and trial.user_attrs.get(RUNGS):
+            elif state is TrialState.RUNNING:
+                running.append(point)
+            elif state is TrialState.PRUNED and trial.user_attrs.get(RUNGS):
                 stopped.append((point, trial.user_attrs[RUNGS]))
-            elif trial.state.is_finished():
+            elif state.is_finished():
                 failed.append(point)
         array = np.array(gains, dtype=float).reshape(len(points), len(signs)) * signs
         aside = [point for point, _ in stopped]

@@ -13,6 +13,7 @@ import numpy as np
 from autoscale.search.designs import Designs, Point
 from autoscale.search.gaussian import (
     Belief,
+    Halves,
     Inputs,
     Pairs,
     Posterior,
@@ -107,6 +108,7 @@ class Predictor:
         self.designs = designs
         self._settings: tuple[Hashable, tuple[np.ndarray, float]] | None = None
         self._tried_inputs: tuple[list[Point], Inputs] | None = None
+        self._halves = Halves()
         rng = np.random.default_rng(0)
         sample = [designs.describe(designs.random(rng)).features for _ in range(_REFERENCE)]
         self._centre = np.mean(sample, axis=0)
@@ -162,7 +164,7 @@ class Predictor:
                     [np.zeros(len(chosen)), (warp.slope(hints.scores) * hints.doubts) ** 2]
                 ),
             )
-        posterior = Posterior.of(theta, inputs, warped)
+        posterior = Posterior.of(theta, inputs, warped, self._halves)
         if running:
             more = self.inputs(running)
             posterior = Posterior.of(
@@ -176,6 +178,7 @@ class Predictor:
                     if isinstance(warped.doubt, float)
                     else np.concatenate([warped.doubt, np.zeros(len(running))]),
                 ),
+                self._halves,
             )
         return Learnt(warp, posterior, self, tuple(chosen))
 

@@ -1,7 +1,7 @@
 """Points of a search space read quickly: thousands of candidates are looked at for each trial."""
 
-from dataclasses import dataclass, replace
-from itertools import chain
+from dataclasses import dataclass, field, replace
+from itertools import accumulate, chain
 from math import log
 from typing import Any
 
@@ -82,15 +82,27 @@ class _Choice:
     other: Stage
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a stage stands: its number and its input, and what was read there before."""
+
+    number: int
+    width: int
+    size: int
+    known: dict[Point, "tuple[_StageReading, _Place]"] = field(default_factory=dict)
+
+
 class Reader:
     """Reads points of `space`; what it has worked out for a stage it remembers."""
 
     def __init__(self, space: SearchSpace) -> None:
         self._space = space
         groups: list[Any] = [space.stem, *space.stages, space.head]
-        self._lengths = [len(group.decisions()) for group in groups]
+        lengths = [int(len(space.resolution) > 1), *(len(group.decisions()) for group in groups)]
+        ends = list(accumulate(lengths))
+        self._parts = [slice(end - length, end) for end, length in zip(ends, lengths, strict=True)]
         self._ends: dict[tuple[int, Point], Any] = {}
-        self._stages: dict[tuple[int, Point, int, int], _StageReading] = {}
+        self._places: dict[tuple[int, int, int], _Place] = {}
         self._choices: dict[tuple[int, Point], _Choice] = {}
         self._skips = [_place_of_skip(choices) for choices in space.stages]
         self._stem_costs: dict[tuple[int, int, int], Costs] = {}
@@ -99,34 +111,43 @@ class Reader:
 
     def read(self, point: Point) -> Reading:
         space = self._space
-        parts = self._split(point)
-        resolution = space.resolution[parts[0][0] if parts[0] else 0]
-        stem = self._end(0, parts[1])
+        first, second, *others, last = [point[part] for part in self._parts]
+        resolution = space.resolution[first[0] if first else 0]
+        stem = self._end(0, second)
         size = output_size(resolution, stem.stride)
-        costs = [self._stem_cost(stem, size)]
-        size = output_size(size, 2) if stem.pool else size
-        width = stem.width
+        macs, params, activations = self._stem_cost(stem, size)
+        place = self._place(0, stem.width, output_size(size, 2) if stem.pool else size)
         stages: list[_StageReading] = []
-        for number, indices in enumerate(parts[2:-1]):
-            key = (number, indices, width, size)
-            reading = self._stages.get(key)
-            if reading is None:
-                reading = self._stages[key] = self._read_stage(*key)
+        for indices in others:
+            reading, place = place.known.get(indices) or self._step(place, indices)
             stages.append(reading)
-            costs.append(reading.cost)
-            width, size = reading.stage.width, output_size(size, reading.stage.stride)
-        head = self._end(-1, parts[-1])
-        costs.append(self._head_cost(width, head.width, size))
+            more = reading.cost
+            macs, params, activations = macs + more[0], params + more[1], activations + more[2]
+        head = self._end(-1, last)
+        more = self._head_cost(place.width, head.width, place.size)
+        macs, params, activations = macs + more[0], params + more[1], activations + more[2]
         blocks = tuple([block for s in stages for block in s.blocks])
         normal = self._settle([s.normal for s in stages], [not s.blocks for s in stages])
-        macs, params, activations = map(sum, zip(*costs, strict=True))
         return Reading(
             (resolution, stem, blocks, head, space.num_classes),
-            tuple(chain(parts[0], parts[1], *normal, parts[-1])),
+            tuple(chain(first, second, *normal, last)),
             np.array([log(macs + 1), log(params + 1), log(activations + 1), len(blocks)]),
             macs,
             tuple([s.stage for s in stages]),
         )
+
+    def _place(self, number: int, width: int, size: int) -> _Place:
+        key = (number, width, size)
+        return self._places.get(key) or self._places.setdefault(key, _Place(*key))
+
+    def _step(self, place: _Place, indices: Point) -> tuple[_StageReading, _Place]:
+        """The stage at `place`, and where the next one stands."""
+        reading = self._read_stage(place.number, indices, place.width, place.size)
+        stage = reading.stage
+        size = output_size(place.size, stage.stride)
+        found = reading, self._place(place.number + 1, stage.width, size)
+        place.known[indices] = found
+        return found
 
     def _stem_cost(self, stem: Stem, size: int) -> Costs:
         key = (stem.width, stem.kernel, size)
@@ -140,14 +161,6 @@ class Reader:
             self._head_costs[key] = _triple(head_cost(*key, self._space.num_classes))
         return self._head_costs[key]
 
-    def _split(self, point: Point) -> list[Point]:
-        place = int(len(self._space.resolution) > 1)
-        parts = [point[:place]]
-        for length in self._lengths:
-            parts.append(point[place : place + length])
-            place += length
-        return parts
-
     def _end(self, which: int, indices: Point) -> Any:
         found = self._ends.get((which, indices))
         if found is None:
@@ -160,9 +173,10 @@ class Reader:
         found = self._choices.get((number, indices))
         if found is None:
             stage = choices.at(indices)
-            first = replace(stage, depth=1)
+            first = replace(stage, depth=1) if stage.depth > 1 else stage
+            other = replace(first, stride=1) if stage.stride > 1 else first
             found = self._choices[number, indices] = _Choice(
-                stage, choices.indices_of(stage) or indices, first, replace(first, stride=1)
+                stage, choices.indices_of(stage) or indices, first, other
             )
         stage, normal, first, other = found.stage, found.normal, found.first, found.other
         more = stage.depth - 1

@@ -15,7 +15,7 @@ from math import isfinite, sqrt
 import numpy as np
 
 from autoscale.errors import InvalidSetting
-from autoscale.search.objective import Objective
+from autoscale.search.objective import Objective, Score
 from autoscale.search.pareto import as_losses
 
 #: Trainings that must have gone all the way before one is stopped.
@@ -28,13 +28,13 @@ class Climb:
 
     Attributes:
         trial: its number.
-        macs: multiply-adds of its network.
+        cost: of its network, as the objective counts it.
         rungs: accuracy after so many epochs.
         end: accuracy after the last one; None if it was stopped before.
     """
 
     trial: int
-    macs: int
+    cost: float
     rungs: Mapping[int, float] = field(default_factory=dict)
     end: float | None = None
 
@@ -89,8 +89,55 @@ class Rungs:
         if margin is None or not rivals:
             return None
         hoped = min(one.rungs[rung] + margin, 1.0)
-        values = [objective.of(hoped, one.macs)]
-        values += [objective.of(c.rungs[rung], c.macs) for c in rivals]
+        values = [objective.values(hoped, one.cost)]
+        values += [objective.values(c.rungs[rung], c.cost) for c in rivals]
         losses = as_losses(values, objective.directions)
         ahead = np.all(losses[1:] <= losses[0], axis=1) & np.any(losses[1:] < losses[0], axis=1)
         return rivals[int(np.argmax(ahead))] if ahead.any() else None
+
+
+@dataclass(kw_only=True, slots=True)
+class Look:
+    """Looks at one training at its rungs: to be told epochs and accuracy, True ends the training.
+
+    Plain data that knows only what was known when the training began, so that it may go to where
+    the training is done and come back.
+
+    Attributes:
+        climbs: of the trainings that were done then.
+        trial: the step's number if no other ends before.
+        cost: of its network, as the objective counts it.
+        stop: whether it may be stopped at all.
+        seen: accuracy at each rung so far.
+        verdict: why it was stopped; empty if it was not.
+    """
+
+    rungs: Rungs
+    objective: Objective
+    climbs: tuple[Climb, ...]
+    trial: int
+    cost: float
+    stop: bool
+    seen: dict[int, float] = field(default_factory=dict)
+    verdict: str = ""
+
+    def __call__(self, epochs: int, accuracy: float) -> bool:
+        if epochs not in self.rungs.looks:
+            return False
+        self.seen[epochs] = accuracy
+        one = Climb(trial=self.trial, cost=self.cost, rungs=self.seen)
+        better = self.rungs.better(one, epochs, self.climbs, self.objective)
+        if better and self.stop:
+            self.verdict = (
+                f"stopped after {epochs} of {self.rungs.epochs[-1]} epochs at "
+                f"{accuracy:.3f}, where trial {better.trial} had {better.rungs[epochs]:.3f}"
+            )
+        return bool(self.verdict)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A score, and what was looked at on the way to it."""
+
+    score: Score
+    look: Look | None = None

@@ -33,16 +33,19 @@ def batches(
     parts: int = 1,
     cut: Cut = crops.cut,
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """One epoch in random order: augmented uint8 (B, 3, resolution, resolution), int64 (B,).
+    """One epoch in random order: augmented uint8 (B, 3, size, size), int64 (B,).
 
-    A last incomplete batch is dropped, unless it is the only one. Order and augmentation depend on
-    the seed and the epoch's number alone.
+    The size is `resolution`, or less early in a recipe whose images grow. A last incomplete batch
+    is dropped, unless it is the only one. Order and augmentation depend on the seed and the epoch's
+    number alone.
 
     Args:
         part: of `parts` that share each batch, from 0; the parts are augmented independently.
         cut: cuts the windows out; every implementation gives the same bytes.
     """
-    assert recipe.crop == "random-resized" or images.pixels.shape[1] == resolution
+    size = recipe.resolution_at(epoch, resolution)
+    # Shifted and whole images are cut as they are and shrunk afterwards, if at all.
+    cut_size = size if recipe.crop == "random-resized" else images.pixels.shape[1]
     order = np.random.default_rng([seed, epoch]).permutation(len(images))
     random = np.random.default_rng([seed, epoch, 1 + part])
     if len(order) == 1:
@@ -54,7 +57,7 @@ def batches(
         mirrored = np.zeros(len(chosen), dtype=bool)
         if recipe.flip:
             mirrored = random.random(len(chosen)) < 0.5
-        batch = cut(images.pixels, chosen, windows, mirrored, resolution)
+        batch = resize(cut(images.pixels, chosen, windows, mirrored, cut_size), size)
         yield batch, torch.from_numpy(images.labels[chosen])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,7 +118,7 @@ def load(
         return _draw(size=size, seed=seed, limit=limit, test=test)
 
     root = Path(source).expanduser()
-    listing = _list(root, test=test)
+    listing = list_source(root, test=test)
     train, validation, held_out = listing.train, listing.validation, listing.test
     if not listing.splits:
         kept, aside = carve(train.labels, validation_fraction, seed=seed)
@@ -177,7 +178,36 @@ def classes_in(source: str) -> tuple[str, ...]:
     """
     if source == "synthetic":
         return synthetic.CLASSES
-    return _list(Path(source).expanduser(), test=False).classes
+    return list_source(Path(source).expanduser(), test=False).classes
+
+
+def read_pictures(
+    paths: Sequence[Path], *, size: int
+) -> tuple[NDArray[np.uint8], tuple[Path, ...], tuple[str, ...]]:
+    """Single files, decoded exactly as those of a data set.
+
+    Returns:
+        Pixels, shape (readable, size, size, 3); the readable paths in the same order; one line for
+        each of the others.
+    """
+    readable, skipped = [], []
+    for path in paths:
+        if path.is_dir():
+            skipped.append(f"{path}: is a folder; name its images, as {path}/*.jpg")
+        elif not path.is_file():
+            skipped.append(f"{path}: no such file")
+        else:
+            readable.append(path)
+    pictures = Pictures(
+        [str(path) for path in readable],
+        [path.stat().st_size for path in readable],
+        np.zeros(len(readable), dtype=np.int64),
+        lambda i: readable[i].read_bytes(),
+    )
+    decoded = decode(pictures, size, strict=False, keep=None)
+    skipped += [f"{pictures.names[i]}: {reason}" for i, reason in decoded.unread.items()]
+    kept = tuple(path for i, path in enumerate(readable) if i not in decoded.unread)
+    return decoded.pixels, kept, tuple(skipped)
 
 
 def carve(
@@ -243,7 +273,12 @@ def _draw(*, size: int, seed: int, limit: int | None, test: bool) -> ImageData:
     )
 
 
-def _list(root: Path, *, test: bool) -> Listing:
+def list_source(root: Path, *, test: bool) -> Listing:
+    """The pictures of a folder or of Parquet files, as `load` describes them; none is decoded.
+
+    Raises:
+        DataProblem: if `root` is no data set.
+    """
     if not root.exists():
         raise DataProblem(f"no such folder: {root}; give a folder of classes, or 'synthetic'")
     if root.is_file():

@@ -178,20 +178,35 @@ def describe(base: Scalable) -> dict[str, Any]:
     return {"model": base.name, "resolution": base.resolution, "num_classes": base.num_classes}
 
 
-def scalable_from(description: Mapping[str, Any]) -> Scalable:
+def scalable_from(description: Mapping[str, Any], *, model: str | None = None) -> Scalable:
     """Read what `describe` wrote.
 
+    Args:
+        model: the user's code that the command names. A run directory alone has nothing imported.
+
     Raises:
+        InvalidSetting: if it describes another model than that.
         RunConflict: if it is something else.
     """
+    described = description.get("model") if isinstance(description, Mapping) else None
+    if described is not None and described != model:
+        raise InvalidSetting(
+            f"the grid scales {described}, code of your own, which is imported only when a command "
+            f"names it: add --model {described}"
+        )
+    if described is None and model is not None:
+        raise InvalidSetting(
+            f"the grid scales no model of yours, asked for {model}; leave --model out, or give "
+            "--coefficients with it"
+        )
     try:
-        if "model" in description:
+        if model is not None:
             return OwnModel(
                 str(description["model"]),
                 int(description["resolution"]),
                 int(description["num_classes"]),
             )
         design = Architecture.from_dict(description["design"])
-        return Design(design, rounding_policy(description["rounding"]))
+        return Design(design, rounding_policy(str(description["rounding"])))
     except (KeyError, TypeError, ValueError) as problem:
         raise RunConflict(f"the settings of a grid are damaged ({problem}); repeat it") from None

@@ -204,7 +204,11 @@ class Trainer:
         sample = _first(self.images.train, steps * batch)
         training, evaluation = timed(sample)
         epoch = max(1, len(self.images.train) // batch) * training / steps
-        return self.recipe.epochs * epoch + (len(self.images.validation) * evaluation / len(sample))
+        whole = network.resolution  # of the last epoch, which is what was timed
+        sides = [self.recipe.resolution_at(n + 1, whole) for n in range(self.recipe.epochs)]
+        return epoch * sum((side / whole) ** 2 for side in sides) + (
+            len(self.images.validation) * evaluation / len(sample)
+        )
 
 
 def realise(network: Network, *, norm_momentum: float = 0.1) -> nn.Module:

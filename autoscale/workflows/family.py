@@ -19,7 +19,7 @@ from autoscale.design.family import (
 )
 from autoscale.design.scalable import Scalable, cost_of
 from autoscale.design.scaling import PAPER, Coefficients
-from autoscale.errors import InvalidSetting
+from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.runs.store import Journal, Step, read_text, write_text
 from autoscale.workflows.base import BaseSettings, describe
 from autoscale.workflows.grid import load_grid
@@ -128,7 +128,8 @@ def write_family(
         phi: "0..7" or "0,0.5,1".
         budgets: "20M,40M,80M" or "2x,4x".
         measure: of the budgets: macs, params, activations or memory (bytes).
-        base: another base than the run's grids have; `coefficients` must be given with it.
+        base: another base than the run's grids have, `coefficients` with it; or, without them, the
+            model of the user's that the grids scale: its code is imported only if it is named.
         coefficients: instead of the grids'.
         num_classes: of another base; its own if not given.
 
@@ -139,7 +140,13 @@ def write_family(
         AutoscaleError: one of its kinds, for anything that cannot be done.
     """
     run, listener = Path(run), listener or Silent()
-    if base is not None and base.named:
+    if num_classes is not None and (coefficients is None or base is None or not base.named):
+        raise InvalidSetting(
+            f"the run has decided the classes, asked for {num_classes}; leave --classes out, or "
+            "name a base and --coefficients"
+        )
+    model = base.model if base is not None and coefficients is None else None
+    if base is not None and base.named and model is None:
         if coefficients is None:
             raise InvalidSetting(
                 "a base that no grid was made for needs coefficients; give --coefficients "
@@ -151,7 +158,13 @@ def write_family(
         scalable = (base or BaseSettings()).scalable(run, num_classes=None)
         growths = Growths(coefficients)
     else:
-        scalable, growths = load_grid(run)
+        scalable, growths = load_grid(run, model=model)
+        for option in ("resolution", "rounding"):
+            if getattr(base, option, None) is not None:
+                raise InvalidSetting(
+                    f"the grid in {run} has decided --{option}; leave it out, or give "
+                    "--coefficients"
+                )
     if growths.up is growths.down:
         listener.notice(
             "warning: there is no grid above 1x; larger members grow by the coefficients found "
@@ -174,7 +187,7 @@ def write_family(
     step = Step(run, STEP)
     members = Journal(step.file("members.jsonl"))
     with step.locked():
-        step.begin(
+        known = step.begin(
             {
                 "base": describe(scalable),
                 "growing": asdict(growths.up),
@@ -182,12 +195,13 @@ def write_family(
             },
             notes={},
             journal=members,
+            read=names_of,
         )
         for entry in family.members:
             write_text(step.file(f"{entry.name}.yaml"), entry.to_yaml())
-            members.append({"name": entry.name})
-        names = dict.fromkeys(record["name"] for record in members.read())
-        files = [step.file(f"{name}.yaml") for name in names]
+            if entry.name not in known:
+                members.append({"name": entry.name})
+        files = [step.file(f"{name}.yaml") for name in names_of(members)]
         everything = [load_member(path) for path in files if path.exists()]
         everything.sort(key=lambda m: m.counts.macs)
         whole = replace(family, members=tuple(everything))
@@ -205,6 +219,24 @@ def load_member(path: str | Path) -> Member | OwnMember:
     text = read_text(Path(path))
     kind = OwnMember if _has_model(text) else Member
     return kind.from_yaml(text, source=str(path))
+
+
+def names_of(members: Journal) -> list[str]:
+    """Every member written so far, each once.
+
+    Raises:
+        RunConflict: naming the line that names none.
+    """
+    names: dict[str, None] = {}
+    for line, record in enumerate(members.read(), start=1):
+        name = record.get("name")
+        if not isinstance(name, str) or Path(name).name != name:
+            raise RunConflict(
+                f"{members.path}:{line}: not the name of a member; restore the file from a copy or "
+                "choose another --run"
+            )
+        names[name] = None
+    return list(names)
 
 
 def _has_model(text: str) -> bool:

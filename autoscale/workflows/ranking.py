@@ -82,13 +82,22 @@ class GridResult:
         scores = self.scores(place)
         return statistics.mean(scores) if scores else None
 
+    def standing(self, place: int) -> str:
+        """Of one candidate: pick, tied with it, measurably behind it, or failed."""
+        if place == self.place:
+            return "pick"
+        if self.belief.failed[place]:
+            return "failed"
+        return "tied" if place in self.verdict.tied else "behind"
+
     @cached_property
     def table(self) -> pd.DataFrame:
         """One row for each candidate, believed best first and untrained ones last.
 
         Columns: those of `candidate_table`; seeds (scores); accuracy (their mean); accuracy_sd;
         believed, low and high (the mean that all trainings together suggest for this candidate,
-        with its interval at 90 %); chance (of being the best); failed.
+        with its interval at 90 %); chance (of being the best); failed; standing (pick, tied,
+        behind or failed).
         """
         rows = []
         frame = candidate_table(self.field)
@@ -105,6 +114,7 @@ class GridResult:
                     "high": interval.high,
                     "chance": float(self.belief.chance_of_best[place]),
                     "failed": bool(self.belief.failed[place]),
+                    "standing": self.standing(place),
                 }
             )
         scored = pd.DataFrame(rows).astype({"accuracy": float, "accuracy_sd": float})

@@ -15,7 +15,7 @@ from autoscale.errors import InvalidSetting
 from autoscale.network.build import build
 from autoscale.network.threads import threads_of_torch
 from autoscale.runs.checkpoint import read_snapshot, write_snapshot
-from autoscale.runs.store import Journal, Step, write_json, write_text
+from autoscale.runs.store import Journal, Step, write_text
 from autoscale.runs.weights import Header, read_weights, write_weights
 from autoscale.training.batches import PIXEL_DEVIATION, PIXEL_MEAN
 from autoscale.training.fit import Epoch, Snapshot, device_named, evaluate, fit
@@ -136,7 +136,7 @@ def train(
         )
         keeper = _Keeper(step, journal, header, chosen.epochs, listener)
 
-        def work() -> Trained:
+        def work(resume: Snapshot | None) -> Trained:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
                 module = build(
@@ -145,7 +145,6 @@ def train(
                     drop_path=design.drop_path,
                     norm_momentum=chosen.norm_momentum,
                 )
-            resume = read_snapshot(step.file("last.safetensors"))
             if resume is not None:
                 listener.notice(f"going on after epoch {len(resume.epochs)} of {chosen.epochs}")
             done = resume.epochs if resume else ()
@@ -180,13 +179,19 @@ def train(
                 weights=keeper.best,
             )
 
+        last = step.file("last.safetensors")
         if not first:
-            return work()
+            return work(read_snapshot(last))
         with step.locked():
-            step.begin(settings, notes={"data": task.place, "device": device}, journal=journal)
-            trained = work()
-            write_json(
-                step.file("result.json"),
+            resume = step.begin(
+                settings,
+                notes={"data": task.place, "device": device},
+                journal=journal,
+                read=lambda _: read_snapshot(last),
+            )
+            trained = work(resume)
+            step.write_result(
+                "result.json",
                 {
                     "name": trained.name,
                     "epochs": len(trained.epochs),

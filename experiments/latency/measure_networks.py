@@ -1,10 +1,10 @@
-"""Measure random networks of the mnasnet space, for fitting the latency table or for testing it.
+"""Measure random networks of the mnasnet space, for fitting the latency table and for testing it.
 
-    OMP_NUM_THREADS=1 python experiments/latency/measure_networks.py fit.csv 0 200 10
-    OMP_NUM_THREADS=1 python experiments/latency/measure_networks.py test.csv 1 100 15 fit.csv
+    OMP_NUM_THREADS=1 python experiments/latency/measure_networks.py networks.csv 300 10
 
-Arguments: the file to write, a seed, networks, passes of each, and files whose networks are left
-out. Processor time of one thread, eager, batch 1; fifty networks take turns.
+Arguments: the file to write, networks, and passes of each in each of two rounds. Processor time of
+one thread, eager, batch 1. All networks take turns, so all see the machine's good and bad moments;
+the two rounds say how well a measurement agrees with itself.
 """
 
 import csv
@@ -16,28 +16,19 @@ from autoscale.design.cost import cost
 from autoscale.network.latency import measure_latencies
 from autoscale.workflows.catalogue import load_space
 
-CHUNK = 50
-
-out, seed, count, passes, *others = sys.argv[1:]
+out, count, passes = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 space = load_space("mnasnet")
-rng = random.Random(int(seed))
-seen = set()
-for other in others:
-    with Path(other).open(newline="", encoding="utf-8") as opened:
-        seen |= {row["point"] for row in csv.DictReader(opened)}
+rng = random.Random(0)
+designs = {}
+while len(designs) < count:
+    design = space.sample(rng)
+    designs.setdefault(" ".join(map(str, space.point_of(design))), design)
+first, second = (
+    measure_latencies(list(designs.values()), clock="cpu", repeats=passes) for _ in range(2)
+)
 with Path(out).open("w", newline="", encoding="utf-8") as opened:
     writer = csv.writer(opened)
-    writer.writerow(["point", "macs", "median_ms", "low_ms", "high_ms"])
-    for begin in range(0, int(count), CHUNK):
-        chunk = []
-        while len(chunk) < min(CHUNK, int(count) - begin):
-            design = space.sample(rng)
-            point = " ".join(map(str, space.point_of(design)))
-            if point not in seen:
-                seen.add(point)
-                chunk.append((point, design))
-        found = measure_latencies([d for _, d in chunk], clock="cpu", repeats=int(passes))
-        for (point, design), latency in zip(chunk, found, strict=True):
-            times = (latency.median_ms, latency.low_ms, latency.high_ms)
-            writer.writerow([point, cost(design).macs, *(f"{t:.3f}" for t in times)])
-        opened.flush()
+    writer.writerow(["point", "macs", "median_ms", "first_ms", "second_ms"])
+    for (point, design), one, two in zip(designs.items(), first, second, strict=True):
+        times = ((one.median_ms + two.median_ms) / 2, one.median_ms, two.median_ms)
+        writer.writerow([point, cost(design).macs, *(f"{t:.3f}" for t in times)])

@@ -25,7 +25,7 @@ num_classes: 3
 
 
 def test_what_is_dumped_stands_in_the_given_order_one_line_for_each_innermost_mapping() -> None:
-    assert dump({"b": 1, "a": [{"d": 2, "c": 3.5}]}) == "b: 1\na:\n- {d: 2, c: 3.5}\n"
+    assert dump({"b": 1, "a": [{"d": 2, "c": 3.5}]}) == "format: 1\nb: 1\na:\n- {d: 2, c: 3.5}\n"
 
 
 def test_the_caller_chooses_the_error_and_the_name_of_the_source() -> None:

@@ -95,8 +95,76 @@ def test_a_step_goes_on_with_the_same_settings_and_refuses_others(tmp_path: Path
 
 def test_a_step_of_another_format_is_refused(tmp_path: Path) -> None:
     write_json(tmp_path / "search" / "settings.json", {"format": 99, "settings": {}})
-    with pytest.raises(RunConflict, match="has format 99, this version reads 1"):
+    with pytest.raises(RunConflict, match=r"was written by a newer autoscale: format 99.*upgrade"):
         Step(tmp_path, "search").begin({}, notes={}, journal=Journal(tmp_path / "none"))
+    for other in (0, -1, None, True, "1", 1.5, [1]):
+        write_json(tmp_path / "search" / "settings.json", {"format": other, "settings": {}})
+        with pytest.raises(RunConflict, match=r"has format .*, this autoscale reads 1"):
+            Step(tmp_path, "search").read()
+
+
+def test_a_result_carries_its_version_and_one_without_is_of_the_first(tmp_path: Path) -> None:
+    step = Step(tmp_path, "search")
+    assert step.read_result("baseline.json") is None
+    step.write_result("baseline.json", {"trial": 3})
+    assert step.read_result("baseline.json") == {"format": 1, "trial": 3}
+    write_json(step.file("baseline.json"), {"trial": 3})
+    assert step.read_result("baseline.json") == {"trial": 3}
+    write_json(step.file("baseline.json"), {"format": 2, "trial": 3})
+    with pytest.raises(RunConflict, match=r"baseline\.json was written by a newer autoscale"):
+        step.read_result("baseline.json")
+
+
+def test_a_folder_whose_work_cannot_be_read_stays_as_it_was(tmp_path: Path) -> None:
+    step = Step(tmp_path, "search")
+    journal = Journal(step.file("trials.jsonl"))
+    step.begin({}, notes={"trials": 3}, journal=journal)
+    before = step.file("settings.json").read_bytes()
+
+    def refuse(journal: Journal) -> None:
+        raise RunConflict("line 3")
+
+    with pytest.raises(RunConflict, match="line 3"):
+        step.begin({}, notes={"trials": 4}, journal=journal, read=refuse)
+    assert step.file("settings.json").read_bytes() == before
+
+
+def test_reading_a_journal_leaves_a_torn_line_to_who_writes_it(tmp_path: Path) -> None:
+    path = tmp_path / "trials.jsonl"
+    path.write_text('{"number": 0}\n{"number":')
+    assert Journal(path).read() == [{"number": 0}]
+    with path.open("a") as other:  # another process ends its line
+        other.write(" 1}\n")
+    assert Journal(path).read() == [{"number": 0}, {"number": 1}]
+
+
+def test_a_journal_whose_ends_of_lines_were_changed_is_not_taken_for_one_torn_line(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "trials.jsonl"
+    path.write_bytes(b'{"number": 0}\r{"number": 1}\r')
+    with pytest.raises(RunConflict, match=r"trials\.jsonl:1: not a record"):
+        Journal(path).read()
+    path.write_bytes(b'{"number": 0}\r\n{"number": 1}\r\n')
+    assert Journal(path).read() == [{"number": 0}, {"number": 1}]
+
+
+@pytest.mark.parametrize("torn", [b"{", b"x" * 5000, b"x" * 100_000])
+@pytest.mark.parametrize("whole", [b"", b'{"number": 0}\n', b'{"number": 0}\n' * 1000])
+def test_a_torn_line_of_any_length_is_cut_off_before_the_next_one(
+    tmp_path: Path, whole: bytes, torn: bytes
+) -> None:
+    path = tmp_path / "trials.jsonl"
+    path.write_bytes(whole + torn)
+    Journal(path).append({"number": 1})
+    assert path.read_bytes() == whole + b'{"number": 1}\n'
+
+
+@pytest.mark.parametrize("text", ["NaN", '{"a": Infinity}', "[" * 100_000, '{"a":' * 100_000])
+def test_json_that_is_no_plain_data_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(RunConflict, match="not readable as JSON"):
+        read_json(tmp_path / "a.json")
 
 
 def test_two_processes_do_not_share_a_step(tmp_path: Path) -> None:

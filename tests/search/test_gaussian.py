@@ -5,6 +5,7 @@ import pytest
 
 from autoscale.search.gaussian import (
     PRIOR_MEAN,
+    Halves,
     Inputs,
     Pairs,
     Posterior,
@@ -145,3 +146,39 @@ def test_the_minimiser_finds_a_bent_valley():
 
     found = minimise(rosenbrock, np.array([-1.0, 1.5]), steps=200, tolerance=1e-12)
     np.testing.assert_allclose(found, [1, 1], atol=1e-3)
+
+
+@pytest.mark.parametrize("count", [1, 127, 128, 129, 300])
+def test_the_root_by_blocks_is_the_inverse_of_choleskys_factor(count):
+    inputs, noise = designs(count), np.linspace(0.1, 0.3, count)
+    whole = covariance(PRIOR_MEAN, Pairs.of(inputs, inputs)) + np.diag(noise)
+    half = Halves().of(PRIOR_MEAN, inputs, noise)
+    np.testing.assert_allclose(half, np.linalg.inv(np.linalg.cholesky(whole)), atol=1e-9)
+
+
+def test_a_root_has_the_same_bits_however_its_designs_came():
+    inputs, noise = designs(420), np.full(420, 0.2)
+    grown = Halves()
+    for count in (5, 130, 131, 260, 255, 400, 419):
+        step = grown.of(PRIOR_MEAN, inputs[:count], noise[:count])
+        assert np.array_equal(step, Halves().of(PRIOR_MEAN, inputs[:count], noise[:count]))
+    assert np.array_equal(
+        grown.of(PRIOR_MEAN, inputs, noise), Halves().of(PRIOR_MEAN, inputs, noise)
+    )
+
+
+@pytest.mark.parametrize("changed", ["noise", "code", "features", "network", "theta"])
+def test_a_root_forgets_what_has_changed(changed):
+    inputs, noise, theta = designs(300), np.full(300, 0.2), PRIOR_MEAN
+    halves = Halves()
+    halves.of(PRIOR_MEAN, inputs, noise)
+    code, features, network = inputs.code.copy(), inputs.features.copy(), inputs.network.copy()
+    noise = noise.copy()
+    if changed == "theta":
+        theta = PRIOR_MEAN + 0.1
+    else:
+        {"noise": noise, "code": code, "features": features, "network": network}[changed][140] += 1
+    after = Inputs(code, features, network)
+    found = halves.of(theta, after, noise)
+    assert np.array_equal(found, Halves().of(theta, after, noise))
+    assert not np.array_equal(found, Halves().of(PRIOR_MEAN, inputs, np.full(300, 0.2)))

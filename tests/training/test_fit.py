@@ -137,6 +137,22 @@ def test_weight_decay_spares_biases_and_norms() -> None:
         assert (moved > 1e-4) == (parameter.ndim > 1), name
 
 
+@pytest.mark.parametrize("crop", ["random-resized", "shift", "none"])
+def test_images_that_grow_reach_the_network_in_their_sizes(crop: str) -> None:
+    seen: list[int] = []
+    network = convnet()
+
+    def look(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if module.training:
+            seen.append(inputs[0].shape[-1])
+
+    network.register_forward_pre_hook(look)
+    recipe = replace(RECIPE, crop=crop, epochs=4, start_size=0.5)
+    images = stripes(16, size=16)
+    fit(network, images, images, recipe, resolution=16, seed=0)
+    assert seen == [8, 8, 12, 12, 12, 12, 16, 16]
+
+
 def test_an_incomplete_last_batch_is_dropped() -> None:
     seen: list[int] = []
     network = linear()

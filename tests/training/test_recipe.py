@@ -87,11 +87,33 @@ def test_progress_outside_the_training_is_refused(progress: float) -> None:
         ("crop_scale_min", 1.2),
         ("shift", 0.5),
         ("flip", 1),
+        ("start_size", 0),
+        ("start_size", 1.1),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_name(field: str, value: Any) -> None:
     with pytest.raises(InvalidSetting, match=f"^{field} must be .*; got"):
         replace(RECIPES["proxy"], **{field: value})
+
+
+def test_images_grow_in_four_steps_and_end_whole() -> None:
+    growing = replace(RECIPES["small-images"], epochs=8, start_size=0.5)
+    sides = [growing.resolution_at(epoch, 32) for epoch in range(1, 9)]
+    assert sides == [16, 16, 20, 20, 28, 28, 32, 32]
+    assert replace(growing, epochs=1).resolution_at(1, 32) == 32
+    assert growing.resolution_at(1, 5) == 4
+
+
+@given(st.integers(1, 50), st.integers(1, 300), st.floats(0.01, 1))
+def test_images_never_shrink_and_are_whole_in_the_last_epoch(
+    epochs: int, resolution: int, start: float
+) -> None:
+    recipe = replace(RECIPES["proxy"], epochs=epochs, start_size=start)
+    sides = [recipe.resolution_at(epoch, resolution) for epoch in range(1, epochs + 1)]
+    assert sides == sorted(sides)
+    assert sides[0] >= 1
+    assert sides[-1] == resolution
+    assert replace(recipe, start_size=1.0).resolution_at(1, resolution) == resolution
 
 
 @pytest.mark.parametrize("name", RECIPES)

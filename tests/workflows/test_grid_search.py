@@ -246,7 +246,7 @@ def test_a_users_function_is_scaled_by_trace(own: str, tmp_path: Path) -> None:
     assert base.cost.macs == 8 * 8 * (3 * 8 * 9 + 2 * 8 * 8 * 9) + 8 * 3
     assert model.at(1.1, 1.0, 16) == base  # rounds to the same layers
     assert model.at(2.0, 1.0, 16).layers == base.layers + 2
-    assert scalable_from(describe(model)).at(1.0, 1.0, 16) == base
+    assert scalable_from(describe(model), model=model.name).at(1.0, 1.0, 16) == base
 
 
 def test_a_users_model_is_raced_and_scaled_to_a_family(
@@ -257,7 +257,11 @@ def test_a_users_model_is_raced_and_scaled_to_a_family(
     run = tmp_path / "r"
     found = grid_search(run, settings, base=base, images=images(photos))
     assert found.best.growth == pytest.approx(2, rel=0.3)
-    autoscale.write_family(run, phi="0..1")
+    with pytest.raises(InvalidSetting, match=f"add --model {own}:build"):
+        autoscale.write_family(run, phi="0..1")
+    with pytest.raises(InvalidSetting, match="has decided --resolution"):
+        autoscale.write_family(run, phi="0..1", base=base)
+    autoscale.write_family(run, phi="0..1", base=BaseSettings(model=f"{own}:build"))
     member = autoscale.load_member(run / "family" / "phi-0.yaml")
     assert member.model == f"{own}:build"
     assert (member.depth, member.width, member.resolution) == (1, 1, 16)
@@ -341,6 +345,9 @@ def test_a_family_of_a_named_base_needs_coefficients(tmp_path: Path) -> None:
         tmp_path, budgets="2x", base=base, coefficients=parse_coefficients("1.2,1.1,1.15")
     )
     assert family.members[0].counts.macs <= 2 * 385_814_752
+    for options in ({"num_classes": 3}, {"base": BaseSettings(rounding="tf"), "phi": "1"}):
+        with pytest.raises(InvalidSetting, match=r"leave --classes out|no finished grid"):
+            autoscale.write_family(tmp_path, **{"phi": "0", **options})
     assert parse_coefficients("1, 2,3") == Coefficients(alpha=1, beta=2, gamma=3)
     for text in ("1,2", "a,b,c", ""):
         with pytest.raises(InvalidSetting, match="not coefficients"):

@@ -7,29 +7,19 @@ measured there; a sum of operations is then priced: a network, a stage or a bloc
 """
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from autoscale.design.architecture import Architecture
+from autoscale.design.workload import Feature, Place, Workload, places_of, work_at
 from autoscale.errors import InvalidSetting
-from autoscale.network.build import build
-from autoscale.network.fold import fold_norms
 
-#: A kind of operation, and what of it takes time: "calls", "macs", "numbers" or "weights".
-Feature = tuple[str, str]
 #: Most networks that a table is fitted to.
 MOST_MEASUREMENTS = 500
-#: Views of the same memory take no time of their own.
-_VIEWS = frozenset({"view", "t", "_unsafe_view", "alias", "detach", "expand", "transpose"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,24 +29,51 @@ class LatencyTable:
     rates: Mapping[Feature, float]
     error: float  # median of |predicted / measured - 1| over the networks left out in turn
     measurements: int  # networks that it was fitted to
+    _prices: dict[Place, float] = field(default_factory=dict, repr=False, compare=False)
 
-    def predict(self, network: nn.Module | Architecture, *, resolution: int | None = None) -> float:
-        """Milliseconds of one pass of one image.
+    def __hash__(self) -> int:
+        return hash((self.error, self.measurements))
 
-        Args:
-            network: anything that runs on images, or a design.
-            resolution: pixels per side; an architecture's own, or 224 for a module, if not given.
+    def price(self, work: Workload) -> float:
+        """Milliseconds of so much work.
 
         Raises:
-            InvalidSetting: if it runs a kind of operation that no measured network ran.
+            InvalidSetting: if a kind of operation is in it that no measured network ran.
         """
-        work = operations(network, resolution=resolution)
         known = {kind for kind, _ in self.rates}
         if unknown := sorted({kind for kind, _ in work} - known):
             raise InvalidSetting(
                 f"no measured network ran {', '.join(unknown)}; fit the table to networks that do"
             )
         return sum(amount * self.rates.get(feature, 0.0) for feature, amount in work.items())
+
+    def predict(self, architecture: Architecture) -> float:
+        """Milliseconds of one pass of one image.
+
+        Raises:
+            InvalidSetting: if it runs a kind of operation that no measured network ran.
+        """
+        return sum([self._price_at(place) for place in places_of(architecture)])
+
+    def _price_at(self, place: Place) -> float:
+        """Remembered, for a search asks for thousands of networks that share most stages."""
+        found = self._prices.get(place)
+        if found is None:
+            found = self._prices[place] = self.price(work_at(place))
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data."""
+        rates: dict[str, dict[str, float]] = {}
+        for (kind, what), rate in self.rates.items():
+            rates.setdefault(kind, {})[what] = rate
+        return {"rates": rates, "error": self.error, "measurements": self.measurements}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> "LatencyTable":
+        """Read what `to_dict` gave."""
+        rates = {(k, w): float(r) for k, row in plain["rates"].items() for w, r in row.items()}
+        return cls(rates=rates, error=plain["error"], measurements=plain["measurements"])
 
 
 def fit_latency_table(
@@ -65,7 +82,7 @@ def fit_latency_table(
     """Fit the rates to measured networks; none is below 0, and relative errors count.
 
     Args:
-        work: what `operations` says of each network.
+        work: of each network; see `workload`, and `network.operations` for modules.
         folds: parts of the networks that are left out in turn to state the error.
 
     Raises:
@@ -131,70 +148,3 @@ def _nonnegative(gram: NDArray[np.float64], target: NDArray[np.float64]) -> NDAr
             free &= x > 1e-14
             x[~free] = 0.0
     return x
-
-
-def operations(
-    network: nn.Module | Architecture, *, resolution: int | None = None
-) -> dict[Feature, float]:
-    """What a network runs for one image in eager mode with folded norms, by kind.
-
-    It runs on the meta device: shapes only, neither time nor memory.
-    """
-    if isinstance(network, Architecture):
-        resolution = resolution or network.resolution
-        with torch.device("meta"):
-            network = build(network)
-    folded = fold_norms(network).to("meta")
-    image = torch.empty(1, 3, resolution or 224, resolution or 224, device="meta")
-    trace = _Trace()
-    with torch.no_grad(), trace:
-        folded(image)
-    return dict(trace.work)
-
-
-class _Trace(TorchDispatchMode):
-    """Adds up what reaches torch's kernels."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.work: Counter[Feature] = Counter()
-
-    def __torch_dispatch__(
-        self,
-        func: Any,
-        types: Any,
-        args: Sequence[Any] = (),
-        kwargs: Mapping[str, Any] | None = None,
-    ) -> Any:
-        result = func(*args, **(kwargs or {}))
-        name = func._schema.name.removeprefix("aten::").rstrip("_")
-        if name in _VIEWS:
-            return result
-        inputs = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
-        outputs = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
-        if name == "convolution":
-            image, weight = inputs[:2]
-            kind = _convolution(image, weight, outputs[0], groups=args[8])
-            self.work[kind, "macs"] += outputs[0].numel() * weight[0].numel()
-            self.work[kind, "weights"] += weight.numel()
-            numbers = image.numel() + outputs[0].numel()
-        elif name == "addmm":
-            kind = "linear"
-            self.work[kind, "weights"] += inputs[2].numel()
-            numbers = 0
-        else:
-            kind = name
-            numbers = sum(tensor.numel() for tensor in (*inputs, *outputs))
-        self.work[kind, "calls"] += 1
-        self.work[kind, "numbers"] += numbers
-        return result
-
-
-def _convolution(image: Tensor, weight: Tensor, out: Tensor, *, groups: int) -> str:
-    """Kernels that differ in speed: by form, kernel, stride, and whether a map is left at all."""
-    size = weight.shape[-1]
-    form = "depthwise" if groups == image.shape[1] and groups > 1 else "full"
-    if size == 1 and groups == 1:
-        return "pointwise" if out.shape[-1] > 1 else "squeeze"
-    stride = -(-image.shape[-1] // out.shape[-1])
-    return f"{form} {size}x{size}, stride {stride}"

@@ -1,5 +1,6 @@
 """The latency table on an imagined machine whose rates are known."""
 
+import json
 import random
 from collections.abc import Mapping
 from dataclasses import replace
@@ -8,9 +9,12 @@ import pytest
 from torch import Tensor, nn
 
 from autoscale.design.cost import cost
+from autoscale.design.latency_table import LatencyTable, fit_latency_table
 from autoscale.design.published import published
+from autoscale.design.workload import Feature, Workload, workload
 from autoscale.errors import InvalidSetting
-from autoscale.network.latency_table import Feature, fit_latency_table, operations
+from autoscale.network.build import build
+from autoscale.network.operations import operations
 from autoscale.workflows.catalogue import load_space
 
 RATES = {"calls": 0.01, "macs": 2e-8, "numbers": 1e-7, "weights": 5e-8}
@@ -21,10 +25,10 @@ def milliseconds(work: Mapping[Feature, float]) -> float:
     return sum(amount * RATES[what] for (_, what), amount in work.items())
 
 
-def some_work(count: int) -> list[dict[Feature, float]]:
+def some_work(count: int) -> list[Workload]:
     space = load_space("tiny")
     designs = list(space.enumerate())
-    return [operations(design) for design in random.Random(0).sample(designs, count)]
+    return [workload(design) for design in random.Random(0).sample(designs, count)]
 
 
 @pytest.mark.parametrize("name", ["efficientnet-b0", "resnet-18"])
@@ -55,7 +59,7 @@ def test_the_price_of_a_design_is_that_of_its_module() -> None:
     work = some_work(30)
     table = fit_latency_table(work, [milliseconds(row) for row in work])
     design = next(iter(load_space("tiny").enumerate()))
-    priced = sum(amount * table.rates[f] for f, amount in operations(design).items())
+    priced = table.price(operations(build(design), resolution=design.resolution))
     assert table.predict(design) == pytest.approx(priced)
 
 
@@ -67,7 +71,7 @@ def test_an_operation_that_was_never_measured_is_named() -> None:
     work = some_work(30)
     table = fit_latency_table(work, [milliseconds(row) for row in work])
     with pytest.raises(InvalidSetting, match="no measured network ran _softmax"):
-        table.predict(Softmax(), resolution=8)
+        table.price(operations(Softmax(), resolution=8))
 
 
 def test_too_few_networks_or_impossible_latencies_are_refused() -> None:
@@ -78,3 +82,9 @@ def test_too_few_networks_or_impossible_latencies_are_refused() -> None:
         fit_latency_table(work, [1.0] * 19)
     with pytest.raises(InvalidSetting, match="finite and above 0"):
         fit_latency_table(work, [0.0] * 20)
+
+
+def test_a_table_survives_being_written() -> None:
+    work = some_work(20)
+    table = fit_latency_table(work, [milliseconds(row) for row in work])
+    assert LatencyTable.from_dict(json.loads(json.dumps(table.to_dict()))) == table

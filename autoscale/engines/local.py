@@ -1,0 +1,196 @@
+"""Worker processes on this machine.
+
+One process for each place, with a pipe of its own and nothing shared, so that a process may be
+killed at any moment and costs one job. That is why there is no library here: the process pools of
+`concurrent.futures` and loky break as a whole when one worker dies and cannot cut a job short;
+pebble's can, but its workers share a lock, and one that is killed while it holds it stalls the
+others for a minute (pebble 5.2.3, `pool/channel.py`).
+"""
+
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+import traceback
+from collections.abc import Collection
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Generic
+
+from autoscale.engines.engine import Crew, J, Make, R, Spec, WorkerLost
+from autoscale.errors import AutoscaleError, EvaluationFailed
+
+#: Spawned, not forked: torch's threads do not survive a fork.
+_context = multiprocessing.get_context("spawn")
+
+#: Of 1000: whom the kernel ends first when memory runs out. A worker's trial can be done again.
+_BADNESS = 800
+
+
+def local(
+    make: Make[Spec, J, R],
+    spec: Spec,
+    *,
+    workers: int,
+    retries: int = 1,
+    limit: float | None = None,
+    cores: int = 0,
+) -> Crew[J, R]:
+    """An engine of worker processes; each starts with its first job and loads its work once.
+
+    Args:
+        make, spec: see `engine`; both must be picklable, `make` by name.
+        retries: how often a job is done again whose worker died.
+        limit: seconds that one job may take; then its worker is killed and the job fails.
+        cores: pin each worker to so many cores of its own, if there are enough; 0 pins none.
+    """
+    owned = _shares(workers, cores)
+    places = [Worker(make, spec, limit=limit, cores=owned[n]) for n in range(workers)]
+    return Crew(places, retries=retries)
+
+
+def _shares(workers: int, cores: int) -> list[frozenset[int]]:
+    """The cores of each worker; empty sets where nobody is pinned."""
+    usable = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if not cores or workers * cores > len(usable):
+        return [frozenset()] * workers
+    return [frozenset(usable[n * cores : (n + 1) * cores]) for n in range(workers)]
+
+
+class Worker(Generic[Spec, J, R]):
+    """A place that is held by a process, and by the next one when that has died."""
+
+    def __init__(
+        self,
+        make: Make[Spec, J, R],
+        spec: Spec,
+        *,
+        limit: float | None = None,
+        cores: Collection[int] = (),
+    ) -> None:
+        self._order = (make, spec, frozenset(cores))
+        self._limit = limit
+        self._process: multiprocessing.process.BaseProcess | None = None
+        self._pipe: Connection | None = None
+        self._closed = False
+        self._lock = threading.Lock()  # of starting and closing
+
+    def carry(self, job: J, /) -> R:
+        """The job's result, from the process.
+
+        Raises:
+            WorkerLost: if the process died.
+            EvaluationFailed: if it took longer than the limit.
+        """
+        try:
+            pipe = self._started()
+            pipe.send(job)
+            if not pipe.poll(self._limit):
+                self._kill()
+                raise EvaluationFailed(f"over the time limit of {self._limit:g} s")
+            succeeded, answer = pipe.recv()
+        except (EOFError, OSError):
+            raise WorkerLost(self._last_word()) from None
+        if not succeeded:
+            raise answer
+        return answer
+
+    def close(self) -> None:
+        """Kill the process; what it was doing is lost."""
+        with self._lock:
+            self._closed = True
+            if self._process is not None:
+                self._process.kill()
+                self._process.join()
+
+    def _started(self) -> Connection:
+        """The pipe to a process that is ready."""
+        if self._pipe is not None and self._process is not None and self._process.is_alive():
+            return self._pipe
+        self._last_word()  # it may have died while it had nothing to do
+        with self._lock:
+            if self._closed:
+                raise WorkerLost("the engine is closed")
+            self._pipe, theirs = _context.Pipe()
+            self._process = _context.Process(
+                target=_serve, args=(theirs, *self._order), daemon=True
+            )
+            self._process.start()
+            theirs.close()  # so that the pipe ends when the process does
+        ready, problem = self._pipe.recv()
+        if not ready:
+            self._kill()
+            raise problem
+        return self._pipe
+
+    def _kill(self) -> None:
+        with self._lock:
+            if self._process is not None:
+                self._process.kill()
+        self._last_word()
+
+    def _last_word(self) -> str:
+        """How the process ended; the next job gets a new one."""
+        with self._lock:
+            process, pipe = self._process, self._pipe
+            self._process = self._pipe = None
+        if pipe is not None:
+            pipe.close()
+        if process is None:
+            return "the worker process did not start"
+        process.join()
+        code = process.exitcode or 0
+        process.close()
+        if code == -signal.SIGKILL:
+            return "the worker process was killed (SIGKILL), perhaps for want of memory"
+        if code < 0:
+            return f"the worker process died of {signal.Signals(-code).name}"
+        return f"the worker process ended with status {code}"
+
+
+def _serve(pipe: Connection, make: Make[Spec, J, R], spec: Spec, cores: Collection[int]) -> None:
+    """The life of a worker process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the coordinator ends us
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(str(_BADNESS))
+    if cores:
+        os.sched_setaffinity(0, cores)
+    try:
+        work = make(spec)
+    except Exception as problem:
+        _send(pipe, (False, problem))
+        return
+    with suppress(EOFError, OSError):  # nobody is left who wants an answer
+        pipe.send((True, None))
+        while True:
+            job = pipe.recv()
+            try:
+                answer: tuple[bool, object] = (True, work(job))
+            except Exception as problem:
+                answer = (False, problem)
+            _send(pipe, answer)
+
+
+def _send(pipe: Connection, answer: tuple[bool, object]) -> None:
+    """Send an answer, in words if it cannot be pickled, a mistake of ours with its trace."""
+    succeeded, value = answer
+    if isinstance(value, Exception) and not isinstance(value, AutoscaleError):
+        value.add_note("in a worker process:\n" + "".join(traceback.format_exception(value)))
+    try:
+        text = pickle.dumps(answer)
+        if not succeeded:
+            pickle.loads(text)  # some errors can be written and not read
+    except Exception as problem:
+        text = pickle.dumps((False, RuntimeError(f"cannot be sent back: {value!r} ({problem})")))
+    pipe.send_bytes(text)
+
+
+def _leave_with_parent() -> None:
+    """End this process when the coordinator is gone, however it went."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)

@@ -1,0 +1,174 @@
+"""The page of a run: everything that its directory holds, for a person."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from autoscale.design.budget import format_count
+from autoscale.report.document import Figure, Page, Section, each_row, figures_of, html
+from autoscale.report.growing import family_section, grid_sections
+from autoscale.report.searching import check_section, liked_section, percent, search_section
+from autoscale.runs.contents import Run
+
+Commands = Sequence[tuple[str, str]]
+
+
+def page(run: Run, commands: Commands = ()) -> str:
+    """The run as one HTML file that needs nothing else.
+
+    Args:
+        commands: title and text of the commands that would make the run again.
+    """
+    sections = (*_findings(run), _repeat_section(run, commands))
+    return html(
+        Page(
+            title=f"autoscale: {run.name}",
+            lead=_lead(run),
+            facts=tuple(_facts(run)),
+            sections=sections,
+            foot="Multiply-adds are those of convolutions and linear layers for one image, the "
+            "papers' FLOPs. Accuracies are of short trainings where nothing else is said: they "
+            "rank networks and are not the best these can reach. Written by autoscale; this file "
+            "needs no network.",
+            data={
+                "run": run.name,
+                "figures": {
+                    figure.key: {
+                        "columns": [str(name) for name in figure.table.columns],
+                        "rows": _rows(figure.table),
+                    }
+                    for figure in figures_of(sections)
+                },
+            },
+        )
+    )
+
+
+def figures(run: Run) -> dict[str, Figure]:
+    """The page's charts by their keys; a notebook draws them, `table` holds what they show."""
+    return {figure.key: figure for figure in figures_of(_findings(run))}
+
+
+def _findings(run: Run) -> list[Section]:
+    """What the steps have found, in their order."""
+    found = [
+        search_section(run),
+        liked_section(run),
+        check_section(run),
+        *grid_sections(run),
+        family_section(run),
+    ]
+    return [section for section in found if section is not None]
+
+
+def _rows(frame: pd.DataFrame) -> list[list[Any]]:
+    """Plain rows; None for what is missing."""
+    plain = frame.astype(object).where(frame.notna(), None)
+    return [
+        [value.item() if hasattr(value, "item") else value for value in row]
+        for row in each_row(plain)
+    ]
+
+
+def _lead(run: Run) -> str:
+    if run.search is None:
+        return "How a network of your own choice grows, and the family it became."
+    settings = run.search.record["settings"]
+    classes = settings["classes"]
+    side = "/".join(map(str, run.search.space.resolution))
+    named = ", ".join(classes[:12]) + (
+        f" and {len(classes) - 12} more" if len(classes) > 12 else ""
+    )
+    return f"{len(classes)} classes at {side} pixels: {named}."
+
+
+def _facts(run: Run) -> list[tuple[str, str, str]]:
+    facts = []
+    search = run.search
+    if search and search.baseline and search.baseline.score and search.accuracy is not None:
+        seeds = len(search.accuracies)
+        facts.append(
+            (
+                "Baseline",
+                percent(search.accuracy),
+                f"on validation images, {f'mean of {seeds} trainings' if seeds > 1 else 'once'}",
+            )
+        )
+        facts.append(
+            (
+                "Its cost",
+                format_count(search.baseline.score.macs),
+                f"multiply-adds; {format_count(search.baseline.score.params)} parameters",
+            )
+        )
+    for grid in run.grids:
+        first = grid.candidates.iloc[0]
+        ratio = grid.picked["budget"]["limit"] / grid.picked["budget"]["base"]
+        facts.append(
+            (
+                "Grow by" if ratio >= 1 else "Shrink by",
+                f"{first.alpha:.3g} · {first.beta:.3g} · {first.gamma:.3g}",
+                f"depth · width · resolution, at {ratio:.3g}x the cost",
+            )
+        )
+    if run.family is not None:
+        members = run.family.members
+        facts.append(
+            (
+                "Family",
+                f"{len(members)} networks",
+                f"{format_count(members.macs.min())} to {format_count(members.macs.max())} "
+                "multiply-adds",
+            )
+        )
+    if run.trainings:
+        best = max(run.trainings, key=lambda one: one.validation)
+        facts.append(("Best in full", percent(best.validation), best.network))
+    return facts
+
+
+def _repeat_section(run: Run, commands: Commands) -> Section:
+    """The commands, and with what they were run."""
+    records = {
+        "search": run.search.record if run.search else None,
+        **{grid.name: grid.record for grid in run.grids},
+        "family": run.family.record if run.family else None,
+    }
+    kept = {name: record for name, record in records.items() if record}
+    environments = {
+        name: ", ".join(f"{key} {value}" for key, value in record["environment"].items())
+        for name, record in kept.items()
+        if "environment" in record
+    }
+    software = pd.DataFrame(
+        [{"step": name, "made with": text} for name, text in environments.items()],
+        columns=["step", "made with"],
+    )
+    tables = [("Software and machine", software)]
+    if run.search:
+        task = run.search.record["settings"]["task"]
+        tables.append(("Training of each candidate", _settings(task["recipe"])))
+    code = [("Commands", "\n".join(text for _, text in commands))] if commands else []
+    if run.search:
+        code.append((f"Space {run.search.space.name}", run.search.record["settings"]["space"]))
+    if run.search and run.search.baseline:
+        code.append(("Baseline", run.search.baseline.architecture.to_yaml()))
+    elif run.family and "design" in run.family.record["settings"]["base"]:
+        code.append(("Base", str(run.family.record["settings"]["base"]["design"])))
+    return Section(
+        key="repeat",
+        title="To repeat it",
+        text=(
+            "The same commands on the same images give the same numbers on the same machine; "
+            "another one may differ in the last digits and so in the choices.",
+        ),
+        tables=tuple(tables),
+        code=tuple(code),
+    )
+
+
+def _settings(plain: Mapping[str, Any]) -> pd.DataFrame:
+    return pd.DataFrame(
+        [{"setting": name.replace("_", " "), "value": str(value)} for name, value in plain.items()]
+    )

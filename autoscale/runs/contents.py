@@ -1,0 +1,101 @@
+"""What a run directory holds, read back as values: for the report, for notebooks."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from autoscale.design.space import SearchSpace
+from autoscale.errors import InvalidSetting
+from autoscale.search.engine import Trial
+from autoscale.search.objective import Objective
+
+Record = Mapping[str, Any]  # plain data, as a JSON file has it
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchContents:
+    """A search, finished or not."""
+
+    steps: tuple[Trial, ...]  # every step, repeats and refusals too
+    trials: pd.DataFrame  # one row a trained design, as `workflows.baseline.trial_table`
+    space: SearchSpace  # with the classes and the resolution of the images
+    objective: Objective
+    baseline: Trial | None  # None as long as the search is not finished
+    accuracies: tuple[float, ...]  # of the baseline on validation images, one a seed
+    confirmed: int  # how many of the best were trained again, as `--confirm`
+    record: Record  # settings.json: settings, notes, environment
+
+    @property
+    def accuracy(self) -> float | None:
+        """Mean accuracy of the baseline over its seeds."""
+        return sum(self.accuracies) / len(self.accuracies) if self.accuracies else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridContents:
+    """A finished grid: how to grow, or how to shrink."""
+
+    name: str  # of its folder, "grid" or "shrink"
+    candidates: pd.DataFrame  # grid.csv, the pick first
+    rivals: pd.DataFrame  # rivals.csv; may have no rows
+    surface: pd.DataFrame | None  # surface.csv; None where an older version made the grid
+    picked: Record  # coefficients.json
+    record: Record  # settings.json
+
+
+@dataclass(frozen=True, kw_only=True)
+class FamilyContents:
+    """The members written so far."""
+
+    members: pd.DataFrame  # family.csv
+    names: tuple[str, ...]  # in the order in which they were asked for
+    alternatives: pd.DataFrame  # the base grown in one dimension alone: rule, growth, macs, params
+    record: Record
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingContents:
+    """A finished training of one network in full."""
+
+    network: str
+    macs: int
+    params: int
+    validation: float  # accuracy of the best epoch
+    test: float | None
+    epochs: int
+    images: str  # fingerprint of the training and validation images
+    path: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run directory; None and empty stand for steps that were not made."""
+
+    path: Path
+    search: SearchContents | None = None
+    check: Record | None = None  # check.json
+    grids: tuple[GridContents, ...] = ()
+    family: FamilyContents | None = None
+    trainings: tuple[TrainingContents, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Of the directory."""
+        return self.path.resolve().name
+
+    @property
+    def trials(self) -> pd.DataFrame:
+        """One row for each design that the search trained; see `trial_table` for the columns.
+
+        Raises:
+            InvalidSetting: if the run holds no search.
+        """
+        if self.search is None:
+            raise InvalidSetting(
+                f"{self.path} holds no search; begin with: autoscale search-baseline --run "
+                f"{self.path}"
+            )
+        return self.search.trials

@@ -1,0 +1,200 @@
+"""What every engine promises, and what worker processes promise beyond that."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jobs_for_workers import make
+
+from autoscale.engines.engine import Engine, Inline, closing
+from autoscale.engines.local import local
+from autoscale.errors import DataProblem, EvaluationFailed
+
+Start = Callable[..., Engine[Any, Any]]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts engines of worker processes and ends them."""
+    engines: list[Engine[Any, Any]] = []
+
+    def begin(workers: int = 1, **options: Any) -> Engine[Any, Any]:
+        engines.append(local(make, str(tmp_path), workers=workers, **options))
+        return engines[-1]
+
+    yield begin
+    for engine in engines:
+        engine.close()
+
+
+@pytest.fixture(params=["inline", "local"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path, start: Start) -> Engine[Any, Any]:
+    return Inline(make(str(tmp_path))) if request.param == "inline" else start()
+
+
+def starts(folder: Path) -> int:
+    """Worker processes that were started."""
+    return len(list(folder.glob("start-*")))
+
+
+# Every engine
+
+
+def test_a_job_gives_its_result(engine: Engine[Any, Any]) -> None:
+    futures = [engine.submit(("twice", value)) for value in range(5)]
+    assert [future.result() for future in futures] == [0, 2, 4, 6, 8]
+
+
+def test_what_a_job_raises_its_future_raises_and_the_next_job_is_done(
+    engine: Engine[Any, Any],
+) -> None:
+    failed, wrong = engine.submit(("fail", "diverged")), engine.submit(("mistake", "ours"))
+    with pytest.raises(EvaluationFailed, match=r"^diverged$"):
+        failed.result()
+    with pytest.raises(ZeroDivisionError, match="ours"):
+        wrong.result()
+    assert engine.submit(("twice", 4)).result() == 8
+
+
+def test_what_carries_jobs_is_made_once(engine: Engine[Any, Any], tmp_path: Path) -> None:
+    pids = {engine.submit(("pid", None)).result() for _ in range(3)}
+    assert len(pids) == starts(tmp_path) == 1
+
+
+def test_an_engine_may_be_closed_twice_and_unused(tmp_path: Path) -> None:
+    for engine in (Inline(make(str(tmp_path))), local(make, str(tmp_path), workers=3)):
+        with closing(engine):
+            pass
+        engine.close()
+
+
+# Worker processes
+
+
+def test_no_process_is_started_before_there_is_a_job(start: Start, tmp_path: Path) -> None:
+    start(workers=4)
+    time.sleep(0.2)
+    assert starts(tmp_path) == 0
+
+
+def test_jobs_are_done_in_other_processes_at_once(start: Start) -> None:
+    engine = start(workers=2)
+    first = [engine.submit(("sleep", 0.5)) for _ in range(2)]
+    pids = [engine.submit(("pid", None)).result() for _ in range(2)]
+    assert os.getpid() not in pids
+    assert [future.result() for future in first] == [0.5, 0.5]
+
+
+def test_the_one_that_is_done_first_is_known_first(start: Start) -> None:
+    engine = start(workers=2)
+    wait([engine.submit(("sleep", 0.3)) for _ in range(2)])  # both are up
+    slow, fast = engine.submit(("sleep", 30)), engine.submit(("sleep", 0))
+    done, left = wait([slow, fast], return_when=FIRST_COMPLETED)
+    assert (done, left) == ({fast}, {slow})
+
+
+def test_a_worker_that_is_killed_costs_its_job_one_try_and_the_others_nothing(
+    start: Start, tmp_path: Path
+) -> None:
+    engine = start(workers=2)
+    other = engine.submit(("sleep", 1.0))
+    killed = engine.submit(("kill once", str(tmp_path / "note")))
+    assert killed.result() == "survived"
+    assert other.result() == 1.0
+    assert starts(tmp_path) == 3
+
+
+@pytest.mark.parametrize(
+    ("job", "cause"),
+    [
+        (("kill", int(signal.SIGKILL)), r"was killed \(SIGKILL\), perhaps for want of memory"),
+        (("kill", int(signal.SIGSEGV)), "died of SIGSEGV"),
+        (("exit", 3), "ended with status 3"),
+    ],
+)
+def test_a_job_that_kills_every_worker_fails_with_the_cause(
+    start: Start, tmp_path: Path, job: tuple[str, int], cause: str
+) -> None:
+    engine = start(retries=1)
+    with pytest.raises(EvaluationFailed, match=f"{cause}, in each of 2 tries"):
+        engine.submit(job).result()
+    assert starts(tmp_path) == 2
+    assert engine.submit(("twice", 1)).result() == 2
+
+
+def test_without_retries_the_first_death_is_the_last(start: Start, tmp_path: Path) -> None:
+    engine = start(retries=0)
+    with pytest.raises(EvaluationFailed, match=r"status 7$"):
+        engine.submit(("exit", 7)).result()
+    assert starts(tmp_path) == 1
+
+
+def test_a_death_between_two_jobs_costs_none(start: Start) -> None:
+    engine = start(retries=0)
+    pid = engine.submit(("pid", None)).result()
+    os.kill(pid, signal.SIGKILL)
+    while (Path("/proc") / str(pid) / "stat").read_text().split()[2] != "Z":
+        time.sleep(0.01)
+    assert engine.submit(("pid", None)).result() != pid
+
+
+def test_a_job_over_the_time_limit_is_cut_and_not_tried_again(start: Start, tmp_path: Path) -> None:
+    engine = start(limit=0.5, retries=3)
+    hanging = engine.submit(("sleep", 60))
+    with pytest.raises(EvaluationFailed, match=r"over the time limit of 0\.5 s"):
+        hanging.result()
+    assert starts(tmp_path) == 1
+    assert engine.submit(("twice", 1)).result() == 2
+
+
+def test_loading_does_not_count_towards_the_time_limit(start: Start) -> None:
+    assert start(limit=0.1).submit(("sleep", 0)).result() == 0  # the start alone takes longer
+
+
+def test_answers_that_cannot_be_sent_are_told_in_words(start: Start) -> None:
+    engine = start()
+    for job, said in ((("lambda", None), "cannot be sent"), (("unsendable", "hi"), "hi!")):
+        with pytest.raises(RuntimeError, match=said):
+            engine.submit(job).result()
+    assert engine.submit(("twice", 1)).result() == 2
+
+
+def test_a_mistake_says_where_in_the_worker_it_happened(start: Start) -> None:
+    with pytest.raises(ZeroDivisionError) as caught:
+        start().submit(("mistake", "ours")).result()
+    assert "jobs_for_workers.py" in caught.value.__notes__[0]
+
+
+def test_work_that_cannot_be_made_is_the_callers_problem() -> None:
+    with closing(local(make, "broken", workers=1)) as engine:
+        for _ in range(2):
+            with pytest.raises(DataProblem, match="no images are left"):
+                engine.submit(("pid", None)).result()
+
+
+def test_closing_ends_jobs_at_work_and_in_the_queue_and_leaves_no_process(start: Start) -> None:
+    engine = start(workers=1)
+    pid = engine.submit(("pid", None)).result()
+    at_work: Future[Any] = engine.submit(("sleep", 60))
+    queued = engine.submit(("sleep", 60))
+    while not at_work.running():
+        time.sleep(0.01)
+    engine.close()
+    for future in (at_work, queued):
+        with pytest.raises(CancelledError):
+            future.result(timeout=10)
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_workers_may_be_pinned_to_cores_of_their_own(start: Start) -> None:
+    usable = sorted(os.sched_getaffinity(0))
+    pinned = start(workers=1, cores=1)
+    assert pinned.submit(("cores", None)).result() == usable[:1]
+    too_many = start(workers=1, cores=len(usable) + 1)
+    assert too_many.submit(("cores", None)).result() == usable
