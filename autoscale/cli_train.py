@@ -58,6 +58,23 @@ def train_command(
             help="native (compiled for this CPU), torch, none, or auto, the fastest there is."
         ),
     ] = "auto",
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="Start from this file's weights (.safetensors, or tensors of PyTorch); a "
+            "classifier for other classes starts anew."
+        ),
+    ] = None,
+    style: Annotated[
+        str | None,
+        typer.Option(
+            help="What the weights expect: autoscale, timm or tf. \\[default: as the file says]"
+        ),
+    ] = None,
+    time_limit: Annotated[
+        float | None,
+        typer.Option(help="Seconds, after which it fails; finished epochs are kept."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
 ) -> None:
     """Train a network in full; the same command continues where it was interrupted.
@@ -75,7 +92,7 @@ def train_command(
                 network, run, data=data, recipe=recipe, epochs=epochs, batch_size=batch_size,
                 resolution=resolution, dropout=dropout, drop_path=drop_path, seed=seed,
                 limit=limit, strict=strict, device=device, threads=threads, kernels=kernels,
-                listener=listener,
+                weights=weights, style=style, time_limit=time_limit, listener=listener,
             )  # fmt: skip
     except KeyboardInterrupt:
         refuse("autoscale: stopped; finished epochs are kept, the same command continues")

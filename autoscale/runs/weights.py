@@ -3,6 +3,7 @@
 The header says under `autoscale` what the numbers belong to, so that a file can be used alone.
 """
 
+import hashlib
 import json
 import pickle
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from autoscale.design.versions import FORMAT, UPGRADE, version_problem
 from autoscale.errors import InvalidSetting
-from autoscale.runs.store import write_bytes
+from autoscale.runs.store import guarded, write_bytes
 
 #: The key of our part of a safetensors header.
 KEY = "autoscale"
@@ -77,6 +78,17 @@ def read_weights(path: str | Path) -> Weights:
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     return Weights(state=_read_pickle(path), header=Header())
+
+
+def file_digest(path: str | Path) -> str:
+    """Of a file's content: twelve hexadecimal digits.
+
+    Raises:
+        StorageProblem: if it cannot be read.
+    """
+    path = Path(path)
+    with guarded(path), path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()[:12]
 
 
 def _read_safetensors(path: Path) -> Weights:

@@ -75,7 +75,7 @@ def load_model(
     held = read_weights(weights) if weights is not None else None
     header = held.header if held else Header()
     found = _design(name, header)
-    chosen = _style(style, held, weights)
+    chosen = style_of(held, weights, asked=style)
     notes: list[str] = []
     if isinstance(found, Architecture):
         if resolution is not None:
@@ -118,7 +118,12 @@ def _design(name: str, header: Header) -> nn.Module | Architecture:
     return Architecture.from_dict(header.architecture)
 
 
-def _style(asked: str | None, held: Weights | None, weights: str | None) -> Style:
+def style_of(held: Weights | None, weights: str | None, *, asked: str | None) -> Style:
+    """What the weights of the file `weights` expect: as asked, else as the file says.
+
+    Raises:
+        InvalidSetting: if there is no such style, or timm's names come without one.
+    """
     if asked is not None:
         if asked not in STYLES:
             raise InvalidSetting(f"no style {asked!r}; choose from {', '.join(STYLES)}")

@@ -14,9 +14,10 @@ from autoscale.design.scaling import fit_strides
 from autoscale.errors import InvalidSetting
 from autoscale.network.build import build
 from autoscale.network.threads import threads_of_torch
+from autoscale.network.weights import STYLES, load_weights
 from autoscale.runs.checkpoint import read_snapshot, write_snapshot
 from autoscale.runs.store import Journal, Step, write_text
-from autoscale.runs.weights import Header, read_weights, write_weights
+from autoscale.runs.weights import Header, file_digest, read_weights, write_weights
 from autoscale.training.batches import PIXEL_DEVIATION, PIXEL_MEAN
 from autoscale.training.fit import Epoch, Snapshot, device_named, evaluate, fit
 from autoscale.training.peers import joined
@@ -24,6 +25,7 @@ from autoscale.workflows.count import is_member, load_architecture
 from autoscale.workflows.evaluate import Task, recipe_named
 from autoscale.workflows.family import load_member
 from autoscale.workflows.kernels import accelerated, choose_kernels, cutter
+from autoscale.workflows.models import style_of
 from autoscale.workflows.progress import Listener, Progress, Silent
 
 STEP = "train"
@@ -71,6 +73,9 @@ def train(
     device: str = "cpu",
     threads: int = 1,
     kernels: str = "auto",
+    weights: str | None = None,
+    style: str | None = None,
+    time_limit: float | None = None,
     listener: Listener | None = None,
 ) -> Trained:
     """Train a network and keep its best and its last weights in `run`/train.
@@ -89,6 +94,11 @@ def train(
         dropout: instead of the member's; a design and a published network have 0.
         drop_path: likewise.
         device: "auto" is the first CUDA device if there is one, else the CPU.
+        weights: start from this file, `.safetensors` or a PyTorch file of tensors under our names
+            or timm's. A classifier for other classes starts anew.
+        style: autoscale, timm or tf: the padding and batch-norm epsilon that the weights expect. By
+            default what the file says.
+        time_limit: seconds of this call. When they are over it fails; finished epochs are kept.
 
     Raises:
         AutoscaleError: one of its kinds, for anything that cannot be done.
@@ -118,6 +128,8 @@ def train(
         design = replace(
             design, architecture=_fitted(design.architecture, size, len(images.classes), listener)
         )
+        held = read_weights(weights) if weights is not None else None
+        expected = style_of(held, weights, asked=style)
         step = Step(run, STEP)
         journal = Journal(step.file("epochs.jsonl"))
         settings = {
@@ -126,8 +138,14 @@ def train(
             "network": {**asdict(design), "architecture": design.architecture.to_dict()},
             "processes": peers.size,
         }
+        if weights is not None:  # by content: the file may move
+            settings["start"] = file_digest(weights)
+        if expected != STYLES["autoscale"]:
+            settings["style"] = asdict(expected)
         header = Header(
             architecture=design.architecture.to_dict(),
+            padding=expected.padding,
+            norm_eps=expected.norm_eps,
             mean=(PIXEL_MEAN,) * 3,
             deviation=(PIXEL_DEVIATION,) * 3,
             classes=images.classes,
@@ -147,6 +165,9 @@ def train(
                 )
             if resume is not None:
                 listener.notice(f"going on after epoch {len(resume.epochs)} of {chosen.epochs}")
+            elif held is not None:
+                for note in load_weights(module, held.state):
+                    listener.notice(note)
             done = resume.epochs if resume else ()
             if len(done) < chosen.epochs:
                 done = fit(
@@ -162,6 +183,7 @@ def train(
                     keep=keeper.keep if first else None,
                     peers=peers,
                     cut=cutter(task.kernels),
+                    time_limit=time_limit,
                 ).epochs
             best = best_epoch(done)
             test = None

@@ -11,10 +11,12 @@ import torch
 from autoscale.design.architecture import Architecture, Head, Stage, Stem
 from autoscale.design.published import published
 from autoscale.errors import InvalidSetting, RunConflict
+from autoscale.network.build import build
+from autoscale.network.weights import to_timm
 from autoscale.runs.checkpoint import read_snapshot
-from autoscale.runs.weights import read_weights
+from autoscale.runs.weights import Header, read_weights, write_weights
 from autoscale.training.data import load
-from autoscale.training.fit import evaluate
+from autoscale.training.fit import OutOfTime, evaluate
 from autoscale.workflows.models import load_model
 from autoscale.workflows.progress import Progress, Silent
 from autoscale.workflows.train import Trained, train
@@ -195,3 +197,60 @@ def test_two_processes_train_one_network(design: str, photos: Path, tmp_path: Pa
     assert answers[0]["test_accuracy"] == answers[1]["test_accuracy"]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
     assert len((tmp_path / "one" / "train" / "metrics.csv").read_text().splitlines()) == 3
+
+
+def test_a_training_may_start_from_weights_and_learn_other_classes(
+    photos: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "two.yaml"
+    path.write_text(SMALL.to_yaml())
+    start = tmp_path / "start.safetensors"
+    torch.manual_seed(7)
+    earlier = build(SMALL).state_dict()  # two classes
+    write_weights(start, earlier, Header(architecture=SMALL.to_dict()))
+    heard = Hears()
+    slow = {"epochs": 1, "recipe": "sgd", "batch_size": 2, "listener": heard}
+    begun = short(str(path), tmp_path / "run", photos, weights=str(start), **slow)
+    assert "know 2 classes and the network 3" in " ".join(heard.lines)
+    fresh = short(str(path), tmp_path / "fresh", photos, **slow)
+    moved, other = (read_weights(found.weights).state for found in (begun, fresh))
+    name = "stem.0.weight"
+    assert (moved[name] - earlier[name]).norm() < (other[name] - earlier[name]).norm() / 2
+    with pytest.raises(RunConflict, match="start"):
+        short(str(path), tmp_path / "run", photos, **slow)
+
+
+def test_weights_of_timms_names_keep_their_padding_and_epsilon(
+    photos: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL.to_yaml())
+    start = tmp_path / "start.safetensors"
+    torch.manual_seed(0)
+    write_weights(start, to_timm(build(SMALL, padding="same").state_dict()), Header())
+    with pytest.raises(InvalidSetting, match="add --style tf"):
+        short(str(path), tmp_path / "run", photos, epochs=8, weights=str(start))
+    found = short(str(path), tmp_path / "run", photos, epochs=8, weights=str(start), style="tf")
+    model = load_model(str(found.weights))
+    assert model.style.padding == "same"
+    images = load(str(photos), size=16)
+    assert evaluate(model.network, images.validation, resolution=16) == found.best.accuracy
+
+
+def test_weights_of_another_network_are_refused(design: str, photos: Path, tmp_path: Path) -> None:
+    start = tmp_path / "start.safetensors"
+    wide = replace(SMALL, head=Head(width=24))
+    write_weights(start, build(wide).state_dict(), Header())
+    with pytest.raises(InvalidSetting, match="the weights are another network's"):
+        short(design, tmp_path / "run", photos, weights=str(start))
+
+
+def test_a_training_over_its_time_keeps_what_it_has(
+    design: str, photos: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(OutOfTime, match="after 1e-06 seconds; allow more"):
+        short(design, tmp_path / "run", photos, time_limit=1e-6)
+    with pytest.raises(InvalidSetting, match="time_limit must be above 0"):
+        short(design, tmp_path / "run", photos, time_limit=0)
+    limited = short(design, tmp_path / "run", photos, time_limit=3600)
+    assert limited.epochs[-1].loss == short(design, tmp_path / "free", photos).epochs[-1].loss
