@@ -27,7 +27,7 @@ from autoscale.search.engine import (
 )
 from autoscale.search.identity import network_of
 from autoscale.search.objective import Objective, Score
-from autoscale.search.pareto import front
+from autoscale.search.pareto import Front, front
 from autoscale.search.samplers import make_sampler
 from autoscale.training.data import ImageData
 from autoscale.workflows.catalogue import space_text, usual_macs
@@ -424,6 +424,10 @@ class Watch:
         self._seconds = [score.seconds for score in told if score]
         self._total = total
         self._standings = Standings(goal.reward, history)
+        self._failed = 0
+        self._front: Front[Score] = Front(("maximize", "minimize"))
+        for trial in history:
+            self._count(trial)
         self._listener = listener
 
     def announce(
@@ -443,12 +447,19 @@ class Watch:
             f"{kept}; about {duration(seconds)}"
         )
 
+    def _count(self, trial: Trial) -> None:
+        """Keep failures and the front up to date."""
+        self._failed += trial.status == "failed"
+        if trial.status == "finished" and trial.score:
+            self._front.add((trial.score.accuracy, trial.score.macs), trial.score)
+
     def saw(self, trial: Trial) -> None:
         """One more step was recorded."""
         if not trial.trained:
             return
         self._trained += 1
         self._standings.add(trial)
+        self._count(trial)
         told = trial.score or trial.partial
         if told:
             self._seconds.append(told.seconds)
@@ -463,6 +474,11 @@ class Watch:
                 seconds_left=sum(self._seconds) / len(self._seconds) * left
                 if self._seconds
                 else None,
+                failed=self._failed,
+                front=tuple(
+                    f"{score.accuracy:.3f} at {format_count(score.macs)}"
+                    for score in sorted(self._front, key=lambda score: score.macs)
+                ),
             )
         )
 

@@ -105,6 +105,7 @@ def train_while(
                 note=f"{job.name}: {result}",
                 best=leader(outcomes),
                 seconds_left=statistics.mean(timed) * (most - len(outcomes)) if timed else None,
+                failed=sum(outcome.score is None for outcome in outcomes),
             )
         )
     if not any(outcome.score for outcome in outcomes):
