@@ -30,7 +30,7 @@ SMALLER = {
     "evaluate": "",
     "predict": "",
     "export": "--to onnx",
-    "latency": "--repeats 3",
+    "latency": "--repeats 5",
 }
 
 
