@@ -267,7 +267,7 @@ class _Keeper:
                 done=epoch.number,
                 total=self._epochs,
                 note=f"epoch {epoch.number}: loss {epoch.loss:.3f}, accuracy {epoch.accuracy:.4f}",
-                best=f"best {best.accuracy:.4f} after epoch {best.number}",
+                best=f"{best.accuracy:.4f} after epoch {best.number}",
                 seconds_left=left * sum(e.seconds for e in snapshot.epochs) / epoch.number,
             )
         )
