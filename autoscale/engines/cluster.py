@@ -4,6 +4,7 @@ A thread waits for each job, as for a local worker, so retries and time limits a
 everywhere. Ray's own retries are off.
 """
 
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -53,7 +54,9 @@ def on_ray(
     if not ray.is_initialized():
         own: dict[str, Any] = {"num_cpus": workers * cpus} if address is None else {}
         try:
-            ray.init(address=address or "local", log_to_driver=False, logging_level="ERROR", **own)
+            ray.init(
+                address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **own
+            )
         except (ConnectionError, ValueError, RuntimeError) as problem:
             reason = str(problem).splitlines()[0] if str(problem) else repr(problem)
             raise InvalidSetting(
