@@ -12,11 +12,13 @@ import numpy as np
 import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live as View
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
+from rich.text import Text
 
 from autoscale.design.budget import format_count
 from autoscale.workflows.progress import Progress, duration
@@ -35,7 +37,11 @@ CONVENTION = (
 
 
 class Live:
-    """A listener that shows a bar in a terminal and plain lines elsewhere."""
+    """A listener that shows where the work stands in a terminal, and prints plain lines elsewhere.
+
+    In a terminal the last lines stay in place: a bar with the best so far and the time left, then
+    the front and how much failed.
+    """
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False)
@@ -45,12 +51,15 @@ class Live:
             MofNCompleteColumn(),
             TextColumn("{task.fields[left]}"),
             console=self._console,
-            disable=not self._console.is_terminal,
+            auto_refresh=False,
         )
         self._task = self._bar.add_task("", total=None, left="", visible=False)
+        self._standing = Text(style="dim", overflow="ellipsis", no_wrap=True)
+        self._view = View(Group(self._bar, self._standing), console=self._console, transient=True)
 
     def __enter__(self) -> "Live":
-        self._bar.start()
+        if self._console.is_terminal:
+            self._view.start()
         return self
 
     def __exit__(
@@ -59,27 +68,31 @@ class Live:
         problem: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._bar.stop()
+        self._view.stop()
 
     def notice(self, text: str) -> None:
         """Print a line."""
         style = "yellow" if text.startswith(("warning", "skipped")) else None
-        self._console.print(escape(printable(text)), style=style, soft_wrap=True)
+        self._console.print(escape(text), style=style, soft_wrap=True)
 
     def progress(self, progress: Progress) -> None:
-        """Move the bar and print what was done."""
+        """Print what was done, and bring what stays in place up to date."""
         left = "" if progress.seconds_left is None else f"{duration(progress.seconds_left)} left"
-        counted = f"[{progress.done}/{progress.total}] "
-        line = f"{counted}{progress.note} | best {progress.best}" + (f" | {left}" if left else "")
-        self._console.print(escape(printable(line)), soft_wrap=True)
+        failed = f"{progress.failed} failed" if progress.failed else ""
+        counted = f"[{progress.done}/{progress.total}] {progress.note}"
+        parts = [counted, f"best {progress.best}", failed, left]
+        self._console.print(escape(" | ".join(filter(None, parts))), soft_wrap=True)
+        working = progress.done < progress.total
         self._bar.update(
             self._task,
             completed=progress.done,
             total=progress.total,
-            description=escape(printable(f"best {progress.best}")),
+            description=escape(f"best {progress.best}"),
             left=left,
-            visible=progress.done < progress.total,
+            visible=working,
         )
+        front = f"front {' · '.join(progress.front)}" if progress.front else ""
+        self._standing.plain = "   ".join(filter(None, [failed, front])) if working else ""
 
 
 @contextmanager

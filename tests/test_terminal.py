@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from autoscale.terminal import records, show_json, show_table
+from autoscale.terminal import Live, records, show_json, show_table
 from autoscale.workflows.catalogue import space_table
+from autoscale.workflows.progress import Progress
 
 HUGE = 10**30 + 1
 
@@ -108,3 +111,56 @@ def test_spaces_in_json_are_plain_numbers() -> None:
     for row in rows:
         assert isinstance(row["networks"], int)
         assert isinstance(row["macs_median"], int)
+
+
+# Progress
+
+STANDING = Progress(
+    done=3,
+    total=14,
+    note="trial 2: failed, the loss became nan",
+    best="trial 1: accuracy 0.808 at 1.282M multiply-adds",
+    seconds_left=61.0,
+    failed=1,
+    front=("0.598 at 635.5K", "0.808 at 1.282M"),
+)
+
+
+def test_progress_is_plain_lines_where_no_terminal_is(capsys: pytest.CaptureFixture[str]) -> None:
+    with Live() as listener:
+        listener.progress(STANDING)
+        listener.progress(replace(STANDING, done=4, note="trial 3: fine", failed=0))
+    assert capsys.readouterr().err.splitlines() == [
+        "[3/14] trial 2: failed, the loss became nan | best trial 1: accuracy 0.808 at 1.282M "
+        "multiply-adds | 1 failed | 1 min 1 s left",
+        "[4/14] trial 3: fine | best trial 1: accuracy 0.808 at 1.282M multiply-adds | "
+        "1 min 1 s left",
+    ]
+
+
+def test_a_terminal_shows_best_front_failures_and_time_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "160")
+    with Live() as listener:
+        listener.progress(STANDING)
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err)
+    last = shown[shown.index("left") :]  # behind the line that scrolls away
+    assert "best trial 1: accuracy 0.808 at 1.282M multiply-adds" in last
+    assert "3/14" in last
+    assert "1 min 1 s left" in last
+    assert "1 failed   front 0.598 at 635.5K · 0.808 at 1.282M" in last
+
+
+def test_a_finished_job_leaves_nothing_in_place(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm")
+    with Live() as listener:
+        listener.progress(replace(STANDING, done=14))
+    shown = capsys.readouterr().err
+    assert "[14/14]" in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+    assert "front" not in shown

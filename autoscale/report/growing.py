@@ -225,7 +225,10 @@ def _leads(grid: GridContents) -> Figure:
         svg=rows(axis, entries, title="Lead over simpler ways of growing", zero=0.0)
         if entries
         else wrapped([], title="No other way of growing was raced", height=1),
-        legend=(("dot", "good", "ahead beyond doubt (90 %)"), ("dot", "quiet", "not separated")),
+        legend=(
+            ("dot", "good", "ahead: the 90 % interval lies above 0"),
+            ("dot", "quiet", "not separated"),
+        ),
         caption="Each rule was brought to the same counted cost within 2 % and trained with the "
         f"same seeds.{note}",
         table=grid.rivals[["rule", "alpha", "beta", "gamma", "growth", "accuracy", "seeds", "lead",

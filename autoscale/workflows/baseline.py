@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from autoscale.design.architecture import Architecture
+from autoscale.design.budget import format_count
 from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
 from autoscale.errors import EvaluationFailed, InvalidSetting, RunConflict
@@ -28,7 +29,7 @@ from autoscale.search.engine import (
 )
 from autoscale.search.identity import network_of
 from autoscale.search.objective import Objective, Score
-from autoscale.search.pareto import front
+from autoscale.search.pareto import Front, front
 from autoscale.search.rungs import Answer, Look, Rungs
 from autoscale.search.samplers import make_sampler
 from autoscale.training.data import ImageData
@@ -497,6 +498,10 @@ class Watch:
         self._at_once = at_once
         self._goal = goal
         self._standings = Standings(goal, history)
+        self._failed = 0
+        self._front: Front[tuple[float, float]] = Front(("maximize", "minimize"))
+        for trial in history:
+            self._count(trial)
         self._listener = listener
 
     def announce(self, name: str, count: int, space: SearchSpace, workers: Crew, seed: int) -> None:
@@ -514,12 +519,20 @@ class Watch:
             f"{name}{kept}; about {duration(seconds)}"
         )
 
+    def _count(self, trial: Trial) -> None:
+        """Keep failures and the front up to date."""
+        self._failed += trial.status == "failed"
+        if trial.status == "finished" and trial.score:
+            point = (trial.score.accuracy, self._goal.cost(trial.architecture))
+            self._front.add(point, point)
+
     def saw(self, trial: Trial) -> None:
         """One more step was recorded."""
         if not trial.trained:
             return
         self._trained += 1
         self._standings.add(trial)
+        self._count(trial)
         told = trial.score or trial.partial
         if told:
             self._seconds.append(told.seconds)
@@ -534,6 +547,11 @@ class Watch:
                 seconds_left=statistics.mean(self._seconds) * left / self._at_once
                 if self._seconds
                 else None,
+                failed=self._failed,
+                front=tuple(
+                    f"{accuracy:.3f} at {format_count(price)}"
+                    for accuracy, price in sorted(self._front, key=lambda point: point[1])
+                ),
             )
         )
 

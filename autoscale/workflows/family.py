@@ -187,7 +187,7 @@ def write_family(
     step = Step(run, STEP)
     members = Journal(step.file("members.jsonl"))
     with step.locked():
-        step.begin(
+        known = step.begin(
             {
                 "base": describe(scalable),
                 "growing": asdict(growths.up),
@@ -199,7 +199,8 @@ def write_family(
         )
         for entry in family.members:
             write_text(step.file(f"{entry.name}.yaml"), entry.to_yaml())
-            members.append({"name": entry.name})
+            if entry.name not in known:
+                members.append({"name": entry.name})
         files = [step.file(f"{name}.yaml") for name in names_of(members)]
         everything = [load_member(path) for path in files if path.exists()]
         everything.sort(key=lambda m: m.counts.macs)

@@ -23,7 +23,7 @@ from autoscale.training.peers import joined
 from autoscale.workflows.count import is_member, load_architecture
 from autoscale.workflows.evaluate import Task, recipe_named
 from autoscale.workflows.family import load_member
-from autoscale.workflows.kernels import accelerated, choose_kernels
+from autoscale.workflows.kernels import accelerated, choose_kernels, cutter
 from autoscale.workflows.progress import Listener, Progress, Silent
 
 STEP = "train"
@@ -161,6 +161,7 @@ def train(
                     resume=resume,
                     keep=keeper.keep if first else None,
                     peers=peers,
+                    cut=cutter(task.kernels),
                 ).epochs
             best = best_epoch(done)
             test = None
@@ -244,7 +245,7 @@ class _Keeper:
                 done=epoch.number,
                 total=self._epochs,
                 note=f"epoch {epoch.number}: loss {epoch.loss:.3f}, accuracy {epoch.accuracy:.4f}",
-                best=f"best {best.accuracy:.4f} after epoch {best.number}",
+                best=f"{best.accuracy:.4f} after epoch {best.number}",
                 seconds_left=left * sum(e.seconds for e in snapshot.epochs) / epoch.number,
             )
         )

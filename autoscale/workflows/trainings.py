@@ -123,6 +123,7 @@ def train_while(
                 note=f"{job.name}: {result}",
                 best=leader(outcomes),
                 seconds_left=crew.seconds(statistics.mean(timed) * left) if timed else None,
+                failed=sum(outcome.score is None for outcome in outcomes),
             )
         )
 
