@@ -310,7 +310,7 @@ class _Gradients:
         try:
             return self._sum(list(zip(pixels.split(size), labels.split(size), strict=True)))
         except (MemoryError, RuntimeError) as problem:
-            if not _out_of_memory(problem):
+            if not out_of_memory(problem):
                 raise
             if self.halved or len(labels) < 4 or not self._may_halve:
                 raise OutOfMemory(
@@ -338,7 +338,8 @@ class _Gradients:
         return total
 
 
-def _out_of_memory(problem: Exception) -> bool:
+def out_of_memory(problem: Exception) -> bool:
+    """Whether memory ran out, of the machine or of a device."""
     return isinstance(problem, MemoryError | torch.OutOfMemoryError) or any(
         sign in str(problem) for sign in ("can't allocate memory", "not enough memory")
     )

@@ -14,11 +14,13 @@ from typing import Literal, get_args
 import torch
 
 from autoscale.design.scalable import Network
+from autoscale.engines.cluster import on_ray
 from autoscale.engines.engine import Engine, Inline, closing
 from autoscale.engines.local import local
 from autoscale.errors import DataProblem, EvaluationFailed, InvalidSetting
 from autoscale.search.rungs import Answer, Look
 from autoscale.training.data import ImageData
+from autoscale.training.fit import out_of_memory
 from autoscale.workflows.evaluate import Task, Trainer
 from autoscale.workflows.progress import Listener, Silent
 
@@ -134,7 +136,9 @@ def do(trainer: Trainer, order: Order) -> Answer:
             rungs=look.rungs.looks if look else (),
             look=look,
         )
-    except MemoryError:
+    except (MemoryError, RuntimeError) as problem:  # outside the steps of the training
+        if not out_of_memory(problem):
+            raise
         raise EvaluationFailed("memory ran out") from None
     return Answer(score, look)
 
@@ -194,6 +198,17 @@ def crew(
 
 
 def _engine(staff: Staff, place: Workplace, listener: Listener) -> Engine[Order, Answer]:
+    if staff.engine == "ray":
+        return on_ray(
+            furnish,
+            place,
+            workers=staff.workers,
+            retries=staff.retries,
+            limit=staff.time_limit,
+            address=staff.address,
+            cpus=staff.cpus,
+            gpus=staff.gpus,
+        )
     cores = os.cpu_count() or 1
     if place.device == "cpu" and staff.workers * place.threads > cores:
         listener.notice(

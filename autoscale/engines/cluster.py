@@ -1,0 +1,158 @@
+"""Trainings on a Ray cluster; Ray schedules, restarts workers and watches nodes.
+
+A thread waits for each job, as for a local worker, so retries and time limits are the same
+everywhere. Ray's own retries are off.
+"""
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+from functools import cache
+from typing import Any, Generic
+
+from autoscale.engines.engine import Crew, J, Make, R, Spec, WorkerLost
+from autoscale.errors import EvaluationFailed, InvalidSetting
+
+# Ray reads these when it is imported, or when it starts. Nothing is reported to anybody.
+_ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+
+
+def on_ray(
+    make: Make[Spec, J, R],
+    spec: Spec,
+    *,
+    workers: int,
+    retries: int = 1,
+    limit: float | None = None,
+    address: str | None = None,
+    cpus: float = 1.0,
+    gpus: float = 0.0,
+) -> Crew[J, R]:
+    """An engine of places on a Ray cluster; a worker process loads its work once.
+
+    Args:
+        make, spec: see `engine`; `make` must be importable on every node.
+        workers: jobs at once; those beyond the cluster's room wait for it to grow.
+        retries: how often a job is done again whose worker or node died.
+        limit: seconds of one job from when it begins; then it is cut and fails.
+        address: of a running cluster, such as "auto" or "host:6379"; None starts one here.
+        cpus, gpus: what is set aside for each job.
+
+    Raises:
+        InvalidSetting: if Ray is not installed, no cluster answers, or no node has room for a job.
+    """
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    try:
+        import ray
+    except ImportError:
+        raise InvalidSetting(
+            "the engine ray needs another package; pip install 'autoscale[ray]'"
+        ) from None
+    if not ray.is_initialized():
+        own: dict[str, Any] = {"num_cpus": workers * cpus} if address is None else {}
+        try:
+            ray.init(
+                address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **own
+            )
+        except (ConnectionError, ValueError, RuntimeError) as problem:
+            reason = str(problem).splitlines()[0] if str(problem) else repr(problem)
+            raise InvalidSetting(
+                f"no Ray cluster at {address or 'this machine'} ({reason}); start one with: ray "
+                "start --head"
+            ) from None
+    _require_room(ray, cpus, gpus)
+    shared = ray.put((make, spec))
+    task = ray.remote(max_retries=0, num_cpus=cpus, num_gpus=gpus)(_carry)
+    places = [RayPlace[J, R](ray, task, shared, limit) for _ in range(workers)]
+    return Crew(places, retries=retries)
+
+
+def _require_room(ray: Any, cpus: float, gpus: float) -> None:
+    """Refuse what Ray would wait for without a word."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    if any(node.get("CPU", 0) >= cpus and node.get("GPU", 0) >= gpus for node in nodes):
+        return
+    most: dict[str, float] = max(
+        nodes, key=lambda node: (node.get("GPU", 0), node.get("CPU", 0)), default={}
+    )
+    raise InvalidSetting(
+        f"no node of the Ray cluster has {cpus:g} CPUs and {gpus:g} GPUs for a training; the "
+        f"largest has {most.get('CPU', 0):g} and {most.get('GPU', 0):g}"
+    )
+
+
+class RayPlace(Generic[J, R]):
+    """A place that is held by whichever worker Ray chooses."""
+
+    def __init__(self, ray: Any, task: Any, shared: Any, limit: float | None) -> None:
+        self._ray = ray
+        self._task = task
+        self._shared = shared
+        self._limit = limit
+        self._running: Any = None
+        self._closed = False
+        self._lock = threading.Lock()
+
+    def carry(self, job: J, /) -> R:
+        """The job's result.
+
+        Raises:
+            WorkerLost: if its worker or its node died.
+            EvaluationFailed: if it took longer than the limit.
+        """
+        errors = self._ray.exceptions
+        with self._lock:
+            if self._closed:
+                raise WorkerLost("the engine is closed")
+            # The first thing that comes says that the job has begun, the second is its result.
+            self._running = self._task.options(num_returns="streaming").remote(self._shared, job)
+            answers = self._running
+        try:
+            self._ray.get(next(answers))
+            succeeded, answer = self._ray.get(next(answers), timeout=self._limit)
+        except errors.GetTimeoutError:
+            self._ray.cancel(answers, force=True)
+            raise EvaluationFailed(f"over the time limit of {self._limit:g} s") from None
+        except errors.RayTaskError:
+            raise  # a mistake of ours
+        except (errors.TaskCancelledError, CancelledError):
+            raise WorkerLost("the training was cancelled") from None
+        except errors.OutOfMemoryError:
+            raise WorkerLost("Ray killed the worker for want of memory") from None
+        except errors.RayError as problem:
+            reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
+            raise WorkerLost(f"the worker or its node died ({reason})") from None
+        if not succeeded:
+            raise answer
+        return answer
+
+    def close(self) -> None:
+        """Cut a job at work."""
+        with self._lock:
+            self._closed = True
+            if self._running is not None:
+                self._ray.cancel(self._running, force=True)
+
+
+def _carry(shared: tuple[Make[Any, Any, Any], Any], job: Any) -> Any:
+    """In a worker of Ray's: say that the job has begun, then its result."""
+    make, spec = shared
+    try:
+        work = _made(make, spec)
+    except Exception as problem:
+        yield None
+        yield (False, problem)
+        return
+    yield None
+    try:
+        yield (True, work(job))
+    except Exception as problem:
+        yield (False, problem)
+
+
+@cache
+def _made(make: Make[Any, Any, Any], spec: Any) -> Callable[[Any], Any]:
+    return make(spec)
