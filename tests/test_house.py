@@ -119,6 +119,116 @@ def test_the_library_does_not_import_experiments_or_tests() -> None:
     assert by_room({"experiments", "tests"}) == []
 
 
+# What runs code
+
+#: The files that may name what can run code, and what of it. `engines` sends objects between
+#: processes that it started itself, never through a file.
+RUNS_CODE: dict[str, set[str]] = {
+    "__init__.py": {"import_module"},  # our own names, when they are first used
+    "workflows/imported.py": {"import_module"},  # what a command names
+    "workflows/export.py": {"exec", "compile"},  # the source that it has just written itself
+    "engines/local.py": {"pickle"},
+    "runs/weights.py": {"pickle.UnpicklingError"},
+}
+DANGEROUS = {"exec", "eval", "compile", "__import__", "import_module", "pickle", "dill", "marshal",
+             "cloudpickle", "shelve", "joblib", "runpy", "spec_from_file_location"}  # fmt: skip
+
+
+def calls_of(path: Path) -> Iterator[tuple[str, ast.Call]]:
+    """Every call in a file with its dotted name, such as `yaml.compose`."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), node
+
+
+def dangers_of(path: Path) -> set[str]:
+    """What a file uses of `DANGEROUS`: `pickle.UnpicklingError` alone, say, or all of `pickle`."""
+    found = set()
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module.partition(".")[0]} & DANGEROUS
+            found |= {alias.name for alias in node.names} & DANGEROUS
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            if node.value.id in DANGEROUS:
+                found.add(f"{node.value.id}.{node.attr}")
+            # re.compile and network.eval() are harmless
+            found |= {node.attr} & DANGEROUS - {"compile", "eval"}
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            found |= {node.func.id} & DANGEROUS
+    return found
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_nothing_runs_code_but_where_it_must(path: Path) -> None:
+    allowed = RUNS_CODE.get(path.relative_to(PACKAGE).as_posix(), set())
+    used = dangers_of(path)
+    assert {name for name in used if name.partition(".")[0] not in allowed} <= allowed
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("import pickle\npickle.loads(b)", {"pickle.loads"}),
+        ("from pickle import loads", {"pickle"}),
+        ("eval('1')", {"eval"}),
+        ("importlib.import_module(x)", {"import_module"}),
+        ("re.compile('x')", set()),
+        ("network.eval()", set()),
+    ],
+)
+def test_the_search_for_what_runs_code_finds_it(
+    tmp_path: Path, source: str, found: set[str]
+) -> None:
+    (tmp_path / "a.py").write_text(source)
+    assert dangers_of(tmp_path / "a.py") == found
+
+
+def test_yaml_is_read_by_the_safe_loader_everywhere() -> None:
+    calls = [
+        (name, ast.unparse(call), path)
+        for path in SOURCES
+        for name, call in calls_of(path)
+        if name.startswith("yaml.")
+    ]
+    assert len(calls) >= 3
+    safe = {"yaml.safe_load", "yaml.safe_dump"}
+    composed = [text for name, text, _ in calls if name == "yaml.compose"]
+    assert all(text.endswith("Loader=yaml.SafeLoader)") for text in composed)
+    assert {name for name, _, _ in calls} <= safe | {"yaml.compose"}
+
+
+def test_files_of_torch_and_numpy_are_read_as_numbers_only() -> None:
+    loads = [
+        (name, {word.arg: ast.unparse(word.value) for word in call.keywords})
+        for path in SOURCES
+        for name, call in calls_of(path)
+        if name in ("torch.load", "torch.jit.load", "np.load", "numpy.load")
+    ]
+    for name, words in loads:
+        if name.startswith("torch"):
+            assert words.get("weights_only") == "True", name
+        assert words.get("allow_pickle", "False") == "False"
+    assert any(name == "torch.load" for name, _ in loads)
+
+
+def test_no_command_goes_through_a_shell() -> None:
+    for path in SOURCES:
+        for name, call in calls_of(path):
+            assert name not in ("os.system", "os.popen"), path
+            assert not [word for word in call.keywords if word.arg == "shell"], path
+
+
+def test_the_users_modules_are_imported_by_the_workflows_that_a_command_gives_a_name() -> None:
+    callers = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in SOURCES
+        for name, _ in calls_of(path)
+        if name == "named"
+    }
+    assert callers == {"workflows/count.py", "workflows/own_model.py"}
+
+
 # What is shipped
 
 

@@ -17,10 +17,10 @@ people and other programs and are never read again.
 import contextlib
 import errno
 import fcntl
+import io
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
-from io import FileIO
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -148,6 +148,22 @@ class Step:
         """The path of a file of this step."""
         return self.path / name
 
+    def held(self) -> bool | None:
+        """Whether a process holds the step now; None where the system does not tell.
+
+        Nothing is locked to find out: that could refuse a process that begins at this moment.
+        """
+        try:
+            found = (self.path / ".lock").stat()
+            # Source: proc_locks(5); "1: FLOCK ADVISORY WRITE pid major:minor:inode start end".
+            lines = Path("/proc/locks").read_text().splitlines()
+        except FileNotFoundError as problem:
+            return False if problem.filename != "/proc/locks" else None
+        except OSError:
+            return None
+        device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}"
+        return any(f" {device}:{found.st_ino} " in line and "FLOCK" in line for line in lines)
+
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the step for this process alone.
@@ -184,10 +200,12 @@ class Journal:
         with guarded(self.path):
             if not os.path.lexists(self.path):
                 return []
-            content = self.path.read_bytes()
-        whole = content.rfind(b"\n") + 1
+            content = _read(self.path)
+        *lines, torn = content.split(b"\n")
+        if b"\r" in torn:  # other ends of lines: to take all for one torn line would lose it
+            lines.append(torn)
         records = []
-        for number, line in enumerate(content[:whole].splitlines(), start=1):
+        for number, line in enumerate(lines, start=1):
             try:
                 record = _from_json(line)
             except ValueError:
@@ -222,7 +240,7 @@ class Journal:
                     raise
 
 
-def _whole_lines(handle: FileIO) -> int:
+def _whole_lines(handle: io.FileIO) -> int:
     """Bytes up to the end of the last whole line."""
     end = handle.seek(0, os.SEEK_END)
     size = 4096  # most torn lines are shorter, and so is all that is read of a whole file
@@ -279,7 +297,7 @@ def read_json(path: Path) -> Any:
     with guarded(path):
         if not os.path.lexists(path):
             return None
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = _read(path).decode(errors="replace")
     try:
         return _from_json(text)
     except ValueError as problem:
@@ -317,7 +335,15 @@ def read_text(path: Path) -> str:
         StorageProblem: if it cannot be read.
     """
     with guarded(path):
-        return path.read_text(encoding="utf-8", errors="replace")
+        text = _read(path).decode(errors="replace")
+    return io.StringIO(text, newline=None).read()  # whatever ends its lines
+
+
+def _read(path: Path) -> bytes:
+    """The content of a regular file; reading a pipe or a device may never end."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise OSError(errno.EINVAL, "not a regular file")
+    return path.read_bytes()
 
 
 @contextlib.contextmanager

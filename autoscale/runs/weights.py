@@ -40,6 +40,8 @@ class Header:
     accuracy_of: str | None = None  # on which images
     provenance: str | None = None  # where the weights come from
 
+    __pydantic_config__ = {"allow_inf_nan": False}  # noqa: RUF012  (read by pydantic alone)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
@@ -97,7 +99,7 @@ def _header(path: Path, text: str | None) -> Header:
         return TypeAdapter(Header).validate_python(plain)
     except (json.JSONDecodeError, RecursionError) as problem:
         raise InvalidSetting(
-            f"{path}: its header is not readable as JSON: {problem}; write the file again"
+            f"{path}: header: not readable as JSON: {problem}; write the file again"
         ) from None
     except ValidationError as problem:
         first = problem.errors(include_url=False)[0]

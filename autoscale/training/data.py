@@ -118,7 +118,7 @@ def load(
         return _draw(size=size, seed=seed, limit=limit, test=test)
 
     root = Path(source).expanduser()
-    listing = _list(root, test=test)
+    listing = list_source(root, test=test)
     train, validation, held_out = listing.train, listing.validation, listing.test
     if not listing.splits:
         kept, aside = carve(train.labels, validation_fraction, seed=seed)
@@ -178,7 +178,7 @@ def classes_in(source: str) -> tuple[str, ...]:
     """
     if source == "synthetic":
         return synthetic.CLASSES
-    return _list(Path(source).expanduser(), test=False).classes
+    return list_source(Path(source).expanduser(), test=False).classes
 
 
 def read_pictures(
@@ -205,8 +205,8 @@ def read_pictures(
         lambda i: readable[i].read_bytes(),
     )
     decoded = decode(pictures, size, strict=False, keep=None)
-    skipped += [f"{readable[place]}: {reason}" for place, reason in decoded.unread.items()]
-    kept = tuple(path for place, path in enumerate(readable) if place not in decoded.unread)
+    skipped += [f"{pictures.names[i]}: {reason}" for i, reason in decoded.unread.items()]
+    kept = tuple(path for i, path in enumerate(readable) if i not in decoded.unread)
     return decoded.pixels, kept, tuple(skipped)
 
 
@@ -273,7 +273,12 @@ def _draw(*, size: int, seed: int, limit: int | None, test: bool) -> ImageData:
     )
 
 
-def _list(root: Path, *, test: bool) -> Listing:
+def list_source(root: Path, *, test: bool) -> Listing:
+    """The pictures of a folder or of Parquet files, as `load` describes them; none is decoded.
+
+    Raises:
+        DataProblem: if `root` is no data set.
+    """
     if not root.exists():
         raise DataProblem(f"no such folder: {root}; give a folder of classes, or 'synthetic'")
     if root.is_file():

@@ -22,7 +22,7 @@ from autoscale.training.pictures import Pictures
 VERSION = 1
 
 # Formats that Pillow reads without running another program; the content decides, not the extension.
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 _DECODERS = 2  # threads; Pillow decodes outside the interpreter lock
 _CHUNK = 256  # pictures handed to the decoders at a time
 
@@ -117,7 +117,7 @@ def _chunks(pictures: Pictures, size: int) -> Iterator[Decoded]:
         except MemoryError:
             raise
         except UnidentifiedImageError:
-            return f"not an image ({', '.join(_FORMATS)})"
+            return f"not an image ({', '.join(FORMATS)})"
         except Exception as error:  # damaged files make Pillow raise nearly anything
             return (str(error) or type(error).__name__).splitlines()[0]
 
@@ -136,7 +136,7 @@ def _chunks(pictures: Pictures, size: int) -> Iterator[Decoded]:
 
 
 def _decode(content: bytes, size: int) -> NDArray[np.uint8]:
-    with Image.open(io.BytesIO(content), formats=_FORMATS) as image:
+    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
         image.draft("RGB", (size, size))  # JPEG: decode at 1/2, 1/4 or 1/8 where that is enough
         ImageOps.exif_transpose(image, in_place=True)
         if image.mode.startswith("F"):

@@ -70,8 +70,15 @@ def _list_split(root: Path, split: Path, classes: tuple[str, ...], skipped: list
         [path.relative_to(root).as_posix() for path in paths],
         [path.stat().st_size if path.exists() else 0 for path in paths],
         np.array(labels, dtype=np.int64),
-        lambda i: paths[i].read_bytes(),
+        lambda i: _content(paths[i]),
     )
+
+
+def _content(path: Path) -> bytes:
+    # Reading a pipe or a device may never end.
+    if path.exists() and not path.is_file():
+        raise ValueError("not a regular file")
+    return path.read_bytes()
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -187,7 +187,7 @@ def write_family(
     step = Step(run, STEP)
     members = Journal(step.file("members.jsonl"))
     with step.locked():
-        step.begin(
+        known = step.begin(
             {
                 "base": describe(scalable),
                 "growing": asdict(growths.up),
@@ -195,12 +195,13 @@ def write_family(
             },
             notes={},
             journal=members,
-            read=_names,
+            read=names_of,
         )
         for entry in family.members:
             write_text(step.file(f"{entry.name}.yaml"), entry.to_yaml())
-            members.append({"name": entry.name})
-        files = [step.file(f"{name}.yaml") for name in _names(members)]
+            if entry.name not in known:
+                members.append({"name": entry.name})
+        files = [step.file(f"{name}.yaml") for name in names_of(members)]
         everything = [load_member(path) for path in files if path.exists()]
         everything.sort(key=lambda m: m.counts.macs)
         whole = replace(family, members=tuple(everything))
@@ -220,7 +221,7 @@ def load_member(path: str | Path) -> Member | OwnMember:
     return kind.from_yaml(text, source=str(path))
 
 
-def _names(members: Journal) -> list[str]:
+def names_of(members: Journal) -> list[str]:
     """Every member written so far, each once.
 
     Raises:

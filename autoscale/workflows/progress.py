@@ -14,9 +14,7 @@ class Progress:
     best: str  # the best so far, one line
     seconds_left: float | None  # None before anything was timed
     failed: int = 0  # pieces of work that gave nothing
-    front: tuple[
-        str, ...
-    ] = ()  # networks of a search, cheapest first
+    front: tuple[str, ...] = ()  # networks of a search, cheapest first
 
 
 class Listener(Protocol):

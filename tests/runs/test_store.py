@@ -138,6 +138,17 @@ def test_reading_a_journal_leaves_a_torn_line_to_who_writes_it(tmp_path: Path) -
     assert Journal(path).read() == [{"number": 0}, {"number": 1}]
 
 
+def test_a_journal_whose_ends_of_lines_were_changed_is_not_taken_for_one_torn_line(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "trials.jsonl"
+    path.write_bytes(b'{"number": 0}\r{"number": 1}\r')
+    with pytest.raises(RunConflict, match=r"trials\.jsonl:1: not a record"):
+        Journal(path).read()
+    path.write_bytes(b'{"number": 0}\r\n{"number": 1}\r\n')
+    assert Journal(path).read() == [{"number": 0}, {"number": 1}]
+
+
 @pytest.mark.parametrize("torn", [b"{", b"x" * 5000, b"x" * 100_000])
 @pytest.mark.parametrize("whole", [b"", b'{"number": 0}\n', b'{"number": 0}\n' * 1000])
 def test_a_torn_line_of_any_length_is_cut_off_before_the_next_one(

@@ -1,0 +1,65 @@
+"""A data set looked through without being kept: what it holds, and what of it cannot be read."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from autoscale.training.data import list_source
+from autoscale.training.decoding import FORMATS, decode
+
+_SIZE = 8  # pixels; every picture is decoded, and hardly anything is kept of it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What a data set holds."""
+
+    # Of each split, the readable images of each class. A source without splits is one, "train".
+    counts: Mapping[str, Mapping[str, int]]
+    unreadable: tuple[str, ...]  # one line for each file: its name and the reason
+    sides: tuple[int, ...]  # pixels of the shorter side of every readable image, rising
+
+    @property
+    def images(self) -> int:
+        """Readable ones, of all splits."""
+        return len(self.sides)
+
+
+def survey(source: str) -> Survey:
+    """Read every image of a folder or of Parquet files once; nothing of it is kept.
+
+    Raises:
+        DataProblem: if `source` is no data set.
+    """
+    listing = list_source(Path(source).expanduser(), test=True)
+    parts = {"train": listing.train, "validation": listing.validation, "test": listing.test}
+    unreadable = list(listing.skipped)
+    counts: dict[str, dict[str, int]] = {}
+    sides: list[int] = []
+    for part, pictures in parts.items():
+        if pictures is None:
+            continue
+        unread = decode(pictures, _SIZE, strict=False, keep=None).unread
+        unreadable += [f"{pictures.names[i]}: {reason}" for i, reason in unread.items()]
+        readable = np.setdiff1d(np.arange(len(pictures)), list(unread))
+        sides += [_side(pictures.read(int(i))) for i in readable]
+        counts[part] = {
+            name: int(np.sum(pictures.labels[readable] == label))
+            for label, name in enumerate(listing.classes)
+        }
+    return Survey(counts=counts, unreadable=tuple(unreadable), sides=tuple(sorted(sides)))
+
+
+def _side(content: bytes) -> int:
+    """The shorter side of a picture in pixels; its head alone is read."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            return min(image.size)
