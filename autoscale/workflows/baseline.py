@@ -12,7 +12,6 @@ from typing import Any
 import pandas as pd
 
 from autoscale.design.architecture import Architecture
-from autoscale.design.budget import format_count
 from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
 from autoscale.errors import EvaluationFailed, InvalidSetting, RunConflict
@@ -549,7 +548,7 @@ class Watch:
                 else None,
                 failed=self._failed,
                 front=tuple(
-                    f"{accuracy:.3f} at {format_count(price)}"
+                    f"{accuracy:.3f} at {self._goal.show(price).removesuffix(' multiply-adds')}"
                     for accuracy, price in sorted(self._front, key=lambda point: point[1])
                 ),
             )

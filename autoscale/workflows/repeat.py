@@ -67,7 +67,7 @@ def _search(found: SearchContents) -> dict[str, Any]:
         "sampler": settings["sampler"],
         "objective": goal["kind"],
         "cost": "latency" if "latency" in goal else None,
-        "target": f"{goal['target']:g}ms" if "latency" in goal else goal["target"],
+        "target": f"{goal['target']!r}ms" if "latency" in goal else goal["target"],
         "w": goal["w"] if goal["kind"] == "soft" else None,
         "max_flops": settings["max_macs"],
         "confirm": found.confirmed or None,

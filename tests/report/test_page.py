@@ -267,3 +267,24 @@ def test_a_script_that_got_into_the_page_would_be_stopped_by_its_policy(
     _, console, _ = visit(smuggled, "return 1", width=390)
     assert any("Content Security Policy" in line for line in console)
     assert not any("fail is not defined" in line for line in console)
+
+
+def test_a_run_whose_base_was_named_has_a_page_without_a_search(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(run.parent / "photos", tmp_path / "photos")
+    (tmp_path / "base.yaml").write_text((run / "search" / "baseline.yaml").read_text())
+    asked = ["--run", "own", "--data", "photos", "--baseline", "base.yaml"]
+    grid = ["--tolerance", "0.2", "--max-candidates", "2", "--seeds", "1", "--epochs", "1"]
+    assert main(["grid", *asked, *grid]) == 0
+    assert main(["family", "--run", "own", "--phi", "0..1"]) == 0
+    held = load_run("own")
+    found = commands(held)
+    seen = Seen(page(held, found))
+    assert "This run holds no search" in seen.text
+    assert "grid-candidates" in seen.ids
+    before = (tmp_path / "own" / "grid" / "trainings.jsonl").read_bytes()
+    for _, line in found:
+        assert main(shlex.split(line)[1:]) == 0, capsys.readouterr().err
+    assert (tmp_path / "own" / "grid" / "trainings.jsonl").read_bytes() == before
