@@ -15,6 +15,7 @@ Names are imported when they are first used, so `import autoscale` is quick.
 from importlib import import_module
 from typing import Any
 
+#: Where each name lives, and what it is called there if it is called otherwise.
 _HOMES = {
     "Architecture": "autoscale.design.architecture",
     "BaseSettings": "autoscale.workflows.base",
@@ -34,11 +35,15 @@ _HOMES = {
     "check_baseline": "autoscale.workflows.check",
     "compound": "autoscale.design.scaling",
     "cost": "autoscale.design.cost",
+    "figures": "autoscale.report.page",
     "grid_search": "autoscale.workflows.grid",
+    "hypervolume": "autoscale.search.pareto",
+    "knee": "autoscale.search.pareto",
     "load_baseline": "autoscale.workflows.baseline",
     "load_member": "autoscale.workflows.family",
     "load_run": "autoscale.workflows.load",
     "load_space": "autoscale.workflows.catalogue",
+    "pareto_front": "autoscale.search.pareto:front",
     "plan_grid": "autoscale.workflows.grid_plan",
     "published": "autoscale.design.published",
     "scale": "autoscale.design.scaling",
@@ -53,7 +58,8 @@ __all__ = list(_HOMES)
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'autoscale' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    module, _, other = _HOMES[name].partition(":")
+    return getattr(import_module(module), other or name)
 
 
 def __dir__() -> list[str]:

@@ -17,6 +17,16 @@ from autoscale.cli_latency import latency_command
 from autoscale.cli_predict import evaluate_command, predict_command
 from autoscale.cli_report import report_command
 from autoscale.cli_scaling import family_command, grid_command
+from autoscale.cli_staff import (
+    Address,
+    Cpus,
+    Engine,
+    Gpus,
+    Retries,
+    TrialTimeout,
+    Workers,
+    staff_of,
+)
 from autoscale.cli_status import doctor_command, status_command
 from autoscale.cli_train import train_command
 from autoscale.errors import AutoscaleError, InvalidSetting
@@ -85,13 +95,22 @@ def search_baseline(
     objective: Annotated[
         str,
         typer.Option(
-            help="hard: best accuracy up to the target. soft: accuracy * (FLOPs/target)^w, the "
-            "papers' reward. front: accuracy and FLOPs apart."
+            help="hard: best accuracy up to the target. soft: accuracy * (cost/target)^w, the "
+            "papers' reward. front: accuracy and cost apart."
         ),
     ] = "hard",
+    cost: Annotated[
+        str,
+        typer.Option(
+            help="What networks cost: macs (FLOPs, multiply-adds), or latency on this device, "
+            "predicted from some that are timed."
+        ),
+    ] = "macs",
     target: Annotated[
         str | None,
-        typer.Option(help="FLOPs (multiply-adds) to aim at, such as 5M. \\[default: the median]"),
+        typer.Option(
+            help="Cost to aim at, such as 5M (multiply-adds) or 12ms. \\[default: the median]"
+        ),
     ] = None,
     w: Annotated[float, typer.Option(help="Exponent of the soft reward.")] = -0.07,
     max_flops: Annotated[
@@ -131,13 +150,20 @@ def search_baseline(
             "the fastest there is. The later steps keep to it."
         ),
     ] = "auto",
+    workers: Workers = 1,
+    trial_timeout: TrialTimeout = None,
+    retries: Retries = 1,
+    engine: Engine = "local",
+    address: Address = None,
+    cpus_per_trial: Cpus = 1.0,
+    gpus_per_trial: Gpus = 0.0,
     as_json: Json = False,
 ) -> None:
     """Search a small baseline network on your images.
 
     The same command continues an interrupted search; a larger --trials prolongs a finished one.
     """
-    from autoscale.design.budget import parse_count
+    from autoscale.design.budget import parse_cost, parse_count
     from autoscale.terminal import working
     from autoscale.workflows import baseline
     from autoscale.workflows.stopping import parse_epochs
@@ -150,7 +176,8 @@ def search_baseline(
             trials=trials,
             sampler=sampler,
             objective=objective,
-            target=parse_count(target) if target is not None else None,
+            cost_measure=cost,
+            target=parse_cost(target, cost) if target is not None else None,
             w=w,
             max_macs=parse_count(max_flops) if max_flops is not None else None,
             confirm=confirm,
@@ -165,6 +192,15 @@ def search_baseline(
             device=device,
             threads=threads,
             kernels=kernels,
+            staff=staff_of(
+                workers=workers,
+                retries=retries,
+                trial_timeout=trial_timeout,
+                engine=engine,
+                address=address,
+                cpus_per_trial=cpus_per_trial,
+                gpus_per_trial=gpus_per_trial,
+            ),
             listener=listener,
         )
     _show_search(found, run, as_json)
@@ -178,6 +214,13 @@ def check_baseline(
     data: Moved = None,
     device: Device = "cpu",
     threads: Threads = 1,
+    workers: Workers = 1,
+    trial_timeout: TrialTimeout = None,
+    retries: Retries = 1,
+    engine: Engine = "local",
+    address: Address = None,
+    cpus_per_trial: Cpus = 1.0,
+    gpus_per_trial: Gpus = 0.0,
     as_json: Json = False,
 ) -> None:
     """Is the baseline better than random networks of its cost, on held-out images?"""
@@ -192,6 +235,15 @@ def check_baseline(
             data=data,
             device=device,
             threads=threads,
+            staff=staff_of(
+                workers=workers,
+                retries=retries,
+                trial_timeout=trial_timeout,
+                engine=engine,
+                address=address,
+                cpus_per_trial=cpus_per_trial,
+                gpus_per_trial=gpus_per_trial,
+            ),
             listener=listener,
         )
     _show_check(found, as_json)
@@ -342,7 +394,8 @@ def _show_search(found: Any, run: Path, as_json: bool) -> None:
         )
         return
     front = table[table.on_front].sort_values("macs")
-    columns = ("trial", "accuracy", "macs", "params", "seconds")
+    wanted = ("trial", "accuracy", "macs", "params", "latency_ms", "seconds")
+    columns = tuple(name for name in wanted if name in front)
     show_table(front, title="Front: no other trial is as accurate and cheaper", columns=columns)
     failed = int((table.status == "failed").sum())
     say(

@@ -5,6 +5,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from autoscale.cli_staff import (
+    Address,
+    Cpus,
+    Engine,
+    Gpus,
+    Retries,
+    TrialTimeout,
+    Workers,
+    staff_of,
+)
 from autoscale.errors import InvalidSetting
 
 if TYPE_CHECKING:
@@ -172,6 +182,13 @@ def grid_command(
     ] = False,
     device: Annotated[str, typer.Option(help="cpu, or a CUDA device such as cuda:0.")] = "cpu",
     threads: Annotated[int, typer.Option(min=1, help="Threads of one training.")] = 1,
+    workers: Workers = 1,
+    trial_timeout: TrialTimeout = None,
+    retries: Retries = 1,
+    engine: Engine = "local",
+    address: Address = None,
+    cpus_per_trial: Cpus = 1.0,
+    gpus_per_trial: Gpus = 0.0,
     as_json: Json = False,
 ) -> None:
     """Find how depth, width and resolution should grow, or shrink, together within a budget."""
@@ -216,6 +233,15 @@ def grid_command(
         images = ImageSettings(
             data=data, recipe=recipe, epochs=epochs, limit=limit, seed=seed, strict=strict
         )
+        staff = staff_of(
+            workers=workers,
+            retries=retries,
+            trial_timeout=trial_timeout,
+            engine=engine,
+            address=address,
+            cpus_per_trial=cpus_per_trial,
+            gpus_per_trial=gpus_per_trial,
+        )
         work = plan_grid if plan else grid_search
         found = work(
             run,
@@ -224,6 +250,7 @@ def grid_command(
             images=images,
             device=device,
             threads=threads,
+            staff=staff,
             listener=listener,
         )
     if isinstance(found, Plan):

@@ -91,6 +91,16 @@ def parse_count(text: str) -> int:
     return _count(number, unit, text)
 
 
+def parse_cost(text: str, measure: str) -> float:
+    """Read an absolute cost: `12ms` of latency, else a count such as `800M`.
+
+    Raises:
+        InvalidSetting: for anything else.
+    """
+    number, unit = _split(text)
+    return _milliseconds(number, unit, text) if measure == LATENCY else _count(number, unit, text)
+
+
 def format_count(count: float) -> str:
     """A count in three or four significant digits with its unit: 385.8M."""
     for unit in ("T", "G", "M", "K"):
@@ -115,5 +125,5 @@ def _count(number: float, unit: str, text: str) -> int:
 
 def _milliseconds(number: float, unit: str, text: str) -> float:
     if unit not in ("MS", "S"):
-        raise InvalidSetting(f"not a latency: {text!r}; write 12ms, 0.5s or 2x")
+        raise InvalidSetting(f"not a latency: {text!r}; write 12ms or 0.5s")
     return number * (1000 if unit == "S" else 1)

@@ -29,7 +29,11 @@ class Figure:
     caption: str  # how to read it
     table: pd.DataFrame  # what it shows, ready to be read by people
     legend: tuple[tuple[str, Tone, str], ...] = ()  # shape ("dot", ..., "line"), tone, meaning
-    wide: bool = False
+
+    def _repr_html_(self) -> str:
+        """The figure alone, for a notebook."""
+        style = _asset("page.css").replace("body {", ".autoscale {")
+        return f'<div class="autoscale"><style>{style}</style>{"".join(_figure(self))}</div>'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +127,7 @@ def _section(section: Section) -> Iterator[str]:
 
 
 def _figure(figure: Figure) -> Iterator[str]:
-    yield f'<figure id="{figure.key}"{" class=wide" if figure.wide else ""}>'
+    yield f'<figure id="{figure.key}">'
     yield f"<h3>{escape(figure.title)}</h3>"
     yield figure.svg
     if figure.legend:

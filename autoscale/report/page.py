@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from autoscale.design.budget import format_count
-from autoscale.report.document import Page, Section, each_row, figures_of, html
+from autoscale.report.document import Figure, Page, Section, each_row, figures_of, html
 from autoscale.report.growing import family_section, grid_sections
 from autoscale.report.searching import check_section, liked_section, percent, search_section
 from autoscale.runs.contents import Run
@@ -20,15 +20,7 @@ def page(run: Run, commands: Commands = ()) -> str:
     Args:
         commands: title and text of the commands that would make the run again.
     """
-    found = [
-        search_section(run),
-        liked_section(run),
-        check_section(run),
-        *grid_sections(run),
-        family_section(run),
-        _repeat_section(run, commands),
-    ]
-    sections = tuple(section for section in found if section is not None)
+    sections = (*_findings(run), _repeat_section(run, commands))
     return html(
         Page(
             title=f"autoscale: {run.name}",
@@ -51,6 +43,23 @@ def page(run: Run, commands: Commands = ()) -> str:
             },
         )
     )
+
+
+def figures(run: Run) -> dict[str, Figure]:
+    """The page's charts by their keys; a notebook draws them, `table` holds what they show."""
+    return {figure.key: figure for figure in figures_of(_findings(run))}
+
+
+def _findings(run: Run) -> list[Section]:
+    """What the steps have found, in their order."""
+    found = [
+        search_section(run),
+        liked_section(run),
+        check_section(run),
+        *grid_sections(run),
+        family_section(run),
+    ]
+    return [section for section in found if section is not None]
 
 
 def _rows(frame: pd.DataFrame) -> list[list[Any]]:

@@ -11,6 +11,7 @@ from autoscale.report.chart import Guide, Mark, Path, Row, Scale, Shape, Tone, p
 from autoscale.report.document import Figure, Section, each_row
 from autoscale.runs.contents import Record, Run, SearchContents
 from autoscale.search.importance import LEVEL, importances
+from autoscale.search.objective import Objective
 
 #: Choices whose options are drawn one by one.
 CHOICES_SHOWN = 4
@@ -64,21 +65,30 @@ def _failures(trials: pd.DataFrame) -> str:
 
 
 def _aim(found: SearchContents) -> str:
-    target = format_count(found.objective.target)
-    if found.objective.kind == "soft":
-        return f"They were ranked by accuracy x (multiply-adds / {target})^{found.objective.w:g}."
-    if found.objective.kind == "front":
+    goal = found.objective
+    target = goal.show(goal.target)
+    if goal.kind == "soft":
+        return f"They were ranked by accuracy x (cost / {target})^{goal.w:g}."
+    if goal.kind == "front":
         return (
-            "Accuracy and multiply-adds were searched apart; the baseline is the best of the front "
-            f"up to {target}."
+            "Accuracy and cost were searched apart; the baseline is the best of the front up to "
+            f"{target}."
         )
-    return f"Wanted was the most accurate network of at most {target} multiply-adds."
+    return f"Wanted was the most accurate network of at most {target}."
+
+
+def _cost_column(goal: Objective) -> str:
+    """The column of trials that holds what the search took for cost."""
+    return "latency_ms" if goal.latency else "macs"
 
 
 def _front(found: SearchContents, finished: pd.DataFrame) -> Figure:
+    goal = found.objective
+    column = _cost_column(goal)
+    what = "Predicted milliseconds" if goal.latency else "Multiply-adds"
     x = Scale.around(
-        [*finished.macs, found.objective.target],
-        title="Multiply-adds of one image (logarithmic)",
+        [*finished[column], goal.target],
+        title=f"{what} of one image (logarithmic)",
         text=format_count,
         logarithmic=True,
     )
@@ -90,19 +100,19 @@ def _front(found: SearchContents, finished: pd.DataFrame) -> Figure:
     )
     marks = [
         Mark(
-            x=row.macs,
+            x=getattr(row, column),
             y=row.accuracy,
             tip=_tip(row),
             tone="main" if row.on_front else "quiet",
         )
         for row in each_row(finished.sort_values("on_front"))
     ]
-    members = finished[finished.on_front].sort_values("macs")
+    members = finished[finished.on_front].sort_values(column)
     steps: list[tuple[float, float]] = []
-    for macs, accuracy in zip(members.macs, members.accuracy, strict=True):
+    for cost, accuracy in zip(members[column], members.accuracy, strict=True):
         if steps:
-            steps.append((macs, steps[-1][1]))
-        steps.append((macs, accuracy))
+            steps.append((cost, steps[-1][1]))
+        steps.append((cost, accuracy))
     if steps:
         steps.append((x.high, steps[-1][1]))
     if found.baseline and found.baseline.score and found.accuracy is not None:
@@ -110,7 +120,7 @@ def _front(found: SearchContents, finished: pd.DataFrame) -> Figure:
         spread = ", ".join(percent(one) for one in found.accuracies)
         marks.append(
             Mark(
-                x=found.baseline.score.macs,
+                x=goal.cost(found.baseline.architecture),
                 y=found.accuracy,
                 low=min(found.accuracies),
                 high=max(found.accuracies),
@@ -124,9 +134,10 @@ def _front(found: SearchContents, finished: pd.DataFrame) -> Figure:
             )
         )
     guides = [Guide(at=found.objective.target, label="target")]
-    shown = finished[["trial", "accuracy", "macs", "params", "on_front"]].rename(
-        columns={"macs": "multiply-adds", "params": "parameters", "on_front": "on the front"}
-    )
+    columns = {"macs": "multiply-adds", "params": "parameters", "on_front": "on the front"}
+    if goal.latency:
+        columns = {"latency_ms": "predicted ms", **columns}
+    shown = finished[["trial", "accuracy", *columns]].rename(columns=columns)
     return Figure(
         key="front",
         title="Accuracy against cost",
@@ -138,14 +149,14 @@ def _front(found: SearchContents, finished: pd.DataFrame) -> Figure:
         ),
         caption="Each dot is one training. On the front no other network is as accurate and "
         "cheaper; single trainings are lucky or not, so the front is a little too high.",
-        table=shown.sort_values("multiply-adds"),
+        table=shown.sort_values(columns[column]),
     )
 
 
 def _history(found: SearchContents, finished: pd.DataFrame) -> Figure:
     order = {number: place for place, number in enumerate(found.trials.trial, start=1)}
     rewards = {
-        trial.number: found.objective.reward(trial.score)
+        trial.number: found.objective.worth(trial.score.accuracy, trial.architecture)
         for trial in found.steps
         if trial.status == "finished" and trial.score
     }
@@ -176,7 +187,7 @@ def _history(found: SearchContents, finished: pd.DataFrame) -> Figure:
                 )
             )
             continue
-        dear = row.macs > found.objective.target
+        dear = getattr(row, _cost_column(found.objective)) > found.objective.target
         shape: Shape = "ring" if dear else "dot"
         marks.append(Mark(x=place, y=row.accuracy, shape=shape, tip=_tip(row)))
         if leader is None or rewards[row.trial] > leader:

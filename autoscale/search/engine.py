@@ -25,7 +25,7 @@ from autoscale.errors import BudgetUnreachable, EvaluationFailed, InvalidSetting
 from autoscale.search.history import RUNGS
 from autoscale.search.identity import network_of
 from autoscale.search.knowledge import Known
-from autoscale.search.objective import Objective, Reward, Score
+from autoscale.search.objective import Objective, Score
 from autoscale.search.reading import Macs
 from autoscale.search.recommend import recommend
 from autoscale.search.rungs import Answer, Climb, Look, Rungs
@@ -69,14 +69,13 @@ class Trial:
         """Whether it cost a training, with or without success."""
         return self.status in ("finished", "stopped", "failed")
 
-    @property
-    def climb(self) -> Climb | None:
+    def climb(self, objective: Objective) -> Climb | None:
         """How its training went; None if it had no rungs or broke."""
         if not self.rungs or self.status not in ("finished", "stopped"):
             return None
         return Climb(
             trial=self.number,
-            macs=cost(self.architecture).macs,
+            cost=objective.cost(self.architecture),
             rungs=self.rungs,
             end=self.score.accuracy if self.score else None,
         )
@@ -185,7 +184,8 @@ class _Course:
         self._recording = False
         self._study = _study(space, objective, sampler, steps)
         self._trained = [step for step in steps if step.trained]
-        self._climbs = [step.climb for step in self._trained if step.climb]
+        climbs = [step.climb(objective) for step in self._trained]
+        self._climbs = [climb for climb in climbs if climb]
         self._known: dict[Hashable, list[Trial]] = {}
         for step in self._trained:
             self._known.setdefault(network_of(step.architecture), []).append(step)
@@ -253,7 +253,7 @@ class _Course:
                 objective=self._objective,
                 climbs=tuple(self._climbs),
                 trial=len(self.steps),
-                macs=cost(proposal.architecture).macs,
+                cost=self._objective.cost(proposal.architecture),
                 stop=repetition == 0,
             )
         answer: Future[Answer] = Future()
@@ -291,7 +291,8 @@ class _Course:
         )
         self._trained.append(step)
         self._known.setdefault(training.proposal.network, []).append(step)
-        self._climbs += [step.climb] if step.climb else []
+        climb = step.climb(self._objective)
+        self._climbs += [climb] if climb else []
         waited = [p for p in self._waiting if p.network == training.proposal.network]
         for proposal in waited:
             self._waiting.remove(proposal)
@@ -319,7 +320,7 @@ class _Course:
             trial.set_user_attr(RUNGS, _rung_values(step, self._objective))
         told = self._study.tell(
             trial,
-            self._objective.values(step.score) if step.score else None,
+            _values(step, self._objective),
             state=_state(step),
         )
         step = replace(step, sampler_attrs=dict(told.system_attrs))
@@ -361,8 +362,8 @@ class Standings:
     What was measured and nothing else; `recommend` weighs it with what similar designs say.
     """
 
-    def __init__(self, reward: Reward, trials: Iterable[Trial] = ()) -> None:
-        self._reward = reward
+    def __init__(self, objective: Objective, trials: Iterable[Trial] = ()) -> None:
+        self._objective = objective
         self._networks: dict[Hashable, tuple[float, int, Trial]] = {}  # sum, count, first trial
         for trial in trials:
             self.add(trial)
@@ -372,7 +373,8 @@ class Standings:
         if trial.status == "finished" and trial.score:
             network = network_of(trial.architecture)
             total, count, first = self._networks.get(network, (0.0, 0, trial))
-            self._networks[network] = (total + self._reward(trial.score), count + 1, first)
+            worth = self._objective.worth(trial.score.accuracy, trial.architecture)
+            self._networks[network] = (total + worth, count + 1, first)
 
     def ranking(self) -> list[Trial]:
         """The first trial of each network, highest mean first, the cheaper of equals."""
@@ -412,11 +414,12 @@ def believed_ranking(
 
 
 def knowledge(objective: Objective, max_macs: int | None) -> Known:
-    """What samplers may know of a design before any training: its multiply-adds, exactly."""
+    """What samplers may know of a design before any training: its cost, exactly."""
     limits = [] if max_macs is None else [Macs(limit=max_macs)]
+    price = objective.cost if objective.latency else Macs()  # which is quicker to read
     if objective.kind == "front":
-        return Known(values={1: Macs()}, limits=limits)
-    return Known(reward=objective.reward.of, cost=Macs(), limits=limits)
+        return Known(values={1: price}, limits=limits)
+    return Known(reward=objective.reward.of, cost=price, limits=limits)
 
 
 def frozen(trial: Trial, space: SearchSpace, objective: Objective) -> FrozenTrial:
@@ -425,7 +428,7 @@ def frozen(trial: Trial, space: SearchSpace, objective: Objective) -> FrozenTria
         state=_state(trial),
         params=dict(trial.params),
         distributions=_distributions(space),
-        values=list(objective.values(trial.score)) if trial.score else None,
+        values=_values(trial, objective),
         system_attrs=dict(trial.sampler_attrs),
         user_attrs={"status": trial.status, "macs": cost(trial.architecture).macs}
         | ({"accuracy": trial.score.accuracy} if trial.score else {})
@@ -452,7 +455,14 @@ def _state(trial: Trial) -> TrialState:
     return TrialState.PRUNED if trial.status == "stopped" else TrialState.FAIL
 
 
+def _values(trial: Trial, objective: Objective) -> list[float] | None:
+    """The study's values of a finished trial."""
+    if trial.score is None:
+        return None
+    return list(objective.values(trial.score.accuracy, objective.cost(trial.architecture)))
+
+
 def _rung_values(trial: Trial, objective: Objective) -> dict[str, list[float]]:
     """The study's values at each rung; names are text because Optuna's storages keep JSON."""
-    macs = cost(trial.architecture).macs
-    return {str(e): list(objective.of(accuracy, macs)) for e, accuracy in trial.rungs.items()}
+    price = objective.cost(trial.architecture)
+    return {str(e): list(objective.values(accuracy, price)) for e, accuracy in trial.rungs.items()}

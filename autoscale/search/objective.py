@@ -1,15 +1,25 @@
-"""What a search maximises: accuracy against multiply-adds, in one number or as a front."""
+"""What a search maximises: accuracy against cost, in one number or as a front.
 
+The cost is multiply-adds, or the latency that a table predicts for one device.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
 from numbers import Integral
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
+from autoscale.design.architecture import Architecture
+from autoscale.design.budget import format_count
+from autoscale.design.cost import cost
+from autoscale.design.latency_table import LatencyTable
 from autoscale.errors import InvalidSetting
 from autoscale.search.pareto import Direction
 
+#: What a search may take for cost: multiply-adds, or milliseconds.
+Measure = Literal["macs", "latency"]
 #: Steeper punishments of cost than this only lose digits.
 LEAST_EXPONENT = -100.0
 
@@ -47,13 +57,13 @@ class Reward:
         InvalidSetting: if the target is not above 0, or an exponent is above 0.
     """
 
-    target: int  # multiply-adds
+    target: float  # multiply-adds, or milliseconds
     below: float
     above: float
 
     def __post_init__(self) -> None:
         if not self.target > 0:
-            raise InvalidSetting(f"the target must be above 0 multiply-adds, got {self.target}")
+            raise InvalidSetting(f"the target must be above 0, got {self.target}")
         for exponent in (self.below, self.above):
             if not LEAST_EXPONENT <= exponent <= 0:
                 raise InvalidSetting(
@@ -62,12 +72,12 @@ class Reward:
                 )
 
     @classmethod
-    def soft(cls, target: int, w: float = -0.07) -> "Reward":
+    def soft(cls, target: float, w: float = -0.07) -> "Reward":
         """The papers' choice: every doubling of cost must buy the same share of accuracy."""
         return cls(target=target, below=w, above=w)
 
     @classmethod
-    def hard(cls, target: int) -> "Reward":
+    def hard(cls, target: float) -> "Reward":
         """Cost is free up to the target and dear beyond it."""
         return cls(target=target, below=0.0, above=-1.0)
 
@@ -76,26 +86,24 @@ class Reward:
         """Whether the target cancels out of every comparison."""
         return self.below == self.above
 
-    def __call__(self, score: Score) -> float:
-        return float(self.of(np.array(score.accuracy), np.array(score.macs)))
-
     def of(self, accuracy: np.ndarray, cost: np.ndarray) -> np.ndarray:
-        """The same of arrays of accuracies and multiply-adds that broadcast together."""
+        """The rewards of accuracies and costs, arrays that broadcast together."""
         ratio = cost / self.target
         return np.asarray(accuracy * ratio ** np.where(ratio <= 1, self.below, self.above))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objective:
-    """What the study is told: the reward of each score, or accuracy and multiply-adds apart.
+    """What the study is told: the reward of each network, or its accuracy and cost apart.
 
     Raises:
         InvalidSetting: for an unknown kind; the message lists them.
     """
 
     kind: Literal["hard", "soft", "front"]
-    target: int  # multiply-adds; on a front it only chooses the baseline
+    target: float  # multiply-adds, or milliseconds; on a front it only chooses the baseline
     w: float = -0.07  # of the soft reward
+    latency: LatencyTable | None = None  # what the cost is read from; multiply-adds without
 
     def __post_init__(self) -> None:
         if self.kind not in ("hard", "soft", "front"):
@@ -112,12 +120,35 @@ class Objective:
         """Of the study's values."""
         return ("maximize", "minimize") if self.kind == "front" else ("maximize",)
 
-    def values(self, score: Score) -> tuple[float, ...]:
-        """The study's values of a score."""
-        return self.of(score.accuracy, score.macs)
+    def cost(self, architecture: Architecture) -> float:
+        """Multiply-adds of one image, or its milliseconds; known before any training."""
+        if self.latency is not None:
+            return self.latency.predict(architecture)
+        return cost(architecture).macs
 
-    def of(self, accuracy: float, macs: int) -> tuple[float, ...]:
-        """The study's values of an accuracy and multiply-adds."""
+    def worth(self, accuracy: float, architecture: Architecture) -> float:
+        """The reward of a network that is so accurate."""
+        return float(self.reward.of(np.array(accuracy), np.array(self.cost(architecture))))
+
+    def values(self, accuracy: float, cost: float) -> tuple[float, ...]:
+        """The study's values of an accuracy and a cost."""
         if self.kind == "front":
-            return (accuracy, float(macs))
-        return (float(self.reward.of(np.array(accuracy), np.array(macs))),)
+            return (accuracy, float(cost))
+        return (float(self.reward.of(np.array(accuracy), np.array(cost))),)
+
+    def show(self, cost: float) -> str:
+        """A cost as people read it: 1.5M multiply-adds, 3.2 ms."""
+        if self.latency is not None:
+            return f"{cost:.3g} ms"
+        return f"{format_count(cost)} multiply-adds"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data."""
+        plain = {"kind": self.kind, "target": self.target, "w": self.w}
+        return plain | ({"latency": self.latency.to_dict()} if self.latency else {})
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> "Objective":
+        """Read what `to_dict` gave."""
+        table = plain.get("latency")
+        return cls(**{**plain, "latency": LatencyTable.from_dict(table) if table else None})

@@ -141,6 +141,34 @@ def hypervolume(
     return float(np.sum(widths * (worst[1] - ceiling)))
 
 
+def knee(points: ArrayLike, directions: Sequence[Direction]) -> int:
+    """Index of the front's point that bends furthest from the line between the front's ends.
+
+    Beyond it one objective is bought dearly by the other. Both are first stretched to 0..1 over the
+    front, so give costs that grow by factors as logarithms. If no member lies on the better side of
+    that line, it is the end with the best first objective.
+
+    Source: Das 1999, On characterizing the "knee" of the Pareto curve.
+
+    Raises:
+        InvalidSetting: for no points, other than two objectives, an unknown direction or NaN.
+    """
+    if len(directions) != 2:
+        raise InvalidSetting(f"a knee is found for two objectives, got {len(directions)}")
+    members = front(points, directions)
+    if not len(members):
+        raise InvalidSetting("there are no points, so there is no knee")
+    losses = as_losses(points, directions)[members]
+    low, high = losses.min(axis=0), losses.max(axis=0)
+    if (low == high).any():  # all members are equal
+        return int(members[0])
+    stretched = (losses - low) / (high - low)
+    # The ends are (0, 1) and (1, 0): what both objectives together stay below 1.
+    gains = 1 - stretched.sum(axis=1)
+    best = np.lexsort((losses[:, 0], -gains.round(12)))[0]
+    return int(members[best])
+
+
 def as_losses(points: ArrayLike, directions: Sequence[Direction]) -> np.ndarray:
     """The points with every objective turned so that less is better.
 

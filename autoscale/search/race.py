@@ -59,6 +59,7 @@ def next_training(
     *,
     costs: Sequence[float] | None = None,
     required: Collection[int] = (),
+    running: Collection[tuple[int, int]] = (),
 ) -> tuple[int, int] | None:
     """The candidate and the seed to train next, or None if the race is over.
 
@@ -72,11 +73,13 @@ def next_training(
         positions: as in `believe`.
         costs: of one training of each candidate, above 0; 1 for all if left out.
         required: candidates that get all seeds whatever they score.
+        running: candidates and seeds at work. They count as done and paid for; what they will
+            score is not guessed, so None then only means that nothing is to be begun now.
 
     Raises:
         InvalidSetting: for costs or required candidates that do not fit, or as `believe`.
     """
-    race = _Race.of(positions, observations, settings, costs, required)
+    race = _Race.of(positions, observations, settings, costs, required, running)
     candidate = race.next_candidate()
     return None if candidate is None else (candidate, race.next_seed(candidate))
 
@@ -88,8 +91,9 @@ class _Race:
     settings: RaceSettings
     costs: np.ndarray
     required: tuple[int, ...]
-    done: tuple[frozenset[int], ...]  # the seeds of each candidate
+    done: tuple[frozenset[int], ...]  # the seeds of each candidate, those at work included
     failed: np.ndarray
+    spent: float
 
     @classmethod
     def of(
@@ -99,6 +103,7 @@ class _Race:
         settings: RaceSettings,
         costs: Sequence[float] | None,
         required: Collection[int],
+        running: Collection[tuple[int, int]],
     ) -> "_Race":
         count = len(positions)
         cost = np.ones(count) if costs is None else np.asarray(costs, dtype=float)
@@ -115,6 +120,9 @@ class _Race:
                 )
             seeds[observation.candidate].add(observation.seed)
             failed[observation.candidate] |= observation.score is None
+        for candidate, seed in running:
+            seeds[candidate].add(seed)
+        spent = sum(cost[o.candidate] for o in observations) + sum(cost[c] for c, _ in running)
         return cls(
             np.asarray(positions, dtype=float),
             observations,
@@ -123,6 +131,7 @@ class _Race:
             tuple(sorted(set(required))),
             tuple(map(frozenset, seeds)),
             failed,
+            float(spent),
         )
 
     def next_seed(self, candidate: int) -> int:
@@ -134,9 +143,8 @@ class _Race:
             return False
         if not any(s not in self.done[candidate] for s in range(self.settings.seeds)):
             return False
-        spent = sum(self.costs[o.candidate] for o in self.observations)
         budget = self.settings.budget
-        return budget is None or spent + self.costs[candidate] <= budget * (1 + 1e-9)
+        return budget is None or self.spent + self.costs[candidate] <= budget * (1 + 1e-9)
 
     def next_candidate(self) -> int | None:
         for candidate in sorted(self.required, key=lambda c: (len(self.done[c]), c)):

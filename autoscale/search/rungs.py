@@ -28,13 +28,13 @@ class Climb:
 
     Attributes:
         trial: its number.
-        macs: multiply-adds of its network.
+        cost: of its network, as the objective counts it.
         rungs: accuracy after so many epochs.
         end: accuracy after the last one; None if it was stopped before.
     """
 
     trial: int
-    macs: int
+    cost: float
     rungs: Mapping[int, float] = field(default_factory=dict)
     end: float | None = None
 
@@ -89,8 +89,8 @@ class Rungs:
         if margin is None or not rivals:
             return None
         hoped = min(one.rungs[rung] + margin, 1.0)
-        values = [objective.of(hoped, one.macs)]
-        values += [objective.of(c.rungs[rung], c.macs) for c in rivals]
+        values = [objective.values(hoped, one.cost)]
+        values += [objective.values(c.rungs[rung], c.cost) for c in rivals]
         losses = as_losses(values, objective.directions)
         ahead = np.all(losses[1:] <= losses[0], axis=1) & np.any(losses[1:] < losses[0], axis=1)
         return rivals[int(np.argmax(ahead))] if ahead.any() else None
@@ -106,7 +106,7 @@ class Look:
     Attributes:
         climbs: of the trainings that were done then.
         trial: the step's number if no other ends before.
-        macs: multiply-adds of its network.
+        cost: of its network, as the objective counts it.
         stop: whether it may be stopped at all.
         seen: accuracy at each rung so far.
         verdict: why it was stopped; empty if it was not.
@@ -116,7 +116,7 @@ class Look:
     objective: Objective
     climbs: tuple[Climb, ...]
     trial: int
-    macs: int
+    cost: float
     stop: bool
     seen: dict[int, float] = field(default_factory=dict)
     verdict: str = ""
@@ -125,7 +125,7 @@ class Look:
         if epochs not in self.rungs.looks:
             return False
         self.seen[epochs] = accuracy
-        one = Climb(trial=self.trial, macs=self.macs, rungs=self.seen)
+        one = Climb(trial=self.trial, cost=self.cost, rungs=self.seen)
         better = self.rungs.better(one, epochs, self.climbs, self.objective)
         if better and self.stop:
             self.verdict = (

@@ -2,7 +2,8 @@
 
 import random
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,6 @@ from typing import Any
 import pandas as pd
 
 from autoscale.design.architecture import Architecture
-from autoscale.design.budget import format_count
 from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
 from autoscale.errors import EvaluationFailed, InvalidSetting, RunConflict
@@ -28,10 +28,13 @@ from autoscale.search.engine import (
 from autoscale.search.identity import network_of
 from autoscale.search.objective import Objective, Score
 from autoscale.search.pareto import front
+from autoscale.search.rungs import Answer, Look, Rungs
 from autoscale.search.samplers import make_sampler
 from autoscale.training.data import ImageData
-from autoscale.workflows.catalogue import space_text, usual_macs
-from autoscale.workflows.evaluate import Task, Trainer, recipe_named
+from autoscale.workflows.catalogue import space_text
+from autoscale.workflows.crew import Crew, Order, Staff, crew
+from autoscale.workflows.evaluate import Task, recipe_named
+from autoscale.workflows.goal import make_objective, require_objective
 from autoscale.workflows.kernels import choose_kernels
 from autoscale.workflows.progress import Listener, Progress, Silent, duration
 from autoscale.workflows.stopping import epochs_spent, rungs_of
@@ -59,7 +62,7 @@ class Baseline:
     @property
     def table(self) -> pd.DataFrame:
         """One row for each trained design; see `trial_table`."""
-        return trial_table(self.trials)
+        return trial_table(self.trials, self.objective)
 
 
 def search_baseline(
@@ -70,7 +73,8 @@ def search_baseline(
     trials: int = 20,
     sampler: str = "guided",
     objective: str = "hard",
-    target: int | None = None,
+    cost_measure: str = "macs",
+    target: float | None = None,
     w: float = -0.07,
     max_macs: int | None = None,
     confirm: int = 0,
@@ -85,6 +89,7 @@ def search_baseline(
     device: str = "cpu",
     threads: int = 1,
     kernels: str = "auto",
+    staff: Staff | None = None,
     listener: Listener | None = None,
 ) -> Baseline:
     """Train `trials` designs of the space and choose the baseline.
@@ -98,9 +103,12 @@ def search_baseline(
         space: the name of a shipped space, or a YAML file.
         sampler: a name in `autoscale.search.samplers.SAMPLERS`.
         objective: "hard" maximises accuracy up to the target and punishes cost beyond it; "soft"
-            is accuracy * (macs / target) ** w; "front" searches accuracy and cost apart, and the
+            is accuracy * (cost / target) ** w; "front" searches accuracy and cost apart, and the
             baseline is the best of the front by the hard reward.
-        target: multiply-adds; by default what half of the space's designs cost at most.
+        cost_measure: "macs" counts; "latency" times some networks of the space on this device and
+            predicts the others, which is kept with the search.
+        target: multiply-adds, or milliseconds; by default what half of the space's designs cost at
+            most.
         max_macs: designs that cost more are never trained.
         confirm: train so many of the best designs with two more seeds each and choose by the mean;
             0 trusts the single training of the search.
@@ -114,6 +122,7 @@ def search_baseline(
         threads: of torch in one training; more than one pay on idle cores only.
         kernels: "native", "torch" or "none", see `workflows.kernels`; "auto" takes the fastest that
             this machine has. The choice is recorded, and the later steps keep to it.
+        staff: who trains; by default this process. Another one may continue a search.
 
     Raises:
         AutoscaleError: one of its kinds, for anything that cannot be done.
@@ -136,15 +145,23 @@ def search_baseline(
     )
     stages = rungs_of(rungs, caution, task.recipe.epochs)
     shipped = SearchSpace.from_yaml(space_text(space), source=space)
-    goal = None if target is None else _goal(objective, target, w)  # refuse before reading images
-    images = task.load(size=resolution or max(shipped.resolution), test=False, listener=listener)
+    require_objective(objective, target=target, w=w, measure=cost_measure)
+    size = resolution or max(shipped.resolution)
+    images = task.load(size=size, test=False, listener=listener)
     fitted = shipped.for_task(resolution=resolution, num_classes=len(images.classes))
-    goal = goal or _goal(objective, usual_macs(fitted), w)
-    _explain(goal, fitted, given=target is not None, listener=listener)
-
     require_reachable(fitted, max_macs)
 
     step = Step(Path(run), STEP)
+    goal = make_objective(
+        objective,
+        fitted,
+        target=target,
+        w=w,
+        measure=cost_measure,
+        device=device,
+        kept=((step.read() or {}).get("settings") or {}).get("objective"),
+        listener=listener,
+    )
     journal = Journal(step.file("trials.jsonl"))
     with step.locked():
         history = step.begin(
@@ -155,7 +172,7 @@ def search_baseline(
                 "classes": list(images.classes),
                 "resolution": resolution,
                 "sampler": sampler,
-                "objective": asdict(goal),
+                "objective": goal.to_dict(),
                 "max_macs": max_macs,
                 "rungs": asdict(stages) if stages else None,
             },
@@ -165,85 +182,119 @@ def search_baseline(
         )
         if sum(trial.trained for trial in history) < trials:
             step.forget("baseline.yaml", "baseline.json")  # the choice is open again
-        trainer = Trainer(
-            images=images, recipe=task.recipe, device=device, threads=threads, kernels=task.kernels
-        )
-        watch = Watch(history, trials, goal, listener)
-        watch.announce(images.name, len(images.train), fitted, trainer, seed)
-        add_to_mirror = mirror(
-            step.file("optuna.journal"), Path(run).resolve().name, fitted, goal, history
-        )
-
-        def record(trial: Trial) -> None:
-            journal.append(trial_to_record(trial))
-            add_to_mirror(trial)
-            watch.saw(trial)
-
-        def evaluate(
-            architecture: Architecture,
-            repetition: int,
-            look: Callable[[int, float], bool] | None = None,
-        ) -> Score:
-            looks = stages.looks if stages else ()
-            return trainer.score(architecture, seed=seed + repetition, rungs=looks, look=look)
-
-        steps = search(
-            fitted,
-            goal,
-            evaluate,
-            trials=trials,
-            sampler=make_sampler(sampler, seed=seed, space=fitted, known=knowledge(goal, max_macs)),
-            seed=seed,
-            max_macs=max_macs,
-            rungs=stages,
-            history=history,
-            record=record,
-        )
-        trained = sum(trial.trained for trial in steps)
-        if trained < trials:
-            listener.notice(f"no untried network is left in the space; {trained} were trained")
-        if stages:
-            spent, all_epochs = epochs_spent(steps, stages.epochs[-1])
-            listener.notice(
-                f"{sum(t.status == 'stopped' for t in steps)} of {trained} trainings were stopped; "
-                f"{spent} of {all_epochs} epochs were trained, "
-                f"{1 - spent / all_epochs:.0%} saved"
+        with crew(
+            staff or Staff(),
+            task,
+            images,
+            size=size,
+            device=device,
+            threads=threads,
+            listener=listener,
+        ) as workers:
+            watch = Watch(history, trials, goal, listener, at_once=workers.at_once)
+            watch.announce(images.name, len(images.train), fitted, workers, seed)
+            add_to_mirror = mirror(
+                step.file("optuna.journal"), Path(run).resolve().name, fitted, goal, history
             )
-        if not any(trial.score for trial in steps):
-            raise EvaluationFailed(f"no training succeeded; the last failed: {steps[-1].cause}")
-        contenders = believed_ranking(steps, fitted, goal, count=max(1, confirm))
-        scores = {trial.number: _scores(steps, trial) for trial in contenders}
-        if confirm:
-            listener.notice(f"the {len(contenders)} best are trained with {AGAIN} more seeds each")
-            journal = Journal(step.file(f"confirm-{confirm}-of-{trained}.jsonl"))
-            jobs = [
-                Job(
-                    network=trial.architecture,
-                    seed=seed + FRESH + number,
-                    name=f"trial {trial.number}, new seed {number}",
+
+            def record(trial: Trial) -> None:
+                journal.append(trial_to_record(trial))
+                add_to_mirror(trial)
+                watch.saw(trial)
+
+            def evaluate(
+                architecture: Architecture, repetition: int, look: Look | None = None
+            ) -> Future[Answer]:
+                return workers.engine.submit(
+                    Order(network=architecture, seed=seed + repetition, look=look)
                 )
-                for number in range(1, AGAIN + 1)
-                for trial in contenders
-            ]
-            outcomes = train_all(
-                jobs, trainer, journal, listener, leader=lambda done: _line(contenders[0])
+
+            steps = search(
+                fitted,
+                goal,
+                evaluate,
+                trials=trials,
+                sampler=make_sampler(
+                    sampler, seed=seed, space=fitted, known=knowledge(goal, max_macs)
+                ),
+                seed=seed,
+                max_macs=max_macs,
+                rungs=stages,
+                history=history,
+                record=record,
+                at_once=workers.at_once,
             )
-            for outcome, trial in zip(outcomes, contenders * AGAIN, strict=True):
-                if outcome.score:
-                    scores[trial.number].append(outcome.score)
+            _sum_up(steps, trials, stages, listener)
+            contenders = believed_ranking(steps, fitted, goal, count=max(1, confirm))
+            scores = {trial.number: _scores(steps, trial) for trial in contenders}
+            if confirm:
+                trained = sum(trial.trained for trial in steps)
+                again = Journal(step.file(f"confirm-{confirm}-of-{trained}.jsonl"))
+                for number, score in _again(contenders, goal, seed, workers, again, listener):
+                    scores[number].append(score)
         winner = contenders[0]
         if confirm:
             winner = max(
                 contenders,
-                key=lambda trial: statistics.mean(goal.reward(s) for s in scores[trial.number]),
+                key=lambda trial: statistics.mean(
+                    goal.worth(s.accuracy, trial.architecture) for s in scores[trial.number]
+                ),
             )
         accuracies = tuple(score.accuracy for score in scores[winner.number])
-        write_text(step.file("trials.csv"), trial_table(steps).to_csv(index=False))
+        write_text(step.file("trials.csv"), trial_table(steps, goal).to_csv(index=False))
         step.write_result("baseline.json", {"trial": winner.number, "accuracies": accuracies})
         write_text(step.file("baseline.yaml"), winner.architecture.to_yaml())
     return Baseline(
         trial=winner, accuracies=accuracies, trials=tuple(steps), objective=goal, space=fitted
     )
+
+
+def _sum_up(steps: Sequence[Trial], trials: int, stages: Rungs | None, listener: Listener) -> None:
+    """Say what a search did.
+
+    Raises:
+        EvaluationFailed: if no training succeeded.
+    """
+    trained = sum(trial.trained for trial in steps)
+    if trained < trials:
+        listener.notice(f"no untried network is left in the space; {trained} were trained")
+    if stages:
+        spent, all_epochs = epochs_spent(steps, stages.epochs[-1])
+        listener.notice(
+            f"{sum(t.status == 'stopped' for t in steps)} of {trained} trainings were stopped; "
+            f"{spent} of {all_epochs} epochs were trained, {1 - spent / all_epochs:.0%} saved"
+        )
+    if not any(trial.score for trial in steps):
+        raise EvaluationFailed(f"no training succeeded; the last failed: {steps[-1].cause}")
+
+
+def _again(
+    contenders: Sequence[Trial],
+    goal: Objective,
+    seed: int,
+    workers: Crew,
+    journal: Journal,
+    listener: Listener,
+) -> list[tuple[int, Score]]:
+    """Train each contender with new seeds: its trial's number and the score, as often as it has."""
+    listener.notice(f"the {len(contenders)} best are trained with {AGAIN} more seeds each")
+    jobs = [
+        Job(
+            network=trial.architecture,
+            seed=seed + FRESH + number,
+            name=f"trial {trial.number}, new seed {number}",
+        )
+        for number in range(1, AGAIN + 1)
+        for trial in contenders
+    ]
+    outcomes = train_all(
+        jobs, workers, journal, listener, leader=lambda done: _line(contenders[0], goal)
+    )
+    return [
+        (trial.number, outcome.score)
+        for outcome, trial in zip(outcomes, [*contenders] * AGAIN, strict=True)
+        if outcome.score
+    ]
 
 
 def load_baseline(run: str | Path) -> Baseline:
@@ -286,7 +337,7 @@ def load_trials(run: str | Path) -> tuple[SearchSpace, Objective, tuple[Trial, .
         space = space.for_task(
             resolution=settings["resolution"], num_classes=len(settings["classes"])
         )
-        goal = Objective(**settings["objective"])
+        goal = Objective.from_dict(settings["objective"])
     except (KeyError, TypeError) as problem:
         raise _damaged(step, problem) from None
     return space, goal, tuple(trials_from_journal(Journal(step.file("trials.jsonl")), space))
@@ -347,17 +398,18 @@ def _begun(run: str | Path) -> dict[str, Any]:
     return found
 
 
-def trial_table(trials: Sequence[Trial]) -> pd.DataFrame:
+def trial_table(trials: Sequence[Trial], objective: Objective) -> pd.DataFrame:
     """One row for each trained design.
 
     Columns: trial, status, accuracy (share of validation images), macs, params, activations (one
-    image), seconds, on_front (no other is as accurate and cheaper), cause of a failure or a stop,
-    then the choices of the space. A stopped design has no accuracy; where rungs were looked at,
-    columns accuracy_after_N say what it had after N epochs.
+    image), latency_ms (predicted, if it is what the search took for cost), seconds, on_front (no
+    other is as accurate and cheaper), cause of a failure or a stop, then the choices of the space.
+    A stopped design has no accuracy; where rungs were looked at, columns accuracy_after_N say what
+    it had after N epochs.
     """
     trained = [trial for trial in trials if trial.trained]
     finished = [trial for trial in trained if trial.score]
-    points = [(t.score.accuracy, t.score.macs) for t in finished if t.score]
+    points = [(t.score.accuracy, objective.cost(t.architecture)) for t in finished if t.score]
     members = (
         {finished[i].number for i in front(points, ["maximize", "minimize"])} if points else {}
     )
@@ -374,6 +426,7 @@ def trial_table(trials: Sequence[Trial]) -> pd.DataFrame:
                 "macs": counted.macs,
                 "params": counted.params,
                 "activations": counted.activations,
+                **({"latency_ms": objective.cost(trial.architecture)} if objective.latency else {}),
                 "seconds": round(told.seconds, 2) if told else None,
                 "on_front": trial.number in members,
                 "cause": trial.cause,
@@ -394,41 +447,28 @@ def _scores(steps: Sequence[Trial], chosen: Trial) -> list[Score]:
     ]
 
 
-def _goal(kind: str, target: int, w: float) -> Objective:
-    return Objective(kind=kind, target=target, w=w)  # type: ignore[arg-type]
-
-
-def _explain(goal: Objective, space: SearchSpace, *, given: bool, listener: Listener) -> None:
-    target = format_count(goal.target)
-    if goal.kind == "soft" and goal.reward.ignores_target:
-        listener.notice(
-            f"warning: with one exponent ({goal.w:g}) the target {target} multiplies every reward "
-            "by the same factor and changes no choice; hold a budget with --objective hard or "
-            "--max-flops"
-        )
-    elif not given:
-        listener.notice(
-            f"target: {target} multiply-adds, which half of the designs of {space.name} do not "
-            "exceed; --target sets another"
-        )
-
-
 class Watch:
     """Counts trainings and tells the listener about them."""
 
     def __init__(
-        self, history: Sequence[Trial], total: int, goal: Objective, listener: Listener
+        self,
+        history: Sequence[Trial],
+        total: int,
+        goal: Objective,
+        listener: Listener,
+        *,
+        at_once: int = 1,
     ) -> None:
         self._trained = sum(trial.trained for trial in history)
         told = [trial.score or trial.partial for trial in history if trial.trained]
         self._seconds = [score.seconds for score in told if score]
         self._total = total
-        self._standings = Standings(goal.reward, history)
+        self._at_once = at_once
+        self._goal = goal
+        self._standings = Standings(goal, history)
         self._listener = listener
 
-    def announce(
-        self, name: str, count: int, space: SearchSpace, trainer: Trainer, seed: int
-    ) -> None:
+    def announce(self, name: str, count: int, space: SearchSpace, workers: Crew, seed: int) -> None:
         """Say what is about to happen and how long it will take."""
         left = self._total - self._trained
         if left <= 0:
@@ -436,11 +476,11 @@ class Watch:
             return
         rng = random.Random(seed)
         drawn = [space.sample(rng) for _ in range(20)]
-        seconds = trainer.estimate_seconds(drawn) / len(drawn) * left
+        seconds = workers.seconds(workers.trainer.estimate_seconds(drawn) / len(drawn) * left)
         kept = f", {self._trained} are kept from before" if self._trained else ""
         self._listener.notice(
-            f"{left} trainings of {trainer.recipe.epochs} epochs on {count:,} images of {name}"
-            f"{kept}; about {duration(seconds)}"
+            f"{left} trainings of {workers.trainer.recipe.epochs} epochs on {count:,} images of "
+            f"{name}{kept}; about {duration(seconds)}"
         )
 
     def saw(self, trial: Trial) -> None:
@@ -458,19 +498,19 @@ class Watch:
             Progress(
                 done=self._trained,
                 total=self._total,
-                note=_line(trial),
-                best=_line(leader) if leader else "none yet",
-                seconds_left=sum(self._seconds) / len(self._seconds) * left
+                note=_line(trial, self._goal),
+                best=_line(leader, self._goal) if leader else "none yet",
+                seconds_left=statistics.mean(self._seconds) * left / self._at_once
                 if self._seconds
                 else None,
             )
         )
 
 
-def _line(trial: Trial) -> str:
-    macs = format_count(cost(trial.architecture).macs)
+def _line(trial: Trial, goal: Objective) -> str:
+    at = goal.show(goal.cost(trial.architecture))
     if trial.status == "stopped":
-        return f"trial {trial.number}: {trial.cause}, at {macs} multiply-adds"
+        return f"trial {trial.number}: {trial.cause}, at {at}"
     if trial.score is None:
         return f"trial {trial.number}: failed, {trial.cause}"
-    return f"trial {trial.number}: accuracy {trial.score.accuracy:.3f} at {macs} multiply-adds"
+    return f"trial {trial.number}: accuracy {trial.score.accuracy:.3f} at {at}"

@@ -2,12 +2,14 @@
 
 import random
 import statistics
+from collections.abc import Callable
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import pandas as pd
 
+from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting, InvalidSpace
@@ -76,10 +78,15 @@ def space_table() -> pd.DataFrame:
     return pd.DataFrame(rows).astype({"networks": object})
 
 
-def usual_macs(space: SearchSpace) -> int:
+def usual_cost(space: SearchSpace, price: Callable[[Architecture], float]) -> float:
     """What half of the designs of a space cost at most, from a thousand drawn with a fixed seed."""
     rng = random.Random(0)
-    return round(statistics.median(cost(space.sample(rng)).macs for _ in range(USUAL)))
+    return statistics.median(price(space.sample(rng)) for _ in range(USUAL))
+
+
+def usual_macs(space: SearchSpace) -> int:
+    """The same in multiply-adds."""
+    return round(usual_cost(space, lambda architecture: cost(architecture).macs))
 
 
 def _shipped() -> list[Traversable]:

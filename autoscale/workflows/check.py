@@ -16,7 +16,7 @@ from autoscale.errors import BudgetUnreachable, EvaluationFailed, InvalidSetting
 from autoscale.runs.records import Outcome, outcomes_from_journal
 from autoscale.runs.store import Journal, Step
 from autoscale.workflows.baseline import load_baseline, load_images, load_task
-from autoscale.workflows.evaluate import Trainer
+from autoscale.workflows.crew import Staff, crew
 from autoscale.workflows.progress import Listener, Silent
 from autoscale.workflows.trainings import Job, train_all
 
@@ -80,6 +80,7 @@ def check_baseline(
     data: str | None = None,
     device: str = "cpu",
     threads: int = 1,
+    staff: Staff | None = None,
     listener: Listener | None = None,
 ) -> Check:
     """Train the baseline with new seeds and random networks beside it, and compare on test images.
@@ -92,6 +93,7 @@ def check_baseline(
         networks: random networks to train.
         seeds: trainings of the baseline.
         data: where the images lie now, if they were moved.
+        staff: who trains; by default this process.
 
     Raises:
         InvalidSetting: if the run holds no finished search, or for fewer than two seeds or
@@ -122,9 +124,8 @@ def check_baseline(
     step = Step(Path(run), STEP)
     journal = Journal(step.file("trainings.jsonl"))
     with step.locked():
-        images = load_images(
-            run, task, size=max(found.space.resolution), test=True, listener=listener
-        )
+        size = max(found.space.resolution)
+        images = load_images(run, task, size=size, test=True, listener=listener)
         step.begin(
             {
                 "baseline": chosen.to_dict(),
@@ -142,20 +143,23 @@ def check_baseline(
             f"the baseline with {seeds} new seeds against {networks} random networks of at least "
             f"{format_count(cost(chosen).macs)} multiply-adds, on {split} images"
         )
-        outcomes = train_all(
-            jobs,
-            Trainer(
-                images=images,
-                recipe=task.recipe,
-                device=device,
-                threads=threads,
-                kernels=task.kernels,
-            ),
-            journal,
-            listener,
-            held_out=images.test is not None,
-            leader=lambda done: _leader(done[:seeds]),
-        )
+        with crew(
+            staff or Staff(),
+            task,
+            images,
+            size=size,
+            device=device,
+            threads=threads,
+            listener=listener,
+        ) as workers:
+            outcomes = train_all(
+                jobs,
+                workers,
+                journal,
+                listener,
+                held_out=images.test is not None,
+                leader=lambda done: _leader([o for o in done if int(o.key) < seeds]),
+            )
         own = [outcome.score for outcome in outcomes[:seeds] if outcome.score]
         others = [outcome.score for outcome in outcomes[seeds:] if outcome.score]
         if len(own) < 2 or len(others) < 2:

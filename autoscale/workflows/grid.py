@@ -20,7 +20,7 @@ from autoscale.workflows.base import (
     images_of,
     scalable_from,
 )
-from autoscale.workflows.evaluate import Trainer
+from autoscale.workflows.crew import Staff, crew
 from autoscale.workflows.progress import Listener, Silent
 from autoscale.workflows.ranking import GridResult
 from autoscale.workflows.study import GROW, SHRINK, GridSettings, Study, explain, label, root_of
@@ -40,28 +40,26 @@ class _Course:
     def __init__(self, study: Study, seed: int) -> None:
         self._study = study
         self._seed = seed
-        self._asked: list[tuple[int, int]] = []
+        self._asked: dict[str, tuple[int, int]] = {}  # by the jobs' keys
 
     def observations(self, outcomes: Sequence[Outcome]) -> list[Observation]:
-        """What came of the first trainings."""
+        """What came of trainings."""
         return [
-            Observation(candidate, seed, outcome.score.accuracy if outcome.score else None)
-            for (candidate, seed), outcome in zip(self._asked, outcomes, strict=False)
+            Observation(*self._asked[o.key], o.score.accuracy if o.score else None)
+            for o in outcomes
         ]
 
-    def propose(self, outcomes: Sequence[Outcome]) -> Job | None:
-        """The training after `outcomes`, as `train_while` asks for it."""
-        del self._asked[len(outcomes) :]
-        asked = self._study.next(self.observations(outcomes))
+    def propose(self, outcomes: Sequence[Outcome], running: Sequence[Job]) -> Job | None:
+        """The next training, as `train_while` asks for it."""
+        at_work = [self._asked[job.key] for job in running]
+        asked = self._study.next(self.observations(outcomes), at_work)
         if asked is None:
             return None
-        self._asked.append(asked)
         candidate, seed = self._study.field[asked[0]], self._seed + asked[1]
+        key = f"{network_digest(candidate.network)}/{seed}"
+        self._asked[key] = asked
         return Job(
-            network=candidate.network,
-            seed=seed,
-            name=f"{label(candidate)}, seed {seed}",
-            key=f"{network_digest(candidate.network)}/{seed}",
+            network=candidate.network, seed=seed, name=f"{label(candidate)}, seed {seed}", key=key
         )
 
     def leader(self, outcomes: Sequence[Outcome]) -> str:
@@ -86,6 +84,7 @@ def grid_search(
     images: ImageSettings | None = None,
     device: str = "cpu",
     threads: int = 1,
+    staff: Staff | None = None,
     listener: Listener | None = None,
 ) -> GridResult:
     """Race the candidates of the grid around a base, and judge.
@@ -97,6 +96,7 @@ def grid_search(
     Args:
         base: what is scaled; by default the baseline of the run's search.
         images: of a named base; else only where the search's images lie now.
+        staff: who trains; by default this process.
 
     Raises:
         AutoscaleError: one of its kinds, for anything that cannot be done.
@@ -135,17 +135,23 @@ def grid_search(
         )
         explain(study, listener)
         course = _Course(study, task.seed)
-        trainer = Trainer(
-            images=loaded, recipe=task.recipe, device=device, threads=threads, kernels=task.kernels
-        )
-        outcomes = train_while(
-            course.propose,
-            trainer,
-            journal,
-            listener,
-            most=study.most_trainings,
-            leader=course.leader,
-        )
+        with crew(
+            staff or Staff(),
+            task,
+            loaded,
+            size=study.largest,
+            device=device,
+            threads=threads,
+            listener=listener,
+        ) as workers:
+            outcomes = train_while(
+                course.propose,
+                workers,
+                journal,
+                listener,
+                most=study.most_trainings,
+                leader=course.leader,
+            )
         found = GridResult.of(study.grid, study.field, course.observations(outcomes))
         _write(folder, scalable, found, study)
     return found

@@ -15,6 +15,7 @@ from autoscale.workflows.base import (
     class_count,
     images_of,
 )
+from autoscale.workflows.crew import Staff
 from autoscale.workflows.evaluate import Trainer
 from autoscale.workflows.memory import training_bytes
 from autoscale.workflows.progress import Listener, Silent
@@ -44,6 +45,7 @@ def plan_grid(
     images: ImageSettings | None = None,
     device: str = "cpu",
     threads: int = 1,
+    staff: Staff | None = None,
     listener: Listener | None = None,
 ) -> Plan:
     """Candidates, time and precision of `grid_search` with the same arguments; nothing is trained.
@@ -67,6 +69,7 @@ def plan_grid(
             images=loaded, recipe=task.recipe, device=device, threads=threads, kernels=task.kernels
         )
         each = trainer.estimate_seconds([c.network for c in study.field]) / len(study.field)
+        each /= (staff or Staff()).workers
     return Plan(
         table=candidate_table(study.field),
         trainings=study.most_trainings,

@@ -72,7 +72,7 @@ def _search(path: Path) -> SearchContents | None:
     chosen = load_baseline(path) if finished else None
     return SearchContents(
         steps=steps,
-        trials=trial_table(steps),
+        trials=trial_table(steps, goal),
         space=space,
         objective=goal,
         baseline=chosen.trial if chosen else None,

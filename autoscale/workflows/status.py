@@ -126,7 +126,7 @@ def _search(step: Step, begun: Mapping[str, Any], held: bool | None) -> StepStat
     ]
     asked = _count(begun["notes"].get("trials"))
     left = None if asked is None else max(0, asked - len(trained))
-    leader = Standings(goal.reward, trials).best()
+    leader = Standings(goal, trials).best()
     return StepStatus(
         step=step.name,
         state=_state(result is not None, held),

@@ -222,17 +222,24 @@ class Study:
         """Pixels per side of the largest input."""
         return max(entry.network.resolution for entry in self.field)
 
-    def next(self, observations: Sequence[Observation]) -> tuple[int, int] | None:
-        """Which candidate to train next and with which seed, from 0; None if all is done."""
+    def next(
+        self, observations: Sequence[Observation], running: Sequence[tuple[int, int]] = ()
+    ) -> tuple[int, int] | None:
+        """Which candidate to train next and with which seed, from 0; None if there is none now.
+
+        Args:
+            running: candidates and seeds at work.
+        """
         if not self.settings.race:
-            done = len(observations)
+            begun = len(observations) + len(running)
             count = len(self.field)
-            return (done % count, done // count) if done < self.all_trainings else None
+            return (begun % count, begun // count) if begun < self.all_trainings else None
         return next_training(
             self.positions,
             observations,
             RaceSettings(seeds=self.settings.seeds, budget=self.most_trainings),
             required=self.required,
+            running=running,
         )
 
 

@@ -1,14 +1,17 @@
-"""Trainings, done one after the other, each kept as soon as it is done."""
+"""Trainings, as many at once as there are workers, each kept as soon as it is done."""
 
 import statistics
 from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from autoscale.design.scalable import Network
 from autoscale.errors import EvaluationFailed
 from autoscale.runs.records import Outcome, outcome_to_record, outcomes_from_journal
 from autoscale.runs.store import Journal
-from autoscale.workflows.evaluate import Trainer
+from autoscale.search.rungs import Answer
+from autoscale.workflows.crew import Crew, Order
 from autoscale.workflows.progress import Listener, Progress, duration
 
 
@@ -22,9 +25,13 @@ class Job:
     key: str = ""  # tells it from the other trainings of a journal
 
 
+#: The next job, from the outcomes so far, in the order in which they came, and the jobs at work.
+Propose = Callable[[Sequence[Outcome], Sequence[Job]], Job | None]
+
+
 def train_all(
     jobs: Sequence[Job],
-    trainer: Trainer,
+    crew: Crew,
     journal: Journal,
     listener: Listener,
     *,
@@ -35,7 +42,7 @@ def train_all(
 
     Args:
         held_out: judge on the test images.
-        leader: says in one line what is best so far.
+        leader: says in one line what is best of the outcomes so far, which are in the jobs' order.
 
     Raises:
         EvaluationFailed: if not one of the trainings succeeds.
@@ -45,22 +52,32 @@ def train_all(
     left = [job for job in jobs if job.key not in done]
     if left:
         kept = f", {len(jobs) - len(left)} are kept from before" if len(left) < len(jobs) else ""
-        seconds = trainer.estimate_seconds([job.network for job in left])
+        seconds = crew.seconds(crew.trainer.estimate_seconds([job.network for job in left]))
         listener.notice(f"{len(left)} trainings{kept}; about {duration(seconds)}")
-    return train_while(
-        lambda done: jobs[len(done)] if len(done) < len(jobs) else None,
-        trainer,
+
+    def propose(outcomes: Sequence[Outcome], running: Sequence[Job]) -> Job | None:
+        begun = len(outcomes) + len(running)
+        return jobs[begun] if begun < len(jobs) else None
+
+    outcomes = train_while(
+        propose,
+        crew,
         journal,
         listener,
         most=len(jobs),
         held_out=held_out,
-        leader=leader,
+        leader=lambda found: leader(_in_order(found)),
     )
+    return _in_order(outcomes)
+
+
+def _in_order(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    return sorted(outcomes, key=lambda outcome: int(outcome.key))
 
 
 def train_while(
-    propose: Callable[[Sequence[Outcome]], Job | None],
-    trainer: Trainer,
+    propose: Propose,
+    crew: Crew,
     journal: Journal,
     listener: Listener,
     *,
@@ -68,13 +85,14 @@ def train_while(
     held_out: bool = False,
     leader: Callable[[Sequence[Outcome]], str],
 ) -> list[Outcome]:
-    """The outcomes of the jobs that `propose` asks for, one after the other.
+    """The outcomes of the jobs that `propose` asks for, in the order in which they came.
 
     What `journal` holds of them, in whatever order, is not done again.
 
     Args:
-        propose: the next job, from the outcomes so far; None ends. It must depend on nothing else,
-            so that a broken series goes on as the unbroken one would have.
+        propose: asked for a job whenever a worker is free; None ends, if none is at work. It must
+            depend on nothing but its arguments, so that a broken series goes on as the unbroken
+            one would have.
         most: trainings at most; what progress counts up to.
         held_out: judge on the test images.
         leader: says in one line what is best so far.
@@ -85,28 +103,51 @@ def train_while(
     """
     kept = {outcome.key: outcome for outcome in outcomes_from_journal(journal)}
     outcomes: list[Outcome] = []
-    while len(outcomes) < most and (job := propose(outcomes)) is not None:
-        if job.key in kept:
-            outcomes.append(kept[job.key])
-            continue
+    running: dict[Future[Answer], Job] = {}
+
+    def finish(future: Future[Answer]) -> None:
+        job = running.pop(future)
         try:
-            score = trainer.score(job.network, seed=job.seed, held_out=held_out)
-            outcome = Outcome(key=job.key, score=score)
+            outcome = Outcome(key=job.key, score=future.result().score)
         except EvaluationFailed as problem:
             outcome = Outcome(key=job.key, cause=str(problem))
         journal.append(outcome_to_record(outcome))
         outcomes.append(outcome)
         timed = [o.score.seconds for o in outcomes if o.score]
         result = f"accuracy {outcome.score.accuracy:.3f}" if outcome.score else outcome.cause
+        left = most - len(outcomes)
         listener.progress(
             Progress(
                 done=len(outcomes),
                 total=most,
                 note=f"{job.name}: {result}",
                 best=leader(outcomes),
-                seconds_left=statistics.mean(timed) * (most - len(outcomes)) if timed else None,
+                seconds_left=crew.seconds(statistics.mean(timed) * left) if timed else None,
             )
         )
+
+    try:
+        while True:
+            while len(running) < min(crew.at_once, most - len(outcomes)):
+                job = propose(outcomes, list(running.values()))
+                if job is None:
+                    break
+                if job.key in kept:
+                    outcomes.append(kept[job.key])
+                    continue
+                order = Order(network=job.network, seed=job.seed, held_out=held_out)
+                running[crew.engine.submit(order)] = job
+            if not running:
+                break
+            done, _ = wait(running, return_when=FIRST_COMPLETED)
+            for future in [future for future in running if future in done]:
+                finish(future)
+    except BaseException:
+        for future in list(running):  # what was done meanwhile
+            if future.done() and not future.cancelled():
+                with suppress(Exception):
+                    finish(future)
+        raise
     if not any(outcome.score for outcome in outcomes):
         raise EvaluationFailed(f"every training failed; the last: {outcomes[-1].cause}")
     return outcomes

@@ -41,7 +41,7 @@ def replay(curves: list[dict], rungs: Rungs) -> tuple[int, list[dict]]:
         behind = None
         for epochs in rungs.looks:
             seen[epochs] = curve["accuracy"][str(epochs)]
-            one = Climb(trial=curve["design"], macs=curve["macs"], rungs=seen)
+            one = Climb(trial=curve["design"], cost=curve["macs"], rungs=seen)
             behind = rungs.better(one, epochs, climbs, GOAL)
             if behind:
                 break
@@ -49,7 +49,7 @@ def replay(curves: list[dict], rungs: Rungs) -> tuple[int, list[dict]]:
         climbs.append(
             Climb(
                 trial=curve["design"],
-                macs=curve["macs"],
+                cost=curve["macs"],
                 rungs=seen,
                 end=None if behind else whole,
             )

@@ -6,9 +6,18 @@ import pytest
 
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
+from autoscale.design.latency_table import LatencyTable
 from autoscale.design.space import SearchSpace
+from autoscale.design.workload import workload
 from autoscale.errors import BudgetUnreachable, EvaluationFailed, InvalidSetting
-from autoscale.search.engine import Standings, Trial, believed_ranking, knowledge, search
+from autoscale.search.engine import (
+    Standings,
+    Trial,
+    believed_ranking,
+    frozen,
+    knowledge,
+    search,
+)
 from autoscale.search.objective import Objective, Score
 from autoscale.search.samplers import SAMPLERS, make_sampler
 
@@ -36,6 +45,11 @@ def run(space: SearchSpace, sampler: str, objective: Objective = HARD, **options
     return search(
         space, objective, evaluate, sampler=make_sampler(sampler, seed=options["seed"]), **options
     )
+
+
+def worth(step: Trial, objective: Objective = HARD) -> float:
+    assert step.score is not None
+    return objective.worth(step.score.accuracy, step.architecture)
 
 
 #: Each sampler with what it can search: gp needs scipy, the controller one objective.
@@ -126,11 +140,9 @@ def test_what_is_believed_best_is_best_where_nothing_scatters(
 ) -> None:
     steps = run(tiny, "random", objective, trials=64)
     (first,) = believed_ranking(steps, tiny, objective, count=1)
-    top = Standings(objective.reward, steps).best()
+    top = Standings(objective, steps).best()
     assert top is not None
-    assert top.score is not None
-    assert first.score is not None
-    assert objective.reward(first.score) == pytest.approx(objective.reward(top.score), rel=0.02)
+    assert worth(first, objective) == pytest.approx(worth(top, objective), rel=0.02)
 
 
 def test_knowing_costs_guides_away_from_what_is_too_dear(tiny: SearchSpace) -> None:
@@ -176,22 +188,36 @@ def test_other_errors_of_an_evaluation_end_the_search(tiny: SearchSpace) -> None
 def test_the_best_is_the_cheapest_of_the_highest_rewards(tiny: SearchSpace) -> None:
     steps = run(tiny, "random", trials=64)
     finished = [step for step in steps if step.score]
-    top = max(HARD.reward(step.score) for step in finished if step.score)
-    equals = [s for s in finished if s.score and HARD.reward(s.score) == top]
-    winner = Standings(HARD.reward, steps).best()
+    top = max(worth(step) for step in finished)
+    equals = [step for step in finished if worth(step) == top]
+    winner = Standings(HARD, steps).best()
     assert winner is not None
     assert cost(winner.architecture).macs == min(cost(s.architecture).macs for s in equals)
-    assert Standings(HARD.reward).best() is None
+    assert Standings(HARD).best() is None
 
 
 def test_tpe_finds_a_better_reward_than_random_on_average(tiny: SearchSpace) -> None:
     def found(sampler: str, seed: int) -> float:
-        winner = Standings(HARD.reward, run(tiny, sampler, trials=20, seed=seed)).best()
+        winner = Standings(HARD, run(tiny, sampler, trials=20, seed=seed)).best()
         assert winner is not None
-        assert winner.score is not None
-        return HARD.reward(winner.score)
+        return worth(winner)
 
     def mean(sampler: str) -> float:
         return sum(found(sampler, seed) for seed in range(8)) / 8
 
     assert mean("tpe") > mean("random")
+
+
+def test_latency_may_be_the_cost_of_a_front(tiny: SearchSpace) -> None:
+    kinds = {feature: 0.0 for design in tiny.enumerate() for feature in workload(design)}
+    rates = kinds | {(kind, "calls"): 1.0 for kind, what in kinds if what == "calls"}
+    table = LatencyTable(rates=rates, error=0.0, measurements=20)  # each operation takes 1 ms
+    timed = Objective(kind="front", target=20, latency=table)
+    steps = run(tiny, "guided", timed, trials=8)
+    told = [frozen(step, tiny, timed).values for step in steps]
+    assert [values[1] for values in told] == [
+        pytest.approx(sum(n for (_, w), n in workload(step.architecture).items() if w == "calls"))
+        for step in steps
+    ]
+    best = believed_ranking(steps, tiny, timed, count=1)[0]
+    assert timed.cost(best.architecture) <= 20

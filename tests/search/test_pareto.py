@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoscale.errors import InvalidSetting
-from autoscale.search.pareto import Front, front, hypervolume
+from autoscale.search.pareto import Front, front, hypervolume, knee
 
 # Few values, so that ties are common.
 VALUE = st.sampled_from([0.0, 1.0, 2.0, 3.0, float("inf")])
@@ -121,3 +121,32 @@ def test_what_cannot_be_compared_is_refused(points, directions, message):
 def test_a_hypervolume_needs_two_objectives():
     with pytest.raises(InvalidSetting, match="two objectives"):
         hypervolume([(1.0, 1.0, 1.0)], (2.0, 2.0, 2.0), ["minimize"] * 3)
+
+
+# The knee
+
+
+def test_the_knee_is_where_the_front_bends_most():
+    points = [(0.5, 1.0), (0.8, 1.5), (0.85, 3.0), (0.88, 5.0), (0.4, 4.0)]
+    assert knee(points, ["maximize", "minimize"]) == 1
+    assert knee([(-a, -c) for a, c in points], ["minimize", "maximize"]) == 1
+
+
+def test_a_straight_front_has_its_knee_at_its_best_end():
+    assert knee([(1.0, 1.0), (3.0, 3.0), (2.0, 2.0)], ["maximize", "minimize"]) == 1
+    assert knee([(1.0, 2.0)], ["maximize", "minimize"]) == 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=25))
+def test_the_knee_is_on_the_front_whatever_the_units(points):
+    found = knee(points, ["minimize", "minimize"])
+    assert found in front(points, ["minimize", "minimize"])
+    other_units = [(1000 * a, 0.25 * b) for a, b in points]
+    assert points[knee(other_units, ["minimize", "minimize"])] == points[found]
+
+
+def test_a_knee_needs_points_and_two_objectives():
+    with pytest.raises(InvalidSetting, match="no points"):
+        knee([], ["minimize", "minimize"])
+    with pytest.raises(InvalidSetting, match="two objectives"):
+        knee([(1.0,)], ["minimize"])

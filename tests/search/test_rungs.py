@@ -40,7 +40,7 @@ RUNGS = Rungs(epochs=(1, 2, 4))
 def climbs(*moved: float) -> list[Climb]:
     """Trainings of one cost that began at 0.5 after one epoch and moved so far to the end."""
     return [
-        Climb(trial=number, macs=100, rungs={1: 0.5}, end=0.5 + rise)
+        Climb(trial=number, cost=100, rungs={1: 0.5}, end=0.5 + rise)
         for number, rise in enumerate(moved)
     ]
 
@@ -60,14 +60,14 @@ def test_who_is_behind_by_more_than_the_margin_is_stopped(objective: Objective) 
     margin = RUNGS.margin(1, ended)
     assert margin is not None
     for accuracy, stops in ((0.5 - margin - 0.001, True), (0.5 - margin + 0.001, False)):
-        one = Climb(trial=9, macs=100, rungs={1: accuracy})
+        one = Climb(trial=9, cost=100, rungs={1: accuracy})
         found = RUNGS.better(one, 1, ended, objective)
         assert (found is not None) == stops
         assert found is None or found.trial == 0
 
 
 def test_who_is_cheaper_than_all_is_never_behind_on_a_front() -> None:
-    one = Climb(trial=9, macs=99, rungs={1: 0.0})
+    one = Climb(trial=9, cost=99, rungs={1: 0.0})
     assert RUNGS.better(one, 1, climbs(0.1, 0.2, 0.3, 0.4), FRONT) is None
 
 
@@ -83,19 +83,19 @@ def test_only_what_another_beats_in_everything_is_stopped(
     ended: list[tuple[float, float, int]], accuracy: float, macs: int
 ) -> None:
     rivals = [
-        Climb(trial=number, macs=m, rungs={1: at}, end=end)
+        Climb(trial=number, cost=m, rungs={1: at}, end=end)
         for number, (at, end, m) in enumerate(ended)
     ]
-    one = Climb(trial=99, macs=macs, rungs={1: accuracy})
+    one = Climb(trial=99, cost=macs, rungs={1: accuracy})
     stopped = {
         caution: Rungs(epochs=(1, 4), caution=caution).better(one, 1, rivals, FRONT)
         for caution in (0.0, 0.5, 2.0)
     }
     for found in stopped.values():
         if found:
-            assert found.macs <= macs
+            assert found.cost <= macs
             assert found.rungs[1] >= accuracy
-            assert (found.rungs[1], -found.macs) != (accuracy, -macs)
+            assert (found.rungs[1], -found.cost) != (accuracy, -macs)
     bold, usual, careful = (stopped[c] is not None for c in (0.0, 0.5, 2.0))
     assert bold >= usual >= careful
 
@@ -191,7 +191,7 @@ def test_a_stopped_network_is_neither_recommended_nor_trained_again(tiny: Search
         steps = run(tiny, "guided", objective, trials=40, evaluate=Trainings(0.05))
         stopped = {network_of(s.architecture) for s in steps if s.status == "stopped"}
         assert stopped
-        ranked = Standings(objective.reward, steps).ranking()
+        ranked = Standings(objective, steps).ranking()
         ranked += believed_ranking(steps, tiny, objective, count=99)
         assert not stopped & {network_of(trial.architecture) for trial in ranked}
         trained = [network_of(s.architecture) for s in steps if s.trained]
@@ -211,8 +211,8 @@ def test_stopping_saves_epochs_and_keeps_the_best(tiny: SearchSpace) -> None:
     steps = run(tiny, "random", HARD, trials=64, evaluate=trainings)
     assert sum(trainings.epochs) < 0.6 * 4 * len(trainings.epochs)
     everything = run(tiny, "random", HARD, trials=64, rungs=None)
-    best = Standings(HARD.reward, everything).best()
-    found = Standings(HARD.reward, steps).best()
+    best = Standings(HARD, everything).best()
+    found = Standings(HARD, steps).best()
     assert best is not None
     assert found is not None
     assert found.architecture == best.architecture

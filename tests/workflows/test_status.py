@@ -82,7 +82,8 @@ def test_an_unfinished_search_says_what_is_done_what_failed_and_what_is_left(
     assert found.facts["finished"] == 6
     assert found.facts["repeats"] == sum(trial.status == "repeat" for trial in trials)
     assert found.facts["baseline"] is None
-    best = max((t for t in trials if t.score), key=lambda t: GOAL.reward(t.score))  # type: ignore[arg-type]
+    scored = [(t.score.accuracy, t) for t in trials if t.score]
+    _, best = max(scored, key=lambda one: GOAL.worth(one[0], one[1].architecture))
     assert found.facts["best"].trial == best.number
 
 

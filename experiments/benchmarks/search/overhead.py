@@ -115,7 +115,7 @@ def measure(count: int, folder: Path) -> None:
     begun = time.perf_counter()
     members = front([GOAL.values(trial.score) for trial in steps if trial.score], GOAL.directions)
     middle = time.perf_counter()
-    trial_table(steps)
+    trial_table(steps, GOAL)
     print(
         f"{count:,} finished: front of {len(members)} in {1e3 * (middle - begun):.1f} ms; "
         f"the table of all trials with it in {time.perf_counter() - middle:.2f} s",
