@@ -152,7 +152,7 @@ def test_a_database_that_is_restarted_costs_nothing(
 ) -> None:
     run = tmp_path / "run"
     journal = run / "search" / "trials.jsonl"
-    arguments = search(run, photos, "--workers", 2, "--storage", server.url, trials=30)
+    arguments = search(run, photos, "--workers", 2, "--storage", server.url, trials=150)
     process = rehearsal.start(*arguments, seconds=0.3)
     assert wait_for(process, journal, 4)
     server.control("stop", "-m", "immediate")
@@ -163,7 +163,7 @@ def test_a_database_that_is_restarted_costs_nothing(
     assert "the search goes on and brings it up to date later" in said
     assert "up to date again" in said
     require_secret(run, said)
-    require_whole(run, 30)
+    require_whole(run, 150)
     assert len(study_in(server, run).get_trials()) == len(load_trials(run)[2])
 
 
