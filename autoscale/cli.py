@@ -157,6 +157,15 @@ def search_baseline(
     address: Address = None,
     cpus_per_trial: Cpus = 1.0,
     gpus_per_trial: Gpus = 0.0,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            envvar="AUTOSCALE_STORAGE",
+            help="Copy the search into a PostgreSQL database as an Optuna study: "
+            "postgresql://user@host/database (needs autoscale\\[postgresql]; a password may be in "
+            "PGPASSWORD).",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Search a small baseline network on your images.
@@ -201,6 +210,7 @@ def search_baseline(
                 cpus_per_trial=cpus_per_trial,
                 gpus_per_trial=gpus_per_trial,
             ),
+            storage=storage,
             listener=listener,
         )
     _show_search(found, run, as_json)

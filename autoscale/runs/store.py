@@ -173,14 +173,21 @@ class Step:
         """
         with guarded(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            handle = (self.path / ".lock").open("w")
+            handle = (self.path / ".lock").open("a+")
         with handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
+                handle.seek(0)
+                who = f"process {number}" if (number := handle.read(20).strip()) else "another one"
                 raise RunConflict(
-                    f"another process works in {self.path}; wait for it or choose another --run"
+                    f"another process works in {self.path} ({who}); wait for it, give it more "
+                    "--workers, or choose another --run"
                 ) from None
+            with contextlib.suppress(OSError):  # only a courtesy to whom we refuse
+                handle.truncate(0)
+                handle.write(f"{os.getpid()}\n")
+                handle.flush()
             yield
 
 

@@ -5,6 +5,7 @@ The header says under `autoscale` what the numbers belong to, so that a file can
 
 import json
 import pickle
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -109,7 +110,9 @@ def _header(path: Path, text: str | None) -> Header:
 
 def _read_pickle(path: Path) -> dict[str, Tensor]:
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what torch thinks of it comes as an error too
+            found = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as problem:
         reason = str(problem).strip().splitlines()[0][:160] if str(problem).strip() else "damaged"
         raise InvalidSetting(

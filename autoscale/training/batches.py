@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
+from autoscale.training import crops
+from autoscale.training.crops import Cut, resize, windows_of
 from autoscale.training.data import Images
 from autoscale.training.recipe import Recipe
 
@@ -17,9 +18,6 @@ from autoscale.training.recipe import Recipe
 # Photographs come out with a mean near 0 and a deviation near 1; batch norm does the rest.
 PIXEL_MEAN = 0.5
 PIXEL_DEVIATION = 0.25
-
-# Of the side lengths of a random-resized crop. Source: Szegedy et al. 2015 (GoogLeNet), section 6.
-ASPECT_RATIO_MAX = 4 / 3
 
 _CHUNK = 256  # images resized together
 
@@ -33,6 +31,7 @@ def batches(
     epoch: int,
     part: int = 0,
     parts: int = 1,
+    cut: Cut = crops.cut,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """One epoch in random order: augmented uint8 (B, 3, size, size), int64 (B,).
 
@@ -42,8 +41,11 @@ def batches(
 
     Args:
         part: of `parts` that share each batch, from 0; the parts are augmented independently.
+        cut: cuts the windows out; every implementation gives the same bytes.
     """
     size = recipe.resolution_at(epoch, resolution)
+    # Shifted and whole images are cut as they are and shrunk afterwards, if at all.
+    cut_size = size if recipe.crop == "random-resized" else images.pixels.shape[1]
     order = np.random.default_rng([seed, epoch]).permutation(len(images))
     random = np.random.default_rng([seed, epoch, 1 + part])
     if len(order) == 1:
@@ -51,53 +53,12 @@ def batches(
     together = min(recipe.batch_size, len(order))
     for start in range(0, len(order) - together + 1, together):
         chosen = np.sort(order[start : start + together])[part::parts]
-        batch_size = len(chosen)
-        pixels = images.pixels[chosen]
-        match recipe.crop:
-            case "random-resized":
-                batch = _random_resized_crop(pixels, size, recipe.crop_scale_min, random)
-            case "shift":
-                batch = _resize(as_channels_last(_shifted(pixels, recipe.shift, random)), size)
-            case "none":
-                batch = _resize(as_channels_last(pixels), size)
+        windows = windows_of(recipe, len(chosen), images.pixels.shape[1], random)
+        mirrored = np.zeros(len(chosen), dtype=bool)
         if recipe.flip:
-            mirrored = torch.from_numpy(random.random(batch_size) < 0.5)
-            batch[mirrored] = batch[mirrored].flip(-1)
+            mirrored = random.random(len(chosen)) < 0.5
+        batch = resize(cut(images.pixels, chosen, windows, mirrored, cut_size), size)
         yield batch, torch.from_numpy(images.labels[chosen])
-
-
-def _random_resized_crop(
-    pixels: NDArray[np.uint8], resolution: int, scale_min: float, random: np.random.Generator
-) -> Tensor:
-    count, side = pixels.shape[:2]
-    area = side**2 * random.uniform(scale_min, 1, count)
-    stretch = ASPECT_RATIO_MAX ** random.uniform(-0.5, 0.5, count)
-    heights = np.clip(np.rint(np.sqrt(area) * stretch), 1, side).astype(int)
-    widths = np.clip(np.rint(np.sqrt(area) / stretch), 1, side).astype(int)
-    tops = random.integers(0, side - heights + 1)
-    lefts = random.integers(0, side - widths + 1)
-    whole = as_channels_last(pixels)
-    crops = torch.empty((count, 3, resolution, resolution), dtype=torch.uint8)
-    crops = crops.contiguous(memory_format=torch.channels_last)
-    for i, (top, left, height, width) in enumerate(zip(tops, lefts, heights, widths, strict=True)):
-        crops[i] = _resize(
-            whole[i : i + 1, :, top : top + height, left : left + width], resolution
-        )[0]
-    return crops
-
-
-def _shifted(
-    pixels: NDArray[np.uint8], shift: float, random: np.random.Generator
-) -> NDArray[np.uint8]:
-    count, side = pixels.shape[:2]
-    reach = round(shift * side)
-    if reach == 0:
-        return pixels
-    padded = np.pad(pixels, ((0, 0), (reach, reach), (reach, reach), (0, 0)), mode="reflect")
-    moved = np.empty_like(pixels)
-    for i, (top, left) in enumerate(random.integers(0, 2 * reach + 1, (count, 2))):
-        moved[i] = padded[i, top : top + side, left : left + side]
-    return moved
 
 
 def resized(images: Images, resolution: int) -> Images:
@@ -106,15 +67,9 @@ def resized(images: Images, resolution: int) -> Images:
     pixels = np.empty((len(images), resolution, resolution, 3), dtype=np.uint8)
     for start in range(0, len(images), _CHUNK):
         part = slice(start, start + _CHUNK)
-        batch = _resize(as_channels_last(images.pixels[part]), resolution)
+        batch = resize(as_channels_last(images.pixels[part]), resolution)
         pixels[part] = batch.permute(0, 2, 3, 1).numpy()
     return Images(pixels, images.labels)
-
-
-def _resize(batch: Tensor, resolution: int) -> Tensor:
-    if batch.shape[-2:] == (resolution, resolution):
-        return batch
-    return functional.interpolate(batch, (resolution, resolution), mode="bilinear", antialias=True)
 
 
 def as_channels_last(pixels: NDArray[np.uint8]) -> Tensor:
@@ -131,4 +86,4 @@ def to_input(pixels: NDArray[np.uint8], *, resolution: int) -> Tensor:
 
     Resized with antialiasing when S differs from `resolution`, then (value / 255 - 0.5) / 0.25.
     """
-    return normalised(_resize(as_channels_last(pixels), resolution))
+    return normalised(resize(as_channels_last(pixels), resolution))

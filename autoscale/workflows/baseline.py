@@ -1,6 +1,7 @@
 """Search a small baseline on the user's images."""
 
 import random
+import secrets
 import statistics
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -11,12 +12,13 @@ from typing import Any
 import pandas as pd
 
 from autoscale.design.architecture import Architecture
+from autoscale.design.budget import format_count
 from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
 from autoscale.errors import EvaluationFailed, InvalidSetting, RunConflict
 from autoscale.runs.records import trial_to_record, trials_from_journal
 from autoscale.runs.store import Journal, Step, write_text
-from autoscale.search.dashboard import mirror
+from autoscale.search.dashboard import Copy, database, in_database, in_file, shown
 from autoscale.search.engine import (
     Standings,
     Trial,
@@ -90,6 +92,7 @@ def search_baseline(
     threads: int = 1,
     kernels: str = "auto",
     staff: Staff | None = None,
+    storage: str | None = None,
     listener: Listener | None = None,
 ) -> Baseline:
     """Train `trials` designs of the space and choose the baseline.
@@ -123,6 +126,8 @@ def search_baseline(
         kernels: "native", "torch" or "none", see `workflows.kernels`; "auto" takes the fastest that
             this machine has. The choice is recorded, and the later steps keep to it.
         staff: who trains; by default this process. Another one may continue a search.
+        storage: a PostgreSQL database, as postgresql://user@host/database, that gets a copy of the
+            search as an Optuna study. It is named nowhere in the run directory.
 
     Raises:
         AutoscaleError: one of its kinds, for anything that cannot be done.
@@ -133,6 +138,8 @@ def search_baseline(
         raise InvalidSetting(f"trials must be at least 1, got {trials}")
     if confirm < 0:
         raise InvalidSetting(f"confirm must be at least 0, got {confirm}")
+    if storage is not None:
+        database(storage)
     if resolution is not None and resolution < 1:
         raise InvalidSetting(f"resolution must be at least 1 pixel, got {resolution}")
     task = Task(
@@ -182,6 +189,7 @@ def search_baseline(
         )
         if sum(trial.trained for trial in history) < trials:
             step.forget("baseline.yaml", "baseline.json")  # the choice is open again
+        copies = _copies(step, storage, fitted, goal, history, listener)
         with crew(
             staff or Staff(),
             task,
@@ -193,13 +201,11 @@ def search_baseline(
         ) as workers:
             watch = Watch(history, trials, goal, listener, at_once=workers.at_once)
             watch.announce(images.name, len(images.train), fitted, workers, seed)
-            add_to_mirror = mirror(
-                step.file("optuna.journal"), Path(run).resolve().name, fitted, goal, history
-            )
 
             def record(trial: Trial) -> None:
                 journal.append(trial_to_record(trial))
-                add_to_mirror(trial)
+                for copy in copies:
+                    copy.add(trial)
                 watch.saw(trial)
 
             def evaluate(
@@ -232,6 +238,12 @@ def search_baseline(
                 again = Journal(step.file(f"confirm-{confirm}-of-{trained}.jsonl"))
                 for number, score in _again(contenders, goal, seed, workers, again, listener):
                     scores[number].append(score)
+        for copy in copies:
+            if lacking := copy.catch_up():
+                listener.notice(
+                    f"warning: the copy for Optuna's tools lacks {lacking} trials; the same "
+                    "command brings them"
+                )
         winner = contenders[0]
         if confirm:
             winner = max(
@@ -247,6 +259,26 @@ def search_baseline(
     return Baseline(
         trial=winner, accuracies=accuracies, trials=tuple(steps), objective=goal, space=fitted
     )
+
+
+def _copies(
+    step: Step,
+    storage: str | None,
+    space: SearchSpace,
+    goal: Objective,
+    history: Sequence[Trial],
+    listener: Listener,
+) -> list[Copy]:
+    """The copies of the search for Optuna's tools: in the run directory, and in a database."""
+    opened = [in_file(step.file("optuna.journal"), step.run.resolve().name, goal)]
+    if storage is not None:
+        kept = step.read_result("study.json")
+        if kept is None:  # one that no other run will have
+            kept = {"study": f"{step.run.resolve().name}-{secrets.token_hex(4)}"}
+            step.write_result("study.json", kept)
+        opened.append(in_database(storage, str(kept.get("study")), goal))
+        listener.notice(f"study {kept.get('study')} in {shown(database(storage))}")
+    return [Copy(open_study, space, goal, history, listener.notice) for open_study in opened]
 
 
 def _sum_up(steps: Sequence[Trial], trials: int, stages: Rungs | None, listener: Listener) -> None:

@@ -19,7 +19,7 @@ from autoscale.search.objective import Score
 from autoscale.training.data import ImageData, Images, load
 from autoscale.training.fit import Epoch, TrainingFailed, fit
 from autoscale.training.recipe import RECIPES, Recipe
-from autoscale.workflows.kernels import accelerated
+from autoscale.workflows.kernels import accelerated, cutter
 from autoscale.workflows.own_model import make
 from autoscale.workflows.progress import Listener
 
@@ -154,6 +154,7 @@ class Trainer:
                     device=self.device,
                     on_epoch=on_epoch,
                     evaluate_after=rungs,
+                    cut=cutter(self.kernels),
                 )
         except TrainingFailed as problem:
             raise EvaluationFailed(str(problem)) from None
@@ -195,6 +196,7 @@ class Trainer:
                 fitted = fit(
                     module, images, images, few,
                     resolution=network.resolution, seed=0, device=self.device,
+                    cut=cutter(self.kernels),
                 )  # fmt: skip
             return fitted.train_seconds, fitted.seconds - fitted.train_seconds
 

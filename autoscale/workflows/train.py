@@ -23,7 +23,7 @@ from autoscale.training.peers import joined
 from autoscale.workflows.count import is_member, load_architecture
 from autoscale.workflows.evaluate import Task, recipe_named
 from autoscale.workflows.family import load_member
-from autoscale.workflows.kernels import accelerated, choose_kernels
+from autoscale.workflows.kernels import accelerated, choose_kernels, cutter
 from autoscale.workflows.progress import Listener, Progress, Silent
 
 STEP = "train"
@@ -161,6 +161,7 @@ def train(
                     resume=resume,
                     keep=keeper.keep if first else None,
                     peers=peers,
+                    cut=cutter(task.kernels),
                 ).epochs
             best = best_epoch(done)
             test = None

@@ -1,4 +1,4 @@
-"""Image files, damaged or unusual: read, or skipped by name, or refused with strict."""
+"""Image files that were damaged or are unusual: read, skipped by name, or refused if strict."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What the layers compute with: maps of (N, H, W, C) float32 numbers, in that order in memory.
 
-`TorchKernels` is torch alone. `NativeKernels` calls the functions of `kernels.cpp`, compiled for
+`TorchKernels` is torch alone. `NativeKernels` calls the functions of the C++ sources, compiled for
 this machine by `library.compile_kernels`. Both give the same numbers within 1e-4 of the largest of
 an output or gradient, and each gives the same bits every time.
 """
@@ -11,7 +11,9 @@ import ctypes
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -146,7 +148,7 @@ class TorchKernels:
 
 
 class NativeKernels:
-    """The functions of a compiled `kernels.cpp`, on torch's number of threads."""
+    """The functions of the compiled C++ sources, on torch's number of threads."""
 
     def __init__(self, library: Path) -> None:
         self.library = library
@@ -218,6 +220,34 @@ class NativeKernels:
         )  # fmt: skip
         return y
 
+    def cut(
+        self,
+        pixels: NDArray[np.uint8],
+        rows: NDArray[np.int64],
+        windows: NDArray[np.int32],
+        mirrored: NDArray[np.bool_],
+        resolution: int,
+    ) -> Tensor:
+        """Windows of images, resized; the same bytes as `training.crops.cut` gives.
+
+        Args:
+            pixels: (N, S, S, 3).
+            rows: (B,), which images.
+            windows: (B, 4), top, left, height and width. Those of the resolution's size may reach
+                over the borders by less than a side; the image is reflected there.
+            mirrored: (B,), left to right.
+
+        Shape of the result: (B, 3, resolution, resolution), channels last, bytes.
+        """
+        assert pixels.flags.c_contiguous
+        rows, windows = np.ascontiguousarray(rows), np.ascontiguousarray(windows)
+        y = torch.empty((len(rows), resolution, resolution, 3), dtype=torch.uint8)
+        self._functions.cut_windows(
+            pixels.ctypes.data, rows.ctypes.data, windows.ctypes.data, mirrored.ctypes.data,
+            y.data_ptr(), len(rows), pixels.shape[1], resolution, torch.get_num_threads(),
+        )  # fmt: skip
+        return y.permute(0, 3, 1, 2)
+
     def pool(self, x: Tensor) -> Tensor:
         return self._sum_pixels(x, None).div_(x.shape[1] * x.shape[2])
 
@@ -250,7 +280,7 @@ class NativeKernels:
         return y
 
 
-# Of the functions' arguments in kernels.cpp: pointer, Index, int, double.
+# Of the functions' arguments in C++: pointer, Index, int, double.
 _KINDS = {"p": ctypes.c_void_p, "n": ctypes.c_int64, "i": ctypes.c_int, "d": ctypes.c_double}
 _SIGNATURES = {
     "depthwise_forward": "pppnnnniii",
@@ -260,6 +290,7 @@ _SIGNATURES = {
     "scale_shift": "pppppnnii",
     "sum_pixels": "pppnnni",
     "scale_images": "ppppnnni",
+    "cut_windows": "pppppnnni",
 }
 
 

@@ -1,4 +1,4 @@
-"""Compile `kernels.cpp` for this machine, in a few seconds, with the compiler that is there."""
+"""Compile the C++ sources for this machine, in a few seconds, with the compiler that is there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import torch
 
 from autoscale.errors import AutoscaleError
 
-SOURCE = Path(__file__).with_name("kernels.cpp")
+SOURCES = tuple(Path(__file__).with_name(name) for name in ("kernels.cpp", "crops.cpp"))
 COMPILERS = ("c++", "g++", "clang++")
 _PLAIN = (
     "-std=c++17", "-O3", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math",
@@ -52,7 +52,7 @@ def library_name() -> str:
         KernelsUnavailable: if there is no compiler.
     """
     parts = (
-        SOURCE.read_text(encoding="utf-8"),
+        *(source.read_text(encoding="utf-8") for source in SOURCES),
         _ATTEMPTS,
         _version(),
         _processor(),
@@ -71,7 +71,7 @@ def compile_kernels(target: Path) -> None:
     for flags in _ATTEMPTS:
         try:
             done = subprocess.run(
-                [command, *flags, str(SOURCE), "-o", str(target)],
+                [command, *flags, *map(str, SOURCES), "-o", str(target)],
                 capture_output=True,
                 text=True,
                 errors="replace",
@@ -82,7 +82,7 @@ def compile_kernels(target: Path) -> None:
         if done.returncode == 0:
             return
     lines = [line for line in done.stderr.splitlines() if "error" in line] or ["no message"]
-    raise KernelsUnavailable(f"{command} cannot compile {SOURCE.name}: {lines[0].strip()}")
+    raise KernelsUnavailable(f"{command} cannot compile the kernels: {lines[0].strip()}")
 
 
 def _found() -> str:
