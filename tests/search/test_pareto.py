@@ -1,7 +1,5 @@
 """Fronts and hypervolumes."""
 
-import time
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -90,17 +88,12 @@ def test_the_hypervolume_of_nothing_is_zero():
     assert hypervolume([(2.0, 0.0)], (1.0, 1.0)) == 0.0
 
 
-def test_the_front_of_ten_thousand_points_takes_under_a_second():
+def test_a_front_that_grew_point_by_point_is_that_of_all_ten_thousand():
     points = np.random.default_rng(0).random((10_000, 2))
-    for columns in (points, np.column_stack([points, points.sum(axis=1)])):
-        start = time.perf_counter()
-        front(columns, ["maximize", "minimize", "minimize"][: columns.shape[1]])
-        assert time.perf_counter() - start < 1.0
-    start = time.perf_counter()
     growing: Front[int] = Front(["maximize", "minimize"])
     for number, point in enumerate(points):
         growing.add(point, number)
-    assert time.perf_counter() - start < 2.0
+    assert sorted(growing) == sorted(front(points, ["maximize", "minimize"]))
 
 
 @pytest.mark.parametrize(
