@@ -112,10 +112,12 @@ class RayPlace(Generic[J, R]):
             answers = self._running
         try:
             self._ray.get(next(answers))
-            succeeded, answer = self._ray.get(next(answers), timeout=self._limit)
-        except errors.GetTimeoutError:
-            self._ray.cancel(answers, force=True)
-            raise EvaluationFailed(f"over the time limit of {self._limit:g} s") from None
+            # Asking for the next answer would wait for it without a limit.
+            ready, _ = self._ray.wait([answers], timeout=self._limit)
+            if not ready:
+                self._ray.cancel(answers, force=True)
+                raise EvaluationFailed(f"over the time limit of {self._limit:g} s")
+            succeeded, answer = self._ray.get(next(answers))
         except errors.RayTaskError:
             raise  # a mistake of ours
         except (errors.TaskCancelledError, CancelledError):

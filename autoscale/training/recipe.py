@@ -93,11 +93,11 @@ class Recipe:
         Source: Tan & Le 2021 (EfficientNetV2), section 4, algorithm 1, without its growing
         regularisation.
         """
-        step = math.ceil(_SIZES * epoch / self.epochs) - 1  # the last epoch's is the last one
-        share = self.start_size + (1 - self.start_size) * step / (_SIZES - 1)
-        return (
-            resolution if share == 1 else min(resolution, max(4, 4 * round(resolution * share / 4)))
-        )
+        step = math.ceil(_SIZES * epoch / self.epochs)  # from 1
+        if step == _SIZES or self.start_size == 1:
+            return resolution
+        share = self.start_size + (1 - self.start_size) * (step - 1) / (_SIZES - 1)
+        return min(resolution, max(4, 4 * round(resolution * share / 4)))
 
     def with_batch(self, batch_size: int) -> Recipe:
         """The same recipe for another batch size, the learning rate in proportion.

@@ -1,6 +1,5 @@
 """Trainings on Ray: what every engine promises, and a node that dies."""
 
-import os
 import time
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -31,9 +30,13 @@ def cluster() -> Iterator[Any]:
     import ray
     from ray.cluster_utils import Cluster
 
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    found = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    nodes = [found.add_node(num_cpus=1) for _ in range(2)]
+    # Workers inherit the nodes' environment; the jobs lie beside this file.
+    told = {"RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": str(Path(__file__).parent)}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in told.items():
+            patch.setenv(name, value)
+        found = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+        nodes = [found.add_node(num_cpus=1) for _ in range(2)]
     found.wait_for_nodes()
     ray.init(address=found.address, log_to_driver=False)
     yield found, nodes

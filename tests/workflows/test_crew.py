@@ -52,7 +52,7 @@ def build(depth, width, resolution, num_classes=10):
         if width > 1.25:
             time.sleep(600)
     greedy = multiprocessing.parent_process() is not None and 1.15 < width < 1.25
-    channels = round(8 * width)
+    channels = round(16 * width)
     return (Greedy if greedy else nn.Sequential)(
         nn.Conv2d(3, channels, 3, stride=2, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
         nn.Flatten(), nn.Linear(channels, num_classes),
