@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from autoscale.network.native.depthwise import depthwise_backward
+
 aten = torch.ops.aten
 
 # In the order of `enum Activation` in kernels.cpp; None for no activation.
@@ -93,12 +95,7 @@ class TorchKernels:
     def depthwise_backward(
         self, gradient: Tensor, x: Tensor, weight: Tensor, stride: int, *, wants_input: bool
     ) -> tuple[Tensor | None, Tensor]:
-        padding = [weight.shape[-1] // 2] * 2
-        of_x, of_weight, _ = aten.convolution_backward(
-            _nchw(gradient), _nchw(x), weight, None, [stride] * 2, padding, [1, 1], False, [0, 0],
-            len(weight), [wants_input, True, False],
-        )  # fmt: skip
-        return _nhwc(of_x) if wants_input else None, of_weight
+        return depthwise_backward(gradient, x, weight, stride, wants_input=wants_input)
 
     def norm(
         self, x: Tensor, norm: nn.BatchNorm2d, activation: int, added: Tensor | None
