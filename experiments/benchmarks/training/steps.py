@@ -117,7 +117,7 @@ def where_time_goes(resolution: int, batch: int, rounds: int) -> dict[str, float
 
         setattr(owner, name, outer)
 
-    from autoscale.network.native.kernels import NativeKernels
+    from autoscale.network.native.compiled import NativeKernels
 
     for name in ("depthwise", "depthwise_backward", "norm", "norm_backward"):
         timed(NativeKernels, name, name.replace("_", " "))
