@@ -249,9 +249,9 @@ class NativeKernels:
         stored, before, activation = _source(x)
         images, height, width, channels = stored.shape
         y = stored.new_empty(images, -(-height // stride), -(-width // stride), channels)
-        if norm is None:
-            statistics, own = None, (None, None, None, None, None, 0.0, 0.0)
-        else:
+        statistics = None
+        own: tuple[int | float | None, ...] = (None, None, None, None, None, 0.0, 0.0)
+        if norm is not None:
             statistics = stored.new_empty(4, channels)
             own = (
                 norm.weight.data_ptr(), norm.bias.data_ptr(), statistics.data_ptr(),
@@ -269,15 +269,17 @@ class NativeKernels:
     ) -> None:  # fmt: skip
         stored, before, activation = _source(x)
         images, height, width, channels = stored.shape
-        coefficients = None
-        if isinstance(gradient, NormGradient):
-            gradient, coefficients = gradient.pre, gradient.coefficients
+        numbers, coefficients = (
+            (gradient.pre, gradient.coefficients)
+            if isinstance(gradient, NormGradient)
+            else (gradient, None)
+        )
         of_norm = (None, None, None) if found is None else (
             found.of_scale.data_ptr(), found.of_shift.data_ptr(), found.coefficients.data_ptr(),
         )  # fmt: skip
         self._functions.depthwise_backward(
             stored.data_ptr(), _pointer(before), activation, weight.data_ptr(),
-            gradient.data_ptr(), _pointer(z), _pointer(coefficients), _pointer(of_x),
+            numbers.data_ptr(), _pointer(z), _pointer(coefficients), _pointer(of_x),
             of_weight.data_ptr(), *of_norm, images, height, width, channels, weight.shape[-1],
             stride, torch.get_num_threads(),
         )  # fmt: skip

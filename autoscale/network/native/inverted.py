@@ -66,11 +66,12 @@ class Inverted:
     ) -> Tensor | None:  # fmt: skip
         of_hidden = self.project.backward(gradient, tape, found)
         assert of_hidden is not None
-        excited = None if self.excite is None else tape.pop()
-        x, source, filtered = tape.pop()
         gate: Tensor | None = None
         of_pooled: Tensor | None = None
-        if self.excite is not None:
+        if self.excite is None:
+            x, source, filtered = tape.pop()
+        else:
+            excited, (x, source, filtered) = tape.pop(), tape.pop()
             gate = excited[-1]
             of_gate = self.kernels.gate_gradient_normed(of_hidden, filtered)
             of_pooled = self.excite.gate_backward(of_gate, excited, found)

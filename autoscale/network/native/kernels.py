@@ -1,8 +1,8 @@
 """What the layers compute with: maps of (N, H, W, C) float32 numbers, in that order in memory.
 
-`TorchKernels` is torch alone. `compiled.NativeKernels` calls the functions of the C++ sources, compiled
-for this machine by `library.compile_kernels`. Both give the same numbers within 1e-4 of the largest of
-an output or gradient, and each gives the same bits every time.
+`TorchKernels` is torch alone. `compiled.NativeKernels` calls the functions of the C++ sources,
+compiled for this machine by `library.compile_kernels`. Both give the same numbers within 1e-4 of
+the largest of an output or gradient, and each gives the same bits every time.
 """
 
 from __future__ import annotations
