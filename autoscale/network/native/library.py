@@ -17,6 +17,7 @@ from autoscale.errors import AutoscaleError
 SOURCES = tuple(
     Path(__file__).with_name(name) for name in ("depthwise.cpp", "norm.cpp", "crops.cpp")
 )
+#: What they include; the compiler finds it beside them.
 HEADERS = tuple(Path(__file__).with_name(name) for name in ("vectors.h", "activations.h", "norm.h"))
 COMPILERS = ("c++", "g++", "clang++")
 _PLAIN = (
