@@ -115,14 +115,14 @@ class NativeKernels:
         return self._sum_pixels(x, None).div_(x.shape[1] * x.shape[2])
 
     def reweight(self, x: Tensor, gate: Tensor) -> Tensor:
-        return self._scale_images(x, gate, None)
+        return self._scale_images(x, gate, None, torch.empty_like(x))
 
     def gate_gradient(self, gradient: Tensor, x: Tensor) -> Tensor:
         return self._sum_pixels(gradient, x)
 
     def reweight_backward(self, gradient: Tensor, gate: Tensor, pooled: Tensor) -> Tensor:
         share = pooled / (gradient.shape[1] * gradient.shape[2])
-        return self._scale_images(gradient, gate, share)
+        return self._scale_images(gradient, gate, share, torch.empty_like(gradient))
 
     # Maps that nobody has stored.
 
@@ -174,23 +174,19 @@ class NativeKernels:
         self._depthwise_backward(x, weight, stride, gradient, z, of_x, of_weight, None)
         return of_x, of_weight
 
-    def pool_normed(self, x: Normed) -> Tensor:
-        """`pool` of a map that is not stored."""
-        return self._sum_normed(x, None).div_(x.z.shape[1] * x.z.shape[2])
-
-    def reweight_normed(self, x: Normed, gate: Tensor) -> Tensor:
-        """`reweight` of a map that is not stored."""
-        y = torch.empty_like(x.z)
+    def apply_pooled(self, x: Normed) -> tuple[Tensor, Tensor]:
+        """The map, stored, and its mean over the pixels, (N, C)."""
         images, height, width, channels = x.z.shape
-        self._functions.gate_normed(
-            x.z.data_ptr(), x.statistics.data_ptr(), gate.data_ptr(), y.data_ptr(), images,
+        y, sums = torch.empty_like(x.z), x.z.new_empty(images, channels)
+        self._functions.apply_and_sum(
+            x.z.data_ptr(), x.statistics.data_ptr(), y.data_ptr(), sums.data_ptr(), images,
             height * width, channels, x.activation, torch.get_num_threads(),
         )  # fmt: skip
-        return y
+        return y, sums.div_(height * width)
 
-    def gate_gradient_normed(self, gradient: Tensor, x: Normed) -> Tensor:
-        """`gate_gradient` of a map that is not stored."""
-        return self._sum_normed(x, gradient)
+    def reweight_(self, x: Tensor, gate: Tensor) -> Tensor:
+        """`reweight` in place."""
+        return self._scale_images(x, gate, None, x)
 
     def differentiate(
         self, gradient: Tensor, x: Normed, gate: Tensor | None, pooled: Tensor | None
@@ -284,15 +280,6 @@ class NativeKernels:
             stride, torch.get_num_threads(),
         )  # fmt: skip
 
-    def _sum_normed(self, x: Normed, factor: Tensor | None) -> Tensor:
-        images, height, width, channels = x.z.shape
-        sums = x.z.new_empty(images, channels)
-        self._functions.sum_normed(
-            x.z.data_ptr(), x.statistics.data_ptr(), _pointer(factor), sums.data_ptr(), images,
-            height * width, channels, x.activation, torch.get_num_threads(),
-        )  # fmt: skip
-        return sums
-
     def _sum_pixels(self, x: Tensor, factor: Tensor | None) -> Tensor:
         images, height, width, channels = x.shape
         sums = x.new_empty(images, channels)
@@ -302,9 +289,8 @@ class NativeKernels:
         )  # fmt: skip
         return sums
 
-    def _scale_images(self, x: Tensor, factor: Tensor, term: Tensor | None) -> Tensor:
+    def _scale_images(self, x: Tensor, factor: Tensor, term: Tensor | None, y: Tensor) -> Tensor:
         images, height, width, channels = x.shape
-        y = torch.empty_like(x)
         self._functions.scale_images(
             x.data_ptr(), factor.data_ptr(), _pointer(term), y.data_ptr(), images, height * width,
             channels, torch.get_num_threads(),
@@ -321,8 +307,7 @@ _SIGNATURES = {
     "apply_norm": "pppppnnii",
     "differentiate_norm": "pppppppppnnnii",
     "combine_norm": "ppppnni",
-    "sum_normed": "ppppnnnii",
-    "gate_normed": "ppppnnnii",
+    "apply_and_sum": "ppppnnnii",
     "sum_pixels": "pppnnni",
     "scale_images": "ppppnnni",
     "cut_windows": "pppppnnni",

@@ -52,12 +52,12 @@ class Inverted:
             ),
             self.depthwise.activation,
         )
-        tape.append((x, source, filtered))
         if self.excite is None:
             hidden = self.kernels.apply(filtered)
         else:
-            gate = self.excite.gate(self.kernels.pool_normed(filtered), tape)
-            hidden = self.kernels.reweight_normed(filtered, gate)
+            hidden, pooled = self.kernels.apply_pooled(filtered)
+            self.kernels.reweight_(hidden, self.excite.gate(pooled, tape))
+        tape.append((x, source, filtered, hidden))
         return self.project.forward(hidden, tape, added)
 
     def backward(
@@ -68,13 +68,15 @@ class Inverted:
         assert of_hidden is not None
         gate: Tensor | None = None
         of_pooled: Tensor | None = None
-        if self.excite is None:
-            x, source, filtered = tape.pop()
-        else:
-            excited, (x, source, filtered) = tape.pop(), tape.pop()
+        x, source, filtered, hidden = tape.pop()
+        if self.excite is not None:
+            excited = tape.pop()
             gate = excited[-1]
-            of_gate = self.kernels.gate_gradient_normed(of_hidden, filtered)
-            of_pooled = self.excite.gate_backward(of_gate, excited, found)
+            # The sum of of_hidden * hidden is the gate's gradient times the gate: a factor of the
+            # sigmoid's slope, gate * (1 - gate), is there already.
+            of_expanded = self.kernels.gate_gradient(of_hidden, hidden).mul_(1 - gate)
+            of_pooled = self.excite.gate_backward(of_expanded, excited, found)
+        del hidden
         of_z = self.kernels.differentiate(of_hidden, filtered, gate, of_pooled)
         found[self.depthwise.norm.weight] = of_z.of_scale
         found[self.depthwise.norm.bias] = of_z.of_shift

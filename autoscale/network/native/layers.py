@@ -170,7 +170,8 @@ class Excite:
     ) -> Tensor | None:  # fmt: skip
         kept, x = tape.pop(), tape.pop()
         gate = kept[-1]
-        of_pooled = self.gate_backward(self.kernels.gate_gradient(gradient, x), kept, found)
+        of_expanded = aten.sigmoid_backward(self.kernels.gate_gradient(gradient, x), gate)
+        of_pooled = self.gate_backward(of_expanded, kept, found)
         if not wants_input:
             return None
         return _sum(self.kernels.reweight_backward(gradient, gate, of_pooled), added)
@@ -185,11 +186,15 @@ class Excite:
         return gate
 
     def gate_backward(
-        self, of_gate: Tensor, kept: tuple[Tensor, Tensor, Tensor, Tensor], found: Gradients
+        self, of_expanded: Tensor, kept: tuple[Tensor, Tensor, Tensor, Tensor], found: Gradients
     ) -> Tensor:
-        """The gradient of the means over the pixels; `kept` is what `gate` left on the tape."""
-        pooled, reduced, active, gate = kept
-        of_expanded = aten.sigmoid_backward(of_gate, gate)
+        """The gradient of the means over the pixels.
+
+        Args:
+            of_expanded: the gradient of the sigmoid's input, (N, C).
+            kept: what `gate` left on the tape.
+        """
+        pooled, reduced, active, _ = kept
         of_reduced = DEACTIVATE[self.activation](
             torch.mm(of_expanded, _matrix(self.expand)), reduced
         )

@@ -146,37 +146,17 @@ void combine_norm(const float *pre, const float *z, const float *coefficients, f
     });
 }
 
-// sums[n][c] = sum over the pixels of image n of factor * act(z * scale + shift); `factor` may be
-// null, then it is 1.
-void sum_normed(const float *z, const float *statistics, const float *factor, float *sums,
-                Index images, Index pixels, Index channels, int activation, int threads) {
+// output = act(z * scale + shift), and sums[n][c], its sum over the pixels of image n.
+void apply_and_sum(const float *z, const float *statistics, float *output, float *sums,
+                   Index images, Index pixels, Index channels, int activation, int threads) {
     with_activation(activation, [=](auto a) {
         const auto y = normed<a()>(z, statistics, channels);
-        if (factor)
-            sum_images(sums, images, pixels, channels, threads,
-                       [=](auto lanes, Index row, Index c) ALWAYS_INLINE_LAMBDA {
-                           return at(lanes, factor + row * channels + c) * y(lanes, row, c);
-                       });
-        else
-            sum_images(sums, images, pixels, channels, threads, y);
-    });
-}
-
-// output = act(z * scale + shift) * gate[n].
-void gate_normed(const float *z, const float *statistics, const float *gate, float *output,
-                 Index images, Index pixels, Index channels, int activation, int threads) {
-    with_activation(activation, [=](auto a) {
-        const auto y = normed<a()>(z, statistics, channels);
-        for_parts(images, threads, [=](Index first, Index last, int) {
-            for (Index n = first; n < last; ++n) {
-                const float *f = gate + n * channels;
-                for (Index row = n * pixels; row < (n + 1) * pixels; ++row)
-                    for_channels(channels, [=](auto lanes, Index c) ALWAYS_INLINE_LAMBDA {
-                        at(lanes, output + row * channels + c) =
-                            y(lanes, row, c) * at(lanes, f + c);
-                    });
-            }
-        });
+        sum_images(sums, images, pixels, channels, threads,
+                   [=](auto lanes, Index row, Index c) ALWAYS_INLINE_LAMBDA {
+                       const auto result = y(lanes, row, c);
+                       at(lanes, output + row * channels + c) = result;
+                       return result;
+                   });
     });
 }
 
@@ -196,7 +176,8 @@ void sum_pixels(const float *input, const float *factor, float *sums, Index imag
                    });
 }
 
-// output = input * factor[n][c] + term[n][c] for every pixel; `term` may be null.
+// output = input * factor[n][c] + term[n][c] for every pixel; `term` may be null, and the output
+// may take the place of the input.
 void scale_images(const float *input, const float *factor, const float *term, float *output,
                   Index images, Index pixels, Index channels, int threads) {
     for_parts(images, threads, [=](Index first, Index last, int) {

@@ -129,7 +129,7 @@ def where_time_goes(resolution: int, batch: int, rounds: int) -> dict[str, float
         "norm backward": ("_differentiate", "combine"),
         "squeeze-and-excitation": (
             *("pool", "reweight", "gate_gradient", "reweight_backward"),
-            *("pool_normed", "reweight_normed", "gate_gradient_normed"),
+            *("apply_pooled", "reweight_"),
         ),
     }
     for label, names in parts.items():
