@@ -15,6 +15,7 @@ from autoscale.design.space import SearchSpace
 from autoscale.errors import EvaluationFailed, InvalidSetting, RunConflict
 from autoscale.runs.records import trial_to_record, trials_from_journal
 from autoscale.runs.store import Journal, Step, write_text
+from autoscale.runs.tensorboard import require_tensorboard
 from autoscale.search.dashboard import Copy, database, in_database, in_file, shown
 from autoscale.search.engine import Trial, knowledge, require_reachable, search
 from autoscale.search.objective import Objective
@@ -25,6 +26,7 @@ from autoscale.training.data import ImageData
 from autoscale.workflows.catalogue import space_text
 from autoscale.workflows.contenders import choose
 from autoscale.workflows.crew import Crew, Order, Staff, crew
+from autoscale.workflows.curves import SearchCurves
 from autoscale.workflows.evaluate import Task, recipe_named
 from autoscale.workflows.goal import make_objective, require_objective
 from autoscale.workflows.kernels import choose_kernels
@@ -77,6 +79,7 @@ def search_baseline(
     kernels: str = "auto",
     staff: Staff | None = None,
     storage: str | None = None,
+    tensorboard: bool = False,
     listener: Listener | None = None,
 ) -> Baseline:
     """Train `trials` designs of the space and choose the baseline.
@@ -112,6 +115,8 @@ def search_baseline(
         staff: who trains; by default this process. Another one may continue a search.
         storage: a PostgreSQL database, as postgresql://user@host/database, that gets a copy of the
             search as an Optuna study. It is named nowhere in the run directory.
+        tensorboard: write curves and the choices of each finished trial for TensorBoard too, those
+            of earlier calls included.
 
     Raises:
         AutoscaleError: one of its kinds, for anything that cannot be done.
@@ -124,6 +129,8 @@ def search_baseline(
         raise InvalidSetting(f"confirm must be at least 0, got {confirm}")
     if storage is not None:
         database(storage)
+    if tensorboard:
+        require_tensorboard()
     if resolution is not None and resolution < 1:
         raise InvalidSetting(f"resolution must be at least 1 pixel, got {resolution}")
     task = Task(
@@ -175,6 +182,7 @@ def search_baseline(
         threads=threads,
         staff=staff or Staff(),
         storage=storage,
+        tensorboard=tensorboard,
         listener=listener,
     )
 
@@ -219,6 +227,7 @@ def _carry_out(
     threads: int,
     staff: Staff,
     storage: str | None,
+    tensorboard: bool,
     listener: Listener,
 ) -> Baseline:
     """Search by the plan, or go on with it, choose the baseline and write it."""
@@ -234,6 +243,7 @@ def _carry_out(
         if sum(trial.trained for trial in history) < trials:
             step.forget("baseline.yaml", "baseline.json")  # the choice is open again
         copies = _copies(step, storage, space, goal, history, listener)
+        curves = [SearchCurves(step.path, goal, history)] if tensorboard else []
         with crew(
             staff,
             plan.task,
@@ -243,7 +253,7 @@ def _carry_out(
             threads=threads,
             listener=listener,
         ) as workers:
-            steps = _search(plan, trials, history, workers, journal, copies, listener)
+            steps = _search(plan, trials, history, workers, journal, [*copies, *curves], listener)
             _sum_up(steps, trials, plan.rungs, listener)
             winner, accuracies = choose(
                 steps,
@@ -269,7 +279,7 @@ def _search(
     history: Sequence[Trial],
     workers: Crew,
     journal: Journal,
-    copies: Sequence[Copy],
+    copies: Sequence[Copy | SearchCurves],
     listener: Listener,
 ) -> list[Trial]:
     """Every step of the search, those of `history` too; each is kept as soon as it is done."""

@@ -254,3 +254,33 @@ def test_a_training_over_its_time_keeps_what_it_has(
         short(design, tmp_path / "run", photos, time_limit=0)
     limited = short(design, tmp_path / "run", photos, time_limit=3600)
     assert limited.epochs[-1].loss == short(design, tmp_path / "free", photos).epochs[-1].loss
+
+
+@pytest.mark.slow
+def test_two_processes_stop_together_when_the_time_is_over(
+    design: str, photos: Path, tmp_path: Path
+) -> None:
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2",
+        "--master-addr", "127.0.0.1", "--master-port", "29673", "-m", "--",
+        "autoscale", "train", design, "--data", str(photos), "--batch-size", "8",
+        "--kernels", "torch", "--device", "cpu", "--run", str(tmp_path / "run"),
+    ]  # fmt: skip
+    done = subprocess.run(
+        [*command, "--epochs", "100000", "--time-limit", "3"],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        timeout=120,
+    )
+    assert done.returncode == 1
+    said = [line for line in done.stderr.splitlines() if line.startswith("autoscale: ")]
+    assert len(said) == 1, done.stderr
+    assert "after 3 seconds; allow more, or fewer epochs" in said[0]
+    # Each process ended by itself with our status: none was killed, none fell over another's end.
+    for rank in ("0", "1"):
+        assert f"rank      : {rank} (local_rank: {rank})\n  exitcode  : 1 " in done.stderr
+    assert "RuntimeError" not in done.stderr
+    kept = read_snapshot(tmp_path / "run" / "train" / "last.safetensors")
+    assert kept is not None
+    assert kept.epochs

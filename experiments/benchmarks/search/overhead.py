@@ -115,7 +115,10 @@ def measure(count: int, folder: Path) -> None:
         flush=True,
     )
     begun = time.perf_counter()
-    members = front([GOAL.values(trial.score) for trial in steps if trial.score], GOAL.directions)
+    members = front(
+        [(trial.score.accuracy, GOAL.cost(trial.architecture)) for trial in steps if trial.score],
+        GOAL.directions,
+    )
     middle = time.perf_counter()
     trial_table(steps, GOAL)
     print(
