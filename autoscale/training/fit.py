@@ -21,8 +21,11 @@ from autoscale.training.data import Images
 from autoscale.training.optimizers import make_optimizer, optimizer_tensors, restore_optimizer
 from autoscale.training.peers import ALONE, Peers
 from autoscale.training.recipe import Recipe
+from autoscale.training.resident import ResidentCut, fits
 
 EVALUATION_BATCH = 256
+#: Steps whose losses are asked for together on a graphics card.
+_ASKED_TOGETHER = 20
 
 
 class TrainingFailed(AutoscaleError):
@@ -150,6 +153,8 @@ def fit(
     if recipe.crop != "random-resized":  # which cuts from the stored pixels, the others do not
         train = resized(train, resolution)
     validation = resized(validation, resolution)
+    if fits(train.pixels, target):
+        cut = ResidentCut(train.pixels, target)
     optimizer = make_optimizer(network, recipe)
     steps = max(1, len(train) // recipe.batch_size)
     average = Average(network, recipe.ema_decay) if recipe.ema_decay else None
@@ -181,7 +186,7 @@ def fit(
             torch.manual_seed(_derived(seed, number, peers.rank))
             epoch_started, evaluated = time.perf_counter(), evaluation_seconds
             network.train()
-            losses = []
+            losses = _Losses(recipe, epoch=number, steps=steps, device=target)
             epoch = batches(
                 train, recipe, resolution, seed=seed, epoch=number,
                 part=peers.rank, parts=peers.size, cut=cut,
@@ -193,13 +198,7 @@ def fit(
                     group["lr"] = recipe.learning_rate_at(progress)
                 loss = gradients_of(pixels, labels)
                 peers.average([loss, *(p.grad for p in network.parameters() if p.grad is not None)])
-                losses.append(loss.item())
-                if not math.isfinite(losses[-1]):
-                    raise TrainingDiverged(
-                        f"the loss became {losses[-1]} in epoch {number}, step {step + 1} of "
-                        f"{steps}; lower the learning rate (peak {recipe.learning_rate:g}) "
-                        "or lengthen the warm-up"
-                    )
+                losses.add(loss)
                 optimizer.step()
                 if average:
                     average.follow(network)
@@ -209,12 +208,13 @@ def fit(
                         f"the training was at epoch {number} of {recipe.epochs}, step {step + 1} "
                         f"of {steps}, after {time_limit:g} seconds; allow more, or fewer epochs"
                     )
+            mean_loss = losses.mean()
             for module in (network, average.network) if average else (network,):
                 peers.average([b for b in module.buffers() if b.is_floating_point()])
             accuracy = score() if number == recipe.epochs or number in evaluate_after else None
             seconds = time.perf_counter() - epoch_started
             evaluated = evaluation_seconds - evaluated
-            epochs.append(Epoch(number, float(np.mean(losses)), accuracy, seconds, evaluated))
+            epochs.append(Epoch(number, mean_loss, accuracy, seconds, evaluated))
             if keep:
                 keep(_snapshot(epochs, network, average, optimizer, gradients_of.halved))
             if on_epoch and on_epoch(epochs[-1]):
@@ -224,9 +224,9 @@ def fit(
     if last.accuracy is None:  # it was stopped after an epoch that nobody wanted evaluated
         before = time.perf_counter()
         accuracy = score()
-        seconds = last.seconds + time.perf_counter() - before
+        taken = time.perf_counter() - before
         last = epochs[-1] = replace(
-            last, accuracy=accuracy, seconds=seconds, evaluation_seconds=evaluation_seconds
+            last, accuracy=accuracy, seconds=last.seconds + taken, evaluation_seconds=taken
         )
     if average:
         network.load_state_dict(average.network.state_dict())
@@ -298,6 +298,50 @@ def device_named(name: str) -> torch.device:
     return device
 
 
+class _Losses:
+    """The losses of the steps of an epoch.
+
+    A graphics card is asked for them only now and then: asking waits until it has done all that it
+    was given. So a training there may go on for some steps after it diverged.
+    """
+
+    def __init__(self, recipe: Recipe, *, epoch: int, steps: int, device: torch.device) -> None:
+        self._recipe, self._epoch, self._steps = recipe, epoch, steps
+        self._together = 1 if device.type == "cpu" else _ASKED_TOGETHER
+        self._new: list[Tensor] = []
+        self._known: list[float] = []
+
+    def add(self, loss: Tensor) -> None:
+        """Note the loss of the next step.
+
+        Raises:
+            TrainingDiverged: if this or an earlier one is infinite or not a number.
+        """
+        self._new.append(loss)
+        if len(self._new) >= self._together:
+            self._ask()
+
+    def mean(self) -> float:
+        """Of all steps.
+
+        Raises:
+            TrainingDiverged: as `add`.
+        """
+        self._ask()
+        return float(np.mean(self._known))
+
+    def _ask(self) -> None:
+        for loss in torch.stack(self._new).tolist() if self._new else []:
+            self._known.append(loss)
+            if not math.isfinite(loss):
+                raise TrainingDiverged(
+                    f"the loss became {loss} in epoch {self._epoch}, step {len(self._known)} of "
+                    f"{self._steps}; lower the learning rate (peak "
+                    f"{self._recipe.learning_rate:g}) or lengthen the warm-up"
+                )
+        self._new.clear()
+
+
 class _Gradients:
     """Computes the gradients of a batch; in two halves, once it did not fit into memory."""
 
@@ -334,11 +378,13 @@ class _Gradients:
         images = sum(len(labels) for _, labels in parts)
         total = torch.zeros((), device=self._device)
         for pixels, labels in parts:
-            loss = functional.cross_entropy(
-                self._network(normalised(pixels.to(self._device))),
-                labels.to(self._device),
-                label_smoothing=self._label_smoothing,
-            )
+            # bfloat16 pays on graphics cards; on a CPU the native kernels are float32.
+            with torch.autocast("cuda", torch.bfloat16, enabled=self._device.type == "cuda"):
+                loss = functional.cross_entropy(
+                    self._network(normalised(pixels.to(self._device))),
+                    labels.to(self._device, non_blocking=True),
+                    label_smoothing=self._label_smoothing,
+                )
             if len(parts) > 1:
                 loss = loss * (len(labels) / images)
             loss.backward()

@@ -273,7 +273,7 @@ def test_two_processes_stop_together_when_the_time_of_one_is_over(
     script.write_text(HASTE)
     command = [
         sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2",
-        "--master-addr", "127.0.0.1", "--master-port", "29673", str(script),
+        "--master-addr", "127.0.0.1", "--master-port", "29673", "--", str(script),
         "train", design, "--data", str(photos), "--batch-size", "8", "--epochs", "100000",
         "--kernels", "torch", "--device", "cpu", "--run", str(tmp_path / "run"),
     ]  # fmt: skip
