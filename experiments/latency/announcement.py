@@ -1,6 +1,6 @@
 """The announcement's pairs on one core, and one network measured five times.
 
-    OMP_NUM_THREADS=1 python experiments/latency/announcement.py small [eager|compiled|onnxruntime]
+    OMP_NUM_THREADS=1 python experiments/latency/announcement.py small [eager|onnxruntime]
     OMP_NUM_THREADS=1 python experiments/latency/announcement.py large
     OMP_NUM_THREADS=1 python experiments/latency/announcement.py five
 
