@@ -52,6 +52,7 @@ class Epoch:
     loss: float  # mean over the steps of the epoch, label smoothing included
     accuracy: float | None  # on the validation images, in [0, 1]; None when not evaluated
     seconds: float  # evaluation included
+    evaluation_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ def fit(
         resume: go on from here, to the same bits as without the interruption.
         keep: called after each epoch with a snapshot whose tensors are the live ones: write or copy
             them before it returns.
-        time_limit: seconds of this call; a training that needs more fails.
+        time_limit: seconds of this call; a training that needs more fails, with its peers.
         peers: the other processes that train the same network; each takes its part of every batch.
         cut: cuts augmented images out of the stored ones; a faster way changes no byte.
 
@@ -169,6 +170,9 @@ def fit(
             average.network.load_state_dict(resume.part("average/"))
             average.steps = steps * len(epochs)
 
+    def elapsed() -> float:
+        return time.perf_counter() - started
+
     def score() -> float:
         nonlocal evaluation_seconds
         before = time.perf_counter()
@@ -180,7 +184,7 @@ def fit(
         for number in range(len(epochs) + 1, recipe.epochs + 1):
             # Of the seed and the epoch alone, so that it does not matter where a training began.
             torch.manual_seed(_derived(seed, number, peers.rank))
-            epoch_started = time.perf_counter()
+            epoch_started, evaluated = time.perf_counter(), evaluation_seconds
             network.train()
             losses = _Losses(recipe, epoch=number, steps=steps, device=target)
             epoch = batches(
@@ -198,7 +202,8 @@ def fit(
                 optimizer.step()
                 if average:
                     average.follow(network)
-                if time_limit is not None and time.perf_counter() - started > time_limit:
+                # Peers stop at the same step, that of the first of them that is late.
+                if time_limit is not None and peers.total(elapsed() > time_limit):
                     raise OutOfTime(
                         f"the training was at epoch {number} of {recipe.epochs}, step {step + 1} "
                         f"of {steps}, after {time_limit:g} seconds; allow more, or fewer epochs"
@@ -208,7 +213,8 @@ def fit(
                 peers.average([b for b in module.buffers() if b.is_floating_point()])
             accuracy = score() if number == recipe.epochs or number in evaluate_after else None
             seconds = time.perf_counter() - epoch_started
-            epochs.append(Epoch(number, mean_loss, accuracy, seconds))
+            evaluated = evaluation_seconds - evaluated
+            epochs.append(Epoch(number, mean_loss, accuracy, seconds, evaluated))
             if keep:
                 keep(_snapshot(epochs, network, average, optimizer, gradients_of.halved))
             if on_epoch and on_epoch(epochs[-1]):
@@ -218,19 +224,21 @@ def fit(
     if last.accuracy is None:  # it was stopped after an epoch that nobody wanted evaluated
         before = time.perf_counter()
         accuracy = score()
-        seconds = last.seconds + time.perf_counter() - before
-        last = epochs[-1] = replace(last, accuracy=accuracy, seconds=seconds)
+        taken = time.perf_counter() - before
+        last = epochs[-1] = replace(
+            last, accuracy=accuracy, seconds=last.seconds + taken, evaluation_seconds=taken
+        )
     if average:
         network.load_state_dict(average.network.state_dict())
     network.eval()
-    elapsed = time.perf_counter() - started
+    seconds = elapsed()
     assert last.accuracy is not None
     return Fit(
         last.accuracy,
         last.loss,
         tuple(epochs),
-        elapsed,
-        elapsed - evaluation_seconds,
+        seconds,
+        seconds - evaluation_seconds,
         gradients_of.halved,
     )
 
