@@ -7,7 +7,7 @@ the largest of an output or gradient, and each gives the same bits every time.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -23,10 +23,10 @@ ACTIVATIONS: tuple[type[nn.Module] | None, ...] = (
 )  # fmt: skip
 ACTIVATE = (
     lambda x: x,
-    torch.relu_,
-    lambda x: functional.relu6(x, inplace=True),
-    lambda x: functional.silu(x, inplace=True),
-    lambda x: functional.hardswish(x, inplace=True),
+    torch.relu,
+    functional.relu6,
+    functional.silu,
+    functional.hardswish,
 )
 # The gradient before an activation, from the one behind it and the activation's input.
 DEACTIVATE = (
@@ -51,14 +51,14 @@ class Kernels(Protocol):
 
     def norm(
         self, x: Tensor, norm: nn.BatchNorm2d, activation: int, added: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Any]:
         """Batch norm by the batch's statistics, activation, plus `added`.
 
         Moves the running statistics. Also gives what `norm_backward` needs to know.
         """
 
     def norm_backward(
-        self, gradient: Tensor, x: Tensor, norm: nn.BatchNorm2d, activation: int, kept: Tensor
+        self, gradient: Tensor, x: Tensor, norm: nn.BatchNorm2d, activation: int, kept: Any
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The gradients of input, scale and shift."""
 
@@ -95,23 +95,23 @@ class TorchKernels:
 
     def norm(
         self, x: Tensor, norm: nn.BatchNorm2d, activation: int, added: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Tensor, Any]:
         assert norm.momentum is not None
-        y, mean, inverse = torch.native_batch_norm(
+        before, mean, inverse = torch.native_batch_norm(
             _nchw(x), norm.weight, norm.bias, norm.running_mean, norm.running_var, True,
             norm.momentum, norm.eps,
         )  # fmt: skip
-        kept = torch.stack((mean, inverse))
-        y = ACTIVATE[activation](_nhwc(y))
+        before = _nhwc(before)
+        y = ACTIVATE[activation](before)
+        # Kept, although `x` would give it again: memory is dear in time, not in bytes.
+        kept = (mean, inverse, before if activation else None)
         return y if added is None else y.add_(added), kept
 
     def norm_backward(
-        self, gradient: Tensor, x: Tensor, norm: nn.BatchNorm2d, activation: int, kept: Tensor
+        self, gradient: Tensor, x: Tensor, norm: nn.BatchNorm2d, activation: int, kept: Any
     ) -> tuple[Tensor, Tensor, Tensor]:
-        mean, inverse = kept
+        mean, inverse, before = kept
         if activation:
-            scale = norm.weight * inverse
-            before = torch.addcmul(norm.bias - mean * scale, x, scale)
             gradient = DEACTIVATE[activation](gradient, before)
         of_x, of_scale, of_shift = aten.native_batch_norm_backward(
             _nchw(gradient), _nchw(x), norm.weight, norm.running_mean, norm.running_var, mean,

@@ -179,7 +179,7 @@ class Excite:
     def gate(self, pooled: Tensor, tape: Tape | None) -> Tensor:
         """What every channel of every image is multiplied by, (N, C); the tape's last entry too."""
         reduced = torch.addmm(_bias(self.reduce), pooled, _matrix(self.reduce).t())
-        active = ACTIVATE[self.activation](reduced.clone())
+        active = ACTIVATE[self.activation](reduced)
         gate = torch.addmm(_bias(self.expand), active, _matrix(self.expand).t()).sigmoid_()
         if tape is not None:
             tape.append((pooled, reduced, active, gate))
