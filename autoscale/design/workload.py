@@ -17,7 +17,8 @@ from autoscale.design.cost import output_size, stem_output_size
 Feature = tuple[str, str]
 Workload = Mapping[Feature, float]
 
-_ACTIVATIONS: Mapping[Activation, str] = {
+#: What torch calls them.
+ACTIVATIONS: Mapping[Activation, str] = {
     "relu": "relu",
     "relu6": "hardtanh",
     "silu": "silu",
@@ -99,7 +100,7 @@ class _Pass:
         self.add(kind, numbers=numbers)
 
     def activate(self, act: Activation) -> None:
-        self.simple(_ACTIVATIONS[act], 2 * self.numbers)
+        self.simple(ACTIVATIONS[act], 2 * self.numbers)
 
     def conv(
         self,

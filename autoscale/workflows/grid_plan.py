@@ -78,7 +78,7 @@ def plan_grid(
         memory=None
         if task is None
         else max(
-            training_bytes(entry.network, task.recipe, kernels=task.kernels)
+            training_bytes(entry.network, task.recipe.batch_size, kernels=task.kernels)
             for entry in study.field
         ),
         precision=precision_table(study, each),

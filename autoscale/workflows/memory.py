@@ -1,27 +1,78 @@
-"""How much memory a training takes, foretold from counts."""
+"""How much memory a training takes, foretold from the maps that its layers keep."""
 
 from collections.abc import Mapping
+from itertools import accumulate
 
+from autoscale.design.architecture import Architecture, Stage
 from autoscale.design.budget import BYTES
+from autoscale.design.cost import output_size, part_costs
 from autoscale.design.scalable import Network, cost_of
-from autoscale.training.recipe import Recipe
+from autoscale.design.workload import ACTIVATIONS, Place, places_of, work_at
 
-#: Numbers kept for the backward pass, as a multiple of a batch's convolution outputs, and numbers
-#: beside every parameter, itself included (gradient, optimiser, average). Fitted to peaks of eight
-#: networks on a CPU; see experiments/benchmarks/memory.
-KEPT: Mapping[str, tuple[float, float]] = {
-    "native": (2.7, 4.85),
-    "torch": (2.7, 4.85),
-    "none": (3.6, 2.85),
+#: By kernels: the peak / the numbers that layers keep, for the allocator leaves gaps and something
+#: is always passing through; and numbers beside every parameter, itself included (gradient,
+#: optimiser, average). Fitted to peaks of fourteen networks on a CPU, tested on ten others; see
+#: experiments/benchmarks/memory.
+HELD: Mapping[str, tuple[float, float]] = {
+    "native": (1.2, 4.75),
+    "torch": (1.2, 4.75),
+    "none": (1.2, 4.75),
 }
 
 
-def training_bytes(network: Network, recipe: Recipe, *, kernels: str = "none") -> int:
-    """Peak memory of training `network` by `recipe` in float32, images and libraries left out.
+def training_bytes(network: Network, batch_size: int, *, kernels: str = "none") -> int:
+    """Peak memory of training `network` in float32, images and libraries left out.
 
-    Right to about a fifth on the networks it was fitted to.
+    Of a user's own network only convolutions and parameters are known; each convolution is taken to
+    keep two maps, its own and the one behind its norm.
     """
-    found = cost_of(network)
-    outputs, numbers = KEPT[kernels]
-    kept = outputs * recipe.batch_size * found.activations + numbers * found.params
-    return round(BYTES * kept)
+    share, beside = HELD[kernels]
+    each = share * numbers_held(network, kernels)
+    return round(BYTES * (batch_size * each + beside * cost_of(network).params))
+
+
+def numbers_held(network: Network, kernels: str) -> float:
+    """The most that one image needs at once: what layers keep, and what passes through beside."""
+    if not isinstance(network, Architecture):
+        return 2.0 * float(network.cost.activations)
+    passing = [float(found.peak) for _, found in part_costs(network)]
+    kept = accumulate(_kept_by_part(network, kernels))
+    return 3 * network.resolution**2 + max(map(sum, zip(kept, passing, strict=True)))
+
+
+def numbers_kept(architecture: Architecture, kernels: str) -> float:
+    """What one image leaves for the backward pass, itself included."""
+    return sum(_kept_by_part(architecture, kernels))
+
+
+def _kept_by_part(architecture: Architecture, kernels: str) -> list[float]:
+    image = 3 * architecture.resolution**2
+    parts = zip(places_of(architecture), part_costs(architecture), strict=True)
+    found = [_kept(place, float(cost.activations), kernels) for place, (_, cost) in parts]
+    return [image + found[0], *found[1:]]
+
+
+def _kept(place: Place, outputs: float, kernels: str) -> float:
+    """Of one part: `outputs` of its convolutions, and what is made of these."""
+    part, work = place.part, work_at(place)
+    block = part.block if isinstance(part, Stage) else ""
+    if kernels == "native" and isinstance(part, Stage) and block in ("mbconv", "separable"):
+        # `network.native.inverted`: every map before its norm, and those that `project` reads and
+        # that the block gives.
+        after = output_size(place.size, part.stride) ** 2
+        ratio = part.expand_ratio if block == "mbconv" else 1
+        read = (place.width + (part.depth - 1) * part.width) * ratio * after
+        return outputs + read + part.depth * part.width * after
+
+    def numbers(kind: str) -> float:
+        return work.get((kind, "numbers"), 0.0)
+
+    # Maps of convolutions, those behind their norms, and products with a gate.
+    kept = 2 * outputs + numbers("mul") / 2
+    if block in ("basic", "bottleneck"):
+        kernels = "none"  # torch's autograd does them
+    if kernels != "native":  # whose backward pass makes again what was before an activation
+        before = sum(numbers(kind) for kind in ACTIVATIONS.values()) / 2
+        # Torch's own gradient of a ReLU needs only what is behind it.
+        kept += before - (numbers("relu") / 2 if kernels == "none" else 0.0)
+    return kept

@@ -29,6 +29,7 @@ from autoscale.workflows.curves import training_point
 from autoscale.workflows.evaluate import Task, recipe_named
 from autoscale.workflows.family import load_member
 from autoscale.workflows.kernels import accelerated, choose_kernels, cutter
+from autoscale.workflows.memory import training_bytes
 from autoscale.workflows.models import style_of
 from autoscale.workflows.progress import Listener, Progress, Silent
 
@@ -181,6 +182,12 @@ def train(
             if tensorboard and first:
                 keeper.draw(done, point)
             if len(done) < chosen.epochs:
+                share = -(-chosen.batch_size // peers.size)
+                needed = training_bytes(design.architecture, share, kernels=task.kernels)
+                listener.notice(
+                    f"memory at the peak: about {needed / 2**30:.2g} GiB for {share} "
+                    f"images of {size} pixels at once, beside all images and torch itself"
+                )
                 done = fit(
                     accelerated(module, task.kernels),
                     images.train,

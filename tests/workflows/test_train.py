@@ -107,6 +107,12 @@ def test_a_training_that_was_interrupted_goes_on_to_the_same_bits(
     assert all(torch.equal(best[0][name], best[1][name]) for name in best[0])
 
 
+def test_memory_is_foretold_before_a_training(design: str, photos: Path, tmp_path: Path) -> None:
+    listener = Hears()
+    short(design, tmp_path / "run", photos, listener=listener)
+    assert any("memory at the peak: about" in line for line in listener.lines)
+
+
 def test_a_finished_training_is_not_done_again(design: str, photos: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     found = short(design, run, photos)
