@@ -193,6 +193,7 @@ def search_baseline(
             staff or Staff(),
             task,
             images,
+            step,
             size=size,
             device=device,
             threads=threads,
@@ -210,8 +211,9 @@ def search_baseline(
             def evaluate(
                 architecture: Architecture, repetition: int, look: Look | None = None
             ) -> Future[Answer]:
-                return workers.engine.submit(
-                    Order(network=architecture, seed=seed + repetition, look=look)
+                return workers.submit(
+                    Order(network=architecture, seed=seed + repetition, look=look),
+                    name=f"{goal.show(goal.cost(architecture))}, seed {seed + repetition}",
                 )
 
             steps = search(
