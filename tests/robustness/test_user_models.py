@@ -1,4 +1,4 @@
-"""The user's own code that is wrong: refused in one line that names it, before any work is begun."""
+"""The user's own code that is wrong: refused in one line, before any training is done."""
 
 from __future__ import annotations
 
@@ -85,9 +85,10 @@ def test_a_model_that_is_wrong_is_refused_in_one_line(
     assert old in RIGHT
     (tmp_path / f"{module}.py").write_text(RIGHT.replace(old, new))
     run = tmp_path / "run"
+    planned = ["--plan"] if plan else []
     answer = attempt("grid", "--model", f"{module}:build", "--run", run, "--data", whole.photos,
                      "--resolution", 16, "--flops-budget", "2x", "--tolerance", 0.3, "--seeds", 1,
-                     "--max-candidates", 2, "--epochs", 1, *(["--plan"] if plan else []))  # fmt: skip
+                     "--max-candidates", 2, "--epochs", 1, *planned)  # fmt: skip
     sys.modules.pop(module, None)
     assert is_clear(answer)
     if not plan:
