@@ -166,6 +166,14 @@ def search_baseline(
             "PGPASSWORD).",
         ),
     ] = None,
+    tensorboard: Annotated[
+        bool,
+        typer.Option(
+            "--tensorboard",
+            help="Write curves, and the choices of each finished trial, for TensorBoard beside "
+            "trials.csv (needs autoscale\\[tensorboard]).",
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Search a small baseline network on your images.
@@ -211,6 +219,7 @@ def search_baseline(
                 gpus_per_trial=gpus_per_trial,
             ),
             storage=storage,
+            tensorboard=tensorboard,
             listener=listener,
         )
     _show_search(found, run, as_json)

@@ -75,7 +75,7 @@ def latency_command(
         show_json({"networks": records(table)})
         return
     columns = ("network", "resolution", "median_ms", "low_ms", "high_ms", "standard_error_ms",
-               "repeats", "images_per_second", "ratio")  # fmt: skip
+               "repeats", "images_per_second", "steady_ms", "ratio")  # fmt: skip
     show_table(table, title=f"Milliseconds for a batch of {batch}", columns=columns)
     one = next(iter(found.latencies.values()))
     norms = "batch norms folded" if one.folded else "batch norms as they are"
@@ -83,7 +83,10 @@ def latency_command(
         f"{one.runtime}, {one.dtype}, {one.threads} thread(s), {norms}, {one.clock} clock, on "
         f"{one.device}: {one.hardware}."
     )
-    say("low_ms, high_ms: 10th and 90th percentile of the timed passes. ratio: to the first.")
+    say(
+        "low_ms, high_ms: 10th and 90th percentile of the timed passes. steady_ms: with the "
+        "machine's changes of pace taken out. ratio: of steady_ms to the first."
+    )
     unsettled = [name for name, latency in found.latencies.items() if not latency.settled]
     if unsettled:
         say(

@@ -75,6 +75,14 @@ def train_command(
         float | None,
         typer.Option(help="Seconds, after which it fails; finished epochs are kept."),
     ] = None,
+    tensorboard: Annotated[
+        bool,
+        typer.Option(
+            "--tensorboard",
+            help="Write curves for TensorBoard beside metrics.csv (needs "
+            "autoscale\\[tensorboard]).",
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
 ) -> None:
     """Train a network in full; the same command continues where it was interrupted.
@@ -84,7 +92,7 @@ def train_command(
     import os
 
     from autoscale.terminal import Live, refuse, say, show_json
-    from autoscale.workflows.train import train
+    from autoscale.workflows.train import OutOfTime, train
 
     try:
         with Live() as listener:
@@ -92,8 +100,13 @@ def train_command(
                 network, run, data=data, recipe=recipe, epochs=epochs, batch_size=batch_size,
                 resolution=resolution, dropout=dropout, drop_path=drop_path, seed=seed,
                 limit=limit, strict=strict, device=device, threads=threads, kernels=kernels,
-                weights=weights, style=style, time_limit=time_limit, listener=listener,
+                weights=weights, style=style, time_limit=time_limit, tensorboard=tensorboard,
+                listener=listener,
             )  # fmt: skip
+    except OutOfTime:
+        if os.environ.get("RANK", "0") != "0":
+            raise typer.Exit(1) from None  # all stop together, and one says so
+        raise
     except KeyboardInterrupt:
         refuse("autoscale: stopped; finished epochs are kept, the same command continues")
         raise

@@ -2,12 +2,14 @@
 
 A shared machine changes its speed from second to second, so passes are timed in blocks: what
 differs between blocks is how little is known, however many passes there were. Several networks
-take turns, block by block, and so share the machine's good and bad moments.
+take turns, block by block, and so share the machine's good and bad moments; what these have in
+common is taken out of `steady_ms`, by which they are compared.
 """
 
 import copy
 import math
 import platform
+import random
 import re
 import statistics
 import time
@@ -25,6 +27,7 @@ from autoscale.errors import InvalidSetting
 from autoscale.network.build import build
 from autoscale.network.export import onnx_session, to_onnx
 from autoscale.network.fold import fold_norms
+from autoscale.network.pace import steady_times
 from autoscale.network.threads import threads_of_torch
 
 Runtime = Literal["eager", "compiled", "onnxruntime"]
@@ -46,9 +49,12 @@ class Latency:
     `low_ms` and `high_ms` are the 10th and 90th percentile of the timed passes.
     `standard_error_ms` is that of the median while the machine behaves as it did meanwhile; another
     minute may be another machine, so two measurements are held against `low_ms` and `high_ms`.
+    `steady_ms` is the time at the machine's median pace; networks that took turns are compared by
+    it. For a network that was measured alone it is the median of its blocks.
     """
 
     median_ms: float
+    steady_ms: float
     low_ms: float
     high_ms: float
     standard_error_ms: float
@@ -152,7 +158,7 @@ def measure_latencies(
     """The same for several networks that take turns, so that their ratios can be trusted.
 
     `resolution` may hold one for each network. Each block begins with an untimed pass, since the
-    other networks emptied the caches.
+    other networks emptied the caches. The order of a round is drawn, always the same way.
 
     Raises:
         InvalidSetting: for a setting that cannot be, or a network that does not take such images.
@@ -164,10 +170,22 @@ def measure_latencies(
         subjects = [
             _subject(network, pixels, asked) for network, pixels in zip(networks, each, strict=True)
         ]
-        while unfinished := [s for s in subjects if not s.finished(asked)]:
-            for subject in unfinished:
-                subject.time_block(asked, warm=not turns)
-    return [subject.latency(asked) for subject in subjects]
+        order = random.Random(0)
+        took: list[int] = []  # whose turn it was
+        while unfinished := [n for n, s in enumerate(subjects) if not s.finished(asked)]:
+            for number in order.sample(unfinished, len(unfinished)):
+                subjects[number].time_block(asked, warm=not turns)
+                took.append(number)
+    steady = _steady(subjects, took)
+    return [subject.latency(asked, s) for subject, s in zip(subjects, steady, strict=True)]
+
+
+def _steady(subjects: Sequence["_Subject"], took: Sequence[int]) -> list[float]:
+    """Seconds of a pass of each at the machine's median pace."""
+    blocks = [iter(subject.blocks) for subject in subjects]
+    # Clocks count nanoseconds; a pass that took none would have no logarithm.
+    seconds = [max(statistics.median(next(blocks[number])), 1e-9) for number in took]
+    return list(map(float, steady_times(took, seconds)))
 
 
 @dataclass(kw_only=True)
@@ -228,10 +246,11 @@ class _Subject:
         self.blocks.append(times)
         self.spent += time.perf_counter() - begin
 
-    def latency(self, asked: Conditions) -> Latency:
+    def latency(self, asked: Conditions, steady: float) -> Latency:
         deciles = statistics.quantiles(self.passes, n=10, method="inclusive")
         return Latency(
             median_ms=1000 * deciles[4],
+            steady_ms=1000 * steady,
             low_ms=1000 * deciles[0],
             high_ms=1000 * deciles[8],
             standard_error_ms=1000 * self.standard_error,

@@ -78,7 +78,8 @@ def as_channels_last(pixels: NDArray[np.uint8]) -> Tensor:
 
 
 def normalised(batch: Tensor) -> Tensor:
-    return batch.float().sub_(255 * PIXEL_MEAN).div_(255 * PIXEL_DEVIATION)
+    numbers = batch.to(torch.float32, copy=True)
+    return numbers.sub_(255 * PIXEL_MEAN).div_(255 * PIXEL_DEVIATION)
 
 
 def to_input(pixels: NDArray[np.uint8], *, resolution: int) -> Tensor:

@@ -21,8 +21,11 @@ from autoscale.training.data import Images
 from autoscale.training.optimizers import make_optimizer, optimizer_tensors, restore_optimizer
 from autoscale.training.peers import ALONE, Peers
 from autoscale.training.recipe import Recipe
+from autoscale.training.resident import ResidentCut, fits
 
 EVALUATION_BATCH = 256
+#: Steps whose losses are asked for together on a graphics card.
+_ASKED_TOGETHER = 20
 
 
 class TrainingFailed(AutoscaleError):
@@ -49,6 +52,7 @@ class Epoch:
     loss: float  # mean over the steps of the epoch, label smoothing included
     accuracy: float | None  # on the validation images, in [0, 1]; None when not evaluated
     seconds: float  # evaluation included
+    evaluation_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +129,7 @@ def fit(
         resume: go on from here, to the same bits as without the interruption.
         keep: called after each epoch with a snapshot whose tensors are the live ones: write or copy
             them before it returns.
-        time_limit: seconds of this call; a training that needs more fails.
+        time_limit: seconds of this call; a training that needs more fails, with its peers.
         peers: the other processes that train the same network; each takes its part of every batch.
         cut: cuts augmented images out of the stored ones; a faster way changes no byte.
 
@@ -149,6 +153,8 @@ def fit(
     if recipe.crop != "random-resized":  # which cuts from the stored pixels, the others do not
         train = resized(train, resolution)
     validation = resized(validation, resolution)
+    if fits(train.pixels, target):
+        cut = ResidentCut(train.pixels, target)
     optimizer = make_optimizer(network, recipe)
     steps = max(1, len(train) // recipe.batch_size)
     average = Average(network, recipe.ema_decay) if recipe.ema_decay else None
@@ -164,6 +170,9 @@ def fit(
             average.network.load_state_dict(resume.part("average/"))
             average.steps = steps * len(epochs)
 
+    def elapsed() -> float:
+        return time.perf_counter() - started
+
     def score() -> float:
         nonlocal evaluation_seconds
         before = time.perf_counter()
@@ -175,9 +184,9 @@ def fit(
         for number in range(len(epochs) + 1, recipe.epochs + 1):
             # Of the seed and the epoch alone, so that it does not matter where a training began.
             torch.manual_seed(_derived(seed, number, peers.rank))
-            epoch_started = time.perf_counter()
+            epoch_started, evaluated = time.perf_counter(), evaluation_seconds
             network.train()
-            losses = []
+            losses = _Losses(recipe, epoch=number, steps=steps, device=target)
             epoch = batches(
                 train, recipe, resolution, seed=seed, epoch=number,
                 part=peers.rank, parts=peers.size, cut=cut,
@@ -189,26 +198,23 @@ def fit(
                     group["lr"] = recipe.learning_rate_at(progress)
                 loss = gradients_of(pixels, labels)
                 peers.average([loss, *(p.grad for p in network.parameters() if p.grad is not None)])
-                losses.append(loss.item())
-                if not math.isfinite(losses[-1]):
-                    raise TrainingDiverged(
-                        f"the loss became {losses[-1]} in epoch {number}, step {step + 1} of "
-                        f"{steps}; lower the learning rate (peak {recipe.learning_rate:g}) "
-                        "or lengthen the warm-up"
-                    )
+                losses.add(loss)
                 optimizer.step()
                 if average:
                     average.follow(network)
-                if time_limit is not None and time.perf_counter() - started > time_limit:
+                # Peers stop at the same step, that of the first of them that is late.
+                if time_limit is not None and peers.total(elapsed() > time_limit):
                     raise OutOfTime(
                         f"the training was at epoch {number} of {recipe.epochs}, step {step + 1} "
                         f"of {steps}, after {time_limit:g} seconds; allow more, or fewer epochs"
                     )
+            mean_loss = losses.mean()
             for module in (network, average.network) if average else (network,):
                 peers.average([b for b in module.buffers() if b.is_floating_point()])
             accuracy = score() if number == recipe.epochs or number in evaluate_after else None
             seconds = time.perf_counter() - epoch_started
-            epochs.append(Epoch(number, float(np.mean(losses)), accuracy, seconds))
+            evaluated = evaluation_seconds - evaluated
+            epochs.append(Epoch(number, mean_loss, accuracy, seconds, evaluated))
             if keep:
                 keep(_snapshot(epochs, network, average, optimizer, gradients_of.halved))
             if on_epoch and on_epoch(epochs[-1]):
@@ -218,19 +224,21 @@ def fit(
     if last.accuracy is None:  # it was stopped after an epoch that nobody wanted evaluated
         before = time.perf_counter()
         accuracy = score()
-        seconds = last.seconds + time.perf_counter() - before
-        last = epochs[-1] = replace(last, accuracy=accuracy, seconds=seconds)
+        taken = time.perf_counter() - before
+        last = epochs[-1] = replace(
+            last, accuracy=accuracy, seconds=last.seconds + taken, evaluation_seconds=taken
+        )
     if average:
         network.load_state_dict(average.network.state_dict())
     network.eval()
-    elapsed = time.perf_counter() - started
+    seconds = elapsed()
     assert last.accuracy is not None
     return Fit(
         last.accuracy,
         last.loss,
         tuple(epochs),
-        elapsed,
-        elapsed - evaluation_seconds,
+        seconds,
+        seconds - evaluation_seconds,
         gradients_of.halved,
     )
 
@@ -290,6 +298,50 @@ def device_named(name: str) -> torch.device:
     return device
 
 
+class _Losses:
+    """The losses of the steps of an epoch.
+
+    A graphics card is asked for them only now and then: asking waits until it has done all that it
+    was given. So a training there may go on for some steps after it diverged.
+    """
+
+    def __init__(self, recipe: Recipe, *, epoch: int, steps: int, device: torch.device) -> None:
+        self._recipe, self._epoch, self._steps = recipe, epoch, steps
+        self._together = 1 if device.type == "cpu" else _ASKED_TOGETHER
+        self._new: list[Tensor] = []
+        self._known: list[float] = []
+
+    def add(self, loss: Tensor) -> None:
+        """Note the loss of the next step.
+
+        Raises:
+            TrainingDiverged: if this or an earlier one is infinite or not a number.
+        """
+        self._new.append(loss)
+        if len(self._new) >= self._together:
+            self._ask()
+
+    def mean(self) -> float:
+        """Of all steps.
+
+        Raises:
+            TrainingDiverged: as `add`.
+        """
+        self._ask()
+        return float(np.mean(self._known))
+
+    def _ask(self) -> None:
+        for loss in torch.stack(self._new).tolist() if self._new else []:
+            self._known.append(loss)
+            if not math.isfinite(loss):
+                raise TrainingDiverged(
+                    f"the loss became {loss} in epoch {self._epoch}, step {len(self._known)} of "
+                    f"{self._steps}; lower the learning rate (peak "
+                    f"{self._recipe.learning_rate:g}) or lengthen the warm-up"
+                )
+        self._new.clear()
+
+
 class _Gradients:
     """Computes the gradients of a batch; in two halves, once it did not fit into memory."""
 
@@ -326,11 +378,13 @@ class _Gradients:
         images = sum(len(labels) for _, labels in parts)
         total = torch.zeros((), device=self._device)
         for pixels, labels in parts:
-            loss = functional.cross_entropy(
-                self._network(normalised(pixels.to(self._device))),
-                labels.to(self._device),
-                label_smoothing=self._label_smoothing,
-            )
+            # bfloat16 pays on graphics cards; on a CPU the native kernels are float32.
+            with torch.autocast("cuda", torch.bfloat16, enabled=self._device.type == "cuda"):
+                loss = functional.cross_entropy(
+                    self._network(normalised(pixels.to(self._device))),
+                    labels.to(self._device, non_blocking=True),
+                    label_smoothing=self._label_smoothing,
+                )
             if len(parts) > 1:
                 loss = loss * (len(labels) / images)
             loss.backward()

@@ -1,8 +1,6 @@
 """Search a small baseline on the user's images."""
 
-import random
 import secrets
-import statistics
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass
@@ -17,37 +15,26 @@ from autoscale.design.space import SearchSpace
 from autoscale.errors import EvaluationFailed, InvalidSetting, RunConflict
 from autoscale.runs.records import trial_to_record, trials_from_journal
 from autoscale.runs.store import Journal, Step, write_text
+from autoscale.runs.tensorboard import require_tensorboard
 from autoscale.search.dashboard import Copy, database, in_database, in_file, shown
-from autoscale.search.engine import (
-    Standings,
-    Trial,
-    believed_ranking,
-    knowledge,
-    require_reachable,
-    search,
-)
-from autoscale.search.identity import network_of
-from autoscale.search.objective import Objective, Score
-from autoscale.search.pareto import Front, front
+from autoscale.search.engine import Trial, knowledge, require_reachable, search
+from autoscale.search.objective import Objective
+from autoscale.search.pareto import front
 from autoscale.search.rungs import Answer, Look, Rungs
 from autoscale.search.samplers import make_sampler
 from autoscale.training.data import ImageData
 from autoscale.workflows.catalogue import space_text
+from autoscale.workflows.contenders import choose
 from autoscale.workflows.crew import Crew, Order, Staff, crew
+from autoscale.workflows.curves import SearchCurves
 from autoscale.workflows.evaluate import Task, recipe_named
 from autoscale.workflows.goal import make_objective, require_objective
 from autoscale.workflows.kernels import choose_kernels
-from autoscale.workflows.progress import Listener, Progress, Silent, duration
+from autoscale.workflows.progress import Listener, Silent
 from autoscale.workflows.stopping import epochs_spent, rungs_of
-from autoscale.workflows.trainings import Job, train_all
+from autoscale.workflows.watch import Watch
 
 STEP = "search"
-
-#: Further seeds with which `confirm` trains the best designs.
-AGAIN = 2
-
-#: Added to the run's seed for them; the search itself repeats a network with the next seeds.
-FRESH = 500
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +79,7 @@ def search_baseline(
     kernels: str = "auto",
     staff: Staff | None = None,
     storage: str | None = None,
+    tensorboard: bool = False,
     listener: Listener | None = None,
 ) -> Baseline:
     """Train `trials` designs of the space and choose the baseline.
@@ -127,6 +115,8 @@ def search_baseline(
         staff: who trains; by default this process. Another one may continue a search.
         storage: a PostgreSQL database, as postgresql://user@host/database, that gets a copy of the
             search as an Optuna study. It is named nowhere in the run directory.
+        tensorboard: write curves and the choices of each finished trial for TensorBoard too, those
+            of earlier calls included.
 
     Raises:
         AutoscaleError: one of its kinds, for anything that cannot be done.
@@ -139,6 +129,8 @@ def search_baseline(
         raise InvalidSetting(f"confirm must be at least 0, got {confirm}")
     if storage is not None:
         database(storage)
+    if tensorboard:
+        require_tensorboard()
     if resolution is not None and resolution < 1:
         raise InvalidSetting(f"resolution must be at least 1 pixel, got {resolution}")
     task = Task(
@@ -150,7 +142,8 @@ def search_baseline(
         kernels=choose_kernels(kernels, device=device, listener=listener),
     )
     stages = rungs_of(rungs, caution, task.recipe.epochs)
-    shipped = SearchSpace.from_yaml(space_text(space), source=space)
+    text = space_text(space)
+    shipped = SearchSpace.from_yaml(text, source=space)
     require_objective(objective, target=target, w=w, measure=cost_measure)
     size = resolution or max(shipped.resolution)
     images = task.load(size=size, test=False, listener=listener)
@@ -168,97 +161,164 @@ def search_baseline(
         kept=((step.read() or {}).get("settings") or {}).get("objective"),
         listener=listener,
     )
+    plan = _Plan(
+        task=task,
+        images=images,
+        size=size,
+        text=text,
+        resolution=resolution,
+        space=fitted,
+        sampler=sampler,
+        goal=goal,
+        max_macs=max_macs,
+        rungs=stages,
+    )
+    return _carry_out(
+        step,
+        plan,
+        trials=trials,
+        confirm=confirm,
+        device=device,
+        threads=threads,
+        staff=staff or Staff(),
+        storage=storage,
+        tensorboard=tensorboard,
+        listener=listener,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Plan:
+    """What is searched and on what: all that decides which designs a search proposes."""
+
+    task: Task
+    images: ImageData
+    size: int  # pixels per side of the images
+    text: str  # of the space as it was written
+    resolution: int | None  # that was asked for instead of the space's own
+    space: SearchSpace  # with the classes and the resolution of the images
+    sampler: str
+    goal: Objective
+    max_macs: int | None
+    rungs: Rungs | None
+
+    def settings(self) -> dict[str, Any]:
+        """What must be the same to go on with the search, as plain data."""
+        return {
+            "task": self.task.settings(),
+            "images": self.images.fingerprint,
+            "space": self.text,
+            "classes": list(self.images.classes),
+            "resolution": self.resolution,
+            "sampler": self.sampler,
+            "objective": self.goal.to_dict(),
+            "max_macs": self.max_macs,
+            "rungs": asdict(self.rungs) if self.rungs else None,
+        }
+
+
+def _carry_out(
+    step: Step,
+    plan: _Plan,
+    *,
+    trials: int,
+    confirm: int,
+    device: str,
+    threads: int,
+    staff: Staff,
+    storage: str | None,
+    tensorboard: bool,
+    listener: Listener,
+) -> Baseline:
+    """Search by the plan, or go on with it, choose the baseline and write it."""
+    space, goal = plan.space, plan.goal
     journal = Journal(step.file("trials.jsonl"))
     with step.locked():
         history = step.begin(
-            {
-                "task": task.settings(),
-                "images": images.fingerprint,
-                "space": space_text(space),
-                "classes": list(images.classes),
-                "resolution": resolution,
-                "sampler": sampler,
-                "objective": goal.to_dict(),
-                "max_macs": max_macs,
-                "rungs": asdict(stages) if stages else None,
-            },
-            notes={"data": task.place, "trials": trials, "device": device},
+            plan.settings(),
+            notes={"data": plan.task.place, "trials": trials, "device": device},
             journal=journal,
-            read=lambda journal: trials_from_journal(journal, fitted),
+            read=lambda journal: trials_from_journal(journal, space),
         )
         if sum(trial.trained for trial in history) < trials:
             step.forget("baseline.yaml", "baseline.json")  # the choice is open again
-        copies = _copies(step, storage, fitted, goal, history, listener)
+        copies = _copies(step, storage, space, goal, history, listener)
+        curves = [SearchCurves(step.path, goal, history)] if tensorboard else []
         with crew(
-            staff or Staff(),
-            task,
-            images,
+            staff,
+            plan.task,
+            plan.images,
             step,
-            size=size,
+            size=plan.size,
             device=device,
             threads=threads,
             listener=listener,
         ) as workers:
-            watch = Watch(history, trials, goal, listener, at_once=workers.at_once)
-            watch.announce(images.name, len(images.train), fitted, workers, seed)
-
-            def record(trial: Trial) -> None:
-                journal.append(trial_to_record(trial))
-                for copy in copies:
-                    copy.add(trial)
-                watch.saw(trial)
-
-            def evaluate(
-                architecture: Architecture, repetition: int, look: Look | None = None
-            ) -> Future[Answer]:
-                return workers.submit(
-                    Order(network=architecture, seed=seed + repetition, look=look),
-                    name=f"{goal.show(goal.cost(architecture))}, seed {seed + repetition}",
-                )
-
-            steps = search(
-                fitted,
+            steps = _search(plan, trials, history, workers, journal, [*copies, *curves], listener)
+            _sum_up(steps, trials, plan.rungs, listener)
+            winner, accuracies = choose(
+                steps,
+                space,
                 goal,
-                evaluate,
-                trials=trials,
-                sampler=make_sampler(
-                    sampler, seed=seed, space=fitted, known=knowledge(goal, max_macs)
-                ),
-                seed=seed,
-                max_macs=max_macs,
-                rungs=stages,
-                history=history,
-                record=record,
-                at_once=workers.at_once,
+                confirm=confirm,
+                step=step,
+                seed=plan.task.seed,
+                workers=workers,
+                listener=listener,
             )
-            _sum_up(steps, trials, stages, listener)
-            contenders = believed_ranking(steps, fitted, goal, count=max(1, confirm))
-            scores = {trial.number: _scores(steps, trial) for trial in contenders}
-            if confirm:
-                trained = sum(trial.trained for trial in steps)
-                again = Journal(step.file(f"confirm-{confirm}-of-{trained}.jsonl"))
-                for number, score in _again(contenders, goal, seed, workers, again, listener):
-                    scores[number].append(score)
+        _complete(copies, listener)
+        found = Baseline(
+            trial=winner, accuracies=accuracies, trials=tuple(steps), objective=goal, space=space
+        )
+        _write(step, found)
+    return found
+
+
+def _search(
+    plan: _Plan,
+    trials: int,
+    history: Sequence[Trial],
+    workers: Crew,
+    journal: Journal,
+    copies: Sequence[Copy | SearchCurves],
+    listener: Listener,
+) -> list[Trial]:
+    """Every step of the search, those of `history` too; each is kept as soon as it is done."""
+    seed = plan.task.seed
+    watch = Watch(history, trials, plan.goal, listener, at_once=workers.at_once)
+    watch.announce(plan.images.name, len(plan.images.train), plan.space, workers, seed)
+
+    def record(trial: Trial) -> None:
+        journal.append(trial_to_record(trial))
         for copy in copies:
-            if lacking := copy.catch_up():
-                listener.notice(
-                    f"warning: the copy for Optuna's tools lacks {lacking} trials; the same "
-                    "command brings them"
-                )
-        winner = contenders[0]
-        if confirm:
-            winner = max(
-                contenders,
-                key=lambda trial: statistics.mean(
-                    goal.worth(s.accuracy, trial.architecture) for s in scores[trial.number]
-                ),
-            )
-        accuracies = tuple(score.accuracy for score in scores[winner.number])
-        write_text(step.file("trials.csv"), trial_table(steps, goal).to_csv(index=False))
-        step.write_result("baseline.json", {"trial": winner.number, "accuracies": accuracies})
-        write_text(step.file("baseline.yaml"), winner.architecture.to_yaml())
-    return Baseline(
-        trial=winner, accuracies=accuracies, trials=tuple(steps), objective=goal, space=fitted
+            copy.add(trial)
+        watch.saw(trial)
+
+    def evaluate(
+        architecture: Architecture, repetition: int, look: Look | None = None
+    ) -> Future[Answer]:
+        return workers.submit(
+            Order(network=architecture, seed=seed + repetition, look=look),
+            name=f"{plan.goal.show(plan.goal.cost(architecture))}, seed {seed + repetition}",
+        )
+
+    return search(
+        plan.space,
+        plan.goal,
+        evaluate,
+        trials=trials,
+        sampler=make_sampler(
+            plan.sampler,
+            seed=seed,
+            space=plan.space,
+            known=knowledge(plan.goal, plan.max_macs),
+        ),
+        seed=seed,
+        max_macs=plan.max_macs,
+        rungs=plan.rungs,
+        history=history,
+        record=record,
+        at_once=workers.at_once,
     )
 
 
@@ -282,6 +342,25 @@ def _copies(
     return [Copy(open_study, space, goal, history, listener.notice) for open_study in opened]
 
 
+def _complete(copies: Sequence[Copy], listener: Listener) -> None:
+    """Give the copies what they could not take before."""
+    for copy in copies:
+        if lacking := copy.catch_up():
+            listener.notice(
+                f"warning: the copy for Optuna's tools lacks {lacking} trials; the same command "
+                "brings them"
+            )
+
+
+def _write(step: Step, found: Baseline) -> None:
+    """What the later steps, people and other programs read of a finished search."""
+    write_text(step.file("trials.csv"), found.table.to_csv(index=False))
+    step.write_result(
+        "baseline.json", {"trial": found.trial.number, "accuracies": found.accuracies}
+    )
+    write_text(step.file("baseline.yaml"), found.trial.architecture.to_yaml())
+
+
 def _sum_up(steps: Sequence[Trial], trials: int, stages: Rungs | None, listener: Listener) -> None:
     """Say what a search did.
 
@@ -299,35 +378,6 @@ def _sum_up(steps: Sequence[Trial], trials: int, stages: Rungs | None, listener:
         )
     if not any(trial.score for trial in steps):
         raise EvaluationFailed(f"no training succeeded; the last failed: {steps[-1].cause}")
-
-
-def _again(
-    contenders: Sequence[Trial],
-    goal: Objective,
-    seed: int,
-    workers: Crew,
-    journal: Journal,
-    listener: Listener,
-) -> list[tuple[int, Score]]:
-    """Train each contender with new seeds: its trial's number and the score, as often as it has."""
-    listener.notice(f"the {len(contenders)} best are trained with {AGAIN} more seeds each")
-    jobs = [
-        Job(
-            network=trial.architecture,
-            seed=seed + FRESH + number,
-            name=f"trial {trial.number}, new seed {number}",
-        )
-        for number in range(1, AGAIN + 1)
-        for trial in contenders
-    ]
-    outcomes = train_all(
-        jobs, workers, journal, listener, leader=lambda done: _line(contenders[0], goal)
-    )
-    return [
-        (trial.number, outcome.score)
-        for outcome, trial in zip(outcomes, [*contenders] * AGAIN, strict=True)
-        if outcome.score
-    ]
 
 
 def load_baseline(run: str | Path) -> Baseline:
@@ -468,99 +518,3 @@ def trial_table(trials: Sequence[Trial], objective: Objective) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
-
-
-def _scores(steps: Sequence[Trial], chosen: Trial) -> list[Score]:
-    """Every score of the network of `chosen`."""
-    network = network_of(chosen.architecture)
-    return [
-        trial.score
-        for trial in steps
-        if trial.status == "finished" and trial.score and network_of(trial.architecture) == network
-    ]
-
-
-class Watch:
-    """Counts trainings and tells the listener about them."""
-
-    def __init__(
-        self,
-        history: Sequence[Trial],
-        total: int,
-        goal: Objective,
-        listener: Listener,
-        *,
-        at_once: int = 1,
-    ) -> None:
-        self._trained = sum(trial.trained for trial in history)
-        told = [trial.score or trial.partial for trial in history if trial.trained]
-        self._seconds = [score.seconds for score in told if score]
-        self._total = total
-        self._at_once = at_once
-        self._goal = goal
-        self._standings = Standings(goal, history)
-        self._failed = 0
-        self._front: Front[tuple[float, float]] = Front(("maximize", "minimize"))
-        for trial in history:
-            self._count(trial)
-        self._listener = listener
-
-    def announce(self, name: str, count: int, space: SearchSpace, workers: Crew, seed: int) -> None:
-        """Say what is about to happen and how long it will take."""
-        left = self._total - self._trained
-        if left <= 0:
-            self._listener.notice(f"all {self._total} trainings are done already")
-            return
-        rng = random.Random(seed)
-        drawn = [space.sample(rng) for _ in range(20)]
-        seconds = workers.seconds(workers.trainer.estimate_seconds(drawn) / len(drawn) * left)
-        kept = f", {self._trained} are kept from before" if self._trained else ""
-        self._listener.notice(
-            f"{left} trainings of {workers.trainer.recipe.epochs} epochs on {count:,} images of "
-            f"{name}{kept}; about {duration(seconds)}"
-        )
-
-    def _count(self, trial: Trial) -> None:
-        """Keep failures and the front up to date."""
-        self._failed += trial.status == "failed"
-        if trial.status == "finished" and trial.score:
-            point = (trial.score.accuracy, self._goal.cost(trial.architecture))
-            self._front.add(point, point)
-
-    def saw(self, trial: Trial) -> None:
-        """One more step was recorded."""
-        if not trial.trained:
-            return
-        self._trained += 1
-        self._standings.add(trial)
-        self._count(trial)
-        told = trial.score or trial.partial
-        if told:
-            self._seconds.append(told.seconds)
-        leader = self._standings.best()
-        left = self._total - self._trained
-        self._listener.progress(
-            Progress(
-                done=self._trained,
-                total=self._total,
-                note=_line(trial, self._goal),
-                best=_line(leader, self._goal) if leader else "none yet",
-                seconds_left=statistics.mean(self._seconds) * left / self._at_once
-                if self._seconds
-                else None,
-                failed=self._failed,
-                front=tuple(
-                    f"{accuracy:.3f} at {self._goal.show(price).removesuffix(' multiply-adds')}"
-                    for accuracy, price in sorted(self._front, key=lambda point: point[1])
-                ),
-            )
-        )
-
-
-def _line(trial: Trial, goal: Objective) -> str:
-    at = goal.show(goal.cost(trial.architecture))
-    if trial.status == "stopped":
-        return f"trial {trial.number}: {trial.cause}, at {at}"
-    if trial.score is None:
-        return f"trial {trial.number}: failed, {trial.cause}"
-    return f"trial {trial.number}: accuracy {trial.score.accuracy:.3f} at {at}"

@@ -32,7 +32,14 @@ FEW = 10
 #: Images of the largest class / those of the smallest, above which accuracy says little.
 UNEVEN = 20
 #: What each extra is asked for by.
-EXTRAS = {"parquet": ("pyarrow",), "export": ("onnx", "onnxscript", "onnxruntime")}
+EXTRAS = {
+    "parquet": ("pyarrow",),
+    "export": ("onnx", "onnxscript", "onnxruntime"),
+    "tensorboard": ("tensorboard",),
+    "postgresql": ("psycopg",),
+    "ray": ("ray",),
+    "notebooks": ("nbclient", "ipykernel"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -93,7 +93,7 @@ def time_space(space: SearchSpace, device: str, listener: Listener) -> LatencyTa
     )
     clock = "cpu" if device == "cpu" else "wall"
     timed = measure_latencies(chosen, clock=clock, device=device, repeats=PASSES)
-    table = fit_latency_table([workload(a) for a in chosen], [one.median_ms for one in timed])
+    table = fit_latency_table([workload(a) for a in chosen], [one.steady_ms for one in timed])
     listener.notice(
         f"latencies are predicted; the error on networks left out in turn is {table.error:.1%} in "
         "the median"

@@ -7,7 +7,8 @@ from torch import nn
 from autoscale.errors import AutoscaleError, InvalidSetting, StorageProblem
 from autoscale.network.build import Network
 from autoscale.network.native.accelerate import Accelerated
-from autoscale.network.native.kernels import Kernels, NativeKernels, TorchKernels
+from autoscale.network.native.compiled import NativeKernels
+from autoscale.network.native.kernels import Kernels, TorchKernels
 from autoscale.network.native.library import KernelsUnavailable, compile_kernels, library_name
 from autoscale.runs.cache import cached
 from autoscale.training import crops

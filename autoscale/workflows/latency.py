@@ -21,8 +21,8 @@ class Timings:
     def table(self) -> pd.DataFrame:
         """One row for each network, in the order asked for.
 
-        Columns: network, the fields of `Latency`, images_per_second, and ratio, the median / that
-        of the first network.
+        Columns: network, the fields of `Latency`, images_per_second, and ratio, `steady_ms` /
+        that of the first network.
         """
         first = next(iter(self.latencies.values()))
         return pd.DataFrame(
@@ -31,7 +31,7 @@ class Timings:
                     "network": name,
                     **asdict(found),
                     "images_per_second": found.images_per_second,
-                    "ratio": found.median_ms / first.median_ms,
+                    "ratio": found.steady_ms / first.steady_ms,
                 }
                 for name, found in self.latencies.items()
             ]

@@ -158,7 +158,7 @@ class Stopwatch:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             found = [
-                latency.median_ms
+                latency.steady_ms
                 for latency in measure_latencies(
                     [realise(network) for network in every],
                     resolution=[network.resolution for network in every],

@@ -1,7 +1,8 @@
 """Train one network for good: a family's member, a design or a published network."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -17,11 +18,14 @@ from autoscale.network.threads import threads_of_torch
 from autoscale.network.weights import STYLES, load_weights
 from autoscale.runs.checkpoint import read_snapshot, write_snapshot
 from autoscale.runs.store import Journal, Step, write_text
+from autoscale.runs.tensorboard import Curves, Point, require_tensorboard
 from autoscale.runs.weights import Header, file_digest, read_weights, write_weights
 from autoscale.training.batches import PIXEL_DEVIATION, PIXEL_MEAN
 from autoscale.training.fit import Epoch, Snapshot, device_named, evaluate, fit
+from autoscale.training.fit import OutOfTime as OutOfTime  # for who calls `train`
 from autoscale.training.peers import joined
 from autoscale.workflows.count import is_member, load_architecture
+from autoscale.workflows.curves import training_point
 from autoscale.workflows.evaluate import Task, recipe_named
 from autoscale.workflows.family import load_member
 from autoscale.workflows.kernels import accelerated, choose_kernels, cutter
@@ -76,6 +80,7 @@ def train(
     weights: str | None = None,
     style: str | None = None,
     time_limit: float | None = None,
+    tensorboard: bool = False,
     listener: Listener | None = None,
 ) -> Trained:
     """Train a network and keep its best and its last weights in `run`/train.
@@ -99,11 +104,14 @@ def train(
         style: autoscale, timm or tf: the padding and batch-norm epsilon that the weights expect. By
             default what the file says.
         time_limit: seconds of this call. When they are over it fails; finished epochs are kept.
+        tensorboard: write curves for TensorBoard too, those of earlier epochs included.
 
     Raises:
         AutoscaleError: one of its kinds, for anything that cannot be done.
     """
     run, listener = Path(run), listener or Silent()
+    if tensorboard:
+        require_tensorboard()
     chosen = recipe_named(recipe, epochs=epochs)
     if batch_size is not None:
         chosen = chosen.with_batch(batch_size)
@@ -153,6 +161,7 @@ def train(
             provenance=f"autoscale train, recipe {recipe}, {chosen.epochs} epochs",
         )
         keeper = _Keeper(step, journal, header, chosen.epochs, listener)
+        point = partial(training_point, recipe=chosen, images=len(images.train), resolution=size)
 
         def work(resume: Snapshot | None) -> Trained:
             with torch.random.fork_rng(devices=[]):
@@ -169,6 +178,8 @@ def train(
                 for note in load_weights(module, held.state):
                     listener.notice(note)
             done = resume.epochs if resume else ()
+            if tensorboard and first:
+                keeper.draw(done, point)
             if len(done) < chosen.epochs:
                 done = fit(
                     accelerated(module, task.kernels),
@@ -251,6 +262,13 @@ class _Keeper:
         self._last, self._metrics = step.file("last.safetensors"), step.file("metrics.csv")
         self._journal, self._header = journal, header
         self._epochs, self._listener = epochs, listener
+        self._curves: Curves | None = None
+
+    def draw(self, done: Sequence[Epoch], point: Callable[[Sequence[Epoch]], Point]) -> None:
+        """Write curves too, from the epochs that are done; `point` gives that of the last one."""
+        self._point = point
+        points = [point(done[:number]) for number in range(1, len(done) + 1)]
+        self._curves = Curves(self._last.parent, points)
 
     def keep(self, snapshot: Snapshot) -> None:
         """The best weights first: the snapshot then stands for all that is on disk."""
@@ -261,6 +279,8 @@ class _Keeper:
         write_snapshot(self._last, snapshot)
         write_text(self._metrics, metrics_table(snapshot.epochs).to_csv(index=False))
         self._journal.append(asdict(epoch))
+        if self._curves:
+            self._curves.add(self._point(snapshot.epochs))
         left = self._epochs - epoch.number
         self._listener.progress(
             Progress(

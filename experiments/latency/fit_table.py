@@ -1,9 +1,9 @@
 """Fit the latency table to measured networks and test it on others.
 
-    python experiments/latency/fit_table.py networks.csv 200
-    python experiments/latency/fit_table.py fit.csv test.csv
+    python experiments/latency/fit_table.py networks.csv 300
 
-Given one file and a number, so many of its networks are fitted and the others tested.
+So many of the file's networks are fitted and the others tested: with the times at the machine's
+median pace, and with plain medians.
 """
 
 import sys
@@ -24,27 +24,23 @@ def kendall(one: np.ndarray, other: np.ndarray) -> float:
 
 
 space = load_space("mnasnet")
-first, second = sys.argv[1:]
-frames = [pd.read_csv(first)] + ([] if second.isdecimal() else [pd.read_csv(second)])
-fitted = int(second) if second.isdecimal() else len(frames[0])
-frame = pd.concat(frames, ignore_index=True)
-measured = frame["median_ms"].to_numpy()
+frame, fitted = pd.read_csv(sys.argv[1]), int(sys.argv[2])
 work = [
     workload(space.architecture_at([int(index) for index in text.split()]))
     for text in frame["point"]
 ]
-table = fit_latency_table(work[:fitted], measured[:fitted])
-predicted = np.array(
-    [sum(n * table.rates.get(f, 0.0) for f, n in row.items()) for row in work[fitted:]]
-)
-unseen = measured[fitted:]
-errors = np.abs(predicted / unseen - 1)
+unseen = frame[fitted:]
 print(f"fitted to {fitted} networks, tested on {len(unseen)} others")
-print(f"stated error (left out in turn) {table.error:.3f}, on the others {np.median(errors):.3f}")
-print(f"within 10 %: {np.mean(errors < 0.1):.2f}; Kendall tau {kendall(predicted, unseen):.3f}")
-macs = frame["macs"].to_numpy(dtype=float)[fitted:]
-print(f"Kendall tau of multiply-adds alone {kendall(macs, unseen):.3f}")
-if "first_ms" in frame:
-    # Two halves of the passes of the same networks: no prediction can agree better than these.
-    halves = (frame[name].to_numpy()[fitted:] for name in ("first_ms", "second_ms"))
-    print(f"Kendall tau of one half of the passes with the other {kendall(*halves):.3f}")
+for column in ("steady_ms", "median_ms"):
+    table = fit_latency_table(work[:fitted], frame[column][:fitted].to_numpy())
+    predicted = np.array([table.price(one) for one in work[fitted:]])
+    measured = unseen[column].to_numpy()
+    errors = np.abs(predicted / measured - 1)
+    print(
+        f"{column}: stated error (left out in turn) {table.error:.3f}, on the others "
+        f"{np.median(errors):.3f}, within 10 % {np.mean(errors < 0.1):.2f}; Kendall tau "
+        f"{kendall(predicted, measured):.3f}; of multiply-adds alone "
+        f"{kendall(unseen['macs'].to_numpy(dtype=float), measured):.3f}"
+    )
+halves = (unseen[name].to_numpy() for name in ("first_ms", "second_ms"))
+print(f"Kendall tau of one round with the other {kendall(*halves):.3f}")

@@ -1,10 +1,10 @@
 """Measure random networks of the mnasnet space, for fitting the latency table and for testing it.
 
-    OMP_NUM_THREADS=1 python experiments/latency/measure_networks.py networks.csv 300 10
+    OMP_NUM_THREADS=1 python experiments/latency/measure_networks.py networks.csv 400 18
 
 Arguments: the file to write, networks, and passes of each in each of two rounds. Processor time of
-one thread, eager, batch 1. All networks take turns, so all see the machine's good and bad moments;
-the two rounds say how well a measurement agrees with itself.
+one thread, eager, batch 1. All networks take turns; `steady_ms` has the machine's changes of pace
+taken out, and the two rounds say how well such a measurement agrees with itself.
 """
 
 import csv
@@ -23,12 +23,15 @@ designs = {}
 while len(designs) < count:
     design = space.sample(rng)
     designs.setdefault(" ".join(map(str, space.point_of(design))), design)
-first, second = (
-    measure_latencies(list(designs.values()), clock="cpu", repeats=passes) for _ in range(2)
-)
+rounds = [measure_latencies(list(designs.values()), clock="cpu", repeats=passes) for _ in range(2)]
 with Path(out).open("w", newline="", encoding="utf-8") as opened:
     writer = csv.writer(opened)
-    writer.writerow(["point", "macs", "median_ms", "first_ms", "second_ms"])
-    for (point, design), one, two in zip(designs.items(), first, second, strict=True):
-        times = ((one.median_ms + two.median_ms) / 2, one.median_ms, two.median_ms)
+    writer.writerow(["point", "macs", "median_ms", "steady_ms", "first_ms", "second_ms"])
+    for (point, design), one, two in zip(designs.items(), *rounds, strict=True):
+        times = (
+            (one.median_ms + two.median_ms) / 2,
+            (one.steady_ms + two.steady_ms) / 2,
+            one.steady_ms,
+            two.steady_ms,
+        )
         writer.writerow([point, cost(design).macs, *(f"{t:.3f}" for t in times)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -159,3 +160,8 @@ def test_the_command_exits_with_1_only_if_something_fails(
     assert answer["ok"] is False
     assert {one["verdict"] for one in answer["findings"]} >= {"ok", "fail"}
     assert main(["doctor", *run, "--data", "synthetic"]) == 0
+
+
+def test_every_extra_that_is_offered_is_looked_for() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert {*doctor.EXTRAS, "test"} == {*project["optional-dependencies"]}

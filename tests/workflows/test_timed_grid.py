@@ -49,7 +49,7 @@ class Clock:
         ]
         return [
             SimpleNamespace(
-                median_ms=self.speed * (0.1 + c.macs * 1e-6 + (c.activations / 1e5) ** 1.2)
+                steady_ms=self.speed * (0.1 + c.macs * 1e-6 + (c.activations / 1e5) ** 1.2)
             )
             for c in found
         ]

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -254,3 +255,44 @@ def test_a_training_over_its_time_keeps_what_it_has(
         short(design, tmp_path / "run", photos, time_limit=0)
     limited = short(design, tmp_path / "run", photos, time_limit=3600)
     assert limited.epochs[-1].loss == short(design, tmp_path / "free", photos).epochs[-1].loss
+
+
+#: The second process alone would never be over its time.
+HASTE = """\
+import os, sys
+from autoscale.cli import main
+sys.exit(main([*sys.argv[1:], "--time-limit", "15" if os.environ["RANK"] == "0" else "3600"]))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_stop_together_when_the_time_of_one_is_over(
+    design: str, photos: Path, tmp_path: Path
+) -> None:
+    script = tmp_path / "haste.py"
+    script.write_text(HASTE)
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2",
+        "--master-addr", "127.0.0.1", "--master-port", "29673", "--", str(script),
+        "train", design, "--data", str(photos), "--batch-size", "8", "--epochs", "100000",
+        "--kernels", "torch", "--device", "cpu", "--run", str(tmp_path / "run"),
+    ]  # fmt: skip
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        timeout=120,
+    )
+    assert done.returncode == 1
+    said = [line for line in done.stderr.splitlines() if line.startswith("autoscale: ")]
+    assert len(said) == 1, done.stderr
+    assert "after 15 seconds; allow more, or fewer epochs" in said[0]
+    # Each process ended by itself with our status: none was killed, none fell over another's end.
+    ends = re.findall(r"rank +: (\d) .*\n +exitcode +: (-?\d+) ", done.stderr)
+    assert set(ends) <= {("0", "1"), ("1", "1")}
+    assert ends
+    assert "RuntimeError" not in done.stderr
+    kept = read_snapshot(tmp_path / "run" / "train" / "last.safetensors")
+    assert kept is not None
+    assert kept.epochs

@@ -10,6 +10,8 @@ from torch.autograd.function import once_differentiable
 
 from autoscale.network.blocks import DropPath, Residual, SqueezeExcite
 from autoscale.network.build import Network
+from autoscale.network.native.compiled import NativeKernels
+from autoscale.network.native.inverted import invert
 from autoscale.network.native.kernels import ACTIVATIONS, Kernels
 from autoscale.network.native.layers import (
     Chain,
@@ -73,6 +75,8 @@ def plan(module: nn.Module, kernels: Kernels) -> Layer:
             flush()
             layers.append(layer)
     flush()
+    if isinstance(kernels, NativeKernels):
+        layers = invert(layers, kernels)
     return layers[0] if len(layers) == 1 else Chain(layers)
 
 

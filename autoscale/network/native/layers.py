@@ -72,9 +72,7 @@ class ConvNorm:
         z = self.convolve(x)
         if tape is None:
             return self.kernels.fixed_norm(z, self.norm, self.activation, added)
-        assert self.norm.num_batches_tracked is not None
-        self.norm.num_batches_tracked.add_(1)
-        y, kept = self.kernels.norm(z, self.norm, self.activation, added)
+        y, kept = self.kernels.norm(z, self.counted(), self.activation, added)
         tape.append((x, z, kept))
         return y
 
@@ -89,6 +87,12 @@ class ConvNorm:
         del z
         of_x, found[self.weight] = self.convolve_backward(of_z, x, wants_input, added)
         return of_x
+
+    def counted(self) -> nn.BatchNorm2d:
+        """The norm, which has seen one batch more."""
+        assert self.norm.num_batches_tracked is not None
+        self.norm.num_batches_tracked.add_(1)
+        return self.norm
 
     def convolve(self, x: Tensor) -> Tensor:
         y = torch.conv2d(
@@ -155,21 +159,42 @@ class Excite:
         self.activation, self.kernels = activation, kernels
 
     def forward(self, x: Tensor, tape: Tape | None, added: Tensor | None = None) -> Tensor:
-        pooled = self.kernels.pool(x)
-        reduced = torch.addmm(_bias(self.reduce), pooled, _matrix(self.reduce).t())
-        active = ACTIVATE[self.activation](reduced.clone())
-        gate = torch.addmm(_bias(self.expand), active, _matrix(self.expand).t()).sigmoid_()
         if tape is not None:
-            tape.append((x, pooled, reduced, active, gate))
+            tape.append(x)
+        gate = self.gate(self.kernels.pool(x), tape)
         return _sum(self.kernels.reweight(x, gate), added)
 
     def backward(
         self, gradient: Tensor, tape: Tape, found: Gradients, *, wants_input: bool = True,
         added: Tensor | None = None,
     ) -> Tensor | None:  # fmt: skip
-        x, pooled, reduced, active, gate = tape.pop()
-        of_gate = self.kernels.gate_gradient(gradient, x)
-        of_expanded = aten.sigmoid_backward(of_gate, gate)
+        kept, x = tape.pop(), tape.pop()
+        gate = kept[-1]
+        of_expanded = aten.sigmoid_backward(self.kernels.gate_gradient(gradient, x), gate)
+        of_pooled = self.gate_backward(of_expanded, kept, found)
+        if not wants_input:
+            return None
+        return _sum(self.kernels.reweight_backward(gradient, gate, of_pooled), added)
+
+    def gate(self, pooled: Tensor, tape: Tape | None) -> Tensor:
+        """What every channel of every image is multiplied by, (N, C); the tape's last entry too."""
+        reduced = torch.addmm(_bias(self.reduce), pooled, _matrix(self.reduce).t())
+        active = ACTIVATE[self.activation](reduced.clone())
+        gate = torch.addmm(_bias(self.expand), active, _matrix(self.expand).t()).sigmoid_()
+        if tape is not None:
+            tape.append((pooled, reduced, active, gate))
+        return gate
+
+    def gate_backward(
+        self, of_expanded: Tensor, kept: tuple[Tensor, Tensor, Tensor, Tensor], found: Gradients
+    ) -> Tensor:
+        """The gradient of the means over the pixels.
+
+        Args:
+            of_expanded: the gradient of the sigmoid's input, (N, C).
+            kept: what `gate` left on the tape.
+        """
+        pooled, reduced, active, _ = kept
         of_reduced = DEACTIVATE[self.activation](
             torch.mm(of_expanded, _matrix(self.expand)), reduced
         )
@@ -179,10 +204,7 @@ class Excite:
         ):
             found[conv.weight] = torch.mm(of_result.t(), input_).view(conv.weight.shape)
             found[_bias(conv)] = of_result.sum(0)
-        if not wants_input:
-            return None
-        of_pooled = torch.mm(of_reduced, _matrix(self.reduce))
-        return _sum(self.kernels.reweight_backward(gradient, gate, of_pooled), added)
+        return torch.mm(of_reduced, _matrix(self.reduce))
 
 
 class Skip:

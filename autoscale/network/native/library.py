@@ -14,7 +14,11 @@ import torch
 
 from autoscale.errors import AutoscaleError
 
-SOURCES = tuple(Path(__file__).with_name(name) for name in ("kernels.cpp", "crops.cpp"))
+SOURCES = tuple(
+    Path(__file__).with_name(name) for name in ("depthwise.cpp", "norm.cpp", "crops.cpp")
+)
+#: What they include; the compiler finds it beside them.
+HEADERS = tuple(Path(__file__).with_name(name) for name in ("vectors.h", "activations.h", "norm.h"))
 COMPILERS = ("c++", "g++", "clang++")
 _PLAIN = (
     "-std=c++17", "-O3", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math",
@@ -29,7 +33,7 @@ _ATTEMPTS = (
     (*_PLAIN, "-fopenmp"),
     _PLAIN,
 )
-_PATIENCE = 300  # seconds; a compilation takes 4 on a free core
+_PATIENCE = 300  # seconds; a compilation takes 15 on a free core
 
 
 class KernelsUnavailable(AutoscaleError):
@@ -52,7 +56,7 @@ def library_name() -> str:
         KernelsUnavailable: if there is no compiler.
     """
     parts = (
-        *(source.read_text(encoding="utf-8") for source in SOURCES),
+        *(source.read_text(encoding="utf-8") for source in (*SOURCES, *HEADERS)),
         _ATTEMPTS,
         _version(),
         _processor(),

@@ -1,6 +1,7 @@
 """Peak memory of a few steps of training, beside what `training_bytes` foretells.
 
-    OMP_NUM_THREADS=1 python experiments/benchmarks/memory/peak.py
+    OMP_NUM_THREADS=1 python experiments/benchmarks/memory/peak.py peaks.jsonl
+    python experiments/benchmarks/memory/fit.py peaks.jsonl
 
 Each network is trained in a process of its own. What the process holds after training a tiny
 network (libraries, kernels) is taken off its peak. Linux only.
@@ -24,12 +25,21 @@ from autoscale.training.data import Images
 from autoscale.training.fit import fit
 from autoscale.training.recipe import RECIPES
 from autoscale.workflows.kernels import accelerated
-from autoscale.workflows.memory import training_bytes
 
-CASES = (
-    ("efficientnet-b0", 64, 32), ("mobilenet-v2-0.35", 64, 64), ("resnet-18", 32, 32),
-    ("efficientnet-b0", 32, 64), ("mobilenet-v1", 64, 32), ("tinynet-c", 96, 16),
-    ("resnet-50", 64, 16), ("efficientnetv2-b0", 64, 32),
+#: Name, pixels, batch. The weights of `training_bytes` are fitted to these ...
+FITTED = (
+    ("efficientnet-b0", 32, 64), ("efficientnet-b2", 64, 16), ("efficientnet-lite0", 96, 16),
+    ("mobilenet-v1", 64, 32), ("mobilenet-v1-0.5", 96, 32), ("mobilenet-v2-0.35", 64, 64),
+    ("mobilenet-v2", 32, 64), ("mnasnet-a1", 96, 16), ("efficientnetv2-b1", 64, 16),
+    ("resnet-18", 64, 16), ("resnet-34", 32, 64), ("resnet-101", 64, 8), ("tinynet-a", 128, 8),
+    ("tinynet-e", 96, 64),
+)  # fmt: skip
+#: ... and tested on these.
+TESTED = (
+    ("efficientnet-b0", 64, 32), ("efficientnet-b1", 96, 8), ("efficientnet-lite2", 64, 32),
+    ("mobilenet-v1-0.75", 128, 16), ("mobilenet-v2-0.75", 96, 32), ("efficientnetv2-b0", 64, 32),
+    ("resnet-18", 32, 128), ("resnet-50", 64, 16), ("tinynet-c", 96, 16),
+    ("mobilenet-v2-1.4", 64, 32),
 )  # fmt: skip
 
 
@@ -67,20 +77,23 @@ def measure(name: str, resolution: int, batch: int, kernels: str) -> int:
 
 
 def main() -> None:
-    """One line for each network and kind of kernels."""
-    if len(sys.argv) > 1:
+    """One line for each network and kind of kernels; the tested ones three times."""
+    if len(sys.argv) > 2:
         name, resolution, batch, kernels = sys.argv[1:]
         print(measure(name, int(resolution), int(batch), kernels))
         return
-    for kernels in ("native", "none"):
-        for name, resolution, batch in CASES:
-            command = [sys.executable, __file__, name, str(resolution), str(batch), kernels]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-            recipe = replace(RECIPES["proxy"], batch_size=batch)
-            foretold = training_bytes(design(name, resolution), recipe, kernels=kernels)
-            row = {"network": name, "resolution": resolution, "batch": batch, "kernels": kernels}
-            peak = int(done.stdout)
-            print(json.dumps(row | {"peak": peak, "ratio": round(foretold / peak, 2)}), flush=True)
+    with Path(sys.argv[1]).open("a", encoding="utf-8") as out:
+        for kernels in ("native", "torch", "none"):
+            for name, resolution, batch in (*FITTED, *TESTED):
+                tested = (name, resolution, batch) in TESTED
+                peaks = []
+                for _ in range(3 if tested else 1):
+                    command = [sys.executable, __file__, name, str(resolution), str(batch), kernels]
+                    done = subprocess.run(command, capture_output=True, text=True, check=True)
+                    peaks.append(int(done.stdout))
+                row = {"network": name, "resolution": resolution, "batch": batch,
+                       "kernels": kernels, "tested": tested, "peaks": peaks}  # fmt: skip
+                print(json.dumps(row), file=out, flush=True)
 
 
 if __name__ == "__main__":

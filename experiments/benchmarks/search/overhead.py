@@ -24,14 +24,15 @@ from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
 from autoscale.runs.records import trial_to_record, trials_from_journal
 from autoscale.runs.store import Journal
-from autoscale.search.dashboard import mirror
+from autoscale.search.dashboard import Copy, in_file
 from autoscale.search.engine import Trial, search
 from autoscale.search.objective import Objective, Score
 from autoscale.search.pareto import front
 from autoscale.search.samplers import make_sampler
-from autoscale.workflows.baseline import Watch, trial_table
+from autoscale.workflows.baseline import trial_table
 from autoscale.workflows.catalogue import load_space
 from autoscale.workflows.progress import Silent
+from autoscale.workflows.watch import Watch
 
 STEPS = 30
 SPACE = load_space("mnasnet")
@@ -71,10 +72,11 @@ def measure(count: int, folder: Path) -> None:
     before = finished(count)
     lines = [json.dumps(trial_to_record(trial)) + "\n" for trial in before]
     journal.path.write_text("".join(lines))
-    mirror(copy, "overhead", SPACE, GOAL, before)
+    open_study = in_file(copy, "overhead", GOAL)
+    Copy(open_study, SPACE, GOAL, before, print)
     begun = time.perf_counter()
     history = trials_from_journal(journal, SPACE)
-    add_to_mirror = mirror(copy, "overhead", SPACE, GOAL, history)
+    mirror = Copy(open_study, SPACE, GOAL, history, print)
     watch = Watch(history, count + STEPS, GOAL, Silent())
     luck = random.Random(1)
     left: list[tuple[float, float]] = []  # the two clocks when a training ended
@@ -93,7 +95,7 @@ def measure(count: int, folder: Path) -> None:
 
     def record(trial: Trial) -> None:
         journal.append(trial_to_record(trial))
-        add_to_mirror(trial)
+        mirror.add(trial)
         watch.saw(trial)
 
     steps = search(
@@ -113,7 +115,10 @@ def measure(count: int, folder: Path) -> None:
         flush=True,
     )
     begun = time.perf_counter()
-    members = front([GOAL.values(trial.score) for trial in steps if trial.score], GOAL.directions)
+    members = front(
+        [(trial.score.accuracy, GOAL.cost(trial.architecture)) for trial in steps if trial.score],
+        GOAL.directions,
+    )
     middle = time.perf_counter()
     trial_table(steps, GOAL)
     print(

@@ -24,6 +24,7 @@ from autoscale.design.published import published
 from autoscale.design.scaling import scale
 from autoscale.network.build import build
 from autoscale.network.native import layers
+from autoscale.network.native.compiled import NativeKernels
 from autoscale.workflows.kernels import accelerated
 
 VARIANTS = ("plain", "channels-last", "torch", "native")
@@ -117,12 +118,25 @@ def where_time_goes(resolution: int, batch: int, rounds: int) -> dict[str, float
 
         setattr(owner, name, outer)
 
-    from autoscale.network.native.kernels import NativeKernels
-
-    for name in ("depthwise", "depthwise_backward", "norm", "norm_backward"):
-        timed(NativeKernels, name, name.replace("_", " "))
-    for name in ("pool", "reweight", "gate_gradient", "reweight_backward"):
-        timed(NativeKernels, name, "squeeze-and-excitation")
+    parts = {
+        "depthwise": ("depthwise", "depthwise_measured"),
+        "depthwise backward": (
+            "depthwise_backward",
+            "depthwise_backward_normed",
+            "depthwise_backward_stored",
+        ),
+        "norm": ("measure", "apply"),
+        "norm backward": ("_differentiate", "combine"),
+        "squeeze-and-excitation": (
+            *("pool", "reweight", "gate_gradient", "reweight_backward"),
+            *("apply_pooled", "reweight_"),
+        ),
+    }
+    for label, names in parts.items():
+        for name in names:
+            timed(NativeKernels, name, label)
+    timed(layers.Excite, "gate", "squeeze-and-excitation")
+    timed(layers.Excite, "gate_backward", "squeeze-and-excitation")
     timed(layers.PointwiseNorm, "convolve", "pointwise")
     timed(layers.PointwiseNorm, "convolve_backward", "pointwise backward")
     timed(torch.optim.SGD, "step", "optimizer")

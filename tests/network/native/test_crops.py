@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoscale.network.native.kernels import NativeKernels
+from autoscale.network.native.compiled import NativeKernels
 from autoscale.network.native.library import KernelsUnavailable
 from autoscale.training import crops
 from autoscale.training.batches import batches

@@ -83,3 +83,9 @@ def test_the_recorded_choice_stays_when_the_compiler_goes(no_compiler: None) -> 
     with pytest.raises(KernelsUnavailable, match=r"this run trains with native .* another --run"):
         kernels.accelerated(nn.Linear(1, 1), "native")
     load_kernels.cache_clear()
+
+
+def test_the_library_s_name_depends_on_every_file_that_is_compiled() -> None:
+    folder = Path(library.__file__).parent
+    files = {*folder.glob("*.cpp"), *folder.glob("*.h")}
+    assert files == {*library.SOURCES, *library.HEADERS}

@@ -1,0 +1,419 @@
+// Depthwise convolution: each channel is filtered by itself. A band of 16 channels of an image is
+// packed, one register a pixel, and filtered from there. Maps that nobody stored are made while they
+// are packed (see norm.h), and what comes out is summed for the next norm while it is in registers.
+
+#include "norm.h"
+
+namespace {
+
+constexpr Index BAND_BYTES = 32 * 1024;  // of packed input; together with the rest it stays in L1/L2
+constexpr int MAX_KERNEL = 9;
+
+struct Taps {
+    int count = 0;
+    Index offset[MAX_KERNEL * MAX_KERNEL];  // in the packed map, from the first pixel of a tile
+    int weight[MAX_KERNEL * MAX_KERNEL];    // position in the kernel
+};
+
+// Rows [top, top + rows) and columns [left, left + columns) of 16 channels of one image, one
+// register a pixel, with zeros outside the image. `value` gives the pixel at an offset into it.
+template <typename Value>
+ALWAYS_INLINE void pack(Index height, Index width, Index channels, Index top, Index left,
+                        Index rows, Index columns, vec *to, Value value) {
+    for (Index y = top; y < top + rows; ++y, to += columns) {
+        if (y < 0 || y >= height) {
+            std::memset(to, 0, columns * sizeof(vec));
+            continue;
+        }
+        const Index first = std::max<Index>(0, left), last = std::min(width, left + columns);
+        for (Index x = left; x < first; ++x) to[x - left] = vec{};
+        for (Index x = first; x < last; ++x) to[x - left] = value((y * width + x) * channels);
+        for (Index x = std::max(first, last); x < left + columns; ++x) to[x - left] = vec{};
+    }
+}
+
+// The rows of a packed image that two bands share are moved, not made again.
+struct Window {
+    Index packed_to = 0;  // first row that is not packed yet
+    bool empty = true;
+
+    // Calls fill(top, rows, to) for what is missing of rows [top, top + rows).
+    template <typename Fill>
+    ALWAYS_INLINE void slide(Index top, Index rows, Index before, Index columns, vec *memory,
+                             Fill fill) {
+        const Index kept = empty ? 0 : std::max<Index>(0, packed_to - top);
+        if (kept > 0)
+            std::memmove(memory, memory + (before - kept) * columns, kept * columns * sizeof(vec));
+        fill(top + kept, rows - kept, memory + kept * columns);
+        packed_to = top + rows;
+        empty = false;
+    }
+};
+
+// What is read of a map, 16 channels of it: as it is stored, or act(z * scale + shift).
+struct Stored {
+    const float *numbers;
+    Index lanes;
+    ALWAYS_INLINE vec operator()(Index i) const { return load(numbers + i, lanes); }
+};
+
+template <Activation A>
+struct Normed {
+    using floats = Lanes<LANES>::floats;
+
+    const float *numbers;
+    vec mean, scale, shift;
+    Index lanes;
+    Normed(const float *numbers, const float *statistics, Index channels, Index lanes)
+        : numbers(numbers), mean(load(statistics, lanes)),
+          scale(load(statistics + 2 * channels, lanes)),
+          shift(load(statistics + 3 * channels, lanes)), lanes(lanes) {}
+    ALWAYS_INLINE vec slope_at(vec z) const {
+        return slope<A>(Lanes<16>(), floats(z * scale + shift));
+    }
+    ALWAYS_INLINE vec operator()(Index i) const {
+        return activate<A>(Lanes<16>(), floats(load(numbers + i, lanes) * scale + shift));
+    }
+};
+
+// Calls run(Source) with a function that makes the source at an offset into a map.
+template <typename Run>
+void with_source(const float *map, const float *statistics, Index channels, int activation,
+                 Run run) {
+    if (!statistics) return run([=](Index i, Index, Index lanes) { return Stored{map + i, lanes}; });
+    with_activation(activation, [&](auto a) {
+        run([=](Index i, Index c, Index lanes) {
+            return Normed<a()>(map + i, statistics + c, channels, lanes);
+        });
+    });
+}
+
+// `TILE` neighbouring outputs: the weighted sum of the taps, in registers, given to finish(x, sum).
+template <int TILE, typename Finish>
+ALWAYS_INLINE void filter_tile(const vec *from, Index step, const Taps &taps, const vec *weights,
+                               Index x, Finish finish) {
+    vec sum[TILE] = {};
+    for (int t = 0; t < taps.count; ++t) {
+        const vec weight = weights[taps.weight[t]];
+        const vec *at = from + x * step + taps.offset[t];
+        for (int i = 0; i < TILE; ++i) sum[i] += weight * at[i * step];
+    }
+    for (int i = 0; i < TILE; ++i) finish(x + i, sum[i]);
+}
+
+template <typename Finish>
+ALWAYS_INLINE void filter_row(const vec *from, Index step, const Taps &taps, const vec *weights,
+                              Index count, Finish finish) {
+    Index x = 0;
+    for (; x + 8 <= count; x += 8) filter_tile<8>(from, step, taps, weights, x, finish);
+    if (x + 4 <= count) filter_tile<4>(from, step, taps, weights, x, finish), x += 4;
+    if (x + 2 <= count) filter_tile<2>(from, step, taps, weights, x, finish), x += 2;
+    if (x < count) filter_tile<1>(from, step, taps, weights, x, finish);
+}
+
+// Adds the first `lanes` numbers of a register to as many sums.
+inline void add_to(double *sums, vec v, Index lanes) {
+    for (Index c = 0; c < lanes; ++c) sums[c] += v[c];
+}
+
+// (C, 1, k, k) weights of `lanes` channels, one register a tap.
+void pack_weights(const float *weights, Index taps, Index lanes, vec *to) {
+    for (Index t = 0; t < taps; ++t) {
+        vec v = {};
+        for (Index c = 0; c < lanes; ++c) v[c] = weights[c * taps + t];
+        to[t] = v;
+    }
+}
+
+// sums[ky][kx] += input[y * stride + ky][x * stride + kx] * gradient[y][x] over a band; rows
+// [ky, ky + ROWS) of the kernel at a time, all their sums in registers.
+template <int K, int ROWS>
+void correlate(const vec *input, Index input_columns, Index stride, const vec *gradient,
+               Index gradient_columns, Index rows, Index columns, vec *sums) {
+    for (int first = 0; first < K; first += ROWS) {
+        vec sum[ROWS][K] = {};
+        for (Index y = 0; y < rows; ++y) {
+            const vec *in = input + (y * stride + first) * input_columns;
+            const vec *g = gradient + y * gradient_columns;
+            for (Index x = 0; x < columns; ++x, in += stride)
+                for (int r = 0; r < ROWS; ++r)
+                    for (int k = 0; k < K; ++k) sum[r][k] += in[r * input_columns + k] * g[x];
+        }
+        for (int r = 0; r < ROWS; ++r)
+            for (int k = 0; k < K; ++k) sums[(first + r) * K + k] += sum[r][k];
+    }
+}
+
+void correlate(int kernel, const vec *input, Index input_columns, Index stride,
+               const vec *gradient, Index gradient_columns, Index rows, Index columns, vec *sums) {
+    auto run = [&](auto correlate_k) {
+        correlate_k(input, input_columns, stride, gradient, gradient_columns, rows, columns, sums);
+    };
+    switch (kernel) {
+        case 1: return run(correlate<1, 1>);
+        case 3: return run(correlate<3, 3>);
+#ifdef __AVX512F__
+        case 5: return run(correlate<5, 5>);  // 25 sums in 32 registers
+#else
+        case 5: return run(correlate<5, 1>);
+#endif
+        case 7: return run(correlate<7, 1>);
+        case 9: return run(correlate<9, 1>);
+    }
+}
+
+struct Depthwise {
+    Index images, height, width, channels;  // of the input
+    int kernel, stride;
+    Index padding() const { return kernel / 2; }
+    Index out(Index side) const { return (side + stride - 1) / stride; }
+    Index out_height() const { return out(height); }
+    Index out_width() const { return out(width); }
+    int taps() const { return kernel * kernel; }
+};
+
+Index rows_of_band(Index columns, Index rows) {
+    return std::clamp<Index>(BAND_BYTES / (columns * static_cast<Index>(sizeof(vec))), 1, rows);
+}
+
+// The outputs, and in `moments` their sums, unless it is null.
+template <typename Source>
+void forward_block(const Depthwise &d, const Source &source, const vec *weights, float *out,
+                   Index lanes, Moments *moments, int part, Index channel) {
+    const Index columns = (d.out_width() - 1) * d.stride + d.kernel;
+    const Index band = rows_of_band(columns * d.stride, d.out_height());
+    const Index in_rows = (band - 1) * d.stride + d.kernel;
+    vec *packed = scratch(0, in_rows * columns);
+    Taps taps;
+    for (int ky = 0; ky < d.kernel; ++ky)
+        for (int kx = 0; kx < d.kernel; ++kx, ++taps.count) {
+            taps.offset[taps.count] = ky * columns + kx;
+            taps.weight[taps.count] = ky * d.kernel + kx;
+        }
+    Window window;
+    bool fresh = moments && moments->rows[part] == 0;  // its first output becomes the reference
+    vec reference = moments ? load(moments->reference(part) + channel, lanes) : vec{};
+    for (Index top = 0; top < d.out_height(); top += band) {
+        const Index rows = std::min(band, d.out_height() - top);
+        window.slide(top * d.stride - d.padding(), (rows - 1) * d.stride + d.kernel, in_rows,
+                     columns, packed, [&](Index first, Index count, vec *to) {
+                         pack(d.height, d.width, d.channels, first, -d.padding(), count, columns,
+                              to, source);
+                     });
+        for (Index y = 0; y < rows; ++y) {
+            const vec *from = packed + y * d.stride * columns;
+            float *to = out + (top + y) * d.out_width() * d.channels;
+            if (!moments) {
+                filter_row(from, d.stride, taps, weights, d.out_width(),
+                           [=](Index x, vec sum) ALWAYS_INLINE_LAMBDA {
+                               store(to + x * d.channels, sum, lanes);
+                           });
+                continue;
+            }
+            if (fresh) {
+                filter_tile<1>(from, d.stride, taps, weights, 0,
+                               [&](Index, vec sum) ALWAYS_INLINE_LAMBDA { reference = sum; });
+                store(moments->reference(part) + channel, reference, lanes);
+                fresh = false;
+            }
+            vec one = {}, two = {};
+            filter_row(from, d.stride, taps, weights, d.out_width(),
+                       [&](Index x, vec sum) ALWAYS_INLINE_LAMBDA {
+                           store(to + x * d.channels, sum, lanes);
+                           const vec difference = sum - reference;
+                           one += difference;
+                           two += difference * difference;
+                       });
+            add_to(moments->differences(part) + channel, one, lanes);
+            add_to(moments->squares(part) + channel, two, lanes);
+        }
+    }
+}
+
+// Input pixel s * q + r takes from output pixel q + (r + p - k) / s through each tap k for which
+// that is whole: for each remainder r a convolution of the outputs with some of the taps. Where the
+// source is a norm's, this is multiplied by its slope and summed.
+template <typename Source>
+void input_gradient(const Depthwise &d, const Source &source, const vec *gradient, Index columns,
+                    Index margin, const vec *weights, Index lanes, Index top, Index rows, float *to,
+                    double *sums) {
+    const int s = d.stride;
+    for (int ry = 0; ry < s; ++ry)
+        for (int rx = 0; rx < s; ++rx) {
+            Taps taps;
+            for (int ky = (ry + d.padding()) % s; ky < d.kernel; ky += s)
+                for (int kx = (rx + d.padding()) % s; kx < d.kernel; kx += s, ++taps.count) {
+                    const Index dy = (ry + d.padding() - ky) / s, dx = (rx + d.padding() - kx) / s;
+                    taps.offset[taps.count] = (margin + dy) * columns + margin + dx;
+                    taps.weight[taps.count] = ky * d.kernel + kx;
+                }
+            const Index count = (d.width - rx + s - 1) / s;
+            for (Index q = 0; q < rows; ++q) {
+                const Index y = (top + q) * s + ry;
+                if (y >= d.height) break;
+                const Index start = (y * d.width + rx) * d.channels, step = s * d.channels;
+                vec one = {}, two = {};
+                filter_row(gradient + q * columns, 1, taps, weights, count,
+                           [&](Index x, vec sum) ALWAYS_INLINE_LAMBDA {
+                               const Index i = start + x * step;
+                               if constexpr (!std::is_same_v<Source, Stored>) {
+                                   const vec z = load(source.numbers + i, lanes);
+                                   sum *= source.slope_at(z);
+                                   one += sum;
+                                   two += sum * (z - source.mean);
+                               }
+                               store(to + i, sum, lanes);
+                           });
+                if constexpr (!std::is_same_v<Source, Stored>) {
+                    add_to(sums, one, lanes);
+                    add_to(sums + d.channels, two, lanes);
+                }
+            }
+        }
+}
+
+// The gradient of the outputs: as it is stored, or a * gradient + b * z + c.
+struct Gradient {
+    const float *numbers, *z, *coefficients;
+
+    void pack(const Depthwise &d, Index i, Index c, Index lanes, Index top, Index left, Index rows,
+              Index columns, vec *to) const {
+        const float *stored = numbers + i;
+        if (!coefficients)
+            return ::pack(d.out_height(), d.out_width(), d.channels, top, left, rows, columns, to,
+                          Stored{stored, lanes});
+        const float *map = z + i;
+        const vec a = load(coefficients + c, lanes), b = load(coefficients + d.channels + c, lanes),
+                  constant = load(coefficients + 2 * d.channels + c, lanes);
+        ::pack(d.out_height(), d.out_width(), d.channels, top, left, rows, columns, to,
+               [=](Index j) ALWAYS_INLINE_LAMBDA {
+                   return vec(a * load(stored + j, lanes) + (b * load(map + j, lanes) + constant));
+               });
+    }
+};
+
+struct Place {
+    Index input, output, channel, lanes;  // offsets of an image's block of channels
+};
+
+template <typename Source>
+void backward_block(const Depthwise &d, const Source &source, const vec *weights,
+                    const Gradient &gradient, const Place &place, float *image_gradient, vec *sums,
+                    double *norm_sums) {
+    const Index columns = (d.out_width() - 1) * d.stride + d.kernel;
+    const Index margin = (d.padding() + d.stride - 1) / d.stride;
+    const Index gradient_columns = d.out_width() + 2 * margin;
+    const Index band = rows_of_band(columns * d.stride, d.out_height());
+    const Index in_rows = (band - 1) * d.stride + d.kernel, out_rows = band + 2 * margin;
+    vec *packed = scratch(0, in_rows * columns);
+    vec *packed_gradient = scratch(1, out_rows * gradient_columns);
+    Window inputs, outputs;
+    for (Index top = 0; top < d.out_height(); top += band) {
+        const Index rows = std::min(band, d.out_height() - top);
+        inputs.slide(top * d.stride - d.padding(), (rows - 1) * d.stride + d.kernel, in_rows,
+                     columns, packed, [&](Index first, Index count, vec *to) {
+                         pack(d.height, d.width, d.channels, first, -d.padding(), count, columns,
+                              to, source);
+                     });
+        outputs.slide(top - margin, rows + 2 * margin, out_rows, gradient_columns, packed_gradient,
+                      [&](Index first, Index count, vec *to) {
+                          gradient.pack(d, place.output, place.channel, place.lanes, first, -margin,
+                                        count, gradient_columns, to);
+                      });
+        correlate(d.kernel, packed, columns, d.stride,
+                  packed_gradient + margin * gradient_columns + margin, gradient_columns, rows,
+                  d.out_width(), sums);
+        if (image_gradient)
+            input_gradient(d, source, packed_gradient, gradient_columns, margin, weights,
+                           place.lanes, top, rows, image_gradient, norm_sums);
+    }
+}
+
+void pack_all_weights(const Depthwise &d, const float *weights, vec *to) {
+    for (Index c = 0; c < d.channels; c += LANES, to += d.taps())
+        pack_weights(weights + c * d.taps(), d.taps(), std::min(LANES, d.channels - c), to);
+}
+
+}  // namespace
+
+extern "C" {
+
+// output = depthwise convolution of x with "same" padding kernel / 2; kernel odd, 1 to 9. x is
+// `input`, or act(input * scale + shift) if `statistics` is not null. Unless `gamma` is null, the
+// output's statistics are measured as by `measure_norm`.
+void depthwise_forward(const float *input, const float *statistics, int activation,
+                       const float *weights, float *output, const float *gamma, const float *beta,
+                       float *output_statistics, float *running_mean, float *running_variance,
+                       double eps, double momentum, Index images, Index height, Index width,
+                       Index channels, int kernel, int stride, int threads) {
+    const Depthwise d{images, height, width, channels, kernel, stride};
+    const Index blocks = (channels + LANES - 1) / LANES;
+    Moments moments(channels, threads);
+    with_source(input, statistics, channels, activation, [&](auto source) {
+        for_parts(images, threads, [&](Index first, Index last, int part) {
+            vec *packed = scratch(2, blocks * d.taps());
+            pack_all_weights(d, weights, packed);
+            for (Index n = first; n < last; ++n) {
+                for (Index b = 0; b < blocks; ++b) {
+                    const Index c = b * LANES, lanes = std::min(LANES, channels - c);
+                    forward_block(d, source(n * height * width * channels + c, c, lanes),
+                                  packed + b * d.taps(),
+                                  output + n * d.out_height() * d.out_width() * channels + c,
+                                  lanes, gamma ? &moments : nullptr, part, c);
+                }
+                moments.rows[part] += d.out_height() * d.out_width();
+            }
+        });
+    });
+    if (gamma)
+        moments.finish(gamma, beta, eps, momentum, output_statistics, running_mean,
+                       running_variance);
+}
+
+// The gradients of the weights and, unless `input_gradient` is null, of the input x. The outputs'
+// gradient is `gradient`, or a * gradient + b * output + c if `coefficients` is not null. If
+// `statistics` is not null, x is act(input * scale + shift), and `input_gradient` becomes the
+// gradient before the activation, with the gradients of gamma and beta and the coefficients of
+// `differentiate_norm`.
+void depthwise_backward(const float *input, const float *statistics, int activation,
+                        const float *weights, const float *gradient, const float *output,
+                        const float *coefficients, float *input_gradient, float *weight_gradient,
+                        float *of_gamma, float *of_beta, float *input_coefficients, Index images,
+                        Index height, Index width, Index channels, int kernel, int stride,
+                        int threads) {
+    const Depthwise d{images, height, width, channels, kernel, stride};
+    const Index blocks = (channels + LANES - 1) / LANES, size = blocks * d.taps();
+    const Memory memory = allocate(threads * size * static_cast<Index>(sizeof(vec)));
+    vec *sums = static_cast<vec *>(memory.get());
+    GradientSums norm_sums(channels, threads);
+    const Gradient of_output{gradient, output, coefficients};
+    with_source(input, statistics, channels, activation, [&](auto source) {
+        for_parts(images, threads, [&](Index first, Index last, int part) {
+            vec *packed = scratch(2, size), *total = sums + part * size;
+            std::memset(total, 0, size * sizeof(vec));
+            pack_all_weights(d, weights, packed);
+            for (Index n = first; n < last; ++n)
+                for (Index b = 0; b < blocks; ++b) {
+                    const Index c = b * LANES, lanes = std::min(LANES, channels - c);
+                    const Place place{n * height * width * channels + c,
+                                      n * d.out_height() * d.out_width() * channels + c, c, lanes};
+                    backward_block(d, source(place.input, c, lanes), packed + b * d.taps(),
+                                   of_output, place,
+                                   input_gradient ? input_gradient + place.input : nullptr,
+                                   total + b * d.taps(), norm_sums.of(part) + c);
+                }
+        });
+    });
+    if (statistics && input_gradient)
+        norm_sums.finish(images * height * width, statistics, of_gamma, of_beta,
+                         input_coefficients);
+    for (Index c = 0; c < channels; ++c)
+        for (Index t = 0; t < d.taps(); ++t) {
+            float sum = 0.0f;
+            for (int part = 0; part < threads; ++part)
+                sum += sums[part * size + c / LANES * d.taps() + t][c % LANES];
+            weight_gradient[c * d.taps() + t] = sum;
+        }
+}
+
+}  // extern "C"
