@@ -326,13 +326,15 @@ app.command("report", epilog="Example: autoscale report --run runs/photos --trai
 def demo(
     run: Run = Path("runs/demo"),
     threads: Threads = 1,
+    workers: Workers = 1,
 ) -> None:
     """Search, check, grid and family on the built-in synthetic images, in a few minutes."""
     from autoscale.terminal import say
 
     for title, command in demo_commands(run):
         say(f"\n{title}\n$ autoscale {command}")
-        options = "" if command.startswith("family") else f" --threads {threads}"
+        trains = not command.startswith("family")
+        options = f" --threads {threads} --workers {workers}" if trains else ""
         app(shlex.split(command + options), standalone_mode=False)
     say(f"\nDone. {run} holds the search, the grid and the family; the same commands take --data.")
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 DEFAULT_RUN = Path("runs/default")
 
+#: Trainings at work that are named, the longest first.
+_SHOWN = 16
+
 
 def status_command(
     run: Annotated[Path, typer.Argument(help="Run directory, also of a run at work.")] = (
@@ -21,7 +24,7 @@ def status_command(
     ),
     as_json: Json = False,
 ) -> None:
-    """Show where a run stands: what is done, what failed and why, what is left. Changes nothing."""
+    """Show where a run stands: what is done, at work, failed and why, left. Changes nothing."""
     from autoscale.terminal import show_json
     from autoscale.workflows.status import run_status
 
@@ -79,6 +82,10 @@ def _show_status(found: "Status") -> None:
     for step in found.steps:
         if step.facts:
             say(_sentence(step))
+        for piece in step.at_work[:_SHOWN]:
+            say(f"{step.step}: at work for {duration(piece.seconds)}: {piece.name}")
+        if len(step.at_work) > _SHOWN:
+            say(f"{step.step}: {len(step.at_work) - _SHOWN} more are at work")
         for failure in step.failures:
             say(f"{step.step}: {failure.count} failed: {failure.cause}")
         if step.problem:

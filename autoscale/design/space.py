@@ -24,6 +24,7 @@ from pydantic import BeforeValidator
 
 from autoscale.design.architecture import (
     BLOCK_FIELDS,
+    MOST,
     Activation,
     Architecture,
     Block,
@@ -289,6 +290,8 @@ class SearchSpace:
             raise InvalidSpace(
                 f"resolution must be a whole number of at least 1, got {min(self.resolution)}"
             )
+        if max(self.resolution) > MOST:
+            raise InvalidSpace(f"resolution must be at most {MOST:,}, got {max(self.resolution)}")
         parameters = [Parameter("resolution", self.resolution)] * (len(self.resolution) > 1)
         for group, choices in self._groups():
             parameters += [Parameter(f"{group}.{n}", o) for n, o in choices.decisions()]

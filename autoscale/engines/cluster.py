@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from functools import cache
+from math import ceil
 from typing import Any, Generic
 
 from autoscale.engines.engine import Crew, J, Make, R, Spec, WorkerLost
@@ -52,7 +53,10 @@ def on_ray(
             "the engine ray needs another package; pip install 'autoscale[ray]'"
         ) from None
     if not ray.is_initialized():
-        own: dict[str, Any] = {"num_cpus": workers * cpus} if address is None else {}
+        own: dict[str, Any] = {}
+        if address is None:
+            own["num_cpus"] = ceil(workers * cpus)  # Ray takes whole numbers here
+
         try:
             ray.init(
                 address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **own

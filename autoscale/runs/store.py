@@ -164,6 +164,13 @@ class Step:
         device = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}"
         return any(f" {device}:{found.st_ino} " in line and "FLOCK" in line for line in lines)
 
+    def holder(self) -> int | None:
+        """The process that held the step last, by what it wrote; None if that says nothing."""
+        try:
+            return int(_read(self.path / ".lock"))
+        except (OSError, ValueError):
+            return None
+
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the step for this process alone.
@@ -261,17 +268,20 @@ def _whole_lines(handle: io.FileIO) -> int:
     return end
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all.
+def write_text(path: Path, text: str, *, durable: bool = True) -> None:
+    """Write a text file whole or not at all; see `write_bytes`.
 
     Raises:
         StorageProblem: if the disk does not take it.
     """
-    write_bytes(path, text.encode())
+    write_bytes(path, text.encode(), durable=durable)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
     """Write a file whole or not at all.
+
+    Args:
+        durable: return when the disk has it.
 
     Raises:
         StorageProblem: if the disk does not take it.
@@ -283,15 +293,16 @@ def write_bytes(path: Path, content: bytes) -> None:
             with temporary.open("wb") as handle:
                 handle.write(content)
                 handle.flush()
-                os.fsync(handle.fileno())
+                if durable:
+                    os.fsync(handle.fileno())
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
 
 
-def write_json(path: Path, data: Any) -> None:
-    """Write plain data as JSON, whole or not at all."""
-    write_text(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
+def write_json(path: Path, data: Any, *, durable: bool = True) -> None:
+    """Write plain data as JSON, whole or not at all; see `write_bytes`."""
+    write_text(path, json.dumps(data, indent=2, allow_nan=False) + "\n", durable=durable)
 
 
 def read_json(path: Path) -> Any:

@@ -19,6 +19,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
 
 from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting, RunConflict, StorageProblem
@@ -127,7 +128,8 @@ def in_database(url: str, name: str, objective: Objective) -> Callable[[int], op
             storage = RDBStorage(
                 place.render_as_string(hide_password=False),
                 engine_kwargs={
-                    "pool_pre_ping": True,
+                    # A connection for each transaction: none is left open, none grows stale.
+                    "poolclass": NullPool,
                     "connect_args": {"connect_timeout": _PATIENCE},
                 },
             )
@@ -190,6 +192,9 @@ def _journal(path: Path) -> BaseStorage:
 
 
 def _study(storage: Any, name: str, objective: Objective) -> optuna.Study:
+    """The study `name`; nothing is written if it is there."""
+    with contextlib.suppress(KeyError):
+        return optuna.load_study(study_name=name, storage=storage)
     study = optuna.create_study(
         storage=storage, study_name=name, directions=objective.directions, load_if_exists=True
     )

@@ -248,6 +248,7 @@ def _carry_out(
             staff,
             plan.task,
             plan.images,
+            step,
             size=plan.size,
             device=device,
             threads=threads,
@@ -296,7 +297,10 @@ def _search(
     def evaluate(
         architecture: Architecture, repetition: int, look: Look | None = None
     ) -> Future[Answer]:
-        return workers.engine.submit(Order(network=architecture, seed=seed + repetition, look=look))
+        return workers.submit(
+            Order(network=architecture, seed=seed + repetition, look=look),
+            name=f"{plan.goal.show(plan.goal.cost(architecture))}, seed {seed + repetition}",
+        )
 
     return search(
         plan.space,

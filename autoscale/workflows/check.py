@@ -147,6 +147,7 @@ def check_baseline(
             staff or Staff(),
             task,
             images,
+            step,
             size=size,
             device=device,
             threads=threads,

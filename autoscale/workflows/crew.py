@@ -6,6 +6,7 @@ training and once the `Workplace`, from which the worker loads the images itself
 
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import isfinite
@@ -18,6 +19,8 @@ from autoscale.engines.cluster import on_ray
 from autoscale.engines.engine import Engine, Inline, closing
 from autoscale.engines.local import local
 from autoscale.errors import DataProblem, EvaluationFailed, InvalidSetting
+from autoscale.runs.at_work import AtWork
+from autoscale.runs.store import Step
 from autoscale.search.rungs import Answer, Look
 from autoscale.training.data import ImageData
 from autoscale.training.fit import out_of_memory
@@ -149,11 +152,19 @@ class Crew:
 
     trainer: Trainer
     engine: Engine[Order, Answer]
+    at_work: AtWork
 
     @property
     def at_once(self) -> int:
         """Trainings that are done at the same time."""
         return self.engine.places
+
+    def submit(self, order: Order, *, name: str) -> Future[Answer]:
+        """Have it trained; `name` is how it is called as long as it is at work."""
+        done = self.at_work.begin(name)
+        future = self.engine.submit(order)
+        future.add_done_callback(lambda _: done())
+        return future
 
     def seconds(self, work: float) -> float:
         """How long so many seconds of trainings take, one after the other in each place."""
@@ -165,6 +176,7 @@ def crew(
     staff: Staff,
     task: Task,
     images: ImageData,
+    step: Step,
     *,
     size: int,
     device: str,
@@ -174,6 +186,7 @@ def crew(
     """The crew that trains on `images`; its workers end with the context, however that ends.
 
     Args:
+        step: that the trainings are for; `autoscale status` sees those at work there.
         size: pixels per side that `images` were loaded with.
 
     Raises:
@@ -183,7 +196,9 @@ def crew(
         images=images, recipe=task.recipe, device=device, threads=threads, kernels=task.kernels
     )
     if staff.inline:
-        yield Crew(trainer=trainer, engine=Inline(lambda order: do(trainer, order)))
+        inline: Inline[Order, Answer] = Inline(lambda order: do(trainer, order))
+        with AtWork(step) as at_work:
+            yield Crew(trainer=trainer, engine=inline, at_work=at_work)
         return
     place = Workplace(
         task=replace(task, data=task.place),
@@ -193,8 +208,8 @@ def crew(
         device=device,
         threads=threads,
     )
-    with closing(_engine(staff, place, listener)) as engine:
-        yield Crew(trainer=trainer, engine=engine)
+    with AtWork(step) as at_work, closing(_engine(staff, place, listener)) as engine:
+        yield Crew(trainer=trainer, engine=engine, at_work=at_work)
 
 
 def _engine(staff: Staff, place: Workplace, listener: Listener) -> Engine[Order, Answer]:

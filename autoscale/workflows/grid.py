@@ -139,6 +139,7 @@ def grid_search(
             staff or Staff(),
             task,
             loaded,
+            folder,
             size=study.largest,
             device=device,
             threads=threads,

@@ -75,7 +75,7 @@ class OwnModel:
                 self._costs[key] = traced_cost(module, resolution=resolution)
             except InvalidSetting:
                 raise
-            except Exception as problem:  # the user's code may raise anything
+            except (Exception, SystemExit) as problem:  # the user's code may raise anything
                 raise InvalidSetting(
                     f"the network of {self.name} does not take an image of shape (1, 3, "
                     f"{resolution}, {resolution}): {cause(problem)}; correct it"
@@ -101,8 +101,14 @@ def make(network: OwnNetwork) -> nn.Module:
         network.model, network.depth, network.width, network.resolution, network.num_classes
     )
     module.eval()
-    with torch.no_grad():
-        answer = module(torch.zeros(1, 3, network.resolution, network.resolution))
+    try:
+        with torch.no_grad():
+            answer = module(torch.zeros(1, 3, network.resolution, network.resolution))
+    except (Exception, SystemExit) as problem:
+        raise InvalidSetting(
+            f"the network of {network.model} fails on an image of {network.resolution} pixels: "
+            f"{cause(problem)}; correct it"
+        ) from problem
     shape = tuple(getattr(answer, "shape", ()))
     if shape != (1, network.num_classes):
         raise InvalidSetting(

@@ -5,11 +5,12 @@ It reads only, also from a run that another process is writing at this moment.
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from autoscale.errors import AutoscaleError, InvalidSetting
+from autoscale.runs.at_work import Piece, at_work
 from autoscale.runs.records import Outcome, outcomes_from_journal
 from autoscale.runs.store import Journal, Step
 from autoscale.search.engine import Standings, Trial
@@ -54,6 +55,7 @@ class StepStatus:
     seconds_left: float | None = None  # until `asked`; None if it cannot be foretold
     facts: Mapping[str, Any] = field(default_factory=dict)  # more of the search, see `_search`
     problem: str = ""
+    at_work: tuple[Piece, ...] = ()  # trainings that were begun, the longest first
 
     @property
     def failed(self) -> int:
@@ -98,7 +100,8 @@ def run_status(run: str | Path) -> Status:
         try:
             begun = step.read()
             if begun is not None:
-                found.append(look(step, begun, held))
+                pieces = at_work(step) if held else ()
+                found.append(replace(look(step, begun, held), at_work=pieces))
         except AutoscaleError as problem:
             line = " ".join(str(problem).split())
             found.append(StepStatus(step=name, state="unreadable", held=held, problem=line))

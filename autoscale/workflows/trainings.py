@@ -137,7 +137,7 @@ def train_while(
                     outcomes.append(kept[job.key])
                     continue
                 order = Order(network=job.network, seed=job.seed, held_out=held_out)
-                running[crew.engine.submit(order)] = job
+                running[crew.submit(order, name=job.name)] = job
             if not running:
                 break
             done, _ = wait(running, return_when=FIRST_COMPLETED)

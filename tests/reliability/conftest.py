@@ -64,6 +64,8 @@ class Rehearsal:
         for process in self._begun:
             if process.poll() is None:
                 self.kill(process)
+            if process.stdout is not None:
+                process.stdout.close()
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import optuna
 import pytest
 from conftest import Rehearsal, wait_for
 from optuna.trial import TrialState
+from sqlalchemy.pool import NullPool
 
 from autoscale.search.identity import network_of
 from autoscale.workflows.baseline import load_trials
@@ -96,9 +97,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def study_in(server: Server, run: Path) -> optuna.Study:
-    (name,) = optuna.get_all_study_names(server.driver_url)
+    # No connection is left open: a warning of one would fail whichever test runs by then.
+    storage = optuna.storages.RDBStorage(server.driver_url, engine_kwargs={"poolclass": NullPool})
+    (name,) = optuna.get_all_study_names(storage)
     assert name.startswith(f"{run.name}-")
-    return optuna.load_study(study_name=name, storage=server.driver_url)
+    return optuna.load_study(study_name=name, storage=storage)
 
 
 def require_secret(run: Path, said: str) -> None:

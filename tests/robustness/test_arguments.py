@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -29,12 +29,13 @@ LONG = {"trials", "epochs", "seconds", "trainings", "measure", "to", "runtime", 
 WRONG = ("nan", "abc", "", "-1", "0", "1.5", "½", "99999999999999999999", "a" * 5000)
 COMMANDS = ("search", "check", "grid", "plan", "family", "train", "calibrate", "count", "export",
             "status")  # fmt: skip
+NEWER = ("latency", "report", "evaluate", "predict", "search", "grid")
 FAST, SLOW = range(40), range(40, 300)
 
 
-def asked(made: Finished, rng: random.Random) -> list[object]:
+def asked(made: Finished, rng: random.Random, names: Sequence[str] = COMMANDS) -> list[object]:
     """A command that is right but for one to three arguments."""
-    arguments = list(made.commands[rng.choice(COMMANDS)])
+    arguments = list(made.commands[rng.choice(names)])
     command = get_command(app).commands[str(arguments[0])]  # type: ignore[attr-defined]
     options = [option for option in command.params if option.name not in ("help", "plot")]
     for _ in range(rng.choice((1, 1, 2, 3))):
@@ -63,6 +64,27 @@ def test_wrong_arguments_are_refused_in_one_line_and_the_run_left_alone(
     made = copied()
     before = contents(made.run)
     arguments = asked(made, random.Random(f"arguments {seed}"))
+    answer = attempt(*arguments)
+    assert is_clear(answer), told(arguments)
+    if answer.status:
+        assert contents(made.run) == before, told(arguments)
+
+
+@pytest.mark.parametrize(
+    "seed", [*range(30), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(30, 200))]
+)
+def test_wrong_arguments_of_the_newer_commands_and_options_do_no_harm(
+    copied: Callable[[], Finished], seed: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = copied()
+    before = contents(made.run)
+    rng = random.Random(f"newer {seed}")
+    arguments = asked(made, rng, NEWER)
+    staff = ("--workers", "--retries", "--trial-timeout", "--engine", "--address",
+             "--cpus-per-trial", "--gpus-per-trial")  # fmt: skip
+    if arguments[0] in ("search-baseline", "grid"):
+        arguments += [rng.choice(staff), rng.choice(("0", "-1", "nan", "abc", "", "1e999"))]
     answer = attempt(*arguments)
     assert is_clear(answer), told(arguments)
     if answer.status:

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import signal
+from concurrent.futures import wait
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from autoscale.cli import main
 from autoscale.design.architecture import Architecture
 from autoscale.design.scalable import Network
 from autoscale.errors import DataProblem, EvaluationFailed, InvalidSetting
-from autoscale.runs.store import Journal
+from autoscale.runs.at_work import at_work
+from autoscale.runs.store import Journal, Step
 from autoscale.workflows.base import BaseSettings, ImageSettings
 from autoscale.workflows.baseline import search_baseline
 from autoscale.workflows.check import check_baseline
@@ -200,7 +202,16 @@ def test_workers_refuse_images_that_have_changed(photos: Path, tmp_path: Path) -
     images = found.load(size=16, test=False, listener=Silent())
     next((photos / "red").iterdir()).unlink()
     with (
-        crew(TWO, found, images, size=16, device="cpu", threads=1, listener=Silent()) as workers,
+        crew(
+            TWO,
+            found,
+            images,
+            Step(tmp_path / "run", "search"),
+            size=16,
+            device="cpu",
+            threads=1,
+            listener=Silent(),
+        ) as workers,
         pytest.raises(DataProblem, match="have changed since the work began"),
     ):
         workers.engine.submit(Order(network=small_network(), seed=0)).result()
@@ -210,7 +221,16 @@ def test_a_worker_that_is_killed_while_it_trains_is_replaced(photos: Path, tmp_p
     found = task(photos)
     images = found.load(size=16, test=False, listener=Silent())
     staff = Staff(time_limit=60.0)
-    with crew(staff, found, images, size=16, device="cpu", threads=1, listener=Silent()) as workers:
+    with crew(
+        staff,
+        found,
+        images,
+        Step(tmp_path / "run", "search"),
+        size=16,
+        device="cpu",
+        threads=1,
+        listener=Silent(),
+    ) as workers:
         order = Order(network=small_network(), seed=0)
         first = workers.engine.submit(order).result().score
         future = workers.engine.submit(order)
@@ -221,12 +241,41 @@ def test_a_worker_that_is_killed_while_it_trains_is_replaced(photos: Path, tmp_p
     assert multiprocessing.active_children() == []
 
 
-def test_more_workers_than_cores_are_warned_of(photos: Path) -> None:
+def test_whoever_looks_sees_the_trainings_at_work_until_they_are_done(
+    photos: Path, tmp_path: Path
+) -> None:
+    found = task(photos)
+    images = found.load(size=16, test=False, listener=Silent())
+    step = Step(tmp_path / "run", "search")
+    with (
+        step.locked(),
+        crew(
+            TWO, found, images, step, size=16, device="cpu", threads=1, listener=Silent()
+        ) as workers,
+    ):
+        orders = [Order(network=small_network(), seed=seed) for seed in range(2)]
+        futures = [workers.submit(order, name=f"seed {order.seed}") for order in orders]
+        assert [piece.name for piece in at_work(step)] == ["seed 0", "seed 1"]
+        wait(futures)
+        assert at_work(step) == ()
+    assert [path.name for path in step.path.iterdir()] == [".lock"]
+
+
+def test_more_workers_than_cores_are_warned_of(photos: Path, tmp_path: Path) -> None:
     heard = Heard()
     found = task(photos)
     images = found.load(size=16, test=False, listener=heard)
     many = Staff(workers=(os.cpu_count() or 1) + 1)
-    with crew(many, found, images, size=16, device="cpu", threads=1, listener=heard):
+    with crew(
+        many,
+        found,
+        images,
+        Step(tmp_path / "run", "search"),
+        size=16,
+        device="cpu",
+        threads=1,
+        listener=heard,
+    ):
         pass
     assert any("share" in notice and "cores" in notice for notice in heard.notices)
 
@@ -238,7 +287,16 @@ def test_when_everything_fails_the_last_cause_is_told(photos: Path, tmp_path: Pa
     journal = Journal(tmp_path / "j.jsonl")
     staff = Staff(time_limit=0.001)
     with (
-        crew(staff, found, images, size=16, device="cpu", threads=1, listener=Silent()) as workers,
+        crew(
+            staff,
+            found,
+            images,
+            Step(tmp_path / "run", "search"),
+            size=16,
+            device="cpu",
+            threads=1,
+            listener=Silent(),
+        ) as workers,
         pytest.raises(EvaluationFailed, match=r"every training failed; .*over the time limit"),
     ):
         train_all(jobs, workers, journal, Silent(), leader=lambda done: "none yet")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict
@@ -14,6 +15,7 @@ import pytest
 from autoscale.cli import main
 from autoscale.design.cost import cost
 from autoscale.errors import EvaluationFailed, InvalidSetting
+from autoscale.runs.at_work import AtWork
 from autoscale.runs.records import Outcome, outcome_to_record, trial_to_record
 from autoscale.runs.store import Journal, Step
 from autoscale.search.engine import Trial, search
@@ -206,3 +208,39 @@ def test_a_run_that_was_copied_elsewhere_says_the_same(tmp_path: Path) -> None:
     begin(tmp_path / "here")
     shutil.copytree(tmp_path / "here", tmp_path / "there")
     assert run_status(tmp_path / "there").steps == run_status(tmp_path / "here").steps
+
+
+def test_trainings_at_work_are_shown_while_a_process_holds_the_step(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begin(tmp_path)
+    step = Step(tmp_path, "search")
+    with step.locked(), AtWork(step) as desk:
+        done = desk.begin("5M multiply-adds, seed 0")
+        desk.begin("[b]9M[/b] multiply-adds, seed 0")
+        assert [piece.name for piece in search_of(tmp_path).at_work] == [
+            "5M multiply-adds, seed 0",
+            "[b]9M[/b] multiply-adds, seed 0",
+        ]
+        assert main(["status", str(tmp_path)]) == 0
+        assert "at work for 0 s: [b]9M[/b] multiply-adds, seed 0" in capsys.readouterr().out
+        done()
+        assert len(search_of(tmp_path).at_work) == 1
+        left = step.file("at-work.json").read_text()
+    step.file("at-work.json").write_text(left)  # as after a kill
+    assert search_of(tmp_path).at_work == ()
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", "3", '{"process": PID}', '{"process": PID, "pieces": 3}',
+                '{"process": PID, "pieces": [{"name": 1, "since": "x"}]}',
+                '{"process": PID, "pieces": [], "x": NaN}',
+                '{"process": 1, "pieces": [{"name": "of another process", "since": 1}]}']
+)  # fmt: skip
+def test_a_strange_list_of_what_is_at_work_counts_as_none(tmp_path: Path, content: str) -> None:
+    begin(tmp_path)
+    step = Step(tmp_path, "search")
+    with step.locked():
+        step.file("at-work.json").write_text(content.replace("PID", str(os.getpid())))
+        found = search_of(tmp_path)
+    assert (found.state, found.at_work) == ("running", ())
