@@ -17,6 +17,7 @@ from autoscale.design.numbers import Number, nearest
 from autoscale.design.scalable import OwnNetwork
 from autoscale.errors import InvalidSetting
 from autoscale.network.measure import traced_cost
+from autoscale.training.fit import out_of_memory
 from autoscale.workflows.imported import cause, named
 
 
@@ -105,6 +106,8 @@ def make(network: OwnNetwork) -> nn.Module:
         with torch.no_grad():
             answer = module(torch.zeros(1, 3, network.resolution, network.resolution))
     except (Exception, SystemExit) as problem:
+        if isinstance(problem, Exception) and out_of_memory(problem):
+            raise  # costs this training alone
         raise InvalidSetting(
             f"the network of {network.model} fails on an image of {network.resolution} pixels: "
             f"{cause(problem)}; correct it"
