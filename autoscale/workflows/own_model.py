@@ -107,7 +107,7 @@ def make(network: OwnNetwork) -> nn.Module:
             answer = module(torch.zeros(1, 3, network.resolution, network.resolution))
     except (Exception, SystemExit) as problem:
         if isinstance(problem, Exception) and out_of_memory(problem):
-            raise  # of the machine, not of the code
+            raise  # costs this training alone
         raise InvalidSetting(
             f"the network of {network.model} fails on an image of {network.resolution} pixels: "
             f"{cause(problem)}; correct it"

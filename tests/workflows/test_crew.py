@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import signal
+import time
 from concurrent.futures import wait
 from dataclasses import replace
 from pathlib import Path
@@ -257,7 +258,8 @@ def test_whoever_looks_sees_the_trainings_at_work_until_they_are_done(
         futures = [workers.submit(order, name=f"seed {order.seed}") for order in orders]
         assert [piece.name for piece in at_work(step)] == ["seed 0", "seed 1"]
         wait(futures)
-        assert at_work(step) == ()
+        while at_work(step):  # a future wakes whoever waits before it is struck off
+            time.sleep(0.01)
     assert [path.name for path in step.path.iterdir()] == [".lock"]
 
 
