@@ -177,13 +177,13 @@ def test_a_death_a_hang_and_want_of_memory_cost_their_training_alone(
         settings,
         base=BaseSettings(model="bad_nets:build", resolution=16),
         images=ImageSettings(data=str(photos), epochs=1),
-        staff=Staff(workers=2, time_limit=15.0, retries=1),
+        staff=Staff(workers=2, time_limit=25.0, retries=1),
     )
     records = Journal(tmp_path / "r" / "grid" / "trainings.jsonl").read()
     causes = sorted(record["cause"].split(" at ")[0] for record in records if not record["score"])
     assert causes == [
         "memory ran out",
-        "over the time limit of 15 s",
+        "over the time limit of 25 s",
         "the worker process was killed (SIGKILL), perhaps for want of memory, in each of 2 tries",
     ]
     assert len(records) == len(found.field) == 5
