@@ -4,7 +4,8 @@
     python experiments/reliability/engines.py ray
 
 Trainings are a sleep of fixed time through the real boundary, so cores do not limit them. The
-search around them is real and random; its study lives in memory and nothing is written.
+search around them is real and random; its study lives in memory and nothing is written. There are
+as many workers as trials in flight: 64 of them take minutes to start on two cores.
 """
 
 import argparse
@@ -84,6 +85,7 @@ def main() -> None:
     parser.add_argument("engine", choices=ENGINES)
     parser.add_argument("--seconds", type=float, default=0.5, help="of one training")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--in-flight", default="1,8,64", help="trials at once, comma-separated")
     asked = parser.parse_args()
     ratios = []
     for _ in range(asked.repeats):
@@ -93,7 +95,7 @@ def main() -> None:
         f"{asked.engine}: 2 workers against 1, trainings of {asked.seconds:g} s: "
         f"{statistics.median(ratios):.3f}x ({min(ratios):.3f} to {max(ratios):.3f})"
     )
-    for workers in (1, 8, 64):
+    for workers in map(int, asked.in_flight.split(",")):
         trials = max(64, 4 * workers)
         over = []
         for _ in range(asked.repeats):
