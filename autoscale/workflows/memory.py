@@ -8,6 +8,7 @@ from autoscale.design.budget import BYTES
 from autoscale.design.cost import output_size, part_costs
 from autoscale.design.scalable import Network, cost_of
 from autoscale.design.workload import ACTIVATIONS, Place, places_of, work_at
+from autoscale.network.native.widening import FACTOR
 
 #: By kernels: the peak / the numbers that layers keep, for the allocator leaves gaps and something
 #: is always passing through; and numbers beside every parameter, itself included (gradient,
@@ -56,10 +57,10 @@ def _kept(place: Place, outputs: float, kernels: str) -> float:
     """Of one part: `outputs` of its convolutions, and what is made of these."""
     part, work = place.part, work_at(place)
     block = part.block if isinstance(part, Stage) else ""
+    after = output_size(place.size, part.stride) ** 2 if isinstance(part, Stage) else 0
     if kernels == "native" and isinstance(part, Stage) and block in ("mbconv", "separable"):
         # `network.native.inverted`: every map before its norm, and those that `project` reads and
         # that the block gives.
-        after = output_size(place.size, part.stride) ** 2
         ratio = part.expand_ratio if block == "mbconv" else 1
         read = (place.width + (part.depth - 1) * part.width) * ratio * after
         return outputs + read + part.depth * part.width * after
@@ -71,6 +72,10 @@ def _kept(place: Place, outputs: float, kernels: str) -> float:
     kept = 2 * outputs + numbers("mul") / 2
     if block in ("basic", "bottleneck"):
         kernels = "none"  # torch's autograd does them
+    if kernels == "torch" and isinstance(part, Stage) and block == "mbconv":
+        # `network.native.widening`: of an expansion its narrow input, not what it gives.
+        narrow = place.width * place.size**2 + (part.depth - 1) * part.width * after
+        kept -= (part.expand_ratio - 1) * narrow if part.expand_ratio >= FACTOR else 0
     if kernels != "native":  # whose backward pass makes again what was before an activation
         before = sum(numbers(kind) for kind in ACTIVATIONS.values()) / 2
         # Torch's own gradient of a ReLU needs only what is behind it.

@@ -12,7 +12,7 @@ from autoscale.network.blocks import DropPath, Residual, SqueezeExcite
 from autoscale.network.build import Network
 from autoscale.network.native.compiled import NativeKernels
 from autoscale.network.native.inverted import invert
-from autoscale.network.native.kernels import ACTIVATIONS, Kernels
+from autoscale.network.native.kernels import ACTIVATIONS, Kernels, TorchKernels
 from autoscale.network.native.layers import (
     Chain,
     ConvNorm,
@@ -26,6 +26,7 @@ from autoscale.network.native.layers import (
     Skip,
     Tape,
 )
+from autoscale.network.native.widening import FACTOR, Widening
 
 DEPTHWISE_KERNELS = (1, 3, 5, 7, 9)
 
@@ -126,7 +127,8 @@ def _layer(part: list[nn.Module], kernels: Kernels) -> Layer | None:
         kind = ConvNorm
         kernel = conv.kernel_size[0]
         if kernel == 1 and conv.stride == (1, 1) and conv.groups == 1:
-            kind = PointwiseNorm
+            widens = conv.out_channels >= FACTOR * conv.in_channels
+            kind = Widening if widens and isinstance(kernels, TorchKernels) else PointwiseNorm
         elif (
             conv.groups == conv.in_channels == conv.out_channels
             and kernel in DEPTHWISE_KERNELS
