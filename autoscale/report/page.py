@@ -1,5 +1,6 @@
 """The page of a run: everything that its directory holds, for a person."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -63,12 +64,14 @@ def _findings(run: Run) -> list[Section]:
 
 
 def _rows(frame: pd.DataFrame) -> list[list[Any]]:
-    """Plain rows; None for what is missing."""
-    plain = frame.astype(object).where(frame.notna(), None)
-    return [
-        [value.item() if hasattr(value, "item") else value for value in row]
-        for row in each_row(plain)
-    ]
+    """Plain rows; None for what is missing or has no bound."""
+    return [[_plain(value) for value in row] for row in each_row(frame.astype(object))]
+
+
+def _plain(value: Any) -> Any:
+    value = value.item() if hasattr(value, "item") else value
+    unknown = pd.isna(value) or (isinstance(value, float) and not math.isfinite(value))
+    return None if unknown else value
 
 
 def _lead(run: Run) -> str:
