@@ -7,7 +7,7 @@ sets two side by side. Marks say what they are in `data-tip`, which the page sho
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
-from math import ceil, floor, log10
+from math import ceil, floor, isfinite, log10
 from typing import Literal
 
 WIDTH, HEIGHT = 400, 300
@@ -39,8 +39,9 @@ class Scale:
         logarithmic: bool = False,
         limits: tuple[float, float] = (float("-inf"), float("inf")),
     ) -> "Scale":
-        """An axis with a little room beside the values, within the limits."""
-        low, high = min(values), max(values)
+        """An axis with a little room beside the finite values, within the limits."""
+        finite = [value for value in values if isfinite(value)] or [0.0]
+        low, high = min(finite), max(finite)
         if logarithmic:
             room = max((high / low) ** 0.08, 1.05)
             return cls(title=title, low=low / room, high=high * room, logarithmic=True, text=text)
@@ -53,10 +54,12 @@ class Scale:
         )
 
     def share(self, value: float) -> float:
-        """Where a value lies between the ends, 0..1."""
+        """Where a value lies between the ends, 0..1; what is beyond them lies at the end."""
         if self.logarithmic:
-            return log10(value / self.low) / log10(self.high / self.low)
-        return (value - self.low) / (self.high - self.low)
+            share = log10(value / self.low) / log10(self.high / self.low)
+        else:
+            share = (value - self.low) / (self.high - self.low)
+        return min(max(share, 0.0), 1.0)
 
     def ticks(self, most: int = 6) -> list[float]:
         """Round values within the ends."""
