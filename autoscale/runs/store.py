@@ -286,6 +286,8 @@ def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
     Raises:
         StorageProblem: if the disk does not take it.
     """
+    if not path.name:
+        raise StorageProblem(f"cannot write a file at {path}, which is a folder; name a file in it")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with guarded(path):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -61,6 +61,12 @@ def test_a_full_disk_keeps_what_was_there(tmp_path: Path, monkeypatch: pytest.Mo
     assert sorted(path.name for path in tmp_path.iterdir()) == ["trials.jsonl"]
 
 
+@pytest.mark.parametrize("name", ["", ".", "/"])
+def test_a_folder_named_as_a_file_to_write_is_refused(name: str) -> None:
+    with pytest.raises(StorageProblem, match="which is a folder; name a file in it"):
+        write_text(Path(name), "text")
+
+
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     write_json(path, {"one": 1})
