@@ -22,6 +22,12 @@ from autoscale.search.rungs import Answer, Look
 from autoscale.search.samplers import SAMPLERS, make_sampler
 
 PLACES = 4
+#: The samplers that never ask for a training of the same network again; gp needs scipy.
+ONCE = {
+    name
+    for name in SAMPLERS.keys() - {"gp"}
+    if not getattr(make_sampler(name, seed=0), "asks_for_repeats", False)
+}
 
 
 class Workers:
@@ -95,12 +101,10 @@ def test_every_sampler_trains_as_many_as_asked_and_nothing_twice(
         assert {repetition for _, repetition in workers.begun} == {0}
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS.keys() - {"gp"})
+@pytest.mark.parametrize("sampler", sorted(ONCE))
 def test_a_small_space_is_trained_out_and_then_the_search_ends(
     tiny: SearchSpace, workers: Workers, sampler: str
 ) -> None:
-    if getattr(make_sampler(sampler, seed=0), "asks_for_repeats", False):
-        pytest.skip("repeats never end")
     steps = run(tiny, sampler, HARD, workers, trials=100)
     trained = [network_of(step.architecture) for step in steps if step.trained]
     assert len(trained) == len(set(trained)) == 64
@@ -153,17 +157,21 @@ def test_a_broken_search_goes_on_to_the_same_count_without_training_anything_aga
 
 
 def test_failures_among_trainings_at_work_cost_nobody_else(tiny: SearchSpace) -> None:
+    def breaks(architecture: Architecture) -> bool:  # rarely: five at first would end the search
+        return (architecture.stages[0].kernel, architecture.stages[0].depth) == (5, 2)
+
     def fragile(architecture: Architecture, repetition: int) -> Score:
-        if architecture.stages[0].kernel == 5:
+        if breaks(architecture):
             raise EvaluationFailed("loss is nan")
         return known_score(architecture, repetition)
 
     workers = Workers(fragile)
     steps = run(tiny, "random", HARD, workers, trials=20)
     workers.close()
+    assert any(step.status == "failed" for step in steps)
     for step in steps:
         if step.trained:
-            assert (step.status == "failed") == (step.architecture.stages[0].kernel == 5)
+            assert (step.status == "failed") == breaks(step.architecture)
             assert step.cause == ("loss is nan" if step.status == "failed" else "")
 
 
