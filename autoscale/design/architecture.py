@@ -15,6 +15,7 @@ from autoscale.errors import InvalidArchitecture
 Activation = Literal["relu", "relu6", "silu", "hswish"]
 Block = Literal["mbconv", "fused-mbconv", "separable", "conv", "bottleneck", "basic", "identity"]
 Skip = Literal["identity", "pool", "none"]
+_ACTIVATIONS, _BLOCKS, _SKIPS = get_args(Activation), get_args(Block), get_args(Skip)
 
 #: The fields that each block listens to, next to width, depth and stride.
 BLOCK_FIELDS: Mapping[str, frozenset[str]] = {
@@ -32,35 +33,38 @@ BLOCK_FIELDS: Mapping[str, frozenset[str]] = {
 MOST = 1_000_000
 
 
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise InvalidArchitecture(message)
+# A search makes thousands of designs: a message is put together only where it is needed.
 
 
 def _require_count(name: str, value: int, least: int = 1) -> None:
-    _require(
-        isinstance(value, int) and not isinstance(value, bool) and value >= least,
-        f"{name} must be a whole number of at least {least}, got {value!r}",
-    )
-    _require(value <= MOST, f"{name} must be at most {MOST:,}, got {value}")
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise InvalidArchitecture(
+            f"{name} must be a whole number of at least {least}, got {value!r}"
+        )
+    if value > MOST:
+        raise InvalidArchitecture(f"{name} must be at most {MOST:,}, got {value}")
 
 
 def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    _require(value in choices, f"{name} must be one of {', '.join(choices)}, got {value!r}")
+    if value not in choices:
+        raise InvalidArchitecture(f"{name} must be one of {', '.join(choices)}, got {value!r}")
 
 
 def _require_kernel(kernel: int) -> None:
     _require_count("kernel", kernel)
-    _require(kernel % 2 == 1, f"kernel must be odd, got {kernel}")
+    if kernel % 2 == 0:
+        raise InvalidArchitecture(f"kernel must be odd, got {kernel}")
 
 
 def _require_stride(stride: int) -> None:
     _require_count("stride", stride)
-    _require(stride <= 2, f"stride must be 1 or 2, got {stride}")
+    if stride > 2:
+        raise InvalidArchitecture(f"stride must be 1 or 2, got {stride}")
 
 
 def _require_kind(name: str, value: object, kind: type) -> None:
-    _require(isinstance(value, kind), f"{name} must be a {kind.__name__}, got {value!r}")
+    if not isinstance(value, kind):
+        raise InvalidArchitecture(f"{name} must be a {kind.__name__}, got {value!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +84,7 @@ class Stem:
         _require_count("stem width", self.width)
         _require_kernel(self.kernel)
         _require_stride(self.stride)
-        _require_choice("activation", self.activation, get_args(Activation))
+        _require_choice("activation", self.activation, _ACTIVATIONS)
         _require_kind("pool", self.pool, bool)
 
 
@@ -119,29 +123,25 @@ class Stage:
     __pydantic_config__ = NO_UNKNOWN_KEYS
 
     def __post_init__(self) -> None:
-        _require_choice("block", self.block, get_args(Block))
+        _require_choice("block", self.block, _BLOCKS)
         _require_count("width", self.width)
         _require_count("depth", self.depth)
         _require_kernel(self.kernel)
         _require_stride(self.stride)
         _require_count("expand_ratio", self.expand_ratio)
-        _require(
-            isinstance(self.se_ratio, int | float)
-            and not isinstance(self.se_ratio, bool)
-            and 0 <= self.se_ratio <= 1,
-            f"se_ratio must lie in 0..1, got {self.se_ratio!r}",
-        )
-        _require_choice("skip", self.skip, get_args(Skip))
-        _require_choice("activation", self.activation, get_args(Activation))
-        _require(
-            self.block != "bottleneck" or self.width >= 4,
-            f"a bottleneck's width must be at least 4, got {self.width}",
-        )
+        ratio = self.se_ratio
+        if not isinstance(ratio, int | float) or isinstance(ratio, bool) or not 0 <= ratio <= 1:
+            raise InvalidArchitecture(f"se_ratio must lie in 0..1, got {ratio!r}")
+        _require_choice("skip", self.skip, _SKIPS)
+        _require_choice("activation", self.activation, _ACTIVATIONS)
+        if self.block == "bottleneck" and self.width < 4:
+            raise InvalidArchitecture(f"a bottleneck's width must be at least 4, got {self.width}")
+        listens = BLOCK_FIELDS[self.block]
         for name, default in _UNUSED_DEFAULTS:
-            _require(
-                name in BLOCK_FIELDS[self.block] or getattr(self, name) == default,
-                f"{self.block} blocks have no {name}; leave it at {default!r}",
-            )
+            if name not in listens and getattr(self, name) != default:
+                raise InvalidArchitecture(
+                    f"{self.block} blocks have no {name}; leave it at {default!r}"
+                )
 
     def squeeze(self, width_in: Number) -> Number:
         """Squeeze width of a block with `width_in` input channels; 0 is without.
@@ -171,7 +171,7 @@ class Head:
 
     def __post_init__(self) -> None:
         _require_count("head width", self.width, least=0)
-        _require_choice("activation", self.activation, get_args(Activation))
+        _require_choice("activation", self.activation, _ACTIVATIONS)
 
 
 class Sizes(NamedTuple):
@@ -209,7 +209,8 @@ class Architecture:
         _require_kind("stages", self.stages, tuple)
         for stage in self.stages:
             _require_kind("each of stages", stage, Stage)
-        _require(len(self.stages) > 0, "an architecture needs at least one stage")
+        if not self.stages:
+            raise InvalidArchitecture("an architecture needs at least one stage")
 
     @property
     def depth(self) -> int:

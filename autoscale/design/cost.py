@@ -10,7 +10,7 @@ others.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from functools import lru_cache
+from functools import lru_cache, reduce
 from operator import attrgetter
 
 from autoscale.design.architecture import Architecture, Sizes, Stage, Stem
@@ -62,6 +62,15 @@ class Cost:
         )
 
 
+_FIELDS_OF = attrgetter(*[column.name for column in fields(Cost)])
+
+
+def _together(*parts: Cost) -> Cost:
+    """What `+` says of all `parts`, in one step: this is what a search calls most."""
+    *sums, peaks = zip(*map(_FIELDS_OF, parts), strict=True)
+    return Cost(*map(sum, sums), reduce(larger, peaks))
+
+
 #: Named answers to "how many FLOPs?", each a function of a `Cost`.
 CONVENTIONS: Mapping[str, Callable[[Cost], Number]] = {
     # Multiply-adds of convolutions and linear layers: the papers' FLOPs, and NAS-Bench-Macro's.
@@ -77,9 +86,7 @@ CONVENTIONS: Mapping[str, Callable[[Cost], Number]] = {
 
 def cost(architecture: Architecture) -> Cost:
     """The cost of the whole network for one image of its resolution."""
-    # As `+` would, but in one step: this is what a search calls most.
-    *sums, peaks = zip(*map(_FIELDS_OF, _in_order(architecture, None)), strict=True)
-    return Cost(*[*map(sum, sums), max(peaks)])
+    return _together(*_in_order(architecture, None))
 
 
 def part_costs(architecture: Architecture, sizes: Sizes | None = None) -> list[tuple[str, Cost]]:
@@ -91,8 +98,6 @@ def part_costs(architecture: Architecture, sizes: Sizes | None = None) -> list[t
     costs = _in_order(architecture, sizes)
     return list(zip(["stem", *stages, "head"], costs, strict=True))
 
-
-_FIELDS_OF = attrgetter(*[column.name for column in fields(Cost)])
 
 
 def _in_order(architecture: Architecture, sizes: Sizes | None) -> list[Cost]:
@@ -224,12 +229,12 @@ def _mbconv(
     small = output_size(size, stride)
     pixels, hidden_pixels = width_in * size * size, hidden * small * small
     kept = pixels * _returns(skip, width_in, width, stride)
-    return (
-        conv_cost(width_in, hidden, 1, size, beside=pixels) * expanded
-        + depthwise_cost(hidden, kernel, small, beside=hidden * size * size + kept * expanded)
-        + squeeze_excite_cost(hidden, squeeze, small, beside=kept)
-        + conv_cost(hidden, width, 1, small, beside=hidden_pixels + kept)
-        + _pooled(skip, width, small, kept)
+    return _together(
+        conv_cost(width_in, hidden, 1, size, beside=pixels) * expanded,
+        depthwise_cost(hidden, kernel, small, beside=hidden * size * size + kept * expanded),
+        squeeze_excite_cost(hidden, squeeze, small, beside=kept),
+        conv_cost(hidden, width, 1, small, beside=hidden_pixels + kept),
+        _pooled(skip, width, small, kept),
     )
 
 
@@ -242,11 +247,11 @@ def _fused_mbconv(
     small = output_size(size, stride)
     pixels, hidden_pixels = width_in * size * size, hidden * small * small
     kept = pixels * _returns(skip, width_in, width, stride)
-    return (
-        conv_cost(width_in, hidden, kernel, small, beside=pixels)
-        + squeeze_excite_cost(hidden, squeeze, small, beside=kept)
-        + conv_cost(hidden, width, 1, small, beside=hidden_pixels + kept) * expanded
-        + _pooled(skip, width, small, kept)
+    return _together(
+        conv_cost(width_in, hidden, kernel, small, beside=pixels),
+        squeeze_excite_cost(hidden, squeeze, small, beside=kept),
+        conv_cost(hidden, width, 1, small, beside=hidden_pixels + kept) * expanded,
+        _pooled(skip, width, small, kept),
     )
 
 
@@ -257,11 +262,11 @@ def _separable(
     small = output_size(size, stride)
     pixels, filtered = width_in * size * size, width_in * small * small
     kept = pixels * _returns(skip, width_in, width, stride)
-    return (
-        depthwise_cost(width_in, kernel, small, beside=pixels)
-        + squeeze_excite_cost(width_in, squeeze, small, beside=kept)
-        + conv_cost(width_in, width, 1, small, beside=filtered + kept)
-        + _pooled(skip, width, small, kept)
+    return _together(
+        depthwise_cost(width_in, kernel, small, beside=pixels),
+        squeeze_excite_cost(width_in, squeeze, small, beside=kept),
+        conv_cost(width_in, width, 1, small, beside=filtered + kept),
+        _pooled(skip, width, small, kept),
     )
 
 
@@ -272,10 +277,10 @@ def _conv(
     small = output_size(size, stride)
     pixels = width_in * size * size
     kept = pixels * _returns(skip, width_in, width, stride)
-    return (
-        conv_cost(width_in, width, kernel, small, beside=pixels)
-        + squeeze_excite_cost(width, squeeze, small, beside=kept)
-        + _pooled(skip, width, small, kept)
+    return _together(
+        conv_cost(width_in, width, kernel, small, beside=pixels),
+        squeeze_excite_cost(width, squeeze, small, beside=kept),
+        _pooled(skip, width, small, kept),
     )
 
 
@@ -286,11 +291,11 @@ def _bottleneck(
     hidden = width // 4
     small = output_size(size, stride)
     kept, outputs = width_in * size * size, width * small * small
-    return (
-        conv_cost(width_in, hidden, 1, size, beside=kept)
-        + conv_cost(hidden, hidden, kernel, small, beside=hidden * size * size + kept)
-        + conv_cost(hidden, width, 1, small, beside=hidden * small * small + kept)
-        + _match(width_in, width, stride, small, beside=kept + outputs)
+    return _together(
+        conv_cost(width_in, hidden, 1, size, beside=kept),
+        conv_cost(hidden, hidden, kernel, small, beside=hidden * size * size + kept),
+        conv_cost(hidden, width, 1, small, beside=hidden * small * small + kept),
+        _match(width_in, width, stride, small, beside=kept + outputs),
     )
 
 
@@ -300,10 +305,10 @@ def _basic(
 ) -> Cost:  # fmt: skip
     small = output_size(size, stride)
     kept, outputs = width_in * size * size, width * small * small
-    return (
-        conv_cost(width_in, width, kernel, small, beside=kept)
-        + conv_cost(width, width, kernel, small, beside=outputs + kept)
-        + _match(width_in, width, stride, small, beside=kept + outputs)
+    return _together(
+        conv_cost(width_in, width, kernel, small, beside=kept),
+        conv_cost(width, width, kernel, small, beside=outputs + kept),
+        _match(width_in, width, stride, small, beside=kept + outputs),
     )
 
 

@@ -54,7 +54,7 @@ class Axis:
         return int(np.argmin([abs(float(level) - float(value)) for level in self.levels]))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Description:
     """What is known of one design without training it.
 
@@ -67,7 +67,7 @@ class Description:
 
     identity: int
     normal: Point
-    features: np.ndarray
+    features: tuple[float, ...]
     read: Reading | Params
 
     @property
@@ -218,30 +218,28 @@ class Designs:
         return float(measure(self.describe(point).design))
 
     def _describe(self, point: Point) -> Description:
-        read: Reading | Params
-        identity: Hashable
         if self._reader is not None:
             read = self._reader.read(point)
-            identity, normal, features = read.network, read.normal, read.features
-        else:
-            read = self.params_of(point)
-            identity, normal, features = point, point, self._numbers(point)
-        if self.identify is not None:
-            identity = self.identify(read.architecture if isinstance(read, Reading) else read)
-        # A hash of 64 bits is quicker to compare than a network, and as good.
-        return Description(hash((identity,)), normal, features, read)
+            identity = read.identity
+            if self.identify is not None:
+                identity = hash((self.identify(read.architecture),))
+            return Description(identity, read.normal, read.features, read)
+        params = self.params_of(point)
+        shared = self.identify(params) if self.identify is not None else point
+        return Description(hash((shared,)), point, self._numbers(point), params)
 
     @cached_property
     def _reader(self) -> Reader | None:
         return Reader(self.space) if self.space is not None else None
 
-    def _numbers(self, point: Point) -> np.ndarray:
-        pairs = [
-            i / max(len(a.levels) - 1, 1)
-            for a, i in zip(self.axes, point, strict=True)
-            if a.ordered
-        ]
-        return np.array(pairs)
+    def _numbers(self, point: Point) -> tuple[float, ...]:
+        return tuple(
+            [
+                i / max(len(a.levels) - 1, 1)
+                for a, i in zip(self.axes, point, strict=True)
+                if a.ordered
+            ]
+        )
 
     def codes(self, points: Sequence[Point]) -> np.ndarray:
         """Shape (points, columns), each number between 0 and 1; the product of two rows is the

@@ -13,7 +13,7 @@ processes); the exponential of agreeing choices is the Hamming kernel of BOCS an
 and Poloczek 2018; Papenmeier et al. 2023). Formulas: Rasmussen and Williams 2006, chapters 2 and 5.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,6 +27,7 @@ _OWN, _NOISE, _SMOOTH_LENGTH, _LOCAL_LENGTH = 4, 5, 6, 7
 _CONSTANT = 4.0  # variance of the level of all scores
 _JITTER = 1e-8
 _BLOCK = 128  # designs whose part of a covariance is worked out together
+_LEAF = 16  # rows of a triangle that are inverted as any matrix
 
 
 @dataclass(frozen=True)
@@ -145,54 +146,115 @@ def _prior_variance(theta: np.ndarray, inputs: Inputs) -> np.ndarray:
     )
 
 
-def loss(theta: np.ndarray, pairs: Pairs, scores: Scores) -> tuple[float, np.ndarray]:
-    """Minus the logarithm of evidence times prior, up to a constant, and its gradient.
+class Evidence:
+    """How well amplitudes and lengths explain scores of `inputs`.
+
+    Everything symmetric is kept as the row after row of its lower triangle: half the arithmetic,
+    and arrays small enough to be had without asking the system for memory.
 
     Sources: Rasmussen and Williams 2006, equations 5.8 and 5.9; repeats enter by their mean and
     their scatter, which together are all that they say (Binois et al. 2018, section 2.2).
     """
-    linear, choices, smooth, local, own, noise = _variances(theta)
-    smooth_part = smooth * np.exp(pairs.distance * (-0.5 * np.exp(-2 * theta[_SMOOTH_LENGTH])))
-    local_part = local * np.exp((pairs.agreement - 1) * np.exp(-theta[_LOCAL_LENGTH]))
-    whole = _CONSTANT + linear * pairs.linear + choices * pairs.agreement
-    whole += smooth_part + local_part + own * pairs.same
-    whole[np.diag_indices_from(whole)] += noise / scores.count + _JITTER
-    lower = np.linalg.cholesky(whole)
-    half = lower_inverse(lower)
-    inverse = half.T @ half
-    weights = inverse @ scores.mean
-    value = 0.5 * scores.mean @ weights + np.log(np.diag(lower)).sum()
-    repeats = float(np.sum(scores.count - 1))
-    value += repeats * theta[_NOISE] + 0.5 * scores.scatter / noise
-    slope = inverse - np.outer(weights, weights)
-    smooth_slope, local_slope = slope * smooth_part, slope * local_part
-    own_slope = own * np.sum(slope, where=pairs.same)
-    gradient = np.array(
-        [
-            linear * np.vdot(slope, pairs.linear),
-            choices * np.vdot(slope, pairs.agreement),
-            smooth_slope.sum(),
-            local_slope.sum(),
-            own_slope,
-            own_slope
-            + noise * np.sum(np.diag(slope) / scores.count)
-            + repeats
-            - scores.scatter / noise,
-            0.5 * np.vdot(smooth_slope, pairs.distance) * np.exp(-2 * theta[_SMOOTH_LENGTH]),
-            0.5
-            * (local_slope.sum() - np.vdot(local_slope, pairs.agreement))
-            * np.exp(-theta[_LOCAL_LENGTH]),
-        ]
-    )
-    from_prior = (theta - PRIOR_MEAN) / PRIOR_SD
-    value += 0.5 * from_prior @ from_prior
-    return float(value), gradient + from_prior / PRIOR_SD
+
+    def __init__(self, inputs: Inputs) -> None:
+        size = len(inputs)
+        pairs = Pairs.of(inputs, inputs)
+        self._rows, self._columns = np.tril_indices(size)
+        self._places = self._rows * size + self._columns
+        self._diagonal = np.arange(size) * (size + 1)
+        # An entry below the diagonal stands for the one above it as well.
+        self._copies = np.where(self._rows == self._columns, 1.0, 2.0)
+        self._linear = pairs.linear.take(self._places)
+        self._agreement = pairs.agreement.take(self._places)
+        self._distance = pairs.distance.take(self._places)
+        self._same = pairs.same.take(self._places).astype(float)
+        self._whole = np.zeros((size, size))
+        self._inverse = np.zeros((size, size))
+
+    def losses(self, theta: np.ndarray, several: Sequence[Scores]) -> list[float]:
+        """Minus the logarithm of evidence times prior, up to a constant, of scores that are means
+        of equally many trainings."""
+        half, determinant, _, _ = self._root(theta, several[0].count)
+        return [self._value(theta, half @ s.mean, determinant, s) for s in several]
+
+    def loss(self, theta: np.ndarray, scores: Scores) -> tuple[float, np.ndarray]:
+        """The same of one, and its gradient."""
+        linear, choices, _, _, own, noise = _variances(theta)
+        half, determinant, smooth_part, local_part = self._root(theta, scores.count)
+        whitened = half @ scores.mean
+        value = self._value(theta, whitened, determinant, scores)
+        weights = whitened @ half
+        inverse = np.matmul(half.T, half, out=self._inverse)
+        on_diagonal = inverse.take(self._diagonal) - weights**2
+        slope = inverse.take(self._places)
+        slope -= weights.take(self._rows) * weights.take(self._columns)
+        slope *= self._copies
+        smooth_part *= slope
+        local_part *= slope
+        own_slope = own * (slope @ self._same)
+        local_slope = local_part.sum()
+        gradient = np.array(
+            [
+                linear * (slope @ self._linear),
+                choices * (slope @ self._agreement),
+                smooth_part.sum(),
+                local_slope,
+                own_slope,
+                own_slope
+                + noise * np.sum(on_diagonal / scores.count)
+                + np.sum(scores.count - 1)
+                - scores.scatter / noise,
+                0.5 * (smooth_part @ self._distance) * np.exp(-2 * theta[_SMOOTH_LENGTH]),
+                0.5
+                * (local_slope - local_part @ self._agreement)
+                * np.exp(-theta[_LOCAL_LENGTH]),
+            ]
+        )
+        return value, gradient + (theta - PRIOR_MEAN) / PRIOR_SD**2
+
+    def _root(
+        self, theta: np.ndarray, count: np.ndarray
+    ) -> tuple[np.ndarray, float, np.ndarray, np.ndarray]:
+        """The root of the inverse covariance of scores, half the logarithm of the covariance's
+        determinant, and the smooth and the local part."""
+        linear, choices, smooth, local, own, noise = _variances(theta)
+        smooth_part = self._distance * (-0.5 * np.exp(-2 * theta[_SMOOTH_LENGTH]))
+        np.exp(smooth_part, out=smooth_part)
+        smooth_part *= smooth
+        local_part = self._agreement - 1
+        local_part *= np.exp(-theta[_LOCAL_LENGTH])
+        np.exp(local_part, out=local_part)
+        local_part *= local
+        total = smooth_part + local_part
+        total += linear * self._linear
+        total += choices * self._agreement
+        total += own * self._same
+        total += _CONSTANT
+        whole = self._whole.reshape(-1)
+        whole[self._places] = total
+        whole[self._diagonal] += noise / count + _JITTER
+        lower = np.linalg.cholesky(self._whole)  # which reads the lower triangle only
+        return lower_inverse(lower), np.log(np.diag(lower)).sum(), smooth_part, local_part
+
+    @staticmethod
+    def _value(
+        theta: np.ndarray, whitened: np.ndarray, determinant: float, scores: Scores
+    ) -> float:
+        from_prior = (theta - PRIOR_MEAN) / PRIOR_SD
+        return float(
+            0.5 * (whitened @ whitened)
+            + determinant
+            + np.sum(scores.count - 1) * theta[_NOISE]
+            + 0.5 * scores.scatter / noise_variance(theta)
+            + 0.5 * (from_prior @ from_prior)
+        )
 
 
-def fit(inputs: Inputs, scores: Scores, *, steps: int = 20) -> np.ndarray:
+def fit(
+    evidence: Evidence, scores: Scores, *, start: np.ndarray = PRIOR_MEAN, steps: int = 20
+) -> np.ndarray:
     """The most probable amplitudes and lengths, given scores of about mean 0 and variance 1."""
-    pairs = Pairs.of(inputs, inputs)
-    return minimise(lambda theta: loss(theta, pairs, scores), PRIOR_MEAN, steps=steps)
+    return minimise(lambda theta: evidence.loss(theta, scores), start, steps=steps)
 
 
 class Halves:
@@ -319,13 +381,36 @@ class Belief:
 def lower_inverse(lower: np.ndarray) -> np.ndarray:
     """The inverse of a lower triangular matrix, by halves; numpy has none of its own."""
     size = len(lower)
-    if size <= 64:
-        return np.tril(np.linalg.inv(lower))
-    cut = size // 2
-    inverse = np.zeros_like(lower)
-    top = inverse[:cut, :cut] = lower_inverse(lower[:cut, :cut])
-    bottom = inverse[cut:, cut:] = lower_inverse(lower[cut:, cut:])
-    inverse[cut:, :cut] = -bottom @ (lower[cut:, :cut] @ top)
+    if size > _BLOCK:
+        cut = size // 2
+        return _from_halves(
+            lower_inverse(lower[:cut, :cut]), lower[cut:, :cut], lower_inverse(lower[cut:, cut:])
+        )
+    # Leaves all along the diagonal at once, then those of twice their size, and so on.
+    count, width = 1, _LEAF
+    while count * width < size:
+        count *= 2
+    padded = np.eye(count * width)
+    padded[:size, :size] = lower
+    blocks = padded.reshape(count, width, count, width).swapaxes(1, 2)
+    leaves = np.arange(count)
+    inverse = np.tril(np.linalg.inv(blocks[leaves, leaves]))
+    while len(inverse) > 1:
+        count, width = len(inverse), inverse.shape[-1]
+        blocks = padded.reshape(count, width, count, width).swapaxes(1, 2)
+        upper = np.arange(0, count, 2)
+        inverse = _from_halves(inverse[::2], blocks[upper + 1, upper], inverse[1::2])
+    return inverse[0, :size, :size]
+
+
+def _from_halves(top: np.ndarray, below: np.ndarray, bottom: np.ndarray) -> np.ndarray:
+    """Inverses of triangular matrices, from those of their halves and what stands below the first;
+    shapes (..., rows, columns)."""
+    cut, size = top.shape[-1], top.shape[-1] + bottom.shape[-1]
+    inverse = np.zeros((*top.shape[:-2], size, size))
+    inverse[..., :cut, :cut] = top
+    inverse[..., cut:, cut:] = bottom
+    np.negative(bottom @ (below @ top), out=inverse[..., cut:, :cut])
     return inverse
 
 

@@ -13,13 +13,12 @@ import numpy as np
 from autoscale.search.designs import Designs, Point
 from autoscale.search.gaussian import (
     Belief,
+    Evidence,
     Halves,
     Inputs,
-    Pairs,
     Posterior,
     Scores,
     fit,
-    loss,
     noise_variance,
 )
 
@@ -241,17 +240,19 @@ class Tried:
 
 def _settings(inputs: Inputs, tried: Tried) -> tuple[np.ndarray, float]:
     """Amplitudes at a middling ceiling, the best ceiling for these, the amplitudes for that."""
-    theta = fit(inputs, tried.warped(Warp.of(tried.mean, _FIRST_CEILING)))
-    pairs = Pairs.of(inputs, inputs)
+    evidence = Evidence(inputs)
+    warps = {distance: Warp.of(tried.mean, distance) for distance in CEILINGS}
+    scores = {distance: tried.warped(warp) for distance, warp in warps.items()}
+    theta = fit(evidence, scores[_FIRST_CEILING])
+    losses = dict(zip(CEILINGS, evidence.losses(theta, list(scores.values())), strict=True))
 
     def loss_at(distance: float) -> float:
-        warp = Warp.of(tried.mean, distance)
-        stretched = np.sum(tried.count * np.log(warp.slope(tried.mean)))
-        return loss(theta, pairs, tried.warped(warp))[0] - float(stretched)
+        slopes = warps[distance].slope(tried.mean)
+        return losses[distance] - float(np.sum(tried.count * np.log(slopes)))
 
     distance = min(CEILINGS, key=loss_at)
     if distance != _FIRST_CEILING:
-        theta = fit(inputs, tried.warped(Warp.of(tried.mean, distance)))
+        theta = fit(evidence, scores[distance])
     return theta, distance
 
 

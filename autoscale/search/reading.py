@@ -1,13 +1,15 @@
-"""Points of a search space read quickly: thousands of candidates are looked at for each trial."""
+"""Points of a search space read quickly: hundreds of candidates are looked at for each trial.
 
+A space repeats its parts. So the ways into the stages, the stages where they stand, and the ways
+out are read once each, and most points are then put together from what is remembered.
+"""
+
+from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, chain
 from math import log
-from typing import Any
 
-import numpy as np
-
-from autoscale.design.architecture import Architecture, Stage, Stem
+from autoscale.design.architecture import Architecture, Head, Stage, Stem
 from autoscale.design.cost import Cost, conv_cost, cost, head_cost, output_size, stage_cost
 from autoscale.design.space import SearchSpace, StageChoices
 from autoscale.search.identity import Block, effective_skip, stage_blocks
@@ -21,7 +23,8 @@ class Reading:
     """One point of a space.
 
     Attributes:
-        network: `identity.network_of` what it stands for.
+        identity: a number of 64 bits that follows from `network`, quicker to compare and as good;
+            another one in each process.
         normal: one point for all that are the same network, as far as that is simple: stages that
             change nothing stand behind their neighbours with the same choices, choices without
             effect are the first ones, a skip that fits nowhere is "none".
@@ -29,22 +32,31 @@ class Reading:
         macs: multiply-adds, exactly.
     """
 
-    network: tuple[Any, ...]
+    identity: int
     normal: Point
-    features: np.ndarray
+    features: tuple[float, ...]
     macs: int
-    stages: tuple[Stage, ...]
+    _entry: "_Entry"
+    _stages: "list[_StageReading]"
+    _exit: "_Exit"
+
+    # Made when they are asked for: most candidates are never looked at.
+
+    @property
+    def network(self) -> Hashable:
+        """`identity.network_of` what it stands for."""
+        blocks = tuple([block for stage in self._stages for block in stage.blocks])
+        entry, way_out = self._entry, self._exit
+        return (entry.resolution, entry.stem, blocks, way_out.head, way_out.num_classes)
 
     @property
     def architecture(self) -> Architecture:
-        """What it stands for, made when it is asked for: most candidates are never looked at."""
-        resolution, stem, _, head, num_classes = self.network
         return Architecture(
-            resolution=resolution,
-            stem=stem,
-            stages=self.stages,
-            head=head,
-            num_classes=num_classes,
+            resolution=self._entry.resolution,
+            stem=self._entry.stem,
+            stages=tuple([stage.stage for stage in self._stages]),
+            head=self._exit.head,
+            num_classes=self._exit.num_classes,
         )
 
 
@@ -69,6 +81,7 @@ class _StageReading:
     stage: Stage
     normal: Point
     blocks: tuple[Block, ...]
+    marks: tuple[int, ...]  # hashes of the blocks
     cost: Costs
 
 
@@ -92,49 +105,113 @@ class _Place:
     known: dict[Point, "tuple[_StageReading, _Place]"] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """Resolution and stem, and the place behind them."""
+
+    resolution: int
+    stem: Stem
+    mark: int
+    cost: Costs
+    place: _Place
+
+
+@dataclass(frozen=True, slots=True)
+class _Exit:
+    """A head behind the last stage, and the classes."""
+
+    head: Head
+    num_classes: int
+    mark: int
+    cost: Costs
+
+
 class Reader:
-    """Reads points of `space`; what it has worked out for a stage it remembers."""
+    """Reads points of `space`; what it has worked out it remembers."""
 
     def __init__(self, space: SearchSpace) -> None:
         self._space = space
-        groups: list[Any] = [space.stem, *space.stages, space.head]
+        groups = [space.stem, *space.stages, space.head]
         lengths = [int(len(space.resolution) > 1), *(len(group.decisions()) for group in groups)]
         ends = list(accumulate(lengths))
-        self._parts = [slice(end - length, end) for end, length in zip(ends, lengths, strict=True)]
-        self._ends: dict[tuple[int, Point], Any] = {}
+        parts = [slice(end - length, end) for end, length in zip(ends, lengths, strict=True)]
+        self._way_in, self._rows, self._way_out = slice(ends[1]), parts[2:-1], parts[-1]
+        self._entries: dict[Point, _Entry] = {}
         self._places: dict[tuple[int, int, int], _Place] = {}
         self._choices: dict[tuple[int, Point], _Choice] = {}
+        self._exits: dict[tuple[Point, int, int], _Exit] = {}
         self._skips = [_place_of_skip(choices) for choices in space.stages]
-        self._stem_costs: dict[tuple[int, int, int], Costs] = {}
-        self._head_costs: dict[tuple[int, int, int], Costs] = {}
         self._exchangeable = _exchangeable(space)
 
     def read(self, point: Point) -> Reading:
-        space = self._space
-        first, second, *others, last = [point[part] for part in self._parts]
-        resolution = space.resolution[first[0] if first else 0]
-        stem = self._end(0, second)
-        size = output_size(resolution, stem.stride)
-        macs, params, activations = self._stem_cost(stem, size)
-        place = self._place(0, stem.width, output_size(size, 2) if stem.pool else size)
+        first, last = point[self._way_in], point[self._way_out]
+        entry = self._entries.get(first) or self._enter(first)
+        macs, params, activations = entry.cost
+        marks, place = [entry.mark], entry.place
         stages: list[_StageReading] = []
-        for indices in others:
+        for row in self._rows:
+            indices = point[row]
             reading, place = place.known.get(indices) or self._step(place, indices)
             stages.append(reading)
-            more = reading.cost
-            macs, params, activations = macs + more[0], params + more[1], activations + more[2]
-        head = self._end(-1, last)
-        more = self._head_cost(place.width, head.width, place.size)
-        macs, params, activations = macs + more[0], params + more[1], activations + more[2]
-        blocks = tuple([block for s in stages for block in s.blocks])
-        normal = self._settle([s.normal for s in stages], [not s.blocks for s in stages])
+            marks += reading.marks
+            more, more_params, more_activations = reading.cost
+            macs += more
+            params += more_params
+            activations += more_activations
+        blocks = len(marks) - 1
+        key = (last, place.width, place.size)
+        way_out = self._exits.get(key) or self._leave(*key)
+        marks.append(way_out.mark)
+        more, more_params, more_activations = way_out.cost
+        macs += more
         return Reading(
-            (resolution, stem, blocks, head, space.num_classes),
-            tuple(chain(first, second, *normal, last)),
-            np.array([log(macs + 1), log(params + 1), log(activations + 1), len(blocks)]),
+            hash(tuple(marks)),
+            self._normal(first, stages, last),
+            (
+                log(macs + 1),
+                log(params + more_params + 1),
+                log(activations + more_activations + 1),
+                float(blocks),
+            ),
             macs,
-            tuple([s.stage for s in stages]),
+            entry,
+            stages,
+            way_out,
         )
+
+    def _normal(self, first: Point, stages: list[_StageReading], last: Point) -> Point:
+        rows = [stage.normal for stage in stages]
+        for start, stop in self._exchangeable:
+            idle = [not stage.blocks for stage in stages]
+            if any(idle[start:stop]):
+                order = sorted(range(start, stop), key=idle.__getitem__)
+                rows[start:stop] = [rows[i] for i in order]
+        return tuple(chain(first, *rows, last))
+
+    def _enter(self, indices: Point) -> _Entry:
+        """The way in that `indices` choose."""
+        space = self._space
+        several = len(space.resolution) > 1
+        resolution = space.resolution[indices[0] if several else 0]
+        stem = space.stem.at(indices[several:])
+        size = output_size(resolution, stem.stride)
+        found = self._entries[indices] = _Entry(
+            resolution,
+            stem,
+            hash((resolution, stem)),
+            _triple(conv_cost(3, stem.width, stem.kernel, size)),
+            self._place(0, stem.width, output_size(size, 2) if stem.pool else size),
+        )
+        return found
+
+    def _leave(self, indices: Point, width: int, size: int) -> _Exit:
+        """The way out that `indices` choose behind a map of `width` and `size`."""
+        head, classes = self._space.head.at(indices), self._space.num_classes
+        costs = _triple(head_cost(width, head.width, size, classes))
+        found = self._exits[indices, width, size] = _Exit(
+            head, classes, hash((head, classes)), costs
+        )
+        return found
 
     def _place(self, number: int, width: int, size: int) -> _Place:
         key = (number, width, size)
@@ -147,25 +224,6 @@ class Reader:
         size = output_size(place.size, stage.stride)
         found = reading, self._place(place.number + 1, stage.width, size)
         place.known[indices] = found
-        return found
-
-    def _stem_cost(self, stem: Stem, size: int) -> Costs:
-        key = (stem.width, stem.kernel, size)
-        if key not in self._stem_costs:
-            self._stem_costs[key] = _triple(conv_cost(3, *key))
-        return self._stem_costs[key]
-
-    def _head_cost(self, width_in: int, width: int, size: int) -> Costs:
-        key = (width_in, width, size)
-        if key not in self._head_costs:
-            self._head_costs[key] = _triple(head_cost(*key, self._space.num_classes))
-        return self._head_costs[key]
-
-    def _end(self, which: int, indices: Point) -> Any:
-        found = self._ends.get((which, indices))
-        if found is None:
-            choices = self._space.stem if which == 0 else self._space.head
-            found = self._ends[which, indices] = choices.at(indices)
         return found
 
     def _read_stage(self, number: int, indices: Point, width_in: int, size: int) -> _StageReading:
@@ -198,14 +256,7 @@ class Reader:
                 costs[1] + each[1] * more,
                 costs[2] + each[2] * more,
             )
-        return _StageReading(stage, normal, blocks, costs)
-
-    def _settle(self, normal: list[Point], idle: list[bool]) -> list[Point]:
-        for start, stop in self._exchangeable:
-            if any(idle[start:stop]):
-                order = sorted(range(start, stop), key=idle.__getitem__)
-                normal[start:stop] = [normal[i] for i in order]
-        return normal
+        return _StageReading(stage, normal, blocks, tuple(map(hash, blocks)), costs)
 
 
 def _place_of_skip(choices: StageChoices) -> int | None:

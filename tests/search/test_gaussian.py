@@ -5,6 +5,7 @@ import pytest
 
 from autoscale.search.gaussian import (
     PRIOR_MEAN,
+    Evidence,
     Halves,
     Inputs,
     Pairs,
@@ -12,7 +13,6 @@ from autoscale.search.gaussian import (
     Scores,
     covariance,
     fit,
-    loss,
     lower_inverse,
     minimise,
     noise_variance,
@@ -98,24 +98,38 @@ def test_a_mean_of_repeats_says_what_the_repeats_say():
     # The evidence differs by what does not depend on the amplitudes.
     shifted = PRIOR_MEAN + np.linspace(-0.2, 0.3, 8)
     gaps = [
-        loss(theta, Pairs.of(once, once), together)[0]
-        - loss(theta, Pairs.of(once[every], once[every]), apart)[0]
+        Evidence(once).loss(theta, together)[0] - Evidence(once[every]).loss(theta, apart)[0]
         for theta in (PRIOR_MEAN, shifted)
     ]
     assert gaps[0] == pytest.approx(gaps[1], abs=1e-4)
 
 
 def test_the_gradient_of_the_evidence_is_that_of_finite_differences():
-    inputs, pairs = designs(20), Pairs.of(designs(20), designs(20))
+    evidence = Evidence(designs(20))
     scores = Scores(plain(20).mean, np.arange(20) % 3 + 1, 0.7)
     theta = PRIOR_MEAN + np.linspace(-0.3, 0.3, 8)
-    _, gradient = loss(theta, pairs, scores)
+    _, gradient = evidence.loss(theta, scores)
     for place in range(8):
         step = np.zeros(8)
         step[place] = 1e-5
-        slope = (loss(theta + step, pairs, scores)[0] - loss(theta - step, pairs, scores)[0]) / 2e-5
+        ends = [evidence.loss(theta + way * step, scores)[0] for way in (1, -1)]
+        slope = (ends[0] - ends[1]) / 2e-5
         assert gradient[place] == pytest.approx(slope, rel=1e-4, abs=1e-5)
-    assert len(inputs) == 20
+
+
+def test_the_evidence_is_the_density_of_the_scores():
+    inputs, counts = designs(15), np.arange(15) % 2 + 1
+    inputs = Inputs(inputs.code, inputs.features, inputs.network // 2)  # some are one network
+    several = [Scores(plain(15, seed).mean, counts, scatter) for seed, scatter in ((0, 0.5), (1, 2))]
+    found = Evidence(inputs).losses(PRIOR_MEAN, several)
+    noise = noise_variance(PRIOR_MEAN)
+    whole = covariance(PRIOR_MEAN, Pairs.of(inputs, inputs)) + np.diag(noise / counts + 1e-8)
+    for loss, scores in zip(found, several, strict=True):
+        fitted = scores.mean @ np.linalg.solve(whole, scores.mean)
+        repeats = np.sum(counts - 1) * np.log(noise) + scores.scatter / noise
+        expected = 0.5 * (fitted + np.linalg.slogdet(whole)[1] + repeats)
+        assert loss == pytest.approx(expected, rel=1e-9)
+        assert loss == pytest.approx(Evidence(inputs).loss(PRIOR_MEAN, scores)[0], rel=1e-12)
 
 
 def test_the_noise_is_found_from_the_evidence():
@@ -125,7 +139,7 @@ def test_the_noise_is_found_from_the_evidence():
     worth = (worth - worth.mean()) / worth.std()
     for noise in (0.05, 0.4):
         scores = Scores(worth + rng.normal(0, noise, 150), np.ones(150), 0.0)
-        theta = fit(inputs, scores, steps=60)
+        theta = fit(Evidence(inputs), scores, steps=60)
         total = noise_variance(theta) * (1 + np.exp(2 * theta[4]))
         assert 0.6 * noise < total**0.5 < 1.6 * noise
 

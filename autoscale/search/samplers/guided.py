@@ -225,4 +225,4 @@ def children(
 
 def _size(designs: Designs, point: Point) -> float:
     features = designs.describe(point).features
-    return float(features[0]) if designs.space is not None else float(features.sum())
+    return features[0] if designs.space is not None else float(np.sum(features))
