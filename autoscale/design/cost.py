@@ -68,7 +68,7 @@ _FIELDS_OF = attrgetter(*[column.name for column in fields(Cost)])
 def _together(*parts: Cost) -> Cost:
     """What `+` says of all `parts`, in one step: this is what a search calls most."""
     *sums, peaks = zip(*map(_FIELDS_OF, parts), strict=True)
-    return Cost(*map(sum, sums), reduce(larger, peaks))
+    return Cost(*[*map(sum, sums), reduce(larger, peaks)])
 
 
 #: Named answers to "how many FLOPs?", each a function of a `Cost`.
@@ -97,7 +97,6 @@ def part_costs(architecture: Architecture, sizes: Sizes | None = None) -> list[t
     stages = [f"stage {number}" for number in range(1, len(architecture.stages) + 1)]
     costs = _in_order(architecture, sizes)
     return list(zip(["stem", *stages, "head"], costs, strict=True))
-
 
 
 def _in_order(architecture: Architecture, sizes: Sizes | None) -> list[Cost]:

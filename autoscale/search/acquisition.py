@@ -5,7 +5,7 @@ recommended is expected to rise once the design's score is known. It needs no be
 which noise would flatter, and it sees what a repeat is worth.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -20,16 +20,14 @@ WEIGHTS = np.exp(-0.5 * OUTCOMES**2) / np.exp(-0.5 * OUTCOMES**2).sum()
 Value = Callable[[np.ndarray], np.ndarray]
 
 
-def _outcomes(learnt: Learnt, belief: Belief) -> list[tuple[float, np.ndarray]]:
+def _outcomes(learnt: Learnt, belief: Belief) -> Iterator[tuple[float, np.ndarray]]:
     """Weights of outcomes, and the mean scores after them, shape (designs, trained design)."""
     joint = belief.covariance()
     # Source: Frazier et al. 2009, equation 2.
     shift = joint / np.sqrt(np.maximum(np.diag(joint), 1e-12) + learnt.noise)
     left = np.maximum(belief.variance[:, None] - shift**2, 0.0)
-    return [
-        (weight, learnt.warp.backward(belief.mean[:, None] + shift * outcome, left))
-        for weight, outcome in zip(WEIGHTS, OUTCOMES, strict=True)
-    ]
+    means = learnt.warp.backward_along(belief.mean[:, None], left, shift, OUTCOMES)
+    return zip(WEIGHTS, means, strict=True)
 
 
 def gain_of_best(learnt: Learnt, belief: Belief, value: Value) -> np.ndarray:

@@ -7,6 +7,7 @@ any Optuna study; then every parameter is taken at its word and nothing is known
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from math import prod
 from typing import Any
 
@@ -245,7 +246,8 @@ class Designs:
         """Shape (points, columns), each number between 0 and 1; the product of two rows is the
         share of choices that agree. Points of one network have the same row where that is easily
         seen; see `reading.Reading.normal`."""
-        levels = np.array([self.describe(point).normal for point in points], dtype=int)
+        normal = chain.from_iterable([self.describe(point).normal for point in points])
+        levels = np.fromiter(normal, int, len(points) * len(self.axes))
         levels = levels.reshape(len(points), len(self.axes))
         tables = enumerate(self._code_tables)
         return np.concatenate(

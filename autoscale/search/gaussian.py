@@ -205,9 +205,7 @@ class Evidence:
                 + np.sum(scores.count - 1)
                 - scores.scatter / noise,
                 0.5 * (smooth_part @ self._distance) * np.exp(-2 * theta[_SMOOTH_LENGTH]),
-                0.5
-                * (local_slope - local_part @ self._agreement)
-                * np.exp(-theta[_LOCAL_LENGTH]),
+                0.5 * (local_slope - local_part @ self._agreement) * np.exp(-theta[_LOCAL_LENGTH]),
             ]
         )
         return value, gradient + (theta - PRIOR_MEAN) / PRIOR_SD**2
@@ -250,11 +248,9 @@ class Evidence:
         )
 
 
-def fit(
-    evidence: Evidence, scores: Scores, *, start: np.ndarray = PRIOR_MEAN, steps: int = 20
-) -> np.ndarray:
+def fit(evidence: Evidence, scores: Scores, *, steps: int = 20) -> np.ndarray:
     """The most probable amplitudes and lengths, given scores of about mean 0 and variance 1."""
-    return minimise(lambda theta: evidence.loss(theta, scores), start, steps=steps)
+    return minimise(lambda theta: evidence.loss(theta, scores), PRIOR_MEAN, steps=steps)
 
 
 class Halves:
@@ -341,14 +337,14 @@ class Posterior:
     def at_inputs(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance of what the inputs themselves are worth, without their covariance."""
         noise = noise_variance(self.theta) / self.scores.count + self.scores.doubt + _JITTER
-        variance = noise - noise**2 * np.sum(self.half**2, axis=0)
+        variance = noise - noise**2 * _squares(self.half)
         return self.scores.mean - noise * self.weights, np.maximum(variance, 1e-12)
 
     def at(self, designs: Inputs) -> "Belief":
         """Mean and variance of what `designs` are worth."""
         cross = covariance(self.theta, Pairs.of(self.inputs, designs))
-        explained = self.half @ cross
-        variance = _prior_variance(self.theta, designs) - np.sum(explained**2, axis=0)
+        explained = lower_product(self.half, cross)
+        variance = _prior_variance(self.theta, designs) - _squares(explained)
         return Belief(
             self.theta, designs, self.weights @ cross, np.maximum(variance, 1e-12), explained
         )
@@ -373,9 +369,36 @@ class Belief:
             _explained=self._explained[:, rows],
         )
 
+    def joined(self, other: "Belief") -> "Belief":
+        """That of the designs of both, which belong to one posterior."""
+        return Belief(
+            self.theta,
+            self.designs.joined(other.designs),
+            np.append(self.mean, other.mean),
+            np.append(self.variance, other.variance),
+            np.concatenate([self._explained, other._explained], axis=1),
+        )
+
     def covariance(self) -> np.ndarray:
         prior = covariance(self.theta, Pairs.of(self.designs, self.designs))
         return prior - self._explained.T @ self._explained
+
+
+def _squares(matrix: np.ndarray) -> np.ndarray:
+    """The sum of squares of each column."""
+    return np.einsum("ij,ij->j", matrix, matrix)
+
+
+def lower_product(lower: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """A lower triangular matrix times another, its zeros left out."""
+    if len(lower) <= _BLOCK:
+        return lower @ right
+    cut = len(lower) // 2
+    product = np.empty((len(lower), right.shape[1]))
+    product[:cut] = lower_product(lower[:cut, :cut], right[:cut])
+    product[cut:] = lower_product(lower[cut:, cut:], right[cut:])
+    product[cut:] += lower[cut:, :cut] @ right[:cut]
+    return product
 
 
 def lower_inverse(lower: np.ndarray) -> np.ndarray:

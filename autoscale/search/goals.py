@@ -24,18 +24,19 @@ class Goal(Protocol):
     def scores(self, history: History) -> np.ndarray:
         """What to learn: one score for each trial of `history`, more being better."""
 
-    def merit(self, designs: Designs, points: Sequence[Point], scores: np.ndarray) -> np.ndarray:
-        """How much each of `points` would be wanted if its score were known."""
+    def costs(self, designs: Designs, points: Sequence[Point]) -> np.ndarray:
+        """What is known of each of `points` and matters here, less being better; else 0."""
+
+    def merit(self, scores: np.ndarray, costs: np.ndarray) -> np.ndarray:
+        """How much each of some designs would be wanted if its score were known."""
 
     def gain(
-        self, learnt: Learnt, belief: Belief, points: Sequence[Point], owned: np.ndarray
+        self, learnt: Learnt, belief: Belief, costs: np.ndarray, owned: np.ndarray
     ) -> np.ndarray:
-        """What training each of `points` is expected to gain; see `acquisition`."""
+        """What training each of the designs is expected to gain; see `acquisition`."""
 
-    def recommended(
-        self, designs: Designs, points: Sequence[Point], scores: np.ndarray
-    ) -> list[int]:
-        """Which of `points` to recommend, the best first or all along the front."""
+    def recommended(self, scores: np.ndarray, costs: np.ndarray) -> list[int]:
+        """Which of the designs to recommend, the best first or all along the front."""
 
 
 @dataclass(frozen=True)
@@ -48,33 +49,29 @@ class Best:
 
     def scores(self, history: History) -> np.ndarray:
         gains = history.gains[:, self.objective]
-        if self.known.reward is None or self.known.cost is None:
+        if self.known.reward is None:
             return gains
-        costs = history.designs.measured(history.points, self.known.cost)
+        costs = self.costs(history.designs, history.points)
         return accuracies(self.known.reward, gains * self.sign, costs)
 
-    def _values(self, scores: np.ndarray, costs: np.ndarray | None) -> np.ndarray:
-        if self.known.reward is None or costs is None:
+    def costs(self, designs: Designs, points: Sequence[Point]) -> np.ndarray:
+        if self.known.cost is None:
+            return np.zeros(len(points))
+        return designs.measured(points, self.known.cost)
+
+    def merit(self, scores: np.ndarray, costs: np.ndarray) -> np.ndarray:
+        if self.known.reward is None:
             return scores
         spread = costs.reshape(-1, *[1] * (scores.ndim - 1))
         return self.sign * self.known.reward(scores, np.broadcast_to(spread, scores.shape))
 
-    def _costs(self, designs: Designs, points: Sequence[Point]) -> np.ndarray | None:
-        return designs.measured(points, self.known.cost) if self.known.cost else None
-
-    def merit(self, designs: Designs, points: Sequence[Point], scores: np.ndarray) -> np.ndarray:
-        return self._values(scores, self._costs(designs, points))
-
     def gain(
-        self, learnt: Learnt, belief: Belief, points: Sequence[Point], owned: np.ndarray
+        self, learnt: Learnt, belief: Belief, costs: np.ndarray, owned: np.ndarray
     ) -> np.ndarray:
-        costs = self._costs(learnt.predictor.designs, points)
-        return gain_of_best(learnt, belief, lambda scores: self._values(scores, costs))
+        return gain_of_best(learnt, belief, lambda scores: self.merit(scores, costs))
 
-    def recommended(
-        self, designs: Designs, points: Sequence[Point], scores: np.ndarray
-    ) -> list[int]:
-        return np.argsort(-self.merit(designs, points, scores), kind="stable").tolist()
+    def recommended(self, scores: np.ndarray, costs: np.ndarray) -> list[int]:
+        return np.argsort(-self.merit(scores, costs), kind="stable").tolist()
 
 
 @dataclass(frozen=True)
@@ -98,9 +95,8 @@ class BestFront:
     def costs(self, designs: Designs, points: Sequence[Point]) -> np.ndarray:
         return -self.cost_sign * designs.measured(points, self.cost)
 
-    def with_stairs(self, history: History, points: Sequence[Point], expected: np.ndarray) -> Goal:
-        """The goal as it stands with `expected` scores of the trained `points`."""
-        costs = self.costs(history.designs, points)
+    def with_stairs(self, history: History, costs: np.ndarray, expected: np.ndarray) -> Goal:
+        """The goal as it stands with the costs and `expected` scores of the trained designs."""
         order = np.lexsort((-expected, costs))
         return replace(
             self,
@@ -108,18 +104,16 @@ class BestFront:
             stairs=(costs[order], np.maximum.accumulate(expected[order])),
         )
 
-    def merit(self, designs: Designs, points: Sequence[Point], scores: np.ndarray) -> np.ndarray:
+    def merit(self, scores: np.ndarray, costs: np.ndarray) -> np.ndarray:
         """Height above the stairs at the design's cost; above the lowest score if that is less than
         every cost tried."""
-        costs = self.costs(designs, points)
         place = np.searchsorted(self.stairs[0], costs, side="right") - 1
         heights = np.append(self.stairs[1], self.corner[0])
         return scores - heights[place]
 
     def gain(
-        self, learnt: Learnt, belief: Belief, points: Sequence[Point], owned: np.ndarray
+        self, learnt: Learnt, belief: Belief, costs: np.ndarray, owned: np.ndarray
     ) -> np.ndarray:
-        costs = self.costs(learnt.predictor.designs, points)
         return gain_of_front(
             learnt,
             belief,
@@ -129,10 +123,7 @@ class BestFront:
             worst_cost=max(self.corner[1], float(costs.max())),
         )
 
-    def recommended(
-        self, designs: Designs, points: Sequence[Point], scores: np.ndarray
-    ) -> list[int]:
-        costs = self.costs(designs, points)
+    def recommended(self, scores: np.ndarray, costs: np.ndarray) -> list[int]:
         chosen: list[int] = []
         for row in np.lexsort((-scores, costs)).tolist():
             if not chosen or scores[row] > scores[chosen[-1]]:
@@ -155,17 +146,18 @@ class Compromise:
         short = (high - gains) / np.where(high > low, high - low, 1.0) * self.weights
         return -(short.max(axis=1) + 0.05 * short.sum(axis=1))
 
-    def merit(self, designs: Designs, points: Sequence[Point], scores: np.ndarray) -> np.ndarray:
+    def costs(self, designs: Designs, points: Sequence[Point]) -> np.ndarray:
+        return np.zeros(len(points))
+
+    def merit(self, scores: np.ndarray, costs: np.ndarray) -> np.ndarray:
         return scores
 
     def gain(
-        self, learnt: Learnt, belief: Belief, points: Sequence[Point], owned: np.ndarray
+        self, learnt: Learnt, belief: Belief, costs: np.ndarray, owned: np.ndarray
     ) -> np.ndarray:
         return gain_of_best(learnt, belief, lambda scores: scores)
 
-    def recommended(
-        self, designs: Designs, points: Sequence[Point], scores: np.ndarray
-    ) -> list[int]:
+    def recommended(self, scores: np.ndarray, costs: np.ndarray) -> list[int]:
         return np.argsort(-scores, kind="stable").tolist()
 
 

@@ -134,8 +134,8 @@ class History:
     @cached_property
     def tried(self) -> dict[int, Point]:
         """Every network that has been proposed, and one of its points."""
-        every = self.points + self.running + self.failed + self.stopped
-        return {self.designs.identity(point): point for point in every}
+        others = self.running + self.failed + self.stopped
+        return self.scored | {self.designs.identity(point): point for point in others}
 
     @cached_property
     def scored(self) -> dict[int, Point]:

@@ -5,7 +5,7 @@ a good one's. So the process sees minus the logarithm of the distance to a ceili
 the best score, and the data say how far above; far away the warp is a straight line.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -56,6 +56,19 @@ class Warp:
         """The mean score, where the warped one is normal."""
         wide = np.minimum(self.spread**2 * variance, 2.0)
         return self.ceiling - self.span * np.exp(-(self.spread * mean + self.centre) + 0.5 * wide)
+
+    def backward_along(
+        self, mean: np.ndarray, variance: np.ndarray, shift: np.ndarray, steps: np.ndarray
+    ) -> Iterator[np.ndarray]:
+        """`backward(mean + step * shift, variance)` for evenly spaced `steps`.
+
+        From one step to the next all distances to the ceiling change by the same factors.
+        """
+        apart = self.ceiling - self.backward(mean + steps[0] * shift, variance)
+        factor = np.exp(-self.spread * (steps[1] - steps[0]) * shift)
+        for _ in steps:
+            yield self.ceiling - apart
+            apart *= factor
 
     def slope(self, scores: np.ndarray) -> np.ndarray:
         """By how much `forward` stretches small differences at `scores`."""

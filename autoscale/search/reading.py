@@ -8,6 +8,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, chain
 from math import log
+from typing import Any
 
 from autoscale.design.architecture import Architecture, Head, Stage, Stem
 from autoscale.design.cost import Cost, conv_cost, cost, head_cost, output_size, stage_cost
@@ -36,6 +37,7 @@ class Reading:
     normal: Point
     features: tuple[float, ...]
     macs: int
+    _choices: tuple[StageChoices, ...]
     _entry: "_Entry"
     _stages: "list[_StageReading]"
     _exit: "_Exit"
@@ -54,7 +56,12 @@ class Reading:
         return Architecture(
             resolution=self._entry.resolution,
             stem=self._entry.stem,
-            stages=tuple([stage.stage for stage in self._stages]),
+            stages=tuple(
+                [
+                    choices.at(stage.indices)
+                    for choices, stage in zip(self._choices, self._stages, strict=True)
+                ]
+            ),
             head=self._exit.head,
             num_classes=self._exit.num_classes,
         )
@@ -78,7 +85,7 @@ class Macs:
 
 @dataclass(frozen=True, slots=True)
 class _StageReading:
-    stage: Stage
+    indices: Point
     normal: Point
     blocks: tuple[Block, ...]
     marks: tuple[int, ...]  # hashes of the blocks
@@ -87,9 +94,9 @@ class _StageReading:
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
-    """What one set of choices of a stage stands for; its first block, and each further one."""
+    """What one set of choices of a stage stands for, whatever its depth: its first block, and each
+    further one."""
 
-    stage: Stage
     normal: Point
     first: Stage
     other: Stage
@@ -131,7 +138,7 @@ class Reader:
 
     def __init__(self, space: SearchSpace) -> None:
         self._space = space
-        groups = [space.stem, *space.stages, space.head]
+        groups: list[Any] = [space.stem, *space.stages, space.head]
         lengths = [int(len(space.resolution) > 1), *(len(group.decisions()) for group in groups)]
         ends = list(accumulate(lengths))
         parts = [slice(end - length, end) for end, length in zip(ends, lengths, strict=True)]
@@ -140,7 +147,11 @@ class Reader:
         self._places: dict[tuple[int, int, int], _Place] = {}
         self._choices: dict[tuple[int, Point], _Choice] = {}
         self._exits: dict[tuple[Point, int, int], _Exit] = {}
-        self._skips = [_place_of_skip(choices) for choices in space.stages]
+        self._depths = [_place_of(choices, "depth") for choices in space.stages]
+        self._skips = [
+            _place_of(choices, "skip") if "none" in choices.skip else None
+            for choices in space.stages
+        ]
         self._exchangeable = _exchangeable(space)
 
     def read(self, point: Point) -> Reading:
@@ -174,6 +185,7 @@ class Reader:
                 float(blocks),
             ),
             macs,
+            self._space.stages,
             entry,
             stages,
             way_out,
@@ -219,50 +231,58 @@ class Reader:
 
     def _step(self, place: _Place, indices: Point) -> tuple[_StageReading, _Place]:
         """The stage at `place`, and where the next one stands."""
-        reading = self._read_stage(place.number, indices, place.width, place.size)
-        stage = reading.stage
-        size = output_size(place.size, stage.stride)
-        found = reading, self._place(place.number + 1, stage.width, size)
-        place.known[indices] = found
+        number, size = place.number, place.size
+        choices, at_depth = self._space.stages[number], self._depths[number]
+        level = indices[at_depth] if at_depth is not None else 0
+        depth = choices.depth[level]
+        key = number, _with(indices, at_depth, 0)
+        found = self._choices.get(key) or self._choose(*key)
+        first, other, stride = found.first, found.other, found.first.stride
+        normal = _with(found.normal, at_depth, level)
+        small = output_size(size, stride)
+        at_skip = self._skips[number]
+        if (
+            at_skip is not None
+            and effective_skip(first, place.width, stride) == "none"
+            and (depth == 1 or effective_skip(other, first.width, 1) == "none")
+        ):
+            normal = _with(normal, at_skip, choices.skip.index("none"))
+        blocks = stage_blocks(first, place.width)
+        macs, params, activations = _triple(stage_cost(first, place.width, size))
+        if depth > 1:
+            more = depth - 1
+            blocks += stage_blocks(other, first.width) * more
+            each = _triple(stage_cost(other, first.width, small))
+            macs += each[0] * more
+            params += each[1] * more
+            activations += each[2] * more
+        reading = _StageReading(
+            indices, normal, blocks, tuple(map(hash, blocks)), (macs, params, activations)
+        )
+        step = place.known[indices] = reading, self._place(number + 1, first.width, small)
+        return step
+
+    def _choose(self, number: int, indices: Point) -> _Choice:
+        """What `indices` choose for a stage, but for its depth."""
+        choices = self._space.stages[number]
+        stage = choices.at(indices)
+        first = replace(stage, depth=1) if stage.depth > 1 else stage
+        other = replace(first, stride=1) if stage.stride > 1 else first
+        found = self._choices[number, indices] = _Choice(
+            choices.indices_of(stage) or indices, first, other
+        )
         return found
 
-    def _read_stage(self, number: int, indices: Point, width_in: int, size: int) -> _StageReading:
-        choices = self._space.stages[number]
-        found = self._choices.get((number, indices))
-        if found is None:
-            stage = choices.at(indices)
-            first = replace(stage, depth=1) if stage.depth > 1 else stage
-            other = replace(first, stride=1) if stage.stride > 1 else first
-            found = self._choices[number, indices] = _Choice(
-                stage, choices.indices_of(stage) or indices, first, other
-            )
-        stage, normal, first, other = found.stage, found.normal, found.first, found.other
-        more = stage.depth - 1
-        place = self._skips[number]
-        if (
-            place is not None
-            and effective_skip(first, width_in, stage.stride) == "none"
-            and (not more or effective_skip(other, stage.width, 1) == "none")
-        ):
-            none = choices.skip.index("none")
-            normal = (*normal[:place], none, *normal[place + 1 :])
-        blocks = stage_blocks(first, width_in)
-        costs = _triple(stage_cost(first, width_in, size))
-        if more:
-            blocks += stage_blocks(other, stage.width) * more
-            each = _triple(stage_cost(other, stage.width, output_size(size, stage.stride)))
-            costs = (
-                costs[0] + each[0] * more,
-                costs[1] + each[1] * more,
-                costs[2] + each[2] * more,
-            )
-        return _StageReading(stage, normal, blocks, tuple(map(hash, blocks)), costs)
+
+def _with(point: Point, place: int | None, level: int) -> Point:
+    """`point` with `level` at `place`; as it is where there is no such place."""
+    return point if place is None else (*point[:place], level, *point[place + 1 :])
 
 
-def _place_of_skip(choices: StageChoices) -> int | None:
-    """Which decision of a stage is its skip, where that may be none."""
-    names = [name for name, _ in choices.decisions()]
-    return names.index("skip") if "skip" in names and "none" in choices.skip else None
+def _place_of(choices: StageChoices, name: str) -> int | None:
+    """Which decision of a stage is `name`; None if it is none."""
+    names = [decision for decision, _ in choices.decisions()]
+    return names.index(name) if name in names else None
 
 
 def _triple(cost: Cost) -> Costs:

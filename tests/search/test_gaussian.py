@@ -120,7 +120,9 @@ def test_the_gradient_of_the_evidence_is_that_of_finite_differences():
 def test_the_evidence_is_the_density_of_the_scores():
     inputs, counts = designs(15), np.arange(15) % 2 + 1
     inputs = Inputs(inputs.code, inputs.features, inputs.network // 2)  # some are one network
-    several = [Scores(plain(15, seed).mean, counts, scatter) for seed, scatter in ((0, 0.5), (1, 2))]
+    several = [
+        Scores(plain(15, seed).mean, counts, scatter) for seed, scatter in ((0, 0.5), (1, 2))
+    ]
     found = Evidence(inputs).losses(PRIOR_MEAN, several)
     noise = noise_variance(PRIOR_MEAN)
     whole = covariance(PRIOR_MEAN, Pairs.of(inputs, inputs)) + np.diag(noise / counts + 1e-8)

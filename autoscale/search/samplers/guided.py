@@ -1,12 +1,14 @@
 """The default sampler: train what is expected to improve the recommendation most."""
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from functools import reduce
 
 import numpy as np
 
 from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting
 from autoscale.search.designs import Design, Designs, Point, neighbours
+from autoscale.search.gaussian import Belief
 from autoscale.search.goals import BestFront, Goal, goal_of, guesses_of
 from autoscale.search.history import History
 from autoscale.search.knowledge import NOTHING, Known
@@ -70,35 +72,17 @@ class GuidedSampler(DesignSampler):
         scores = goal.scores(history)
         guesses = guesses_of(history, goal, scores)
         learnt = self._predictor.learn(history.points, scores, history.running, guesses)
-        pool = Pool(learnt, goal, lambda point: self.keeps_limits(designs, point), history.barred)
-        pool.add_trained(history)
-        kept = pool.recommended(_KEPT)
+        pool = Pool(learnt, goal, lambda point: self.keeps_limits(designs, point), history)
         if designs.size <= _WALKED:
             pool.add(every_network(designs))
         else:
             pool.add(designs.random(rng) for _ in range(_STRANGERS))
             for _ in range(2):
                 pool.add(children(designs, pool.best(_PARENTS), _CHILDREN, rng))
-        points = list(dict.fromkeys(kept + pool.best(_FINALISTS)))[:_FINALISTS]
-        return self._most_gainful(points, history, learnt, pool.goal, rng)
-
-    def _most_gainful(
-        self,
-        points: list[Point],
-        history: History,
-        learnt: Learnt,
-        goal: Goal,
-        rng: np.random.Generator,
-    ) -> Point:
-        designs = history.designs
-        tried = np.array([designs.identity(point) in history.tried for point in points], dtype=bool)
-        if not points or (tried.all() and not self.asks_for_repeats):
+        chosen = pool.most_gainful(_FINALISTS, repeats=self.asks_for_repeats)
+        if chosen is None:
             return self.unseen(history, lambda _: designs.random(rng), rng)
-        owned = np.array([designs.identity(point) in history.scored for point in points])
-        gain = goal.gain(learnt, learnt.believe(points), points, owned)
-        if not self.asks_for_repeats:
-            gain[tried] = -np.inf
-        return points[int(np.argmax(gain))]
+        return chosen
 
     def _first(self, designs: Designs) -> int:
         return self._startup or max(5, len(designs.axes) // 5)
@@ -152,23 +136,33 @@ class GuidedSampler(DesignSampler):
 
 
 class Pool:
-    """Candidates, each network once, and what is believed of them."""
+    """Candidates, each network once, and what is believed of them; first what has been trained."""
 
     def __init__(
         self,
         learnt: Learnt,
         goal: Goal,
         allowed: Callable[[Point], bool],
-        barred: Iterable[int],
+        history: History,
     ) -> None:
-        self.goal = goal
         self._learnt = learnt
-        self._designs = learnt.predictor.designs
+        self._designs = history.designs
         self._allowed = allowed
-        self._seen = set(barred)
+        self._history = history
+        self._seen = set(history.barred)
+        points, mean, variance = learnt.of_trained()
+        costs = goal.costs(self._designs, points)
+        if isinstance(goal, BestFront):
+            # The trained ones tell where the front must be.
+            goal = goal.with_stairs(history, costs, learnt.expected(mean, variance))
+        self._goal = goal
         self._points: list[Point] = []
-        self._expected = np.zeros(0)
-        self._merit = np.zeros(0)
+        self._costs, self._expected, self._merit = np.zeros(0), np.zeros(0), np.zeros(0)
+        rows = [i for i, point in enumerate(points) if allowed(point)]
+        self._seen.update(self._designs.identity(points[i]) for i in rows)
+        self._append([points[i] for i in rows], costs[rows], mean[rows], variance[rows])
+        self._trained = len(rows)
+        self._believed: Belief | None = None  # of the candidates behind those
 
     def add(self, points: Iterable[Point]) -> None:
         new = []
@@ -179,35 +173,61 @@ class Pool:
                 new.append(point)
         if new:
             belief = self._learnt.believe(new)
-            self._append(new, belief.mean, belief.variance)
+            costs = self._goal.costs(self._designs, new)
+            self._append(new, costs, belief.mean, belief.variance)
+            self._believed = self._believed.joined(belief) if self._believed else belief
 
-    def add_trained(self, history: History) -> None:
-        """Add what has been trained; a front's goal is then told where the front must be."""
-        points, mean, variance = self._learnt.of_trained()
-        if isinstance(self.goal, BestFront):
-            expected = self._learnt.expected(mean, variance)
-            self.goal = self.goal.with_stairs(history, points, expected)
-        rows = [i for i, point in enumerate(points) if self._allowed(point)]
-        self._seen.update(self._designs.identity(points[i]) for i in rows)
-        self._append([points[i] for i in rows], mean[rows], variance[rows])
-
-    def _append(self, points: list[Point], mean: np.ndarray, variance: np.ndarray) -> None:
+    def _append(
+        self, points: list[Point], costs: np.ndarray, mean: np.ndarray, variance: np.ndarray
+    ) -> None:
         hope = self._learnt.hoped(mean, variance, _HOPE)
         self._points += points
+        self._costs = np.append(self._costs, costs)
         self._expected = np.append(self._expected, self._learnt.expected(mean, variance))
-        self._merit = np.append(self._merit, self.goal.merit(self._designs, points, hope))
+        self._merit = np.append(self._merit, self._goal.merit(hope, costs))
 
     def best(self, count: int) -> list[Point]:
         """The `count` that may hope for most, the best first."""
-        return [self._points[i] for i in np.argsort(-self._merit, kind="stable")[:count]]
+        return [self._points[row] for row in self._best(count)]
 
-    def recommended(self, count: int) -> list[Point]:
-        """Those that would be recommended if these were all designs: the best, or a front thinned
-        out to `count`."""
-        rows = self.goal.recommended(self._designs, self._points, self._expected)
-        if isinstance(self.goal, BestFront) and len(rows) > count:
+    def _best(self, count: int) -> list[int]:
+        return np.argsort(-self._merit, kind="stable")[:count].tolist()
+
+    def _recommended(self, count: int) -> list[int]:
+        """Those that would be recommended if the trained ones were all designs: the best, or a
+        front thinned out to `count`."""
+        own = slice(self._trained)
+        rows = self._goal.recommended(self._expected[own], self._costs[own])
+        if isinstance(self._goal, BestFront) and len(rows) > count:
             rows = [rows[i] for i in np.linspace(0, len(rows) - 1, count).round().astype(int)]
-        return [self._points[i] for i in rows[:count]]
+        return rows[:count]
+
+    def most_gainful(self, finalists: int, *, repeats: bool) -> Point | None:
+        """The candidate whose training is expected to gain most; None if none is left.
+
+        The gain is worked out for `finalists` of them only, among these those that would be
+        recommended now: they are what there is to be surpassed.
+        """
+        rows = list(dict.fromkeys(self._recommended(_KEPT) + self._best(finalists)))[:finalists]
+        identities = [self._designs.identity(self._points[row]) for row in rows]
+        tried = np.array([identity in self._history.tried for identity in identities], dtype=bool)
+        if not rows or (tried.all() and not repeats):
+            return None
+        owned = np.array([identity in self._history.scored for identity in identities])
+        gain = self._goal.gain(self._learnt, self._belief(rows), self._costs[rows], owned)
+        if not repeats:
+            gain[tried] = -np.inf
+        return self._points[rows[int(np.argmax(gain))]]
+
+    def _belief(self, rows: list[int]) -> Belief:
+        """What is believed of some candidates; that of the new ones is known already."""
+        old = [row for row in rows if row < self._trained]
+        new = [row - self._trained for row in rows if row >= self._trained]
+        parts = [self._learnt.believe([self._points[row] for row in old])] if old else []
+        if new and self._believed is not None:
+            parts.append(self._believed[np.array(new)])
+        place = {row: i for i, row in enumerate([*old, *(row + self._trained for row in new)])}
+        return reduce(Belief.joined, parts)[np.array([place[row] for row in rows])]
 
 
 def children(
