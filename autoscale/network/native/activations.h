@@ -51,7 +51,7 @@ ALWAYS_INLINE __m512 exponential(__m512 x) {
 template <typename L, typename V = typename L::floats>
 ALWAYS_INLINE V sigmoid(L lanes, V x) {
 #ifdef __AVX512F__
-    if constexpr (std::is_same_v<L, Lanes<16>>)
+    if constexpr (std::is_same_v<L, Lanes<LANES>>)
         return (V)reciprocal_of_one_more(exponential((__m512)(-x)));
 #endif
     return 1.0f / (1.0f + exponential(lanes, V(-x)));

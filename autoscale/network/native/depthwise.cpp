@@ -1,6 +1,7 @@
-// Depthwise convolution: each channel is filtered by itself. A band of 16 channels of an image is
-// packed, one register a pixel, and filtered from there. Maps that nobody stored are made while they
-// are packed (see norm.h), and what comes out is summed for the next norm while it is in registers.
+// Depthwise convolution: each channel is filtered by itself. A band of an image, as many channels as
+// a register holds, is packed, one register a pixel, and filtered from there. Maps that nobody stored
+// are made while they are packed (see norm.h), and what comes out is summed for the next norm while
+// it is in registers.
 
 #include "norm.h"
 
@@ -8,6 +9,11 @@ namespace {
 
 constexpr Index BAND_BYTES = 32 * 1024;  // of packed input; together with the rest it stays in L1/L2
 constexpr int MAX_KERNEL = 9;
+#ifdef __AVX512F__
+constexpr int REGISTERS_FOR_SUMS = 28;  // of 32
+#else
+constexpr int REGISTERS_FOR_SUMS = 13;  // of 16
+#endif
 
 struct Taps {
     int count = 0;
@@ -15,7 +21,7 @@ struct Taps {
     int weight[MAX_KERNEL * MAX_KERNEL];    // position in the kernel
 };
 
-// Rows [top, top + rows) and columns [left, left + columns) of 16 channels of one image, one
+// Rows [top, top + rows) and columns [left, left + columns) of some channels of one image, one
 // register a pixel, with zeros outside the image. `value` gives the pixel at an offset into it.
 template <typename Value>
 ALWAYS_INLINE void pack(Index height, Index width, Index channels, Index top, Index left,
@@ -50,7 +56,7 @@ struct Window {
     }
 };
 
-// What is read of a map, 16 channels of it: as it is stored, or act(z * scale + shift).
+// What is read of a map, a register of its channels: as it is stored, or act(z * scale + shift).
 struct Stored {
     const float *numbers;
     Index lanes;
@@ -69,10 +75,10 @@ struct Normed {
           scale(load(statistics + 2 * channels, lanes)),
           shift(load(statistics + 3 * channels, lanes)), lanes(lanes) {}
     ALWAYS_INLINE vec slope_at(vec z) const {
-        return slope<A>(Lanes<16>(), floats(z * scale + shift));
+        return slope<A>(Lanes<LANES>(), floats(z * scale + shift));
     }
     ALWAYS_INLINE vec operator()(Index i) const {
-        return activate<A>(Lanes<16>(), floats(load(numbers + i, lanes) * scale + shift));
+        return activate<A>(Lanes<LANES>(), floats(load(numbers + i, lanes) * scale + shift));
     }
 };
 
@@ -125,23 +131,36 @@ void pack_weights(const float *weights, Index taps, Index lanes, vec *to) {
     }
 }
 
-// sums[ky][kx] += input[y * stride + ky][x * stride + kx] * gradient[y][x] over a band; rows
-// [ky, ky + ROWS) of the kernel at a time, all their sums in registers.
+// sums[ky][kx] += input[y * stride + ky][x * stride + kx] * gradient[y][x] over a band, for the
+// rows [first, first + ROWS) of the kernel, all their sums in registers.
 template <int K, int ROWS>
+void correlate_rows(int first, const vec *input, Index input_columns, Index stride,
+                    const vec *gradient, Index gradient_columns, Index rows, Index columns,
+                    vec *sums) {
+    vec sum[ROWS][K] = {};
+    for (Index y = 0; y < rows; ++y) {
+        const vec *in = input + (y * stride + first) * input_columns;
+        const vec *g = gradient + y * gradient_columns;
+        for (Index x = 0; x < columns; ++x, in += stride)
+            for (int r = 0; r < ROWS; ++r)
+                for (int k = 0; k < K; ++k) sum[r][k] += in[r * input_columns + k] * g[x];
+    }
+    for (int r = 0; r < ROWS; ++r)
+        for (int k = 0; k < K; ++k) sums[(first + r) * K + k] += sum[r][k];
+}
+
+// The same for all rows of the kernel, as many at a time as there are registers for.
+template <int K>
 void correlate(const vec *input, Index input_columns, Index stride, const vec *gradient,
                Index gradient_columns, Index rows, Index columns, vec *sums) {
-    for (int first = 0; first < K; first += ROWS) {
-        vec sum[ROWS][K] = {};
-        for (Index y = 0; y < rows; ++y) {
-            const vec *in = input + (y * stride + first) * input_columns;
-            const vec *g = gradient + y * gradient_columns;
-            for (Index x = 0; x < columns; ++x, in += stride)
-                for (int r = 0; r < ROWS; ++r)
-                    for (int k = 0; k < K; ++k) sum[r][k] += in[r * input_columns + k] * g[x];
-        }
-        for (int r = 0; r < ROWS; ++r)
-            for (int k = 0; k < K; ++k) sums[(first + r) * K + k] += sum[r][k];
-    }
+    constexpr int TOGETHER = std::clamp(REGISTERS_FOR_SUMS / K, 1, K), LEFT = K % TOGETHER;
+    int first = 0;
+    for (; first + TOGETHER <= K; first += TOGETHER)
+        correlate_rows<K, TOGETHER>(first, input, input_columns, stride, gradient,
+                                    gradient_columns, rows, columns, sums);
+    if constexpr (LEFT > 0)
+        correlate_rows<K, LEFT>(first, input, input_columns, stride, gradient, gradient_columns,
+                                rows, columns, sums);
 }
 
 void correlate(int kernel, const vec *input, Index input_columns, Index stride,
@@ -150,15 +169,11 @@ void correlate(int kernel, const vec *input, Index input_columns, Index stride,
         correlate_k(input, input_columns, stride, gradient, gradient_columns, rows, columns, sums);
     };
     switch (kernel) {
-        case 1: return run(correlate<1, 1>);
-        case 3: return run(correlate<3, 3>);
-#ifdef __AVX512F__
-        case 5: return run(correlate<5, 5>);  // 25 sums in 32 registers
-#else
-        case 5: return run(correlate<5, 1>);
-#endif
-        case 7: return run(correlate<7, 1>);
-        case 9: return run(correlate<9, 1>);
+        case 1: return run(correlate<1>);
+        case 3: return run(correlate<3>);
+        case 5: return run(correlate<5>);
+        case 7: return run(correlate<7>);
+        case 9: return run(correlate<9>);
     }
 }
 

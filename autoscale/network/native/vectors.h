@@ -14,7 +14,7 @@
 #include <cstring>
 #include <memory>
 #include <type_traits>
-#ifdef __AVX512F__
+#if defined(__AVX512F__) || defined(__AVX2__)
 #include <immintrin.h>
 #endif
 
@@ -26,7 +26,13 @@ using Index = std::int64_t;
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 #define ALWAYS_INLINE_LAMBDA __attribute__((always_inline))
 
-constexpr Index LANES = 16;  // channels that are computed together: one AVX-512 register
+// Channels that are computed together: one register. Twice as many would need more registers than
+// there are, and every sum would go through memory.
+#ifdef __AVX512F__
+constexpr Index LANES = 16;
+#else
+constexpr Index LANES = 8;
+#endif
 
 // COUNT neighbouring channels, wherever they lie. The compiler makes of them what the machine has.
 template <Index COUNT>
@@ -34,7 +40,7 @@ struct Lanes {
     typedef float floats __attribute__((vector_size(4 * COUNT), aligned(4), may_alias));
     typedef std::int32_t ints __attribute__((vector_size(4 * COUNT), aligned(4), may_alias));
 };
-typedef float vec __attribute__((vector_size(4 * LANES), aligned(64), may_alias));
+typedef float vec __attribute__((vector_size(4 * LANES), may_alias));
 
 struct Free {
     void operator()(void *memory) const { std::free(memory); }
@@ -59,11 +65,20 @@ inline vec *scratch(int which, Index count) {
 
 inline std::unique_ptr<double[]> zeros(Index count) { return std::make_unique<double[]>(count); }
 
-// The first `lanes` of 16 numbers; the others are zero.
+#if defined(__AVX2__) && !defined(__AVX512F__)
+ALWAYS_INLINE __m256i first_of_eight(Index lanes) {
+    static const std::int32_t mask[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+    return _mm256_loadu_si256(reinterpret_cast<const __m256i *>(mask + 8 - lanes));
+}
+#endif
+
+// The first `lanes` numbers of a register; the others are zero.
 ALWAYS_INLINE vec load(const float *from, Index lanes) {
     if (lanes == LANES) return *reinterpret_cast<const Lanes<LANES>::floats *>(from);
-#ifdef __AVX512F__
+#if defined(__AVX512F__)
     return (vec)_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << lanes) - 1), from);
+#elif defined(__AVX2__)
+    return (vec)_mm256_maskload_ps(from, first_of_eight(lanes));
 #else
     vec v = {};
     std::memcpy(&v, from, lanes * sizeof(float));
@@ -76,19 +91,21 @@ ALWAYS_INLINE void store(float *to, vec v, Index lanes) {
         *reinterpret_cast<Lanes<LANES>::floats *>(to) = v;
         return;
     }
-#ifdef __AVX512F__
+#if defined(__AVX512F__)
     _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1u << lanes) - 1), (__m512)v);
+#elif defined(__AVX2__)
+    _mm256_maskstore_ps(to, first_of_eight(lanes), (__m256)v);
 #else
     std::memcpy(to, &v, lanes * sizeof(float));
 #endif
 }
 
-// Runs run(lanes, c) for groups of channels: sixteens, then perhaps an eight, then single ones.
+// Runs run(lanes, c) for groups of channels: whole registers, perhaps half a one, then single ones.
 template <typename Run>
 ALWAYS_INLINE void for_channels(Index channels, Run run) {
     Index c = 0;
-    for (; c + 16 <= channels; c += 16) run(Lanes<16>(), c);
-    if (c + 8 <= channels) run(Lanes<8>(), c), c += 8;
+    for (; c + LANES <= channels; c += LANES) run(Lanes<LANES>(), c);
+    if (c + LANES / 2 <= channels) run(Lanes<LANES / 2>(), c), c += LANES / 2;
     for (; c < channels; ++c) run(Lanes<1>(), c);
 }
 

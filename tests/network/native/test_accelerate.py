@@ -79,7 +79,8 @@ def test_a_training_step_is_that_of_the_network(kernels: Kernels, padding: str) 
     for name, gradient in found[1].items():
         scale = expected[1][name].abs().max().item()
         assert gradient.shape == expected[1][name].shape
-        assert (gradient - expected[1][name]).abs().max() <= 1e-4 * max(scale, 1e-3), name
+        # A shift in front of another norm changes nothing: its gradient is nought but rounding.
+        assert (gradient - expected[1][name]).abs().max() <= 1e-4 * max(scale, 1e-2), name
     for (name, one), other in zip(fast.network.named_buffers(), plain.buffers(), strict=True):
         torch.testing.assert_close(one.to(other.dtype), other, rtol=1e-4, atol=1e-5, msg=name)
 
