@@ -326,15 +326,21 @@ app.command("report", epilog="Example: autoscale report --run runs/photos --trai
 def demo(
     run: Run = Path("runs/demo"),
     threads: Threads = 1,
-    workers: Workers = 1,
+    workers: Workers = 2,
 ) -> None:
-    """Search, check, grid and family on the built-in synthetic images, in a few minutes."""
+    """Search, check, grid and family on the built-in synthetic images, in some ten minutes.
+
+    The search trains one network at a time, so that what it proposes does not depend on which of
+    several trainings ends first; the check and the grid train --workers of them.
+    """
     from autoscale.terminal import say
 
     for title, command in demo_commands(run):
         say(f"\n{title}\n$ autoscale {command}")
-        trains = not command.startswith("family")
-        options = f" --threads {threads} --workers {workers}" if trains else ""
+        options = ""
+        if not command.startswith("family"):
+            options += f" --threads {threads}"
+            options += "" if command.startswith("search") else f" --workers {workers}"
         app(shlex.split(command + options), standalone_mode=False)
     say(f"\nDone. {run} holds the search, the grid and the family; the same commands take --data.")
 
@@ -343,10 +349,13 @@ def demo_commands(run: Path) -> list[tuple[str, str]]:
     """Title and command of each step of the demonstration."""
     where = f"--run {shlex.quote(str(run))}"
     return [
-        ("1. Search a baseline", f"search-baseline {where} --trials 14 --target 1.5M --confirm 3"),
+        (
+            "1. Search a baseline",
+            f"search-baseline {where} --trials 16 --epochs 6 --target 1.5M --confirm 4",
+        ),
         (
             "2. Is it better than a random network, on images it has not seen?",
-            f"check-baseline {where} --networks 8 --seeds 3",
+            f"check-baseline {where} --networks 10 --seeds 5",
         ),
         (
             "3. How should depth, width and resolution grow?",
