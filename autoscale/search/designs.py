@@ -153,13 +153,14 @@ class Designs:
     def point_of_trial(self, trial: FrozenTrial) -> Point | None:
         """The same of a trial's parameters; remembered once the trial is finished."""
         params = trial.params
-        if not trial.state.is_finished():
-            return self.point_of(params)
         found = self._trials.get(trial.number)
         # A finished trial's parameters stay; another study's are another dictionary.
-        if found is None or found[0] is not params:
-            found = self._trials[trial.number] = (params, self.point_of(params))
-        return found[1]
+        if found is not None and found[0] is params:
+            return found[1]
+        point = self.point_of(params)
+        if trial.state.is_finished():
+            self._trials[trial.number] = (params, point)
+        return point
 
     @cached_property
     def _indices(self) -> list[tuple[str, dict[Any, int]]]:
@@ -249,30 +250,32 @@ class Designs:
         normal = chain.from_iterable([self.describe(point).normal for point in points])
         levels = np.fromiter(normal, int, len(points) * len(self.axes))
         levels = levels.reshape(len(points), len(self.axes))
-        tables = enumerate(self._code_tables)
-        return np.concatenate(
-            [np.zeros((len(points), 0)), *(table[levels[:, axis]] for axis, table in tables)],
-            axis=1,
-        )
+        parts = [
+            table[levels[:, axes]].reshape(len(points), len(axes) * table.shape[1])
+            for axes, table in self._code_tables
+        ]
+        return np.concatenate([np.zeros((len(points), 0)), *parts], axis=1)
 
     @cached_property
-    def _code_tables(self) -> list[np.ndarray]:
-        """For each axis the code of each level.
+    def _code_tables(self) -> list[tuple[list[int], np.ndarray]]:
+        """The code of each level, and the axes whose levels have these codes.
 
         Ordered levels are told by the steps below them, so that the product of two codes falls
         linearly with their distance; others by which of them it is.
         """
-        free = max(sum(size > 1 for size in self.sizes), 1)
+        alike: dict[tuple[int, bool], list[int]] = {}
+        for place, (axis, size) in enumerate(zip(self.axes, self.sizes, strict=True)):
+            if size > 1:
+                alike.setdefault((size, axis.ordered), []).append(place)
+        free = max(sum(map(len, alike.values())), 1)
         tables = []
-        for axis, size in zip(self.axes, self.sizes, strict=True):
-            if size == 1:
-                table = np.zeros((1, 0))
-            elif axis.ordered:
+        for (size, ordered), axes in alike.items():
+            if ordered:
                 below = np.tri(size, size - 1, -1)
                 table = np.concatenate([below, 1 - below], axis=1) / np.sqrt(free * (size - 1))
             else:
                 table = np.eye(size) / np.sqrt(free)
-            tables.append(table)
+            tables.append((axes, table))
         return tables
 
 

@@ -104,12 +104,13 @@ class History:
                 at_work.append(trial.number)
             if point is None:
                 continue
-            if state is TrialState.COMPLETE and all(map(isfinite, trial.values)):
+            values = trial.values if state is TrialState.COMPLETE else None
+            if values is not None and all(map(isfinite, values)):
                 points.append(point)
-                gains.append(trial.values)
+                gains.append(values)
                 numbers.append(trial.number)
                 if RUNGS in trial.user_attrs:
-                    ended.append((signs * trial.values, trial.user_attrs[RUNGS]))
+                    ended.append((signs * values, trial.user_attrs[RUNGS]))
             elif state is TrialState.RUNNING:
                 running.append(point)
             elif state is TrialState.PRUNED and trial.user_attrs.get(RUNGS):

@@ -248,17 +248,18 @@ class Reader:
         ):
             normal = _with(normal, at_skip, choices.skip.index("none"))
         blocks = stage_blocks(first, place.width)
+        marks = tuple(map(hash, blocks))
         macs, params, activations = _triple(stage_cost(first, place.width, size))
         if depth > 1:
             more = depth - 1
-            blocks += stage_blocks(other, first.width) * more
+            others = stage_blocks(other, first.width)
+            blocks += others * more
+            marks += tuple(map(hash, others)) * more
             each = _triple(stage_cost(other, first.width, small))
             macs += each[0] * more
             params += each[1] * more
             activations += each[2] * more
-        reading = _StageReading(
-            indices, normal, blocks, tuple(map(hash, blocks)), (macs, params, activations)
-        )
+        reading = _StageReading(indices, normal, blocks, marks, (macs, params, activations))
         step = place.known[indices] = reading, self._place(number + 1, first.width, small)
         return step
 
