@@ -14,9 +14,11 @@ from autoscale.search.gaussian import (
     covariance,
     fit,
     lower_inverse,
+    lower_product,
     minimise,
     noise_variance,
 )
+from autoscale.search.predictor import Warp
 
 
 def designs(count, seed=0):
@@ -150,6 +152,23 @@ def test_the_inverse_of_a_triangle_is_its_inverse():
     for size in (1, 3, 64, 65, 200):
         lower = np.tril(np.random.default_rng(size).normal(size=(size, size))) + 5 * np.eye(size)
         np.testing.assert_allclose(lower_inverse(lower) @ lower, np.eye(size), atol=1e-8)
+
+
+@pytest.mark.parametrize("size", [1, 128, 129, 500])
+def test_a_product_without_the_zeros_is_the_product(size):
+    rng = np.random.default_rng(size)
+    lower, right = np.tril(rng.normal(size=(size, size))), rng.normal(size=(size, 7))
+    np.testing.assert_allclose(lower_product(lower, right), lower @ right, atol=1e-11)
+
+
+def test_steps_along_a_warp_are_the_warp_at_each_step():
+    warp = Warp.of(np.linspace(60, 90, 12), 0.5)
+    rng = np.random.default_rng(0)
+    mean, variance, shift = rng.normal(size=(3, 5, 5))
+    variance, steps = np.abs(variance), np.linspace(-3.5, 3.5, 15)
+    along = warp.backward_along(mean, variance, shift, steps)
+    for step, found in zip(steps, along, strict=True):
+        np.testing.assert_allclose(found, warp.backward(mean + step * shift, variance), rtol=1e-11)
 
 
 def test_the_minimiser_finds_a_bent_valley():
