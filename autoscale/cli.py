@@ -328,7 +328,7 @@ def demo(
     threads: Threads = 1,
     workers: Workers = 2,
 ) -> None:
-    """Search, check, grid and family on the built-in synthetic images, in some ten minutes.
+    """Search, check, grid and family on the built-in synthetic images, in ten to fifteen minutes.
 
     The search trains one network at a time, so that what it proposes does not depend on which of
     several trainings ends first; the check and the grid train --workers of them.
@@ -337,10 +337,9 @@ def demo(
 
     for title, command in demo_commands(run):
         say(f"\n{title}\n$ autoscale {command}")
-        options = ""
-        if not command.startswith("family"):
-            options += f" --threads {threads}"
-            options += "" if command.startswith("search") else f" --workers {workers}"
+        step = command.split()[0]
+        options = "" if step == "family" else f" --threads {threads}"
+        options += f" --workers {workers}" if step in ("check-baseline", "grid") else ""
         app(shlex.split(command + options), standalone_mode=False)
     say(f"\nDone. {run} holds the search, the grid and the family; the same commands take --data.")
 

@@ -103,23 +103,39 @@ class Pairs:
 
 def covariance(theta: np.ndarray, pairs: Pairs) -> np.ndarray:
     """Prior covariance of what the designs are worth, noise left out."""
-    linear, choices, smooth, local, own = _variances(theta)[:5]
-    # In place: new arrays of this size cost more than the arithmetic.
-    total = pairs.distance * (-0.5 * np.exp(-2 * theta[_SMOOTH_LENGTH]))
-    np.exp(total, out=total)
-    total *= smooth
-    part = pairs.agreement - 1
-    part *= np.exp(-theta[_LOCAL_LENGTH])
-    np.exp(part, out=part)
-    part *= local
-    total += part
+    total, local = _curved_parts(theta, pairs)
+    total += local
+    return _with_flat_parts(theta, pairs, total, spare=local)
+
+
+# In place: new arrays of this size cost more than the arithmetic.
+
+
+def _curved_parts(theta: np.ndarray, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
+    """The smooth and the local part of a covariance."""
+    _, _, smooth, local, _, _ = _variances(theta)
+    smooth_part = pairs.distance * (-0.5 * np.exp(-2 * theta[_SMOOTH_LENGTH]))
+    np.exp(smooth_part, out=smooth_part)
+    smooth_part *= smooth
+    local_part = pairs.agreement - 1
+    local_part *= np.exp(-theta[_LOCAL_LENGTH])
+    np.exp(local_part, out=local_part)
+    local_part *= local
+    return smooth_part, local_part
+
+
+def _with_flat_parts(
+    theta: np.ndarray, pairs: Pairs, total: np.ndarray, *, spare: np.ndarray
+) -> np.ndarray:
+    """`total` and the other parts, in its place; `spare` of the same shape is overwritten."""
+    linear, choices, _, _, own, _ = _variances(theta)
     for amplitude, share in (
         (linear, pairs.linear),
         (choices, pairs.agreement),
         (own, pairs.same),
     ):
-        np.multiply(share, amplitude, out=part)
-        total += part
+        np.multiply(share, amplitude, out=spare)
+        total += spare
     total += _CONSTANT
     return total
 
@@ -154,6 +170,8 @@ class Evidence:
 
     Sources: Rasmussen and Williams 2006, equations 5.8 and 5.9; repeats enter by their mean and
     their scatter, which together are all that they say (Binois et al. 2018, section 2.2).
+
+    Its methods raise LinAlgError where the covariance is not positive definite.
     """
 
     def __init__(self, inputs: Inputs) -> None:
@@ -164,10 +182,12 @@ class Evidence:
         self._diagonal = np.arange(size) * (size + 1)
         # An entry below the diagonal stands for the one above it as well.
         self._copies = np.where(self._rows == self._columns, 1.0, 2.0)
-        self._linear = pairs.linear.take(self._places)
-        self._agreement = pairs.agreement.take(self._places)
-        self._distance = pairs.distance.take(self._places)
-        self._same = pairs.same.take(self._places).astype(float)
+        self._pairs = Pairs(
+            pairs.linear.take(self._places),
+            pairs.agreement.take(self._places),
+            pairs.distance.take(self._places),
+            pairs.same.take(self._places).astype(float),
+        )
         self._whole = np.zeros((size, size))
         self._inverse = np.zeros((size, size))
 
@@ -179,6 +199,7 @@ class Evidence:
 
     def loss(self, theta: np.ndarray, scores: Scores) -> tuple[float, np.ndarray]:
         """The same of one, and its gradient."""
+        pairs = self._pairs
         linear, choices, _, _, own, noise = _variances(theta)
         half, determinant, smooth_part, local_part = self._root(theta, scores.count)
         whitened = half @ scores.mean
@@ -191,12 +212,12 @@ class Evidence:
         slope *= self._copies
         smooth_part *= slope
         local_part *= slope
-        own_slope = own * (slope @ self._same)
+        own_slope = own * (slope @ pairs.same)
         local_slope = local_part.sum()
         gradient = np.array(
             [
-                linear * (slope @ self._linear),
-                choices * (slope @ self._agreement),
+                linear * (slope @ pairs.linear),
+                choices * (slope @ pairs.agreement),
                 smooth_part.sum(),
                 local_slope,
                 own_slope,
@@ -204,8 +225,8 @@ class Evidence:
                 + noise * np.sum(on_diagonal / scores.count)
                 + np.sum(scores.count - 1)
                 - scores.scatter / noise,
-                0.5 * (smooth_part @ self._distance) * np.exp(-2 * theta[_SMOOTH_LENGTH]),
-                0.5 * (local_slope - local_part @ self._agreement) * np.exp(-theta[_LOCAL_LENGTH]),
+                0.5 * (smooth_part @ pairs.distance) * np.exp(-2 * theta[_SMOOTH_LENGTH]),
+                0.5 * (local_slope - local_part @ pairs.agreement) * np.exp(-theta[_LOCAL_LENGTH]),
             ]
         )
         return value, gradient + (theta - PRIOR_MEAN) / PRIOR_SD**2
@@ -215,22 +236,12 @@ class Evidence:
     ) -> tuple[np.ndarray, float, np.ndarray, np.ndarray]:
         """The root of the inverse covariance of scores, half the logarithm of the covariance's
         determinant, and the smooth and the local part."""
-        linear, choices, smooth, local, own, noise = _variances(theta)
-        smooth_part = self._distance * (-0.5 * np.exp(-2 * theta[_SMOOTH_LENGTH]))
-        np.exp(smooth_part, out=smooth_part)
-        smooth_part *= smooth
-        local_part = self._agreement - 1
-        local_part *= np.exp(-theta[_LOCAL_LENGTH])
-        np.exp(local_part, out=local_part)
-        local_part *= local
+        smooth_part, local_part = _curved_parts(theta, self._pairs)
         total = smooth_part + local_part
-        total += linear * self._linear
-        total += choices * self._agreement
-        total += own * self._same
-        total += _CONSTANT
+        _with_flat_parts(theta, self._pairs, total, spare=np.empty_like(total))
         whole = self._whole.reshape(-1)
         whole[self._places] = total
-        whole[self._diagonal] += noise / count + _JITTER
+        whole[self._diagonal] += noise_variance(theta) / count + _JITTER
         lower = np.linalg.cholesky(self._whole)  # which reads the lower triangle only
         return lower_inverse(lower), np.log(np.diag(lower)).sum(), smooth_part, local_part
 

@@ -84,11 +84,12 @@ def test_nas_bench_macro_has_3969_networks():
 
 def test_points_of_one_network_of_nas_bench_macro_have_one_normal_form():
     reader = Reader(MACRO)
-    normal = {}
+    normal, identity = {}, {}
     for point in product(range(3), repeat=8):
         reading = reader.read(point)
         assert normal.setdefault(reading.network, reading.normal) == reading.normal
-    assert len(set(normal.values())) == len(normal)
+        assert identity.setdefault(reading.network, reading.identity) == reading.identity
+    assert len(set(normal.values())) == len(set(identity.values())) == len(normal)
 
 
 @given(st.sampled_from(sorted(SPACES)), st.integers(0, 10**9))
