@@ -28,7 +28,7 @@ def model_card(
         cost: of one image; None if it cannot be counted.
         files: name, format, bytes, SHA-256, and largest difference of a logit from torch's.
     """
-    header = model.header
+    header, preparation = model.header, model.preparation
     if header.accuracy is None:
         accuracy = "Not known."
     else:
@@ -38,8 +38,8 @@ def model_card(
         "\n".join(f"**Note:** {_text(note)}." for note in model.notes),
         "## Input",
         f"RGB images, float32, (N, 3, {model.resolution}, {model.resolution}), any N. Pixels in "
-        f"0..1, minus mean {_row(model.mean)}, divided by {_row(model.deviation)} (red, green, "
-        "blue); resized with antialiasing.",
+        f"0..1, minus mean {_row(preparation.mean)}, divided by {_row(preparation.deviation)} "
+        "(red, green, blue); resized with antialiasing.",
         "## Output",
         f"{num_classes:,} logits for each image. {_classes(model)}",
         "## Size",

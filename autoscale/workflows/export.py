@@ -170,8 +170,8 @@ def _python(model: Model, folder: Path, check: _Check) -> list[File]:
         model.style,
         name=model.name,
         weights=WEIGHTS,
-        mean=model.mean,
-        deviation=model.deviation,
+        mean=model.preparation.mean,
+        deviation=model.preparation.deviation,
         classes=model.header.classes,
     )
     path = folder / "network.py"
@@ -226,8 +226,8 @@ def _header(model: Model) -> Header:
         architecture=model.architecture.to_dict() if model.architecture else None,
         padding=model.style.padding,
         norm_eps=model.style.norm_eps,
-        mean=model.mean,
-        deviation=model.deviation,
+        mean=model.preparation.mean,
+        deviation=model.preparation.deviation,
         classes=header.classes,
         accuracy=header.accuracy,
         accuracy_of=header.accuracy_of,

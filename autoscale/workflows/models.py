@@ -11,17 +11,12 @@ from autoscale.errors import InvalidSetting
 from autoscale.network.build import build
 from autoscale.network.weights import STYLES, Style, has_timm_names, load_weights
 from autoscale.runs.weights import Header, Weights, read_weights
-from autoscale.training.batches import PIXEL_DEVIATION, PIXEL_MEAN
+from autoscale.training.preparation import Channels, Preparation
 from autoscale.workflows.count import load_network
-
-Channels = tuple[float, float, float]  # red, green, blue
 
 #: Of ImageNet's training images, and what most of timm's weights expect.
 IMAGENET_MEAN: Channels = (0.485, 0.456, 0.406)
 IMAGENET_DEVIATION: Channels = (0.229, 0.224, 0.225)
-#: What our trainings use.
-OUR_MEAN: Channels = (PIXEL_MEAN, PIXEL_MEAN, PIXEL_MEAN)
-OUR_DEVIATION: Channels = (PIXEL_DEVIATION, PIXEL_DEVIATION, PIXEL_DEVIATION)
 #: Of weights that are drawn because none are given.
 SEED = 0
 
@@ -35,8 +30,7 @@ class Model:
     architecture: Architecture | None  # None for a module of the user's
     resolution: int  # pixels per side
     style: Style
-    mean: Channels  # for pixels in 0..1
-    deviation: Channels
+    preparation: Preparation  # what it expects of pictures
     header: Header
     trained: bool  # has weights from a file
     notes: tuple[str, ...] = ()  # what a person should know, in sentences
@@ -99,11 +93,18 @@ def load_model(
         architecture=architecture,
         resolution=architecture.resolution if architecture else resolution or 224,
         style=chosen,
-        mean=header.mean or (IMAGENET_MEAN if foreign else OUR_MEAN),
-        deviation=header.deviation or (IMAGENET_DEVIATION if foreign else OUR_DEVIATION),
+        preparation=_preparation(header, foreign=foreign),
         header=header,
         trained=held is not None,
         notes=tuple(notes),
+    )
+
+
+def _preparation(header: Header, *, foreign: bool) -> Preparation:
+    ours = Preparation()
+    return Preparation(
+        mean=header.mean or (IMAGENET_MEAN if foreign else ours.mean),
+        deviation=header.deviation or (IMAGENET_DEVIATION if foreign else ours.deviation),
     )
 
 

@@ -149,8 +149,8 @@ def predict(
 
 def to_network_input(pixels: NDArray[np.uint8], model: Model) -> Tensor:
     """(N, S, S, 3) bytes as the network expects them: (N, 3, S, S), normalised by its header."""
-    mean = 255 * torch.tensor(model.mean, dtype=torch.float32).view(3, 1, 1)
-    deviation = 255 * torch.tensor(model.deviation, dtype=torch.float32).view(3, 1, 1)
+    mean = 255 * torch.tensor(model.preparation.mean, dtype=torch.float32).view(3, 1, 1)
+    deviation = 255 * torch.tensor(model.preparation.deviation, dtype=torch.float32).view(3, 1, 1)
     return as_channels_last(pixels).float().sub_(mean).div_(deviation)
 
 

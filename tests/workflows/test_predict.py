@@ -16,6 +16,7 @@ from autoscale.cli import main
 from autoscale.errors import InvalidSetting
 from autoscale.training.batches import to_input
 from autoscale.training.data import load
+from autoscale.training.preparation import Preparation
 from autoscale.workflows.models import Model, load_model
 from autoscale.workflows.predict import evaluate_model, predict, to_network_input
 from autoscale.workflows.train import train
@@ -66,7 +67,9 @@ def test_images_are_normalised_as_in_training_to_the_bit(model: Model) -> None:
 
 def test_other_means_and_deviations_of_the_header_are_used(model: Model) -> None:
     pixels = np.full((1, 2, 2, 3), 255, np.uint8)
-    other = replace(model, mean=(0.0, 0.5, 1.0), deviation=(1.0, 0.5, 0.25))
+    other = replace(
+        model, preparation=Preparation(mean=(0.0, 0.5, 1.0), deviation=(1.0, 0.5, 0.25))
+    )
     assert to_network_input(pixels, other)[0, :, 0, 0].tolist() == [1.0, 1.0, 0.0]
 
 

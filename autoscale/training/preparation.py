@@ -1,0 +1,47 @@
+"""How a picture becomes a network's input, as a value that stays with the network."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+from autoscale.errors import InvalidSetting
+
+Channels = tuple[float, float, float]  # red, green, blue
+Area = Literal["centre-square"]
+Interpolation = Literal["bilinear", "bicubic"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preparation:
+    """Everything done to a picture before a network sees it, but the size, which is the design's.
+
+    In this order: turned upright by its EXIF orientation; grey or colour of 16 bits scaled to 8 so
+    that `white_level` becomes white; laid on white where it is transparent; made RGB; the `area`
+    cut out; resized to the network's resolution with antialiasing; divided by 255; less `mean`,
+    divided by `deviation`.
+
+    Raises:
+        InvalidSetting: for a deviation that is not above 0, or a choice that is not there.
+    """
+
+    mean: Channels = (0.5, 0.5, 0.5)  # of pixels in 0..1
+    deviation: Channels = (0.25, 0.25, 0.25)
+    area: Area = "centre-square"  # the largest square in the middle, its edges not rounded
+    interpolation: Interpolation = "bilinear"
+    white_level: int = 65535  # the value of a 16-bit picture that is shown white
+
+    def __post_init__(self) -> None:
+        if not all(value > 0 for value in self.deviation):
+            raise InvalidSetting(f"deviation must be above 0 in each channel, got {self.deviation}")
+        if self.area not in get_args(Area):
+            raise InvalidSetting(f"area must be one of {', '.join(get_args(Area))}: {self.area!r}")
+        if self.interpolation not in get_args(Interpolation):
+            known = ", ".join(get_args(Interpolation))
+            raise InvalidSetting(f"interpolation must be one of {known}: {self.interpolation!r}")
+        if not 1 <= self.white_level <= 65535:
+            raise InvalidSetting(f"white_level must lie in 1..65535, got {self.white_level}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain data."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
