@@ -4,6 +4,7 @@ import io
 import os
 import shlex
 import sys
+import textwrap
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -48,6 +49,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 Device = Annotated[str, typer.Option(help="cpu, or a CUDA device such as cuda:0.")]
 Threads = Annotated[
     int, typer.Option(min=1, help="Threads of one training. More than one pays on idle cores only.")
+]
+Kernels = Annotated[
+    str,
+    typer.Option(
+        help="What computes trainings: native (compiled for this CPU), torch, none, or auto, "
+        "the fastest there is. The later steps keep to it."
+    ),
 ]
 Moved = Annotated[
     str | None, typer.Option(help="Where the images lie now, if they were moved since the search.")
@@ -143,13 +151,7 @@ def search_baseline(
     seed: Annotated[int, typer.Option(help="Of proposals, splits and trainings.")] = 0,
     device: Device = "cpu",
     threads: Threads = 1,
-    kernels: Annotated[
-        str,
-        typer.Option(
-            help="What computes trainings: native (compiled for this CPU), torch, none, or auto, "
-            "the fastest there is. The later steps keep to it."
-        ),
-    ] = "auto",
+    kernels: Kernels = "auto",
     workers: Workers = 1,
     trial_timeout: TrialTimeout = None,
     retries: Retries = 1,
@@ -325,18 +327,20 @@ app.command("report", epilog="Example: autoscale report --run runs/photos --trai
 @app.command()
 def demo(
     run: Run = Path("runs/demo"),
+    seed: Annotated[int, typer.Option(help="Of images, proposals and trainings.")] = 0,
+    kernels: Kernels = "auto",
     threads: Threads = 1,
     workers: Workers = 2,
 ) -> None:
-    """Search, check, grid and family on the built-in synthetic images, in ten to fifteen minutes.
+    """Search, check, grid and family on the built-in synthetic images, in a few minutes.
 
     The search trains one network at a time, so that what it proposes does not depend on which of
     several trainings ends first; the check and the grid train --workers of them.
     """
     from autoscale.terminal import say
 
-    for title, command in demo_commands(run):
-        say(f"\n{title}\n$ autoscale {command}")
+    for title, command in demo_commands(run, seed=seed, kernels=kernels):
+        say(f"\n{title}\n{_typed(command)}")
         step = command.split()[0]
         options = "" if step == "family" else f" --threads {threads}"
         options += f" --workers {workers}" if step in ("check-baseline", "grid") else ""
@@ -344,22 +348,34 @@ def demo(
     say(f"\nDone. {run} holds the search, the grid and the family; the same commands take --data.")
 
 
-def demo_commands(run: Path) -> list[tuple[str, str]]:
+def _typed(command: str) -> str:
+    """A command as a shell takes it, in lines of at most 80 columns."""
+    lines = textwrap.wrap(
+        f"$ autoscale {command}", 78, break_long_words=False, break_on_hyphens=False,
+        subsequent_indent="    ",
+    )  # fmt: skip
+    return " \\\n".join(lines)
+
+
+def demo_commands(run: Path, *, seed: int = 0, kernels: str = "auto") -> list[tuple[str, str]]:
     """Title and command of each step of the demonstration."""
     where = f"--run {shlex.quote(str(run))}"
+    own = f" --seed {seed}" if seed else ""
+    own += f" --kernels {shlex.quote(kernels)}" if kernels != "auto" else ""
     return [
         (
             "1. Search a baseline",
-            f"search-baseline {where} --trials 16 --epochs 6 --target 1.5M --confirm 4",
+            f"search-baseline {where} --space pixels-or-width --target 500K --max-flops 500K "
+            f"--trials 12 --epochs 4 --confirm 3{own}",
         ),
         (
             "2. Is it better than a random network, on images it has not seen?",
-            f"check-baseline {where} --networks 10 --seeds 5",
+            f"check-baseline {where} --networks 12 --seeds 4",
         ),
         (
             "3. How should depth, width and resolution grow?",
-            f"grid {where} --flops-budget 2x --rounding nearest,divisor=4 --solve "
-            "--move resolution,width --max-candidates 6 --seeds 2",
+            f"grid {where} --flops-budget 2x --rounding nearest,divisor=4 --max-candidates 4 "
+            "--seeds 2",
         ),
         ("4. The family", f"family {where} --phi 0..3"),
     ]

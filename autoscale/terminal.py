@@ -3,6 +3,8 @@
 import json
 import math
 import sys
+import textwrap
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -31,16 +33,20 @@ ACCURACIES = ("accuracy", "accuracy_sd", "believed", "low", "high", "lead", "pro
 READABLE = 24
 #: Longest line of a refusal, in characters.
 LONGEST = 1000
-CONVENTION = (
-    "macs: multiply-adds of convolutions and linear layers for one image (the papers' FLOPs)"
-)
+#: Columns of a line where no terminal says how many it has: a file, a pipe.
+COLUMNS = 80
+#: Seconds between two lines of progress where no terminal is.
+QUIET = 30.0
+CONVENTION = "macs: multiply-adds of convolutions and linear layers, one image (FLOPs)"
 
 
 class Live:
     """A listener that shows where the work stands in a terminal, and prints plain lines elsewhere.
 
-    In a terminal the last lines stay in place: a bar with the best so far and the time left, then
-    the front and how much failed.
+    In a terminal every piece of work is a line, and the last lines stay in place: a bar with the
+    best so far and the time left, then the front and how much failed. Elsewhere, so that a log is
+    short, a line is written for the first and the last piece, for a failure, and when the last line
+    is half a minute old.
     """
 
     def __init__(self) -> None:
@@ -56,6 +62,8 @@ class Live:
         self._task = self._bar.add_task("", total=None, left="", visible=False)
         self._standing = Text(style="dim", overflow="ellipsis", no_wrap=True)
         self._view = View(Group(self._bar, self._standing), console=self._console, transient=True)
+        self._written: float | None = None  # when the last line of progress was, in seconds
+        self._failed = 0
 
     def __enter__(self) -> "Live":
         if self._console.is_terminal:
@@ -73,7 +81,7 @@ class Live:
     def notice(self, text: str) -> None:
         """Print a line."""
         style = "yellow" if text.startswith(("warning", "skipped")) else None
-        self._console.print(escape(text), style=style, soft_wrap=True)
+        _write(self._console, text, style=style)
 
     def progress(self, progress: Progress) -> None:
         """Print what was done, and bring what stays in place up to date."""
@@ -81,7 +89,8 @@ class Live:
         failed = f"{progress.failed} failed" if progress.failed else ""
         counted = f"[{progress.done}/{progress.total}] {progress.note}"
         parts = [counted, f"best {progress.best}", failed, left]
-        self._console.print(escape(" | ".join(filter(None, parts))), soft_wrap=True)
+        if self._console.is_terminal or self._due(progress):
+            _write(self._console, " | ".join(filter(None, parts)))
         working = progress.done < progress.total
         self._bar.update(
             self._task,
@@ -93,6 +102,16 @@ class Live:
         )
         front = f"front {' · '.join(progress.front)}" if progress.front else ""
         self._standing.plain = "   ".join(filter(None, [failed, front])) if working else ""
+
+    def _due(self, progress: Progress) -> bool:
+        """Whether a log gets a line."""
+        now = time.monotonic()
+        failed, self._failed = progress.failed > self._failed, progress.failed
+        quiet = self._written is None or now - self._written >= QUIET
+        if not (quiet or failed or progress.done == progress.total):
+            return False
+        self._written = now
+        return True
 
 
 @contextmanager
@@ -107,8 +126,21 @@ def working() -> Iterator[Live]:
 
 
 def say(text: str) -> None:
-    """A line of the answer."""
-    Console(highlight=False).print(escape(printable(text)), soft_wrap=True)
+    """A sentence of the answer; a terminal folds what is too long for it, elsewhere words wrap."""
+    _write(Console(highlight=False), printable(text))
+
+
+def _write(console: Console, text: str, *, style: str | None = None) -> None:
+    if not console.is_terminal:
+        text = "\n".join(map(wrapped, text.split("\n")))
+    console.print(escape(text), style=style, soft_wrap=True)
+
+
+def wrapped(line: str) -> str:
+    """A line as lines of at most `COLUMNS` columns; a longer word, such as a path, stays whole."""
+    if cell_len(line) <= COLUMNS:
+        return line
+    return textwrap.fill(line, COLUMNS, break_long_words=False, break_on_hyphens=False)
 
 
 def refuse(text: str) -> None:
@@ -126,30 +158,64 @@ def printable(text: str) -> str:
     )
 
 
-def show_table(frame: pd.DataFrame, *, title: str, columns: tuple[str, ...]) -> None:
+def show_table(
+    frame: pd.DataFrame, *, title: str, columns: tuple[str, ...], spare: tuple[str, ...] = ()
+) -> None:
     """A table of some columns of a frame, counts with their unit.
 
-    On a narrow terminal text wraps between words and numbers stay whole, even if the table is then
-    wider than the terminal.
+    Where it is wider than the terminal, or than 80 columns elsewhere, text wraps between words,
+    then `spare` columns are left out and named below. Numbers stay whole, even if the table is then
+    still wider.
+
+    Args:
+        spare: columns that a narrow table can do without, the first to go first.
     """
-    table = Table(
-        title=escape(printable(title)), title_justify="left", title_style="bold", box=SIMPLE_HEAD
-    )
-    cells = {name: [_cell(name, value) for value in frame[name]] for name in columns}
-    for name in columns:
-        if frame[name].map(lambda value: isinstance(value, str)).all():
-            words = [word for text in (name, *cells[name]) for word in text.split()]
-            least = min(READABLE, max(map(cell_len, words)))
-            table.add_column(name, overflow="fold", min_width=least)
-        else:
-            least = max(map(cell_len, (name, *cells[name])))
-            table.add_column(name, justify="right", no_wrap=True, min_width=least)
-    for row in zip(*cells.values(), strict=True):
-        table.add_row(*map(escape, row))
-    terminal = Console(highlight=False)
+    console = Console(highlight=False)
     # Off a terminal nobody sees the width that rich would guess.
-    shown = terminal if terminal.is_terminal else Console(highlight=False, width=200)
-    shown.print(table, crop=False)
+    room = console.width if console.is_terminal else COLUMNS
+    cells = {name: [_cell(name, value) for value in frame[name]] for name in columns}
+    texts = {
+        name for name in columns if frame[name].map(lambda v: v is None or isinstance(v, str)).all()
+    }
+    least = {name: _least_width(name, cells[name], wraps=name in texts) for name in columns}
+    dropped: list[str] = []
+    for name in spare:
+        if _widest(least) <= room:
+            break
+        if least.pop(name, None) is not None:
+            dropped.append(name)
+    table = Table(
+        title=escape(printable(title)), title_justify="left", title_style="bold", box=SIMPLE_HEAD,
+        show_edge=False, pad_edge=False, padding=(0, len(_GAP) - 1, 0, 0),
+    )  # fmt: skip
+    for name, width in least.items():
+        if name in texts:
+            table.add_column(name, overflow="fold", min_width=width)
+        else:
+            table.add_column(name, justify="right", no_wrap=True, min_width=width)
+    for row in zip(*(cells[name] for name in least), strict=True):
+        table.add_row(*map(escape, row))
+    if not console.is_terminal:
+        console = Console(highlight=False, width=max(room, _widest(least)))
+    console.print(table, crop=False)
+    if dropped:
+        say(f"(not shown: {', '.join(name for name in columns if name in dropped)})")
+
+
+#: Between two columns of a table.
+_GAP = "  "
+
+
+def _widest(least: dict[str, int]) -> int:
+    return sum(least.values()) + len(_GAP) * (len(least) - 1)
+
+
+def _least_width(name: str, cells: list[str], *, wraps: bool) -> int:
+    """Columns that a column of a table needs so that numbers, and words up to 24, stay whole."""
+    if not wraps:
+        return max(map(cell_len, (name, *cells)))
+    words = [word for text in (name, *cells) for word in text.split()]
+    return min(READABLE, max(map(cell_len, words)))
 
 
 def show_json(data: Any) -> None:
