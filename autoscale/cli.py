@@ -280,7 +280,12 @@ def spaces(as_json: Json = False) -> None:
     if as_json:
         show_json({"convention": CONVENTION, "spaces": records(table)})
         return
-    show_table(table, title="Search spaces", columns=tuple(table.columns))
+    show_table(
+        table,
+        title="Search spaces",
+        columns=tuple(table.columns),
+        spare=("resolution", "macs_least", "macs_most"),
+    )
     say(CONVENTION)
 
 
@@ -366,11 +371,11 @@ def demo_commands(run: Path, *, seed: int = 0, kernels: str = "auto") -> list[tu
         (
             "1. Search a baseline",
             f"search-baseline {where} --space pixels-or-width --target 500K --max-flops 500K "
-            f"--trials 12 --epochs 4 --confirm 3{own}",
+            f"--trials 16 --epochs 4 --confirm 3{own}",
         ),
         (
             "2. Is it better than a random network, on images it has not seen?",
-            f"check-baseline {where} --networks 12 --seeds 4",
+            f"check-baseline {where} --networks 16 --seeds 4",
         ),
         (
             "3. How should depth, width and resolution grow?",
