@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -46,7 +46,7 @@ class Live:
     In a terminal every piece of work is a line, and the last lines stay in place: a bar with the
     best so far and the time left, then the front and how much failed. Elsewhere, so that a log is
     short, a line is written for the first and the last piece, for a failure, and when the last line
-    is half a minute old.
+    is half a minute old; what was just finished is left out of a long one, unless it failed.
     """
 
     def __init__(self) -> None:
@@ -87,10 +87,15 @@ class Live:
         """Print what was done, and bring what stays in place up to date."""
         left = "" if progress.seconds_left is None else f"{duration(progress.seconds_left)} left"
         failed = f"{progress.failed} failed" if progress.failed else ""
-        counted = f"[{progress.done}/{progress.total}] {progress.note}"
-        parts = [counted, f"best {progress.best}", failed, left]
-        if self._console.is_terminal or self._due(progress):
-            _write(self._console, " | ".join(filter(None, parts)))
+        counted = f"[{progress.done}/{progress.total}]"
+        best = f"best {progress.best}"
+        line = " | ".join(filter(None, [f"{counted} {progress.note}", best, failed, left]))
+        if self._console.is_terminal:
+            _write(self._console, line)
+        elif written := self._due(progress):
+            short = " | ".join(filter(None, [f"{counted} {best}", failed, left]))
+            whole = written == "failure" or cell_len(line) <= COLUMNS
+            _write(self._console, line if whole else short)
         working = progress.done < progress.total
         self._bar.update(
             self._task,
@@ -103,15 +108,15 @@ class Live:
         front = f"front {' · '.join(progress.front)}" if progress.front else ""
         self._standing.plain = "   ".join(filter(None, [failed, front])) if working else ""
 
-    def _due(self, progress: Progress) -> bool:
-        """Whether a log gets a line."""
+    def _due(self, progress: Progress) -> Literal["", "failure", "progress"]:
+        """What a log gets a line for, if it gets one."""
         now = time.monotonic()
         failed, self._failed = progress.failed > self._failed, progress.failed
         quiet = self._written is None or now - self._written >= QUIET
         if not (quiet or failed or progress.done == progress.total):
-            return False
+            return ""
         self._written = now
-        return True
+        return "failure" if failed else "progress"
 
 
 @contextmanager
