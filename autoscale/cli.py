@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import shlex
 import sys
 import textwrap
@@ -337,7 +338,7 @@ def demo(
     threads: Threads = 1,
     workers: Workers = 2,
 ) -> None:
-    """Search, check, grid and family on the built-in synthetic images, in a few minutes.
+    """Search, check, grid and family on the built-in synthetic images, in about four minutes.
 
     The search trains one network at a time, so that what it proposes does not depend on which of
     several trainings ends first; the check and the grid train --workers of them.
@@ -354,12 +355,12 @@ def demo(
 
 
 def _typed(command: str) -> str:
-    """A command as a shell takes it, in lines of at most 80 columns."""
+    """A command as a shell takes it, in lines of at most 80 columns, options with their values."""
+    joined = re.sub(r"( --\S+) (?!--)", "\\1\0", f"$ autoscale {command}")
     lines = textwrap.wrap(
-        f"$ autoscale {command}", 78, break_long_words=False, break_on_hyphens=False,
-        subsequent_indent="    ",
-    )  # fmt: skip
-    return " \\\n".join(lines)
+        joined, 78, break_long_words=False, break_on_hyphens=False, subsequent_indent="    "
+    )
+    return " \\\n".join(lines).replace("\0", " ")
 
 
 def demo_commands(run: Path, *, seed: int = 0, kernels: str = "auto") -> list[tuple[str, str]]:

@@ -190,9 +190,8 @@ def show_table(
         if least.pop(name, None) is not None:
             dropped.append(name)
     table = Table(
-        title=escape(printable(title)), title_justify="left", title_style="bold", box=SIMPLE_HEAD,
-        show_edge=False, pad_edge=False, padding=(0, len(_GAP) - 1, 0, 0),
-    )  # fmt: skip
+        box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, len(_GAP) - 1, 0, 0)
+    )
     for name, width in least.items():
         if name in texts:
             table.add_column(name, overflow="fold", min_width=width)
@@ -202,6 +201,7 @@ def show_table(
         table.add_row(*map(escape, row))
     if not console.is_terminal:
         console = Console(highlight=False, width=max(room, _widest(least)))
+    _write(console, printable(title), style="bold")
     console.print(table, crop=False)
     if dropped:
         say(f"(not shown: {', '.join(name for name in columns if name in dropped)})")
