@@ -351,7 +351,7 @@ def demo(
         options = "" if step == "family" else f" --threads {threads}"
         options += f" --workers {workers}" if step in ("check-baseline", "grid") else ""
         app(shlex.split(command + options), standalone_mode=False)
-    say(f"\nDone. {run} holds the search, the grid and the family; the same commands take --data.")
+    say(f"\nDone -> {run}. On your own images: the same commands, with --data.")
 
 
 def _typed(command: str) -> str:
@@ -371,7 +371,7 @@ def demo_commands(run: Path, *, seed: int = 0, kernels: str = "auto") -> list[tu
     return [
         (
             "1. Search a baseline",
-            f"search-baseline {where} --space pixels-or-width --target 500K --max-flops 500K "
+            f"search-baseline {where} --space pixels-or-width --target 500K --max-flops 2M "
             f"--trials 16 --epochs 4 --confirm 3{own}",
         ),
         (
@@ -380,7 +380,7 @@ def demo_commands(run: Path, *, seed: int = 0, kernels: str = "auto") -> list[tu
         ),
         (
             "3. How should depth, width and resolution grow?",
-            f"grid {where} --flops-budget 2x --rounding nearest,divisor=4 --max-candidates 4 "
+            f"grid {where} --flops-budget 2x --rounding nearest,divisor=2 --max-candidates 3 "
             "--seeds 2",
         ),
         ("4. The family", f"family {where} --phi 0..3"),

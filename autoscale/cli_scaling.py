@@ -389,7 +389,7 @@ def _show_grid(found: "GridResult", run: Path, as_json: bool) -> None:
     columns = ("alpha", "beta", "gamma", "nominal", "measured", "depth", "width", "resolution",
                "pixels", "macs", "rules", "seeds", "accuracy", "believed", "low",
                "high")  # fmt: skip
-    show_table(
+    shown = show_table(
         found.table,
         title="Candidates, believed best first",
         columns=columns,
@@ -401,16 +401,18 @@ def _show_grid(found: "GridResult", run: Path, as_json: bool) -> None:
             title="The pick's lead over simpler ways of growing, at equal cost",
             columns=("rule", "alpha", "beta", "gamma", "growth", "accuracy", "seeds", "lead",
                      "low", "high"),
-            spare=("growth",),
+            spare=("seeds", "growth"),
         )  # fmt: skip
     say(
         f"Picked alpha {point.alpha:g}, beta {point.beta:g}, gamma {point.gamma:.4g}: nominal "
         f"{point.nominal:.3f}x, measured {found.best.measured:.3f}x. {found.sentence} "
         f"-> {run}"
     )
-    say("believed, low, high: what all trainings together suggest, with its interval at 90 %")
-    say(CONVENTION)
-    say(EFFECTIVE)
+    say("believed, low, high: what all trainings together suggest, its interval at 90 %")
+    if "macs" in shown:
+        say(CONVENTION)
+    if "depth" in shown:
+        say(EFFECTIVE)
 
 
 def _show_family(found: "Family", run: Path, as_json: bool) -> None:

@@ -36,7 +36,7 @@ LONGEST = 1000
 #: Columns of a line where no terminal says how many it has: a file, a pipe.
 COLUMNS = 80
 #: Seconds between two lines of progress where no terminal is.
-QUIET = 30.0
+QUIET = 60.0
 CONVENTION = "macs: multiply-adds of convolutions and linear layers, one image (FLOPs)"
 
 
@@ -45,8 +45,8 @@ class Live:
 
     In a terminal every piece of work is a line, and the last lines stay in place: a bar with the
     best so far and the time left, then the front and how much failed. Elsewhere, so that a log is
-    short, a line is written for the first and the last piece, for a failure, and when the last line
-    is half a minute old; what was just finished is left out of a long one, unless it failed.
+    short, a line is written for the last piece, for a failure, and when a minute has passed without
+    one; what was just finished is left out of a long one, unless it failed.
     """
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class Live:
         self._task = self._bar.add_task("", total=None, left="", visible=False)
         self._standing = Text(style="dim", overflow="ellipsis", no_wrap=True)
         self._view = View(Group(self._bar, self._standing), console=self._console, transient=True)
-        self._written: float | None = None  # when the last line of progress was, in seconds
+        self._written = time.monotonic()  # when the last line of progress was, in seconds
         self._failed = 0
 
     def __enter__(self) -> "Live":
@@ -112,7 +112,7 @@ class Live:
         """What a log gets a line for, if it gets one."""
         now = time.monotonic()
         failed, self._failed = progress.failed > self._failed, progress.failed
-        quiet = self._written is None or now - self._written >= QUIET
+        quiet = now - self._written >= QUIET
         if not (quiet or failed or progress.done == progress.total):
             return ""
         self._written = now
@@ -165,7 +165,7 @@ def printable(text: str) -> str:
 
 def show_table(
     frame: pd.DataFrame, *, title: str, columns: tuple[str, ...], spare: tuple[str, ...] = ()
-) -> None:
+) -> tuple[str, ...]:
     """A table of some columns of a frame, counts with their unit.
 
     Where it is wider than the terminal, or than 80 columns elsewhere, text wraps between words,
@@ -174,6 +174,9 @@ def show_table(
 
     Args:
         spare: columns that a narrow table can do without, the first to go first.
+
+    Returns:
+        The columns shown.
     """
     console = Console(highlight=False)
     # Off a terminal nobody sees the width that rich would guess.
@@ -205,6 +208,7 @@ def show_table(
     console.print(table, crop=False)
     if dropped:
         say(f"(not shown: {', '.join(name for name in columns if name in dropped)})")
+    return tuple(least)
 
 
 #: Between two columns of a table.

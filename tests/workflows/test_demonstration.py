@@ -38,7 +38,7 @@ def test_a_step_is_shown_as_a_shell_takes_it_in_eighty_columns() -> None:
 
 def test_most_designs_within_the_budget_have_few_pixels_and_every_side_is_within_it() -> None:
     space = load_space("pixels-or-width")
-    assert options(demo_commands(Path("r"))[0][1])["--max-flops"] == "500K"
+    assert options(demo_commands(Path("r"))[0][1])["--target"] == "500K"
     rng = random.Random(0)
     drawn = [a for a in (space.sample(rng) for _ in range(3000)) if cost(a).macs <= BUDGET]
     assert {a.resolution for a in drawn} == set(space.resolution)
