@@ -350,7 +350,9 @@ def demo(
         step = command.split()[0]
         options = "" if step == "family" else f" --threads {threads}"
         options += f" --workers {workers}" if step in ("check-baseline", "grid") else ""
-        app(shlex.split(command + options), standalone_mode=False)
+        status = app(shlex.split(command + options), standalone_mode=False)
+        if status:  # interrupted: typer gives it back instead of raising
+            raise typer.Exit(status)
     say(f"\nDone -> {run}. On your own images: the same commands, with --data.")
 
 

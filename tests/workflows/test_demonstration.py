@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from autoscale.cli import _typed, demo_commands
+from autoscale.cli import _typed, demo_commands, main
 from autoscale.design.cost import cost
 from autoscale.design.scalable import Design
 from autoscale.design.scaling import rounding_policy
@@ -34,6 +34,20 @@ def test_a_step_is_shown_as_a_shell_takes_it_in_eighty_columns() -> None:
         shown = _typed(command)
         assert max(map(len, shown.splitlines())) <= 80
         assert shlex.split(shown.replace("\\\n", "")) == ["$", "autoscale", *shlex.split(command)]
+
+
+def test_a_step_that_is_interrupted_ends_the_demonstration(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("autoscale.workflows.baseline.search_baseline", interrupted)
+    assert main(["demo", "--run", str(tmp_path / "run")]) == 130
+    captured = capsys.readouterr()
+    assert "1. Search" in captured.out
+    assert "2. Is it" not in captured.out
+    assert captured.err.splitlines()[-1].startswith("autoscale: stopped")
 
 
 def test_most_designs_within_the_budget_have_few_pixels_and_every_side_is_within_it() -> None:
