@@ -31,6 +31,8 @@ COUNTS = ("macs", "flops", "params", "activations", "memory")
 ACCURACIES = ("accuracy", "accuracy_sd", "believed", "low", "high", "lead", "probability", "share")
 #: Least width of a text column, if its longest word is not shorter.
 READABLE = 24
+#: Width at which a text column is left alone rather than a spare column shown.
+COMFORTABLE = 16
 #: Longest line of a refusal, in characters.
 LONGEST = 1000
 #: Columns of a line where no terminal says how many it has: a file, a pipe.
@@ -186,11 +188,16 @@ def show_table(
         name for name in columns if frame[name].map(lambda v: v is None or isinstance(v, str)).all()
     }
     least = {name: _least_width(name, cells[name], wraps=name in texts) for name in columns}
+    wanted = {
+        name: max(width, min(COMFORTABLE, max(map(cell_len, cells[name]), default=0)))
+        for name, width in least.items()
+    }
     dropped: list[str] = []
     for name in spare:
-        if _widest(least) <= room:
+        if _widest(wanted) <= room:
             break
-        if least.pop(name, None) is not None:
+        if wanted.pop(name, None) is not None:
+            least.pop(name)
             dropped.append(name)
     table = Table(
         box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, len(_GAP) - 1, 0, 0)
