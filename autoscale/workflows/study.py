@@ -211,8 +211,8 @@ class Study:
                     rivals.append(found)
                 else:
                     missing.append(
-                        f"{rule}: the nearest is {found.growth:.3f}x, {off:+.1%} off, at most "
-                        f"{max(near, grid.widened or 0.0):.1%} race"
+                        f"{rule}: the nearest is {found.growth:.4g}x ({off:+.2%}), and rivals race "
+                        f"within {max(near, grid.widened or 0.0):.2%}"
                     )
         return cls(
             base=base,

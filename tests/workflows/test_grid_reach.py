@@ -271,7 +271,8 @@ def test_rivals_may_be_as_far_as_the_farthest_candidate_of_a_widened_grid() -> N
             off = study.grid.budget.distance(study.field[place].growth)
             assert abs(off) <= widest
         for line in study.missing:
-            assert "% off, at most" in line
+            assert "the nearest is" in line
+            assert f"rivals race within {widest:.2%}" in line
 
 
 # What is concluded
