@@ -162,7 +162,7 @@ def search_baseline(
         typer.Option(
             envvar="AUTOSCALE_STORAGE",
             help="Copy the search into a PostgreSQL database as an Optuna study: "
-            "postgresql://user@host/database (needs autoscale\\[postgresql]; a password may be in "
+            "postgresql://user@host/database (needs the extra postgresql; a password may be in "
             "PGPASSWORD).",
         ),
     ] = None,
@@ -171,7 +171,7 @@ def search_baseline(
         typer.Option(
             "--tensorboard",
             help="Write curves, and the choices of each finished trial, for TensorBoard beside "
-            "trials.csv (needs autoscale\\[tensorboard]).",
+            "trials.csv (needs the extra tensorboard).",
         ),
     ] = False,
     as_json: Json = False,

@@ -79,8 +79,7 @@ def train_command(
         bool,
         typer.Option(
             "--tensorboard",
-            help="Write curves for TensorBoard beside metrics.csv (needs "
-            "autoscale\\[tensorboard]).",
+            help="Write curves for TensorBoard beside metrics.csv (needs the extra tensorboard).",
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import torch
 
+from autoscale.distribution import VERSION, install
 from autoscale.errors import AutoscaleError
 from autoscale.network.native.library import compiler
 from autoscale.training import synthetic
@@ -84,7 +85,7 @@ def _software() -> Iterator[Finding]:
     yield Finding(
         subject="software",
         verdict="ok",
-        found=f"autoscale {_version('autoscale')}, Python {platform.python_version()}, {found}",
+        found=f"autoscale {VERSION}, Python {platform.python_version()}, {found}",
     )
 
 
@@ -185,7 +186,7 @@ def _extras() -> Iterator[Finding]:
                 subject=f"extra {extra}",
                 verdict="ok",
                 found=f"not installed: {', '.join(missing)}",
-                advice=f'if needed: pip install "autoscale[{extra}]"',
+                advice=f"if needed: {install(extra)}",
             )
         else:
             yield Finding(subject=f"extra {extra}", verdict="ok", found=", ".join(packages))
