@@ -88,14 +88,13 @@ def compare_command(
     as_json: Json = False,
 ) -> None:
     """Put designs and families side by side, with published accuracies."""
-    from autoscale.report.size_accuracy import picture
-    from autoscale.runs.picture import write_picture
+    from autoscale.report.writing import draw_sizes
     from autoscale.terminal import records, say, show_json, show_table
     from autoscale.workflows.compare import compare
 
     table = compare(names, convention=convention)
     if plot is not None:
-        write_picture(plot, picture(table))
+        draw_sizes(table, plot)
     if as_json:
         show_json({"convention": convention, "networks": records(table)})
         return

@@ -50,13 +50,15 @@ def export_command(
 
     from autoscale.terminal import say, show_json, show_table
     from autoscale.workflows.export import export
-    from autoscale.workflows.models import load_model
 
     found = export(
-        load_model(model, weights=weights, style=style, resolution=resolution),
+        model,
         directory,
         formats=to,
         measure=measure,
+        weights=weights,
+        style=style,
+        resolution=resolution,
     )
     files = [{**asdict(file), "path": str(file.path)} for file in found.files]
     if as_json:

@@ -192,8 +192,7 @@ def grid_command(
     as_json: Json = False,
 ) -> None:
     """Find how depth, width and resolution should grow, or shrink, together within a budget."""
-    from autoscale.report import iso_cost
-    from autoscale.runs.picture import write_picture
+    from autoscale.report.writing import draw_race
     from autoscale.terminal import working
     from autoscale.workflows.base import BaseSettings, ImageSettings
     from autoscale.workflows.grid import grid_search
@@ -257,9 +256,7 @@ def grid_command(
         _show_plan(found, as_json)
         return
     if plot is not None:
-        title = f"How to grow to {found.grid.budget.ratio:.3g}x the cost"
-        picture = iso_cost.picture(found.table, found.surface(), title=title, note=found.sentence)
-        write_picture(plot, picture)
+        draw_race(found, plot)
     _show_grid(found, run, as_json)
 
 

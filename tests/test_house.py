@@ -36,7 +36,7 @@ ARROWS: dict[str, set[str]] = {
     "search": {"design"},
     "runs": {"design", "search", "training"},
     "workflows": {"design", "network", "training", "search", "engines", "runs"},
-    "report": {"design", "search", "runs"},
+    "report": {"design", "search", "runs", "workflows"},
     "terminal": {"design", "workflows"},
     "cli": {"design", "workflows", "report", "runs", "terminal"},
     "__main__": {"cli"},
