@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from autoscale.cli_completion import networks, networks_and_families
+
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 Convention = Annotated[
     str,
@@ -24,7 +26,8 @@ def count_command(
         str,
         typer.Argument(
             help="A published network (efficientnet-b4), a design's YAML file, or "
-            "package.module:name of an nn.Module or of a function that makes one."
+            "package.module:name of an nn.Module or of a function that makes one.",
+            autocompletion=networks,
         ),
     ],
     resolution: Annotated[
@@ -78,7 +81,10 @@ def count_command(
 def compare_command(
     names: Annotated[
         list[str],
-        typer.Argument(help="Families (efficientnet, mobilenet-v2, ...), networks or files."),
+        typer.Argument(
+            help="Families (efficientnet, mobilenet-v2, ...), networks or files.",
+            autocompletion=networks_and_families,
+        ),
     ],
     convention: Convention = "paper",
     plot: Annotated[

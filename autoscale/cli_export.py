@@ -6,13 +6,16 @@ from typing import Annotated
 
 import typer
 
+from autoscale.cli_completion import networks
+
 
 def export_command(
     model: Annotated[
         str,
         typer.Argument(
             help="A published network (efficientnet-b0), a design's YAML file, "
-            "package.module:name, or a .safetensors file that says what it belongs to."
+            "package.module:name, or a .safetensors file that says what it belongs to.",
+            autocompletion=networks,
         ),
     ],
     directory: Annotated[Path, typer.Argument(help="Where the files go.")],

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from autoscale.cli_completion import networks
 from autoscale.cli_staff import (
     Address,
     Cpus,
@@ -31,6 +32,7 @@ Baseline = Annotated[
     typer.Option(
         help="Scale this instead of the run's own baseline: a published network "
         "(efficientnet-b0, resnet-18) or a design's YAML file.",
+        autocompletion=networks,
         rich_help_panel="Base",
     ),
 ]
