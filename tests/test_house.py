@@ -280,6 +280,13 @@ def test_the_wheel_ships_the_folder_of_spaces() -> None:
     assert SPACES
 
 
+def test_the_source_distribution_lists_what_is_there_and_what_a_wheel_is_made_of() -> None:
+    listed = PROJECT["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
+    # Without the stroke a name is taken wherever it stands.
+    assert all(name.startswith("/") and (ROOT / name[1:]).exists() for name in listed)
+    assert {"/autoscale", "/search_spaces", "/README.md", "/LICENSE"} <= set(listed)
+
+
 @pytest.mark.parametrize("path", SPACES, ids=lambda path: path.stem)
 def test_every_shipped_space_loads_and_bears_its_files_name(path: Path) -> None:
     space = SearchSpace.from_yaml(path.read_text(encoding="utf-8"), source=path.name)
