@@ -62,6 +62,7 @@ _HOMES = {
     "plan_grid": "autoscale.workflows.grid_plan",
     "predict": "autoscale.workflows.predict",
     "published": "autoscale.design.published",
+    "rounding_policy": "autoscale.design.scaling",
     "scale": "autoscale.design.scaling",
     "scale_family": "autoscale.workflows.family",
     "search_baseline": "autoscale.workflows.baseline",
@@ -87,6 +88,7 @@ if TYPE_CHECKING:  # the same for editors and type checkers; a test compares the
     from autoscale.design.scalable import Design as Design
     from autoscale.design.scaling import Coefficients as Coefficients
     from autoscale.design.scaling import compound as compound
+    from autoscale.design.scaling import rounding_policy as rounding_policy
     from autoscale.design.scaling import scale as scale
     from autoscale.design.space import SearchSpace as SearchSpace
     from autoscale.errors import AutoscaleError as AutoscaleError
