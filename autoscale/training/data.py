@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +18,7 @@ from autoscale.training.decoding import Keep, decode
 from autoscale.training.folders import list_folders
 from autoscale.training.parquet import list_parquet
 from autoscale.training.pictures import Listing, Pictures
+from autoscale.training.summary import DataSummary
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,6 +170,59 @@ def load(
         name=root.resolve().name,
         fingerprint=_fingerprint(listing.classes, train, validation),
     )
+
+
+class Whole(NamedTuple):
+    """Every labelled picture of a source, as one set."""
+
+    images: Images
+    classes: tuple[str, ...]
+    skipped: tuple[str, ...]  # as in `ImageData`
+    summary: DataSummary  # its `sentence` says what was understood
+
+
+def load_whole(source: str, *, size: int, strict: bool = False, keep: Keep | None = None) -> Whole:
+    """Every labelled picture of a source without splits, none of them put aside.
+
+    For images that no training has seen, such as a folder of test images by class.
+
+    Args:
+        size: pixels per side.
+        strict: refuse a file that cannot be read, instead of skipping it.
+        keep: as in `load`.
+
+    Raises:
+        InvalidSetting: if `size` is below 1.
+        DataProblem: if `source` has splits, or cannot be read; see `load`.
+    """
+    if size < 1:
+        raise InvalidSetting(f"size must be at least 1 pixel; got {size}")
+    listing = list_source(Path(source).expanduser(), test=True)
+    if listing.splits:
+        raise DataProblem(f"{source} has splits of its own; name one of them")
+    if strict and listing.skipped:
+        raise DataProblem(f"{listing.skipped[0]}; remove the file or load without strict")
+    pictures = listing.train
+    decoded = decode(pictures, size, strict=strict, keep=keep)
+    if not len(decoded.pixels):
+        raise DataProblem(f"none of the {len(pictures)} images of {source} could be read")
+    images = Images(decoded.pixels, np.delete(pictures.labels, list(decoded.unread)))
+    unread = [f"{pictures.names[i]}: {reason}" for i, reason in decoded.unread.items()]
+    return Whole(
+        images,
+        listing.classes,
+        (*listing.skipped, *unread),
+        DataSummary(classes=listing.classes, parts={"images": len(images)}),
+    )
+
+
+def has_splits(source: str) -> bool:
+    """Whether a source names splits; one that does not is cut by `load` and taken by `load_whole`.
+
+    Raises:
+        DataProblem: if `source` is nothing that `load` reads.
+    """
+    return source == "synthetic" or list_source(Path(source).expanduser(), test=False).splits
 
 
 def classes_in(source: str) -> tuple[str, ...]:
