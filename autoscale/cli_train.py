@@ -5,6 +5,14 @@ from typing import Annotated
 
 import typer
 
+WhiteLevel = Annotated[
+    int | None,
+    typer.Option(
+        help="The number of a picture of 16 bits that is white: 1023 for 10 bits in them, 4095 for "
+        "12, 16383 for 14. \\[default: that of the weights, else 65535]"
+    ),
+]
+
 
 def train_command(
     network: Annotated[
@@ -47,6 +55,7 @@ def train_command(
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse unreadable images instead of skipping them.")
     ] = False,
+    white_level: WhiteLevel = None,
     seed: Annotated[int, typer.Option(help="Of weights, order and augmentation.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, or a CUDA device such as cuda:0.")] = (
         "auto"
@@ -99,7 +108,8 @@ def train_command(
             found = train(
                 network, run, data=data, recipe=recipe, epochs=epochs, batch_size=batch_size,
                 resolution=resolution, dropout=dropout, drop_path=drop_path, seed=seed,
-                limit=limit, strict=strict, device=device, threads=threads, kernels=kernels,
+                limit=limit, strict=strict, white_level=white_level, device=device,
+                threads=threads, kernels=kernels,
                 weights=weights, style=style, time_limit=time_limit, tensorboard=tensorboard,
                 listener=listener,
             )  # fmt: skip

@@ -38,6 +38,8 @@ class Header:
     style: Style | None = None  # of `build`
     preparation: Preparation | None = None  # of pictures
     classes: tuple[str, ...] | None = None  # names, in the order of the logits
+    seed: int | None = None  # of the cut of the images that it was trained on
+    seen: tuple[str, ...] | None = None  # some of these, see `training.seen`
     accuracy: float | None = None  # share of images
     accuracy_of: str | None = None  # on which images
     provenance: str | None = None  # where the weights come from
@@ -67,6 +69,8 @@ class _Stored:
     interpolation: Interpolation | None = None
     white_level: int | None = None
     classes: tuple[str, ...] | None = None
+    seed: int | None = None
+    seen: tuple[str, ...] | None = None
     accuracy: float | None = None
     accuracy_of: str | None = None
     provenance: str | None = None
@@ -85,6 +89,8 @@ class _Stored:
             style=Style(**style) if style else None,
             preparation=Preparation(**preparation) if preparation else None,
             classes=self.classes,
+            seed=self.seed,
+            seen=self.seen,
             accuracy=self.accuracy,
             accuracy_of=self.accuracy_of,
             provenance=self.provenance,

@@ -30,7 +30,7 @@ from autoscale.workflows.evaluate import Task, recipe_named
 from autoscale.workflows.family import load_member
 from autoscale.workflows.kernels import accelerated, choose_kernels, cutter
 from autoscale.workflows.memory import training_bytes
-from autoscale.workflows.models import preparation_of, style_of
+from autoscale.workflows.models import preparation_of, style_of, with_white_level
 from autoscale.workflows.progress import Listener, Progress, Silent
 
 STEP = "train"
@@ -75,6 +75,7 @@ def train(
     seed: int = 0,
     limit: int | None = None,
     strict: bool = False,
+    white_level: int | None = None,
     device: str = "cpu",
     threads: int = 1,
     kernels: str = "auto",
@@ -97,6 +98,8 @@ def train(
         batch_size: instead of the recipe's; the learning rate follows in proportion.
         resolution: pixels per side instead of the design's own. Below 128 strides are taken away
             until the last map has 4 x 4 pixels.
+        white_level: the number of a picture of 16 bits that is white, such as 4095 for 12 bits; by
+            default that of `weights`, else 65535. It is kept with the trained weights.
         dropout: instead of the member's; a design and a published network have 0.
         drop_path: likewise.
         device: "auto" is the first CUDA device if there is one, else the CPU.
@@ -125,20 +128,22 @@ def train(
             raise InvalidSetting(f"several processes train on cpu only, asked for {device}")
         design = _design(network, dropout=dropout, drop_path=drop_path)
         size = resolution or design.architecture.resolution
+        held = read_weights(weights) if weights is not None else None
+        expected = style_of(held, weights, asked=style)
+        preparation = with_white_level(preparation_of(held), white_level)
         task = Task(
             data=data,
             recipe=chosen,
             seed=seed,
             limit=limit,
             strict=strict,
+            white_level=preparation.white_level,
             kernels=choose_kernels(kernels, device=device, listener=listener),
         )
-        images = task.load(size=size, test=True, listener=listener)
+        images = task.load(size=size, test=True, listener=listener, preparation=preparation)
         design = replace(
             design, architecture=_fitted(design.architecture, size, len(images.classes), listener)
         )
-        held = read_weights(weights) if weights is not None else None
-        expected, preparation = style_of(held, weights, asked=style), preparation_of(held)
         step = Step(run, STEP)
         journal = Journal(step.file("epochs.jsonl"))
         settings = {
@@ -156,6 +161,8 @@ def train(
             style=expected,
             preparation=preparation,
             classes=images.classes,
+            seed=seed,
+            seen=images.sketch,
             accuracy_of=f"validation images of {images.name}",
             provenance=f"autoscale train, recipe {recipe}, {chosen.epochs} epochs",
         )
