@@ -188,7 +188,7 @@ def _asked(images: list[str], names: str | None) -> list[str]:
         InvalidSetting: if a list cannot be read.
     """
     from autoscale.errors import InvalidSetting
-    from autoscale.training.named import names_in
+    from autoscale.workflows.predict import names_in
 
     if names == "-" and "-" in images:
         raise InvalidSetting("standard input is asked for twice; leave - or --from - out")

@@ -19,6 +19,7 @@ from autoscale.training.data import ImageData, Images, classes_in, has_splits, l
 from autoscale.training.depth import range_notices
 from autoscale.training.fit import device_named
 from autoscale.training.named import find_pictures, read_pictures
+from autoscale.training.named import names_in as names_in  # for the command
 from autoscale.training.pictures import shown
 from autoscale.training.preparation import Preparation
 from autoscale.training.seen import share_among
