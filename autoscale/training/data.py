@@ -59,6 +59,7 @@ class ImageData:
     # `synthetic`: of its version, the seed and the number of training images.
     fingerprint: str
     summary: DataSummary  # its `sentence` says what was understood of the source
+    unreadable: tuple[str, ...]  # of `skipped`, those that `strict` would refuse
     notices: tuple[str, ...]  # what the owner should know before hours are spent, a sentence each
 
 
@@ -152,7 +153,8 @@ def load(
         validation=images["validation"],
         test=images.get("test"),
         classes=listing.classes,
-        skipped=(*listing.skipped, *skipped),
+        skipped=(*_beside(listing), *listing.skipped, *skipped),
+        unreadable=(*listing.skipped, *skipped),
         name=shown(root.resolve().name),
         fingerprint=_fingerprint(listing.classes, parts["train"], parts["validation"]),
         summary=DataSummary(
@@ -170,6 +172,10 @@ def load(
             *find_duplicates(parts).sentences,
         ),
     )
+
+
+def _beside(listing: Listing) -> list[str]:
+    return [f"{name}: lies beside the folders of classes" for name in listing.loose]
 
 
 def _asked(image: str | None, label: str | None) -> Columns | None:
@@ -284,7 +290,7 @@ def load_whole(source: str, *, size: int, strict: bool = False, keep: Keep | Non
     return Whole(
         images,
         listing.classes,
-        (*listing.skipped, *unread),
+        (*_beside(listing), *listing.skipped, *unread),
         DataSummary(classes=listing.classes, parts={"images": len(images)}, unused=listing.unused),
     )
 
@@ -402,6 +408,7 @@ def _draw(*, size: int, seed: int, limit: int | None, test: bool) -> ImageData:
         test=held_out,
         classes=synthetic.CLASSES,
         skipped=(),
+        unreadable=(),
         summary=DataSummary(classes=synthetic.CLASSES, parts=counts),
         notices=(),
         name="synthetic shapes",

@@ -58,7 +58,7 @@ class Task:
         return cls(**{**settings, "data": data, "recipe": Recipe(**settings["recipe"])})
 
     def load(self, *, size: int, test: bool, listener: Listener) -> ImageData:
-        """The images, `size` pixels per side; unreadable files are told to `listener`.
+        """The images, `size` pixels per side; what was understood of them is told to `listener`.
 
         They are decoded once and kept in the user's cache; processes share its pages.
 
@@ -72,11 +72,14 @@ class Task:
             self.data, size=size, seed=self.seed, strict=self.strict, limit=self.limit, test=test,
             keep=ImageCache(notice=listener.notice),
         )  # fmt: skip
-        for line in images.skipped[:5]:
+        listener.notice(images.summary.sentence)
+        for line in images.notices:
+            listener.notice(f"warning: {line}")
+        for line in images.unreadable[:5]:
             listener.notice(f"skipped {line}")
-        if images.skipped:
+        if images.unreadable:
             listener.notice(
-                f"{len(images.skipped)} unreadable files skipped; --strict refuses them"
+                f"{len(images.unreadable)} unreadable files skipped; --strict refuses them"
             )
         return images
 
