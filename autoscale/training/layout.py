@@ -399,13 +399,23 @@ def _classes_of(
 
 
 def _without_annotations(folder: Folder, finder: _Finder) -> tuple[Folder, ...]:
-    """The live folders; of images beside masks, the images."""
+    """The live folders; of images beside masks, the images.
+
+    Raises:
+        DataProblem: if those have no classes.
+    """
     images = [one for one in folder.live if is_filler(one.name)]
     others = [one for one in folder.live if one not in images]
-    if len(images) == 1 and others and all(one.name.lower() in _ANNOTATIONS for one in others):
-        finder.leave(others)
-        return tuple(images)
-    return folder.live
+    if len(images) != 1 or any(one.name.lower() not in _ANNOTATIONS for one in others):
+        return folder.live
+    if others and not images[0].live:
+        raise DataProblem(
+            f"{_list(one.name for one in others)} in {shown(folder.path)} look like annotations of "
+            f"{shown(images[0].name)}, not like classes; sort the pictures into one sub-folder for "
+            "each class, or rename these folders if they are classes"
+        )
+    finder.leave(others)
+    return tuple(images)
 
 
 def _require_utf8(names: Iterable[str], place: Path) -> None:

@@ -16,7 +16,9 @@ from autoscale.training.pictures import Listing, Pictures
 from tests.training.layouts import Drawn, draw, write
 
 #: Refusals of layouts that nobody could tell: classes that are all called like splits.
-CANNOT_TELL = ("hold pictures but no folders", "may be a split", "cannot be told whether")
+CANNOT_TELL = (
+    "hold pictures but no folders", "may be a split", "cannot be told whether", "look like annot"
+)  # fmt: skip
 
 
 def tree(root: Path, *files: str) -> Path:
@@ -180,6 +182,7 @@ REFUSALS = {
     "saved to disk": ("train/data-00000-of-00001.arrow train/dataset_info.json train/state.json "
                       "dataset_dict.json", r"save_to_disk .*to_parquet"),
     "webdataset": ("train-000.tar train-001.tar", "tar files; unpack them, or .*webdataset"),
+    "masks": ("images/*3 masks/*3", "masks in .* look like annotations of images, not like"),
     "an archive": ("images.zip", "the archive images.zip; unpack it"),
     "COCO": ("train2017/*2 val2017/*2 annotations/instances_train2017.json", "objects .COCO."),
     "YOLO": ("images/train/*2 images/val/*1 labels/train/0.txt", "objects .YOLO."),

@@ -199,7 +199,7 @@ def test_a_named_parquet_class_without_images(tmp_path: Path) -> None:
     data = read(tmp_path)
     assert data.classes == ("a", "c")
     np.testing.assert_array_equal(data.train.labels == 0, is_blue(data.train))
-    assert data.notices == ("1 classes that train.parquet names have no row and are left out: 'b'",)
+    assert data.notices[0] == "the class 'b' that train.parquet names has no row and is left out"
 
 
 def test_parquet_labels_are_joined_by_each_file_s_own_names(tmp_path: Path) -> None:
@@ -319,11 +319,13 @@ def test_other_columns_are_named_behind_the_path_or_as_options(tmp_path: Path) -
 
 PARQUET_LAYOUTS = {
     "hub, converted": ("default/train/0000.parquet default/test/0000.parquet", "train1 test1"),
-    "hub, partial": ("default/partial-train/0000.parquet default/partial-train/0001.parquet", "train2"),
+    "hub, partial": ("default/partial-train/0000.parquet default/partial-train/0001.parquet",
+                     "train2"),
     "hub, hashed": ("data/train-00000-of-00002-b42a775f407cee45.parquet "
                     "data/train-00001-of-00002-c8e2af75fdecafe4.parquet data/test-00000-of-00001-"
                     "dea.parquet", "train2 test1"),
-    "folders": ("train/part-0.parquet train/part-1.parquet val/part-0.parquet", "train2 validation1"),
+    "folders": ("train/part-0.parquet train/part-1.parquet val/part-0.parquet",
+                "train2 validation1"),
     "dev": ("train.parquet dev.parquet", "train1 validation1"),
     "upper case": ("Train.parquet Valid.parquet TEST.parquet", "train1 validation1 test1"),
     "prefixed": ("flowers-train.parquet flowers-test.parquet", "train1 test1"),
