@@ -63,7 +63,8 @@ def weights_of(name: str, naming: Naming) -> tuple[nn.Module, dict[str, Tensor]]
         (
             "mobilenet-v2", MOBILENET, 314,
             {"features.1.conv.0.0.weight": (32, 1, 3, 3),
-             "features.1.conv.1.weight": (16, 32, 1, 1), "features.1.conv.2.running_var": (16,), "features.2.conv.0.0.weight": (96, 16, 1, 1),
+             "features.1.conv.1.weight": (16, 32, 1, 1),
+             "features.1.conv.2.running_var": (16,), "features.2.conv.0.0.weight": (96, 16, 1, 1),
              "features.2.conv.1.1.bias": (96,), "features.2.conv.2.weight": (24, 96, 1, 1),
              "features.17.conv.3.weight": (320,), "features.18.0.weight": (1280, 320, 1, 1),
              "features.18.1.weight": (1280,), "classifier.1.bias": (10,)},
