@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from autoscale.cli_weights import Deviation, Interpolation, Mean, Style
+from autoscale.cli_weights import Deviation, Interpolation, Mean, Style, WhiteLevel
 
 Weights = Annotated[
     str | None,
@@ -46,6 +46,7 @@ def evaluate_command(
     mean: Mean = None,
     deviation: Deviation = None,
     interpolation: Interpolation = None,
+    white_level: WhiteLevel = None,
     resolution: Resolution = None,
     batch: Batch = 64,
     device: Device = "auto",
@@ -65,10 +66,9 @@ def evaluate_command(
         mean=channels(mean, option="--mean"),
         deviation=channels(deviation, option="--deviation"),
         interpolation=interpolation,
+        white_level=white_level,
         resolution=resolution,
     )
-    for note in network.notes:
-        refuse(f"note: {note}")
     found = evaluate_model(
         network,
         data,
@@ -78,6 +78,8 @@ def evaluate_command(
         device=device,
         threads=threads,
     )
+    for note in network.notes:
+        refuse(f"note: {note}")
     for line in found.skipped:
         refuse(f"skipped {line}")
     if as_json:
@@ -119,6 +121,7 @@ def predict_command(
     mean: Mean = None,
     deviation: Deviation = None,
     interpolation: Interpolation = None,
+    white_level: WhiteLevel = None,
     resolution: Resolution = None,
     batch: Batch = 64,
     device: Device = "auto",
@@ -146,10 +149,9 @@ def predict_command(
         mean=channels(mean, option="--mean"),
         deviation=channels(deviation, option="--deviation"),
         interpolation=interpolation,
+        white_level=white_level,
         resolution=resolution,
     )
-    for note in network.notes:
-        refuse(f"note: {note}")
     found = predict(
         network,
         images,
@@ -158,6 +160,8 @@ def predict_command(
         device=device,
         threads=threads,
     )
+    for note in network.notes:
+        refuse(f"note: {note}")
     for line in found.refused:
         refuse(f"autoscale: {line}")
     if as_csv:

@@ -25,3 +25,12 @@ Interpolation = Annotated[
     str | None,
     typer.Option(help="Of resizing pictures: bilinear or bicubic. \\[default: likewise]"),
 ]
+WhiteLevel = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=65535,
+        help="Of pictures of 16 bits: the number that is white, 4095 for 12 bits. \\[default: as "
+        "the file says, else 65535]",
+    ),
+]

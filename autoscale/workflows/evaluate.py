@@ -18,6 +18,7 @@ from autoscale.runs.images import ImageCache
 from autoscale.search.objective import Score
 from autoscale.training.data import ImageData, Images, load
 from autoscale.training.fit import Epoch, TrainingFailed, fit
+from autoscale.training.preparation import Preparation
 from autoscale.training.recipe import RECIPES, Recipe
 from autoscale.workflows.kernels import accelerated, cutter
 from autoscale.workflows.own_model import make
@@ -57,20 +58,28 @@ class Task:
         """Read what `settings` gave."""
         return cls(**{**settings, "data": data, "recipe": Recipe(**settings["recipe"])})
 
-    def load(self, *, size: int, test: bool, listener: Listener) -> ImageData:
+    def load(
+        self,
+        *,
+        size: int,
+        test: bool,
+        listener: Listener,
+        preparation: Preparation | None = None,
+    ) -> ImageData:
         """The images, `size` pixels per side; unreadable files are told to `listener`.
 
         They are decoded once and kept in the user's cache; processes share its pages.
 
         Args:
             test: read the test images too.
+            preparation: what the network expects of pictures; without, what ours expect.
 
         Raises:
             DataProblem: for images that cannot be used.
         """
         images = load(
             self.data, size=size, seed=self.seed, strict=self.strict, limit=self.limit, test=test,
-            keep=ImageCache(notice=listener.notice),
+            preparation=preparation, keep=ImageCache(notice=listener.notice),
         )  # fmt: skip
         for line in images.skipped[:5]:
             listener.notice(f"skipped {line}")

@@ -83,6 +83,7 @@ def evaluate_model(
         seed=seed,
         limit=None if whole else _FEW * len(known),
         test=split in ("auto", "test", "all"),
+        preparation=model.preparation,
     )
     name, images = _chosen(found, split, data)
     labels = places[images.labels]

@@ -113,6 +113,7 @@ def train(
     mean: Channels | None = None,
     deviation: Channels | None = None,
     interpolation: str | None = None,
+    white_level: int | None = None,
     time_limit: float | None = None,
     tensorboard: bool = False,
     listener: Listener | None = None,
@@ -142,6 +143,7 @@ def train(
             `expected.expected_by` finds out. It stays the trained network's.
         deviation: likewise, divided by.
         interpolation: bilinear or bicubic, of resizing pictures; likewise.
+        white_level: what is shown white of pictures of 16 bits, 1 to 65535; likewise.
         time_limit: seconds of this call. When they are over it fails; finished epochs are kept.
         tensorboard: write curves for TensorBoard too, those of earlier epochs included.
 
@@ -165,7 +167,13 @@ def train(
         start = Start.of(
             weights,
             network=network,
-            asked=Asked(style=style, mean=mean, deviation=deviation, interpolation=interpolation),
+            asked=Asked(
+                style=style,
+                mean=mean,
+                deviation=deviation,
+                interpolation=interpolation,
+                white_level=white_level,
+            ),
         )
         expected = start.expected
         for note in expected.notes:
@@ -179,7 +187,9 @@ def train(
             strict=strict,
             kernels=choose_kernels(kernels, device=device, listener=listener),
         )
-        images = task.load(size=size, test=True, listener=listener)
+        images = task.load(
+            size=size, test=True, listener=listener, preparation=expected.preparation
+        )
         design = replace(
             design, architecture=_fitted(design.architecture, size, len(images.classes), listener)
         )
