@@ -28,9 +28,7 @@ Interpolation = Annotated[
 WhiteLevel = Annotated[
     int | None,
     typer.Option(
-        min=1,
-        max=65535,
-        help="Of pictures of 16 bits: the number that is white, 4095 for 12 bits. \\[default: as "
-        "the file says, else 65535]",
+        help="The number of a picture of 16 bits that is white: 1023 for 10 bits in them, 4095 for "
+        "12, 16383 for 14. \\[default: that of the weights, else 65535]"
     ),
 ]

@@ -105,6 +105,7 @@ def train(
     seed: int = 0,
     limit: int | None = None,
     strict: bool = False,
+    white_level: int | None = None,
     device: str = "cpu",
     threads: int = 1,
     kernels: str = "auto",
@@ -113,7 +114,6 @@ def train(
     mean: Channels | None = None,
     deviation: Channels | None = None,
     interpolation: str | None = None,
-    white_level: int | None = None,
     time_limit: float | None = None,
     tensorboard: bool = False,
     listener: Listener | None = None,
@@ -131,6 +131,8 @@ def train(
         batch_size: instead of the recipe's; the learning rate follows in proportion.
         resolution: pixels per side instead of the design's own. Below 128 strides are taken away
             until the last map has 4 x 4 pixels.
+        white_level: the number of a picture of 16 bits that is white, such as 4095 for 12 bits; by
+            default that of `weights`, else 65535. It is kept with the trained weights.
         dropout: instead of the member's; a design and a published network have 0.
         drop_path: likewise.
         device: "auto" is the first CUDA device if there is one, else the CPU.
@@ -143,7 +145,6 @@ def train(
             `expected.expected_by` finds out. It stays the trained network's.
         deviation: likewise, divided by.
         interpolation: bilinear or bicubic, of resizing pictures; likewise.
-        white_level: what is shown white of pictures of 16 bits, 1 to 65535; likewise.
         time_limit: seconds of this call. When they are over it fails; finished epochs are kept.
         tensorboard: write curves for TensorBoard too, those of earlier epochs included.
 
@@ -185,6 +186,7 @@ def train(
             seed=seed,
             limit=limit,
             strict=strict,
+            white_level=expected.preparation.white_level,
             kernels=choose_kernels(kernels, device=device, listener=listener),
         )
         images = task.load(
@@ -203,13 +205,16 @@ def train(
         }
         if weights is not None:  # by content: the file may move
             settings["start"] = file_digest(weights)
-        if (expected.style, expected.preparation) != (STYLES["autoscale"], OURS):
-            settings["expects"] = asdict(expected.style) | expected.preparation.to_dict()
+        apart = replace(expected.preparation, white_level=OURS.white_level)  # which is the task's
+        if (expected.style, apart) != (STYLES["autoscale"], OURS):
+            settings["expects"] = asdict(expected.style) | apart.to_dict()
         header = Header(
             architecture=design.architecture.to_dict(),
             style=expected.style,
             preparation=expected.preparation,
             classes=images.classes,
+            seed=seed,
+            seen=images.sketch,
             accuracy_of=f"validation images of {images.name}",
             provenance=f"autoscale train, recipe {recipe}, {chosen.epochs} epochs",
         )

@@ -81,7 +81,8 @@ WAYS = {
     "fresh": (INVERTED, None, {}, {}, Style(), Preparation()),
     "ours": (INVERTED, ours, {}, {}, Style(), Preparation()),
     "header": (
-        INVERTED, ours, {"style": STYLES["tf"], "preparation": Preparation(mean=ODD, deviation=ODD)},
+        INVERTED, ours,
+        {"style": STYLES["tf"], "preparation": Preparation(mean=ODD, deviation=ODD)},
         {"interpolation": "bicubic"}, STYLES["tf"],
         Preparation(mean=ODD, deviation=ODD, interpolation="bicubic"),
     ),
