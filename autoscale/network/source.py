@@ -8,6 +8,8 @@ import ast
 import inspect
 import re
 from collections.abc import Mapping, Sequence
+from pprint import pformat
+from typing import Any
 
 from autoscale.design.architecture import Architecture, Stage
 from autoscale.design.timm_blocks import timm_definition
@@ -62,8 +64,18 @@ def load(path=Path(__file__).with_name({weights!r})):
     )
 
 
-def timm_source(architecture: Architecture, style: Style, *, weights: str) -> str:
+def timm_source(
+    architecture: Architecture,
+    style: Style,
+    *,
+    weights: str,
+    config: Mapping[str, Any] | None = None,
+) -> str:
     """A module whose `build()` makes the network with timm, and whose `load()` reads its weights.
+
+    Args:
+        config: timm's `pretrained_cfg`, by which `timm.data.resolve_model_data_config` knows how
+            pictures are prepared.
 
     Raises:
         InvalidArchitecture: if timm's EfficientNet cannot be this network.
@@ -72,6 +84,7 @@ def timm_source(architecture: Architecture, style: Style, *, weights: str) -> st
     strings = "\n".join(f"    [{text!r}]," for text in found.blocks).replace("'", '"')
     act = blocks.ACTIVATIONS[found.activation].__name__
     padding = "same" if style.padding == "same" else ""
+    facts = pformat(dict(config or {}), width=96, sort_dicts=False)
     return f'''"""A network for timm, written by autoscale."""
 
 from functools import partial
@@ -85,10 +98,11 @@ from timm.models.efficientnet import EfficientNet
 BLOCKS = [
 {strings}
 ]
+PRETRAINED_CFG = {facts}
 
 
 def build(num_classes={found.num_classes}):
-    return EfficientNet(
+    network = EfficientNet(
         block_args=decode_arch_def(BLOCKS),
         num_classes=num_classes,
         num_features={found.num_features},
@@ -100,6 +114,8 @@ def build(num_classes={found.num_classes}):
         norm_layer=partial(nn.BatchNorm2d, eps={style.norm_eps!r}),
         round_chs_fn=partial(round_channels, multiplier=0),  # widths as they stand
     )
+    network.pretrained_cfg = network.default_cfg = dict(PRETRAINED_CFG)
+    return network
 
 
 def load(path=Path(__file__).with_name("{weights}")):

@@ -8,9 +8,11 @@ from autoscale.design.cost import Cost
 from autoscale.design.timm_blocks import timm_definition
 from autoscale.errors import InvalidArchitecture
 from autoscale.network.latency import Latency
+from autoscale.workflows.input_spec import LABELS, PREPARATION, preparation_steps, writable
 from autoscale.workflows.models import Model
+from autoscale.workflows.reference import ANSWER, PICTURE
 
-#: Class names that are printed; the others are only counted.
+#: Class names that are printed; the others stand in `LABELS`.
 MOST_CLASSES = 100
 
 
@@ -21,27 +23,30 @@ def model_card(
     files: Sequence[tuple[str, str, int, str, float | None]],
     latency: Latency | None,
     num_classes: int,
+    notes: Sequence[str] = (),
 ) -> str:
     """Markdown; whatever a user named is shown as text.
 
     Args:
         cost: of one image; None if it cannot be counted.
         files: name, format, bytes, SHA-256, and largest difference of a logit from torch's.
+        notes: what a person should know, in sentences.
     """
-    header, preparation = model.header, model.preparation
+    header = model.header
     if header.accuracy is None:
         accuracy = "Not known."
     else:
         accuracy = f"{header.accuracy:.4f} of {_text(header.accuracy_of or 'unnamed images')}."
     parts = [
         f"# {_text(model.name)}",
-        "\n".join(f"**Note:** {_text(note)}." for note in model.notes),
+        "\n".join(f"**Note:** {_text(note)}." for note in notes),
         "## Input",
-        f"RGB images, float32, (N, 3, {model.resolution}, {model.resolution}), any N. Pixels in "
-        f"0..1, minus mean {_row(preparation.mean)}, divided by {_row(preparation.deviation)} "
-        "(red, green, blue); resized with antialiasing.",
+        _input(model),
         "## Output",
-        f"{num_classes:,} logits for each image. {_classes(model)}",
+        f"{num_classes:,} logits for each image. {_classes(model)} Their softmax gives "
+        "probabilities.",
+        "## Check",
+        _check(),
         "## Size",
         _size(cost),
         "## Accuracy",
@@ -58,13 +63,37 @@ def model_card(
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def _input(model: Model) -> str:
+    size = model.resolution
+    steps = "\n".join(
+        f"{number}. {_text(step)}"
+        for number, step in enumerate(preparation_steps(model.preparation, size), start=1)
+    )
+    return (
+        f"RGB images, float32, (N, 3, {size}, {size}), any N. A picture becomes one in these "
+        "steps; left out or done in another way, they change answers. "
+        f"`{PREPARATION}` says the same to programs, and `prepare` of `network.py`, "
+        f"where that is exported, does it.\n\n{steps}"
+    )
+
+
+def _check() -> str:
+    return (
+        f"Prepare `{PICTURE}` by the steps above and pass it through the network: the logits are "
+        f"those in `{ANSWER}`, up to rounding. If they are not, compare what the network got with "
+        "`prepared` there: mean and deviation of each channel (red, green, blue), and the pixels "
+        "at the top left and in the middle (row and column S / 2, counted from 0). `pixels.sha256` "
+        "is of the S x S x 3 bytes before they are divided by 255, as Pillow makes them."
+    )
+
+
 def _classes(model: Model) -> str:
     names = model.header.classes
     if not names:
         return "The weights do not name the classes."
     shown = ", ".join(f"{number} {_text(name)}" for number, name in enumerate(names[:MOST_CLASSES]))
     more = f", and {len(names) - MOST_CLASSES:,} more" if len(names) > MOST_CLASSES else ""
-    return f"Classes: {shown}{more}."
+    return f"Classes: {shown}{more}. `{LABELS}` names them all, one a line, the first for logit 0."
 
 
 def _size(cost: Cost | None) -> str:
@@ -113,13 +142,9 @@ def _design(model: Model) -> str:
     return f"## Design\n\n{style}\n\n{design}\n\n{timm}"
 
 
-def _row(values: Sequence[float]) -> str:
-    return "(" + ", ".join(f"{value:g}" for value in values) + ")"
-
-
 def _text(text: str) -> str:
     """Text that is neither HTML nor Markdown."""
-    escaped = html.escape(" ".join(text.split()), quote=False)
+    escaped = html.escape(writable(" ".join(text.split())), quote=False)
     for mark in "\\`*_[]|#~":
         escaped = escaped.replace(mark, f"\\{mark}" if mark != "#" else "&#35;")
     return escaped
