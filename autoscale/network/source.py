@@ -98,6 +98,7 @@ from timm.models.efficientnet import EfficientNet
 BLOCKS = [
 {strings}
 ]
+# timm's transform made from this rounds the square to whole pixels and ignores EXIF orientations.
 PRETRAINED_CFG = {facts}
 
 

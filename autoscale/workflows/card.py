@@ -14,6 +14,8 @@ from autoscale.workflows.reference import ANSWER, PICTURE
 
 #: Class names that are printed; the others stand in `LABELS`.
 MOST_CLASSES = 100
+#: In place of a format, of a file that holds no network.
+BESIDE = "-"
 
 
 def model_card(
@@ -124,7 +126,8 @@ def _files(files: Sequence[tuple[str, str, int, str, float | None]]) -> str:
         "| --- " * 5 + "|",
     ]
     for name, kind, size, digest, difference in files:
-        differs = "not run" if difference is None else f"{difference:.2g}"
+        missing = "-" if kind == BESIDE else "not run"
+        differs = missing if difference is None else f"{difference:.2g}"
         rows.append(f"| {name} | {kind} | {size:,} | `{digest}` | {differs} |")
     return "\n".join(rows)
 

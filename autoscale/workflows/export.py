@@ -25,7 +25,7 @@ from autoscale.network.source import python_source, timm_source
 from autoscale.network.weights import to_timm
 from autoscale.runs.store import guarded, write_bytes, write_text
 from autoscale.runs.weights import Header, read_weights, write_weights
-from autoscale.workflows.card import model_card
+from autoscale.workflows.card import BESIDE, model_card
 from autoscale.workflows.formats import FORMATS
 from autoscale.workflows.input_spec import LABELS, escaped, metadata, text_files, timm_config
 from autoscale.workflows.models import Model
@@ -160,7 +160,7 @@ def _write_beside(model: Model, folder: Path, known: Reference, *, timm: bool) -
     if timm:
         texts[TIMM_CONFIG] = _timm_config(model, num_classes=len(known.logits))
     contents = {name: text.encode() for name, text in texts.items()} | {PICTURE: known.picture}
-    return [_write(folder / name, content, "-", None) for name, content in contents.items()]
+    return [_write(folder / name, content, BESIDE, None) for name, content in contents.items()]
 
 
 def possible_formats(model: Model) -> list[str]:

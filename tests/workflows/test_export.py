@@ -24,9 +24,9 @@ from autoscale.workflows import export as exporting
 from autoscale.workflows.catalogue import load_space
 from autoscale.workflows.export import FORMATS, Exported, export, possible_formats
 from autoscale.workflows.models import Model, load_model
+from tests.workflows.conftest import CLASSES, saved, shaken, small
 
 QUICK = ["safetensors", "python", "timm"]
-CLASSES = ("<script>alert(1)</script>", "a|b", "*c*")
 
 WITHOUT_AUTOSCALE = """
 import json, sys
@@ -43,44 +43,6 @@ logits["onnx"] = torch.from_numpy(session.run(None, {"images": images.numpy()})[
 logits["onnx-1"] = torch.from_numpy(session.run(None, {"images": images[:1].numpy()})[0])
 print(json.dumps({name: value.tolist() for name, value in logits.items()}))
 """
-
-
-def small() -> Architecture:
-    """The first two stages of B0 and its head, for three classes."""
-    b0 = published("efficientnet-b0")
-    head = replace(b0.head, width=32)
-    return replace(b0, resolution=24, num_classes=3, head=head, stages=b0.stages[:2])
-
-
-def shaken(network: nn.Module) -> nn.Module:
-    """A network whose weights and norms all do something."""
-    generator = torch.Generator().manual_seed(0)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            for tensor in (module.weight, module.running_var):
-                tensor.data.uniform_(0.5, 1.5, generator=generator)
-            for tensor in (module.bias, module.running_mean):
-                tensor.data.uniform_(-0.2, 0.2, generator=generator)
-    return network.eval()
-
-
-def saved(folder: Path, design: Architecture, **header: Any) -> Path:
-    """A file of weights that says which network it belongs to."""
-    torch.manual_seed(0)
-    path = folder / "best.safetensors"
-    network = shaken(build(design))
-    write_weights(path, network.state_dict(), Header(architecture=design.to_dict(), **header))
-    return path
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Model, Exported]:
-    """One small network in every format."""
-    pytest.importorskip("onnxruntime", reason="needs the extra export")
-    folder = tmp_path_factory.mktemp("whole")
-    known = {"classes": CLASSES, "accuracy": 0.875, "accuracy_of": "validation images"}
-    model = load_model(str(saved(folder, small(), **known)))
-    return folder / "out", model, export(model, folder / "out", measure=True)
 
 
 def test_every_format_is_written_and_those_that_run_agree_with_torch(
