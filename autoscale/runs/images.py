@@ -1,7 +1,7 @@
-"""Decoded images, kept for every run of this user: each picture is decoded once at each size.
+"""Decoded images, kept for every run: each picture is decoded once at each size.
 
-A file of the cache is an array as numpy writes it, of uint8 (N, S, S, 3), followed by JSON of the
-pictures that could not be read. It is mapped into memory, so that processes share its pages. Its
+A file of the cache is an array as numpy writes it, of uint8 (N, S, S, 3), followed by JSON of what
+else is known of the pictures. It is mapped into memory, so that processes share its pages. Its
 name is a digest of what was decoded. The files are no run's own: any may be deleted at any time.
 """
 
@@ -122,6 +122,8 @@ def _limit() -> int:
 
 def _write(path: Path, shape: tuple[int, ...], chunks: Iterator[Decoded]) -> None:
     unread: dict[int, str] = {}
+    sides: list[int] = []
+    peaks: list[int] = []
     count = 0
     with path.open("wb") as handle:
         start = _write_header(handle, shape)
@@ -129,7 +131,9 @@ def _write(path: Path, shape: tuple[int, ...], chunks: Iterator[Decoded]) -> Non
             handle.write(np.ascontiguousarray(chunk.pixels).data)
             count += len(chunk.pixels)
             unread |= chunk.unread
-        handle.write(json.dumps(unread).encode())
+            sides += chunk.sides
+            peaks += chunk.peaks
+        handle.write(json.dumps({"unread": unread, "sides": sides, "peaks": peaks}).encode())
         handle.seek(0)
         # numpy leaves room in the header for a first dimension of any length.
         if _write_header(handle, (count, *shape[1:])) != start:
@@ -151,7 +155,12 @@ def _read(path: Path) -> Decoded | None:
         pixels = np.load(path, mmap_mode="c")
         with path.open("rb") as handle:
             handle.seek(pixels.offset + pixels.nbytes)
-            unread = json.loads(handle.read())
-    except (FileNotFoundError, ValueError, EOFError):
+            known = json.loads(handle.read())
+        return Decoded(
+            pixels.view(np.ndarray),
+            {int(i): reason for i, reason in known["unread"].items()},
+            tuple(known["sides"]),
+            tuple(known["peaks"]),
+        )
+    except (FileNotFoundError, ValueError, EOFError, KeyError):
         return None
-    return Decoded(pixels.view(np.ndarray), {int(i): reason for i, reason in unread.items()})

@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,9 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 from autoscale.errors import DataProblem, InvalidSetting
 from autoscale.training import synthetic
 from autoscale.training.decoding import Keep, decode
+from autoscale.training.depth import range_notice
 from autoscale.training.folders import list_folders
 from autoscale.training.parquet import list_parquet
 from autoscale.training.pictures import Listing, Pictures
+from autoscale.training.preparation import Preparation
+from autoscale.training.summary import DataSummary
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +48,7 @@ class ImageData:
     test: Images | None  # None when the source has none, or when it was not asked for
     classes: tuple[str, ...]
     skipped: tuple[str, ...]  # one line for each file left out: its name and the reason
+    notices: tuple[str, ...]  # what a person should know of the images, in sentences
     name: str  # for people, such as "clothing"
     # Of the classes, and of the names, byte sizes and labels of the training and the validation
     # images, each in order; not of the bytes themselves, nor of the size they are decoded at. Of
@@ -61,12 +66,13 @@ def load(
     limit: int | None = None,
     test: bool = True,
     keep: Keep | None = None,
+    preparation: Preparation | None = None,
 ) -> ImageData:
     """Read a data set; every image is decoded once and takes 3 * size**2 bytes.
 
     Each image is turned upright by its EXIF orientation, laid on white where it is transparent,
-    and its centre square is shrunk to `size` with antialiasing. Grey images of 16 bits are scaled
-    to 8.
+    and its centre square is resized to `size` with antialiasing. Images of 16 bits are scaled to 8.
+    See `training.decoding`.
 
     `source` is one of
 
@@ -92,6 +98,7 @@ def load(
         test: False leaves the test images undecoded, so that nothing can look at them.
         keep: where decoded images are looked for and left for the next call; without it, and for
             `synthetic`, they are made in memory.
+        preparation: what else is done to an image, but for mean and deviation; without, the usual.
 
     Raises:
         InvalidSetting: if `source` is empty, or `size`, `seed`, `validation_fraction` or `limit` is
@@ -140,9 +147,11 @@ def load(
     skipped = list(listing.skipped)
     if strict and skipped:
         raise DataProblem(f"{skipped[0]}; remove the file or load without strict")
-    images = {}
+    images: dict[str, Images] = {}
+    peaks: list[int] = []
     for part, pictures in parts.items():
-        decoded = decode(pictures, size, strict=strict, keep=keep)
+        decoded = decode(pictures, size, strict=strict, keep=keep, preparation=preparation)
+        peaks += decoded.peaks
         skipped += [f"{pictures.names[i]}: {reason}" for i, reason in decoded.unread.items()]
         labels = np.delete(pictures.labels, list(decoded.unread))
         images[part] = Images(decoded.pixels, labels)
@@ -165,9 +174,72 @@ def load(
         test=images.get("test"),
         classes=listing.classes,
         skipped=tuple(skipped),
+        notices=_notices(peaks, sum(map(len, images.values())), preparation),
         name=root.resolve().name,
         fingerprint=_fingerprint(listing.classes, train, validation),
     )
+
+
+class Whole(NamedTuple):
+    """Every labelled picture of a source, as one set."""
+
+    images: Images
+    classes: tuple[str, ...]
+    skipped: tuple[str, ...]  # as in `ImageData`
+    notices: tuple[str, ...]  # likewise
+    summary: DataSummary  # its `sentence` says what was understood
+
+
+def load_whole(
+    source: str,
+    *,
+    size: int,
+    strict: bool = False,
+    keep: Keep | None = None,
+    preparation: Preparation | None = None,
+) -> Whole:
+    """Every labelled picture of a source without splits, none of them put aside.
+
+    For images that no training has seen, such as a folder of test images by class.
+
+    Args:
+        size: pixels per side.
+        strict: refuse a file that cannot be read, instead of skipping it.
+        keep, preparation: as in `load`.
+
+    Raises:
+        InvalidSetting: if `size` is below 1.
+        DataProblem: if `source` has splits, or cannot be read; see `load`.
+    """
+    if size < 1:
+        raise InvalidSetting(f"size must be at least 1 pixel; got {size}")
+    listing = list_source(Path(source).expanduser(), test=True)
+    if listing.splits:
+        raise DataProblem(f"{source} has splits of its own; name one of them")
+    if strict and listing.skipped:
+        raise DataProblem(f"{listing.skipped[0]}; remove the file or load without strict")
+    pictures = listing.train
+    decoded = decode(pictures, size, strict=strict, keep=keep, preparation=preparation)
+    if not len(decoded.pixels):
+        raise DataProblem(f"none of the {len(pictures)} images of {source} could be read")
+    images = Images(decoded.pixels, np.delete(pictures.labels, list(decoded.unread)))
+    unread = [f"{pictures.names[i]}: {reason}" for i, reason in decoded.unread.items()]
+    return Whole(
+        images,
+        listing.classes,
+        (*listing.skipped, *unread),
+        _notices(decoded.peaks, len(images), preparation),
+        DataSummary(classes=listing.classes, parts={"images": len(images)}),
+    )
+
+
+def has_splits(source: str) -> bool:
+    """Whether a source names splits; one that does not is cut by `load` and taken by `load_whole`.
+
+    Raises:
+        DataProblem: if `source` is nothing that `load` reads.
+    """
+    return source == "synthetic" or list_source(Path(source).expanduser(), test=False).splits
 
 
 def classes_in(source: str) -> tuple[str, ...]:
@@ -246,6 +318,14 @@ def _shuffled_places(
     return place, members
 
 
+def _notices(
+    peaks: Sequence[int], pictures: int, preparation: Preparation | None
+) -> tuple[str, ...]:
+    white_level = (preparation or Preparation()).white_level
+    notice = range_notice(peaks, pictures=pictures, white_level=white_level)
+    return () if notice is None else (notice,)
+
+
 def _fingerprint(classes: tuple[str, ...], *parts: Pictures) -> str:
     pictures = [(list(p.names), list(p.sizes), p.labels.tolist()) for p in parts]
     return _hash([classes, pictures])
@@ -268,6 +348,7 @@ def _draw(*, size: int, seed: int, limit: int | None, test: bool) -> ImageData:
         test=part("test") if test else None,
         classes=synthetic.CLASSES,
         skipped=(),
+        notices=(),
         name="synthetic shapes",
         fingerprint=_hash(["synthetic", synthetic.VERSION, seed, len(train)]),
     )

@@ -16,6 +16,7 @@ import torch
 from autoscale.errors import AutoscaleError
 from autoscale.network.native.library import compiler
 from autoscale.training import synthetic
+from autoscale.training.depth import FULL, range_notice
 from autoscale.training.fit import device_named
 from autoscale.training.survey import Survey, survey
 from autoscale.workflows.kernels import load_kernels
@@ -222,6 +223,9 @@ def _data(source: str) -> Iterator[Finding]:
             f"most {statistics.median_low(found.sides)}",
             advice="a --resolution above the median enlarges most of them",
         )
+    if notice := range_notice(found.peaks, pictures=found.images, white_level=FULL):
+        reason, _, advice = notice.partition("; ")
+        yield Finding(subject="16 bits", verdict="warn", found=reason, advice=advice)
 
 
 def _unreadable(found: Survey) -> Finding:

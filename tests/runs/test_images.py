@@ -18,6 +18,7 @@ from autoscale.runs.images import VARIABLE, ImageCache
 from autoscale.training import decoding
 from autoscale.training.data import ImageData, load
 from autoscale.training.decoding import Decoded
+from autoscale.training.preparation import Preparation
 
 
 def images(photos: Path, cache: ImageCache | None, **options: Any) -> ImageData:
@@ -38,13 +39,13 @@ def same(one: ImageData, other: ImageData) -> bool:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Grows by one for each picture that is decoded."""
     seen: list[int] = []
-    decode = decoding._decode
+    decode = decoding.decode_one
 
-    def counted(content: bytes, size: int) -> Any:
+    def counted(content: bytes, size: int, preparation: Preparation) -> Any:
         seen.append(size)
-        return decode(content, size)
+        return decode(content, size, preparation)
 
-    monkeypatch.setattr(decoding, "_decode", counted)
+    monkeypatch.setattr(decoding, "decode_one", counted)
     return seen
 
 
