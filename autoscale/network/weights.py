@@ -10,35 +10,14 @@ _efficientnet_blocks.py.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from autoscale.design.style import STYLES as STYLES  # for who loads weights
+from autoscale.design.style import Style as Style
 from autoscale.errors import InvalidSetting
-from autoscale.network.build import Padding
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Style:
-    """What weights expect of the network beyond its architecture."""
-
-    padding: Padding
-    norm_eps: float
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """Arguments for `build`."""
-        return {"padding": self.padding, "norm_eps": self.norm_eps}
-
-
-#: By name; "tf" are weights that were converted from TensorFlow, timm's names begin so too.
-STYLES: Mapping[str, Style] = {
-    "autoscale": Style(padding="symmetric", norm_eps=1e-3),
-    "timm": Style(padding="symmetric", norm_eps=1e-5),
-    "tf": Style(padding="same", norm_eps=1e-3),
-}
 
 #: For each kind of block, told by its parts: the convolution and the norm that timm calls so.
 _BLOCKS: Mapping[frozenset[str], Mapping[str, tuple[str, str]]] = {

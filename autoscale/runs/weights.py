@@ -8,9 +8,9 @@ import json
 import pickle
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from pydantic import TypeAdapter, ValidationError
@@ -18,9 +18,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from autoscale.design.style import Padding, Style
 from autoscale.design.versions import FORMAT, UPGRADE, version_problem
 from autoscale.errors import InvalidSetting
 from autoscale.runs.store import guarded, write_bytes
+from autoscale.training.preparation import Area, Channels, Interpolation, Preparation
 
 #: The key of our part of a safetensors header.
 KEY = "autoscale"
@@ -33,16 +35,64 @@ class Header:
     """What a file of weights says about itself; None where it is silent."""
 
     architecture: dict[str, Any] | None = None  # `Architecture.to_dict`
-    padding: Literal["symmetric", "same"] | None = None  # of `build`
-    norm_eps: float | None = None  # of `build`
-    mean: tuple[float, float, float] | None = None  # per channel, of pixels in 0..1
-    deviation: tuple[float, float, float] | None = None
+    style: Style | None = None  # of `build`
+    preparation: Preparation | None = None  # of pictures
     classes: tuple[str, ...] | None = None  # names, in the order of the logits
     accuracy: float | None = None  # share of images
     accuracy_of: str | None = None  # on which images
     provenance: str | None = None  # where the weights come from
 
+    def to_dict(self) -> dict[str, Any]:
+        """What is known, as plain data in one level."""
+        plain: dict[str, Any] = {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if field.name not in ("style", "preparation")
+        }
+        plain |= asdict(self.style) if self.style else {}
+        plain |= self.preparation.to_dict() if self.preparation else {}
+        return {name: value for name, value in plain.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stored:
+    """A header as it lies in the file: `Header.to_dict`; None where nothing is said."""
+
+    architecture: dict[str, Any] | None = None
+    padding: Padding | None = None
+    norm_eps: float | None = None
+    mean: Channels | None = None
+    deviation: Channels | None = None
+    area: Area | None = None
+    interpolation: Interpolation | None = None
+    white_level: int | None = None
+    classes: tuple[str, ...] | None = None
+    accuracy: float | None = None
+    accuracy_of: str | None = None
+    provenance: str | None = None
+
     __pydantic_config__ = {"allow_inf_nan": False}  # noqa: RUF012  (read by pydantic alone)
+
+    def header(self) -> Header:
+        """Of a style or preparation that is given in part, the rest is autoscale's own.
+
+        Raises:
+            InvalidSetting: if a number is out of range.
+        """
+        style, preparation = self._given(Style), self._given(Preparation)
+        return Header(
+            architecture=self.architecture,
+            style=Style(**style) if style else None,
+            preparation=Preparation(**preparation) if preparation else None,
+            classes=self.classes,
+            accuracy=self.accuracy,
+            accuracy_of=self.accuracy_of,
+            provenance=self.provenance,
+        )
+
+    def _given(self, kind: type[Style] | type[Preparation]) -> dict[str, Any]:
+        found = {field.name: getattr(self, field.name) for field in fields(kind)}
+        return {name: value for name, value in found.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +109,7 @@ def write_weights(path: Path, state: Mapping[str, Tensor], header: Header) -> No
     Raises:
         StorageProblem: if the disk does not take it.
     """
-    known = {name: value for name, value in asdict(header).items() if value is not None}
-    known["format"] = FORMAT
+    known = header.to_dict() | {"format": FORMAT}
     metadata = {"format": "pt", KEY: json.dumps(known)}
     # Numbers that share memory are written apart.
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
@@ -109,7 +158,7 @@ def _header(path: Path, text: str | None) -> Header:
         plain = json.loads(text)
         if isinstance(plain, dict) and (reason := version_problem(plain.pop("format", 1))):
             raise InvalidSetting(f"{path} {reason}; {UPGRADE}")
-        return TypeAdapter(Header).validate_python(plain)
+        stored = TypeAdapter(_Stored).validate_python(plain)
     except (json.JSONDecodeError, RecursionError) as problem:
         raise InvalidSetting(
             f"{path}: header: not readable as JSON: {problem}; write the file again"
@@ -118,6 +167,10 @@ def _header(path: Path, text: str | None) -> Header:
         first = problem.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"])) or "its JSON"
         raise InvalidSetting(f"{path}: header: {place}: {first['msg']}") from None
+    try:
+        return stored.header()
+    except InvalidSetting as problem:
+        raise InvalidSetting(f"{path}: header: {problem}; write the file again") from None
 
 
 def _read_pickle(path: Path) -> dict[str, Tensor]:

@@ -305,10 +305,8 @@ def _header(model: Model) -> Header:
     header = model.header
     return Header(
         architecture=model.architecture.to_dict() if model.architecture else None,
-        padding=model.style.padding,
-        norm_eps=model.style.norm_eps,
-        mean=model.preparation.mean,
-        deviation=model.preparation.deviation,
+        style=model.style,
+        preparation=model.preparation,
         classes=header.classes,
         accuracy=header.accuracy,
         accuracy_of=header.accuracy_of,

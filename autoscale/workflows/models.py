@@ -11,7 +11,7 @@ from autoscale.errors import InvalidSetting
 from autoscale.network.build import build
 from autoscale.network.weights import STYLES, Style, has_timm_names, load_weights
 from autoscale.runs.weights import Header, Weights, read_weights
-from autoscale.training.preparation import Channels, Preparation
+from autoscale.training.preparation import OURS, Channels, Preparation
 from autoscale.workflows.count import load_network
 
 #: Of ImageNet's training images, and what most of timm's weights expect.
@@ -85,7 +85,6 @@ def load_model(
         notes += load_weights(network, held.state)
     else:
         notes.append("no weights were given: they are random, and the answers mean nothing")
-    foreign = held is not None and has_timm_names(held.state)
     architecture = found if isinstance(found, Architecture) else None
     return Model(
         name=Path(name).stem if architecture and Path(name).suffix else name,
@@ -93,19 +92,19 @@ def load_model(
         architecture=architecture,
         resolution=architecture.resolution if architecture else resolution or 224,
         style=chosen,
-        preparation=_preparation(header, foreign=foreign),
+        preparation=preparation_of(held),
         header=header,
         trained=held is not None,
         notes=tuple(notes),
     )
 
 
-def _preparation(header: Header, *, foreign: bool) -> Preparation:
-    ours = Preparation()
-    return Preparation(
-        mean=header.mean or (IMAGENET_MEAN if foreign else ours.mean),
-        deviation=header.deviation or (IMAGENET_DEVIATION if foreign else ours.deviation),
-    )
+def preparation_of(held: Weights | None) -> Preparation:
+    """What the weights expect of pictures."""
+    if held is None:
+        return OURS
+    imagenet = Preparation(mean=IMAGENET_MEAN, deviation=IMAGENET_DEVIATION)
+    return held.header.preparation or (imagenet if has_timm_names(held.state) else OURS)
 
 
 def _design(name: str, header: Header) -> nn.Module | Architecture:
@@ -133,15 +132,12 @@ def style_of(held: Weights | None, weights: str | None, *, asked: str | None) ->
     if held is None:
         return default
     header = held.header
-    if header.padding is None and header.norm_eps is None and has_timm_names(held.state):
+    if header.style is None and has_timm_names(held.state):
         raise InvalidSetting(
             f"{weights} has timm's names and does not say what the weights expect; add --style tf "
             "(timm's tf_efficientnet...: same padding, epsilon 1e-3) or --style timm (the others)"
         )
-    return Style(
-        padding=header.padding or default.padding,
-        norm_eps=default.norm_eps if header.norm_eps is None else header.norm_eps,
-    )
+    return header.style or default
 
 
 def _with_classes_of(held: Weights, found: Architecture) -> Architecture:

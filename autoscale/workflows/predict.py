@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from autoscale.errors import DataProblem, InvalidSetting
 from autoscale.network.threads import threads_of_torch
-from autoscale.training.batches import as_channels_last
+from autoscale.training.batches import as_channels_last, normalised
 from autoscale.training.data import ImageData, Images, classes_in, load, read_pictures
 from autoscale.training.fit import device_named
 from autoscale.workflows.models import Model
@@ -148,10 +148,8 @@ def predict(
 
 
 def to_network_input(pixels: NDArray[np.uint8], model: Model) -> Tensor:
-    """(N, S, S, 3) bytes as the network expects them: (N, 3, S, S), normalised by its header."""
-    mean = 255 * torch.tensor(model.preparation.mean, dtype=torch.float32).view(3, 1, 1)
-    deviation = 255 * torch.tensor(model.preparation.deviation, dtype=torch.float32).view(3, 1, 1)
-    return as_channels_last(pixels).float().sub_(mean).div_(deviation)
+    """(N, S, S, 3) bytes as the network expects them: (N, 3, S, S), normalised as in training."""
+    return normalised(as_channels_last(pixels), model.preparation)
 
 
 def _logits(

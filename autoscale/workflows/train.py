@@ -20,17 +20,17 @@ from autoscale.runs.checkpoint import read_snapshot, write_snapshot
 from autoscale.runs.store import Journal, Step, write_text
 from autoscale.runs.tensorboard import Curves, Point, require_tensorboard
 from autoscale.runs.weights import Header, file_digest, read_weights, write_weights
-from autoscale.training.batches import PIXEL_DEVIATION, PIXEL_MEAN
 from autoscale.training.fit import Epoch, Snapshot, device_named, evaluate, fit
 from autoscale.training.fit import OutOfTime as OutOfTime  # for who calls `train`
 from autoscale.training.peers import joined
+from autoscale.training.preparation import OURS
 from autoscale.workflows.count import is_member, load_architecture
 from autoscale.workflows.curves import training_point
 from autoscale.workflows.evaluate import Task, recipe_named
 from autoscale.workflows.family import load_member
 from autoscale.workflows.kernels import accelerated, choose_kernels, cutter
 from autoscale.workflows.memory import training_bytes
-from autoscale.workflows.models import style_of
+from autoscale.workflows.models import preparation_of, style_of
 from autoscale.workflows.progress import Listener, Progress, Silent
 
 STEP = "train"
@@ -138,7 +138,7 @@ def train(
             design, architecture=_fitted(design.architecture, size, len(images.classes), listener)
         )
         held = read_weights(weights) if weights is not None else None
-        expected = style_of(held, weights, asked=style)
+        expected, preparation = style_of(held, weights, asked=style), preparation_of(held)
         step = Step(run, STEP)
         journal = Journal(step.file("epochs.jsonl"))
         settings = {
@@ -149,14 +149,12 @@ def train(
         }
         if weights is not None:  # by content: the file may move
             settings["start"] = file_digest(weights)
-        if expected != STYLES["autoscale"]:
-            settings["style"] = asdict(expected)
+        if (expected, preparation) != (STYLES["autoscale"], OURS):
+            settings["expects"] = asdict(expected) | preparation.to_dict()
         header = Header(
             architecture=design.architecture.to_dict(),
-            padding=expected.padding,
-            norm_eps=expected.norm_eps,
-            mean=(PIXEL_MEAN,) * 3,
-            deviation=(PIXEL_DEVIATION,) * 3,
+            style=expected,
+            preparation=preparation,
             classes=images.classes,
             accuracy_of=f"validation images of {images.name}",
             provenance=f"autoscale train, recipe {recipe}, {chosen.epochs} epochs",
@@ -172,6 +170,7 @@ def train(
                     dropout=design.dropout,
                     drop_path=design.drop_path,
                     norm_momentum=chosen.norm_momentum,
+                    **expected.options,
                 )
             if resume is not None:
                 listener.notice(f"going on after epoch {len(resume.epochs)} of {chosen.epochs}")
@@ -202,12 +201,15 @@ def train(
                     peers=peers,
                     cut=cutter(task.kernels),
                     time_limit=time_limit,
+                    preparation=preparation,
                 ).epochs
             best = best_epoch(done)
             test = None
             if images.test is not None and first:
                 module.load_state_dict(read_weights(keeper.best).state)
-                test = evaluate(module, images.test, resolution=size, device=device)
+                test = evaluate(
+                    module, images.test, resolution=size, device=device, preparation=preparation
+                )
             counted = cost(design.architecture)
             return Trained(
                 name=design.name,

@@ -18,7 +18,7 @@ from autoscale.design.architecture import Architecture
 from autoscale.design.published import published
 from autoscale.errors import ExportProblem, InvalidSetting
 from autoscale.network.build import build
-from autoscale.network.weights import to_timm
+from autoscale.network.weights import STYLES, to_timm
 from autoscale.runs.weights import Header, read_weights, write_weights
 from autoscale.workflows import export as exporting
 from autoscale.workflows.catalogue import load_space
@@ -176,8 +176,9 @@ def test_weights_with_timms_names_ask_for_their_style(
     answer = json.loads(capsys.readouterr().out)
     assert [file["format"] for file in answer["files"]] == ["safetensors", "timm", "timm"]
     header = read_weights(tmp_path / "out" / "model.safetensors").header
-    assert (header.padding, header.norm_eps) == ("same", 1e-3)
-    assert header.mean == (0.485, 0.456, 0.406)
+    assert header.style == STYLES["tf"]
+    assert header.preparation is not None
+    assert header.preparation.mean == (0.485, 0.456, 0.406)
     assert 'pad_type="same"' in (tmp_path / "out" / "timm_network.py").read_text()
 
 
