@@ -29,6 +29,7 @@ from autoscale.workflows.card import BESIDE, model_card
 from autoscale.workflows.formats import FORMATS
 from autoscale.workflows.input_spec import LABELS, escaped, metadata, text_files, timm_config
 from autoscale.workflows.models import Model
+from autoscale.workflows.preparing_source import preparing_source
 from autoscale.workflows.reference import ANSWER, PICTURE, Reference, reference
 
 #: Batches on which a format is held against torch.
@@ -231,6 +232,7 @@ def _python(model: Model, folder: Path, check: _Check) -> list[File]:
         mean=model.preparation.mean,
         deviation=model.preparation.deviation,
         classes=model.header.classes,
+        preparing=preparing_source(model.preparation),
     )
     path = folder / "network.py"
     module = types.ModuleType("network")
@@ -239,6 +241,11 @@ def _python(model: Model, folder: Path, check: _Check) -> list[File]:
     network = module.Network()
     network.load_state_dict(model.network.state_dict())
     difference = check.difference(lambda images: _run(network.eval(), images))
+    prepared = module.prepare(io.BytesIO(check.reference.picture))
+    if not torch.equal(prepared, check.reference.prepared):
+        raise ExportProblem(
+            f"{path} prepares a picture otherwise than predict does; leave it out with --to"
+        )
     beside = [] if (folder / WEIGHTS).exists() else _safetensors(model, folder, check)
     return [*beside, _write(path, source.encode(), check.format, difference)]
 

@@ -44,13 +44,11 @@ def preparation_data(preparation: Preparation, size: int) -> dict[str, Any]:
 
 def preparation_steps(preparation: Preparation, size: int) -> list[str]:
     """Everything done to a picture, as sentences in order."""
-    white = preparation.white_level
     return [
         "Take the picture as it is stored, without its colour profile; of an animation the first "
         "frame.",
         "Turn it upright as its EXIF orientation says, mirrored ones too.",
-        f"If it has 16 bits a channel, make v the whole number nearest to 255 v / {white:,}, "
-        f"and 255 where v is above {white:,}.",
+        _sixteen_bits(preparation.white_level),
         f"Where it is transparent, lay it on white {BACKGROUND}.",
         "Make it RGB, red first: grey stands in all three channels, a palette is looked up.",
         "Cut out the largest square in the middle: of the shorter side, from "
@@ -63,6 +61,18 @@ def preparation_steps(preparation: Preparation, size: int) -> list[str]:
         f"{row(preparation.deviation)} (red, green, blue).",
         f"As float32 of shape (N, 3, {size}, {size}).",
     ]
+
+
+def _sixteen_bits(white: int) -> str:
+    if white == 65535:
+        return (
+            "If it has 16 bits a channel, grey v becomes the whole number nearest to "
+            "255 v / 65,535, of colours v the high byte v // 256 is taken."
+        )
+    return (
+        "If it has 16 bits a channel, grey and colours v become the whole number nearest to "
+        f"255 v / {white:,}, and 255 where v is above {white:,}."
+    )
 
 
 def preparation_text(preparation: Preparation, size: int) -> str:

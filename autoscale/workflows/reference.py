@@ -67,7 +67,9 @@ def reference(model: Model) -> Reference:
     """The picture for `model`, prepared and answered as `predict` does."""
     picture = draw(model.resolution)
     pictures = Pictures([PICTURE], [len(picture)], np.zeros(1, np.int64), lambda _: picture)
-    pixels = decode(pictures, model.resolution, strict=True, keep=None).pixels
+    pixels = decode(
+        pictures, model.resolution, strict=True, keep=None, preparation=model.preparation
+    ).pixels
     prepared = to_network_input(pixels, model)
     with torch.inference_mode():
         logits = model.network(prepared)

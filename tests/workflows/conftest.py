@@ -52,7 +52,9 @@ def telling(network: nn.Module, images: Tensor) -> nn.Module:
     return network.eval()
 
 
-def saved(folder: Path, design: Architecture, network: nn.Module | None = None, **header: Any) -> Path:
+def saved(
+    folder: Path, design: Architecture, network: nn.Module | None = None, **header: Any
+) -> Path:
     """A file of weights that says which network it belongs to."""
     torch.manual_seed(0)
     path = folder / "best.safetensors"

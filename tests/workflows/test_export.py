@@ -14,12 +14,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from autoscale.cli import main
-from autoscale.design.architecture import Architecture
 from autoscale.design.published import published
 from autoscale.errors import ExportProblem, InvalidSetting
 from autoscale.network.build import build
 from autoscale.network.weights import STYLES, to_timm
-from autoscale.runs.weights import Header, read_weights, write_weights
+from autoscale.runs.weights import read_weights
 from autoscale.workflows import export as exporting
 from autoscale.workflows.catalogue import load_space
 from autoscale.workflows.export import FORMATS, Exported, export, possible_formats

@@ -32,7 +32,7 @@ Answers = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 # A reader of its own: Pillow opens files and resizes, numpy does the rest by preparation.json.
 
-#: What turns a stored picture upright, by EXIF orientation: (mirror, quarter turns against the clock).
+#: By EXIF orientation, what turns a picture upright: mirrored, then quarters against the clock.
 TURNS = {1: (0, 0), 2: (1, 0), 3: (0, 2), 4: (1, 2), 5: (1, 1), 6: (0, 3), 7: (1, 3), 8: (0, 1)}
 
 
@@ -276,7 +276,7 @@ def test_the_module_answers_as_predict_does(
 def test_preparation_and_names_stand_in_every_file_that_can_hold_them(
     whole: tuple[Path, Model, Exported],
 ) -> None:
-    folder, model, _ = whole
+    folder = whole[0]
     told = json.loads((folder / "preparation.json").read_text())
     assert (told["size"], told["mean"], told["deviation"]) == (24, [0.5] * 3, [0.25] * 3)
     assert told["interpolation"] == "bilinear"
@@ -312,7 +312,7 @@ def test_every_class_is_named_however_many_there_are(tmp_path: Path, count: int)
     out = tmp_path / "out"
     export(model, out, formats=["python", "timm"])
     assert (out / "labels.txt").read_text().splitlines() == list(classes)
-    assert module_of(out).CLASSES == classes
+    assert classes == module_of(out).CLASSES
     assert json.loads((out / "config.json").read_text())["label_names"] == list(classes)
     card = (out / "MODEL_CARD.md").read_text()
     assert f"and {count - 100:,} more. `labels.txt` names them all" in card
@@ -326,7 +326,7 @@ def test_names_with_line_breaks_stay_one_a_line_and_that_is_said(tmp_path: Path)
     assert lines == ["a\\nb", "c\\\\d", "e\\u2028f"]
     assert [json.loads(f'"{line}"') for line in lines] == list(classes)
     assert any("labels.txt" in note for note in found.notes)
-    assert module_of(tmp_path / "out").CLASSES == classes
+    assert classes == module_of(tmp_path / "out").CLASSES
 
 
 def test_a_network_of_nameless_classes_writes_no_names(tmp_path: Path) -> None:
@@ -336,7 +336,8 @@ def test_a_network_of_nameless_classes_writes_no_names(tmp_path: Path) -> None:
     export(load_model(str(saved(tmp_path, small()))), out, formats=["python"])
     assert not (out / "labels.txt").exists()
     assert module_of(out).CLASSES is None
-    assert [name for name, _ in module_of(out).classify(out / "reference.png")][0].startswith("class ")
+    (first, _), *_others = module_of(out).classify(out / "reference.png")
+    assert first.startswith("class ")
 
 
 def test_names_that_are_not_one_for_each_logit_are_refused(tmp_path: Path) -> None:
