@@ -95,7 +95,10 @@ def _classes(model: Model) -> str:
         return "The weights do not name the classes."
     shown = ", ".join(f"{number} {_text(name)}" for number, name in enumerate(names[:MOST_CLASSES]))
     more = f", and {len(names) - MOST_CLASSES:,} more" if len(names) > MOST_CLASSES else ""
-    return f"Classes: {shown}{more}. `{LABELS}` names them all, one a line, the first for logit 0."
+    return (
+        f"Classes: {shown}{more}. `{LABELS}` names them all, one a line, the first for logit "
+        "0; an ONNX file holds them as metadata, a .pt2 file as extra file."
+    )
 
 
 def _size(cost: Cost | None) -> str:

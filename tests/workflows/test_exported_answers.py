@@ -15,15 +15,16 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from autoscale.design.published import published
 from autoscale.errors import InvalidSetting
 from autoscale.network.build import build
 from autoscale.training.data import read_pictures
+from autoscale.training.decoding import decode_one
 from autoscale.training.preparation import Preparation
 from autoscale.workflows.export import _WRITERS, FORMATS, Exported, export
 from autoscale.workflows.input_spec import preparation_data
 from autoscale.workflows.models import Model, load_model
 from autoscale.workflows.predict import predict, to_network_input
+from tests.training.deep import deep_png
 from tests.workflows.conftest import CLASSES, saved, small, telling
 
 CLOTHING = Path(__file__).parents[3] / "shared" / "data" / "clothing"
@@ -110,6 +111,10 @@ def sixteen_bits(image: Image.Image) -> Image.Image:
     return Image.fromarray(grey * 251 + 7)
 
 
+def sixteen_bit_colours(to: Path) -> None:
+    to.write_bytes(deep_png(np.asarray(scene()).astype(np.uint16) * 251 + 7))
+
+
 def turned(orientation: int) -> dict[str, Any]:
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -130,6 +135,7 @@ KINDS: dict[str, Callable[[Path], None]] = {
     "grey.png": lambda to: scene().convert("L").save(to),
     "grey-hole.png": lambda to: with_a_hole(scene()).convert("LA").save(to),
     "sixteen.png": lambda to: sixteen_bits(scene()).save(to),
+    "sixteen-colours.png": sixteen_bit_colours,
     "print.jpg": lambda to: scene().convert("CMYK").save(to, quality=95),
     "bits.png": lambda to: scene().convert("1").save(to),
     "animation.gif": lambda to: scene().save(to, save_all=True, append_images=[scene(seed=1)]),
@@ -234,7 +240,7 @@ def test_fifty_photographs_get_predicts_answers(tmp_path: Path) -> None:
     every = sorted((CLOTHING / "test").glob("*/*.*"))
     paths = every[:: len(every) // 50][:50]
     assert len(paths) == 50
-    design = replace(published("efficientnet-b0"), resolution=64, num_classes=10)
+    design = replace(small(), resolution=64, num_classes=10)
     told = preparation_data(Preparation(), 64)
     seen = torch.from_numpy(np.concatenate([read(path, told) for path in every[1::6]]))
     torch.manual_seed(0)
@@ -257,6 +263,27 @@ def test_the_module_prepares_pictures_as_predict_does_to_the_last_digit(
     pixels, _, refused = read_pictures([pictures / name], size=model.resolution)
     assert refused == ()
     assert torch.equal(module.prepare(pictures / name), to_network_input(pixels, model))
+
+
+@pytest.mark.parametrize("name", ["sixteen.png", "turned-hole.png", "photo.jpg"])
+def test_another_preparation_is_told_and_done_too(
+    tmp_path_factory: pytest.TempPathFactory, pictures: Path, name: str
+) -> None:
+    other = Preparation(
+        mean=(0.485, 0.456, 0.406),
+        deviation=(0.229, 0.224, 0.225),
+        interpolation="bicubic",
+        white_level=40000,
+    )
+    folder = tmp_path_factory.mktemp("other")
+    model = replace(load_model(str(saved(folder, small()))), preparation=other)
+    export(model, folder / "out", formats=["python"])
+    content = (pictures / name).read_bytes()
+    expected = to_network_input(decode_one(content, 24, other).pixels[None].copy(), model)
+    assert torch.equal(module_of(folder / "out").prepare(pictures / name), expected)
+    told = json.loads((folder / "out" / "preparation.json").read_text())
+    assert abs(read(pictures / name, told) - expected.numpy()).max() < 0.05
+    assert "bicubic" in (folder / "out" / "MODEL_CARD.md").read_text()
 
 
 def test_the_module_answers_as_predict_does(
