@@ -2,8 +2,10 @@
 
 import html
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
 
+from autoscale.design.architecture import Architecture
 from autoscale.design.cost import Cost
 from autoscale.design.timm_blocks import timm_definition
 from autoscale.errors import InvalidArchitecture
@@ -35,10 +37,6 @@ def model_card(
         notes: what a person should know, in sentences.
     """
     header = model.header
-    if header.accuracy is None:
-        accuracy = "Not known."
-    else:
-        accuracy = f"{header.accuracy:.4f} of {_text(header.accuracy_of or 'unnamed images')}."
     parts = [
         f"# {_text(model.name)}",
         "\n".join(f"**Note:** {_text(note)}." for note in notes),
@@ -52,7 +50,7 @@ def model_card(
         "## Size",
         _size(cost),
         "## Accuracy",
-        accuracy,
+        _accuracy(model),
         "## Latency",
         _latency(latency),
         "## Files",
@@ -99,6 +97,33 @@ def _classes(model: Model) -> str:
         f"Classes: {shown}{more}. `{LABELS}` names them all, one a line, the first for logit "
         "0; an ONNX file holds them as metadata, a .pt2 file as extra file."
     )
+
+
+def _accuracy(model: Model) -> str:
+    header = model.header
+    if header.accuracy is None:
+        return "Not known."
+    known = f"{header.accuracy:.4f} of {_text(header.accuracy_of or 'unnamed images')}"
+    if change := changed_since_measured(model):
+        return f"Not known as exported. {known} was measured {change}."
+    return f"{known}."
+
+
+def changed_since_measured(model: Model) -> str | None:
+    """How the network was when its accuracy was measured, if that was otherwise; else None."""
+    header, changes = model.header, []
+    if header.architecture is not None:
+        measured = Architecture.from_dict(header.architecture)
+        at = measured.resolution
+        if at != model.resolution:
+            changes.append(f"at {at} x {at} pixels")
+        if measured != (model.architecture and replace(model.architecture, resolution=at)):
+            changes.append("with another design")
+    if header.style not in (None, model.style):
+        changes.append("with another padding or epsilon of batch norm")
+    if header.preparation not in (None, model.preparation):
+        changes.append("with another preparation of pictures")
+    return " and ".join(changes) or None
 
 
 def _size(cost: Cost | None) -> str:

@@ -25,7 +25,7 @@ from autoscale.network.source import python_source, timm_source
 from autoscale.network.weights import to_timm
 from autoscale.runs.store import guarded, write_bytes, write_text
 from autoscale.runs.weights import Header, read_weights, write_weights
-from autoscale.workflows.card import BESIDE, model_card
+from autoscale.workflows.card import BESIDE, changed_since_measured, model_card
 from autoscale.workflows.formats import FORMATS
 from autoscale.workflows.input_spec import LABELS, escaped, metadata, text_files, timm_config
 from autoscale.workflows.models import Model
@@ -310,13 +310,14 @@ def _impossible(model: Model, name: str) -> str | None:
 
 def _header(model: Model) -> Header:
     header = model.header
+    measured = changed_since_measured(model) is None
     return Header(
         architecture=model.architecture.to_dict() if model.architecture else None,
         style=model.style,
         preparation=model.preparation,
         classes=header.classes,
-        accuracy=header.accuracy,
-        accuracy_of=header.accuracy_of,
+        accuracy=header.accuracy if measured else None,
+        accuracy_of=header.accuracy_of if measured else None,
         provenance=header.provenance,
     )
 

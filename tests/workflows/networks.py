@@ -1,10 +1,9 @@
-"""One small network whose answers depend on the picture, exported once in every format."""
+"""Small networks for the tests of exports."""
 
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 from torch import Tensor, nn
 
@@ -12,10 +11,6 @@ from autoscale.design.architecture import Architecture
 from autoscale.design.published import published
 from autoscale.network.build import build
 from autoscale.runs.weights import Header, write_weights
-from autoscale.workflows.export import Exported, export
-from autoscale.workflows.models import Model, load_model
-
-CLASSES = ("<script>alert(1)</script>", "a|b", "*c*")
 
 
 def small() -> Architecture:
@@ -61,15 +56,3 @@ def saved(
     network = shaken(build(design)) if network is None else network
     write_weights(path, network.state_dict(), Header(architecture=design.to_dict(), **header))
     return path
-
-
-@pytest.fixture(scope="session")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Model, Exported]:
-    """One small network in every format: the folder, the network, and what was written."""
-    pytest.importorskip("onnxruntime", reason="needs the extra export")
-    folder = tmp_path_factory.mktemp("whole")
-    torch.manual_seed(0)
-    network = telling(build(small()), torch.randn(16, 3, 24, 24))
-    known = {"classes": CLASSES, "accuracy": 0.875, "accuracy_of": "validation images"}
-    model = load_model(str(saved(folder, small(), network, **known)))
-    return folder / "out", model, export(model, folder / "out", measure=True)

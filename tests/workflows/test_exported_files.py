@@ -1,8 +1,10 @@
-"""Whoever follows the exported words and files gets the tool's own answers."""
+"""Exported files give the tool's own answers, to whoever follows their words alone."""
 
 import json
+import subprocess
+import sys
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,12 @@ import onnxruntime
 import pytest
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
+from safetensors.torch import load_file
 
 from autoscale.errors import InvalidSetting
 from autoscale.network.build import build
+from autoscale.network.weights import to_timm
 from autoscale.training.data import read_pictures
 from autoscale.training.decoding import decode_one
 from autoscale.training.preparation import Preparation
@@ -24,126 +28,44 @@ from autoscale.workflows.export import _WRITERS, FORMATS, Exported, export
 from autoscale.workflows.input_spec import preparation_data
 from autoscale.workflows.models import Model, load_model
 from autoscale.workflows.predict import predict, to_network_input
-from tests.training.deep import deep_png
-from tests.workflows.conftest import CLASSES, saved, small, telling
+from tests.workflows.kinds import KINDS, read
+from tests.workflows.networks import saved, small, telling
 
 CLOTHING = Path(__file__).parents[3] / "shared" / "data" / "clothing"
 Answers = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
-# A reader of its own: Pillow opens files and resizes, numpy does the rest by preparation.json.
-
-#: By EXIF orientation, what turns a picture upright: mirrored, then quarters against the clock.
-TURNS = {1: (0, 0), 2: (1, 0), 3: (0, 2), 4: (1, 2), 5: (1, 1), 6: (0, 3), 7: (1, 3), 8: (0, 1)}
-
-
-def read(path: Path, told: Mapping[str, Any], *, without: str = "") -> NDArray[np.float32]:
-    """The picture as the network wants it, (1, 3, S, S).
-
-    Args:
-        without: a step to leave out.
-    """
-    with Image.open(path) as image:
-        turn = image.getexif().get(0x0112, 1)
-        pixels = _rgb(image, told, background=without != "background")
-    if without != "upright":
-        mirrored, quarters = TURNS[turn]
-        pixels = np.rot90(pixels[:, ::-1] if mirrored else pixels, quarters)
-    height, width = pixels.shape[:2]
-    size, side = told["size"], min(height, width)
-    assert told["area"] == "centre-square"
-    left, top = (width - side) / 2, (height - side) / 2
-    box = (left, top, left + side, top + side) if without != "square" else (0, 0, width, height)
-    flat = Image.fromarray(np.ascontiguousarray(pixels))
-    assert told["antialias"]
-    filters = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
-    kind = filters[told["interpolation"]] if without != "antialias" else Image.Resampling.NEAREST
-    square = np.asarray(flat.resize((size, size), kind, box)).astype(np.float64)
-    if without == "channel order":
-        square = square[..., ::-1]
-    scaled = (square * told["scale"] - told["mean"]) / told["deviation"]
-    return scaled.transpose(2, 0, 1)[None].astype(np.float32)
+CLASSES = ("<script>alert(1)</script>", "a|b", "*c*")
+WITHOUT_AUTOSCALE = """
+import json, sys
+sys.modules["autoscale"] = None  # importing it fails
+sys.path.insert(0, sys.argv[1])
+import torch, network, onnxruntime
+images = torch.linspace(-1, 1, 5 * 3 * network.RESOLUTION**2)
+images = images.reshape(5, 3, network.RESOLUTION, network.RESOLUTION)
+session = onnxruntime.InferenceSession(sys.argv[1] + "/model.onnx")
+exported = torch.export.load(sys.argv[1] + "/model.pt2").module()
+with torch.no_grad():
+    logits = {"python": network.load()(images), "torch-export": exported(images)}
+logits["onnx"] = torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
+logits["onnx-1"] = torch.from_numpy(session.run(None, {"images": images[:1].numpy()})[0])
+print(json.dumps({name: value.tolist() for name, value in logits.items()}))
+"""
 
 
-def _rgb(image: Image.Image, told: Mapping[str, Any], *, background: bool) -> NDArray[np.uint8]:
-    if image.mode.startswith("I"):
-        white = told["white_level"]
-        values = np.minimum(np.asarray(image).astype(np.float64), white) * 255 / white
-        return np.repeat(np.floor(values + 0.5)[..., None], 3, axis=2).astype(np.uint8)
-    if image.has_transparency_data and background:
-        seen = np.asarray(image.convert("RGBA")).astype(np.float64)
-        share = seen[..., 3:] / 255
-        laid = seen[..., :3] * share + np.array(told["background"]) * (1 - share)
-        return np.floor(laid + 0.5).astype(np.uint8)
-    return np.asarray(image.convert("RGB"))
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Model, Exported]:
+    """One small network in every format: the folder, the network, and what was written."""
+    pytest.importorskip("onnxruntime", reason="needs the extra export")
+    folder = tmp_path_factory.mktemp("whole")
+    torch.manual_seed(0)
+    network = telling(build(small()), torch.randn(16, 3, 24, 24))
+    known = {"classes": CLASSES, "accuracy": 0.875, "accuracy_of": "validation images"}
+    model = load_model(str(saved(folder, small(), network, **known)))
+    return folder / "out", model, export(model, folder / "out", measure=True)
 
 
-# Pictures of every kind
-
-
-def scene(width: int = 90, height: int = 61, seed: int = 0) -> Image.Image:
-    """Something to see, other in every corner, with fine detail."""
-    rng = np.random.default_rng(seed)
-    y, x = np.mgrid[:height, :width]
-    waves = [np.sin(x / rng.uniform(2, 25) + y / rng.uniform(2, 25)) for _ in range(3)]
-    pixels = 128 + 90 * np.stack(waves, axis=-1) + rng.normal(0, 12, (height, width, 3))
-    image = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
-    draw = ImageDraw.Draw(image)
-    for _ in range(3):
-        at = rng.integers(0, (width, height))
-        draw.ellipse((*(at - height // 6), *(at + height // 6)), tuple(rng.integers(0, 255, 3)))
-    return image
-
-
-def with_a_hole(image: Image.Image) -> Image.Image:
-    """Transparent in the middle, half so around it."""
-    width, height = image.size
-    alpha = Image.new("L", image.size, 255)
-    draw = ImageDraw.Draw(alpha)
-    draw.rectangle((width // 4, height // 4, width * 3 // 4, height * 3 // 4), 128)
-    draw.rectangle((width // 3, height // 3, width * 2 // 3, height * 2 // 3), 0)
-    image.putalpha(alpha)
-    return image
-
-
-def sixteen_bits(image: Image.Image) -> Image.Image:
-    grey = np.asarray(image.convert("L")).astype(np.uint16)
-    return Image.fromarray(grey * 251 + 7)
-
-
-def sixteen_bit_colours(to: Path) -> None:
-    to.write_bytes(deep_png(np.asarray(scene()).astype(np.uint16) * 251 + 7))
-
-
-def turned(orientation: int) -> dict[str, Any]:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    return {"exif": exif.tobytes()}
-
-
-KINDS: dict[str, Callable[[Path], None]] = {
-    "wide.png": lambda to: scene().save(to),
-    "tall.png": lambda to: scene(53, 120).save(to),
-    "photo.jpg": lambda to: scene(400, 302).save(to, quality=92),
-    "turned.jpg": lambda to: scene().save(to, quality=95, **turned(6)),
-    "mirrored.png": lambda to: scene().save(to, **turned(5)),
-    "upside-down.webp": lambda to: scene().save(to, lossless=True, **turned(3)),
-    "hole.png": lambda to: with_a_hole(scene()).save(to),
-    "turned-hole.png": lambda to: with_a_hole(scene()).save(to, **turned(8)),
-    "palette.gif": lambda to: scene().quantize(40).save(to),
-    "palette-hole.png": lambda to: scene().quantize(20).save(to, transparency=3),
-    "grey.png": lambda to: scene().convert("L").save(to),
-    "grey-hole.png": lambda to: with_a_hole(scene()).convert("LA").save(to),
-    "sixteen.png": lambda to: sixteen_bits(scene()).save(to),
-    "sixteen-colours.png": sixteen_bit_colours,
-    "print.jpg": lambda to: scene().convert("CMYK").save(to, quality=95),
-    "bits.png": lambda to: scene().convert("1").save(to),
-    "animation.gif": lambda to: scene().save(to, save_all=True, append_images=[scene(seed=1)]),
-    "scan.tiff": lambda to: scene(161, 240).save(to),
-}
-
-
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a picture of every kind."""
     folder = tmp_path_factory.mktemp("kinds")
@@ -199,6 +121,78 @@ def hold_against_predict(model: Model, folder: Path, paths: list[Path]) -> None:
             assert labels[int(chances.argmax())] == rows["class"].iloc[0], (path.name, way)
             for name, chance in zip(labels, chances, strict=True):
                 assert chance == pytest.approx(expected[name], abs=0.01), (path.name, way)
+
+
+# The files
+
+
+def test_every_format_is_written_and_those_that_run_agree_with_torch(
+    whole: tuple[Path, Model, Exported],
+) -> None:
+    folder, _, exported = whole
+    assert {file.format for file in exported.files} == set(FORMATS)
+    assert all(file.path.stat().st_size == file.bytes for file in exported.files)
+    run = {file.format: file.difference for file in exported.files if file.difference is not None}
+    assert set(run) == {"python", "torch-export", "onnx"}
+    assert run["python"] == 0
+    assert max(run.values()) <= 1e-4
+    assert exported.card == folder / "MODEL_CARD.md"
+
+
+def test_a_process_without_autoscale_gives_the_same_logits(
+    whole: tuple[Path, Model, Exported],
+) -> None:
+    folder, model, _ = whole
+    command = [sys.executable, "-c", WITHOUT_AUTOSCALE, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr
+    found = {name: torch.tensor(value) for name, value in json.loads(done.stdout).items()}
+    with torch.no_grad():
+        expected = model.network(torch.linspace(-1, 1, 5 * 3 * 24**2).reshape(5, 3, 24, 24))
+    assert float(expected.abs().max()) > 1e-3
+    assert torch.allclose(found.pop("onnx-1"), expected[:1], rtol=0, atol=1e-4)
+    for name, logits in found.items():
+        assert torch.allclose(logits, expected, rtol=0, atol=1e-4), name
+
+
+def test_the_card_says_what_is_known_and_shows_names_as_text(
+    whole: tuple[Path, Model, Exported],
+) -> None:
+    card = (whole[0] / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "0.8750 of validation images" in card
+    assert "| multiply-adds | " in card
+    assert "(N, 3, 24, 24)" in card
+    assert "minus mean (0.5, 0.5, 0.5), divided by (0.25, 0.25, 0.25)" in card
+    assert " ms (median; 10th to 90th percentile" in card
+    assert "ds_r1_k3_s1_e1_c16_se0.25\nir_r2_k3_s2_e6_c24_se0.25" in card
+    assert "<script>" not in card
+    assert "0 &lt;script&gt;alert(1)&lt;/script&gt;, 1 a\\|b, 2 \\*c\\*" in card
+    for file in whole[2].files:
+        assert f"`{file.sha256}`" in card
+
+
+def test_exported_weights_name_their_network_and_load_again(
+    whole: tuple[Path, Model, Exported],
+) -> None:
+    folder, model, _ = whole
+    again = load_model(str(folder / "model.safetensors"))
+    assert again.architecture == model.architecture
+    assert again.header.classes == CLASSES
+    assert again.trained
+    assert again.notes == ()
+    state = model.network.state_dict()
+    assert all(torch.equal(v, state[n]) for n, v in again.network.state_dict().items())
+
+
+def test_timms_file_has_timms_names_and_comes_back(whole: tuple[Path, Model, Exported]) -> None:
+    folder, model, _ = whole
+    theirs = load_file(folder / "timm.safetensors")
+    expected = to_timm(model.network.state_dict())
+    assert set(theirs) == set(expected)
+    assert all(torch.equal(theirs[name], value) for name, value in expected.items())
+    back = load_model(str(folder / "timm.safetensors"))
+    state = model.network.state_dict()
+    assert all(torch.equal(v, state[n]) for n, v in back.network.state_dict().items())
 
 
 # What is said is enough
