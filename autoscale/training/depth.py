@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
+from autoscale.training.preparation import Preparation
+
 #: The largest number of 16 bits: white, unless another white level is set.
 FULL = 65535
 #: Part of the white level below which a picture looks nearly black: the darkest 16 of 256 levels.
@@ -75,36 +77,39 @@ def shallow(image: ImageFile.ImageFile, content: bytes, *, white_level: int) -> 
     return _reduced(_colours(image, content, high, low), key, table)
 
 
-def range_notice(peaks: Collection[int], *, pictures: int, white_level: int) -> str | None:
-    """What a person should know of how the pictures of 16 bits fill their range; None if nothing.
+def range_notices(
+    peaks: Collection[int], *, pictures: int, preparation: Preparation
+) -> tuple[str, ...]:
+    """What a person should know of how the pictures of 16 bits fill their range, if anything.
 
     Args:
         peaks: of those pictures that have 16 bits, see `Shallow`.
         pictures: all of them.
     """
+    white_level = preparation.white_level
     if not peaks:
         unused = f"no picture has 16 bits: the white level of {white_level} changes nothing"
-        return unused if white_level != FULL else None
+        return (unused,) if white_level != FULL else ()
     most, count = max(peaks), len(peaks)
     if most <= white_level / 2:
         look = "nearly black" if most <= white_level * _DARK else "darker than they are"
         return (
             f"{count} of {pictures} pictures have 16 bits and reach only {most} of {white_level}: "
             f"they will look {look}; set --white-level {max(most, 1)}, or what their camera calls "
-            "white (1023 for 10 bits, 4095 for 12, 16383 for 14)"
+            "white (1023 for 10 bits, 4095 for 12, 16383 for 14)",
         )
     if dark := [peak for peak in peaks if peak <= white_level * _DARK]:
         return (
             f"{len(dark)} of {count} pictures of 16 bits reach only {max(dark)} of {white_level} "
-            f"and will look nearly black, while others reach {most}: one --white-level serves for "
-            "all, so bring them to one range"
+            f"and will look nearly black, while others reach {most}; one --white-level serves for "
+            "all, so bring them to one range",
         )
     if beyond := sum(peak > white_level for peak in peaks):
         return (
             f"{beyond} of {count} pictures of 16 bits reach beyond the white level of "
-            f"{white_level}, up to {most}: what is above it is shown white"
+            f"{white_level}, up to {most}: what is above it is shown white",
         )
-    return None
+    return ()
 
 
 def _is_deep_ppm(image: ImageFile.ImageFile) -> bool:

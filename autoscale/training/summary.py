@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
 _NAMES = 40  # characters of class names, or of unused things, that a sentence shows
 
 
@@ -34,6 +37,25 @@ class DataSummary:
         if self.unused:
             told.append(f"not used: {shortened(self.unused)}")
         return "; ".join(told)
+
+
+def missing_classes(
+    labels: Mapping[str, NDArray[np.int64]], classes: tuple[str, ...]
+) -> tuple[str, ...]:
+    """A sentence for each part but the first that lacks classes.
+
+    Args:
+        labels: of the images of each part, positions in `classes`.
+    """
+    found = []
+    for part, own in list(labels.items())[1:]:
+        missing = tuple(name for label, name in enumerate(classes) if not np.any(own == label))
+        if missing:
+            found.append(
+                f"{len(missing)} of {len(classes)} classes have no {part} image: "
+                f"{shortened(missing)}; {part} accuracy says nothing of them"
+            )
+    return tuple(found)
 
 
 def shortened(names: tuple[str, ...]) -> str:

@@ -16,8 +16,9 @@ import torch
 from autoscale.errors import AutoscaleError
 from autoscale.network.native.library import compiler
 from autoscale.training import synthetic
-from autoscale.training.depth import FULL, range_notice
+from autoscale.training.depth import range_notices
 from autoscale.training.fit import device_named
+from autoscale.training.preparation import Preparation
 from autoscale.training.survey import Survey, survey
 from autoscale.workflows.kernels import load_kernels
 
@@ -223,7 +224,7 @@ def _data(source: str) -> Iterator[Finding]:
             f"most {statistics.median_low(found.sides)}",
             advice="a --resolution above the median enlarges most of them",
         )
-    if notice := range_notice(found.peaks, pictures=found.images, white_level=FULL):
+    for notice in range_notices(found.peaks, pictures=found.images, preparation=Preparation()):
         reason, _, advice = notice.partition("; ")
         yield Finding(subject="16 bits", verdict="warn", found=reason, advice=advice)
 
