@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from autoscale.cli_weights import Deviation, Interpolation, Mean, Style
 from autoscale.workflows.formats import formats_in_words
 
 
@@ -28,13 +29,10 @@ def export_command(
             "\\[default: all that the network can have]"
         ),
     ] = None,
-    style: Annotated[
-        str | None,
-        typer.Option(
-            help="What weights with timm's names expect: tf (tf_efficientnet..., TensorFlow's "
-            "padding) or timm (the others)."
-        ),
-    ] = None,
+    style: Style = None,
+    mean: Mean = None,
+    deviation: Deviation = None,
+    interpolation: Interpolation = None,
     resolution: Annotated[
         int | None,
         typer.Option(
@@ -54,11 +52,20 @@ def export_command(
     import pandas as pd
 
     from autoscale.terminal import say, show_json, show_table
+    from autoscale.workflows.expected import channels
     from autoscale.workflows.export import export
     from autoscale.workflows.models import load_model
 
     found = export(
-        load_model(model, weights=weights, style=style, resolution=resolution),
+        load_model(
+            model,
+            weights=weights,
+            style=style,
+            mean=channels(mean, option="--mean"),
+            deviation=channels(deviation, option="--deviation"),
+            interpolation=interpolation,
+            resolution=resolution,
+        ),
         directory,
         formats=to,
         measure=measure,

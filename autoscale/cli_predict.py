@@ -6,12 +6,11 @@ from typing import Annotated
 
 import typer
 
+from autoscale.cli_weights import Deviation, Interpolation, Mean, Style
+
 Weights = Annotated[
     str | None,
     typer.Option(help="Weights of a network that is named otherwise; see autoscale export."),
-]
-Style = Annotated[
-    str | None, typer.Option(help="What weights with timm's names expect: tf or timm.")
 ]
 Resolution = Annotated[
     int | None, typer.Option(min=1, help="Pixels per side. \\[default: the network's own]")
@@ -44,6 +43,9 @@ def evaluate_command(
     pairs: Annotated[int, typer.Option(min=0, help="Worst confusions to show.")] = 5,
     weights: Weights = None,
     style: Style = None,
+    mean: Mean = None,
+    deviation: Deviation = None,
+    interpolation: Interpolation = None,
     resolution: Resolution = None,
     batch: Batch = 64,
     device: Device = "auto",
@@ -52,11 +54,23 @@ def evaluate_command(
 ) -> None:
     """How good a trained network is on a data set: accuracy, by class, and what it mixes up."""
     from autoscale.terminal import records, refuse, say, show_json, show_table
+    from autoscale.workflows.expected import channels
     from autoscale.workflows.models import load_model
     from autoscale.workflows.predict import evaluate_model
 
+    network = load_model(
+        model,
+        weights=weights,
+        style=style,
+        mean=channels(mean, option="--mean"),
+        deviation=channels(deviation, option="--deviation"),
+        interpolation=interpolation,
+        resolution=resolution,
+    )
+    for note in network.notes:
+        refuse(f"note: {note}")
     found = evaluate_model(
-        load_model(model, weights=weights, style=style, resolution=resolution),
+        network,
         data,
         split=split,
         seed=seed,
@@ -102,6 +116,9 @@ def predict_command(
     top: Annotated[int, typer.Option(min=1, help="Classes of each image.")] = 3,
     weights: Weights = None,
     style: Style = None,
+    mean: Mean = None,
+    deviation: Deviation = None,
+    interpolation: Interpolation = None,
     resolution: Resolution = None,
     batch: Batch = 64,
     device: Device = "auto",
@@ -116,13 +133,25 @@ def predict_command(
     """
     from autoscale.errors import InvalidSetting
     from autoscale.terminal import records, refuse, say, show_json, show_table
+    from autoscale.workflows.expected import channels
     from autoscale.workflows.models import load_model
     from autoscale.workflows.predict import predict
 
     if as_csv and as_json:
         raise InvalidSetting("give either --csv or --json, not both")
+    network = load_model(
+        model,
+        weights=weights,
+        style=style,
+        mean=channels(mean, option="--mean"),
+        deviation=channels(deviation, option="--deviation"),
+        interpolation=interpolation,
+        resolution=resolution,
+    )
+    for note in network.notes:
+        refuse(f"note: {note}")
     found = predict(
-        load_model(model, weights=weights, style=style, resolution=resolution),
+        network,
         images,
         top=top,
         batch=batch,

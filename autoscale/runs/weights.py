@@ -5,14 +5,11 @@ The header says under `autoscale` what the numbers belong to, so that a file can
 
 import hashlib
 import json
-import pickle
-import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -21,13 +18,13 @@ from torch import Tensor
 from autoscale.design.style import Padding, Style
 from autoscale.design.versions import FORMAT, UPGRADE, version_problem
 from autoscale.errors import InvalidSetting
+from autoscale.runs.checkpoint import KEY as SNAPSHOT_KEY
+from autoscale.runs.state_dicts import read_checkpoint, unwrapped
 from autoscale.runs.store import guarded, write_bytes
 from autoscale.training.preparation import Area, Channels, Interpolation, Preparation
 
 #: The key of our part of a safetensors header.
 KEY = "autoscale"
-#: Names under which training programs nest a state dict in a checkpoint, best first.
-_NESTED = ("state_dict_ema", "state_dict", "model_ema", "model")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +98,7 @@ class Weights:
 
     state: dict[str, Tensor]
     header: Header
+    notes: tuple[str, ...] = ()  # what a person should know, in sentences
 
 
 def write_weights(path: Path, state: Mapping[str, Tensor], header: Header) -> None:
@@ -116,8 +114,13 @@ def write_weights(path: Path, state: Mapping[str, Tensor], header: Header) -> No
     write_bytes(path, save(tensors, metadata))
 
 
-def read_weights(path: str | Path) -> Weights:
+def read_weights(path: str | Path, *, own: Collection[str] = ()) -> Weights:
     """Read `.safetensors`, or a PyTorch file of tensors; neither can run code.
+
+    What a training program wrapped around a state dict is taken off: see `state_dicts.unwrapped`.
+
+    Args:
+        own: names of the network that the weights are for, where these are not a design's.
 
     Raises:
         InvalidSetting: if there is no such file, or it holds something else.
@@ -126,8 +129,9 @@ def read_weights(path: str | Path) -> Weights:
     if not path.is_file():
         raise InvalidSetting(f"no such file of weights: {path}; name a .safetensors or .pth file")
     if path.suffix == ".safetensors":
-        return _read_safetensors(path)
-    return Weights(state=_read_pickle(path), header=Header())
+        return _read_safetensors(path, own)
+    state, notes = unwrapped(read_checkpoint(path), path, own=own)
+    return Weights(state=state, header=Header(), notes=notes)
 
 
 def file_digest(path: str | Path) -> str:
@@ -141,19 +145,25 @@ def file_digest(path: str | Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()[:12]
 
 
-def _read_safetensors(path: Path) -> Weights:
+def _read_safetensors(path: Path, own: Collection[str]) -> Weights:
     try:
         with safe_open(path, framework="pt") as opened:
             state = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
             metadata = opened.metadata() or {}
     except (SafetensorError, OSError) as problem:
         raise InvalidSetting(f"{path} is no readable safetensors file: {problem}") from None
-    return Weights(state=state, header=_header(path, metadata.get(KEY)))
+    if SNAPSHOT_KEY in metadata:
+        raise InvalidSetting(
+            f"{path} is where a training goes on from, not a network; name best.safetensors beside "
+            "it"
+        )
+    if KEY in metadata:
+        return Weights(state=state, header=_header(path, metadata[KEY]))
+    state, notes = unwrapped(state, path, own=own)
+    return Weights(state=state, header=Header(), notes=notes)
 
 
-def _header(path: Path, text: str | None) -> Header:
-    if text is None:
-        return Header()
+def _header(path: Path, text: str) -> Header:
     try:
         plain = json.loads(text)
         if isinstance(plain, dict) and (reason := version_problem(plain.pop("format", 1))):
@@ -171,23 +181,3 @@ def _header(path: Path, text: str | None) -> Header:
         return stored.header()
     except InvalidSetting as problem:
         raise InvalidSetting(f"{path}: header: {problem}; write the file again") from None
-
-
-def _read_pickle(path: Path) -> dict[str, Tensor]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what torch thinks of it comes as an error too
-            found = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as problem:
-        reason = str(problem).strip().splitlines()[0][:160] if str(problem).strip() else "damaged"
-        raise InvalidSetting(
-            f"{path} is no file of plain tensors ({reason}); autoscale loads nothing that could "
-            "run code: convert it to .safetensors where it came from"
-        ) from None
-    for name in _NESTED:
-        if isinstance(found, Mapping) and isinstance(found.get(name), Mapping):
-            found = found[name]
-            break
-    if not isinstance(found, Mapping) or not all(isinstance(v, Tensor) for v in found.values()):
-        raise InvalidSetting(f"{path} holds no state dict of tensors; save network.state_dict()")
-    return {str(name).removeprefix("module."): value for name, value in found.items()}
