@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from autoscale.cli_weights import Deviation, Interpolation, Mean, Style, WhiteLevel
+from autoscale.workflows.formats import formats_in_words
 
 
 def export_command(
@@ -24,8 +25,7 @@ def export_command(
     to: Annotated[
         list[str] | None,
         typer.Option(
-            help="safetensors, python (a module that needs torch alone), timm (names and blocks of "
-            "timm's EfficientNet), torch-export, onnx (extra export). May be given several times. "
+            help=f"{formats_in_words()}. May be given several times. "
             "\\[default: all that the network can have]"
         ),
     ] = None,
@@ -45,7 +45,11 @@ def export_command(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
 ) -> None:
-    """Write a network for other programs, each file checked against torch, and a model card."""
+    """Write a network for other programs, each file checked against torch, and a model card.
+
+    Beside them: preparation.json and labels.txt (how pictures are prepared, what the logits are
+    called), reference.png and reference.json (a picture with its answer, to check a program by).
+    """
     import pandas as pd
 
     from autoscale.terminal import say, show_json, show_table
@@ -68,12 +72,18 @@ def export_command(
         formats=to,
         measure=measure,
     )
-    files = [{**asdict(file), "path": str(file.path)} for file in found.files]
+    files, beside = (
+        [{**asdict(file), "path": str(file.path)} for file in part]
+        for part in (found.files, found.beside)
+    )
     if as_json:
-        show_json({"files": files, "card": str(found.card), "notes": found.notes})
+        card = str(found.card)
+        show_json({"files": files, "beside": beside, "card": card, "notes": found.notes})
         return
     show_table(
-        pd.DataFrame(files), title="Written", columns=("path", "format", "bytes", "difference")
+        pd.DataFrame([*files, *beside]),
+        title="Written",
+        columns=("path", "format", "bytes", "difference"),
     )
     say("difference: largest of a logit from torch's on noise, at batch 1 and 5; - is not run.")
     for note in found.notes:
