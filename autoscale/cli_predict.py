@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from autoscale.cli_train import WhiteLevel
+from autoscale.cli_weights import Deviation, Interpolation, Mean, Style, WhiteLevel
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 Weights = Annotated[
     str | None,
     typer.Option(help="Weights of a network that is named otherwise; see autoscale export."),
-]
-Style = Annotated[
-    str | None, typer.Option(help="What weights with timm's names expect: tf or timm.")
 ]
 Resolution = Annotated[
     int | None, typer.Option(min=1, help="Pixels per side. \\[default: the network's own]")
@@ -53,8 +50,11 @@ def evaluate_command(
     pairs: Annotated[int, typer.Option(min=0, help="Worst confusions to show.")] = 5,
     weights: Weights = None,
     style: Style = None,
-    resolution: Resolution = None,
+    mean: Mean = None,
+    deviation: Deviation = None,
+    interpolation: Interpolation = None,
     white_level: WhiteLevel = None,
+    resolution: Resolution = None,
     batch: Batch = 64,
     device: Device = "auto",
     threads: Threads = 1,
@@ -63,11 +63,21 @@ def evaluate_command(
     """How good a trained network is on a data set: accuracy, by class, and what it mixes up."""
     from autoscale.terminal import records, refuse, say, show_json, show_table
     from autoscale.workflows.chance import chance_warning
+    from autoscale.workflows.expected import channels
     from autoscale.workflows.models import load_model
     from autoscale.workflows.predict import evaluate_model
 
+    network = load_model(
+        model,
+        weights=weights,
+        style=style,
+        mean=channels(mean, option="--mean"),
+        deviation=channels(deviation, option="--deviation"),
+        interpolation=interpolation,
+        resolution=resolution,
+    )
     found = evaluate_model(
-        load_model(model, weights=weights, style=style, resolution=resolution),
+        network,
         data,
         split=split,
         seed=seed,
@@ -76,6 +86,8 @@ def evaluate_command(
         threads=threads,
         white_level=white_level,
     )
+    for note in network.notes:
+        refuse(f"note: {note}")
     for line in found.skipped:
         refuse(f"skipped {line}")
     for line in found.notices:
@@ -139,8 +151,11 @@ def predict_command(
     top: Annotated[int, typer.Option(min=1, help="Classes of each image.")] = 3,
     weights: Weights = None,
     style: Style = None,
-    resolution: Resolution = None,
+    mean: Mean = None,
+    deviation: Deviation = None,
+    interpolation: Interpolation = None,
     white_level: WhiteLevel = None,
+    resolution: Resolution = None,
     batch: Batch = 64,
     device: Device = "auto",
     threads: Threads = 1,
@@ -154,14 +169,24 @@ def predict_command(
     """
     from autoscale.errors import InvalidSetting
     from autoscale.terminal import Live, refuse
+    from autoscale.workflows.expected import channels
     from autoscale.workflows.models import load_model
     from autoscale.workflows.predict import predict_in_parts
 
     if as_csv and as_json:
         raise InvalidSetting("give either --csv or --json, not both")
+    network = load_model(
+        model,
+        weights=weights,
+        style=style,
+        mean=channels(mean, option="--mean"),
+        deviation=channels(deviation, option="--deviation"),
+        interpolation=interpolation,
+        resolution=resolution,
+    )
     with Live() as listener:
         parts = predict_in_parts(
-            load_model(model, weights=weights, style=style, resolution=resolution),
+            network,
             _asked(images or [], names),
             top=top,
             batch=batch,
@@ -173,6 +198,9 @@ def predict_command(
         found: list[pd.DataFrame] = []
         refused: list[str] = []
         for number, part in enumerate(parts):
+            if number == 0:
+                for note in network.notes:
+                    refuse(f"autoscale: note: {note}")
             for line in part.refused:
                 refuse(f"autoscale: {line}")
             for line in part.notices:

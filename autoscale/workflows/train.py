@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from torch import nn
 
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
@@ -15,23 +16,23 @@ from autoscale.design.scaling import fit_strides
 from autoscale.errors import InvalidSetting
 from autoscale.network.build import build
 from autoscale.network.threads import threads_of_torch
-from autoscale.network.weights import STYLES, load_weights
+from autoscale.network.weights import STYLES, class_rows, load_weights
 from autoscale.runs.checkpoint import read_snapshot, write_snapshot
 from autoscale.runs.store import Journal, Step, write_text
 from autoscale.runs.tensorboard import Curves, Point, require_tensorboard
-from autoscale.runs.weights import Header, file_digest, read_weights, write_weights
+from autoscale.runs.weights import Header, Weights, file_digest, read_weights, write_weights
 from autoscale.training.fit import Epoch, Snapshot, device_named, evaluate, fit
 from autoscale.training.fit import OutOfTime as OutOfTime  # for who calls `train`
 from autoscale.training.peers import joined
-from autoscale.training.preparation import OURS
+from autoscale.training.preparation import OURS, Channels
 from autoscale.workflows.chance import chance_warning
 from autoscale.workflows.count import is_member, load_architecture
 from autoscale.workflows.curves import training_point
 from autoscale.workflows.evaluate import Task, recipe_named
+from autoscale.workflows.expected import Asked, Expected, expected_by, rows_kept
 from autoscale.workflows.family import load_member
 from autoscale.workflows.kernels import accelerated, choose_kernels, cutter
 from autoscale.workflows.memory import training_bytes
-from autoscale.workflows.models import preparation_of, style_of, with_white_level
 from autoscale.workflows.progress import Listener, Progress, Silent
 
 STEP = "train"
@@ -62,6 +63,35 @@ class Design:
     drop_path: float = 0.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """What a training starts from: weights of a file, or random ones."""
+
+    held: Weights | None
+    expected: Expected  # of the network and its pictures, from the first step to the last
+
+    @classmethod
+    def of(cls, weights: str | None, *, network: str, asked: Asked) -> "Start":
+        """Read the file, if there is one.
+
+        Raises:
+            InvalidSetting: if it holds no weights, or does not tell what they expect.
+        """
+        held = read_weights(weights) if weights is not None else None
+        return cls(held=held, expected=expected_by(held, weights, network=network, asked=asked))
+
+    def put_into(self, module: nn.Module, classes: Sequence[str]) -> list[str]:
+        """The weights into a fresh network for these classes; what to know, in sentences.
+
+        Raises:
+            InvalidSetting: if they are another network's.
+        """
+        if self.held is None:
+            return []
+        rows, note = rows_kept(self.expected.classes, class_rows(self.held.state), classes)
+        return [*load_weights(module, self.held.state, rows=rows), *([note] if note else [])]
+
+
 def train(
     network: str,
     run: str | Path,
@@ -82,6 +112,9 @@ def train(
     kernels: str = "auto",
     weights: str | None = None,
     style: str | None = None,
+    mean: Channels | None = None,
+    deviation: Channels | None = None,
+    interpolation: str | None = None,
     time_limit: float | None = None,
     tensorboard: bool = False,
     listener: Listener | None = None,
@@ -105,9 +138,14 @@ def train(
         drop_path: likewise.
         device: "auto" is the first CUDA device if there is one, else the CPU.
         weights: start from this file, `.safetensors` or a PyTorch file of tensors under our names
-            or timm's. A classifier for other classes starts anew.
-        style: autoscale, timm or tf: the padding and batch-norm epsilon that the weights expect. By
-            default what the file says.
+            or those of timm, torchvision or EfficientNet-PyTorch. Of its classifier the rows of
+            classes that the data has too go on, by name; all others start anew.
+        style: autoscale, timm or tf: the padding and batch-norm epsilon that the weights expect,
+            and that the trained network has. By default what the file says or its names tell.
+        mean: of red, green and blue in 0..1, as the weights expect it subtracted; by default what
+            `expected.expected_by` finds out. It stays the trained network's.
+        deviation: likewise, divided by.
+        interpolation: bilinear or bicubic, of resizing pictures; likewise.
         time_limit: seconds of this call. When they are over it fails; finished epochs are kept.
         tensorboard: write curves for TensorBoard too, those of earlier epochs included.
 
@@ -128,20 +166,33 @@ def train(
         if peers.size > 1 and device != "cpu":
             raise InvalidSetting(f"several processes train on cpu only, asked for {device}")
         design = _design(network, dropout=dropout, drop_path=drop_path)
+        start = Start.of(
+            weights,
+            network=network,
+            asked=Asked(
+                style=style,
+                mean=mean,
+                deviation=deviation,
+                interpolation=interpolation,
+                white_level=white_level,
+            ),
+        )
+        expected = start.expected
+        for note in expected.notes:
+            listener.notice(note)
         size = resolution or design.architecture.resolution
-        held = read_weights(weights) if weights is not None else None
-        expected = style_of(held, weights, asked=style)
-        preparation = with_white_level(preparation_of(held), white_level)
         task = Task(
             data=data,
             recipe=chosen,
             seed=seed,
             limit=limit,
             strict=strict,
-            white_level=preparation.white_level,
+            white_level=expected.preparation.white_level,
             kernels=choose_kernels(kernels, device=device, listener=listener),
         )
-        images = task.load(size=size, test=True, listener=listener, preparation=preparation)
+        images = task.load(
+            size=size, test=True, listener=listener, preparation=expected.preparation
+        )
         design = replace(
             design, architecture=_fitted(design.architecture, size, len(images.classes), listener)
         )
@@ -155,12 +206,13 @@ def train(
         }
         if weights is not None:  # by content: the file may move
             settings["start"] = file_digest(weights)
-        if (expected, preparation) != (STYLES["autoscale"], OURS):
-            settings["expects"] = asdict(expected) | preparation.to_dict()
+        apart = replace(expected.preparation, white_level=OURS.white_level)  # which is the task's
+        if (expected.style, apart) != (STYLES["autoscale"], OURS):
+            settings["expects"] = asdict(expected.style) | apart.to_dict()
         header = Header(
             architecture=design.architecture.to_dict(),
-            style=expected,
-            preparation=preparation,
+            style=expected.style,
+            preparation=expected.preparation,
             classes=images.classes,
             seed=seed,
             seen=images.sketch,
@@ -178,12 +230,12 @@ def train(
                     dropout=design.dropout,
                     drop_path=design.drop_path,
                     norm_momentum=chosen.norm_momentum,
-                    **expected.options,
+                    **expected.style.options,
                 )
             if resume is not None:
                 listener.notice(f"going on after epoch {len(resume.epochs)} of {chosen.epochs}")
-            elif held is not None:
-                for note in load_weights(module, held.state):
+            else:
+                for note in start.put_into(module, images.classes):
                     listener.notice(note)
             done = resume.epochs if resume else ()
             if tensorboard and first:
@@ -209,14 +261,18 @@ def train(
                     peers=peers,
                     cut=cutter(task.kernels),
                     time_limit=time_limit,
-                    preparation=preparation,
+                    preparation=expected.preparation,
                 ).epochs
             best = best_epoch(done)
             test = None
             if images.test is not None and first:
                 module.load_state_dict(read_weights(keeper.best).state)
                 test = evaluate(
-                    module, images.test, resolution=size, device=device, preparation=preparation
+                    module,
+                    images.test,
+                    resolution=size,
+                    device=device,
+                    preparation=expected.preparation,
                 )
             counted = cost(design.architecture)
             return Trained(
