@@ -74,6 +74,7 @@ def evaluate_command(
         mean=channels(mean, option="--mean"),
         deviation=channels(deviation, option="--deviation"),
         interpolation=interpolation,
+        white_level=white_level,
         resolution=resolution,
     )
     found = evaluate_model(
@@ -84,7 +85,6 @@ def evaluate_command(
         batch=batch,
         device=device,
         threads=threads,
-        white_level=white_level,
     )
     for note in network.notes:
         refuse(f"note: {note}")
@@ -182,6 +182,7 @@ def predict_command(
         mean=channels(mean, option="--mean"),
         deviation=channels(deviation, option="--deviation"),
         interpolation=interpolation,
+        white_level=white_level,
         resolution=resolution,
     )
     with Live() as listener:
@@ -192,7 +193,6 @@ def predict_command(
             batch=batch,
             device=device,
             threads=threads,
-            white_level=white_level,
             listener=listener,
         )
         found: list[pd.DataFrame] = []
