@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,8 @@ BATCH = 64
 _FEW = 8
 #: Share of the training images among those of a source from which on it is the training's own.
 _OWN = 0.5
+#: The same of a part that the training put aside: pictures that the source holds twice.
+_STRAY = 0.1
 #: Seconds between two lines that tell how far a long prediction is.
 _PACE = 10.0
 _COLUMNS = ("image", "rank", "class", "probability")
@@ -70,6 +72,7 @@ class _Chosen:
     split: str
     which: str
     images: Images
+    share: float  # of the images that the network was trained on, about, among these
     skipped: tuple[str, ...]
     notices: tuple[str, ...]
 
@@ -228,40 +231,51 @@ def _answers(
 
 def _images(model: Model, data: str, *, split: str, seed: int | None) -> _Chosen:
     """The images of that split, and which they are."""
-    header, preparation, place = model.header, model.preparation, shown(data)
+    if split not in ("auto", "all") or has_splits(data):
+        return _split(model, data, split=split, seed=seed)
+    seen, place = model.header.seen, shown(data)
+    whole = load_whole(data, size=model.resolution, preparation=model.preparation)
+    share = share_among(seen, whole.digests)
+    if split == "auto" and share >= _OWN:
+        apart = _split(model, data, split="test", seed=seed)
+        if apart.share < _STRAY:
+            rest = ", on the rest of which the network was trained"
+            return replace(apart, which=apart.which + rest)
+    return _Chosen(
+        split="all",
+        which=f"{len(whole.images):,} images: all of {place}, which has no splits",
+        images=whole.images,
+        share=share,
+        skipped=whole.skipped,
+        notices=(*whole.notices, *_seen_before(share, place)),
+    )
+
+
+def _split(model: Model, data: str, *, split: str, seed: int | None) -> _Chosen:
+    """The images of a split that the source names, or that is cut from it."""
+    header, place = model.header, shown(data)
     if seed is None:
         seed = header.seed or 0
-    rest = ""
-    if not has_splits(data) and split in ("auto", "all"):
-        whole = load_whole(data, size=model.resolution, preparation=preparation)
-        share = share_among(header.seen, whole.digests)
-        if split == "all" or share < _OWN:
-            return _Chosen(
-                split="all",
-                which=f"{len(whole.images):,} images: all of {place}, which has no splits",
-                images=whole.images,
-                skipped=whole.skipped,
-                notices=(*whole.notices, *_seen_before(share, place)),
-            )
-        split, rest = "test", ", on the rest of which the network was trained"
     found = load(
         data,
         size=model.resolution,
         seed=seed,
         limit=None if split in ("train", "all") else _FEW * len(classes_in(data)),
         test=split in ("auto", "test", "all"),
-        preparation=preparation,
+        preparation=model.preparation,
     )
     name, images = _chosen(found, split, place)
     which = f"all splits of {place}" if name == "all" else f"the {name} images of {place}"
     if found.summary.cut and name in (*found.summary.cut, "train"):
         which += f", cut by seed {seed}"
+    share = share_among(header.seen, found.held_out) if name == "test" else 0.0
     return _Chosen(
         split=name,
-        which=f"{len(images):,} images: {which}{rest}",
+        which=f"{len(images):,} images: {which}",
         images=images,
+        share=share,
         skipped=found.skipped,
-        notices=found.notices,
+        notices=(*found.notices, *_seen_before(share, place)),
     )
 
 
@@ -269,7 +283,7 @@ def _seen_before(share: float, data: str) -> tuple[str, ...]:
     if share == 0:
         return ()
     return (
-        f"about {100 * share:.0f} % of the images that the network was trained on are among those "
+        f"about {100 * share:.0f} % of the images that the network was trained on are among these "
         f"of {data}: the accuracy flatters",
     )
 
