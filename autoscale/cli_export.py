@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from autoscale.cli_completion import networks
+from autoscale.cli_weights import Deviation, Interpolation, Mean, Style, WhiteLevel
+from autoscale.workflows.formats import formats_in_words
 
 
 def export_command(
@@ -25,18 +27,15 @@ def export_command(
     to: Annotated[
         list[str] | None,
         typer.Option(
-            help="safetensors, python (a module that needs torch alone), timm (names and blocks of "
-            "timm's EfficientNet), torch-export, onnx (extra export). May be given several times. "
+            help=f"{formats_in_words()}. May be given several times. "
             "\\[default: all that the network can have]"
         ),
     ] = None,
-    style: Annotated[
-        str | None,
-        typer.Option(
-            help="What weights with timm's names expect: tf (tf_efficientnet..., TensorFlow's "
-            "padding) or timm (the others)."
-        ),
-    ] = None,
+    style: Style = None,
+    mean: Mean = None,
+    deviation: Deviation = None,
+    interpolation: Interpolation = None,
+    white_level: WhiteLevel = None,
     resolution: Annotated[
         int | None,
         typer.Option(
@@ -48,27 +47,45 @@ def export_command(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
 ) -> None:
-    """Write a network for other programs, each file checked against torch, and a model card."""
+    """Write a network for other programs, each file checked against torch, and a model card.
+
+    Beside them: preparation.json and labels.txt (how pictures are prepared, what the logits are
+    called), reference.png and reference.json (a picture with its answer, to check a program by).
+    """
     import pandas as pd
 
     from autoscale.terminal import say, show_json, show_table
+    from autoscale.workflows.expected import channels
     from autoscale.workflows.export import export
+    from autoscale.workflows.models import load_model
 
     found = export(
-        model,
+        load_model(
+            model,
+            weights=weights,
+            style=style,
+            mean=channels(mean, option="--mean"),
+            deviation=channels(deviation, option="--deviation"),
+            interpolation=interpolation,
+            white_level=white_level,
+            resolution=resolution,
+        ),
         directory,
         formats=to,
         measure=measure,
-        weights=weights,
-        style=style,
-        resolution=resolution,
     )
-    files = [{**asdict(file), "path": str(file.path)} for file in found.files]
+    files, beside = (
+        [{**asdict(file), "path": str(file.path)} for file in part]
+        for part in (found.files, found.beside)
+    )
     if as_json:
-        show_json({"files": files, "card": str(found.card), "notes": found.notes})
+        card = str(found.card)
+        show_json({"files": files, "beside": beside, "card": card, "notes": found.notes})
         return
     show_table(
-        pd.DataFrame(files), title="Written", columns=("path", "format", "bytes", "difference")
+        pd.DataFrame([*files, *beside]),
+        title="Written",
+        columns=("path", "format", "bytes", "difference"),
     )
     say("difference: largest of a logit from torch's on noise, at batch 1 and 5; - is not run.")
     for note in found.notes:

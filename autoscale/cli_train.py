@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from autoscale.cli_completion import networks, recipes
+from autoscale.cli_weights import Deviation, Interpolation, Mean, Style, WhiteLevel
 
 
 def train_command(
@@ -68,16 +69,16 @@ def train_command(
     weights: Annotated[
         str | None,
         typer.Option(
-            help="Start from this file's weights (.safetensors, or tensors of PyTorch); a "
-            "classifier for other classes starts anew."
+            help="Start from this file's weights (.safetensors, or tensors of PyTorch; our names, "
+            "timm's, torchvision's or EfficientNet-PyTorch's). Of its classifier the rows of "
+            "classes that the data has too go on; others start anew."
         ),
     ] = None,
-    style: Annotated[
-        str | None,
-        typer.Option(
-            help="What the weights expect: autoscale, timm or tf. \\[default: as the file says]"
-        ),
-    ] = None,
+    style: Style = None,
+    mean: Mean = None,
+    deviation: Deviation = None,
+    interpolation: Interpolation = None,
+    white_level: WhiteLevel = None,
     time_limit: Annotated[
         float | None,
         typer.Option(help="Seconds, after which it fails; finished epochs are kept."),
@@ -98,6 +99,7 @@ def train_command(
     import os
 
     from autoscale.terminal import Live, refuse, say, show_json
+    from autoscale.workflows.expected import channels
     from autoscale.workflows.train import OutOfTime, train
 
     try:
@@ -106,7 +108,9 @@ def train_command(
                 network, run, data=data, recipe=recipe, epochs=epochs, batch_size=batch_size,
                 resolution=resolution, dropout=dropout, drop_path=drop_path, seed=seed,
                 limit=limit, strict=strict, device=device, threads=threads, kernels=kernels,
-                weights=weights, style=style, time_limit=time_limit, tensorboard=tensorboard,
+                weights=weights, style=style, mean=channels(mean, option="--mean"),
+                deviation=channels(deviation, option="--deviation"), interpolation=interpolation,
+                white_level=white_level, time_limit=time_limit, tensorboard=tensorboard,
                 listener=listener,
             )  # fmt: skip
     except OutOfTime:

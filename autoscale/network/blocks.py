@@ -21,42 +21,49 @@ def activation(name: str) -> nn.Module:
     return ACTIVATIONS[name](inplace=True)
 
 
-class SameConv2d(nn.Conv2d):
-    """A convolution padded as TensorFlow's "same": with stride 2, more below and right than above.
+class SamePad(nn.Module):
+    """Zeros around a map as TensorFlow's "same": with stride 2, more below and right than above.
 
-    Shape: (N, in, H, W) -> (N, out, ceil(H / stride), ceil(W / stride)). The weights are those of
-    `nn.Conv2d`.
+    A convolution of `kernel` and `stride` without padding of its own comes after it.
+
+    Shape: (N, C, H, W) -> (N, C, H + h, W + w), so that the convolution gives ceil(H / stride) rows
+    and ceil(W / stride) columns.
     """
+
+    def __init__(self, kernel: int, stride: int) -> None:
+        super().__init__()
+        self.kernel = kernel
+        self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
         pads = []
-        for side, kernel, stride in zip(
-            (x.shape[-1], x.shape[-2]), self.kernel_size[::-1], self.stride[::-1], strict=True
-        ):
-            total = max((-(-side // stride) - 1) * stride + kernel - side, 0)
+        for side in (x.shape[-1], x.shape[-2]):
+            total = max((-(-side // self.stride) - 1) * self.stride + self.kernel - side, 0)
             pads += [total // 2, total - total // 2]
-        return functional.conv2d(
-            functional.pad(x, pads), self.weight, self.bias, self.stride, groups=self.groups
-        )
+        return functional.pad(x, pads)
+
+    def extra_repr(self) -> str:
+        return f"kernel={self.kernel}, stride={self.stride}"
 
 
 def pad_same(network: nn.Module) -> None:
-    """Give every strided convolution TensorFlow's padding; with stride 1 both paddings agree."""
+    """Give every strided convolution TensorFlow's padding; with stride 1 both paddings agree.
+
+    The convolutions stay plain `nn.Conv2d` under their names: other tools look for that type.
+    """
     for module in network.modules():
         if isinstance(module, ConvNormAct):
             conv = module[0]
             if isinstance(conv, nn.Conv2d) and conv.stride != (1, 1):
-                padded = SameConv2d(
-                    conv.in_channels,
-                    conv.out_channels,
-                    conv.kernel_size,  # type: ignore[arg-type]
-                    conv.stride,  # type: ignore[arg-type]
-                    groups=conv.groups,
-                    bias=False,
-                    device="meta",  # draws no random numbers
-                )
-                padded.weight = conv.weight
-                module[0] = padded
+                children = {
+                    "pad": SamePad(conv.kernel_size[0], conv.stride[0]),
+                    **dict(module.named_children()),
+                }
+                conv.padding = (0, 0)
+                for name in list(module._modules):
+                    delattr(module, name)
+                for name, child in children.items():
+                    module.add_module(name, child)
 
 
 class ConvNormAct(nn.Sequential):

@@ -1,15 +1,14 @@
 """An architecture becomes an `nn.Module`: the only place that walks stages."""
 
 import math
-from typing import Literal, get_args
+from typing import get_args
 
 from torch import Tensor, nn
 
 from autoscale.design.architecture import Architecture, Stage
+from autoscale.design.style import Padding
 from autoscale.errors import InvalidSetting
 from autoscale.network import blocks
-
-Padding = Literal["symmetric", "same"]
 
 
 class Network(nn.Module):

@@ -3,7 +3,7 @@
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
@@ -19,10 +19,15 @@ from autoscale.network.measure import evaluating
 OPSET = 20
 
 
-def to_onnx(network: nn.Module, *, resolution: int) -> bytes:
+def to_onnx(
+    network: nn.Module, *, resolution: int, metadata: Mapping[str, str] | None = None
+) -> bytes:
     """An ONNX model of float32 images (batch, 3, resolution, resolution), any batch of at least 1.
 
     Input `images`, output `logits`. The network keeps its mode.
+
+    Args:
+        metadata: text by name, for the model's `metadata_props`.
 
     Raises:
         InvalidSetting: if the packages of the extra `export` are missing, or the network cannot be
@@ -44,12 +49,36 @@ def to_onnx(network: nn.Module, *, resolution: int) -> bytes:
             )
         except Exception as problem:  # the exporter has its own tree of errors
             raise InvalidSetting(f"cannot export to ONNX: {_first_line(problem)}") from problem
-    content: bytes = program.model_proto.SerializeToString()
+    model = program.model_proto
+    _drop_traces(model.graph)
+    for name, text in (metadata or {}).items():
+        model.metadata_props.add(key=name, value=text)
+    content: bytes = model.SerializeToString()
     return content
 
 
-def to_torch_export(network: nn.Module, *, resolution: int) -> bytes:
+def _drop_traces(graph: Any) -> None:
+    """Take out of an ONNX graph what the exporter tells of its own work.
+
+    Shapes of inner values name the symbol of the batch, so that a runtime that fixes the batch
+    (tract) meets a contradiction; every runtime infers them itself. Traces of the stack hold paths
+    of this machine.
+    """
+    del graph.value_info[:]
+    for part in (graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
+        del part.metadata_props[:]
+    for attribute in (found for node in graph.node for found in node.attribute):
+        for branch in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+            _drop_traces(branch)
+
+
+def to_torch_export(
+    network: nn.Module, *, resolution: int, files: Mapping[str, str] | None = None
+) -> bytes:
     """A `.pt2` program of images as for `to_onnx`; `torch.export.load` reads it without autoscale.
+
+    Args:
+        files: text by file name, which `torch.export.load` gives as `extra_files`.
 
     Raises:
         InvalidSetting: if the network cannot be exported.
@@ -61,7 +90,9 @@ def to_torch_export(network: nn.Module, *, resolution: int) -> bytes:
             program = torch.export.export(
                 network, (images,), dynamic_shapes=({0: torch.export.Dim("batch", min=1)},)
             )
-            torch.export.save(program, content)
+            for node in program.graph.nodes:
+                node.meta.pop("stack_trace", None)  # holds paths of this machine
+            torch.export.save(program, content, extra_files=dict(files or {}))
         except Exception as problem:  # the exporter has its own tree of errors
             raise InvalidSetting(
                 f"cannot export with torch.export: {_first_line(problem)}"

@@ -5,11 +5,6 @@ import copy
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from autoscale.network.blocks import SameConv2d
-
-#: Kinds that are known to be linear in their weights.
-_CONVOLUTIONS = (nn.Conv2d, SameConv2d)
-
 
 def fold_norms(network: nn.Module) -> nn.Module:
     """A copy in evaluation mode, without the batch norms that directly follow a convolution.
@@ -32,7 +27,8 @@ def _fold_neighbours(row: nn.Sequential) -> None:
             setattr(row, place, fuse_conv_bn_eval(conv, module))
             setattr(row, name, nn.Identity())
         before = None
-        if isinstance(module, nn.Conv2d) and type(module) in _CONVOLUTIONS and not _hooked(module):
+        # A subclass need not be linear in its weights.
+        if type(module) is nn.Conv2d and not _hooked(module):
             before = name, module
 
 

@@ -4,14 +4,15 @@ The pieces are the definitions of `blocks.py` themselves, as far as the design u
 row of stages is written out. So the module cannot drift from what was trained.
 """
 
-import ast
-import inspect
 import re
 from collections.abc import Mapping, Sequence
+from pprint import pformat
+from typing import Any
 
 from autoscale.design.architecture import Architecture, Stage
 from autoscale.design.timm_blocks import timm_definition
 from autoscale.network import blocks
+from autoscale.network.excerpt import definitions, imports
 from autoscale.network.weights import Style
 
 _SHORT = re.compile(r"[\w.+-]{1,60}")
@@ -26,6 +27,7 @@ def python_source(
     mean: Sequence[float],
     deviation: Sequence[float],
     classes: Sequence[str] | None = None,
+    preparing: str = "",
 ) -> str:
     """A module with `Network`, whose state dict has the names of ours, and `load()`.
 
@@ -33,9 +35,11 @@ def python_source(
         weights: the file that `load` reads from the module's own folder.
         mean: of each channel, for pixels in 0..1.
         classes: names of the classes, in the order of the logits.
+        preparing: source that follows `load`; it may use `cache`, `Path`, `SimpleNamespace` and
+            `torch`.
     """
     body = _network(architecture, style)
-    pieces = _definitions(body)
+    pieces = definitions([blocks], body)
     facts = f"""
 RESOLUTION = {architecture.resolution}  # pixels per side
 MEAN = {tuple(mean)!r}  # of red, green, blue in 0..1, to be subtracted
@@ -52,18 +56,28 @@ def load(path=Path(__file__).with_name({weights!r})):
     return network.eval()
 '''
     title = name if _SHORT.fullmatch(name) else "A network"
+    needs = "torch alone, and for pictures Pillow" if preparing else "torch alone"
     top = (
-        f'"""{title}, written by autoscale; needs torch alone.\n\n'
+        f'"""{title}, written by autoscale; needs {needs}.\n\n'
         f"Shape: (N, 3, {architecture.resolution}, {architecture.resolution}) -> "
         f'(N, {architecture.num_classes}) logits.\n"""\n'
     )
-    return "\n".join([top, _imports(pieces + body), facts, pieces, body, load]).replace(
-        "\n\n\n\n", "\n\n\n"
-    )
+    parts = [top, _imports(pieces + body, preparing), facts, pieces, body, load, preparing]
+    return re.sub(r"\n{4,}", "\n\n\n", "\n".join(parts)).rstrip() + "\n"
 
 
-def timm_source(architecture: Architecture, style: Style, *, weights: str) -> str:
+def timm_source(
+    architecture: Architecture,
+    style: Style,
+    *,
+    weights: str,
+    config: Mapping[str, Any] | None = None,
+) -> str:
     """A module whose `build()` makes the network with timm, and whose `load()` reads its weights.
+
+    Args:
+        config: timm's `pretrained_cfg`, by which `timm.data.resolve_model_data_config` knows how
+            pictures are prepared.
 
     Raises:
         InvalidArchitecture: if timm's EfficientNet cannot be this network.
@@ -72,6 +86,7 @@ def timm_source(architecture: Architecture, style: Style, *, weights: str) -> st
     strings = "\n".join(f"    [{text!r}]," for text in found.blocks).replace("'", '"')
     act = blocks.ACTIVATIONS[found.activation].__name__
     padding = "same" if style.padding == "same" else ""
+    facts = pformat(dict(config or {}), width=96, sort_dicts=False)
     return f'''"""A network for timm, written by autoscale."""
 
 from functools import partial
@@ -85,10 +100,12 @@ from timm.models.efficientnet import EfficientNet
 BLOCKS = [
 {strings}
 ]
+# timm's transform made from this rounds the square to whole pixels and ignores EXIF orientations.
+PRETRAINED_CFG = {facts}
 
 
 def build(num_classes={found.num_classes}):
-    return EfficientNet(
+    network = EfficientNet(
         block_args=decode_arch_def(BLOCKS),
         num_classes=num_classes,
         num_features={found.num_features},
@@ -100,6 +117,8 @@ def build(num_classes={found.num_classes}):
         norm_layer=partial(nn.BatchNorm2d, eps={style.norm_eps!r}),
         round_chs_fn=partial(round_channels, multiplier=0),  # widths as they stand
     )
+    network.pretrained_cfg = network.default_cfg = dict(PRETRAINED_CFG)
+    return network
 
 
 def load(path=Path(__file__).with_name("{weights}")):
@@ -192,56 +211,16 @@ def _call(name: str, *values: object, **named: object) -> str:
     return f"{name}({', '.join(arguments)})"
 
 
-def _definitions(body: str) -> str:
-    """The top-level definitions of `blocks.py` that `body` needs, in their order there."""
-    text = inspect.getsource(blocks)
-    nodes: Mapping[str, ast.stmt] = {
-        name: node for node in ast.parse(text).body for name in _defined(node)
-    }
-    needed: set[str] = set()
-    found = _used(body)
-    while found:
-        needed |= found
-        found = {
-            name
-            for known in needed & set(nodes)
-            for name in _used(ast.get_source_segment(text, nodes[known]) or "")
-        } - needed
-    kept = [node for name, node in nodes.items() if name in needed]
-    lines = text.splitlines()
-    return "\n\n\n".join("\n".join(lines[_start(n) - 1 : n.end_lineno]) for n in kept) + "\n"
-
-
-def _defined(node: ast.stmt) -> list[str]:
-    if isinstance(node, ast.ClassDef | ast.FunctionDef):
-        return [node.name]
-    if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-        return [node.target.id]
-    return []
-
-
-def _start(node: ast.stmt) -> int:
-    decorators = getattr(node, "decorator_list", [])
-    return min([node.lineno, *(decorator.lineno for decorator in decorators)])
-
-
-def _used(text: str) -> set[str]:
-    """The names that `text` takes from outside; its own variables and arguments are not."""
-    nodes = list(ast.walk(ast.parse(text)))
-    names = [node for node in nodes if isinstance(node, ast.Name)]
-    own = {node.arg for node in nodes if isinstance(node, ast.arg)}
-    own |= {node.id for node in names if isinstance(node.ctx, ast.Store)}
-    return {node.id for node in names} - own
-
-
-def _imports(text: str) -> str:
-    """The imports that the module needs, of those that `blocks.py` has."""
-    used = {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
-    torch_names = [name for name in ("Tensor", "nn") if name in used]
-    lines = ["from pathlib import Path", ""]
-    if "torch" in used:
-        lines.append("import torch")
-    lines.append(f"from torch import {', '.join(torch_names)}")
-    if "functional" in used:
-        lines.append("from torch.nn import functional")
-    return "\n".join(lines) + "\n"
+def _imports(text: str, preparing: str) -> str:
+    """The imports that the module needs."""
+    lines = ["from pathlib import Path"]
+    theirs = imports([blocks], text)
+    if preparing:
+        lines = [
+            "from __future__ import annotations\n",
+            "from functools import cache",
+            *lines,
+            "from types import SimpleNamespace",
+        ]
+        theirs = ["import torch", *(line for line in theirs if line != "import torch")]
+    return "\n".join([*lines, "", *theirs]) + "\n"

@@ -1,115 +1,26 @@
-"""Weights between our networks and the names of timm's EfficientNets.
+"""Weights into our networks, under our names or another library's, and out of them as timm's.
 
 timm's checkpoints come in two styles with the same names and shapes: networks trained in PyTorch
 (`efficientnet_b0`: symmetric padding, batch-norm epsilon 1e-5) and networks converted from
 TensorFlow (`tf_efficientnet_b0`: "same" padding, epsilon 1e-3). Weights cannot tell which.
-
-Source of the names: rwightman/pytorch-image-models, timm/models/efficientnet.py and
-_efficientnet_blocks.py.
 """
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from autoscale.design.style import STYLES as STYLES  # for who loads weights
+from autoscale.design.style import Style as Style
 from autoscale.errors import InvalidSetting
-from autoscale.network.build import Padding
+from autoscale.network.naming import has_timm_names as has_timm_names
+from autoscale.network.naming import naming_of
+from autoscale.network.naming import timm_names as timm_names
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Style:
-    """What weights expect of the network beyond its architecture."""
-
-    padding: Padding
-    norm_eps: float
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """Arguments for `build`."""
-        return {"padding": self.padding, "norm_eps": self.norm_eps}
-
-
-#: By name; "tf" are weights that were converted from TensorFlow, timm's names begin so too.
-STYLES: Mapping[str, Style] = {
-    "autoscale": Style(padding="symmetric", norm_eps=1e-3),
-    "timm": Style(padding="symmetric", norm_eps=1e-5),
-    "tf": Style(padding="same", norm_eps=1e-3),
-}
-
-#: For each kind of block, told by its parts: the convolution and the norm that timm calls so.
-_BLOCKS: Mapping[frozenset[str], Mapping[str, tuple[str, str]]] = {
-    frozenset(parts): parts
-    for parts in (
-        # InvertedResidual
-        {
-            "expand": ("conv_pw", "bn1"),
-            "depthwise": ("conv_dw", "bn2"),
-            "project": ("conv_pwl", "bn3"),
-        },
-        # DepthwiseSeparableConv, timm's form of an MBConv without expansion
-        {"depthwise": ("conv_dw", "bn1"), "project": ("conv_pw", "bn2")},
-        {"depthwise": ("conv_dw", "bn1"), "pointwise": ("conv_pw", "bn2")},
-        # EdgeResidual
-        {"expand": ("conv_exp", "bn1"), "project": ("conv_pwl", "bn2")},
-        # ConvBnAct
-        {"expand": ("conv", "bn1")},
-        {"conv": ("conv", "bn1")},
-    )
-}
-_OUTSIDE = {
-    "stem.0": "conv_stem",
-    "stem.1": "bn1",
-    "head.conv.0": "conv_head",
-    "head.conv.1": "bn2",
-    "head.classifier": "classifier",
-}
-_EXCITE = {"excite.reduce": "se.conv_reduce", "excite.expand": "se.conv_expand"}
-_IN_A_BLOCK = re.compile(r"stages\.(\d+)\.(\d+)\.(?:branch\.)?(.+)\.(\w+)")
 #: A counter of training steps, which old checkpoints lack and evaluation does not read.
 _COUNTER = "num_batches_tracked"
-
-
-def timm_names(names: Iterable[str]) -> dict[str, str]:
-    """What timm calls each of our names, from the names alone.
-
-    Args:
-        names: all names of a network's state dict.
-
-    Raises:
-        InvalidSetting: if timm's EfficientNet has no such block or no such head.
-    """
-    ours = list(names)
-    parts: dict[tuple[str, str], set[str]] = {}
-    for name in ours:
-        if found := _IN_A_BLOCK.fullmatch(name):
-            part = found[3].split(".")[0]
-            parts.setdefault((found[1], found[2]), set()).update({part} - {"excite"})
-    known = [name.rpartition(".")[0] for name in ours]
-    if "head.conv.0" not in known or "stem.0" not in known:
-        raise InvalidSetting(
-            "timm's EfficientNets have a stem and a head convolution; this network has other parts"
-        )
-    return {name: _timm_name(name, parts) for name in ours}
-
-
-def _timm_name(name: str, parts: Mapping[tuple[str, str], set[str]]) -> str:
-    place, _, leaf = name.rpartition(".")
-    if place in _OUTSIDE:
-        return f"{_OUTSIDE[place]}.{leaf}"
-    if found := _IN_A_BLOCK.fullmatch(name):
-        stage, block, layer, _ = found.groups()
-        naming = _BLOCKS.get(frozenset(parts[stage, block]))
-        if naming is not None:
-            if layer in _EXCITE and not {"conv"} & set(parts[stage, block]):
-                return f"blocks.{stage}.{block}.{_EXCITE[layer]}.{leaf}"
-            part, _, position = layer.partition(".")
-            if part in naming and position in ("0", "1"):
-                return f"blocks.{stage}.{block}.{naming[part][int(position)]}.{leaf}"
-    raise InvalidSetting(f"timm's EfficientNet has nothing like {name}; use autoscale's own names")
+_CLASSIFIER = re.compile(r"(?:head\.)?classifier\.(?:weight|bias)")
 
 
 def to_timm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -122,51 +33,84 @@ def to_timm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {names[name]: value for name, value in state.items()}
 
 
-def has_timm_names(state: Mapping[str, Any]) -> bool:
-    """Whether a state dict uses timm's names rather than ours."""
-    return "conv_stem.weight" in state
-
-
-def load_weights(network: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
-    """Put `state` into `network`, under our names or timm's.
-
-    A classifier for another number of classes stays the network's own, freshly made one.
-
-    Returns:
-        What a person should know, in sentences; empty if everything was taken as it is.
+def from_foreign(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict under the names of `own`, whichever library's it had; others stay as they are.
 
     Raises:
-        InvalidSetting: naming what is missing, left over or of another shape; then the network is
-            unchanged.
+        InvalidSetting: if that library has no network like `own`.
+    """
+    naming = naming_of(state)
+    if naming is None or naming_of(own) is naming:
+        return dict(state)
+    try:
+        ours = {theirs: name for name, theirs in naming.names(own).items()}
+    except InvalidSetting as problem:
+        raise InvalidSetting(
+            f"the weights have {naming.owner} names and are another network's: {problem}"
+        ) from None
+    return {ours.get(name, name): value for name, value in state.items()}
+
+
+def class_rows(state: Mapping[str, Tensor]) -> int | None:
+    """How many classes weights tell apart; None if they have no classifier."""
+    naming = naming_of(state)
+    theirs = ("classifier.weight", "_fc.weight", "classifier.1.weight", "fc.weight")
+    for name in ("head.classifier.weight", *(theirs if naming else theirs[:1])):
+        if name in state and state[name].ndim == 2:
+            return state[name].shape[0]
+    return None
+
+
+def load_weights(
+    network: nn.Module,
+    state: Mapping[str, Tensor],
+    *,
+    rows: Sequence[int | None] | None = None,
+) -> list[str]:
+    """Put `state` into `network`, under our names or those of a library in `naming.NAMINGS`.
+
+    A classifier for another number of classes stays the network's own, freshly made one. Numbers of
+    another precision are converted.
+
+    Args:
+        rows: of each class of the network, the row of the weights' classifier that it takes, or
+            None for a class that keeps its fresh row. Weights without a classifier are taken too,
+            if there is none but None. Without, the classifier is taken as it is.
+
+    Returns:
+        What a person should know, in sentences; empty if everything was taken as it is, or as
+        `rows` says.
+
+    Raises:
+        InvalidSetting: naming what is missing, left over, of another shape or no number of ours;
+            then the network is unchanged.
     """
     own = network.state_dict()
-    theirs = dict(state)
-    if has_timm_names(theirs):
-        names = {timm: name for name, timm in timm_names(own).items()}
-        theirs = {names.get(name, name): value for name, value in theirs.items()}
-    missing = [n for n in own if n not in theirs and not n.endswith(_COUNTER)]
-    left = [n for n in theirs if n not in own]
-    if missing or left:
-        raise InvalidSetting(
-            f"the weights are another network's: missing {_some(missing)}; left over {_some(left)}"
-        )
+    theirs = from_foreign(state, own)
+    classifier = [name for name in own if _CLASSIFIER.fullmatch(name)]
+    if rows is not None and all(row is None for row in rows):
+        theirs |= {name: own[name] for name in classifier}
+    _require_names(own, theirs, state)
+    _require_numbers(own, theirs)
     notes = []
     differing = [n for n in own if n in theirs and theirs[n].shape != own[n].shape]
-    classifier = _classifier(own)
+    if rows is not None:
+        differing = [name for name in differing if name not in classifier]
     if differing and set(differing) <= set(classifier) and _same_features(own, theirs, classifier):
-        rows = theirs[differing[0]].shape[0], own[differing[0]].shape[0]
+        counts = theirs[differing[0]].shape[0], own[differing[0]].shape[0]
         notes.append(
-            f"the weights know {rows[0]:,} classes and the network {rows[1]:,}; its classifier is "
-            "new and must be trained"
+            f"the weights know {counts[0]:,} classes and the network {counts[1]:,}; its classifier "
+            "is new and must be trained"
         )
-        for name in classifier:
-            theirs[name] = own[name]
-    elif differing:
-        name = differing[0]
+        theirs |= {name: own[name] for name in classifier}
+    elif differing or (rows is not None and not _same_features(own, theirs, classifier)):
+        name = (differing or classifier)[0]
         raise InvalidSetting(
             f"the weights are another network's: {name} is {tuple(theirs[name].shape)} there and "
-            f"{tuple(own[name].shape)} here (and {len(differing) - 1} more differ)"
+            f"{tuple(own[name].shape)} here (and {max(0, len(differing) - 1)} more differ)"
         )
+    elif rows is not None and any(row is not None for row in rows):
+        theirs |= {name: _chosen(own[name], theirs[name], rows) for name in classifier}
     with torch.no_grad():
         for name, value in own.items():
             if name in theirs:
@@ -174,14 +118,48 @@ def load_weights(network: nn.Module, state: Mapping[str, Tensor]) -> list[str]:
     return notes
 
 
-def _classifier(own: Mapping[str, Tensor]) -> list[str]:
-    return [n for n in own if re.fullmatch(r"(?:head\.)?classifier\.(?:weight|bias)", n)]
+def _require_names(
+    own: Mapping[str, Tensor], theirs: Mapping[str, Tensor], state: Mapping[str, Tensor]
+) -> None:
+    missing = [n for n in own if n not in theirs and not n.endswith(_COUNTER)]
+    left = [n for n in theirs if n not in own]
+    if not missing and not left:
+        return
+    naming = naming_of(state)
+    whose = f" (their names are {naming.owner})" if naming else ""
+    if naming is None and not {*own} & {*theirs}:
+        whose = (
+            " (their names are neither autoscale's nor those of timm, torchvision or "
+            "EfficientNet-PyTorch)"
+        )
+    raise InvalidSetting(
+        f"the weights are another network's: missing {_some(missing)}; left over {_some(left)}"
+        f"{whose}"
+    )
+
+
+def _require_numbers(own: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> None:
+    for name, value in own.items():
+        found = theirs.get(name, value)
+        if found.is_floating_point() != value.is_floating_point() and not name.endswith(_COUNTER):
+            raise InvalidSetting(
+                f"{name} holds {str(found.dtype).removeprefix('torch.')} numbers, and autoscale "
+                "takes floating-point weights; give those from before quantisation"
+            )
 
 
 def _same_features(
     own: Mapping[str, Tensor], theirs: Mapping[str, Tensor], classifier: list[str]
 ) -> bool:
     return all(theirs[name].shape[1:] == own[name].shape[1:] for name in classifier)
+
+
+def _chosen(fresh: Tensor, rows_there: Tensor, rows: Sequence[int | None]) -> Tensor:
+    found = fresh.clone()
+    for place, row in enumerate(rows):
+        if row is not None:
+            found[place] = rows_there[row].to(found.dtype)
+    return found
 
 
 def _some(names: list[str]) -> str:

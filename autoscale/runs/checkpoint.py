@@ -12,7 +12,8 @@ from autoscale.errors import RunConflict
 from autoscale.runs.store import write_bytes
 from autoscale.training.fit import Epoch, Snapshot
 
-_KEY = "autoscale-training"
+#: Of a safetensors header, where it holds a training and not just weights.
+KEY = "autoscale-training"
 
 
 def write_snapshot(path: Path, snapshot: Snapshot) -> None:
@@ -30,7 +31,7 @@ def write_snapshot(path: Path, snapshot: Snapshot) -> None:
         name: tensor.detach().cpu().contiguous().clone()
         for name, tensor in snapshot.tensors.items()
     }
-    write_bytes(path, save(tensors, {_KEY: json.dumps(about)}))
+    write_bytes(path, save(tensors, {KEY: json.dumps(about)}))
 
 
 def read_snapshot(path: Path) -> Snapshot | None:
@@ -44,7 +45,7 @@ def read_snapshot(path: Path) -> Snapshot | None:
     try:
         with safe_open(path, framework="pt") as opened:
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-            about = json.loads((opened.metadata() or {})[_KEY])
+            about = json.loads((opened.metadata() or {})[KEY])
         if reason := version_problem(about.get("format", 1)):
             raise RunConflict(f"{path} {reason}; {UPGRADE}, or choose another --run")
         epochs = tuple(Epoch(**epoch) for epoch in about["epochs"])

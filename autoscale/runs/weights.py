@@ -5,27 +5,26 @@ The header says under `autoscale` what the numbers belong to, so that a file can
 
 import hashlib
 import json
-import pickle
-import warnings
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import torch
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from autoscale.design.style import Style
 from autoscale.design.versions import FORMAT, UPGRADE, version_problem
 from autoscale.errors import InvalidSetting
+from autoscale.runs.checkpoint import KEY as SNAPSHOT_KEY
+from autoscale.runs.state_dicts import read_checkpoint, unwrapped
 from autoscale.runs.store import guarded, write_bytes
+from autoscale.training.preparation import Preparation
 
 #: The key of our part of a safetensors header.
 KEY = "autoscale"
-#: Names under which training programs nest a state dict in a checkpoint, best first.
-_NESTED = ("state_dict_ema", "state_dict", "model_ema", "model")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,16 +32,27 @@ class Header:
     """What a file of weights says about itself; None where it is silent."""
 
     architecture: dict[str, Any] | None = None  # `Architecture.to_dict`
-    padding: Literal["symmetric", "same"] | None = None  # of `build`
-    norm_eps: float | None = None  # of `build`
-    mean: tuple[float, float, float] | None = None  # per channel, of pixels in 0..1
-    deviation: tuple[float, float, float] | None = None
+    style: Style | None = None  # of `build`
+    preparation: Preparation | None = None  # of pictures
     classes: tuple[str, ...] | None = None  # names, in the order of the logits
+    seed: int | None = None  # of the cut of the images that it was trained on
+    seen: tuple[str, ...] | None = None  # some of these, see `training.seen`
     accuracy: float | None = None  # share of images
     accuracy_of: str | None = None  # on which images
     provenance: str | None = None  # where the weights come from
 
     __pydantic_config__ = {"allow_inf_nan": False}  # noqa: RUF012  (read by pydantic alone)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What is known, as plain data in one level."""
+        plain: dict[str, Any] = {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if field.name not in ("style", "preparation")
+        }
+        plain |= asdict(self.style) if self.style else {}
+        plain |= self.preparation.to_dict() if self.preparation else {}
+        return {name: value for name, value in plain.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +61,7 @@ class Weights:
 
     state: dict[str, Tensor]
     header: Header
+    notes: tuple[str, ...] = ()  # what a person should know, in sentences
 
 
 def write_weights(path: Path, state: Mapping[str, Tensor], header: Header) -> None:
@@ -59,16 +70,20 @@ def write_weights(path: Path, state: Mapping[str, Tensor], header: Header) -> No
     Raises:
         StorageProblem: if the disk does not take it.
     """
-    known = {name: value for name, value in asdict(header).items() if value is not None}
-    known["format"] = FORMAT
+    known = header.to_dict() | {"format": FORMAT}
     metadata = {"format": "pt", KEY: json.dumps(known)}
     # Numbers that share memory are written apart.
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
     write_bytes(path, save(tensors, metadata))
 
 
-def read_weights(path: str | Path) -> Weights:
+def read_weights(path: str | Path, *, own: Collection[str] = ()) -> Weights:
     """Read `.safetensors`, or a PyTorch file of tensors; neither can run code.
+
+    What a training program wrapped around a state dict is taken off: see `state_dicts.unwrapped`.
+
+    Args:
+        own: names of the network that the weights are for, where these are not a design's.
 
     Raises:
         InvalidSetting: if there is no such file, or it holds something else.
@@ -77,8 +92,9 @@ def read_weights(path: str | Path) -> Weights:
     if not path.is_file():
         raise InvalidSetting(f"no such file of weights: {path}; name a .safetensors or .pth file")
     if path.suffix == ".safetensors":
-        return _read_safetensors(path)
-    return Weights(state=_read_pickle(path), header=Header())
+        return _read_safetensors(path, own)
+    state, notes = unwrapped(read_checkpoint(path), path, own=own)
+    return Weights(state=state, header=Header(), notes=notes)
 
 
 def file_digest(path: str | Path) -> str:
@@ -92,49 +108,55 @@ def file_digest(path: str | Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()[:12]
 
 
-def _read_safetensors(path: Path) -> Weights:
+def _read_safetensors(path: Path, own: Collection[str]) -> Weights:
     try:
         with safe_open(path, framework="pt") as opened:
             state = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
             metadata = opened.metadata() or {}
     except (SafetensorError, OSError) as problem:
         raise InvalidSetting(f"{path} is no readable safetensors file: {problem}") from None
-    return Weights(state=state, header=_header(path, metadata.get(KEY)))
+    if SNAPSHOT_KEY in metadata:
+        raise InvalidSetting(
+            f"{path} is where a training goes on from, not a network; name best.safetensors beside "
+            "it"
+        )
+    if KEY in metadata:
+        return Weights(state=state, header=_header(path, metadata[KEY]))
+    state, notes = unwrapped(state, path, own=own)
+    return Weights(state=state, header=Header(), notes=notes)
 
 
-def _header(path: Path, text: str | None) -> Header:
-    if text is None:
-        return Header()
+def _header(path: Path, text: str) -> Header:
     try:
         plain = json.loads(text)
-        if isinstance(plain, dict) and (reason := version_problem(plain.pop("format", 1))):
-            raise InvalidSetting(f"{path} {reason}; {UPGRADE}")
-        return TypeAdapter(Header).validate_python(plain)
     except (json.JSONDecodeError, RecursionError) as problem:
         raise InvalidSetting(
             f"{path}: header: not readable as JSON: {problem}; write the file again"
         ) from None
+    if isinstance(plain, dict) and (reason := version_problem(plain.pop("format", 1))):
+        raise InvalidSetting(f"{path} {reason}; {UPGRADE}")
+    try:
+        return _from_plain(plain)
     except ValidationError as problem:
         first = problem.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"])) or "its JSON"
         raise InvalidSetting(f"{path}: header: {place}: {first['msg']}") from None
+    except InvalidSetting as problem:
+        raise InvalidSetting(f"{path}: header: {problem}; write the file again") from None
 
 
-def _read_pickle(path: Path) -> dict[str, Tensor]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what torch thinks of it comes as an error too
-            found = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as problem:
-        reason = str(problem).strip().splitlines()[0][:160] if str(problem).strip() else "damaged"
-        raise InvalidSetting(
-            f"{path} is no file of plain tensors ({reason}); autoscale loads nothing that could "
-            "run code: convert it to .safetensors where it came from"
-        ) from None
-    for name in _NESTED:
-        if isinstance(found, Mapping) and isinstance(found.get(name), Mapping):
-            found = found[name]
-            break
-    if not isinstance(found, Mapping) or not all(isinstance(v, Tensor) for v in found.values()):
-        raise InvalidSetting(f"{path} holds no state dict of tensors; save network.state_dict()")
-    return {str(name).removeprefix("module."): value for name, value in found.items()}
+def _from_plain(plain: Any) -> Header:
+    """What `Header.to_dict` gave; of a style or preparation in part, the rest is autoscale's own.
+
+    Raises:
+        ValidationError: if a value is of another kind.
+        InvalidSetting: if one is out of range.
+    """
+    if not isinstance(plain, dict):
+        return TypeAdapter(Header).validate_python(plain)  # which says so
+    rest = dict(plain)
+    for name, kind in (("style", Style), ("preparation", Preparation)):
+        given = {field.name: rest.pop(field.name, None) for field in fields(kind)}
+        given = {name: value for name, value in given.items() if value is not None}
+        rest[name] = TypeAdapter(kind).validate_python(given) if given else None
+    return TypeAdapter(Header).validate_python(rest)

@@ -12,12 +12,8 @@ from torch import Tensor
 from autoscale.training import crops
 from autoscale.training.crops import Cut, resize, windows_of
 from autoscale.training.data import Images
+from autoscale.training.preparation import OURS, Preparation
 from autoscale.training.recipe import Recipe
-
-# The same for every data set, so that an exported network needs no file of statistics beside it.
-# Photographs come out with a mean near 0 and a deviation near 1; batch norm does the rest.
-PIXEL_MEAN = 0.5
-PIXEL_DEVIATION = 0.25
 
 _CHUNK = 256  # images resized together
 
@@ -77,14 +73,23 @@ def as_channels_last(pixels: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(pixels).permute(0, 3, 1, 2)
 
 
-def normalised(batch: Tensor) -> Tensor:
+def normalised(batch: Tensor, preparation: Preparation = OURS) -> Tensor:
+    """Numbers 0..255 of shape (N, 3, H, W) as a network's input, float32, on the same device."""
     numbers = batch.to(torch.float32, copy=True)
-    return numbers.sub_(255 * PIXEL_MEAN).div_(255 * PIXEL_DEVIATION)
+    mean, deviation = preparation.mean, preparation.deviation
+    if len({*mean}) == len({*deviation}) == 1:  # in one go, which is several times as fast
+        return numbers.sub_(255 * mean[0]).div_(255 * deviation[0])
+    for channel in range(3):
+        numbers[:, channel].sub_(255 * mean[channel]).div_(255 * deviation[channel])
+    return numbers
 
 
-def to_input(pixels: NDArray[np.uint8], *, resolution: int) -> Tensor:
+def to_input(
+    pixels: NDArray[np.uint8], *, resolution: int, preparation: Preparation = OURS
+) -> Tensor:
     """What a trained network expects: (N, S, S, 3) bytes to (N, 3, resolution, resolution) floats.
 
-    Resized with antialiasing when S differs from `resolution`, then (value / 255 - 0.5) / 0.25.
+    Resized with antialiasing when S differs from `resolution`, then (value / 255 - mean) /
+    deviation in each channel.
     """
-    return normalised(resize(as_channels_last(pixels), resolution))
+    return normalised(resize(as_channels_last(pixels), resolution), preparation)

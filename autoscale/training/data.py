@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import parse_qsl
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,9 +16,19 @@ from numpy.typing import ArrayLike, NDArray
 from autoscale.errors import DataProblem, InvalidSetting
 from autoscale.training import synthetic
 from autoscale.training.decoding import Keep, decode
+from autoscale.training.depth import range_notices
+from autoscale.training.duplicates import find_duplicates
 from autoscale.training.folders import list_folders
-from autoscale.training.parquet import list_parquet
-from autoscale.training.pictures import Listing, Pictures
+from autoscale.training.parquet import Columns, list_parquet
+from autoscale.training.parquet_layout import find_shards
+from autoscale.training.pictures import Listing, Pictures, shown
+from autoscale.training.preparation import OURS, Preparation
+from autoscale.training.seen import names_of, sketch
+from autoscale.training.summary import DataSummary, missing_classes
+from autoscale.training.tree import scan
+
+#: What messages call the parts.
+_NAMES = {"train": "training"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +61,11 @@ class ImageData:
     # images, each in order; not of the bytes themselves, nor of the size they are decoded at. Of
     # `synthetic`: of its version, the seed and the number of training images.
     fingerprint: str
+    sketch: tuple[str, ...]  # of the training images, see `training.seen`; empty of `synthetic`
+    held_out: frozenset[str]  # digests of the test images, likewise
+    summary: DataSummary  # its `sentence` says what was understood of the source
+    unreadable: tuple[str, ...]  # of `skipped`, those that `strict` would refuse
+    notices: tuple[str, ...]  # what the owner should know before hours are spent, a sentence each
 
 
 def load(
@@ -61,22 +78,31 @@ def load(
     limit: int | None = None,
     test: bool = True,
     keep: Keep | None = None,
+    preparation: Preparation = OURS,
+    image_column: str | None = None,
+    label_column: str | None = None,
 ) -> ImageData:
     """Read a data set; every image is decoded once and takes 3 * size**2 bytes.
 
     Each image is turned upright by its EXIF orientation, laid on white where it is transparent,
-    and its centre square is shrunk to `size` with antialiasing. Grey images of 16 bits are scaled
-    to 8.
+    and its centre square is resized to `size` with antialiasing. Images of 16 bits are scaled to 8.
+    See `training.decoding`.
 
     `source` is one of
 
     - `synthetic`: drawn from `seed`, see `training.synthetic`; it comes with its own splits;
     - a folder with a sub-folder for each class;
-    - a folder with `train/`, and perhaps `validation/` (or `val/`, `valid/`) and `test/`, each with
-      a sub-folder for each class;
-    - a Parquet file in the Hugging Face image layout;
-    - a folder with such files: `train*.parquet`, and perhaps `validation*` and `test*`, there or in
-      its `data/`.
+    - a folder of splits, each with a sub-folder for each class: `train`, and perhaps `validation`
+      (or `val`, `valid`, `dev`) and `test` (or `holdout`), in any case and with what is usual
+      beside them (`Training`, `images_train`, `TrainSet`, `train2017`, `seg_train/seg_train`);
+      `eval` is validation where nothing else is, else test. The splits may lie in a lone folder,
+      in the folders of the classes, or among them;
+    - a Parquet file in the Hugging Face image layout. Columns with unusual names are named behind
+      the path, as `images.parquet?image=photo&label=kind`;
+    - a folder with such files: `train*.parquet`, and perhaps `validation*` and `test*`, there, in
+      its `data/`, or in folders that are called like splits.
+
+    What lies beside these changes nothing; `summary` and `skipped` of the result name it.
 
     A source without splits is cut in two steps: `validation_fraction` of each class is put aside as
     test images, then `validation_fraction` of the rest as validation images (64 / 16 / 20 % by
@@ -92,6 +118,9 @@ def load(
         test: False leaves the test images undecoded, so that nothing can look at them.
         keep: where decoded images are looked for and left for the next call; without it, and for
             `synthetic`, they are made in memory.
+        preparation: what is done to an image, but for mean and deviation.
+        image_column: of Parquet files; by default one with a usual name.
+        label_column: likewise.
 
     Raises:
         InvalidSetting: if `source` is empty, or `size`, `seed`, `validation_fraction` or `limit` is
@@ -118,36 +147,111 @@ def load(
         return _draw(size=size, seed=seed, limit=limit, test=test)
 
     root = Path(source).expanduser()
-    listing = list_source(root, test=test)
+    listing = list_source(root, test=test, columns=_asked(image_column, label_column))
+    parts, cut = _cut(listing, source, validation_fraction, seed=seed, limit=limit)
+    if not test:
+        parts.pop("test", None)
+    if strict and listing.skipped:
+        raise DataProblem(f"{listing.skipped[0]}; remove the file or load without strict")
+    images, skipped, peaks = _decoded(
+        parts, listing, source, size, strict=strict, keep=keep, preparation=preparation
+    )
+    share = validation_fraction
+    return ImageData(
+        train=images["train"],
+        validation=images["validation"],
+        test=images.get("test"),
+        classes=listing.classes,
+        skipped=(*_beside(listing), *listing.skipped, *skipped),
+        unreadable=(*listing.skipped, *skipped),
+        name=shown(root.resolve().name),
+        fingerprint=_fingerprint(listing.classes, parts["train"], parts["validation"]),
+        sketch=sketch(parts["train"].digests.values()),
+        held_out=names_of(parts["test"].digests.values() if "test" in parts else ()),
+        summary=DataSummary(
+            classes=listing.classes,
+            parts={part: len(found) for part, found in images.items()},
+            cut=cut,
+            share=share,
+            unused=listing.unused,
+        ),
+        notices=(
+            *listing.notices,
+            *missing_classes(
+                {part: found.labels for part, found in images.items()}, listing.classes
+            ),
+            *find_duplicates(parts).sentences,
+            *range_notices(peaks, pictures=sum(map(len, images.values())), preparation=preparation),
+        ),
+    )
+
+
+def _beside(listing: Listing) -> list[str]:
+    return [f"{name}: lies beside the folders of classes" for name in listing.loose]
+
+
+def _asked(image: str | None, label: str | None) -> Columns | None:
+    return Columns(image, label) if image or label else None
+
+
+def _cut(
+    listing: Listing, source: str, fraction: float, *, seed: int, limit: int | None
+) -> tuple[dict[str, Pictures], tuple[str, ...]]:
+    """The pictures of each part, and which parts are cut from those of training.
+
+    Raises:
+        DataProblem: if a part has no picture.
+    """
     train, validation, held_out = listing.train, listing.validation, listing.test
+    cut: list[str] = []
     if not listing.splits:
-        kept, aside = carve(train.labels, validation_fraction, seed=seed)
+        kept, aside = carve(train.labels, fraction, seed=seed)
         train, held_out = train.subset(kept), train.subset(aside)
+        cut.append("test")
     if validation is None:
-        kept, aside = carve(train.labels, validation_fraction, seed=seed)
+        kept, aside = carve(train.labels, fraction, seed=seed)
         train, validation = train.subset(kept), train.subset(aside)
+        cut.append("validation")
     if limit is not None:
         train = train.subset(_limited(train.labels, limit, len(listing.classes), seed=seed))
-    parts = {"training": train, "validation": validation}
-    if test and held_out is not None:
+    parts = {"train": train, "validation": validation}
+    if held_out is not None:
         parts["test"] = held_out
     for part, pictures in parts.items():
         if len(pictures) == 0:
             raise DataProblem(
-                f"{source} leaves 0 {part} images; at least 1 is needed: add images to its classes"
+                f"{source} leaves 0 {_NAMES.get(part, part)} images; at least 1 is needed: add "
+                "images to its classes"
             )
+    return {part: pictures.watched() for part, pictures in parts.items()}, tuple(cut)
 
-    skipped = list(listing.skipped)
-    if strict and skipped:
-        raise DataProblem(f"{skipped[0]}; remove the file or load without strict")
-    images = {}
+
+def _decoded(
+    parts: Mapping[str, Pictures],
+    listing: Listing,
+    source: str,
+    size: int,
+    *,
+    strict: bool,
+    keep: Keep | None,
+    preparation: Preparation,
+) -> tuple[dict[str, Images], list[str], list[int]]:
+    """The images of each part, a line for each that could not be read, and `Decoded.peaks`.
+
+    Raises:
+        DataProblem: if a class or a part is left without an image.
+    """
+    skipped: list[str] = []
+    images: dict[str, Images] = {}
+    peaks: list[int] = []
     for part, pictures in parts.items():
-        decoded = decode(pictures, size, strict=strict, keep=keep)
+        decoded = decode(pictures, size, strict=strict, keep=keep, preparation=preparation)
+        peaks += decoded.peaks
         skipped += [f"{pictures.names[i]}: {reason}" for i, reason in decoded.unread.items()]
         labels = np.delete(pictures.labels, list(decoded.unread))
         images[part] = Images(decoded.pixels, labels)
     for label, name in enumerate(listing.classes):
-        if not np.any(images["training"].labels == label):
+        if not np.any(images["train"].labels == label):
             reason = next((line for line in skipped if f"{name}/" in line), "see the skipped files")
             raise DataProblem(
                 f"no training image of class {name!r} could be read ({reason}); repair the files "
@@ -156,18 +260,76 @@ def load(
     for part, found in images.items():
         if len(found) == 0:
             raise DataProblem(
-                f"none of the {len(parts[part])} {part} images of {source} could be read "
-                f"({skipped[-1]}); repair the files"
+                f"none of the {len(parts[part])} {_NAMES.get(part, part)} images of {source} could "
+                f"be read ({skipped[-1]}); repair the files"
             )
-    return ImageData(
-        train=images["training"],
-        validation=images["validation"],
-        test=images.get("test"),
-        classes=listing.classes,
-        skipped=tuple(skipped),
-        name=root.resolve().name,
-        fingerprint=_fingerprint(listing.classes, train, validation),
+    return images, skipped, peaks
+
+
+class Whole(NamedTuple):
+    """Every labelled picture of a source, as one set."""
+
+    images: Images
+    classes: tuple[str, ...]
+    skipped: tuple[str, ...]  # as in `ImageData`
+    notices: tuple[str, ...]  # likewise
+    digests: frozenset[str]  # of the images, see `training.seen`
+    summary: DataSummary  # its `sentence` says what was understood
+
+
+def load_whole(
+    source: str,
+    *,
+    size: int,
+    strict: bool = False,
+    keep: Keep | None = None,
+    preparation: Preparation = OURS,
+) -> Whole:
+    """Every labelled picture of a source without splits, none of them put aside.
+
+    For images that no training has seen, such as a folder of test images by class.
+
+    Args:
+        size: pixels per side.
+        strict: refuse a file that cannot be read, instead of skipping it.
+        keep, preparation: as in `load`.
+
+    Raises:
+        InvalidSetting: if `size` is below 1.
+        DataProblem: if `source` has splits, or cannot be read; see `load`.
+    """
+    if size < 1:
+        raise InvalidSetting(f"size must be at least 1 pixel; got {size}")
+    listing = list_source(Path(source).expanduser(), whole=True)
+    if listing.splits:
+        raise DataProblem(f"{source} has splits of its own; name one of them")
+    if strict and listing.skipped:
+        raise DataProblem(f"{listing.skipped[0]}; remove the file or load without strict")
+    pictures = listing.train.watched()
+    decoded = decode(pictures, size, strict=strict, keep=keep, preparation=preparation)
+    if not len(decoded.pixels):
+        raise DataProblem(f"none of the {len(pictures)} images of {source} could be read")
+    images = Images(decoded.pixels, np.delete(pictures.labels, list(decoded.unread)))
+    unread = [f"{pictures.names[i]}: {reason}" for i, reason in decoded.unread.items()]
+    return Whole(
+        images,
+        listing.classes,
+        (*_beside(listing), *listing.skipped, *unread),
+        range_notices(decoded.peaks, pictures=len(images), preparation=preparation),
+        names_of(pictures.digests.values()),
+        DataSummary(classes=listing.classes, parts={"images": len(images)}, unused=listing.unused),
     )
+
+
+def has_splits(source: str) -> bool:
+    """Whether a source names splits; one that does not is cut by `load` and taken by `load_whole`.
+
+    Raises:
+        DataProblem: if `source` is nothing that `load` reads.
+    """
+    if source == "synthetic":
+        return True
+    return list_source(Path(source).expanduser(), test=False, whole=True).splits
 
 
 def classes_in(source: str) -> tuple[str, ...]:
@@ -178,36 +340,7 @@ def classes_in(source: str) -> tuple[str, ...]:
     """
     if source == "synthetic":
         return synthetic.CLASSES
-    return list_source(Path(source).expanduser(), test=False).classes
-
-
-def read_pictures(
-    paths: Sequence[Path], *, size: int
-) -> tuple[NDArray[np.uint8], tuple[Path, ...], tuple[str, ...]]:
-    """Single files, decoded exactly as those of a data set.
-
-    Returns:
-        Pixels, shape (readable, size, size, 3); the readable paths in the same order; one line for
-        each of the others.
-    """
-    readable, skipped = [], []
-    for path in paths:
-        if path.is_dir():
-            skipped.append(f"{path}: is a folder; name its images, as {path}/*.jpg")
-        elif not path.is_file():
-            skipped.append(f"{path}: no such file")
-        else:
-            readable.append(path)
-    pictures = Pictures(
-        [str(path) for path in readable],
-        [path.stat().st_size for path in readable],
-        np.zeros(len(readable), dtype=np.int64),
-        lambda i: readable[i].read_bytes(),
-    )
-    decoded = decode(pictures, size, strict=False, keep=None)
-    skipped += [f"{pictures.names[i]}: {reason}" for i, reason in decoded.unread.items()]
-    kept = tuple(path for i, path in enumerate(readable) if i not in decoded.unread)
-    return decoded.pixels, kept, tuple(skipped)
+    return list_source(Path(source).expanduser(), test=False, whole=True).classes
 
 
 def carve(
@@ -247,7 +380,7 @@ def _shuffled_places(
 
 
 def _fingerprint(classes: tuple[str, ...], *parts: Pictures) -> str:
-    pictures = [(list(p.names), list(p.sizes), p.labels.tolist()) for p in parts]
+    pictures = [(list(p.keys or p.names), list(p.sizes), p.labels.tolist()) for p in parts]
     return _hash([classes, pictures])
 
 
@@ -262,32 +395,85 @@ def _draw(*, size: int, seed: int, limit: int | None, test: bool) -> ImageData:
     train = part("train")
     if limit is not None:
         train = train.subset(_limited(train.labels, limit, len(synthetic.CLASSES), seed=seed))
+    validation, held_out = part("validation"), part("test") if test else None
+    counts = {"train": len(train), "validation": len(validation)}
+    if held_out is not None:
+        counts["test"] = len(held_out)
     return ImageData(
         train=train,
-        validation=part("validation"),
-        test=part("test") if test else None,
+        validation=validation,
+        test=held_out,
         classes=synthetic.CLASSES,
         skipped=(),
+        unreadable=(),
+        summary=DataSummary(classes=synthetic.CLASSES, parts=counts),
+        notices=(),
         name="synthetic shapes",
         fingerprint=_hash(["synthetic", synthetic.VERSION, seed, len(train)]),
+        sketch=(),
+        held_out=frozenset(),
     )
 
 
-def list_source(root: Path, *, test: bool) -> Listing:
+def list_source(
+    root: Path, *, test: bool = True, columns: Columns | None = None, whole: bool = False
+) -> Listing:
     """The pictures of a folder or of Parquet files, as `load` describes them; none is decoded.
+
+    Args:
+        test: False leaves the files of a Parquet test split unread.
+        columns: of Parquet files, if not those that `root` ends with.
+        whole: take a source that names one split and none for training for that split.
 
     Raises:
         DataProblem: if `root` is no data set.
     """
+    root, asked = _columns_of(root)
+    listing = _listed(root, test=test or whole, columns=columns or asked)
+    if listing.untrained and (not whole or len(listing.untrained) > 1):
+        named = " and ".join(listing.untrained)
+        raise DataProblem(
+            f"{shown(root)} holds {named} images but no training split; name the folder or file of "
+            "one split to use it alone, or add a folder called train"
+        )
+    return listing
+
+
+def _listed(root: Path, *, test: bool, columns: Columns) -> Listing:
     if not root.exists():
-        raise DataProblem(f"no such folder: {root}; give a folder of classes, or 'synthetic'")
+        raise DataProblem(
+            f"no such folder: {shown(root)}; give a folder of classes, or 'synthetic'"
+        )
     if root.is_file():
         if root.suffix.lower() != ".parquet":
-            raise DataProblem(f"{root} is not a folder or a .parquet file; give one of these")
-        return list_parquet({"train": [root]}, splits=False)
-    for folder in (root, root / "data"):
-        if trained := sorted(folder.glob("train*.parquet")):
-            files = {"train": trained, "validation": sorted(folder.glob("val*.parquet"))}
-            files["test"] = sorted(folder.glob("test*.parquet")) if test else []
-            return list_parquet(files, splits=True)
-    return list_folders(root, test=test)
+            raise DataProblem(
+                f"{shown(root)} is not a folder or a .parquet file; give one of these, and unpack "
+                "an archive first"
+            )
+        return list_parquet({"train": [root]}, splits=False, columns=columns)
+    tree = scan(root)
+    shards = find_shards(tree)
+    if shards is None:
+        return list_folders(tree)
+    files = {part: paths for part, paths in shards.files.items() if test or part != "test"}
+    return list_parquet(
+        files or shards.files, splits=shards.named, columns=columns, unused=shards.unused
+    )
+
+
+def _columns_of(root: Path) -> tuple[Path, Columns]:
+    """A path, and the columns named behind it, as images.parquet?image=photo&label=kind.
+
+    Raises:
+        InvalidSetting: if something else is named there.
+    """
+    path, mark, query = str(root).rpartition("?")
+    if not mark or root.exists():
+        return root, Columns()
+    asked = dict(parse_qsl(query))
+    if not asked or set(asked) - {"image", "label"}:
+        raise InvalidSetting(
+            f"behind the ? of {shown(root)} columns are named, as ?image=photo&label=kind; got "
+            f"{query!r}"
+        )
+    return Path(path), Columns(asked.get("image"), asked.get("label"))

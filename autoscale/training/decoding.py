@@ -1,30 +1,66 @@
-"""Pictures as square images of one size."""
+"""Pictures as square images of one size: the one home of what is done to a picture.
+
+In the order of `Preparation`: turned upright by its EXIF orientation, 16 bits scaled to 8, laid on
+white where it is transparent, made RGB, its centre square resized.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import io
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import PIL
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
 
 from autoscale.errors import DataProblem
+from autoscale.training.depth import is_deep, shallow
+from autoscale.training.formats import FORMATS as FORMATS
+from autoscale.training.formats import opened
 from autoscale.training.pictures import Pictures
+from autoscale.training.preparation import OURS, Preparation
 
-#: Of what `_decode` makes of a picture. Images that were kept under another one are not used.
-VERSION = 1
+#: Of what `decode_one` makes of a picture. Images that were kept under another one are not used.
+VERSION = 2
 
-# Formats that Pillow reads without running another program; the content decides, not the extension.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+#: A JPEG is reduced while it is read, but to no less than so many times the wanted size. What is
+#: left to the resizing then differs by less than one level of 255 from that of the whole picture.
+ENOUGH = 6
+#: Bytes that all decoders of this process together may take for pictures at full size.
+MEMORY = 2 * 2**30
+_INTERPOLATIONS = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+}
+#: By the number of an EXIF orientation, what makes a picture upright.
+_TURNS = {
+    1: None,
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _DECODERS = 2  # threads; Pillow decodes outside the interpreter lock
 _CHUNK = 256  # pictures handed to the decoders at a time
+
+
+class Square(NamedTuple):
+    """A picture, decoded."""
+
+    pixels: NDArray[np.uint8]  # (S, S, 3)
+    side: int  # pixels of the picture's shorter side
+    peak: int | None  # the largest number of a picture of 16 bits; None of others
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +69,8 @@ class Decoded:
 
     pixels: NDArray[np.uint8]  # (N, S, S, 3), in the order of the pictures
     unread: Mapping[int, str]  # position among the pictures -> the reason, one line
+    sides: tuple[int, ...] = ()  # pixels of the shorter side of each of the N pictures
+    peaks: tuple[int, ...] = ()  # the largest number of each of them that has 16 bits
 
 
 class Keep(Protocol):
@@ -51,21 +89,31 @@ class Keep(Protocol):
         """
 
 
-def decode(pictures: Pictures, size: int, *, strict: bool, keep: Keep | None) -> Decoded:
+def decode(
+    pictures: Pictures,
+    size: int,
+    *,
+    strict: bool,
+    keep: Keep | None,
+    preparation: Preparation = OURS,
+) -> Decoded:
     """All pictures as images of `size` pixels per side.
+
+    Args:
+        preparation: what is done to them; mean and deviation are left to the network's input.
 
     Raises:
         DataProblem: if `strict` and a picture cannot be read; if memory does not suffice.
     """
 
     def chunks() -> Iterator[Decoded]:
-        for chunk in _chunks(pictures, size):
+        for chunk in decoded_chunks(pictures, size, preparation):
             if strict and chunk.unread:
                 raise _refusal(pictures, chunk)
             yield chunk
 
     shape = (len(pictures), size, size, 3)
-    decoded = keep(_content(pictures, size), shape, chunks) if keep else None
+    decoded = keep(_content(pictures, size, preparation), shape, chunks) if keep else None
     if decoded is None:
         decoded = _in_memory(shape, chunks())
     if strict and decoded.unread:
@@ -89,35 +137,49 @@ def _in_memory(shape: tuple[int, ...], chunks: Iterator[Decoded]) -> Decoded:
             "lower size or set limit"
         ) from error
     unread: dict[int, str] = {}
+    sides: list[int] = []
+    peaks: list[int] = []
     count = 0
     for chunk in chunks:
         pixels[count : count + len(chunk.pixels)] = chunk.pixels
         count += len(chunk.pixels)
         unread |= chunk.unread
-    return Decoded(pixels[:count], unread)
+        sides += chunk.sides
+        peaks += chunk.peaks
+    return Decoded(pixels[:count], unread, tuple(sides), tuple(peaks))
 
 
-def _content(pictures: Pictures, size: int) -> str:
+def _content(pictures: Pictures, size: int, preparation: Preparation) -> str:
     """A name of what the pictures hold, in order, and of what becomes of them here."""
-    digest = hashlib.sha256(f"{VERSION}, Pillow {PIL.__version__}".encode())
+    steps = f"{preparation.area}, {preparation.interpolation}, {preparation.white_level}"
+    digest = hashlib.sha256(f"{VERSION}, {steps}, Pillow {PIL.__version__}".encode())
     for i in range(len(pictures)):
         try:
-            content = pictures.read(i)
+            content = _read(pictures, i)
         except Exception as error:  # decoding will meet it again, and say so
-            content = f"unreadable: {error}".encode()
+            content = f"unreadable: {error}".encode(errors="backslashreplace")
         digest.update(b"%d:" % len(content))
         digest.update(content)
     return f"{len(pictures)}x{size}-{digest.hexdigest()[:24]}"
 
 
-def _chunks(pictures: Pictures, size: int) -> Iterator[Decoded]:
-    def one(i: int) -> NDArray[np.uint8] | str:
+def _read(pictures: Pictures, i: int) -> bytes:
+    if pictures.sizes[i] > MEMORY:
+        raise ValueError(
+            f"its {_gib(pictures.sizes[i])} are over the {_gib(MEMORY)} for decoding; make it "
+            "smaller, or remove it if it is no picture"
+        )
+    return pictures.read(i)
+
+
+def decoded_chunks(pictures: Pictures, size: int, preparation: Preparation) -> Iterator[Decoded]:
+    """The pictures in order, some hundred at a time; positions are among all of them."""
+
+    def one(i: int) -> Square | str:
         try:
-            return _decode(pictures.read(i), size)
+            return decode_one(_read(pictures, i), size, preparation)
         except MemoryError:
             raise
-        except UnidentifiedImageError:
-            return f"not an image ({', '.join(FORMATS)})"
         except Exception as error:  # damaged files make Pillow raise nearly anything
             return (str(error) or type(error).__name__).splitlines()[0]
 
@@ -126,41 +188,175 @@ def _chunks(pictures: Pictures, size: int) -> Iterator[Decoded]:
             chunk = range(start, min(start + _CHUNK, len(pictures)))
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                warnings.simplefilter("error", Image.DecompressionBombWarning)
                 found = dict(zip(chunk, pool.map(one, chunk), strict=True))
-            images = [image for image in found.values() if not isinstance(image, str)]
+            squares = [square for square in found.values() if not isinstance(square, str)]
             yield Decoded(
-                np.stack(images) if images else np.empty((0, size, size, 3), dtype=np.uint8),
+                np.stack([square.pixels for square in squares])
+                if squares
+                else np.empty((0, size, size, 3), dtype=np.uint8),
                 {i: reason for i, reason in found.items() if isinstance(reason, str)},
+                tuple(square.side for square in squares),
+                tuple(square.peak for square in squares if square.peak is not None),
             )
 
 
-def _decode(content: bytes, size: int) -> NDArray[np.uint8]:
-    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-        image.draft("RGB", (size, size))  # JPEG: decode at 1/2, 1/4 or 1/8 where that is enough
-        ImageOps.exif_transpose(image, in_place=True)
-        if image.mode.startswith("F"):
-            raise ValueError(f"its pixels have more than 8 bits (mode {image.mode})")
-        if image.mode.startswith("I"):
-            upright = _eight_bits(image).convert("RGB")
-        elif image.has_transparency_data:
-            seen = image.convert("RGBA")
-            upright = Image.new("RGB", seen.size, "white")
-            upright.paste(seen, mask=seen)
-        else:
-            upright = image.convert("RGB")
-    width, height = upright.size
+def decode_one(content: bytes, size: int, preparation: Preparation) -> Square:
+    """A picture as an image of `size` pixels per side.
+
+    Raises:
+        Exception: nearly any, if the picture is damaged; the first line of its text is a reason.
+        ValueError: if it is no picture, has more than 16 bits a channel, or needs more than
+            `MEMORY`.
+    """
+    with opened(content) as image:
+        side, told = min(image.size), f"{image.width} x {image.height} pixels"
+        scale = _scale(image, size)
+        with _memory.taken(_bytes_needed(image, scale), told):
+            pixels, peak = _shrunk(image, content, scale, size, preparation)
+            image.close()  # before its memory is given to the next one
+    return Square(pixels, side, peak)
+
+
+def _shrunk(
+    image: ImageFile.ImageFile, content: bytes, scale: int, size: int, preparation: Preparation
+) -> tuple[NDArray[np.uint8], int | None]:
+    """Pixels of shape (S, S, 3), and the largest number of a picture of 16 bits."""
+    seen = _draft(image, scale)
+    plain, peak = _eight_bits(image, content, preparation.white_level)
+    orientation = _orientation(image)
+    upright = _on_white(_turned(plain, orientation))
+    resized = upright.resize(
+        (size, size),
+        _INTERPOLATIONS[preparation.interpolation],
+        box=_centre_square(seen, upright.size, orientation),
+    )
+    return np.asarray(resized), peak
+
+
+def _orientation(image: Image.Image) -> int:
+    """The number of an EXIF orientation that is left to us; Pillow turns TIFF by itself."""
+    if image.format == "TIFF":
+        return 1
+    found = image.getexif().get(ExifTags.Base.Orientation, 1)
+    return found if found in _TURNS else 1
+
+
+def _eight_bits(
+    image: ImageFile.ImageFile, content: bytes, white_level: int
+) -> tuple[Image.Image, int | None]:
+    """The picture in 8 bits a channel, and its largest number if it has 16."""
+    if image.mode.startswith("F"):
+        raise ValueError(f"its pixels have more than 8 bits (mode {image.mode})")
+    if is_deep(image):
+        return shallow(image, content, white_level=white_level)
+    return image, None
+
+
+def _turned(image: Image.Image, orientation: int) -> Image.Image:
+    turn = _TURNS[orientation]
+    return image if turn is None else image.transpose(turn)
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """The picture as RGB."""
+    if image.has_transparency_data:
+        seen = image if image.mode == "RGBA" else image.convert("RGBA")
+        white = Image.new("RGB", seen.size, "white")
+        white.paste(seen, mask=seen)
+        return white
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _centre_square(
+    seen: tuple[float, float], size: tuple[int, int], orientation: int
+) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of the largest square in the middle of an upright picture.
+
+    Args:
+        seen: width and height, before turning, of what of its pixels is picture.
+        size: of all of its pixels, turned.
+    """
+    width, height = reversed(seen) if orientation in (5, 6, 7, 8) else seen
     side = min(width, height)
     left, top = (width - side) / 2, (height - side) / 2
-    square = (left, top, left + side, top + side)
-    shrunk = upright.resize((size, size), Image.Resampling.BILINEAR, box=square)
-    return np.asarray(shrunk)
+    # A part of the last column and row is no picture; turning may have made them the first.
+    left += size[0] - width if orientation in (2, 3, 6, 7) else 0
+    top += size[1] - height if orientation in (3, 4, 7, 8) else 0
+    return left, top, left + side, top + side
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """A grey image of 16 bits, or of more if its numbers fit in 16, with black and white kept."""
-    values = np.asarray(image).astype(np.int64)
-    least, most = values.min(), values.max()
-    if least < 0 or most > 65535:
-        raise ValueError(f"its pixels have more than 16 bits ({least} to {most})")
-    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+def _scale(image: ImageFile.ImageFile, size: int) -> int:
+    """1, 2, 4 or 8: how much smaller a JPEG is decoded, as far as enough is left of it.
+
+    If memory wants it, it may be less than `ENOUGH`.
+    """
+    if not isinstance(image, JpegImageFile):
+        return 1
+    side = min(image.size)
+    scale = max((s for s in (1, 2, 4, 8) if side >= s * ENOUGH * size), default=1)
+    while scale < 8 and side >= 2 * scale * size and _bytes_needed(image, scale) > MEMORY:
+        scale *= 2
+    return scale
+
+
+def _draft(image: ImageFile.ImageFile, scale: int) -> tuple[float, float]:
+    """Have a JPEG decoded at 1 / `scale`; width and height of what will be picture, in pixels."""
+    if scale > 1:
+        drafted = image.draft(None, (image.width // scale, image.height // scale))
+        if drafted is not None:
+            return drafted[1][2:]
+    return image.size
+
+
+def _bytes_needed(image: ImageFile.ImageFile, scale: int) -> int:
+    """About what decoding takes at most, copies on the way to RGB included."""
+    pixels = image.width * image.height
+    native = 1 if image.mode in ("1", "L", "P") else 4
+    needed = native + 4
+    if image.has_transparency_data:
+        needed += 4
+    if is_deep(image):
+        needed += 16
+    if image.format not in ("JPEG", "MPO", "BMP", "PPM"):
+        needed += 4  # of the decoder's own, or of a format's parts
+    # What is decoded in passes is kept whole between them.
+    passes = 6 * pixels if image.info.get("progressive") else 0
+    return needed * pixels // scale**2 + passes
+
+
+class _Memory:
+    """What the decoders of this process share."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._taken = 0  # bytes
+
+    @contextmanager
+    def taken(self, needed: int, picture: str) -> Iterator[None]:
+        """Wait for so many bytes, and give them back.
+
+        Raises:
+            ValueError: if there never are so many.
+        """
+        if needed > MEMORY:
+            raise ValueError(
+                f"its {picture} need {_gib(needed)} to be decoded, over the limit of "
+                f"{_gib(MEMORY)}; make it smaller, or save it as a baseline JPEG, which is reduced "
+                "while it is read"
+            )
+        with self._condition:
+            self._condition.wait_for(lambda: self._taken + needed <= MEMORY)
+            self._taken += needed
+        try:
+            yield
+        finally:
+            with self._condition:
+                self._taken -= needed
+                self._condition.notify_all()
+
+
+_memory = _Memory()
+
+
+def _gib(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB"

@@ -20,6 +20,7 @@ from autoscale.training.crops import Cut
 from autoscale.training.data import Images
 from autoscale.training.optimizers import make_optimizer, optimizer_tensors, restore_optimizer
 from autoscale.training.peers import ALONE, Peers
+from autoscale.training.preparation import OURS, Preparation
 from autoscale.training.recipe import Recipe
 from autoscale.training.resident import ResidentCut, fits
 
@@ -106,6 +107,7 @@ def fit(
     time_limit: float | None = None,
     peers: Peers = ALONE,
     cut: Cut = crops.cut,
+    preparation: Preparation = OURS,
 ) -> Fit:
     """Train `network` in place by `recipe` and evaluate it.
 
@@ -132,6 +134,8 @@ def fit(
         time_limit: seconds of this call; a training that needs more fails, with its peers.
         peers: the other processes that train the same network; each takes its part of every batch.
         cut: cuts augmented images out of the stored ones; a faster way changes no byte.
+        preparation: its mean and deviation are what the network expects of its input; the images
+            were decoded by the rest of it.
 
     Raises:
         InvalidSetting: if `resolution` is below 1, `evaluate_after` holds a number that is no epoch
@@ -160,7 +164,9 @@ def fit(
     average = Average(network, recipe.ema_decay) if recipe.ema_decay else None
     scored = average.network if average else network
     epochs: list[Epoch] = []
-    gradients_of = _Gradients(network, recipe, target, may_halve=peers.size == 1)
+    gradients_of = _Gradients(
+        network, recipe, target, may_halve=peers.size == 1, preparation=preparation
+    )
     evaluation_seconds = 0.0
     if resume is not None:
         network.load_state_dict(resume.part("network/"))
@@ -176,7 +182,10 @@ def fit(
     def score() -> float:
         nonlocal evaluation_seconds
         before = time.perf_counter()
-        accuracy = evaluate(scored, validation, resolution=resolution, device=device, peers=peers)
+        accuracy = evaluate(
+            scored, validation, resolution=resolution, device=device, peers=peers,
+            preparation=preparation,
+        )  # fmt: skip
         evaluation_seconds += time.perf_counter() - before
         return accuracy
 
@@ -251,6 +260,7 @@ def evaluate(
     batch_size: int = EVALUATION_BATCH,
     device: str = "cpu",
     peers: Peers = ALONE,
+    preparation: Preparation = OURS,
 ) -> float:
     """The fraction of `images`, in [0, 1], whose largest logit is that of their label.
 
@@ -258,6 +268,7 @@ def evaluate(
 
     Args:
         peers: processes that share the images; all get the fraction of all of them.
+        preparation: its mean and deviation are what the network expects of its input.
 
     Raises:
         InvalidSetting: if `resolution` or `batch_size` is below 1, or `device` is not there.
@@ -276,7 +287,7 @@ def evaluate(
         for start in range(peers.rank * batch_size, len(images), peers.size * batch_size):
             pixels = as_channels_last(images.pixels[start : start + batch_size])
             labels = torch.from_numpy(images.labels[start : start + batch_size])
-            guesses = network(normalised(pixels.to(target))).argmax(dim=1).cpu()
+            guesses = network(normalised(pixels.to(target), preparation)).argmax(dim=1).cpu()
             right += int((guesses == labels).sum())
     network.train(was_training)
     return peers.total(right) / len(images)
@@ -346,9 +357,16 @@ class _Gradients:
     """Computes the gradients of a batch; in two halves, once it did not fit into memory."""
 
     def __init__(
-        self, network: nn.Module, recipe: Recipe, device: torch.device, *, may_halve: bool
+        self,
+        network: nn.Module,
+        recipe: Recipe,
+        device: torch.device,
+        *,
+        may_halve: bool,
+        preparation: Preparation,
     ) -> None:
         self.halved = False
+        self._preparation = preparation
         self._network, self._device, self._may_halve = network, device, may_halve
         self._label_smoothing = recipe.label_smoothing
 
@@ -381,7 +399,7 @@ class _Gradients:
             # bfloat16 pays on graphics cards; on a CPU the native kernels are float32.
             with torch.autocast("cuda", torch.bfloat16, enabled=self._device.type == "cuda"):
                 loss = functional.cross_entropy(
-                    self._network(normalised(pixels.to(self._device))),
+                    self._network(normalised(pixels.to(self._device), self._preparation)),
                     labels.to(self._device, non_blocking=True),
                     label_smoothing=self._label_smoothing,
                 )

@@ -3,98 +3,97 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from autoscale.errors import DataProblem
-from autoscale.training.pictures import Listing, Pictures, unknown_class
+from autoscale.training.layout import find_layout
+from autoscale.training.other_layouts import told
+from autoscale.training.pictures import Listing, Pictures, listing, shown, unknown_class
+from autoscale.training.splits import Split
+from autoscale.training.tree import Folder
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
-VALIDATION_NAMES = ("validation", "val", "valid")
-_LITTER = ("thumbs.db", "desktop.ini")
-_SIDE_EXTENSIONS = (".txt", ".json", ".csv", ".md")  # notes and annotations beside the images
 
-
-def list_folders(root: Path, *, test: bool) -> Listing:
+def list_folders(tree: Folder) -> Listing:
     """What a folder holds; see `data.load` for the layouts.
 
     Raises:
         DataProblem: if it is laid out otherwise.
     """
-    # A class may be called "train": a split holds folders, a class holds images.
-    loose = [path.suffix.lower() for path in _files(root / "train", nested=False)]
-    splits = bool(_folders(root / "train")) and not set(loose) & set(EXTENSIONS)
-    start = root / "train" if splits else root
-    classes = tuple(folder.name for folder in _folders(start))
-    if len(classes) < 2:
+    layout = find_layout(tree)
+    first = layout.classes.get("train") or next(iter(layout.classes.values()))
+    classes = tuple(first)
+    if len(classes) < 2 and "train" in layout.classes:
         raise DataProblem(
-            f"{start} has {len(classes)} class sub-folders; at least 2 are needed: give a folder "
-            "with one sub-folder of images for each class"
+            told(tree, flat=not classes)
+            or f"{shown(layout.start)} has {len(classes)} class sub-folders; at least 2 are needed"
+            ": give a folder with one sub-folder of images for each class"
         )
-    skipped: list[str] = []
-    train = _list_split(root, start, classes, skipped)
-    for label, name in enumerate(classes):
-        if not np.any(train.labels == label):
+    for name, folder in layout.classes.get("train", {}).items():
+        if not folder.count:
             raise DataProblem(
-                f"class {name!r} in {start} has 0 images; add some ({', '.join(EXTENSIONS)}) or "
-                "remove the folder"
+                f"class {name!r} in {shown(layout.start)} has 0 images; add some or remove the "
+                "folder"
             )
-    validation = held_out = None
-    if splits:
-        present = [root / name for name in VALIDATION_NAMES if (root / name).is_dir()]
-        if len(present) > 1:
-            names = " and ".join(folder.name for folder in present)
-            raise DataProblem(f"{root} has {len(present)} validation splits, {names}; keep one")
-        if present:
-            validation = _list_split(root, present[0], classes, skipped)
-        if test and (root / "test").is_dir():
-            held_out = _list_split(root, root / "test", classes, skipped)
-    return Listing(train, validation, held_out, classes, splits, tuple(skipped))
+    parts: dict[Split, Pictures] = {}
+    skipped: list[str] = []
+    for split, folders in layout.classes.items():
+        _require_known(tree.path, folders, classes)
+        parts[split] = _list_split(tree.path, folders, classes, skipped)
+    return listing(
+        parts,
+        classes,
+        splits=layout.named,
+        skipped=tuple(skipped),
+        unused=layout.unused,
+        loose=layout.loose,
+        notices=layout.notices,
+    )
 
 
-def _list_split(root: Path, split: Path, classes: tuple[str, ...], skipped: list[str]) -> Pictures:
-    number = {name: label for label, name in enumerate(classes)}
-    paths: list[Path] = []
+def _require_known(root: Path, folders: Mapping[str, Folder], classes: tuple[str, ...]) -> None:
+    for name, folder in folders.items():
+        if name not in classes:
+            split = shown(folder.path.parent.relative_to(root).as_posix())
+            raise unknown_class(name, split, classes)
+
+
+def _list_split(
+    root: Path, folders: Mapping[str, Folder], classes: tuple[str, ...], skipped: list[str]
+) -> Pictures:
+    paths: list[str] = []
     labels: list[int] = []
-    for folder in _folders(split):
-        if folder.name not in number:
-            raise unknown_class(folder.name, split.name, classes)
-        for path in _files(folder, nested=True):
-            if path.suffix and path.suffix.lower() not in EXTENSIONS:
-                skipped.append(f"{path.relative_to(root)}: {path.suffix} is no image extension")
-            else:
-                paths.append(path)
-                labels.append(number[folder.name])
+    for name, folder in folders.items():
+        own = list(folder.pictures())
+        paths += own
+        labels += [classes.index(name)] * len(own)
+        for one in folder.walk():
+            place = shown(one.path.relative_to(root).as_posix())
+            skipped += [
+                f"{place}/{shown(other)}: {os.path.splitext(other)[1]} is no picture"
+                for other in one.others
+            ]
+            skipped += [f"{place}/{shown(loop)}: a link to a folder above it" for loop in one.loops]
+    start = len(f"{root}/") if str(root) != "/" else 1
     return Pictures(
-        [path.relative_to(root).as_posix() for path in paths],
-        [path.stat().st_size if path.exists() else 0 for path in paths],
+        [shown(path[start:]) for path in paths],
+        [_size(path) for path in paths],
         np.array(labels, dtype=np.int64),
         lambda i: _content(paths[i]),
     )
 
 
-def _content(path: Path) -> bytes:
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0  # reading it says why
+
+
+def _content(path: str) -> bytes:
     # Reading a pipe or a device may never end.
-    if path.exists() and not path.is_file():
+    if os.path.exists(path) and not os.path.isfile(path):
         raise ValueError("not a regular file")
-    return path.read_bytes()
-
-
-def _folders(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(f for f in folder.iterdir() if f.is_dir() and not f.name.startswith("."))
-
-
-def _files(folder: Path, *, nested: bool) -> list[Path]:
-    """Sorted, without hidden files, side files and what file managers leave behind."""
-
-    def counts(name: str) -> bool:
-        return name.lower() not in _LITTER and not name.lower().endswith(_SIDE_EXTENSIONS)
-
-    found: list[Path] = []
-    for parent, folders, names in os.walk(folder):
-        folders[:] = [f for f in folders if nested and not f.startswith(".")]
-        found += [Path(parent, n) for n in names if not n.startswith(".") and counts(n)]
-    return sorted(found)
+    return Path(path).read_bytes()

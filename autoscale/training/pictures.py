@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autoscale.errors import DataProblem
+from autoscale.training.splits import Split
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,9 @@ class Pictures:
     sizes: Sequence[int]  # bytes
     labels: NDArray[np.int64]
     read: Callable[[int], bytes]
+    keys: Sequence[str] | None = None  # for fingerprints, where other names serve people
+    # Of the content of each picture that was read so far, by position; see `watched`.
+    digests: Mapping[int, bytes] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -30,10 +37,23 @@ class Pictures:
             [self.sizes[i] for i in indices],
             self.labels[indices],
             lambda i: self.read(int(indices[i])),
+            [self.keys[i] for i in indices] if self.keys is not None else None,
         )
 
+    def watched(self) -> Pictures:
+        """The same pictures, whose `digests` grow as they are read."""
+        digests: dict[int, bytes] = {}
 
-@dataclass(frozen=True)
+        def read(i: int) -> bytes:
+            content = self.read(i)
+            if i not in digests:
+                digests[i] = hashlib.blake2b(content, digest_size=16).digest()
+            return content
+
+        return Pictures(self.names, self.sizes, self.labels, read, self.keys, digests)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Listing:
     """Everything that a source offers."""
 
@@ -43,6 +63,42 @@ class Listing:
     classes: tuple[str, ...]
     splits: bool  # whether the source names its own training split
     skipped: tuple[str, ...]  # one line for each file left out
+    unused: tuple[str, ...]  # what else lies there, relative to the source; folders end with /
+    loose: tuple[str, ...]  # of them, files beside folders of classes
+    notices: tuple[str, ...]  # what the owner should know, a sentence each
+    # Splits that the source names without naming one for training; `train` holds the first.
+    untrained: tuple[str, ...]
+
+
+def listing(
+    parts: Mapping[Split, Pictures],
+    classes: tuple[str, ...],
+    *,
+    splits: bool,
+    skipped: tuple[str, ...] = (),
+    unused: tuple[str, ...] = (),
+    loose: tuple[str, ...] = (),
+    notices: tuple[str, ...] = (),
+) -> Listing:
+    """A listing of the pictures of some splits; of a source without splits all are "train"."""
+    whole = "train" in parts
+    return Listing(
+        train=parts["train"] if whole else next(iter(parts.values())),
+        validation=parts.get("validation") if whole else None,
+        test=parts.get("test") if whole else None,
+        classes=classes,
+        splits=splits and whole,
+        skipped=skipped,
+        unused=(*unused, *loose),
+        loose=loose,
+        notices=notices,
+        untrained=() if whole else tuple(parts),
+    )
+
+
+def shown(text: str | Path) -> str:
+    """A path or a name as printable text: bytes that are not UTF-8 are escaped, as \\xe9."""
+    return os.fsencode(text).decode("utf-8", "backslashreplace")
 
 
 def unknown_class(name: str, split: str, classes: Iterable[str]) -> DataProblem:

@@ -23,7 +23,9 @@ from autoscale.search.pareto import front
 from autoscale.search.rungs import Answer, Look, Rungs
 from autoscale.search.samplers import make_sampler
 from autoscale.training.data import ImageData
+from autoscale.training.preparation import OURS
 from autoscale.workflows.catalogue import space_text
+from autoscale.workflows.chance import chance_warning
 from autoscale.workflows.contenders import choose
 from autoscale.workflows.crew import Crew, Order, Staff, crew
 from autoscale.workflows.curves import SearchCurves
@@ -74,6 +76,7 @@ def search_baseline(
     epochs: int | None = None,
     limit: int | None = None,
     strict: bool = False,
+    white_level: int = OURS.white_level,
     device: str = "cpu",
     threads: int = 1,
     kernels: str = "auto",
@@ -113,6 +116,7 @@ def search_baseline(
         epochs: of each training, instead of the recipe's.
         limit: use at most so many training images.
         strict: refuse unreadable images instead of skipping them.
+        white_level: the number of a picture of 16 bits that is white, such as 4095 for 12 bits.
         device: cpu, or a CUDA device such as cuda:0.
         threads: of torch in one training; more than one pay on idle cores only.
         kernels: "native", "torch" or "none", see `workflows.kernels`; "auto" takes the fastest that
@@ -148,6 +152,7 @@ def search_baseline(
         seed=seed,
         limit=limit,
         strict=strict,
+        white_level=white_level,
         kernels=choose_kernels(kernels, device=device, listener=listener),
     )
     stages = rungs_of(rungs, caution, task.recipe.epochs)
@@ -276,11 +281,18 @@ def _carry_out(
                 listener=listener,
             )
         _complete(copies, listener)
+        _warn_of_chance(accuracies, plan.images, listener)
         found = Baseline(
             trial=winner, accuracies=accuracies, trials=tuple(steps), objective=goal, space=space
         )
         _write(step, found)
     return found
+
+
+def _warn_of_chance(accuracies: Sequence[float], images: ImageData, listener: Listener) -> None:
+    mean = sum(accuracies) / len(accuracies)
+    if warning := chance_warning(mean, images.validation.labels, images.classes):
+        listener.notice(warning)
 
 
 def _search(

@@ -1,12 +1,17 @@
-"""Take a network away: files for other programs, each checked against torch, and a model card."""
+"""Take a network away: files for other programs, each checked against torch, and a model card.
+
+Beside them stand how pictures are prepared and what the logits are called, and a picture with its
+answer, so that another program can tell whether it does the same.
+"""
 
 import hashlib
 import io
+import json
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
@@ -18,10 +23,14 @@ from autoscale.network.latency import measure_latency
 from autoscale.network.measure import traced_cost
 from autoscale.network.source import python_source, timm_source
 from autoscale.network.weights import to_timm
-from autoscale.runs.store import write_bytes, write_text
+from autoscale.runs.store import guarded, write_bytes, write_text
 from autoscale.runs.weights import Header, read_weights, write_weights
-from autoscale.workflows.card import model_card
+from autoscale.workflows.card import BESIDE, changed_since_measured, model_card
+from autoscale.workflows.formats import FORMATS
+from autoscale.workflows.input_spec import LABELS, escaped, metadata, text_files, timm_config
 from autoscale.workflows.models import Loading, Model, as_model
+from autoscale.workflows.preparing_source import preparing_source
+from autoscale.workflows.reference import ANSWER, PICTURE, Reference, reference
 
 #: Batches on which a format is held against torch.
 BATCHES = (1, 5)
@@ -30,6 +39,7 @@ TOLERANCE = 1e-4
 CARD = "MODEL_CARD.md"
 WEIGHTS = "model.safetensors"
 TIMM_WEIGHTS = "timm.safetensors"
+TIMM_CONFIG = "config.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +58,8 @@ class File:
 class Exported:
     """What `export` wrote."""
 
-    files: tuple[File, ...]
+    files: tuple[File, ...]  # of the formats
+    beside: tuple[File, ...]  # how to use them: preparation, names of classes, a reference
     card: Path
     notes: tuple[str, ...]  # what a person should know, in sentences
 
@@ -61,7 +72,7 @@ def export(
     measure: bool = False,
     **loading: Unpack[Loading],
 ) -> Exported:
-    """Write a network in other programs' formats, and a card that says what it is.
+    """Write a network in other programs' formats, how to use it, and a card that says what it is.
 
     Every file that can be run here is run, before and not after it is written, and held against
     torch.
@@ -75,12 +86,56 @@ def export(
         loading: `weights`, `style` and `resolution` as `load_model` takes them, beside a name.
 
     Raises:
-        InvalidSetting: for a format that is not there or that this network cannot have, or if a
-            package is missing.
+        InvalidSetting: for a format that is not there or that this network cannot have, if a
+            package is missing, or if the weights name another number of classes than there are.
         ExportProblem: if a format does not give torch's logits; the files before it are kept.
         StorageProblem: if the disk does not take it.
     """
     model, folder = as_model(model, **loading), Path(directory)
+    wanted = _requested(model, formats)
+    images = torch.randn(
+        max(BATCHES), 3, model.resolution, model.resolution, generator=_generator()
+    )
+    expected = {batch: _logits(model, images[:batch]) for batch in BATCHES}
+    num_classes = expected[1].shape[-1]
+    _require_names(model, num_classes)
+    known = reference(model)
+    files = [
+        file
+        for name in wanted
+        for file in _WRITERS[name](model, folder, _Check(name, images, expected, known))
+    ]
+    beside = _write_beside(model, folder, known, timm="timm" in wanted)
+    latency = measure_latency(model.network, resolution=model.resolution) if measure else None
+    notes = [*model.notes]
+    if escaped(model.header.classes or ()):
+        notes.append(
+            f"names of classes hold line breaks, which {LABELS} writes as escapes such as \\n, and "
+            "backslashes doubled"
+        )
+    card = folder / CARD
+    write_text(
+        card,
+        model_card(
+            model,
+            cost=_cost(model),
+            files=[
+                (f.path.name, f.format, f.bytes, f.sha256, f.difference) for f in (*files, *beside)
+            ],
+            latency=latency,
+            num_classes=num_classes,
+            notes=notes,
+        ),
+    )
+    return Exported(files=tuple(files), beside=tuple(beside), card=card, notes=tuple(notes))
+
+
+def _requested(model: Model, formats: Sequence[str] | None) -> list[str]:
+    """The formats to write, quickest first.
+
+    Raises:
+        InvalidSetting: if one is not there, or cannot be had.
+    """
     wanted = list(dict.fromkeys(formats)) if formats else possible_formats(model)
     for name in wanted:
         if name not in FORMATS:
@@ -89,29 +144,29 @@ def export(
             raise InvalidSetting(reason)
         if name == "onnx":
             require_export("onnx", "onnxscript", "onnxruntime")
-    images = torch.randn(
-        max(BATCHES), 3, model.resolution, model.resolution, generator=_generator()
-    )
-    expected = {batch: _logits(model, images[:batch]) for batch in BATCHES}
-    files = [
-        file
-        for name in sorted(wanted, key=list(FORMATS).index)
-        for file in FORMATS[name](model, folder, _Check(name, images, expected))
-    ]
-    latency = measure_latency(model.network, resolution=model.resolution) if measure else None
-    card = folder / CARD
-    classes = expected[1].shape[-1]
-    write_text(
-        card,
-        model_card(
-            model,
-            cost=_cost(model),
-            files=[(f.path.name, f.format, f.bytes, f.sha256, f.difference) for f in files],
-            latency=latency,
-            num_classes=classes,
-        ),
-    )
-    return Exported(files=tuple(files), card=card, notes=model.notes)
+    return sorted(wanted, key=list(FORMATS).index)
+
+
+def _require_names(model: Model, num_classes: int) -> None:
+    classes = model.header.classes
+    if classes is not None and len(classes) != num_classes:
+        raise InvalidSetting(
+            f"{model.name} gives {num_classes:,} logits, but its weights name {len(classes):,} "
+            "classes; take the weights that belong to it"
+        )
+
+
+def _write_beside(model: Model, folder: Path, known: Reference, *, timm: bool) -> list[File]:
+    """What is needed to use the formats' files as `predict` uses the network."""
+    texts = text_files(model.preparation, model.resolution, model.header.classes)
+    if LABELS not in texts:
+        with guarded(folder / LABELS):  # another network's would be taken for this one's
+            (folder / LABELS).unlink(missing_ok=True)
+    texts[ANSWER] = known.answer(model.header.classes)
+    if timm:
+        texts[TIMM_CONFIG] = _timm_config(model, num_classes=len(known.logits))
+    contents = {name: text.encode() for name, text in texts.items()} | {PICTURE: known.picture}
+    return [_write(folder / name, content, BESIDE, None) for name, content in contents.items()]
 
 
 def possible_formats(model: Model) -> list[str]:
@@ -126,6 +181,7 @@ class _Check:
     format: str
     images: Tensor
     expected: Mapping[int, Tensor]
+    reference: Reference
 
     def difference(self, answers: Callable[[Tensor], Tensor]) -> float:
         """The largest one of a logit.
@@ -157,13 +213,15 @@ def _safetensors(model: Model, folder: Path, check: _Check) -> list[File]:
 
 
 def _onnx(model: Model, folder: Path, check: _Check) -> list[File]:
-    content = to_onnx(model.network, resolution=model.resolution)
+    told = metadata(model.preparation, model.resolution, model.header.classes)
+    content = to_onnx(model.network, resolution=model.resolution, metadata=told)
     difference = check.difference(lambda images: onnx_logits(content, images))
     return [_write(folder / "model.onnx", content, check.format, difference)]
 
 
 def _torch_export(model: Model, folder: Path, check: _Check) -> list[File]:
-    content = to_torch_export(model.network, resolution=model.resolution)
+    texts = text_files(model.preparation, model.resolution, model.header.classes)
+    content = to_torch_export(model.network, resolution=model.resolution, files=texts)
     program = torch.export.load(io.BytesIO(content)).module()
     difference = check.difference(lambda images: _run(program, images))
     return [_write(folder / "model.pt2", content, check.format, difference)]
@@ -179,6 +237,7 @@ def _python(model: Model, folder: Path, check: _Check) -> list[File]:
         mean=model.preparation.mean,
         deviation=model.preparation.deviation,
         classes=model.header.classes,
+        preparing=preparing_source(model.preparation),
     )
     path = folder / "network.py"
     module = types.ModuleType("network")
@@ -187,13 +246,19 @@ def _python(model: Model, folder: Path, check: _Check) -> list[File]:
     network = module.Network()
     network.load_state_dict(model.network.state_dict())
     difference = check.difference(lambda images: _run(network.eval(), images))
+    prepared = module.prepare(io.BytesIO(check.reference.picture))
+    if not torch.equal(prepared, check.reference.prepared):
+        raise ExportProblem(
+            f"{path} prepares a picture otherwise than predict does; leave it out with --to"
+        )
     beside = [] if (folder / WEIGHTS).exists() else _safetensors(model, folder, check)
     return [*beside, _write(path, source.encode(), check.format, difference)]
 
 
 def _timm(model: Model, folder: Path, check: _Check) -> list[File]:
     assert model.architecture is not None
-    source = timm_source(model.architecture, model.style, weights=TIMM_WEIGHTS)
+    config = _timm_pretrained(model, num_classes=check.expected[1].shape[-1])
+    source = timm_source(model.architecture, model.style, weights=TIMM_WEIGHTS, config=config)
     path = folder / TIMM_WEIGHTS
     write_weights(path, to_timm(model.network.state_dict()), _header(model))
     return [
@@ -202,8 +267,30 @@ def _timm(model: Model, folder: Path, check: _Check) -> list[File]:
     ]
 
 
-#: What can be written, quickest first.
-FORMATS: Mapping[str, Callable[[Model, Path, _Check], list[File]]] = {
+def _timm_pretrained(model: Model, *, num_classes: int) -> dict[str, Any]:
+    return timm_config(
+        model.preparation, model.resolution, model.header.classes, num_classes=num_classes
+    )
+
+
+def _timm_config(model: Model, *, num_classes: int) -> str:
+    """The text of `config.json` as timm's loader for the Hub reads it.
+
+    Source of the keys: rwightman/pytorch-image-models, timm/models/_hub.py.
+    """
+    config = _timm_pretrained(model, num_classes=num_classes)
+    names = {"label_names": config.pop("label_names")} if "label_names" in config else {}
+    plain = {
+        "architecture": model.name,
+        "num_classes": num_classes,
+        "global_pool": "avg",
+        "pretrained_cfg": config,
+        **names,
+    }
+    return json.dumps(plain, indent=2) + "\n"
+
+
+_WRITERS: Mapping[str, Callable[[Model, Path, _Check], list[File]]] = {
     "safetensors": _safetensors,
     "python": _python,
     "timm": _timm,
@@ -228,15 +315,14 @@ def _impossible(model: Model, name: str) -> str | None:
 
 def _header(model: Model) -> Header:
     header = model.header
+    measured = changed_since_measured(model) is None
     return Header(
         architecture=model.architecture.to_dict() if model.architecture else None,
-        padding=model.style.padding,
-        norm_eps=model.style.norm_eps,
-        mean=model.preparation.mean,
-        deviation=model.preparation.deviation,
+        style=model.style,
+        preparation=model.preparation,
         classes=header.classes,
-        accuracy=header.accuracy,
-        accuracy_of=header.accuracy_of,
+        accuracy=header.accuracy if measured else None,
+        accuracy_of=header.accuracy_of if measured else None,
         provenance=header.provenance,
     )
 

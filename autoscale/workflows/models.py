@@ -10,14 +10,12 @@ from torch import nn
 from autoscale.design.architecture import Architecture
 from autoscale.errors import InvalidSetting
 from autoscale.network.build import build
-from autoscale.network.weights import STYLES, Style, has_timm_names, load_weights
-from autoscale.runs.weights import Header, Weights, read_weights
+from autoscale.network.weights import Style, class_rows, load_weights
+from autoscale.runs.weights import Header, read_weights
 from autoscale.training.preparation import Channels, Preparation
 from autoscale.workflows.count import load_network
+from autoscale.workflows.expected import Asked, expected_by
 
-#: Of ImageNet's training images, and what most of timm's weights expect.
-IMAGENET_MEAN: Channels = (0.485, 0.456, 0.406)
-IMAGENET_DEVIATION: Channels = (0.229, 0.224, 0.225)
 #: Of weights that are drawn because none are given.
 SEED = 0
 
@@ -47,6 +45,10 @@ class Loading(TypedDict, total=False):
 
     weights: str | Path | None
     style: str | None
+    mean: Channels | None
+    deviation: Channels | None
+    interpolation: str | None
+    white_level: int | None
     resolution: int | None
 
 
@@ -72,6 +74,10 @@ def load_model(
     *,
     weights: str | Path | None = None,
     style: str | None = None,
+    mean: Channels | None = None,
+    deviation: Channels | None = None,
+    interpolation: str | None = None,
+    white_level: int | None = None,
     resolution: int | None = None,
 ) -> Model:
     """The network `name` with the weights of a file, for as many classes as these know.
@@ -80,7 +86,12 @@ def load_model(
         name: as `count` takes it, or a `.safetensors` file whose header holds an architecture.
         weights: `.safetensors` or a PyTorch file of tensors; without, weights are random.
         style: autoscale, timm or tf: the padding and batch-norm epsilon that the weights expect. By
-            default what the file says, autoscale's for our names.
+            default what the file says or its names tell, autoscale's for our names.
+        mean: of red, green and blue in 0..1, as the weights expect it subtracted; by default what
+            `expected.expected_by` finds out.
+        deviation: likewise, divided by.
+        interpolation: bilinear or bicubic, of resizing pictures; likewise.
+        white_level: what is shown white of pictures of 16 bits, 1 to 65535; likewise.
         resolution: pixels per side; the design's own, or 224 for a module, if not given.
 
     Raises:
@@ -93,87 +104,52 @@ def load_model(
         if weights is not None and weights != name:
             raise InvalidSetting(f"{name} is a file of weights already; leave --weights out")
         weights = name
-    held = read_weights(weights) if weights is not None else None
-    header = held.header if held else Header()
-    found = _design(name, header)
-    chosen = style_of(held, weights, asked=style)
-    notes: list[str] = []
+    asked = Asked(
+        style=style, mean=mean, deviation=deviation, interpolation=interpolation,
+        white_level=white_level,
+    )  # fmt: skip
+    found: nn.Module | Architecture | None = None
+    if not name.endswith(".safetensors"):
+        found = load_network(name)
+    own = found.state_dict() if isinstance(found, nn.Module) else ()
+    held = read_weights(weights, own=own) if weights is not None else None
+    if found is None:
+        assert held is not None
+        found = _design(name, held.header)
+    expected = expected_by(held, weights, network=name, asked=asked)
+    notes = [*expected.notes]
     if isinstance(found, Architecture):
         if resolution is not None:
             found = replace(found, resolution=resolution)
-        if held is not None:
-            found = _with_classes_of(held, found)
+        if held is not None and (count := class_rows(held.state)):
+            found = replace(found, num_classes=count)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(SEED)
-            network: nn.Module = build(found, **chosen.options)
+            network: nn.Module = build(found, **expected.style.options)
     else:
         network = found
     if held is not None:
         notes += load_weights(network, held.state)
     else:
         notes.append("no weights were given: they are random, and the answers mean nothing")
-    foreign = held is not None and has_timm_names(held.state)
     architecture = found if isinstance(found, Architecture) else None
     return Model(
         name=Path(name).stem if architecture and Path(name).suffix else name,
         network=network.eval(),
         architecture=architecture,
         resolution=architecture.resolution if architecture else resolution or 224,
-        style=chosen,
-        preparation=_preparation(header, foreign=foreign),
-        header=header,
+        style=expected.style,
+        preparation=expected.preparation,
+        header=replace(held.header if held else Header(), classes=expected.classes),
         trained=held is not None,
         notes=tuple(notes),
     )
 
 
-def _preparation(header: Header, *, foreign: bool) -> Preparation:
-    ours = Preparation()
-    return Preparation(
-        mean=header.mean or (IMAGENET_MEAN if foreign else ours.mean),
-        deviation=header.deviation or (IMAGENET_DEVIATION if foreign else ours.deviation),
-    )
-
-
-def _design(name: str, header: Header) -> nn.Module | Architecture:
-    if not name.endswith(".safetensors"):
-        return load_network(name)
+def _design(file: str, header: Header) -> Architecture:
     if header.architecture is None:
         raise InvalidSetting(
-            f"{name} does not say which network it belongs to; name that and give the file as "
+            f"{file} does not say which network it belongs to; name that and give the file as "
             "--weights"
         )
     return Architecture.from_dict(header.architecture)
-
-
-def style_of(held: Weights | None, weights: str | None, *, asked: str | None) -> Style:
-    """What the weights of the file `weights` expect: as asked, else as the file says.
-
-    Raises:
-        InvalidSetting: if there is no such style, or timm's names come without one.
-    """
-    if asked is not None:
-        if asked not in STYLES:
-            raise InvalidSetting(f"no style {asked!r}; choose from {', '.join(STYLES)}")
-        return STYLES[asked]
-    default = STYLES["autoscale"]
-    if held is None:
-        return default
-    header = held.header
-    if header.padding is None and header.norm_eps is None and has_timm_names(held.state):
-        raise InvalidSetting(
-            f"{weights} has timm's names and does not say what the weights expect; add --style tf "
-            "(timm's tf_efficientnet...: same padding, epsilon 1e-3) or --style timm (the others)"
-        )
-    return Style(
-        padding=header.padding or default.padding,
-        norm_eps=default.norm_eps if header.norm_eps is None else header.norm_eps,
-    )
-
-
-def _with_classes_of(held: Weights, found: Architecture) -> Architecture:
-    """The design for as many classes as the weights know."""
-    for name in ("head.classifier.weight", "classifier.weight"):
-        if name in held.state and held.state[name].ndim == 2:
-            return replace(found, num_classes=held.state[name].shape[0])
-    return found

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from torch import nn
 
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
@@ -15,22 +16,23 @@ from autoscale.design.scaling import fit_strides
 from autoscale.errors import InvalidSetting
 from autoscale.network.build import build
 from autoscale.network.threads import threads_of_torch
-from autoscale.network.weights import STYLES, load_weights
+from autoscale.network.weights import STYLES, class_rows, load_weights
 from autoscale.runs.checkpoint import read_snapshot, write_snapshot
 from autoscale.runs.store import Journal, Step, write_text
 from autoscale.runs.tensorboard import Curves, Point, require_tensorboard
-from autoscale.runs.weights import Header, file_digest, read_weights, write_weights
-from autoscale.training.batches import PIXEL_DEVIATION, PIXEL_MEAN
+from autoscale.runs.weights import Header, Weights, file_digest, read_weights, write_weights
 from autoscale.training.fit import Epoch, Snapshot, device_named, evaluate, fit
 from autoscale.training.fit import OutOfTime as OutOfTime  # for who calls `train`
 from autoscale.training.peers import joined
+from autoscale.training.preparation import OURS, Channels
+from autoscale.workflows.chance import chance_warning
 from autoscale.workflows.count import is_member, load_architecture
 from autoscale.workflows.curves import training_point
 from autoscale.workflows.evaluate import Task, recipe_named
+from autoscale.workflows.expected import Asked, Expected, expected_by, rows_kept
 from autoscale.workflows.family import load_member
 from autoscale.workflows.kernels import accelerated, choose_kernels, cutter
 from autoscale.workflows.memory import training_bytes
-from autoscale.workflows.models import style_of
 from autoscale.workflows.progress import Listener, Progress, Silent
 
 STEP = "train"
@@ -61,6 +63,35 @@ class Design:
     drop_path: float = 0.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """What a training starts from: weights of a file, or random ones."""
+
+    held: Weights | None
+    expected: Expected  # of the network and its pictures, from the first step to the last
+
+    @classmethod
+    def of(cls, weights: str | None, *, network: str, asked: Asked) -> "Start":
+        """Read the file, if there is one.
+
+        Raises:
+            InvalidSetting: if it holds no weights, or does not tell what they expect.
+        """
+        held = read_weights(weights) if weights is not None else None
+        return cls(held=held, expected=expected_by(held, weights, network=network, asked=asked))
+
+    def put_into(self, module: nn.Module, classes: Sequence[str]) -> list[str]:
+        """The weights into a fresh network for these classes; what to know, in sentences.
+
+        Raises:
+            InvalidSetting: if they are another network's.
+        """
+        if self.held is None:
+            return []
+        rows, note = rows_kept(self.expected.classes, class_rows(self.held.state), classes)
+        return [*load_weights(module, self.held.state, rows=rows), *([note] if note else [])]
+
+
 def train(
     network: str | Path,
     run: str | Path = "runs/train",
@@ -75,11 +106,15 @@ def train(
     seed: int = 0,
     limit: int | None = None,
     strict: bool = False,
+    white_level: int | None = None,
     device: str = "auto",
     threads: int = 1,
     kernels: str = "auto",
     weights: str | Path | None = None,
     style: str | None = None,
+    mean: Channels | None = None,
+    deviation: Channels | None = None,
+    interpolation: str | None = None,
     time_limit: float | None = None,
     tensorboard: bool = False,
     listener: Listener | None = None,
@@ -98,6 +133,8 @@ def train(
         batch_size: instead of the recipe's; the learning rate follows in proportion.
         resolution: pixels per side instead of the design's own. Below 128 strides are taken away
             until the last map has 4 x 4 pixels.
+        white_level: the number of a picture of 16 bits that is white, such as 4095 for 12 bits; by
+            default that of `weights`, else 65535. It is kept with the trained weights.
         dropout: instead of the member's; a design and a published network have 0.
         drop_path: likewise, stochastic depth.
         seed: of the cut into splits, initial weights, order and augmentation.
@@ -108,9 +145,14 @@ def train(
         kernels: "native" (compiled for this CPU), "torch" or "none"; "auto" takes the fastest that
             this machine has.
         weights: start from this file, `.safetensors` or a PyTorch file of tensors under our names
-            or timm's. A classifier for other classes starts anew.
-        style: autoscale, timm or tf: the padding and batch-norm epsilon that the weights expect. By
-            default what the file says.
+            or those of timm, torchvision or EfficientNet-PyTorch. Of its classifier the rows of
+            classes that the data has too go on, by name; all others start anew.
+        style: autoscale, timm or tf: the padding and batch-norm epsilon that the weights expect,
+            and that the trained network has. By default what the file says or its names tell.
+        mean: of red, green and blue in 0..1, as the weights expect it subtracted; by default what
+            `expected.expected_by` finds out. It stays the trained network's.
+        deviation: likewise, divided by.
+        interpolation: bilinear or bicubic, of resizing pictures; likewise.
         time_limit: seconds of this call. When they are over it fails; finished epochs are kept.
         tensorboard: write curves for TensorBoard too, those of earlier epochs included.
         listener: told of progress; by default nobody.
@@ -136,6 +178,20 @@ def train(
         if peers.size > 1 and device != "cpu":
             raise InvalidSetting(f"several processes train on cpu only, asked for {device}")
         design = _design(network, dropout=dropout, drop_path=drop_path)
+        start = Start.of(
+            weights,
+            network=network,
+            asked=Asked(
+                style=style,
+                mean=mean,
+                deviation=deviation,
+                interpolation=interpolation,
+                white_level=white_level,
+            ),
+        )
+        expected = start.expected
+        for note in expected.notes:
+            listener.notice(note)
         size = resolution or design.architecture.resolution
         task = Task(
             data=str(data),
@@ -143,14 +199,15 @@ def train(
             seed=seed,
             limit=limit,
             strict=strict,
+            white_level=expected.preparation.white_level,
             kernels=choose_kernels(kernels, device=device, listener=listener),
         )
-        images = task.load(size=size, test=True, listener=listener)
+        images = task.load(
+            size=size, test=True, listener=listener, preparation=expected.preparation
+        )
         design = replace(
             design, architecture=_fitted(design.architecture, size, len(images.classes), listener)
         )
-        held = read_weights(weights) if weights is not None else None
-        expected = style_of(held, weights, asked=style)
         step = Step(run, STEP)
         journal = Journal(step.file("epochs.jsonl"))
         settings = {
@@ -161,15 +218,16 @@ def train(
         }
         if weights is not None:  # by content: the file may move
             settings["start"] = file_digest(weights)
-        if expected != STYLES["autoscale"]:
-            settings["style"] = asdict(expected)
+        apart = replace(expected.preparation, white_level=OURS.white_level)  # which is the task's
+        if (expected.style, apart) != (STYLES["autoscale"], OURS):
+            settings["expects"] = asdict(expected.style) | apart.to_dict()
         header = Header(
             architecture=design.architecture.to_dict(),
-            padding=expected.padding,
-            norm_eps=expected.norm_eps,
-            mean=(PIXEL_MEAN,) * 3,
-            deviation=(PIXEL_DEVIATION,) * 3,
+            style=expected.style,
+            preparation=expected.preparation,
             classes=images.classes,
+            seed=seed,
+            seen=images.sketch,
             accuracy_of=f"validation images of {images.name}",
             provenance=f"autoscale train, recipe {recipe}, {chosen.epochs} epochs",
         )
@@ -184,11 +242,12 @@ def train(
                     dropout=design.dropout,
                     drop_path=design.drop_path,
                     norm_momentum=chosen.norm_momentum,
+                    **expected.style.options,
                 )
             if resume is not None:
                 listener.notice(f"going on after epoch {len(resume.epochs)} of {chosen.epochs}")
-            elif held is not None:
-                for note in load_weights(module, held.state):
+            else:
+                for note in start.put_into(module, images.classes):
                     listener.notice(note)
             done = resume.epochs if resume else ()
             if tensorboard and first:
@@ -214,12 +273,19 @@ def train(
                     peers=peers,
                     cut=cutter(task.kernels),
                     time_limit=time_limit,
+                    preparation=expected.preparation,
                 ).epochs
             best = best_epoch(done)
             test = None
             if images.test is not None and first:
                 module.load_state_dict(read_weights(keeper.best).state)
-                test = evaluate(module, images.test, resolution=size, device=device)
+                test = evaluate(
+                    module,
+                    images.test,
+                    resolution=size,
+                    device=device,
+                    preparation=expected.preparation,
+                )
             counted = cost(design.architecture)
             return Trained(
                 name=design.name,
@@ -255,6 +321,11 @@ def train(
                     "params": trained.params,
                 },
             )
+            told = chance_warning(
+                trained.best.accuracy or 0.0, images.validation.labels, images.classes
+            )
+            if told:
+                listener.notice(told)
             return trained
 
 

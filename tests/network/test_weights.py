@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from autoscale.design.architecture import Architecture
 from autoscale.design.published import published
 from autoscale.errors import InvalidSetting
-from autoscale.network.blocks import SameConv2d
+from autoscale.network.blocks import SamePad
 from autoscale.network.build import build
 from autoscale.network.weights import STYLES, has_timm_names, load_weights, timm_names, to_timm
 
@@ -132,7 +132,7 @@ def test_the_styles_differ_in_padding_and_epsilon_and_so_in_logits() -> None:
             logits[name] = network(torch.linspace(-1, 1, 3 * 32 * 32).reshape(1, 3, 32, 32))
         eps = {m.eps for m in network.modules() if isinstance(m, nn.BatchNorm2d)}
         assert eps == {style.norm_eps}
-        same = [m for m in network.modules() if isinstance(m, SameConv2d)]
+        same = [m for m in network.modules() if isinstance(m, SamePad)]
         assert len(same) == (5 if name == "tf" else 0)  # the stem and four stages
     assert all(found.isfinite().all() for found in logits.values())
     assert not torch.allclose(logits["tf"], logits["autoscale"], rtol=1e-3)  # padding

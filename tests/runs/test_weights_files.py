@@ -10,9 +10,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from autoscale.design.style import Style
 from autoscale.errors import InvalidSetting, StorageProblem
 from autoscale.runs import store
 from autoscale.runs.weights import Header, read_weights, write_weights
+from autoscale.training.preparation import Preparation
 
 STATE = {"conv.weight": torch.arange(6.0).reshape(2, 3), "steps": torch.tensor(7)}
 
@@ -25,7 +27,12 @@ class Trap:
 
 
 def test_weights_and_header_come_back(tmp_path: Path) -> None:
-    header = Header(classes=("a", "<b>"), mean=(0.5, 0.5, 0.5), accuracy=0.75, norm_eps=1e-3)
+    header = Header(
+        classes=("a", "<b>"),
+        style=Style(padding="same", norm_eps=1e-5),
+        preparation=Preparation(mean=(0.4, 0.5, 0.6), interpolation="bicubic", white_level=1023),
+        accuracy=0.75,
+    )
     write_weights(tmp_path / "w.safetensors", STATE, header)
     found = read_weights(tmp_path / "w.safetensors")
     assert found.header == header
@@ -52,7 +59,19 @@ def test_a_header_of_a_later_version_is_read_as_far_as_it_is_known(tmp_path: Pat
     assert read_weights(tmp_path / "w.safetensors").header == Header(accuracy=0.5)
 
 
-@pytest.mark.parametrize("text", ["{", '{"accuracy": "high"}', "[1]"])
+def test_headers_of_earlier_versions_say_what_they_said_then(tmp_path: Path) -> None:
+    said = {"padding": "same", "norm_eps": 1e-5, "mean": [0.4] * 3, "deviation": [0.2] * 3}
+    save_file(STATE, tmp_path / "w.safetensors", {"autoscale": json.dumps(said)})
+    header = read_weights(tmp_path / "w.safetensors").header
+    assert header.style == Style(padding="same", norm_eps=1e-5)
+    assert header.preparation == Preparation(mean=(0.4,) * 3, deviation=(0.2,) * 3)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", '{"accuracy": "high"}', "[1]", '{"deviation": [0.0, 0.1, 0.1]}', '{"norm_eps": 2}',
+     '{"mean": [127, 127, 127]}', '{"interpolation": "lanczos"}', '{"white_level": 0}'],
+)  # fmt: skip
 def test_a_damaged_header_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
     save_file(STATE, tmp_path / "w.safetensors", {"autoscale": text})
     with pytest.raises(InvalidSetting, match="header: ") as refusal:

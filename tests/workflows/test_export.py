@@ -1,155 +1,28 @@
-"""Export: every format gives torch's logits, also where autoscale is not installed."""
+"""Export: what can be written of which network, and what is refused."""
 
 import json
 import random
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from autoscale.cli import main
-from autoscale.design.architecture import Architecture
 from autoscale.design.published import published
 from autoscale.errors import ExportProblem, InvalidSetting
 from autoscale.network.build import build
-from autoscale.network.weights import to_timm
-from autoscale.runs.weights import Header, read_weights, write_weights
+from autoscale.network.weights import STYLES, to_timm
+from autoscale.runs.weights import read_weights
 from autoscale.workflows import export as exporting
 from autoscale.workflows.catalogue import load_space
-from autoscale.workflows.export import FORMATS, Exported, export, possible_formats
-from autoscale.workflows.models import Model, load_model
+from autoscale.workflows.export import export, possible_formats
+from autoscale.workflows.models import load_model
+from tests.workflows.networks import saved, shaken, small
 
 QUICK = ["safetensors", "python", "timm"]
-CLASSES = ("<script>alert(1)</script>", "a|b", "*c*")
-
-WITHOUT_AUTOSCALE = """
-import json, sys
-sys.modules["autoscale"] = None  # importing it fails
-sys.path.insert(0, sys.argv[1])
-import torch, network, onnxruntime
-images = torch.linspace(-1, 1, 5 * 3 * network.RESOLUTION**2)
-images = images.reshape(5, 3, network.RESOLUTION, network.RESOLUTION)
-session = onnxruntime.InferenceSession(sys.argv[1] + "/model.onnx")
-exported = torch.export.load(sys.argv[1] + "/model.pt2").module()
-with torch.no_grad():
-    logits = {"python": network.load()(images), "torch-export": exported(images)}
-logits["onnx"] = torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
-logits["onnx-1"] = torch.from_numpy(session.run(None, {"images": images[:1].numpy()})[0])
-print(json.dumps({name: value.tolist() for name, value in logits.items()}))
-"""
-
-
-def small() -> Architecture:
-    """The first two stages of B0 and its head, for three classes."""
-    b0 = published("efficientnet-b0")
-    head = replace(b0.head, width=32)
-    return replace(b0, resolution=24, num_classes=3, head=head, stages=b0.stages[:2])
-
-
-def shaken(network: nn.Module) -> nn.Module:
-    """A network whose weights and norms all do something."""
-    generator = torch.Generator().manual_seed(0)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            for tensor in (module.weight, module.running_var):
-                tensor.data.uniform_(0.5, 1.5, generator=generator)
-            for tensor in (module.bias, module.running_mean):
-                tensor.data.uniform_(-0.2, 0.2, generator=generator)
-    return network.eval()
-
-
-def saved(folder: Path, design: Architecture, **header: Any) -> Path:
-    """A file of weights that says which network it belongs to."""
-    torch.manual_seed(0)
-    path = folder / "best.safetensors"
-    network = shaken(build(design))
-    write_weights(path, network.state_dict(), Header(architecture=design.to_dict(), **header))
-    return path
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Model, Exported]:
-    """One small network in every format."""
-    pytest.importorskip("onnxruntime", reason="needs the extra export")
-    folder = tmp_path_factory.mktemp("whole")
-    known = {"classes": CLASSES, "accuracy": 0.875, "accuracy_of": "validation images"}
-    model = load_model(str(saved(folder, small(), **known)))
-    return folder / "out", model, export(model, folder / "out", measure=True)
-
-
-def test_every_format_is_written_and_those_that_run_agree_with_torch(
-    whole: tuple[Path, Model, Exported],
-) -> None:
-    folder, _, exported = whole
-    assert {file.format for file in exported.files} == set(FORMATS)
-    assert all(file.path.stat().st_size == file.bytes for file in exported.files)
-    run = {file.format: file.difference for file in exported.files if file.difference is not None}
-    assert set(run) == {"python", "torch-export", "onnx"}
-    assert run["python"] == 0
-    assert max(run.values()) <= 1e-4
-    assert exported.card == folder / "MODEL_CARD.md"
-
-
-def test_a_process_without_autoscale_gives_the_same_logits(
-    whole: tuple[Path, Model, Exported],
-) -> None:
-    folder, model, _ = whole
-    command = [sys.executable, "-c", WITHOUT_AUTOSCALE, str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr
-    found = {name: torch.tensor(value) for name, value in json.loads(done.stdout).items()}
-    with torch.no_grad():
-        expected = model.network(torch.linspace(-1, 1, 5 * 3 * 24**2).reshape(5, 3, 24, 24))
-    assert float(expected.abs().max()) > 1e-3
-    assert torch.allclose(found.pop("onnx-1"), expected[:1], rtol=0, atol=1e-4)
-    for name, logits in found.items():
-        assert torch.allclose(logits, expected, rtol=0, atol=1e-4), name
-
-
-def test_the_card_says_what_is_known_and_shows_names_as_text(
-    whole: tuple[Path, Model, Exported],
-) -> None:
-    card = (whole[0] / "MODEL_CARD.md").read_text(encoding="utf-8")
-    assert "0.8750 of validation images" in card
-    assert "| multiply-adds | " in card
-    assert "(N, 3, 24, 24)" in card
-    assert "minus mean (0.5, 0.5, 0.5), divided by (0.25, 0.25, 0.25)" in card
-    assert " ms (median; 10th to 90th percentile" in card
-    assert "ds_r1_k3_s1_e1_c16_se0.25\nir_r2_k3_s2_e6_c24_se0.25" in card
-    assert "<script>" not in card
-    assert "0 &lt;script&gt;alert(1)&lt;/script&gt;, 1 a\\|b, 2 \\*c\\*" in card
-    for file in whole[2].files:
-        assert f"`{file.sha256}`" in card
-
-
-def test_exported_weights_name_their_network_and_load_again(
-    whole: tuple[Path, Model, Exported],
-) -> None:
-    folder, model, _ = whole
-    again = load_model(str(folder / "model.safetensors"))
-    assert again.architecture == model.architecture
-    assert again.header.classes == CLASSES
-    assert again.trained
-    assert again.notes == ()
-    state = model.network.state_dict()
-    assert all(torch.equal(v, state[n]) for n, v in again.network.state_dict().items())
-
-
-def test_timms_file_has_timms_names_and_comes_back(whole: tuple[Path, Model, Exported]) -> None:
-    folder, model, _ = whole
-    theirs = load_file(folder / "timm.safetensors")
-    expected = to_timm(model.network.state_dict())
-    assert set(theirs) == set(expected)
-    assert all(torch.equal(theirs[name], value) for name, value in expected.items())
-    back = load_model(str(folder / "timm.safetensors"))
-    state = model.network.state_dict()
-    assert all(torch.equal(v, state[n]) for n, v in back.network.state_dict().items())
 
 
 def test_a_network_without_timms_form_leaves_that_format_out(tmp_path: Path) -> None:
@@ -173,6 +46,39 @@ def test_a_format_that_gives_other_logits_is_not_written(
     with pytest.raises(ExportProblem, match=r"python gives logits that differ by .* batch of 1"):
         export(model, tmp_path / "out", formats=QUICK)
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["model.safetensors"]
+
+
+def test_a_module_that_prepares_pictures_in_another_way_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load_model(str(saved(tmp_path, small())))
+    right = exporting.preparing_source(model.preparation)
+    spoiled = right.replace("Resampling.BILINEAR", "Resampling.NEAREST")
+    monkeypatch.setattr(exporting, "preparing_source", lambda preparation: spoiled)
+    with pytest.raises(ExportProblem, match=r"network\.py prepares a picture otherwise"):
+        export(model, tmp_path / "out", formats=["python"])
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({}, "0.8750 of validation images."),
+        ({"resolution": 40}, "Not known as exported. 0.8750 of validation images was measured at "),
+        ({"style": "tf"}, "was measured with another padding or epsilon of batch norm."),
+    ],
+    ids=["nothing", "resolution", "style"],
+)
+def test_an_accuracy_is_told_only_of_the_network_that_had_it(
+    tmp_path: Path, change: dict[str, Any], told: str
+) -> None:
+    known = {"accuracy": 0.875, "accuracy_of": "validation images", "style": STYLES["autoscale"]}
+    weights = saved(tmp_path, small(), **known)
+    out = tmp_path / "out"
+    export(load_model(str(weights), **change), out, formats=["safetensors"])
+    assert told in (out / "MODEL_CARD.md").read_text()
+    kept = read_weights(out / "model.safetensors").header.accuracy
+    assert kept == (None if change else 0.875)
 
 
 def test_a_module_of_ones_own_is_exported_without_a_design(tmp_path: Path) -> None:
@@ -214,8 +120,9 @@ def test_weights_with_timms_names_ask_for_their_style(
     answer = json.loads(capsys.readouterr().out)
     assert [file["format"] for file in answer["files"]] == ["safetensors", "timm", "timm"]
     header = read_weights(tmp_path / "out" / "model.safetensors").header
-    assert (header.padding, header.norm_eps) == ("same", 1e-3)
-    assert header.mean == (0.485, 0.456, 0.406)
+    assert header.style == STYLES["tf"]
+    assert header.preparation is not None
+    assert header.preparation.mean == (0.485, 0.456, 0.406)
     assert 'pad_type="same"' in (tmp_path / "out" / "timm_network.py").read_text()
 
 

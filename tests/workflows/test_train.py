@@ -19,6 +19,7 @@ from autoscale.runs.weights import Header, read_weights, write_weights
 from autoscale.training.data import load
 from autoscale.training.fit import OutOfTime, evaluate
 from autoscale.workflows.models import load_model
+from autoscale.workflows.predict import evaluate_model
 from autoscale.workflows.progress import Progress, Silent
 from autoscale.workflows.train import Trained, train
 
@@ -240,8 +241,8 @@ def test_weights_of_timms_names_keep_their_padding_and_epsilon(
     found = short(str(path), tmp_path / "run", photos, epochs=8, weights=str(start), style="tf")
     model = load_model(str(found.weights))
     assert model.style.padding == "same"
-    images = load(str(photos), size=16)
-    assert evaluate(model.network, images.validation, resolution=16) == found.best.accuracy
+    assert model.preparation.mean == (0.485, 0.456, 0.406)
+    assert evaluate_model(model, str(photos), split="validation").accuracy == found.best.accuracy
 
 
 def test_weights_of_another_network_are_refused(design: str, photos: Path, tmp_path: Path) -> None:

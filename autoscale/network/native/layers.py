@@ -266,6 +266,8 @@ class Opaque:
     ) -> Tensor | None:  # fmt: skip
         seen, y = tape.pop()
         asked = [*self.parameters, *([seen] if wants_input else [])]
+        if not asked:
+            return None
         gradients = list(torch.autograd.grad(y, asked, gradient, allow_unused=True))
         of_x = gradients.pop() if wants_input else None
         for parameter, of_parameter in zip(self.parameters, gradients, strict=True):

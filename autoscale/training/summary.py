@@ -1,0 +1,68 @@
+"""What was understood of a data set, in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+_NAMES = 40  # characters of class names, or of unused things, that a sentence shows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSummary:
+    """Classes, the images of each part, and what of the source is not used."""
+
+    classes: tuple[str, ...]
+    parts: Mapping[str, int]  # "train", "validation", "test" or "images" -> images, in that order
+    cut: tuple[str, ...] = ()  # parts that are no split of the source but cut from its train images
+    share: float = 0.0  # of each class, that went to a part that was cut
+    unused: tuple[str, ...] = field(default=())  # files, and folders with a closing /
+
+    @property
+    def sentence(self) -> str:
+        """Such as "3 classes: hat, pants, shoes; 60 train, 24 validation; not used: dev/"."""
+        named = "class" if len(self.classes) == 1 else "classes"
+        counted = []
+        for part, images in self.parts.items():
+            text = f"{images:,} {part}"
+            if part in self.cut and len(self.cut) == 1:
+                text += f" cut from train ({self.share:.0%})".replace("%", " %")
+            counted.append(text)
+        told = [f"{len(self.classes)} {named}: {shortened(self.classes)}", ", ".join(counted)]
+        if len(self.cut) > 1:
+            told[-1] += ", cut by the seed"
+        if self.unused:
+            told.append(f"not used: {shortened(self.unused)}")
+        return "; ".join(told)
+
+
+def missing_classes(
+    labels: Mapping[str, NDArray[np.int64]], classes: tuple[str, ...]
+) -> tuple[str, ...]:
+    """A sentence for each part but the first that lacks classes.
+
+    Args:
+        labels: of the images of each part, positions in `classes`.
+    """
+    found = []
+    for part, own in list(labels.items())[1:]:
+        missing = tuple(name for label, name in enumerate(classes) if not np.any(own == label))
+        if missing:
+            found.append(
+                f"{len(missing)} of {len(classes)} classes have no {part} image: "
+                f"{shortened(missing)}; {part} accuracy says nothing of them"
+            )
+    return tuple(found)
+
+
+def shortened(names: tuple[str, ...]) -> str:
+    """Names in one line; of many the first, followed by dots."""
+    shown: list[str] = []
+    for name in names:
+        if shown and len(", ".join([*shown, name])) > _NAMES:
+            return ", ".join([*shown, "..."])
+        shown.append(name if len(name) <= _NAMES else name[: _NAMES - 3] + "...")
+    return ", ".join(shown)

