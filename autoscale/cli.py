@@ -140,6 +140,13 @@ def search_baseline(
     strict: Annotated[
         bool, typer.Option("--strict", help="Refuse unreadable images instead of skipping them.")
     ] = False,
+    white_level: Annotated[
+        int,
+        typer.Option(
+            help="The number of a picture of 16 bits that is white: 1023 for 10 bits in them, 4095 "
+            "for 12, 16383 for 14. The later steps keep to it."
+        ),
+    ] = 65535,
     seed: Annotated[int, typer.Option(help="Of proposals, splits and trainings.")] = 0,
     device: Device = "cpu",
     threads: Threads = 1,
@@ -206,6 +213,7 @@ def search_baseline(
             epochs=epochs,
             limit=limit,
             strict=strict,
+            white_level=white_level,
             device=device,
             threads=threads,
             kernels=kernels,

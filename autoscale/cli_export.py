@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from autoscale.cli_weights import Deviation, Interpolation, Mean, Style
+from autoscale.cli_weights import Deviation, Interpolation, Mean, Style, WhiteLevel
 from autoscale.workflows.formats import formats_in_words
 
 
@@ -33,6 +33,7 @@ def export_command(
     mean: Mean = None,
     deviation: Deviation = None,
     interpolation: Interpolation = None,
+    white_level: WhiteLevel = None,
     resolution: Annotated[
         int | None,
         typer.Option(
@@ -64,6 +65,7 @@ def export_command(
             mean=channels(mean, option="--mean"),
             deviation=channels(deviation, option="--deviation"),
             interpolation=interpolation,
+            white_level=white_level,
             resolution=resolution,
         ),
         directory,

@@ -2,11 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from autoscale.cli_weights import Deviation, Interpolation, Mean, Style
+from autoscale.cli_weights import Deviation, Interpolation, Mean, Style, WhiteLevel
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Weights = Annotated[
     str | None,
@@ -35,17 +38,22 @@ def evaluate_command(
     ],
     split: Annotated[
         str,
-        typer.Option(help="test, validation, train, all, or auto: test where there are such."),
+        typer.Option(
+            help="test, validation, train, all, or auto: test where there are such; a folder "
+            "without splits whole, but for what the network was trained on."
+        ),
     ] = "auto",
     seed: Annotated[
-        int, typer.Option(help="Of the cut, if the data has no splits: that of the training.")
-    ] = 0,
+        int | None,
+        typer.Option(help="Of the cut, if the data has no splits. \\[default: the training's]"),
+    ] = None,
     pairs: Annotated[int, typer.Option(min=0, help="Worst confusions to show.")] = 5,
     weights: Weights = None,
     style: Style = None,
     mean: Mean = None,
     deviation: Deviation = None,
     interpolation: Interpolation = None,
+    white_level: WhiteLevel = None,
     resolution: Resolution = None,
     batch: Batch = 64,
     device: Device = "auto",
@@ -67,8 +75,6 @@ def evaluate_command(
         interpolation=interpolation,
         resolution=resolution,
     )
-    for note in network.notes:
-        refuse(f"note: {note}")
     found = evaluate_model(
         network,
         data,
@@ -77,13 +83,19 @@ def evaluate_command(
         batch=batch,
         device=device,
         threads=threads,
+        white_level=white_level,
     )
+    for note in network.notes:
+        refuse(f"note: {note}")
     for line in found.skipped:
         refuse(f"skipped {line}")
+    for line in found.notices:
+        refuse(f"warning: {line}")
     if as_json:
         show_json(
             {
                 "split": found.split,
+                "which": found.which,
                 "images": found.images,
                 "accuracy": found.accuracy,
                 "loss": found.loss,
@@ -98,14 +110,14 @@ def evaluate_command(
     if len(worst):
         show_table(worst, title="Most often mixed up", columns=tuple(worst.columns))
     say(
-        f"Accuracy {found.accuracy:.4f}, loss {found.loss:.4f} on {found.images:,} "
-        f"{found.split} images; {found.images_per_second:,.0f} images a second"
+        f"Accuracy {found.accuracy:.4f}, loss {found.loss:.4f}; "
+        f"{found.images_per_second:,.0f} images a second"
     )
+    say(found.which)
     say("predicted: how often the class was answered. share: of the class's own images")
 
 
 def predict_command(
-    images: Annotated[list[Path], typer.Argument(help="Image files, as photos/*.jpg.")],
     model: Annotated[
         str,
         typer.Option(
@@ -113,12 +125,29 @@ def predict_command(
             "--weights are given."
         ),
     ],
+    images: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Image files, as photos/*.jpg; folders of such, with all below them; or -, for "
+            "names on standard input.",
+            show_default=False,
+        ),
+    ] = None,
+    names: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            help="A file of names, one a line or with NUL between them (find -print0); - is "
+            "standard input.",
+        ),
+    ] = None,
     top: Annotated[int, typer.Option(min=1, help="Classes of each image.")] = 3,
     weights: Weights = None,
     style: Style = None,
     mean: Mean = None,
     deviation: Deviation = None,
     interpolation: Interpolation = None,
+    white_level: WhiteLevel = None,
     resolution: Resolution = None,
     batch: Batch = 64,
     device: Device = "auto",
@@ -129,13 +158,13 @@ def predict_command(
     """What a trained network sees in images: classes with probabilities.
 
     An image that cannot be read is named on standard error, the others are answered, and the exit
-    status is 1.
+    status is 1. CSV is printed as it comes, some hundred images at a time.
     """
     from autoscale.errors import InvalidSetting
-    from autoscale.terminal import records, refuse, say, show_json, show_table
+    from autoscale.terminal import Live, refuse
     from autoscale.workflows.expected import channels
     from autoscale.workflows.models import load_model
-    from autoscale.workflows.predict import predict
+    from autoscale.workflows.predict import predict_in_parts
 
     if as_csv and as_json:
         raise InvalidSetting("give either --csv or --json, not both")
@@ -148,23 +177,76 @@ def predict_command(
         interpolation=interpolation,
         resolution=resolution,
     )
-    for note in network.notes:
-        refuse(f"note: {note}")
-    found = predict(
-        network,
-        images,
-        top=top,
-        batch=batch,
-        device=device,
-        threads=threads,
-    )
-    for line in found.refused:
-        refuse(f"autoscale: {line}")
-    if as_csv:
-        sys.stdout.write(found.table.to_csv(index=False))
-    elif as_json:
-        show_json({"predictions": records(found.table), "refused": list(found.refused)})
-    elif len(found.table):
-        show_table(found.table, title="Predictions", columns=tuple(found.table.columns))
+    with Live() as listener:
+        parts = predict_in_parts(
+            network,
+            _asked(images or [], names),
+            top=top,
+            batch=batch,
+            device=device,
+            threads=threads,
+            white_level=white_level,
+            listener=listener,
+        )
+        found: list[pd.DataFrame] = []
+        refused: list[str] = []
+        for number, part in enumerate(parts):
+            if number == 0:
+                for note in network.notes:
+                    refuse(f"autoscale: note: {note}")
+            for line in part.refused:
+                refuse(f"autoscale: {line}")
+            for line in part.notices:
+                refuse(f"autoscale: warning: {line}")
+            refused += part.refused
+            if as_csv:
+                sys.stdout.write(part.table.to_csv(index=False, header=number == 0))
+                sys.stdout.flush()
+            else:
+                found.append(part.table)
+    if not as_csv:
+        _show_predictions(found, refused, as_json)
+    return 1 if refused else 0
+
+
+def _asked(images: list[str], names: str | None) -> list[str]:
+    """The names of the images, those of lists among them.
+
+    Raises:
+        InvalidSetting: if a list cannot be read.
+    """
+    from autoscale.errors import InvalidSetting
+    from autoscale.training.named import names_in
+
+    if names == "-" and "-" in images:
+        raise InvalidSetting("standard input is asked for twice; leave - or --from - out")
+    found = [
+        name
+        for image in images
+        for name in (names_in(sys.stdin.buffer.read()) if image == "-" else [image])
+    ]
+    if names == "-":
+        found += names_in(sys.stdin.buffer.read())
+    elif names is not None:
+        try:
+            found += names_in(Path(names).read_bytes())
+        except OSError as problem:
+            raise InvalidSetting(
+                f"cannot read the list {names}: {problem.strerror}; name a file of names"
+            ) from None
+    if not found:
+        raise InvalidSetting("no image is named; name files or folders, or give --from a list")
+    return found
+
+
+def _show_predictions(parts: "list[pd.DataFrame]", refused: list[str], as_json: bool) -> None:
+    import pandas as pd
+
+    from autoscale.terminal import records, say, show_json, show_table
+
+    table = pd.concat(parts, ignore_index=True)
+    if as_json:
+        show_json({"predictions": records(table), "refused": refused})
+    elif len(table):
+        show_table(table, title="Predictions", columns=tuple(table.columns))
         say("probability: softmax of the logits; not how often the network is right")
-    return 1 if found.refused else 0

@@ -180,6 +180,13 @@ def grid_command(
             "--strict", help="Refuse unreadable images, likewise.", rich_help_panel="Base"
         ),
     ] = False,
+    white_level: Annotated[
+        int | None,
+        typer.Option(
+            help="White of pictures of 16 bits, likewise. \\[default: 65535]",
+            rich_help_panel="Base",
+        ),
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu, or a CUDA device such as cuda:0.")] = "cpu",
     threads: Annotated[int, typer.Option(min=1, help="Threads of one training.")] = 1,
     workers: Workers = 1,
@@ -231,7 +238,13 @@ def grid_command(
             baseline=baseline, model=model, resolution=resolution, rounding=rounding
         )
         images = ImageSettings(
-            data=data, recipe=recipe, epochs=epochs, limit=limit, seed=seed, strict=strict
+            data=data,
+            recipe=recipe,
+            epochs=epochs,
+            limit=limit,
+            seed=seed,
+            strict=strict,
+            white_level=white_level,
         )
         staff = staff_of(
             workers=workers,

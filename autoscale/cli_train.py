@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from autoscale.cli_weights import Deviation, Interpolation, Mean, Style
+from autoscale.cli_weights import Deviation, Interpolation, Mean, Style, WhiteLevel
 
 
 def train_command(
@@ -72,6 +72,7 @@ def train_command(
     mean: Mean = None,
     deviation: Deviation = None,
     interpolation: Interpolation = None,
+    white_level: WhiteLevel = None,
     time_limit: Annotated[
         float | None,
         typer.Option(help="Seconds, after which it fails; finished epochs are kept."),
@@ -104,7 +105,7 @@ def train_command(
                 limit=limit, strict=strict, device=device, threads=threads, kernels=kernels,
                 weights=weights, style=style, mean=channels(mean, option="--mean"),
                 deviation=channels(deviation, option="--deviation"), interpolation=interpolation,
-                time_limit=time_limit, tensorboard=tensorboard,
+                white_level=white_level, time_limit=time_limit, tensorboard=tensorboard,
                 listener=listener,
             )  # fmt: skip
     except OutOfTime:

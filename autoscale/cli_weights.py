@@ -25,3 +25,10 @@ Interpolation = Annotated[
     str | None,
     typer.Option(help="Of resizing pictures: bilinear or bicubic. \\[default: likewise]"),
 ]
+WhiteLevel = Annotated[
+    int | None,
+    typer.Option(
+        help="The number of a picture of 16 bits that is white: 1023 for 10 bits in them, 4095 for "
+        "12, 16383 for 14. \\[default: that of the weights, else 65535]"
+    ),
+]

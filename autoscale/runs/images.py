@@ -18,7 +18,7 @@ from typing import BinaryIO
 import numpy as np
 
 from autoscale.errors import InvalidSetting, StorageProblem
-from autoscale.runs.cache import cache_folder, cached
+from autoscale.runs.cache import cache_folder, cached, make_folder
 from autoscale.training.decoding import Decoded
 
 #: Names the most that the cached images may take, in GiB; 0 keeps none.
@@ -32,7 +32,8 @@ class ImageCache:
     """Keeps images in a folder of `cache_folder`, as `training.decoding.Keep` wants it.
 
     Images whose file would not fit into the limit, or take more than half of the free disk, are not
-    kept. Room is made by deleting the files that were used least recently.
+    kept. Room is made by deleting the files that were used least recently, as far as this user may
+    delete them. Users share the folder where its mode lets them.
 
     Args:
         notice: is told, in a sentence, when images that should be kept cannot be.
@@ -62,12 +63,16 @@ class ImageCache:
         path = self.folder / name
         try:
             if (found := _read(path)) is None:
-                path.unlink(missing_ok=True)  # damaged, if there
                 self._make_room(math.prod(shape))
-                cached(name, lambda to: _write(to, shape, chunks()), folder=self.folder)
+                cached(
+                    name,
+                    lambda to: _write(to, shape, chunks()),
+                    folder=self.folder,
+                    usable=lambda there: _read(there) is not None,  # not damaged either
+                )
                 found = _read(path)
             if found is not None:
-                with contextlib.suppress(FileNotFoundError):
+                with contextlib.suppress(FileNotFoundError, PermissionError):
                     os.utime(path)  # tells when it was used
         except (OSError, StorageProblem) as problem:
             self.notice(f"decoded images are not kept, every start decodes them again: {problem}")
@@ -85,22 +90,24 @@ class ImageCache:
                 f"{needed / _GIB:.1f} GiB are over the limit of {self.limit / _GIB:.1f} GiB; raise "
                 f"{VARIABLE}"
             )
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         for path in self.folder.glob(".*.tmp"):
-            with contextlib.suppress(FileNotFoundError):  # another process may be here too
+            # Another process may be here too, and another user's files may not be ours to delete.
+            with contextlib.suppress(FileNotFoundError, PermissionError):
                 if time.time() - path.stat().st_mtime > _ABANDONED:
                     path.unlink()
         kept = []
         for path in self.folder.glob("*.npy"):
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError, PermissionError):
                 kept.append((path.stat().st_mtime, path.stat().st_size, path))
         total = needed + sum(size for _, size, _ in kept)
         for _, size, path in sorted(kept):
             if total <= self.limit:
                 break
-            path.unlink(missing_ok=True)  # who has it mapped goes on with it
-            path.with_name(f".{path.name}.lock").unlink(missing_ok=True)
-            total -= size
+            with contextlib.suppress(PermissionError):
+                path.unlink(missing_ok=True)  # who has it mapped goes on with it
+                path.with_name(f".{path.name}.lock").unlink(missing_ok=True)
+                total -= size
         free = shutil.disk_usage(self.folder).free
         if needed > free / 2:
             raise StorageProblem(

@@ -15,13 +15,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from autoscale.design.style import Padding, Style
+from autoscale.design.style import Style
 from autoscale.design.versions import FORMAT, UPGRADE, version_problem
 from autoscale.errors import InvalidSetting
 from autoscale.runs.checkpoint import KEY as SNAPSHOT_KEY
 from autoscale.runs.state_dicts import read_checkpoint, unwrapped
 from autoscale.runs.store import guarded, write_bytes
-from autoscale.training.preparation import Area, Channels, Interpolation, Preparation
+from autoscale.training.preparation import Preparation
 
 #: The key of our part of a safetensors header.
 KEY = "autoscale"
@@ -35,9 +35,13 @@ class Header:
     style: Style | None = None  # of `build`
     preparation: Preparation | None = None  # of pictures
     classes: tuple[str, ...] | None = None  # names, in the order of the logits
+    seed: int | None = None  # of the cut of the images that it was trained on
+    seen: tuple[str, ...] | None = None  # some of these, see `training.seen`
     accuracy: float | None = None  # share of images
     accuracy_of: str | None = None  # on which images
     provenance: str | None = None  # where the weights come from
+
+    __pydantic_config__ = {"allow_inf_nan": False}  # noqa: RUF012  (read by pydantic alone)
 
     def to_dict(self) -> dict[str, Any]:
         """What is known, as plain data in one level."""
@@ -49,47 +53,6 @@ class Header:
         plain |= asdict(self.style) if self.style else {}
         plain |= self.preparation.to_dict() if self.preparation else {}
         return {name: value for name, value in plain.items() if value is not None}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Stored:
-    """A header as it lies in the file: `Header.to_dict`; None where nothing is said."""
-
-    architecture: dict[str, Any] | None = None
-    padding: Padding | None = None
-    norm_eps: float | None = None
-    mean: Channels | None = None
-    deviation: Channels | None = None
-    area: Area | None = None
-    interpolation: Interpolation | None = None
-    white_level: int | None = None
-    classes: tuple[str, ...] | None = None
-    accuracy: float | None = None
-    accuracy_of: str | None = None
-    provenance: str | None = None
-
-    __pydantic_config__ = {"allow_inf_nan": False}  # noqa: RUF012  (read by pydantic alone)
-
-    def header(self) -> Header:
-        """Of a style or preparation that is given in part, the rest is autoscale's own.
-
-        Raises:
-            InvalidSetting: if a number is out of range.
-        """
-        style, preparation = self._given(Style), self._given(Preparation)
-        return Header(
-            architecture=self.architecture,
-            style=Style(**style) if style else None,
-            preparation=Preparation(**preparation) if preparation else None,
-            classes=self.classes,
-            accuracy=self.accuracy,
-            accuracy_of=self.accuracy_of,
-            provenance=self.provenance,
-        )
-
-    def _given(self, kind: type[Style] | type[Preparation]) -> dict[str, Any]:
-        found = {field.name: getattr(self, field.name) for field in fields(kind)}
-        return {name: value for name, value in found.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,18 +129,34 @@ def _read_safetensors(path: Path, own: Collection[str]) -> Weights:
 def _header(path: Path, text: str) -> Header:
     try:
         plain = json.loads(text)
-        if isinstance(plain, dict) and (reason := version_problem(plain.pop("format", 1))):
-            raise InvalidSetting(f"{path} {reason}; {UPGRADE}")
-        stored = TypeAdapter(_Stored).validate_python(plain)
     except (json.JSONDecodeError, RecursionError) as problem:
         raise InvalidSetting(
             f"{path}: header: not readable as JSON: {problem}; write the file again"
         ) from None
+    if isinstance(plain, dict) and (reason := version_problem(plain.pop("format", 1))):
+        raise InvalidSetting(f"{path} {reason}; {UPGRADE}")
+    try:
+        return _from_plain(plain)
     except ValidationError as problem:
         first = problem.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"])) or "its JSON"
         raise InvalidSetting(f"{path}: header: {place}: {first['msg']}") from None
-    try:
-        return stored.header()
     except InvalidSetting as problem:
         raise InvalidSetting(f"{path}: header: {problem}; write the file again") from None
+
+
+def _from_plain(plain: Any) -> Header:
+    """What `Header.to_dict` gave; of a style or preparation in part, the rest is autoscale's own.
+
+    Raises:
+        ValidationError: if a value is of another kind.
+        InvalidSetting: if one is out of range.
+    """
+    if not isinstance(plain, dict):
+        return TypeAdapter(Header).validate_python(plain)  # which says so
+    rest = dict(plain)
+    for name, kind in (("style", Style), ("preparation", Preparation)):
+        given = {field.name: rest.pop(field.name, None) for field in fields(kind)}
+        given = {name: value for name, value in given.items() if value is not None}
+        rest[name] = TypeAdapter(kind).validate_python(given) if given else None
+    return TypeAdapter(Header).validate_python(rest)

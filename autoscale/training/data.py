@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +22,8 @@ from autoscale.training.folders import list_folders
 from autoscale.training.parquet import Columns, list_parquet
 from autoscale.training.parquet_layout import find_shards
 from autoscale.training.pictures import Listing, Pictures, shown
-from autoscale.training.preparation import Preparation
+from autoscale.training.preparation import OURS, Preparation
+from autoscale.training.seen import names_of, sketch
 from autoscale.training.summary import DataSummary, missing_classes
 from autoscale.training.tree import scan
 
@@ -60,6 +61,7 @@ class ImageData:
     # images, each in order; not of the bytes themselves, nor of the size they are decoded at. Of
     # `synthetic`: of its version, the seed and the number of training images.
     fingerprint: str
+    sketch: tuple[str, ...]  # of the training images, see `training.seen`; empty of `synthetic`
     summary: DataSummary  # its `sentence` says what was understood of the source
     notices: tuple[str, ...]  # what the owner should know before hours are spent, a sentence each
 
@@ -74,7 +76,7 @@ def load(
     limit: int | None = None,
     test: bool = True,
     keep: Keep | None = None,
-    preparation: Preparation | None = None,
+    preparation: Preparation = OURS,
     image_column: str | None = None,
     label_column: str | None = None,
 ) -> ImageData:
@@ -114,7 +116,7 @@ def load(
         test: False leaves the test images undecoded, so that nothing can look at them.
         keep: where decoded images are looked for and left for the next call; without it, and for
             `synthetic`, they are made in memory.
-        preparation: what else is done to an image, but for mean and deviation; without, the usual.
+        preparation: what is done to an image, but for mean and deviation.
         image_column: of Parquet files; by default one with a usual name.
         label_column: likewise.
 
@@ -149,9 +151,8 @@ def load(
         parts.pop("test", None)
     if strict and listing.skipped:
         raise DataProblem(f"{listing.skipped[0]}; remove the file or load without strict")
-    prepared = preparation or Preparation()
     images, skipped, peaks = _decoded(
-        parts, listing, source, size, strict=strict, keep=keep, preparation=prepared
+        parts, listing, source, size, strict=strict, keep=keep, preparation=preparation
     )
     share = validation_fraction
     return ImageData(
@@ -162,6 +163,7 @@ def load(
         skipped=(*listing.skipped, *skipped),
         name=shown(root.resolve().name),
         fingerprint=_fingerprint(listing.classes, parts["train"], parts["validation"]),
+        sketch=sketch(parts["train"].digests.values()),
         summary=DataSummary(
             classes=listing.classes,
             parts={part: len(found) for part, found in images.items()},
@@ -175,7 +177,7 @@ def load(
                 {part: found.labels for part, found in images.items()}, listing.classes
             ),
             *find_duplicates(parts).sentences,
-            *range_notices(peaks, pictures=sum(map(len, images.values())), preparation=prepared),
+            *range_notices(peaks, pictures=sum(map(len, images.values())), preparation=preparation),
         ),
     )
 
@@ -263,6 +265,7 @@ class Whole(NamedTuple):
     classes: tuple[str, ...]
     skipped: tuple[str, ...]  # as in `ImageData`
     notices: tuple[str, ...]  # likewise
+    digests: frozenset[str]  # of the images, see `training.seen`
     summary: DataSummary  # its `sentence` says what was understood
 
 
@@ -272,7 +275,7 @@ def load_whole(
     size: int,
     strict: bool = False,
     keep: Keep | None = None,
-    preparation: Preparation | None = None,
+    preparation: Preparation = OURS,
 ) -> Whole:
     """Every labelled picture of a source without splits, none of them put aside.
 
@@ -294,9 +297,8 @@ def load_whole(
         raise DataProblem(f"{source} has splits of its own; name one of them")
     if strict and listing.skipped:
         raise DataProblem(f"{listing.skipped[0]}; remove the file or load without strict")
-    pictures = listing.train
-    prepared = preparation or Preparation()
-    decoded = decode(pictures, size, strict=strict, keep=keep, preparation=prepared)
+    pictures = listing.train.watched()
+    decoded = decode(pictures, size, strict=strict, keep=keep, preparation=preparation)
     if not len(decoded.pixels):
         raise DataProblem(f"none of the {len(pictures)} images of {source} could be read")
     images = Images(decoded.pixels, np.delete(pictures.labels, list(decoded.unread)))
@@ -305,7 +307,8 @@ def load_whole(
         images,
         listing.classes,
         (*listing.skipped, *unread),
-        range_notices(decoded.peaks, pictures=len(images), preparation=prepared),
+        range_notices(decoded.peaks, pictures=len(images), preparation=preparation),
+        names_of(pictures.digests.values()),
         DataSummary(classes=listing.classes, parts={"images": len(images)}, unused=listing.unused),
     )
 
@@ -330,35 +333,6 @@ def classes_in(source: str) -> tuple[str, ...]:
     if source == "synthetic":
         return synthetic.CLASSES
     return list_source(Path(source).expanduser(), test=False, whole=True).classes
-
-
-def read_pictures(
-    paths: Sequence[Path], *, size: int
-) -> tuple[NDArray[np.uint8], tuple[Path, ...], tuple[str, ...]]:
-    """Single files, decoded exactly as those of a data set.
-
-    Returns:
-        Pixels, shape (readable, size, size, 3); the readable paths in the same order; one line for
-        each of the others.
-    """
-    readable, skipped = [], []
-    for path in paths:
-        if path.is_dir():
-            skipped.append(f"{path}: is a folder; name its images, as {path}/*.jpg")
-        elif not path.is_file():
-            skipped.append(f"{path}: no such file")
-        else:
-            readable.append(path)
-    pictures = Pictures(
-        [str(path) for path in readable],
-        [path.stat().st_size for path in readable],
-        np.zeros(len(readable), dtype=np.int64),
-        lambda i: readable[i].read_bytes(),
-    )
-    decoded = decode(pictures, size, strict=False, keep=None)
-    skipped += [f"{pictures.names[i]}: {reason}" for i, reason in decoded.unread.items()]
-    kept = tuple(path for i, path in enumerate(readable) if i not in decoded.unread)
-    return decoded.pixels, kept, tuple(skipped)
 
 
 def carve(
@@ -427,6 +401,7 @@ def _draw(*, size: int, seed: int, limit: int | None, test: bool) -> ImageData:
         notices=(),
         name="synthetic shapes",
         fingerprint=_hash(["synthetic", synthetic.VERSION, seed, len(train)]),
+        sketch=(),
     )
 
 

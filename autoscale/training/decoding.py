@@ -26,7 +26,7 @@ from autoscale.training.depth import is_deep, shallow
 from autoscale.training.formats import FORMATS as FORMATS
 from autoscale.training.formats import opened
 from autoscale.training.pictures import Pictures
-from autoscale.training.preparation import Preparation
+from autoscale.training.preparation import OURS, Preparation
 
 #: Of what `decode_one` makes of a picture. Images that were kept under another one are not used.
 VERSION = 2
@@ -95,26 +95,25 @@ def decode(
     *,
     strict: bool,
     keep: Keep | None,
-    preparation: Preparation | None = None,
+    preparation: Preparation = OURS,
 ) -> Decoded:
     """All pictures as images of `size` pixels per side.
 
     Args:
-        preparation: what is done to them, but for mean and deviation; without, the usual.
+        preparation: what is done to them; mean and deviation are left to the network's input.
 
     Raises:
         DataProblem: if `strict` and a picture cannot be read; if memory does not suffice.
     """
-    prepared = preparation or Preparation()
 
     def chunks() -> Iterator[Decoded]:
-        for chunk in decoded_chunks(pictures, size, prepared):
+        for chunk in decoded_chunks(pictures, size, preparation):
             if strict and chunk.unread:
                 raise _refusal(pictures, chunk)
             yield chunk
 
     shape = (len(pictures), size, size, 3)
-    decoded = keep(_content(pictures, size, prepared), shape, chunks) if keep else None
+    decoded = keep(_content(pictures, size, preparation), shape, chunks) if keep else None
     if decoded is None:
         decoded = _in_memory(shape, chunks())
     if strict and decoded.unread:

@@ -12,6 +12,7 @@ from autoscale.design.scaling import fit_strides, rounding_policy
 from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.runs.store import Step
 from autoscale.training.data import ImageData, classes_in
+from autoscale.training.preparation import OURS
 from autoscale.workflows.baseline import STEP as SEARCH
 from autoscale.workflows.baseline import load_baseline, load_images, load_task
 from autoscale.workflows.count import load_architecture
@@ -110,6 +111,7 @@ class ImageSettings:
     limit: int | None = None
     seed: int | None = None
     strict: bool = False
+    white_level: int | None = None
 
     def task(self, run: Path, base: BaseSettings, *, device: str = "cpu") -> Task | None:
         """What a score means; None where a named base has no images.
@@ -121,13 +123,14 @@ class ImageSettings:
             found = load_task(run, data=self.data)
             given = [
                 name
-                for name in ("recipe", "epochs", "limit", "seed")
+                for name in ("recipe", "epochs", "limit", "seed", "white_level")
                 if getattr(self, name) is not None
             ]
             if given or self.strict:
                 raise InvalidSetting(
-                    f"the search in {run} has decided --{(given or ['strict'])[0]}; leave it out, "
-                    "or name a base with --baseline or --model"
+                    f"the search in {run} has decided "
+                    f"--{(given or ['strict'])[0].replace('_', '-')}; leave it out, or name a base "
+                    "with --baseline or --model"
                 )
             return found
         if Step(run, SEARCH).read() is not None:
@@ -143,6 +146,7 @@ class ImageSettings:
             seed=self.seed or 0,
             limit=self.limit,
             strict=self.strict,
+            white_level=OURS.white_level if self.white_level is None else self.white_level,
             kernels=choose_kernels("auto", device=device, listener=Silent()),
         )
 

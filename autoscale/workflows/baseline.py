@@ -23,6 +23,7 @@ from autoscale.search.pareto import front
 from autoscale.search.rungs import Answer, Look, Rungs
 from autoscale.search.samplers import make_sampler
 from autoscale.training.data import ImageData
+from autoscale.training.preparation import OURS
 from autoscale.workflows.catalogue import space_text
 from autoscale.workflows.contenders import choose
 from autoscale.workflows.crew import Crew, Order, Staff, crew
@@ -74,6 +75,7 @@ def search_baseline(
     epochs: int | None = None,
     limit: int | None = None,
     strict: bool = False,
+    white_level: int = OURS.white_level,
     device: str = "cpu",
     threads: int = 1,
     kernels: str = "auto",
@@ -109,6 +111,7 @@ def search_baseline(
         epochs: of each training, instead of the recipe's.
         limit: use at most so many training images.
         strict: refuse unreadable images instead of skipping them.
+        white_level: the number of a picture of 16 bits that is white, such as 4095 for 12 bits.
         threads: of torch in one training; more than one pay on idle cores only.
         kernels: "native", "torch" or "none", see `workflows.kernels`; "auto" takes the fastest that
             this machine has. The choice is recorded, and the later steps keep to it.
@@ -139,6 +142,7 @@ def search_baseline(
         seed=seed,
         limit=limit,
         strict=strict,
+        white_level=white_level,
         kernels=choose_kernels(kernels, device=device, listener=listener),
     )
     stages = rungs_of(rungs, caution, task.recipe.epochs)

@@ -18,7 +18,7 @@ from autoscale.network.native.library import compiler
 from autoscale.training import synthetic
 from autoscale.training.depth import range_notices
 from autoscale.training.fit import device_named
-from autoscale.training.preparation import Preparation
+from autoscale.training.preparation import OURS
 from autoscale.training.survey import Survey, survey
 from autoscale.workflows.kernels import load_kernels
 
@@ -224,7 +224,7 @@ def _data(source: str) -> Iterator[Finding]:
             f"most {statistics.median_low(found.sides)}",
             advice="a --resolution above the median enlarges most of them",
         )
-    for notice in range_notices(found.peaks, pictures=found.images, preparation=Preparation()):
+    for notice in range_notices(found.peaks, pictures=found.images, preparation=OURS):
         reason, _, advice = notice.partition("; ")
         yield Finding(subject="16 bits", verdict="warn", found=reason, advice=advice)
 

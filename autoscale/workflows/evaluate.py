@@ -18,6 +18,7 @@ from autoscale.runs.images import ImageCache
 from autoscale.search.objective import Score
 from autoscale.training.data import ImageData, Images, load
 from autoscale.training.fit import Epoch, TrainingFailed, fit
+from autoscale.training.preparation import OURS, Preparation
 from autoscale.training.recipe import RECIPES, Recipe
 from autoscale.workflows.kernels import accelerated, cutter
 from autoscale.workflows.own_model import make
@@ -34,8 +35,10 @@ class Task:
     limit: int | None = None  # training images at most
     strict: bool = False  # refuse unreadable images instead of skipping them
     kernels: str = "none"  # what computes the passes, one of `kernels.KERNELS`
+    white_level: int = OURS.white_level  # of pictures of 16 bits, see `Preparation`
 
     def __post_init__(self) -> None:
+        Preparation(white_level=self.white_level)  # refuses what is none
         if self.seed < 0:
             raise InvalidSetting(f"seed must be at least 0, got {self.seed}")
         if not self.data:
@@ -50,6 +53,8 @@ class Task:
         """What decides a score, as plain data; where the images lie does not."""
         plain = asdict(self)
         del plain["data"]
+        if self.white_level == OURS.white_level:
+            del plain["white_level"]  # runs of older versions know no other
         return plain
 
     @classmethod
@@ -57,13 +62,16 @@ class Task:
         """Read what `settings` gave."""
         return cls(**{**settings, "data": data, "recipe": Recipe(**settings["recipe"])})
 
-    def load(self, *, size: int, test: bool, listener: Listener) -> ImageData:
-        """The images, `size` pixels per side; unreadable files are told to `listener`.
+    def load(
+        self, *, size: int, test: bool, listener: Listener, preparation: Preparation = OURS
+    ) -> ImageData:
+        """The images, `size` pixels per side; what a person should know is told to `listener`.
 
-        They are decoded once and kept in the user's cache; processes share its pages.
+        They are decoded once and kept in the cache; processes share its pages.
 
         Args:
             test: read the test images too.
+            preparation: what the network expects of pictures; their white level is the task's.
 
         Raises:
             DataProblem: for images that cannot be used.
@@ -71,6 +79,7 @@ class Task:
         images = load(
             self.data, size=size, seed=self.seed, strict=self.strict, limit=self.limit, test=test,
             keep=ImageCache(notice=listener.notice),
+            preparation=replace(preparation, white_level=self.white_level),
         )  # fmt: skip
         for line in images.skipped[:5]:
             listener.notice(f"skipped {line}")
@@ -78,6 +87,8 @@ class Task:
             listener.notice(
                 f"{len(images.skipped)} unreadable files skipped; --strict refuses them"
             )
+        for line in images.notices:
+            listener.notice(f"warning: {line}")
         return images
 
 

@@ -28,6 +28,7 @@ class Asked:
     mean: Channels | None = None  # of pixels in 0..1
     deviation: Channels | None = None
     interpolation: str | None = None  # bilinear or bicubic, of resizing
+    white_level: int | None = None  # of pictures of 16 bits
 
     def __post_init__(self) -> None:
         if self.style is not None and self.style not in STYLES:
@@ -36,11 +37,7 @@ class Asked:
 
     def over(self, known: Preparation) -> Preparation:
         """A preparation, with what is asked in place of what it says."""
-        asked = {
-            "mean": self.mean,
-            "deviation": self.deviation,
-            "interpolation": self.interpolation,
-        }
+        asked = {name: getattr(self, name, None) for name in known.to_dict()}
         said: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
         return replace(known, **said)
 

@@ -47,6 +47,7 @@ def load_model(
     mean: Channels | None = None,
     deviation: Channels | None = None,
     interpolation: str | None = None,
+    white_level: int | None = None,
     resolution: int | None = None,
 ) -> Model:
     """The network `name` with the weights of a file, for as many classes as these know.
@@ -60,6 +61,7 @@ def load_model(
             `expected.expected_by` finds out.
         deviation: likewise, divided by.
         interpolation: bilinear or bicubic, of resizing pictures; likewise.
+        white_level: what is shown white of pictures of 16 bits, 1 to 65535; likewise.
         resolution: pixels per side; the design's own, or 224 for a module, if not given.
 
     Raises:
@@ -71,7 +73,10 @@ def load_model(
         if weights is not None and weights != name:
             raise InvalidSetting(f"{name} is a file of weights already; leave --weights out")
         weights = name
-    asked = Asked(style=style, mean=mean, deviation=deviation, interpolation=interpolation)
+    asked = Asked(
+        style=style, mean=mean, deviation=deviation, interpolation=interpolation,
+        white_level=white_level,
+    )  # fmt: skip
     found: nn.Module | Architecture | None = None
     if not name.endswith(".safetensors"):
         found = load_network(name)
@@ -108,6 +113,15 @@ def load_model(
         trained=held is not None,
         notes=tuple(notes),
     )
+
+
+def with_white_level(preparation: Preparation, asked: int | None) -> Preparation:
+    """The same, with another white level if one is asked for.
+
+    Raises:
+        InvalidSetting: if it is none.
+    """
+    return preparation if asked is None else replace(preparation, white_level=asked)
 
 
 def _design(file: str, header: Header) -> Architecture:

@@ -1,7 +1,7 @@
 """Use a trained network: how good it is on a data set, and what it sees in single images."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,15 +15,27 @@ from torch.nn import functional
 from autoscale.errors import DataProblem, InvalidSetting
 from autoscale.network.threads import threads_of_torch
 from autoscale.training.batches import as_channels_last, normalised
-from autoscale.training.data import ImageData, Images, classes_in, load, read_pictures
+from autoscale.training.data import ImageData, Images, classes_in, has_splits, load, load_whole
+from autoscale.training.depth import range_notices
 from autoscale.training.fit import device_named
-from autoscale.workflows.models import Model
+from autoscale.training.named import find_pictures, read_pictures
+from autoscale.training.pictures import shown
+from autoscale.training.preparation import Preparation
+from autoscale.training.seen import share_among
+from autoscale.workflows.models import Model, with_white_level
+from autoscale.workflows.progress import Listener, duration
 
-#: Which images of a data set; "auto" is test where there are such, else validation.
+#: Which images of a data set; "auto" is all of a source without splits that the network was not
+#: trained on, else test where there are such, else validation.
 SPLITS = ("auto", "test", "validation", "train", "all")
 BATCH = 64
 #: Training images of each class that are read where other images are asked for.
 _FEW = 8
+#: Share of the training images among those of a source from which on it is the training's own.
+_OWN = 0.5
+#: Seconds between two lines that tell how far a long prediction is.
+_PACE = 10.0
+_COLUMNS = ("image", "rank", "class", "probability")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +43,7 @@ class Evaluation:
     """How good a network is on some images."""
 
     split: str
+    which: str  # a sentence: how many images, and which
     images: int
     accuracy: float  # share whose largest logit is that of their class
     loss: float  # mean cross-entropy, nats
@@ -38,6 +51,7 @@ class Evaluation:
     classes: pd.DataFrame  # class, images, right, accuracy, predicted (how often it was answered)
     confusions: pd.DataFrame  # class, taken_for, images, share (of the class's images); most first
     skipped: tuple[str, ...]  # unreadable files, one line each
+    notices: tuple[str, ...]  # what a person should know, in sentences
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +60,18 @@ class Predictions:
 
     table: pd.DataFrame  # one row for each image and rank: image, rank, class, probability
     refused: tuple[str, ...]  # one line for each image that could not be read
+    notices: tuple[str, ...] = ()  # what a person should know, in sentences
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Chosen:
+    """The images that are evaluated."""
+
+    split: str
+    which: str
+    images: Images
+    skipped: tuple[str, ...]
+    notices: tuple[str, ...]
 
 
 def evaluate_model(
@@ -53,19 +79,24 @@ def evaluate_model(
     data: str,
     *,
     split: str = "auto",
-    seed: int = 0,
+    seed: int | None = None,
     batch: int = BATCH,
     device: str = "cpu",
     threads: int = 1,
+    white_level: int | None = None,
 ) -> Evaluation:
     """How good a trained network is on the images of a data set.
 
-    Images are decoded and normalised as the training's validation images were.
+    Images are decoded and normalised as the training's validation images were. Classes are matched
+    by name where the network's file names them.
 
     Args:
-        split: one of `SPLITS`. Of a folder without splits the cut hangs on `seed`: give that of the
-            training, or images that it has seen may be among them.
+        split: one of `SPLITS`. A source without splits is evaluated whole, unless the network was
+            trained on it: then on the test images that its training put aside.
+        seed: of that cut; by default that of the training, or 0 where the file does not say. With
+            another one images that the network has seen are among them.
         batch: images of one pass.
+        white_level: of pictures of 16 bits, instead of the network's own.
 
     Raises:
         InvalidSetting: if the network has no weights, or its classes are not those of the data.
@@ -76,15 +107,9 @@ def evaluate_model(
         raise InvalidSetting(f"no split {split!r}; choose from {', '.join(SPLITS)}")
     known = classes_in(data)
     places = _places(model, known, data)
-    whole = split in ("train", "all")
-    found = load(
-        data,
-        size=model.resolution,
-        seed=seed,
-        limit=None if whole else _FEW * len(known),
-        test=split in ("auto", "test", "all"),
-    )
-    name, images = _chosen(found, split, data)
+    preparation = with_white_level(model.preparation, white_level)
+    found = _images(model, data, split=split, seed=seed, preparation=preparation)
+    images = found.images
     labels = places[images.labels]
     logits, seconds = _logits(model, images.pixels, batch=batch, device=device, threads=threads)
     names = _names(model, known, logits.shape[1])
@@ -92,7 +117,8 @@ def evaluate_model(
     right = guesses == labels
     loss = functional.cross_entropy(logits.double(), torch.from_numpy(labels))
     return Evaluation(
-        split=name,
+        split=found.split,
+        which=found.which,
         images=len(images),
         accuracy=float(right.mean()),
         loss=float(loss),
@@ -100,51 +126,170 @@ def evaluate_model(
         classes=_by_class(names, labels, guesses),
         confusions=_confusions(names, labels, guesses),
         skipped=found.skipped,
+        notices=(*found.notices, *_lacking(names, known, data)),
     )
 
 
 def predict(
     model: Model,
-    images: Sequence[str | Path],
+    images: Iterable[str | Path],
     *,
     top: int = 3,
     batch: int = BATCH,
     device: str = "cpu",
     threads: int = 1,
+    white_level: int | None = None,
 ) -> Predictions:
     """The most probable classes of single images, the best first.
 
     Probabilities are the softmax of the logits: how the network weighs its classes against each
     other. They need not be how often it is right.
 
+    Args:
+        images: files, and folders of such at any depth. Names that are not UTF-8 are escaped in
+            the answer, as \\xe9.
+        top: classes of each image.
+        white_level: of pictures of 16 bits, instead of the network's own.
+
     Raises:
         InvalidSetting: if the network has no weights, nothing is named, or `top` is below 1.
+    """
+    parts = list(
+        predict_in_parts(
+            model, images, top=top, batch=batch, device=device, threads=threads,
+            white_level=white_level,
+        )
+    )  # fmt: skip
+    return Predictions(
+        table=pd.concat([part.table for part in parts], ignore_index=True),
+        refused=tuple(line for part in parts for line in part.refused),
+        notices=parts[-1].notices,
+    )
+
+
+def predict_in_parts(
+    model: Model,
+    images: Iterable[str | Path],
+    *,
+    top: int = 3,
+    batch: int = BATCH,
+    device: str = "cpu",
+    threads: int = 1,
+    white_level: int | None = None,
+    listener: Listener | None = None,
+) -> Iterator[Predictions]:
+    """The answers of `predict` for some hundred images at a time, so that memory holds any number.
+
+    There is at least one part; the last one has the notices.
+
+    Args:
+        listener: is told how far a long prediction is.
+
+    Raises:
+        InvalidSetting: as `predict`.
     """
     _require_weights(model)
     if top < 1:
         raise InvalidSetting(f"top must be at least 1 class, got {top}")
-    if not images:
+    asked = list(images)
+    if not asked:
         raise InvalidSetting("name at least one image")
-    paths = [Path(image) for image in images]
-    pixels, kept, refused = read_pictures(paths, size=model.resolution)
-    rows = []
-    if kept:
-        logits, _ = _logits(model, pixels, batch=batch, device=device, threads=threads)
-        names = _names(model, None, logits.shape[1])
-        chances, order = logits.double().softmax(dim=1).sort(dim=1, descending=True, stable=True)
-        for path, own, classes in zip(kept, chances.tolist(), order.tolist(), strict=True):
-            for rank, (chance, number) in enumerate(zip(own, classes, strict=True), start=1):
-                if rank <= top:
-                    rows.append(
-                        {
-                            "image": str(path),
-                            "rank": rank,
-                            "class": names[number],
-                            "probability": chance,
-                        }
-                    )
-    columns = ["image", "rank", "class", "probability"]
-    return Predictions(table=pd.DataFrame(rows, columns=columns), refused=refused)
+    preparation = with_white_level(model.preparation, white_level)
+    paths, refused = find_pictures(asked)
+    yield Predictions(table=pd.DataFrame(columns=_COLUMNS), refused=refused)
+    started = told = time.monotonic()
+    done = 0
+    peaks: list[int] = []
+    for chunk in read_pictures(paths, size=model.resolution, preparation=preparation):
+        rows = []
+        if chunk.names:
+            logits, _ = _logits(model, chunk.pixels, batch=batch, device=device, threads=threads)
+            rows = _answers(chunk.names, logits, _names(model, None, logits.shape[1]), top)
+        yield Predictions(table=pd.DataFrame(rows, columns=_COLUMNS), refused=chunk.refused)
+        done += len(chunk.names) + len(chunk.refused)
+        peaks += chunk.peaks
+        now = time.monotonic()
+        if listener is not None and now - told >= _PACE and done < len(paths):
+            told = now
+            left = duration((now - started) / done * (len(paths) - done))
+            listener.notice(f"{done:,} of {len(paths):,} images, about {left} left")
+    notices = range_notices(peaks, pictures=done, preparation=preparation)
+    yield Predictions(
+        table=pd.DataFrame(columns=_COLUMNS), refused=(), notices=notices if peaks else ()
+    )
+
+
+def _answers(
+    images: Sequence[str], logits: Tensor, names: Sequence[str], top: int
+) -> list[tuple[str, int, str, float]]:
+    """Rows of `Predictions.table`."""
+    chances, order = logits.double().softmax(dim=1).sort(dim=1, descending=True, stable=True)
+    return [
+        (image, rank, names[number], chance)
+        for image, own, classes in zip(
+            images, chances[:, :top].tolist(), order[:, :top].tolist(), strict=True
+        )
+        for rank, (chance, number) in enumerate(zip(own, classes, strict=True), start=1)
+    ]
+
+
+def _images(
+    model: Model, data: str, *, split: str, seed: int | None, preparation: Preparation
+) -> _Chosen:
+    """The images of that split, and which they are."""
+    header, place = model.header, shown(data)
+    if seed is None:
+        seed = header.seed or 0
+    rest = ""
+    if not has_splits(data) and split in ("auto", "all"):
+        whole = load_whole(data, size=model.resolution, preparation=preparation)
+        share = share_among(header.seen, whole.digests)
+        if split == "all" or share < _OWN:
+            return _Chosen(
+                split="all",
+                which=f"{len(whole.images):,} images: all of {place}, which has no splits",
+                images=whole.images,
+                skipped=whole.skipped,
+                notices=(*whole.notices, *_seen_before(share, place)),
+            )
+        split, rest = "test", ", on the rest of which the network was trained"
+    found = load(
+        data,
+        size=model.resolution,
+        seed=seed,
+        limit=None if split in ("train", "all") else _FEW * len(classes_in(data)),
+        test=split in ("auto", "test", "all"),
+        preparation=preparation,
+    )
+    name, images = _chosen(found, split, place)
+    which = f"all splits of {place}" if name == "all" else f"the {name} images of {place}"
+    if found.summary.cut and name in (*found.summary.cut, "train"):
+        which += f", cut by seed {seed}"
+    return _Chosen(
+        split=name,
+        which=f"{len(images):,} images: {which}{rest}",
+        images=images,
+        skipped=found.skipped,
+        notices=found.notices,
+    )
+
+
+def _seen_before(share: float, data: str) -> tuple[str, ...]:
+    if share == 0:
+        return ()
+    return (
+        f"about {100 * share:.0f} % of the images that the network was trained on are among those "
+        f"of {data}: the accuracy flatters",
+    )
+
+
+def _lacking(names: Sequence[str], known: Sequence[str], data: str) -> tuple[str, ...]:
+    """What to say of classes that the network tells apart and the data lacks."""
+    lacking = [name for name in names if name not in known]
+    if not lacking:
+        return ()
+    named = ", ".join(lacking[:5]) + (", ..." if len(lacking) > 5 else "")
+    return (f"{shown(data)} has no images of {len(lacking)} of {len(names)} classes: {named}",)
 
 
 def to_network_input(pixels: NDArray[np.uint8], model: Model) -> Tensor:

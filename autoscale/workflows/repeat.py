@@ -77,6 +77,7 @@ def _search(found: SearchContents) -> dict[str, Any]:
         **_recipe(task["recipe"]),
         "limit": task["limit"],
         "strict": task["strict"],
+        "white_level": task.get("white_level"),
         "seed": task["seed"],
         "kernels": task["kernels"],
         "device": notes["device"] if notes["device"] != "cpu" else None,
@@ -116,6 +117,7 @@ def _grid(grid: GridContents, *, own: bool) -> dict[str, Any]:
             options |= {"baseline": "base.yaml", "rounding": settings["base"]["rounding"]}
         options |= {"data": _image_place(notes["data"]), **_recipe(settings["task"]["recipe"])}
         options |= {"limit": settings["task"]["limit"], "seed": settings["task"]["seed"]}
+        options |= {"white_level": settings["task"].get("white_level")}
     elif settings["base"].get("rounding", "tf") != "tf":
         options["rounding"] = settings["base"]["rounding"]
     measure = {"macs": "flops"}.get(asked["measure"], asked["measure"])

@@ -105,6 +105,7 @@ def train(
     seed: int = 0,
     limit: int | None = None,
     strict: bool = False,
+    white_level: int | None = None,
     device: str = "cpu",
     threads: int = 1,
     kernels: str = "auto",
@@ -130,6 +131,8 @@ def train(
         batch_size: instead of the recipe's; the learning rate follows in proportion.
         resolution: pixels per side instead of the design's own. Below 128 strides are taken away
             until the last map has 4 x 4 pixels.
+        white_level: the number of a picture of 16 bits that is white, such as 4095 for 12 bits; by
+            default that of `weights`, else 65535. It is kept with the trained weights.
         dropout: instead of the member's; a design and a published network have 0.
         drop_path: likewise.
         device: "auto" is the first CUDA device if there is one, else the CPU.
@@ -165,7 +168,13 @@ def train(
         start = Start.of(
             weights,
             network=network,
-            asked=Asked(style=style, mean=mean, deviation=deviation, interpolation=interpolation),
+            asked=Asked(
+                style=style,
+                mean=mean,
+                deviation=deviation,
+                interpolation=interpolation,
+                white_level=white_level,
+            ),
         )
         expected = start.expected
         for note in expected.notes:
@@ -177,9 +186,12 @@ def train(
             seed=seed,
             limit=limit,
             strict=strict,
+            white_level=expected.preparation.white_level,
             kernels=choose_kernels(kernels, device=device, listener=listener),
         )
-        images = task.load(size=size, test=True, listener=listener)
+        images = task.load(
+            size=size, test=True, listener=listener, preparation=expected.preparation
+        )
         design = replace(
             design, architecture=_fitted(design.architecture, size, len(images.classes), listener)
         )
@@ -193,13 +205,16 @@ def train(
         }
         if weights is not None:  # by content: the file may move
             settings["start"] = file_digest(weights)
-        if (expected.style, expected.preparation) != (STYLES["autoscale"], OURS):
-            settings["expects"] = asdict(expected.style) | expected.preparation.to_dict()
+        apart = replace(expected.preparation, white_level=OURS.white_level)  # which is the task's
+        if (expected.style, apart) != (STYLES["autoscale"], OURS):
+            settings["expects"] = asdict(expected.style) | apart.to_dict()
         header = Header(
             architecture=design.architecture.to_dict(),
             style=expected.style,
             preparation=expected.preparation,
             classes=images.classes,
+            seed=seed,
+            seen=images.sketch,
             accuracy_of=f"validation images of {images.name}",
             provenance=f"autoscale train, recipe {recipe}, {chosen.epochs} epochs",
         )

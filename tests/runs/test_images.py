@@ -2,9 +2,13 @@
 
 import errno
 import os
+import shutil
+import stat
+import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -253,3 +257,87 @@ def test_of_several_at_once_one_decodes(tmp_path: Path) -> None:
     with ThreadPoolExecutor(3) as pool:
         assert list(pool.map(work, range(3))) == [7 * 96] * 3
     assert made == [1]
+
+
+# Two users
+
+
+TEAM = 2001  # the group of both
+
+
+@contextmanager
+def acting_as(user: int, *, umask: int = 0o022) -> Iterator[None]:
+    """What another user without privileges may do."""
+    before = os.umask(umask)
+    os.setegid(TEAM)
+    os.seteuid(user)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+        os.umask(before)
+
+
+@pytest.fixture
+def shared(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A cache in which a group of users may write, as an administrator would make it."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can act as two users")
+    folder = Path(tempfile.mkdtemp())
+    os.chown(folder, 0, TEAM)
+    folder.chmod(0o2770)
+    monkeypatch.setenv("AUTOSCALE_CACHE", str(folder))
+    yield folder
+    shutil.rmtree(folder)
+
+
+def keep(name: str, value: int, notice: Any = pytest.fail, **options: Any) -> Any:
+    pixels = np.full((4, 8, 8, 3), value, dtype=np.uint8)
+    found = ImageCache(notice=notice, **options)(
+        name, pixels.shape, lambda: iter([Decoded(pixels, {})])
+    )
+    return found if found is None else int(found.pixels[0, 0, 0, 0])
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_another_users_images_are_used(shared: Path, umask: int) -> None:
+    with acting_as(1001, umask=umask):
+        assert keep("a", 1) == 1
+    with acting_as(1002, umask=umask):
+        assert keep("a", 2) == 1  # found there, not made
+        assert keep("b", 3) == 3
+    with acting_as(1001, umask=umask):
+        assert keep("b", 4) == 3
+    made = {path.name: path.stat() for path in (shared / "images").iterdir()}
+    assert all(stat.S_IMODE(about.st_mode) == 0o660 for about in made.values())
+    assert stat.S_IMODE((shared / "images").stat().st_mode) == 0o2770
+
+
+def test_a_folder_that_others_may_only_read_serves_them(shared: Path) -> None:
+    shared.chmod(0o755)
+    keep("a", 1)
+    told: list[str] = []
+    with acting_as(1001):
+        assert keep("a", 2) == 1
+        assert keep("b", 3, told.append) is None
+    assert len(told) == 1
+    assert "Permission denied" in told[0]
+
+
+def test_a_private_folder_stays_private(shared: Path) -> None:
+    shared.chmod(0o700)
+    keep("a", 1)
+    about = (shared / "images" / "a.npy").stat()
+    assert stat.S_IMODE(about.st_mode) == 0o600
+
+
+def test_what_another_user_keeps_to_himself_or_protects_stops_nobody(shared: Path) -> None:
+    shared.chmod(0o1777)  # in such a folder nobody deletes the files of others
+    with acting_as(1001):
+        keep("a", 1)
+        (shared / "images" / ".b.npy.lock").touch(0o600)
+        (shared / "images" / ".b.npy.lock").chmod(0o600)
+    with acting_as(1002):
+        assert keep("b", 2, limit=1000) == 2  # no room can be made, and none is missed
+        assert keep("a", 3) == 1

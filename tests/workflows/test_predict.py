@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,14 +13,25 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
 from autoscale.cli import main
 from autoscale.errors import InvalidSetting
+from autoscale.training import decoding
 from autoscale.training.batches import to_input
 from autoscale.training.data import load
 from autoscale.training.preparation import Preparation
+from autoscale.workflows.baseline import load_task
+from autoscale.workflows.load import load_run
 from autoscale.workflows.models import Model, load_model
-from autoscale.workflows.predict import evaluate_model, predict, to_network_input
+from autoscale.workflows.predict import (
+    evaluate_model,
+    predict,
+    predict_in_parts,
+    to_network_input,
+)
+from autoscale.workflows.progress import Silent
+from autoscale.workflows.repeat import commands
 from autoscale.workflows.train import train
 from tests.conftest import draw_photos
 
@@ -133,7 +146,8 @@ def test_a_corrupt_image_is_named_in_one_line_and_the_others_are_answered(
     good = [str(path) for path in sorted((folder / "photos" / "red").glob("*.png"))[:2]]
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(b"\xff\xd8 no more")
-    asked = [good[0], str(bad), good[1], str(tmp_path / "none.png"), str(tmp_path)]
+    (tmp_path / "empty").mkdir()
+    asked = [good[0], str(bad), good[1], str(tmp_path / "none.png"), str(tmp_path / "empty")]
     assert main(["predict", *asked, "--model", weights, "--csv", "--top", "1"]) == 1
     captured = capsys.readouterr()
     table = pd.read_csv(io.StringIO(captured.out))
@@ -143,7 +157,7 @@ def test_a_corrupt_image_is_named_in_one_line_and_the_others_are_answered(
     assert len(lines) == 3
     assert sum("bad.jpg" in line for line in lines) == 1
     assert any("no such file" in line for line in lines)
-    assert any("is a folder; name its images" in line for line in lines)
+    assert any("empty: a folder without pictures" in line for line in lines)
 
 
 def test_both_commands_answer_people_and_machines(
@@ -164,6 +178,219 @@ def test_both_commands_answer_people_and_machines(
     assert "test images" in capsys.readouterr().out
 
 
+# Which images an evaluation is of
+
+
+def test_a_folder_without_splits_is_evaluated_whole_and_that_is_said(
+    model: Model, tmp_path: Path
+) -> None:
+    other = draw_photos(tmp_path / "other", count=10, size=24)
+    found = evaluate_model(model, str(other))
+    assert (found.split, found.images) == ("all", 30)
+    assert found.which == f"30 images: all of {other}, which has no splits"
+    assert found.notices == ()
+
+
+def test_of_the_folder_that_was_trained_on_the_images_put_aside_are_evaluated(
+    folder: Path, model: Model, tmp_path: Path
+) -> None:
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(folder / "photos", moved)
+    usual = evaluate_model(model, str(folder / "photos"))
+    found = evaluate_model(model, str(moved))
+    assert (found.split, found.images, found.accuracy) == ("test", usual.images, usual.accuracy)
+    assert found.which == (
+        f"18 images: the test images of {moved}, cut by seed 0, on the rest of which the network "
+        "was trained"
+    )
+
+
+def test_the_cut_is_that_of_the_training_unless_another_seed_is_given(
+    folder: Path, model: Model
+) -> None:
+    other = replace(model, header=replace(model.header, seed=3))
+    photos = str(folder / "photos")
+    assert "cut by seed 3" in evaluate_model(other, photos).which
+    assert "cut by seed 5" in evaluate_model(other, photos, seed=5, split="test").which
+
+
+def test_some_images_that_were_trained_on_among_others_are_told(
+    folder: Path, model: Model, tmp_path: Path
+) -> None:
+    mixed = draw_photos(tmp_path / "mixed", count=5, size=24)
+    for path in sorted((folder / "photos" / "red").glob("*.png"))[:15]:
+        shutil.copy(path, mixed / "red" / f"more-{path.name}")
+    found = evaluate_model(model, str(mixed))
+    assert found.images == 30
+    assert len(found.notices) == 1
+    assert "% of the images that the network was trained on are among" in found.notices[0]
+
+
+def test_named_splits_are_said_and_so_are_classes_without_images(
+    model: Model, tmp_path: Path
+) -> None:
+    draw_photos(tmp_path / "photos" / "train", count=4)
+    draw_photos(tmp_path / "photos" / "test", count=3, size=22)
+    for split in ("train", "test"):
+        shutil.rmtree(tmp_path / "photos" / split / "blue")
+    found = evaluate_model(model, str(tmp_path / "photos"))
+    assert found.which == f"6 images: the test images of {tmp_path / 'photos'}"
+    assert found.notices == (f"{tmp_path / 'photos'} has no images of 1 of 3 classes: blue",)
+
+
+# What is named to predict
+
+
+def csv_of(captured: str) -> pd.DataFrame:
+    return pd.read_csv(io.StringIO(captured))
+
+
+def test_folders_are_gone_through_and_litter_is_passed_over(
+    folder: Path, model: Model, tmp_path: Path
+) -> None:
+    shutil.copytree(folder / "photos" / "red", tmp_path / "new" / "deep" / "er")
+    picture = next((folder / "photos" / "blue").glob("*.png"))
+    shutil.copy(picture, tmp_path / "new" / "without-ending")
+    (tmp_path / "new" / "@eaDir").mkdir()
+    for name in ("notes.txt", "Thumbs.db", ".hidden.png", "@eaDir/thumb.png"):
+        shutil.copy(picture, tmp_path / "new" / name)
+    found = predict(model, [tmp_path / "new"], top=1)
+    assert len(found.table) == 31
+    assert found.refused == ()
+
+
+@pytest.mark.parametrize("way", ["lines", "windows", "nul", "input", "input by --from"])
+def test_names_come_from_lists_too(
+    folder: Path, weights: str, tmp_path: Path, way: str,
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    names = [str(path) for path in sorted((folder / "photos" / "green").glob("*.png"))[:3]]
+    names[0] = str(shutil.copy(names[0], tmp_path / "a name with spaces.png"))
+    separator = {"windows": "\r\n", "nul": "\0"}.get(way, "\n")
+    content = "".join(name + separator for name in names).encode()
+    (tmp_path / "list").write_bytes(content)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+    asked = {"input": ["-"], "input by --from": ["--from", "-"]}.get(
+        way, ["--from", str(tmp_path / "list")]
+    )
+    assert main(["predict", *asked, "--model", weights, "--csv", "--top", "1"]) == 0
+    assert csv_of(capsys.readouterr().out)["image"].tolist() == names
+
+
+def test_an_image_given_in_two_ways_is_answered_in_that_order(
+    folder: Path, weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, other = (str(next((folder / "photos" / c).glob("*.png"))) for c in ("red", "blue"))
+    (tmp_path / "list").write_text(f"\n{other}\n\n")
+    asked = [one, "--from", str(tmp_path / "list")]
+    assert main(["predict", *asked, "--model", weights, "--csv", "--top", "1"]) == 0
+    assert csv_of(capsys.readouterr().out)["image"].tolist() == [one, other]
+
+
+@pytest.mark.parametrize("form", ["--csv", "--json", None])
+def test_a_name_that_is_not_utf_8_is_shown_escaped(
+    folder: Path, weights: str, tmp_path: Path, form: str | None,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    strange = os.fsdecode(bytes(tmp_path) + b"/caf\xe9.png")
+    shutil.copy(next((folder / "photos" / "red").glob("*.png")), strange)
+    broken = os.fsdecode(bytes(tmp_path) + b"/\xff.jpg")
+    Path(broken).write_bytes(b"no picture")
+    asked = [strange, broken, os.fsdecode(b"gone-\xfe.png")]
+    command = ["predict", *asked, "--model", weights, "--top", "1"]
+    assert main([*command, form] if form else command) == 1
+    captured = capfd.readouterr()
+    shown = json.loads(captured.out)["predictions"][0]["image"] if form == "--json" else None
+    assert (shown or captured.out.replace("\n", "")).find("caf\\xe9.png") > 0
+    assert "\\xff.jpg: not an image" in captured.err
+    assert "gone-\\xfe.png: no such file" in captured.err
+
+
+def test_many_images_are_answered_in_parts_and_their_progress_is_told(
+    folder: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "_CHUNK", 8)
+    monkeypatch.setattr("autoscale.workflows.predict._PACE", 0.0)
+    told: list[str] = []
+
+    class Heard(Silent):
+        def notice(self, text: str) -> None:
+            told.append(text)
+
+    paths = sorted((folder / "photos" / "red").glob("*.png"))
+    parts = list(predict_in_parts(model, [folder / "photos" / "red"], top=1, listener=Heard()))
+    assert [len(part.table) for part in parts] == [0, 8, 8, 8, 6, 0]
+    assert [line.split(",")[0] for line in told] == ["8 of 30 images", "16 of 30 images",
+                                                     "24 of 30 images"]  # fmt: skip
+    whole = predict(model, paths, top=1).table
+    pd.testing.assert_frame_equal(
+        pd.concat([part.table for part in parts], ignore_index=True), whole
+    )
+
+
+# Pictures of 16 bits
+
+
+def draw_counts(root: Path) -> Path:
+    """Three classes of 16-bit pictures that reach 400 at most."""
+    rng = np.random.default_rng(0)
+    for number, name in enumerate(("blue", "green", "red")):
+        (root / name).mkdir(parents=True)
+        for i in range(6):
+            counts = rng.integers(0, 80, (20, 20)).astype(np.uint16)
+            counts[5:15, 5:15] += 60 + 130 * number
+            counts[0, 0] = 400
+            Image.fromarray(counts).save(root / name / f"{i}.png")
+    return root
+
+
+def test_a_white_level_goes_with_the_weights_into_every_use(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = draw_counts(tmp_path / "counts")
+    common = ["--data", str(data), "--run", str(tmp_path / "run"), "--epochs", "1"]
+    command = ["train", str(folder / "small.yaml"), *common, "--kernels", "none"]
+    assert main([*command, "--white-level", "400"]) == 0
+    assert "16 bits" not in capsys.readouterr().err
+    best = str(tmp_path / "run" / "train" / "best.safetensors")
+    found = load_model(best)
+    assert found.preparation.white_level == 400
+    images = sorted(data.glob("red/*.png"))
+    usual, bright = predict(found, images), predict(found, images, white_level=400)
+    assert usual.notices == ()
+    pd.testing.assert_frame_equal(usual.table, bright.table)
+    dark = predict(found, images, white_level=65535)
+    assert "6 of 6 pictures have 16 bits and reach only 400 of 65535" in dark.notices[0]
+    assert not dark.table.probability.equals(usual.table.probability)
+    assert "16 bits" not in " ".join(evaluate_model(found, str(data)).notices)
+    assert "set --white-level 400" in evaluate_model(found, str(data), white_level=65535).notices[0]
+    # Training on starts from what the file says.
+    again = ["train", str(folder / "small.yaml"), "--data", str(data), "--epochs", "1"]
+    where = ["--run", str(tmp_path / "again"), "--kernels", "none", "--weights", best]
+    assert main([*again, *where]) == 0
+    assert load_model(str(tmp_path / "again/train/best.safetensors")).preparation.white_level == 400
+
+
+def test_a_search_says_what_is_dark_and_records_the_white_level(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, run = draw_counts(tmp_path / "counts"), tmp_path / "run"
+    command = ["search-baseline", "--space", "tiny", "--data", str(data), "--resolution", "16",
+               "--trials", "1", "--epochs", "1", "--run", str(run), "--kernels",
+               "none"]  # fmt: skip
+    assert main([*command, "--max-flops", "1"]) == 1  # read, told and refused
+    assert "warning: 15 of 15 pictures have 16 bits and reach only 400" in capsys.readouterr().err
+    assert main([*command, "--white-level", "400"]) == 0
+    assert "16 bits" not in capsys.readouterr().err
+    assert load_task(run).white_level == 400
+    (_, line) = commands(load_run(run))[0]
+    assert "--white-level 400" in line
+    assert main(command) == 1
+    assert "white_level" in capsys.readouterr().err
+    assert main([*command, "--white-level", "0"]) == 2
+    assert "white_level must lie in 1..65535, got 0" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -172,6 +399,13 @@ def test_both_commands_answer_people_and_machines(
         (["evaluate", "WEIGHTS", "--data", "PHOTOS", "--batch", "0"], "batch must be at least 1"),
         (["predict", "x.png", "--model", "WEIGHTS", "--csv", "--json"], "either --csv or --json"),
         (["predict", "x.png", "--model", "no.safetensors"], "no such file"),
+        (["predict", "--model", "WEIGHTS"], "no image is named; name files or folders"),
+        (["predict", "--model", "WEIGHTS", "--from", "none"], "cannot read the list none: No such"),
+        (
+            ["predict", "--model", "WEIGHTS", "-", "--from", "-"],
+            "is asked for twice",
+        ),
+        (["predict", "x", "--model", "WEIGHTS", "--white-level", "0"], "must lie in 1..65535"),
     ],
 )
 def test_wrong_usage_is_answered_in_one_line(
