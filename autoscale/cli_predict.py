@@ -62,6 +62,7 @@ def evaluate_command(
 ) -> None:
     """How good a trained network is on a data set: accuracy, by class, and what it mixes up."""
     from autoscale.terminal import records, refuse, say, show_json, show_table
+    from autoscale.workflows.chance import chance_warning
     from autoscale.workflows.expected import channels
     from autoscale.workflows.models import load_model
     from autoscale.workflows.predict import evaluate_model
@@ -73,6 +74,7 @@ def evaluate_command(
         mean=channels(mean, option="--mean"),
         deviation=channels(deviation, option="--deviation"),
         interpolation=interpolation,
+        white_level=white_level,
         resolution=resolution,
     )
     found = evaluate_model(
@@ -83,7 +85,6 @@ def evaluate_command(
         batch=batch,
         device=device,
         threads=threads,
-        white_level=white_level,
     )
     for note in network.notes:
         refuse(f"note: {note}")
@@ -91,6 +92,12 @@ def evaluate_command(
         refuse(f"skipped {line}")
     for line in found.notices:
         refuse(f"warning: {line}")
+    counts = found.classes["images"]
+    labels = counts.index.repeat(counts)
+    if warning := chance_warning(
+        found.accuracy, labels, found.classes["class"].tolist(), part=found.split
+    ):
+        refuse(warning)
     if as_json:
         show_json(
             {
@@ -175,6 +182,7 @@ def predict_command(
         mean=channels(mean, option="--mean"),
         deviation=channels(deviation, option="--deviation"),
         interpolation=interpolation,
+        white_level=white_level,
         resolution=resolution,
     )
     with Live() as listener:
@@ -185,7 +193,6 @@ def predict_command(
             batch=batch,
             device=device,
             threads=threads,
-            white_level=white_level,
             listener=listener,
         )
         found: list[pd.DataFrame] = []
@@ -216,7 +223,7 @@ def _asked(images: list[str], names: str | None) -> list[str]:
         InvalidSetting: if a list cannot be read.
     """
     from autoscale.errors import InvalidSetting
-    from autoscale.training.named import names_in
+    from autoscale.workflows.predict import names_in
 
     if names == "-" and "-" in images:
         raise InvalidSetting("standard input is asked for twice; leave - or --from - out")

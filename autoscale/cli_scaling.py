@@ -102,7 +102,8 @@ def grid_command(
     tolerance: Annotated[
         float | None,
         typer.Option(
-            help="Largest distance of the counted cost to the budget. "
+            help="Largest distance of the counted cost to the budget; where fewer than three "
+            "networks keep it, the nearest others race too, and it is said how far they are. "
             "\\[default: 0.05, or 0.01 with --solve]"
         ),
     ] = None,

@@ -63,6 +63,7 @@ class ImageData:
     fingerprint: str
     sketch: tuple[str, ...]  # of the training images, see `training.seen`; empty of `synthetic`
     summary: DataSummary  # its `sentence` says what was understood of the source
+    unreadable: tuple[str, ...]  # of `skipped`, those that `strict` would refuse
     notices: tuple[str, ...]  # what the owner should know before hours are spent, a sentence each
 
 
@@ -160,7 +161,8 @@ def load(
         validation=images["validation"],
         test=images.get("test"),
         classes=listing.classes,
-        skipped=(*listing.skipped, *skipped),
+        skipped=(*_beside(listing), *listing.skipped, *skipped),
+        unreadable=(*listing.skipped, *skipped),
         name=shown(root.resolve().name),
         fingerprint=_fingerprint(listing.classes, parts["train"], parts["validation"]),
         sketch=sketch(parts["train"].digests.values()),
@@ -180,6 +182,10 @@ def load(
             *range_notices(peaks, pictures=sum(map(len, images.values())), preparation=preparation),
         ),
     )
+
+
+def _beside(listing: Listing) -> list[str]:
+    return [f"{name}: lies beside the folders of classes" for name in listing.loose]
 
 
 def _asked(image: str | None, label: str | None) -> Columns | None:
@@ -306,7 +312,7 @@ def load_whole(
     return Whole(
         images,
         listing.classes,
-        (*listing.skipped, *unread),
+        (*_beside(listing), *listing.skipped, *unread),
         range_notices(decoded.peaks, pictures=len(images), preparation=preparation),
         names_of(pictures.digests.values()),
         DataSummary(classes=listing.classes, parts={"images": len(images)}, unused=listing.unused),
@@ -397,6 +403,7 @@ def _draw(*, size: int, seed: int, limit: int | None, test: bool) -> ImageData:
         test=held_out,
         classes=synthetic.CLASSES,
         skipped=(),
+        unreadable=(),
         summary=DataSummary(classes=synthetic.CLASSES, parts=counts),
         notices=(),
         name="synthetic shapes",

@@ -38,7 +38,7 @@ def list_folders(tree: Folder) -> Listing:
                 "folder"
             )
     parts: dict[Split, Pictures] = {}
-    skipped = [f"{name}: lies beside the folders of classes" for name in layout.loose]
+    skipped: list[str] = []
     for split, folders in layout.classes.items():
         _require_known(tree.path, folders, classes)
         parts[split] = _list_split(tree.path, folders, classes, skipped)
@@ -47,7 +47,8 @@ def list_folders(tree: Folder) -> Listing:
         classes,
         splits=layout.named,
         skipped=tuple(skipped),
-        unused=(*layout.unused, *layout.loose),
+        unused=layout.unused,
+        loose=layout.loose,
         notices=layout.notices,
     )
 

@@ -77,6 +77,9 @@ def find_layout(tree: Folder) -> Layout:
 
 def _find(folder: Folder, finder: _Finder, *, depth: int) -> Layout:
     require_no_lost_folder(folder)
+    if transposed := _splits_within_classes(folder.live):
+        finder.pass_by(folder)
+        return Layout(folder.path, transposed, named=True)
     splits = _named_splits(folder, finder)
     if splits is not None:
         return splits
@@ -94,9 +97,6 @@ def _find(folder: Folder, finder: _Finder, *, depth: int) -> Layout:
         finder.pass_by(folder)
         finder.leave(one for one in folder.folders if not one.count)
         return _find(live[0], finder, depth=depth + 1)
-    if transposed := _splits_within_classes(live):
-        finder.pass_by(folder)
-        return Layout(folder.path, transposed, named=True)
     _refuse_flat_splits(folder, live, finder)
     return _classes_with_splits_beside(folder, live, finder)
 
@@ -147,11 +147,12 @@ def _named_splits(folder: Folder, finder: _Finder) -> Layout | None:
         if role and (one.path in accepted or one is train):
             by_role.setdefault(role, []).append(one)
     parts = _assigned(by_role, folder)
-    used = [one for own in parts.values() for one in own]
+    used = []
     finder.pass_by(folder)
     found: dict[Split, Mapping[str, Folder]] = {}
     for split, own in parts.items():
         one = _only(split, own, folder)
+        used.append(one)
         inner = start if one is train else _inner(one, known=known)
         if split != "train" and not inner.live and inner.files:
             _tell_unlabelled(one, split, finder)
@@ -301,7 +302,7 @@ def _splits_within_classes(live: tuple[Folder, ...]) -> dict[Split, dict[str, Fo
     """Splits below classes, as cat/train and dog/train; nothing if it is not so.
 
     Raises:
-        DataProblem: if a class has two folders of one split.
+        DataProblem: if a class has two folders of one split, or classes may be splits.
     """
     if len(live) < 2:
         return {}
@@ -310,13 +311,18 @@ def _splits_within_classes(live: tuple[Folder, ...]) -> dict[Split, dict[str, Fo
         by_role: dict[Role, list[Folder]] = {}
         for sub in one.live:
             name = read_name(sub.name)
-            if name.role is None or name.rest:
+            if not name.plain or sub.live or name.role is None:
                 return {}
             by_role.setdefault(name.role, []).append(sub)
         if one.files or "train" not in by_role:
             return {}
         for split, own in _assigned(by_role, one).items():
             found.setdefault(split, {})[one.name] = _only(split, own, one)
+    if len(found) > 1 and all(read_name(one.name).plain for one in live):
+        raise DataProblem(
+            f"it cannot be told whether {_list(one.name for one in live)} in "
+            f"{shown(live[0].path.parent)} are splits or classes; rename the classes"
+        )
     return found if len(found) > 1 else {}
 
 
@@ -349,12 +355,14 @@ def _inner(folder: Folder, *, known: Set[str] = frozenset()) -> Folder:
         known: classes, where they are known already; a folder called so is one.
     """
     for _ in range(_DEEPEST):
-        if len(folder.live) != 1 or folder.live[0].name in known:
+        if len(folder.live) != 1:
             break
         lone = folder.live[0]
-        same = read_name(lone.name).role is not None or is_filler(lone.name)
-        holds = lone.live and (len(lone.live) > 1 or known & {sub.name for sub in lone.live})
-        if not (same or holds):
+        says_nothing = read_name(lone.name).role is not None or is_filler(lone.name)
+        held = known & {sub.name for sub in lone.live}
+        if len(held) > 1 or (held and not lone.files):
+            pass  # whatever it is called, classes lie in it
+        elif lone.name in known or not (says_nothing or len(lone.live) > 1):
             break
         folder = lone
     return folder
@@ -391,13 +399,23 @@ def _classes_of(
 
 
 def _without_annotations(folder: Folder, finder: _Finder) -> tuple[Folder, ...]:
-    """The live folders; of images beside masks, the images."""
+    """The live folders; of images beside masks, the images.
+
+    Raises:
+        DataProblem: if those have no classes.
+    """
     images = [one for one in folder.live if is_filler(one.name)]
     others = [one for one in folder.live if one not in images]
-    if len(images) == 1 and others and all(one.name.lower() in _ANNOTATIONS for one in others):
-        finder.leave(others)
-        return tuple(images)
-    return folder.live
+    if len(images) != 1 or any(one.name.lower() not in _ANNOTATIONS for one in others):
+        return folder.live
+    if others and not images[0].live:
+        raise DataProblem(
+            f"{_list(one.name for one in others)} in {shown(folder.path)} look like annotations of "
+            f"{shown(images[0].name)}, not like classes; sort the pictures into one sub-folder for "
+            "each class, or rename these folders if they are classes"
+        )
+    finder.leave(others)
+    return tuple(images)
 
 
 def _require_utf8(names: Iterable[str], place: Path) -> None:

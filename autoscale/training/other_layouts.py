@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 from autoscale.training.pictures import shown
 from autoscale.training.tree import Folder
@@ -12,9 +11,13 @@ _HIVE = re.compile(r"[^=]+=.*")
 _TABLES = re.compile(r"(metadata|labels?|annotations?|train|classes|data)\.(csv|tsv|jsonl)", re.I)
 
 
-def told(tree: Folder) -> str | None:
-    """What lies in a folder that has no classes, and how to convert it; None if nobody knows."""
-    for look in _LOOKS:
+def told(tree: Folder, *, flat: bool = False) -> str | None:
+    """What lies in a folder that has no classes, and how to convert it; None if nobody knows.
+
+    Args:
+        flat: also tell of pictures that lie in one folder, with nothing about their classes.
+    """
+    for look in (_saved_to_disk, _tars, _objects, _table, *([_flat] if flat else [])):
         if found := look(tree):
             return found
     return None
@@ -49,15 +52,19 @@ def _tars(tree: Folder) -> str | None:
 
 
 def _objects(tree: Folder) -> str | None:
+    yolo = any(
+        name.endswith(".txt")
+        for labels in tree.walk()
+        if labels.name.lower() == "labels"
+        for folder in labels.walk()
+        for name in folder.notes
+    )
     for folder in tree.walk():
         names = {name.lower() for name in folder.notes}
         coco = any(re.match(r"(instances|_annotations|annotations|coco).*\.json", n) for n in names)
-        yolo = any(
-            one.name.lower() == "labels" and any(n.endswith(".txt") for n in one.notes)
-            for one in folder.walk()
-        )
-        if coco or yolo:
-            kind = "COCO" if coco else "YOLO"
+        voc = folder.name.lower() == "annotations" and any(n.endswith(".xml") for n in names)
+        if coco or yolo or voc:
+            kind = "COCO" if coco else "VOC" if voc else "YOLO"
             return (
                 f"{shown(tree.path)} holds annotations of objects ({kind}), which give a picture "
                 "no class; cut the objects out, and write each into a folder called like its class"
@@ -114,8 +121,3 @@ def hive_partitions(tree: Folder) -> str | None:
                 f"'{place}', partitioning='hive'), 'data.parquet')\""
             )
     return None
-
-
-_LOOKS: tuple[Callable[[Folder], str | None], ...] = (
-    _saved_to_disk, _tars, _objects, _table, _flat,
-)  # fmt: skip

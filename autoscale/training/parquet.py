@@ -101,6 +101,8 @@ def _rowless(named: Sequence[str], classes: Sequence[Any], path: Path) -> list[s
     if not empty:
         return []
     shown_names = ", ".join(map(repr, empty[:5])) + (", ..." if len(empty) > 5 else "")
+    if len(empty) == 1:
+        return [f"the class {shown_names} that {path.name} names has no row and is left out"]
     return [f"{len(empty)} classes that {path.name} names have no row and are left out: "
             f"{shown_names}"]  # fmt: skip
 

@@ -29,6 +29,7 @@ class _File:
     base: str  # where its data set lies, relative to the root; "." is the root
     role: Role | None
     rest: tuple[str, ...]  # of its name, beside the split
+    word: str  # its name without numbers
 
 
 def find_shards(tree: Folder) -> Shards | None:
@@ -86,12 +87,12 @@ def _file(path: Path, place: PurePosixPath) -> _File:
         parent = place.parent
         if read_name(parent.name).role == name.role:
             parent = parent.parent
-        return _File(path, str(parent), name.role, name.rest)
+        return _File(path, str(parent), name.role, name.rest, name.word)
     for folder in place.parents:
         told = read_name(folder.name)
         if told.role is not None:
-            return _File(path, str(folder.parent), told.role, told.rest)
-    return _File(path, str(place.parent), None, ())
+            return _File(path, str(folder.parent), told.role, told.rest, told.word)
+    return _File(path, str(place.parent), None, (), "")
 
 
 def _base(files: list[_File], tree: Folder) -> str:
@@ -119,7 +120,7 @@ def _shards(split: str, files: list[_File], tree: Folder) -> list[Path]:
     Raises:
         DataProblem: if they do not.
     """
-    kinds = {(one.rest, one.path.parent): one for one in files}
+    kinds = {(one.word, one.rest, one.path.parent): one for one in files}
     if len(kinds) > 1:
         names = " and ".join(_relative([one.path for one in kinds.values()][:2], tree))
         named = {"train": "training"}.get(split, split)

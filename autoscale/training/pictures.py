@@ -64,6 +64,7 @@ class Listing:
     splits: bool  # whether the source names its own training split
     skipped: tuple[str, ...]  # one line for each file left out
     unused: tuple[str, ...]  # what else lies there, relative to the source; folders end with /
+    loose: tuple[str, ...]  # of them, files beside folders of classes
     notices: tuple[str, ...]  # what the owner should know, a sentence each
     # Splits that the source names without naming one for training; `train` holds the first.
     untrained: tuple[str, ...]
@@ -76,6 +77,7 @@ def listing(
     splits: bool,
     skipped: tuple[str, ...] = (),
     unused: tuple[str, ...] = (),
+    loose: tuple[str, ...] = (),
     notices: tuple[str, ...] = (),
 ) -> Listing:
     """A listing of the pictures of some splits; of a source without splits all are "train"."""
@@ -87,7 +89,8 @@ def listing(
         classes=classes,
         splits=splits and whole,
         skipped=skipped,
-        unused=unused,
+        unused=(*unused, *loose),
+        loose=loose,
         notices=notices,
         untrained=() if whole else tuple(parts),
     )

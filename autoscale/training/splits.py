@@ -44,6 +44,7 @@ class Name:
 
     role: Role | None  # None: no split's, or several'
     rest: tuple[str, ...]  # parts that tell one data set from another, such as ("flowers",)
+    word: str = ""  # that tells the split, such as "dev"
 
     @property
     def plain(self) -> bool:
@@ -57,8 +58,9 @@ def read_name(name: str) -> Name:
     roles = {_ROLES[word] for word in parts if word in _ROLES}
     rest = tuple(word for word in parts if word not in _ROLES and word not in _FILLERS)
     if roles == {"train", "validation"}:  # "train_val": what both are to be cut from
-        return Name("train", rest)
-    return Name(roles.pop() if len(roles) == 1 else None, rest)
+        return Name("train", rest, "trainval")
+    word = next((word for word in parts if word in _ROLES), "")
+    return Name(roles.pop() if len(roles) == 1 else None, rest, word)
 
 
 def is_filler(name: str) -> bool:

@@ -10,6 +10,8 @@ import numpy as np
 
 from autoscale.training.data import list_source
 from autoscale.training.decoding import decode
+from autoscale.training.duplicates import Duplicates, find_duplicates
+from autoscale.training.summary import DataSummary
 
 _SIZE = 8  # pixels; every picture is decoded, and hardly anything is kept of it
 
@@ -23,6 +25,9 @@ class Survey:
     unreadable: tuple[str, ...]  # one line for each file: its name and the reason
     sides: tuple[int, ...]  # pixels of the shorter side of every readable image, rising
     peaks: tuple[int, ...]  # the largest number of every picture of 16 bits, rising
+    summary: DataSummary  # its `sentence` says what was understood of the source
+    notices: tuple[str, ...]  # what the owner should know, a sentence each
+    duplicates: Duplicates
 
     @property
     def images(self) -> int:
@@ -37,14 +42,13 @@ def survey(source: str) -> Survey:
         DataProblem: if `source` is no data set.
     """
     listing = list_source(Path(source).expanduser(), test=True)
-    parts = {"train": listing.train, "validation": listing.validation, "test": listing.test}
+    listed = {"train": listing.train, "validation": listing.validation, "test": listing.test}
+    parts = {part: own.watched() for part, own in listed.items() if own is not None}
     unreadable = list(listing.skipped)
     counts: dict[str, dict[str, int]] = {}
     sides: list[int] = []
     peaks: list[int] = []
     for part, pictures in parts.items():
-        if pictures is None:
-            continue
         found = decode(pictures, _SIZE, strict=False, keep=None)
         unreadable += [f"{pictures.names[i]}: {reason}" for i, reason in found.unread.items()]
         readable = np.setdiff1d(np.arange(len(pictures)), list(found.unread))
@@ -59,4 +63,11 @@ def survey(source: str) -> Survey:
         unreadable=tuple(unreadable),
         sides=tuple(sorted(sides)),
         peaks=tuple(sorted(peaks)),
+        summary=DataSummary(
+            classes=listing.classes,
+            parts={part: sum(own.values()) for part, own in counts.items()},
+            unused=listing.unused,
+        ),
+        notices=listing.notices,
+        duplicates=find_duplicates(parts),
     )

@@ -25,6 +25,7 @@ from autoscale.search.samplers import make_sampler
 from autoscale.training.data import ImageData
 from autoscale.training.preparation import OURS
 from autoscale.workflows.catalogue import space_text
+from autoscale.workflows.chance import chance_warning
 from autoscale.workflows.contenders import choose
 from autoscale.workflows.crew import Crew, Order, Staff, crew
 from autoscale.workflows.curves import SearchCurves
@@ -271,11 +272,18 @@ def _carry_out(
                 listener=listener,
             )
         _complete(copies, listener)
+        _warn_of_chance(accuracies, plan.images, listener)
         found = Baseline(
             trial=winner, accuracies=accuracies, trials=tuple(steps), objective=goal, space=space
         )
         _write(step, found)
     return found
+
+
+def _warn_of_chance(accuracies: Sequence[float], images: ImageData, listener: Listener) -> None:
+    mean = sum(accuracies) / len(accuracies)
+    if warning := chance_warning(mean, images.validation.labels, images.classes):
+        listener.notice(warning)
 
 
 def _search(

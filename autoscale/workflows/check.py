@@ -16,6 +16,7 @@ from autoscale.errors import BudgetUnreachable, EvaluationFailed, InvalidSetting
 from autoscale.runs.records import Outcome, outcomes_from_journal
 from autoscale.runs.store import Journal, Step
 from autoscale.workflows.baseline import load_baseline, load_images, load_task
+from autoscale.workflows.chance import chance_warning
 from autoscale.workflows.crew import Staff, crew
 from autoscale.workflows.progress import Listener, Silent
 from autoscale.workflows.trainings import Job, train_all
@@ -175,6 +176,10 @@ def check_baseline(
             random_macs=round(statistics.mean(score.macs for score in others)),
         )
         step.write_result("check.json", check.to_dict())
+        measured = images.test if images.test is not None else images.validation
+        mean = statistics.mean(check.baseline)
+        if warning := chance_warning(mean, measured.labels, images.classes, part=split):
+            listener.notice(warning)
     return check
 
 

@@ -214,8 +214,10 @@ def _data(source: str) -> Iterator[Finding]:
         verdict="ok",
         found=f"{found.images:,} readable images ({splits}), {len(training)} classes",
     )
+    yield _layout(found)
     yield _unreadable(found)
     yield from _balance(found)
+    yield _duplicates(found)
     if found.sides:
         yield Finding(
             subject="sizes",
@@ -227,6 +229,28 @@ def _data(source: str) -> Iterator[Finding]:
     for notice in range_notices(found.peaks, pictures=found.images, preparation=OURS):
         reason, _, advice = notice.partition("; ")
         yield Finding(subject="16 bits", verdict="warn", found=reason, advice=advice)
+
+
+def _layout(found: Survey) -> Finding:
+    """What was understood of the source, and what of it goes unused."""
+    told = [found.summary.sentence, *found.notices]
+    doubtful = bool(found.notices or found.summary.unused)
+    return Finding(
+        subject="layout",
+        verdict="warn" if doubtful else "ok",
+        found="; ".join(told),
+        advice="see that these are your classes and splits" if doubtful else "",
+    )
+
+
+def _duplicates(found: Survey) -> Finding:
+    """Pictures that are in two classes, or in two splits."""
+    told = found.duplicates.sentences
+    return Finding(
+        subject="duplicates",
+        verdict="warn" if told else "ok",
+        found="; ".join(told) or "no picture is in two classes or two splits",
+    )
 
 
 def _unreadable(found: Survey) -> Finding:
@@ -261,6 +285,15 @@ def _balance(found: Survey) -> Iterator[Finding]:
                 advice="repair the files or remove the split",
             )
             return
+    for part, own in found.counts.items():
+        missing = [name for name, count in own.items() if count == 0]
+        if missing:
+            yield Finding(
+                subject="classes",
+                verdict="warn",
+                found=f"no {part} image of {', '.join(map(repr, missing[:5]))}",
+                advice=f"{part} accuracy says nothing of them; add images",
+            )
     least, most = min(training, key=training.__getitem__), max(training, key=training.__getitem__)
     if training[least] < FEW:
         few = sorted((name for name in training if training[name] < FEW), key=training.__getitem__)

@@ -81,14 +81,15 @@ class Task:
             keep=ImageCache(notice=listener.notice),
             preparation=replace(preparation, white_level=self.white_level),
         )  # fmt: skip
-        for line in images.skipped[:5]:
-            listener.notice(f"skipped {line}")
-        if images.skipped:
-            listener.notice(
-                f"{len(images.skipped)} unreadable files skipped; --strict refuses them"
-            )
+        listener.notice(images.summary.sentence)
         for line in images.notices:
             listener.notice(f"warning: {line}")
+        for line in images.unreadable[:5]:
+            listener.notice(f"skipped {line}")
+        if images.unreadable:
+            listener.notice(
+                f"{len(images.unreadable)} unreadable files skipped; --strict refuses them"
+            )
         return images
 
 

@@ -115,15 +115,6 @@ def load_model(
     )
 
 
-def with_white_level(preparation: Preparation, asked: int | None) -> Preparation:
-    """The same, with another white level if one is asked for.
-
-    Raises:
-        InvalidSetting: if it is none.
-    """
-    return preparation if asked is None else replace(preparation, white_level=asked)
-
-
 def _design(file: str, header: Header) -> Architecture:
     if header.architecture is None:
         raise InvalidSetting(

@@ -19,10 +19,10 @@ from autoscale.training.data import ImageData, Images, classes_in, has_splits, l
 from autoscale.training.depth import range_notices
 from autoscale.training.fit import device_named
 from autoscale.training.named import find_pictures, read_pictures
+from autoscale.training.named import names_in as names_in  # for the command
 from autoscale.training.pictures import shown
-from autoscale.training.preparation import Preparation
 from autoscale.training.seen import share_among
-from autoscale.workflows.models import Model, with_white_level
+from autoscale.workflows.models import Model
 from autoscale.workflows.progress import Listener, duration
 
 #: Which images of a data set; "auto" is all of a source without splits that the network was not
@@ -83,7 +83,6 @@ def evaluate_model(
     batch: int = BATCH,
     device: str = "cpu",
     threads: int = 1,
-    white_level: int | None = None,
 ) -> Evaluation:
     """How good a trained network is on the images of a data set.
 
@@ -96,7 +95,6 @@ def evaluate_model(
         seed: of that cut; by default that of the training, or 0 where the file does not say. With
             another one images that the network has seen are among them.
         batch: images of one pass.
-        white_level: of pictures of 16 bits, instead of the network's own.
 
     Raises:
         InvalidSetting: if the network has no weights, or its classes are not those of the data.
@@ -107,8 +105,7 @@ def evaluate_model(
         raise InvalidSetting(f"no split {split!r}; choose from {', '.join(SPLITS)}")
     known = classes_in(data)
     places = _places(model, known, data)
-    preparation = with_white_level(model.preparation, white_level)
-    found = _images(model, data, split=split, seed=seed, preparation=preparation)
+    found = _images(model, data, split=split, seed=seed)
     images = found.images
     labels = places[images.labels]
     logits, seconds = _logits(model, images.pixels, batch=batch, device=device, threads=threads)
@@ -138,7 +135,6 @@ def predict(
     batch: int = BATCH,
     device: str = "cpu",
     threads: int = 1,
-    white_level: int | None = None,
 ) -> Predictions:
     """The most probable classes of single images, the best first.
 
@@ -149,15 +145,13 @@ def predict(
         images: files, and folders of such at any depth. Names that are not UTF-8 are escaped in
             the answer, as \\xe9.
         top: classes of each image.
-        white_level: of pictures of 16 bits, instead of the network's own.
 
     Raises:
         InvalidSetting: if the network has no weights, nothing is named, or `top` is below 1.
     """
     parts = list(
         predict_in_parts(
-            model, images, top=top, batch=batch, device=device, threads=threads,
-            white_level=white_level,
+            model, images, top=top, batch=batch, device=device, threads=threads
         )
     )  # fmt: skip
     return Predictions(
@@ -175,7 +169,6 @@ def predict_in_parts(
     batch: int = BATCH,
     device: str = "cpu",
     threads: int = 1,
-    white_level: int | None = None,
     listener: Listener | None = None,
 ) -> Iterator[Predictions]:
     """The answers of `predict` for some hundred images at a time, so that memory holds any number.
@@ -194,7 +187,7 @@ def predict_in_parts(
     asked = list(images)
     if not asked:
         raise InvalidSetting("name at least one image")
-    preparation = with_white_level(model.preparation, white_level)
+    preparation = model.preparation
     paths, refused = find_pictures(asked)
     yield Predictions(table=pd.DataFrame(columns=_COLUMNS), refused=refused)
     started = told = time.monotonic()
@@ -233,11 +226,9 @@ def _answers(
     ]
 
 
-def _images(
-    model: Model, data: str, *, split: str, seed: int | None, preparation: Preparation
-) -> _Chosen:
+def _images(model: Model, data: str, *, split: str, seed: int | None) -> _Chosen:
     """The images of that split, and which they are."""
-    header, place = model.header, shown(data)
+    header, preparation, place = model.header, model.preparation, shown(data)
     if seed is None:
         seed = header.seed or 0
     rest = ""

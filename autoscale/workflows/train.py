@@ -25,6 +25,7 @@ from autoscale.training.fit import Epoch, Snapshot, device_named, evaluate, fit
 from autoscale.training.fit import OutOfTime as OutOfTime  # for who calls `train`
 from autoscale.training.peers import joined
 from autoscale.training.preparation import OURS, Channels
+from autoscale.workflows.chance import chance_warning
 from autoscale.workflows.count import is_member, load_architecture
 from autoscale.workflows.curves import training_point
 from autoscale.workflows.evaluate import Task, recipe_named
@@ -308,6 +309,11 @@ def train(
                     "params": trained.params,
                 },
             )
+            told = chance_warning(
+                trained.best.accuracy or 0.0, images.validation.labels, images.classes
+            )
+            if told:
+                listener.notice(told)
             return trained
 
 

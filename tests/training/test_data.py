@@ -12,7 +12,8 @@ from PIL import Image
 
 from autoscale.errors import DataProblem, InvalidSetting
 from autoscale.training import decoding
-from autoscale.training.data import Images, carve, load
+from autoscale.training.data import Images, carve, has_splits, load, load_whole
+from autoscale.training.summary import DataSummary
 from tests.training.sources import (
     BLUE,
     RED,
@@ -84,6 +85,86 @@ def test_nested_and_upper_case_files_count_and_litter_does_not(classes: Path) ->
     assert data.test is not None
     assert len(data.train) + len(data.validation) + len(data.test) == 21
     assert data.skipped == ()
+
+
+def test_what_was_understood_is_a_sentence(classes: Path, tmp_path: Path) -> None:
+    assert read(classes).summary.sentence == (
+        "2 classes: blue, red; 12 train, 4 validation, 4 test, cut by the seed"
+    )
+    split = tmp_path / "split"
+    for name, count in (("Train", 5), ("other", 1)):
+        write_classes(split / name, count)
+    (split / "Train" / "sheet.jpg").write_bytes(jpeg(RED))
+    data = read(split, strict=True)  # which is about files that cannot be read
+    assert data.summary.sentence == (
+        "2 classes: blue, red; 8 train, 2 validation cut from train (20 %); "
+        "not used: other/, Train/sheet.jpg"
+    )
+    assert data.skipped == ("Train/sheet.jpg: lies beside the folders of classes",)
+    assert data.unreadable == ()
+
+
+def test_of_many_classes_the_first_are_named() -> None:
+    names = tuple(f"class-{number:03}" for number in range(101))
+    told = DataSummary(classes=names, parts={"train": 1_010}).sentence
+    assert told == "101 classes: class-000, class-001, class-002, ...; 1,010 train"
+
+
+def test_classes_that_validation_or_test_lack_are_told(tmp_path: Path) -> None:
+    write_classes(tmp_path / "train")
+    write_class(tmp_path / "val" / "red", (210, 0, 0))
+    write_class(tmp_path / "test" / "blue", (0, 0, 210))
+    missing = [line for line in read(tmp_path).notices if "have no" in line]
+    assert [line.partition(";")[0] for line in missing] == [
+        "1 of 2 classes have no validation image: blue",
+        "1 of 2 classes have no test image: red",
+    ]
+
+
+def test_pictures_that_are_in_two_classes_or_two_splits_are_told(tmp_path: Path) -> None:
+    for split, offset in (("train", 0), ("val", 50), ("test", 100)):
+        for name in ("red", "blue"):
+            (tmp_path / split / name).mkdir(parents=True)
+            for i in range(5):
+                colour = (offset + 9 * i, 100, 200 if name == "red" else 10)
+                (tmp_path / split / name / f"{i}.jpg").write_bytes(jpeg(colour))
+    assert read(tmp_path).notices == ()
+    for copy, place in (("train/red/0", "train/blue/x"), ("train/red/1", "test/red/x"),
+                        ("train/red/2", "test/red/y")):  # fmt: skip
+        content = (tmp_path / f"{copy}.jpg").read_bytes()
+        (tmp_path / f"{place}.jpg").write_bytes(content)
+    told = read(tmp_path).notices
+    assert told == (
+        "1 picture is the same in two classes (train/blue/x.jpg = train/red/0.jpg); keep each in "
+        "one class",
+        "2 pictures are the same in train and test (train/red/1.jpg = test/red/x.jpg; "
+        "train/red/2.jpg = test/red/y.jpg); the test accuracy flatters: keep each in one of them",
+    )
+
+
+def test_a_test_split_without_classes_is_told_and_stops_nothing(tmp_path: Path) -> None:
+    write_classes(tmp_path / "train")
+    write_class(tmp_path / "test", RED, 3)
+    data = read(tmp_path)
+    assert data.test is None
+    assert data.notices[0].startswith("test/ holds 3 pictures without folders of classes, so it is")
+
+
+def test_a_source_without_splits_is_read_as_a_whole(classes: Path, tmp_path: Path) -> None:
+    whole = load_whole(str(classes), size=8)
+    assert np.bincount(whole.images.labels).tolist() == [10, 10]
+    np.testing.assert_array_equal(whole.images.labels == 0, is_blue(whole.images))
+    assert whole.summary.sentence == "2 classes: blue, red; 20 images"
+    assert not has_splits(str(classes))
+    write_classes(tmp_path / "split" / "train")
+    assert has_splits(str(tmp_path / "split"))
+    with pytest.raises(DataProblem, match="has splits of its own; name one of them"):
+        load_whole(str(tmp_path / "split"), size=8)
+
+
+@pytest.mark.skipif(not CLOTHING.is_dir(), reason="the clothing photographs are not here")
+def test_the_clothing_test_photographs_alone_are_all_read() -> None:
+    assert len(load_whole(str(CLOTHING / "test"), size=8).images) == 372
 
 
 # Decoding

@@ -62,6 +62,34 @@ def test_good_images_pass(photos: Path, tmp_path: Path) -> None:
     assert "20 to 20 pixels" in by_subject["sizes"].found
 
 
+def test_what_was_understood_of_the_images_is_told(photos: Path, tmp_path: Path) -> None:
+    split = tmp_path / "split"
+    shutil.copytree(photos, split / "Training")
+    assert finding("layout", run=tmp_path, data=str(split)).verdict == "ok"
+    shutil.copytree(photos / "red", split / "test")
+    found = finding("layout", run=tmp_path, data=str(split))
+    assert found.verdict == "warn"
+    assert found.found.startswith(
+        "3 classes: blue, green, red; 42 train; not used: test/; test/ holds 14 pictures without"
+    )
+
+
+def test_a_class_that_a_split_lacks_is_a_warning(photos: Path, tmp_path: Path) -> None:
+    split = tmp_path / "split"
+    shutil.copytree(photos, split / "train")
+    shutil.copytree(photos / "red", split / "val" / "red")
+    found = finding("classes", run=tmp_path, data=str(split))
+    assert (found.verdict, found.found) == ("warn", "no validation image of 'blue', 'green'")
+
+
+def test_the_same_picture_in_two_classes_is_a_warning(photos: Path, tmp_path: Path) -> None:
+    assert finding("duplicates", run=tmp_path, data=str(photos)).verdict == "ok"
+    shutil.copy(photos / "red" / "00.png", photos / "blue" / "zz.png")
+    found = finding("duplicates", run=tmp_path, data=str(photos))
+    assert found.verdict == "warn"
+    assert "in two classes (blue/zz.png = red/00.png)" in found.found
+
+
 def test_a_class_of_three_images_is_a_warning(photos: Path, tmp_path: Path) -> None:
     for path in sorted((photos / "red").iterdir())[3:]:
         path.unlink()
