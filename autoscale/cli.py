@@ -11,6 +11,8 @@ import typer
 from typer.exceptions import TyperException
 
 from autoscale.cli_calibrate import calibrate_command
+from autoscale.cli_completion import recipes, samplers
+from autoscale.cli_completion import spaces as space_names
 from autoscale.cli_counting import compare_command, count_command
 from autoscale.cli_export import export_command
 from autoscale.cli_latency import latency_command
@@ -37,7 +39,6 @@ app = typer.Typer(
     name="autoscale",
     help="Search a small network on your images, find how to scale it, get a family of sizes.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -83,13 +84,17 @@ def search_baseline(
         ),
     ] = "synthetic",
     space: Annotated[
-        str, typer.Option(help="A shipped space (autoscale spaces) or a YAML file.")
+        str,
+        typer.Option(
+            help="A shipped space (autoscale spaces) or a YAML file.", autocompletion=space_names
+        ),
     ] = "mbconv-small",
     trials: Annotated[int, typer.Option(help="Networks to train.")] = 20,
     sampler: Annotated[
         str,
         typer.Option(
-            help="guided, evolution, controller, random, tpe, nsga2, or gp (needs scipy)."
+            help="guided, evolution, controller, random, tpe, nsga2, or gp (needs scipy).",
+            autocompletion=samplers,
         ),
     ] = "guided",
     objective: Annotated[
@@ -133,7 +138,10 @@ def search_baseline(
         int | None, typer.Option(help="Pixels per side. \\[default: the space's]")
     ] = None,
     recipe: Annotated[
-        str, typer.Option(help="Training recipe: proxy, full, sgd or efficientnet.")
+        str,
+        typer.Option(
+            help="Training recipe: proxy, full, sgd or efficientnet.", autocompletion=recipes
+        ),
     ] = "proxy",
     epochs: Annotated[int | None, typer.Option(help="Epochs of each training.")] = None,
     limit: Annotated[int | None, typer.Option(help="Use at most so many training images.")] = None,
@@ -169,7 +177,7 @@ def search_baseline(
         typer.Option(
             envvar="AUTOSCALE_STORAGE",
             help="Copy the search into a PostgreSQL database as an Optuna study: "
-            "postgresql://user@host/database (needs autoscale\\[postgresql]; a password may be in "
+            "postgresql://user@host/database (needs the extra postgresql; a password may be in "
             "PGPASSWORD).",
         ),
     ] = None,
@@ -178,7 +186,7 @@ def search_baseline(
         typer.Option(
             "--tensorboard",
             help="Write curves, and the choices of each finished trial, for TensorBoard beside "
-            "trials.csv (needs autoscale\\[tensorboard]).",
+            "trials.csv (needs the extra tensorboard).",
         ),
     ] = False,
     as_json: Json = False,
@@ -378,13 +386,11 @@ def main(arguments: list[str] | None = None) -> int:
 
     0 is an answer, 1 a refusal, 2 wrong usage, 130 an interruption.
     """
-    from autoscale.terminal import refuse
-
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a poor terminal must not stop a finished job
     try:
-        status = app(arguments, standalone_mode=False)
+        status = app(arguments, prog_name="autoscale", standalone_mode=False)
         sys.stdout.flush()
     except InvalidSetting as problem:
         refuse(f"autoscale: {problem}")
@@ -404,6 +410,13 @@ def main(arguments: list[str] | None = None) -> int:
             refuse(f"autoscale: cannot write the answer: {reason}")
         return 1
     return status if isinstance(status, int) else 0
+
+
+def refuse(text: str) -> None:
+    """Say on standard error why there is no answer."""
+    from autoscale import terminal  # it loads pandas: the help and completions do not wait for that
+
+    terminal.refuse(text)
 
 
 def _show_search(found: Any, run: Path, as_json: bool) -> None:

@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from autoscale.cli_completion import networks, networks_and_families
+
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 Convention = Annotated[
     str,
@@ -24,7 +26,8 @@ def count_command(
         str,
         typer.Argument(
             help="A published network (efficientnet-b4), a design's YAML file, or "
-            "package.module:name of an nn.Module or of a function that makes one."
+            "package.module:name of an nn.Module or of a function that makes one.",
+            autocompletion=networks,
         ),
     ],
     resolution: Annotated[
@@ -78,7 +81,10 @@ def count_command(
 def compare_command(
     names: Annotated[
         list[str],
-        typer.Argument(help="Families (efficientnet, mobilenet-v2, ...), networks or files."),
+        typer.Argument(
+            help="Families (efficientnet, mobilenet-v2, ...), networks or files.",
+            autocompletion=networks_and_families,
+        ),
     ],
     convention: Convention = "paper",
     plot: Annotated[
@@ -88,14 +94,13 @@ def compare_command(
     as_json: Json = False,
 ) -> None:
     """Put designs and families side by side, with published accuracies."""
-    from autoscale.report.size_accuracy import picture
-    from autoscale.runs.picture import write_picture
+    from autoscale.report.writing import draw_sizes
     from autoscale.terminal import records, say, show_json, show_table
     from autoscale.workflows.compare import compare
 
     table = compare(names, convention=convention)
     if plot is not None:
-        write_picture(plot, picture(table))
+        draw_sizes(table, plot)
     if as_json:
         show_json({"convention": convention, "networks": records(table)})
         return

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from autoscale.cli_completion import networks
 from autoscale.cli_weights import Deviation, Interpolation, Mean, Style, WhiteLevel
 from autoscale.workflows.formats import formats_in_words
 
@@ -15,7 +16,8 @@ def export_command(
         str,
         typer.Argument(
             help="A published network (efficientnet-b0), a design's YAML file, "
-            "package.module:name, or a .safetensors file that says what it belongs to."
+            "package.module:name, or a .safetensors file that says what it belongs to.",
+            autocompletion=networks,
         ),
     ],
     directory: Annotated[Path, typer.Argument(help="Where the files go.")],

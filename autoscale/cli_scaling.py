@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from autoscale.cli_completion import networks
 from autoscale.cli_staff import (
     Address,
     Cpus,
@@ -31,6 +32,7 @@ Baseline = Annotated[
     typer.Option(
         help="Scale this instead of the run's own baseline: a published network "
         "(efficientnet-b0, resnet-18) or a design's YAML file.",
+        autocompletion=networks,
         rich_help_panel="Base",
     ),
 ]
@@ -200,8 +202,7 @@ def grid_command(
     as_json: Json = False,
 ) -> None:
     """Find how depth, width and resolution should grow, or shrink, together within a budget."""
-    from autoscale.report import iso_cost
-    from autoscale.runs.picture import write_picture
+    from autoscale.report.writing import draw_race
     from autoscale.terminal import working
     from autoscale.workflows.base import BaseSettings, ImageSettings
     from autoscale.workflows.grid import grid_search
@@ -271,9 +272,7 @@ def grid_command(
         _show_plan(found, as_json)
         return
     if plot is not None:
-        title = f"How to grow to {found.grid.budget.ratio:.3g}x the cost"
-        picture = iso_cost.picture(found.table, found.surface(), title=title, note=found.sentence)
-        write_picture(plot, picture)
+        draw_race(found, plot)
     _show_grid(found, run, as_json)
 
 

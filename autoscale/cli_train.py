@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from autoscale.cli_completion import networks, recipes
 from autoscale.cli_weights import Deviation, Interpolation, Mean, Style, WhiteLevel
 
 
@@ -13,7 +14,8 @@ def train_command(
         str,
         typer.Argument(
             help="A family member's YAML file (runs/photos/family/phi-2.yaml), a design's, or a "
-            "published network (efficientnet-b0)."
+            "published network (efficientnet-b0).",
+            autocompletion=networks,
         ),
     ],
     run: Annotated[
@@ -24,7 +26,11 @@ def train_command(
         typer.Option(help="'synthetic', a folder with one sub-folder per class, or Parquet."),
     ] = "synthetic",
     recipe: Annotated[
-        str, typer.Option(help="full, small-images, efficientnet (the paper's), sgd, or proxy.")
+        str,
+        typer.Option(
+            help="full, small-images, efficientnet (the paper's), sgd, or proxy.",
+            autocompletion=recipes,
+        ),
     ] = "full",
     epochs: Annotated[
         int | None, typer.Option(help="Passes over the images. \\[default: the recipe's]")
@@ -81,8 +87,7 @@ def train_command(
         bool,
         typer.Option(
             "--tensorboard",
-            help="Write curves for TensorBoard beside metrics.csv (needs "
-            "autoscale\\[tensorboard]).",
+            help="Write curves for TensorBoard beside metrics.csv (needs the extra tensorboard).",
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from autoscale.distribution import install
 from autoscale.errors import DataProblem
 from autoscale.training.pictures import Listing, Pictures, listing, shown, unknown_class
 from autoscale.training.splits import Split
@@ -116,7 +117,7 @@ def _read(path: Path, wanted: Columns) -> _Shard:
         from pyarrow import parquet
     except ImportError as error:
         raise DataProblem(
-            f"{path} needs pyarrow, which is not installed; run: pip install autoscale[parquet]"
+            f"{path} needs pyarrow, which is not installed; run: {install('parquet')}"
         ) from error
     try:
         with parquet.ParquetFile(path) as file:

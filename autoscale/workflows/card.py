@@ -8,6 +8,7 @@ from importlib.metadata import version
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import Cost
 from autoscale.design.timm_blocks import timm_definition
+from autoscale.distribution import VERSION
 from autoscale.errors import InvalidArchitecture
 from autoscale.network.latency import Latency
 from autoscale.workflows.input_spec import LABELS, PREPARATION, preparation_steps, writable
@@ -57,7 +58,7 @@ def model_card(
         _files(files),
         "## Provenance",
         f"{_text(header.provenance or 'Not said by the weights')}. Written by autoscale "
-        f"{version('autoscale')} with torch {version('torch')}.",
+        f"{VERSION} with torch {version('torch')}.",
         _design(model),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"

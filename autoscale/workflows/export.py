@@ -11,7 +11,7 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
@@ -28,7 +28,7 @@ from autoscale.runs.weights import Header, read_weights, write_weights
 from autoscale.workflows.card import BESIDE, changed_since_measured, model_card
 from autoscale.workflows.formats import FORMATS
 from autoscale.workflows.input_spec import LABELS, escaped, metadata, text_files, timm_config
-from autoscale.workflows.models import Model
+from autoscale.workflows.models import Loading, Model, as_model
 from autoscale.workflows.preparing_source import preparing_source
 from autoscale.workflows.reference import ANSWER, PICTURE, Reference, reference
 
@@ -65,11 +65,12 @@ class Exported:
 
 
 def export(
-    model: Model,
+    model: Model | str | Path,
     directory: str | Path,
     *,
     formats: Sequence[str] | None = None,
     measure: bool = False,
+    **loading: Unpack[Loading],
 ) -> Exported:
     """Write a network in other programs' formats, how to use it, and a card that says what it is.
 
@@ -77,8 +78,12 @@ def export(
     torch.
 
     Args:
-        formats: of `FORMATS`; by default all that this network has.
+        model: what `load_model` gave, or a name or file that it takes.
+        directory: where the files go; made if it is not there.
+        formats: of safetensors, python, timm, torch-export and onnx; by default all that this
+            network can have.
         measure: also measure the latency of one image on this machine, for the card.
+        loading: options of `load_model`, such as `weights`, beside a name.
 
     Raises:
         InvalidSetting: for a format that is not there or that this network cannot have, if a
@@ -86,7 +91,7 @@ def export(
         ExportProblem: if a format does not give torch's logits; the files before it are kept.
         StorageProblem: if the disk does not take it.
     """
-    folder = Path(directory)
+    model, folder = as_model(model, **loading), Path(directory)
     wanted = _requested(model, formats)
     images = torch.randn(
         max(BATCHES), 3, model.resolution, model.resolution, generator=_generator()

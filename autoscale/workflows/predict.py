@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,7 @@ from autoscale.training.named import find_pictures, read_pictures
 from autoscale.training.named import names_in as names_in  # for the command
 from autoscale.training.pictures import shown
 from autoscale.training.seen import share_among
-from autoscale.workflows.models import Model
+from autoscale.workflows.models import Loading, Model, as_model
 from autoscale.workflows.progress import Listener, duration
 
 #: Which images of a data set; "auto" is all of a source without splits that the network was not
@@ -75,14 +76,15 @@ class _Chosen:
 
 
 def evaluate_model(
-    model: Model,
-    data: str,
+    model: Model | str | Path,
+    data: str | Path,
     *,
     split: str = "auto",
     seed: int | None = None,
     batch: int = BATCH,
-    device: str = "cpu",
+    device: str = "auto",
     threads: int = 1,
+    **loading: Unpack[Loading],
 ) -> Evaluation:
     """How good a trained network is on the images of a data set.
 
@@ -90,16 +92,24 @@ def evaluate_model(
     by name where the network's file names them.
 
     Args:
-        split: one of `SPLITS`. A source without splits is evaluated whole, unless the network was
-            trained on it: then on the test images that its training put aside.
+        model: what `load_model` gave, or a name or file that it takes.
+        data: a folder with one sub-folder per class, Parquet files, or "synthetic".
+        split: auto, test, validation, train or all. A source without splits is evaluated whole by
+            auto, unless the network was trained on it: then on the test images that its training
+            put aside.
         seed: of that cut; by default that of the training, or 0 where the file does not say. With
             another one images that the network has seen are among them.
         batch: images of one pass.
+        device: "auto" is the first CUDA device if there is one, else the CPU.
+        threads: of torch.
+        loading: options of `load_model`, such as `weights`, beside a name.
 
     Raises:
-        InvalidSetting: if the network has no weights, or its classes are not those of the data.
+        InvalidSetting: if there is no such network, it has no weights, or its classes are not those
+            of the data.
         DataProblem: if the images cannot be read, or there are none of that split.
     """
+    model, data = as_model(model, **loading), str(data)
     _require_weights(model)
     if split not in SPLITS:
         raise InvalidSetting(f"no split {split!r}; choose from {', '.join(SPLITS)}")
@@ -128,13 +138,14 @@ def evaluate_model(
 
 
 def predict(
-    model: Model,
+    model: Model | str | Path,
     images: Iterable[str | Path],
     *,
     top: int = 3,
     batch: int = BATCH,
-    device: str = "cpu",
+    device: str = "auto",
     threads: int = 1,
+    **loading: Unpack[Loading],
 ) -> Predictions:
     """The most probable classes of single images, the best first.
 
@@ -142,13 +153,20 @@ def predict(
     other. They need not be how often it is right.
 
     Args:
+        model: what `load_model` gave, or a name or file that it takes.
         images: files, and folders of such at any depth. Names that are not UTF-8 are escaped in
             the answer, as \\xe9.
         top: classes of each image.
+        batch: images of one pass.
+        device: "auto" is the first CUDA device if there is one, else the CPU.
+        threads: of torch.
+        loading: options of `load_model`, such as `weights`, beside a name.
 
     Raises:
-        InvalidSetting: if the network has no weights, nothing is named, or `top` is below 1.
+        InvalidSetting: if there is no such network, it has no weights, nothing is named, or `top`
+            is below 1.
     """
+    model = as_model(model, **loading)
     parts = list(
         predict_in_parts(
             model, images, top=top, batch=batch, device=device, threads=threads

@@ -93,10 +93,10 @@ class Start:
 
 
 def train(
-    network: str,
-    run: str | Path,
+    network: str | Path,
+    run: str | Path = "runs/train",
     *,
-    data: str = "synthetic",
+    data: str | Path = "synthetic",
     recipe: str = "full",
     epochs: int | None = None,
     batch_size: int | None = None,
@@ -107,10 +107,10 @@ def train(
     limit: int | None = None,
     strict: bool = False,
     white_level: int | None = None,
-    device: str = "cpu",
+    device: str = "auto",
     threads: int = 1,
     kernels: str = "auto",
-    weights: str | None = None,
+    weights: str | Path | None = None,
     style: str | None = None,
     mean: Channels | None = None,
     deviation: Channels | None = None,
@@ -126,8 +126,9 @@ def train(
 
     Args:
         network: a family member's or a design's YAML file, or the name of a published network.
+        run: the run directory; this step writes its `train` folder.
         data: "synthetic", a folder with one sub-folder per class, or Parquet files.
-        recipe: a name in `training.recipe.RECIPES`.
+        recipe: full, small-images, efficientnet (the paper's), sgd, or proxy.
         epochs: instead of the recipe's.
         batch_size: instead of the recipe's; the learning rate follows in proportion.
         resolution: pixels per side instead of the design's own. Below 128 strides are taken away
@@ -135,8 +136,14 @@ def train(
         white_level: the number of a picture of 16 bits that is white, such as 4095 for 12 bits; by
             default that of `weights`, else 65535. It is kept with the trained weights.
         dropout: instead of the member's; a design and a published network have 0.
-        drop_path: likewise.
+        drop_path: likewise, stochastic depth.
+        seed: of the cut into splits, initial weights, order and augmentation.
+        limit: use at most so many training images.
+        strict: refuse unreadable images instead of skipping them.
         device: "auto" is the first CUDA device if there is one, else the CPU.
+        threads: of torch in each process.
+        kernels: "native" (compiled for this CPU), "torch" or "none"; "auto" takes the fastest that
+            this machine has.
         weights: start from this file, `.safetensors` or a PyTorch file of tensors under our names
             or those of timm, torchvision or EfficientNet-PyTorch. Of its classifier the rows of
             classes that the data has too go on, by name; all others start anew.
@@ -148,11 +155,16 @@ def train(
         interpolation: bilinear or bicubic, of resizing pictures; likewise.
         time_limit: seconds of this call. When they are over it fails; finished epochs are kept.
         tensorboard: write curves for TensorBoard too, those of earlier epochs included.
+        listener: told of progress; by default nobody.
+
+    Returns:
+        The epochs, the best one, and the file of its weights.
 
     Raises:
         AutoscaleError: one of its kinds, for anything that cannot be done.
     """
-    run, listener = Path(run), listener or Silent()
+    network, run, listener = str(network), Path(run), listener or Silent()
+    weights = None if weights is None else str(weights)
     if tensorboard:
         require_tensorboard()
     chosen = recipe_named(recipe, epochs=epochs)
@@ -182,7 +194,7 @@ def train(
             listener.notice(note)
         size = resolution or design.architecture.resolution
         task = Task(
-            data=data,
+            data=str(data),
             recipe=chosen,
             seed=seed,
             limit=limit,
