@@ -56,7 +56,7 @@ def load(path=Path(__file__).with_name({weights!r})):
     return network.eval()
 '''
     title = name if _SHORT.fullmatch(name) else "A network"
-    needs = "torch alone, and for pictures Pillow" if preparing else "torch alone"
+    needs = "torch, and Pillow and numpy for pictures" if preparing else "torch alone"
     top = (
         f'"""{title}, written by autoscale; needs {needs}.\n\n'
         f"Shape: (N, 3, {architecture.resolution}, {architecture.resolution}) -> "

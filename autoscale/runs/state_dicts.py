@@ -1,14 +1,9 @@
 """A state dict out of what training programs save."""
 
-import argparse
-import pickle
-import re
-import warnings
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from autoscale.errors import InvalidSetting
@@ -25,24 +20,7 @@ NESTED = (
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.", "encoder.")
 #: Counters of wrappers, which are no part of a network (torch.optim.swa_utils.AveragedModel).
 _COUNTERS = ("n_averaged",)
-#: Classes beside tensors that a checkpoint may hold, for they are mere data: timm's and
-#: torchvision's training scripts write the arguments they were called with.
-_HARMLESS: list[Any] = [argparse.Namespace]
 _MOST = 8  # levels of nesting, and wrappers of a name
-
-
-def read_checkpoint(path: Path) -> Any:
-    """What `torch.save` wrote: tensors and plain data; nothing that could run code is loaded.
-
-    Raises:
-        InvalidSetting: if it is damaged, or holds objects of a class; the class is named.
-    """
-    try:
-        with warnings.catch_warnings(), torch.serialization.safe_globals(_HARMLESS):
-            warnings.simplefilter("ignore")  # what torch thinks of it comes as an error too
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as problem:
-        raise InvalidSetting(_refusal(path, str(problem).strip())) from None
 
 
 def unwrapped(
@@ -85,24 +63,6 @@ def unwrapped(
             notes.append(f"{_list(outside)} of {path.name} were left aside: not under {prefix}")
         state = {n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)}
     return state, tuple(notes)
-
-
-def _refusal(path: Path, problem: str) -> str:
-    if found := re.search(r"(?:GLOBAL|class|type) `?([A-Za-z_][\w.]*\.[\w.]+\w)", problem):
-        return (
-            f"{path} holds an object of {found[1]}; autoscale loads nothing that could run code: "
-            "where it came from, save network.state_dict() alone"
-        )
-    if "TorchScript" in problem:
-        return (
-            f"{path} is a TorchScript program; autoscale loads nothing that could run code: where "
-            "it came from, save network.state_dict()"
-        )
-    reason = problem.splitlines()[0][:160] if problem else "damaged"
-    return (
-        f"{path} is no file of plain tensors ({reason}); autoscale loads nothing that could run "
-        "code: convert it to .safetensors where it came from"
-    )
 
 
 def _all_tensors(found: Mapping[Any, Any]) -> bool:

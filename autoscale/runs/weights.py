@@ -3,13 +3,18 @@
 The header says under `autoscale` what the numbers belong to, so that a file can be used alone.
 """
 
+import argparse
 import hashlib
 import json
+import pickle
+import re
+import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -19,12 +24,15 @@ from autoscale.design.style import Style
 from autoscale.design.versions import FORMAT, UPGRADE, version_problem
 from autoscale.errors import InvalidSetting
 from autoscale.runs.checkpoint import KEY as SNAPSHOT_KEY
-from autoscale.runs.state_dicts import read_checkpoint, unwrapped
+from autoscale.runs.state_dicts import unwrapped
 from autoscale.runs.store import guarded, write_bytes
 from autoscale.training.preparation import Preparation
 
 #: The key of our part of a safetensors header.
 KEY = "autoscale"
+#: Classes beside tensors that a checkpoint may hold, for they are mere data: timm's and
+#: torchvision's training scripts write the arguments they were called with.
+_HARMLESS: list[Any] = [argparse.Namespace]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +101,7 @@ def read_weights(path: str | Path, *, own: Collection[str] = ()) -> Weights:
         raise InvalidSetting(f"no such file of weights: {path}; name a .safetensors or .pth file")
     if path.suffix == ".safetensors":
         return _read_safetensors(path, own)
-    state, notes = unwrapped(read_checkpoint(path), path, own=own)
+    state, notes = unwrapped(_read_pickle(path), path, own=own)
     return Weights(state=state, header=Header(), notes=notes)
 
 
@@ -160,3 +168,35 @@ def _from_plain(plain: Any) -> Header:
         given = {name: value for name, value in given.items() if value is not None}
         rest[name] = TypeAdapter(kind).validate_python(given) if given else None
     return TypeAdapter(Header).validate_python(rest)
+
+
+def _read_pickle(path: Path) -> Any:
+    """What `torch.save` wrote: tensors and plain data; nothing that could run code is loaded.
+
+    Raises:
+        InvalidSetting: if it is damaged, or holds objects of a class; the class is named.
+    """
+    try:
+        with warnings.catch_warnings(), torch.serialization.safe_globals(_HARMLESS):
+            warnings.simplefilter("ignore")  # what torch thinks of it comes as an error too
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as problem:
+        raise InvalidSetting(_refusal(path, str(problem).strip())) from None
+
+
+def _refusal(path: Path, problem: str) -> str:
+    if found := re.search(r"(?:GLOBAL|class|type) `?([A-Za-z_][\w.]*\.[\w.]+\w)", problem):
+        return (
+            f"{path} holds an object of {found[1]}; autoscale loads nothing that could run code: "
+            "where it came from, save network.state_dict() alone"
+        )
+    if "TorchScript" in problem:
+        return (
+            f"{path} is a TorchScript program; autoscale loads nothing that could run code: where "
+            "it came from, save network.state_dict()"
+        )
+    reason = problem.splitlines()[0][:160] if problem else "damaged"
+    return (
+        f"{path} is no file of plain tensors ({reason}); autoscale loads nothing that could run "
+        "code: convert it to .safetensors where it came from"
+    )

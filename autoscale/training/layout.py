@@ -204,13 +204,13 @@ def _is_training(one: Folder, others: list[Folder], strangers: list[Folder]) -> 
     classes = {sub.name for sub in inner.live}
     if not classes or _is_set_of_splits(inner):
         return False
-    if any(classes & {sub.name for sub in _inner(other).live} for other in others):
-        return True
+    shared = any(classes & {sub.name for sub in _inner(other).live} for other in others)
     if not strangers:
-        return len(classes) > 1 or not inner.files
-    few = len(inner.files) <= max(1, inner.count // 10)
-    if len(classes) < 2 or not few:
+        return shared or len(classes) > 1 or not inner.files
+    if len(classes) < 2 or not _has_few_files(inner):
         return False
+    if shared:
+        return True
     if len(strangers) > 1 and not any(_inner(other).live for other in others):
         raise DataProblem(
             f"{shown(one.path)} may be a split, with the classes {_list(sorted(classes))}, or a "
@@ -292,10 +292,18 @@ def _tell_unlabelled(one: Folder, split: Split, finder: _Finder) -> None:
 
 def _is_set_of_splits(folder: Folder) -> bool:
     """Whether a folder holds a training split beside another one, both with classes."""
-    names = {one.path: read_name(one.name) for one in folder.live}
-    labelled = [one for one in folder.live if names[one.path].plain and _inner(one).live]
-    roles = {names[one.path].role for one in labelled}
-    return "train" in roles and len(roles) > 1
+    by_role: dict[Role | None, set[str]] = {}
+    for one in folder.live:
+        name, inner = read_name(one.name), _inner(one)
+        if name.plain and _has_few_files(inner):
+            by_role.setdefault(name.role, set()).update(sub.name for sub in inner.live)
+    classes = by_role.pop("train", set())
+    return len(classes) > 1 and any(classes & own for own in by_role.values())
+
+
+def _has_few_files(folder: Folder) -> bool:
+    """Whether the pictures lie in sub-folders, but for some that were left beside them."""
+    return len(folder.files) <= max(1, folder.count // 10)
 
 
 def _splits_within_classes(live: tuple[Folder, ...]) -> dict[Split, dict[str, Folder]]:

@@ -83,7 +83,7 @@ def export(
         formats: of safetensors, python, timm, torch-export and onnx; by default all that this
             network can have.
         measure: also measure the latency of one image on this machine, for the card.
-        loading: `weights`, `style` and `resolution` as `load_model` takes them, beside a name.
+        loading: options of `load_model`, such as `weights`, beside a name.
 
     Raises:
         InvalidSetting: for a format that is not there or that this network cannot have, if a

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 #: What each format is, quickest first.
 FORMATS: Mapping[str, str] = {
     "safetensors": "weights that say which network they belong to",
-    "python": "a module that needs torch alone and prepares pictures with Pillow",
+    "python": "a module that needs torch, and Pillow and numpy for pictures",
     "timm": "names and blocks of timm's EfficientNet",
     "torch-export": "a .pt2 program for torch.export.load",
     "onnx": "extra export",

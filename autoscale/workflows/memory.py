@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from itertools import accumulate
 
-from autoscale.design.architecture import Architecture, Stage
+from autoscale.design.architecture import Architecture, Head, Stage, Stem
 from autoscale.design.budget import BYTES
 from autoscale.design.cost import output_size, part_costs
 from autoscale.design.scalable import Network, cost_of
+from autoscale.design.style import Padding
 from autoscale.design.workload import ACTIVATIONS, Place, places_of, work_at
 from autoscale.network.native.widening import FACTOR
 
@@ -21,35 +22,40 @@ HELD: Mapping[str, tuple[float, float]] = {
 }
 
 
-def training_bytes(network: Network, batch_size: int, *, kernels: str = "none") -> int:
+def training_bytes(
+    network: Network, batch_size: int, *, kernels: str = "none", padding: Padding = "symmetric"
+) -> int:
     """Peak memory of training `network` in float32, images and libraries left out.
 
     Of a user's own network only convolutions and parameters are known; each convolution is taken to
     keep two maps, its own and the one behind its norm.
     """
     share, beside = HELD[kernels]
-    each = share * numbers_held(network, kernels)
+    each = share * numbers_held(network, kernels, padding)
     return round(BYTES * (batch_size * each + beside * cost_of(network).params))
 
 
-def numbers_held(network: Network, kernels: str) -> float:
+def numbers_held(network: Network, kernels: str, padding: Padding = "symmetric") -> float:
     """The most that one image needs at once: what layers keep, and what passes through beside."""
     if not isinstance(network, Architecture):
         return 2.0 * float(network.cost.activations)
     passing = [float(found.peak) for _, found in part_costs(network)]
-    kept = accumulate(_kept_by_part(network, kernels))
+    kept = accumulate(_kept_by_part(network, kernels, padding))
     return 3 * network.resolution**2 + max(map(sum, zip(kept, passing, strict=True)))
 
 
-def numbers_kept(architecture: Architecture, kernels: str) -> float:
+def numbers_kept(architecture: Architecture, kernels: str, padding: Padding = "symmetric") -> float:
     """What one image leaves for the backward pass, itself included."""
-    return sum(_kept_by_part(architecture, kernels))
+    return sum(_kept_by_part(architecture, kernels, padding))
 
 
-def _kept_by_part(architecture: Architecture, kernels: str) -> list[float]:
+def _kept_by_part(architecture: Architecture, kernels: str, padding: Padding) -> list[float]:
     image = 3 * architecture.resolution**2
     parts = zip(places_of(architecture), part_costs(architecture), strict=True)
     found = [_kept(place, float(cost.activations), kernels) for place, (_, cost) in parts]
+    if padding == "same":
+        padded = [_kept_by_padding(place, kernels) for place in places_of(architecture)]
+        found = [each + more for each, more in zip(found, padded, strict=True)]
     return [image + found[0], *found[1:]]
 
 
@@ -81,3 +87,37 @@ def _kept(place: Place, outputs: float, kernels: str) -> float:
         # Torch's own gradient of a ReLU needs only what is behind it.
         kept += before - (numbers("relu") / 2 if kernels == "none" else 0.0)
     return kept
+
+
+def _kept_by_padding(place: Place, kernels: str) -> float:
+    """What TensorFlow's padding adds: padded copies of the maps that strided convolutions read.
+
+    A native block with such a convolution is computed layer by layer and stores its hidden maps.
+    """
+    part, size = place.part, place.size
+    if isinstance(part, Head) or part.stride == 1:
+        return 0.0
+    after = output_size(size, part.stride)
+
+    # Torch's autograd keeps a copy in place of the map, unless a sum or a ReLU keeps that too.
+    instead = kernels == "none" and not (
+        isinstance(part, Stage) and part.block in ("basic", "bottleneck")
+    )
+
+    def copied(width: int, kernel: int) -> float:
+        side = max(size, (after - 1) * part.stride + kernel)
+        return float(width * (side**2 - size**2 * instead))
+
+    if isinstance(part, Stem):
+        return copied(place.width, part.kernel)
+    if part.block == "identity":
+        return copied(place.width, 1)
+    if part.block in ("basic", "bottleneck"):
+        filtered = place.width if part.block == "basic" else part.width // 4
+        return copied(filtered, part.kernel) + copied(place.width, 1)
+    hidden = place.width * (part.expand_ratio if part.block == "mbconv" else 1)
+    found = copied(hidden, part.kernel)
+    if kernels == "native" and part.block in ("mbconv", "separable"):
+        found += hidden * size**2 if hidden > place.width else 0
+        found += hidden * after**2 if part.se_ratio > 0 else 0
+    return found

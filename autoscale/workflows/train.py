@@ -254,7 +254,12 @@ def train(
                 keeper.draw(done, point)
             if len(done) < chosen.epochs:
                 share = -(-chosen.batch_size // peers.size)
-                needed = training_bytes(design.architecture, share, kernels=task.kernels)
+                needed = training_bytes(
+                    design.architecture,
+                    share,
+                    kernels=task.kernels,
+                    padding=expected.style.padding,
+                )
                 listener.notice(
                     f"memory at the peak: about {needed / 2**30:.2g} GiB for {share} "
                     f"images of {size} pixels at once, beside all images and torch itself"

@@ -121,6 +121,13 @@ READ = {
     "a class called train": ("train/*3 bus/*2 car/*1", "whole bus2 car1 train3"),
     "classes called like splits": ("train/*3 Test/*1 dev/*2 bus/*2 car/*1",
                                    "whole Test1 bus2 car1 dev2 train3"),
+    "classes called like splits, with folders of their own": (
+        "train/*3 train/2018/*1 train/2019/*1 valid/*3 valid/2018/*1 valid/2019/*1 bus/*2 car/*1",
+        "whole bus2 car1 train5 valid5"),
+    "such classes within splits": (
+        "train/train/*3 train/train/18/*1 train/train/19/*1 train/test/*3 train/test/18/*1 "
+        "train/test/19/*1 train/bus/*1 test/train/*1 test/bus/*2 test/test/*1",
+        "train bus1 test5 train5 test bus2 test1 train1"),
     "stations": ("train_station/in/*1 train_station/out/*1 bus_stop/*1 test_track/*1",
                  "whole bus_stop1 test_track1 train_station2"),
     "numbers": ("1/*1 2/*1 10/*1", "whole 11 101 21"),

@@ -13,11 +13,13 @@ from autoscale.design.architecture import Architecture, Head, Stage, Stem
 from autoscale.design.published import published
 from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.network.build import build
-from autoscale.network.weights import to_timm
+from autoscale.network.weights import STYLES, to_timm
 from autoscale.runs.checkpoint import read_snapshot
 from autoscale.runs.weights import Header, read_weights, write_weights
 from autoscale.training.data import load
 from autoscale.training.fit import OutOfTime, evaluate
+from autoscale.training.preparation import Preparation
+from autoscale.workflows import train as train_module
 from autoscale.workflows.models import load_model
 from autoscale.workflows.predict import evaluate_model
 from autoscale.workflows.progress import Progress, Silent
@@ -303,3 +305,109 @@ def test_two_processes_stop_together_when_the_time_of_one_is_over(
     kept = read_snapshot(tmp_path / "run" / "train" / "last.safetensors")
     assert kept is not None
     assert kept.epochs
+
+
+def start_of(folder: Path, classes: tuple[str, ...], **header: object) -> Path:
+    """Weights of a design whose classifier knows these classes."""
+    path = folder / "start.safetensors"
+    torch.manual_seed(7)
+    design = replace(SMALL, num_classes=len(classes))
+    state = build(design).state_dict()
+    write_weights(path, state, Header(classes=classes, **header))  # type: ignore[arg-type]
+    return path
+
+
+@pytest.mark.parametrize(
+    ("classes", "kept", "said"),
+    [
+        (("blue", "green", "red"), {0: 0, 1: 1, 2: 2}, None),
+        (("red", "blue", "green"), {0: 1, 1: 2, 2: 0}, "keep what the classifier knows of them"),
+        (("cat", "green", "dog"), {1: 1}, "new and to be trained: blue, red"),
+        (("cat", "dog", "cow"), {}, "know other classes (cat, dog, cow); the classifier is new"),
+        (("red", "cat"), {2: 0}, "red keeps what the classifier knows"),
+    ],
+)
+def test_rows_of_the_classifier_go_on_by_name_and_others_start_anew(
+    design: str, photos: Path, tmp_path: Path, classes: tuple[str, ...], kept: dict[int, int],
+    said: str | None, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    begun: list[dict[str, torch.Tensor]] = []
+    put = train_module.Start.put_into
+
+    def noted(start: train_module.Start, module: torch.nn.Module, names: list[str]) -> list[str]:
+        fresh = module.head.classifier.weight.detach().clone()  # type: ignore[union-attr]
+        notes = put(start, module, names)
+        found = module.head.classifier.weight.detach().clone()  # type: ignore[union-attr]
+        begun.append({"fresh": fresh, "found": found})
+        return notes
+
+    monkeypatch.setattr(train_module.Start, "put_into", noted)
+    start, heard = start_of(tmp_path, classes), Hears()
+    short(design, tmp_path / "run", photos, epochs=1, weights=str(start), listener=heard)
+    theirs = read_weights(start).state["head.classifier.weight"]
+    ((fresh, found),) = [tuple(each.values()) for each in begun]
+    for row in range(3):
+        expected = theirs[kept[row]] if row in kept else fresh[row]
+        assert torch.equal(found[row], expected)
+    lines = [line for line in heard.lines if "classif" in line]
+    assert len(lines) == (said is not None)
+    assert said is None or said in lines[0]
+
+
+def test_nameless_weights_of_as_many_classes_go_on_in_order_and_that_is_said(
+    photos: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "three.yaml"
+    path.write_text(replace(SMALL, num_classes=3).to_yaml())
+    start = tmp_path / "start.pth"
+    torch.save(build(replace(SMALL, num_classes=3)).state_dict(), start)
+    heard = Hears()
+    short(str(path), tmp_path / "run", photos, epochs=1, weights=str(start), listener=heard)
+    assert any("in the data's order, blue, green, red" in line for line in heard.lines)
+
+
+@pytest.mark.parametrize("kernels", ["torch", "none"])
+def test_a_broken_training_from_tensorflows_weights_ends_as_the_unbroken_one(
+    design: str, photos: Path, tmp_path: Path, kernels: str
+) -> None:
+    said = {"style": STYLES["tf"], "preparation": Preparation(mean=(0.4, 0.5, 0.6))}
+    options = {
+        "kernels": kernels, "interpolation": "bicubic",
+        "weights": str(start_of(tmp_path, ("a", "b"), **said)),
+    }  # fmt: skip
+    expected = short(design, tmp_path / "whole", photos, **options)
+    with pytest.raises(KeyboardInterrupt):
+        short(design, tmp_path / "broken", photos, listener=Stops(after=1), **options)
+    found = short(design, tmp_path / "broken", photos, **options)
+    assert [(e.loss, e.accuracy) for e in found.epochs] == [
+        (e.loss, e.accuracy) for e in expected.epochs
+    ]
+    one, other = (read_weights(trained.weights) for trained in (expected, found))
+    assert all(torch.equal(value, other.state[name]) for name, value in one.state.items())
+    assert one.header == other.header
+    with pytest.raises(RunConflict, match="expects"):
+        short(design, tmp_path / "broken", photos, **{**options, "interpolation": "bilinear"})
+
+
+def test_a_run_that_was_begun_with_other_padding_than_it_says_is_refused_by_name(
+    design: str, photos: Path, tmp_path: Path
+) -> None:
+    """Earlier versions recorded the weights' style, and trained with autoscale's."""
+    run = tmp_path / "run"
+    options = {"epochs": 1, "weights": str(start_of(tmp_path, ("a", "b"))), "style": "tf"}
+    short(design, run, photos, **options)
+    path = run / "train" / "settings.json"
+    content = json.loads(path.read_text())
+    content["settings"]["style"] = {"padding": "same", "norm_eps": 1e-3}
+    del content["settings"]["expects"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(RunConflict, match="style"):
+        short(design, run, photos, **options)
+
+
+def test_the_state_of_a_training_is_no_start(design: str, photos: Path, tmp_path: Path) -> None:
+    short(design, tmp_path / "run", photos, epochs=1)
+    last = tmp_path / "run" / "train" / "last.safetensors"
+    with pytest.raises(InvalidSetting, match=r"name best\.safetensors beside it"):
+        short(design, tmp_path / "other", photos, weights=str(last))
+    assert not (tmp_path / "other").exists()

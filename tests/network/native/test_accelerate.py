@@ -85,8 +85,9 @@ def test_a_training_step_is_that_of_the_network(kernels: Kernels, padding: str) 
         torch.testing.assert_close(one.to(other.dtype), other, rtol=1e-4, atol=1e-5, msg=name)
 
 
-def test_evaluation_is_that_of_the_network(kernels: Kernels) -> None:
-    plain = network().eval()
+@pytest.mark.parametrize("padding", ["symmetric", "same"])
+def test_evaluation_is_that_of_the_network(kernels: Kernels, padding: str) -> None:
+    plain = network(padding=padding).eval()
     fast = Accelerated(plain, kernels).eval()
     with torch.inference_mode():
         torch.testing.assert_close(fast(images()), plain(images()), rtol=1e-4, atol=1e-5)
