@@ -142,8 +142,7 @@ def load(
     root = Path(source).expanduser()
     listing = list_source(root, test=test, columns=_asked(image_column, label_column))
     parts, cut = _cut(listing, source, validation_fraction, seed=seed, limit=limit)
-    if not test:
-        parts.pop("test", None)
+    unread = {} if test or "test" not in parts else {"test": len(parts.pop("test"))}
     if strict and listing.skipped:
         raise DataProblem(f"{listing.skipped[0]}; remove the file or load without strict")
     images, skipped = _decoded(parts, listing, source, size, strict=strict, keep=keep)
@@ -155,11 +154,12 @@ def load(
         classes=listing.classes,
         skipped=(*_beside(listing), *listing.skipped, *skipped),
         unreadable=(*listing.skipped, *skipped),
-        name=shown(root.resolve().name),
+        name=shown(_columns_of(root)[0].resolve().name),
         fingerprint=_fingerprint(listing.classes, parts["train"], parts["validation"]),
         summary=DataSummary(
             classes=listing.classes,
-            parts={part: len(found) for part, found in images.items()},
+            parts={part: len(found) for part, found in images.items()} | unread,
+            unread=tuple(unread),
             cut=cut,
             share=share,
             unused=listing.unused,
