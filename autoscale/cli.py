@@ -2,8 +2,10 @@
 
 import io
 import os
+import re
 import shlex
 import sys
+import textwrap
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -49,6 +51,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 Device = Annotated[str, typer.Option(help="cpu, or a CUDA device such as cuda:0.")]
 Threads = Annotated[
     int, typer.Option(min=1, help="Threads of one training. More than one pays on idle cores only.")
+]
+Kernels = Annotated[
+    str,
+    typer.Option(
+        help="What computes trainings: native (compiled for this CPU), torch, none, or auto, "
+        "the fastest there is. The later steps keep to it."
+    ),
 ]
 Moved = Annotated[
     str | None, typer.Option(help="Where the images lie now, if they were moved since the search.")
@@ -151,13 +160,7 @@ def search_baseline(
     seed: Annotated[int, typer.Option(help="Of proposals, splits and trainings.")] = 0,
     device: Device = "cpu",
     threads: Threads = 1,
-    kernels: Annotated[
-        str,
-        typer.Option(
-            help="What computes trainings: native (compiled for this CPU), torch, none, or auto, "
-            "the fastest there is. The later steps keep to it."
-        ),
-    ] = "auto",
+    kernels: Kernels = "auto",
     workers: Workers = 1,
     trial_timeout: TrialTimeout = None,
     retries: Retries = 1,
@@ -286,7 +289,12 @@ def spaces(as_json: Json = False) -> None:
     if as_json:
         show_json({"convention": CONVENTION, "spaces": records(table)})
         return
-    show_table(table, title="Search spaces", columns=tuple(table.columns))
+    show_table(
+        table,
+        title="Search spaces",
+        columns=tuple(table.columns),
+        spare=("resolution", "macs_least", "macs_most"),
+    )
     say(CONVENTION)
 
 
@@ -333,41 +341,57 @@ app.command("report", epilog="Example: autoscale report --run runs/photos --trai
 @app.command()
 def demo(
     run: Run = Path("runs/demo"),
+    seed: Annotated[int, typer.Option(help="Of images, proposals and trainings.")] = 0,
+    kernels: Kernels = "auto",
     threads: Threads = 1,
     workers: Workers = 2,
 ) -> None:
-    """Search, check, grid and family on the built-in synthetic images, in ten to fifteen minutes.
+    """Search, check, grid and family on the built-in synthetic images, in about four minutes.
 
     The search trains one network at a time, so that what it proposes does not depend on which of
     several trainings ends first; the check and the grid train --workers of them.
     """
     from autoscale.terminal import say
 
-    for title, command in demo_commands(run):
-        say(f"\n{title}\n$ autoscale {command}")
+    for title, command in demo_commands(run, seed=seed, kernels=kernels):
+        say(f"\n{title}\n{_typed(command)}")
         step = command.split()[0]
         options = "" if step == "family" else f" --threads {threads}"
         options += f" --workers {workers}" if step in ("check-baseline", "grid") else ""
-        app(shlex.split(command + options), standalone_mode=False)
-    say(f"\nDone. {run} holds the search, the grid and the family; the same commands take --data.")
+        status = app(shlex.split(command + options), standalone_mode=False)
+        if status:  # interrupted: typer gives it back instead of raising
+            raise typer.Exit(status)
+    say(f"\nDone -> {run}. On your own images: the same commands, with --data.")
 
 
-def demo_commands(run: Path) -> list[tuple[str, str]]:
+def _typed(command: str) -> str:
+    """A command as a shell takes it, in lines of at most 80 columns, options with their values."""
+    joined = re.sub(r"( --\S+) (?!--)", "\\1\0", f"$ autoscale {command}")
+    lines = textwrap.wrap(
+        joined, 78, break_long_words=False, break_on_hyphens=False, subsequent_indent="    "
+    )
+    return " \\\n".join(lines).replace("\0", " ")
+
+
+def demo_commands(run: Path, *, seed: int = 0, kernels: str = "auto") -> list[tuple[str, str]]:
     """Title and command of each step of the demonstration."""
     where = f"--run {shlex.quote(str(run))}"
+    own = f" --seed {seed}" if seed else ""
+    own += f" --kernels {shlex.quote(kernels)}" if kernels != "auto" else ""
     return [
         (
             "1. Search a baseline",
-            f"search-baseline {where} --trials 16 --epochs 6 --target 1.5M --confirm 4",
+            f"search-baseline {where} --space pixels-or-width --target 500K --max-flops 2M "
+            f"--trials 16 --epochs 4 --confirm 3{own}",
         ),
         (
             "2. Is it better than a random network, on images it has not seen?",
-            f"check-baseline {where} --networks 10 --seeds 5",
+            f"check-baseline {where} --networks 16 --seeds 4",
         ),
         (
             "3. How should depth, width and resolution grow?",
-            f"grid {where} --flops-budget 2x --rounding nearest,divisor=4 --solve "
-            "--move resolution,width --max-candidates 6 --seeds 2",
+            f"grid {where} --flops-budget 2x --rounding nearest,divisor=2 --max-candidates 3 "
+            "--seeds 2",
         ),
         ("4. The family", f"family {where} --phi 0..3"),
     ]

@@ -105,7 +105,12 @@ def compare_command(
         show_json({"convention": convention, "networks": records(table)})
         return
     columns = ("network", "resolution", *_COLUMNS, "top1", "source")
-    show_table(table, title="Side by side", columns=columns)
+    show_table(
+        table,
+        title="Side by side",
+        columns=columns,
+        spare=("source", "activations", "memory", "resolution"),
+    )
     say(f"flops: counted as {convention}.")
     say(MEMORY)
     say("top1: percent on ImageNet as the source prints it; not measured here.")

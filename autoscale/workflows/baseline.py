@@ -303,7 +303,9 @@ def _search(
     """Every step of the search, those of `history` too; each is kept as soon as it is done."""
     seed = plan.task.seed
     watch = Watch(history, trials, plan.goal, listener, at_once=workers.at_once)
-    watch.announce(plan.images.name, len(plan.images.train), plan.space, workers, seed)
+    watch.announce(
+        plan.images.name, len(plan.images.train), plan.space, workers, seed, max_macs=plan.max_macs
+    )
 
     def record(trial: Trial) -> None:
         journal.append(trial_to_record(trial))
