@@ -149,8 +149,7 @@ def load(
     root = Path(source).expanduser()
     listing = list_source(root, test=test, columns=_asked(image_column, label_column))
     parts, cut = _cut(listing, source, validation_fraction, seed=seed, limit=limit)
-    if not test:
-        parts.pop("test", None)
+    unread = {} if test or "test" not in parts else {"test": len(parts.pop("test"))}
     if strict and listing.skipped:
         raise DataProblem(f"{listing.skipped[0]}; remove the file or load without strict")
     images, skipped, peaks = _decoded(
@@ -164,13 +163,14 @@ def load(
         classes=listing.classes,
         skipped=(*_beside(listing), *listing.skipped, *skipped),
         unreadable=(*listing.skipped, *skipped),
-        name=shown(root.resolve().name),
+        name=shown(_columns_of(root)[0].resolve().name),
         fingerprint=_fingerprint(listing.classes, parts["train"], parts["validation"]),
         sketch=sketch(parts["train"].digests.values()),
         held_out=names_of(parts["test"].digests.values() if "test" in parts else ()),
         summary=DataSummary(
             classes=listing.classes,
-            parts={part: len(found) for part, found in images.items()},
+            parts={part: len(found) for part, found in images.items()} | unread,
+            unread=tuple(unread),
             cut=cut,
             share=share,
             unused=listing.unused,

@@ -53,8 +53,9 @@ class _Finder:
         self.unused += [f"{self.relative(f.path)}/" for f in folders if not f.is_empty]
 
     def pass_by(self, folder: Folder) -> None:
-        """Note the files that lie in `folder` itself."""
+        """Note the files that lie in `folder` itself, but for notes."""
         self.loose += [self.relative(folder.path / name) for name in folder.files]
+        self.unused += [self.relative(folder.path / name) for name in folder.others]
 
 
 def find_layout(tree: Folder) -> Layout:
@@ -98,6 +99,7 @@ def _find(folder: Folder, finder: _Finder, *, depth: int) -> Layout:
         finder.leave(one for one in folder.folders if not one.count)
         return _find(live[0], finder, depth=depth + 1)
     _refuse_flat_splits(folder, live, finder)
+    _refuse_doubtful_splits(live)
     return _classes_with_splits_beside(folder, live, finder)
 
 
@@ -212,12 +214,16 @@ def _is_training(one: Folder, others: list[Folder], strangers: list[Folder]) -> 
     if shared:
         return True
     if len(strangers) > 1 and not any(_inner(other).live for other in others):
-        raise DataProblem(
-            f"{shown(one.path)} may be a split, with the classes {_list(sorted(classes))}, or a "
-            f"class beside {_list(stranger.name for stranger in strangers)}: rename it if it is a "
-            "class, or move the other folders away"
-        )
+        raise _doubtful(one, classes, strangers)
     return True
+
+
+def _doubtful(one: Folder, classes: Iterable[str], strangers: Iterable[Folder]) -> DataProblem:
+    return DataProblem(
+        f"{shown(one.path)} may be a split, with the classes {_list(sorted(classes))}, or a class "
+        f"beside {_list(stranger.name for stranger in strangers)}: rename it if it is a class, or "
+        "move the other folders away"
+    )
 
 
 def _goes_with(one: Folder, name: Name, train: Name, known: set[str]) -> bool:
@@ -351,6 +357,23 @@ def _refuse_flat_splits(folder: Folder, live: tuple[Folder, ...], finder: _Finde
             "pictures of each into one sub-folder for each class, as train/cat and train/dog (or "
             "rename them if they are classes)"
         )
+
+
+def _refuse_doubtful_splits(live: tuple[Folder, ...]) -> None:
+    """Refuse test/{a,b} beside other folders of pictures, where nothing says what it is.
+
+    Raises:
+        DataProblem: if there is such a folder.
+    """
+    for one in live:
+        inner = _inner(one)
+        classes = {sub.name for sub in inner.live}
+        others = [other for other in live if other is not one]
+        again = classes <= {other.name for other in others}  # a split among classes
+        alike = any(classes & {sub.name for sub in other.live} for other in others)
+        like_a_split = read_name(one.name).plain and not inner.files and len(classes) > 1
+        if like_a_split and others and not again and not alike:
+            raise _doubtful(one, classes, others)
 
 
 # Folders of classes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,8 @@ class DataSummary:
     parts: Mapping[str, int]  # "train", "validation", "test" or "images" -> images, in that order
     cut: tuple[str, ...] = ()  # parts that are no split of the source but cut from its train images
     share: float = 0.0  # of each class, that went to a part that was cut
-    unused: tuple[str, ...] = field(default=())  # files, and folders with a closing /
+    unread: tuple[str, ...] = ()  # parts that were counted and left undecoded
+    unused: tuple[str, ...] = ()  # files, and folders with a closing /
 
     @property
     def sentence(self) -> str:
@@ -30,7 +31,7 @@ class DataSummary:
             text = f"{images:,} {part}"
             if part in self.cut and len(self.cut) == 1:
                 text += f" cut from train ({self.share:.0%})".replace("%", " %")
-            counted.append(text)
+            counted.append(text + " (unread)" * (part in self.unread))
         told = [f"{len(self.classes)} {named}: {shortened(self.classes)}", ", ".join(counted)]
         if len(self.cut) > 1:
             told[-1] += ", cut by the seed"

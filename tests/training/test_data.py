@@ -91,6 +91,9 @@ def test_what_was_understood_is_a_sentence(classes: Path, tmp_path: Path) -> Non
     assert read(classes).summary.sentence == (
         "2 classes: blue, red; 12 train, 4 validation, 4 test, cut by the seed"
     )
+    assert read(classes, test=False).summary.sentence == (
+        "2 classes: blue, red; 12 train, 4 validation, 4 test (unread), cut by the seed"
+    )
     split = tmp_path / "split"
     for name, count in (("Train", 5), ("other", 1)):
         write_classes(split / name, count)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +116,8 @@ READ = {
     "trainval": ("trainval/a/*1 trainval/b/*1 test/b/*1", "train a1 b1 test b1"),
     "strays": ("train/a/*1 train/b/*1 train/sheet.jpg test/a/*1 test/x.png y.jpg README",
                "train a1 b1 test a1 unused y.jpg train/sheet.jpg test/x.png"),
+    "archives and tables": ("train/a/*1 train/b/*1 dev.parquet images.zip",
+                            "train a1 b1 unused dev.parquet images.zip"),
     "a stray and no other split": ("train/a/*1 train/b/*1 train/sheet.jpg",
                                    "train a1 b1 unused train/sheet.jpg"),
     "unlabelled": ("train/a/*1 train/b/*1 test/*3", "train a1 b1 unused test/"),
@@ -177,6 +183,7 @@ REFUSALS = {
     "Kaggle's table": ("train/*2 test/*2 train.csv", "names classes in train.csv; copy"),
     "a split or a class": ("train/a/*1 train/b/*1 bus/*1 car/*1",
                            "train may be a split, with the classes a, b, or a class beside bus"),
+    "a test split or a class": ("test/a/*1 test/b/*1 raw/*2", "test may be a split, .* beside raw"),
     "two data sets": ("one/train/a/*1 one/train/b/*1 one/test/a/*1 two/train/a/*1 two/train/b/*1 "
                       "two/test/a/*1", "2 data sets .* one, two; name one"),
     "no training split": ("test/a/*1 test/b/*1", "holds test images but no training split"),
@@ -285,3 +292,44 @@ def test_the_same_letters_written_in_two_ways_are_one_class(tmp_path: Path) -> N
     tree(tmp_path, "train/caf\u00e9/*1", "train/b/*1", "test/cafe\u0301/*1")
     listing = list_source(tmp_path)
     assert counts(listing.test, listing.classes) == {"caf\u00e9": 1}
+
+
+# Ways out
+
+
+def follow(said: str, folder: Path) -> None:
+    """Run the command that a refusal names."""
+    command = re.search(r'python -c "([^"]*)"', said)
+    assert command is not None
+    subprocess.run([sys.executable, "-c", command[1]], check=True, cwd=folder)
+
+
+@pytest.mark.parametrize("table", ["metadata.csv", "labels.tsv", "metadata.jsonl"])
+def test_the_way_to_sort_pictures_by_a_table_works(tmp_path: Path, table: str) -> None:
+    root = tree(tmp_path / "set", "*3")
+    rows = [("000.jpg", "cat"), ("001.jpg", "dog"), ("002.jpg", "cat")]
+    if table.endswith("jsonl"):
+        lines = [json.dumps({"file_name": name, "label": label}) for name, label in rows]
+    else:
+        mark = "," if table.endswith("csv") else "\t"
+        lines = [mark.join(row) for row in [("file_name", "label"), *rows]]
+    (root / table).write_text("\n".join(lines))
+    with pytest.raises(DataProblem) as refusal:
+        list_source(root)
+    follow(str(refusal.value), tmp_path)
+    listing = list_source(tmp_path / "out")
+    assert counts(listing.train, listing.classes) == {"cat": 2, "dog": 1}
+
+
+def test_the_way_to_join_partitions_of_parquet_works(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    for label in ("cat", "dog"):
+        (tmp_path / "set" / f"label={label}").mkdir(parents=True)
+        table = pyarrow.table({"image": [{"bytes": b"x", "path": None}]})
+        parquet.write_table(table, tmp_path / "set" / f"label={label}" / "0.parquet")
+    with pytest.raises(DataProblem) as refusal:
+        list_source(tmp_path / "set")
+    follow(str(refusal.value), tmp_path)
+    assert list_source(tmp_path / "data.parquet").classes == ("cat", "dog")
