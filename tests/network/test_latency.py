@@ -135,7 +135,7 @@ def test_onnx_runtime_measures_the_exported_network() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # of torch's compiler itself
+@pytest.mark.filterwarnings("ignore:.*torch.jit")  # of torch's compiler itself
 def test_a_compiled_network_is_measured() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten())
     found = measure_latency(network, resolution=8, runtime="compiled", **QUICK)
