@@ -2,8 +2,10 @@
 
 import io
 import os
+import re
 import shlex
 import sys
+import textwrap
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +13,8 @@ import typer
 from typer.exceptions import TyperException
 
 from autoscale.cli_calibrate import calibrate_command
+from autoscale.cli_completion import recipes, samplers
+from autoscale.cli_completion import spaces as space_names
 from autoscale.cli_counting import compare_command, count_command
 from autoscale.cli_export import export_command
 from autoscale.cli_latency import latency_command
@@ -37,7 +41,6 @@ app = typer.Typer(
     name="autoscale",
     help="Search a small network on your images, find how to scale it, get a family of sizes.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -48,6 +51,13 @@ Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 Device = Annotated[str, typer.Option(help="cpu, or a CUDA device such as cuda:0.")]
 Threads = Annotated[
     int, typer.Option(min=1, help="Threads of one training. More than one pays on idle cores only.")
+]
+Kernels = Annotated[
+    str,
+    typer.Option(
+        help="What computes trainings: native (compiled for this CPU), torch, none, or auto, "
+        "the fastest there is. The later steps keep to it."
+    ),
 ]
 Moved = Annotated[
     str | None, typer.Option(help="Where the images lie now, if they were moved since the search.")
@@ -83,13 +93,17 @@ def search_baseline(
         ),
     ] = "synthetic",
     space: Annotated[
-        str, typer.Option(help="A shipped space (autoscale spaces) or a YAML file.")
+        str,
+        typer.Option(
+            help="A shipped space (autoscale spaces) or a YAML file.", autocompletion=space_names
+        ),
     ] = "mbconv-small",
     trials: Annotated[int, typer.Option(help="Networks to train.")] = 20,
     sampler: Annotated[
         str,
         typer.Option(
-            help="guided, evolution, controller, random, tpe, nsga2, or gp (needs scipy)."
+            help="guided, evolution, controller, random, tpe, nsga2, or gp (needs scipy).",
+            autocompletion=samplers,
         ),
     ] = "guided",
     objective: Annotated[
@@ -133,7 +147,10 @@ def search_baseline(
         int | None, typer.Option(help="Pixels per side. \\[default: the space's]")
     ] = None,
     recipe: Annotated[
-        str, typer.Option(help="Training recipe: proxy, full, sgd or efficientnet.")
+        str,
+        typer.Option(
+            help="Training recipe: proxy, full, sgd or efficientnet.", autocompletion=recipes
+        ),
     ] = "proxy",
     epochs: Annotated[int | None, typer.Option(help="Epochs of each training.")] = None,
     limit: Annotated[int | None, typer.Option(help="Use at most so many training images.")] = None,
@@ -143,13 +160,7 @@ def search_baseline(
     seed: Annotated[int, typer.Option(help="Of proposals, splits and trainings.")] = 0,
     device: Device = "cpu",
     threads: Threads = 1,
-    kernels: Annotated[
-        str,
-        typer.Option(
-            help="What computes trainings: native (compiled for this CPU), torch, none, or auto, "
-            "the fastest there is. The later steps keep to it."
-        ),
-    ] = "auto",
+    kernels: Kernels = "auto",
     workers: Workers = 1,
     trial_timeout: TrialTimeout = None,
     retries: Retries = 1,
@@ -162,7 +173,7 @@ def search_baseline(
         typer.Option(
             envvar="AUTOSCALE_STORAGE",
             help="Copy the search into a PostgreSQL database as an Optuna study: "
-            "postgresql://user@host/database (needs autoscale\\[postgresql]; a password may be in "
+            "postgresql://user@host/database (needs the extra postgresql; a password may be in "
             "PGPASSWORD).",
         ),
     ] = None,
@@ -171,7 +182,7 @@ def search_baseline(
         typer.Option(
             "--tensorboard",
             help="Write curves, and the choices of each finished trial, for TensorBoard beside "
-            "trials.csv (needs autoscale\\[tensorboard]).",
+            "trials.csv (needs the extra tensorboard).",
         ),
     ] = False,
     as_json: Json = False,
@@ -278,7 +289,12 @@ def spaces(as_json: Json = False) -> None:
     if as_json:
         show_json({"convention": CONVENTION, "spaces": records(table)})
         return
-    show_table(table, title="Search spaces", columns=tuple(table.columns))
+    show_table(
+        table,
+        title="Search spaces",
+        columns=tuple(table.columns),
+        spare=("resolution", "macs_least", "macs_most"),
+    )
     say(CONVENTION)
 
 
@@ -325,41 +341,57 @@ app.command("report", epilog="Example: autoscale report --run runs/photos --trai
 @app.command()
 def demo(
     run: Run = Path("runs/demo"),
+    seed: Annotated[int, typer.Option(help="Of images, proposals and trainings.")] = 0,
+    kernels: Kernels = "auto",
     threads: Threads = 1,
     workers: Workers = 2,
 ) -> None:
-    """Search, check, grid and family on the built-in synthetic images, in ten to fifteen minutes.
+    """Search, check, grid and family on the built-in synthetic images, in about four minutes.
 
     The search trains one network at a time, so that what it proposes does not depend on which of
     several trainings ends first; the check and the grid train --workers of them.
     """
     from autoscale.terminal import say
 
-    for title, command in demo_commands(run):
-        say(f"\n{title}\n$ autoscale {command}")
+    for title, command in demo_commands(run, seed=seed, kernels=kernels):
+        say(f"\n{title}\n{_typed(command)}")
         step = command.split()[0]
         options = "" if step == "family" else f" --threads {threads}"
         options += f" --workers {workers}" if step in ("check-baseline", "grid") else ""
-        app(shlex.split(command + options), standalone_mode=False)
-    say(f"\nDone. {run} holds the search, the grid and the family; the same commands take --data.")
+        status = app(shlex.split(command + options), standalone_mode=False)
+        if status:  # interrupted: typer gives it back instead of raising
+            raise typer.Exit(status)
+    say(f"\nDone -> {run}. On your own images: the same commands, with --data.")
 
 
-def demo_commands(run: Path) -> list[tuple[str, str]]:
+def _typed(command: str) -> str:
+    """A command as a shell takes it, in lines of at most 80 columns, options with their values."""
+    joined = re.sub(r"( --\S+) (?!--)", "\\1\0", f"$ autoscale {command}")
+    lines = textwrap.wrap(
+        joined, 78, break_long_words=False, break_on_hyphens=False, subsequent_indent="    "
+    )
+    return " \\\n".join(lines).replace("\0", " ")
+
+
+def demo_commands(run: Path, *, seed: int = 0, kernels: str = "auto") -> list[tuple[str, str]]:
     """Title and command of each step of the demonstration."""
     where = f"--run {shlex.quote(str(run))}"
+    own = f" --seed {seed}" if seed else ""
+    own += f" --kernels {shlex.quote(kernels)}" if kernels != "auto" else ""
     return [
         (
             "1. Search a baseline",
-            f"search-baseline {where} --trials 16 --epochs 6 --target 1.5M --confirm 4",
+            f"search-baseline {where} --space pixels-or-width --target 500K --max-flops 2M "
+            f"--trials 16 --epochs 4 --confirm 3{own}",
         ),
         (
             "2. Is it better than a random network, on images it has not seen?",
-            f"check-baseline {where} --networks 10 --seeds 5",
+            f"check-baseline {where} --networks 16 --seeds 4",
         ),
         (
             "3. How should depth, width and resolution grow?",
-            f"grid {where} --flops-budget 2x --rounding nearest,divisor=4 --solve "
-            "--move resolution,width --max-candidates 6 --seeds 2",
+            f"grid {where} --flops-budget 2x --rounding nearest,divisor=2 --max-candidates 3 "
+            "--seeds 2",
         ),
         ("4. The family", f"family {where} --phi 0..3"),
     ]
@@ -370,13 +402,11 @@ def main(arguments: list[str] | None = None) -> int:
 
     0 is an answer, 1 a refusal, 2 wrong usage, 130 an interruption.
     """
-    from autoscale.terminal import refuse
-
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a poor terminal must not stop a finished job
     try:
-        status = app(arguments, standalone_mode=False)
+        status = app(arguments, prog_name="autoscale", standalone_mode=False)
         sys.stdout.flush()
     except InvalidSetting as problem:
         refuse(f"autoscale: {problem}")
@@ -396,6 +426,13 @@ def main(arguments: list[str] | None = None) -> int:
             refuse(f"autoscale: cannot write the answer: {reason}")
         return 1
     return status if isinstance(status, int) else 0
+
+
+def refuse(text: str) -> None:
+    """Say on standard error why there is no answer."""
+    from autoscale import terminal  # it loads pandas: the help and completions do not wait for that
+
+    terminal.refuse(text)
 
 
 def _show_search(found: Any, run: Path, as_json: bool) -> None:

@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from autoscale.cli_completion import networks, networks_and_families
+
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 Convention = Annotated[
     str,
@@ -25,7 +27,8 @@ def count_command(
         str,
         typer.Argument(
             help="A published network (efficientnet-b4), a design's YAML file, or "
-            "package.module:name of an nn.Module or of a function that makes one."
+            "package.module:name of an nn.Module or of a function that makes one.",
+            autocompletion=networks,
         ),
     ],
     resolution: Annotated[
@@ -84,7 +87,10 @@ def count_command(
 def compare_command(
     names: Annotated[
         list[str],
-        typer.Argument(help="Families (efficientnet, mobilenet-v2, ...), networks or files."),
+        typer.Argument(
+            help="Families (efficientnet, mobilenet-v2, ...), networks or files.",
+            autocompletion=networks_and_families,
+        ),
     ],
     convention: Convention = "paper",
     plot: Annotated[
@@ -94,19 +100,23 @@ def compare_command(
     as_json: Json = False,
 ) -> None:
     """Put designs and families side by side, with published accuracies."""
-    from autoscale.report.size_accuracy import picture
-    from autoscale.runs.picture import write_picture
+    from autoscale.report.writing import draw_sizes
     from autoscale.terminal import records, say, show_json, show_table
     from autoscale.workflows.compare import compare
 
     table = compare(names, convention=convention)
     if plot is not None:
-        write_picture(plot, picture(table))
+        draw_sizes(table, plot)
     if as_json:
         show_json({"convention": convention, "networks": records(table)})
         return
     columns = ("network", "resolution", *_COLUMNS, "top1", "source")
-    show_table(table, title="Side by side", columns=columns)
+    show_table(
+        table,
+        title="Side by side",
+        columns=columns,
+        spare=("source", "activations", "memory", "resolution"),
+    )
     say(f"flops: counted as {convention}.")
     say(MEMORY)
     say("top1: percent on ImageNet as the source prints it; not measured here.")

@@ -6,13 +6,16 @@ from typing import Annotated
 
 import typer
 
+from autoscale.cli_completion import networks
+
 
 def export_command(
     model: Annotated[
         str,
         typer.Argument(
             help="A published network (efficientnet-b0), a design's YAML file, "
-            "package.module:name, or a .safetensors file that says what it belongs to."
+            "package.module:name, or a .safetensors file that says what it belongs to.",
+            autocompletion=networks,
         ),
     ],
     directory: Annotated[Path, typer.Argument(help="Where the files go.")],
@@ -50,13 +53,15 @@ def export_command(
 
     from autoscale.terminal import say, show_json, show_table
     from autoscale.workflows.export import export
-    from autoscale.workflows.models import load_model
 
     found = export(
-        load_model(model, weights=weights, style=style, resolution=resolution),
+        model,
         directory,
         formats=to,
         measure=measure,
+        weights=weights,
+        style=style,
+        resolution=resolution,
     )
     files = [{**asdict(file), "path": str(file.path)} for file in found.files]
     if as_json:

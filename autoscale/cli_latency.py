@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from autoscale.cli_completion import networks as networks_begun
+
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 
 
@@ -12,7 +14,8 @@ def latency_command(
         list[str],
         typer.Argument(
             help="Published networks (efficientnet-b0), designs' YAML files, or "
-            "package.module:name of an nn.Module or of a function that makes one."
+            "package.module:name of an nn.Module or of a function that makes one.",
+            autocompletion=networks_begun,
         ),
     ],
     resolution: Annotated[

@@ -52,17 +52,19 @@ def evaluate_command(
 ) -> None:
     """How good a trained network is on a data set: accuracy, by class, and what it mixes up."""
     from autoscale.terminal import records, refuse, say, show_json, show_table
-    from autoscale.workflows.models import load_model
     from autoscale.workflows.predict import evaluate_model
 
     found = evaluate_model(
-        load_model(model, weights=weights, style=style, resolution=resolution),
+        model,
         data,
         split=split,
         seed=seed,
         batch=batch,
         device=device,
         threads=threads,
+        weights=weights,
+        style=style,
+        resolution=resolution,
     )
     for line in found.skipped:
         refuse(f"skipped {line}")
@@ -116,18 +118,20 @@ def predict_command(
     """
     from autoscale.errors import InvalidSetting
     from autoscale.terminal import records, refuse, say, show_json, show_table
-    from autoscale.workflows.models import load_model
     from autoscale.workflows.predict import predict
 
     if as_csv and as_json:
         raise InvalidSetting("give either --csv or --json, not both")
     found = predict(
-        load_model(model, weights=weights, style=style, resolution=resolution),
+        model,
         images,
         top=top,
         batch=batch,
         device=device,
         threads=threads,
+        weights=weights,
+        style=style,
+        resolution=resolution,
     )
     for line in found.refused:
         refuse(f"autoscale: {line}")

@@ -23,17 +23,12 @@ def report_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
 ) -> None:
     """Write a run as one HTML page that works without a network."""
-    from autoscale.report.page import page
-    from autoscale.runs.store import write_text
+    from autoscale.report.writing import write_report
     from autoscale.terminal import say, show_json
-    from autoscale.workflows.load import load_run
-    from autoscale.workflows.repeat import commands
 
-    found = load_run(run, trained=trained or ())
-    file = output or run / "report.html"
-    text = page(found, commands(found))
-    write_text(file, text)
+    file = write_report(run, output, trained=trained or ())
+    size = file.stat().st_size
     if as_json:
-        show_json({"file": str(file), "bytes": len(text.encode())})
+        show_json({"file": str(file), "bytes": size})
         return
-    say(f"{run} as a page of {len(text.encode()) / 1000:,.0f} kB -> {file}")
+    say(f"{run} as a page of {size / 1000:,.0f} kB -> {file}")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from autoscale.cli_completion import networks
 from autoscale.cli_staff import (
     Address,
     Cpus,
@@ -31,6 +32,7 @@ Baseline = Annotated[
     typer.Option(
         help="Scale this instead of the run's own baseline: a published network "
         "(efficientnet-b0, resnet-18) or a design's YAML file.",
+        autocompletion=networks,
         rich_help_panel="Base",
     ),
 ]
@@ -102,7 +104,8 @@ def grid_command(
     tolerance: Annotated[
         float | None,
         typer.Option(
-            help="Largest distance of the counted cost to the budget. "
+            help="Largest distance of the counted cost to the budget; where fewer than three "
+            "networks keep it, the nearest others race too, and it is said how far they are. "
             "\\[default: 0.05, or 0.01 with --solve]"
         ),
     ] = None,
@@ -192,8 +195,7 @@ def grid_command(
     as_json: Json = False,
 ) -> None:
     """Find how depth, width and resolution should grow, or shrink, together within a budget."""
-    from autoscale.report import iso_cost
-    from autoscale.runs.picture import write_picture
+    from autoscale.report.writing import draw_race
     from autoscale.terminal import working
     from autoscale.workflows.base import BaseSettings, ImageSettings
     from autoscale.workflows.grid import grid_search
@@ -257,9 +259,7 @@ def grid_command(
         _show_plan(found, as_json)
         return
     if plot is not None:
-        title = f"How to grow to {found.grid.budget.ratio:.3g}x the cost"
-        picture = iso_cost.picture(found.table, found.surface(), title=title, note=found.sentence)
-        write_picture(plot, picture)
+        draw_race(found, plot)
     _show_grid(found, run, as_json)
 
 
@@ -340,12 +340,18 @@ def _show_plan(planned: "Plan", as_json: bool) -> None:
         )
         return
     columns = (*_NETWORK, "points", "moved", "rules")
-    show_table(planned.table, title="Candidates", columns=columns)
+    show_table(
+        planned.table,
+        title="Candidates",
+        columns=columns,
+        spare=("nominal", "depth", "width", "resolution", "points", "params", "moved", "macs"),
+    )
     if planned.rounding is not None:
         show_table(
             planned.rounding,
             title="The same grid under other roundings",
             columns=tuple(planned.rounding.columns),
+            spare=("kept", "nominal", "median_growth"),
         )
     show_table(
         planned.precision,
@@ -383,22 +389,30 @@ def _show_grid(found: "GridResult", run: Path, as_json: bool) -> None:
     columns = ("alpha", "beta", "gamma", "nominal", "measured", "depth", "width", "resolution",
                "pixels", "macs", "rules", "seeds", "accuracy", "believed", "low",
                "high")  # fmt: skip
-    show_table(found.table, title="Candidates, believed best first", columns=columns)
+    shown = show_table(
+        found.table,
+        title="Candidates, believed best first",
+        columns=columns,
+        spare=("nominal", "depth", "width", "resolution", "macs", "accuracy", "pixels"),
+    )
     if len(found.rival_table):
         show_table(
             found.rival_table,
             title="The pick's lead over simpler ways of growing, at equal cost",
             columns=("rule", "alpha", "beta", "gamma", "growth", "accuracy", "seeds", "lead",
                      "low", "high"),
+            spare=("seeds", "growth"),
         )  # fmt: skip
     say(
         f"Picked alpha {point.alpha:g}, beta {point.beta:g}, gamma {point.gamma:.4g}: nominal "
         f"{point.nominal:.3f}x, measured {found.best.measured:.3f}x. {found.sentence} "
         f"-> {run}"
     )
-    say("believed, low, high: what all trainings together suggest, with its interval at 90 %")
-    say(CONVENTION)
-    say(EFFECTIVE)
+    say("believed, low, high: what all trainings together suggest, its interval at 90 %")
+    if "macs" in shown:
+        say(CONVENTION)
+    if "depth" in shown:
+        say(EFFECTIVE)
 
 
 def _show_family(found: "Family", run: Path, as_json: bool) -> None:
@@ -411,6 +425,11 @@ def _show_family(found: "Family", run: Path, as_json: bool) -> None:
         return
     columns = ("name", "phi", "depth", "width", "resolution", "blocks", "pixels", "macs", "growth",
                "params", "dropout", "drop_path")  # fmt: skip
-    show_table(found.table, title="Family, smallest first", columns=columns)
+    show_table(
+        found.table,
+        title="Family, smallest first",
+        columns=columns,
+        spare=("dropout", "drop_path", "resolution", "blocks", "phi"),
+    )
     say(f"One YAML file a member -> {run / 'family'}")
     say(CONVENTION)

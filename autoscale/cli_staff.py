@@ -33,7 +33,7 @@ TrialTimeout = Annotated[
 Engine = Annotated[
     str,
     typer.Option(
-        help="local: processes of this machine. ray: a Ray cluster (needs autoscale\\[ray]).",
+        help="local: processes of this machine. ray: a Ray cluster (needs the extra ray).",
         rich_help_panel=_PANEL,
     ),
 ]

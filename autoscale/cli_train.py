@@ -5,13 +5,16 @@ from typing import Annotated
 
 import typer
 
+from autoscale.cli_completion import networks, recipes
+
 
 def train_command(
     network: Annotated[
         str,
         typer.Argument(
             help="A family member's YAML file (runs/photos/family/phi-2.yaml), a design's, or a "
-            "published network (efficientnet-b0)."
+            "published network (efficientnet-b0).",
+            autocompletion=networks,
         ),
     ],
     run: Annotated[
@@ -22,7 +25,11 @@ def train_command(
         typer.Option(help="'synthetic', a folder with one sub-folder per class, or Parquet."),
     ] = "synthetic",
     recipe: Annotated[
-        str, typer.Option(help="full, small-images, efficientnet (the paper's), sgd, or proxy.")
+        str,
+        typer.Option(
+            help="full, small-images, efficientnet (the paper's), sgd, or proxy.",
+            autocompletion=recipes,
+        ),
     ] = "full",
     epochs: Annotated[
         int | None, typer.Option(help="Passes over the images. \\[default: the recipe's]")
@@ -79,8 +86,7 @@ def train_command(
         bool,
         typer.Option(
             "--tensorboard",
-            help="Write curves for TensorBoard beside metrics.csv (needs "
-            "autoscale\\[tensorboard]).",
+            help="Write curves for TensorBoard beside metrics.csv (needs the extra tensorboard).",
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,

@@ -3,10 +3,12 @@
 import json
 import math
 import sys
+import textwrap
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -29,18 +31,24 @@ COUNTS = ("macs", "flops", "params", "activations", "memory")
 ACCURACIES = ("accuracy", "accuracy_sd", "believed", "low", "high", "lead", "probability", "share")
 #: Least width of a text column, if its longest word is not shorter.
 READABLE = 24
+#: Width at which a text column is left alone rather than a spare column shown.
+COMFORTABLE = 16
 #: Longest line of a refusal, in characters.
 LONGEST = 1000
-CONVENTION = (
-    "macs: multiply-adds of convolutions and linear layers for one image (the papers' FLOPs)"
-)
+#: Columns of a line where no terminal says how many it has: a file, a pipe.
+COLUMNS = 80
+#: Seconds between two lines of progress where no terminal is.
+QUIET = 60.0
+CONVENTION = "macs: multiply-adds of convolutions and linear layers, one image (FLOPs)"
 
 
 class Live:
     """A listener that shows where the work stands in a terminal, and prints plain lines elsewhere.
 
-    In a terminal the last lines stay in place: a bar with the best so far and the time left, then
-    the front and how much failed.
+    In a terminal every piece of work is a line, and the last lines stay in place: a bar with the
+    best so far and the time left, then the front and how much failed. Elsewhere, so that a log is
+    short, a line is written for the last piece, for a failure, and when a minute has passed without
+    one; what was just finished is left out of a long one, unless it failed.
     """
 
     def __init__(self) -> None:
@@ -56,6 +64,8 @@ class Live:
         self._task = self._bar.add_task("", total=None, left="", visible=False)
         self._standing = Text(style="dim", overflow="ellipsis", no_wrap=True)
         self._view = View(Group(self._bar, self._standing), console=self._console, transient=True)
+        self._written = time.monotonic()  # when the last line of progress was, in seconds
+        self._failed = 0
 
     def __enter__(self) -> "Live":
         if self._console.is_terminal:
@@ -73,15 +83,21 @@ class Live:
     def notice(self, text: str) -> None:
         """Print a line."""
         style = "yellow" if text.startswith(("warning", "skipped")) else None
-        self._console.print(escape(text), style=style, soft_wrap=True)
+        _write(self._console, text, style=style)
 
     def progress(self, progress: Progress) -> None:
         """Print what was done, and bring what stays in place up to date."""
         left = "" if progress.seconds_left is None else f"{duration(progress.seconds_left)} left"
         failed = f"{progress.failed} failed" if progress.failed else ""
-        counted = f"[{progress.done}/{progress.total}] {progress.note}"
-        parts = [counted, f"best {progress.best}", failed, left]
-        self._console.print(escape(" | ".join(filter(None, parts))), soft_wrap=True)
+        counted = f"[{progress.done}/{progress.total}]"
+        best = f"best {progress.best}"
+        line = " | ".join(filter(None, [f"{counted} {progress.note}", best, failed, left]))
+        if self._console.is_terminal:
+            _write(self._console, line)
+        elif written := self._due(progress):
+            short = " | ".join(filter(None, [f"{counted} {best}", failed, left]))
+            whole = written == "failure" or cell_len(line) <= COLUMNS
+            _write(self._console, line if whole else short)
         working = progress.done < progress.total
         self._bar.update(
             self._task,
@@ -93,6 +109,16 @@ class Live:
         )
         front = f"front {' · '.join(progress.front)}" if progress.front else ""
         self._standing.plain = "   ".join(filter(None, [failed, front])) if working else ""
+
+    def _due(self, progress: Progress) -> Literal["", "failure", "progress"]:
+        """What a log gets a line for, if it gets one."""
+        now = time.monotonic()
+        failed, self._failed = progress.failed > self._failed, progress.failed
+        quiet = now - self._written >= QUIET
+        if not (quiet or failed or progress.done == progress.total):
+            return ""
+        self._written = now
+        return "failure" if failed else "progress"
 
 
 @contextmanager
@@ -107,8 +133,21 @@ def working() -> Iterator[Live]:
 
 
 def say(text: str) -> None:
-    """A line of the answer."""
-    Console(highlight=False).print(escape(printable(text)), soft_wrap=True)
+    """A sentence of the answer; a terminal folds what is too long for it, elsewhere words wrap."""
+    _write(Console(highlight=False), printable(text))
+
+
+def _write(console: Console, text: str, *, style: str | None = None) -> None:
+    if not console.is_terminal:
+        text = "\n".join(map(wrapped, text.split("\n")))
+    console.print(escape(text), style=style, soft_wrap=True)
+
+
+def wrapped(line: str) -> str:
+    """A line as lines of at most `COLUMNS` columns; a longer word, such as a path, stays whole."""
+    if cell_len(line) <= COLUMNS:
+        return line
+    return textwrap.fill(line, COLUMNS, break_long_words=False, break_on_hyphens=False)
 
 
 def refuse(text: str) -> None:
@@ -126,30 +165,73 @@ def printable(text: str) -> str:
     )
 
 
-def show_table(frame: pd.DataFrame, *, title: str, columns: tuple[str, ...]) -> None:
+def show_table(
+    frame: pd.DataFrame, *, title: str, columns: tuple[str, ...], spare: tuple[str, ...] = ()
+) -> tuple[str, ...]:
     """A table of some columns of a frame, counts with their unit.
 
-    On a narrow terminal text wraps between words and numbers stay whole, even if the table is then
-    wider than the terminal.
+    Where it is wider than the terminal, or than 80 columns elsewhere, text wraps between words,
+    then `spare` columns are left out and named below. Numbers stay whole, even if the table is then
+    still wider.
+
+    Args:
+        spare: columns that a narrow table can do without, the first to go first.
+
+    Returns:
+        The columns shown.
     """
-    table = Table(
-        title=escape(printable(title)), title_justify="left", title_style="bold", box=SIMPLE_HEAD
-    )
-    cells = {name: [_cell(name, value) for value in frame[name]] for name in columns}
-    for name in columns:
-        if frame[name].map(lambda value: isinstance(value, str)).all():
-            words = [word for text in (name, *cells[name]) for word in text.split()]
-            least = min(READABLE, max(map(cell_len, words)))
-            table.add_column(name, overflow="fold", min_width=least)
-        else:
-            least = max(map(cell_len, (name, *cells[name])))
-            table.add_column(name, justify="right", no_wrap=True, min_width=least)
-    for row in zip(*cells.values(), strict=True):
-        table.add_row(*map(escape, row))
-    terminal = Console(highlight=False)
+    console = Console(highlight=False)
     # Off a terminal nobody sees the width that rich would guess.
-    shown = terminal if terminal.is_terminal else Console(highlight=False, width=200)
-    shown.print(table, crop=False)
+    room = console.width if console.is_terminal else COLUMNS
+    cells = {name: [_cell(name, value) for value in frame[name]] for name in columns}
+    texts = {
+        name for name in columns if frame[name].map(lambda v: v is None or isinstance(v, str)).all()
+    }
+    least = {name: _least_width(name, cells[name], wraps=name in texts) for name in columns}
+    wanted = {
+        name: max(width, min(COMFORTABLE, max(map(cell_len, cells[name]), default=0)))
+        for name, width in least.items()
+    }
+    dropped: list[str] = []
+    for name in spare:
+        if _widest(wanted) <= room:
+            break
+        if wanted.pop(name, None) is not None:
+            least.pop(name)
+            dropped.append(name)
+    table = Table(
+        box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, len(_GAP) - 1, 0, 0)
+    )
+    for name, width in least.items():
+        if name in texts:
+            table.add_column(name, overflow="fold", min_width=width)
+        else:
+            table.add_column(name, justify="right", no_wrap=True, min_width=width)
+    for row in zip(*(cells[name] for name in least), strict=True):
+        table.add_row(*map(escape, row))
+    if not console.is_terminal:
+        console = Console(highlight=False, width=max(room, _widest(least)))
+    _write(console, printable(title), style="bold")
+    console.print(table, crop=False)
+    if dropped:
+        say(f"(not shown: {', '.join(name for name in columns if name in dropped)})")
+    return tuple(least)
+
+
+#: Between two columns of a table.
+_GAP = "  "
+
+
+def _widest(least: dict[str, int]) -> int:
+    return sum(least.values()) + len(_GAP) * (len(least) - 1)
+
+
+def _least_width(name: str, cells: list[str], *, wraps: bool) -> int:
+    """Columns that a column of a table needs so that numbers, and words up to 24, stay whole."""
+    if not wraps:
+        return max(map(cell_len, (name, *cells)))
+    words = [word for text in (name, *cells) for word in text.split()]
+    return min(READABLE, max(map(cell_len, words)))
 
 
 def show_json(data: Any) -> None:

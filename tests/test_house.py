@@ -16,6 +16,7 @@ import pytest
 
 import autoscale
 from autoscale.design.space import SearchSpace
+from autoscale.distribution import NAME, install
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "autoscale"
@@ -27,6 +28,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 # `terminal`, `report`) may also read and print the values of `design`.
 ARROWS: dict[str, set[str]] = {
     "errors": set(),
+    "distribution": set(),
     "design": set(),
     "training": set(),
     "engines": set(),
@@ -34,7 +36,7 @@ ARROWS: dict[str, set[str]] = {
     "search": {"design"},
     "runs": {"design", "search", "training"},
     "workflows": {"design", "network", "training", "search", "engines", "runs"},
-    "report": {"design", "search", "runs"},
+    "report": {"design", "search", "runs", "workflows"},
     "terminal": {"design", "workflows"},
     "cli": {"design", "workflows", "report", "runs", "terminal"},
     "__main__": {"cli"},
@@ -82,7 +84,7 @@ def by_room(names: set[str]) -> list[str]:
 def test_imports_run_one_way(path: Path) -> None:
     own = room_of(path)
     assert own in ARROWS, "a new room: say above what it may import"
-    allowed = ARROWS[own] | {own, "errors"}
+    allowed = ARROWS[own] | {own, "errors", "distribution"}
     targets = {
         room(parts[1])
         for parts in (module.split(".") for module in imports_of(path))
@@ -242,10 +244,47 @@ def test_the_public_names_are_the_visible_ones() -> None:
     assert public == visible
 
 
+def test_the_name_of_the_distribution_stands_in_one_place() -> None:
+    assert PROJECT["project"]["name"] == NAME
+    spelled = re.compile(rf"{NAME}\b|pip install (?!scipy)|autoscale\\*\[")
+    found = [
+        f"{path.relative_to(ROOT)}: {line.strip()}"
+        for path in SOURCES
+        if path.name != "distribution.py"
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if spelled.search(line)
+    ]
+    assert found == []
+
+
+def test_every_extra_that_is_spelled_out_is_one_of_this_distribution() -> None:
+    extras = PROJECT["project"]["optional-dependencies"]
+    texts = [ROOT / "pyproject.toml", *ROOT.glob("*.md")]
+    texts += [page for room in ("docs", "experiments") for page in (ROOT / room).rglob("*.md")]
+    asked = [
+        (text.relative_to(ROOT), name, extra)
+        for text in texts
+        for name, several in re.findall(
+            r"([\w-]*autoscale[\w-]*)\[([a-z, ]+)\]", text.read_text(encoding="utf-8")
+        )
+        for extra in several.split(",")
+    ]
+    assert [one for one in asked if one[1] != NAME or one[2].strip() not in extras] == []
+    assert {extra.strip() for _, _, extra in asked} >= {"parquet", "export", "postgresql"}
+    assert install("export") == f'pip install "{NAME}[export]"'
+
+
 def test_the_wheel_ships_the_folder_of_spaces() -> None:
     included = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
     assert included["search_spaces"] == "autoscale/search_spaces"
     assert SPACES
+
+
+def test_the_source_distribution_lists_what_is_there_and_what_a_wheel_is_made_of() -> None:
+    listed = PROJECT["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
+    # Without the stroke a name is taken wherever it stands.
+    assert all(name.startswith("/") and (ROOT / name[1:]).exists() for name in listed)
+    assert {"/autoscale", "/search_spaces", "/README.md", "/LICENSE"} <= set(listed)
 
 
 @pytest.mark.parametrize("path", SPACES, ids=lambda path: path.stem)

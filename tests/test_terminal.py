@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from autoscale.terminal import Live, records, show_json, show_table
+from autoscale.terminal import Live, records, say, show_json, show_table
 from autoscale.workflows.catalogue import space_table
 from autoscale.workflows.progress import Progress
 
@@ -129,13 +129,63 @@ STANDING = Progress(
 def test_progress_is_plain_lines_where_no_terminal_is(capsys: pytest.CaptureFixture[str]) -> None:
     with Live() as listener:
         listener.progress(STANDING)
-        listener.progress(replace(STANDING, done=4, note="trial 3: fine", failed=0))
     assert capsys.readouterr().err.splitlines() == [
-        "[3/14] trial 2: failed, the loss became nan | best trial 1: accuracy 0.808 at 1.282M "
-        "multiply-adds | 1 failed | 1 min 1 s left",
-        "[4/14] trial 3: fine | best trial 1: accuracy 0.808 at 1.282M multiply-adds | "
-        "1 min 1 s left",
+        "[3/14] trial 2: failed, the loss became nan | best trial 1: accuracy 0.808 at",
+        "1.282M multiply-adds | 1 failed | 1 min 1 s left",
     ]
+
+
+def test_a_log_gets_the_last_line_of_progress_failures_and_one_a_minute(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 100.0
+    monkeypatch.setattr("autoscale.terminal.time.monotonic", lambda: now)
+    fine = replace(STANDING, note="trial 9: fine", failed=0)
+    with Live() as listener:
+        for done, seconds, failed in [
+            (1, 10, 0), (2, 51, 0), (3, 5, 1), (4, 5, 1), (5, 56, 1), (6, 5, 1), (14, 1, 1),
+        ]:  # fmt: skip
+            now += seconds
+            listener.progress(replace(fine, done=done, failed=failed))
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition("]")[0] for line in lines if line.startswith("[")] == [
+        "[2/14", "[3/14", "[5/14", "[14/14",
+    ]  # fmt: skip
+    assert "trial 9" in lines[1]  # the failure says what failed
+
+
+def test_a_sentence_in_a_file_wraps_between_words_and_keeps_a_long_one_whole(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = "runs/" + "long" * 30 + "/search"
+    say(f"{'word ' * 30}-> {path}")
+    lines = capsys.readouterr().out.splitlines()
+    assert path in lines
+    assert all(len(line) <= 80 for line in lines if line != path)
+
+
+def test_a_table_too_wide_for_a_file_goes_without_spare_columns_and_names_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    frame = pd.DataFrame({f"macs_{name * 10}": [385_814_752] for name in "abcdef"})
+    columns = tuple(frame.columns)
+    show_table(frame, title="A table", columns=columns, spare=(columns[1], columns[0], columns[5]))
+    output = capsys.readouterr().out
+    assert max(map(len, output.splitlines())) <= 80
+    assert output.splitlines()[1].split() == list(columns[2:])
+    assert output.splitlines()[-1] == f"(not shown: {columns[0]}, {columns[1]})"
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_terminal_wide_enough_shows_every_column(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    frame = pd.DataFrame({f"macs_{name * 10}": [385_814_752] for name in "abcdef"})
+    columns = tuple(frame.columns)
+    show_table(frame, title="A table", columns=columns, spare=columns)
+    assert "not shown" not in capsys.readouterr().out
 
 
 def test_a_terminal_shows_best_front_failures_and_time_left(

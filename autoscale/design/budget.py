@@ -49,6 +49,10 @@ class Budget:
         """Growth of the base's cost."""
         return self.limit / self.base
 
+    def distance(self, growth: Number) -> Number:
+        """How much more than the budget a growth is, signed: 0.05 is 5 % more; arrays too."""
+        return growth / self.ratio - 1
+
     @property
     def text(self) -> str:
         """For people: `771.6M multiply-adds`."""

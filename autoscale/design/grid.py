@@ -2,18 +2,21 @@
 
 Source of the grid: Tan & Le 2019, section 4, step 1 (size and step are not given there). Points are
 admitted by their cost after rounding, not by alpha * beta**2 * gamma**2, and points that round to
-the same network are one candidate. Solving moves a point until it meets the budget.
+the same network are one candidate. Solving moves a point until it meets the budget. Where fewer
+networks meet it than a race needs, the nearest others are taken and say how far they are.
 """
 
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from math import inf, log
 
 import numpy as np
 
-from autoscale.design.budget import MEASURES, Budget
+from autoscale.design.budget import MEANINGS, MEASURES, Budget
 from autoscale.design.cost import Cost
+from autoscale.design.nearness import FEWEST, limits, nearest_beyond
 from autoscale.design.numbers import Number
 from autoscale.design.scalable import Growth, Network, Scalable, cost_of, effective
 from autoscale.design.scaling import Coefficients
@@ -45,15 +48,34 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:
-    """What a grid holds within a budget."""
+    """What a grid holds within a budget, or nearest to it."""
 
     base: Network
     base_cost: Cost
     budget: Budget
-    tolerance: float
+    tolerance: float  # that was wished for
     points: int  # in the whole grid; when solving, of the dimensions that are not moved
     admitted: int  # points within the tolerance
     candidates: tuple[Candidate, ...]  # distinct networks, nearest to the budget first
+
+    @property
+    def within(self) -> int:
+        """Distinct networks within the tolerance."""
+        return sum(self.keeps(entry) for entry in self.candidates)
+
+    @property
+    def widened(self) -> float | None:
+        """The largest distance to the budget, unsigned, if not all candidates keep the tolerance.
+
+        None if they do. Then fewer than a race needs kept it, and the nearest others were taken.
+        """
+        if self.within == len(self.candidates):
+            return None
+        return max(abs(self.budget.distance(entry.growth)) for entry in self.candidates)
+
+    def keeps(self, entry: Candidate) -> bool:
+        """Whether a candidate is within the tolerance."""
+        return bool(abs(self.budget.distance(entry.growth)) <= self.tolerance)
 
 
 def axis(text: str, *, step: float) -> tuple[float, ...]:
@@ -84,6 +106,129 @@ def axis(text: str, *, step: float) -> tuple[float, ...]:
     return values
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Points:
+    """The points of a grid and what they cost; columns have one value a point, in grid order."""
+
+    base: Scalable
+    budget: Budget
+    tolerance: float
+    depth: np.ndarray
+    width: np.ndarray
+    resolution: np.ndarray  # whole pixels
+    gamma: np.ndarray
+    growths: np.ndarray  # in the budget's measure, of the base's
+    moved: np.ndarray  # the dimensions that were moved to meet the budget, joined by "+"
+
+    def coefficients(self, place: int) -> Coefficients:
+        """Of one point."""
+        return Coefficients(
+            alpha=float(self.depth[place]),
+            beta=float(self.width[place]),
+            gamma=float(self.gamma[place]),
+        )
+
+    @property
+    def near(self) -> np.ndarray:
+        """Places of the points within the tolerance."""
+        return np.flatnonzero(np.abs(self.budget.distance(self.growths)) <= self.tolerance)
+
+    def candidates(self, places: np.ndarray) -> list[Candidate]:
+        """The distinct networks of some points."""
+        merged: dict[Network, Candidate] = {}
+        root = self.base.at(1.0, 1.0, self.base.resolution)
+        for place in places.tolist():
+            network = self.base.at(
+                float(self.depth[place]), float(self.width[place]), int(self.resolution[place])
+            )
+            point, moved = self.coefficients(place), str(self.moved[place])
+            if network in merged:
+                earlier = merged[network]
+                # Of two points that are one network, the one moved less says how to get it.
+                if len(moved) < len(earlier.moved):
+                    earlier = replace(earlier, moved=moved)
+                merged[network] = replace(earlier, points=(*earlier.points, point))
+            else:
+                growth = float(self.growths[place])
+                merged[network] = candidate(
+                    root, network, growth=growth, points=(point,), moved=moved
+                )
+        return list(merged.values())
+
+    def grid(self, *, fewest: int = FEWEST, unmoved: Callable[[], "Points"] | None = None) -> Grid:
+        """The networks within the tolerance, and the nearest others where these are too few.
+
+        Args:
+            fewest: distinct networks that the grid should hold.
+            unmoved: of a grid that was solved, the points as they stand; asked for only where too
+                few were moved to within the tolerance.
+
+        Raises:
+            BudgetUnreachable: if no point changes the base's cost, or none comes near enough to
+                the budget to answer for it; the message names the nearest.
+        """
+        within = self.candidates(self.near)
+        within.sort(key=lambda c: abs(self.budget.distance(c.growth)))
+        others = []
+        if len(within) < fewest:
+            others = _nearest_of(self._with(unmoved), within, fewest)
+        if not within and not others:
+            raise BudgetUnreachable(self._why_unreachable())
+        root = self.base.at(1.0, 1.0, self.base.resolution)
+        return Grid(
+            base=root,
+            base_cost=cost_of(root),
+            budget=self.budget,
+            tolerance=self.tolerance,
+            points=self.growths.size,
+            admitted=self.near.size,
+            candidates=(*within, *others),
+        )
+
+    def _with(self, unmoved: Callable[[], "Points"] | None) -> tuple["Points", ...]:
+        if unmoved is None:
+            return (self,)
+        try:
+            return self, unmoved()
+        except InvalidSetting:  # moving a dimension spared a grid of too many points
+            return (self,)
+
+    def _why_unreachable(self) -> str:
+        if (self.growths == 1).all():
+            return (
+                f"none of the {self.growths.size:,} points of the ranges changes the base's "
+                f"{MEANINGS[self.budget.measure]}, wanted {self.budget.ratio:.4g}x; widen the "
+                "ranges, or take a rounding with smaller steps"
+            )
+        closest = int(np.argmin(np.abs(np.log(self.growths / self.budget.ratio))))
+        nearest = self.coefficients(closest)
+        low, high = limits(self.budget)
+        return (
+            f"no coefficients within {self.tolerance:.3g} of {self.budget.ratio:.4g}x; the nearest "
+            f"grid point (alpha {nearest.alpha:g}, beta {nearest.beta:g}, gamma "
+            f"{nearest.gamma:g}) gives {self.growths[closest]:.4g}x, outside the {low:.4g}x to "
+            f"{high:.4g}x that are taken for want of nearer ones; widen the ranges, or choose "
+            "another budget"
+        )
+
+
+def _nearest_of(
+    pools: Sequence[Points], within: Sequence[Candidate], fewest: int
+) -> list[Candidate]:
+    """The nearest candidates of several sets of points that bring those within to `fewest`."""
+    held = {entry.network for entry in within}
+
+    def at(growth: float) -> list[Candidate]:
+        found: dict[Network, Candidate] = {}
+        for pool in pools:
+            for entry in pool.candidates(np.flatnonzero(pool.growths == growth)):
+                found.setdefault(entry.network, entry)
+        return [entry for network, entry in found.items() if network not in held]
+
+    growths = np.concatenate([pool.growths for pool in pools])
+    return nearest_beyond(growths, at, pools[0].budget, found=len(within), fewest=fewest)
+
+
 def build_grid(
     base: Scalable,
     budget: Budget,
@@ -95,18 +240,47 @@ def build_grid(
     solve: Sequence[Dimension] = (),
     value: Callable[[Cost], Number] | None = None,
 ) -> Grid:
-    """Cost every point and keep those within `tolerance` of the budget.
+    """The grid of `cost_points`: networks within the tolerance, or the nearest three.
+
+    Raises:
+        BudgetUnreachable: as `Points.grid`.
+        InvalidSetting: as `cost_points`.
+    """
+    points = partial(
+        cost_points,
+        base,
+        budget,
+        alphas=alphas,
+        betas=betas,
+        gammas=gammas,
+        tolerance=tolerance,
+        value=value,
+    )
+    return points(solve=solve).grid(unmoved=points if solve else None)
+
+
+def cost_points(
+    base: Scalable,
+    budget: Budget,
+    *,
+    alphas: tuple[float, ...],
+    betas: tuple[float, ...],
+    gammas: tuple[float, ...],
+    tolerance: float,
+    solve: Sequence[Dimension] = (),
+    value: Callable[[Cost], Number] | None = None,
+) -> Points:
+    """Cost every point of a grid.
 
     Args:
-        tolerance: largest relative distance to the budget; 0.05 is 5 %.
+        tolerance: largest relative distance to the budget that is wished for; 0.05 is 5 %.
         solve: dimensions to move, in this order, until a point meets the budget; the first one's
             values are then only the ends between which it moves.
         value: what the budget limits, if it is not counted.
 
     Raises:
-        BudgetUnreachable: if no point does; the message names the nearest.
-        InvalidSetting: for a tolerance not above 0, over two million points, or an unknown
-            dimension.
+        InvalidSetting: for a tolerance that does not lie between 0 and 1, over two million points,
+            or an unknown dimension.
     """
     if not 0 < tolerance < 1:
         raise InvalidSetting(f"the tolerance must lie between 0 and 1, got {tolerance}")
@@ -121,58 +295,27 @@ def build_grid(
         raise InvalidSetting(
             f"the grid has {count:,} points, at most {MOST_POINTS:,}; widen --step"
         )
+    depths, widths, pixels = (flat.ravel() for flat in np.meshgrid(*axes, indexing="ij"))
     if solve:
-        mesh = [flat.ravel() for flat in np.meshgrid(*axes, indexing="ij")]
-        solved = solver.solve(*mesh, order=solve, ends=ends, tolerance=tolerance)
+        solved = solver.solve(depths, widths, pixels, order=solve, ends=ends, tolerance=tolerance)
         growths, moved = solved.growths, solved.moved
         depths, widths, pixels = solved.depth, solved.width, solved.resolution
         gamma_of = pixels / base.resolution
     else:
         grown = solver.growths(axes[0][:, None, None], axes[1][:, None], axes[2])
         growths = np.broadcast_to(grown, [axis.size for axis in axes]).ravel()
-        depths, widths, pixels = (m.ravel() for m in np.meshgrid(*axes, indexing="ij"))
         gamma_of = np.tile(np.array(gammas), axes[0].size * axes[1].size)
         moved = np.full(count, "", dtype=object)
-    distances = np.abs(growths / budget.ratio - 1)
-
-    def point(place: int) -> Coefficients:
-        return Coefficients(
-            alpha=float(depths[place]), beta=float(widths[place]), gamma=float(gamma_of[place])
-        )
-
-    merged: dict[Network, Candidate] = {}
-    kept = np.flatnonzero(distances <= tolerance)
-    root = base.at(1.0, 1.0, base.resolution)
-    for place in kept.tolist():
-        network = base.at(float(depths[place]), float(widths[place]), int(pixels[place]))
-        if network in merged:
-            earlier = merged[network]
-            # Of two points that are one network, the one that was moved less says how to get it.
-            if len(moved[place]) < len(earlier.moved):
-                earlier = replace(earlier, moved=moved[place])
-            merged[network] = replace(earlier, points=(*earlier.points, point(place)))
-        else:
-            merged[network] = candidate(
-                root, network, growth=float(growths[place]), points=(point(place),),
-                moved=str(moved[place]),
-            )  # fmt: skip
-    if not merged:
-        closest = int(np.argmin(distances))
-        nearest = point(closest)
-        raise BudgetUnreachable(
-            f"no coefficients within {tolerance:.3g} of {budget.ratio:.4g}x; the nearest grid "
-            f"point (alpha {nearest.alpha:g}, beta {nearest.beta:g}, gamma {nearest.gamma:g}) "
-            f"gives {growths[closest]:.4g}x; widen --tolerance or the ranges, or reduce --step"
-        )
-    candidates = sorted(merged.values(), key=lambda c: abs(c.growth / budget.ratio - 1))
-    return Grid(
-        base=root,
-        base_cost=cost_of(root),
+    return Points(
+        base=base,
         budget=budget,
         tolerance=tolerance,
-        points=count,
-        admitted=len(kept),
-        candidates=tuple(candidates),
+        depth=depths,
+        width=widths,
+        resolution=pixels,
+        gamma=gamma_of,
+        growths=growths,
+        moved=moved,
     )
 
 

@@ -13,6 +13,7 @@ from functools import cache
 from math import ceil
 from typing import Any, Generic
 
+from autoscale.distribution import install
 from autoscale.engines.engine import (
     Crew,
     J,
@@ -59,9 +60,7 @@ def on_ray(
     try:
         import ray
     except ImportError:
-        raise InvalidSetting(
-            "the engine ray needs another package; pip install 'autoscale[ray]'"
-        ) from None
+        raise InvalidSetting(f"the engine ray needs another package; {install('ray')}") from None
     if not ray.is_initialized():
         own: dict[str, Any] = {}
         if address is None:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from autoscale.distribution import install
 from autoscale.errors import InvalidSetting
 from autoscale.network.measure import evaluating
 
@@ -101,8 +102,7 @@ def require_export(*packages: str) -> None:
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
         raise InvalidSetting(
-            f"this needs {' and '.join(missing)}; install them with: pip install "
-            '"autoscale[export]"'
+            f"this needs {' and '.join(missing)}; install them with: {install('export')}"
         )
 
 

@@ -106,6 +106,14 @@ def _tip(row: Any, standing: str) -> str:
     )
 
 
+def _misses(candidates: pd.DataFrame) -> str:
+    """By how much the candidates miss the budget; "" where an older version did not keep it."""
+    if "distance" not in candidates:
+        return ""
+    off = candidates.distance
+    return f"The candidates miss the budget by {off.min():+.1%} to {off.max():+.1%}. "
+
+
 def _triangle(grid: GridContents, surface: pd.DataFrame) -> Figure:
     low, high = float(surface.believed.min()), float(surface.believed.max())
     side = CORNERS[2][0] - CORNERS[1][0]
@@ -151,7 +159,8 @@ def _triangle(grid: GridContents, surface: pd.DataFrame) -> Figure:
         title="The surface of equal cost",
         svg=wrapped(body, title="The surface of equal cost", height=332),
         legend=_legend(standings),
-        caption="Every place costs the same; the corners spend all growth on one dimension. The "
+        caption="Every place costs the same; the corners spend all growth on one dimension. "
+        f"{_misses(grid.candidates)}The "
         "shade is the accuracy that all trainings together suggest. Larger marks: more seeds; "
         "hollow: not trained. Positions are what the multipliers became after rounding.",
         table=shown.sort_values("believed", ascending=False),

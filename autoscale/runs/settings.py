@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from autoscale.distribution import VERSION
+
 
 def environment() -> dict[str, str | int]:
     """Versions and machine, for the record."""
-    packages = ("autoscale", "torch", "optuna", "numpy", "pillow")
+    packages = ("torch", "optuna", "numpy", "pillow")
     return {
         "python": platform.python_version(),
+        "autoscale": VERSION,
         **{name: _version(name) for name in packages},
         "machine": platform.machine(),
         "cores": os.cpu_count() or 1,

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
+from autoscale.distribution import install
 from autoscale.errors import InvalidSetting
 from autoscale.runs.store import guarded
 
@@ -29,7 +30,7 @@ def require_tensorboard() -> None:
     """
     if find_spec("tensorboard") is None:
         raise InvalidSetting(
-            "curves for TensorBoard need another package; pip install 'autoscale[tensorboard]'"
+            f"curves for TensorBoard need another package; {install('tensorboard')}"
         )
 
 

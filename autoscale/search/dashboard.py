@@ -22,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from autoscale.design.space import SearchSpace
+from autoscale.distribution import install
 from autoscale.errors import InvalidSetting, RunConflict, StorageProblem
 from autoscale.search.engine import Trial, frozen
 from autoscale.search.objective import Objective
@@ -168,9 +169,7 @@ def database(url: str) -> URL:
     try:
         import psycopg  # noqa: F401
     except ImportError:
-        raise InvalidSetting(
-            "PostgreSQL needs another package; pip install 'autoscale[postgresql]'"
-        ) from None
+        raise InvalidSetting(f"PostgreSQL needs another package; {install('postgresql')}") from None
     return found.set(drivername="postgresql+psycopg")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from autoscale.distribution import install
 from autoscale.errors import DataProblem
 from autoscale.training.pictures import Listing, Pictures, unknown_class
 
@@ -28,8 +29,7 @@ def list_parquet(files: dict[str, list[Path]], *, splits: bool) -> Listing:
         from pyarrow import parquet
     except ImportError as error:
         raise DataProblem(
-            f"{files['train'][0]} needs pyarrow, which is not installed; "
-            "run: pip install autoscale[parquet]"
+            f"{files['train'][0]} needs pyarrow, which is not installed; run: {install('parquet')}"
         ) from error
 
     def read(paths: list[Path]) -> Any:

@@ -91,12 +91,14 @@ def search_baseline(
         run: the run directory; this step writes its `search` folder.
         data: "synthetic", a folder with one sub-folder per class, or Parquet files.
         space: the name of a shipped space, or a YAML file.
-        sampler: a name in `autoscale.search.samplers.SAMPLERS`.
+        trials: networks to train.
+        sampler: guided, evolution, controller, random, tpe, nsga2, or gp (needs scipy).
         objective: "hard" maximises accuracy up to the target and punishes cost beyond it; "soft"
             is accuracy * (cost / target) ** w; "front" searches accuracy and cost apart, and the
             baseline is the best of the front by the hard reward.
         cost_measure: "macs" counts; "latency" times some networks of the space on this device and
             predicts the others, which is kept with the search.
+        w: exponent of the soft reward.
         target: multiply-adds, or milliseconds; by default what half of the space's designs cost at
             most.
         max_macs: designs that cost more are never trained.
@@ -105,10 +107,13 @@ def search_baseline(
         rungs: stop trainings that are left behind after so many epochs, such as (1, 2); see
             `autoscale.search.rungs`. None stops nothing.
         caution: how far behind they must be; see `Rungs`.
+        seed: of proposals, splits and trainings.
         resolution: pixels per side; the space's own if not given.
+        recipe: proxy, full, small-images, sgd or efficientnet.
         epochs: of each training, instead of the recipe's.
         limit: use at most so many training images.
         strict: refuse unreadable images instead of skipping them.
+        device: cpu, or a CUDA device such as cuda:0.
         threads: of torch in one training; more than one pay on idle cores only.
         kernels: "native", "torch" or "none", see `workflows.kernels`; "auto" takes the fastest that
             this machine has. The choice is recorded, and the later steps keep to it.
@@ -117,6 +122,10 @@ def search_baseline(
             search as an Optuna study. It is named nowhere in the run directory.
         tensorboard: write curves and the choices of each finished trial for TensorBoard too, those
             of earlier calls included.
+        listener: told of progress; by default nobody.
+
+    Returns:
+        The baseline, its accuracies, and a table of all trials.
 
     Raises:
         AutoscaleError: one of its kinds, for anything that cannot be done.
@@ -286,7 +295,9 @@ def _search(
     """Every step of the search, those of `history` too; each is kept as soon as it is done."""
     seed = plan.task.seed
     watch = Watch(history, trials, plan.goal, listener, at_once=workers.at_once)
-    watch.announce(plan.images.name, len(plan.images.train), plan.space, workers, seed)
+    watch.announce(
+        plan.images.name, len(plan.images.train), plan.space, workers, seed, max_macs=plan.max_macs
+    )
 
     def record(trial: Trial) -> None:
         journal.append(trial_to_record(trial))

@@ -74,8 +74,12 @@ def calibrate_w(
     of the end and are left out.
 
     Args:
+        run: the run directory of a search, finished or not.
         min_macs, max_macs: only networks within are looked at; where one exponent does not describe
             all, look around the target.
+
+    Returns:
+        The exponent with its interval, and what it and the papers' would choose.
 
     Raises:
         InvalidSetting: if the run holds no search, or for limits that leave nothing between them.

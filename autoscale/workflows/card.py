@@ -6,6 +6,7 @@ from importlib.metadata import version
 
 from autoscale.design.cost import Cost
 from autoscale.design.timm_blocks import timm_definition
+from autoscale.distribution import VERSION
 from autoscale.errors import InvalidArchitecture
 from autoscale.network.latency import Latency
 from autoscale.workflows.models import Model
@@ -52,7 +53,7 @@ def model_card(
         _files(files),
         "## Provenance",
         f"{_text(header.provenance or 'Not said by the weights')}. Written by autoscale "
-        f"{version('autoscale')} with torch {version('torch')}.",
+        f"{VERSION} with torch {version('torch')}.",
         _design(model),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"

@@ -90,10 +90,17 @@ def check_baseline(
     much again where the space has such.
 
     Args:
+        run: the run directory of a finished search; this step writes its `check` folder.
         networks: random networks to train.
         seeds: trainings of the baseline.
         data: where the images lie now, if they were moved.
+        device: cpu, or a CUDA device such as cuda:0.
+        threads: of torch in one training; more than one pay on idle cores only.
         staff: who trains; by default this process.
+        listener: told of progress; by default nobody.
+
+    Returns:
+        The accuracies of both, the margin and its error, and a verdict.
 
     Raises:
         InvalidSetting: if the run holds no finished search, or for fewer than two seeds or

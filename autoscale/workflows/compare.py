@@ -1,6 +1,7 @@
 """Designs and families side by side, with the accuracies that others published for them."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pandas as pd
 
@@ -12,11 +13,13 @@ from autoscale.workflows.count import count
 _ACCURACIES = {found.network: found for found in ACCURACIES}
 
 
-def compare(names: Sequence[str], *, convention: str = "paper") -> pd.DataFrame:
+def compare(names: Sequence[str | Path], *, convention: str = "paper") -> pd.DataFrame:
     """One row for each network, in the given order and a family's from its smallest on.
 
     Args:
-        names: families (`efficientnet`), or whatever `count` takes.
+        names: families (`efficientnet`), or whatever `count` takes by name.
+        convention: what flops means: paper (multiply-adds of convolutions and linear layers),
+            biases, fvcore or two-flops.
 
     Returns:
         Columns: family ("" outside of one), network, resolution, flops, macs, params, activations,
@@ -30,7 +33,7 @@ def compare(names: Sequence[str], *, convention: str = "paper") -> pd.DataFrame:
         families = ", ".join(FAMILIES)
         raise InvalidSetting(f"name at least one design or family; families are {families}")
     rows = []
-    for name in names:
+    for name in map(str, names):
         family = name if name in FAMILIES else ""
         for network in FAMILIES.get(name, [name]):
             counted = count(network)

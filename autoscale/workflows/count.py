@@ -123,7 +123,10 @@ def figures(cost: Cost, convention: str = "paper") -> dict[str, int]:
 
 
 def count(
-    network: str, *, resolution: int | None = None, handles: Mapping[str, Handle] | None = None
+    network: str | Path | nn.Module | Architecture,
+    *,
+    resolution: int | None = None,
+    handles: Mapping[str, Handle] | None = None,
 ) -> Count:
     """What `network` costs for one image.
 
@@ -131,9 +134,14 @@ def count(
         network: the name of a published one (`efficientnet-b4`), a YAML file of a design or of a
             family's member, or `package.module:name` of an `nn.Module` or of a function without
             arguments that makes one or an `Architecture`. The module is imported, from the working
-            directory too.
+            directory too. Or such a module or design itself.
         resolution: pixels per side; a design's own, or 224 for a module, if not given.
-        handles: multiply-adds of operations that the trace of a module does not know.
+        handles: multiply-adds of operations that the trace of a module does not know: by the name
+            of the operation, such as "aten::cumsum", a function of the shapes of its inputs and of
+            its outputs.
+
+    Returns:
+        The costs of its parts; `cost` is their sum, `row` and `table` have them by a convention.
 
     Raises:
         InvalidSetting: if there is no such network, or it does not take such images, or `handles`
@@ -141,17 +149,17 @@ def count(
         InvalidArchitecture: if the file is no design; the message names line and key.
         StorageProblem: if the file cannot be read.
     """
-    found = load_network(network)
+    found, name = load_network(network), _called(network)
     if isinstance(found, Architecture):
         if handles:
             raise InvalidSetting(
-                f"{network} is counted in closed form and runs no {', '.join(handles)}; "
+                f"{name} is counted in closed form and runs no {', '.join(handles)}; "
                 "leave --op-cost out"
             )
         if resolution is not None:
             found = replace(found, resolution=resolution)
-        return Count(network, found.resolution, False, tuple(part_costs(found)))
-    return count_module(found, network, resolution=resolution or 224, handles=handles)
+        return Count(name, found.resolution, False, tuple(part_costs(found)))
+    return count_module(found, name, resolution=resolution or 224, handles=handles)
 
 
 def count_module(
@@ -183,17 +191,26 @@ def count_module(
     return Count(name, resolution, True, tuple(parts), module)
 
 
-def load_network(name: str) -> nn.Module | Architecture:
-    """What `name` names, in one of the ways that `count` takes.
+def load_network(network: str | Path | nn.Module | Architecture) -> nn.Module | Architecture:
+    """The network itself, or what its name names in one of the ways that `count` takes.
 
     Raises:
         InvalidSetting: if there is no such network.
         InvalidArchitecture: if the file is no design; the message names line and key.
         StorageProblem: if the file cannot be read.
     """
+    if isinstance(network, nn.Module | Architecture):
+        return network
+    name = str(network)
     if ":" in name and not Path(name).exists():
         return _imported(name)
     return load_architecture(name)
+
+
+def _called(network: str | Path | nn.Module | Architecture) -> str:
+    if isinstance(network, Architecture):
+        return "design"
+    return type(network).__name__ if isinstance(network, nn.Module) else str(network)
 
 
 def is_member(path: Path) -> bool:

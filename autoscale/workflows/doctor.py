@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import torch
 
+from autoscale.distribution import VERSION, install
 from autoscale.errors import AutoscaleError
 from autoscale.network.native.library import compiler
 from autoscale.training import synthetic
@@ -57,13 +58,17 @@ class Finding:
 
 
 def examine(
-    *, run: str | Path = "runs/default", data: str | None = None, device: str = "cpu"
+    *, run: str | Path = "runs/default", data: str | Path | None = None, device: str = "cpu"
 ) -> list[Finding]:
     """Look at software, machine, disk and images; nothing is written but compiled kernels.
 
     Args:
         run: where a run would be written.
-        data: images to read through; without, none are.
+        data: images to read through, as `search_baseline` takes them; without, none are.
+        device: "auto" is the first CUDA device if there is one, else the CPU.
+
+    Returns:
+        What was found, in order. A `verdict` "fail" would stop a run, "warn" would spoil it.
     """
     looks: list[Callable[[], Iterator[Finding]]] = [
         _software,
@@ -74,7 +79,7 @@ def examine(
         _extras,
     ]
     if data is not None:
-        looks.append(lambda: _data(data))
+        looks.append(lambda: _data(str(data)))
     return [finding for look in looks for finding in look()]
 
 
@@ -84,7 +89,7 @@ def _software() -> Iterator[Finding]:
     yield Finding(
         subject="software",
         verdict="ok",
-        found=f"autoscale {_version('autoscale')}, Python {platform.python_version()}, {found}",
+        found=f"autoscale {VERSION}, Python {platform.python_version()}, {found}",
     )
 
 
@@ -185,7 +190,7 @@ def _extras() -> Iterator[Finding]:
                 subject=f"extra {extra}",
                 verdict="ok",
                 found=f"not installed: {', '.join(missing)}",
-                advice=f'if needed: pip install "autoscale[{extra}]"',
+                advice=f"if needed: {install(extra)}",
             )
         else:
             yield Finding(subject=f"extra {extra}", verdict="ok", found=", ".join(packages))

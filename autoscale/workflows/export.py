@@ -6,6 +6,7 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Unpack
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ from autoscale.network.weights import to_timm
 from autoscale.runs.store import write_bytes, write_text
 from autoscale.runs.weights import Header, read_weights, write_weights
 from autoscale.workflows.card import model_card
-from autoscale.workflows.models import Model
+from autoscale.workflows.models import Loading, Model, as_model
 
 #: Batches on which a format is held against torch.
 BATCHES = (1, 5)
@@ -53,11 +54,12 @@ class Exported:
 
 
 def export(
-    model: Model,
+    model: Model | str | Path,
     directory: str | Path,
     *,
     formats: Sequence[str] | None = None,
     measure: bool = False,
+    **loading: Unpack[Loading],
 ) -> Exported:
     """Write a network in other programs' formats, and a card that says what it is.
 
@@ -65,8 +67,12 @@ def export(
     torch.
 
     Args:
-        formats: of `FORMATS`; by default all that this network has.
+        model: what `load_model` gave, or a name or file that it takes.
+        directory: where the files go; made if it is not there.
+        formats: of safetensors, python, timm, torch-export and onnx; by default all that this
+            network can have.
         measure: also measure the latency of one image on this machine, for the card.
+        loading: `weights`, `style` and `resolution` as `load_model` takes them, beside a name.
 
     Raises:
         InvalidSetting: for a format that is not there or that this network cannot have, or if a
@@ -74,7 +80,7 @@ def export(
         ExportProblem: if a format does not give torch's logits; the files before it are kept.
         StorageProblem: if the disk does not take it.
     """
-    folder = Path(directory)
+    model, folder = as_model(model, **loading), Path(directory)
     wanted = list(dict.fromkeys(formats)) if formats else possible_formats(model)
     for name in wanted:
         if name not in FORMATS:

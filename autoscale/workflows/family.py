@@ -125,6 +125,7 @@ def write_family(
     smaller members where there is one, else the others turned round.
 
     Args:
+        run: the run directory.
         phi: "0..7" or "0,0.5,1".
         budgets: "20M,40M,80M" or "2x,4x".
         measure: of the budgets: macs, params, activations or memory (bytes).
@@ -132,6 +133,7 @@ def write_family(
             model of the user's that the grids scale: its code is imported only if it is named.
         coefficients: instead of the grids'.
         num_classes: of another base; its own if not given.
+        listener: told of progress; by default nobody.
 
     Returns:
         The members of this call.

@@ -94,9 +94,17 @@ def grid_search(
     same initial seed, order of images and augmentation.
 
     Args:
+        run: the run directory; this step writes its `grid` folder, or `shrink` below 1x.
+        settings: the budget, the grid and the race; by default twice the multiply-adds.
         base: what is scaled; by default the baseline of the run's search.
         images: of a named base; else only where the search's images lie now.
+        device: cpu, or a CUDA device such as cuda:0.
+        threads: of torch in one training; more than one pay on idle cores only.
         staff: who trains; by default this process.
+        listener: told of progress; by default nobody.
+
+    Returns:
+        The candidates with what is believed of each, the pick, and how sure it is.
 
     Raises:
         AutoscaleError: one of its kinds, for anything that cannot be done.
@@ -196,6 +204,10 @@ def _write(folder: Step, base: Scalable, found: GridResult, study: Study) -> Non
             "phi": 1 if study.step == GROW else -1,
             "nominal": best.coefficients.nominal,
             "measured": best.measured,
+            "growth": best.growth,
+            "distance": found.distance,
+            "tolerance": study.grid.tolerance,
+            "within_tolerance": study.grid.keeps(best),
             "effective": best.effective._asdict(),
             "budget": asdict(study.grid.budget),
             "rounding": base.rounding.name if isinstance(base, Design) else None,

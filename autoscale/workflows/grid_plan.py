@@ -71,7 +71,7 @@ def plan_grid(
         each = trainer.estimate_seconds([c.network for c in study.field]) / len(study.field)
         each /= (staff or Staff()).workers
     return Plan(
-        table=candidate_table(study.field),
+        table=candidate_table(study.field, study.grid.budget),
         trainings=study.most_trainings,
         all_trainings=study.all_trainings,
         seconds=None if each is None else each * study.most_trainings,
@@ -123,26 +123,19 @@ def rounding_table(base: Design, settings: GridSettings) -> pd.DataFrame:
     for name in dict.fromkeys((base.rounding.name, *others)):
         other = Design(base.base, rounding_policy(name))
         budget = plain.budget_of(other)
-        wide = replace(plain, tolerance=0.99)
-        every = wide.grid(other, budget)
-        growths = {point: entry.growth for entry in every.candidates for point in entry.points}
-        near = {p: g for p, g in growths.items() if abs(g / budget.ratio - 1) <= plain.distance}
-        networks = [
-            entry
-            for entry in every.candidates
-            if abs(entry.growth / budget.ratio - 1) <= plain.distance
-        ]
-        nominal = [p for p in growths if abs(p.nominal / budget.ratio - 1) <= plain.distance]
+        points = plain.grid_points(other, budget)
+        size = points.depth * points.width**2 * points.gamma**2
+        nominal = np.flatnonzero(np.abs(budget.distance(size)) <= plain.distance)
         paper = compound(base.base, PAPER, rounding=other.rounding)
         rows.append(
             {
                 "rounding": name,
-                "points": len(near),
-                "networks": len(networks),
-                "nominal": len(nominal),
-                "kept": sum(point in near for point in nominal),
-                "median_growth": float(np.median([growths[p] for p in nominal]))
-                if nominal
+                "points": points.near.size,
+                "networks": len(points.candidates(points.near)),
+                "nominal": nominal.size,
+                "kept": np.intersect1d(nominal, points.near).size,
+                "median_growth": float(np.median(points.growths[nominal]))
+                if nominal.size
                 else None,
                 "paper": cost_of(paper).macs / cost_of(base.base).macs,
             }

@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from torch import nn
 
+from autoscale.design.architecture import Architecture
 from autoscale.errors import InvalidSetting
 from autoscale.network.latency import Latency, measure_latencies
 from autoscale.workflows.count import load_network
@@ -39,23 +42,35 @@ class Timings:
 
 
 def time_networks(
-    names: Sequence[str], *, resolution: int | None = None, **conditions: Any
+    networks: Sequence[str | Path] | Mapping[str, str | Path | nn.Module | Architecture],
+    *,
+    resolution: int | None = None,
+    **conditions: Any,
 ) -> Timings:
     """Measure networks in turns.
 
     Args:
-        names: each a published network, a YAML file, or `package.module:name`, as `count` takes.
+        networks: each a published network, a YAML file, or `package.module:name`, as `count` takes;
+            or such names and modules or designs by what they shall be called.
         resolution: pixels per side; a design's own, or 224 for a module, if not given.
-        conditions: the fields of `autoscale.network.latency.Conditions`.
+        conditions: the fields of `autoscale.network.latency.Conditions`: batch, threads, runtime,
+            dtype, device, clock, fold, repeats, precision, seconds.
+
+    Returns:
+        The latencies by name; `table` has them side by side, in milliseconds.
 
     Raises:
         InvalidSetting: if nothing is named, or something that is no network or cannot be measured.
         InvalidArchitecture: if a file is no design.
         StorageProblem: if a file cannot be read.
     """
-    wanted = list(dict.fromkeys(names))
-    if not wanted:
+    named = (
+        networks
+        if isinstance(networks, Mapping)
+        else {str(network): network for network in networks}
+    )
+    if not named:
         raise InvalidSetting("name at least one network, such as efficientnet-b0")
-    networks = [load_network(name) for name in wanted]
-    found = measure_latencies(networks, resolution=resolution, **conditions)
-    return Timings(latencies=dict(zip(wanted, found, strict=True)))
+    loaded = [load_network(network) for network in named.values()]
+    found = measure_latencies(loaded, resolution=resolution, **conditions)
+    return Timings(latencies=dict(zip(named, found, strict=True)))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 import torch
 from torch import nn
@@ -41,10 +42,35 @@ class Model:
         return self.architecture.num_classes if self.architecture else None
 
 
+class Loading(TypedDict, total=False):
+    """The options of `load_model`, for functions that take a network by its name too."""
+
+    weights: str | Path | None
+    style: str | None
+    resolution: int | None
+
+
+def as_model(model: Model | str | Path, **loading: Unpack[Loading]) -> Model:
+    """`model` itself, or what `load_model` makes of its name.
+
+    Raises:
+        InvalidSetting: for options of loading beside a network that is loaded already, and as
+            `load_model` raises it.
+        InvalidArchitecture: if a file is no design.
+    """
+    if not isinstance(model, Model):
+        return load_model(model, **loading)
+    if given := [option for option, value in loading.items() if value is not None]:
+        raise InvalidSetting(
+            f"{model.name} is loaded already; give {' and '.join(given)} to load_model"
+        )
+    return model
+
+
 def load_model(
-    name: str,
+    name: str | Path,
     *,
-    weights: str | None = None,
+    weights: str | Path | None = None,
     style: str | None = None,
     resolution: int | None = None,
 ) -> Model:
@@ -62,6 +88,7 @@ def load_model(
             without a style.
         InvalidArchitecture: if a file is no design.
     """
+    name, weights = str(name), None if weights is None else str(weights)
     if name.endswith(".safetensors"):
         if weights is not None and weights != name:
             raise InvalidSetting(f"{name} is a file of weights already; leave --weights out")

@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from autoscale.network.threads import threads_of_torch
 from autoscale.training.batches import as_channels_last
 from autoscale.training.data import ImageData, Images, classes_in, load, read_pictures
 from autoscale.training.fit import device_named
-from autoscale.workflows.models import Model
+from autoscale.workflows.models import Loading, Model, as_model
 
 #: Which images of a data set; "auto" is test where there are such, else validation.
 SPLITS = ("auto", "test", "validation", "train", "all")
@@ -49,28 +50,38 @@ class Predictions:
 
 
 def evaluate_model(
-    model: Model,
-    data: str,
+    model: Model | str | Path,
+    data: str | Path,
     *,
     split: str = "auto",
     seed: int = 0,
     batch: int = BATCH,
-    device: str = "cpu",
+    device: str = "auto",
     threads: int = 1,
+    **loading: Unpack[Loading],
 ) -> Evaluation:
     """How good a trained network is on the images of a data set.
 
     Images are decoded and normalised as the training's validation images were.
 
     Args:
-        split: one of `SPLITS`. Of a folder without splits the cut hangs on `seed`: give that of the
-            training, or images that it has seen may be among them.
+        model: what `load_model` gave, or a name or file that it takes.
+        data: a folder with one sub-folder per class, Parquet files, or "synthetic".
+        split: auto (test where there are such images, else validation), test, validation, train or
+            all.
+        seed: of the cut of a folder without splits: give that of the training, or images that it
+            has seen may be among them.
         batch: images of one pass.
+        device: "auto" is the first CUDA device if there is one, else the CPU.
+        threads: of torch.
+        loading: `weights`, `style`, `resolution` for a name, as `load_model` takes them.
 
     Raises:
-        InvalidSetting: if the network has no weights, or its classes are not those of the data.
+        InvalidSetting: if there is no such network, it has no weights, or its classes are not those
+            of the data.
         DataProblem: if the images cannot be read, or there are none of that split.
     """
+    model, data = as_model(model, **loading), str(data)
     _require_weights(model)
     if split not in SPLITS:
         raise InvalidSetting(f"no split {split!r}; choose from {', '.join(SPLITS)}")
@@ -104,22 +115,34 @@ def evaluate_model(
 
 
 def predict(
-    model: Model,
+    model: Model | str | Path,
     images: Sequence[str | Path],
     *,
     top: int = 3,
     batch: int = BATCH,
-    device: str = "cpu",
+    device: str = "auto",
     threads: int = 1,
+    **loading: Unpack[Loading],
 ) -> Predictions:
     """The most probable classes of single images, the best first.
 
     Probabilities are the softmax of the logits: how the network weighs its classes against each
     other. They need not be how often it is right.
 
+    Args:
+        model: what `load_model` gave, or a name or file that it takes.
+        images: files. One that cannot be read is named in the answer, the others are answered.
+        top: classes of each image.
+        batch: images of one pass.
+        device: "auto" is the first CUDA device if there is one, else the CPU.
+        threads: of torch.
+        loading: `weights`, `style`, `resolution` for a name, as `load_model` takes them.
+
     Raises:
-        InvalidSetting: if the network has no weights, nothing is named, or `top` is below 1.
+        InvalidSetting: if there is no such network, it has no weights, nothing is named, or `top`
+            is below 1.
     """
+    model = as_model(model, **loading)
     _require_weights(model)
     if top < 1:
         raise InvalidSetting(f"top must be at least 1 class, got {top}")

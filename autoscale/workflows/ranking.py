@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from autoscale.design.architecture import Architecture
+from autoscale.design.budget import Budget
 from autoscale.design.grid import Candidate, Grid
 from autoscale.design.scaling import Coefficients
 from autoscale.search.surface import COST_EXPONENTS, Belief, Observation, believe, surface
@@ -65,8 +66,36 @@ class GridResult:
 
     @property
     def sentence(self) -> str:
-        """The verdict in words."""
-        return self.verdict.sentence([short(entry) for entry in self.field])
+        """The verdict in words, and what the pick's cost takes from it."""
+        return self.verdict.sentence([short(entry) for entry in self.field]) + self._cost_remark
+
+    @property
+    def distance(self) -> float:
+        """Of the pick's cost to the budget, signed: 0.05 is 5 % more."""
+        return float(self.grid.budget.distance(self.best.growth))
+
+    @property
+    def _cost_remark(self) -> str:
+        """How the pick's cost differs from the budget and the others', where that is notable.
+
+        The belief knows nothing of cost but where the candidates lie: a larger network that leads
+        may lead because it is larger.
+        """
+        text = ""
+        if not self.grid.keeps(self.best):
+            text = (
+                f"; it costs {self.best.growth:.4g}x, {self.distance:+.1%} of the "
+                f"{self.grid.budget.ratio:.4g}x asked for"
+            )
+        rest = [entry.growth for place, entry in enumerate(self.field)
+                if place != self.place and self.belief.scores[place]]  # fmt: skip
+        more = self.best.growth / min(rest, default=self.best.growth) - 1
+        if self.grid.widened is not None and more > self.grid.tolerance:
+            text += (
+                f"; it costs up to {more:.1%} more than those it is compared with, which may be "
+                "part of why it leads"
+            )
+        return text
 
     @property
     def seed_noise(self) -> float | None:
@@ -100,7 +129,7 @@ class GridResult:
         behind or failed).
         """
         rows = []
-        frame = candidate_table(self.field)
+        frame = candidate_table(self.field, self.grid.budget)
         for place in range(len(self.field)):
             scores = self.scores(place)
             interval = self.belief.interval(place, LEVEL)
@@ -165,8 +194,8 @@ class GridResult:
         """The pick against each simpler way of growing.
 
         Columns: rule; alpha, beta, gamma (its multipliers); moved; growth (of the base's cost);
-        accuracy (mean over seeds); seeds (that it shares with the pick); lead (of the pick, by the
-        belief), low and high (its interval at 90 %).
+        distance (of that to the budget, signed); accuracy (mean over seeds); seeds (that it shares
+        with the pick); lead (of the pick, by the belief), low and high (its interval at 90 %).
         """
         rows: list[dict[str, Any]] = []
         own = {o.seed for o in self.observations if o.candidate == self.place}
@@ -180,6 +209,7 @@ class GridResult:
                         **asdict(entry.coefficients),
                         "moved": entry.moved,
                         "growth": round(entry.growth, 4),
+                        "distance": round(self.grid.budget.distance(entry.growth), 4),
                         "accuracy": self.accuracy(place),
                         "seeds": len(shared),
                         "lead": lead.mean,
@@ -187,8 +217,8 @@ class GridResult:
                         "high": lead.high,
                     }
                 )
-        columns = ["rule", "alpha", "beta", "gamma", "moved", "growth", "accuracy", "seeds",
-                   "lead", "low", "high"]  # fmt: skip
+        columns = ["rule", "alpha", "beta", "gamma", "moved", "growth", "distance", "accuracy",
+                   "seeds", "lead", "low", "high"]  # fmt: skip
         return pd.DataFrame(rows, columns=columns)
 
 
@@ -199,14 +229,15 @@ def short(entry: Candidate) -> str:
     return f"{' / '.join(entry.rules)} {multipliers}" if entry.rules else multipliers
 
 
-def candidate_table(field: Sequence[Candidate]) -> pd.DataFrame:
+def candidate_table(field: Sequence[Candidate], budget: Budget) -> pd.DataFrame:
     """One row for each candidate.
 
     Columns: alpha, beta, gamma; nominal (alpha * beta**2 * gamma**2) and measured (multiply-adds /
-    the base's), growth (of what the budget limits); depth, width, resolution (what the multipliers
-    became after rounding); blocks, channels (of the last stage; both missing for a user's model)
-    and pixels; macs, params, activations; points (grid points that round to this network); moved
-    (dimensions moved to meet the budget); rules (simpler ways of growing that it stands for).
+    the base's), growth (of what the budget limits), distance (of that to the budget: growth /
+    budget - 1); depth, width, resolution (what the multipliers became after rounding); blocks,
+    channels (of the last stage; both missing for a user's model) and pixels; macs, params,
+    activations; points (grid points that round to this network); moved (dimensions moved to meet
+    the budget); rules (simpler ways of growing that it stands for).
     """
     rows: list[dict[str, Any]] = []
     for entry in field:
@@ -218,6 +249,7 @@ def candidate_table(field: Sequence[Candidate]) -> pd.DataFrame:
                 "nominal": round(point.nominal, 4),
                 "measured": round(entry.measured, 4),
                 "growth": round(entry.growth, 4),
+                "distance": round(budget.distance(entry.growth), 4),
                 **{name: round(value, 4) for name, value in entry.effective._asdict().items()},
                 "blocks": design.depth if design else None,
                 "channels": design.stages[-1].width if design else None,

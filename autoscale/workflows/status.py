@@ -87,6 +87,12 @@ def run_status(run: str | Path) -> Status:
 
     A step whose files cannot be read is said to be so; the others are shown all the same.
 
+    Args:
+        run: the run directory, also of a run at work.
+
+    Returns:
+        Each step that was begun: what is done, at work, failed and why, left.
+
     Raises:
         InvalidSetting: if no step was begun there.
     """

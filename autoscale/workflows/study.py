@@ -1,7 +1,7 @@
 """What a grid races: its settings, its candidates and their rivals."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil
 
@@ -9,7 +9,8 @@ import numpy as np
 
 from autoscale.design.budget import LATENCY, MEANINGS, MEASURES, Budget, parse_budget
 from autoscale.design.cost import Cost
-from autoscale.design.grid import Candidate, Grid, axis, build_grid, field, spread
+from autoscale.design.grid import Candidate, Grid, Points, axis, cost_points, field, spread
+from autoscale.design.nearness import FEWEST, WIDEST, answering, limits
 from autoscale.design.numbers import Number
 from autoscale.design.rules import GROWING, RIVAL_TOLERANCE, SHRINKING, rival
 from autoscale.design.scalable import Design, Network, Scalable, cost_of
@@ -46,7 +47,9 @@ class GridSettings:
     gamma: str | None = None  # resolution; 1..1.5, shrinking 0.5..1
     step: float = 0.05
     solve: str = ""  # dimensions to move until a point meets the budget: "resolution,width"
-    tolerance: float | None = None  # largest distance to the budget; 0.05, solving 0.01
+    # The largest distance to the budget that is wished for; 0.05, solving 0.01. Where fewer
+    # networks keep it than a race needs, the nearest others race too.
+    tolerance: float | None = None
     max_candidates: int | None = None  # race at most so many, spread over the grid
     rivals: bool = True  # race the simpler ways of growing too
     seeds: int = 3  # trainings of one candidate at most
@@ -75,8 +78,13 @@ class GridSettings:
 
     @property
     def distance(self) -> float:
-        """The largest distance to the budget."""
+        """The largest distance to the budget that is wished for."""
         return self.tolerance if self.tolerance is not None else 0.01 if self.moved else 0.05
+
+    @property
+    def fewest(self) -> int:
+        """Distinct networks that the grid should hold: what a race needs, or is allowed."""
+        return min(FEWEST, self.max_candidates or FEWEST)
 
     def budget_of(self, base: Scalable) -> Budget:
         """A counted budget in the base's terms.
@@ -95,7 +103,20 @@ class GridSettings:
         """The grid around `base`, its costs counted, or foretold by `value`.
 
         Raises:
-            BudgetUnreachable: if no point is within the tolerance; the nearest is named.
+            BudgetUnreachable: as `Points.grid`.
+            InvalidSetting: for values that cannot be read.
+        """
+        plain = partial(replace(self, solve="").grid_points, base, budget, value)
+        return self.grid_points(base, budget, value).grid(
+            fewest=self.fewest, unmoved=plain if self.moved else None
+        )
+
+    def grid_points(
+        self, base: Scalable, budget: Budget, value: Callable[[Cost], Number] | None = None
+    ) -> Points:
+        """All points of the grid around `base`, whatever they cost.
+
+        Raises:
             InvalidSetting: for values that cannot be read.
         """
         usual = ("1..2", "1..1.5", "1..1.5") if budget.ratio >= 1 else ("0.5..1",) * 3
@@ -104,7 +125,7 @@ class GridSettings:
             for own, text in zip((self.alpha, self.beta, self.gamma), usual, strict=True)
         ]
         alphas, betas, gammas = (axis(text, step=self.step) for text in texts)
-        return build_grid(
+        return cost_points(
             base,
             budget,
             alphas=alphas,
@@ -123,7 +144,7 @@ class Study:
     base: Scalable
     grid: Grid
     field: tuple[Candidate, ...]
-    missing: tuple[str, ...]  # rules that do not come near the budget, with the reason
+    missing: tuple[str, ...]  # rules that do not come near the budget, and how near they come
     settings: GridSettings
 
     @classmethod
@@ -156,6 +177,7 @@ class Study:
             budget,
             lambda line: settings.grid(base, budget, line),
             most=settings.max_candidates or TIMED_CANDIDATES,
+            fewest=settings.fewest,
         )
         near = settings.distance  # a timing is not as sharp as a count
         find = partial(timed_rival, base, watch, budget, tolerance=near)
@@ -171,14 +193,27 @@ class Study:
         find: Callable[[str], Candidate],
         near: float,
     ) -> "Study":
-        rivals, missing = [], []
+        """With the rivals that cost what the candidates cost.
+
+        Args:
+            near: largest distance of a rival to the budget where all candidates keep the tolerance;
+                of a grid that was widened, a rival may be as far as the farthest candidate.
+        """
+        budget, rivals, missing = grid.budget, [], []
         if settings.rivals:
-            for rule in GROWING if grid.budget.ratio >= 1 else SHRINKING:
+            for rule in GROWING if budget.ratio >= 1 else SHRINKING:
                 found = find(rule)
-                if abs(found.growth / grid.budget.ratio - 1) <= near:
+                off = budget.distance(found.growth)
+                if abs(off) <= near or (
+                    abs(off) <= (grid.widened or 0.0)
+                    and answering(np.array(found.growth), budget, WIDEST)
+                ):
                     rivals.append(found)
                 else:
-                    missing.append(f"{rule}: the nearest is {found.growth:.3f}x")
+                    missing.append(
+                        f"{rule}: the nearest is {found.growth:.4g}x ({off:+.2%}), and rivals race "
+                        f"within {max(near, grid.widened or 0.0):.2%}"
+                    )
         return cls(
             base=base,
             grid=grid,
@@ -253,10 +288,12 @@ def explain(study: Study, listener: Listener) -> None:
     listener.notice(
         f"{grid.points:,} points, {grid.admitted} within {grid.tolerance:.3g} of "
         f"{grid.budget.ratio:.4g}x ({grid.budget.text}), "
-        f"{len(grid.candidates)} distinct networks; {len(study.field)} in the race, "
+        f"{grid.within} distinct networks; {len(study.field)} in the race, "
         f"{len(study.required)} of them rivals; at most {study.most_trainings} trainings, all "
         f"would be {study.all_trainings}"
     )
+    if grid.widened is not None or len(grid.candidates) < study.settings.fewest:
+        listener.notice(f"warning: {_shortage(grid, study.settings.fewest)}")
     for line in study.missing:
         listener.notice(f"warning: no rival at this budget for {line}")
     if isinstance(study.base, Design):
@@ -265,6 +302,27 @@ def explain(study: Study, listener: Listener) -> None:
             f"the paper's (1.2, 1.1, 1.15): nominal {PAPER.nominal:.3f}x, measured "
             f"{cost_of(scaled).macs / grid.base_cost.macs:.3f}x here"
         )
+
+
+def _shortage(grid: Grid, fewest: int) -> str:
+    """What a grid says that has fewer networks within the tolerance than it should hold."""
+    budget = grid.budget
+    networks = f"{grid.within} network{'s' * (grid.within != 1)}" if grid.within else "no network"
+    text = (
+        f"{networks} within {grid.tolerance:.3g} of {budget.ratio:.4g}x, {fewest} are needed for a "
+        "race"
+    )
+    others = [entry for entry in grid.candidates if not grid.keeps(entry)]
+    if others:
+        each = dict.fromkeys(f"{c.growth:.4g}x ({budget.distance(c.growth):+.1%})" for c in others)
+        text += f": taken are the {len(others)} nearest others, {', '.join(each)}"
+    if len(grid.candidates) < fewest:
+        low, high = limits(budget)
+        text += (
+            f"; nothing else is between {low:.4g}x and {high:.4g}x, so the race is between "
+            f"{len(grid.candidates)}; widen the ranges for more"
+        )
+    return text
 
 
 def label(entry: Candidate) -> str:

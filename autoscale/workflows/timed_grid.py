@@ -17,6 +17,7 @@ import torch
 from autoscale.design.budget import Budget
 from autoscale.design.cost import Cost
 from autoscale.design.grid import Candidate, Grid, spread
+from autoscale.design.nearness import FEWEST, limits, nearest_beyond
 from autoscale.design.numbers import Number
 from autoscale.design.rules import RULES, rival
 from autoscale.design.scalable import Network, Scalable, cost_of
@@ -179,41 +180,64 @@ class Stopwatch:
 
 
 def timed_grid(
-    base: Scalable, watch: Stopwatch, budget: Budget, build: Callable[[Line], Grid], *, most: int
+    base: Scalable,
+    watch: Stopwatch,
+    budget: Budget,
+    build: Callable[[Line], Grid],
+    *,
+    most: int,
+    fewest: int = FEWEST,
 ) -> Grid:
     """The grid of a latency budget, all its candidates timed.
+
+    Where fewer than `fewest` are within the tolerance, the nearest that were timed are taken.
 
     Args:
         build: the grid that a line foretells.
         most: candidates that are timed in one round.
 
     Raises:
-        BudgetUnreachable: if no timed network is within the tolerance; the nearest is named.
+        BudgetUnreachable: if no timed network answers for the budget; the nearest is named.
     """
     watch([_along(base, rule, budget.ratio**part) for rule in SCOUTS for part in (0.5, 1.0)])
-    within: dict[Network, Candidate] = {}
-    nearest = math.inf
+    timed: dict[Network, Candidate] = {}
+    grid: Grid | None = None
     for _ in range(ROUNDS):
-        grid = build(watch.line())
-        chosen = [c for c in spread(grid.candidates, most) if c.network not in within]
+        try:
+            grid = build(watch.line())
+        except BudgetUnreachable:
+            if grid is None:
+                raise
+            break  # what was timed so far is what there is
+        chosen = [c for c in spread(grid.candidates, most) if c.network not in timed]
         times = watch([c.network for c in chosen])
         for entry, milliseconds in zip(chosen, times, strict=True):
-            growth = milliseconds / budget.base
-            nearest = min(nearest, growth, key=lambda g: abs(math.log(g / budget.ratio)))
-            if abs(growth / budget.ratio - 1) <= grid.tolerance:
-                within[entry.network] = replace(entry, growth=growth)
+            timed[entry.network] = replace(entry, growth=milliseconds / budget.base)
+        within = [c for c in timed.values() if grid.keeps(c)]
         if len(within) >= min(most, len(grid.candidates)) or not chosen:
             break
-    if not within:
+    assert grid is not None
+    within.sort(key=lambda c: abs(budget.distance(c.growth)))
+    rest = [c for c in timed.values() if not grid.keeps(c)]
+    others = nearest_beyond(
+        np.array([c.growth for c in rest]),
+        lambda growth: [c for c in rest if c.growth == growth],
+        budget,
+        found=len(within),
+        fewest=fewest,
+    )
+    if not within and not others:
+        nearest = min(timed.values(), key=lambda c: _off(c, budget))
+        low, high = limits(budget)
         raise BudgetUnreachable(
             f"no network timed within {grid.tolerance:.3g} of {budget.ratio:.4g}x; the nearest "
-            f"takes {nearest:.4g}x; widen --tolerance or the ranges"
+            f"takes {nearest.growth:.4g}x, outside the {low:.4g}x to {high:.4g}x that are taken "
+            "for want of nearer ones; widen the ranges, or choose another budget"
         )
-    ordered = sorted(within.values(), key=lambda c: abs(c.growth / budget.ratio - 1))[:most]
     return replace(
         grid,
-        candidates=tuple(ordered),
-        admitted=sum(len(entry.points) for entry in ordered),
+        candidates=(*within, *others)[:most],
+        admitted=sum(len(entry.points) for entry in within[:most]),
     )
 
 
@@ -234,7 +258,7 @@ def timed_rival(
         timed = replace(found, growth=milliseconds / budget.base)
         if best is None or _off(timed, budget) < _off(best, budget):
             best = timed
-        if abs(timed.growth / budget.ratio - 1) <= tolerance:
+        if abs(budget.distance(timed.growth)) <= tolerance:
             break
         correction *= milliseconds / (found.growth * budget.base)
     assert best is not None

@@ -62,10 +62,10 @@ class Design:
 
 
 def train(
-    network: str,
-    run: str | Path,
+    network: str | Path,
+    run: str | Path = "runs/train",
     *,
-    data: str = "synthetic",
+    data: str | Path = "synthetic",
     recipe: str = "full",
     epochs: int | None = None,
     batch_size: int | None = None,
@@ -75,10 +75,10 @@ def train(
     seed: int = 0,
     limit: int | None = None,
     strict: bool = False,
-    device: str = "cpu",
+    device: str = "auto",
     threads: int = 1,
     kernels: str = "auto",
-    weights: str | None = None,
+    weights: str | Path | None = None,
     style: str | None = None,
     time_limit: float | None = None,
     tensorboard: bool = False,
@@ -91,26 +91,38 @@ def train(
 
     Args:
         network: a family member's or a design's YAML file, or the name of a published network.
+        run: the run directory; this step writes its `train` folder.
         data: "synthetic", a folder with one sub-folder per class, or Parquet files.
-        recipe: a name in `training.recipe.RECIPES`.
+        recipe: full, small-images, efficientnet (the paper's), sgd, or proxy.
         epochs: instead of the recipe's.
         batch_size: instead of the recipe's; the learning rate follows in proportion.
         resolution: pixels per side instead of the design's own. Below 128 strides are taken away
             until the last map has 4 x 4 pixels.
         dropout: instead of the member's; a design and a published network have 0.
-        drop_path: likewise.
+        drop_path: likewise, stochastic depth.
+        seed: of the cut into splits, initial weights, order and augmentation.
+        limit: use at most so many training images.
+        strict: refuse unreadable images instead of skipping them.
         device: "auto" is the first CUDA device if there is one, else the CPU.
+        threads: of torch in each process.
+        kernels: "native" (compiled for this CPU), "torch" or "none"; "auto" takes the fastest that
+            this machine has.
         weights: start from this file, `.safetensors` or a PyTorch file of tensors under our names
             or timm's. A classifier for other classes starts anew.
         style: autoscale, timm or tf: the padding and batch-norm epsilon that the weights expect. By
             default what the file says.
         time_limit: seconds of this call. When they are over it fails; finished epochs are kept.
         tensorboard: write curves for TensorBoard too, those of earlier epochs included.
+        listener: told of progress; by default nobody.
+
+    Returns:
+        The epochs, the best one, and the file of its weights.
 
     Raises:
         AutoscaleError: one of its kinds, for anything that cannot be done.
     """
-    run, listener = Path(run), listener or Silent()
+    network, run, listener = str(network), Path(run), listener or Silent()
+    weights = None if weights is None else str(weights)
     if tensorboard:
         require_tensorboard()
     chosen = recipe_named(recipe, epochs=epochs)
@@ -126,7 +138,7 @@ def train(
         design = _design(network, dropout=dropout, drop_path=drop_path)
         size = resolution or design.architecture.resolution
         task = Task(
-            data=data,
+            data=str(data),
             recipe=chosen,
             seed=seed,
             limit=limit,

@@ -4,12 +4,16 @@ import random
 import statistics
 from collections.abc import Sequence
 
+from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
 from autoscale.search.engine import Standings, Trial
 from autoscale.search.objective import Objective
 from autoscale.search.pareto import Front
 from autoscale.workflows.crew import Crew
 from autoscale.workflows.progress import Listener, Progress, duration
+
+#: Random designs from which the time of a search is estimated, and how many of them are.
+_DRAWN, _TIMED = 500, 20
 
 
 class Watch:
@@ -37,14 +41,32 @@ class Watch:
             self._count(trial)
         self._listener = listener
 
-    def announce(self, name: str, count: int, space: SearchSpace, workers: Crew, seed: int) -> None:
-        """Say what is about to happen and how long it will take."""
+    def announce(
+        self,
+        name: str,
+        count: int,
+        space: SearchSpace,
+        workers: Crew,
+        seed: int,
+        *,
+        max_macs: int | None = None,
+    ) -> None:
+        """Say what is about to happen and how long it will take.
+
+        Args:
+            name, count: of the training images.
+            max_macs: what no trained design exceeds.
+        """
         left = self._total - self._trained
         if left <= 0:
             self._listener.notice(f"all {self._total} trainings are done already")
             return
         rng = random.Random(seed)
-        drawn = [space.sample(rng) for _ in range(20)]
+        drawn = [space.sample(rng) for _ in range(_DRAWN)]
+        if max_macs is not None:  # the space may reach far beyond it
+            allowed = [a for a in drawn if cost(a).macs <= max_macs]
+            drawn = allowed or [min(drawn, key=lambda a: cost(a).macs)]
+        drawn = drawn[:_TIMED]
         seconds = workers.seconds(workers.trainer.estimate_seconds(drawn) / len(drawn) * left)
         kept = f", {self._trained} are kept from before" if self._trained else ""
         self._listener.notice(

@@ -1,6 +1,7 @@
 """Search, check, grid and family on small pictures, through the public API."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 import autoscale
+from autoscale.cli import main
 from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.workflows.progress import Progress
 
@@ -142,6 +144,34 @@ def test_the_same_call_again_trains_nothing(run: Path) -> None:
     assert (run / "search" / "trials.jsonl").read_bytes() == before
     assert heard.done == []
     assert found.trial == autoscale.load_baseline(run).trial
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "search-baseline --run run --data photos --space tiny --resolution 16 --trials 5 "
+        "--epochs 2 --sampler random",
+        "check-baseline --run run --networks 2 --seeds 2",
+        "grid --run run --tolerance 0.2 --max-candidates 3 --seeds 2",
+        "grid --run run --tolerance 0.2 --max-candidates 3 --seeds 2 --plan",
+        "grid --run run --tolerance 0.2 --step 0.01 --seeds 5 --plan",
+        "family --run run --phi=-1..2",
+        "family --baseline efficientnet-b0 --run other --coefficients 1.2,1.1,1.15 --phi 0..7",
+        "status run",
+        "spaces",
+        "count efficientnet-b4 --per-stage",
+        "compare efficientnet resnet",
+    ],
+)
+def test_an_answer_in_a_file_has_at_most_eighty_columns(
+    command: str, run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(run.parent)
+    assert main(shlex.split(command)) == 0
+    captured = capsys.readouterr()
+    assert captured.out
+    too_long = [line for line in (captured.out + captured.err).splitlines() if len(line) > 80]
+    assert too_long == []
 
 
 def test_another_search_in_the_same_run_is_refused_with_the_reason(run: Path) -> None:

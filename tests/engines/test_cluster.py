@@ -14,7 +14,7 @@ from autoscale.engines.engine import Engine, closing
 from autoscale.errors import DataProblem, EvaluationFailed, InvalidSetting
 
 pytestmark = [
-    pytest.mark.skipif(find_spec("ray") is None, reason="autoscale[ray] is not installed"),
+    pytest.mark.skipif(find_spec("ray") is None, reason="the extra ray is not installed"),
     pytest.mark.slow,
     pytest.mark.timeout(900),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),

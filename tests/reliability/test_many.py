@@ -69,7 +69,7 @@ class Server:
 
 @pytest.fixture
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    pytest.importorskip("psycopg", reason="the extra autoscale[postgresql] is not installed")
+    pytest.importorskip("psycopg", reason="the extra postgresql is not installed")
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not found:
         pytest.skip("PostgreSQL is not installed (apt-get install postgresql)")

@@ -101,6 +101,8 @@ def test_the_figures_are_those_of_the_run(run: Path, trained: Path, written: str
     assert raced.believed.tolist() == pytest.approx(grid.believed.tolist(), abs=1e-4)
     assert raced.standing[0] == "the pick"
     assert (raced.standing[1:] != "the pick").all()
+    off = grid.distance
+    assert f"miss the budget by {off.min():+.1%} to {off.max():+.1%}" in written
     sizes = frame_of(written, "sizes")
     family = pd.read_csv(run / "family" / "family.csv")
     assert sizes[sizes.series == "family"]["multiply-adds"].tolist() == family.macs.tolist()

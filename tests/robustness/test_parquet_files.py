@@ -13,7 +13,7 @@ from tests.robustness.attempts import attempt, is_clear
 from tests.robustness.mutations import HOSTILE, damaged_bytes
 from tests.robustness.test_image_files import drawn, saved, unusual
 
-pyarrow = pytest.importorskip("pyarrow", reason="the extra autoscale[parquet] is not installed")
+pyarrow = pytest.importorskip("pyarrow", reason="the extra parquet is not installed")
 parquet = pytest.importorskip("pyarrow.parquet")
 
 FAST, SLOW = range(60), range(60, 400)

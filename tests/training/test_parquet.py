@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from autoscale.distribution import install
 from autoscale.errors import DataProblem
 from tests.training.sources import BLUE, RED, is_blue, jpeg, read
 
@@ -86,7 +88,7 @@ def test_a_file_that_is_no_parquet(tmp_path: Path) -> None:
 def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatch: Any) -> None:
     (tmp_path / "train.parquet").write_bytes(b"")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(DataProblem, match=r"pip install autoscale\[parquet\]"):
+    with pytest.raises(DataProblem, match=re.escape(install("parquet"))):
         read(tmp_path)
 
 

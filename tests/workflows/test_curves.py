@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from autoscale.cli import main
+from autoscale.distribution import install
 from autoscale.runs.tensorboard import Curves, Point
 from autoscale.training.recipe import RECIPES
 from autoscale.workflows.baseline import search_baseline
@@ -24,7 +25,7 @@ num_classes: 3
 """
 with_tensorboard = pytest.mark.skipif(
     importlib.util.find_spec("tensorboard") is None,
-    reason="tensorboard is not installed; pip install 'autoscale[tensorboard]'",
+    reason="the extra tensorboard is not installed",
 )
 
 
@@ -166,7 +167,6 @@ def test_without_the_package_a_line_says_how_to_get_it(
     monkeypatch.setattr("autoscale.runs.tensorboard.find_spec", lambda name: None)
     assert main([*command, "--run", str(tmp_path / "r"), "--tensorboard"]) == 2
     assert capsys.readouterr().err == (
-        "autoscale: curves for TensorBoard need another package; "
-        "pip install 'autoscale[tensorboard]'\n"
+        f"autoscale: curves for TensorBoard need another package; {install('tensorboard')}\n"
     )
     assert not (tmp_path / "r").exists()

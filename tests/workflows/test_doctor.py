@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from autoscale.cli import main
+from autoscale.distribution import install
 from autoscale.training.survey import survey
 from autoscale.workflows import doctor
 from autoscale.workflows.doctor import Finding, examine
@@ -144,7 +145,7 @@ def test_a_missing_extra_is_named_with_the_way_to_install_it(
     monkeypatch.setattr(doctor, "find_spec", lambda name: None)
     found = finding("extra export", run=tmp_path)
     assert "not installed: onnx, onnxscript, onnxruntime" in found.found
-    assert 'pip install "autoscale[export]"' in found.advice
+    assert install("export") in found.advice
 
 
 def test_the_command_exits_with_1_only_if_something_fails(

@@ -1,6 +1,7 @@
 """Latency as a budget, with a clock that is known."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autoscale.design.budget import Budget
 from autoscale.design.cost import Cost, cost
+from autoscale.design.grid import Grid
 from autoscale.design.published import NETWORKS
 from autoscale.errors import BudgetUnreachable, InvalidSetting, RunConflict
 from autoscale.network.measure import traced_cost
@@ -128,6 +131,42 @@ def test_a_latency_that_nothing_meets_names_the_nearest(
     settings = GridSettings(budget="90x", measure="latency", max_candidates=2, step=0.5)
     with pytest.raises(BudgetUnreachable, match="of 90x; the nearest"):
         Study.of(scalable, settings, watch)
+
+
+def test_a_latency_that_no_network_keeps_takes_the_nearest_that_were_timed(
+    clock: Clock, base: BaseSettings, tmp_path: Path
+) -> None:
+    scalable = base.scalable(tmp_path, num_classes=None)
+    watch = Stopwatch(scalable.at(1.0, 1.0, 16), Forgotten(), Silent())
+    study = Study.of(scalable, replace(SETTINGS, tolerance=1e-9, rivals=False), watch)
+    assert study.grid.within == 0
+    assert len(study.grid.candidates) == 3
+    assert study.grid.admitted == 0
+    offs = [abs(np.log(c.growth / 2)) for c in study.grid.candidates]
+    assert offs == sorted(offs)
+    for entry in study.field:
+        (milliseconds,) = watch([entry.network])
+        assert entry.growth == pytest.approx(milliseconds / watch.base_ms)
+        assert abs(entry.growth / 2 - 1) <= (study.grid.widened or 0)
+
+
+def test_timed_networks_stay_when_a_corrected_line_foretells_no_others(
+    clock: Clock, base: BaseSettings, tmp_path: Path
+) -> None:
+    scalable = base.scalable(tmp_path, num_classes=None)
+    watch = Stopwatch(scalable.at(1.0, 1.0, 16), Forgotten(), Silent())
+    budget = Budget(2 * watch.base_ms, watch.base_ms, "latency")
+    asked: list[Line] = []
+
+    def build(line: Line) -> Grid:
+        asked.append(line)
+        if len(asked) > 1:
+            raise BudgetUnreachable("the line foretells nothing near 2x")
+        return replace(SETTINGS, tolerance=1e-9).grid(scalable, budget, line)
+
+    grid = timed_grid.timed_grid(scalable, watch, budget, build, most=4)
+    assert len(asked) == 2
+    assert len(grid.candidates) >= 2
 
 
 def test_a_plan_of_a_latency_budget_writes_nothing(

@@ -1,0 +1,69 @@
+"""Pages and pictures of what the workflows found, written into files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from autoscale.report import iso_cost, size_accuracy
+from autoscale.report.page import page
+from autoscale.runs.picture import write_picture
+from autoscale.runs.store import write_text
+from autoscale.workflows.load import load_run
+from autoscale.workflows.ranking import GridResult
+from autoscale.workflows.repeat import commands
+
+
+def write_report(
+    run: str | Path, output: str | Path | None = None, *, trained: Sequence[str | Path] = ()
+) -> Path:
+    """Write everything that a run holds as one HTML page that works without a network.
+
+    Args:
+        run: the run directory, finished or not.
+        output: the page's file; `report.html` in the run directory if not given.
+        trained: run directories of `train`: members, or other networks on the same images, to stand
+            beside the family.
+
+    Returns:
+        The page's file.
+
+    Raises:
+        InvalidSetting: if there is no run.
+        RunConflict: if a file of it is damaged.
+        StorageProblem: if the disk does not take the page.
+    """
+    found = load_run(run, trained=trained)
+    file = found.path / "report.html" if output is None else Path(output)
+    write_text(file, page(found, commands(found)))
+    return file
+
+
+def draw_sizes(table: pd.DataFrame, file: str | Path) -> None:
+    """Draw model size against accuracy.
+
+    Args:
+        table: what `compare` gave.
+        file: ends in .svg, .html, or .png, which needs the program rsvg-convert.
+
+    Raises:
+        InvalidSetting: for another ending, or if no network of the table has an accuracy.
+        StorageProblem: if the disk does not take it.
+    """
+    write_picture(Path(file), size_accuracy.picture(table))
+
+
+def draw_race(found: GridResult, file: str | Path) -> None:
+    """Draw a grid's race on the surface of equal cost.
+
+    Args:
+        found: what `grid_search` gave.
+        file: ends in .svg, .html, or .png, which needs the program rsvg-convert.
+
+    Raises:
+        InvalidSetting: for another ending.
+        StorageProblem: if the disk does not take it.
+    """
+    title = f"How to grow to {found.grid.budget.ratio:.3g}x the cost"
+    picture = iso_cost.picture(found.table, found.surface(), title=title, note=found.sentence)
+    write_picture(Path(file), picture)
