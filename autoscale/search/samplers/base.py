@@ -6,6 +6,7 @@ goes on exactly as the unbroken one would have.
 """
 
 import copy
+import threading
 import zlib
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -27,6 +28,9 @@ from autoscale.search.knowledge import NOTHING, Known
 
 ENUMERABLE = 4096  # points up to which a space may be walked through in full
 _TRIES = 1000
+#: What samplers remember is changed by one thread at a time: `study.optimize` may have several. It
+#: belongs to no sampler, so that these can be copied and pickled.
+_ALONE = threading.RLock()
 
 
 class DesignSampler(BaseSampler):
@@ -82,7 +86,8 @@ class DesignSampler(BaseSampler):
         history = History.of(trials, study.directions, designs)
         rng = np.random.default_rng([self._seed, trial.number])
         try:
-            chosen = designs.params_of(self.choose(history, rng, trial.number))
+            with _ALONE:
+                chosen = designs.params_of(self.choose(history, rng, trial.number))
         except SpaceExhausted:
             if self._space is not None:
                 raise
