@@ -12,8 +12,9 @@ Convention = Annotated[
     str,
     typer.Option(
         help="What flops means. paper: multiply-adds of convolutions and linear layers. biases: "
-        "and added biases. fvcore: with batch norm and global pooling, as fvcore reports by "
-        "default. two-flops: two for each multiply-add."
+        "and added biases. fvcore: what fvcore reports by default, which counts norms and global "
+        "pooling too and leaves out what it does not know; --op-cost does not change it. "
+        "two-flops: two for each multiply-add."
     ),
 ]
 
@@ -61,6 +62,8 @@ def count_command(
             "resolution": found.resolution,
             "traced": found.traced,
         }
+        if convention == "fvcore" and found.fvcore:
+            answer["left_out"] = dict(found.fvcore.left_out)
         if per_stage:
             answer["parts"] = records(table[:-1])
         show_json(answer)
@@ -75,6 +78,9 @@ def count_command(
         f"{total['flops']:,} flops ({convention}), {total['macs']:,} multiply-adds, "
         f"{total['params']:,} parameters" + (", traced." if found.traced else ", closed form.")
     )
+    if convention == "fvcore" and found.fvcore and found.fvcore.left_out:
+        calls = [f"{name} ({n} calls)" for name, n in found.fvcore.left_out.most_common()]
+        say(f"fvcore leaves out of its flops: {', '.join(calls)}.")
     say(MEMORY)
 
 

@@ -9,6 +9,7 @@ AutoscaleError
 ├── NotEnoughTrials       trials that do not say what is asked of them
 ├── DataProblem           images that cannot be used
 ├── EvaluationFailed      a network that could not be scored
+├── WorkersUnavailable    workers that cannot start; no network was judged
 ├── ExportProblem         a format that does not give the network's answers
 ├── RunConflict           a run directory that holds something else
 └── StorageProblem        a disk that does not take what we write
@@ -49,6 +50,10 @@ class DataProblem(AutoscaleError):
 
 class EvaluationFailed(AutoscaleError):
     """A network that could not be scored; the message is the cause."""
+
+
+class WorkersUnavailable(AutoscaleError):
+    """Workers that cannot start, whatever they were to train: no network has failed."""
 
 
 class ExportProblem(AutoscaleError):

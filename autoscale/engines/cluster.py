@@ -14,7 +14,17 @@ from math import ceil
 from typing import Any, Generic
 
 from autoscale.distribution import install
-from autoscale.engines.engine import Crew, J, Make, R, Spec, WorkerLost
+from autoscale.engines.engine import (
+    Crew,
+    J,
+    Make,
+    R,
+    Spec,
+    WorkerLost,
+    WorkerNotReady,
+    cannot_start,
+    unavailable,
+)
 from autoscale.errors import EvaluationFailed, InvalidSetting
 
 # Ray reads these when it is imported, or when it starts. Nothing is reported to anybody.
@@ -103,33 +113,41 @@ class RayPlace(Generic[J, R]):
         """The job's result.
 
         Raises:
-            WorkerLost: if its worker or its node died.
+            WorkerLost: if its worker or its node died; WorkerNotReady if the job had not begun.
             EvaluationFailed: if it took longer than the limit.
+            WorkersUnavailable: if no worker can do such jobs.
         """
         errors = self._ray.exceptions
         with self._lock:
             if self._closed:
                 raise WorkerLost("the engine is closed")
-            # The first thing that comes says that the job has begun, the second is its result.
+            # The first thing that comes says that the job has begun, or why it cannot begin; the
+            # second is its result.
             self._running = self._task.options(num_returns="streaming").remote(self._shared, job)
             answers = self._running
+        lost: type[WorkerLost] = WorkerNotReady
         try:
-            self._ray.get(next(answers))
+            if (problem := self._ray.get(next(answers))) is not None:
+                raise cannot_start(problem) from problem
+            lost = WorkerLost
             # Asking for the next answer would wait for it without a limit.
             ready, _ = self._ray.wait([answers], timeout=self._limit)
             if not ready:
                 self._ray.cancel(answers, force=True)
                 raise EvaluationFailed(f"over the time limit of {self._limit:g} s")
             succeeded, answer = self._ray.get(next(answers))
-        except errors.RayTaskError:
-            raise  # a mistake of ours
+        except errors.RayTaskError as problem:
+            if lost is WorkerLost:
+                raise  # a mistake of ours
+            reason = (str(problem).splitlines() or [type(problem).__name__])[-1]
+            raise unavailable(reason) from None  # a package is missing there, for example
         except (errors.TaskCancelledError, CancelledError):
-            raise WorkerLost("the training was cancelled") from None
+            raise lost("the training was cancelled") from None
         except errors.OutOfMemoryError:
-            raise WorkerLost("Ray killed the worker for want of memory") from None
+            raise lost("Ray killed the worker for want of memory") from None
         except errors.RayError as problem:
             reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
-            raise WorkerLost(f"the worker or its node died ({reason})") from None
+            raise lost(f"the worker or its node died ({reason})") from None
         if not succeeded:
             raise answer
         return answer
@@ -143,13 +161,12 @@ class RayPlace(Generic[J, R]):
 
 
 def _carry(shared: tuple[Make[Any, Any, Any], Any], job: Any) -> Any:
-    """In a worker of Ray's: say that the job has begun, then its result."""
+    """In a worker of Ray's: say that the job has begun, then its result; or why it cannot begin."""
     make, spec = shared
     try:
         work = _made(make, spec)
     except Exception as problem:
-        yield None
-        yield (False, problem)
+        yield problem
         return
     yield None
     try:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Generic, Protocol, TypeVar
 
-from autoscale.errors import AutoscaleError, EvaluationFailed
+from autoscale.errors import AutoscaleError, EvaluationFailed, WorkersUnavailable
 
 Spec = TypeVar("Spec")
 J = TypeVar("J")
@@ -26,6 +26,26 @@ Make = Callable[[Spec], Callable[[J], R]]
 
 class WorkerLost(AutoscaleError):
     """Who carried a job died; another may carry it again."""
+
+
+class WorkerNotReady(WorkerLost):
+    """Who was to carry a job died before it could take one, which says nothing of the job."""
+
+
+def cannot_start(problem: Exception) -> AutoscaleError:
+    """What to raise when `make(spec)` raised `problem`: the caller's own problem, or that there are
+    no workers. A job has not failed, whatever it is called."""
+    if isinstance(problem, AutoscaleError) and not isinstance(problem, EvaluationFailed):
+        return problem
+    return unavailable(f"{type(problem).__name__}: {' '.join(str(problem).split())}")
+
+
+def unavailable(cause: str) -> WorkersUnavailable:
+    """That workers cannot start, with what to do."""
+    return WorkersUnavailable(
+        f"the workers cannot start ({cause}); no training was counted as failed: correct this and "
+        "repeat the command, or train in one process with 1 worker and no time limit"
+    )
 
 
 class Engine(Protocol[Job, Answer]):
@@ -49,8 +69,9 @@ class Place(Protocol[Job, Result]):
         """The job's result.
 
         Raises:
-            WorkerLost: if who carried it died.
+            WorkerLost: if who carried it died; WorkerNotReady if that was before it took the job.
             EvaluationFailed: if it took too long.
+            WorkersUnavailable: if there can be nobody to carry it.
         """
 
     def close(self) -> None:
@@ -82,7 +103,8 @@ class Crew(Generic[J, R]):
     """An engine of several places, whoever works there.
 
     A thread stands at each place and waits for it; the queue and the futures are the standard
-    library's. A job whose worker dies is carried again; a job that kills every worker fails.
+    library's. A job whose worker dies is carried again; a job that kills every worker fails. A
+    worker that dies before it takes a job is no fault of the job: then there are no workers.
 
     Args:
         retries: how often a job is carried again.
@@ -99,7 +121,8 @@ class Crew(Generic[J, R]):
         self._threads = ThreadPoolExecutor(len(places), thread_name_prefix="place")
 
     def submit(self, job: J, /) -> Future[R]:
-        """Take a job; its future raises EvaluationFailed if it cost every worker that took it."""
+        """Take a job; its future raises EvaluationFailed if it cost every worker that took it, and
+        WorkersUnavailable if none could take it."""
         return self._threads.submit(self._carry, job)
 
     def close(self) -> None:
@@ -120,6 +143,8 @@ class Crew(Generic[J, R]):
                         raise CancelledError from None
                     if attempt == self._retries:
                         tries = f", in each of {attempt + 1} tries" if attempt else ""
+                        if isinstance(problem, WorkerNotReady):
+                            raise unavailable(str(problem)) from None
                         raise EvaluationFailed(f"{problem}{tries}") from None
             raise AssertionError("unreachable: the last attempt returns or raises")
         finally:

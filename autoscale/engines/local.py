@@ -5,28 +5,49 @@ killed at any moment and costs one job. That is why there is no library here: th
 `concurrent.futures` and loky break as a whole when one worker dies and cannot cut a job short;
 pebble's can, but its workers share a lock, and one that is killed while it holds it stalls the
 others for a minute (pebble 5.2.3, `pool/channel.py`).
+
+A worker imports what it is told by name and never the script that it works for, unless a job names
+something in `__main__`. So a script needs no main guard, and may come from standard input.
 """
 
 import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import threading
 import traceback
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from multiprocessing import spawn
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Generic
+from typing import Any, Generic
 
-from autoscale.engines.engine import Crew, J, Make, R, Spec, WorkerLost
-from autoscale.errors import AutoscaleError, EvaluationFailed
+from autoscale.engines.engine import (
+    Crew,
+    J,
+    Make,
+    R,
+    Spec,
+    WorkerLost,
+    WorkerNotReady,
+    cannot_start,
+    unavailable,
+)
+from autoscale.errors import AutoscaleError, EvaluationFailed, WorkersUnavailable
 
 #: Spawned, not forked: torch's threads do not survive a fork.
 _context = multiprocessing.get_context("spawn")
 
 #: Of 1000: whom the kernel ends first when memory runs out. A worker's trial can be done again.
 _BADNESS = 800
+
+#: What a script has to end with where a process runs it again.
+_GUARD = (
+    "this script is run again in a process that it starts; put what it does into a function: "
+    'def main(): ... and end the script with: if __name__ == "__main__": main()'
+)
 
 
 def local(
@@ -45,7 +66,12 @@ def local(
         retries: how often a job is done again whose worker died.
         limit: seconds that one job may take; then its worker is killed and the job fails.
         cores: pin each worker to so many cores of its own, if there are enough; 0 pins none.
+
+    Raises:
+        WorkersUnavailable: in a worker, where a script without a main guard is run again.
     """
+    if _Script.running:
+        raise WorkersUnavailable(_GUARD)
     owned = _shares(workers, cores)
     places = [Worker(make, spec, limit=limit, cores=owned[n]) for n in range(workers)]
     return Crew(places, retries=retries)
@@ -70,7 +96,8 @@ class Worker(Generic[Spec, J, R]):
         limit: float | None = None,
         cores: Collection[int] = (),
     ) -> None:
-        self._order = (make, spec, frozenset(cores))
+        self._order = (make, spec)
+        self._cores = frozenset(cores)
         self._limit = limit
         self._process: multiprocessing.process.BaseProcess | None = None
         self._pipe: Connection | None = None
@@ -81,11 +108,12 @@ class Worker(Generic[Spec, J, R]):
         """The job's result, from the process.
 
         Raises:
-            WorkerLost: if the process died.
+            WorkerLost: if the process died; WorkerNotReady if that was before it was ready.
             EvaluationFailed: if it took longer than the limit.
+            WorkersUnavailable: if no process can be started, or none can do such jobs.
         """
+        pipe = self._started()
         try:
-            pipe = self._started()
             pipe.send(job)
             if not pipe.poll(self._limit):
                 self._kill()
@@ -113,17 +141,16 @@ class Worker(Generic[Spec, J, R]):
         with self._lock:
             if self._closed:
                 raise WorkerLost("the engine is closed")
-            self._pipe, theirs = _context.Pipe()
-            self._process = _context.Process(
-                target=_serve, args=(theirs, *self._order), daemon=True
-            )
-            self._process.start()
-            theirs.close()  # so that the pipe ends when the process does
-        ready, problem = self._pipe.recv()
+            self._process, self._pipe = _start(self._order, self._cores)
+            pipe = self._pipe
+        try:
+            ready, problem = pipe.recv()
+        except (EOFError, OSError):
+            raise WorkerNotReady(f"{self._last_word()} before it was ready to train") from None
         if not ready:
             self._kill()
-            raise problem
-        return self._pipe
+            raise cannot_start(problem) from problem
+        return pipe
 
     def _kill(self) -> None:
         with self._lock:
@@ -150,7 +177,98 @@ class Worker(Generic[Spec, J, R]):
         return f"the worker process ended with status {code}"
 
 
-def _serve(pipe: Connection, make: Make[Spec, J, R], spec: Spec, cores: Collection[int]) -> None:
+def _start(
+    order: tuple[Any, Any], cores: Collection[int]
+) -> tuple[multiprocessing.process.BaseProcess, Connection]:
+    """A new worker process and our end of its pipe.
+
+    Raises:
+        WorkerNotReady: if the system gives none.
+        WorkersUnavailable: if this process may start none.
+    """
+    ours, theirs = _context.Pipe()
+    with _Script.left_out() as script:
+        try:
+            process = _context.Process(
+                target=_serve, args=(theirs, pickle.dumps(order), cores, script), daemon=True
+            )
+            process.start()
+        except OSError as problem:
+            ours.close()
+            raise WorkerNotReady(f"the system starts no worker process: {problem}") from None
+        except Exception as problem:  # multiprocessing says so with errors of all kinds
+            ours.close()
+            if getattr(multiprocessing.current_process(), "_inheriting", False):
+                raise WorkersUnavailable(_GUARD) from None
+            raise cannot_start(problem) from problem
+        finally:
+            theirs.close()  # so that the pipe ends when the process does
+    return process, ours
+
+
+class _Script:
+    """What `__main__` is in the coordinator, and how a worker gets it where a job asks for it."""
+
+    running = False  # again, in a worker
+    _lock = threading.Lock()
+
+    @classmethod
+    @contextmanager
+    def left_out(cls) -> Iterator[dict[str, str]]:
+        """Processes that are started meanwhile do not run this script again; how they would.
+
+        `multiprocessing` finds the script by two names of `__main__`, and leaves it where there are
+        none, as in a notebook.
+        """
+        main = sys.modules["__main__"]
+        with cls._lock:
+            kept: dict[str, Any] = {
+                n: vars(main)[n] for n in ("__spec__", "__file__") if n in vars(main)
+            }
+            script: dict[str, str] = {}
+            if kept.get("__spec__") is not None:
+                script = {"init_main_from_name": kept["__spec__"].name}
+            elif os.path.isfile(kept.get("__file__") or ""):  # it says <stdin> of standard input
+                script = {"init_main_from_path": os.path.abspath(kept["__file__"])}
+            main.__spec__ = None
+            vars(main).pop("__file__", None)
+            try:
+                yield script
+            finally:
+                vars(main).update(kept)
+
+    @classmethod
+    def lend(cls, script: Mapping[str, str]) -> None:
+        """Have this worker run the script when something is asked of `__main__` by name."""
+        main: Any = sys.modules["__main__"]
+
+        def find(name: str) -> Any:
+            if name.startswith("__") or cls.running:
+                raise AttributeError(name)
+            cls.running = True
+            try:
+                # As `multiprocessing` would have done at the start: under the name __mp_main__.
+                spawn.prepare(dict(script))
+            except (Exception, SystemExit) as problem:
+                cause = f"{type(problem).__name__}: {problem}"
+                raise unavailable(
+                    f"a worker asks for __main__:{name}, and {_GUARD}; {cause}"
+                ) from None
+            finally:
+                cls.running = False
+            found = sys.modules["__main__"]
+            if found is main or not hasattr(found, name):
+                raise unavailable(
+                    f"__main__ has no {name!r} that a worker could import; write it into a module"
+                )
+            return getattr(found, name)
+
+        main.__getattr__ = find
+
+
+def _serve(
+    pipe: Connection, order: bytes, cores: Collection[int], script: Mapping[str, str]
+) -> None:
     """The life of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the coordinator ends us
     threading.Thread(target=_leave_with_parent, daemon=True).start()
@@ -158,17 +276,19 @@ def _serve(pipe: Connection, make: Make[Spec, J, R], spec: Spec, cores: Collecti
         Path("/proc/self/oom_score_adj").write_text(str(_BADNESS))
     if cores:
         os.sched_setaffinity(0, cores)
+    _Script.lend(script)
     try:
-        work = make(spec)
+        make, spec = pickle.loads(order)
+        work: Callable[[Any], object] = make(spec)
     except Exception as problem:
         _send(pipe, (False, problem))
         return
     with suppress(EOFError, OSError):  # nobody is left who wants an answer
         pipe.send((True, None))
         while True:
-            job = pipe.recv()
+            sent = pipe.recv_bytes()
             try:
-                answer: tuple[bool, object] = (True, work(job))
+                answer: tuple[bool, object] = (True, work(pickle.loads(sent)))
             except Exception as problem:
                 answer = (False, problem)
             _send(pipe, answer)

@@ -33,6 +33,8 @@ from autoscale.network.threads import threads_of_torch
 Runtime = Literal["eager", "compiled", "onnxruntime"]
 Precision = Literal["float32", "bfloat16", "float16"]
 Clock = Literal["wall", "cpu"]
+#: How maps lie in memory: pixel by pixel with all channels, or channel by channel, torch's default.
+MemoryFormat = Literal["channels-last", "channels-first"]
 
 #: Passes of a block together take about this long, so that reading the clock costs nothing.
 BLOCK_SECONDS = 0.1
@@ -71,6 +73,7 @@ class Latency:
     clock: Clock
     folded: bool  # batch norms went into the convolutions before them
     settled: bool  # the standard error reached what was asked
+    memory_format: MemoryFormat = "channels-last"
 
     def agrees_with(self, other: "Latency") -> bool:
         """Whether the ranges of the two, from `low_ms` to `high_ms`, overlap."""
@@ -99,6 +102,8 @@ class Conditions:
     # for a core that others hold; of one thread on the CPU only.
     clock: Clock = "wall"
     fold: bool = True  # batch norms into convolutions
+    # None: channels-last with torch, where it is mostly faster; channels-first with onnxruntime.
+    memory_format: MemoryFormat | None = None
     # Timed passes, at least 5; None: until `precision` or `seconds` is reached.
     repeats: int | None = None
     precision: float = 0.01  # standard error / median at which it is enough, above 0
@@ -114,9 +119,15 @@ class Conditions:
         for name in ("precision", "seconds"):
             if not getattr(self, name) > 0:
                 raise InvalidSetting(f"{name} must be above 0, got {getattr(self, name)}")
-        for name, kind in (("dtype", Precision), ("runtime", Runtime), ("clock", Clock)):
+        kinds = (
+            ("dtype", Precision),
+            ("runtime", Runtime),
+            ("clock", Clock),
+            ("memory_format", MemoryFormat),
+        )
+        for name, kind in kinds:
             value = getattr(self, name)
-            if value not in get_args(kind):
+            if value not in get_args(kind) and (name, value) != ("memory_format", None):
                 raise InvalidSetting(
                     f"{name} must be one of {', '.join(get_args(kind))}, got {value!r}"
                 )
@@ -126,11 +137,23 @@ class Conditions:
                 f"onnxruntime is measured in float32 on the cpu, got {self.dtype} on "
                 f"{self.device}; choose runtime eager or compiled for that"
             )
+        if self.runtime == "onnxruntime" and self.memory_format == "channels-last":
+            raise InvalidSetting(
+                "onnxruntime takes images channels-first; leave the memory format out or choose "
+                "runtime eager or compiled"
+            )
         if self.clock == "cpu" and (self.threads > 1 or not on_cpu):
             raise InvalidSetting(
                 f"the cpu clock measures one thread on the cpu, got {self.threads} threads on "
                 f"{self.device}; choose clock wall"
             )
+
+    @property
+    def layout(self) -> MemoryFormat:
+        """The memory format that is measured."""
+        if self.memory_format is not None:
+            return self.memory_format
+        return "channels-first" if self.runtime == "onnxruntime" else "channels-last"
 
 
 def measure_latency(
@@ -267,6 +290,7 @@ class _Subject:
             clock=asked.clock,
             folded=asked.fold,
             settled=self.settled(asked),
+            memory_format=asked.layout,
         )
 
 
@@ -313,9 +337,11 @@ def _runner(network: nn.Module, resolution: int, asked: Conditions) -> Callable[
         return _onnx_runner(ready.cpu().float(), resolution, asked)
     device = _device(asked.device)
     dtype = getattr(torch, asked.dtype)
-    ready.to(device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    last = asked.layout == "channels-last"
+    layout = torch.channels_last if last else torch.contiguous_format
+    ready.to(device, dtype, memory_format=layout)  # type: ignore[call-overload]
     images = torch.randn(asked.batch, 3, resolution, resolution, generator=_noise())
-    images = images.to(device=device, dtype=dtype, memory_format=torch.channels_last)
+    images = images.to(device=device, dtype=dtype, memory_format=layout)
     forward = torch.compile(ready, dynamic=False) if asked.runtime == "compiled" else ready
 
     @torch.inference_mode()

@@ -10,6 +10,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -75,23 +76,60 @@ def traced_part_costs(
     return [(name or type(network).__name__, part) for name, part in parts.items()]
 
 
-def fvcore_count(network: nn.Module, *, resolution: int) -> Counter[str]:
-    """What fvcore's FlopCountAnalysis says for one image, by operator.
+@dataclass(frozen=True)
+class FvcoreCount:
+    """What fvcore's FlopCountAnalysis says of one image in a network.
 
-    Multiply-adds of ``conv`` and ``linear``; ``batch_norm`` and ``adaptive_avg_pool2d`` in
-    fvcore's own measure.
+    Attributes:
+        parts: its flops for each child of the network; "" is what the network runs itself.
+        operators: its flops for each operator: multiply-adds of ``conv`` and ``linear``; norms,
+            ``adaptive_avg_pool2d`` and others in fvcore's own measure.
+        left_out: calls of each operation that it does not count, those left out that it holds to
+            be free.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # fvcore compiles a script on import
+
+    parts: Mapping[str, int]
+    operators: Counter[str]
+    left_out: Counter[str]
+
+    @property
+    def total(self) -> int:
+        """Of the whole network."""
+        return int(self.operators.total())
+
+
+def fvcore_count(network: nn.Module, *, resolution: int) -> Counter[str]:
+    """The flops that fvcore counts for one image, by operator; see `fvcore_analysis`."""
+    return fvcore_analysis(network, resolution=resolution).operators
+
+
+def fvcore_analysis(network: nn.Module, *, resolution: int) -> FvcoreCount:
+    """fvcore's own count of one image of `resolution` pixels per side; the network keeps its mode.
+
+    Raises:
+        Exception: whatever the network raises, or torch's tracer, which fvcore uses.
+    """
+    parameter = next(network.parameters(), None)
+    device = torch.device("cpu") if parameter is None else parameter.device
+    image = torch.zeros(1, 3, resolution, resolution, device=device)
+    with without_jit_warnings(), evaluating(network), torch.no_grad():
         from fvcore.nn import FlopCountAnalysis
 
-    parameter = next(network.parameters())
-    image = torch.zeros(1, 3, resolution, resolution, device=parameter.device)
-    with evaluating(network), torch.no_grad():
         analysis = FlopCountAnalysis(network, image)
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-        found: Counter[str] = analysis.by_operator()
-    return found
+        operators: Counter[str] = analysis.by_operator()
+        parts = {name: int(analysis.total(name)) for name, _ in network.named_children()}
+        parts[""] = int(operators.total()) - sum(parts.values())
+        return FvcoreCount(parts, operators, Counter(analysis.unsupported_ops()))
+
+
+@contextmanager
+def without_jit_warnings() -> Iterator[None]:
+    """Inside, torch does not say that its script compiler and tracer are deprecated: fvcore uses
+    both, the first when it is imported. The kind of the warning differs from release to release."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"`?torch\.jit\.\w+`? is", module=r"torch\.jit")
+        yield
 
 
 @contextmanager

@@ -30,11 +30,22 @@ def _outcomes(learnt: Learnt, belief: Belief) -> Iterator[tuple[float, np.ndarra
     return zip(WEIGHTS, means, strict=True)
 
 
-def gain_of_best(learnt: Learnt, belief: Belief, value: Value) -> np.ndarray:
-    """Expected value of the best design after training each of `belief`'s."""
+def gain_of_best(
+    learnt: Learnt, belief: Belief, value: Value, adoptable: np.ndarray | None = None
+) -> np.ndarray:
+    """Expected value of the best design after training each of `belief`'s.
+
+    Args:
+        adoptable: which designs may be the best besides the one that is trained; all by default.
+    """
     total = np.zeros(len(belief.mean))
     for weight, scores in _outcomes(learnt, belief):
-        total += weight * value(scores).max(axis=0)
+        values = value(scores)
+        if adoptable is not None:
+            others = np.where(adoptable[:, None], values, -np.inf).max(axis=0)
+            total += weight * np.maximum(others, np.diag(values))
+        else:
+            total += weight * values.max(axis=0)
     return total
 
 

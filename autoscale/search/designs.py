@@ -1,11 +1,12 @@
 """The designs a study chooses from, as points: one level index for each parameter.
 
-This is what the samplers think in. It is made from a `SearchSpace`, or from the distributions of
-any Optuna study; then every parameter is taken at its word and nothing is known of costs.
+This is what the samplers think in. It is made from a `SearchSpace`, or from the trials of any
+Optuna study; then every parameter is taken at its word and nothing is known of costs. A design of a
+study may lack parameters that others have; see `conditions`.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from math import prod
@@ -18,10 +19,20 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting
+from autoscale.search.conditions import (
+    ABSENT,
+    Tree,
+    complete,
+    conditional,
+    expected,
+    learn,
+    parameters,
+    presence,
+)
 from autoscale.search.reading import Macs, Reader, Reading
 
 Params = Mapping[str, Any]
@@ -36,21 +47,36 @@ _REMEMBERED = 50_000  # designs whose description is kept
 
 @dataclass(frozen=True)
 class Axis:
-    """One parameter and its levels; `ordered` if near levels are alike."""
+    """One parameter and its levels; `ordered` if near levels are alike.
+
+    Attributes:
+        thinned: whether the parameter has values between its levels.
+    """
 
     name: str
     distribution: BaseDistribution
     levels: tuple[Any, ...]
     ordered: bool
+    thinned: bool = False
 
     @cached_property
     def index(self) -> dict[Any, int]:
-        return {level: number for number, level in enumerate(self.levels)}
+        """The levels that can be looked up: those that can be hashed and equal no other."""
+        try:
+            found = {level: number for number, level in enumerate(self.levels)}
+        except TypeError:
+            return {}
+        return found if len(found) == len(self.levels) else {}
 
     def level_of(self, value: Any) -> int | None:
         """The index of the level at `value`, or of the nearest number; None if there is none."""
+        if isinstance(self.distribution, CategoricalDistribution):
+            try:
+                return int(self.distribution.to_internal_repr(value))
+            except ValueError:
+                return None
         exact = self.index.get(value)
-        if exact is not None or isinstance(self.distribution, CategoricalDistribution):
+        if exact is not None:
             return exact
         return int(np.argmin([abs(float(level) - float(value)) for level in self.levels]))
 
@@ -86,11 +112,16 @@ class Designs:
         space: where the parameters are those of a search space.
         identify: what two equal designs share; by default the built network, or the parameters
             if there is no space.
+        tree: which parameters a design has; None if each has all.
+        whole: whether a point says all of a design; it does not where trials have parameters whose
+            range differs from one to the next.
     """
 
     axes: tuple[Axis, ...]
     space: SearchSpace | None = None
     identify: Callable[[Design], Hashable] | None = None
+    tree: Tree | None = None
+    whole: bool = True
     _described: dict[Point, Description] = field(default_factory=dict, repr=False, compare=False)
     _measured: dict[Any, dict[Point, float]] = field(
         default_factory=dict, repr=False, compare=False
@@ -120,6 +151,26 @@ class Designs:
         axes = [_axis(name, distributions[name]) for name in sorted(distributions)]
         return cls(tuple(axes), None, identify)
 
+    @classmethod
+    def of_trials(
+        cls,
+        trials: Sequence[FrozenTrial],
+        identify: Callable[[Design], Hashable] | None = None,
+    ) -> "Designs":
+        """The designs of an Optuna study as its complete trials show them."""
+        distributions = parameters(trials)
+        found = cls.of_distributions(distributions, identify)
+        whole = all(t.params.keys() <= distributions.keys() for t in complete(trials))
+        if not conditional(trials, distributions):
+            return replace(found, whole=whole)
+        tried = [found._levels(trial.params) for trial in complete(trials)]
+        tree = learn(tried, [axis.ordered for axis in found.axes])
+        return replace(found, whole=whole, tree=tree)
+
+    def like(self, other: "Designs") -> bool:
+        """Whether the two are the same designs of a study, whatever either remembers."""
+        return (self.axes, self.tree, self.whole) == (other.axes, other.tree, other.whole)
+
     @property
     def distributions(self) -> dict[str, BaseDistribution]:
         return {axis.name: axis.distribution for axis in self.axes}
@@ -133,22 +184,34 @@ class Designs:
         """Number of points, equal networks counted as often as they occur."""
         return prod(self.sizes)
 
+    @property
+    def thinned(self) -> bool:
+        """Whether there are designs between the points."""
+        return any(axis.thinned for axis in self.axes)
+
     def params_of(self, point: Point) -> dict[str, Any]:
-        return {axis.name: axis.levels[i] for axis, i in zip(self.axes, point, strict=True)}
+        return {
+            axis.name: axis.levels[i]
+            for axis, i in zip(self.axes, point, strict=True)
+            if i != ABSENT
+        }
+
+    def _levels(self, params: Params) -> Point:
+        """The level of each parameter, ABSENT where there is none."""
+        found = [
+            axis.level_of(params[axis.name]) if axis.name in params else None for axis in self.axes
+        ]
+        return tuple([ABSENT if level is None else level for level in found])
 
     def point_of(self, params: Params) -> Point | None:
         """The point of `params`; None if they are not parameters of these designs."""
         try:
             return tuple([index[params[name]] for name, index in self._indices])
-        except KeyError:
-            pass  # other parameters, or a number between two levels
-        found = []
-        for axis in self.axes:
-            level = axis.level_of(params[axis.name]) if axis.name in params else None
-            if level is None:
-                return None
-            found.append(level)
-        return tuple(found)
+        except (KeyError, TypeError):
+            pass  # other parameters, a number between two levels, a value that is looked for
+        found = self._levels(params)
+        there = (True,) * len(found) if self.tree is None else expected(self.tree, found)
+        return found if presence(found) == there else None
 
     def point_of_trial(self, trial: FrozenTrial) -> Point | None:
         """The same of a trial's parameters; remembered once the trial is finished."""
@@ -157,7 +220,10 @@ class Designs:
         # A finished trial's parameters stay; another study's are another dictionary.
         if found is not None and found[0] is params:
             return found[1]
-        point = self.point_of(params)
+        if self.tree is not None and trial.state is TrialState.COMPLETE:
+            point: Point | None = self._levels(params)
+        else:
+            point = self.point_of(params)
         if trial.state.is_finished():
             self._trials[trial.number] = (params, point)
         return point
@@ -171,7 +237,11 @@ class Designs:
         return tuple(rng.integers(0, self.sizes).tolist())
 
     def mutated(self, point: Point, rng: np.random.Generator, changes: int = 1) -> Point:
-        """`point` with `changes` choices made anew, each different from before."""
+        """`point` with `changes` choices made anew, each different from before; choices that it did
+        not have are drawn."""
+        if self.tree is not None:
+            drawn = self.random(rng)
+            point = tuple([b if a == ABSENT else a for a, b in zip(point, drawn, strict=True)])
         changed = list(point)
         free = self._free
         left = min(changes, len(free))
@@ -226,6 +296,9 @@ class Designs:
             if self.identify is not None:
                 identity = hash((self.identify(read.architecture),))
             return Description(identity, read.normal, read.features, read)
+        if self.tree is not None:
+            there = expected(self.tree, point)
+            point = tuple([i if has else ABSENT for i, has in zip(point, there, strict=True)])
         params = self.params_of(point)
         shared = self.identify(params) if self.identify is not None else point
         return Description(hash((shared,)), point, self._numbers(point), params)
@@ -237,7 +310,7 @@ class Designs:
     def _numbers(self, point: Point) -> tuple[float, ...]:
         return tuple(
             [
-                i / max(len(a.levels) - 1, 1)
+                0.5 if i == ABSENT else i / max(len(a.levels) - 1, 1)
                 for a, i in zip(self.axes, point, strict=True)
                 if a.ordered
             ]
@@ -261,7 +334,8 @@ class Designs:
         """The code of each level, and the axes whose levels have these codes.
 
         Ordered levels are told by the steps below them, so that the product of two codes falls
-        linearly with their distance; others by which of them it is.
+        linearly with their distance; others by which of them it is. Where there are conditions, to
+        be absent is one more level, unlike all others.
         """
         alike: dict[tuple[int, bool], list[int]] = {}
         for place, (axis, size) in enumerate(zip(self.axes, self.sizes, strict=True)):
@@ -275,6 +349,9 @@ class Designs:
                 table = np.concatenate([below, 1 - below], axis=1) / np.sqrt(free * (size - 1))
             else:
                 table = np.eye(size) / np.sqrt(free)
+            if self.tree is not None:
+                table = np.pad(table, ((0, 1), (0, 1)))
+                table[ABSENT, ABSENT] = 1 / np.sqrt(free)
             tables.append((axes, table))
         return tables
 
@@ -302,13 +379,21 @@ def _axis(name: str, distribution: BaseDistribution) -> Axis:
         low, high = distribution.low, distribution.high
         every = range(low, high + 1, distribution.step)
         if len(every) <= _MOST_LEVELS:
-            return Axis(name, distribution, tuple(every), True)
+            return Axis(name, distribution, tuple(every), True, False)
         counts = (_spread(low, high, distribution.log) - low) / distribution.step
         levels = low + np.unique(counts.round().astype(int)) * distribution.step
-        return Axis(name, distribution, tuple(levels.tolist()), True)
+        return Axis(name, distribution, tuple(levels.tolist()), True, len(levels) < len(every))
     if isinstance(distribution, FloatDistribution):
-        return Axis(name, distribution, _float_levels(distribution), True)
+        floats = _float_levels(distribution)
+        return Axis(name, distribution, floats, True, _has_more(distribution, len(floats)))
     raise InvalidSetting(f"{name}: cannot search a {type(distribution).__name__}")
+
+
+def _has_more(distribution: FloatDistribution, levels: int) -> bool:
+    """Whether a parameter has more values than so many levels."""
+    if distribution.step is None:
+        return distribution.low < distribution.high
+    return round((distribution.high - distribution.low) / distribution.step) + 1 > levels
 
 
 def _float_levels(distribution: FloatDistribution) -> tuple[float, ...]:

@@ -31,9 +31,19 @@ class Goal(Protocol):
         """How much each of some designs would be wanted if its score were known."""
 
     def gain(
-        self, learnt: Learnt, belief: Belief, costs: np.ndarray, owned: np.ndarray
+        self,
+        learnt: Learnt,
+        belief: Belief,
+        costs: np.ndarray,
+        owned: np.ndarray,
+        adoptable: np.ndarray | None = None,
     ) -> np.ndarray:
-        """What training each of the designs is expected to gain; see `acquisition`."""
+        """What training each of the designs is expected to gain; see `acquisition`.
+
+        Args:
+            owned: which of them have been trained.
+            adoptable: which of them keep the constraints; None if there are none.
+        """
 
     def recommended(self, scores: np.ndarray, costs: np.ndarray) -> list[int]:
         """Which of the designs to recommend, the best first or all along the front."""
@@ -66,9 +76,14 @@ class Best:
         return self.sign * self.known.reward(scores, np.broadcast_to(spread, scores.shape))
 
     def gain(
-        self, learnt: Learnt, belief: Belief, costs: np.ndarray, owned: np.ndarray
+        self,
+        learnt: Learnt,
+        belief: Belief,
+        costs: np.ndarray,
+        owned: np.ndarray,
+        adoptable: np.ndarray | None = None,
     ) -> np.ndarray:
-        return gain_of_best(learnt, belief, lambda scores: self.merit(scores, costs))
+        return gain_of_best(learnt, belief, lambda scores: self.merit(scores, costs), adoptable)
 
     def recommended(self, scores: np.ndarray, costs: np.ndarray) -> list[int]:
         return np.argsort(-self.merit(scores, costs), kind="stable").tolist()
@@ -95,9 +110,13 @@ class BestFront:
     def costs(self, designs: Designs, points: Sequence[Point]) -> np.ndarray:
         return -self.cost_sign * designs.measured(points, self.cost)
 
-    def with_stairs(self, history: History, costs: np.ndarray, expected: np.ndarray) -> Goal:
-        """The goal as it stands with the costs and `expected` scores of the trained designs."""
+    def with_stairs(
+        self, history: History, costs: np.ndarray, expected: np.ndarray, adoptable: np.ndarray
+    ) -> Goal:
+        """The goal as it stands with the costs and `expected` scores of the trained designs, of
+        which those may be on the front that are `adoptable`."""
         order = np.lexsort((-expected, costs))
+        order = order[adoptable[order]]
         return replace(
             self,
             corner=(float(self.scores(history).min()), float(costs.max())),
@@ -112,13 +131,18 @@ class BestFront:
         return scores - heights[place]
 
     def gain(
-        self, learnt: Learnt, belief: Belief, costs: np.ndarray, owned: np.ndarray
+        self,
+        learnt: Learnt,
+        belief: Belief,
+        costs: np.ndarray,
+        owned: np.ndarray,
+        adoptable: np.ndarray | None = None,
     ) -> np.ndarray:
         return gain_of_front(
             learnt,
             belief,
             costs,
-            owned,
+            owned if adoptable is None else owned & adoptable,
             worst_score=self.corner[0],
             worst_cost=max(self.corner[1], float(costs.max())),
         )
@@ -153,9 +177,14 @@ class Compromise:
         return scores
 
     def gain(
-        self, learnt: Learnt, belief: Belief, costs: np.ndarray, owned: np.ndarray
+        self,
+        learnt: Learnt,
+        belief: Belief,
+        costs: np.ndarray,
+        owned: np.ndarray,
+        adoptable: np.ndarray | None = None,
     ) -> np.ndarray:
-        return gain_of_best(learnt, belief, lambda scores: scores)
+        return gain_of_best(learnt, belief, lambda scores: scores, adoptable)
 
     def recommended(self, scores: np.ndarray, costs: np.ndarray) -> list[int]:
         return np.argsort(-scores, kind="stable").tolist()

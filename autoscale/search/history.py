@@ -68,6 +68,8 @@ class History:
         failed: designs whose trials gave no score.
         stopped: designs whose training was stopped at a rung.
         hints: what may be guessed of those.
+        constraints: what the trials with a score told of their constraints, kept where it is at
+            most 0.
     """
 
     designs: Designs
@@ -80,6 +82,7 @@ class History:
     failed: list[Point]
     stopped: list[Point]
     hints: Hints
+    constraints: list[Mapping[str, float]]
 
     @classmethod
     def of(
@@ -98,6 +101,7 @@ class History:
         failed: list[Point] = []
         stopped: list[tuple[Point, Mapping[str, Sequence[float]]]] = []
         ended: list[tuple[np.ndarray, Mapping[str, Sequence[float]]]] = []
+        constraints: list[Mapping[str, float]] = []
         for trial in trials:
             state, point = trial.state, designs.point_of_trial(trial)
             if state is TrialState.RUNNING:
@@ -109,6 +113,7 @@ class History:
                 points.append(point)
                 gains.append(values)
                 numbers.append(trial.number)
+                constraints.append(trial.constraints)
                 if RUNGS in trial.user_attrs:
                     ended.append((signs * values, trial.user_attrs[RUNGS]))
             elif state is TrialState.RUNNING:
@@ -120,7 +125,19 @@ class History:
         array = np.array(gains, dtype=float).reshape(len(points), len(signs)) * signs
         aside = [point for point, _ in stopped]
         hints = Hints.of(stopped, ended, signs)
-        return cls(designs, signs, points, array, numbers, running, at_work, failed, aside, hints)
+        return cls(
+            designs,
+            signs,
+            points,
+            array,
+            numbers,
+            running,
+            at_work,
+            failed,
+            aside,
+            hints,
+            constraints,
+        )
 
     def of_hints(self, deviations: float = 0.0) -> "History":
         """The same with the guesses for the stopped designs behind the scores, raised by so many
@@ -133,10 +150,28 @@ class History:
         )
 
     @cached_property
+    def violations(self) -> np.ndarray:
+        """Shape (trials,); the sum by which each broke its constraints, 0 if it kept all."""
+        return np.array([sum(max(0.0, v) for v in told.values()) for told in self.constraints])
+
+    @cached_property
+    def kept(self) -> Mapping[int, float]:
+        """Every network with a score, and the share of its trials that kept all constraints."""
+        found: dict[int, list[bool]] = {}
+        for point, violation in zip(self.points, self.violations, strict=True):
+            found.setdefault(self.designs.identity(point), []).append(violation == 0)
+        return {identity: sum(kept) / len(kept) for identity, kept in found.items()}
+
+    @cached_property
     def tried(self) -> dict[int, Point]:
         """Every network that has been proposed, and one of its points."""
         others = self.running + self.failed + self.stopped
         return self.scored | {self.designs.identity(point): point for point in others}
+
+    @cached_property
+    def spent(self) -> Mapping[int, Point]:
+        """Networks that are not new; none where points do not tell all of a design."""
+        return self.tried if self.designs.whole else {}
 
     @cached_property
     def scored(self) -> dict[int, Point]:
@@ -152,6 +187,8 @@ class History:
     @cached_property
     def barred(self) -> frozenset[int]:
         """Networks that are not worth another training: broken, or stopped and never scored."""
+        if not self.designs.whole:
+            return frozenset()
         stopped = {self.designs.identity(point) for point in self.stopped}
         return self.broken | (stopped - self.scored.keys())
 

@@ -43,11 +43,14 @@ class Warp:
     def of(cls, scores: np.ndarray, distance: float) -> "Warp":
         best = float(scores.max())
         span = best - float(np.mean(scores))
-        if span <= 1e-12 * max(1.0, abs(best)):
-            span = float(np.std(scores)) or 1.0
+        tiny = 1e-12 * max(1.0, abs(best))  # what is left of equal scores by rounding
+        if span <= tiny:
+            span = float(np.std(scores))
+            span = span if span > tiny else 1.0
         plain = cls(best + distance * span, span, 0.0, 1.0)
         warped = plain.forward(scores)
-        return replace(plain, centre=float(warped.mean()), spread=float(warped.std()) or 1.0)
+        spread = float(warped.std())
+        return replace(plain, centre=float(warped.mean()), spread=spread if spread > 1e-12 else 1.0)
 
     def forward(self, scores: np.ndarray) -> np.ndarray:
         return (-np.log((self.ceiling - scores) / self.span) - self.centre) / self.spread

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from optuna.search_space import intersection_search_space
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 
 from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting
 from autoscale.search.designs import Design, Designs, Point, neighbours
+from autoscale.search.feasibility import Feasibility
 from autoscale.search.goals import Best, guesses_of
 from autoscale.search.history import History
 from autoscale.search.knowledge import NOTHING, Known
@@ -67,17 +67,19 @@ def recommend(
     if space is not None:
         designs = Designs.of_space(space, identify)
     else:
-        designs = Designs.of_distributions(intersection_search_space(list(trials)), identify)
+        designs = Designs.of_trials(trials, identify)
     history = History.of(trials, directions, designs)
     if not len(history):
         raise InvalidSetting("nothing to recommend: no finished trial has a score")
     beliefs = Beliefs.of(history, known)
-    allowed = _within(designs, known)
+    allowed = _within(history, known)
     points = [point for point in history.scored.values() if allowed(point)]
     if untried:
         points = _explored(points or list(history.scored.values()), beliefs, allowed)
     if not points:
-        raise InvalidSetting("nothing to recommend: no design with a score keeps the limits")
+        raise InvalidSetting(
+            "nothing to recommend: no design with a score keeps the limits and constraints"
+        )
     means, deviations = beliefs.at(points)
     rows = beliefs.best(means)
     return [
@@ -144,8 +146,21 @@ class Beliefs:
         return front(gains, ["maximize"] * gains.shape[1]).tolist()
 
 
-def _within(designs: Designs, known: Known) -> Callable[[Point], bool]:
-    return lambda point: designs.violation(point, known.limits) == 0
+def _within(history: History, known: Known) -> Callable[[Point], bool]:
+    """Whether a design keeps the limits, and the constraints as far as trials tell."""
+    designs = history.designs
+    chances = Feasibility(designs).learn(history)
+
+    def allowed(point: Point) -> bool:
+        if designs.violation(point, known.limits) > 0:
+            return False
+        if chances is None:
+            return True
+        seen = designs.identity(point) in history.scored
+        chance = chances.of_trained([point]) if seen else chances.of([point])
+        return bool(chance[0] >= np.log(0.5))
+
+    return allowed
 
 
 def _explored(

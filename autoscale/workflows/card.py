@@ -144,8 +144,8 @@ def _latency(latency: Latency | None) -> str:
     return (
         f"{latency.median_ms:.4g} ms (median; 10th to 90th percentile {latency.low_ms:.4g} to "
         f"{latency.high_ms:.4g}) for a batch of {latency.batch}, {latency.threads} thread(s), "
-        f"{latency.dtype}, {latency.runtime}, on {_text(latency.hardware)}; {latency.repeats} "
-        f"passes after {latency.warm_up} untimed ones."
+        f"{latency.dtype}, {latency.runtime}, {latency.memory_format}, on "
+        f"{_text(latency.hardware)}; {latency.repeats} passes after {latency.warm_up} untimed ones."
     )
 
 

@@ -4,8 +4,8 @@ import difflib
 import inspect
 import reprlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import reduce
+from dataclasses import dataclass, field, replace
+from functools import cached_property, reduce
 from numbers import Integral
 from operator import add
 from pathlib import Path
@@ -21,36 +21,84 @@ from autoscale.design.cost import CONVENTIONS, Cost, part_costs
 from autoscale.design.family import Member
 from autoscale.design.published import FAMILIES, NETWORKS
 from autoscale.errors import InvalidSetting
-from autoscale.network.measure import Handle, Shape, traced_part_costs
+from autoscale.network.measure import (
+    FvcoreCount,
+    Handle,
+    Shape,
+    fvcore_analysis,
+    traced_part_costs,
+)
 from autoscale.runs.store import read_text
 from autoscale.workflows.imported import cause, named
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Count:
-    """The costs of a network's parts for one image."""
+    """The costs of a network's parts for one image.
+
+    Flops as fvcore counts them follow from a design in closed form; of a module that was traced
+    they are what fvcore itself says, since it counts some operations and leaves out others.
+    """
 
     network: str
     resolution: int  # pixels per side
     traced: bool  # watched while running, rather than computed from a design
     parts: tuple[tuple[str, Cost], ...]
+    module: nn.Module | None = field(default=None, repr=False, compare=False)  # if traced
 
     @property
     def cost(self) -> Cost:
         """Of the whole network."""
         return reduce(add, (part for _, part in self.parts), Cost())
 
+    @cached_property
+    def fvcore(self) -> FvcoreCount | None:
+        """What fvcore says of a traced module; None of a design.
+
+        Raises:
+            InvalidSetting: if fvcore cannot trace it.
+        """
+        if self.module is None:
+            return None
+        try:
+            return fvcore_analysis(self.module, resolution=self.resolution)
+        except Exception as problem:  # the user's code may raise anything
+            raise InvalidSetting(
+                f"fvcore cannot count {self.network}: {cause(problem)}; choose the convention "
+                f"{', '.join(name for name in CONVENTIONS if name != 'fvcore')}"
+            ) from problem
+
     def row(self, convention: str = "paper") -> dict[str, Any]:
-        """The whole network in one row; `figures` names its columns."""
-        return {"network": self.network, **figures(self.cost, convention)}
+        """The whole network in one row; `figures` names its columns.
+
+        Raises:
+            InvalidSetting: if there is no such convention, or fvcore cannot trace the module.
+        """
+        row = {"network": self.network, **figures(self.cost, convention)}
+        if convention == "fvcore" and self.fvcore:
+            row["flops"] = self.fvcore.total
+        return row
 
     def table(self, convention: str = "paper") -> pd.DataFrame:
         """One row for each part and a last one for the total.
 
         Columns: part, and those of `figures`.
+
+        Raises:
+            InvalidSetting: if there is no such convention, or fvcore cannot trace the module.
         """
-        rows = [*self.parts, ("total", self.cost)]
-        return pd.DataFrame([{"part": name} | figures(part, convention) for name, part in rows])
+        parts, flops = dict(self.parts), {}
+        if convention == "fvcore" and self.fvcore:
+            own = type(self.module).__name__
+            flops = {name or own: number for name, number in self.fvcore.parts.items()}
+            # It may count what costs nothing here.
+            parts |= {name: Cost() for name in flops if flops[name] and name not in parts}
+            flops["total"] = self.fvcore.total
+        rows = [*parts.items(), ("total", self.cost)]
+        table = pd.DataFrame([{"part": name} | figures(part, convention) for name, part in rows])
+        if flops:
+            table["flops"] = [flops.get(name, 0) for name in table["part"]]
+        return table
 
 
 def figures(cost: Cost, convention: str = "paper") -> dict[str, int]:
@@ -140,7 +188,7 @@ def count_module(
         raise InvalidSetting(
             f"{name} does not run {', '.join(idle)}; correct --op-cost or leave it out"
         )
-    return Count(name, resolution, True, tuple(parts))
+    return Count(name, resolution, True, tuple(parts), module)
 
 
 def load_network(network: str | Path | nn.Module | Architecture) -> nn.Module | Architecture:

@@ -81,8 +81,8 @@ def make_objective(
 def time_space(space: SearchSpace, device: str, listener: Listener) -> LatencyTable:
     """Latencies of the designs of a space on this device, from a few that are timed.
 
-    One image at a time, float32, eager, batch norms folded; on a CPU the processor time of one
-    thread, which does not count waiting for a core that others hold.
+    One image at a time, float32, eager, channels-last, batch norms folded; on a CPU the processor
+    time of one thread, which does not count waiting for a core that others hold.
 
     Raises:
         InvalidSetting: for a device that cannot be timed.

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from autoscale.errors import InvalidSetting
+from autoscale.errors import InvalidSetting, WorkersUnavailable
 
 
 def named(name: str) -> Any:
@@ -31,6 +31,8 @@ def named(name: str) -> Any:
         try:
             for step in path.split("."):
                 found = getattr(found, step)
+        except WorkersUnavailable:  # of a module that only the coordinator has
+            raise
         except Exception as problem:
             raise InvalidSetting(f"{module} has no {path!r}; name something in it") from problem
     return found

@@ -18,8 +18,8 @@ class Unsendable(Exception):
 
 def make(spec: str) -> Callable[[tuple[str, object]], object]:
     """What carries jobs of a name and a value; `spec` is a folder where it notes each start."""
-    if spec == "broken":
-        raise DataProblem("no images are left")
+    if spec in STARTS:
+        STARTS[spec]()
     (Path(spec) / f"start-{os.getpid()}").touch()
     return lambda job: JOBS[job[0]](job[1])
 
@@ -49,6 +49,28 @@ def sleep(seconds: float) -> float:
     return seconds
 
 
+def no_images() -> None:
+    raise DataProblem("no images are left")
+
+
+def no_package() -> None:
+    raise ModuleNotFoundError("No module named 'pyarrow'")
+
+
+def no_memory() -> None:
+    raise MemoryError
+
+
+#: What making the work may come to.
+STARTS: dict[str, Callable[[], object]] = {
+    "broken": no_images,
+    "no package": no_package,
+    "no memory": no_memory,
+    "judged": lambda: fail("diverged"),
+    "killed": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "ended": lambda: os._exit(3),
+}
+
 JOBS: dict[str, Callable[..., object]] = {
     "pid": lambda _: os.getpid(),
     "twice": lambda value: value * 2,
@@ -61,4 +83,5 @@ JOBS: dict[str, Callable[..., object]] = {
     "unsendable": unsendable,
     "sleep": sleep,
     "lambda": lambda _: lambda: None,
+    "call": lambda function: function(),
 }

@@ -1,7 +1,10 @@
 """What every engine promises, and what worker processes promise beyond that."""
 
+import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
@@ -13,7 +16,7 @@ from jobs_for_workers import make
 
 from autoscale.engines.engine import Engine, Inline, closing
 from autoscale.engines.local import local
-from autoscale.errors import DataProblem, EvaluationFailed
+from autoscale.errors import DataProblem, EvaluationFailed, WorkersUnavailable
 
 Start = Callable[..., Engine[Any, Any]]
 
@@ -174,6 +177,123 @@ def test_work_that_cannot_be_made_is_the_callers_problem() -> None:
         for _ in range(2):
             with pytest.raises(DataProblem, match="no images are left"):
                 engine.submit(("pid", None)).result()
+
+
+@pytest.mark.parametrize(
+    ("start", "cause"),
+    [
+        ("no package", "ModuleNotFoundError: No module named 'pyarrow'"),
+        ("no memory", "MemoryError"),
+        ("judged", "EvaluationFailed: diverged"),
+        ("killed", r"killed \(SIGKILL\), perhaps for want of memory before it was ready to train"),
+        ("ended", "the worker process ended with status 3 before it was ready to train"),
+    ],
+)
+def test_a_worker_that_never_becomes_ready_is_no_failure_of_its_job(start: str, cause: str) -> None:
+    with (
+        closing(local(make, start, workers=1)) as engine,
+        pytest.raises(
+            WorkersUnavailable, match=rf"cannot start \(.*{cause}.*no training was count"
+        ),
+    ):
+        engine.submit(("pid", None)).result()
+
+
+@pytest.fixture
+def no_interpreter() -> Iterator[None]:
+    """Processes that multiprocessing starts end at once."""
+    multiprocessing.set_executable("/bin/false")
+    yield
+    multiprocessing.set_executable(sys.executable)
+
+
+@pytest.mark.usefixtures("no_interpreter")
+def test_an_interpreter_that_does_not_start_is_no_failure_of_a_job(start: Start) -> None:
+    with pytest.raises(WorkersUnavailable, match="cannot start"):
+        start().submit(("pid", None)).result()
+
+
+def test_what_a_daemon_may_not_start_is_told(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)  # type: ignore[attr-defined]
+    with pytest.raises(WorkersUnavailable, match="daemonic processes are not allowed"):
+        start().submit(("pid", None)).result()
+
+
+def test_a_death_at_the_start_of_the_replacement_fails_no_job(tmp_path: Path, start: Start) -> None:
+    engine = start(retries=1)
+    engine.submit(("pid", None)).result()
+    multiprocessing.set_executable("/bin/false")
+    try:
+        with pytest.raises(WorkersUnavailable, match="before it was ready"):
+            engine.submit(("kill", int(signal.SIGKILL))).result()
+    finally:
+        multiprocessing.set_executable(sys.executable)
+    assert engine.submit(("twice", 1)).result() == 2
+
+
+SCRIPT = """\
+import sys
+sys.path.insert(0, {folder!r})
+from jobs_for_workers import make
+from autoscale.engines.engine import closing
+from autoscale.engines.local import local
+print("run as", __name__)
+
+def answer():
+    return "of the script's own"
+
+def main():
+    with closing(local(make, sys.argv[1], workers=1)) as engine:
+        print(engine.submit({job}).result())
+        print("file" if globals().get("__file__") else "no file", __spec__)
+
+"""
+UNGUARDED = "main()\n"
+GUARDED = 'if __name__ == "__main__":\n    main()\n'
+
+
+def run_script(
+    folder: Path, job: str, end: str, *, stdin: bool
+) -> subprocess.CompletedProcess[str]:
+    text = SCRIPT.format(folder=str(Path(__file__).parent), job=job) + end
+    (folder / "script.py").write_text(text)
+    return subprocess.run(
+        [sys.executable, "-" if stdin else "script.py", str(folder)],
+        input=text if stdin else None,
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+
+
+@pytest.mark.parametrize("stdin", [False, True])
+def test_a_script_without_a_main_guard_is_not_run_again(tmp_path: Path, stdin: bool) -> None:
+    done = run_script(tmp_path, '("twice", 21)', UNGUARDED, stdin=stdin)
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[:2] == ["run as __main__", "42"]
+    assert done.stdout.count("run as") == 1
+    assert stdin or "\nfile" in done.stdout
+
+
+def test_a_job_may_use_what_a_guarded_script_defines(tmp_path: Path) -> None:
+    done = run_script(tmp_path, '("call", answer)', GUARDED, stdin=False)
+    said = ["run as __main__", "run as __mp_main__", "of the script's own"]
+    assert done.stdout.splitlines()[:3] == said
+
+
+@pytest.mark.parametrize(
+    ("stdin", "said"),
+    [(False, 'if __name__ == "__main__": main()'), (True, "write it into a module")],
+)
+def test_what_a_worker_cannot_have_of_a_script_is_told(
+    tmp_path: Path, stdin: bool, said: str
+) -> None:
+    done = run_script(tmp_path, '("call", answer)', UNGUARDED, stdin=stdin)
+    assert said in done.stderr.splitlines()[-1]
+    assert "WorkersUnavailable" in done.stderr
+    assert done.returncode == 1
 
 
 def test_closing_ends_jobs_at_work_and_in_the_queue_and_leaves_no_process(start: Start) -> None:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
-import warnings
 from collections.abc import Iterator
 from typing import Any, get_args
 
@@ -19,13 +18,8 @@ from autoscale.design.published import EFFICIENTNET_B0, published
 from autoscale.errors import InvalidSetting
 from autoscale.network.blocks import DropPath, Residual
 from autoscale.network.build import Network, build
+from autoscale.network.measure import evaluating, fvcore_analysis, traced_cost
 from tests.strategies import BLOCKS, architectures
-
-with warnings.catch_warnings():  # fvcore scripts functions on import, which torch deprecates
-    warnings.simplefilter("ignore", DeprecationWarning)
-    from fvcore.nn import FlopCountAnalysis
-
-    from autoscale.network.measure import evaluating, traced_cost
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -79,18 +73,15 @@ def test_the_closed_form_counts_what_the_built_network_does(design: Architecture
 @settings(max_examples=30)
 @given(architectures())
 def test_the_fvcore_convention_is_fvcores_own_total(design: Architecture) -> None:
-    image = torch.zeros(1, 3, design.resolution, design.resolution)
-    analysis = FlopCountAnalysis(build(design).eval(), image)
-    analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-    assert analysis.total() == CONVENTIONS["fvcore"](cost(design))
+    counted = fvcore_analysis(build(design), resolution=design.resolution)
+    assert counted.total == CONVENTIONS["fvcore"](cost(design))
 
 
 def test_efficientnet_b0_built_and_traced() -> None:
     network = build(EFFICIENTNET_B0)
     traced = traced_cost(network, resolution=224)
     assert (traced.macs, traced.params) == (385_814_752, 5_288_548)
-    analysis = FlopCountAnalysis(network.eval(), torch.zeros(1, 3, 224, 224))
-    assert analysis.unsupported_ops_warnings(False).total() == 401_659_392
+    assert fvcore_analysis(network, resolution=224).total == 401_659_392
 
 
 @pytest.mark.parametrize(

@@ -131,11 +131,51 @@ def test_onnx_runtime_measures_the_exported_network() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten())
     found = measure_latency(network, resolution=8, runtime="onnxruntime", batch=3, **QUICK)
     assert isinstance(found, Latency)
-    assert found.runtime == "onnxruntime"
+    assert (found.runtime, found.memory_format) == ("onnxruntime", "channels-first")
+
+
+class Strides(nn.Module):
+    """Notes how its images lie in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.seen: list[bool] = []
+
+    def __deepcopy__(self, memo: object) -> "Strides":
+        return self
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.seen.append(images.is_contiguous())
+        return self.conv(images)
+
+
+@pytest.mark.parametrize(
+    ("asked", "measured"),
+    [(None, "channels-last"), ("channels-last", "channels-last"), ("channels-first",) * 2],
+)
+def test_the_memory_format_is_said_and_may_be_chosen(asked: str | None, measured: str) -> None:
+    network = Strides()
+    found = measure_latency(network, resolution=8, fold=False, memory_format=asked, **QUICK)
+    assert isinstance(found, Latency)
+    assert found.memory_format == measured
+    assert set(network.seen) == {measured == "channels-first"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"memory_format": "nhwc"}, "one of channels-last, channels-first, got 'nhwc'"),
+        ({"runtime": "onnxruntime", "memory_format": "channels-last"}, "takes images channels-fir"),
+    ],
+)
+def test_a_memory_format_that_cannot_be_is_refused(wrong: dict[str, str], said: str) -> None:
+    with pytest.raises(InvalidSetting, match=said):
+        measure_latency(nn.Conv2d(3, 4, 3), resolution=8, **wrong)
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # of torch's compiler itself
+@pytest.mark.filterwarnings("ignore:.*torch.jit")  # of torch's compiler itself
 def test_a_compiled_network_is_measured() -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten())
     found = measure_latency(network, resolution=8, runtime="compiled", **QUICK)

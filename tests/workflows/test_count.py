@@ -3,10 +3,14 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 import typer
+from torch import nn
 from typer.testing import CliRunner
 
 from autoscale.cli_counting import compare_command, count_command
@@ -17,7 +21,8 @@ from autoscale.design.published import published
 from autoscale.design.scalable import Design
 from autoscale.design.scaling import PAPER, ROUNDINGS
 from autoscale.errors import AutoscaleError, InvalidArchitecture, InvalidSetting
-from autoscale.workflows.count import count, parse_handles
+from autoscale.network.measure import without_jit_warnings
+from autoscale.workflows.count import count, count_module, parse_handles
 
 MODULE = """
 import torch
@@ -40,6 +45,9 @@ def number():
     return 3
 
 ready = build()
+
+def hard():
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.Hardswish())
 
 def price(inputs, outputs):
     return 5
@@ -302,3 +310,97 @@ def test_side_by_side_with_a_picture(tmp_path: Path) -> None:
     assert picture.read_text(encoding="utf-8").startswith("<svg")
     answer = json.loads(run("compare", "mnasnet-a1", "--json"))
     assert answer["networks"][0]["params"] == 3_887_038
+
+
+# fvcore's convention
+
+
+class Gate(nn.Module):
+    """An einsum and products of its own, which fvcore counts or leaves out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows = nn.Linear(12, 8)
+        self.scale = nn.Parameter(torch.ones(8))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        found = self.rows(images.flatten(1).reshape(1, -1, 12))
+        return torch.einsum("btc,c->bt", found, self.scale) * found.sigmoid().mean(-1)
+
+
+def conv(width: int, out: int, **options: Any) -> list[nn.Module]:
+    return [nn.Conv2d(width, out, 3, padding=1, **options), nn.BatchNorm2d(out), nn.Hardswish()]
+
+
+#: Networks in which what fvcore counts differs from convolutions, norms and global pooling.
+FOREIGN: dict[str, Callable[[], nn.Module]] = {
+    "einsum": lambda: Gate(),
+    "average by mean": lambda: nn.Sequential(*conv(3, 8), Mean(), nn.Linear(8, 2)),
+    "average by pooling": lambda: nn.Sequential(
+        *conv(3, 8, groups=1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 2)
+    ),
+    "average by windows": lambda: nn.Sequential(
+        *conv(3, 6), *conv(6, 6, groups=3), nn.AvgPool2d(2)
+    ),
+    "other norms": lambda: nn.Sequential(
+        nn.Conv2d(3, 8, 3, bias=True), nn.GroupNorm(2, 8), nn.GELU(), nn.Upsample(scale_factor=2)
+    ),
+    "transposed": lambda: nn.Sequential(nn.ConvTranspose2d(3, 4, 2, stride=2), nn.BatchNorm2d(4)),
+    "layer norm": lambda: nn.Sequential(nn.Flatten(2), nn.LayerNorm(144), nn.Linear(144, 5)),
+    "nothing to learn": lambda: nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten()),
+    "a norm alone": lambda: nn.BatchNorm2d(3),
+}
+
+
+class Mean(nn.Module):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.mean((2, 3))
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_fvcores_convention_is_fvcores_own_number_of_a_module(name: str) -> None:
+    module = FOREIGN[name]().eval()
+    found = count_module(module, name, resolution=12)
+    with without_jit_warnings():
+        from fvcore.nn import FlopCountAnalysis
+
+        theirs = FlopCountAnalysis(module, torch.zeros(1, 3, 12, 12))
+        theirs.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+        total = theirs.total()
+    assert found.row("fvcore")["flops"] == total
+    table = found.table("fvcore").set_index("part")["flops"]
+    assert table["total"] == total == table[:-1].sum()
+
+
+def test_what_fvcore_leaves_out_is_named() -> None:
+    handles = {"aten::cumsum": lambda inputs, outputs: 0}
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Hardswish(), Sum())
+    found = count_module(module, "own", resolution=12, handles=handles)
+    assert found.fvcore is not None
+    assert found.fvcore.left_out == {"aten::hardswish": 1, "aten::cumsum": 1}
+
+
+class Sum(nn.Module):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.cumsum(1)
+
+
+class Names(nn.Module):
+    """What torch's tracer takes only by its own means: a choice by name."""
+
+    def forward(self, images: torch.Tensor) -> dict[int, object]:
+        return {1: images, 2: "a text"}
+
+
+def test_a_module_that_fvcore_cannot_trace_is_refused_under_its_convention_alone() -> None:
+    found = count_module(Names(), "own:Names", resolution=4)
+    assert found.row("paper")["flops"] == 0
+    with pytest.raises(InvalidSetting, match=r"fvcore cannot count own:Names: .*choose the c"):
+        found.row("fvcore")
+
+
+def test_the_command_says_what_fvcore_leaves_out(users_module: str) -> None:
+    command = ("count", f"{users_module}:hard", "--convention", "fvcore")
+    assert json.loads(run(*command, "--json"))["left_out"] == {"aten::hardswish": 1}
+    said = "leaves out of its flops: aten::hardswish (1 calls)"
+    assert said in " ".join(run(*command).split())

@@ -4,7 +4,9 @@ import json
 import multiprocessing
 import os
 import signal
+import sys
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import wait
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 from autoscale.cli import main
 from autoscale.design.architecture import Architecture
 from autoscale.design.scalable import Network
-from autoscale.errors import DataProblem, EvaluationFailed, InvalidSetting
+from autoscale.errors import DataProblem, EvaluationFailed, InvalidSetting, WorkersUnavailable
 from autoscale.runs.at_work import at_work
 from autoscale.runs.store import Journal, Step
 from autoscale.workflows.base import BaseSettings, ImageSettings
@@ -128,6 +130,41 @@ def test_a_search_may_change_its_workers(photos: Path, tmp_path: Path) -> None:
     search(tmp_path / "run", photos, trials=3, staff=TWO)
     found = search(tmp_path / "run", photos, trials=5)
     assert scores(found) == scores(search(tmp_path / "other", photos, trials=5))
+
+
+@pytest.fixture
+def no_workers() -> Iterator[Callable[[], None]]:
+    """Worker processes end before they are ready, until this is called."""
+    multiprocessing.set_executable("/bin/false")
+    yield lambda: multiprocessing.set_executable(sys.executable)
+    multiprocessing.set_executable(sys.executable)
+
+
+def test_workers_that_cannot_start_fail_no_design_and_the_same_command_goes_on(
+    photos: Path, tmp_path: Path, no_workers: Callable[[], None]
+) -> None:
+    with pytest.raises(WorkersUnavailable, match=r"cannot start \(.*no training was counted"):
+        search(tmp_path / "run", photos, trials=2, staff=TWO)
+    assert [path for path in (tmp_path / "run").rglob("*.jsonl") if path.read_text()] == []
+    no_workers()
+    found = search(tmp_path / "run", photos, trials=2)
+    assert [trial.status for trial in found.trials] == ["finished", "finished"]
+
+
+def test_workers_that_cannot_start_fail_no_training_of_a_series(
+    photos: Path, tmp_path: Path, no_workers: Callable[[], None]
+) -> None:
+    found = task(photos)
+    images = found.load(size=16, test=False, listener=Silent())
+    step, jobs = Step(tmp_path / "run", "check"), [Job(network=small_network(), seed=0, name="a")]
+    journal = Journal(tmp_path / "j.jsonl")
+    about: dict[str, Any] = {"size": 16, "device": "cpu", "threads": 1, "listener": Silent()}
+    with (
+        crew(TWO, found, images, step, **about) as workers,
+        pytest.raises(WorkersUnavailable),
+    ):
+        train_all(jobs, workers, journal, Silent(), leader=lambda done: "none yet")
+    assert list(journal.read()) == []
 
 
 def test_a_grid_and_a_check_of_two_workers_say_what_one_says(photos: Path, tmp_path: Path) -> None:

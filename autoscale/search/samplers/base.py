@@ -5,18 +5,20 @@ number from their seed and the trial's number. So a study that is rebuilt from i
 goes on exactly as the unbroken one would have.
 """
 
+import copy
+import threading
 import zlib
 from abc import abstractmethod
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import suppress
 from itertools import product
 from typing import Any
 
 import numpy as np
 from optuna.distributions import BaseDistribution
-from optuna.samplers import BaseSampler
-from optuna.search_space import intersection_search_space
+from optuna.samplers import BaseSampler, RandomSampler
 from optuna.study import Study
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from autoscale.design.space import SearchSpace
 from autoscale.errors import BudgetUnreachable, InvalidSetting, SpaceExhausted
@@ -26,15 +28,22 @@ from autoscale.search.knowledge import NOTHING, Known
 
 ENUMERABLE = 4096  # points up to which a space may be walked through in full
 _TRIES = 1000
+#: What samplers remember is changed by one thread at a time: `study.optimize` may have several. It
+#: belongs to no sampler, so that these can be copied and pickled.
+_ALONE = threading.RLock()
 
 
 class DesignSampler(BaseSampler):
     """A sampler of whole designs.
 
+    Constraints that trials tell (`trial.set_constraint`) are kept as far as they can be foreseen. A
+    loop of `study.optimize` ends when every design has been tried.
+
     Args:
         seed: of all random numbers.
         space: the search space whose parameters the trials suggest; without it the parameters are
-            those common to the finished trials of the study, and are taken at their word.
+            those of the complete trials of the study, and are taken at their word. Not every trial
+            needs to have all of them; see `conditions`.
         known: what needs no training; see `Known`.
         identify: what two equal designs share, from an architecture, or from parameters without
             `space`; by default the built network.
@@ -54,7 +63,9 @@ class DesignSampler(BaseSampler):
         self._seed = seed
         self._known = known
         self._identify = identify
+        self._space = space
         self._designs = Designs.of_space(space, identify) if space is not None else None
+        self._networks: tuple[Designs, frozenset[int]] | None = None  # within the limits
 
     @abstractmethod
     def choose(self, history: History, rng: np.random.Generator, number: int) -> Point:
@@ -63,20 +74,27 @@ class DesignSampler(BaseSampler):
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        if self._designs is not None and self._designs.space is not None:
-            return self._designs.distributions
-        return intersection_search_space(study.get_trials(deepcopy=False))
+        return self._designs_of(study.get_trials(deepcopy=False)).distributions
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         if not search_space:
             return {}
-        designs = self._designs_of(search_space)
         trials = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
+        designs = self._designs_of(trials)
         history = History.of(trials, study.directions, designs)
         rng = np.random.default_rng([self._seed, trial.number])
-        return designs.params_of(self.choose(history, rng, trial.number))
+        try:
+            with _ALONE:
+                chosen = designs.params_of(self.choose(history, rng, trial.number))
+        except SpaceExhausted:
+            if self._space is not None:
+                raise
+            if not designs.thinned:
+                _stop(study)
+            return {}  # all at random, also between the levels
+        return {name: value for name, value in chosen.items() if name in search_space}
 
     def sample_independent(
         self,
@@ -88,14 +106,43 @@ class DesignSampler(BaseSampler):
         name = zlib.crc32(param_name.encode())
         rng = np.random.default_rng([self._seed, trial.number, name])
         axis = Designs.of_distributions({param_name: param_distribution}).axes[0]
+        if axis.thinned:
+            drawn = RandomSampler(seed=int(rng.integers(2**32)))
+            return drawn.sample_independent(study, trial, param_name, param_distribution)
         return axis.levels[int(rng.integers(len(axis.levels)))]
 
-    def _designs_of(self, search_space: Mapping[str, BaseDistribution]) -> Designs:
-        if self._designs is None or (
-            self._designs.space is None and self._designs.distributions != search_space
-        ):
-            self._designs = Designs.of_distributions(search_space, self._identify)
-        return self._designs
+    def after_trial(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        state: TrialState,
+        values: Sequence[float] | None,
+    ) -> None:
+        done = copy.copy(trial)  # the storage does not know yet that it is
+        done.state, done.values = state, values
+        others = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
+        if not self.asks_for_repeats and self._exhausted([*others, done], study):
+            _stop(study)
+
+    def _exhausted(self, trials: Sequence[FrozenTrial], study: Study) -> bool:
+        """Whether there are designs and every one of them has been tried."""
+        designs = self._designs_of(trials)
+        few = designs.axes and designs.size <= ENUMERABLE and len(trials) >= max(designs.sizes)
+        if not few or designs.thinned or not designs.whole:
+            return False
+        if self._networks is None or self._networks[0] is not designs:
+            left = [p for p in every_network(designs) if self.keeps_limits(designs, p)]
+            self._networks = (designs, frozenset(map(designs.identity, left)))
+        return self._networks[1] <= History.of(trials, study.directions, designs).tried.keys()
+
+    def _designs_of(self, trials: Sequence[FrozenTrial]) -> Designs:
+        known = self._designs
+        if self._space is not None and known is not None:
+            return known
+        found = Designs.of_trials(trials, self._identify)
+        if known is None or not known.like(found):
+            self._designs = known = found
+        return known
 
     def keeps_limits(self, designs: Designs, point: Point) -> bool:
         """Whether `point` is within every known limit."""
@@ -113,16 +160,16 @@ class DesignSampler(BaseSampler):
             SpaceExhausted: if every network that keeps the limits has been tried.
             BudgetUnreachable: if no design was found that keeps the limits.
         """
-        designs = history.designs
+        designs, spent = history.designs, history.spent
         for attempt in range(_TRIES):
             point = draw(attempt)
-            if designs.identity(point) not in history.tried and self.keeps_limits(designs, point):
+            if designs.identity(point) not in spent and self.keeps_limits(designs, point):
                 return point
         if designs.size <= ENUMERABLE:
             left = [p for p in every_network(designs) if self.keeps_limits(designs, p)]
             if not left:
                 raise BudgetUnreachable("no design of the space keeps the limits; widen them")
-            new = [p for p in left if designs.identity(p) not in history.tried]
+            new = [p for p in left if designs.identity(p) not in spent]
             if new:
                 return new[int(rng.integers(len(new)))]
             raise SpaceExhausted(
@@ -130,7 +177,7 @@ class DesignSampler(BaseSampler):
                 "widen the space or the limits, or stop here"
             )
         point = self.within_limits(designs, rng)
-        if designs.identity(point) not in history.tried:
+        if designs.identity(point) not in spent:
             return point
         raise SpaceExhausted(
             f"no new network in {_TRIES} tries after {len(history.tried)}; "
@@ -160,6 +207,11 @@ class DesignSampler(BaseSampler):
             f"no design within the limits in {_TRIES} steps; the nearest exceeds them by "
             f"{least:.4g}; widen them"
         )
+
+
+def _stop(study: Study) -> None:
+    with suppress(RuntimeError):  # nothing is to be stopped where the caller asks and tells
+        study.stop()
 
 
 def every_network(designs: Designs) -> Iterator[Point]:

@@ -35,7 +35,8 @@ class ControllerSampler(DesignSampler):
 
     Trials are learnt from in batches of equal size, by number: a batch when all its trials are
     done. So what the controller has learnt follows from the finished trials alone; it is learnt
-    again, in the same way, when a study is rebuilt.
+    again, in the same way, when a study is rebuilt. A design that breaks constraints is rewarded
+    less than those of its batch that keep them.
 
     Sources: Zoph et al. 2018 (NASNet), appendix, for the controller (an LSTM of 100 units, one
     softmax for each choice, PPO, a moving average as baseline); Tan et al. 2019 (MnasNet), section
@@ -102,14 +103,21 @@ def _complete_batches(history: History, upto: int, size: int) -> list[Batch]:
     """The scored trials below `upto` in batches of `size` numbers, as far as all are done."""
     scored = dict(zip(history.numbers, range(len(history)), strict=True))
     first_open = min([*history.running_numbers, upto])
-    return [
-        tuple(
-            (history.points[scored[n]], float(history.gains[scored[n], 0]))
-            for n in range(start, start + size)
-            if n in scored
-        )
-        for start in range(0, first_open - size + 1, size)
-    ]
+    batches = []
+    for start in range(0, first_open - size + 1, size):
+        rows = [scored[n] for n in range(start, start + size) if n in scored]
+        rewards = _rewards(history.gains[rows, 0], history.violations[rows])
+        batches.append(tuple(zip([history.points[r] for r in rows], rewards, strict=True)))
+    return batches
+
+
+def _rewards(gains: np.ndarray, violations: np.ndarray) -> list[float]:
+    """Gains, where constraints are broken below all others and the lower the more they are."""
+    if not violations.any():
+        return gains.tolist()
+    span = float(np.ptp(gains)) or 1.0
+    broken = np.minimum(violations / np.minimum(violations.max(), np.finfo(float).max), 1.0)
+    return np.where(violations > 0, gains.min() - span * broken, gains).tolist()
 
 
 @dataclass

@@ -18,7 +18,8 @@ class RegularizedEvolutionSampler(DesignSampler):
 
     Source: Real et al. 2019, Algorithm 1, with `population` and `sample` as there (they use 100 and
     25; here smaller, for searches of a hundred trials). Fittest on a front means one of the sample
-    that no other of it dominates, at random. A child is a network not tried before.
+    that no other of it dominates, at random; those that break constraints least come first (Deb
+    2000). A child is a network not tried before.
     """
 
     def __init__(
@@ -46,6 +47,8 @@ class RegularizedEvolutionSampler(DesignSampler):
         youngest = np.arange(len(history))[-self._population :]
         rivals = rng.choice(youngest, self._sample)
         directions = ["maximize"] * len(history.signs)
+        least = history.violations[rivals].min()  # of constraints; 0 where one rival keeps them
+        rivals = rivals[history.violations[rivals] == least]
         fittest = rivals[front(history.gains[rivals], directions)]  # type: ignore[arg-type]
         parent = history.points[int(rng.choice(fittest))]
         # Near a parent whose neighbours are all known, children move further away.

@@ -6,8 +6,9 @@ from functools import reduce
 import numpy as np
 
 from autoscale.design.space import SearchSpace
-from autoscale.errors import InvalidSetting
+from autoscale.errors import InvalidSetting, SpaceExhausted
 from autoscale.search.designs import Design, Designs, Point, neighbours
+from autoscale.search.feasibility import Chances, Feasibility
 from autoscale.search.gaussian import Belief
 from autoscale.search.goals import BestFront, Goal, goal_of, guesses_of
 from autoscale.search.history import History
@@ -21,6 +22,7 @@ _CHILDREN = 96  # in each of two rounds
 _STRANGERS = 32
 _FINALISTS = 96  # candidates whose gain is computed
 _KEPT = 40  # trained designs that are recommended now, among whom the gain is measured
+_ADOPTABLE = np.log(0.5)  # chance to keep the constraints from which a trained design is wanted
 _HOPE = 1.5  # standard deviations above the middle that a promising design may hope for
 
 
@@ -30,7 +32,8 @@ class GuidedSampler(DesignSampler):
     The process predicts what has to be measured (`predictor`), with what is known taken as known
     (`goals`); the gain is that of the knowledge gradient (`acquisition`). Candidates are children
     of promising designs and strangers, so spaces need not be small enough to enumerate. A design
-    that was trained is a candidate too: in noise a second look may gain most.
+    that was trained is a candidate too: in noise a second look may gain most. What a design gains
+    counts by its chance to keep the constraints of the trials (`feasibility`).
 
     Sources: White et al. 2021 (BANANAS) for prediction and mutation of candidates; Frazier et al.
     2009 for the gain; Jones et al. 1998 for designs that fill space first.
@@ -59,20 +62,30 @@ class GuidedSampler(DesignSampler):
         self.asks_for_repeats = repeats
         self._startup = startup
         self._predictor: Predictor | None = None
+        self._feasibility: Feasibility | None = None
         self._plan: tuple[Designs, list[Point]] | None = None
 
     def choose(self, history: History, rng: np.random.Generator, number: int) -> Point:
         designs = history.designs
         if len(history.tried) - len(history.broken) < self._first(designs) or not len(history):
             planned = iter(self._planned(designs, goal_of(history.signs, self._known, rng)))
-            return self.unseen(history, lambda _: next(planned, None) or designs.random(rng), rng)
+            try:
+                return self.unseen(
+                    history, lambda _: next(planned, None) or designs.random(rng), rng
+                )
+            except SpaceExhausted:
+                if designs.space is not None or not self.asks_for_repeats or not len(history):
+                    raise
         goal = goal_of(history.signs, self._known, rng)
         if self._predictor is None or self._predictor.designs is not designs:
             self._predictor = Predictor(designs)
         scores = goal.scores(history)
         guesses = guesses_of(history, goal, scores)
         learnt = self._predictor.learn(history.points, scores, history.running, guesses)
-        pool = Pool(learnt, goal, lambda point: self.keeps_limits(designs, point), history)
+        if self._feasibility is None or self._feasibility.designs is not designs:
+            self._feasibility = Feasibility(designs)
+        chances = self._feasibility.learn(history)
+        pool = Pool(learnt, goal, lambda point: self.keeps_limits(designs, point), history, chances)
         if designs.size <= _WALKED:
             pool.add(every_network(designs))
         else:
@@ -144,8 +157,10 @@ class Pool:
         goal: Goal,
         allowed: Callable[[Point], bool],
         history: History,
+        chances: Chances | None = None,
     ) -> None:
         self._learnt = learnt
+        self._chances = chances
         self._designs = history.designs
         self._allowed = allowed
         self._history = history
@@ -154,13 +169,18 @@ class Pool:
         costs = goal.costs(self._designs, points)
         if isinstance(goal, BestFront):
             # The trained ones tell where the front must be.
-            goal = goal.with_stairs(history, costs, learnt.expected(mean, variance))
+            known = chances.of_trained(points) if chances else np.zeros(len(points))
+            expected = learnt.expected(mean, variance)
+            goal = goal.with_stairs(history, costs, expected, known >= _ADOPTABLE)
         self._goal = goal
         self._points: list[Point] = []
         self._costs, self._expected, self._merit = np.zeros(0), np.zeros(0), np.zeros(0)
+        self._chance = np.zeros(0)  # logarithms
         rows = [i for i, point in enumerate(points) if allowed(point)]
         self._seen.update(self._designs.identity(points[i]) for i in rows)
-        self._append([points[i] for i in rows], costs[rows], mean[rows], variance[rows])
+        trained = [points[i] for i in rows]
+        chance = chances.of_trained(trained) if chances else np.zeros(len(rows))
+        self._append(trained, costs[rows], mean[rows], variance[rows], chance)
         self._trained = len(rows)
         self._believed: Belief | None = None  # of the candidates behind those
 
@@ -174,30 +194,48 @@ class Pool:
         if new:
             belief = self._learnt.believe(new)
             costs = self._goal.costs(self._designs, new)
-            self._append(new, costs, belief.mean, belief.variance)
+            chance = self._chances.of(new) if self._chances else np.zeros(len(new))
+            self._append(new, costs, belief.mean, belief.variance, chance)
             self._believed = self._believed.joined(belief) if self._believed else belief
 
     def _append(
-        self, points: list[Point], costs: np.ndarray, mean: np.ndarray, variance: np.ndarray
+        self,
+        points: list[Point],
+        costs: np.ndarray,
+        mean: np.ndarray,
+        variance: np.ndarray,
+        chance: np.ndarray,
     ) -> None:
         hope = self._learnt.hoped(mean, variance, _HOPE)
         self._points += points
         self._costs = np.append(self._costs, costs)
         self._expected = np.append(self._expected, self._learnt.expected(mean, variance))
         self._merit = np.append(self._merit, self._goal.merit(hope, costs))
+        self._chance = np.append(self._chance, chance)
 
     def best(self, count: int) -> list[Point]:
         """The `count` that may hope for most, the best first."""
         return [self._points[row] for row in self._best(count)]
 
     def _best(self, count: int) -> list[int]:
-        return np.argsort(-self._merit, kind="stable")[:count].tolist()
+        wanted = self._merit
+        if self._chances:
+            # Without a design that keeps the constraints, nothing counts but to find one.
+            found = self._adoptable.any()
+            low = self._merit[: self._trained].min(initial=np.inf)
+            wanted = (self._merit - low) * np.exp(self._chance) if found else self._chance
+        return np.argsort(-wanted, kind="stable")[:count].tolist()
+
+    @property
+    def _adoptable(self) -> np.ndarray:
+        """Which of the trained ones keep the constraints."""
+        return self._chance[: self._trained] >= _ADOPTABLE
 
     def _recommended(self, count: int) -> list[int]:
         """Those that would be recommended if the trained ones were all designs: the best, or a
         front thinned out to `count`."""
-        own = slice(self._trained)
-        rows = self._goal.recommended(self._expected[own], self._costs[own])
+        own = np.flatnonzero(self._adoptable)
+        rows = [int(own[i]) for i in self._goal.recommended(self._expected[own], self._costs[own])]
         if isinstance(self._goal, BestFront) and len(rows) > count:
             rows = [rows[i] for i in np.linspace(0, len(rows) - 1, count).round().astype(int)]
         return rows[:count]
@@ -210,11 +248,19 @@ class Pool:
         """
         rows = list(dict.fromkeys(self._recommended(_KEPT) + self._best(finalists)))[:finalists]
         identities = [self._designs.identity(self._points[row]) for row in rows]
-        tried = np.array([identity in self._history.tried for identity in identities], dtype=bool)
+        tried = np.array([identity in self._history.spent for identity in identities], dtype=bool)
         if not rows or (tried.all() and not repeats):
             return None
         owned = np.array([identity in self._history.scored for identity in identities])
-        gain = self._goal.gain(self._learnt, self._belief(rows), self._costs[rows], owned)
+        chance = self._chance[rows]
+        if self._chances and not self._adoptable.any():
+            gain = np.where(owned, -np.inf, chance)
+        else:
+            adoptable = owned & (chance >= _ADOPTABLE) if self._chances else None
+            belief = self._belief(rows)
+            gain = self._goal.gain(self._learnt, belief, self._costs[rows], owned, adoptable)
+            if self._chances:
+                gain = (gain - gain.min()) * np.exp(chance)
         if not repeats:
             gain[tried] = -np.inf
         return self._points[rows[int(np.argmax(gain))]]

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from autoscale.search.conditions import ABSENT
 from autoscale.search.designs import Point
 
 
@@ -42,9 +43,12 @@ class Policy(nn.Module):
             state = self.cell(self.embed(previous), state)
             logs = torch.log_softmax(head(state[0]), dim=1)
             chosen = tokens[:, place]
-            total = total + logs.gather(1, chosen[:, None])[:, 0]
-            entropy = entropy - (logs.exp() * logs).sum(dim=1) / len(self.sizes)
-            previous = chosen + self._offsets[place]
+            there = chosen != ABSENT  # what a design does not have was not chosen
+            log = logs.gather(1, chosen.clamp(min=0)[:, None])[:, 0]
+            total = total + torch.where(there, log, 0.0)
+            spread = (logs.exp() * logs).sum(dim=1) / len(self.sizes)
+            entropy = entropy - torch.where(there, spread, 0.0)
+            previous = torch.where(there, chosen + self._offsets[place], 0)
         return total, entropy
 
     @torch.no_grad()
