@@ -62,6 +62,7 @@ class ImageData:
     # `synthetic`: of its version, the seed and the number of training images.
     fingerprint: str
     sketch: tuple[str, ...]  # of the training images, see `training.seen`; empty of `synthetic`
+    held_out: frozenset[str]  # digests of the test images, likewise
     summary: DataSummary  # its `sentence` says what was understood of the source
     unreadable: tuple[str, ...]  # of `skipped`, those that `strict` would refuse
     notices: tuple[str, ...]  # what the owner should know before hours are spent, a sentence each
@@ -166,6 +167,7 @@ def load(
         name=shown(root.resolve().name),
         fingerprint=_fingerprint(listing.classes, parts["train"], parts["validation"]),
         sketch=sketch(parts["train"].digests.values()),
+        held_out=names_of(parts["test"].digests.values() if "test" in parts else ()),
         summary=DataSummary(
             classes=listing.classes,
             parts={part: len(found) for part, found in images.items()},
@@ -409,6 +411,7 @@ def _draw(*, size: int, seed: int, limit: int | None, test: bool) -> ImageData:
         name="synthetic shapes",
         fingerprint=_hash(["synthetic", synthetic.VERSION, seed, len(train)]),
         sketch=(),
+        held_out=frozenset(),
     )
 
 

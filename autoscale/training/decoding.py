@@ -212,16 +212,25 @@ def decode_one(content: bytes, size: int, preparation: Preparation) -> Square:
         side, told = min(image.size), f"{image.width} x {image.height} pixels"
         scale = _scale(image, size)
         with _memory.taken(_bytes_needed(image, scale), told):
-            seen = _draft(image, scale)
-            plain, peak = _eight_bits(image, content, preparation.white_level)
-            orientation = _orientation(image)
-            upright = _on_white(_turned(plain, orientation))
-            shrunk = upright.resize(
-                (size, size),
-                _INTERPOLATIONS[preparation.interpolation],
-                box=_centre_square(seen, upright.size, orientation),
-            )
-    return Square(np.asarray(shrunk), side, peak)
+            pixels, peak = _shrunk(image, content, scale, size, preparation)
+            image.close()  # before its memory is given to the next one
+    return Square(pixels, side, peak)
+
+
+def _shrunk(
+    image: ImageFile.ImageFile, content: bytes, scale: int, size: int, preparation: Preparation
+) -> tuple[NDArray[np.uint8], int | None]:
+    """Pixels of shape (S, S, 3), and the largest number of a picture of 16 bits."""
+    seen = _draft(image, scale)
+    plain, peak = _eight_bits(image, content, preparation.white_level)
+    orientation = _orientation(image)
+    upright = _on_white(_turned(plain, orientation))
+    resized = upright.resize(
+        (size, size),
+        _INTERPOLATIONS[preparation.interpolation],
+        box=_centre_square(seen, upright.size, orientation),
+    )
+    return np.asarray(resized), peak
 
 
 def _orientation(image: Image.Image) -> int:

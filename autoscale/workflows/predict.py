@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Unpack
 
@@ -34,6 +34,8 @@ BATCH = 64
 _FEW = 8
 #: Share of the training images among those of a source from which on it is the training's own.
 _OWN = 0.5
+#: The same of a part that the training put aside: pictures that the source holds twice.
+_STRAY = 0.1
 #: Seconds between two lines that tell how far a long prediction is.
 _PACE = 10.0
 _COLUMNS = ("image", "rank", "class", "probability")
@@ -71,6 +73,7 @@ class _Chosen:
     split: str
     which: str
     images: Images
+    share: float  # of the images that the network was trained on, about, among these
     skipped: tuple[str, ...]
     notices: tuple[str, ...]
 
@@ -94,15 +97,15 @@ def evaluate_model(
     Args:
         model: what `load_model` gave, or a name or file that it takes.
         data: a folder with one sub-folder per class, Parquet files, or "synthetic".
-        split: auto, test, validation, train or all. A source without splits is evaluated whole by
-            auto, unless the network was trained on it: then on the test images that its training
-            put aside.
+        split: auto, test, validation, train or all. By auto a source without splits is evaluated
+            whole, unless the network was trained on it: then on the test images that its training
+            put aside; of one with splits test where there is such, else validation.
         seed: of that cut; by default that of the training, or 0 where the file does not say. With
             another one images that the network has seen are among them.
         batch: images of one pass.
         device: "auto" is the first CUDA device if there is one, else the CPU.
         threads: of torch.
-        loading: options of `load_model`, such as `weights`, beside a name.
+        loading: for a name, as `load_model` takes them: `weights`, `style`, and the like.
 
     Raises:
         InvalidSetting: if there is no such network, it has no weights, or its classes are not those
@@ -133,7 +136,7 @@ def evaluate_model(
         classes=_by_class(names, labels, guesses),
         confusions=_confusions(names, labels, guesses),
         skipped=found.skipped,
-        notices=(*found.notices, *_lacking(names, known, data)),
+        notices=(*found.notices, *_lacking(names, known, data), *_nameless(model, known)),
     )
 
 
@@ -154,13 +157,13 @@ def predict(
 
     Args:
         model: what `load_model` gave, or a name or file that it takes.
-        images: files, and folders of such at any depth. Names that are not UTF-8 are escaped in
-            the answer, as \\xe9.
+        images: files, and folders of such at any depth. One that cannot be read is named in the
+            answer, the others are answered. Names that are not UTF-8 are escaped, as \\xe9.
         top: classes of each image.
         batch: images of one pass.
         device: "auto" is the first CUDA device if there is one, else the CPU.
         threads: of torch.
-        loading: options of `load_model`, such as `weights`, beside a name.
+        loading: for a name, as `load_model` takes them: `weights`, `style`, and the like.
 
     Raises:
         InvalidSetting: if there is no such network, it has no weights, nothing is named, or `top`
@@ -168,10 +171,8 @@ def predict(
     """
     model = as_model(model, **loading)
     parts = list(
-        predict_in_parts(
-            model, images, top=top, batch=batch, device=device, threads=threads
-        )
-    )  # fmt: skip
+        predict_in_parts(model, images, top=top, batch=batch, device=device, threads=threads)
+    )
     return Predictions(
         table=pd.concat([part.table for part in parts], ignore_index=True),
         refused=tuple(line for part in parts for line in part.refused),
@@ -185,7 +186,7 @@ def predict_in_parts(
     *,
     top: int = 3,
     batch: int = BATCH,
-    device: str = "cpu",
+    device: str = "auto",
     threads: int = 1,
     listener: Listener | None = None,
 ) -> Iterator[Predictions]:
@@ -246,40 +247,51 @@ def _answers(
 
 def _images(model: Model, data: str, *, split: str, seed: int | None) -> _Chosen:
     """The images of that split, and which they are."""
-    header, preparation, place = model.header, model.preparation, shown(data)
+    if split not in ("auto", "all") or has_splits(data):
+        return _split(model, data, split=split, seed=seed)
+    seen, place = model.header.seen, shown(data)
+    whole = load_whole(data, size=model.resolution, preparation=model.preparation)
+    share = share_among(seen, whole.digests)
+    if split == "auto" and share >= _OWN:
+        apart = _split(model, data, split="test", seed=seed)
+        if apart.share < _STRAY:
+            rest = ", on the rest of which the network was trained"
+            return replace(apart, which=apart.which + rest)
+    return _Chosen(
+        split="all",
+        which=f"{len(whole.images):,} images: all of {place}, which has no splits",
+        images=whole.images,
+        share=share,
+        skipped=whole.skipped,
+        notices=(*whole.notices, *_seen_before(share, place)),
+    )
+
+
+def _split(model: Model, data: str, *, split: str, seed: int | None) -> _Chosen:
+    """The images of a split that the source names, or that is cut from it."""
+    header, place = model.header, shown(data)
     if seed is None:
         seed = header.seed or 0
-    rest = ""
-    if not has_splits(data) and split in ("auto", "all"):
-        whole = load_whole(data, size=model.resolution, preparation=preparation)
-        share = share_among(header.seen, whole.digests)
-        if split == "all" or share < _OWN:
-            return _Chosen(
-                split="all",
-                which=f"{len(whole.images):,} images: all of {place}, which has no splits",
-                images=whole.images,
-                skipped=whole.skipped,
-                notices=(*whole.notices, *_seen_before(share, place)),
-            )
-        split, rest = "test", ", on the rest of which the network was trained"
     found = load(
         data,
         size=model.resolution,
         seed=seed,
         limit=None if split in ("train", "all") else _FEW * len(classes_in(data)),
         test=split in ("auto", "test", "all"),
-        preparation=preparation,
+        preparation=model.preparation,
     )
     name, images = _chosen(found, split, place)
     which = f"all splits of {place}" if name == "all" else f"the {name} images of {place}"
     if found.summary.cut and name in (*found.summary.cut, "train"):
         which += f", cut by seed {seed}"
+    share = share_among(header.seen, found.held_out) if name == "test" else 0.0
     return _Chosen(
         split=name,
-        which=f"{len(images):,} images: {which}{rest}",
+        which=f"{len(images):,} images: {which}",
         images=images,
+        share=share,
         skipped=found.skipped,
-        notices=found.notices,
+        notices=(*found.notices, *_seen_before(share, place)),
     )
 
 
@@ -287,7 +299,7 @@ def _seen_before(share: float, data: str) -> tuple[str, ...]:
     if share == 0:
         return ()
     return (
-        f"about {100 * share:.0f} % of the images that the network was trained on are among those "
+        f"about {100 * share:.0f} % of the images that the network was trained on are among these "
         f"of {data}: the accuracy flatters",
     )
 
@@ -344,6 +356,14 @@ def _names(model: Model, known: Sequence[str] | None, count: int) -> tuple[str, 
             f"{model.name} gives {count} logits, but {len(names)} classes are named"
         )
     return tuple(names)
+
+
+def _nameless(model: Model, known: Sequence[str]) -> tuple[str, ...]:
+    """A sentence where the classes of the data are taken by their places alone."""
+    if model.header.classes is not None:
+        return ()
+    names = ", ".join(known[:5]) + (", ..." if len(known) > 5 else "")
+    return (f"{model.name} does not name its classes: they are taken in the data's order, {names}",)
 
 
 def _places(model: Model, known: Sequence[str], data: str) -> NDArray[np.int64]:

@@ -210,8 +210,23 @@ def test_the_cut_is_that_of_the_training_unless_another_seed_is_given(
 ) -> None:
     other = replace(model, header=replace(model.header, seed=3))
     photos = str(folder / "photos")
-    assert "cut by seed 3" in evaluate_model(other, photos).which
-    assert "cut by seed 5" in evaluate_model(other, photos, seed=5, split="test").which
+    assert evaluate_model(model, photos, split="test").notices == ()
+    for network, seed in ((other, None), (model, 3)):
+        found = evaluate_model(network, photos, seed=seed, split="test")
+        assert found.which == f"18 images: the test images of {photos}, cut by seed 3"
+        assert "that the network was trained on are among" in found.notices[0]
+
+
+def test_a_folder_that_was_trained_on_otherwise_is_not_taken_for_cut(
+    folder: Path, model: Model, tmp_path: Path
+) -> None:
+    shutil.copytree(folder / "photos", tmp_path / "more")
+    draw_photos(tmp_path / "new", count=8, size=23)
+    for path in (tmp_path / "new").glob("*/*.png"):
+        shutil.copy(path, tmp_path / "more" / path.parent.name / f"a{path.name}")
+    found = evaluate_model(model, str(tmp_path / "more"))  # another cut, by the same seed
+    assert (found.split, found.images) == ("all", 114)
+    assert "about 100 % of the images that the network was trained on" in found.notices[0]
 
 
 def test_some_images_that_were_trained_on_among_others_are_told(
