@@ -290,7 +290,7 @@ def check_baseline(
 @app.command()
 def spaces(as_json: Json = False) -> None:
     """List the search spaces that ship with autoscale."""
-    from autoscale.terminal import CONVENTION, records, say, show_json, show_table
+    from autoscale.terminal import CONVENTION, explain, records, show_json, show_table
     from autoscale.workflows.catalogue import space_table
 
     table = space_table()
@@ -303,7 +303,7 @@ def spaces(as_json: Json = False) -> None:
         columns=tuple(table.columns),
         spare=("resolution", "macs_least", "macs_most"),
     )
-    say(CONVENTION)
+    explain(CONVENTION)
 
 
 app.command(
@@ -356,19 +356,20 @@ def demo(
 ) -> None:
     """Search, check, grid and family on the built-in synthetic images, in about four minutes.
 
-    The search trains one network at a time, so that what it proposes does not depend on which of
-    several trainings ends first; the check and the grid train --workers of them.
+    The search and the grid train one network at a time, so that what they propose does not depend
+    on which of several trainings ends first; the check trains --workers of them.
     """
-    from autoscale.terminal import say
+    from autoscale.terminal import explaining_once, say
 
-    for title, command in demo_commands(run, seed=seed, kernels=kernels):
-        say(f"\n{title}\n{_typed(command)}")
-        step = command.split()[0]
-        options = "" if step == "family" else f" --threads {threads}"
-        options += f" --workers {workers}" if step in ("check-baseline", "grid") else ""
-        status = app(shlex.split(command + options), standalone_mode=False)
-        if status:  # interrupted: typer gives it back instead of raising
-            raise typer.Exit(status)
+    with explaining_once():
+        for title, command in demo_commands(run, seed=seed, kernels=kernels):
+            say(f"\n{title}\n{_typed(command)}")
+            step = command.split()[0]
+            options = "" if step == "family" else f" --threads {threads}"
+            options += f" --workers {workers}" if step == "check-baseline" else ""
+            status = app(shlex.split(command + options), standalone_mode=False)
+            if status:  # interrupted: typer gives it back instead of raising
+                raise typer.Exit(status)
     say(f"\nDone -> {run}. On your own images: the same commands, with --data.")
 
 
@@ -444,7 +445,7 @@ def refuse(text: str) -> None:
 
 
 def _show_search(found: Any, run: Path, as_json: bool) -> None:
-    from autoscale.terminal import CONVENTION, records, say, show_json, show_table
+    from autoscale.terminal import CONVENTION, explain, records, say, show_json, show_table
 
     table = found.table
     score = found.trial.score
@@ -478,7 +479,7 @@ def _show_search(found: Any, run: Path, as_json: bool) -> None:
         + (f" (mean of {len(found.accuracies)} seeds)" if len(found.accuracies) > 1 else "")
         + f", {score.macs:,} multiply-adds, {score.params:,} parameters -> {file}"
     )
-    say(CONVENTION)
+    explain(CONVENTION)
 
 
 def _show_check(found: Any, as_json: bool) -> None:

@@ -24,7 +24,7 @@ def calibrate_command(
     --objective soft --w.
     """
     from autoscale.design.budget import parse_count
-    from autoscale.terminal import CONVENTION, say, show_json
+    from autoscale.terminal import CONVENTION, explain, say, show_json
     from autoscale.workflows.calibrate import calibrate_w
 
     found = calibrate_w(
@@ -51,7 +51,7 @@ def calibrate_command(
     say(f"The fitted w would choose {_named(found.fitted)}.")
     if found.low.trial != found.high.trial:
         say(f"Within the interval: {_named(found.low)} to {_named(found.high)}.")
-    say(CONVENTION)
+    explain(CONVENTION)
 
 
 def _named(choice: Any) -> str:

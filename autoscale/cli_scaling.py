@@ -329,13 +329,13 @@ def _one_budget(**budgets: str | None) -> tuple[str, str]:
     return next(iter(given.items())) if given else ("macs", "2x")
 
 
-_NETWORK = ("alpha", "beta", "gamma", "nominal", "measured", "depth", "width", "resolution",
-            "blocks", "channels", "pixels", "macs", "params")  # fmt: skip
+_NETWORK = ("alpha", "beta", "gamma", "nominal", "measured", "distance", "depth", "width",
+            "resolution", "blocks", "channels", "pixels", "macs", "params")  # fmt: skip
 EFFECTIVE = "depth, width, resolution: what the multipliers became after rounding"
 
 
 def _show_plan(planned: "Plan", as_json: bool) -> None:
-    from autoscale.terminal import CONVENTION, records, say, show_json, show_table
+    from autoscale.terminal import CONVENTION, explain, records, say, show_json, show_table
     from autoscale.workflows.progress import duration
 
     if as_json:
@@ -357,7 +357,17 @@ def _show_plan(planned: "Plan", as_json: bool) -> None:
         planned.table,
         title="Candidates",
         columns=columns,
-        spare=("nominal", "depth", "width", "resolution", "points", "params", "moved", "macs"),
+        spare=(
+            "nominal",
+            "depth",
+            "width",
+            "resolution",
+            "points",
+            "params",
+            "moved",
+            "distance",
+            "macs",
+        ),
     )
     if planned.rounding is not None:
         show_table(
@@ -378,12 +388,12 @@ def _show_plan(planned: "Plan", as_json: bool) -> None:
         f"At most {planned.trainings} trainings of {planned.all_trainings}{time}; "
         "nothing was trained."
     )
-    say(CONVENTION)
-    say(EFFECTIVE)
+    explain(CONVENTION)
+    explain(EFFECTIVE)
 
 
 def _show_grid(found: "GridResult", run: Path, as_json: bool) -> None:
-    from autoscale.terminal import CONVENTION, records, say, show_json, show_table
+    from autoscale.terminal import CONVENTION, explain, records, say, show_json, show_table
 
     point = found.coefficients
     if as_json:
@@ -399,14 +409,14 @@ def _show_grid(found: "GridResult", run: Path, as_json: bool) -> None:
             }
         )
         return
-    columns = ("alpha", "beta", "gamma", "nominal", "measured", "depth", "width", "resolution",
-               "pixels", "macs", "rules", "seeds", "accuracy", "believed", "low",
+    columns = ("alpha", "beta", "gamma", "nominal", "measured", "distance", "depth", "width",
+               "resolution", "pixels", "macs", "rules", "seeds", "accuracy", "believed", "low",
                "high")  # fmt: skip
     shown = show_table(
         found.table,
         title="Candidates, believed best first",
         columns=columns,
-        spare=("nominal", "depth", "width", "resolution", "macs", "accuracy", "pixels"),
+        spare=("nominal", "depth", "width", "resolution", "macs", "accuracy", "distance", "pixels"),
     )
     if len(found.rival_table):
         show_table(
@@ -421,15 +431,15 @@ def _show_grid(found: "GridResult", run: Path, as_json: bool) -> None:
         f"{point.nominal:.3f}x, measured {found.best.measured:.3f}x. {found.sentence} "
         f"-> {run}"
     )
-    say("believed, low, high: what all trainings together suggest, its interval at 90 %")
+    explain("believed, low, high: what all trainings together suggest, its interval at 90 %")
     if "macs" in shown:
-        say(CONVENTION)
+        explain(CONVENTION)
     if "depth" in shown:
-        say(EFFECTIVE)
+        explain(EFFECTIVE)
 
 
 def _show_family(found: "Family", run: Path, as_json: bool) -> None:
-    from autoscale.terminal import CONVENTION, records, say, show_json, show_table
+    from autoscale.terminal import CONVENTION, explain, records, say, show_json, show_table
 
     if as_json:
         show_json(
@@ -445,4 +455,4 @@ def _show_family(found: "Family", run: Path, as_json: bool) -> None:
         spare=("dropout", "drop_path", "resolution", "blocks", "phi"),
     )
     say(f"One YAML file a member -> {run / 'family'}")
-    say(CONVENTION)
+    explain(CONVENTION)

@@ -7,6 +7,7 @@ import textwrap
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Literal
 
@@ -113,9 +114,11 @@ class Live:
     def _due(self, progress: Progress) -> Literal["", "failure", "progress"]:
         """What a log gets a line for, if it gets one."""
         now = time.monotonic()
+        # The last one goes without: an answer follows.
+        working = progress.done < progress.total
         failed, self._failed = progress.failed > self._failed, progress.failed
-        quiet = now - self._written >= QUIET
-        if not (quiet or failed or progress.done == progress.total):
+        quiet = working and now - self._written >= QUIET
+        if not (quiet or failed):
             return ""
         self._written = now
         return "failure" if failed else "progress"
@@ -135,6 +138,28 @@ def working() -> Iterator[Live]:
 def say(text: str) -> None:
     """A sentence of the answer; a terminal folds what is too long for it, elsewhere words wrap."""
     _write(Console(highlight=False), printable(text))
+
+
+_explained: ContextVar[set[str] | None] = ContextVar("explained", default=None)
+
+
+@contextmanager
+def explaining_once() -> Iterator[None]:
+    """Within it, what `explain` has said is not said again."""
+    token = _explained.set(set())
+    try:
+        yield
+    finally:
+        _explained.reset(token)
+
+
+def explain(text: str) -> None:
+    """What words of an answer mean."""
+    known = _explained.get()
+    if known is None or text not in known:
+        say(text)
+    if known is not None:
+        known.add(text)
 
 
 def _write(console: Console, text: str, *, style: str | None = None) -> None:

@@ -145,6 +145,7 @@ class Study:
     grid: Grid
     field: tuple[Candidate, ...]
     missing: tuple[str, ...]  # rules that do not come near the budget, and how near they come
+    rival_distance: float  # largest one of a rival to the budget
     settings: GridSettings
 
     @classmethod
@@ -210,15 +211,13 @@ class Study:
                 ):
                     rivals.append(found)
                 else:
-                    missing.append(
-                        f"{rule}: the nearest is {found.growth:.4g}x ({off:+.2%}), and rivals race "
-                        f"within {max(near, grid.widened or 0.0):.2%}"
-                    )
+                    missing.append(f"{rule} {found.growth:.4g}x ({off:+.1%})")
         return cls(
             base=base,
             grid=grid,
             field=field(chosen, rivals),
             missing=tuple(missing),
+            rival_distance=max(near, grid.widened or 0.0),
             settings=settings,
         )
 
@@ -294,8 +293,11 @@ def explain(study: Study, listener: Listener) -> None:
     )
     if grid.widened is not None or len(grid.candidates) < study.settings.fewest:
         listener.notice(f"warning: {_shortage(grid, study.settings.fewest)}")
-    for line in study.missing:
-        listener.notice(f"warning: no rival at this budget for {line}")
+    if study.missing:
+        listener.notice(
+            f"warning: not raced, over {study.rival_distance:.1%} off the budget at their nearest: "
+            + ", ".join(study.missing)
+        )
     if isinstance(study.base, Design):
         scaled = compound(study.base.base, PAPER, rounding=study.base.rounding)
         listener.notice(
