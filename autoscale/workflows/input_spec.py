@@ -7,9 +7,9 @@ formats that hold text of their own.
 import json
 import re
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from typing import Any
 
+from autoscale.distribution import VERSION
 from autoscale.training.preparation import Area, Preparation
 
 PREPARATION = "preparation.json"
@@ -106,7 +106,7 @@ def metadata(preparation: Preparation, size: int, classes: Sequence[str] | None)
         "resolution": json.dumps(size),
         "mean": json.dumps(list(preparation.mean)),
         "deviation": json.dumps(list(preparation.deviation)),
-        "producer": f"autoscale {version('autoscale')}",
+        "producer": f"autoscale {VERSION}",
     }
 
 
