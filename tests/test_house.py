@@ -130,7 +130,7 @@ RUNS_CODE: dict[str, set[str]] = {
     "workflows/imported.py": {"import_module"},  # what a command names
     "workflows/export.py": {"exec", "compile"},  # the source that it has just written itself
     "engines/local.py": {"pickle"},
-    "runs/state_dicts.py": {"pickle.UnpicklingError"},
+    "runs/weights.py": {"pickle.UnpicklingError"},
 }
 DANGEROUS = {"exec", "eval", "compile", "__import__", "import_module", "pickle", "dill", "marshal",
              "cloudpickle", "shelve", "joblib", "runpy", "spec_from_file_location"}  # fmt: skip
