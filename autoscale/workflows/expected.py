@@ -157,13 +157,13 @@ def _preparation(
         return asked.over(base), _notes(release, asked.over(base))
     if asked.mean and asked.deviation:
         return asked.over(OURS), []
+    if asked.style == "autoscale":
+        found = asked.over(OURS)
+        return found, [f"pictures are prepared as those of autoscale's networks: {_words(found)}"]
     if asked.mean or asked.deviation:
         raise InvalidSetting(
             f"{file} does not say what pixels its weights expect; give both --mean and --deviation"
         )
-    if asked.style == "autoscale":
-        found = asked.over(OURS)
-        return found, [f"pictures are prepared as autoscale's own networks want: {_words(found)}"]
     base = Preparation(mean=IMAGENET_MEAN, deviation=IMAGENET_DEVIATION)
     found = asked.over(base)
     return found, [

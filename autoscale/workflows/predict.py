@@ -136,7 +136,7 @@ def evaluate_model(
         classes=_by_class(names, labels, guesses),
         confusions=_confusions(names, labels, guesses),
         skipped=found.skipped,
-        notices=(*found.notices, *_lacking(names, known, data)),
+        notices=(*found.notices, *_lacking(names, known, data), *_nameless(model, known)),
     )
 
 
@@ -356,6 +356,14 @@ def _names(model: Model, known: Sequence[str] | None, count: int) -> tuple[str, 
             f"{model.name} gives {count} logits, but {len(names)} classes are named"
         )
     return tuple(names)
+
+
+def _nameless(model: Model, known: Sequence[str]) -> tuple[str, ...]:
+    """A sentence where the classes of the data are taken by their places alone."""
+    if model.header.classes is not None:
+        return ()
+    names = ", ".join(known[:5]) + (", ..." if len(known) > 5 else "")
+    return (f"{model.name} does not name its classes: they are taken in the data's order, {names}",)
 
 
 def _places(model: Model, known: Sequence[str], data: str) -> NDArray[np.int64]:

@@ -7,6 +7,7 @@ out: the accuracy that training prints, `evaluate` of the file, and the exported
 from __future__ import annotations
 
 import io
+import json
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -19,6 +20,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
+from autoscale.cli import main
 from autoscale.design.architecture import Architecture, Head, Stage, Stem
 from autoscale.network.build import build
 from autoscale.network.export import onnx_logits
@@ -29,7 +31,7 @@ from autoscale.network.naming import (
     torchvision_mobilenet_names,
     torchvision_names,
 )
-from autoscale.network.weights import STYLES, Style, load_weights
+from autoscale.network.weights import STYLES, Style, load_weights, to_timm
 from autoscale.runs.weights import Header, read_weights, write_weights
 from autoscale.training.batches import to_input
 from autoscale.training.data import load
@@ -264,3 +266,25 @@ def test_every_exported_file_answers_like_the_trained_network(
     assert len(answers) >= 3
     for name, logits in answers.items():
         assert torch.allclose(logits, expected, rtol=0, atol=1e-4), name
+
+
+def test_bare_names_of_timms_give_the_same_answers_once_it_is_said_what_they_expect(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    best, told = trained("ours", photos, tmp_path, "none")
+    bare = tmp_path / "bare.pth"
+    torch.save(to_timm(load_model(str(best)).network.state_dict()), bare)
+    command = ["evaluate", str(tmp_path / "design.yaml"), "--weights", str(bare), "--data"]
+    command += [str(photos), "--split", "validation", "--json"]
+    losses = []
+    for said in ([], ["--mean", "0.5", "--deviation", "0.25,0.25,0.25"], ["--mean", "0.4"]):
+        assert main([*command, "--style", "autoscale", *said]) == 0
+        losses.append(json.loads(capsys.readouterr().out))
+    assert losses[0]["accuracy"] == losses[1]["accuracy"] == told
+    assert losses[0]["loss"] == losses[1]["loss"] != losses[2]["loss"]
+    assert main([*command, "--style", "timm"]) == 0
+    assert "ImageNet's are taken, mean 0.485, 0.456, 0.406" in capsys.readouterr().err
+    assert main(command) == 2
+    assert "add --style tf" in capsys.readouterr().err
+    assert main([*command, "--style", "timm", "--mean", "0.4"]) == 2
+    assert "give both --mean and --deviation" in capsys.readouterr().err
