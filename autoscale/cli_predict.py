@@ -62,7 +62,6 @@ def evaluate_command(
 ) -> None:
     """How good a trained network is on a data set: accuracy, by class, and what it mixes up."""
     from autoscale.terminal import records, refuse, say, show_json, show_table
-    from autoscale.workflows.chance import chance_warning
     from autoscale.workflows.expected import channels
     from autoscale.workflows.models import load_model
     from autoscale.workflows.predict import evaluate_model
@@ -88,16 +87,11 @@ def evaluate_command(
     )
     for note in network.notes:
         refuse(f"note: {note}")
+    refuse(found.summary)
     for line in found.skipped:
         refuse(f"skipped {line}")
     for line in found.notices:
         refuse(f"warning: {line}")
-    counts = found.classes["images"]
-    labels = counts.index.repeat(counts)
-    if warning := chance_warning(
-        found.accuracy, labels, found.classes["class"].tolist(), part=found.split
-    ):
-        refuse(warning)
     if as_json:
         show_json(
             {

@@ -292,7 +292,7 @@ def _carry_out(
 def _warn_of_chance(accuracies: Sequence[float], images: ImageData, listener: Listener) -> None:
     mean = sum(accuracies) / len(accuracies)
     if warning := chance_warning(mean, images.validation.labels, images.classes):
-        listener.notice(warning)
+        listener.notice(f"warning: {warning}")
 
 
 def _search(

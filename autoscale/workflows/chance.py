@@ -32,7 +32,7 @@ def chance_warning(
         return None
     better = "no better than" if accuracy <= share else "within the noise of"
     return (
-        f"warning: {part} accuracy {accuracy:.4f} is {better} always saying "
+        f"{part} accuracy {accuracy:.4f} is {better} always saying "
         f"{classes[int(counts.argmax())]!r} ({share:.4f} of {images:,} images): nothing may have "
         "been learned. Look at the classes and splits above, train for more epochs or on more "
         "images, or take another --recipe"

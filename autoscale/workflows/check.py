@@ -186,7 +186,7 @@ def check_baseline(
         measured = images.test if images.test is not None else images.validation
         mean = statistics.mean(check.baseline)
         if warning := chance_warning(mean, measured.labels, images.classes, part=split):
-            listener.notice(warning)
+            listener.notice(f"warning: {warning}")
     return check
 
 

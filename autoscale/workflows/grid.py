@@ -20,6 +20,7 @@ from autoscale.workflows.base import (
     images_of,
     scalable_from,
 )
+from autoscale.workflows.chance import chance_warning
 from autoscale.workflows.crew import Staff, crew
 from autoscale.workflows.progress import Listener, Silent
 from autoscale.workflows.ranking import GridResult
@@ -163,6 +164,9 @@ def grid_search(
             )
         found = GridResult.of(study.grid, study.field, course.observations(outcomes))
         _write(folder, scalable, found, study)
+        reached = found.accuracy(found.place) or 0.0
+        if warning := chance_warning(reached, loaded.validation.labels, loaded.classes):
+            listener.notice(f"warning: {warning}")
     return found
 
 

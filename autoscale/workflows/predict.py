@@ -23,6 +23,7 @@ from autoscale.training.named import find_pictures, read_pictures
 from autoscale.training.named import names_in as names_in  # for the command
 from autoscale.training.pictures import shown
 from autoscale.training.seen import share_among
+from autoscale.workflows.chance import chance_warning
 from autoscale.workflows.models import Loading, Model, as_model
 from autoscale.workflows.progress import Listener, duration
 
@@ -54,6 +55,7 @@ class Evaluation:
     classes: pd.DataFrame  # class, images, right, accuracy, predicted (how often it was answered)
     confusions: pd.DataFrame  # class, taken_for, images, share (of the class's images); most first
     skipped: tuple[str, ...]  # unreadable files, one line each
+    summary: str  # what was understood of the data set, a sentence
     notices: tuple[str, ...]  # what a person should know, in sentences
 
 
@@ -75,6 +77,7 @@ class _Chosen:
     images: Images
     share: float  # of the images that the network was trained on, about, among these
     skipped: tuple[str, ...]
+    summary: str
     notices: tuple[str, ...]
 
 
@@ -136,7 +139,13 @@ def evaluate_model(
         classes=_by_class(names, labels, guesses),
         confusions=_confusions(names, labels, guesses),
         skipped=found.skipped,
-        notices=(*found.notices, *_lacking(names, known, data), *_nameless(model, known)),
+        summary=found.summary,
+        notices=(
+            *found.notices,
+            *_lacking(names, known, data),
+            *_nameless(model, known),
+            *filter(None, [chance_warning(float(right.mean()), labels, names, part=found.split)]),
+        ),
     )
 
 
@@ -263,6 +272,7 @@ def _images(model: Model, data: str, *, split: str, seed: int | None) -> _Chosen
         images=whole.images,
         share=share,
         skipped=whole.skipped,
+        summary=whole.summary.sentence,
         notices=(*whole.notices, *_seen_before(share, place)),
     )
 
@@ -291,6 +301,7 @@ def _split(model: Model, data: str, *, split: str, seed: int | None) -> _Chosen:
         images=images,
         share=share,
         skipped=found.skipped,
+        summary=found.summary.sentence,
         notices=(*found.notices, *_seen_before(share, place)),
     )
 

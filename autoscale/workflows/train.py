@@ -330,7 +330,7 @@ def train(
                 trained.best.accuracy or 0.0, images.validation.labels, images.classes
             )
             if told:
-                listener.notice(told)
+                listener.notice(f"warning: {told}")
             return trained
 
 

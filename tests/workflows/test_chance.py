@@ -27,5 +27,5 @@ def test_an_accuracy_that_one_answer_reaches_is_told(
     warning = chance_warning(accuracy, labels, CLASSES, part="test")
     assert (warning is None) == (said is None)
     if warning is not None and said is not None:
-        assert warning.startswith("warning: test accuracy ")
+        assert warning.startswith("test accuracy ")
         assert said in warning
