@@ -197,8 +197,8 @@ def show_table(
     """A table of some columns of a frame, counts with their unit.
 
     Where it is wider than the terminal, or than 80 columns elsewhere, text wraps between words,
-    then `spare` columns are left out, and that is said below. Numbers stay whole, even if the table is then
-    still wider.
+    then `spare` columns are left out, and that is said below. Numbers stay whole, even if the table
+    is then still wider.
 
     Args:
         spare: columns that a narrow table can do without, the first to go first.
