@@ -9,7 +9,7 @@ import io
 import json
 import types
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -23,8 +23,9 @@ from autoscale.network.latency import measure_latency
 from autoscale.network.measure import traced_cost
 from autoscale.network.source import python_source, timm_source
 from autoscale.network.weights import to_timm
+from autoscale.runs.releases import CONFIG
 from autoscale.runs.store import guarded, write_bytes, write_text
-from autoscale.runs.weights import Header, read_weights, write_weights
+from autoscale.runs.weights import KEY, Header, read_weights, write_weights
 from autoscale.workflows.card import BESIDE, changed_since_measured, model_card
 from autoscale.workflows.formats import FORMATS
 from autoscale.workflows.input_spec import LABELS, escaped, metadata, text_files, timm_config
@@ -39,7 +40,6 @@ TOLERANCE = 1e-4
 CARD = "MODEL_CARD.md"
 WEIGHTS = "model.safetensors"
 TIMM_WEIGHTS = "timm.safetensors"
-TIMM_CONFIG = "config.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +164,7 @@ def _write_beside(model: Model, folder: Path, known: Reference, *, timm: bool) -
             (folder / LABELS).unlink(missing_ok=True)
     texts[ANSWER] = known.answer(model.header.classes)
     if timm:
-        texts[TIMM_CONFIG] = _timm_config(model, num_classes=len(known.logits))
+        texts[CONFIG] = _timm_config(model, num_classes=len(known.logits))
     contents = {name: text.encode() for name, text in texts.items()} | {PICTURE: known.picture}
     return [_write(folder / name, content, BESIDE, None) for name, content in contents.items()]
 
@@ -286,6 +286,7 @@ def _timm_config(model: Model, *, num_classes: int) -> str:
         "global_pool": "avg",
         "pretrained_cfg": config,
         **names,
+        KEY: asdict(model.style) | {"white_level": model.preparation.white_level},
     }
     return json.dumps(plain, indent=2) + "\n"
 

@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from autoscale.cli import main
 from autoscale.design.published import published
 from autoscale.errors import ExportProblem, InvalidSetting
 from autoscale.network.build import build
-from autoscale.network.weights import STYLES, to_timm
+from autoscale.network.weights import STYLES, Style, to_timm
 from autoscale.runs.weights import read_weights
+from autoscale.training.preparation import Preparation
 from autoscale.workflows import export as exporting
 from autoscale.workflows.catalogue import load_space
 from autoscale.workflows.export import export, possible_formats
@@ -124,6 +126,27 @@ def test_weights_with_timms_names_ask_for_their_style(
     assert header.preparation is not None
     assert header.preparation.mean == (0.485, 0.456, 0.406)
     assert 'pad_type="same"' in (tmp_path / "out" / "timm_network.py").read_text()
+
+
+def test_a_style_for_a_module_of_ones_own_is_refused() -> None:
+    with pytest.raises(InvalidSetting, match="leave --style out"):
+        load_model("torch.nn:Identity", style="tf")
+
+
+@pytest.mark.parametrize("style", [STYLES["tf"], Style(padding="same", norm_eps=1e-5)])
+def test_numbers_from_the_files_for_timm_alone_expect_what_they_did(
+    tmp_path: Path, style: Style
+) -> None:
+    known = {"style": style, "preparation": Preparation(mean=(0.1, 0.2, 0.3), white_level=4095)}
+    weights = saved(tmp_path, small(), classes=("x", "y", "z"), **known)
+    model = load_model(weights)
+    out = tmp_path / "out"
+    export(model, out, formats=["timm"])
+    (tmp_path / "design.yaml").write_text(small().to_yaml(), encoding="utf-8")
+    torch.save(load_file(out / "timm.safetensors"), out / "tuned.pth")  # no header any more
+    back = load_model(tmp_path / "design.yaml", weights=out / "tuned.pth")
+    assert (back.style, back.preparation) == (model.style, model.preparation)
+    assert back.header.classes == ("x", "y", "z")
 
 
 def test_random_weights_are_called_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
