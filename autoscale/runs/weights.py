@@ -124,12 +124,27 @@ def is_safetensors(path: str | Path) -> bool:
     Raises:
         StorageProblem: if it is a file that may not be read.
     """
-    path, start = Path(path), b""
-    if path.is_file():
-        with guarded(path), path.open("rb") as handle:
-            start = handle.read(9)
+    path, start = Path(path), _start(path)
     named = path.suffix == ".safetensors" and not start.startswith(_PYTORCH)
     return start[8:] == b"{" or named
+
+
+def is_pytorch(path: str | Path) -> bool:
+    """Whether a path is that of a file that `torch.save` wrote, by its content.
+
+    Raises:
+        StorageProblem: if it is a file that may not be read.
+    """
+    return _start(path).startswith(_PYTORCH)
+
+
+def _start(path: str | Path) -> bytes:
+    """What a file begins with; nothing if there is none."""
+    path = Path(path)
+    if not path.is_file():
+        return b""
+    with guarded(path), path.open("rb") as handle:
+        return handle.read(9)
 
 
 def file_digest(path: str | Path) -> str:

@@ -11,7 +11,7 @@ from autoscale.design.architecture import Architecture
 from autoscale.errors import InvalidSetting
 from autoscale.network.build import build
 from autoscale.network.weights import Style, class_rows, load_weights
-from autoscale.runs.weights import Header, is_safetensors, read_weights
+from autoscale.runs.weights import Header, is_pytorch, is_safetensors, read_weights
 from autoscale.training.preparation import Channels, Preparation
 from autoscale.workflows.count import load_network
 from autoscale.workflows.expected import Asked, expected_by
@@ -105,6 +105,8 @@ def load_model(
         if weights is not None and weights != name:
             raise InvalidSetting(f"{name} is a file of weights already; leave --weights out")
         weights = name
+    elif is_pytorch(name):
+        raise _nameless(name)
     asked = Asked(
         style=style, mean=mean, deviation=deviation, interpolation=interpolation,
         white_level=white_level,
@@ -155,8 +157,12 @@ def load_model(
 
 def _design(file: str, header: Header) -> Architecture:
     if header.architecture is None:
-        raise InvalidSetting(
-            f"{file} does not say which network it belongs to; name that and give the file as "
-            "--weights"
-        )
+        raise _nameless(file)
     return Architecture.from_dict(header.architecture)
+
+
+def _nameless(file: str) -> InvalidSetting:
+    return InvalidSetting(
+        f"{file} holds weights and does not say which network they belong to; name that and give "
+        "the file as --weights"
+    )

@@ -107,6 +107,13 @@ def test_weights_decide_how_many_classes_a_network_has(tmp_path: Path) -> None:
     assert model.num_classes == 7
 
 
+@pytest.mark.parametrize("name", ["theirs.pth", "theirs.safetensors", "theirs"])
+def test_weights_in_place_of_a_network_are_called_so(tmp_path: Path, name: str) -> None:
+    torch.save(build(small()).state_dict(), tmp_path / name)
+    with pytest.raises(InvalidSetting, match="does not say which network they belong to; name"):
+        load_model(tmp_path / name)
+
+
 def test_weights_with_timms_names_ask_for_their_style(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
