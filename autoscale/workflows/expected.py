@@ -19,6 +19,7 @@ from autoscale.runs.releases import (
 )
 from autoscale.runs.weights import Weights
 from autoscale.training.preparation import OURS, Channels, Preparation
+from autoscale.workflows.input_spec import writable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +50,7 @@ class Expected:
 
     style: Style
     preparation: Preparation
-    classes: tuple[str, ...] | None = None
+    classes: tuple[str, ...] | None = None  # what UTF-8 cannot write is escaped
     notes: tuple[str, ...] = ()  # what a person should know, in sentences
 
 
@@ -116,7 +117,10 @@ def expected_by(
             "is taken"
         )
     return Expected(
-        style=style, preparation=preparation, classes=classes, notes=(*held.notes, *notes)
+        style=style,
+        preparation=preparation,
+        classes=tuple(map(writable, classes)) if classes is not None else None,
+        notes=(*held.notes, *notes),
     )
 
 

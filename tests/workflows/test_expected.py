@@ -79,6 +79,10 @@ def test_another_style_than_the_headers_is_said() -> None:
     assert expected(LITE, header=header, style="tf").notes == ()
 
 
+def test_names_that_no_file_can_hold_are_escaped() -> None:
+    assert expected(LITE, header=Header(classes=("\udcff", "é"))).classes == ("\\udcff", "é")
+
+
 def test_logits_of_one_name_are_told() -> None:
     (note,) = expected(LITE, header=Header(classes=("crane", "crane"))).notes
     assert note.startswith("several logits have the same name (crane)")
