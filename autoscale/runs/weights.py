@@ -79,10 +79,15 @@ def write_weights(path: Path, state: Mapping[str, Tensor], header: Header) -> No
     Raises:
         StorageProblem: if the disk does not take it.
     """
+    write_bytes(path, weights_content(state, header))
+
+
+def weights_content(state: Mapping[str, Tensor], header: Header) -> bytes:
+    """A safetensors file; the same for the same numbers and header."""
     known = header.to_dict() | {"format": FORMAT}
     # Numbers that share memory are written apart.
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
-    write_bytes(path, _told(save(tensors), {"format": "pt", KEY: json.dumps(known)}))
+    return _told(save(tensors), {"format": "pt", KEY: json.dumps(known)})
 
 
 def _told(content: bytes, metadata: Mapping[str, str]) -> bytes:

@@ -135,6 +135,23 @@ def test_weights_with_timms_names_ask_for_their_style(
     assert 'pad_type="same"' in (tmp_path / "out" / "timm_network.py").read_text()
 
 
+def test_an_export_over_another_networks_takes_its_own_weights_and_names_what_is_left(
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "out"
+    first, other = build(small()), build(small())
+    export(load_model(saved(tmp_path, small(), first)), out, formats=["safetensors", "timm"])
+    model = load_model(saved(tmp_path, small(), other))
+    found = export(model, out, formats=["python"])
+    assert [file.path.name for file in found.files] == ["model.safetensors", "network.py"]
+    kept = read_weights(out / "model.safetensors").state
+    assert all(torch.equal(kept[name], value) for name, value in other.state_dict().items())
+    left = "timm.safetensors and timm_network.py and config.json in that folder are of an earlier"
+    assert found.notes[-1].startswith(left)
+    again = export(model, out, formats=["python"])
+    assert [file.path.name for file in again.files] == ["network.py"]
+
+
 def test_a_style_for_a_module_of_ones_own_is_refused() -> None:
     with pytest.raises(InvalidSetting, match="leave --style out"):
         load_model("torch.nn:Identity", style="tf")
