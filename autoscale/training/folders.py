@@ -13,7 +13,7 @@ from autoscale.training.layout import find_layout
 from autoscale.training.other_layouts import told
 from autoscale.training.pictures import Listing, Pictures, listing, shown, unknown_class
 from autoscale.training.splits import Split
-from autoscale.training.tree import Folder
+from autoscale.training.tree import Folder, require_no_lost_folder
 
 
 def list_folders(tree: Folder) -> Listing:
@@ -70,6 +70,7 @@ def _list_split(
         paths += own
         labels += [classes.index(name)] * len(own)
         for one in folder.walk():
+            require_no_lost_folder(one)
             place = shown(one.path.relative_to(root).as_posix())
             skipped += [
                 f"{place}/{shown(other)}: {os.path.splitext(other)[1]} is no picture"
