@@ -31,7 +31,7 @@ class Duplicates:
         for (first, second), pairs in self.parts.items():
             told.append(
                 f"{_counted(len(pairs))} the same in {first} and {second} ({_pairs(pairs)}); the "
-                f"{second} accuracy flatters: keep each in one of them"
+                f"{second} accuracy flatters: keep one of each"
             )
         return tuple(told)
 

@@ -189,8 +189,7 @@ def _training(folder: Folder, names: Mapping[Path, Name]) -> Folder | None:
         plain = [
             one
             for one in candidates
-            if len(folder.live) == 1
-            or any(_pairs_with(one, other, names) for other in others)
+            if len(folder.live) == 1 or any(_pairs_with(one, other, names) for other in others)
         ]
     fitting = [one for one in plain if _is_training(one, others, strangers)]
     if len(fitting) > 1 and len(sets := [one for one in fitting if _inner(one).live]) == 1:

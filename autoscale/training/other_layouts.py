@@ -7,7 +7,7 @@ import re
 from collections import Counter
 
 from autoscale.training.pictures import shown
-from autoscale.training.tree import Folder
+from autoscale.training.tree import Folder, is_parquet
 
 _HIVE = re.compile(r"[^=]+=.*")
 _TABLES = re.compile(r"(metadata|labels?|annotations?|train|classes|data)\.(csv|tsv|jsonl)", re.I)
@@ -135,7 +135,7 @@ def _no_pictures(tree: Folder) -> str | None:
 def hive_partitions(tree: Folder) -> str | None:
     """What to do with Parquet files in folders such as label=3; None where there are none."""
     for folder in tree.walk():
-        if _HIVE.fullmatch(folder.name) and any(n.endswith(".parquet") for n in folder.others):
+        if _HIVE.fullmatch(folder.name) and any(map(is_parquet, folder.others)):
             place = shown(tree.path)
             return (
                 f"{place} holds Parquet files in partitions ({shown(folder.name)}); write them as "

@@ -9,7 +9,7 @@ from autoscale.errors import DataProblem
 from autoscale.training.other_layouts import hive_partitions
 from autoscale.training.pictures import shown
 from autoscale.training.splits import Role, Split, read_name
-from autoscale.training.tree import Folder
+from autoscale.training.tree import Folder, is_parquet
 
 _DEEPEST = 5  # parts of a path, as in repository/default/train/0000.parquet
 
@@ -75,7 +75,7 @@ def _files(tree: Folder) -> list[_File]:
         for name in folder.others:
             path = folder.path / name
             place = PurePosixPath(path.relative_to(tree.path).as_posix())
-            if place.suffix.lower() == ".parquet" and len(place.parts) <= _DEEPEST:
+            if is_parquet(name) and len(place.parts) <= _DEEPEST:
                 found.append(_file(path, place))
     return found
 

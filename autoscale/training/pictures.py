@@ -25,7 +25,7 @@ class Pictures:
     read: Callable[[int], bytes]
     keys: Sequence[str] | None = None  # for fingerprints, where other names serve people
     # Of the content of each picture that was read so far, by position; see `watched`.
-    digests: Mapping[int, bytes] = field(default_factory=dict)
+    digests: dict[int, bytes] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -39,6 +39,10 @@ class Pictures:
             lambda i: self.read(int(indices[i])),
             [self.keys[i] for i in indices] if self.keys is not None else None,
         )
+
+    def forget(self, i: int) -> None:
+        """Drop the digest of what turned out to be no picture."""
+        self.digests.pop(i, None)
 
     def watched(self) -> Pictures:
         """The same pictures, whose `digests` grow as they are read."""

@@ -21,6 +21,7 @@ def words(text: str) -> frozenset[str]:
 Split = Literal["train", "validation", "test"]
 Role = Literal["train", "validation", "test", "evaluation"]
 
+
 def _without_accents(text: str) -> str:
     marked = unicodedata.normalize("NFKD", text)
     return unicodedata.normalize("NFC", "".join(c for c in marked if not unicodedata.combining(c)))

@@ -141,8 +141,30 @@ def test_pictures_that_are_in_two_classes_or_two_splits_are_told(tmp_path: Path)
         "1 picture is the same in two classes (train/blue/x.jpg = train/red/0.jpg); keep each in "
         "one class",
         "2 pictures are the same in train and test (train/red/1.jpg = test/red/x.jpg; "
-        "train/red/2.jpg = test/red/y.jpg); the test accuracy flatters: keep each in one of them",
+        "train/red/2.jpg = test/red/y.jpg); the test accuracy flatters: keep one of each",
     )
+
+
+def test_files_that_are_no_pictures_are_no_equal_pictures(tmp_path: Path) -> None:
+    write_classes(tmp_path)
+    for name in ("red", "blue"):
+        (tmp_path / name / "lost.jpg").write_bytes(b"<html>not found</html>")
+    data = read(tmp_path)
+    assert len(data.skipped) == 2
+    assert not any("lost.jpg" in notice for notice in data.notices)
+
+
+def test_classes_whose_names_hardly_differ_are_told(tmp_path: Path) -> None:
+    for name in ("Hot dog", "hot_dog", "a", "A"):
+        write_class(tmp_path / name, RED)
+    told = "classes that may be one: 'Hot dog' and 'hot_dog'; if so, give them one name"
+    assert told in read(tmp_path).notices
+
+
+def test_a_place_that_cannot_be_looked_at_is_told(tmp_path: Path) -> None:
+    (tmp_path / "round").symlink_to("round")
+    with pytest.raises(DataProblem, match=r"cannot look at .*round: .*; mount it or change"):
+        read(tmp_path / "round")
 
 
 def test_a_test_split_without_classes_is_told_and_stops_nothing(tmp_path: Path) -> None:

@@ -263,7 +263,7 @@ def test_classes_with_folders_of_their_own_are_read_without_a_word(
 def test_a_broken_link_within_a_class_may_be_a_lost_folder(tmp_path: Path) -> None:
     root = tree(tmp_path / "set", "a/*1", "b/*1")
     (root / "a" / "more").symlink_to(tmp_path / "gone")
-    with pytest.raises(DataProblem, match="more is a link to .*gone, which is not there"):
+    with pytest.raises(DataProblem, match=r"more is a link to .*gone, which is not there"):
         list_source(root)
 
 
