@@ -27,11 +27,9 @@ from autoscale.training.parquet_layout import find_shards
 from autoscale.training.pictures import Listing, Pictures, shown
 from autoscale.training.preparation import OURS, Preparation
 from autoscale.training.seen import names_of, sketch
+from autoscale.training.splits import spoken
 from autoscale.training.summary import DataSummary, alike_classes, missing_classes
 from autoscale.training.tree import is_parquet, scan
-
-#: What messages call the parts.
-_NAMES = {"train": "training"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,7 +222,7 @@ def _cut(
     for part, pictures in parts.items():
         if len(pictures) == 0:
             raise DataProblem(
-                f"{source} leaves 0 {_NAMES.get(part, part)} images of the {len(listing.train):,} "
+                f"{source} leaves 0 {spoken(part)} images of the {len(listing.train):,} "
                 f"of its {len(listing.classes):,} classes; at least 1 is needed: add images to its "
                 "classes"
             )
@@ -270,7 +268,7 @@ def _decoded(
     for part, found in images.items():
         if len(found) == 0:
             raise DataProblem(
-                f"none of the {len(parts[part])} {_NAMES.get(part, part)} images of {source} could "
+                f"none of the {len(parts[part])} {spoken(part)} images of {source} could "
                 f"be read ({skipped[-1]}); repair the files"
             )
     return images, skipped, peaks

@@ -15,7 +15,7 @@ from pathlib import Path
 from autoscale.errors import DataProblem
 from autoscale.training.other_layouts import told
 from autoscale.training.pictures import shown
-from autoscale.training.splits import Name, Role, Split, is_filler, read_name, words
+from autoscale.training.splits import Name, Role, Split, is_filler, read_name, spoken, words
 from autoscale.training.tree import Folder, require_no_lost_folder
 
 #: Lone folders within folders that are gone through, such as data/images/train.
@@ -290,9 +290,8 @@ def _only(split: Split, own: list[Folder], folder: Folder) -> Folder:
 
 
 def _two(split: str, own: list[Folder], folder: Folder) -> DataProblem:
-    named = {"train": "training"}.get(split, split)
     return DataProblem(
-        f"{shown(folder.path)} has {len(own)} {named} splits, "
+        f"{shown(folder.path)} has {len(own)} {spoken(split)} splits, "
         f"{' and '.join(shown(one.name) for one in own)}; keep one"
     )
 

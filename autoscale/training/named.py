@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from autoscale.errors import DataProblem, InvalidSetting
 from autoscale.training.decoding import decoded_chunks
 from autoscale.training.formats import is_of_a_format
-from autoscale.training.pictures import Pictures, shown
+from autoscale.training.pictures import Pictures, shown, size_of
 from autoscale.training.preparation import Preparation
 from autoscale.training.tree import scan
 
@@ -91,7 +91,7 @@ def read_pictures(paths: Sequence[str], *, size: int, preparation: Preparation) 
     """Files decoded exactly as those of a data set, some hundred at a time."""
     pictures = Pictures(
         [shown(path) for path in paths],
-        [_size(path) for path in paths],
+        [size_of(path) for path in paths],
         np.zeros(len(paths), dtype=np.int64),
         lambda i: Path(paths[i]).read_bytes(),
     )
@@ -105,10 +105,3 @@ def read_pictures(paths: Sequence[str], *, size: int, preparation: Preparation) 
             tuple(f"{pictures.names[i]}: {shown(why)}" for i, why in chunk.unread.items()),
             chunk.peaks,
         )
-
-
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return 0  # reading it says why

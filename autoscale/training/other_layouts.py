@@ -126,9 +126,11 @@ def _no_pictures(tree: Folder) -> str | None:
     if tree.count or not endings:
         return None
     ending, count = endings.most_common(1)[0]
+    files = "file" if count == 1 else "files"
     return (
-        f"{shown(tree.path)} holds {count:,} files of {ending} and no pictures; write the pictures "
-        "as files, into a folder for each class, or into Parquet files with columns image and label"
+        f"{shown(tree.path)} holds {count:,} {files} of {ending} and no pictures; write the "
+        "pictures as files, into a folder for each class, or into Parquet files with columns image "
+        "and label"
     )
 
 

@@ -105,6 +105,14 @@ def shown(text: str | Path) -> str:
     return os.fsencode(text).decode("utf-8", "backslashreplace")
 
 
+def size_of(path: str | Path) -> int:
+    """Bytes of a file; 0 where the system does not tell, as reading it says why."""
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
+
+
 def unknown_class(name: str, split: str, classes: Iterable[str]) -> DataProblem:
     """What to say of a class that no training image has."""
     known = ", ".join(classes)

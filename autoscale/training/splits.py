@@ -66,6 +66,11 @@ _ELISION = re.compile(r"(?<![^\W_])[dDlL]['\u2019]")  # images d'entraînement
 _SHARD = re.compile(r"[-_.]?\d+[-_]of[-_]\d+.*$")  # train-00000-of-00002-b42a775f407cee45
 
 
+def spoken(split: str) -> str:
+    """What a sentence calls a split."""
+    return "training" if split == "train" else split
+
+
 @dataclass(frozen=True, slots=True)
 class Name:
     """A name taken apart."""
