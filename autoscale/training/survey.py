@@ -28,6 +28,7 @@ class Survey:
     summary: DataSummary  # its `sentence` says what was understood of the source
     notices: tuple[str, ...]  # what the owner should know, a sentence each
     duplicates: Duplicates
+    cut: bool  # whether a training would cut validation images from the training images
 
     @property
     def images(self) -> int:
@@ -72,4 +73,5 @@ def survey(source: str) -> Survey:
         ),
         notices=(*listing.notices, *alike_classes(listing.classes)),
         duplicates=find_duplicates(parts),
+        cut=listing.validation is None,
     )

@@ -14,6 +14,7 @@ from autoscale.errors import DataProblem, InvalidSetting
 from autoscale.training import decoding
 from autoscale.training.data import Images, carve, has_splits, load, load_whole
 from autoscale.training.summary import DataSummary
+from autoscale.training.survey import survey
 from tests.training.sources import (
     BLUE,
     RED,
@@ -143,6 +144,16 @@ def test_pictures_that_are_in_two_classes_or_two_splits_are_told(tmp_path: Path)
         "2 pictures are the same in train and test (train/red/1.jpg = test/red/x.jpg; "
         "train/red/2.jpg = test/red/y.jpg); the test accuracy flatters: keep one of each",
     )
+
+
+def test_copies_within_a_class_are_told_where_a_cut_may_divide_them(tmp_path: Path) -> None:
+    write_class(tmp_path / "red", RED, 3)
+    write_class(tmp_path / "blue", BLUE, 1)
+    found = survey(str(tmp_path))
+    assert found.cut
+    assert found.duplicates.sentences == ()
+    (told,) = found.duplicates.before_a_cut
+    assert told.startswith("2 pictures are the same as another of its class (red/")
 
 
 def test_files_that_are_no_pictures_are_no_equal_pictures(tmp_path: Path) -> None:
