@@ -301,6 +301,12 @@ def test_a_list_that_is_no_text_is_refused_and_nothing_of_it_is_read(content: by
         names_in(content)
 
 
+def test_more_threads_than_torch_can_count_are_refused(folder: Path, model: Model) -> None:
+    image = next((folder / "photos" / "red").glob("*.png"))
+    with pytest.raises(InvalidSetting, match="torch takes no 9223372036854775808 threads"):
+        predict(model, [image], threads=2**63)
+
+
 def test_a_list_in_utf_16_is_read() -> None:
     assert names_in("é.png\r\nb c.png\r\n".encode("utf-16")) == ["é.png", "b c.png"]
 
