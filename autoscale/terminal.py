@@ -85,7 +85,7 @@ class Live:
     def notice(self, text: str) -> None:
         """Print a line."""
         style = "yellow" if text.startswith(("warning", "skipped")) else None
-        _write(self._console, text, style=style)
+        _write(self._console, printable(text), style=style)
 
     def progress(self, progress: Progress) -> None:
         """Print what was done, and bring what stays in place up to date."""
@@ -280,7 +280,9 @@ def _cell(name: str, value: Any) -> str:
         return f"{value:,}" if value < 10**9 else f"{value:.2e}"
     if name in ACCURACIES:
         return f"{value:.4f}"
-    return f"{value:.4g}" if isinstance(value, float) else printable(str(value))
+    return (
+        f"{value:.4g}" if isinstance(value, float) else printable(str(value)).replace("\n", "\\n")
+    )
 
 
 def _plain(value: Any) -> Any:

@@ -126,6 +126,14 @@ STANDING = Progress(
 )
 
 
+def test_names_of_files_do_not_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    with Live() as listener:
+        listener.notice("skipped \x1b[31m.jpg: no image")
+    assert "\\x1b[31m.jpg" in capsys.readouterr().err
+    frame = pd.DataFrame({"image": ["a\nb"]})
+    assert "a\\nb" in shown(frame, capsys)
+
+
 def test_progress_is_plain_lines_where_no_terminal_is(capsys: pytest.CaptureFixture[str]) -> None:
     with Live() as listener:
         listener.progress(STANDING)

@@ -5,12 +5,23 @@ from contextlib import contextmanager
 
 import torch
 
+from autoscale.errors import InvalidSetting
+
 
 @contextmanager
 def threads_of_torch(count: int) -> Iterator[None]:
-    """So many threads for torch inside, as many as before afterwards."""
+    """So many threads for torch inside, as many as before afterwards.
+
+    Raises:
+        InvalidSetting: for a number that torch does not take.
+    """
     before = torch.get_num_threads()
-    torch.set_num_threads(count)
+    try:
+        torch.set_num_threads(count)
+    except (ValueError, OverflowError, RuntimeError):
+        raise InvalidSetting(
+            f"torch takes no {count} threads; give as many as there are cores, or fewer"
+        ) from None
     try:
         yield
     finally:

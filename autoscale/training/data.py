@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +27,9 @@ from autoscale.training.parquet_layout import find_shards
 from autoscale.training.pictures import Listing, Pictures, shown
 from autoscale.training.preparation import OURS, Preparation
 from autoscale.training.seen import names_of, sketch
-from autoscale.training.summary import DataSummary, missing_classes
-from autoscale.training.tree import scan
-
-#: What messages call the parts.
-_NAMES = {"train": "training"}
+from autoscale.training.splits import spoken
+from autoscale.training.summary import DataSummary, alike_classes, missing_classes
+from autoscale.training.tree import is_parquet, scan
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,6 +178,7 @@ def load(
         ),
         notices=(
             *listing.notices,
+            *alike_classes(listing.classes),
             *missing_classes(
                 {part: found.labels for part, found in images.items()}, listing.classes
             ),
@@ -220,8 +222,9 @@ def _cut(
     for part, pictures in parts.items():
         if len(pictures) == 0:
             raise DataProblem(
-                f"{source} leaves 0 {_NAMES.get(part, part)} images; at least 1 is needed: add "
-                "images to its classes"
+                f"{source} leaves 0 {spoken(part)} images of the {len(listing.train):,} "
+                f"of its {len(listing.classes):,} classes; at least 1 is needed: add images to its "
+                "classes"
             )
     return {part: pictures.watched() for part, pictures in parts.items()}, tuple(cut)
 
@@ -242,17 +245,22 @@ def _decoded(
         DataProblem: if a class or a part is left without an image.
     """
     skipped: list[str] = []
+    reasons: dict[int, str] = {}  # by label, why the first training image was not read
     images: dict[str, Images] = {}
     peaks: list[int] = []
     for part, pictures in parts.items():
         decoded = decode(pictures, size, strict=strict, keep=keep, preparation=preparation)
         peaks += decoded.peaks
-        skipped += [f"{pictures.names[i]}: {reason}" for i, reason in decoded.unread.items()]
+        for i, reason in decoded.unread.items():
+            skipped.append(f"{pictures.names[i]}: {reason}")
+            pictures.forget(i)
+            if part == "train":
+                reasons.setdefault(int(pictures.labels[i]), skipped[-1])
         labels = np.delete(pictures.labels, list(decoded.unread))
         images[part] = Images(decoded.pixels, labels)
     for label, name in enumerate(listing.classes):
         if not np.any(images["train"].labels == label):
-            reason = next((line for line in skipped if f"{name}/" in line), "see the skipped files")
+            reason = reasons.get(label, "there is none")
             raise DataProblem(
                 f"no training image of class {name!r} could be read ({reason}); repair the files "
                 "or remove the class"
@@ -260,7 +268,7 @@ def _decoded(
     for part, found in images.items():
         if len(found) == 0:
             raise DataProblem(
-                f"none of the {len(parts[part])} {_NAMES.get(part, part)} images of {source} could "
+                f"none of the {len(parts[part])} {spoken(part)} images of {source} could "
                 f"be read ({skipped[-1]}); repair the files"
             )
     return images, skipped, peaks
@@ -440,12 +448,18 @@ def list_source(
 
 
 def _listed(root: Path, *, test: bool, columns: Columns) -> Listing:
-    if not root.exists():
+    try:
+        is_file = stat.S_ISREG(root.stat().st_mode)
+    except OSError as problem:
+        if problem.errno not in (errno.ENOENT, errno.ENOTDIR):
+            raise DataProblem(
+                f"cannot look at {shown(root)}: {problem.strerror}; mount it or change its mode"
+            ) from None
         raise DataProblem(
             f"no such folder: {shown(root)}; give a folder of classes, or 'synthetic'"
-        )
-    if root.is_file():
-        if root.suffix.lower() != ".parquet":
+        ) from None
+    if is_file:
+        if not is_parquet(root.name):
             raise DataProblem(
                 f"{shown(root)} is not a folder or a .parquet file; give one of these, and unpack "
                 "an archive first"
@@ -468,7 +482,7 @@ def _columns_of(root: Path) -> tuple[Path, Columns]:
         InvalidSetting: if something else is named there.
     """
     path, mark, query = str(root).rpartition("?")
-    if not mark or root.exists():
+    if not mark or os.path.exists(root):
         return root, Columns()
     asked = dict(parse_qsl(query))
     if not asked or set(asked) - {"image", "label"}:

@@ -181,7 +181,7 @@ def decoded_chunks(pictures: Pictures, size: int, preparation: Preparation) -> I
         except MemoryError:
             raise
         except Exception as error:  # damaged files make Pillow raise nearly anything
-            return (str(error) or type(error).__name__).splitlines()[0]
+            return _reason(error)
 
     with ThreadPoolExecutor(_DECODERS) as pool:
         for start in range(0, len(pictures), _CHUNK):
@@ -198,6 +198,12 @@ def decoded_chunks(pictures: Pictures, size: int, preparation: Preparation) -> I
                 tuple(square.side for square in squares),
                 tuple(square.peak for square in squares if square.peak is not None),
             )
+
+
+def _reason(error: Exception) -> str:
+    """Why a picture cannot be read, in a line; of the system's errors without the path again."""
+    strerror = error.strerror if isinstance(error, OSError) else None
+    return strerror or (str(error) or type(error).__name__).splitlines()[0]
 
 
 def decode_one(content: bytes, size: int, preparation: Preparation) -> Square:
@@ -246,7 +252,10 @@ def _eight_bits(
 ) -> tuple[Image.Image, int | None]:
     """The picture in 8 bits a channel, and its largest number if it has 16."""
     if image.mode.startswith("F"):
-        raise ValueError(f"its pixels have more than 8 bits (mode {image.mode})")
+        raise ValueError(
+            f"its pixels have more than 8 bits (mode {image.mode}): numbers with a point; save it "
+            "with 8 or 16 bits a channel"
+        )
     if is_deep(image):
         return shallow(image, content, white_level=white_level)
     return image, None

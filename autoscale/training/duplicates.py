@@ -18,6 +18,7 @@ class Duplicates:
 
     classes: tuple[tuple[str, str], ...]  # with different labels: at most one label is right
     parts: Mapping[tuple[str, str], tuple[tuple[str, str], ...]]  # in both parts: what trains tests
+    copies: tuple[tuple[str, str], ...] = ()  # of one class and one part: harmless until it is cut
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -31,9 +32,20 @@ class Duplicates:
         for (first, second), pairs in self.parts.items():
             told.append(
                 f"{_counted(len(pairs))} the same in {first} and {second} ({_pairs(pairs)}); the "
-                f"{second} accuracy flatters: keep each in one of them"
+                f"{second} accuracy flatters: keep one of each"
             )
         return tuple(told)
+
+    @property
+    def before_a_cut(self) -> tuple[str, ...]:
+        """What to say of copies within a part that is still to be cut; nothing without any."""
+        if not self.copies:
+            return ()
+        return (
+            f"{_counted(len(self.copies))} the same as another of its class "
+            f"({_pairs(self.copies)}), and the cut may put one into training and one into "
+            "validation or test: keep one of each",
+        )
 
 
 def find_duplicates(parts: Mapping[str, Pictures]) -> Duplicates:
@@ -52,14 +64,21 @@ def find_duplicates(parts: Mapping[str, Pictures]) -> Duplicates:
             place = (part, int(pictures.labels[i]), pictures.names[i])
             places[pictures.digests[i]].append(place)
     across: list[tuple[str, str]] = []
+    copies: list[tuple[str, str]] = []
     between: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for found in places.values():
         first_of_class = list({label: name for _, label, name in reversed(found)}.values())[::-1]
         across += pairwise(first_of_class)
+        first: dict[tuple[str, int], str] = {}
+        for part, label, name in found:
+            if (part, label) in first:
+                copies.append((first[part, label], name))
+            first.setdefault((part, label), name)
         first_of_part = list({part: name for part, _, name in reversed(found)}.items())[::-1]
         for (one, name), (other, again) in pairwise(first_of_part):
             between.setdefault((one, other), []).append((name, again))
-    return Duplicates(tuple(across), {key: tuple(pairs) for key, pairs in between.items()})
+    parted = {key: tuple(pairs) for key, pairs in between.items()}
+    return Duplicates(tuple(across), parted, tuple(copies))
 
 
 def _counted(count: int) -> str:

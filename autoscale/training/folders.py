@@ -11,9 +11,9 @@ import numpy as np
 from autoscale.errors import DataProblem
 from autoscale.training.layout import find_layout
 from autoscale.training.other_layouts import told
-from autoscale.training.pictures import Listing, Pictures, listing, shown, unknown_class
+from autoscale.training.pictures import Listing, Pictures, listing, shown, size_of, unknown_class
 from autoscale.training.splits import Split
-from autoscale.training.tree import Folder
+from autoscale.training.tree import Folder, require_no_lost_folder
 
 
 def list_folders(tree: Folder) -> Listing:
@@ -70,6 +70,7 @@ def _list_split(
         paths += own
         labels += [classes.index(name)] * len(own)
         for one in folder.walk():
+            require_no_lost_folder(one)
             place = shown(one.path.relative_to(root).as_posix())
             skipped += [
                 f"{place}/{shown(other)}: {os.path.splitext(other)[1]} is no picture"
@@ -79,17 +80,10 @@ def _list_split(
     start = len(f"{root}/") if str(root) != "/" else 1
     return Pictures(
         [shown(path[start:]) for path in paths],
-        [_size(path) for path in paths],
+        [size_of(path) for path in paths],
         np.array(labels, dtype=np.int64),
         lambda i: _content(paths[i]),
     )
-
-
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return 0  # reading it says why
 
 
 def _content(path: str) -> bytes:

@@ -24,6 +24,13 @@ _OTHERS = (
     ("a raw photograph", rb"FUJIFILMCCD-RAW|II\*\x00.{4}CR\x02|.{4}ftypcrx|IIRO|IIU\x00"),
     ("a video", rb".{4}ftyp(?!avi|m(if|sf)1)|\x1a\x45\xdf\xa3|RIFF.{4}AVI "),
     ("an archive", rb"PK\x03\x04|\x1f\x8b|7z\xbc\xaf|Rar!"),
+    ("a Parquet file", rb"PAR1"),
+)
+#: What a file holds whose picture never arrived, how it begins, and what to do.
+_MISSING = (
+    ("an empty file", rb"\Z", "fetch it again"),
+    ("a pointer of Git LFS", rb"version https://git-lfs", "git lfs pull fetches the pictures"),
+    ("a web page", rb"\s*(?i:<!doctype html|<html)", "fetch it again"),
 )
 _BEGINNING = 1024  # bytes in which a format shows
 _REDUCED = 1  # bit of TIFF's kind of a page: a smaller version of another page
@@ -45,6 +52,9 @@ def opened(content: bytes) -> Iterator[ImageFile.ImageFile]:
     """
     if other := _other(content):
         raise NoPicture(f"not an image that is read but {other}; convert it to JPEG or PNG")
+    for name, begin, remedy in _MISSING:
+        if re.match(begin, content[:_BEGINNING]):
+            raise NoPicture(f"not an image but {name}; {remedy}")
     with _any_size():
         try:
             image = Image.open(io.BytesIO(content), formats=_known())
@@ -57,6 +67,19 @@ def opened(content: bytes) -> Iterator[ImageFile.ImageFile]:
                     "to JPEG or PNG"
                 )
             yield image
+
+
+def is_of_a_format(content: bytes) -> bool:
+    """Whether bytes begin like a picture, or like a file of another program that is known."""
+    if _other(content) is not None:
+        return True
+    try:
+        with Image.open(io.BytesIO(content), formats=_known()):
+            return True
+    except UnidentifiedImageError:
+        return False
+    except Exception:  # damaged pictures make Pillow raise nearly anything
+        return True
 
 
 def _other(content: bytes) -> str | None:

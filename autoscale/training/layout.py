@@ -15,7 +15,7 @@ from pathlib import Path
 from autoscale.errors import DataProblem
 from autoscale.training.other_layouts import told
 from autoscale.training.pictures import shown
-from autoscale.training.splits import Name, Role, Split, is_filler, read_name, words
+from autoscale.training.splits import Name, Role, Split, is_filler, read_name, spoken, words
 from autoscale.training.tree import Folder, require_no_lost_folder
 
 #: Lone folders within folders that are gone through, such as data/images/train.
@@ -100,7 +100,9 @@ def _find(folder: Folder, finder: _Finder, *, depth: int) -> Layout:
         return _find(live[0], finder, depth=depth + 1)
     _refuse_flat_splits(folder, live, finder)
     _refuse_doubtful_splits(live)
-    return _classes_with_splits_beside(folder, live, finder)
+    found = _classes_with_splits_beside(folder, live, finder)
+    _tell_of_equal_folders(found.classes["train"], finder)
+    return found
 
 
 def _classes_with_splits_beside(
@@ -134,6 +136,8 @@ def _named_splits(folder: Folder, finder: _Finder) -> Layout | None:
     """The splits in a folder; None if its folders are something else."""
     names = {one.path: read_name(one.name) for one in folder.folders}
     train = _training(folder, names)
+    if train is None and (train := _beside_its_splits(folder, names, finder)) is not None:
+        names[train.path] = Name("train", ())
     if train is None:
         return _splits_without_training(folder, names, finder)
     start = _inner(train)
@@ -185,8 +189,7 @@ def _training(folder: Folder, names: Mapping[Path, Name]) -> Folder | None:
         plain = [
             one
             for one in candidates
-            if len(folder.live) == 1
-            or any(names[other.path].rest == names[one.path].rest for other in others)
+            if len(folder.live) == 1 or any(_pairs_with(one, other, names) for other in others)
         ]
     fitting = [one for one in plain if _is_training(one, others, strangers)]
     if len(fitting) > 1 and len(sets := [one for one in fitting if _inner(one).live]) == 1:
@@ -194,6 +197,32 @@ def _training(folder: Folder, names: Mapping[Path, Name]) -> Folder | None:
     if len(fitting) > 1:
         raise _two("train", fitting, folder)
     return fitting[0] if fitting else None
+
+
+def _pairs_with(one: Folder, other: Folder, names: Mapping[Path, Name]) -> bool:
+    """Whether folders that are called like splits are of one data set, by name or by classes."""
+    shared = {sub.name for sub in _inner(one).live} & {sub.name for sub in _inner(other).live}
+    return names[one.path].rest == names[other.path].rest or len(shared) > 1
+
+
+def _beside_its_splits(
+    folder: Folder, names: Mapping[Path, Name], finder: _Finder
+) -> Folder | None:
+    """The one folder that is called like no split, beside splits: photos/{a,b} and test/{a,b}."""
+    strangers = [one for one in folder.live if names[one.path].role is None]
+    if len(strangers) != 1 or any(name.role == "train" for name in names.values()):
+        return None
+    inner = _inner(strangers[0])
+    held = {sub.name for sub in inner.live}
+    splits = [one for one in folder.live if one is not strangers[0]]
+    alike = [held & {sub.name for sub in _inner(one).live} for one in splits]
+    if len(held) < 2 or not _has_few_files(inner) or not any(alike):
+        return None
+    finder.notices.append(
+        f"{finder.relative(strangers[0].path)}/ is taken for the training split, as it holds the "
+        f"classes of {_list(one.name for one in splits)}"
+    )
+    return strangers[0]
 
 
 def _is_training(one: Folder, others: list[Folder], strangers: list[Folder]) -> bool:
@@ -261,9 +290,8 @@ def _only(split: Split, own: list[Folder], folder: Folder) -> Folder:
 
 
 def _two(split: str, own: list[Folder], folder: Folder) -> DataProblem:
-    named = {"train": "training"}.get(split, split)
     return DataProblem(
-        f"{shown(folder.path)} has {len(own)} {named} splits, "
+        f"{shown(folder.path)} has {len(own)} {spoken(split)} splits, "
         f"{' and '.join(shown(one.name) for one in own)}; keep one"
     )
 
@@ -297,7 +325,14 @@ def _tell_unlabelled(one: Folder, split: Split, finder: _Finder) -> None:
 
 
 def _is_set_of_splits(folder: Folder) -> bool:
-    """Whether a folder holds a training split beside another one, both with classes."""
+    """Whether a folder holds a training split beside another one, both with classes.
+
+    It, or the lone folder in it.
+    """
+    for _ in range(_DEEPEST):
+        if len(folder.live) != 1:
+            break
+        folder = folder.live[0]
     by_role: dict[Role | None, set[str]] = {}
     for one in folder.live:
         name, inner = read_name(one.name), _inner(one)
@@ -346,6 +381,7 @@ def _refuse_flat_splits(folder: Folder, live: tuple[Folder, ...], finder: _Finde
     Raises:
         DataProblem: if they are.
     """
+    _refuse_splits_of_classes(folder, live)
     flat = [one for one in live if read_name(one.name).plain and not one.live]
     roles = {read_name(one.name).role for one in flat}
     strangers = [one for one in live if one not in flat]
@@ -357,6 +393,31 @@ def _refuse_flat_splits(folder: Folder, live: tuple[Folder, ...], finder: _Finde
             "pictures of each into one sub-folder for each class, as train/cat and train/dog (or "
             "rename them if they are classes)"
         )
+
+
+def _refuse_splits_of_classes(folder: Folder, live: tuple[Folder, ...]) -> None:
+    """Refuse train_cat, train_dog, test_cat, test_dog: a folder for each split of each class.
+
+    Raises:
+        DataProblem: if they are.
+    """
+    names = [read_name(one.name) for one in live]
+    roles = {name.role for name in names}
+    classes = {name.rest for name in names}
+    if (
+        any(one.live for one in live)
+        or None in roles
+        or not {"train"} < roles
+        or () in classes
+        or len(classes) == len(names)
+    ):
+        return
+    word, kind = names[0].word, " ".join(names[0].rest)
+    raise DataProblem(
+        f"{_list(one.name for one in live)} in {shown(folder.path)} look like splits of classes; "
+        f"sort them into a folder for each split with one sub-folder for each class, as "
+        f"{word}/{kind} (or rename them if they are classes)"
+    )
 
 
 def _refuse_doubtful_splits(live: tuple[Folder, ...]) -> None:
@@ -423,10 +484,25 @@ def _classes_of(
             continue
         name = composed.get(unicodedata.normalize("NFC", one.name), one.name)
         if one.count or (one.is_empty and (not known or name in known)):
-            found[name] = one
+            found[name] = _without_masks(one, finder)
         else:
             finder.leave([one])
     return found
+
+
+def _tell_of_equal_folders(classes: Mapping[str, Folder], finder: _Finder) -> None:
+    """Tell of classes that all hold the same sub-folders, which may be the classes themselves."""
+    held = [{sub.name for sub in one.live} for one in classes.values() if one.count]
+    if len(held) < 2 or any(one.files for one in classes.values()):
+        return
+    common = sorted(set.intersection(*held))
+    if len(common) > 1 or any(read_name(name).role for name in common):
+        finder.notices.append(
+            f"{_list(classes)} are taken for the classes, though each holds a folder "
+            f"{' and a folder '.join(shown(name) for name in common[:2])}: if those are the "
+            "classes, name one of these folders as the data, or call them train, validation and "
+            "test"
+        )
 
 
 def _without_annotations(folder: Folder, finder: _Finder) -> tuple[Folder, ...]:
@@ -447,6 +523,16 @@ def _without_annotations(folder: Folder, finder: _Finder) -> tuple[Folder, ...]:
         )
     finder.leave(others)
     return tuple(images)
+
+
+def _without_masks(one: Folder, finder: _Finder) -> Folder:
+    """A class, of which masks that lie beside its images are left out: cat/images, cat/masks."""
+    masks = [sub for sub in one.live if sub.name.lower() in _ANNOTATIONS]
+    images = [sub for sub in one.live if is_filler(sub.name)]
+    if not masks or not images or one.files or len(masks) + len(images) < len(one.live):
+        return one
+    finder.leave(masks)
+    return replace(one, folders=tuple(sub for sub in one.folders if sub not in masks))
 
 
 def _require_utf8(names: Iterable[str], place: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,9 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from autoscale.errors import DataProblem
+from autoscale.errors import DataProblem, InvalidSetting
 from autoscale.training.decoding import decoded_chunks
-from autoscale.training.pictures import Pictures, shown
+from autoscale.training.formats import is_of_a_format
+from autoscale.training.pictures import Pictures, shown, size_of
 from autoscale.training.preparation import Preparation
 from autoscale.training.tree import scan
 
@@ -41,7 +43,15 @@ def find_pictures(names: Iterable[str | Path]) -> Named:
     paths: list[str] = []
     refused: list[str] = []
     for name in (os.fspath(name) for name in names):
-        if os.path.isdir(name):
+        try:
+            mode = os.stat(name).st_mode
+        except FileNotFoundError:
+            refused.append(f"{shown(name)}: no such file")
+            continue
+        except (OSError, ValueError) as problem:  # a name with NUL in it is a ValueError
+            refused.append(f"{shown(name)}: {getattr(problem, 'strerror', None) or problem}")
+            continue
+        if stat.S_ISDIR(mode):
             try:
                 found = list(scan(Path(name)).pictures())
             except DataProblem as problem:
@@ -50,17 +60,26 @@ def find_pictures(names: Iterable[str | Path]) -> Named:
             paths += found
             if not found:
                 refused.append(f"{shown(name)}: a folder without pictures")
-        elif os.path.isfile(name):
+        elif stat.S_ISREG(mode):
             paths.append(name)
-        elif os.path.exists(name):
-            refused.append(f"{shown(name)}: not a regular file")
         else:
-            refused.append(f"{shown(name)}: no such file")
+            refused.append(f"{shown(name)}: not a regular file")
     return Named(tuple(paths), tuple(refused))
 
 
 def names_in(content: bytes) -> list[str]:
-    """The names of a list: one a line, or with NUL between them as `find -print0` writes it."""
+    """The names of a list: one a line, or with NUL between them as `find -print0` writes it.
+
+    Raises:
+        InvalidSetting: if it is no list but a picture or another file of bytes.
+    """
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        content = content.decode("utf-16", "replace").encode()
+    if is_of_a_format(content):
+        raise InvalidSetting(
+            "the list of names is no text; give a picture itself by its name, and as a list a file "
+            "with one name a line"
+        )
     separator = b"\0" if b"\0" in content else b"\n"
     lines = content.removeprefix(b"\xef\xbb\xbf").split(separator)
     if separator == b"\n":
@@ -72,7 +91,7 @@ def read_pictures(paths: Sequence[str], *, size: int, preparation: Preparation) 
     """Files decoded exactly as those of a data set, some hundred at a time."""
     pictures = Pictures(
         [shown(path) for path in paths],
-        [_size(path) for path in paths],
+        [size_of(path) for path in paths],
         np.zeros(len(paths), dtype=np.int64),
         lambda i: Path(paths[i]).read_bytes(),
     )
@@ -86,10 +105,3 @@ def read_pictures(paths: Sequence[str], *, size: int, preparation: Preparation) 
             tuple(f"{pictures.names[i]}: {shown(why)}" for i, why in chunk.unread.items()),
             chunk.peaks,
         )
-
-
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return 0  # reading it says why

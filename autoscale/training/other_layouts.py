@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections import Counter
 
 from autoscale.training.pictures import shown
-from autoscale.training.tree import Folder
+from autoscale.training.tree import Folder, is_parquet
 
 _HIVE = re.compile(r"[^=]+=.*")
 _TABLES = re.compile(r"(metadata|labels?|annotations?|train|classes|data)\.(csv|tsv|jsonl)", re.I)
+_ANY_TABLE = re.compile(r"(?!.*(test|submission)).*\.(csv|tsv|jsonl)", re.I)
 
 
 def told(tree: Folder, *, flat: bool = False) -> str | None:
@@ -17,7 +20,7 @@ def told(tree: Folder, *, flat: bool = False) -> str | None:
     Args:
         flat: also tell of pictures that lie in one folder, with nothing about their classes.
     """
-    for look in (_saved_to_disk, _tars, _objects, _table, *([_flat] if flat else [])):
+    for look in (_saved_to_disk, _tars, _objects, _table, *([_flat, _no_pictures] if flat else [])):
         if found := look(tree):
             return found
     return None
@@ -74,7 +77,12 @@ def _objects(tree: Folder) -> str | None:
 
 def _table(tree: Folder) -> str | None:
     for folder in tree.walk():
-        tables = [name for name in folder.notes if _TABLES.fullmatch(name)]
+        tables = [
+            name
+            for pattern in (_TABLES, _ANY_TABLE)
+            for name in folder.notes
+            if pattern.fullmatch(name)
+        ]
         if tables and tree.count:
             return (
                 f"{shown(folder.path)} names classes in {shown(tables[0])}; copy the pictures into "
@@ -103,17 +111,33 @@ def _flat(tree: Folder) -> str | None:
     for folder in tree.walk():
         if folder.count and not folder.live and folder.count == tree.count:
             return (
-                f"{shown(folder.path)} holds {folder.count:,} pictures and 0 class sub-folders; at "
+                f"{shown(folder.path)} holds {folder.count:,} files and 0 class sub-folders; at "
                 "least 2 are needed: move the pictures of each class into a sub-folder that is "
                 "called like it"
             )
     return None
 
 
+def _no_pictures(tree: Folder) -> str | None:
+    """Files of other programs, where there is no picture."""
+    endings = Counter(
+        os.path.splitext(name)[1].lower() for folder in tree.walk() for name in folder.others
+    )
+    if tree.count or not endings:
+        return None
+    ending, count = endings.most_common(1)[0]
+    files = "file" if count == 1 else "files"
+    return (
+        f"{shown(tree.path)} holds {count:,} {files} of {ending} and no pictures; write the "
+        "pictures as files, into a folder for each class, or into Parquet files with columns image "
+        "and label"
+    )
+
+
 def hive_partitions(tree: Folder) -> str | None:
     """What to do with Parquet files in folders such as label=3; None where there are none."""
     for folder in tree.walk():
-        if _HIVE.fullmatch(folder.name) and any(n.endswith(".parquet") for n in folder.others):
+        if _HIVE.fullmatch(folder.name) and any(map(is_parquet, folder.others)):
             place = shown(tree.path)
             return (
                 f"{place} holds Parquet files in partitions ({shown(folder.name)}); write them as "

@@ -16,10 +16,18 @@ from autoscale.distribution import install
 from autoscale.errors import DataProblem
 from autoscale.training.pictures import Listing, Pictures, listing, shown, unknown_class
 from autoscale.training.splits import Split
+from autoscale.training.summary import shortened
 
 #: Names of columns that are looked for, in this order and in any case.
-IMAGE_COLUMNS = ("image", "img", "jpg", "jpeg", "png", "webp", "photo")
+IMAGE_COLUMNS = (
+    "image", "img", "jpg", "jpeg", "png", "webp", "photo", "picture", "image_bytes", "bytes",
+    "image_path", "file_name", "path",
+)  # fmt: skip
 LABEL_COLUMNS = ("label", "labels", "fine_label", "target", "class", "category", "cls")
+
+
+#: Names of columns that tell the split of each row, which nothing here reads.
+_SPLIT_COLUMNS = ("split", "subset", "partition")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +46,7 @@ class _Shard:
     pictures: Any  # a column of structs of bytes and perhaps path
     labels: Sequence[Any]  # class names where `names`, else the values; None: unlabelled
     names: tuple[str, ...] | None  # what the file calls its classes
+    columns: tuple[str, ...]  # all there are, read or not
 
     @property
     def kinds(self) -> set[str]:
@@ -69,11 +78,14 @@ def list_parquet(
         DataProblem: if they cannot be read, differ, or are laid out otherwise; without pyarrow.
     """
     wanted = columns or Columns()
-    read = {split: [_read(path, wanted) for path in paths] for split, paths in files.items()}
-    read = {split: shards for split, shards in read.items() if shards}
+    leading = next(split for split, paths in files.items() if paths)
+    read = {
+        split: [_read(path, wanted, labelled=split == leading) for path in paths]
+        for split, paths in files.items()
+        if paths
+    }
     for shards in read.values():
         _require_alike(shards)
-    leading = next(iter(read))
     _require_labels(read[leading])
     named, classes = _classes(read[leading])
     path = read[leading][0].path
@@ -81,13 +93,16 @@ def list_parquet(
         raise DataProblem(f"{path} has {len(classes)} class; at least 2 are needed to tell apart")
     numbers = {key: number for number, key in enumerate(classes)}
     parts: dict[Split, Pictures] = {}
-    notices = _rowless(named, classes, path)
+    notices = [
+        *_rowless(named, classes, path),
+        *_doubts(read[leading][0], wanted, classes),
+    ]
     for split, shards in read.items():
         if split != leading and _is_unlabelled(shards, numbers):
             unused += (f"{split} (unlabelled)",)
             notices.append(
-                f"the {split} rows have no labels, so they are not used; {shards[0].path.name} "
-                "serves no accuracy"
+                f"the {split} rows have no labels, so they are not used; {shards[0].path.name}, "
+                f"with the columns {', '.join(shards[0].columns)}, serves no accuracy"
             )
             continue
         _require_labels(shards)
@@ -108,10 +123,32 @@ def _rowless(named: Sequence[str], classes: Sequence[Any], path: Path) -> list[s
             f"{shown_names}"]  # fmt: skip
 
 
+def _doubts(shard: _Shard, wanted: Columns, classes: Sequence[Any]) -> Iterator[str]:
+    """What the owner may have meant otherwise."""
+    usual = [name for name in shard.columns if name.lower() in LABEL_COLUMNS]
+    if wanted.label is None and len(usual) > 1:
+        read = _usual(shard.columns, LABEL_COLUMNS)[0]
+        other = next(name for name in usual if name != read)
+        yield (
+            f"of the columns {', '.join(usual)} the labels are read from {read}; name another as "
+            f"{shard.path.name}?label={other}"
+        )
+    for name in shard.columns:
+        if name.lower() in _SPLIT_COLUMNS:
+            yield (
+                f"the column {name} of {shard.path.name} is not read; if it tells training rows "
+                "from test rows, write each split into a file of its own, as train.parquet and "
+                "test.parquet"
+            )
+    if -1 in classes and len(classes) > 2:
+        yield f"-1 is a class of {shard.path.name}; if it stands for no label, drop those rows"
+
+
 # One file
 
 
-def _read(path: Path, wanted: Columns) -> _Shard:
+def _read(path: Path, wanted: Columns, *, labelled: bool) -> _Shard:
+    """A file; without a column of labels it is one of unlabelled rows, unless it must have one."""
     try:
         import pyarrow
         from pyarrow import parquet
@@ -122,31 +159,37 @@ def _read(path: Path, wanted: Columns) -> _Shard:
     try:
         with parquet.ParquetFile(path) as file:
             schema = file.schema_arrow
-            image, label = _chosen(schema, path, wanted)
-            nested = "." in image + label  # which would name a field of a struct
-            table = file.read(columns=None if nested else [image, label])
+            image, label = _chosen(schema, path, wanted, labelled=labelled)
+            asked = [name for name in (image, label) if name is not None]
+            nested = any("." in name for name in asked)  # which would name a field of a struct
+            table = file.read(columns=None if nested else asked)
     except (pyarrow.ArrowException, OSError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise DataProblem(f"cannot read {path}: {reason}; fetch the file again") from error
-    names = _class_names(schema, label, path)
-    labels = _labels(table[label].to_pylist(), names, path)
-    _require_pictures(table[image], path)
-    return _Shard(path, table[image], labels, names)
+    pictures = _as_structs(table[image])
+    _require_pictures(pictures, path)
+    names, labels = None, [None] * len(pictures)
+    if label is not None:
+        names = _class_names(schema, label, path)
+        labels = _labels(table[label].to_pylist(), names, path)
+    return _Shard(path, pictures, labels, names, tuple(schema.names))
 
 
-def _chosen(schema: Any, path: Path, wanted: Columns) -> tuple[str, str]:
-    """The names of the image column and of the label column."""
+def _chosen(schema: Any, path: Path, wanted: Columns, *, labelled: bool) -> tuple[str, str | None]:
+    """The names of the image column and of the label column, if there must or may be one."""
     from pyarrow import types
 
     image = _column(schema, path, wanted.image, IMAGE_COLUMNS, "image")
-    label = _column(schema, path, wanted.label, LABEL_COLUMNS, "label")
     kind = schema.field(image).type
-    fields = {kind.field(i).name: kind.field(i).type for i in range(kind.num_fields)}
-    if "bytes" not in fields or not _holds_bytes(fields["bytes"]):
+    if not (_holds_text(kind) or _holds_bytes(_bytes_of(kind))):
         raise DataProblem(
-            f"column {image!r} of {path} holds {kind}; a struct with a field 'bytes' of binary "
-            "is needed"
+            f"column {image!r} of {path} holds {kind}; binary, paths, or a struct with a field "
+            "'bytes' of binary is needed"
         )
+    usual = _usual(schema.names, LABEL_COLUMNS) if wanted.label is None else [wanted.label]
+    if not labelled and not set(usual) & set(schema.names):
+        return image, None
+    label = _column(schema, path, wanted.label, LABEL_COLUMNS, "label")
     kind = schema.field(label).type
     if types.is_nested(kind):
         raise DataProblem(
@@ -160,10 +203,7 @@ def _column(schema: Any, path: Path, wanted: str | None, usual: tuple[str, ...],
         found = [name for name in schema.names if name == wanted][:1]
         missing = f"no column {wanted!r}"
     else:
-        found = sorted(
-            (name for name in schema.names if name.lower() in usual),
-            key=lambda name: (usual.index(name.lower()), name.lower() != name),
-        )[:1]
+        found = _usual(schema.names, usual)[:1]
         missing = f"none of them usual for {role}s"
     if not found:
         raise DataProblem(
@@ -175,6 +215,49 @@ def _column(schema: Any, path: Path, wanted: str | None, usual: tuple[str, ...],
         raise DataProblem(f"{path} has {times} columns {found[0]!r}; keep one")
     name: str = found[0]
     return name
+
+
+def _usual(names: Sequence[str], usual: tuple[str, ...]) -> list[str]:
+    """Names that are usual, the best first."""
+    return sorted(
+        (name for name in names if name.lower() in usual),
+        key=lambda name: (usual.index(name.lower()), name.lower() != name),
+    )
+
+
+def _as_structs(column: Any) -> Any:
+    """A column of structs of bytes and perhaps path, of one of bytes or of paths."""
+    import pyarrow as pa
+
+    if pa.types.is_struct(column.type):
+        return column
+    if _holds_text(column.type):
+        fields = {"bytes": pa.binary(), "path": column.type}
+        chunks = [[pa.nulls(len(chunk), pa.binary()), chunk] for chunk in column.chunks]
+    else:
+        fields = {"bytes": column.type}
+        chunks = [[chunk] for chunk in column.chunks]
+    return pa.chunked_array(
+        [pa.StructArray.from_arrays(chunk, list(fields)) for chunk in chunks], pa.struct(fields)
+    )
+
+
+def _bytes_of(kind: Any) -> Any:
+    """The type of the field 'bytes' of a struct; any other type as it is."""
+    from pyarrow import types
+
+    if not types.is_struct(kind):
+        return kind
+    place = kind.get_field_index("bytes")
+    return kind.field(place).type if place >= 0 else kind
+
+
+def _holds_text(kind: Any) -> bool:
+    from pyarrow import types
+
+    if types.is_dictionary(kind):
+        kind = kind.value_type
+    return types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
 
 
 def _holds_bytes(kind: Any) -> bool:
@@ -262,7 +345,7 @@ def _kind(shard: _Shard) -> str:
 def _require_labels(shards: Sequence[_Shard]) -> None:
     for shard in shards:
         for row, label in enumerate(shard.labels):
-            if label is None:
+            if label is None or label == "":
                 raise DataProblem(
                     f"{shard.path.name} row {row} has no label; give it one or drop the row"
                 )
@@ -296,7 +379,7 @@ def _list(shards: Sequence[_Shard], numbers: Mapping[Any, int], split: str) -> P
             if (kind := type(label).__name__) not in kinds:
                 raise DataProblem(
                     f"the labels of {split} hold {label!r}, {kind}, where training has "
-                    f"{', '.join(sorted(kinds))}; write all labels alike"
+                    f"{', '.join(sorted(kinds))}; give names in both, or numbers in both"
                 )
             raise unknown_class(str(label), split, map(str, numbers))
     rows = [(shard, row) for shard in shards for row in range(len(shard.labels))]
@@ -376,6 +459,7 @@ def _require_pictures(column: Any, path: Path) -> None:
     if first is not None:
         raise DataProblem(
             f"the rows of {path} hold paths instead of pictures, and none of the files is there "
-            f"(the first: {shown(first)}); put the pictures there, or write the file with the "
-            "bytes in it (datasets: map(embed_table_storage) of datasets.table before to_parquet)"
+            f"(the first: {shortened((shown(first),))}); put the pictures there, or write the file "
+            "with the bytes in it (datasets: map(embed_table_storage) of datasets.table before "
+            "to_parquet)"
         )

@@ -8,8 +8,8 @@ from pathlib import Path, PurePosixPath
 from autoscale.errors import DataProblem
 from autoscale.training.other_layouts import hive_partitions
 from autoscale.training.pictures import shown
-from autoscale.training.splits import Role, Split, read_name
-from autoscale.training.tree import Folder
+from autoscale.training.splits import Role, Split, read_name, spoken
+from autoscale.training.tree import Folder, is_parquet
 
 _DEEPEST = 5  # parts of a path, as in repository/default/train/0000.parquet
 
@@ -75,7 +75,7 @@ def _files(tree: Folder) -> list[_File]:
         for name in folder.others:
             path = folder.path / name
             place = PurePosixPath(path.relative_to(tree.path).as_posix())
-            if place.suffix.lower() == ".parquet" and len(place.parts) <= _DEEPEST:
+            if is_parquet(name) and len(place.parts) <= _DEEPEST:
                 found.append(_file(path, place))
     return found
 
@@ -123,10 +123,9 @@ def _shards(split: str, files: list[_File], tree: Folder) -> list[Path]:
     kinds = {(one.word, one.rest, one.path.parent): one for one in files}
     if len(kinds) > 1:
         names = " and ".join(_relative([one.path for one in kinds.values()][:2], tree))
-        named = {"train": "training"}.get(split, split)
         raise DataProblem(
-            f"{shown(tree.path)} has {len(kinds)} {named} splits, {names}; keep one, or let the "
-            "names of one split's files differ by numbers alone"
+            f"{shown(tree.path)} has {len(kinds)} {spoken(split)} splits, {names}; keep one, or "
+            "let the names of one split's files differ by numbers alone"
         )
     return sorted(one.path for one in files)
 

@@ -25,7 +25,7 @@ class Pictures:
     read: Callable[[int], bytes]
     keys: Sequence[str] | None = None  # for fingerprints, where other names serve people
     # Of the content of each picture that was read so far, by position; see `watched`.
-    digests: Mapping[int, bytes] = field(default_factory=dict)
+    digests: dict[int, bytes] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -39,6 +39,10 @@ class Pictures:
             lambda i: self.read(int(indices[i])),
             [self.keys[i] for i in indices] if self.keys is not None else None,
         )
+
+    def forget(self, i: int) -> None:
+        """Drop the digest of what turned out to be no picture."""
+        self.digests.pop(i, None)
 
     def watched(self) -> Pictures:
         """The same pictures, whose `digests` grow as they are read."""
@@ -99,6 +103,14 @@ def listing(
 def shown(text: str | Path) -> str:
     """A path or a name as printable text: bytes that are not UTF-8 are escaped, as \\xe9."""
     return os.fsencode(text).decode("utf-8", "backslashreplace")
+
+
+def size_of(path: str | Path) -> int:
+    """Bytes of a file; 0 where the system does not tell, as reading it says why."""
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
 
 
 def unknown_class(name: str, split: str, classes: Iterable[str]) -> DataProblem:

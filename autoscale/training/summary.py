@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -57,6 +58,20 @@ def missing_classes(
                 f"{shortened(missing)}; {part} accuracy says nothing of them"
             )
     return tuple(found)
+
+
+def alike_classes(classes: tuple[str, ...]) -> tuple[str, ...]:
+    """A sentence if names of classes differ in case, spaces or strokes alone."""
+    first: dict[str, str] = {}
+    pairs = []
+    for name in classes:
+        letters = re.sub(r"[\s_-]+", "", name).casefold()
+        if len(letters) > 1 and letters in first:
+            pairs.append(f"{first[letters]!r} and {name!r}")
+        first.setdefault(letters, name)
+    if not pairs:
+        return ()
+    return (f"classes that may be one: {shortened(tuple(pairs))}; if so, give them one name",)
 
 
 def shortened(names: tuple[str, ...]) -> str:

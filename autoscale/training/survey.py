@@ -11,7 +11,7 @@ import numpy as np
 from autoscale.training.data import list_source
 from autoscale.training.decoding import decode
 from autoscale.training.duplicates import Duplicates, find_duplicates
-from autoscale.training.summary import DataSummary
+from autoscale.training.summary import DataSummary, alike_classes
 
 _SIZE = 8  # pixels; every picture is decoded, and hardly anything is kept of it
 
@@ -28,6 +28,7 @@ class Survey:
     summary: DataSummary  # its `sentence` says what was understood of the source
     notices: tuple[str, ...]  # what the owner should know, a sentence each
     duplicates: Duplicates
+    cut: bool  # whether a training would cut validation images from the training images
 
     @property
     def images(self) -> int:
@@ -51,6 +52,8 @@ def survey(source: str) -> Survey:
     for part, pictures in parts.items():
         found = decode(pictures, _SIZE, strict=False, keep=None)
         unreadable += [f"{pictures.names[i]}: {reason}" for i, reason in found.unread.items()]
+        for i in found.unread:
+            pictures.forget(i)
         readable = np.setdiff1d(np.arange(len(pictures)), list(found.unread))
         sides += found.sides
         peaks += found.peaks
@@ -68,6 +71,7 @@ def survey(source: str) -> Survey:
             parts={part: sum(own.values()) for part, own in counts.items()},
             unused=listing.unused,
         ),
-        notices=listing.notices,
+        notices=(*listing.notices, *alike_classes(listing.classes)),
         duplicates=find_duplicates(parts),
+        cut=listing.validation is None,
     )

@@ -31,10 +31,12 @@ _NOTE_NAMES = words(
     "license licence readme copying notice authors changelog version makefile dockerfile "
     "md5sums sha256sums checksums"
 )
+#: Endings of Parquet files.
+_PARQUET = words(".parquet .parq .pq")
 #: Endings of what may be huge and is no picture: it is named, and not read to find out.
-_NO_PICTURES = words(
+_NO_PICTURES = _PARQUET | words(
     ".zip .tar .gz .tgz .bz2 .xz .zst .7z .rar .mp4 .avi .mov .mkv .webm .mp3 .wav .npy .npz .h5 "
-    ".hdf5 .mat .pkl .pickle .pt .pth .ckpt .safetensors .onnx .bin .db .sqlite .arrow .parquet "
+    ".hdf5 .mat .pkl .pickle .pt .pth .ckpt .safetensors .onnx .bin .db .sqlite .arrow "
     ".feather .tfrecord .lmdb .mdb .pdf .doc .docx .ppt .pptx .xls .xlsx .exe"
 )
 #: Times that one folder is read, by as many links, before links are taken to go round.
@@ -168,6 +170,11 @@ def _is_note(name: str) -> bool:
 
 def _ending(name: str) -> str:
     return os.path.splitext(name)[1].lower()
+
+
+def is_parquet(name: str) -> bool:
+    """Whether a file is called like Parquet."""
+    return _ending(name) in _PARQUET
 
 
 def require_no_lost_folder(folder: Folder) -> None:

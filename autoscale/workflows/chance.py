@@ -28,12 +28,17 @@ def chance_warning(
     if images == 0:
         return None
     share = float(counts.max() / images)
+    constant = f"always saying {classes[int(counts.argmax())]!r} ({share:.4f} of {images:,} images)"
+    if share == 1:
+        return (
+            f"{part} accuracy {accuracy:.4f} is of images of one class, for which {constant} is "
+            "enough: it says nothing of the other classes. Add images of them"
+        )
     if accuracy > share + ERRORS * sqrt(share * (1 - share) / images):
         return None
     better = "no better than" if accuracy <= share else "within the noise of"
     return (
-        f"{part} accuracy {accuracy:.4f} is {better} always saying "
-        f"{classes[int(counts.argmax())]!r} ({share:.4f} of {images:,} images): nothing may have "
-        "been learned. Look at the classes and splits above, train for more epochs or on more "
+        f"{part} accuracy {accuracy:.4f} is {better} {constant}: nothing may have been learned. "
+        "Look at the classes and splits above, train for more epochs or on more "
         "images, or take another --recipe"
     )

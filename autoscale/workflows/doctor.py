@@ -249,8 +249,8 @@ def _layout(found: Survey) -> Finding:
 
 
 def _duplicates(found: Survey) -> Finding:
-    """Pictures that are in two classes, or in two splits."""
-    told = found.duplicates.sentences
+    """Pictures that are in two classes or splits, or would be once their split is cut."""
+    told = (*found.duplicates.sentences, *(found.duplicates.before_a_cut if found.cut else ()))
     return Finding(
         subject="duplicates",
         verdict="warn" if told else "ok",

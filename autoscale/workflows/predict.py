@@ -144,7 +144,9 @@ def evaluate_model(
             *found.notices,
             *_lacking(names, known, data),
             *_nameless(model, known),
-            *filter(None, [chance_warning(float(right.mean()), labels, names, part=found.split)]),
+            *filter(
+                None, [chance_warning(float(right.mean()), labels, names, part=_part(found.split))]
+            ),
         ),
     )
 
@@ -238,6 +240,11 @@ def predict_in_parts(
     yield Predictions(
         table=pd.DataFrame(columns=_COLUMNS), refused=(), notices=notices if peaks else ()
     )
+
+
+def _part(split: str) -> str:
+    """What a sentence calls the images of a split."""
+    return "the whole set's" if split == "all" else split
 
 
 def _answers(

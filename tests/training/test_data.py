@@ -14,6 +14,7 @@ from autoscale.errors import DataProblem, InvalidSetting
 from autoscale.training import decoding
 from autoscale.training.data import Images, carve, has_splits, load, load_whole
 from autoscale.training.summary import DataSummary
+from autoscale.training.survey import survey
 from tests.training.sources import (
     BLUE,
     RED,
@@ -141,8 +142,40 @@ def test_pictures_that_are_in_two_classes_or_two_splits_are_told(tmp_path: Path)
         "1 picture is the same in two classes (train/blue/x.jpg = train/red/0.jpg); keep each in "
         "one class",
         "2 pictures are the same in train and test (train/red/1.jpg = test/red/x.jpg; "
-        "train/red/2.jpg = test/red/y.jpg); the test accuracy flatters: keep each in one of them",
+        "train/red/2.jpg = test/red/y.jpg); the test accuracy flatters: keep one of each",
     )
+
+
+def test_copies_within_a_class_are_told_where_a_cut_may_divide_them(tmp_path: Path) -> None:
+    write_class(tmp_path / "red", RED, 3)
+    write_class(tmp_path / "blue", BLUE, 1)
+    found = survey(str(tmp_path))
+    assert found.cut
+    assert found.duplicates.sentences == ()
+    (told,) = found.duplicates.before_a_cut
+    assert told.startswith("2 pictures are the same as another of its class (red/")
+
+
+def test_files_that_are_no_pictures_are_no_equal_pictures(tmp_path: Path) -> None:
+    write_classes(tmp_path)
+    for name in ("red", "blue"):
+        (tmp_path / name / "lost.jpg").write_bytes(b"<html>not found</html>")
+    data = read(tmp_path)
+    assert len(data.skipped) == 2
+    assert not any("lost.jpg" in notice for notice in data.notices)
+
+
+def test_classes_whose_names_hardly_differ_are_told(tmp_path: Path) -> None:
+    for name in ("Hot dog", "hot_dog", "a", "A"):
+        write_class(tmp_path / name, RED)
+    told = "classes that may be one: 'Hot dog' and 'hot_dog'; if so, give them one name"
+    assert told in read(tmp_path).notices
+
+
+def test_a_place_that_cannot_be_looked_at_is_told(tmp_path: Path) -> None:
+    (tmp_path / "round").symlink_to("round")
+    with pytest.raises(DataProblem, match=r"cannot look at .*round: .*; mount it or change"):
+        read(tmp_path / "round")
 
 
 def test_a_test_split_without_classes_is_told_and_stops_nothing(tmp_path: Path) -> None:

@@ -126,11 +126,25 @@ def test_a_picture_is_known_by_its_content(kind: str) -> None:
         (b"<?xml version='1.0'?>\n<!-- by hand -->\n<svg>", "a drawing"),
         (b"\0\0\0\x18ftypcrx \0\0\0\1", "a raw photograph"),
         (b"PK\x03\x04", "an archive"),
+        (b"PAR1", "a Parquet file"),
     ],
 )
 def test_what_else_lies_among_pictures_is_told_by_name(beginning: bytes, name: str) -> None:
     with pytest.raises(NoPicture, match=f"but {name}.*; convert it"):
         decode_one(beginning.ljust(64, b"\0"), 8, USUAL)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "an empty file; fetch it again"),
+        (b"version https://git-lfs.github.com/spec/v1\noid", "a pointer of Git LFS; git lfs pull"),
+        (b"\n<!DOCTYPE HTML><html>404", "a web page; fetch it again"),
+    ],
+)
+def test_a_picture_that_never_arrived_is_told(content: bytes, said: str) -> None:
+    with pytest.raises(NoPicture, match=f"not an image but {said}"):
+        decode_one(content, 8, USUAL)
 
 
 def test_an_avif_of_a_general_brand_is_no_heic() -> None:
@@ -147,7 +161,7 @@ def test_the_thumbnail_of_a_raw_photograph_is_not_taken_for_it() -> None:
 
 
 def test_what_begins_like_a_picture_and_is_none_is_refused() -> None:
-    for content in (b"", b"text", b"\xff\xd8 no more"):
+    for content in (b"text", b"\xff\xd8 no more"):
         with pytest.raises(NoPicture, match=r"not an image \(JPEG, PNG, .*AVIF\)"):
             decode_one(content, 8, USUAL)
 

@@ -151,6 +151,25 @@ READ = {
                                    "whole a1 b1 unused annotations/"),
     "one set of two folders": ("set/train/a/*1 set/train/b/*1 set/test/a/*1 figures/*2",
                                "train a1 b1 test a1 unused figures/"),
+    "German": ("Trainingsdaten/a/*1 Trainingsdaten/b/*1 Testdaten/a/*1 Validierung/b/*1",
+               "train a1 b1 validation b1 test a1"),
+    "Spanish": ("entrenamiento/a/*1 entrenamiento/b/*1 prueba/a/*1 validación/b/*1",
+                "train a1 b1 validation b1 test a1"),
+    "French": ("images_d'entraînement/a/*1 images_d'entraînement/b/*1 test/a/*1",
+               "train a1 b1 test a1"),
+    "a name of one split alone": ("tulips_train/a/*1 tulips_train/b/*1 test/a/*1 test/b/*1",
+                                  "train a1 b1 test a1 b1"),
+    "Chinese": ("训练集/a/*1 训练集/b/*1 测试集/a/*1", "train a1 b1 test a1"),
+    "Japanese": ("学習データ/a/*1 学習データ/b/*1 テスト/a/*1", "train a1 b1 test a1"),
+    "words within words": ("love/*1 detest/*1", "whole detest1 love1"),
+    "a test split beside the rest": ("photos/a/*1 photos/b/*1 photos-test-set/photos-test-set/a/*1",
+                                     "train a1 b1 test a1"),
+    "a set within folders beside its test": (
+        "Set/Set/train/a/*1 Set/Set/train/b/*1 Set/Set/valid/a/*1 test/test/*2",
+        "train a1 b1 validation a1 unused test/"),
+    "masks within classes": ("ill/images/*2 ill/masks/*2 well/images/*1 well/masks/*1",
+                             "whole ill2 well1 unused ill/masks/ well/masks/"),
+    "classes of masks": ("mask/*1 no_mask/*1", "whole mask1 no_mask1"),
     "litter": ("a/*1 b/*1 @eaDir/a/*3 a/@eaDir/*2 __MACOSX/a/*1 .ipynb_checkpoints/*1 a/._000.jpg "
                "a/Thumbs.db .DS_Store $RECYCLE.BIN/*1", "whole a1 b1"),
 }  # fmt: skip
@@ -189,13 +208,19 @@ REFUSALS = {
     "no training split": ("test/a/*1 test/b/*1", "holds test images but no training split"),
     "nothing": ("notes.txt", "0 class sub-folders"),
     "one class": ("a/*3", "1 class sub-folders"),
-    "one folder of pictures": ("*3", "3 pictures and 0 class sub-folders; .* move"),
+    "one folder of pictures": ("*3", "3 files and 0 class sub-folders; .* move"),
     "an empty class": ("a/*1 b/*1 c/", "class 'c' in .* has 0 images"),
     "a strange class": ("train/a/*1 train/b/*1 test/c/*1 test/a/*1", "class 'c' of test has no"),
     "metadata of Hugging Face": ("metadata.csv *3", r"metadata.csv; copy .* csv.DictReader"),
     "saved to disk": ("train/data-00000-of-00001.arrow train/dataset_info.json train/state.json "
                       "dataset_dict.json", r"save_to_disk .*to_parquet"),
     "webdataset": ("train-000.tar train-001.tar", "tar files; unpack them, or .*webdataset"),
+    "splits of classes": ("trainA/*1 trainB/*1 testA/*1 testB/*1", "look like splits of classes"),
+    "splits of other classes": ("test/a/*1 test/z/*1 photos/a/*1 photos/b/*1",
+                                "class 'z' of test has no"),
+    "any table": ("images/*2 train_labels.csv", "names classes in train_labels.csv; copy"),
+    "records": ("train-0.tfrecord train-1.tfrecord val.npz", "2 files of .tfrecord .* no pictures"),
+    "no pictures": ("data_batch_1 batches.meta", "2 files and 0 class"),
     "masks": ("images/*3 masks/*3", "masks in .* look like annotations of images, not like"),
     "an archive": ("images.zip", "the archive images.zip; unpack it"),
     "COCO": ("train2017/*2 val2017/*2 annotations/instances_train2017.json", "objects .COCO."),
@@ -211,6 +236,35 @@ def test_what_cannot_be_told_is_refused_in_a_line(tmp_path: Path, name: str) -> 
     with pytest.raises(DataProblem, match=said) as refusal:
         list_source(root)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ("cam1/ok/*1 cam1/bad/*1 cam2/ok/*1 cam2/bad/*1", "cam1, cam2 are taken for .* folder bad"),
+        ("raw/train/a/*1 raw/train/b/*1 new/train/a/*1 new/train/b/*1", "new, raw are .* train"),
+        ("photos/a/*1 photos/b/*1 test/a/*1", "photos/ is taken for the training split"),
+    ],
+)
+def test_folders_whose_meaning_is_guessed_are_told(tmp_path: Path, files: str, said: str) -> None:
+    (notice,) = list_source(tree(tmp_path / "set", *files.split())).notices
+    assert re.search(said, notice)
+
+
+@pytest.mark.parametrize(
+    "files", ["cat/indoors/*1 dog/park/*1", "cat/images/*1 dog/images/*1", "cat/18/*1 dog/18/*1"]
+)
+def test_classes_with_folders_of_their_own_are_read_without_a_word(
+    tmp_path: Path, files: str
+) -> None:
+    assert list_source(tree(tmp_path / "set", *files.split())).notices == ()
+
+
+def test_a_broken_link_within_a_class_may_be_a_lost_folder(tmp_path: Path) -> None:
+    root = tree(tmp_path / "set", "a/*1", "b/*1")
+    (root / "a" / "more").symlink_to(tmp_path / "gone")
+    with pytest.raises(DataProblem, match=r"more is a link to .*gone, which is not there"):
+        list_source(root)
 
 
 def test_a_split_alone_can_be_taken_as_a_whole(tmp_path: Path) -> None:

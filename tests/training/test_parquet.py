@@ -96,9 +96,10 @@ def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatc
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"picture": [{"bytes": b"x"}], "label": [0]}, "has the columns picture, label"),
+        ({"scan": [{"bytes": b"x"}], "label": [0]}, "has the columns scan, label"),
         ({"image": [{"bytes": b"x"}], "kind": [0]}, "has the columns image, kind"),
-        ({"image": [b"x"], "label": [0]}, "column 'image' of .* a struct with a field 'bytes'"),
+        ({"image": [3], "label": [0]}, "column 'image' of .* a struct with a field 'bytes'"),
+        ({"image": [{"bytes": b"x"}] * 2, "label": ["", "a"]}, "row 0 has no label"),
         ({"image": [{"bytes": b"x"}], "label": [0]}, "has 1 class; at least 2"),
         ({"image": [{"bytes": b"x"}] * 3, "label": [0, 1, None]}, r"a\.parquet row 2 has no label"),
         ({"image": [{"bytes": b"x"}] * 2, "label": [0.0, math.nan]}, "row 1 has no label"),
@@ -302,6 +303,49 @@ def test_rows_that_hold_paths_are_read_from_there(tmp_path: Path) -> None:
 def test_usual_columns_are_found(tmp_path: Path, image: str, label: str) -> None:
     write_parquet(tmp_path / "a.parquet", [RED, BLUE] * 5, [1, 0] * 5, image=image, label=label)
     assert read(tmp_path / "a.parquet").classes == ("0", "1")
+
+
+@pytest.mark.parametrize("kind", ["binary", "large_binary", "string"])
+def test_plain_columns_of_bytes_or_of_paths_are_read(tmp_path: Path, kind: str) -> None:
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    for name, colour in (("r.jpg", RED), ("b.jpg", BLUE)):
+        (tmp_path / name).write_bytes(jpeg(colour))
+    rows = ["r.jpg", "b.jpg"] if kind == "string" else [jpeg(RED), jpeg(BLUE)]
+    column = pa.array(rows * 5, getattr(pa, kind)())
+    parquet.write_table(pa.table({"image": column, "label": ["r", "b"] * 5}), tmp_path / "a.pq")
+    data = read(tmp_path / "a.pq", strict=True)
+    np.testing.assert_array_equal(data.train.labels == 0, is_blue(data.train))
+
+
+@pytest.mark.parametrize(
+    ("extra", "labels", "said"),
+    [
+        ({"category": ["x"] * 9}, [0, 1, 0] * 3, "label, category the labels are read from label"),
+        ({"Split": ["test"] * 9}, [0, 1, 0] * 3, "the column Split of train.parquet is not read"),
+        ({}, [-1, 0, 1] * 3, "-1 is a class of train.parquet"),
+    ],
+)
+def test_what_columns_may_mean_otherwise_is_told(
+    tmp_path: Path, extra: Any, labels: list[int], said: str
+) -> None:
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    rows = [{"bytes": b"x"}] * 9
+    parquet.write_table(
+        pa.table({"image": rows, "label": labels, **extra}), tmp_path / "train.parquet"
+    )
+    assert said in list_source(tmp_path).notices[0]
+
+
+def test_a_test_file_without_a_column_of_labels_is_not_used(tmp_path: Path) -> None:
+    write_parquet(tmp_path / "train.parquet", [RED, BLUE] * 5, [1, 0] * 5)
+    write_parquet(tmp_path / "test.parquet", [RED], [1], label="number")
+    listing = list_source(tmp_path)
+    assert (listing.test, listing.unused) == (None, ("test (unlabelled)",))
+    assert "test.parquet, with the columns image, number," in listing.notices[0]
 
 
 def test_other_columns_are_named_behind_the_path_or_as_options(tmp_path: Path) -> None:

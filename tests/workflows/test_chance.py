@@ -17,7 +17,7 @@ CLASSES = ("a", "b")
         (0.55, [0, 1] * 50, "is within the noise of always saying 'a' (0.5000 of 100 images)"),
         (0.65, [0, 1] * 50, None),
         (0.55, [0, 1] * 5000, None),
-        (1.00, [0] * 7, "no better than always saying 'a' (1.0000"),
+        (1.00, [0] * 7, "of images of one class, for which always saying 'a' (1.0000"),
         (0.0, [], None),
     ],
 )

@@ -20,6 +20,7 @@ from autoscale.errors import InvalidSetting
 from autoscale.training import decoding
 from autoscale.training.batches import to_input
 from autoscale.training.data import load
+from autoscale.training.named import names_in
 from autoscale.training.preparation import Preparation
 from autoscale.workflows.baseline import load_task
 from autoscale.workflows.load import load_run
@@ -290,6 +291,24 @@ def test_names_come_from_lists_too(
     )
     assert main(["predict", *asked, "--model", weights, "--csv", "--top", "1"]) == 0
     assert csv_of(capsys.readouterr().out)["image"].tolist() == names
+
+
+@pytest.mark.parametrize(
+    "content", [b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"PAR1\0/\0.\0", b"PK\x03\x04/"]
+)
+def test_a_list_that_is_no_text_is_refused_and_nothing_of_it_is_read(content: bytes) -> None:
+    with pytest.raises(InvalidSetting, match="the list of names is no text; give a picture"):
+        names_in(content)
+
+
+def test_more_threads_than_torch_can_count_are_refused(folder: Path, model: Model) -> None:
+    image = next((folder / "photos" / "red").glob("*.png"))
+    with pytest.raises(InvalidSetting, match="torch takes no 9223372036854775808 threads"):
+        predict(model, [image], threads=2**63)
+
+
+def test_a_list_in_utf_16_is_read() -> None:
+    assert names_in("é.png\r\nb c.png\r\n".encode("utf-16")) == ["é.png", "b c.png"]
 
 
 def test_an_image_given_in_two_ways_is_answered_in_that_order(
