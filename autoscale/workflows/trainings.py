@@ -6,6 +6,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from autoscale.design.budget import several
 from autoscale.design.scalable import Network
 from autoscale.errors import EvaluationFailed
 from autoscale.runs.records import Outcome, outcome_to_record, outcomes_from_journal
@@ -53,7 +54,7 @@ def train_all(
     if left:
         kept = f", {len(jobs) - len(left)} are kept from before" if len(left) < len(jobs) else ""
         seconds = crew.seconds(crew.trainer.estimate_seconds([job.network for job in left]))
-        listener.notice(f"{len(left)} trainings{kept}; about {duration(seconds)}")
+        listener.notice(f"{several(len(left), 'training')}{kept}; about {duration(seconds)}")
 
     def propose(outcomes: Sequence[Outcome], running: Sequence[Job]) -> Job | None:
         begun = len(outcomes) + len(running)
