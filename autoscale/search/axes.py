@@ -74,15 +74,14 @@ class Axis:
         distribution = self.distribution
         if not self.thinned or not isinstance(distribution, IntDistribution | FloatDistribution):
             return self
-        values = np.union1d(np.array(self.levels, dtype=float), np.array(kept, dtype=float))
-        known = _place(distribution, values)
-        tried = _place(distribution, np.array(kept, dtype=float))
+        values = np.array(kept, dtype=float)
+        tried, even = (_place(distribution, np.array(v, float)) for v in (kept, self.levels))
         rungs = [_ladder(place, tried) for place in _place(distribution, np.array(around, float))]
-        # Rounded, so that no two are one but for the last digits.
+        # No two levels are one but for the last digits.
+        values = np.append(values, np.array(self.levels, float)[_apart(even, tried)])
         places = np.unique(np.concatenate(rungs).clip(0.0, 1.0).round(_DIGITS))
-        apart = np.abs(places[:, None] - known).min(axis=1)
-        more = _at(distribution, places[apart > 10.0**-_DIGITS])
-        levels = _on_grid(distribution, np.concatenate([values, more]))
+        more = places[_apart(places, np.append(tried, even))]
+        levels = _on_grid(distribution, np.append(values, _at(distribution, more)))
         return replace(
             self,
             levels=levels,
@@ -149,6 +148,11 @@ def _ladder(place: float, tried: np.ndarray) -> np.ndarray:
     steps = [first / 2**rung for rung in range(1, _RUNGS + 1)]
     steps += [nearest / 2**rung for rung in range(1, _FURTHER + 1)]
     return place + np.array([0.0, *steps, *(-step for step in steps)])
+
+
+def _apart(places: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Which places are not among the others."""
+    return np.abs(places[:, None] - others).min(axis=1) > 10.0**-_DIGITS
 
 
 def _on_grid(distribution: _Number, values: np.ndarray) -> tuple[Any, ...]:

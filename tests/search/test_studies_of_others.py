@@ -309,6 +309,12 @@ def test_a_rebuilt_study_with_constraints_goes_on_as_the_unbroken_one(name: str)
     assert designs(rebuilt) == designs(unbroken)
 
 
+@pytest.mark.parametrize("name", OURS)
+def test_scores_of_any_size_do_no_harm(name: str) -> None:
+    study = study_of(name, lambda t: -t.suggest_float("x", 1e-300, 1e300, log=True), trials=24)
+    assert len(study.trials) == 24
+
+
 @pytest.mark.parametrize("value", [0.1, 0.7, 1 / 3, 1e9 / 7])
 def test_equal_scores_of_any_size_do_no_harm(value: float) -> None:
     def objective(trial: Trial) -> float:
