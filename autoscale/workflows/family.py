@@ -20,7 +20,7 @@ from autoscale.design.family import (
 )
 from autoscale.design.scalable import Scalable, cost_of
 from autoscale.design.scaling import PAPER, Coefficients
-from autoscale.errors import InvalidSetting, RunConflict
+from autoscale.errors import BudgetUnreachable, InvalidSetting, RunConflict
 from autoscale.runs.store import Journal, Step, read_text, write_text
 from autoscale.workflows.base import BaseSettings, describe
 from autoscale.workflows.grid import load_grid
@@ -199,13 +199,8 @@ def write_family(
         earlier = (step.read() or {}).get("settings", {})
         gained = coefficients is None and _gained(earlier, settings)
         if gained:
-            anew = _again(names_of(members), family)
-            for entry in anew:
+            for entry in _again(names_of(members), family, listener):
                 write_text(step.file(f"{entry.name}.yaml"), entry.to_yaml())
-            listener.notice(
-                "the run has another grid since the family was begun: written anew "
-                + ", ".join(entry.name for entry in anew)
-            )
         known = step.begin(
             settings,
             notes={},
@@ -234,8 +229,8 @@ def _gained(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     return bool(grown or shrunk)
 
 
-def _again(names: Sequence[str], family: Family) -> list[Member | OwnMember]:
-    """The members of these names by the coefficients of `family`."""
+def _again(names: Sequence[str], family: Family, listener: Listener) -> list[Member | OwnMember]:
+    """The members of these names by the coefficients of `family`; which and which not is told."""
     found: list[Member | OwnMember] = []
     for name in names:
         if name.startswith("phi-"):
@@ -243,7 +238,14 @@ def _again(names: Sequence[str], family: Family) -> list[Member | OwnMember]:
         else:
             text, _, measure = name.partition("-")
             asked = {"budgets": [text], "measure": measure or "macs"}
-        found += scale_family(family.base, family.growths, **asked).members
+        try:
+            found += scale_family(family.base, family.growths, **asked).members
+        except (BudgetUnreachable, InvalidSetting) as problem:
+            listener.notice(f"warning: {name} stays as it was: {problem}")
+    listener.notice(
+        "the run has another grid since the family was begun: written anew "
+        + ", ".join(entry.name for entry in found)
+    )
     return found
 
 
