@@ -61,7 +61,7 @@ def evaluate_command(
     as_json: Json = False,
 ) -> None:
     """How good a trained network is on a data set: accuracy, by class, and what it mixes up."""
-    from autoscale.terminal import records, refuse, say, show_json, show_table
+    from autoscale.terminal import Live, records, say, show_json, show_table
     from autoscale.workflows.expected import channels
     from autoscale.workflows.models import load_model
     from autoscale.workflows.predict import evaluate_model
@@ -85,13 +85,14 @@ def evaluate_command(
         device=device,
         threads=threads,
     )
+    notice = Live().notice
     for note in network.notes:
-        refuse(f"note: {note}")
-    refuse(found.summary)
+        notice(f"note: {note}")
+    notice(found.summary)
     for line in found.skipped:
-        refuse(f"skipped {line}")
+        notice(f"skipped {line}")
     for line in found.notices:
-        refuse(f"warning: {line}")
+        notice(f"warning: {line}")
     if as_json:
         show_json(
             {
