@@ -40,6 +40,7 @@ LONGEST = 1000
 COLUMNS = 80
 #: Seconds between two lines of progress where no terminal is.
 QUIET = 60.0
+NARROW = "Tables leave out the columns that find no room; --json has them all."
 CONVENTION = "macs: multiply-adds of convolutions and linear layers, one image (FLOPs)"
 
 
@@ -196,8 +197,8 @@ def show_table(
     """A table of some columns of a frame, counts with their unit.
 
     Where it is wider than the terminal, or than 80 columns elsewhere, text wraps between words,
-    then `spare` columns are left out and named below. Numbers stay whole, even if the table is then
-    still wider.
+    then `spare` columns are left out, and that is said below. Numbers stay whole, even if the table
+    is then still wider.
 
     Args:
         spare: columns that a narrow table can do without, the first to go first.
@@ -239,7 +240,7 @@ def show_table(
     _write(console, printable(title), style="bold")
     console.print(table, crop=False)
     if dropped:
-        say(f"(not shown: {', '.join(name for name in columns if name in dropped)})")
+        explain(NARROW)
     return tuple(least)
 
 
