@@ -61,7 +61,7 @@ def evaluate_command(
     as_json: Json = False,
 ) -> None:
     """How good a trained network is on a data set: accuracy, by class, and what it mixes up."""
-    from autoscale.terminal import Live, records, say, show_json, show_table
+    from autoscale.terminal import records, refuse, say, show_json, show_table
     from autoscale.workflows.expected import channels
     from autoscale.workflows.models import load_model
     from autoscale.workflows.predict import evaluate_model
@@ -85,14 +85,13 @@ def evaluate_command(
         device=device,
         threads=threads,
     )
-    notice = Live().notice
     for note in network.notes:
-        notice(f"note: {note}")
-    notice(found.summary)
+        refuse(f"note: {note}")
+    refuse(found.summary)
     for line in found.skipped:
-        notice(f"skipped {line}")
+        refuse(f"skipped {line}")
     for line in found.notices:
-        notice(f"warning: {line}")
+        refuse(f"warning: {line}")
     if as_json:
         show_json(
             {
