@@ -82,8 +82,8 @@ def load_weights(
         `rows` says.
 
     Raises:
-        InvalidSetting: naming what is missing, left over, of another shape or no number of ours;
-            then the network is unchanged.
+        InvalidSetting: naming what is missing, left over, of another shape, not finite or no number
+            of ours; then the network is unchanged.
     """
     own = network.state_dict()
     theirs = from_foreign(state, own)
@@ -141,10 +141,20 @@ def _require_names(
 def _require_numbers(own: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> None:
     for name, value in own.items():
         found = theirs.get(name, value)
+        if found.layout != torch.strided or found.is_meta:
+            raise InvalidSetting(
+                f"{name} is stored without its numbers or sparse; save network.state_dict() of "
+                "dense tensors"
+            )
         if found.is_floating_point() != value.is_floating_point() and not name.endswith(_COUNTER):
             raise InvalidSetting(
                 f"{name} holds {str(found.dtype).removeprefix('torch.')} numbers, and autoscale "
                 "takes floating-point weights; give those from before quantisation"
+            )
+        if not found.to(value.dtype).isfinite().all():
+            raise InvalidSetting(
+                f"{name} holds NaN or infinity, so every answer would be; take weights from before "
+                "the training diverged, or before they were converted to half precision"
             )
 
 

@@ -15,7 +15,8 @@ from typing import Any, get_args
 
 from autoscale.design.style import STYLES, Style
 from autoscale.errors import InvalidSetting
-from autoscale.training.preparation import Channels, Interpolation, Preparation
+from autoscale.runs.weights import KEY
+from autoscale.training.preparation import OURS, Channels, Interpolation, Preparation
 
 #: Of ImageNet's training images, and what most published weights expect.
 IMAGENET_MEAN: Channels = (0.485, 0.456, 0.406)
@@ -37,7 +38,8 @@ class Release:
     deviation: Channels | None = None
     interpolation: Interpolation | None = None
     classes: tuple[str, ...] | None = None
-    crop: float | None = None  # side of the square that is evaluated / that of the largest one
+    white_level: int | None = None  # of pictures of 16 bits
+    differences: tuple[str, ...] = ()  # what it does and autoscale does not, after "it"
 
 
 def release_beside(path: Path) -> Release | None:
@@ -53,22 +55,27 @@ def release_beside(path: Path) -> Release | None:
         return None  # another program's, if there
     if not isinstance(plain, dict):
         return None
-    inner = plain.get("pretrained_cfg")
+    inner, ours = plain.get("pretrained_cfg"), plain.get(KEY)
     said: dict[str, Any] = inner if isinstance(inner, dict) else plain
     if "mean" not in said or "std" not in said:
         return None
     try:
-        checked = Preparation(mean=_channels(said["mean"]), deviation=_channels(said["std"]))
+        own = ours if isinstance(ours, dict) else {}
+        white_level = int(own.get("white_level", OURS.white_level))
+        checked = Preparation(
+            mean=_channels(said["mean"]), deviation=_channels(said["std"]), white_level=white_level
+        )
         classes = plain.get("label_names") or said.get("label_names") or plain.get("labels")
-        crop = said.get("crop_pct")
         return Release(
             source=f"{CONFIG} beside it",
-            style=_style_of(plain.get("architecture") or said.get("architecture")),
+            style=_style_said(own)
+            or _style_of(plain.get("architecture") or said.get("architecture")),
             mean=checked.mean,
             deviation=checked.deviation,
             interpolation=_interpolation(said.get("interpolation")),
             classes=tuple(str(name) for name in classes) if isinstance(classes, list) else None,
-            crop=float(crop) if isinstance(crop, int | float) else None,
+            white_level=white_level,
+            differences=tuple(_differences(said)),
         )
     except (InvalidSetting, TypeError, ValueError) as problem:
         raise InvalidSetting(
@@ -88,13 +95,13 @@ def release_named(path: Path, *, owner: str, network: str, style: Style | None) 
     for text in _names(path):
         for rule in rules:
             if found := rule.pattern.search(text):
-                return rule.release(f"the name {found[0]}", owner)
+                return rule.release("the name", found[0], owner)
     text = Path(network).stem.lower()
     if owner == "timm's" and style == STYLES["tf"]:
         text = f"tf_{text.replace('-', '_')}"
     for rule in rules:  # most weights of such a network; ImageNet's pixels are no such rule
         if rule.mean == HALF and rule.pattern.fullmatch(text):
-            return rule.release(f"the network's name {text}", owner)
+            return rule.release("the network's name", text, owner)
     return None
 
 
@@ -106,10 +113,10 @@ class _Rule:
     mean: Channels
     interpolation: Interpolation
 
-    def release(self, source: str, owner: str) -> Release:
+    def release(self, source: str, name: str, owner: str) -> Release:
         return Release(
-            source=source,
-            style=_style_of(source.rpartition(" ")[2]) if owner == "timm's" else None,
+            source=f"{source} {name}",
+            style=_style_of(name) if owner == "timm's" else None,
             mean=self.mean,
             deviation=HALF if self.mean == HALF else IMAGENET_DEVIATION,
             interpolation=self.interpolation,
@@ -166,6 +173,13 @@ _RULES = {
 }  # fmt: skip
 
 
+#: What names of timm's networks begin with, as far as their blocks are ours too.
+_TIMM_NETWORK = re.compile(
+    r"tf_(?:efficientnet|mixnet|mobilenet)|fbnetc|(?:efficientnet|effnet|mixnet|mobilenet|mnasnet"
+    r"|semnasnet|spnasnet|tinynet|fbnetv3|hardcorenas|resnet)"
+)
+
+
 def _names(path: Path) -> Iterator[str]:
     """The texts that may name a release, the nearest first."""
     whole = path.absolute()
@@ -175,12 +189,34 @@ def _names(path: Path) -> Iterator[str]:
 
 
 def _style_of(name: Any) -> Style | None:
-    """Of weights with timm's names and that name."""
-    if not isinstance(name, str) or not name:
+    """Of weights with timm's names and that name; None if it is none of timm's."""
+    known = _TIMM_NETWORK.match(name.rpartition("/")[2]) if isinstance(name, str) else None
+    if known is None:
         return None
-    if name.startswith("tf_"):
+    if known[0].startswith("tf_"):
         return STYLES["tf"]
-    return STYLES["autoscale"] if name.startswith("fbnetc") else STYLES["timm"]
+    return STYLES["autoscale"] if known[0] == "fbnetc" else STYLES["timm"]
+
+
+def _style_said(own: dict[str, Any]) -> Style | None:
+    """What an export of autoscale says of its network."""
+    if "padding" not in own or "norm_eps" not in own:
+        return None
+    return Style(padding=own["padding"], norm_eps=float(own["norm_eps"]))
+
+
+def _differences(said: dict[str, Any]) -> Iterator[str]:
+    """What timm's evaluation does with pictures and autoscale does not."""
+    crop, resizing = said.get("crop_pct"), said.get("interpolation")
+    if isinstance(crop, int | float) and crop != 1:
+        yield (
+            f"evaluates the inner {crop:g} of a picture's centre square; autoscale takes all of it"
+        )
+    if (mode := said.get("crop_mode", "center")) != "center":
+        yield f"takes pictures by the crop mode {mode!s:.30}; autoscale takes the centre square"
+    if resizing is not None and _interpolation(resizing) is None:
+        known = " and ".join(get_args(Interpolation))
+        yield f"resizes by {resizing!s:.30}; autoscale knows {known}"
 
 
 def _channels(values: Any) -> Channels:

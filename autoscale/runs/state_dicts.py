@@ -18,6 +18,11 @@ NESTED = (
 #: What wrappers put before every name: DataParallel, torch.compile, Lightning's attributes, and a
 #: network that is a part of another.
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.", "encoder.")
+#: A name in every network of ours and of each library's: what is put before it is a wrapper's too.
+_FIRST = (
+    "stem.0.weight", "conv_stem.weight", "_conv_stem.weight", "features.0.0.weight",
+    "layer1.0.conv1.weight",
+)  # fmt: skip
 #: Counters of wrappers, which are no part of a network (torch.optim.swa_utils.AveragedModel).
 _COUNTERS = ("n_averaged",)
 _MOST = 8  # levels of nesting, and wrappers of a name
@@ -81,7 +86,9 @@ def _nested(found: Mapping[Any, Any]) -> Mapping[Any, Any] | None:
 
 def _prefix(state: Mapping[str, Tensor], own: Collection[str]) -> str | None:
     """What a wrapper put before the names, if most of them have it."""
-    for prefix in PREFIXES:
+    known = tuple(f".{name}" for name in ([*own][:1] or _FIRST))
+    found = {n[: -len(end)] + "." for n in state for end in known if n.endswith(end)}
+    for prefix in (*PREFIXES, *sorted(found)):
         if any(name.startswith(prefix) for name in own):
             continue
         if 2 * sum(name.startswith(prefix) for name in state) > len(state):

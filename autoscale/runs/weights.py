@@ -6,7 +6,6 @@ The header says under `autoscale` what the numbers belong to, so that a file can
 import argparse
 import hashlib
 import json
-import pickle
 import re
 import warnings
 from collections.abc import Collection, Mapping
@@ -33,6 +32,8 @@ KEY = "autoscale"
 #: Classes beside tensors that a checkpoint may hold, for they are mere data: timm's and
 #: torchvision's training scripts write the arguments they were called with.
 _HARMLESS: list[Any] = [argparse.Namespace]
+#: What files of `torch.save` begin with: those of today are zip archives, older ones pickles.
+_PYTORCH = (b"PK", b"\x80")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,31 +79,77 @@ def write_weights(path: Path, state: Mapping[str, Tensor], header: Header) -> No
     Raises:
         StorageProblem: if the disk does not take it.
     """
+    write_bytes(path, weights_content(state, header))
+
+
+def weights_content(state: Mapping[str, Tensor], header: Header) -> bytes:
+    """A safetensors file; the same for the same numbers and header."""
     known = header.to_dict() | {"format": FORMAT}
-    metadata = {"format": "pt", KEY: json.dumps(known)}
     # Numbers that share memory are written apart.
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
-    write_bytes(path, save(tensors, metadata))
+    return _told(save(tensors), {"format": "pt", KEY: json.dumps(known)})
+
+
+def _told(content: bytes, metadata: Mapping[str, str]) -> bytes:
+    """A safetensors file without metadata, with it: in this order, where `save` has them in any.
+
+    Source: the format in safetensors' README (length of the JSON header, header, numbers).
+    """
+    start = 8 + int.from_bytes(content[:8], "little")
+    header = json.dumps({"__metadata__": dict(metadata)} | json.loads(content[8:start])).encode()
+    header += b" " * (-len(header) % 8)  # numbers begin at a multiple of 8 bytes
+    return len(header).to_bytes(8, "little") + header + content[start:]
 
 
 def read_weights(path: str | Path, *, own: Collection[str] = ()) -> Weights:
     """Read `.safetensors`, or a PyTorch file of tensors; neither can run code.
 
-    What a training program wrapped around a state dict is taken off: see `state_dicts.unwrapped`.
+    Which of them it is tells its content, so that it may bear any name. What a training program
+    wrapped around a state dict is taken off: see `state_dicts.unwrapped`.
 
     Args:
         own: names of the network that the weights are for, where these are not a design's.
 
     Raises:
         InvalidSetting: if there is no such file, or it holds something else.
+        StorageProblem: if it may not be read.
     """
     path = Path(path)
     if not path.is_file():
         raise InvalidSetting(f"no such file of weights: {path}; name a .safetensors or .pth file")
-    if path.suffix == ".safetensors":
+    if is_safetensors(path):
         return _read_safetensors(path, own)
     state, notes = unwrapped(_read_pickle(path), path, own=own)
     return Weights(state=state, header=Header(), notes=notes)
+
+
+def is_safetensors(path: str | Path) -> bool:
+    """Whether a path is that of a safetensors file, by its content or, if that is none, its name.
+
+    Raises:
+        StorageProblem: if it is a file that may not be read.
+    """
+    path, start = Path(path), _start(path)
+    named = path.suffix == ".safetensors" and not start.startswith(_PYTORCH)
+    return start[8:] == b"{" or named
+
+
+def is_pytorch(path: str | Path) -> bool:
+    """Whether a path is that of a file that `torch.save` wrote, by its content.
+
+    Raises:
+        StorageProblem: if it is a file that may not be read.
+    """
+    return _start(path).startswith(_PYTORCH)
+
+
+def _start(path: str | Path) -> bytes:
+    """What a file begins with; nothing if there is none."""
+    path = Path(path)
+    if not path.is_file():
+        return b""
+    with guarded(path), path.open("rb") as handle:
+        return handle.read(9)
 
 
 def file_digest(path: str | Path) -> str:
@@ -179,8 +226,9 @@ def _read_pickle(path: Path) -> Any:
     try:
         with warnings.catch_warnings(), torch.serialization.safe_globals(_HARMLESS):
             warnings.simplefilter("ignore")  # what torch thinks of it comes as an error too
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as problem:
+            with path.open("rb") as handle:  # by a path torch judges its ending too
+                return torch.load(handle, map_location="cpu", weights_only=True)
+    except Exception as problem:  # damaged files make torch raise nearly anything
         raise InvalidSetting(_refusal(path, str(problem).strip())) from None
 
 
@@ -195,8 +243,7 @@ def _refusal(path: Path, problem: str) -> str:
             f"{path} is a TorchScript program; autoscale loads nothing that could run code: where "
             "it came from, save network.state_dict()"
         )
-    reason = problem.splitlines()[0][:160] if problem else "damaged"
     return (
-        f"{path} is no file of plain tensors ({reason}); autoscale loads nothing that could run "
+        f"{path} is damaged or no file of plain tensors; autoscale loads nothing that could run "
         "code: convert it to .safetensors where it came from"
     )

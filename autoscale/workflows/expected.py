@@ -1,6 +1,7 @@
 """What a network's weights expect of the network and of its pictures: known, given, or said."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from autoscale.runs.releases import (
 )
 from autoscale.runs.weights import Weights
 from autoscale.training.preparation import OURS, Channels, Preparation
+from autoscale.workflows.input_spec import writable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +50,7 @@ class Expected:
 
     style: Style
     preparation: Preparation
-    classes: tuple[str, ...] | None = None
+    classes: tuple[str, ...] | None = None  # what UTF-8 cannot write is escaped
     notes: tuple[str, ...] = ()  # what a person should know, in sentences
 
 
@@ -73,7 +75,9 @@ def channels(text: str | None, *, option: str) -> Channels | None:
     return red, green, blue
 
 
-def expected_by(held: Weights | None, file: str | None, *, network: str, asked: Asked) -> Expected:
+def expected_by(
+    held: Weights | None, file: str | None, *, network: str, asked: Asked, designed: bool = True
+) -> Expected:
     """What the weights of `file` expect.
 
     What is asked goes before what the file's header says; of another library's weights, what timm's
@@ -83,6 +87,7 @@ def expected_by(held: Weights | None, file: str | None, *, network: str, asked: 
     Args:
         held: what the file holds; None if there is no file.
         network: as the user named it.
+        designed: that is a design; a module of the user's has no style.
 
     Raises:
         InvalidSetting: if timm's names come without a style, or only one of mean and deviation is
@@ -91,7 +96,7 @@ def expected_by(held: Weights | None, file: str | None, *, network: str, asked: 
     if held is None or file is None:
         return Expected(style=STYLES[asked.style or "autoscale"], preparation=asked.over(OURS))
     release = _release(held, Path(file), network=network, asked=asked)
-    style = _style(held, file, release, asked=asked)
+    style = _style(held, file, release, asked=asked) if designed else STYLES["autoscale"]
     preparation, notes = _preparation(held, file, release, asked=asked)
     classes = held.header.classes
     count = class_rows(held.state)
@@ -101,8 +106,21 @@ def expected_by(held: Weights | None, file: str | None, *, network: str, asked: 
         raise InvalidSetting(
             f"{file} names {len(classes)} classes and tells {count} apart; write the file again"
         )
+    if held.header.style not in (None, style):
+        notes.append(
+            f"the network is built as asked, {_style_words(style)}, and not as {file} says, "
+            f"{_style_words(held.header.style)}"
+        )
+    if twice := [name for name, count in Counter(classes or ()).items() if count > 1]:
+        notes.append(
+            f"several logits have the same name ({_some(twice)}): of data by that name the first "
+            "is taken"
+        )
     return Expected(
-        style=style, preparation=preparation, classes=classes, notes=(*held.notes, *notes)
+        style=style,
+        preparation=preparation,
+        classes=tuple(map(writable, classes)) if classes is not None else None,
+        notes=(*held.notes, *notes),
     )
 
 
@@ -153,7 +171,11 @@ def _preparation(
         ]
     if release is not None and release.mean and release.deviation:
         base = Preparation(mean=release.mean, deviation=release.deviation)
-        base = replace(base, interpolation=release.interpolation or base.interpolation)
+        base = replace(
+            base,
+            interpolation=release.interpolation or base.interpolation,
+            white_level=release.white_level or base.white_level,
+        )
         return asked.over(base), _notes(release, asked.over(base))
     if asked.mean and asked.deviation:
         return asked.over(OURS), []
@@ -175,12 +197,11 @@ def _preparation(
 
 def _notes(release: Release, found: Preparation) -> list[str]:
     notes = [f"pictures are prepared as {release.source} says: {_words(found)}"]
-    if release.crop is not None and release.crop != 1:
-        notes.append(
-            f"{release.source} evaluates the inner {release.crop:g} of a picture's centre square; "
-            "autoscale takes all of it"
-        )
-    return notes
+    return notes + [f"{release.source} {difference}" for difference in release.differences]
+
+
+def _style_words(style: Style) -> str:
+    return f"{style.padding} padding and epsilon {style.norm_eps:g}"
 
 
 def _words(preparation: Preparation) -> str:
@@ -215,7 +236,7 @@ def rows_kept(
             f"the weights do not name their {count:,} classes: their classifier goes on in the "
             f"data's order, {_some(classes)}"
         )
-    places = {name: row for row, name in enumerate(held)}
+    places = {name: row for row, name in reversed([*enumerate(held)])}  # the first of a name
     rows = tuple(places.get(name) for name in classes)
     kept = [name for name in classes if name in places]
     if tuple(held) == tuple(classes):

@@ -9,7 +9,7 @@ import io
 import json
 import types
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -23,8 +23,9 @@ from autoscale.network.latency import measure_latency
 from autoscale.network.measure import traced_cost
 from autoscale.network.source import python_source, timm_source
 from autoscale.network.weights import to_timm
+from autoscale.runs.releases import CONFIG
 from autoscale.runs.store import guarded, write_bytes, write_text
-from autoscale.runs.weights import Header, read_weights, write_weights
+from autoscale.runs.weights import KEY, Header, read_weights, weights_content, write_weights
 from autoscale.workflows.card import BESIDE, changed_since_measured, model_card
 from autoscale.workflows.formats import FORMATS
 from autoscale.workflows.input_spec import LABELS, escaped, metadata, text_files, timm_config
@@ -38,8 +39,12 @@ BATCHES = (1, 5)
 TOLERANCE = 1e-4
 CARD = "MODEL_CARD.md"
 WEIGHTS = "model.safetensors"
+NETWORK = "network.py"
 TIMM_WEIGHTS = "timm.safetensors"
-TIMM_CONFIG = "config.json"
+TIMM_NETWORK = "timm_network.py"
+PROGRAM = "model.pt2"
+ONNX = "model.onnx"
+_NAMES = (WEIGHTS, NETWORK, TIMM_WEIGHTS, TIMM_NETWORK, CONFIG, PROGRAM, ONNX)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +118,9 @@ def export(
             f"names of classes hold line breaks, which {LABELS} writes as escapes such as \\n, and "
             "backslashes doubled"
         )
+    written = {file.path.name for file in (*files, *beside)}
+    if earlier := [name for name in _NAMES if name not in written and (folder / name).exists()]:
+        notes.append(f"{' and '.join(earlier)} in that folder are of an earlier export")
     card = folder / CARD
     write_text(
         card,
@@ -164,7 +172,7 @@ def _write_beside(model: Model, folder: Path, known: Reference, *, timm: bool) -
             (folder / LABELS).unlink(missing_ok=True)
     texts[ANSWER] = known.answer(model.header.classes)
     if timm:
-        texts[TIMM_CONFIG] = _timm_config(model, num_classes=len(known.logits))
+        texts[CONFIG] = _timm_config(model, num_classes=len(known.logits))
     contents = {name: text.encode() for name, text in texts.items()} | {PICTURE: known.picture}
     return [_write(folder / name, content, BESIDE, None) for name, content in contents.items()]
 
@@ -204,7 +212,7 @@ class _Check:
 
 def _safetensors(model: Model, folder: Path, check: _Check) -> list[File]:
     path = folder / WEIGHTS
-    write_weights(path, model.network.state_dict(), _header(model))
+    write_bytes(path, _weights(model))
     kept = read_weights(path).state
     for name, value in model.network.state_dict().items():
         if not torch.equal(kept[name], value.cpu()):
@@ -212,11 +220,15 @@ def _safetensors(model: Model, folder: Path, check: _Check) -> list[File]:
     return [_file(path, check.format, None)]
 
 
+def _weights(model: Model) -> bytes:
+    return weights_content(model.network.state_dict(), _header(model))
+
+
 def _onnx(model: Model, folder: Path, check: _Check) -> list[File]:
     told = metadata(model.preparation, model.resolution, model.header.classes)
     content = to_onnx(model.network, resolution=model.resolution, metadata=told)
     difference = check.difference(lambda images: onnx_logits(content, images))
-    return [_write(folder / "model.onnx", content, check.format, difference)]
+    return [_write(folder / ONNX, content, check.format, difference)]
 
 
 def _torch_export(model: Model, folder: Path, check: _Check) -> list[File]:
@@ -224,7 +236,7 @@ def _torch_export(model: Model, folder: Path, check: _Check) -> list[File]:
     content = to_torch_export(model.network, resolution=model.resolution, files=texts)
     program = torch.export.load(io.BytesIO(content)).module()
     difference = check.difference(lambda images: _run(program, images))
-    return [_write(folder / "model.pt2", content, check.format, difference)]
+    return [_write(folder / PROGRAM, content, check.format, difference)]
 
 
 def _python(model: Model, folder: Path, check: _Check) -> list[File]:
@@ -239,7 +251,7 @@ def _python(model: Model, folder: Path, check: _Check) -> list[File]:
         classes=model.header.classes,
         preparing=preparing_source(model.preparation),
     )
-    path = folder / "network.py"
+    path = folder / NETWORK
     module = types.ModuleType("network")
     module.__file__ = str(path)
     exec(compile(source, str(path), "exec"), module.__dict__)
@@ -251,7 +263,9 @@ def _python(model: Model, folder: Path, check: _Check) -> list[File]:
         raise ExportProblem(
             f"{path} prepares a picture otherwise than predict does; leave it out with --to"
         )
-    beside = [] if (folder / WEIGHTS).exists() else _safetensors(model, folder, check)
+    weights = folder / WEIGHTS  # another network's may lie there
+    kept = weights.exists() and weights.read_bytes() == _weights(model)
+    beside = [] if kept else _safetensors(model, folder, check)
     return [*beside, _write(path, source.encode(), check.format, difference)]
 
 
@@ -263,7 +277,7 @@ def _timm(model: Model, folder: Path, check: _Check) -> list[File]:
     write_weights(path, to_timm(model.network.state_dict()), _header(model))
     return [
         _file(path, check.format, None),
-        _write(folder / "timm_network.py", source.encode(), check.format, None),
+        _write(folder / TIMM_NETWORK, source.encode(), check.format, None),
     ]
 
 
@@ -286,6 +300,7 @@ def _timm_config(model: Model, *, num_classes: int) -> str:
         "global_pool": "avg",
         "pretrained_cfg": config,
         **names,
+        KEY: asdict(model.style) | {"white_level": model.preparation.white_level},
     }
     return json.dumps(plain, indent=2) + "\n"
 

@@ -11,7 +11,7 @@ from autoscale.design.architecture import Architecture
 from autoscale.errors import InvalidSetting
 from autoscale.network.build import build
 from autoscale.network.weights import Style, class_rows, load_weights
-from autoscale.runs.weights import Header, read_weights
+from autoscale.runs.weights import Header, is_pytorch, is_safetensors, read_weights
 from autoscale.training.preparation import Channels, Preparation
 from autoscale.workflows.count import load_network
 from autoscale.workflows.expected import Asked, expected_by
@@ -83,10 +83,11 @@ def load_model(
     """The network `name` with the weights of a file, for as many classes as these know.
 
     Args:
-        name: as `count` takes it, or a `.safetensors` file whose header holds an architecture.
+        name: as `count` takes it, or a safetensors file whose header holds an architecture.
         weights: `.safetensors` or a PyTorch file of tensors; without, weights are random.
         style: autoscale, timm or tf: the padding and batch-norm epsilon that the weights expect. By
-            default what the file says or its names tell, autoscale's for our names.
+            default what the file says or its names tell, autoscale's for our names. A module of the
+            user's has none.
         mean: of red, green and blue in 0..1, as the weights expect it subtracted; by default what
             `expected.expected_by` finds out.
         deviation: likewise, divided by.
@@ -100,23 +101,31 @@ def load_model(
         InvalidArchitecture: if a file is no design.
     """
     name, weights = str(name), None if weights is None else str(weights)
-    if name.endswith(".safetensors"):
+    if alone := is_safetensors(name):
         if weights is not None and weights != name:
             raise InvalidSetting(f"{name} is a file of weights already; leave --weights out")
         weights = name
+    elif is_pytorch(name):
+        raise _nameless(name)
     asked = Asked(
         style=style, mean=mean, deviation=deviation, interpolation=interpolation,
         white_level=white_level,
     )  # fmt: skip
     found: nn.Module | Architecture | None = None
-    if not name.endswith(".safetensors"):
+    if not alone:
         found = load_network(name)
+    if isinstance(found, nn.Module) and style is not None:
+        raise InvalidSetting(
+            f"{name} is a module of your own, which pads and normalises as it is written; leave "
+            "--style out"
+        )
     own = found.state_dict() if isinstance(found, nn.Module) else ()
     held = read_weights(weights, own=own) if weights is not None else None
     if found is None:
         assert held is not None
         found = _design(name, held.header)
-    expected = expected_by(held, weights, network=name, asked=asked)
+    designed = isinstance(found, Architecture)
+    expected = expected_by(held, weights, network=name, asked=asked, designed=designed)
     notes = [*expected.notes]
     if isinstance(found, Architecture):
         if resolution is not None:
@@ -148,8 +157,12 @@ def load_model(
 
 def _design(file: str, header: Header) -> Architecture:
     if header.architecture is None:
-        raise InvalidSetting(
-            f"{file} does not say which network it belongs to; name that and give the file as "
-            "--weights"
-        )
+        raise _nameless(file)
     return Architecture.from_dict(header.architecture)
+
+
+def _nameless(file: str) -> InvalidSetting:
+    return InvalidSetting(
+        f"{file} holds weights and does not say which network they belong to; name that and give "
+        "the file as --weights"
+    )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -21,9 +22,10 @@ from autoscale.runs.checkpoint import read_snapshot, write_snapshot
 from autoscale.runs.store import Journal, Step, write_text
 from autoscale.runs.tensorboard import Curves, Point, require_tensorboard
 from autoscale.runs.weights import Header, Weights, file_digest, read_weights, write_weights
+from autoscale.training.data import ImageData
 from autoscale.training.fit import Epoch, Snapshot, device_named, evaluate, fit
 from autoscale.training.fit import OutOfTime as OutOfTime  # for who calls `train`
-from autoscale.training.peers import joined
+from autoscale.training.peers import Peers, joined
 from autoscale.training.preparation import OURS, Channels
 from autoscale.workflows.chance import chance_warning
 from autoscale.workflows.count import is_member, load_architecture
@@ -36,6 +38,8 @@ from autoscale.workflows.memory import training_bytes
 from autoscale.workflows.progress import Listener, Progress, Silent
 
 STEP = "train"
+#: The file of a training in progress.
+LAST = "last.safetensors"
 #: Below so many pixels a network made for larger images is taken with fewer strides.
 SMALL = 128
 
@@ -69,16 +73,30 @@ class Start:
 
     held: Weights | None
     expected: Expected  # of the network and its pictures, from the first step to the last
+    digest: str | None  # of the file
 
     @classmethod
-    def of(cls, weights: str | None, *, network: str, asked: Asked) -> "Start":
+    def of(cls, weights: str | Path | None, *, network: str, asked: Asked) -> "Start":
         """Read the file, if there is one.
 
         Raises:
             InvalidSetting: if it holds no weights, or does not tell what they expect.
         """
-        held = read_weights(weights) if weights is not None else None
-        return cls(held=held, expected=expected_by(held, weights, network=network, asked=asked))
+        if weights is None:
+            expected = expected_by(None, None, network=network, asked=asked)
+            return cls(held=None, expected=expected, digest=None)
+        held = read_weights(weights)
+        expected = expected_by(held, str(weights), network=network, asked=asked)
+        return cls(held=held, expected=expected, digest=file_digest(weights))
+
+    def settings(self) -> dict[str, Any]:
+        """What of it decides a training's result and is not what every training has."""
+        expected = self.expected
+        known: dict[str, Any] = {} if self.digest is None else {"start": self.digest}
+        apart = replace(expected.preparation, white_level=OURS.white_level)  # which is the task's
+        if (expected.style, apart) != (STYLES["autoscale"], OURS):
+            known["expects"] = asdict(expected.style) | apart.to_dict()
+        return known
 
     def put_into(self, module: nn.Module, classes: Sequence[str]) -> list[str]:
         """The weights into a fresh network for these classes; what to know, in sentences.
@@ -163,34 +181,24 @@ def train(
     Raises:
         AutoscaleError: one of its kinds, for anything that cannot be done.
     """
-    network, run, listener = str(network), Path(run), listener or Silent()
-    weights = None if weights is None else str(weights)
+    network, listener = str(network), listener or Silent()
     if tensorboard:
         require_tensorboard()
     chosen = recipe_named(recipe, epochs=epochs)
     if batch_size is not None:
         chosen = chosen.with_batch(batch_size)
+    asked = Asked(
+        style=style, mean=mean, deviation=deviation, interpolation=interpolation,
+        white_level=white_level,
+    )  # fmt: skip
     with joined() as peers, threads_of_torch(threads):
-        first = peers.rank == 0
-        if not first:
+        if peers.rank != 0:
             listener = Silent()
-        device = str(device_named(device))
-        if peers.size > 1 and device != "cpu":
-            raise InvalidSetting(f"several processes train on cpu only, asked for {device}")
+        device = _device_for(peers, device)
         design = _design(network, dropout=dropout, drop_path=drop_path)
-        start = Start.of(
-            weights,
-            network=network,
-            asked=Asked(
-                style=style,
-                mean=mean,
-                deviation=deviation,
-                interpolation=interpolation,
-                white_level=white_level,
-            ),
-        )
-        expected = start.expected
-        for note in expected.notes:
+        start = Start.of(weights, network=network, asked=asked)
+        preparation = start.expected.preparation
+        for note in start.expected.notes:
             listener.notice(note)
         size = resolution or design.architecture.resolution
         task = Task(
@@ -199,139 +207,199 @@ def train(
             seed=seed,
             limit=limit,
             strict=strict,
-            white_level=expected.preparation.white_level,
+            white_level=preparation.white_level,
             kernels=choose_kernels(kernels, device=device, listener=listener),
         )
-        images = task.load(
-            size=size, test=True, listener=listener, preparation=expected.preparation
-        )
-        design = replace(
-            design, architecture=_fitted(design.architecture, size, len(images.classes), listener)
-        )
-        step = Step(run, STEP)
-        journal = Journal(step.file("epochs.jsonl"))
-        settings = {
-            "task": task.settings(),
-            "images": images.fingerprint,
-            "network": {**asdict(design), "architecture": design.architecture.to_dict()},
-            "processes": peers.size,
-        }
-        if weights is not None:  # by content: the file may move
-            settings["start"] = file_digest(weights)
-        apart = replace(expected.preparation, white_level=OURS.white_level)  # which is the task's
-        if (expected.style, apart) != (STYLES["autoscale"], OURS):
-            settings["expects"] = asdict(expected.style) | apart.to_dict()
-        header = Header(
-            architecture=design.architecture.to_dict(),
-            style=expected.style,
-            preparation=expected.preparation,
-            classes=images.classes,
-            seed=seed,
-            seen=images.sketch,
-            accuracy_of=f"validation images of {images.name}",
-            provenance=f"autoscale train, recipe {recipe}, {chosen.epochs} epochs",
-        )
-        keeper = _Keeper(step, journal, header, chosen.epochs, listener)
-        point = partial(training_point, recipe=chosen, images=len(images.train), resolution=size)
+        images = task.load(size=size, test=True, listener=listener, preparation=preparation)
+        architecture = _fitted(design.architecture, size, len(images.classes), listener)
+        return _Training(
+            design=replace(design, architecture=architecture),
+            start=start,
+            task=task,
+            recipe=recipe,
+            images=images,
+            step=Step(Path(run), STEP),
+            device=device,
+            peers=peers,
+            time_limit=time_limit,
+            tensorboard=tensorboard,
+            listener=listener,
+        ).run()
 
-        def work(resume: Snapshot | None) -> Trained:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed)
-                module = build(
-                    design.architecture,
-                    dropout=design.dropout,
-                    drop_path=design.drop_path,
-                    norm_momentum=chosen.norm_momentum,
-                    **expected.style.options,
-                )
-            if resume is not None:
-                listener.notice(f"going on after epoch {len(resume.epochs)} of {chosen.epochs}")
-            else:
-                for note in start.put_into(module, images.classes):
-                    listener.notice(note)
-            done = resume.epochs if resume else ()
-            if tensorboard and first:
-                keeper.draw(done, point)
-            if len(done) < chosen.epochs:
-                share = -(-chosen.batch_size // peers.size)
-                needed = training_bytes(
-                    design.architecture,
-                    share,
-                    kernels=task.kernels,
-                    padding=expected.style.padding,
-                )
-                listener.notice(
-                    f"memory at the peak: about {needed / 2**30:.2g} GiB for {share} "
-                    f"images of {size} pixels at once, beside all images and torch itself"
-                )
-                done = fit(
-                    accelerated(module, task.kernels),
-                    images.train,
-                    images.validation,
-                    chosen,
-                    resolution=size,
-                    seed=seed,
-                    device=device,
-                    evaluate_after=range(1, chosen.epochs + 1),
-                    resume=resume,
-                    keep=keeper.keep if first else None,
-                    peers=peers,
-                    cut=cutter(task.kernels),
-                    time_limit=time_limit,
-                    preparation=expected.preparation,
-                ).epochs
-            best = best_epoch(done)
-            test = None
-            if images.test is not None and first:
-                module.load_state_dict(read_weights(keeper.best).state)
-                test = evaluate(
-                    module,
-                    images.test,
-                    resolution=size,
-                    device=device,
-                    preparation=expected.preparation,
-                )
-            counted = cost(design.architecture)
-            return Trained(
-                name=design.name,
-                epochs=done,
-                best=best,
-                test_accuracy=test,
-                macs=counted.macs,
-                params=counted.params,
-                weights=keeper.best,
-            )
 
-        last = step.file("last.safetensors")
-        if not first:
-            return work(read_snapshot(last))
-        with step.locked():
-            resume = step.begin(
-                settings,
-                notes={"data": task.place, "device": device},
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Training:
+    """One training, as one of its processes does it."""
+
+    design: Design  # for these images
+    start: Start
+    task: Task
+    recipe: str  # the name of the task's
+    images: ImageData
+    step: Step
+    device: str
+    peers: Peers
+    time_limit: float | None  # seconds
+    tensorboard: bool
+    listener: Listener
+
+    def run(self) -> Trained:
+        """Train from the first epoch, or from where an earlier call got to, and say how it went."""
+        last = self.step.file(LAST)
+        journal = Journal(self.step.file("epochs.jsonl"))
+        keeper = _Keeper(self.step, journal, self.header(), self.task.recipe.epochs, self.listener)
+        if self.peers.rank != 0:
+            return self._trained(read_snapshot(last), keeper)
+        with self.step.locked():
+            resume = self.step.begin(
+                self.settings(),
+                notes={"data": self.task.place, "device": self.device},
                 journal=journal,
                 read=lambda _: read_snapshot(last),
             )
-            trained = work(resume)
-            step.write_result(
-                "result.json",
-                {
-                    "name": trained.name,
-                    "epochs": len(trained.epochs),
-                    "best_epoch": trained.best.number,
-                    "validation_accuracy": trained.best.accuracy,
-                    "last_validation_accuracy": trained.epochs[-1].accuracy,
-                    "test_accuracy": trained.test_accuracy,
-                    "macs": trained.macs,
-                    "params": trained.params,
-                },
-            )
+            trained = self._trained(resume, keeper)
+            self.step.write_result("result.json", _result(trained))
             told = chance_warning(
-                trained.best.accuracy or 0.0, images.validation.labels, images.classes
+                trained.best.accuracy or 0.0, self.images.validation.labels, self.images.classes
             )
             if told:
-                listener.notice(f"warning: {told}")
+                self.listener.notice(f"warning: {told}")
             return trained
+
+    def settings(self) -> dict[str, Any]:
+        """What decides the result, as plain data."""
+        design = self.design
+        return {
+            "task": self.task.settings(),
+            "images": self.images.fingerprint,
+            "network": {**asdict(design), "architecture": design.architecture.to_dict()},
+            "processes": self.peers.size,
+            **self.start.settings(),
+        }
+
+    def header(self) -> Header:
+        """Of the best weights, but for their accuracy."""
+        return Header(
+            architecture=self.design.architecture.to_dict(),
+            style=self.start.expected.style,
+            preparation=self.start.expected.preparation,
+            classes=self.images.classes,
+            seed=self.task.seed,
+            seen=self.images.sketch,
+            accuracy_of=f"validation images of {self.images.name}",
+            provenance=f"autoscale train, recipe {self.recipe}, {self.task.recipe.epochs} epochs",
+        )
+
+    def _trained(self, resume: Snapshot | None, keeper: "_Keeper") -> Trained:
+        module, recipe = self._network(resume), self.task.recipe
+        first, done = self.peers.rank == 0, resume.epochs if resume else ()
+        if self.tensorboard and first:
+            size = self.design.architecture.resolution
+            images = len(self.images.train)
+            keeper.draw(
+                done, partial(training_point, recipe=recipe, images=images, resolution=size)
+            )
+        if len(done) < recipe.epochs:
+            done = self._epochs(module, resume, keeper)
+        counted = cost(self.design.architecture)
+        return Trained(
+            name=self.design.name,
+            epochs=done,
+            best=best_epoch(done),
+            test_accuracy=self._tested(module, keeper.best) if first else None,
+            macs=counted.macs,
+            params=counted.params,
+            weights=keeper.best,
+        )
+
+    def _network(self, resume: Snapshot | None) -> nn.Module:
+        """As the training begins, unless it goes on, which puts other weights into it."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.task.seed)
+            module = build(
+                self.design.architecture,
+                dropout=self.design.dropout,
+                drop_path=self.design.drop_path,
+                norm_momentum=self.task.recipe.norm_momentum,
+                **self.start.expected.style.options,
+            )
+        if resume is not None:
+            done, of = len(resume.epochs), self.task.recipe.epochs
+            self.listener.notice(f"going on after epoch {done} of {of}")
+        else:
+            for note in self.start.put_into(module, self.images.classes):
+                self.listener.notice(note)
+        return module
+
+    def _epochs(
+        self, module: nn.Module, resume: Snapshot | None, keeper: "_Keeper"
+    ) -> tuple[Epoch, ...]:
+        """All epochs; `module` has the last one's weights then."""
+        recipe, kernels, expected = self.task.recipe, self.task.kernels, self.start.expected
+        size = self.design.architecture.resolution
+        share = -(-recipe.batch_size // self.peers.size)
+        needed = training_bytes(
+            self.design.architecture, share, kernels=kernels, padding=expected.style.padding
+        )
+        self.listener.notice(
+            f"memory at the peak: about {needed / 2**30:.2g} GiB for {share} "
+            f"images of {size} pixels at once, beside all images and torch itself"
+        )
+        return fit(
+            accelerated(module, kernels),
+            self.images.train,
+            self.images.validation,
+            recipe,
+            resolution=size,
+            seed=self.task.seed,
+            device=self.device,
+            evaluate_after=range(1, recipe.epochs + 1),
+            resume=resume,
+            keep=keeper.keep if self.peers.rank == 0 else None,
+            peers=self.peers,
+            cut=cutter(kernels),
+            time_limit=self.time_limit,
+            preparation=expected.preparation,
+        ).epochs
+
+    def _tested(self, module: nn.Module, best: Path) -> float | None:
+        """Accuracy of the best weights on the test images; None if there are none."""
+        if self.images.test is None:
+            return None
+        module.load_state_dict(read_weights(best).state)
+        return evaluate(
+            module,
+            self.images.test,
+            resolution=self.design.architecture.resolution,
+            device=self.device,
+            preparation=self.start.expected.preparation,
+        )
+
+
+def _device_for(peers: Peers, device: str) -> str:
+    """
+    Raises:
+        InvalidSetting: if there is no such device, or several processes are to use another than a
+            CPU.
+    """
+    named = str(device_named(device))
+    if peers.size > 1 and named != "cpu":
+        raise InvalidSetting(f"several processes train on cpu only, asked for {named}")
+    return named
+
+
+def _result(trained: Trained) -> dict[str, Any]:
+    """What `result.json` holds."""
+    return {
+        "name": trained.name,
+        "epochs": len(trained.epochs),
+        "best_epoch": trained.best.number,
+        "validation_accuracy": trained.best.accuracy,
+        "last_validation_accuracy": trained.epochs[-1].accuracy,
+        "test_accuracy": trained.test_accuracy,
+        "macs": trained.macs,
+        "params": trained.params,
+    }
 
 
 def best_epoch(epochs: Sequence[Epoch]) -> Epoch:
@@ -354,7 +422,7 @@ class _Keeper:
         self, step: Step, journal: Journal, header: Header, epochs: int, listener: Listener
     ) -> None:
         self.best = step.file("best.safetensors")
-        self._last, self._metrics = step.file("last.safetensors"), step.file("metrics.csv")
+        self._last, self._metrics = step.file(LAST), step.file("metrics.csv")
         self._journal, self._header = journal, header
         self._epochs, self._listener = epochs, listener
         self._curves: Curves | None = None

@@ -177,6 +177,16 @@ def test_another_number_of_classes_gets_a_new_classifier_and_that_is_said() -> N
             lambda s: s.update({"classifier.weight": torch.zeros(1000, 7)}),
             r"head.classifier.weight is \(1000, 7\) there",
         ),
+        (
+            lambda s: s.update({"bn1.running_var": torch.full((32,), 1e5).half()}),
+            "stem.1.running_var holds NaN or infinity",
+        ),
+        (
+            lambda s: s.update({"bn1.bias": s["bn1.bias"].double() + 1e300}),
+            "stem.1.bias holds NaN or infinity",  # in our precision
+        ),
+        (lambda s: s.update({"bn1.bias": s["bn1.bias"].to("meta")}), "without its numbers"),
+        (lambda s: s.update({"bn1.bias": s["bn1.bias"].to_sparse()}), "or sparse"),
     ],
 )
 def test_another_networks_weights_are_refused_and_change_nothing(spoil: Any, message: str) -> None:

@@ -90,7 +90,52 @@ def test_timms_config_says_what_its_weights_expect(
     assert found is not None
     assert (found.mean, found.deviation) == (HALF, (0.25, 0.5, 0.5))
     assert (found.style, found.interpolation) == (STYLES["tf"], "bicubic")
-    assert (found.classes, found.crop) == (("cat", "dog"), 0.9)
+    assert found.classes == ("cat", "dog")
+    assert [text.partition(";")[0] for text in found.differences] == [
+        "evaluates the inner 0.9 of a picture's centre square"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "difference"),
+    [
+        ({"interpolation": "lanczos"}, "resizes by lanczos; autoscale knows bilinear and bicubic"),
+        ({"crop_mode": "squash"}, "takes pictures by the crop mode squash"),
+        ({"crop_pct": 1, "crop_mode": "center", "interpolation": "bilinear"}, None),
+    ],
+)
+def test_what_timm_does_otherwise_is_told(
+    tmp_path: Path, said: dict[str, object], difference: str | None
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG | INNER | {"crop_pct": 1.0} | said))
+    found = release_beside(tmp_path / "model.safetensors")
+    assert found is not None
+    assert [text.startswith(difference or "-") for text in found.differences] == (
+        [True] if difference else []
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "style"),
+    [
+        ("efficientnet_b0", "timm"),
+        ("efficientnet_b0.ra4_e3600_r224_in1k", "timm"),
+        ("hf-hub:timm/tf_efficientnet_b0.ns_jft_in1k", "tf"),
+        ("tf_mobilenetv3_small_100", "tf"),
+        ("fbnetc_100", "autoscale"),
+        ("fbnetv3_b", "timm"),
+        ("my-network", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_a_network_is_of_a_style_only_if_timm_has_it(
+    tmp_path: Path, name: str | None, style: str | None
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(INNER | {"architecture": name}))
+    found = release_beside(tmp_path / "model.safetensors")
+    assert found is not None
+    assert found.style == (STYLES[style] if style else None)
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", '{"model_type": "vit"}', '{"mean": 1}', "\udcff"])

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from autoscale.errors import InvalidSetting
 from autoscale.runs.checkpoint import write_snapshot
-from autoscale.runs.state_dicts import NESTED, PREFIXES
+from autoscale.runs.state_dicts import NESTED, PREFIXES, unwrapped
 from autoscale.runs.weights import read_weights
 from autoscale.training.fit import Snapshot
 
@@ -57,6 +57,24 @@ def test_a_checkpoint_of_timms_training_script_loads_with_its_arguments(tmp_path
     torch.save(checkpoint, tmp_path / "last.pth.tar")
     found = read_weights(tmp_path / "last.pth.tar").state
     assert torch.equal(found["stem.0.weight"], STATE["stem.0.weight"] + 1)  # the averaged ones
+
+
+@pytest.mark.parametrize("prefix", ["student.", "lit.classifier.", "module.feature_extractor."])
+@pytest.mark.parametrize("first", ["stem.0.weight", "_conv_stem.weight", "features.0.0.weight"])
+def test_attributes_of_any_name_are_taken_off_too(prefix: str, first: str) -> None:
+    state = {first: torch.zeros(1), "last.bias": torch.ones(1), "more.bias": torch.ones(2)}
+    wrapped = {prefix + name: value for name, value in state.items()}
+    found, notes = unwrapped(wrapped | {"loss.weight": torch.ones(1)}, Path("w.ckpt"))
+    assert set(found) == set(state)
+    assert notes
+    both = wrapped | {f"teacher.{name}": value for name, value in state.items()}
+    assert set(unwrapped(both, Path("w.ckpt"))[0]) == set(both)  # neither is the network
+
+
+def test_attributes_around_a_module_of_the_users_are_taken_off() -> None:
+    state = {"body.model.weight": torch.zeros(1), "body.bias": torch.ones(1)}
+    wrapped = {f"lit.{name}": value for name, value in state.items()}
+    assert set(unwrapped(wrapped, Path("w.ckpt"), own=state)[0]) == set(state)
 
 
 def test_averaged_weights_of_torch_are_read_without_their_counter(tmp_path: Path) -> None:

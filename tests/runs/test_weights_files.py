@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from autoscale.design.style import Style
 from autoscale.errors import InvalidSetting, StorageProblem
 from autoscale.runs import store
-from autoscale.runs.weights import Header, read_weights, write_weights
+from autoscale.runs.weights import KEY, Header, read_weights, write_weights
 from autoscale.training.preparation import Preparation
 
 STATE = {"conv.weight": torch.arange(6.0).reshape(2, 3), "steps": torch.tensor(7)}
@@ -103,6 +103,29 @@ def test_a_damaged_file_is_refused_in_one_line(tmp_path: Path, name: str) -> Non
     with pytest.raises(InvalidSetting) as refusal:
         read_weights(tmp_path / name)
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["w.pth", "w.SAFETENSORS", "w", "w.pt.safetensors"])
+def test_what_a_file_is_tells_its_content_and_not_its_name(tmp_path: Path, name: str) -> None:
+    write_weights(tmp_path / "ours", STATE, Header(seed=3))
+    (tmp_path / name).write_bytes((tmp_path / "ours").read_bytes())
+    assert read_weights(tmp_path / name).header.seed == 3
+    for zipped in (True, False):
+        torch.save(STATE, tmp_path / name, _use_new_zipfile_serialization=zipped)
+        assert set(read_weights(tmp_path / name).state) == set(STATE)
+
+
+def test_the_same_weights_are_the_same_bytes_and_other_programs_read_them(tmp_path: Path) -> None:
+    for name in ("a", "b", "c", "d"):
+        write_weights(tmp_path / name, STATE, Header(classes=("é", '"', "\n"), seed=1))
+    contents = {(tmp_path / name).read_bytes() for name in ("a", "b", "c", "d")}
+    assert len(contents) == 1
+    (content,) = contents
+    length = int.from_bytes(content[:8], "little")
+    assert length % 8 == 0
+    assert list(json.loads(content[8 : 8 + length])["__metadata__"]) == ["format", KEY]
+    found = load_file(tmp_path / "a")
+    assert all(torch.equal(found[name], value) for name, value in STATE.items())
 
 
 def test_what_is_no_state_dict_is_refused(tmp_path: Path) -> None:

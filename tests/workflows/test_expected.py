@@ -65,12 +65,35 @@ def test_a_header_is_believed_before_names_and_files(tmp_path: Path) -> None:
 
 def test_what_is_asked_goes_before_the_header_and_is_said() -> None:
     header = Header(style=STYLES["tf"], preparation=BICUBIC)
-    found = expected(TIMM, header=header, style="timm", deviation=(0.25, 0.25, 0.25))
-    assert found.style == STYLES["timm"]
+    found = expected(TIMM, header=header, deviation=(0.25, 0.25, 0.25))
     assert found.preparation == replace(BICUBIC, deviation=(0.25, 0.25, 0.25))
     (note,) = found.notes
     assert "prepared as asked, mean 0.5, 0.5, 0.5, deviation 0.25, 0.25, 0.25" in note
     assert expected(TIMM, header=header, mean=HALF).notes == ()  # what it says anyway
+
+
+def test_another_style_than_the_headers_is_said() -> None:
+    header = Header(style=STYLES["tf"], preparation=OURS)
+    (note,) = expected(LITE, header=header, style="timm").notes
+    assert "built as asked, symmetric padding and epsilon 1e-05, and not as last.pth says" in note
+    assert expected(LITE, header=header, style="tf").notes == ()
+
+
+def test_names_that_no_file_can_hold_are_escaped() -> None:
+    assert expected(LITE, header=Header(classes=("\udcff", "é"))).classes == ("\\udcff", "é")
+
+
+def test_logits_of_one_name_are_told() -> None:
+    (note,) = expected(LITE, header=Header(classes=("crane", "crane"))).notes
+    assert note.startswith("several logits have the same name (crane)")
+    assert rows_kept(("crane", "crane"), 2, ["crane", "heron"])[0] == (0, None)
+
+
+def test_a_module_of_ones_own_needs_no_style_whatever_its_names() -> None:
+    held = Weights(state=TIMM, header=Header())
+    asked = Asked(mean=HALF, deviation=HALF)
+    found = expected_by(held, "own.pth", network="own:net", asked=asked, designed=False)
+    assert found.notes == ()
 
 
 def test_timms_config_beside_the_file_says_everything(tmp_path: Path) -> None:

@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from autoscale.cli import main
 from autoscale.design.published import published
 from autoscale.errors import ExportProblem, InvalidSetting
 from autoscale.network.build import build
-from autoscale.network.weights import STYLES, to_timm
+from autoscale.network.weights import STYLES, Style, to_timm
 from autoscale.runs.weights import read_weights
+from autoscale.training.preparation import Preparation
 from autoscale.workflows import export as exporting
 from autoscale.workflows.catalogue import load_space
 from autoscale.workflows.export import export, possible_formats
@@ -105,6 +107,13 @@ def test_weights_decide_how_many_classes_a_network_has(tmp_path: Path) -> None:
     assert model.num_classes == 7
 
 
+@pytest.mark.parametrize("name", ["theirs.pth", "theirs.safetensors", "theirs"])
+def test_weights_in_place_of_a_network_are_called_so(tmp_path: Path, name: str) -> None:
+    torch.save(build(small()).state_dict(), tmp_path / name)
+    with pytest.raises(InvalidSetting, match="does not say which network they belong to; name"):
+        load_model(tmp_path / name)
+
+
 def test_weights_with_timms_names_ask_for_their_style(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -124,6 +133,44 @@ def test_weights_with_timms_names_ask_for_their_style(
     assert header.preparation is not None
     assert header.preparation.mean == (0.485, 0.456, 0.406)
     assert 'pad_type="same"' in (tmp_path / "out" / "timm_network.py").read_text()
+
+
+def test_an_export_over_another_networks_takes_its_own_weights_and_names_what_is_left(
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "out"
+    first, other = build(small()), build(small())
+    export(load_model(saved(tmp_path, small(), first)), out, formats=["safetensors", "timm"])
+    model = load_model(saved(tmp_path, small(), other))
+    found = export(model, out, formats=["python"])
+    assert [file.path.name for file in found.files] == ["model.safetensors", "network.py"]
+    kept = read_weights(out / "model.safetensors").state
+    assert all(torch.equal(kept[name], value) for name, value in other.state_dict().items())
+    left = "timm.safetensors and timm_network.py and config.json in that folder are of an earlier"
+    assert found.notes[-1].startswith(left)
+    again = export(model, out, formats=["python"])
+    assert [file.path.name for file in again.files] == ["network.py"]
+
+
+def test_a_style_for_a_module_of_ones_own_is_refused() -> None:
+    with pytest.raises(InvalidSetting, match="leave --style out"):
+        load_model("torch.nn:Identity", style="tf")
+
+
+@pytest.mark.parametrize("style", [STYLES["tf"], Style(padding="same", norm_eps=1e-5)])
+def test_numbers_from_the_files_for_timm_alone_expect_what_they_did(
+    tmp_path: Path, style: Style
+) -> None:
+    known = {"style": style, "preparation": Preparation(mean=(0.1, 0.2, 0.3), white_level=4095)}
+    weights = saved(tmp_path, small(), classes=("x", "y", "z"), **known)
+    model = load_model(weights)
+    out = tmp_path / "out"
+    export(model, out, formats=["timm"])
+    (tmp_path / "design.yaml").write_text(small().to_yaml(), encoding="utf-8")
+    torch.save(load_file(out / "timm.safetensors"), out / "tuned.pth")  # no header any more
+    back = load_model(tmp_path / "design.yaml", weights=out / "tuned.pth")
+    assert (back.style, back.preparation) == (model.style, model.preparation)
+    assert back.header.classes == ("x", "y", "z")
 
 
 def test_random_weights_are_called_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
