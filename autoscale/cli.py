@@ -445,6 +445,7 @@ def refuse(text: str) -> None:
 
 
 def _show_search(found: Any, run: Path, as_json: bool) -> None:
+    from autoscale.design.budget import several
     from autoscale.terminal import CONVENTION, explain, records, say, show_json, show_table
 
     table = found.table
@@ -474,8 +475,9 @@ def _show_search(found: Any, run: Path, as_json: bool) -> None:
     show_table(front, title="Front: no other trial is as accurate and cheaper", columns=columns)
     failed = int((table.status == "failed").sum())
     say(
-        f"{len(table)} networks trained" + (f", {failed} failed" if failed else "") + ". "
-        f"Baseline: trial {found.trial.number}, accuracy {accuracy:.4f} on validation images"
+        several(len(table), "network")
+        + (f" trained, {failed} failed. " if failed else " trained. ")
+        + f"Baseline: trial {found.trial.number}, accuracy {accuracy:.4f} on validation images"
         + (f" (mean of {len(found.accuracies)} seeds)" if len(found.accuracies) > 1 else "")
         + f", {score.macs:,} multiply-adds, {score.params:,} parameters -> {file}"
     )

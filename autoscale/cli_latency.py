@@ -65,6 +65,7 @@ def latency_command(
     as_json: Json = False,
 ) -> None:
     """Measure how long networks take on this device; several take turns."""
+    from autoscale.design.budget import several
     from autoscale.terminal import records, say, show_json, show_table
     from autoscale.workflows.latency import time_networks
 
@@ -92,8 +93,9 @@ def latency_command(
     show_table(table, title=f"Milliseconds for a batch of {batch}", columns=columns)
     one = next(iter(found.latencies.values()))
     norms = "batch norms folded" if one.folded else "batch norms as they are"
+    threads_used = several(one.threads, "thread")
     say(
-        f"{one.runtime}, {one.dtype}, {one.threads} thread(s), {norms}, {one.clock} clock, on "
+        f"{one.runtime}, {one.dtype}, {threads_used}, {norms}, {one.clock} clock, on "
         f"{one.device}: {one.hardware}. In memory maps lie {one.memory_format}."
     )
     say(

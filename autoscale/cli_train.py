@@ -98,6 +98,7 @@ def train_command(
     """
     import os
 
+    from autoscale.design.budget import several
     from autoscale.terminal import Live, refuse, say, show_json
     from autoscale.workflows.expected import channels
     from autoscale.workflows.train import OutOfTime, train
@@ -139,6 +140,6 @@ def train_command(
     tested = "" if found.test_accuracy is None else f", {found.test_accuracy:.4f} on test images"
     say(
         f"{found.name}: {found.macs:,} multiply-adds, {found.params:,} parameters, "
-        f"{len(found.epochs)} epochs. Best after epoch {found.best.number}: accuracy "
+        f"{several(len(found.epochs), 'epoch')}. Best after epoch {found.best.number}: accuracy "
         f"{found.best.accuracy:.4f} on validation images{tested} -> {found.weights}"
     )

@@ -113,6 +113,11 @@ def format_count(count: float) -> str:
     return f"{count:.4g}"
 
 
+def several(count: int, noun: str) -> str:
+    """A number of things in words whose plural ends in s: 1 epoch, 2,000 epochs."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def _split(text: str) -> tuple[float, str]:
     found = _FORM.fullmatch(text.strip())
     unit = found.group(2).upper() if found else "?"

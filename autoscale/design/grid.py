@@ -196,7 +196,7 @@ class Points:
     def _why_unreachable(self) -> str:
         if (self.growths == 1).all():
             return (
-                f"none of the {self.growths.size:,} points of the ranges changes the base's "
+                f"no point of the ranges ({self.growths.size:,}) changes the base's "
                 f"{MEANINGS[self.budget.measure]}, wanted {self.budget.ratio:.4g}x; widen the "
                 "ranges, or take a rounding with smaller steps"
             )

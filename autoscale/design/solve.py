@@ -80,6 +80,8 @@ class Solver:
             if not off.size:
                 break
             values = self._values(name, *ends[name])
+            if not values.size:  # no step of the dimension lies between its ends
+                continue
             rest = {other: at[off] for other, at in point.items()}
 
             def at(places: np.ndarray) -> np.ndarray:

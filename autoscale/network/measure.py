@@ -59,7 +59,7 @@ def traced_part_costs(
     device = torch.device("cpu") if parameter is None else parameter.device
     image = torch.zeros(1, 3, resolution, resolution, device=device)
     trace = _Trace(network, handles or {})
-    with evaluating(network), torch.no_grad(), trace.following(network), trace:
+    with evaluating(network), _plain_attention(), torch.no_grad(), trace.following(network), trace:
         kept = network(image)
     trace.finish(kept)
     children = dict(network.named_children())
@@ -142,6 +142,18 @@ def evaluating(network: nn.Module) -> Iterator[None]:
     finally:
         for module, mode in modes.items():
             module.training = mode
+
+
+@contextmanager
+def _plain_attention() -> Iterator[None]:
+    """torch's attention modules run their layers one by one inside, not as one fused operation
+    whose parts cannot be seen."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 # The costs of operations, from the tensors that go in and come out.

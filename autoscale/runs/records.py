@@ -83,19 +83,20 @@ def outcome_to_record(outcome: Outcome) -> dict[str, Any]:
 
 
 def outcomes_from_journal(journal: Journal) -> list[Outcome]:
-    """The outcomes of a journal of trainings, in order.
+    """The outcomes of a journal of trainings, in order; of one that was tried again the last.
 
     Raises:
         RunConflict: naming the line that is none.
     """
-    outcomes = []
+    outcomes: dict[str, Outcome] = {}
     for number, record in enumerate(journal.read(), start=1):
         try:
             score = Score(**record["score"]) if record["score"] else None
-            outcomes.append(Outcome(key=record["key"], score=score, cause=record["cause"]))
+            outcome = Outcome(key=record["key"], score=score, cause=record["cause"])
+            outcomes[outcome.key] = outcome
         except (KeyError, TypeError, ValueError) as problem:
             raise RunConflict(
                 f"{journal.path}:{number}: not an outcome of a training ({problem}); restore the "
                 "file from a copy or choose another --run"
             ) from None
-    return outcomes
+    return list(outcomes.values())

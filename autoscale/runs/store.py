@@ -47,6 +47,7 @@ class Step:
         *,
         notes: Mapping[str, Any],
         journal: "Journal",
+        instead_of: Mapping[str, Any] | None = None,
         read: Callable[["Journal"], Any] = lambda journal: journal.read(),
     ) -> Any:
         """Claim the folder for `settings`, or go on with earlier work of the same settings.
@@ -55,6 +56,7 @@ class Step:
             settings: what decides the results; must be the same to go on.
             notes: what may change between two calls, such as where the images lie.
             journal: the work so far; as long as it is empty, settings bind nobody.
+            instead_of: earlier settings that may give way to these.
             read: the work so far as the caller wants it. Asked once the settings agree and before
                 anything is written, so that a damaged folder stays as it was.
 
@@ -75,7 +77,7 @@ class Step:
             )
         if begun and earlier is not None:
             differing = difference(earlier["settings"], asked)
-            if differing:
+            if differing and earlier["settings"] != instead_of:
                 raise RunConflict(
                     f"{self.path} holds a {self.name} with other settings: {differing}; "
                     "repeat the command that began it or choose another --run"

@@ -13,16 +13,12 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from autoscale.design.space import SearchSpace
-from autoscale.errors import InvalidSetting
+from autoscale.search.axes import Axis, is_ordered
 from autoscale.search.conditions import (
     ABSENT,
     Tree,
@@ -33,6 +29,7 @@ from autoscale.search.conditions import (
     parameters,
     presence,
 )
+from autoscale.search.leading import leaders
 from autoscale.search.reading import Macs, Reader, Reading
 
 Params = Mapping[str, Any]
@@ -41,44 +38,8 @@ Point = tuple[int, ...]
 #: search space, else the parameters.
 Design = Any
 
-_MOST_LEVELS = 32  # of an integer or float parameter; more are thinned out evenly
 _REMEMBERED = 50_000  # designs whose description is kept
-
-
-@dataclass(frozen=True)
-class Axis:
-    """One parameter and its levels; `ordered` if near levels are alike.
-
-    Attributes:
-        thinned: whether the parameter has values between its levels.
-    """
-
-    name: str
-    distribution: BaseDistribution
-    levels: tuple[Any, ...]
-    ordered: bool
-    thinned: bool = False
-
-    @cached_property
-    def index(self) -> dict[Any, int]:
-        """The levels that can be looked up: those that can be hashed and equal no other."""
-        try:
-            found = {level: number for number, level in enumerate(self.levels)}
-        except TypeError:
-            return {}
-        return found if len(found) == len(self.levels) else {}
-
-    def level_of(self, value: Any) -> int | None:
-        """The index of the level at `value`, or of the nearest number; None if there is none."""
-        if isinstance(self.distribution, CategoricalDistribution):
-            try:
-                return int(self.distribution.to_internal_repr(value))
-            except ValueError:
-                return None
-        exact = self.index.get(value)
-        if exact is not None:
-            return exact
-        return int(np.argmin([abs(float(level) - float(value)) for level in self.levels]))
+_AROUND = 3  # different values of the best trials around which a number is searched finely
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +97,7 @@ class Designs:
     ) -> "Designs":
         """The designs of a search space, with the parameters that `space.suggest` asks for."""
         axes = [
-            Axis(p.name, CategoricalDistribution(p.labels), p.labels, _is_ordered(p.labels))
+            Axis(p.name, CategoricalDistribution(p.labels), p.labels, is_ordered(p.labels))
             for p in space.parameters
         ]
         return cls(tuple(axes), space, identify)
@@ -147,19 +108,25 @@ class Designs:
         distributions: Mapping[str, BaseDistribution],
         identify: Callable[[Design], Hashable] | None = None,
     ) -> "Designs":
-        """The designs of any Optuna search space; numbers are taken on at most 32 levels."""
-        axes = [_axis(name, distributions[name]) for name in sorted(distributions)]
+        """The designs of any Optuna search space; see `axes` for the levels of numbers."""
+        axes = [Axis.of(name, distributions[name]) for name in sorted(distributions)]
         return cls(tuple(axes), None, identify)
 
     @classmethod
     def of_trials(
         cls,
         trials: Sequence[FrozenTrial],
+        directions: Sequence[StudyDirection],
         identify: Callable[[Design], Hashable] | None = None,
     ) -> "Designs":
-        """The designs of an Optuna study as its complete trials show them."""
+        """The designs of an Optuna study as its complete trials show them.
+
+        Numbers have more levels near the values of the best trials; see `axes` and `leaders`.
+        """
         distributions = parameters(trials)
         found = cls.of_distributions(distributions, identify)
+        if found.thinned:
+            found = replace(found, axes=_refined(found.axes, leaders(complete(trials), directions)))
         whole = all(t.params.keys() <= distributions.keys() for t in complete(trials))
         if not conditional(trials, distributions):
             return replace(found, whole=whole)
@@ -233,8 +200,15 @@ class Designs:
         return [(axis.name, axis.index) for axis in self.axes]
 
     def random(self, rng: np.random.Generator) -> Point:
-        """A point, uniformly."""
-        return tuple(rng.integers(0, self.sizes).tolist())
+        """A point, uniformly; where levels lie unevenly, uniformly over the range."""
+        point = rng.integers(0, self.sizes).tolist()
+        for place in self._uneven:
+            point[place] = self.axes[place].level_at(rng.random())
+        return tuple(point)
+
+    @cached_property
+    def _uneven(self) -> list[int]:
+        return [place for place, axis in enumerate(self.axes) if axis.places is not None]
 
     def mutated(self, point: Point, rng: np.random.Generator, changes: int = 1) -> Point:
         """`point` with `changes` choices made anew, each different from before; choices that it did
@@ -310,7 +284,7 @@ class Designs:
     def _numbers(self, point: Point) -> tuple[float, ...]:
         return tuple(
             [
-                0.5 if i == ABSENT else i / max(len(a.levels) - 1, 1)
+                0.5 if i == ABSENT else a.place_of(i)
                 for a, i in zip(self.axes, point, strict=True)
                 if a.ordered
             ]
@@ -333,20 +307,24 @@ class Designs:
     def _code_tables(self) -> list[tuple[list[int], np.ndarray]]:
         """The code of each level, and the axes whose levels have these codes.
 
-        Ordered levels are told by the steps below them, so that the product of two codes falls
-        linearly with their distance; others by which of them it is. Where there are conditions, to
-        be absent is one more level, unlike all others.
+        Ordered levels are told by the steps below them, each as long as it is, so that the product
+        of two codes falls linearly with their distance; others by which of them it is. Where there
+        are conditions, to be absent is one more level, unlike all others.
         """
-        alike: dict[tuple[int, bool], list[int]] = {}
+        alike: dict[tuple[int, bool, tuple[float, ...] | None], list[int]] = {}
         for place, (axis, size) in enumerate(zip(self.axes, self.sizes, strict=True)):
             if size > 1:
-                alike.setdefault((size, axis.ordered), []).append(place)
+                alike.setdefault((size, axis.ordered, axis.places), []).append(place)
         free = max(sum(map(len, alike.values())), 1)
         tables = []
-        for (size, ordered), axes in alike.items():
+        for (size, ordered, places), axes in alike.items():
             if ordered:
                 below = np.tri(size, size - 1, -1)
-                table = np.concatenate([below, 1 - below], axis=1) / np.sqrt(free * (size - 1))
+                table = np.concatenate([below, 1 - below], axis=1)
+                if places is None:
+                    table /= np.sqrt(free * (size - 1))
+                else:
+                    table *= np.sqrt(np.tile(np.diff(places), 2) / free)
             else:
                 table = np.eye(size) / np.sqrt(free)
             if self.tree is not None:
@@ -354,6 +332,19 @@ class Designs:
                 table[ABSENT, ABSENT] = 1 / np.sqrt(free)
             tables.append((axes, table))
         return tables
+
+
+def _refined(axes: tuple[Axis, ...], best: Sequence[FrozenTrial]) -> tuple[Axis, ...]:
+    """`axes` with more levels at and around the values of the `best` trials."""
+    if not best:
+        return axes
+    refined = []
+    for axis in axes:
+        values = [trial.params[axis.name] for trial in best if axis.name in trial.params]
+        if axis.thinned and values:
+            axis = axis.refined(list(dict.fromkeys(values))[:_AROUND], values)
+        refined.append(axis)
+    return tuple(refined)
 
 
 def neighbours(designs: Designs, point: Point) -> list[Point]:
@@ -364,49 +355,3 @@ def neighbours(designs: Designs, point: Point) -> list[Point]:
         for level in range(size)
         if level != point[place]
     ]
-
-
-def _is_ordered(levels: Sequence[Any]) -> bool:
-    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in levels)
-    return numbers and len(levels) > 2 and list(levels) in (sorted(levels), sorted(levels)[::-1])
-
-
-def _axis(name: str, distribution: BaseDistribution) -> Axis:
-    if isinstance(distribution, CategoricalDistribution):
-        choices = tuple(distribution.choices)
-        return Axis(name, distribution, choices, _is_ordered(choices))
-    if isinstance(distribution, IntDistribution):
-        low, high = distribution.low, distribution.high
-        every = range(low, high + 1, distribution.step)
-        if len(every) <= _MOST_LEVELS:
-            return Axis(name, distribution, tuple(every), True, False)
-        counts = (_spread(low, high, distribution.log) - low) / distribution.step
-        levels = low + np.unique(counts.round().astype(int)) * distribution.step
-        return Axis(name, distribution, tuple(levels.tolist()), True, len(levels) < len(every))
-    if isinstance(distribution, FloatDistribution):
-        floats = _float_levels(distribution)
-        return Axis(name, distribution, floats, True, _has_more(distribution, len(floats)))
-    raise InvalidSetting(f"{name}: cannot search a {type(distribution).__name__}")
-
-
-def _has_more(distribution: FloatDistribution, levels: int) -> bool:
-    """Whether a parameter has more values than so many levels."""
-    if distribution.step is None:
-        return distribution.low < distribution.high
-    return round((distribution.high - distribution.low) / distribution.step) + 1 > levels
-
-
-def _float_levels(distribution: FloatDistribution) -> tuple[float, ...]:
-    low, high = distribution.low, distribution.high
-    if low == high:
-        return (low,)
-    values = _spread(low, high, distribution.log)
-    if distribution.step is not None:
-        counts = np.unique(((values - low) / distribution.step).round())
-        values = np.minimum(low + counts * distribution.step, high)
-    return tuple(values.tolist())
-
-
-def _spread(low: float, high: float, logarithmic: bool) -> np.ndarray:
-    make = np.geomspace if logarithmic else np.linspace
-    return np.clip(make(low, high, _MOST_LEVELS), low, high)

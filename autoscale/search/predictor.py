@@ -21,6 +21,7 @@ from autoscale.search.gaussian import (
     fit,
     noise_variance,
 )
+from autoscale.search.leading import last_milestone
 
 #: Distances of the ceiling from the best score, in distances of the best from the mean.
 CEILINGS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 20.0)
@@ -200,7 +201,7 @@ class Predictor:
     def _learn_settings(
         self, points: Sequence[Point], scores: np.ndarray
     ) -> tuple[np.ndarray, float]:
-        count = _last_milestone(len(points))
+        count = last_milestone(len(points))
         key = (tuple(points[:count]), scores[:count].tobytes())
         if self._settings is None or self._settings[0] != key:
             tried = self._tried(points[:count], scores[:count])
@@ -270,15 +271,6 @@ def _settings(inputs: Inputs, tried: Tried) -> tuple[np.ndarray, float]:
     if distance != _FIRST_CEILING:
         theta = fit(evidence, scores[distance])
     return theta, distance
-
-
-def _last_milestone(count: int) -> int:
-    """The last of 1, 2, ..., 10, 11, 12, 13, ... (each a tenth more) that is not above `count`."""
-    milestone = following = 1
-    while following <= count:
-        milestone = following
-        following = milestone + max(1, milestone // 10)
-    return milestone
 
 
 def _spread_over(scores: np.ndarray, most: int) -> np.ndarray:

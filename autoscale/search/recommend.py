@@ -67,7 +67,7 @@ def recommend(
     if space is not None:
         designs = Designs.of_space(space, identify)
     else:
-        designs = Designs.of_trials(trials, identify)
+        designs = Designs.of_trials(trials, directions, identify)
     history = History.of(trials, directions, designs)
     if not len(history):
         raise InvalidSetting("nothing to recommend: no finished trial has a score")

@@ -149,7 +149,7 @@ def load(
 
     root = Path(source).expanduser()
     listing = list_source(root, test=test, columns=_asked(image_column, label_column))
-    parts, cut = _cut(listing, source, validation_fraction, seed=seed, limit=limit)
+    parts, cut, whole = _cut(listing, source, validation_fraction, seed=seed, limit=limit)
     unread = {} if test or "test" not in parts else {"test": len(parts.pop("test"))}
     if strict and listing.skipped:
         raise DataProblem(f"{listing.skipped[0]}; remove the file or load without strict")
@@ -175,6 +175,7 @@ def load(
             cut=cut,
             share=share,
             unused=listing.unused,
+            whole=whole,
         ),
         notices=(
             *listing.notices,
@@ -198,8 +199,9 @@ def _asked(image: str | None, label: str | None) -> Columns | None:
 
 def _cut(
     listing: Listing, source: str, fraction: float, *, seed: int, limit: int | None
-) -> tuple[dict[str, Pictures], tuple[str, ...]]:
-    """The pictures of each part, and which parts are cut from those of training.
+) -> tuple[dict[str, Pictures], tuple[str, ...], dict[str, int]]:
+    """The pictures of each part, which parts are cut from those of training, and of a part that is
+    limited how many there are.
 
     Raises:
         DataProblem: if a part has no picture.
@@ -214,7 +216,9 @@ def _cut(
         kept, aside = carve(train.labels, fraction, seed=seed)
         train, validation = train.subset(kept), train.subset(aside)
         cut.append("validation")
-    if limit is not None:
+    whole = {}
+    if limit is not None and limit < len(train):
+        whole["train"] = len(train)
         train = train.subset(_limited(train.labels, limit, len(listing.classes), seed=seed))
     parts = {"train": train, "validation": validation}
     if held_out is not None:
@@ -226,7 +230,7 @@ def _cut(
                 f"of its {len(listing.classes):,} classes; at least 1 is needed: add images to its "
                 "classes"
             )
-    return {part: pictures.watched() for part, pictures in parts.items()}, tuple(cut)
+    return {part: pictures.watched() for part, pictures in parts.items()}, tuple(cut), whole
 
 
 def _decoded(
@@ -401,6 +405,7 @@ def _draw(*, size: int, seed: int, limit: int | None, test: bool) -> ImageData:
         return Images(*synthetic.draw(name, size=size, seed=seed))
 
     train = part("train")
+    whole = {"train": len(train)} if limit is not None and limit < len(train) else {}
     if limit is not None:
         train = train.subset(_limited(train.labels, limit, len(synthetic.CLASSES), seed=seed))
     validation, held_out = part("validation"), part("test") if test else None
@@ -414,7 +419,7 @@ def _draw(*, size: int, seed: int, limit: int | None, test: bool) -> ImageData:
         classes=synthetic.CLASSES,
         skipped=(),
         unreadable=(),
-        summary=DataSummary(classes=synthetic.CLASSES, parts=counts),
+        summary=DataSummary(classes=synthetic.CLASSES, parts=counts, whole=whole),
         notices=(),
         name="synthetic shapes",
         fingerprint=_hash(["synthetic", synthetic.VERSION, seed, len(train)]),

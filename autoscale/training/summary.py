@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,8 @@ class DataSummary:
     share: float = 0.0  # of each class, that went to a part that was cut
     unread: tuple[str, ...] = ()  # parts that were counted and left undecoded
     unused: tuple[str, ...] = ()  # files, and folders with a closing /
+    #: Of parts that are not taken whole, how many images there are.
+    whole: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def sentence(self) -> str:
@@ -29,7 +31,8 @@ class DataSummary:
         named = "class" if len(self.classes) == 1 else "classes"
         counted = []
         for part, images in self.parts.items():
-            text = f"{images:,} {part}"
+            text = f"{images:,} of {self.whole[part]:,}" if part in self.whole else f"{images:,}"
+            text += f" {part}"
             if part in self.cut and len(self.cut) == 1:
                 text += f" cut from train ({self.share:.0%})".replace("%", " %")
             counted.append(text + " (unread)" * (part in self.unread))
@@ -39,6 +42,16 @@ class DataSummary:
         if self.unused:
             told.append(f"not used: {shortened(self.unused)}")
         return "; ".join(told)
+
+    def without(self, part: str) -> DataSummary:
+        """The same for a reader that has no use for a part, whatever of it was loaded."""
+        images = {part: self.whole.get(part, self.parts[part])}
+        return replace(
+            self,
+            parts={**self.parts, **images},
+            unread=(*self.unread, part),
+            whole={name: count for name, count in self.whole.items() if name != part},
+        )
 
 
 def missing_classes(

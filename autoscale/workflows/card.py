@@ -6,6 +6,7 @@ from dataclasses import replace
 from importlib.metadata import version
 
 from autoscale.design.architecture import Architecture
+from autoscale.design.budget import several
 from autoscale.design.cost import Cost
 from autoscale.design.timm_blocks import timm_definition
 from autoscale.distribution import VERSION
@@ -141,9 +142,10 @@ def _size(cost: Cost | None) -> str:
 def _latency(latency: Latency | None) -> str:
     if latency is None:
         return "Not measured; `autoscale latency` measures it, or `autoscale export --measure`."
+    threads = several(latency.threads, "thread")
     return (
         f"{latency.median_ms:.4g} ms (median; 10th to 90th percentile {latency.low_ms:.4g} to "
-        f"{latency.high_ms:.4g}) for a batch of {latency.batch}, {latency.threads} thread(s), "
+        f"{latency.high_ms:.4g}) for a batch of {latency.batch}, {threads}, "
         f"{latency.dtype}, {latency.runtime}, {latency.memory_format}, on "
         f"{_text(latency.hardware)}; {latency.repeats} passes after {latency.warm_up} untimed ones."
     )

@@ -14,6 +14,7 @@ from typing import Literal, get_args
 
 import torch
 
+from autoscale.design.budget import several
 from autoscale.design.scalable import Network
 from autoscale.engines.cluster import on_ray
 from autoscale.engines.engine import Engine, Inline, closing
@@ -227,7 +228,8 @@ def _engine(staff: Staff, place: Workplace, listener: Listener) -> Engine[Order,
     cores = os.cpu_count() or 1
     if place.device == "cpu" and staff.workers * place.threads > cores:
         listener.notice(
-            f"warning: {staff.workers} workers of {place.threads} threads share {cores} cores"
+            f"warning: {several(staff.workers, 'worker')} of "
+            f"{several(place.threads, 'thread')} share {several(cores, 'core')}"
         )
     return local(
         furnish, place, workers=staff.workers, retries=staff.retries, limit=staff.time_limit

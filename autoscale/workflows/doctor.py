@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import torch
 
+from autoscale.design.budget import several
 from autoscale.distribution import VERSION, install
 from autoscale.errors import AutoscaleError
 from autoscale.network.native.library import compiler
@@ -128,7 +129,8 @@ def _machine() -> Iterator[Finding]:
     yield Finding(
         subject="cores",
         verdict="warn" if busy else "ok",
-        found=f"{usable} usable, load {load:.1f}, torch takes {torch.get_num_threads()} threads",
+        found=f"{usable} usable, load {load:.1f}, torch takes "
+        f"{several(torch.get_num_threads(), 'thread')}",
         advice="others use them too: trainings take longer, and latencies scatter" if busy else "",
     )
     free = _free_memory()

@@ -1,8 +1,9 @@
 """Apply base and coefficients to any size or budget."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
@@ -19,7 +20,7 @@ from autoscale.design.family import (
 )
 from autoscale.design.scalable import Scalable, cost_of
 from autoscale.design.scaling import PAPER, Coefficients
-from autoscale.errors import InvalidSetting, RunConflict
+from autoscale.errors import BudgetUnreachable, InvalidSetting, RunConflict
 from autoscale.runs.store import Journal, Step, read_text, write_text
 from autoscale.workflows.base import BaseSettings, describe
 from autoscale.workflows.grid import load_grid
@@ -122,7 +123,8 @@ def write_family(
 
     Files go to the run's `family` folder, beside the members of earlier calls; `family.csv` lists
     all of them. Base and coefficients are those of the run's grids: of its grid below 1x for
-    smaller members where there is one, else the others turned round.
+    smaller members where there is one, else the others turned round. Where such a grid came later
+    than the family, all members are written anew.
 
     Args:
         run: the run directory.
@@ -188,15 +190,22 @@ def write_family(
         listener.notice(f"warning: {line}")
     step = Step(run, STEP)
     members = Journal(step.file("members.jsonl"))
+    settings = {
+        "base": describe(scalable),
+        "growing": asdict(growths.up),
+        "shrinking": asdict(growths.down) if growths.down else None,
+    }
     with step.locked():
+        earlier = (step.read() or {}).get("settings", {})
+        gained = coefficients is None and _gained(earlier, settings)
+        if gained:
+            for entry in _again(names_of(members), family, listener):
+                write_text(step.file(f"{entry.name}.yaml"), entry.to_yaml())
         known = step.begin(
-            {
-                "base": describe(scalable),
-                "growing": asdict(growths.up),
-                "shrinking": asdict(growths.down) if growths.down else None,
-            },
+            settings,
             notes={},
             journal=members,
+            instead_of=earlier if gained else None,
             read=names_of,
         )
         for entry in family.members:
@@ -209,6 +218,35 @@ def write_family(
         whole = replace(family, members=tuple(everything))
         write_text(step.file("family.csv"), whole.table.to_csv(index=False))
     return family
+
+
+def _gained(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether a run that had a grid on one side of 1x has one on the other side, too."""
+    if not earlier or earlier == now or earlier["base"] != now["base"]:
+        return False
+    grown = earlier["shrinking"] is None and earlier["growing"] == now["growing"]
+    shrunk = earlier["growing"] == earlier["shrinking"] == now["shrinking"]
+    return bool(grown or shrunk)
+
+
+def _again(names: Sequence[str], family: Family, listener: Listener) -> list[Member | OwnMember]:
+    """The members of these names by the coefficients of `family`; which and which not is told."""
+    found: list[Member | OwnMember] = []
+    for name in names:
+        if name.startswith("phi-"):
+            asked: dict[str, Any] = {"phis": [float(name.removeprefix("phi-"))]}
+        else:
+            text, _, measure = name.partition("-")
+            asked = {"budgets": [text], "measure": measure or "macs"}
+        try:
+            found += scale_family(family.base, family.growths, **asked).members
+        except (BudgetUnreachable, InvalidSetting) as problem:
+            listener.notice(f"warning: {name} stays as it was: {problem}")
+    listener.notice(
+        "the run has another grid since the family was begun: written anew "
+        + ", ".join(entry.name for entry in found)
+    )
+    return found
 
 
 def load_member(path: str | Path) -> Member | OwnMember:

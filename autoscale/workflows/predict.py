@@ -298,6 +298,7 @@ def _split(model: Model, data: str, *, split: str, seed: int | None) -> _Chosen:
         preparation=model.preparation,
     )
     name, images = _chosen(found, split, place)
+    summary = found.summary if split in ("train", "all") else found.summary.without("train")
     which = f"all splits of {place}" if name == "all" else f"the {name} images of {place}"
     if found.summary.cut and name in (*found.summary.cut, "train"):
         which += f", cut by seed {seed}"
@@ -308,7 +309,7 @@ def _split(model: Model, data: str, *, split: str, seed: int | None) -> _Chosen:
         images=images,
         share=share,
         skipped=found.skipped,
-        summary=found.summary.sentence,
+        summary=summary.sentence,
         notices=(*found.notices, *_seen_before(share, place)),
     )
 

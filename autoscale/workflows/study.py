@@ -7,7 +7,7 @@ from math import ceil
 
 import numpy as np
 
-from autoscale.design.budget import LATENCY, MEANINGS, MEASURES, Budget, parse_budget
+from autoscale.design.budget import LATENCY, MEANINGS, MEASURES, Budget, parse_budget, several
 from autoscale.design.cost import Cost
 from autoscale.design.grid import Candidate, Grid, Points, axis, cost_points, field, spread
 from autoscale.design.nearness import FEWEST, WIDEST, answering, limits
@@ -30,6 +30,9 @@ TIMED_CANDIDATES = 16
 
 #: Share of all seeds of all candidates that a race may use, rivals aside.
 RACE_SHARE = 0.4
+
+
+_NEARER = "nearer to the base"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,7 +214,9 @@ class Study:
                 ):
                     rivals.append(found)
                 else:
-                    missing.append(f"{rule} {found.growth:.4g}x ({off:+.1%})")
+                    far = abs(off) > max(near, grid.widened or 0.0)
+                    why = "" if far else f", {_NEARER}"
+                    missing.append(f"{rule} {found.growth:.4g}x ({off:+.1%}{why})")
         return cls(
             base=base,
             grid=grid,
@@ -285,18 +290,19 @@ def explain(study: Study, listener: Listener) -> None:
     """Tell what the grid holds and what the paper's coefficients would really cost here."""
     grid = study.grid
     listener.notice(
-        f"{grid.points:,} points, {grid.admitted} within {grid.tolerance:.3g} of "
+        f"{several(grid.points, 'point')}, {grid.admitted} within {grid.tolerance:.3g} of "
         f"{grid.budget.ratio:.4g}x ({grid.budget.text}), "
-        f"{grid.within} distinct networks; {len(study.field)} in the race, "
-        f"{len(study.required)} of them rivals; at most {study.most_trainings} trainings, all "
-        f"would be {study.all_trainings}"
+        f"{several(grid.within, 'distinct network')}; {len(study.field)} in the race, "
+        f"{len(study.required)} of them rivals; at most "
+        f"{several(study.most_trainings, 'training')}, all would be {study.all_trainings}"
     )
     if grid.widened is not None or len(grid.candidates) < study.settings.fewest:
         listener.notice(f"warning: {_shortage(grid, study.settings.fewest)}")
     if study.missing:
         listener.notice(
-            f"warning: not raced, over {study.rival_distance:.1%} off the budget at their nearest: "
-            + ", ".join(study.missing)
+            f"warning: not raced, over {study.rival_distance:.1%} off the budget"
+            + f" or {_NEARER} than to it" * any(_NEARER in why for why in study.missing)
+            + f" at their nearest: {', '.join(study.missing)}"
         )
     if isinstance(study.base, Design):
         scaled = compound(study.base.base, PAPER, rounding=study.base.rounding)
@@ -311,18 +317,24 @@ def _shortage(grid: Grid, fewest: int) -> str:
     budget = grid.budget
     networks = f"{grid.within} network{'s' * (grid.within != 1)}" if grid.within else "no network"
     text = (
-        f"{networks} within {grid.tolerance:.3g} of {budget.ratio:.4g}x, {fewest} are needed for a "
-        "race"
+        f"{networks} within {grid.tolerance:.3g} of {budget.ratio:.4g}x, {fewest} "
+        f"{'is' if fewest == 1 else 'are'} needed for a race"
     )
     others = [entry for entry in grid.candidates if not grid.keeps(entry)]
     if others:
         each = dict.fromkeys(f"{c.growth:.4g}x ({budget.distance(c.growth):+.1%})" for c in others)
-        text += f": taken are the {len(others)} nearest others, {', '.join(each)}"
+        taken = f"are the {len(others)} nearest others" if others[1:] else "is the nearest other"
+        text += f": taken {taken}, {', '.join(each)}"
     if len(grid.candidates) < fewest:
         low, high = limits(budget)
         text += (
-            f"; nothing else is between {low:.4g}x and {high:.4g}x, so the race is between "
-            f"{len(grid.candidates)}; widen the ranges for more"
+            f"; nothing else is between {low:.4g}x and {high:.4g}x, so "
+            + (
+                f"the race is between {alike}"
+                if (alike := len(grid.candidates)) > 1
+                else "it is alone"
+            )
+            + "; widen the ranges for more"
         )
     return text
 

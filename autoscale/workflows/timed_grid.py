@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from autoscale.design.budget import Budget
+from autoscale.design.budget import Budget, several
 from autoscale.design.cost import Cost
 from autoscale.design.grid import Candidate, Grid, spread
 from autoscale.design.nearness import FEWEST, limits, nearest_beyond
@@ -154,7 +154,7 @@ class Stopwatch:
         return [self._asked[network] for network in networks]
 
     def _time(self, networks: Sequence[Network]) -> None:
-        self._listener.notice(f"timing {len(networks)} networks")
+        self._listener.notice(f"timing {several(len(networks), 'network')}")
         every = list(dict.fromkeys([self._base, *networks]))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)

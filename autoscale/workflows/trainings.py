@@ -6,6 +6,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from autoscale.design.budget import several
 from autoscale.design.scalable import Network
 from autoscale.errors import EvaluationFailed
 from autoscale.runs.records import Outcome, outcome_to_record, outcomes_from_journal
@@ -38,7 +39,8 @@ def train_all(
     held_out: bool = False,
     leader: Callable[[Sequence[Outcome]], str],
 ) -> list[Outcome]:
-    """The outcome of every job, in order; those that `journal` already holds are not done again.
+    """The outcome of every job, in order; those that `journal` already holds are not done again,
+    unless all of them failed.
 
     Args:
         held_out: judge on the test images.
@@ -48,12 +50,12 @@ def train_all(
         EvaluationFailed: if not one of the trainings succeeds.
     """
     jobs = [replace(job, key=str(number)) for number, job in enumerate(jobs)]
-    done = {outcome.key for outcome in outcomes_from_journal(journal)}
+    done = _kept(journal)
     left = [job for job in jobs if job.key not in done]
     if left:
         kept = f", {len(jobs) - len(left)} are kept from before" if len(left) < len(jobs) else ""
         seconds = crew.seconds(crew.trainer.estimate_seconds([job.network for job in left]))
-        listener.notice(f"{len(left)} trainings{kept}; about {duration(seconds)}")
+        listener.notice(f"{several(len(left), 'training')}{kept}; about {duration(seconds)}")
 
     def propose(outcomes: Sequence[Outcome], running: Sequence[Job]) -> Job | None:
         begun = len(outcomes) + len(running)
@@ -69,6 +71,13 @@ def train_all(
         leader=lambda found: leader(_in_order(found)),
     )
     return _in_order(outcomes)
+
+
+def _kept(journal: Journal) -> dict[str, Outcome]:
+    """What a journal holds, by key; nothing where all failed: they may not have been at fault, and
+    there is nothing to go on from."""
+    found = {outcome.key: outcome for outcome in outcomes_from_journal(journal)}
+    return found if any(outcome.score for outcome in found.values()) else {}
 
 
 def _in_order(outcomes: Sequence[Outcome]) -> list[Outcome]:
@@ -87,7 +96,7 @@ def train_while(
 ) -> list[Outcome]:
     """The outcomes of the jobs that `propose` asks for, in the order in which they came.
 
-    What `journal` holds of them, in whatever order, is not done again.
+    What `journal` holds of them, in whatever order, is not done again, unless all of it failed.
 
     Args:
         propose: asked for a job whenever a worker is free; None ends, if none is at work. It must
@@ -101,7 +110,7 @@ def train_while(
         EvaluationFailed: if not one of the trainings succeeds.
         RunConflict: if `journal` is no journal of trainings.
     """
-    kept = {outcome.key: outcome for outcome in outcomes_from_journal(journal)}
+    kept = _kept(journal)
     outcomes: list[Outcome] = []
     running: dict[Future[Answer], Job] = {}
 
@@ -150,5 +159,8 @@ def train_while(
                     finish(future)
         raise
     if not any(outcome.score for outcome in outcomes):
-        raise EvaluationFailed(f"every training failed; the last: {outcomes[-1].cause}")
+        raise EvaluationFailed(
+            f"every training failed; the last: {outcomes[-1].cause}; the same command tries them "
+            "again"
+        )
     return outcomes

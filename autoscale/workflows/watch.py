@@ -4,6 +4,7 @@ import random
 import statistics
 from collections.abc import Sequence
 
+from autoscale.design.budget import several
 from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
 from autoscale.search.engine import Standings, Trial
@@ -70,8 +71,8 @@ class Watch:
         seconds = workers.seconds(workers.trainer.estimate_seconds(drawn) / len(drawn) * left)
         kept = f", {self._trained} are kept from before" if self._trained else ""
         self._listener.notice(
-            f"{left} trainings of {workers.trainer.recipe.epochs} epochs on {count:,} images of "
-            f"{name}{kept}; about {duration(seconds)}"
+            f"{several(left, 'training')} of {several(workers.trainer.recipe.epochs, 'epoch')} on "
+            f"{several(count, 'image')} of {name}{kept}; about {duration(seconds)}"
         )
 
     def _count(self, trial: Trial) -> None:

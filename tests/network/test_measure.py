@@ -159,6 +159,23 @@ def test_products_of_matrices_are_multiply_adds() -> None:
     assert counted.macs == pixels * 3 * 8 + pixels * 8 * 24 + 2 * pixels * pixels * 8
 
 
+def test_an_attention_layer_is_its_four_projections_and_two_products() -> None:
+    class Tokens(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.TransformerEncoderLayer(12, 2, 24, batch_first=True)
+
+        def forward(self, image: Tensor) -> Tensor:
+            out: Tensor = self.layer(image.reshape(1, -1, 12))  # 16 tokens of 12 numbers
+            return out
+
+    before = torch.backends.mha.get_fastpath_enabled()
+    assert traced_cost(Tokens(), resolution=8).macs == (
+        16 * 12 * 12 * 4 + 2 * 16 * 16 * 12 + 2 * 16 * 12 * 24
+    )
+    assert torch.backends.mha.get_fastpath_enabled() == before
+
+
 def test_fused_attention_is_two_products() -> None:
     class Fused(nn.Module):
         def forward(self, x: Tensor) -> Tensor:

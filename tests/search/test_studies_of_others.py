@@ -202,7 +202,7 @@ def test_a_parameter_that_came_later_is_one_from_then_on() -> None:
 
 def test_absent_parameters_agree_with_each_other_alone() -> None:
     study = study_of("random", either, trials=12)
-    found = Designs.of_trials(study.trials)
+    found = Designs.of_trials(study.trials, study.directions)
     points = [p for trial in study.trials if (p := found.point_of_trial(trial))]
     agreement = found.codes(points) @ found.codes(points).T
     assert np.allclose(np.diag(agreement), 1.0)
@@ -276,7 +276,7 @@ def test_a_constraint_is_foreseen_where_no_trial_was() -> None:
         )
         for a in (0, 4, 9, 13, 18, 22, 26, 30)
     ]
-    found = Designs.of_trials(trials)
+    found = Designs.of_trials(trials, [optuna.study.StudyDirection.MAXIMIZE])
     history = History.of(trials, [optuna.study.StudyDirection.MAXIMIZE], found)
     chances = Feasibility(found).learn(history)
     assert chances is not None
@@ -287,7 +287,7 @@ def test_a_constraint_is_foreseen_where_no_trial_was() -> None:
 
 def test_a_study_without_constraints_has_no_model_of_them() -> None:
     study = study_of("random", either, trials=5)
-    found = Designs.of_trials(study.trials)
+    found = Designs.of_trials(study.trials, study.directions)
     assert Feasibility(found).learn(History.of(study.trials, study.directions, found)) is None
 
 
@@ -307,6 +307,12 @@ def test_a_rebuilt_study_with_constraints_goes_on_as_the_unbroken_one(name: str)
     rebuilt.add_trials(unbroken.trials[:15])
     rebuilt.optimize(capped, n_trials=5)
     assert designs(rebuilt) == designs(unbroken)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_scores_of_any_size_do_no_harm(name: str) -> None:
+    study = study_of(name, lambda t: -t.suggest_float("x", 1e-300, 1e300, log=True), trials=24)
+    assert len(study.trials) == 24
 
 
 @pytest.mark.parametrize("value", [0.1, 0.7, 1 / 3, 1e9 / 7])

@@ -114,6 +114,15 @@ def test_of_many_classes_the_first_are_named() -> None:
     assert told == "101 classes: class-000, class-001, class-002, ...; 1,010 train"
 
 
+def test_a_limited_part_is_told_with_all_it_has(classes: Path) -> None:
+    whole = read(classes).summary
+    some = read(classes, limit=4).summary
+    assert "; 4 of 12 train, 4 validation, 4 test, cut by the seed" in some.sentence
+    assert "; 12 train (unread), 4 validation" in some.without("train").sentence
+    assert read(classes, limit=12).summary == whole
+    assert "; 50 of 2,400 train" in load("synthetic", size=16, seed=0, limit=50).summary.sentence
+
+
 def test_classes_that_validation_or_test_lack_are_told(tmp_path: Path) -> None:
     write_classes(tmp_path / "train")
     write_class(tmp_path / "val" / "red", (210, 0, 0))

@@ -19,6 +19,7 @@ from autoscale.design.architecture import Architecture
 from autoscale.design.scalable import Network
 from autoscale.errors import DataProblem, EvaluationFailed, InvalidSetting, WorkersUnavailable
 from autoscale.runs.at_work import at_work
+from autoscale.runs.records import Outcome, outcomes_from_journal
 from autoscale.runs.store import Journal, Step
 from autoscale.workflows.base import BaseSettings, ImageSettings
 from autoscale.workflows.baseline import search_baseline
@@ -319,23 +320,25 @@ def test_more_workers_than_cores_are_warned_of(photos: Path, tmp_path: Path) -> 
     assert any("share" in notice and "cores" in notice for notice in heard.notices)
 
 
-def test_when_everything_fails_the_last_cause_is_told(photos: Path, tmp_path: Path) -> None:
+def test_when_everything_fails_the_last_cause_is_told_and_all_is_tried_again(
+    photos: Path, tmp_path: Path
+) -> None:
     found = task(photos)
     images = found.load(size=16, test=False, listener=Silent())
     jobs = [Job(network=small_network(), seed=seed, name="one") for seed in range(2)]
     journal = Journal(tmp_path / "j.jsonl")
-    staff = Staff(time_limit=0.001)
-    with (
-        crew(
-            staff,
-            found,
-            images,
-            Step(tmp_path / "run", "search"),
-            size=16,
-            device="cpu",
-            threads=1,
-            listener=Silent(),
-        ) as workers,
-        pytest.raises(EvaluationFailed, match=r"every training failed; .*over the time limit"),
-    ):
-        train_all(jobs, workers, journal, Silent(), leader=lambda done: "none yet")
+
+    def train(staff: Staff) -> list[Outcome]:
+        step = Step(tmp_path / "run", "search")
+        with crew(
+            staff, found, images, step, size=16, device="cpu", threads=1, listener=Silent()
+        ) as workers:
+            return train_all(jobs, workers, journal, Silent(), leader=lambda done: "none yet")
+
+    with pytest.raises(EvaluationFailed, match=r"every training failed.*time limit.*again"):
+        train(Staff(time_limit=0.001))
+    assert all(outcome.score for outcome in train(Staff()))
+    assert [outcome.key for outcome in outcomes_from_journal(journal)] == ["0", "1"]
+    assert len(journal.read()) == 4
+    train(Staff())
+    assert len(journal.read()) == 4

@@ -210,7 +210,9 @@ def test_the_nearest_are_taken_and_no_more_than_are_needed(
 def test_ranges_that_change_nothing_are_refused() -> None:
     base = first("tiny")
     budget = Budget(2 * cost_of(base.base).macs, cost_of(base.base).macs)
-    with pytest.raises(BudgetUnreachable, match=r"none of the 1 points .* widen the ranges") as one:
+    with pytest.raises(
+        BudgetUnreachable, match=r"no point of the ranges \(1\) .* widen the ranges"
+    ) as one:
         build_grid(base, budget, alphas=(1.0,), betas=(1.0,), gammas=(1.0,), tolerance=0.05)
     assert "\n" not in str(one.value)
     params = GridSettings(budget="2x", measure="params", alpha="1", beta="1")

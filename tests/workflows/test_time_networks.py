@@ -28,7 +28,7 @@ def test_the_command_answers_people_with_the_conditions(capsys: pytest.CaptureFi
     assert main([*measure, "--batch", "2", "--precision", "1e-9"]) == 0
     shown = capsys.readouterr().out
     assert "Milliseconds for a batch of 2" in shown
-    assert "eager, float32, 1 thread(s), batch norms folded, wall clock, on cpu" in shown
+    assert "eager, float32, 1 thread, batch norms folded, wall clock, on cpu" in shown
     assert "In memory maps lie channels-last." in " ".join(shown.split())
     assert "not known to 1e-09 of itself for efficientnet-b0" in shown
 

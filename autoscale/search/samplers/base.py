@@ -74,7 +74,7 @@ class DesignSampler(BaseSampler):
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        return self._designs_of(study.get_trials(deepcopy=False)).distributions
+        return self._designs_of(study.get_trials(deepcopy=False), study).distributions
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -82,7 +82,7 @@ class DesignSampler(BaseSampler):
         if not search_space:
             return {}
         trials = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
-        designs = self._designs_of(trials)
+        designs = self._designs_of(trials, study)
         history = History.of(trials, study.directions, designs)
         rng = np.random.default_rng([self._seed, trial.number])
         try:
@@ -126,7 +126,7 @@ class DesignSampler(BaseSampler):
 
     def _exhausted(self, trials: Sequence[FrozenTrial], study: Study) -> bool:
         """Whether there are designs and every one of them has been tried."""
-        designs = self._designs_of(trials)
+        designs = self._designs_of(trials, study)
         few = designs.axes and designs.size <= ENUMERABLE and len(trials) >= max(designs.sizes)
         if not few or designs.thinned or not designs.whole:
             return False
@@ -135,11 +135,11 @@ class DesignSampler(BaseSampler):
             self._networks = (designs, frozenset(map(designs.identity, left)))
         return self._networks[1] <= History.of(trials, study.directions, designs).tried.keys()
 
-    def _designs_of(self, trials: Sequence[FrozenTrial]) -> Designs:
+    def _designs_of(self, trials: Sequence[FrozenTrial], study: Study) -> Designs:
         known = self._designs
         if self._space is not None and known is not None:
             return known
-        found = Designs.of_trials(trials, self._identify)
+        found = Designs.of_trials(trials, study.directions, self._identify)
         if known is None or not known.like(found):
             self._designs = known = found
         return known

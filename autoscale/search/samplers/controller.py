@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _EPOCHS = 4  # passes over a batch
 _CLIP = 0.2  # of the ratio of probabilities; Schulman et al. 2017, section 6.1
 _ENTROPY = 0.01
+_LARGEST = 1e150  # reward; the square of a larger one is no number
 _BASELINE_DECAY = 0.9
 _TRIES = 1000
 _DRAWN = 16  # designs drawn at once, of which the first new one is proposed
@@ -129,6 +130,7 @@ class _Baseline:
     started: bool = False
 
     def advantages(self, rewards: np.ndarray) -> np.ndarray:
+        rewards = np.clip(rewards, -_LARGEST, _LARGEST)
         if not self.started:
             self.mean, self.square, self.started = float(rewards.mean()), float(rewards.var()), True
         found = (rewards - self.mean) / max(self.square**0.5, 1e-8)
