@@ -297,10 +297,11 @@ def test_two_processes_stop_together_when_the_time_of_one_is_over(
     said = [line for line in done.stderr.splitlines() if line.startswith("autoscale: ")]
     assert len(said) == 1, done.stderr
     assert "after 15 seconds; allow more, or fewer epochs" in said[0]
-    # Each process ended by itself with our status: none was killed, none fell over another's end.
-    ends = re.findall(r"rank +: (\d) .*\n +exitcode +: (-?\d+) ", done.stderr)
-    assert set(ends) <= {("0", "1"), ("1", "1")}
-    assert ends
+    # Processes end by themselves with our status, or torchrun ends the slower one (SIGTERM) when it
+    # sees the first gone; none falls over another's end.
+    ends = dict(re.findall(r"rank +: (\d) .*\n +exitcode +: (-?\d+) ", done.stderr))
+    assert "1" in ends.values()
+    assert set(ends.values()) <= {"1", "-15"}
     assert "RuntimeError" not in done.stderr
     kept = read_snapshot(tmp_path / "run" / "train" / "last.safetensors")
     assert kept is not None
