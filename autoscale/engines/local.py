@@ -16,6 +16,7 @@ import pickle
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -42,6 +43,9 @@ _context = multiprocessing.get_context("spawn")
 
 #: Of 1000: whom the kernel ends first when memory runs out. A worker's trial can be done again.
 _BADNESS = 800
+
+#: Seconds in which the status of a process that has ended becomes known.
+_MOMENT = 5.0
 
 #: What a script has to end with where a process runs it again.
 _GUARD = (
@@ -167,14 +171,29 @@ class Worker(Generic[Spec, J, R]):
             pipe.close()
         if process is None:
             return "the worker process did not start"
-        process.join()
-        code = process.exitcode or 0
-        process.close()
+        code = _exit_status(process)
         if code == -signal.SIGKILL:
             return "the worker process was killed (SIGKILL), perhaps for want of memory"
         if code < 0:
             return f"the worker process died of {signal.Signals(-code).name}"
         return f"the worker process ended with status {code}"
+
+
+def _exit_status(process: multiprocessing.process.BaseProcess) -> int:
+    """Of a process that ends, which is then closed; 0 where nobody can tell.
+
+    A thread that starts a process reaps all that have ended (`multiprocessing` does so), and the
+    status of one that was reaped so is known a moment later.
+    """
+    process.join()
+    deadline = time.monotonic() + _MOMENT
+    while process.exitcode is None and time.monotonic() < deadline:
+        time.sleep(0.001)
+    code = process.exitcode
+    if code is None:
+        return 0
+    process.close()
+    return code
 
 
 def _start(

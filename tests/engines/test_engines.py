@@ -15,7 +15,7 @@ import pytest
 from jobs_for_workers import make
 
 from autoscale.engines.engine import Engine, Inline, closing
-from autoscale.engines.local import local
+from autoscale.engines.local import _exit_status, local
 from autoscale.errors import DataProblem, EvaluationFailed, WorkersUnavailable
 
 Start = Callable[..., Engine[Any, Any]]
@@ -317,3 +317,27 @@ def test_workers_may_be_pinned_to_cores_of_their_own(start: Start) -> None:
     assert pinned.submit(("cores", None)).result() == usable[:1]
     too_many = start(workers=1, cores=len(usable) + 1)
     assert too_many.submit(("cores", None)).result() == usable
+
+
+class ReapedElsewhere:
+    """A process that another thread has just reaped: its status is known a moment later."""
+
+    closed = False
+    asked = 0
+
+    def join(self) -> None: ...
+
+    @property
+    def exitcode(self) -> int | None:
+        self.asked += 1
+        return -9 if self.asked > 3 else None
+
+    def close(self) -> None:
+        assert self.exitcode is not None
+        self.closed = True
+
+
+def test_the_status_of_a_process_that_another_thread_reaped_is_waited_for() -> None:
+    process = ReapedElsewhere()
+    assert _exit_status(process) == -9  # type: ignore[arg-type]
+    assert process.closed

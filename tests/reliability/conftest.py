@@ -83,6 +83,11 @@ def small(tmp_path: Path) -> Path:
     return path
 
 
+def unwrapped(said: str) -> str:
+    """What a log says, without the ends of its lines."""
+    return " ".join(said.split())
+
+
 def lines_of(journal: Path) -> int:
     """Whole records of a journal so far."""
     return journal.read_bytes().count(b"\n") if journal.exists() else 0

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import Rehearsal, lines_of, wait_for
+from conftest import Rehearsal, lines_of, unwrapped, wait_for
 
 from autoscale.search.identity import network_of
 from autoscale.workflows.baseline import load_trials
@@ -61,7 +61,7 @@ def test_a_fault_costs_the_trainings_that_it_befalls(
     assert set(failed.cause) == {CAUSES[fault]}
     assert not failed.on_front.any()
     assert table.on_front.any()
-    assert f"failed, {CAUSES[fault]}" in " ".join(said.split())  # a log wraps its lines
+    assert f"failed, {CAUSES[fault]}" in unwrapped(said)
     assert f"{len(failed)} failed" in said
 
 
