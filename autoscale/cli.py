@@ -359,9 +359,9 @@ def demo(
     The search and the grid train one network at a time, so that what they propose does not depend
     on which of several trainings ends first; the check trains --workers of them.
     """
-    from autoscale.terminal import explaining_once, say
+    from autoscale.terminal import brief, say
 
-    with explaining_once():
+    with brief():
         for title, command in demo_commands(run, seed=seed, kernels=kernels):
             say(f"\n{title}\n{_typed(command)}")
             step = command.split()[0]

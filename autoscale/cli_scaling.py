@@ -393,7 +393,7 @@ def _show_plan(planned: "Plan", as_json: bool) -> None:
 
 
 def _show_grid(found: "GridResult", run: Path, as_json: bool) -> None:
-    from autoscale.terminal import CONVENTION, explain, records, say, show_json, show_table
+    from autoscale.terminal import CONVENTION, explain, is_brief, records, say, show_json, show_table
 
     point = found.coefficients
     if as_json:
@@ -418,7 +418,7 @@ def _show_grid(found: "GridResult", run: Path, as_json: bool) -> None:
         columns=columns,
         spare=("nominal", "depth", "width", "resolution", "macs", "accuracy", "distance", "pixels"),
     )
-    if len(found.rival_table):
+    if len(found.rival_table) and not is_brief():
         show_table(
             found.rival_table,
             title="The pick's lead over simpler ways of growing, at equal cost",

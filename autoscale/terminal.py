@@ -83,7 +83,9 @@ class Live:
         self._view.stop()
 
     def notice(self, text: str) -> None:
-        """Print a line."""
+        """Print a line; of several commands in one, a line that was said is not said again."""
+        if _said_before(text):
+            return
         style = "yellow" if text.startswith(("warning", "skipped")) else None
         _write(self._console, printable(text), style=style)
 
@@ -141,26 +143,37 @@ def say(text: str) -> None:
     _write(Console(highlight=False), printable(text))
 
 
-_explained: ContextVar[set[str] | None] = ContextVar("explained", default=None)
+_said: ContextVar[set[str] | None] = ContextVar("said", default=None)
 
 
 @contextmanager
-def explaining_once() -> Iterator[None]:
-    """Within it, what `explain` has said is not said again."""
-    token = _explained.set(set())
+def brief() -> Iterator[None]:
+    """Within it, notices and what words mean are said once, and only the chief tables are shown."""
+    token = _said.set(set())
     try:
         yield
     finally:
-        _explained.reset(token)
+        _said.reset(token)
+
+
+def is_brief() -> bool:
+    """Whether several commands answer as one."""
+    return _said.get() is not None
 
 
 def explain(text: str) -> None:
     """What words of an answer mean."""
-    known = _explained.get()
-    if known is None or text not in known:
+    if not _said_before(text):
         say(text)
-    if known is not None:
-        known.add(text)
+
+
+def _said_before(text: str) -> bool:
+    said = _said.get()
+    if said is None:
+        return False
+    known = text in said
+    said.add(text)
+    return known
 
 
 def _write(console: Console, text: str, *, style: str | None = None) -> None:

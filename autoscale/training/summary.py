@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-_NAMES = 40  # characters of class names, or of unused things, that a sentence shows
+_NAMES = 36  # characters of class names, or of unused things, that a sentence shows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

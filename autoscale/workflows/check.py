@@ -147,10 +147,6 @@ def check_baseline(
             read=outcomes_from_journal,
         )
         split = "test" if images.test is not None else "validation"
-        listener.notice(
-            f"the baseline with {seeds} new seeds against {networks} random networks of at least "
-            f"{format_count(cost(chosen).macs)} multiply-adds, on {split} images"
-        )
         with crew(
             staff or Staff(),
             task,
@@ -167,6 +163,8 @@ def check_baseline(
                 journal,
                 listener,
                 held_out=images.test is not None,
+                purpose=f"the baseline with {seeds} new seeds against {networks} random networks "
+                f"of at least {format_count(cost(chosen).macs)} multiply-adds, on {split} images",
                 leader=lambda done: _leader([o for o in done if int(o.key) < seeds]),
             )
         own = [outcome.score for outcome in outcomes[:seeds] if outcome.score]

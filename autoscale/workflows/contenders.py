@@ -63,7 +63,6 @@ def _again(
     listener: Listener,
 ) -> list[tuple[int, Score]]:
     """Train each contender with new seeds: its trial's number and the score, as often as it has."""
-    listener.notice(f"the {len(contenders)} best are trained with {AGAIN} more seeds each")
     jobs = [
         Job(
             network=trial.architecture,
@@ -74,7 +73,12 @@ def _again(
         for trial in contenders
     ]
     outcomes = train_all(
-        jobs, workers, journal, listener, leader=lambda done: trial_line(contenders[0], goal)
+        jobs,
+        workers,
+        journal,
+        listener,
+        purpose=f"the {len(contenders)} best are trained with {AGAIN} more seeds each",
+        leader=lambda done: trial_line(contenders[0], goal),
     )
     return [
         (trial.number, outcome.score)

@@ -37,6 +37,7 @@ def train_all(
     listener: Listener,
     *,
     held_out: bool = False,
+    purpose: str = "",
     leader: Callable[[Sequence[Outcome]], str],
 ) -> list[Outcome]:
     """The outcome of every job, in order; those that `journal` already holds are not done again,
@@ -44,6 +45,7 @@ def train_all(
 
     Args:
         held_out: judge on the test images.
+        purpose: what the trainings are for, said before how many they are.
         leader: says in one line what is best of the outcomes so far, which are in the jobs' order.
 
     Raises:
@@ -55,7 +57,8 @@ def train_all(
     if left:
         kept = f", {len(jobs) - len(left)} are kept from before" if len(left) < len(jobs) else ""
         seconds = crew.seconds(crew.trainer.estimate_seconds([job.network for job in left]))
-        listener.notice(f"{several(len(left), 'training')}{kept}; about {duration(seconds)}")
+        plan = f"{several(len(left), 'training')}{kept}; about {duration(seconds)}"
+        listener.notice(f"{purpose}; {plan}" if purpose else plan)
 
     def propose(outcomes: Sequence[Outcome], running: Sequence[Job]) -> Job | None:
         begun = len(outcomes) + len(running)
