@@ -22,54 +22,54 @@ from autoscale.distribution import VERSION as __version__  # noqa: F401
 _HOMES = {
     "Architecture": "autoscale.design.architecture",
     "AutoscaleError": "autoscale.errors",
-    "BaseSettings": "autoscale.workflows.base",
-    "Coefficients": "autoscale.design.scaling",
+    "BaseSettings": "autoscale.jobs.grid.scaling_base",
+    "Coefficients": "autoscale.design.rounding",
     "Cost": "autoscale.design.cost",
-    "Design": "autoscale.design.scalable",
-    "GridSettings": "autoscale.workflows.study",
-    "Growths": "autoscale.design.family",
+    "Design": "autoscale.scaling.scalable",
+    "GridSettings": "autoscale.jobs.grid.candidates",
+    "Growths": "autoscale.scaling.family",
     "Head": "autoscale.design.architecture",
-    "ImageSettings": "autoscale.workflows.base",
-    "Member": "autoscale.design.family",
-    "Model": "autoscale.workflows.models",
+    "ImageSettings": "autoscale.jobs.grid.scaling_base",
+    "Member": "autoscale.scaling.family",
+    "Model": "autoscale.models.load",
     "SearchSpace": "autoscale.design.space",
-    "Staff": "autoscale.workflows.crew",
+    "Staff": "autoscale.jobs.workers.pool",
     "Stage": "autoscale.design.architecture",
     "Stem": "autoscale.design.architecture",
     "build": "autoscale.network.build",
-    "calibrate_w": "autoscale.workflows.calibrate",
-    "check_baseline": "autoscale.workflows.check",
-    "compare": "autoscale.workflows.compare",
-    "compound": "autoscale.design.scaling",
+    "calibrate_w": "autoscale.jobs.search.calibrate",
+    "check_baseline": "autoscale.jobs.check",
+    "compare": "autoscale.models.compare",
+    "compound": "autoscale.design.rounding",
     "cost": "autoscale.design.cost",
-    "count": "autoscale.workflows.count",
-    "doctor": "autoscale.workflows.doctor:examine",
+    "count": "autoscale.models.count",
+    "doctor": "autoscale.inspection.doctor:examine",
     "draw_race": "autoscale.report.writing",
     "draw_sizes": "autoscale.report.writing",
-    "evaluate": "autoscale.workflows.predict:evaluate_model",
-    "export": "autoscale.workflows.export",
+    "evaluate": "autoscale.models.predict:evaluate_model",
+    "export": "autoscale.models.export",
     "figures": "autoscale.report.page",
-    "grid_search": "autoscale.workflows.grid",
+    "grid_search": "autoscale.jobs.grid.job",
     "hypervolume": "autoscale.search.pareto",
     "knee": "autoscale.search.pareto",
-    "latency": "autoscale.workflows.latency:time_networks",
-    "load_baseline": "autoscale.workflows.baseline",
-    "load_member": "autoscale.workflows.family",
-    "load_model": "autoscale.workflows.models",
-    "load_run": "autoscale.workflows.load",
-    "load_space": "autoscale.workflows.catalogue",
+    "latency": "autoscale.models.latency:time_networks",
+    "load_baseline": "autoscale.jobs.search.job",
+    "load_member": "autoscale.jobs.family",
+    "load_model": "autoscale.models.load",
+    "load_run": "autoscale.inspection.read_run",
+    "load_space": "autoscale.jobs.search.spaces",
     "pareto_front": "autoscale.search.pareto:front",
-    "plan_grid": "autoscale.workflows.grid_plan",
-    "predict": "autoscale.workflows.predict",
+    "plan_grid": "autoscale.jobs.grid.plan",
+    "predict": "autoscale.models.predict",
     "published": "autoscale.design.published",
-    "rounding_policy": "autoscale.design.scaling",
-    "scale": "autoscale.design.scaling",
-    "scale_family": "autoscale.workflows.family",
-    "search_baseline": "autoscale.workflows.baseline",
-    "spaces": "autoscale.workflows.catalogue:space_table",
-    "status": "autoscale.workflows.status:run_status",
-    "train": "autoscale.workflows.train",
-    "write_family": "autoscale.workflows.family",
+    "rounding_policy": "autoscale.design.rounding",
+    "scale": "autoscale.design.rounding",
+    "scale_family": "autoscale.jobs.family",
+    "search_baseline": "autoscale.jobs.search.job",
+    "spaces": "autoscale.jobs.search.spaces:space_table",
+    "status": "autoscale.inspection.status:run_status",
+    "train": "autoscale.jobs.train",
+    "write_family": "autoscale.jobs.family",
     "write_report": "autoscale.report.writing",
 }
 
@@ -82,14 +82,14 @@ if TYPE_CHECKING:  # the same for editors and type checkers; a test compares the
     from autoscale.design.architecture import Stem as Stem
     from autoscale.design.cost import Cost as Cost
     from autoscale.design.cost import cost as cost
-    from autoscale.design.family import Growths as Growths
-    from autoscale.design.family import Member as Member
+    from autoscale.scaling.family import Growths as Growths
+    from autoscale.scaling.family import Member as Member
     from autoscale.design.published import published as published
-    from autoscale.design.scalable import Design as Design
-    from autoscale.design.scaling import Coefficients as Coefficients
-    from autoscale.design.scaling import compound as compound
-    from autoscale.design.scaling import rounding_policy as rounding_policy
-    from autoscale.design.scaling import scale as scale
+    from autoscale.scaling.scalable import Design as Design
+    from autoscale.design.rounding import Coefficients as Coefficients
+    from autoscale.design.rounding import compound as compound
+    from autoscale.design.rounding import rounding_policy as rounding_policy
+    from autoscale.design.rounding import scale as scale
     from autoscale.design.space import SearchSpace as SearchSpace
     from autoscale.errors import AutoscaleError as AutoscaleError
     from autoscale.network.build import build as build
@@ -100,33 +100,33 @@ if TYPE_CHECKING:  # the same for editors and type checkers; a test compares the
     from autoscale.search.pareto import front
     from autoscale.search.pareto import hypervolume as hypervolume
     from autoscale.search.pareto import knee as knee
-    from autoscale.workflows.base import BaseSettings as BaseSettings
-    from autoscale.workflows.base import ImageSettings as ImageSettings
-    from autoscale.workflows.baseline import load_baseline as load_baseline
-    from autoscale.workflows.baseline import search_baseline as search_baseline
-    from autoscale.workflows.calibrate import calibrate_w as calibrate_w
-    from autoscale.workflows.catalogue import load_space as load_space
-    from autoscale.workflows.catalogue import space_table
-    from autoscale.workflows.check import check_baseline as check_baseline
-    from autoscale.workflows.compare import compare as compare
-    from autoscale.workflows.count import count as count
-    from autoscale.workflows.crew import Staff as Staff
-    from autoscale.workflows.doctor import examine
-    from autoscale.workflows.export import export as export
-    from autoscale.workflows.family import load_member as load_member
-    from autoscale.workflows.family import scale_family as scale_family
-    from autoscale.workflows.family import write_family as write_family
-    from autoscale.workflows.grid import grid_search as grid_search
-    from autoscale.workflows.grid_plan import plan_grid as plan_grid
-    from autoscale.workflows.latency import time_networks
-    from autoscale.workflows.load import load_run as load_run
-    from autoscale.workflows.models import Model as Model
-    from autoscale.workflows.models import load_model as load_model
-    from autoscale.workflows.predict import evaluate_model
-    from autoscale.workflows.predict import predict as predict
-    from autoscale.workflows.status import run_status
-    from autoscale.workflows.study import GridSettings as GridSettings
-    from autoscale.workflows.train import train as train
+    from autoscale.jobs.grid.scaling_base import BaseSettings as BaseSettings
+    from autoscale.jobs.grid.scaling_base import ImageSettings as ImageSettings
+    from autoscale.jobs.search.job import load_baseline as load_baseline
+    from autoscale.jobs.search.job import search_baseline as search_baseline
+    from autoscale.jobs.search.calibrate import calibrate_w as calibrate_w
+    from autoscale.jobs.search.spaces import load_space as load_space
+    from autoscale.jobs.search.spaces import space_table
+    from autoscale.jobs.check import check_baseline as check_baseline
+    from autoscale.models.compare import compare as compare
+    from autoscale.models.count import count as count
+    from autoscale.jobs.workers.pool import Staff as Staff
+    from autoscale.inspection.doctor import examine
+    from autoscale.models.export import export as export
+    from autoscale.jobs.family import load_member as load_member
+    from autoscale.jobs.family import scale_family as scale_family
+    from autoscale.jobs.family import write_family as write_family
+    from autoscale.jobs.grid.job import grid_search as grid_search
+    from autoscale.jobs.grid.plan import plan_grid as plan_grid
+    from autoscale.models.latency import time_networks
+    from autoscale.inspection.read_run import load_run as load_run
+    from autoscale.models.load import Model as Model
+    from autoscale.models.load import load_model as load_model
+    from autoscale.models.predict import evaluate_model
+    from autoscale.models.predict import predict as predict
+    from autoscale.inspection.status import run_status
+    from autoscale.jobs.grid.candidates import GridSettings as GridSettings
+    from autoscale.jobs.train import train as train
 
     # Assigned, since an import under another name is not public to a strict type checker.
     doctor = examine

@@ -2,6 +2,6 @@
 
 import sys
 
-from autoscale.cli import main
+from autoscale.cli.app import main
 
 sys.exit(main())

@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 from typer.cli import get_docs_for_click
 
-from autoscale.cli import app
+from autoscale.cli.app import app
 
 FOLDER = Path(__file__).parent / "commands"
 

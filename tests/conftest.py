@@ -10,7 +10,7 @@ from hypothesis import settings
 from PIL import Image
 
 from autoscale.design.space import SearchSpace
-from autoscale.workflows.catalogue import load_space
+from autoscale.jobs.search.spaces import load_space
 
 # The same examples every time: a run of the tests says something about the change, not about luck.
 # `pytest --hypothesis-profile=default` looks for new ones.

@@ -18,11 +18,11 @@ import typer
 from safetensors.torch import load_file
 
 import autoscale
-from autoscale.cli import app, main
+from autoscale.cli.app import app, main
 from autoscale.errors import InvalidSetting
-from autoscale.network.latency import Conditions
-from autoscale.terminal import records
-from autoscale.workflows.models import Loading, Model
+from autoscale.network.measuring.latency import Conditions
+from autoscale.cli.terminal import records
+from autoscale.models.load import Loading, Model
 from tests.conftest import draw_photos
 
 PACKAGE = Path(autoscale.__file__).parent
@@ -268,7 +268,7 @@ def test_count_answers_as_the_command_does(answer: Callable[..., Any]) -> None:
 def test_compare_and_spaces_answer_as_the_commands_do(
     tmp_path: Path, answer: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("autoscale.workflows.catalogue.USUAL", 20)
+    monkeypatch.setattr("autoscale.jobs.search.spaces.USUAL", 20)
     found = autoscale.compare(["tinynet", "resnet-18"], convention="fvcore")
     told = answer("compare", "tinynet", "resnet-18", "--convention", "fvcore",
                   "--plot", tmp_path / "a.svg")  # fmt: skip
@@ -294,7 +294,7 @@ def test_latency_answers_as_the_command_does(work: Path, answer: Callable[..., A
 def test_status_doctor_and_report_answer_as_the_commands_do(
     work: Path, tmp_path: Path, answer: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("autoscale.workflows.doctor.load_kernels", lambda name: None)
+    monkeypatch.setattr("autoscale.inspection.doctor.load_kernels", lambda name: None)
     run, photos = work / "run", work / "photos"
     assert json.loads(json.dumps(autoscale.status(run).to_dict())) == answer("status", run)
     told = answer("doctor", "--run", run, "--data", photos)["findings"]

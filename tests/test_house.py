@@ -25,32 +25,35 @@ SPACES = sorted((ROOT / "search_spaces").glob("*.yaml"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 # Which rooms a room may import, besides itself and `errors`. Those that talk to people (`cli`,
-# `terminal`, `report`) may also read and print the values of `design`.
+# `report`) may also read and print the values of `design`.
 ARROWS: dict[str, set[str]] = {
     "errors": set(),
     "distribution": set(),
+    "listener": set(),
     "design": set(),
-    "training": set(),
+    "datasets": set(),
     "engines": set(),
+    "racing": set(),
+    "scaling": {"design"},
     "network": {"design"},
     "search": {"design"},
-    "runs": {"design", "search", "training"},
-    "workflows": {"design", "network", "training", "search", "engines", "runs"},
-    "report": {"design", "search", "runs", "workflows"},
-    "terminal": {"design", "workflows"},
-    "cli": {"design", "workflows", "report", "runs", "terminal"},
+    "training": {"datasets"},
+    "runs": {"design", "scaling", "search", "datasets", "training"},
+    "models": {"design", "scaling", "network", "datasets", "training", "runs", "listener"},
+    "jobs": {"design", "scaling", "network", "datasets", "training", "search", "racing", "engines",
+             "runs", "models", "listener"},
+    "inspection": {"design", "scaling", "network", "datasets", "training", "search", "runs",
+                   "models", "jobs"},
+    "report": {"design", "search", "runs", "jobs", "inspection"},
+    "cli": {"design", "runs", "models", "jobs", "inspection", "report", "listener"},
     "__main__": {"cli"},
-    "__init__": {"design", "network", "training", "search", "runs", "workflows", "report"},
-}
-
-
-def room(name: str) -> str:
-    """The room of a folder or file at the top; the command line has several files."""
-    return "cli" if name.startswith("cli_") else name
+    "__init__": {"design", "scaling", "network", "search", "runs", "models", "jobs", "inspection",
+                 "report"},
+}  # fmt: skip
 
 
 def room_of(path: Path) -> str:
-    return room(path.relative_to(PACKAGE).parts[0].removesuffix(".py"))
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
 def imports_of(path: Path) -> Iterator[str]:
@@ -86,7 +89,7 @@ def test_imports_run_one_way(path: Path) -> None:
     assert own in ARROWS, "a new room: say above what it may import"
     allowed = ARROWS[own] | {own, "errors", "distribution"}
     targets = {
-        room(parts[1])
+        parts[1]
         for parts in (module.split(".") for module in imports_of(path))
         if parts[0] == "autoscale" and len(parts) > 1 and not parts[1].startswith("__")
     }
@@ -104,9 +107,9 @@ def test_the_design_room_loads_neither_torch_nor_optuna() -> None:
     assert done.stdout.strip() == "set()", done.stderr
 
 
-def test_only_the_search_names_optuna_and_workflows_its_studies() -> None:
+def test_only_the_search_names_optuna_and_jobs_its_studies() -> None:
     rooms = {found.split("/")[1] for found in by_room({"optuna"})}
-    assert rooms <= {"search", "workflows"}
+    assert rooms <= {"search", "jobs"}
 
 
 def test_nothing_requires_another_library_of_networks() -> None:
@@ -127,8 +130,8 @@ def test_the_library_does_not_import_experiments_or_tests() -> None:
 #: processes that it started itself, never through a file.
 RUNS_CODE: dict[str, set[str]] = {
     "__init__.py": {"import_module"},  # our own names, when they are first used
-    "workflows/imported.py": {"import_module"},  # what a command names
-    "workflows/export.py": {"exec", "compile"},  # the source that it has just written itself
+    "models/user_code.py": {"import_module"},  # what a command names
+    "models/export.py": {"exec", "compile"},  # the source that it has just written itself
     "engines/local.py": {"pickle"},
     "runs/weights.py": {"pickle.UnpicklingError"},
 }
@@ -221,14 +224,14 @@ def test_no_command_goes_through_a_shell() -> None:
             assert not [word for word in call.keywords if word.arg == "shell"], path
 
 
-def test_the_users_modules_are_imported_by_the_workflows_that_a_command_gives_a_name() -> None:
+def test_the_users_modules_are_imported_by_the_models_that_a_command_gives_a_name() -> None:
     callers = {
         path.relative_to(PACKAGE).as_posix()
         for path in SOURCES
         for name, _ in calls_of(path)
         if name == "named"
     }
-    assert callers == {"workflows/count.py", "workflows/own_model.py"}
+    assert callers == {"models/count.py", "models/user_model.py"}
 
 
 # What is shipped

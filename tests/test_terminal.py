@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from autoscale.terminal import NARROW, Live, records, say, show_json, show_table
-from autoscale.workflows.catalogue import space_table
-from autoscale.workflows.progress import Progress
+from autoscale.cli.terminal import NARROW, Live, records, say, show_json, show_table
+from autoscale.jobs.search.spaces import space_table
+from autoscale.listener import Progress
 
 HUGE = 10**30 + 1
 
@@ -147,7 +147,7 @@ def test_a_log_gets_failures_and_a_line_of_progress_a_minute_and_none_before_the
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = 100.0
-    monkeypatch.setattr("autoscale.terminal.time.monotonic", lambda: now)
+    monkeypatch.setattr("autoscale.cli.terminal.time.monotonic", lambda: now)
     fine = replace(STANDING, note="trial 9: fine", failed=0)
     with Live() as listener:
         for done, seconds, failed in [

@@ -14,17 +14,7 @@ from math import ceil
 from typing import Any, Generic
 
 from autoscale.distribution import install
-from autoscale.engines.engine import (
-    Crew,
-    J,
-    Make,
-    R,
-    Spec,
-    WorkerLost,
-    WorkerNotReady,
-    cannot_start,
-    unavailable,
-)
+from autoscale.engines.engine import (Crew, J, Make, R, Spec, WorkerLost, WorkerNotReady, cannot_start, unavailable)
 from autoscale.errors import EvaluationFailed, InvalidSetting
 
 # Ray reads these when it is imported, or when it starts. Nothing is reported to anybody.

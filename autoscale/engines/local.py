@@ -25,17 +25,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Generic
 
-from autoscale.engines.engine import (
-    Crew,
-    J,
-    Make,
-    R,
-    Spec,
-    WorkerLost,
-    WorkerNotReady,
-    cannot_start,
-    unavailable,
-)
+from autoscale.engines.engine import (Crew, J, Make, R, Spec, WorkerLost, WorkerNotReady, cannot_start, unavailable)
 from autoscale.errors import AutoscaleError, EvaluationFailed, WorkersUnavailable
 
 #: Spawned, not forked: torch's threads do not survive a fork.

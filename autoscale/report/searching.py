@@ -10,7 +10,7 @@ from autoscale.errors import NotEnoughTrials
 from autoscale.report.chart import Guide, Mark, Path, Row, Scale, Shape, Tone, plot, rows
 from autoscale.report.document import Figure, Section, each_row
 from autoscale.runs.contents import Record, Run, SearchContents
-from autoscale.search.importance import LEVEL, importances
+from autoscale.search.model.importance import LEVEL, importances
 from autoscale.search.objective import Objective
 
 #: Choices whose options are drawn one by one.

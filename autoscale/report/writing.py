@@ -1,4 +1,4 @@
-"""Pages and pictures of what the workflows found, written into files."""
+"""Pages and pictures of what the jobs found, written into files."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,9 +9,9 @@ from autoscale.report import iso_cost, size_accuracy
 from autoscale.report.page import page
 from autoscale.runs.picture import write_picture
 from autoscale.runs.store import write_text
-from autoscale.workflows.load import load_run
-from autoscale.workflows.ranking import GridResult
-from autoscale.workflows.repeat import commands
+from autoscale.inspection.read_run import load_run
+from autoscale.jobs.grid.result import GridResult
+from autoscale.inspection.repeat import commands
 
 
 def write_report(

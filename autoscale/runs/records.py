@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
 from autoscale.design.architecture import Architecture
-from autoscale.design.scalable import Network
+from autoscale.scaling.scalable import Network
 from autoscale.design.space import SearchSpace
 from autoscale.errors import RunConflict
 from autoscale.runs.store import Journal

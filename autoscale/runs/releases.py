@@ -16,7 +16,7 @@ from typing import Any, get_args
 from autoscale.design.style import STYLES, Style
 from autoscale.errors import InvalidSetting
 from autoscale.runs.weights import KEY
-from autoscale.training.preparation import OURS, Channels, Interpolation, Preparation
+from autoscale.datasets.pictures.preparation import OURS, Channels, Interpolation, Preparation
 
 #: Of ImageNet's training images, and what most published weights expect.
 IMAGENET_MEAN: Channels = (0.485, 0.456, 0.406)

@@ -25,7 +25,7 @@ from autoscale.errors import InvalidSetting
 from autoscale.runs.checkpoint import KEY as SNAPSHOT_KEY
 from autoscale.runs.state_dicts import unwrapped
 from autoscale.runs.store import guarded, write_bytes
-from autoscale.training.preparation import Preparation
+from autoscale.datasets.pictures.preparation import Preparation
 
 #: The key of our part of a safetensors header.
 KEY = "autoscale"

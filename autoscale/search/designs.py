@@ -18,19 +18,10 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from autoscale.design.space import SearchSpace
-from autoscale.search.axes import Axis, is_ordered
-from autoscale.search.conditions import (
-    ABSENT,
-    Tree,
-    complete,
-    conditional,
-    expected,
-    learn,
-    parameters,
-    presence,
-)
-from autoscale.search.leading import leaders
-from autoscale.search.reading import Macs, Reader, Reading
+from autoscale.search.model.axes import Axis, is_ordered
+from autoscale.search.model.conditions import (ABSENT, Tree, complete, conditional, expected, learn, parameters, presence)
+from autoscale.search.model.leading import leaders
+from autoscale.search.model.design_facts import Macs, Reader, Reading
 
 Params = Mapping[str, Any]
 Point = tuple[int, ...]

@@ -26,8 +26,8 @@ from autoscale.search.history import RUNGS
 from autoscale.search.identity import network_of
 from autoscale.search.knowledge import Known
 from autoscale.search.objective import Objective, Score
-from autoscale.search.reading import Macs
-from autoscale.search.recommend import recommend
+from autoscale.search.model.design_facts import Macs
+from autoscale.search.model.recommend import recommend
 from autoscale.search.rungs import Answer, Climb, Look, Rungs
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -17,10 +17,10 @@ from autoscale.training import crops
 from autoscale.training.averaging import Average
 from autoscale.training.batches import as_channels_last, batches, normalised, resized
 from autoscale.training.crops import Cut
-from autoscale.training.data import Images
+from autoscale.datasets.data import Images
 from autoscale.training.optimizers import make_optimizer, optimizer_tensors, restore_optimizer
 from autoscale.training.peers import ALONE, Peers
-from autoscale.training.preparation import OURS, Preparation
+from autoscale.datasets.pictures.preparation import OURS, Preparation
 from autoscale.training.recipe import Recipe
 from autoscale.training.resident import ResidentCut, fits
 

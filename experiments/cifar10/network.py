@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from autoscale.design.architecture import Architecture
 from autoscale.design.published import published
-from autoscale.design.scaling import fit_strides, scale
+from autoscale.design.rounding import fit_strides, scale
 
 
 def network() -> Architecture:

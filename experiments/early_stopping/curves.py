@@ -26,8 +26,8 @@ from autoscale.design.space import SearchSpace
 from autoscale.search.engine import search
 from autoscale.search.objective import Objective, Score
 from autoscale.search.samplers import make_sampler
-from autoscale.workflows.evaluate import Task, Trainer, recipe_named
-from autoscale.workflows.progress import Silent
+from autoscale.jobs.workers.proxy import Task, Trainer, recipe_named
+from autoscale.listener import Silent
 
 LOOKS = (1, 2, 3, 4, 6)
 EPOCHS = 9

@@ -11,7 +11,7 @@ import sys
 
 from autoscale.design.published import published
 from autoscale.network.amoebanet import amoebanet_b
-from autoscale.network.latency import Latency, measure_latencies, measure_latency
+from autoscale.network.measuring.latency import Latency, measure_latencies, measure_latency
 
 
 def show(name: str, found: Latency) -> None:

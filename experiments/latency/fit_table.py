@@ -13,7 +13,7 @@ import pandas as pd
 
 from autoscale.design.latency_table import fit_latency_table
 from autoscale.design.workload import workload
-from autoscale.workflows.catalogue import load_space
+from autoscale.jobs.search.spaces import load_space
 
 
 def kendall(one: np.ndarray, other: np.ndarray) -> float:

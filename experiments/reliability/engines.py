@@ -23,7 +23,7 @@ from autoscale.search.engine import search
 from autoscale.search.objective import Objective, Score
 from autoscale.search.rungs import Answer
 from autoscale.search.samplers import make_sampler
-from autoscale.workflows.catalogue import load_space
+from autoscale.jobs.search.spaces import load_space
 
 ENGINES = {"local": local, "ray": on_ray}
 GOAL = Objective(kind="hard", target=2_000_000)

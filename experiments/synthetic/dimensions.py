@@ -9,9 +9,9 @@ import torch
 
 from autoscale.design.architecture import Architecture, Head, Stage, Stem
 from autoscale.design.cost import cost
-from autoscale.design.scaling import rounding_policy, scale
-from autoscale.training.data import load
-from autoscale.workflows.evaluate import Trainer, recipe_named
+from autoscale.design.rounding import rounding_policy, scale
+from autoscale.datasets.data import load
+from autoscale.jobs.workers.proxy import Trainer, recipe_named
 
 BASE = Architecture(
     resolution=32,

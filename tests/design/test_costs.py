@@ -12,7 +12,7 @@ from autoscale.design.architecture import Architecture
 from autoscale.design.cost import Cost, cost
 from autoscale.design.costs import FIELDS, SpaceCosts, costs_of, scaled_costs, scaled_part_costs
 from autoscale.design.published import NETWORKS, published
-from autoscale.design.scaling import ROUNDINGS, Rounding, scale
+from autoscale.design.rounding import ROUNDINGS, Rounding, scale
 from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting
 

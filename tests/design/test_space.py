@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
-from autoscale.design.scaling import last_map
+from autoscale.design.rounding import last_map
 from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting, InvalidSpace
 from tests.strategies import designs_in_spaces, spaces

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from autoscale.cli import main
+from autoscale.cli.app import main
 from autoscale.errors import StorageProblem
 from autoscale.runs import store
 
@@ -97,7 +97,7 @@ def test_help_shows_defaults_that_depend_on_other_settings(
 
 def test_help_does_not_wait_for_torch() -> None:
     script = (
-        "import sys; from autoscale.cli import main; main(['--help']); "
+        "import sys; from autoscale.cli.app import main; main(['--help']); "
         "print('torch' in sys.modules)"
     )
     done = subprocess.run(

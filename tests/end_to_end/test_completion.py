@@ -8,11 +8,11 @@ import sys
 
 import pytest
 
-from autoscale.cli import main
+from autoscale.cli.app import main
 from autoscale.design.published import FAMILIES, NETWORKS
 from autoscale.search.samplers import SAMPLERS
 from autoscale.training.recipe import RECIPES
-from autoscale.workflows.catalogue import space_names
+from autoscale.jobs.search.spaces import space_names
 
 VARIABLE = "_AUTOSCALE_COMPLETE"
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from autoscale.cli import main
+from autoscale.cli.app import main
 from autoscale.network.build import build
-from autoscale.workflows.models import load_model
+from autoscale.models.load import load_model
 from tests.conftest import draw_photos
 
 README = Path(__file__).parents[2] / "README.md"

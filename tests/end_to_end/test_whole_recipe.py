@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import autoscale
-from autoscale.cli import main
+from autoscale.cli.app import main
 from autoscale.errors import InvalidSetting, RunConflict
-from autoscale.workflows.progress import Progress
+from autoscale.listener import Progress
 
 
 class Heard:

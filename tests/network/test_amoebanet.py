@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from autoscale.network.amoebanet import AmoebaNet, amoebanet_b
-from autoscale.network.measure import traced_cost
+from autoscale.network.measuring.trace import traced_cost
 
 
 def on_meta() -> AmoebaNet:

@@ -18,7 +18,7 @@ from autoscale.design.published import EFFICIENTNET_B0, published
 from autoscale.errors import InvalidSetting
 from autoscale.network.blocks import DropPath, Residual
 from autoscale.network.build import Network, build
-from autoscale.network.measure import evaluating, fvcore_analysis, traced_cost
+from autoscale.network.measuring.trace import evaluating, fvcore_analysis, traced_cost
 from tests.strategies import BLOCKS, architectures
 
 
@@ -125,7 +125,7 @@ def test_tracing_leaves_a_frozen_part_frozen() -> None:
 
 def test_measuring_imports_without_a_warning() -> None:
     subprocess.run(
-        [sys.executable, "-W", "error", "-c", "import autoscale.network.measure"],
+        [sys.executable, "-W", "error", "-c", "import autoscale.network.measuring.trace"],
         check=True,
         capture_output=True,
     )

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from autoscale.design.published import published
 from autoscale.errors import InvalidSetting
-from autoscale.network.latency import Latency, measure_latencies, measure_latency
+from autoscale.network.measuring.latency import Latency, measure_latencies, measure_latency
 
 B0 = replace(published("efficientnet-b0"), resolution=32)
 QUICK: dict[str, Any] = {"repeats": 5}

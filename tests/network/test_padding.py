@@ -13,7 +13,7 @@ from autoscale.errors import InvalidSetting
 from autoscale.network.blocks import ConvNormAct, SamePad, pad_same
 from autoscale.network.build import build
 from autoscale.network.fold import fold_norms
-from autoscale.network.measure import traced_cost
+from autoscale.network.measuring.trace import traced_cost
 
 
 def strided(network: nn.Module) -> list[nn.Conv2d]:

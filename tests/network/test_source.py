@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from autoscale.design.architecture import Architecture
 from autoscale.design.published import published
 from autoscale.network.build import build
-from autoscale.network.source import python_source, timm_source
+from autoscale.network.interchange.python_source import python_source, timm_source
 from autoscale.network.weights import STYLES
 from tests.strategies import architectures
 

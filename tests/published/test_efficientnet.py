@@ -9,7 +9,7 @@ import pytest
 from autoscale.design.architecture import Activation, Architecture, Block, Head, Stage, Stem
 from autoscale.design.cost import cost
 from autoscale.design.published import EFFICIENTNET_B0, EFFICIENTNETS, published
-from autoscale.design.scaling import PAPER, ROUNDINGS, compound, scale
+from autoscale.design.rounding import PAPER, ROUNDINGS, compound, scale
 from autoscale.errors import InvalidSetting
 
 # Parameters: torchvision's and pycls' published counts. Activations in millions: timm's. Multiply-

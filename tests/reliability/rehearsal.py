@@ -15,13 +15,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from autoscale.cli import main
-from autoscale.design.scalable import Network, cost_of
+from autoscale.cli.app import main
+from autoscale.scaling.scalable import Network, cost_of
 from autoscale.errors import EvaluationFailed
 from autoscale.runs.records import network_digest
 from autoscale.search.objective import Score
-from autoscale.workflows import crew
-from autoscale.workflows.evaluate import Trainer
+from autoscale.jobs.workers import pool as crew
+from autoscale.jobs.workers.proxy import Trainer
 
 SECONDS = float(os.environ.get("REHEARSAL_SECONDS", "0.03"))
 FAULT = os.environ.get("REHEARSAL_FAULT", "")

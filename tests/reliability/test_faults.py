@@ -14,7 +14,7 @@ import pytest
 from conftest import Rehearsal, lines_of, unwrapped, wait_for
 
 from autoscale.search.identity import network_of
-from autoscale.workflows.baseline import load_trials
+from autoscale.jobs.search.job import load_trials
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -13,7 +13,7 @@ from conftest import Rehearsal, lines_of, wait_for
 from autoscale.runs.store import Journal
 from autoscale.search.engine import Trial
 from autoscale.search.identity import network_of
-from autoscale.workflows.baseline import load_trials
+from autoscale.jobs.search.job import load_trials
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 

@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 from sqlalchemy.pool import NullPool
 
 from autoscale.search.identity import network_of
-from autoscale.workflows.baseline import load_trials
+from autoscale.jobs.search.job import load_trials
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import autoscale
-from autoscale.workflows.base import BaseSettings
+from autoscale.jobs.grid.scaling_base import BaseSettings
 from tests.conftest import draw_photos
 
 ATTACK = "<script>fail('class')<"
@@ -40,7 +40,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def trained(run: Path) -> Path:
     """A member trained in full."""
-    from autoscale.workflows.train import train
+    from autoscale.jobs.train import train
 
     folder = run.parent / "phi-1"
     train(

@@ -8,13 +8,13 @@ import pytest
 
 from autoscale.design.budget import parse_budget
 from autoscale.design.cost import cost
-from autoscale.design.grid import axis, build_grid
+from autoscale.scaling.grid import axis, build_grid
 from autoscale.design.published import EFFICIENTNET_B0
-from autoscale.design.scalable import Design
-from autoscale.design.scaling import rounding_policy
+from autoscale.scaling.scalable import Design
+from autoscale.design.rounding import rounding_policy
 from autoscale.report.iso_cost import CORNERS, picture, place
-from autoscale.search.surface import Observation
-from autoscale.workflows.ranking import GridResult
+from autoscale.racing.response_surface import Observation
+from autoscale.jobs.grid.result import GridResult
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -10,7 +10,7 @@ import pytest
 from autoscale.errors import InvalidSetting
 from autoscale.report.size_accuracy import HEIGHT, WIDTH, picture
 from autoscale.runs.picture import write_picture
-from autoscale.workflows.compare import compare
+from autoscale.models.compare import compare
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoscale.cli import main
+from autoscale.cli.app import main
 
 #: Longest line that a refusal may have; what a user typed may be far longer.
 LONGEST = 1200

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from autoscale.cli import app
+from autoscale.cli.app import app
 from tests.robustness.attempts import attempt, contents, is_clear, told
 from tests.robustness.conftest import Finished
 

@@ -12,12 +12,7 @@ import pytest
 
 from tests.robustness.attempts import attempt, contents, is_clear
 from tests.robustness.conftest import Finished
-from tests.robustness.mutations import (
-    damaged_bytes,
-    damaged_json,
-    damaged_lines,
-    damaged_yaml,
-)
+from tests.robustness.mutations import damaged_bytes, damaged_json, damaged_lines, damaged_yaml
 
 Copy = Callable[[], Finished]
 

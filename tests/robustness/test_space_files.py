@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from autoscale.errors import InvalidSpace
-from autoscale.workflows.catalogue import load_space
+from autoscale.jobs.search.spaces import load_space
 from tests.robustness.attempts import attempt, is_clear
 from tests.robustness.mutations import damaged_yaml
 

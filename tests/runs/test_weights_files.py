@@ -14,7 +14,7 @@ from autoscale.design.style import Style
 from autoscale.errors import InvalidSetting, StorageProblem
 from autoscale.runs import store
 from autoscale.runs.weights import KEY, Header, read_weights, write_weights
-from autoscale.training.preparation import Preparation
+from autoscale.datasets.pictures.preparation import Preparation
 
 STATE = {"conv.weight": torch.arange(6.0).reshape(2, 3), "steps": torch.tensor(7)}
 

@@ -10,14 +10,7 @@ from autoscale.design.latency_table import LatencyTable
 from autoscale.design.space import SearchSpace
 from autoscale.design.workload import workload
 from autoscale.errors import BudgetUnreachable, EvaluationFailed, InvalidSetting
-from autoscale.search.engine import (
-    Standings,
-    Trial,
-    believed_ranking,
-    frozen,
-    knowledge,
-    search,
-)
+from autoscale.search.engine import Standings, Trial, believed_ranking, frozen, knowledge, search
 from autoscale.search.objective import Objective, Score
 from autoscale.search.samplers import SAMPLERS, make_sampler
 

@@ -3,22 +3,8 @@
 import numpy as np
 import pytest
 
-from autoscale.search.gaussian import (
-    PRIOR_MEAN,
-    Evidence,
-    Halves,
-    Inputs,
-    Pairs,
-    Posterior,
-    Scores,
-    covariance,
-    fit,
-    lower_inverse,
-    lower_product,
-    minimise,
-    noise_variance,
-)
-from autoscale.search.predictor import Warp
+from autoscale.search.model.gaussian_process import (PRIOR_MEAN, Evidence, Halves, Inputs, Pairs, Posterior, Scores, covariance, fit, lower_inverse, lower_product, minimise, noise_variance)
+from autoscale.search.model.predictor import Warp
 
 
 def designs(count, seed=0):

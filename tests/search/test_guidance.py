@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting
-from autoscale.search.acquisition import gain_of_best, gain_of_front
+from autoscale.search.model.acquisition import gain_of_best, gain_of_front
 from autoscale.search.designs import Designs
 from autoscale.search.knowledge import Known, accuracies
 from autoscale.search.pareto import hypervolume
-from autoscale.search.predictor import CEILINGS, Predictor, Warp
-from autoscale.search.recommend import recommend
+from autoscale.search.model.predictor import CEILINGS, Predictor, Warp
+from autoscale.search.model.recommend import recommend
 from autoscale.search.samplers import make_sampler
 
 SPACES = Path(__file__).parents[2] / "search_spaces"

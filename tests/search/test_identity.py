@@ -18,7 +18,7 @@ from autoscale.design.space import SearchSpace
 from autoscale.network.build import build
 from autoscale.search.designs import Designs
 from autoscale.search.identity import blocks_of, network_of
-from autoscale.search.reading import Reader
+from autoscale.search.model.design_facts import Reader
 
 SPACES = {
     path.stem: SearchSpace.from_yaml(path.read_text())

@@ -9,7 +9,7 @@ import pytest
 from autoscale.design.space import SearchSpace
 from autoscale.errors import NotEnoughTrials
 from autoscale.search.engine import Trial
-from autoscale.search.importance import importances
+from autoscale.search.model.importance import importances
 from autoscale.search.objective import Objective, Score
 
 GOAL = Objective(kind="hard", target=10**9)

@@ -16,19 +16,12 @@ from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting
 from autoscale.search.designs import Designs
-from autoscale.search.engine import (
-    Standings,
-    Trial,
-    believed_ranking,
-    frozen,
-    knowledge,
-    search,
-)
-from autoscale.search.gaussian import PRIOR_MEAN, Inputs, Posterior, Scores
+from autoscale.search.engine import Standings, Trial, believed_ranking, frozen, knowledge, search
+from autoscale.search.model.gaussian_process import PRIOR_MEAN, Inputs, Posterior, Scores
 from autoscale.search.history import Hints
 from autoscale.search.identity import network_of
 from autoscale.search.objective import Objective, Score
-from autoscale.search.predictor import Guesses, Predictor
+from autoscale.search.model.predictor import Guesses, Predictor
 from autoscale.search.rungs import LEARN, Climb, Rungs
 from autoscale.search.samplers import SAMPLERS, make_sampler
 

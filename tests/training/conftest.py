@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.training.sources import write_classes
+from tests.datasets.sources import write_classes
 
 
 @pytest.fixture(autouse=True)

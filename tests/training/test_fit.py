@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from autoscale.errors import DataProblem, InvalidSetting
 from autoscale.training.batches import to_input
-from autoscale.training.data import Images
+from autoscale.datasets.data import Images
 from autoscale.training.fit import Epoch, Fit, TrainingDiverged, evaluate, fit
 from autoscale.training.recipe import Recipe
 

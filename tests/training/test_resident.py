@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from autoscale.training import crops, fit
-from autoscale.training.data import Images
+from autoscale.datasets.data import Images
 from autoscale.training.fit import TrainingDiverged
 from autoscale.training.recipe import RECIPES
 from autoscale.training.resident import ResidentCut, fits, shares

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from autoscale.design.architecture import Architecture, Head, Stage, Stem
-from autoscale.design.scaling import ROUNDINGS, scale
+from autoscale.design.rounding import ROUNDINGS, scale
 
 
 class Multipliers(NamedTuple):

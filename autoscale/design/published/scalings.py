@@ -11,7 +11,7 @@ from autoscale.design.cost import cost
 from autoscale.design.published.efficientnet import EFFICIENTNET_B0
 from autoscale.design.published.mobilenet import MOBILENET_V1, MOBILENET_V2
 from autoscale.design.published.resnet import RESNET_50
-from autoscale.design.scaling import ROUNDINGS, scale
+from autoscale.design.rounding import ROUNDINGS, scale
 
 #: A row agrees if count and paper differ by at most this many billions of multiply-adds.
 TOLERANCE = 0.1

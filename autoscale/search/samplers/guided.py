@@ -8,12 +8,12 @@ import numpy as np
 from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting, SpaceExhausted
 from autoscale.search.designs import Design, Designs, Point, neighbours
-from autoscale.search.feasibility import Chances, Feasibility
-from autoscale.search.gaussian import Belief
-from autoscale.search.goals import BestFront, Goal, goal_of, guesses_of
+from autoscale.search.model.feasibility import Chances, Feasibility
+from autoscale.search.model.gaussian_process import Belief
+from autoscale.search.model.targets import BestFront, Goal, goal_of, guesses_of
 from autoscale.search.history import History
 from autoscale.search.knowledge import NOTHING, Known
-from autoscale.search.predictor import Learnt, Predictor
+from autoscale.search.model.predictor import Learnt, Predictor
 from autoscale.search.samplers.base import DesignSampler, every_network
 
 _WALKED = 512  # points up to which every network is a candidate

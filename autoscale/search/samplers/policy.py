@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from autoscale.search.conditions import ABSENT
+from autoscale.search.model.conditions import ABSENT
 from autoscale.search.designs import Point
 
 

@@ -20,10 +20,10 @@ import torch
 from autoscale.design.cost import Cost, cost
 from autoscale.design.costs import FIELDS, SpaceCosts, scaled_costs
 from autoscale.design.published import EFFICIENTNET_B0
-from autoscale.design.scaling import ROUNDINGS
+from autoscale.design.rounding import ROUNDINGS
 from autoscale.design.space import SearchSpace
 from autoscale.network.build import build
-from autoscale.network.measure import fvcore_count, traced_cost
+from autoscale.network.measuring.trace import fvcore_count, traced_cost
 
 ROOT = Path(__file__).parents[3]
 SEED = 0

@@ -25,9 +25,9 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[3])]
 import worlds  # noqa: E402
 from worlds import SEED_SD, SHAPES, World, make_world  # noqa: E402
 
-from autoscale.search.race import RaceSettings, next_training  # noqa: E402
-from autoscale.search.surface import Interval, Observation, believe  # noqa: E402
-from autoscale.search.verdict import judge  # noqa: E402
+from autoscale.racing.race import RaceSettings, next_training  # noqa: E402
+from autoscale.racing.response_surface import Interval, Observation, believe  # noqa: E402
+from autoscale.racing.verdict import judge  # noqa: E402
 
 SEEDS = 3
 LEVEL = 0.9

@@ -13,8 +13,8 @@ import numpy as np
 from peak import design
 
 from autoscale.design.cost import cost
-from autoscale.workflows.kernels import KERNELS
-from autoscale.workflows.memory import numbers_held, training_bytes
+from autoscale.jobs.workers.kernels import KERNELS
+from autoscale.jobs.workers.memory import numbers_held, training_bytes
 
 
 def terms(row: dict[str, Any]) -> tuple[float, float]:

@@ -19,12 +19,12 @@ import torch
 
 from autoscale.design.architecture import Architecture
 from autoscale.design.published import NETWORKS
-from autoscale.design.scaling import fit_strides
+from autoscale.design.rounding import fit_strides
 from autoscale.network.build import build
-from autoscale.training.data import Images
+from autoscale.datasets.data import Images
 from autoscale.training.fit import fit
 from autoscale.training.recipe import RECIPES
-from autoscale.workflows.kernels import accelerated
+from autoscale.jobs.workers.kernels import accelerated
 
 #: Name, pixels, batch. The weights of `training_bytes` are fitted to these ...
 FITTED = (

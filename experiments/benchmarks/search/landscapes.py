@@ -21,7 +21,7 @@ from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost, part_costs
 from autoscale.design.space import SearchSpace
 from autoscale.search.identity import network_of
-from autoscale.search.reading import Reader
+from autoscale.search.model.design_facts import Reader
 from autoscale.search.tabular import Table
 
 HERE = Path(__file__).parent

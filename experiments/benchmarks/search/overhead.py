@@ -29,10 +29,10 @@ from autoscale.search.engine import Trial, search
 from autoscale.search.objective import Objective, Score
 from autoscale.search.pareto import front
 from autoscale.search.samplers import make_sampler
-from autoscale.workflows.baseline import trial_table
-from autoscale.workflows.catalogue import load_space
-from autoscale.workflows.progress import Silent
-from autoscale.workflows.watch import Watch
+from autoscale.jobs.search.job import trial_table
+from autoscale.jobs.search.spaces import load_space
+from autoscale.listener import Silent
+from autoscale.jobs.search.search_progress import Watch
 
 STEPS = 30
 SPACE = load_space("mnasnet")

@@ -30,8 +30,8 @@ from autoscale.design.architecture import Architecture
 from autoscale.search.designs import Designs, neighbours
 from autoscale.search.knowledge import Known
 from autoscale.search.pareto import front, hypervolume
-from autoscale.search.reading import Macs
-from autoscale.search.recommend import recommend
+from autoscale.search.model.design_facts import Macs
+from autoscale.search.model.recommend import recommend
 
 W = -0.07
 FRONT = ("maximize", "minimize")

@@ -22,10 +22,10 @@ from autoscale.design.architecture import Architecture
 from autoscale.network.build import build
 from autoscale.runs.images import ImageCache
 from autoscale.training.batches import batches, normalised, resized
-from autoscale.training.data import Images, load
+from autoscale.datasets.data import Images, load
 from autoscale.training.fit import fit
 from autoscale.training.recipe import RECIPES, Recipe
-from autoscale.workflows.kernels import accelerated
+from autoscale.jobs.workers.kernels import accelerated
 
 RESOLUTION = 16
 DESIGN = Path(__file__).parents[2] / "scaling" / "mbconv.yaml"

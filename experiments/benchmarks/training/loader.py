@@ -28,9 +28,9 @@ from torch import Tensor
 from autoscale.runs.images import ImageCache
 from autoscale.training.batches import as_channels_last, batches
 from autoscale.training.crops import ASPECT_RATIO_MAX
-from autoscale.training.data import Images, load
+from autoscale.datasets.data import Images, load
 from autoscale.training.recipe import RECIPES, Crop
-from autoscale.workflows.kernels import cutter
+from autoscale.jobs.workers.kernels import cutter
 
 BATCH = 64
 

@@ -21,11 +21,11 @@ from torch.nn import functional
 
 from autoscale.design.cost import cost
 from autoscale.design.published import published
-from autoscale.design.scaling import scale
+from autoscale.design.rounding import scale
 from autoscale.network.build import build
-from autoscale.network.native import layers
-from autoscale.network.native.compiled import NativeKernels
-from autoscale.workflows.kernels import accelerated
+from autoscale.network.kernels import layers
+from autoscale.network.kernels.compiled import NativeKernels
+from autoscale.jobs.workers.kernels import accelerated
 
 VARIANTS = ("plain", "channels-last", "torch", "native")
 UNCOUNTED = 2

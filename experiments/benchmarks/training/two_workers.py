@@ -15,11 +15,11 @@ from concurrent.futures import wait
 
 from autoscale.engines.engine import closing
 from autoscale.engines.local import local
-from autoscale.workflows.catalogue import load_space
-from autoscale.workflows.crew import Order, Workplace, furnish
-from autoscale.workflows.evaluate import Task, recipe_named
-from autoscale.workflows.kernels import choose_kernels
-from autoscale.workflows.progress import Silent
+from autoscale.jobs.search.spaces import load_space
+from autoscale.jobs.workers.pool import Order, Workplace, furnish
+from autoscale.jobs.workers.proxy import Task, recipe_named
+from autoscale.jobs.workers.kernels import choose_kernels
+from autoscale.listener import Silent
 
 
 def main() -> None:

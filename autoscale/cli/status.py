@@ -1,0 +1,126 @@
+"""The commands that look: `autoscale status` at a run, `autoscale doctor` at the machine."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from autoscale.inspection.doctor import Finding
+    from autoscale.inspection.status import Status, StepStatus
+
+# Workflows are imported where they are used: `autoscale --help` must not wait for torch.
+
+Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
+DEFAULT_RUN = Path("runs/default")
+
+#: Trainings at work that are named, the longest first.
+_SHOWN = 16
+
+
+def status_command(
+    run: Annotated[Path, typer.Argument(help="Run directory, also of a run at work.")] = (
+        DEFAULT_RUN
+    ),
+    as_json: Json = False,
+) -> None:
+    """Show where a run stands: what is done, at work, failed and why, left. Changes nothing."""
+    from autoscale.cli.terminal import show_json
+    from autoscale.inspection.status import run_status
+
+    found = run_status(run)
+    if as_json:
+        show_json(found.to_dict())
+        return
+    _show_status(found)
+
+
+def doctor_command(
+    run: Annotated[
+        Path, typer.Option(help="Where a run would be written; nothing is written.")
+    ] = DEFAULT_RUN,
+    data: Annotated[
+        str | None, typer.Option(help="Images to read through, as search-baseline takes them.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, or a CUDA device such as cuda:0.")] = (
+        "cpu"
+    ),
+    as_json: Json = False,
+) -> None:
+    """Look for what would spoil hours of work, before they begin. Exit 1 if something would."""
+    from autoscale.cli.terminal import show_json
+    from autoscale.inspection.doctor import examine
+
+    findings = examine(run=run, data=data, device=device)
+    broken = any(finding.verdict == "fail" for finding in findings)
+    if as_json:
+        show_json({"ok": not broken, "findings": [finding.to_dict() for finding in findings]})
+    else:
+        _show_findings(findings)
+    if broken:
+        raise typer.Exit(1)
+
+
+def _show_status(found: "Status") -> None:
+    import pandas as pd
+
+    from autoscale.cli.terminal import say, show_table
+    from autoscale.listener import duration
+
+    rows = [
+        {
+            "step": step.step,
+            "state": step.state,
+            "done": _progress(step),
+            "failed": step.failed,
+            "used": duration(step.seconds),
+            "left": "-" if step.seconds_left is None else duration(step.seconds_left),
+        }
+        for step in found.steps
+    ]
+    show_table(pd.DataFrame(rows), title=f"Run {found.run}", columns=tuple(rows[0]))
+    for step in found.steps:
+        if step.facts:
+            say(_sentence(step))
+        for piece in step.at_work[:_SHOWN]:
+            say(f"{step.step}: at work for {duration(piece.seconds)}: {piece.name}")
+        if len(step.at_work) > _SHOWN:
+            say(f"{step.step}: {len(step.at_work) - _SHOWN} more are at work")
+        for failure in step.failures:
+            say(f"{step.step}: {failure.count} failed: {failure.cause}")
+        if step.problem:
+            say(f"{step.step}: {step.problem}")
+    if found.working is None:
+        say("Whether a process works on it now cannot be known on this system.")
+    else:
+        say(f"{'A' if found.working else 'No'} process works on it now.")
+
+
+def _progress(step: "StepStatus") -> str:
+    of = "" if step.asked is None else f" of {step.asked}"
+    return f"{step.done}{of} {step.unit}"
+
+
+def _sentence(step: "StepStatus") -> str:
+    """The search's trials by kind, its best one and its baseline."""
+    facts = step.facts
+    parts = [f"{facts[name]} {name}" for name in ("finished", "stopped", "repeats", "refused")]
+    text = f"{step.step}: " + ", ".join(part for part in parts if not part.startswith("0 "))
+    if facts["confirmations"]:
+        text += f", {facts['confirmations']} with new seeds"
+    for name in ("best", "baseline"):
+        one = facts[name]
+        if one is not None:
+            text += (
+                f"; {name}: trial {one.trial}, accuracy {one.accuracy:.4f} on validation images, "
+                f"{one.macs:,} multiply-adds"
+            )
+    return text
+
+
+def _show_findings(findings: "list[Finding]") -> None:
+    from autoscale.cli.terminal import say
+
+    for finding in findings:
+        advice = f"; {finding.advice}" if finding.advice else ""
+        say(f"{finding.verdict:4}  {finding.subject}: {finding.found}{advice}")

@@ -1,0 +1,498 @@
+"""Images in memory: the only reader of data sets."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import parse_qsl
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from autoscale.errors import DataProblem, InvalidSetting
+from autoscale.datasets import synthetic
+from autoscale.datasets.pictures.decoding import Keep, decode
+from autoscale.datasets.pictures.depth import range_notices
+from autoscale.datasets.duplicates import find_duplicates
+from autoscale.datasets.folders import list_folders
+from autoscale.datasets.parquet import Columns, list_parquet
+from autoscale.datasets.parquet_layout import find_shards
+from autoscale.datasets.pictures.pictures import Listing, Pictures, shown
+from autoscale.datasets.pictures.preparation import OURS, Preparation
+from autoscale.datasets.seen import names_of, sketch
+from autoscale.datasets.splits import spoken
+from autoscale.datasets.summary import DataSummary, alike_classes, missing_classes
+from autoscale.datasets.tree import is_parquet, scan
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Decoded square images and their classes."""
+
+    pixels: NDArray[np.uint8]  # (N, S, S, 3), contiguous
+    labels: NDArray[np.int64]  # (N,), positions in the classes of the data set
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def subset(self, indices: ArrayLike) -> Images:
+        """The images at `indices` (whole numbers, or N truth values), in that order, copied."""
+        chosen = np.asarray(indices)
+        return Images(self.pixels[chosen], self.labels[chosen])
+
+
+@dataclass(frozen=True, eq=False)
+class ImageData:
+    """A data set, cut into what trains, what ranks and what is reported."""
+
+    train: Images
+    validation: Images
+    test: Images | None  # None when the source has none, or when it was not asked for
+    classes: tuple[str, ...]
+    skipped: tuple[str, ...]  # one line for each file left out: its name and the reason
+    name: str  # for people, such as "clothing"
+    # Of the classes, and of the names, byte sizes and labels of the training and the validation
+    # images, each in order; not of the bytes themselves, nor of the size they are decoded at. Of
+    # `synthetic`: of its version, the seed and the number of training images.
+    fingerprint: str
+    sketch: tuple[str, ...]  # of the training images, see `training.seen`; empty of `synthetic`
+    held_out: frozenset[str]  # digests of the test images, likewise
+    summary: DataSummary  # its `sentence` says what was understood of the source
+    unreadable: tuple[str, ...]  # of `skipped`, those that `strict` would refuse
+    notices: tuple[str, ...]  # what the owner should know before hours are spent, a sentence each
+
+
+def load(
+    source: str,
+    *,
+    size: int,
+    seed: int = 0,
+    validation_fraction: float = 0.2,
+    strict: bool = False,
+    limit: int | None = None,
+    test: bool = True,
+    keep: Keep | None = None,
+    preparation: Preparation = OURS,
+    image_column: str | None = None,
+    label_column: str | None = None,
+) -> ImageData:
+    """Read a data set; every image is decoded once and takes 3 * size**2 bytes.
+
+    Each image is turned upright by its EXIF orientation, laid on white where it is transparent,
+    and its centre square is resized to `size` with antialiasing. Images of 16 bits are scaled to 8.
+    See `training.decoding`.
+
+    `source` is one of
+
+    - `synthetic`: drawn from `seed`, see `training.synthetic`; it comes with its own splits;
+    - a folder with a sub-folder for each class;
+    - a folder of splits, each with a sub-folder for each class: `train`, and perhaps `validation`
+      (or `val`, `valid`, `dev`) and `test` (or `holdout`), in any case and with what is usual
+      beside them (`Training`, `images_train`, `TrainSet`, `train2017`, `seg_train/seg_train`);
+      `eval` is validation where nothing else is, else test. The splits may lie in a lone folder,
+      in the folders of the classes, or among them;
+    - a Parquet file in the Hugging Face image layout. Columns with unusual names are named behind
+      the path, as `images.parquet?image=photo&label=kind`;
+    - a folder with such files: `train*.parquet`, and perhaps `validation*` and `test*`, there, in
+      its `data/`, or in folders that are called like splits.
+
+    What lies beside these changes nothing; `summary` and `skipped` of the result name it.
+
+    A source without splits is cut in two steps: `validation_fraction` of each class is put aside as
+    test images, then `validation_fraction` of the rest as validation images (64 / 16 / 20 % by
+    default). A source that names its training split but no validation split loses
+    `validation_fraction` of each training class to validation; its test split, or the lack of one,
+    is respected. The cut depends on `seed` alone, never on `test` or `limit`.
+
+    Args:
+        size: pixels per side.
+        validation_fraction: above 0 and at most 0.5.
+        strict: refuse a file that cannot be read, instead of skipping it.
+        limit: at most so many training images, in the proportions of the classes.
+        test: False leaves the test images undecoded, so that nothing can look at them.
+        keep: where decoded images are looked for and left for the next call; without it, and for
+            `synthetic`, they are made in memory.
+        preparation: what is done to an image, but for mean and deviation.
+        image_column: of Parquet files; by default one with a usual name.
+        label_column: likewise.
+
+    Raises:
+        InvalidSetting: if `source` is empty, or `size`, `seed`, `validation_fraction` or `limit` is
+            out of range.
+        DataProblem: if `source` is not one of the above, has a class without readable images, fewer
+            than two classes, or validation or test classes that the training split lacks; if
+            `strict` and a file cannot be read; if pyarrow is needed and missing.
+    """
+    if not source.strip():
+        raise InvalidSetting(
+            "data must not be empty; give a folder of classes, a .parquet file or 'synthetic'"
+        )
+    if seed < 0:
+        raise InvalidSetting(f"seed must be at least 0, got {seed}")
+    if size < 1:
+        raise InvalidSetting(f"size must be at least 1 pixel; got {size}")
+    if not 0 < validation_fraction <= 0.5:
+        raise InvalidSetting(
+            f"validation_fraction must be above 0 and at most 0.5; got {validation_fraction}"
+        )
+    if limit is not None and limit < 1:
+        raise InvalidSetting(f"limit must be at least 1 image; got {limit}")
+    if source == "synthetic":
+        return _draw(size=size, seed=seed, limit=limit, test=test)
+
+    root = Path(source).expanduser()
+    listing = list_source(root, test=test, columns=_asked(image_column, label_column))
+    parts, cut, whole = _cut(listing, source, validation_fraction, seed=seed, limit=limit)
+    unread = {} if test or "test" not in parts else {"test": len(parts.pop("test"))}
+    if strict and listing.skipped:
+        raise DataProblem(f"{listing.skipped[0]}; remove the file or load without strict")
+    images, skipped, peaks = _decoded(
+        parts, listing, source, size, strict=strict, keep=keep, preparation=preparation
+    )
+    share = validation_fraction
+    return ImageData(
+        train=images["train"],
+        validation=images["validation"],
+        test=images.get("test"),
+        classes=listing.classes,
+        skipped=(*_beside(listing), *listing.skipped, *skipped),
+        unreadable=(*listing.skipped, *skipped),
+        name=shown(_columns_of(root)[0].resolve().name),
+        fingerprint=_fingerprint(listing.classes, parts["train"], parts["validation"]),
+        sketch=sketch(parts["train"].digests.values()),
+        held_out=names_of(parts["test"].digests.values() if "test" in parts else ()),
+        summary=DataSummary(
+            classes=listing.classes,
+            parts={part: len(found) for part, found in images.items()} | unread,
+            unread=tuple(unread),
+            cut=cut,
+            share=share,
+            unused=listing.unused,
+            whole=whole,
+        ),
+        notices=(
+            *listing.notices,
+            *alike_classes(listing.classes),
+            *missing_classes(
+                {part: found.labels for part, found in images.items()}, listing.classes
+            ),
+            *find_duplicates(parts).sentences,
+            *range_notices(peaks, pictures=sum(map(len, images.values())), preparation=preparation),
+        ),
+    )
+
+
+def _beside(listing: Listing) -> list[str]:
+    return [f"{name}: lies beside the folders of classes" for name in listing.loose]
+
+
+def _asked(image: str | None, label: str | None) -> Columns | None:
+    return Columns(image, label) if image or label else None
+
+
+def _cut(
+    listing: Listing, source: str, fraction: float, *, seed: int, limit: int | None
+) -> tuple[dict[str, Pictures], tuple[str, ...], dict[str, int]]:
+    """The pictures of each part, which parts are cut from those of training, and of a part that is
+    limited how many there are.
+
+    Raises:
+        DataProblem: if a part has no picture.
+    """
+    train, validation, held_out = listing.train, listing.validation, listing.test
+    cut: list[str] = []
+    if not listing.splits:
+        kept, aside = carve(train.labels, fraction, seed=seed)
+        train, held_out = train.subset(kept), train.subset(aside)
+        cut.append("test")
+    if validation is None:
+        kept, aside = carve(train.labels, fraction, seed=seed)
+        train, validation = train.subset(kept), train.subset(aside)
+        cut.append("validation")
+    whole = {}
+    if limit is not None and limit < len(train):
+        whole["train"] = len(train)
+        train = train.subset(_limited(train.labels, limit, len(listing.classes), seed=seed))
+    parts = {"train": train, "validation": validation}
+    if held_out is not None:
+        parts["test"] = held_out
+    for part, pictures in parts.items():
+        if len(pictures) == 0:
+            raise DataProblem(
+                f"{source} leaves 0 {spoken(part)} images of the {len(listing.train):,} "
+                f"of its {len(listing.classes):,} classes; at least 1 is needed: add images to its "
+                "classes"
+            )
+    return {part: pictures.watched() for part, pictures in parts.items()}, tuple(cut), whole
+
+
+def _decoded(
+    parts: Mapping[str, Pictures],
+    listing: Listing,
+    source: str,
+    size: int,
+    *,
+    strict: bool,
+    keep: Keep | None,
+    preparation: Preparation,
+) -> tuple[dict[str, Images], list[str], list[int]]:
+    """The images of each part, a line for each that could not be read, and `Decoded.peaks`.
+
+    Raises:
+        DataProblem: if a class or a part is left without an image.
+    """
+    skipped: list[str] = []
+    reasons: dict[int, str] = {}  # by label, why the first training image was not read
+    images: dict[str, Images] = {}
+    peaks: list[int] = []
+    for part, pictures in parts.items():
+        decoded = decode(pictures, size, strict=strict, keep=keep, preparation=preparation)
+        peaks += decoded.peaks
+        for i, reason in decoded.unread.items():
+            skipped.append(f"{pictures.names[i]}: {reason}")
+            pictures.forget(i)
+            if part == "train":
+                reasons.setdefault(int(pictures.labels[i]), skipped[-1])
+        labels = np.delete(pictures.labels, list(decoded.unread))
+        images[part] = Images(decoded.pixels, labels)
+    for label, name in enumerate(listing.classes):
+        if not np.any(images["train"].labels == label):
+            reason = reasons.get(label, "there is none")
+            raise DataProblem(
+                f"no training image of class {name!r} could be read ({reason}); repair the files "
+                "or remove the class"
+            )
+    for part, found in images.items():
+        if len(found) == 0:
+            raise DataProblem(
+                f"none of the {len(parts[part])} {spoken(part)} images of {source} could "
+                f"be read ({skipped[-1]}); repair the files"
+            )
+    return images, skipped, peaks
+
+
+class Whole(NamedTuple):
+    """Every labelled picture of a source, as one set."""
+
+    images: Images
+    classes: tuple[str, ...]
+    skipped: tuple[str, ...]  # as in `ImageData`
+    notices: tuple[str, ...]  # likewise
+    digests: frozenset[str]  # of the images, see `training.seen`
+    summary: DataSummary  # its `sentence` says what was understood
+
+
+def load_whole(
+    source: str,
+    *,
+    size: int,
+    strict: bool = False,
+    keep: Keep | None = None,
+    preparation: Preparation = OURS,
+) -> Whole:
+    """Every labelled picture of a source without splits, none of them put aside.
+
+    For images that no training has seen, such as a folder of test images by class.
+
+    Args:
+        size: pixels per side.
+        strict: refuse a file that cannot be read, instead of skipping it.
+        keep, preparation: as in `load`.
+
+    Raises:
+        InvalidSetting: if `size` is below 1.
+        DataProblem: if `source` has splits, or cannot be read; see `load`.
+    """
+    if size < 1:
+        raise InvalidSetting(f"size must be at least 1 pixel; got {size}")
+    listing = list_source(Path(source).expanduser(), whole=True)
+    if listing.splits:
+        raise DataProblem(f"{source} has splits of its own; name one of them")
+    if strict and listing.skipped:
+        raise DataProblem(f"{listing.skipped[0]}; remove the file or load without strict")
+    pictures = listing.train.watched()
+    decoded = decode(pictures, size, strict=strict, keep=keep, preparation=preparation)
+    if not len(decoded.pixels):
+        raise DataProblem(f"none of the {len(pictures)} images of {source} could be read")
+    images = Images(decoded.pixels, np.delete(pictures.labels, list(decoded.unread)))
+    unread = [f"{pictures.names[i]}: {reason}" for i, reason in decoded.unread.items()]
+    return Whole(
+        images,
+        listing.classes,
+        (*_beside(listing), *listing.skipped, *unread),
+        range_notices(decoded.peaks, pictures=len(images), preparation=preparation),
+        names_of(pictures.digests.values()),
+        DataSummary(classes=listing.classes, parts={"images": len(images)}, unused=listing.unused),
+    )
+
+
+def has_splits(source: str) -> bool:
+    """Whether a source names splits; one that does not is cut by `load` and taken by `load_whole`.
+
+    Raises:
+        DataProblem: if `source` is nothing that `load` reads.
+    """
+    if source == "synthetic":
+        return True
+    return list_source(Path(source).expanduser(), test=False, whole=True).splits
+
+
+def classes_in(source: str) -> tuple[str, ...]:
+    """The classes of a data set, in order; no image is decoded.
+
+    Raises:
+        DataProblem: if `source` is nothing that `load` reads.
+    """
+    if source == "synthetic":
+        return synthetic.CLASSES
+    return list_source(Path(source).expanduser(), test=False, whole=True).classes
+
+
+def carve(
+    labels: NDArray[np.int64], fraction: float, *, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Two sorted lists of positions in `labels`: those kept, and about `fraction` of each class.
+
+    Each class keeps at least one for fractions up to 0.5; a class too small to share keeps all.
+    """
+    place, members = _shuffled_places(labels, seed)
+    aside = place + 0.5 < fraction * members
+    return np.flatnonzero(~aside), np.flatnonzero(aside)
+
+
+def _limited(
+    labels: NDArray[np.int64], limit: int, classes: int, *, seed: int
+) -> NDArray[np.int64]:
+    if limit < classes:
+        raise InvalidSetting(f"limit must be at least 1 image for each of {classes}; got {limit}")
+    place, members = _shuffled_places(labels, seed)
+    # The first of every class comes before the second of any, then the classes take turns.
+    return np.sort(np.argsort(place / members, kind="stable")[:limit])
+
+
+def _shuffled_places(
+    labels: NDArray[np.int64], seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Each image's place (from 0) in a random order of its class, and the size of its class."""
+    random = np.random.default_rng(seed)
+    place = np.zeros(len(labels), dtype=np.int64)
+    members = np.zeros(len(labels), dtype=np.int64)
+    for label in np.unique(labels):
+        own = np.flatnonzero(labels == label)
+        place[own] = random.permutation(len(own))
+        members[own] = len(own)
+    return place, members
+
+
+def _fingerprint(classes: tuple[str, ...], *parts: Pictures) -> str:
+    pictures = [(list(p.keys or p.names), list(p.sizes), p.labels.tolist()) for p in parts]
+    return _hash([classes, pictures])
+
+
+def _hash(value: object) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:12]
+
+
+def _draw(*, size: int, seed: int, limit: int | None, test: bool) -> ImageData:
+    def part(name: synthetic.Part) -> Images:
+        return Images(*synthetic.draw(name, size=size, seed=seed))
+
+    train = part("train")
+    whole = {"train": len(train)} if limit is not None and limit < len(train) else {}
+    if limit is not None:
+        train = train.subset(_limited(train.labels, limit, len(synthetic.CLASSES), seed=seed))
+    validation, held_out = part("validation"), part("test") if test else None
+    counts = {"train": len(train), "validation": len(validation)}
+    if held_out is not None:
+        counts["test"] = len(held_out)
+    return ImageData(
+        train=train,
+        validation=validation,
+        test=held_out,
+        classes=synthetic.CLASSES,
+        skipped=(),
+        unreadable=(),
+        summary=DataSummary(classes=synthetic.CLASSES, parts=counts, whole=whole),
+        notices=(),
+        name="synthetic shapes",
+        fingerprint=_hash(["synthetic", synthetic.VERSION, seed, len(train)]),
+        sketch=(),
+        held_out=frozenset(),
+    )
+
+
+def list_source(
+    root: Path, *, test: bool = True, columns: Columns | None = None, whole: bool = False
+) -> Listing:
+    """The pictures of a folder or of Parquet files, as `load` describes them; none is decoded.
+
+    Args:
+        test: False leaves the files of a Parquet test split unread.
+        columns: of Parquet files, if not those that `root` ends with.
+        whole: take a source that names one split and none for training for that split.
+
+    Raises:
+        DataProblem: if `root` is no data set.
+    """
+    root, asked = _columns_of(root)
+    listing = _listed(root, test=test or whole, columns=columns or asked)
+    if listing.untrained and (not whole or len(listing.untrained) > 1):
+        named = " and ".join(listing.untrained)
+        raise DataProblem(
+            f"{shown(root)} holds {named} images but no training split; name the folder or file of "
+            "one split to use it alone, or add a folder called train"
+        )
+    return listing
+
+
+def _listed(root: Path, *, test: bool, columns: Columns) -> Listing:
+    try:
+        is_file = stat.S_ISREG(root.stat().st_mode)
+    except OSError as problem:
+        if problem.errno not in (errno.ENOENT, errno.ENOTDIR):
+            raise DataProblem(
+                f"cannot look at {shown(root)}: {problem.strerror}; mount it or change its mode"
+            ) from None
+        raise DataProblem(
+            f"no such folder: {shown(root)}; give a folder of classes, or 'synthetic'"
+        ) from None
+    if is_file:
+        if not is_parquet(root.name):
+            raise DataProblem(
+                f"{shown(root)} is not a folder or a .parquet file; give one of these, and unpack "
+                "an archive first"
+            )
+        return list_parquet({"train": [root]}, splits=False, columns=columns)
+    tree = scan(root)
+    shards = find_shards(tree)
+    if shards is None:
+        return list_folders(tree)
+    files = {part: paths for part, paths in shards.files.items() if test or part != "test"}
+    return list_parquet(
+        files or shards.files, splits=shards.named, columns=columns, unused=shards.unused
+    )
+
+
+def _columns_of(root: Path) -> tuple[Path, Columns]:
+    """A path, and the columns named behind it, as images.parquet?image=photo&label=kind.
+
+    Raises:
+        InvalidSetting: if something else is named there.
+    """
+    path, mark, query = str(root).rpartition("?")
+    if not mark or os.path.exists(root):
+        return root, Columns()
+    asked = dict(parse_qsl(query))
+    if not asked or set(asked) - {"image", "label"}:
+        raise InvalidSetting(
+            f"behind the ? of {shown(root)} columns are named, as ?image=photo&label=kind; got "
+            f"{query!r}"
+        )
+    return Path(path), Columns(asked.get("image"), asked.get("label"))

@@ -1,0 +1,93 @@
+"""Images in folders: one sub-folder for each class."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from autoscale.errors import DataProblem
+from autoscale.datasets.layout import find_layout
+from autoscale.datasets.other_layouts import told
+from autoscale.datasets.pictures.pictures import (Listing, Pictures, listing, shown, size_of, unknown_class)
+from autoscale.datasets.splits import Split
+from autoscale.datasets.tree import Folder, require_no_lost_folder
+
+
+def list_folders(tree: Folder) -> Listing:
+    """What a folder holds; see `data.load` for the layouts.
+
+    Raises:
+        DataProblem: if it is laid out otherwise.
+    """
+    layout = find_layout(tree)
+    first = layout.classes.get("train") or next(iter(layout.classes.values()))
+    classes = tuple(first)
+    if len(classes) < 2 and "train" in layout.classes:
+        raise DataProblem(
+            told(tree, flat=not classes)
+            or f"{shown(layout.start)} has {len(classes)} class sub-folders; at least 2 are needed"
+            ": give a folder with one sub-folder of images for each class"
+        )
+    for name, folder in layout.classes.get("train", {}).items():
+        if not folder.count:
+            raise DataProblem(
+                f"class {name!r} in {shown(layout.start)} has 0 images; add some or remove the "
+                "folder"
+            )
+    parts: dict[Split, Pictures] = {}
+    skipped: list[str] = []
+    for split, folders in layout.classes.items():
+        _require_known(tree.path, folders, classes)
+        parts[split] = _list_split(tree.path, folders, classes, skipped)
+    return listing(
+        parts,
+        classes,
+        splits=layout.named,
+        skipped=tuple(skipped),
+        unused=layout.unused,
+        loose=layout.loose,
+        notices=layout.notices,
+    )
+
+
+def _require_known(root: Path, folders: Mapping[str, Folder], classes: tuple[str, ...]) -> None:
+    for name, folder in folders.items():
+        if name not in classes:
+            split = shown(folder.path.parent.relative_to(root).as_posix())
+            raise unknown_class(name, split, classes)
+
+
+def _list_split(
+    root: Path, folders: Mapping[str, Folder], classes: tuple[str, ...], skipped: list[str]
+) -> Pictures:
+    paths: list[str] = []
+    labels: list[int] = []
+    for name, folder in folders.items():
+        own = list(folder.pictures())
+        paths += own
+        labels += [classes.index(name)] * len(own)
+        for one in folder.walk():
+            require_no_lost_folder(one)
+            place = shown(one.path.relative_to(root).as_posix())
+            skipped += [
+                f"{place}/{shown(other)}: {os.path.splitext(other)[1]} is no picture"
+                for other in one.others
+            ]
+            skipped += [f"{place}/{shown(loop)}: a link to a folder above it" for loop in one.loops]
+    start = len(f"{root}/") if str(root) != "/" else 1
+    return Pictures(
+        [shown(path[start:]) for path in paths],
+        [size_of(path) for path in paths],
+        np.array(labels, dtype=np.int64),
+        lambda i: _content(paths[i]),
+    )
+
+
+def _content(path: str) -> bytes:
+    # Reading a pipe or a device may never end.
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ValueError("not a regular file")
+    return Path(path).read_bytes()

@@ -1,0 +1,107 @@
+"""Pictures that are named one by one, by their folders, or in lists."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoscale.errors import DataProblem, InvalidSetting
+from autoscale.datasets.pictures.decoding import decoded_chunks
+from autoscale.datasets.pictures.formats import is_of_a_format
+from autoscale.datasets.pictures.pictures import Pictures, shown, size_of
+from autoscale.datasets.pictures.preparation import Preparation
+from autoscale.datasets.tree import scan
+
+
+class Named(NamedTuple):
+    """Files that may be pictures, and one line for each name that stands for none."""
+
+    paths: tuple[str, ...]
+    refused: tuple[str, ...]
+
+
+class Chunk(NamedTuple):
+    """Some pictures, decoded."""
+
+    pixels: NDArray[np.uint8]  # (N, S, S, 3)
+    names: tuple[str, ...]  # of the N, printable
+    refused: tuple[str, ...]  # one line for each of the others
+    peaks: tuple[int, ...]  # the largest number of each that has 16 bits
+
+
+def find_pictures(names: Iterable[str | Path]) -> Named:
+    """The files of that name, and all below the folders of that name, in the order given.
+
+    Of folders, litter and notes are passed over as in a data set; links are followed.
+    """
+    paths: list[str] = []
+    refused: list[str] = []
+    for name in (os.fspath(name) for name in names):
+        try:
+            mode = os.stat(name).st_mode
+        except FileNotFoundError:
+            refused.append(f"{shown(name)}: no such file")
+            continue
+        except (OSError, ValueError) as problem:  # a name with NUL in it is a ValueError
+            refused.append(f"{shown(name)}: {getattr(problem, 'strerror', None) or problem}")
+            continue
+        if stat.S_ISDIR(mode):
+            try:
+                found = list(scan(Path(name)).pictures())
+            except DataProblem as problem:
+                refused.append(str(problem))
+                continue
+            paths += found
+            if not found:
+                refused.append(f"{shown(name)}: a folder without pictures")
+        elif stat.S_ISREG(mode):
+            paths.append(name)
+        else:
+            refused.append(f"{shown(name)}: not a regular file")
+    return Named(tuple(paths), tuple(refused))
+
+
+def names_in(content: bytes) -> list[str]:
+    """The names of a list: one a line, or with NUL between them as `find -print0` writes it.
+
+    Raises:
+        InvalidSetting: if it is no list but a picture or another file of bytes.
+    """
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        content = content.decode("utf-16", "replace").encode()
+    if is_of_a_format(content):
+        raise InvalidSetting(
+            "the list of names is no text; give a picture itself by its name, and as a list a file "
+            "with one name a line"
+        )
+    separator = b"\0" if b"\0" in content else b"\n"
+    lines = content.removeprefix(b"\xef\xbb\xbf").split(separator)
+    if separator == b"\n":
+        lines = [line.removesuffix(b"\r") for line in lines]
+    return [os.fsdecode(line) for line in lines if line.strip()]
+
+
+def read_pictures(paths: Sequence[str], *, size: int, preparation: Preparation) -> Iterator[Chunk]:
+    """Files decoded exactly as those of a data set, some hundred at a time."""
+    pictures = Pictures(
+        [shown(path) for path in paths],
+        [size_of(path) for path in paths],
+        np.zeros(len(paths), dtype=np.int64),
+        lambda i: Path(paths[i]).read_bytes(),
+    )
+    start = 0
+    for chunk in decoded_chunks(pictures, size, preparation):
+        positions = range(start, start + len(chunk.pixels) + len(chunk.unread))
+        start = positions.stop
+        yield Chunk(
+            chunk.pixels,
+            tuple(pictures.names[i] for i in positions if i not in chunk.unread),
+            tuple(f"{pictures.names[i]}: {shown(why)}" for i, why in chunk.unread.items()),
+            chunk.peaks,
+        )

@@ -1,0 +1,1 @@
+"""One picture: its format, its depth, its decoding and how a network wants it."""

@@ -1,0 +1,77 @@
+"""A data set looked through without being kept: what it holds, and what of it cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from autoscale.datasets.data import list_source
+from autoscale.datasets.pictures.decoding import decode
+from autoscale.datasets.duplicates import Duplicates, find_duplicates
+from autoscale.datasets.summary import DataSummary, alike_classes
+
+_SIZE = 8  # pixels; every picture is decoded, and hardly anything is kept of it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What a data set holds."""
+
+    # Of each split, the readable images of each class. A source without splits is one, "train".
+    counts: Mapping[str, Mapping[str, int]]
+    unreadable: tuple[str, ...]  # one line for each file: its name and the reason
+    sides: tuple[int, ...]  # pixels of the shorter side of every readable image, rising
+    peaks: tuple[int, ...]  # the largest number of every picture of 16 bits, rising
+    summary: DataSummary  # its `sentence` says what was understood of the source
+    notices: tuple[str, ...]  # what the owner should know, a sentence each
+    duplicates: Duplicates
+    cut: bool  # whether a training would cut validation images from the training images
+
+    @property
+    def images(self) -> int:
+        """Readable ones, of all splits."""
+        return len(self.sides)
+
+
+def survey(source: str) -> Survey:
+    """Read every image of a folder or of Parquet files once; nothing of it is kept.
+
+    Raises:
+        DataProblem: if `source` is no data set.
+    """
+    listing = list_source(Path(source).expanduser(), test=True)
+    listed = {"train": listing.train, "validation": listing.validation, "test": listing.test}
+    parts = {part: own.watched() for part, own in listed.items() if own is not None}
+    unreadable = list(listing.skipped)
+    counts: dict[str, dict[str, int]] = {}
+    sides: list[int] = []
+    peaks: list[int] = []
+    for part, pictures in parts.items():
+        found = decode(pictures, _SIZE, strict=False, keep=None)
+        unreadable += [f"{pictures.names[i]}: {reason}" for i, reason in found.unread.items()]
+        for i in found.unread:
+            pictures.forget(i)
+        readable = np.setdiff1d(np.arange(len(pictures)), list(found.unread))
+        sides += found.sides
+        peaks += found.peaks
+        counts[part] = {
+            name: int(np.sum(pictures.labels[readable] == label))
+            for label, name in enumerate(listing.classes)
+        }
+    return Survey(
+        counts=counts,
+        unreadable=tuple(unreadable),
+        sides=tuple(sorted(sides)),
+        peaks=tuple(sorted(peaks)),
+        summary=DataSummary(
+            classes=listing.classes,
+            parts={part: sum(own.values()) for part, own in counts.items()},
+            unused=listing.unused,
+        ),
+        notices=(*listing.notices, *alike_classes(listing.classes)),
+        duplicates=find_duplicates(parts),
+        cut=listing.validation is None,
+    )

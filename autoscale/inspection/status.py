@@ -1,0 +1,282 @@
+"""A run looked at from outside: what is done, what failed and why, what is left.
+
+It reads only, also from a run that another process is writing at this moment.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from autoscale.errors import AutoscaleError, InvalidSetting
+from autoscale.runs.at_work import Piece, at_work
+from autoscale.runs.records import Outcome, outcomes_from_journal
+from autoscale.runs.store import Journal, Step
+from autoscale.search.engine import Standings, Trial
+from autoscale.jobs.search import job as baseline
+from autoscale.jobs import check, family, train
+from autoscale.jobs.grid.job import TIMINGS
+from autoscale.jobs.grid.candidates import GROW, SHRINK
+
+#: finished: its result is there. running: a process works on it now. unfinished: none does, and
+#: the same command continues it. unreadable: `problem` says why.
+State = Literal["finished", "running", "unfinished", "unreadable"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failures:
+    """Trainings that broke in the same way."""
+
+    cause: str  # of the first one; the others may differ in numbers
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """One trial of the search."""
+
+    trial: int
+    accuracy: float  # share of validation images; the mean if it was trained several times
+    macs: int  # multiply-adds of one image
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepStatus:
+    """Where one step of the recipe stands."""
+
+    step: str  # its folder in the run directory
+    state: State
+    held: bool | None  # whether a process works on it now; None if that cannot be known
+    unit: str = "trainings"  # what `done` and `asked` count
+    done: int = 0  # failed and stopped ones included
+    asked: int | None = None  # at most; None if its settings do not say
+    failures: tuple[Failures, ...] = ()  # most frequent first
+    seconds: float = 0.0  # of what is done; failed trainings, which record none, left out
+    seconds_left: float | None = None  # until `asked`; None if it cannot be foretold
+    facts: Mapping[str, Any] = field(default_factory=dict)  # more of the search, see `_search`
+    problem: str = ""
+    at_work: tuple[Piece, ...] = ()  # trainings that were begun, the longest first
+
+    @property
+    def failed(self) -> int:
+        """Trainings that broke."""
+        return sum(found.count for found in self.failures)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """Where a run stands."""
+
+    run: str
+    steps: tuple[StepStatus, ...]  # those that were begun, in the order of the recipe
+
+    @property
+    def working(self) -> bool | None:
+        """Whether a process works on the run now; None if that cannot be known."""
+        held = [step.held for step in self.steps]
+        return True if True in held else None if None in held else False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain data."""
+        steps = [{**asdict(step), "failed": step.failed} for step in self.steps]
+        return {"run": self.run, "working": self.working, "steps": steps}
+
+
+def run_status(run: str | Path) -> Status:
+    """Look at a run directory; nothing in it is changed, and no image is read.
+
+    A step whose files cannot be read is said to be so; the others are shown all the same.
+
+    Args:
+        run: the run directory, also of a run at work.
+
+    Returns:
+        Each step that was begun: what is done, at work, failed and why, left.
+
+    Raises:
+        InvalidSetting: if no step was begun there.
+    """
+    run = Path(run)
+    found = []
+    for name, look in _LOOKS.items():
+        step = Step(run, name)
+        if not step.path.is_dir():
+            continue
+        held = step.held()
+        try:
+            begun = step.read()
+            if begun is not None:
+                pieces = at_work(step) if held else ()
+                found.append(replace(look(step, begun, held), at_work=pieces))
+        except AutoscaleError as problem:
+            line = " ".join(str(problem).split())
+            found.append(StepStatus(step=name, state="unreadable", held=held, problem=line))
+        except (KeyError, TypeError, ValueError, AttributeError) as problem:
+            line = f"{step.file('settings.json')} is damaged ({problem!r}); restore it from a copy"
+            found.append(StepStatus(step=name, state="unreadable", held=held, problem=line))
+    if not found:
+        raise InvalidSetting(
+            f"{run} holds no run; begin with: autoscale search-baseline --run {run}"
+        )
+    return Status(run=str(run), steps=tuple(found))
+
+
+def _search(step: Step, begun: Mapping[str, Any], held: bool | None) -> StepStatus:
+    """`facts`: finished, stopped, repeats and refused, each a number of trials; confirmations, the
+    number of trainings with new seeds; best and baseline, each a `Chosen` or None."""
+    result = step.read_result("baseline.json")
+    _, goal, trials = baseline.load_trials(step.run)
+    trained = [trial for trial in trials if trial.trained]
+    seconds = [told.seconds for trial in trained if (told := trial.score or trial.partial)]
+    again = [
+        outcome
+        for path in sorted(step.path.glob("confirm-*.jsonl"))
+        for outcome in outcomes_from_journal(Journal(path))
+    ]
+    asked = _count(begun["notes"].get("trials"))
+    left = None if asked is None else max(0, asked - len(trained))
+    leader = Standings(goal, trials).best()
+    return StepStatus(
+        step=step.name,
+        state=_state(result is not None, held),
+        held=held,
+        done=len(trained),
+        asked=asked,
+        failures=_grouped(
+            [trial.cause for trial in trained if trial.status == "failed"]
+            + [outcome.cause for outcome in again if outcome.score is None]
+        ),
+        seconds=sum(seconds) + sum(outcome.score.seconds for outcome in again if outcome.score),
+        seconds_left=_left(left, seconds, done=result is not None),
+        facts={
+            **{name: sum(trial.status == status for trial in trials) for name, status in _KINDS},
+            "confirmations": len(again),
+            "best": _chosen(leader),
+            "baseline": _baseline(trials, result),
+        },
+    )
+
+
+#: How facts of a search are called, and the trials' status that they count.
+_KINDS = (
+    ("finished", "finished"),
+    ("stopped", "stopped"),
+    ("repeats", "repeat"),
+    ("refused", "refused"),
+)
+
+
+def _chosen(trial: Trial | None) -> Chosen | None:
+    if trial is None or trial.score is None:
+        return None
+    return Chosen(trial=trial.number, accuracy=trial.score.accuracy, macs=trial.score.macs)
+
+
+def _baseline(trials: Sequence[Trial], result: Mapping[str, Any] | None) -> Chosen | None:
+    if result is None:
+        return None
+    number, accuracies = result["trial"], [float(value) for value in result["accuracies"]]
+    score = trials[number].score if number in range(len(trials)) else None
+    if score is None or not accuracies:
+        raise ValueError(f"baseline.json names trial {number!r}")
+    return Chosen(trial=number, accuracy=sum(accuracies) / len(accuracies), macs=score.macs)
+
+
+def _trainings(
+    result: str, asked: Callable[[Mapping[str, Any]], Any]
+) -> Callable[[Step, Mapping[str, Any], bool | None], StepStatus]:
+    """Looks at a step that keeps its trainings in `trainings.jsonl`."""
+
+    def look(step: Step, begun: Mapping[str, Any], held: bool | None) -> StepStatus:
+        done = step.read_result(result) is not None
+        outcomes: list[Outcome] = outcomes_from_journal(Journal(step.file("trainings.jsonl")))
+        seconds = [outcome.score.seconds for outcome in outcomes if outcome.score]
+        most = _count(asked(begun))
+        left = None if most is None else max(0, most - len(outcomes))
+        return StepStatus(
+            step=step.name,
+            state=_state(done, held),
+            held=held,
+            done=len(outcomes),
+            asked=most,
+            failures=_grouped(outcome.cause for outcome in outcomes if not outcome.score),
+            seconds=sum(seconds),
+            seconds_left=_left(left, seconds, done=done),
+        )
+
+    return look
+
+
+def _family(step: Step, begun: Mapping[str, Any], held: bool | None) -> StepStatus:
+    members = family.names_of(Journal(step.file("members.jsonl")))
+    there = step.file("family.csv").exists()
+    state = _state(there, held)
+    return StepStatus(step=step.name, state=state, held=held, unit="members", done=len(members))
+
+
+def _train(step: Step, begun: Mapping[str, Any], held: bool | None) -> StepStatus:
+    done = step.read_result("result.json") is not None
+    epochs = {int(record["number"]): record for record in Journal(step.file("epochs.jsonl")).read()}
+    seconds = [float(record["seconds"]) for record in epochs.values()]
+    asked = _count(begun["settings"]["task"]["recipe"]["epochs"])
+    left = None if asked is None else max(0, asked - len(epochs))
+    return StepStatus(
+        step=step.name,
+        state=_state(done, held),
+        held=held,
+        unit="epochs",
+        done=len(epochs),
+        asked=asked,
+        seconds=sum(seconds),
+        seconds_left=_left(left, seconds, done=done),
+    )
+
+
+def _timings(step: Step, begun: Mapping[str, Any], held: bool | None) -> StepStatus:
+    timed = len(Journal(step.file("timings.jsonl")).read())
+    state = _state(timed > 0, held)
+    return StepStatus(step=step.name, state=state, held=held, unit="networks", done=timed)
+
+
+_GRID = _trainings("coefficients.json", lambda begun: begun["notes"].get("most_trainings"))
+
+_LOOKS: Mapping[str, Callable[[Step, Mapping[str, Any], bool | None], StepStatus]] = {
+    baseline.STEP: _search,
+    check.STEP: _trainings(
+        "check.json", lambda begun: begun["settings"]["networks"] + begun["settings"]["seeds"]
+    ),
+    TIMINGS: _timings,
+    GROW: _GRID,
+    SHRINK: _GRID,
+    family.STEP: _family,
+    train.STEP: _train,
+}
+
+
+def _state(done: bool, held: bool | None) -> State:
+    if held:
+        return "running"
+    return "finished" if done else "unfinished"
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _left(left: int | None, seconds: Sequence[float], *, done: bool) -> float | None:
+    """Seconds until the end, as long as the pieces of work before took on average."""
+    if done or left == 0:
+        return 0.0
+    if left is None or not seconds:
+        return None
+    return left * sum(seconds) / len(seconds)
+
+
+def _grouped(causes: Iterable[str]) -> tuple[Failures, ...]:
+    """Causes that differ in numbers alone count as one, named by the first."""
+    groups: dict[str, list[str]] = {}
+    for cause in causes:
+        groups.setdefault(re.sub(r"\d[\d.,e+-]*", "N", cause), []).append(cause)
+    found = [Failures(cause=own[0], count=len(own)) for own in groups.values()]
+    return tuple(sorted(found, key=lambda one: -one.count))

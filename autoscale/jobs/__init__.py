@@ -1,0 +1,1 @@
+"""The jobs that train networks and write a run directory."""

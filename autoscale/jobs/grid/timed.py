@@ -1,0 +1,274 @@
+"""Latency as a budget: networks timed on this device, few of them, and foretold for the others.
+
+A grid has thousands of points and one timing takes a second, so the time of a network is foretold
+from its counts by a line fitted to those already timed. What is raced is timed itself; what the
+line says only decides which networks are worth timing.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from autoscale.design.budget import Budget, several
+from autoscale.design.cost import Cost
+from autoscale.scaling.grid import Candidate, Grid, spread
+from autoscale.scaling.nearness import FEWEST, limits, nearest_beyond
+from autoscale.design.numbers import Number
+from autoscale.scaling.rules import RULES, rival
+from autoscale.scaling.scalable import Network, Scalable, cost_of
+from autoscale.errors import BudgetUnreachable, RunConflict
+from autoscale.network.measuring.latency import measure_latencies
+from autoscale.runs.records import network_digest
+from autoscale.jobs.workers.proxy import realise
+from autoscale.listener import Listener
+
+#: Longest time that one network is timed.
+SECONDS = 1.0
+#: Networks that take turns.
+TURNS = 8
+#: How often the line is fitted anew, or corrected, and asked again.
+ROUNDS = 4
+#: Ways of growing whose networks are timed before the line is asked.
+SCOUTS = ("depth only", "width only", "resolution only", "paper")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Milliseconds as a sum of counts with weights that are not negative."""
+
+    weights: np.ndarray  # of 1, multiply-adds, activations, parameters
+
+    @classmethod
+    def fit(cls, costs: Sequence[Cost], milliseconds: Sequence[float]) -> "Line":
+        """The line with the smallest relative errors.
+
+        Of all sets of counts whose least-squares weights are not negative, the best is taken, so
+        that a larger network is never foretold to be faster.
+        """
+        times = np.asarray(milliseconds, dtype=float)
+        rows = np.array([_features(found) for found in costs], dtype=float) / times[:, None]
+        best, least = np.zeros(rows.shape[1]), np.inf
+        for size in range(1, min(rows.shape[1], len(times)) + 1):
+            for chosen in combinations(range(rows.shape[1]), size):
+                part = rows[:, chosen]
+                weights, *_ = np.linalg.lstsq(part, np.ones(len(times)), rcond=None)
+                error = float(np.sum((part @ weights - 1) ** 2))
+                if (weights >= 0).all() and error < least - 1e-12:
+                    best, least = np.zeros(rows.shape[1]), error
+                    best[list(chosen)] = weights
+        return cls(best)
+
+    def __call__(self, cost: Cost) -> Number:
+        """Milliseconds of a network, or of many."""
+        parts = [weight * part for weight, part in zip(self.weights, _features(cost), strict=True)]
+        return sum(parts[1:], parts[0])
+
+
+def _features(cost: Cost) -> list[Number]:
+    return [1.0, cost.macs, cost.activations, cost.params]
+
+
+class Timings(Protocol):
+    """Where timings are kept."""
+
+    def read(self) -> list[dict[str, Any]]:
+        """What was kept so far."""
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Keep one more."""
+
+
+class Forgotten:
+    """Timings that are not kept: a plan writes nothing."""
+
+    def read(self) -> list[dict[str, Any]]:
+        """Nothing."""
+        return []
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Forget it."""
+
+
+class Stopwatch:
+    """Latencies of networks on one device, each timed once and remembered.
+
+    The base is timed in turns with the others, so that what is remembered does not depend on how
+    busy the machine was. What a line is fitted to is what was asked for, in this order, so a broken
+    grid that finds its timings again goes on as the unbroken one would have.
+
+    Args:
+        base: what the others are held against.
+        timings: where they are kept.
+        device, threads: as in `autoscale.network.measuring.latency.Conditions`; one image at a time.
+    """
+
+    def __init__(
+        self,
+        base: Network,
+        timings: Timings,
+        listener: Listener,
+        *,
+        device: str = "cpu",
+        threads: int = 1,
+    ) -> None:
+        self._base = base
+        self._timings = timings
+        self._listener = listener
+        self._conditions: dict[str, Any] = {
+            "device": device,
+            "threads": threads,
+            "seconds": SECONDS,
+            # One thread's own time does not depend on what else the machine does.
+            "clock": "cpu" if device == "cpu" and threads == 1 else "wall",
+        }
+        self._asked: dict[Network, float] = {}
+        self._kept: dict[str, float] = {}
+        for record in timings.read():
+            try:
+                self._kept[str(record["network"])] = float(record["milliseconds"])
+            except (KeyError, TypeError, ValueError) as problem:
+                raise RunConflict(
+                    f"a record of the grid's timings is damaged ({problem!r}); choose another --run"
+                ) from None
+
+    @property
+    def base_ms(self) -> float:
+        """Milliseconds of the base."""
+        return self._of([self._base])[0]
+
+    def __call__(self, networks: Sequence[Network]) -> list[float]:
+        """Milliseconds of each network, as if all had been timed when the base was."""
+        return self._of([self._base, *networks])[1:]
+
+    def _of(self, networks: Sequence[Network]) -> list[float]:
+        new = [n for n in dict.fromkeys(networks) if network_digest(n) not in self._kept]
+        for start in range(0, len(new), TURNS):
+            self._time(new[start : start + TURNS])
+        for network in networks:
+            self._asked[network] = self._kept[network_digest(network)]
+        return [self._asked[network] for network in networks]
+
+    def _time(self, networks: Sequence[Network]) -> None:
+        self._listener.notice(f"timing {several(len(networks), 'network')}")
+        every = list(dict.fromkeys([self._base, *networks]))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            found = [
+                latency.steady_ms
+                for latency in measure_latencies(
+                    [realise(network) for network in every],
+                    resolution=[network.resolution for network in every],
+                    **self._conditions,
+                )
+            ]
+        scale = self._kept.get(network_digest(self._base), found[0]) / found[0]
+        for network, milliseconds in zip(every, found, strict=True):
+            if network_digest(network) not in self._kept:
+                self._kept[network_digest(network)] = milliseconds * scale
+                self._timings.append(
+                    {"network": network_digest(network), "milliseconds": milliseconds * scale}
+                )
+
+    def line(self) -> Line:
+        """What the networks asked for so far foretell of others."""
+        return Line.fit([cost_of(network) for network in self._asked], list(self._asked.values()))
+
+
+def timed_grid(
+    base: Scalable,
+    watch: Stopwatch,
+    budget: Budget,
+    build: Callable[[Line], Grid],
+    *,
+    most: int,
+    fewest: int = FEWEST,
+) -> Grid:
+    """The grid of a latency budget, all its candidates timed.
+
+    Where fewer than `fewest` are within the tolerance, the nearest that were timed are taken.
+
+    Args:
+        build: the grid that a line foretells.
+        most: candidates that are timed in one round.
+
+    Raises:
+        BudgetUnreachable: if no timed network answers for the budget; the nearest is named.
+    """
+    watch([_along(base, rule, budget.ratio**part) for rule in SCOUTS for part in (0.5, 1.0)])
+    timed: dict[Network, Candidate] = {}
+    grid: Grid | None = None
+    for _ in range(ROUNDS):
+        try:
+            grid = build(watch.line())
+        except BudgetUnreachable:
+            if grid is None:
+                raise
+            break  # what was timed so far is what there is
+        chosen = [c for c in spread(grid.candidates, most) if c.network not in timed]
+        times = watch([c.network for c in chosen])
+        for entry, milliseconds in zip(chosen, times, strict=True):
+            timed[entry.network] = replace(entry, growth=milliseconds / budget.base)
+        within = [c for c in timed.values() if grid.keeps(c)]
+        if len(within) >= min(most, len(grid.candidates)) or not chosen:
+            break
+    assert grid is not None
+    within.sort(key=lambda c: abs(budget.distance(c.growth)))
+    rest = [c for c in timed.values() if not grid.keeps(c)]
+    others = nearest_beyond(
+        np.array([c.growth for c in rest]),
+        lambda growth: [c for c in rest if c.growth == growth],
+        budget,
+        found=len(within),
+        fewest=fewest,
+    )
+    if not within and not others:
+        nearest = min(timed.values(), key=lambda c: _off(c, budget))
+        low, high = limits(budget)
+        raise BudgetUnreachable(
+            f"no network timed within {grid.tolerance:.3g} of {budget.ratio:.4g}x; the nearest "
+            f"takes {nearest.growth:.4g}x, outside the {low:.4g}x to {high:.4g}x that are taken "
+            "for want of nearer ones; widen the ranges, or choose another budget"
+        )
+    return replace(
+        grid,
+        candidates=(*within, *others)[:most],
+        admitted=sum(len(entry.points) for entry in within[:most]),
+    )
+
+
+def timed_rival(
+    base: Scalable, watch: Stopwatch, budget: Budget, rule: str, *, tolerance: float
+) -> Candidate:
+    """The network of a rule that takes about what the budget says, timed."""
+    line, correction = watch.line(), 1.0
+    best: Candidate | None = None
+    for _ in range(ROUNDS):
+        factor = correction
+
+        def foretold(cost: Cost, factor: float = factor) -> Number:
+            return line(cost) * factor
+
+        found = rival(base, budget, rule, value=foretold)
+        (milliseconds,) = watch([found.network])
+        timed = replace(found, growth=milliseconds / budget.base)
+        if best is None or _off(timed, budget) < _off(best, budget):
+            best = timed
+        if abs(budget.distance(timed.growth)) <= tolerance:
+            break
+        correction *= milliseconds / (found.growth * budget.base)
+    assert best is not None
+    return best
+
+
+def _off(entry: Candidate, budget: Budget) -> float:
+    return abs(math.log(entry.growth / budget.ratio))
+
+
+def _along(base: Scalable, rule: str, size: float) -> Network:
+    growth = RULES[rule](size)
+    return base.at(growth.depth, growth.width, int(base.pixels(growth.resolution)))

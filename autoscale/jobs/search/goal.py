@@ -1,0 +1,124 @@
+"""What a search aims at: accuracy, and a cost that is counted or predicted for this device."""
+
+import random
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, get_args
+
+from autoscale.design.architecture import Architecture
+from autoscale.design.budget import LATENCY
+from autoscale.design.latency_table import LatencyTable, fit_latency_table
+from autoscale.design.space import SearchSpace
+from autoscale.design.workload import workload
+from autoscale.errors import InvalidSetting
+from autoscale.network.measuring.latency import measure_latencies
+from autoscale.search.objective import Measure, Objective
+from autoscale.jobs.search.spaces import usual_cost, usual_macs
+from autoscale.listener import Listener
+
+#: Networks that are timed to predict the latency of all others, and passes of each.
+TIMED, PASSES = 60, 15
+#: Drawn designs among which those that are timed run every kind of operation.
+_POOL = 2000
+
+
+def require_objective(kind: str, *, target: float | None, w: float, measure: str) -> None:
+    """Refuse what is no objective, before anything is read or timed.
+
+    Raises:
+        InvalidSetting: for an unknown kind or measure, or a target or exponent out of range.
+    """
+    if measure not in get_args(Measure):
+        raise InvalidSetting(
+            f"no cost {measure!r} of a search; choose from {', '.join(get_args(Measure))}"
+        )
+    Objective(kind=kind, target=1 if target is None else target, w=w)  # type: ignore[arg-type]
+
+
+def make_objective(
+    kind: str,
+    space: SearchSpace,
+    *,
+    target: float | None,
+    w: float,
+    measure: str,
+    device: str,
+    kept: Mapping[str, Any] | None,
+    listener: Listener,
+) -> Objective:
+    """The objective of a search over `space`; its latencies are those `kept`, or measured now.
+
+    Args:
+        target: multiply-adds or milliseconds; by default what half of the designs cost at most.
+        kept: the objective that an earlier call of the same search gave, as plain data.
+
+    Raises:
+        InvalidSetting: for values that make no objective, or a device that cannot be timed.
+    """
+    table = None
+    if measure == LATENCY:
+        known = (kept or {}).get(LATENCY)
+        table = LatencyTable.from_dict(known) if known else time_space(space, device, listener)
+    found = Objective(kind=kind, target=target or 1, w=w, latency=table)  # type: ignore[arg-type]
+    usual = target
+    if usual is None:
+        usual = usual_cost(space, found.cost) if table else usual_macs(space)
+    found = Objective(kind=found.kind, target=usual, w=w, latency=table)
+    if found.kind == "soft" and found.reward.ignores_target:
+        listener.notice(
+            f"warning: with one exponent ({w:g}) the target {found.show(usual)} multiplies every "
+            "reward by the same factor and changes no choice; hold a budget with --objective hard "
+            "or --max-flops"
+        )
+    elif target is None:
+        listener.notice(
+            f"target: {found.show(usual)}, which half of the designs of {space.name} do not "
+            "exceed; --target sets another"
+        )
+    return found
+
+
+def time_space(space: SearchSpace, device: str, listener: Listener) -> LatencyTable:
+    """Latencies of the designs of a space on this device, from a few that are timed.
+
+    One image at a time, float32, eager, channels-last, batch norms folded; on a CPU the processor
+    time of one thread, which does not count waiting for a core that others hold.
+
+    Raises:
+        InvalidSetting: for a device that cannot be timed.
+    """
+    chosen = spanning(space, TIMED)
+    listener.notice(
+        f"timing {len(chosen)} networks of {space.name} on this device, {PASSES} passes each"
+    )
+    clock = "cpu" if device == "cpu" else "wall"
+    timed = measure_latencies(chosen, clock=clock, device=device, repeats=PASSES)
+    table = fit_latency_table([workload(a) for a in chosen], [one.steady_ms for one in timed])
+    listener.notice(
+        f"latencies are predicted; the error on networks left out in turn is {table.error:.1%} in "
+        "the median"
+    )
+    return table
+
+
+def spanning(space: SearchSpace, count: int) -> list[Architecture]:
+    """Different designs, at most `count`, that together run every kind of operation.
+
+    As far as 2,000 drawn ones tell; first come those that run what none before them does.
+    """
+    rng = random.Random(0)
+    pool = list(dict.fromkeys(space.sample(rng) for _ in range(_POOL)))
+    kinds = [{kind for kind, _ in workload(design)} for design in pool]
+    frequency = Counter(kind for one in kinds for kind in one)
+    chosen: dict[Architecture, None] = {}
+    covered: set[str] = set()
+    for kind in sorted(frequency, key=lambda kind: (frequency[kind], kind)):
+        if kind not in covered:
+            place = next(i for i, one in enumerate(kinds) if kind in one)
+            chosen[pool[place]] = None
+            covered |= kinds[place]
+    for design in pool:
+        if len(chosen) >= count:
+            break
+        chosen[design] = None
+    return list(chosen)

@@ -1,0 +1,493 @@
+"""Train one network for good: a family's member, a design or a published network."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import nn
+
+from autoscale.design.architecture import Architecture
+from autoscale.design.cost import cost
+from autoscale.scaling.family import Member
+from autoscale.design.rounding import fit_strides
+from autoscale.errors import InvalidSetting
+from autoscale.network.build import build
+from autoscale.network.threads import threads_of_torch
+from autoscale.network.weights import STYLES, class_rows, load_weights
+from autoscale.runs.checkpoint import read_snapshot, write_snapshot
+from autoscale.runs.store import Journal, Step, write_text
+from autoscale.runs.tensorboard import Curves, Point, require_tensorboard
+from autoscale.runs.weights import Header, Weights, file_digest, read_weights, write_weights
+from autoscale.datasets.data import ImageData
+from autoscale.training.fit import Epoch, Snapshot, device_named, evaluate, fit
+from autoscale.training.fit import OutOfTime as OutOfTime  # for who calls `train`
+from autoscale.training.peers import Peers, joined
+from autoscale.datasets.pictures.preparation import OURS, Channels
+from autoscale.training.chance import chance_warning
+from autoscale.models.count import is_member, load_architecture
+from autoscale.jobs.curves import training_point
+from autoscale.jobs.workers.proxy import Task, recipe_named
+from autoscale.models.expected import Asked, Expected, expected_by, rows_kept
+from autoscale.jobs.family import load_member
+from autoscale.jobs.workers.kernels import accelerated, choose_kernels, cutter
+from autoscale.jobs.workers.memory import training_bytes
+from autoscale.listener import Listener, Progress, Silent
+
+STEP = "train"
+#: The file of a training in progress.
+LAST = "last.safetensors"
+#: Below so many pixels a network made for larger images is taken with fewer strides.
+SMALL = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """A finished training."""
+
+    name: str
+    epochs: tuple[Epoch, ...]
+    best: Epoch  # the most accurate on the validation images, the first of equals
+    test_accuracy: float | None  # of the best weights; None without test images
+    macs: int
+    params: int
+    weights: Path  # of the best epoch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Design:
+    """What is to be trained."""
+
+    name: str
+    architecture: Architecture
+    dropout: float = 0.0
+    drop_path: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """What a training starts from: weights of a file, or random ones."""
+
+    held: Weights | None
+    expected: Expected  # of the network and its pictures, from the first step to the last
+    digest: str | None  # of the file
+
+    @classmethod
+    def of(cls, weights: str | Path | None, *, network: str, asked: Asked) -> "Start":
+        """Read the file, if there is one.
+
+        Raises:
+            InvalidSetting: if it holds no weights, or does not tell what they expect.
+        """
+        if weights is None:
+            expected = expected_by(None, None, network=network, asked=asked)
+            return cls(held=None, expected=expected, digest=None)
+        held = read_weights(weights)
+        expected = expected_by(held, str(weights), network=network, asked=asked)
+        return cls(held=held, expected=expected, digest=file_digest(weights))
+
+    def settings(self) -> dict[str, Any]:
+        """What of it decides a training's result and is not what every training has."""
+        expected = self.expected
+        known: dict[str, Any] = {} if self.digest is None else {"start": self.digest}
+        apart = replace(expected.preparation, white_level=OURS.white_level)  # which is the task's
+        if (expected.style, apart) != (STYLES["autoscale"], OURS):
+            known["expects"] = asdict(expected.style) | apart.to_dict()
+        return known
+
+    def put_into(self, module: nn.Module, classes: Sequence[str]) -> list[str]:
+        """The weights into a fresh network for these classes; what to know, in sentences.
+
+        Raises:
+            InvalidSetting: if they are another network's.
+        """
+        if self.held is None:
+            return []
+        rows, note = rows_kept(self.expected.classes, class_rows(self.held.state), classes)
+        return [*load_weights(module, self.held.state, rows=rows), *([note] if note else [])]
+
+
+def train(
+    network: str | Path,
+    run: str | Path = "runs/train",
+    *,
+    data: str | Path = "synthetic",
+    recipe: str = "full",
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    resolution: int | None = None,
+    dropout: float | None = None,
+    drop_path: float | None = None,
+    seed: int = 0,
+    limit: int | None = None,
+    strict: bool = False,
+    white_level: int | None = None,
+    device: str = "auto",
+    threads: int = 1,
+    kernels: str = "auto",
+    weights: str | Path | None = None,
+    style: str | None = None,
+    mean: Channels | None = None,
+    deviation: Channels | None = None,
+    interpolation: str | None = None,
+    time_limit: float | None = None,
+    tensorboard: bool = False,
+    listener: Listener | None = None,
+) -> Trained:
+    """Train a network and keep its best and its last weights in `run`/train.
+
+    The same call continues a broken training after its last whole epoch, to the same bits. Under
+    torchrun the processes share every batch; the first of them writes.
+
+    Args:
+        network: a family member's or a design's YAML file, or the name of a published network.
+        run: the run directory; this step writes its `train` folder.
+        data: "synthetic", a folder with one sub-folder per class, or Parquet files.
+        recipe: full, small-images, efficientnet (the paper's), sgd, or proxy.
+        epochs: instead of the recipe's.
+        batch_size: instead of the recipe's; the learning rate follows in proportion.
+        resolution: pixels per side instead of the design's own. Below 128 strides are taken away
+            until the last map has 4 x 4 pixels.
+        white_level: the number of a picture of 16 bits that is white, such as 4095 for 12 bits; by
+            default that of `weights`, else 65535. It is kept with the trained weights.
+        dropout: instead of the member's; a design and a published network have 0.
+        drop_path: likewise, stochastic depth.
+        seed: of the cut into splits, initial weights, order and augmentation.
+        limit: use at most so many training images.
+        strict: refuse unreadable images instead of skipping them.
+        device: "auto" is the first CUDA device if there is one, else the CPU.
+        threads: of torch in each process.
+        kernels: "native" (compiled for this CPU), "torch" or "none"; "auto" takes the fastest that
+            this machine has.
+        weights: start from this file, `.safetensors` or a PyTorch file of tensors under our names
+            or those of timm, torchvision or EfficientNet-PyTorch. Of its classifier the rows of
+            classes that the data has too go on, by name; all others start anew.
+        style: autoscale, timm or tf: the padding and batch-norm epsilon that the weights expect,
+            and that the trained network has. By default what the file says or its names tell.
+        mean: of red, green and blue in 0..1, as the weights expect it subtracted; by default what
+            `expected.expected_by` finds out. It stays the trained network's.
+        deviation: likewise, divided by.
+        interpolation: bilinear or bicubic, of resizing pictures; likewise.
+        time_limit: seconds of this call. When they are over it fails; finished epochs are kept.
+        tensorboard: write curves for TensorBoard too, those of earlier epochs included.
+        listener: told of progress; by default nobody.
+
+    Returns:
+        The epochs, the best one, and the file of its weights.
+
+    Raises:
+        AutoscaleError: one of its kinds, for anything that cannot be done.
+    """
+    network, listener = str(network), listener or Silent()
+    if tensorboard:
+        require_tensorboard()
+    chosen = recipe_named(recipe, epochs=epochs)
+    if batch_size is not None:
+        chosen = chosen.with_batch(batch_size)
+    asked = Asked(
+        style=style, mean=mean, deviation=deviation, interpolation=interpolation,
+        white_level=white_level,
+    )  # fmt: skip
+    with joined() as peers, threads_of_torch(threads):
+        if peers.rank != 0:
+            listener = Silent()
+        device = _device_for(peers, device)
+        design = _design(network, dropout=dropout, drop_path=drop_path)
+        start = Start.of(weights, network=network, asked=asked)
+        preparation = start.expected.preparation
+        for note in start.expected.notes:
+            listener.notice(note)
+        size = resolution or design.architecture.resolution
+        task = Task(
+            data=str(data),
+            recipe=chosen,
+            seed=seed,
+            limit=limit,
+            strict=strict,
+            white_level=preparation.white_level,
+            kernels=choose_kernels(kernels, device=device, listener=listener),
+        )
+        images = task.load(size=size, test=True, listener=listener, preparation=preparation)
+        architecture = _fitted(design.architecture, size, len(images.classes), listener)
+        return _Training(
+            design=replace(design, architecture=architecture),
+            start=start,
+            task=task,
+            recipe=recipe,
+            images=images,
+            step=Step(Path(run), STEP),
+            device=device,
+            peers=peers,
+            time_limit=time_limit,
+            tensorboard=tensorboard,
+            listener=listener,
+        ).run()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Training:
+    """One training, as one of its processes does it."""
+
+    design: Design  # for these images
+    start: Start
+    task: Task
+    recipe: str  # the name of the task's
+    images: ImageData
+    step: Step
+    device: str
+    peers: Peers
+    time_limit: float | None  # seconds
+    tensorboard: bool
+    listener: Listener
+
+    def run(self) -> Trained:
+        """Train from the first epoch, or from where an earlier call got to, and say how it went."""
+        last = self.step.file(LAST)
+        journal = Journal(self.step.file("epochs.jsonl"))
+        keeper = _Keeper(self.step, journal, self.header(), self.task.recipe.epochs, self.listener)
+        if self.peers.rank != 0:
+            return self._trained(read_snapshot(last), keeper)
+        with self.step.locked():
+            resume = self.step.begin(
+                self.settings(),
+                notes={"data": self.task.place, "device": self.device},
+                journal=journal,
+                read=lambda _: read_snapshot(last),
+            )
+            trained = self._trained(resume, keeper)
+            self.step.write_result("result.json", _result(trained))
+            told = chance_warning(
+                trained.best.accuracy or 0.0, self.images.validation.labels, self.images.classes
+            )
+            if told:
+                self.listener.notice(f"warning: {told}")
+            return trained
+
+    def settings(self) -> dict[str, Any]:
+        """What decides the result, as plain data."""
+        design = self.design
+        return {
+            "task": self.task.settings(),
+            "images": self.images.fingerprint,
+            "network": {**asdict(design), "architecture": design.architecture.to_dict()},
+            "processes": self.peers.size,
+            **self.start.settings(),
+        }
+
+    def header(self) -> Header:
+        """Of the best weights, but for their accuracy."""
+        return Header(
+            architecture=self.design.architecture.to_dict(),
+            style=self.start.expected.style,
+            preparation=self.start.expected.preparation,
+            classes=self.images.classes,
+            seed=self.task.seed,
+            seen=self.images.sketch,
+            accuracy_of=f"validation images of {self.images.name}",
+            provenance=f"autoscale train, recipe {self.recipe}, {self.task.recipe.epochs} epochs",
+        )
+
+    def _trained(self, resume: Snapshot | None, keeper: "_Keeper") -> Trained:
+        module, recipe = self._network(resume), self.task.recipe
+        first, done = self.peers.rank == 0, resume.epochs if resume else ()
+        if self.tensorboard and first:
+            size = self.design.architecture.resolution
+            images = len(self.images.train)
+            keeper.draw(
+                done, partial(training_point, recipe=recipe, images=images, resolution=size)
+            )
+        if len(done) < recipe.epochs:
+            done = self._epochs(module, resume, keeper)
+        counted = cost(self.design.architecture)
+        return Trained(
+            name=self.design.name,
+            epochs=done,
+            best=best_epoch(done),
+            test_accuracy=self._tested(module, keeper.best) if first else None,
+            macs=counted.macs,
+            params=counted.params,
+            weights=keeper.best,
+        )
+
+    def _network(self, resume: Snapshot | None) -> nn.Module:
+        """As the training begins, unless it goes on, which puts other weights into it."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.task.seed)
+            module = build(
+                self.design.architecture,
+                dropout=self.design.dropout,
+                drop_path=self.design.drop_path,
+                norm_momentum=self.task.recipe.norm_momentum,
+                **self.start.expected.style.options,
+            )
+        if resume is not None:
+            done, of = len(resume.epochs), self.task.recipe.epochs
+            self.listener.notice(f"going on after epoch {done} of {of}")
+        else:
+            for note in self.start.put_into(module, self.images.classes):
+                self.listener.notice(note)
+        return module
+
+    def _epochs(
+        self, module: nn.Module, resume: Snapshot | None, keeper: "_Keeper"
+    ) -> tuple[Epoch, ...]:
+        """All epochs; `module` has the last one's weights then."""
+        recipe, kernels, expected = self.task.recipe, self.task.kernels, self.start.expected
+        size = self.design.architecture.resolution
+        share = -(-recipe.batch_size // self.peers.size)
+        needed = training_bytes(
+            self.design.architecture, share, kernels=kernels, padding=expected.style.padding
+        )
+        self.listener.notice(
+            f"memory at the peak: about {needed / 2**30:.2g} GiB for {share} "
+            f"images of {size} pixels at once, beside all images and torch itself"
+        )
+        return fit(
+            accelerated(module, kernels),
+            self.images.train,
+            self.images.validation,
+            recipe,
+            resolution=size,
+            seed=self.task.seed,
+            device=self.device,
+            evaluate_after=range(1, recipe.epochs + 1),
+            resume=resume,
+            keep=keeper.keep if self.peers.rank == 0 else None,
+            peers=self.peers,
+            cut=cutter(kernels),
+            time_limit=self.time_limit,
+            preparation=expected.preparation,
+        ).epochs
+
+    def _tested(self, module: nn.Module, best: Path) -> float | None:
+        """Accuracy of the best weights on the test images; None if there are none."""
+        if self.images.test is None:
+            return None
+        module.load_state_dict(read_weights(best).state)
+        return evaluate(
+            module,
+            self.images.test,
+            resolution=self.design.architecture.resolution,
+            device=self.device,
+            preparation=self.start.expected.preparation,
+        )
+
+
+def _device_for(peers: Peers, device: str) -> str:
+    """
+    Raises:
+        InvalidSetting: if there is no such device, or several processes are to use another than a
+            CPU.
+    """
+    named = str(device_named(device))
+    if peers.size > 1 and named != "cpu":
+        raise InvalidSetting(f"several processes train on cpu only, asked for {named}")
+    return named
+
+
+def _result(trained: Trained) -> dict[str, Any]:
+    """What `result.json` holds."""
+    return {
+        "name": trained.name,
+        "epochs": len(trained.epochs),
+        "best_epoch": trained.best.number,
+        "validation_accuracy": trained.best.accuracy,
+        "last_validation_accuracy": trained.epochs[-1].accuracy,
+        "test_accuracy": trained.test_accuracy,
+        "macs": trained.macs,
+        "params": trained.params,
+    }
+
+
+def best_epoch(epochs: Sequence[Epoch]) -> Epoch:
+    """The most accurate of those that were evaluated, the first of equals."""
+    return max(
+        (epoch for epoch in epochs if epoch.accuracy is not None),
+        key=lambda epoch: (epoch.accuracy, -epoch.number),
+    )
+
+
+def metrics_table(epochs: Sequence[Epoch]) -> pd.DataFrame:
+    """One row an epoch."""
+    return pd.DataFrame([asdict(epoch) for epoch in epochs]).rename(columns={"number": "epoch"})
+
+
+class _Keeper:
+    """Writes what a training leaves behind after each epoch."""
+
+    def __init__(
+        self, step: Step, journal: Journal, header: Header, epochs: int, listener: Listener
+    ) -> None:
+        self.best = step.file("best.safetensors")
+        self._last, self._metrics = step.file(LAST), step.file("metrics.csv")
+        self._journal, self._header = journal, header
+        self._epochs, self._listener = epochs, listener
+        self._curves: Curves | None = None
+
+    def draw(self, done: Sequence[Epoch], point: Callable[[Sequence[Epoch]], Point]) -> None:
+        """Write curves too, from the epochs that are done; `point` gives that of the last one."""
+        self._point = point
+        points = [point(done[:number]) for number in range(1, len(done) + 1)]
+        self._curves = Curves(self._last.parent, points)
+
+    def keep(self, snapshot: Snapshot) -> None:
+        """The best weights first: the snapshot then stands for all that is on disk."""
+        epoch, best = snapshot.epochs[-1], best_epoch(snapshot.epochs)
+        if best is epoch:
+            state = {name.removeprefix("network."): t for name, t in snapshot.weights.items()}
+            write_weights(self.best, state, replace(self._header, accuracy=epoch.accuracy))
+        write_snapshot(self._last, snapshot)
+        write_text(self._metrics, metrics_table(snapshot.epochs).to_csv(index=False))
+        self._journal.append(asdict(epoch))
+        if self._curves:
+            self._curves.add(self._point(snapshot.epochs))
+        left = self._epochs - epoch.number
+        self._listener.progress(
+            Progress(
+                done=epoch.number,
+                total=self._epochs,
+                note=f"epoch {epoch.number}: loss {epoch.loss:.3f}, accuracy {epoch.accuracy:.4f}",
+                best=f"{best.accuracy:.4f} after epoch {best.number}",
+                seconds_left=left * sum(e.seconds for e in snapshot.epochs) / epoch.number,
+            )
+        )
+
+
+def _design(network: str, *, dropout: float | None, drop_path: float | None) -> Design:
+    path = Path(network)
+    if path.is_file() and is_member(path):
+        member = load_member(path)
+        if not isinstance(member, Member):
+            raise InvalidSetting(f"{network} is a member of a model of your own; train it yourself")
+        found = Design(
+            name=member.name,
+            architecture=member.architecture,
+            dropout=member.dropout,
+            drop_path=member.drop_path,
+        )
+    else:
+        name = path.stem if path.suffix else network
+        found = Design(name=name, architecture=load_architecture(network))
+    if dropout is not None:
+        found = replace(found, dropout=dropout)
+    return found if drop_path is None else replace(found, drop_path=drop_path)
+
+
+def _fitted(
+    architecture: Architecture, resolution: int, num_classes: int, listener: Listener
+) -> Architecture:
+    """The design for these images; with fewer strides where they are small and not its own size."""
+    asked = replace(architecture, resolution=resolution, num_classes=num_classes)
+    if resolution == architecture.resolution or resolution >= SMALL:
+        return asked
+    fitted = fit_strides(asked)
+    if fitted != asked:
+        listener.notice(
+            f"strides are taken away for {resolution} pixels, reduction {asked.reduction} becomes "
+            f"{fitted.reduction}: {cost(fitted).macs:,} multiply-adds instead of "
+            f"{cost(asked).macs:,}"
+        )
+    return fitted

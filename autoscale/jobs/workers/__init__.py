@@ -1,0 +1,1 @@
+"""How trainings get done: here, in worker processes, or on a cluster."""

@@ -1,0 +1,85 @@
+"""Which implementation computes the passes of a training."""
+
+from functools import cache
+
+from torch import nn
+
+from autoscale.errors import AutoscaleError, InvalidSetting, StorageProblem
+from autoscale.network.build import Network
+from autoscale.network.kernels.accelerate import Accelerated
+from autoscale.network.kernels.compiled import NativeKernels
+from autoscale.network.kernels.kernels import Kernels, TorchKernels
+from autoscale.network.kernels.library import KernelsUnavailable, compile_kernels, library_name
+from autoscale.runs.cache import cached
+from autoscale.training import crops
+from autoscale.training.crops import Cut
+from autoscale.listener import Listener
+
+#: native: compiled for this machine; torch: the same layers of torch's operations; none: the
+#: network's modules and torch's autograd as they are. They differ in the last digits.
+KERNELS = ("native", "torch", "none")
+
+
+def choose_kernels(choice: str, *, device: str, listener: Listener) -> str:
+    """One of `KERNELS`; "auto" takes what is fastest here, and tells when that is not native.
+
+    Raises:
+        InvalidSetting: if there is no such choice.
+        AutoscaleError: if it is "native", and that cannot be had.
+    """
+    if choice not in ("auto", *KERNELS):
+        raise InvalidSetting(f"no kernels {choice!r}; choose from auto, {', '.join(KERNELS)}")
+    if choice != "auto":
+        load_kernels(choice)
+        return choice
+    if not device.startswith("cpu"):
+        return "none"
+    try:
+        load_kernels("native")
+    except (KernelsUnavailable, StorageProblem) as problem:
+        listener.notice(f"training without native kernels, about two thirds as fast: {problem}")
+        return "torch"
+    return "native"
+
+
+@cache
+def load_kernels(name: str) -> Kernels | None:
+    """The implementation of that name; native ones are compiled once and kept in the cache.
+
+    Raises:
+        KernelsUnavailable: if they cannot be compiled here.
+        StorageProblem: if the cache cannot be written.
+    """
+    if name == "none":
+        return None
+    if name == "torch":
+        return TorchKernels()
+    try:
+        return NativeKernels(cached(library_name(), compile_kernels))
+    except OSError as problem:
+        raise KernelsUnavailable(f"the compiled library does not load: {problem}") from None
+
+
+def cutter(kernels: str) -> Cut:
+    """The fastest way to cut augmented images out with these kernels; all give the same bytes."""
+    loaded = load_kernels(kernels)
+    return loaded.cut if isinstance(loaded, NativeKernels) else crops.cut
+
+
+def accelerated(network: nn.Module, kernels: str) -> nn.Module:
+    """What is trained in place of `network`: the same weights, faster passes.
+
+    A network that was not built from a design, a user's own, is trained as it is.
+
+    Raises:
+        KernelsUnavailable: if these kernels, which a run has recorded, cannot be had here.
+    """
+    try:
+        loaded = load_kernels(kernels)
+    except AutoscaleError as problem:
+        raise KernelsUnavailable(
+            f"this run trains with {kernels} kernels: {problem}; or choose another --run"
+        ) from None
+    if loaded is None or not isinstance(network, Network):
+        return network
+    return Accelerated(network, loaded)

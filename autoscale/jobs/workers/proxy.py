@@ -1,0 +1,238 @@
+"""What one design is worth: build it, train it on the images, score it."""
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from autoscale.design.architecture import Architecture
+from autoscale.scaling.scalable import Network, cost_of
+from autoscale.errors import EvaluationFailed, InvalidSetting
+from autoscale.network.build import build
+from autoscale.network.threads import threads_of_torch
+from autoscale.runs.images import ImageCache
+from autoscale.search.objective import Score
+from autoscale.datasets.data import ImageData, Images, load
+from autoscale.training.fit import Epoch, TrainingFailed, fit
+from autoscale.datasets.pictures.preparation import OURS, Preparation
+from autoscale.training.recipe import RECIPES, Recipe
+from autoscale.jobs.workers.kernels import accelerated, cutter
+from autoscale.models.user_model import make
+from autoscale.listener import Listener
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """The images and the recipe: what a score means. Scores of one task can be compared."""
+
+    data: str  # "synthetic", a folder, or Parquet files
+    recipe: Recipe
+    seed: int = 0  # of the split, and the first one of trainings
+    limit: int | None = None  # training images at most
+    strict: bool = False  # refuse unreadable images instead of skipping them
+    kernels: str = "none"  # what computes the passes, one of `kernels.KERNELS`
+    white_level: int = OURS.white_level  # of pictures of 16 bits, see `Preparation`
+
+    def __post_init__(self) -> None:
+        Preparation(white_level=self.white_level)  # refuses what is none
+        if self.seed < 0:
+            raise InvalidSetting(f"seed must be at least 0, got {self.seed}")
+        if not self.data:
+            raise InvalidSetting("data must not be empty; name a folder, or synthetic")
+
+    @property
+    def place(self) -> str:
+        """`data` in a form that holds in every working directory."""
+        return self.data if self.data == "synthetic" else str(Path(self.data).resolve())
+
+    def settings(self) -> dict[str, Any]:
+        """What decides a score, as plain data; where the images lie does not."""
+        plain = asdict(self)
+        del plain["data"]
+        if self.white_level == OURS.white_level:
+            del plain["white_level"]  # runs of older versions know no other
+        return plain
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any], *, data: str) -> "Task":
+        """Read what `settings` gave."""
+        return cls(**{**settings, "data": data, "recipe": Recipe(**settings["recipe"])})
+
+    def load(
+        self, *, size: int, test: bool, listener: Listener, preparation: Preparation = OURS
+    ) -> ImageData:
+        """The images, `size` pixels per side; what a person should know is told to `listener`.
+
+        They are decoded once and kept in the cache; processes share its pages.
+
+        Args:
+            test: read the test images too.
+            preparation: what the network expects of pictures; their white level is the task's.
+
+        Raises:
+            DataProblem: for images that cannot be used.
+        """
+        images = load(
+            self.data, size=size, seed=self.seed, strict=self.strict, limit=self.limit, test=test,
+            keep=ImageCache(notice=listener.notice),
+            preparation=replace(preparation, white_level=self.white_level),
+        )  # fmt: skip
+        listener.notice(images.summary.sentence)
+        for line in images.notices:
+            listener.notice(f"warning: {line}")
+        for line in images.unreadable[:5]:
+            listener.notice(f"skipped {line}")
+        if images.unreadable:
+            listener.notice(
+                f"{len(images.unreadable)} unreadable files skipped; --strict refuses them"
+            )
+        return images
+
+
+def recipe_named(name: str, *, epochs: int | None = None) -> Recipe:
+    """The recipe of that name, with another number of epochs if given.
+
+    Raises:
+        InvalidSetting: if there is none, or for fewer than one epoch.
+    """
+    if name not in RECIPES:
+        raise InvalidSetting(f"no recipe {name!r}; choose from {', '.join(RECIPES)}")
+    return RECIPES[name] if epochs is None else replace(RECIPES[name], epochs=epochs)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trainer:
+    """Trains designs on the same images by the same recipe."""
+
+    images: ImageData
+    recipe: Recipe
+    device: str = "cpu"
+    threads: int = 1  # of torch; more pay on idle cores only, and change the last digits
+    kernels: str = "none"  # as in `Task`
+
+    def __post_init__(self) -> None:
+        if self.threads < 1:
+            raise InvalidSetting(f"threads must be at least 1, got {self.threads}")
+
+    def score(
+        self,
+        network: Network,
+        *,
+        seed: int,
+        held_out: bool = False,
+        rungs: Collection[int] = (),
+        look: Callable[[int, float], bool] | None = None,
+    ) -> Score:
+        """Train from scratch and measure accuracy on the validation images.
+
+        The seed decides initial weights, order of the images and augmentation, so designs that
+        share it are compared on the same footing.
+
+        Args:
+            held_out: measure on the test images instead.
+            rungs: epochs after which accuracy is measured as well.
+            look: told each rung's epochs and accuracy; if it returns True, training ends there and
+                the score is that of the rung. The learning rate is that of the whole training, so
+                one that is not ended equals one without rungs.
+
+        Raises:
+            EvaluationFailed: if training diverges or memory runs out.
+        """
+        started = time.perf_counter()
+        measured = self.images.test if held_out else self.images.validation
+        assert measured is not None
+
+        def on_epoch(epoch: Epoch) -> bool:
+            if look is None or epoch.number not in rungs or epoch.accuracy is None:
+                return False
+            return look(epoch.number, epoch.accuracy)
+
+        try:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                module = realise(network, norm_momentum=self.recipe.norm_momentum)
+            with threads_of_torch(self.threads):
+                fitted = fit(
+                    accelerated(module, self.kernels),
+                    self.images.train,
+                    measured,
+                    self.recipe,
+                    resolution=network.resolution,
+                    seed=seed,
+                    device=self.device,
+                    on_epoch=on_epoch,
+                    evaluate_after=rungs,
+                    cut=cutter(self.kernels),
+                )
+        except TrainingFailed as problem:
+            raise EvaluationFailed(str(problem)) from None
+        counted = cost_of(network)
+        return Score(
+            accuracy=fitted.accuracy,
+            macs=counted.macs,
+            params=counted.params,
+            activations=counted.activations,
+            seconds=time.perf_counter() - started,
+        )
+
+    def estimate_seconds(self, networks: Sequence[Network]) -> float:
+        """Seconds that training each of them once will take, from a few timed steps of two.
+
+        The cheapest and the dearest are timed, the others follow from their activations, which
+        decide the time of small networks more than multiply-adds do.
+        """
+        sizes = [cost_of(network).activations for network in networks]
+        low = networks[sizes.index(min(sizes))]
+        high = networks[sizes.index(max(sizes))]
+        fast = self._seconds(low)
+        if min(sizes) == max(sizes):
+            return fast * len(sizes)
+        slope = (self._seconds(high) - fast) / (max(sizes) - min(sizes))
+        return sum(fast + slope * (size - min(sizes)) for size in sizes)
+
+    def _seconds(self, network: Network) -> float:
+        """Seconds of one training, from a few steps of it."""
+        batch = self.recipe.batch_size
+        few = replace(self.recipe, epochs=1)
+        steps = max(1, min(5, len(self.images.train) // batch))
+        module = accelerated(
+            realise(network, norm_momentum=self.recipe.norm_momentum), self.kernels
+        )
+
+        def timed(images: Images) -> tuple[float, float]:
+            with threads_of_torch(self.threads):
+                fitted = fit(
+                    module, images, images, few,
+                    resolution=network.resolution, seed=0, device=self.device,
+                    cut=cutter(self.kernels),
+                )  # fmt: skip
+            return fitted.train_seconds, fitted.seconds - fitted.train_seconds
+
+        timed(_first(self.images.train, batch))  # the first steps are slower than all others
+        sample = _first(self.images.train, steps * batch)
+        training, evaluation = timed(sample)
+        epoch = max(1, len(self.images.train) // batch) * training / steps
+        whole = network.resolution  # of the last epoch, which is what was timed
+        sides = [self.recipe.resolution_at(n + 1, whole) for n in range(self.recipe.epochs)]
+        return epoch * sum((side / whole) ** 2 for side in sides) + (
+            len(self.images.validation) * evaluation / len(sample)
+        )
+
+
+def realise(network: Network, *, norm_momentum: float = 0.1) -> nn.Module:
+    """A network with weights from torch's global generator.
+
+    Raises:
+        InvalidSetting: if a function of the user's fails or its answer does not fit.
+    """
+    if isinstance(network, Architecture):
+        return build(network, norm_momentum=norm_momentum)
+    return make(network)
+
+
+def _first(images: Images, count: int) -> Images:
+    return images.subset(range(min(count, len(images))))

@@ -1,0 +1,1 @@
+"""One network in, one answer out: count, time, predict, export."""

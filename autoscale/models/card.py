@@ -1,0 +1,184 @@
+"""A model card: what a network is, what it wants, what is known of it."""
+
+import html
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.metadata import version
+
+from autoscale.design.architecture import Architecture
+from autoscale.design.budget import several
+from autoscale.design.cost import Cost
+from autoscale.design.timm_blocks import timm_definition
+from autoscale.distribution import VERSION
+from autoscale.errors import InvalidArchitecture
+from autoscale.network.measuring.latency import Latency
+from autoscale.models.input_spec import LABELS, PREPARATION, preparation_steps, writable
+from autoscale.models.load import Model
+from autoscale.models.reference import ANSWER, PICTURE
+
+#: Class names that are printed; the others stand in `LABELS`.
+MOST_CLASSES = 100
+#: In place of a format, of a file that holds no network.
+BESIDE = "-"
+
+
+def model_card(
+    model: Model,
+    *,
+    cost: Cost | None,
+    files: Sequence[tuple[str, str, int, str, float | None]],
+    latency: Latency | None,
+    num_classes: int,
+    notes: Sequence[str] = (),
+) -> str:
+    """Markdown; whatever a user named is shown as text.
+
+    Args:
+        cost: of one image; None if it cannot be counted.
+        files: name, format, bytes, SHA-256, and largest difference of a logit from torch's.
+        notes: what a person should know, in sentences.
+    """
+    header = model.header
+    parts = [
+        f"# {_text(model.name)}",
+        "\n".join(f"**Note:** {_text(note)}." for note in notes),
+        "## Input",
+        _input(model),
+        "## Output",
+        f"{num_classes:,} logits for each image. {_classes(model)} Their softmax gives "
+        "probabilities.",
+        "## Check",
+        _check(),
+        "## Size",
+        _size(cost),
+        "## Accuracy",
+        _accuracy(model),
+        "## Latency",
+        _latency(latency),
+        "## Files",
+        _files(files),
+        "## Provenance",
+        f"{_text(header.provenance or 'Not said by the weights')}. Written by autoscale "
+        f"{VERSION} with torch {version('torch')}.",
+        _design(model),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _input(model: Model) -> str:
+    size = model.resolution
+    steps = "\n".join(
+        f"{number}. {_text(step)}"
+        for number, step in enumerate(preparation_steps(model.preparation, size), start=1)
+    )
+    return (
+        f"RGB images, float32, (N, 3, {size}, {size}), any N. A picture becomes one in these "
+        "steps; left out or done in another way, they change answers. "
+        f"`{PREPARATION}` says the same to programs, and `prepare` of `network.py`, "
+        f"where that is exported, does it.\n\n{steps}"
+    )
+
+
+def _check() -> str:
+    return (
+        f"Prepare `{PICTURE}` by the steps above and pass it through the network: the logits are "
+        f"those in `{ANSWER}`, up to rounding. If they are not, compare what the network got with "
+        "`prepared` there: mean and deviation of each channel (red, green, blue), and the pixels "
+        "at the top left and in the middle (row and column S / 2, counted from 0). `pixels.sha256` "
+        "is of the S x S x 3 bytes before they are divided by 255, as Pillow makes them."
+    )
+
+
+def _classes(model: Model) -> str:
+    names = model.header.classes
+    if not names:
+        return "The weights do not name the classes."
+    shown = ", ".join(f"{number} {_text(name)}" for number, name in enumerate(names[:MOST_CLASSES]))
+    more = f", and {len(names) - MOST_CLASSES:,} more" if len(names) > MOST_CLASSES else ""
+    return (
+        f"Classes: {shown}{more}. `{LABELS}` names them all, one a line, the first for logit "
+        "0; an ONNX file holds them as metadata, a .pt2 file as extra file."
+    )
+
+
+def _accuracy(model: Model) -> str:
+    header = model.header
+    if header.accuracy is None:
+        return "Not known."
+    known = f"{header.accuracy:.4f} of {_text(header.accuracy_of or 'unnamed images')}"
+    if change := changed_since_measured(model):
+        return f"Not known as exported. {known} was measured {change}."
+    return f"{known}."
+
+
+def changed_since_measured(model: Model) -> str | None:
+    """How the network was when its accuracy was measured, if that was otherwise; else None."""
+    header, changes = model.header, []
+    if header.architecture is not None:
+        measured = Architecture.from_dict(header.architecture)
+        at = measured.resolution
+        if at != model.resolution:
+            changes.append(f"at {at} x {at} pixels")
+        if measured != (model.architecture and replace(model.architecture, resolution=at)):
+            changes.append("with another design")
+    if header.style not in (None, model.style):
+        changes.append("with another padding or epsilon of batch norm")
+    if header.preparation not in (None, model.preparation):
+        changes.append("with another preparation of pictures")
+    return " and ".join(changes) or None
+
+
+def _size(cost: Cost | None) -> str:
+    if cost is None:
+        return "Not counted: it runs operations whose cost autoscale does not know."
+    return (
+        f"| | one image |\n| --- | --- |\n| multiply-adds | {cost.macs:,} |\n"
+        f"| parameters | {cost.params:,} |\n| activations | {cost.activations:,} |\n\n"
+        "Multiply-adds are those of convolutions and linear layers (the papers' FLOPs), "
+        "activations their outputs."
+    )
+
+
+def _latency(latency: Latency | None) -> str:
+    if latency is None:
+        return "Not measured; `autoscale latency` measures it, or `autoscale export --measure`."
+    threads = several(latency.threads, "thread")
+    return (
+        f"{latency.median_ms:.4g} ms (median; 10th to 90th percentile {latency.low_ms:.4g} to "
+        f"{latency.high_ms:.4g}) for a batch of {latency.batch}, {threads}, "
+        f"{latency.dtype}, {latency.runtime}, {latency.memory_format}, on "
+        f"{_text(latency.hardware)}; {latency.repeats} passes after {latency.warm_up} untimed ones."
+    )
+
+
+def _files(files: Sequence[tuple[str, str, int, str, float | None]]) -> str:
+    rows = [
+        "| file | format | bytes | SHA-256 | logits differ from torch's by |",
+        "| --- " * 5 + "|",
+    ]
+    for name, kind, size, digest, difference in files:
+        missing = "-" if kind == BESIDE else "not run"
+        differs = missing if difference is None else f"{difference:.2g}"
+        rows.append(f"| {name} | {kind} | {size:,} | `{digest}` | {differs} |")
+    return "\n".join(rows)
+
+
+def _design(model: Model) -> str:
+    if model.architecture is None:
+        return ""
+    style = f"Padding: {model.style.padding}. Epsilon of batch norm: {model.style.norm_eps:g}."
+    try:
+        strings = "\n".join(timm_definition(model.architecture).blocks)
+        timm = f"In timm's notation:\n\n```text\n{strings}\n```"
+    except InvalidArchitecture as problem:
+        timm = f"No timm notation: {_text(str(problem))}."
+    design = f"```yaml\n{model.architecture.to_yaml()}```"
+    return f"## Design\n\n{style}\n\n{design}\n\n{timm}"
+
+
+def _text(text: str) -> str:
+    """Text that is neither HTML nor Markdown."""
+    escaped = html.escape(writable(" ".join(text.split())), quote=False)
+    for mark in "\\`*_[]|#~":
+        escaped = escaped.replace(mark, f"\\{mark}" if mark != "#" else "&#35;")
+    return escaped

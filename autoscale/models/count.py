@@ -1,0 +1,351 @@
+"""What one network costs: a published one, a design in a file, or a module of the user's."""
+
+import difflib
+import inspect
+import reprlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, reduce
+from numbers import Integral
+from operator import add
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+from torch import nn
+
+from autoscale.design.architecture import Architecture
+from autoscale.design.budget import BYTES
+from autoscale.design.cost import CONVENTIONS, Cost, part_costs
+from autoscale.scaling.family import Member
+from autoscale.design.published import FAMILIES, NETWORKS
+from autoscale.errors import InvalidSetting
+from autoscale.network.measuring.trace import (FvcoreCount, Handle, Shape, fvcore_analysis, traced_part_costs)
+from autoscale.runs.store import read_text
+from autoscale.models.user_code import cause, named
+
+
+@dataclass(frozen=True)
+class Count:
+    """The costs of a network's parts for one image.
+
+    Flops as fvcore counts them follow from a design in closed form; of a module that was traced
+    they are what fvcore itself says, since it counts some operations and leaves out others.
+    """
+
+    network: str
+    resolution: int  # pixels per side
+    traced: bool  # watched while running, rather than computed from a design
+    parts: tuple[tuple[str, Cost], ...]
+    module: nn.Module | None = field(default=None, repr=False, compare=False)  # if traced
+
+    @property
+    def cost(self) -> Cost:
+        """Of the whole network."""
+        return reduce(add, (part for _, part in self.parts), Cost())
+
+    @cached_property
+    def fvcore(self) -> FvcoreCount | None:
+        """What fvcore says of a traced module; None of a design.
+
+        Raises:
+            InvalidSetting: if fvcore cannot trace it.
+        """
+        if self.module is None:
+            return None
+        try:
+            return fvcore_analysis(self.module, resolution=self.resolution)
+        except Exception as problem:  # the user's code may raise anything
+            raise InvalidSetting(
+                f"fvcore cannot count {self.network}: {cause(problem)}; choose the convention "
+                f"{', '.join(name for name in CONVENTIONS if name != 'fvcore')}"
+            ) from problem
+
+    def row(self, convention: str = "paper") -> dict[str, Any]:
+        """The whole network in one row; `figures` names its columns.
+
+        Raises:
+            InvalidSetting: if there is no such convention, or fvcore cannot trace the module.
+        """
+        row = {"network": self.network, **figures(self.cost, convention)}
+        if convention == "fvcore" and self.fvcore:
+            row["flops"] = self.fvcore.total
+        return row
+
+    def table(self, convention: str = "paper") -> pd.DataFrame:
+        """One row for each part and a last one for the total.
+
+        Columns: part, and those of `figures`.
+
+        Raises:
+            InvalidSetting: if there is no such convention, or fvcore cannot trace the module.
+        """
+        parts, flops = dict(self.parts), {}
+        if convention == "fvcore" and self.fvcore:
+            own = type(self.module).__name__
+            flops = {name or own: number for name, number in self.fvcore.parts.items()}
+            # It may count what costs nothing here.
+            parts |= {name: Cost() for name in flops if flops[name] and name not in parts}
+            flops["total"] = self.fvcore.total
+        rows = [*parts.items(), ("total", self.cost)]
+        table = pd.DataFrame([{"part": name} | figures(part, convention) for name, part in rows])
+        if flops:
+            table["flops"] = [flops.get(name, 0) for name in table["part"]]
+        return table
+
+
+def figures(cost: Cost, convention: str = "paper") -> dict[str, int]:
+    """`flops` under the convention, macs, params, activations, and memory in bytes.
+
+    Memory is that of the most numbers alive at once in float32, as `Cost.peak` defines it.
+
+    Raises:
+        InvalidSetting: if there is no such convention.
+    """
+    if convention not in CONVENTIONS:
+        raise InvalidSetting(
+            f"no counting convention {convention!r}; choose from {', '.join(CONVENTIONS)}"
+        )
+    return {
+        "flops": int(CONVENTIONS[convention](cost)),
+        "macs": int(cost.macs),
+        "params": int(cost.params),
+        "activations": int(cost.activations),
+        "memory": int(cost.peak) * BYTES,
+    }
+
+
+def count(
+    network: str | Path | nn.Module | Architecture,
+    *,
+    resolution: int | None = None,
+    handles: Mapping[str, Handle] | None = None,
+) -> Count:
+    """What `network` costs for one image.
+
+    Args:
+        network: the name of a published one (`efficientnet-b4`), a YAML file of a design or of a
+            family's member, or `package.module:name` of an `nn.Module` or of a function without
+            arguments that makes one or an `Architecture`. The module is imported, from the working
+            directory too. Or such a module or design itself.
+        resolution: pixels per side; a design's own, or 224 for a module, if not given.
+        handles: multiply-adds of operations that the trace of a module does not know: by the name
+            of the operation, such as "aten::cumsum", a function of the shapes of its inputs and of
+            its outputs.
+
+    Returns:
+        The costs of its parts; `cost` is their sum, `row` and `table` have them by a convention.
+
+    Raises:
+        InvalidSetting: if there is no such network, or it does not take such images, or `handles`
+            has an operation that it does not run.
+        InvalidArchitecture: if the file is no design; the message names line and key.
+        StorageProblem: if the file cannot be read.
+    """
+    found, name = load_network(network), _called(network)
+    if isinstance(found, Architecture):
+        if handles:
+            raise InvalidSetting(
+                f"{name} is counted in closed form and runs no {', '.join(handles)}; "
+                "leave --op-cost out"
+            )
+        if resolution is not None:
+            found = replace(found, resolution=resolution)
+        return Count(name, found.resolution, False, tuple(part_costs(found)))
+    return count_module(found, name, resolution=resolution or 224, handles=handles)
+
+
+def count_module(
+    module: nn.Module, name: str, *, resolution: int, handles: Mapping[str, Handle] | None = None
+) -> Count:
+    """What `module` costs, watched while one image passes.
+
+    Raises:
+        InvalidSetting: if it does not take such images, or runs operations of unknown cost, or does
+            not run one of `handles`.
+    """
+    ran: set[str] = set()
+    watched = {
+        operation: _watched(operation, handle, ran) for operation, handle in (handles or {}).items()
+    }
+    try:
+        parts = traced_part_costs(module, resolution=resolution, handles=watched)
+    except InvalidSetting:
+        raise
+    except Exception as problem:  # the user's code may raise anything
+        raise InvalidSetting(
+            f"{name} does not take an image of shape (1, 3, {resolution}, {resolution}): "
+            f"{cause(problem)}; correct it or try another --resolution"
+        ) from problem
+    if idle := [operation for operation in watched if operation not in ran]:
+        raise InvalidSetting(
+            f"{name} does not run {', '.join(idle)}; correct --op-cost or leave it out"
+        )
+    return Count(name, resolution, True, tuple(parts), module)
+
+
+def load_network(network: str | Path | nn.Module | Architecture) -> nn.Module | Architecture:
+    """The network itself, or what its name names in one of the ways that `count` takes.
+
+    Raises:
+        InvalidSetting: if there is no such network.
+        InvalidArchitecture: if the file is no design; the message names line and key.
+        StorageProblem: if the file cannot be read.
+    """
+    if isinstance(network, nn.Module | Architecture):
+        return network
+    name = str(network)
+    if ":" in name and not Path(name).exists():
+        return _imported(name)
+    return load_architecture(name)
+
+
+def _called(network: str | Path | nn.Module | Architecture) -> str:
+    if isinstance(network, Architecture):
+        return "design"
+    return type(network).__name__ if isinstance(network, nn.Module) else str(network)
+
+
+def is_member(path: Path) -> bool:
+    """Whether a YAML file is a family's member, rather than a design.
+
+    Raises:
+        StorageProblem: if it cannot be read.
+    """
+    return _describes_member(read_text(path))
+
+
+def load_architecture(name: str) -> Architecture:
+    """The design in the YAML file `name`, also a family member's, or the published one.
+
+    Raises:
+        InvalidSetting: if there is neither.
+        InvalidArchitecture: if the file is no design; the message names line and key.
+        StorageProblem: if the file cannot be read.
+    """
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml") or path.is_file():
+        if not path.exists():
+            raise InvalidSetting(f"no such file: {name}; name a design's YAML file")
+        text = read_text(path)
+        if _describes_member(text):
+            return Member.from_yaml(text, source=name).architecture
+        return Architecture.from_yaml(text, source=name)
+    if name not in NETWORKS:
+        raise InvalidSetting(_unknown(name))
+    return NETWORKS[name]
+
+
+def parse_handles(texts: Sequence[str]) -> dict[str, Handle]:
+    """Read `aten::cumsum=0` and `aten::cumsum=package.module:function` as costs of operations.
+
+    Raises:
+        InvalidSetting: for anything else, or if there is no such function.
+    """
+    handles: dict[str, Handle] = {}
+    for text in texts:
+        operation, _, value = text.partition("=")
+        if not operation or not value:
+            raise InvalidSetting(_no_cost(text))
+        if _is_number(value):
+            if not value.isdecimal():
+                raise InvalidSetting(
+                    f"the cost of {operation} must be a whole number of at least 0, got {value}"
+                )
+            handles[operation] = _constant(int(value))
+        elif callable(found := named(value)):
+            handles[operation] = found
+        else:
+            raise InvalidSetting(_no_cost(text))
+    return handles
+
+
+def _no_cost(text: str) -> str:
+    return (
+        f"not the cost of an operation: {text!r}; write aten::name=0 or "
+        "aten::name=package.module:function"
+    )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _constant(macs: int) -> Handle:
+    return lambda inputs, outputs: macs
+
+
+def _watched(operation: str, handle: Handle, ran: set[str]) -> Handle:
+    """`handle`, which notes in `ran` that it was asked; what it answers is checked.
+
+    The user's function is named when it fails, not the network that it prices.
+    """
+    name = getattr(handle, "__qualname__", type(handle).__name__)
+    function = f"{getattr(handle, '__module__', '')}:{name}, the cost of {operation},"
+
+    def price(inputs: list[Shape], outputs: list[Shape]) -> int:
+        ran.add(operation)
+        try:
+            macs = handle(inputs, outputs)
+        except Exception as problem:
+            raise InvalidSetting(
+                f"{function} failed on inputs {inputs}: {cause(problem)}; correct it"
+            ) from problem
+        if not isinstance(macs, Integral) or isinstance(macs, bool) or macs < 0:
+            raise InvalidSetting(
+                f"{function} must give a whole number of at least 0, got {reprlib.repr(macs)}"
+            )
+        return int(macs)
+
+    return price
+
+
+def _describes_member(text: str) -> bool:
+    """Whether a YAML text has a top-level key `architecture`; a design has none."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except Exception:  # reading it as a design says what is wrong, and where
+        return False
+    return isinstance(root, yaml.MappingNode) and any(
+        key.value == "architecture" for key, _ in root.value
+    )
+
+
+def _unknown(name: str) -> str:
+    if name in FAMILIES:
+        members = list(FAMILIES[name])
+        return (
+            f"{name} is a family of {len(members)} networks; count one, such as {members[0]}, or "
+            f"list them with: autoscale compare {name}"
+        )
+    near = difflib.get_close_matches(name, [*NETWORKS, *FAMILIES])
+    guess = f"did you mean {' or '.join(near)}? " if near else ""
+    return (
+        f"no published network {name!r}; {guess}list a family with: autoscale compare FAMILY "
+        f"({', '.join(FAMILIES)})"
+    )
+
+
+def _imported(name: str) -> nn.Module | Architecture:
+    found = named(name)
+    if callable(found) and not isinstance(found, nn.Module):
+        try:
+            inspect.signature(found).bind()
+        except TypeError as problem:
+            raise InvalidSetting(
+                f"cannot call {name} without arguments: {problem}; name a function that needs none"
+            ) from problem
+        except ValueError:  # not every callable tells what it takes
+            pass
+        try:
+            found = found()
+        except (Exception, SystemExit) as problem:
+            raise InvalidSetting(f"{name} failed: {cause(problem)}; correct it") from problem
+    if not isinstance(found, nn.Module | Architecture):
+        raise InvalidSetting(f"{name} gives a {type(found).__name__}; it must give an nn.Module")
+    return found

@@ -1,0 +1,156 @@
+"""What a network expects of pictures and what its logits are called, for programs of others.
+
+The same facts go into the model card as words, beside the files as JSON and text, and into the
+formats that hold text of their own.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from autoscale.distribution import VERSION
+from autoscale.datasets.pictures.preparation import Area, Preparation
+
+PREPARATION = "preparation.json"
+LABELS = "labels.txt"
+#: What is seen where a picture is transparent: red, green, blue of 0..255.
+BACKGROUND = (255, 255, 255)
+#: What ends a line for some program; Python's `str.splitlines` knows all of them.
+_LINE_BREAK = re.compile("[\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029]")
+#: timm's name of each area, which it rounds to whole pixels.
+_TIMM_CROPS: Mapping[Area, str] = {"centre-square": "center"}
+
+
+def preparation_data(preparation: Preparation, size: int) -> dict[str, Any]:
+    """Everything done to a picture, as plain data; `steps` says the same in words.
+
+    Args:
+        size: pixels per side of the network's input.
+    """
+    return {
+        "size": size,
+        "exif_orientation": "applied",
+        "background": list(BACKGROUND),
+        "channel_order": "RGB",
+        **preparation.to_dict(),
+        "antialias": True,
+        "scale": 1 / 255,
+        "layout": "NCHW",
+        "dtype": "float32",
+        "steps": preparation_steps(preparation, size),
+    }
+
+
+def preparation_steps(preparation: Preparation, size: int) -> list[str]:
+    """Everything done to a picture, as sentences in order."""
+    return [
+        "Take the picture as it is stored, without its colour profile; of an animation the first "
+        "frame.",
+        "Turn it upright as its EXIF orientation says, mirrored ones too.",
+        _sixteen_bits(preparation.white_level),
+        f"Where it is transparent, lay it on white {BACKGROUND}.",
+        "Make it RGB, red first: grey stands in all three channels, a palette is looked up.",
+        "Cut out the largest square in the middle: of the shorter side, from "
+        "(width - side) / 2 and (height - side) / 2, halves of a pixel not rounded.",
+        f"Resize the square to {size} x {size} pixels, {preparation.interpolation} with "
+        "antialiasing (the filter grows with the reduction), and round to 0..255. In Pillow: "
+        f"image.resize(({size}, {size}), Image.Resampling.{preparation.interpolation.upper()}, "
+        "box=(left, top, left + side, top + side)).",
+        f"Pixels in 0..1 (divided by 255), minus mean {row(preparation.mean)}, divided by "
+        f"{row(preparation.deviation)} (red, green, blue).",
+        f"As float32 of shape (N, 3, {size}, {size}).",
+    ]
+
+
+def _sixteen_bits(white: int) -> str:
+    if white == 65535:
+        return (
+            "If it has 16 bits a channel, grey v becomes the whole number nearest to "
+            "255 v / 65,535, of colours v the high byte v // 256 is taken."
+        )
+    return (
+        "If it has 16 bits a channel, grey and colours v become the whole number nearest to "
+        f"255 v / {white:,}, and 255 where v is above {white:,}."
+    )
+
+
+def preparation_text(preparation: Preparation, size: int) -> str:
+    """The text of `preparation.json`."""
+    return json.dumps(preparation_data(preparation, size), indent=2) + "\n"
+
+
+def labels_text(classes: Sequence[str]) -> str:
+    """The text of `labels.txt`: a name a line, in the order of the logits.
+
+    If a name holds a line break, then in all names these are written as escapes (`\\n`), and
+    backslashes are doubled. Half of a surrogate pair, which UTF-8 cannot write, is an escape too.
+    """
+    names: Sequence[str] = classes
+    if escaped(classes):
+        names = [_LINE_BREAK.sub(_escape, name.replace("\\", "\\\\")) for name in classes]
+    return "".join(f"{writable(name)}\n" for name in names)
+
+
+def escaped(classes: Sequence[str]) -> bool:
+    """Whether `labels_text` writes names with escapes."""
+    return any(_LINE_BREAK.search(name) for name in classes)
+
+
+def metadata(preparation: Preparation, size: int, classes: Sequence[str] | None) -> dict[str, str]:
+    """Text by name, for formats that hold such; all but `producer` are JSON."""
+    known = {"classes": json.dumps(list(classes))} if classes is not None else {}
+    return {
+        **known,
+        "preparation": json.dumps(preparation_data(preparation, size)),
+        "resolution": json.dumps(size),
+        "mean": json.dumps(list(preparation.mean)),
+        "deviation": json.dumps(list(preparation.deviation)),
+        "producer": f"autoscale {VERSION}",
+    }
+
+
+def text_files(
+    preparation: Preparation, size: int, classes: Sequence[str] | None
+) -> dict[str, str]:
+    """The files that say how to use the others: text by file name."""
+    named = {LABELS: labels_text(classes)} if classes is not None else {}
+    return {PREPARATION: preparation_text(preparation, size), **named}
+
+
+def timm_config(
+    preparation: Preparation, size: int, classes: Sequence[str] | None, *, num_classes: int
+) -> dict[str, Any]:
+    """A timm `pretrained_cfg`, by which `timm.data.create_transform` nearly prepares pictures so.
+
+    Source of the keys: rwightman/pytorch-image-models, timm/models/_pretrained.py.
+    """
+    named = {"label_names": list(classes)} if classes is not None else {}
+    return {
+        "custom_load": False,
+        "input_size": [3, size, size],
+        "fixed_input_size": False,
+        "interpolation": preparation.interpolation,
+        "crop_pct": 1.0,
+        "crop_mode": _TIMM_CROPS[preparation.area],
+        "mean": list(preparation.mean),
+        "std": list(preparation.deviation),
+        "num_classes": num_classes,
+        "first_conv": "conv_stem",
+        "classifier": "classifier",
+        **named,
+    }
+
+
+def row(values: Sequence[float]) -> str:
+    """Numbers in brackets, with all their digits."""
+    return "(" + ", ".join(repr(float(value)).removesuffix(".0") for value in values) + ")"
+
+
+def writable(text: str) -> str:
+    """Text that UTF-8 can write: lone halves of surrogate pairs become escapes."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _escape(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()

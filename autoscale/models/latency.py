@@ -1,0 +1,76 @@
+"""How long networks take on this device, side by side."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from torch import nn
+
+from autoscale.design.architecture import Architecture
+from autoscale.errors import InvalidSetting
+from autoscale.network.measuring.latency import Latency, measure_latencies
+from autoscale.models.count import load_network
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timings:
+    """The latencies of networks that took turns under the same conditions, by name."""
+
+    latencies: Mapping[str, Latency]
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row for each network, in the order asked for.
+
+        Columns: network, the fields of `Latency`, images_per_second, and ratio, `steady_ms` /
+        that of the first network.
+        """
+        first = next(iter(self.latencies.values()))
+        return pd.DataFrame(
+            [
+                {
+                    "network": name,
+                    **asdict(found),
+                    "images_per_second": found.images_per_second,
+                    "ratio": found.steady_ms / first.steady_ms,
+                }
+                for name, found in self.latencies.items()
+            ]
+        )
+
+
+def time_networks(
+    networks: Sequence[str | Path] | Mapping[str, str | Path | nn.Module | Architecture],
+    *,
+    resolution: int | None = None,
+    **conditions: Any,
+) -> Timings:
+    """Measure networks in turns.
+
+    Args:
+        networks: each a published network, a YAML file, or `package.module:name`, as `count` takes;
+            or such names and modules or designs by what they shall be called.
+        resolution: pixels per side; a design's own, or 224 for a module, if not given.
+        conditions: the fields of `autoscale.network.measuring.latency.Conditions`: batch, threads, runtime,
+            dtype, device, clock, fold, repeats, precision, seconds.
+
+    Returns:
+        The latencies by name; `table` has them side by side, in milliseconds.
+
+    Raises:
+        InvalidSetting: if nothing is named, or something that is no network or cannot be measured.
+        InvalidArchitecture: if a file is no design.
+        StorageProblem: if a file cannot be read.
+    """
+    named = (
+        networks
+        if isinstance(networks, Mapping)
+        else {str(network): network for network in networks}
+    )
+    if not named:
+        raise InvalidSetting("name at least one network, such as efficientnet-b0")
+    loaded = [load_network(network) for network in named.values()]
+    found = measure_latencies(loaded, resolution=resolution, **conditions)
+    return Timings(latencies=dict(zip(named, found, strict=True)))

@@ -1,0 +1,85 @@
+"""Source by which an exported module prepares pictures: the decoder's own, as far as it goes."""
+
+import re
+import textwrap
+
+from autoscale.network.excerpt import definitions, imports
+from autoscale.datasets.pictures import decoding, depth
+from autoscale.datasets.pictures.preparation import Preparation
+
+#: What `decode_one` uses, but not from the decoder's modules.
+_GIVEN = """
+def opened(content):
+    return Image.open(io.BytesIO(content))
+
+class _memory:  # no other pictures are decoded meanwhile
+    @staticmethod
+    def taken(needed, picture):
+        return nullcontext()
+"""
+
+_AFTER = '''
+def prepare(picture):
+    """A picture as the network wants it: (1, 3, RESOLUTION, RESOLUTION), float32.
+
+    Args:
+        picture: a path, or a file that is open for reading bytes. Pillow and numpy are needed.
+    """
+    content = picture.read() if hasattr(picture, "read") else Path(picture).read_bytes()
+    square = _decoder()(content, RESOLUTION, SimpleNamespace(**DECODING)).pixels
+    numbers = torch.tensor(square).permute(2, 0, 1)[None].float()
+    mean = torch.tensor([255 * value for value in MEAN]).view(3, 1, 1)
+    deviation = torch.tensor([255 * value for value in DEVIATION]).view(3, 1, 1)
+    return (numbers - mean) / deviation
+
+
+def classify(picture, network=None):
+    """Every class with its probability, the most probable first.
+
+    Args:
+        picture: as for `prepare`.
+        network: what `load` gave; without, it is loaded for this picture.
+    """
+    network = load() if network is None else network
+    with torch.inference_mode():
+        chances = network(prepare(picture))[0].double().softmax(dim=0).tolist()
+    names = CLASSES or [f"class {number}" for number in range(len(chances))]
+    return sorted(zip(names, chances), key=lambda pair: -pair[1])
+'''
+
+
+def preparing_source(preparation: Preparation) -> str:
+    """Source of `prepare` and `classify`, to be put after `load` in a module of `python_source`.
+
+    The decoder's definitions and imports stand inside a function, so that the module is imported
+    without Pillow.
+    """
+    given = ("opened", "_memory")
+    pieces = definitions([depth, decoding], "decode_one", given=given)
+    needed = imports([depth, decoding], pieces + _GIVEN)
+    needed = [line for line in needed if not line.startswith("from numpy.typing")]  # annotations
+    needed = sorted({*needed, "import io", "from contextlib import nullcontext"}, key=_place)
+    body = "\n".join([*needed, _GIVEN, *pieces.splitlines(), "", "return decode_one"])
+    inside = textwrap.indent(re.sub(r"\n{3,}", "\n\n", body), "    ")
+    return f'''
+DECODING = {_decoding(preparation)!r}
+
+
+@cache
+def _decoder():
+    """What makes a square of a picture, as autoscale does it: `decode_one`."""
+{inside}
+
+{_AFTER}'''
+
+
+def _decoding(preparation: Preparation) -> dict[str, object]:
+    """What of a preparation is done to the picture and not to its numbers."""
+    known = preparation.to_dict()
+    return {name: value for name, value in known.items() if name not in ("mean", "deviation")}
+
+
+def _place(statement: str) -> tuple[bool, bool, str]:
+    """Statements of the standard library first, whole modules before names."""
+    module = statement.split()[1].partition(".")[0]
+    return module in ("PIL", "numpy"), statement.startswith("from"), statement

@@ -1,0 +1,1 @@
+"""A network as other programs read it."""

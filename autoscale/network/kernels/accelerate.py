@@ -1,0 +1,161 @@
+"""A network whose passes are made by layers with their own backward pass."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from autoscale.network.blocks import DropPath, Residual, SqueezeExcite
+from autoscale.network.build import Network
+from autoscale.network.kernels.compiled import NativeKernels
+from autoscale.network.kernels.inverted import invert
+from autoscale.network.kernels.kernels import ACTIVATIONS, Kernels, TorchKernels
+from autoscale.network.kernels.layers import (Chain, ConvNorm, DepthwiseNorm, Drop, Excite, Gradients, Layer, Opaque, PointwiseNorm, Skip, Tape)
+from autoscale.network.kernels.widening import FACTOR, Widening
+
+DEPTHWISE_KERNELS = (1, 3, 5, 7, 9)
+
+
+class Accelerated(nn.Module):
+    """`network`, faster on a CPU: the same parameters, buffers, modes and results.
+
+    It holds the network it was given: train this one, use that one. Wherever its own passes do not
+    suit (another device, other numbers than float32, gradients in eval mode) the network's do.
+
+    Shape: that of `network`.
+    """
+
+    def __init__(self, network: Network, kernels: Kernels) -> None:
+        super().__init__()
+        self.network = network
+        self.kernels = kernels
+        self._plan = plan(network, kernels)
+        self._trained = tuple(p for p in network.parameters() if p.requires_grad)
+
+    def forward(self, x: Tensor) -> Tensor:
+        suits = x.device.type == "cpu" and x.dtype == torch.float32
+        if suits and self.training and torch.is_grad_enabled():
+            result: Tensor = _Pass.apply(_nhwc(x), self._plan, *self._trained)
+        elif suits and not self.training and not torch.is_grad_enabled():
+            result = self._plan.forward(_nhwc(x), None)
+        else:
+            result = self.network(x)
+        return result
+
+
+def plan(module: nn.Module, kernels: Kernels) -> Layer:
+    """The layers that compute what `module` computes."""
+    layers: list[Layer] = []
+    opaque: list[nn.Module] = []
+
+    def flush() -> None:
+        if opaque:
+            layers.append(Opaque(nn.Sequential(*opaque)))
+            opaque.clear()
+
+    for part in _parts(module):
+        layer = _layer(part, kernels)
+        if layer is None:
+            opaque += part
+        else:
+            flush()
+            layers.append(layer)
+    flush()
+    if isinstance(kernels, NativeKernels):
+        layers = invert(layers, kernels)
+    return layers[0] if len(layers) == 1 else Chain(layers)
+
+
+def _parts(module: nn.Module) -> list[list[nn.Module]]:
+    """The modules that `module` applies one after another; convolution, norm, activation as one."""
+    if isinstance(module, Network):
+        return [part for child in module.children() for part in _parts(child)]
+    if type(module).forward is not nn.Sequential.forward:
+        return [[module]]
+    parts: list[list[nn.Module]] = []
+    children = list(module.children())
+    while children:
+        taken = 3
+        while taken > 1 and not _fits(children[:taken]):
+            taken -= 1
+        parts += [children[:taken]] if taken > 1 else _parts(children[0])
+        del children[:taken]
+    return parts
+
+
+def _fits(modules: list[nn.Module]) -> bool:
+    """Whether these are a convolution, its norm and perhaps an activation, as `ConvNorm` does."""
+    if len(modules) < 2:
+        return False
+    conv, norm, *act = modules
+    return (
+        type(conv) is nn.Conv2d
+        and type(norm) is nn.BatchNorm2d
+        and conv.bias is None
+        and conv.padding_mode == "zeros"
+        and conv.dilation == (1, 1)
+        and len({*conv.stride}) == len({*conv.padding}) == len({*conv.kernel_size}) == 1
+        and not isinstance(conv.padding, str)
+        and norm.affine
+        and norm.track_running_stats
+        and norm.momentum is not None
+        and all(type(module) in ACTIVATIONS for module in act)
+    )
+
+
+def _layer(part: list[nn.Module], kernels: Kernels) -> Layer | None:
+    """None where only torch's autograd can do it."""
+    if len(part) > 1:
+        conv, norm, *act = part
+        assert isinstance(conv, nn.Conv2d)
+        assert isinstance(norm, nn.BatchNorm2d)
+        kind = ConvNorm
+        kernel = conv.kernel_size[0]
+        if kernel == 1 and conv.stride == (1, 1) and conv.groups == 1:
+            widens = conv.out_channels >= FACTOR * conv.in_channels
+            kind = Widening if widens and isinstance(kernels, TorchKernels) else PointwiseNorm
+        elif (
+            conv.groups == conv.in_channels == conv.out_channels
+            and kernel in DEPTHWISE_KERNELS
+            and conv.padding == (kernel // 2, kernel // 2)
+        ):
+            kind = DepthwiseNorm
+        return kind(conv, norm, ACTIVATIONS.index(type(act[0])) if act else 0, kernels)
+    (module,) = part
+    if isinstance(module, SqueezeExcite) and type(module.act) in ACTIVATIONS:
+        return Excite(module, ACTIVATIONS.index(type(module.act)), kernels)
+    if (
+        isinstance(module, Residual)
+        and isinstance(module.shortcut, nn.Identity)
+        and isinstance(module.act, nn.Identity)
+    ):
+        branch = plan(module.branch, kernels)
+        dropped = [Drop(module.drop_path)] if isinstance(module.drop_path, DropPath) else []
+        return Skip(Chain([branch, *dropped]))
+    return None
+
+
+def _nhwc(x: Tensor) -> Tensor:
+    return x.permute(0, 2, 3, 1).contiguous()
+
+
+class _Pass(torch.autograd.Function):
+    """One pass of a plan, as one operation of torch's autograd."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, layers: Layer, *parameters: Tensor) -> Tensor:
+        tape: Tape = []
+        y = layers.forward(x, tape)
+        ctx.layers, ctx.tape, ctx.parameters = layers, tape, parameters
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        found: Gradients = {}
+        wants_input = ctx.needs_input_grad[0]
+        of_x = ctx.layers.backward(gradient.contiguous(), ctx.tape, found, wants_input=wants_input)
+        return of_x, None, *(found.get(parameter) for parameter in ctx.parameters)

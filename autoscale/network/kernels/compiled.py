@@ -1,0 +1,327 @@
+"""The kernels compiled from the C++ sources, and what they can that single layers cannot.
+
+A map that follows a norm need not be stored: `Normed` keeps what was there before the norm, and a
+kernel that reads the map makes it as it loads. This saves most of the passes over memory that a
+training step of a mobile network consists of.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from autoscale.network.kernels.kernels import fixed_scale
+
+
+@dataclass(frozen=True, slots=True)
+class Normed:
+    """The map act(z * scale + shift), which nobody has stored."""
+
+    z: Tensor  # (N, H, W, C)
+    statistics: Tensor  # (4, C): mean, 1 / sqrt(variance + eps), scale, shift
+    activation: int
+
+
+@dataclass(frozen=True, slots=True)
+class NormGradient:
+    """The gradient a * pre + b * z + c of a norm's input z, which nobody has stored."""
+
+    pre: Tensor  # (N, H, W, C): the gradient before the activation
+    coefficients: Tensor  # (3, C): a, b, c
+    of_scale: Tensor  # (C,), of the norm's own scale
+    of_shift: Tensor  # (C,)
+
+
+class NativeKernels:
+    """The functions of the compiled C++ sources, on torch's number of threads."""
+
+    def __init__(self, library: Path) -> None:
+        self.library = library
+        self._functions = ctypes.CDLL(str(library))
+        for name, kinds in _SIGNATURES.items():
+            function = getattr(self._functions, name)
+            function.restype, function.argtypes = None, [_KINDS[kind] for kind in kinds]
+
+    def __deepcopy__(self, memo: dict[int, object]) -> NativeKernels:
+        return self  # a loaded library is one for the process
+
+    # What every implementation has: see kernels.Kernels.
+
+    def depthwise(self, x: Tensor, weight: Tensor, stride: int) -> Tensor:
+        return self._depthwise(x, weight, stride, None)[0]
+
+    def depthwise_backward(
+        self, gradient: Tensor, x: Tensor, weight: Tensor, stride: int, *, wants_input: bool
+    ) -> tuple[Tensor | None, Tensor]:
+        of_x = torch.empty_like(x) if wants_input else None
+        of_weight = torch.empty_like(weight)
+        self._depthwise_backward(x, weight, stride, gradient, None, of_x, of_weight, None)
+        return of_x, of_weight
+
+    def norm(
+        self, x: Tensor, norm: nn.BatchNorm2d, activation: int, added: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        kept = self.measure(x, norm)
+        return self.apply(Normed(x, kept, activation), added), kept
+
+    def norm_backward(
+        self, gradient: Tensor, x: Tensor, norm: nn.BatchNorm2d, activation: int, kept: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        # An activation's slope is written to a new map, which then takes the result.
+        target = torch.empty_like(x)
+        found = self._differentiate(gradient, Normed(x, kept, activation), None, None, target)
+        return self.combine(found, x, target), found.of_scale, found.of_shift
+
+    def fixed_norm(
+        self, x: Tensor, norm: nn.BatchNorm2d, activation: int, added: Tensor | None
+    ) -> Tensor:
+        return self._apply(x, *fixed_scale(norm), activation, added)
+
+    def cut(
+        self,
+        pixels: NDArray[np.uint8],
+        rows: NDArray[np.int64],
+        windows: NDArray[np.int32],
+        mirrored: NDArray[np.bool_],
+        resolution: int,
+    ) -> Tensor:
+        """Windows of images, resized; the same bytes as `training.crops.cut` gives.
+
+        Args:
+            pixels: (N, S, S, 3).
+            rows: (B,), which images.
+            windows: (B, 4), top, left, height and width. Those of the resolution's size may reach
+                over the borders by less than a side; the image is reflected there.
+            mirrored: (B,), left to right.
+
+        Shape of the result: (B, 3, resolution, resolution), channels last, bytes.
+        """
+        assert pixels.flags.c_contiguous
+        rows, windows = np.ascontiguousarray(rows), np.ascontiguousarray(windows)
+        y = torch.empty((len(rows), resolution, resolution, 3), dtype=torch.uint8)
+        self._functions.cut_windows(
+            pixels.ctypes.data, rows.ctypes.data, windows.ctypes.data, mirrored.ctypes.data,
+            y.data_ptr(), len(rows), pixels.shape[1], resolution, torch.get_num_threads(),
+        )  # fmt: skip
+        return y.permute(0, 3, 1, 2)
+
+    def pool(self, x: Tensor) -> Tensor:
+        return self._sum_pixels(x, None).div_(x.shape[1] * x.shape[2])
+
+    def reweight(self, x: Tensor, gate: Tensor) -> Tensor:
+        return self._scale_images(x, gate, None, torch.empty_like(x))
+
+    def gate_gradient(self, gradient: Tensor, x: Tensor) -> Tensor:
+        return self._sum_pixels(gradient, x)
+
+    def reweight_backward(self, gradient: Tensor, gate: Tensor, pooled: Tensor) -> Tensor:
+        share = pooled / (gradient.shape[1] * gradient.shape[2])
+        return self._scale_images(gradient, gate, share, torch.empty_like(gradient))
+
+    # Maps that nobody has stored.
+
+    def measure(self, z: Tensor, norm: nn.BatchNorm2d) -> Tensor:
+        """The statistics of a map, (4, C) as in `Normed`; moves the running ones."""
+        channels = z.shape[-1]
+        statistics = z.new_empty(4, channels)
+        self._functions.measure_norm(
+            z.data_ptr(), norm.weight.data_ptr(), norm.bias.data_ptr(), statistics.data_ptr(),
+            _pointer(norm.running_mean), _pointer(norm.running_var), z.numel() // channels,
+            channels, norm.eps, norm.momentum, torch.get_num_threads(),
+        )  # fmt: skip
+        return statistics
+
+    def apply(self, x: Normed, added: Tensor | None = None) -> Tensor:
+        """The map, stored, plus `added`."""
+        return self._apply(x.z, x.statistics[2], x.statistics[3], x.activation, added)
+
+    def depthwise_measured(
+        self, x: Tensor | Normed, weight: Tensor, stride: int, norm: nn.BatchNorm2d
+    ) -> tuple[Tensor, Tensor]:
+        """`depthwise`, and the statistics of what comes out as `measure` gives them."""
+        y, statistics = self._depthwise(x, weight, stride, norm)
+        assert statistics is not None
+        return y, statistics
+
+    def depthwise_backward_normed(
+        self, gradient: NormGradient, z: Tensor, x: Normed, weight: Tensor, stride: int
+    ) -> tuple[NormGradient, Tensor]:
+        """The gradients of what `x` was before its norm, and of the weight; `z` came out."""
+        of_weight, pre = torch.empty_like(weight), torch.empty_like(x.z)
+        found = _norm_gradient(pre)
+        self._depthwise_backward(x, weight, stride, gradient, z, pre, of_weight, found)
+        return found, of_weight
+
+    def depthwise_backward_stored(
+        self,
+        gradient: NormGradient,
+        z: Tensor,
+        x: Tensor,
+        weight: Tensor,
+        stride: int,
+        *,
+        wants_input: bool,
+    ) -> tuple[Tensor | None, Tensor]:
+        """The gradients of input and weight; `z` came out."""
+        of_weight = torch.empty_like(weight)
+        of_x = torch.empty_like(x) if wants_input else None
+        self._depthwise_backward(x, weight, stride, gradient, z, of_x, of_weight, None)
+        return of_x, of_weight
+
+    def apply_pooled(self, x: Normed) -> tuple[Tensor, Tensor]:
+        """The map, stored, and its mean over the pixels, (N, C)."""
+        images, height, width, channels = x.z.shape
+        y, sums = torch.empty_like(x.z), x.z.new_empty(images, channels)
+        self._functions.apply_and_sum(
+            x.z.data_ptr(), x.statistics.data_ptr(), y.data_ptr(), sums.data_ptr(), images,
+            height * width, channels, x.activation, torch.get_num_threads(),
+        )  # fmt: skip
+        return y, sums.div_(height * width)
+
+    def reweight_(self, x: Tensor, gate: Tensor) -> Tensor:
+        """`reweight` in place."""
+        return self._scale_images(x, gate, None, x)
+
+    def differentiate(
+        self, gradient: Tensor, x: Normed, gate: Tensor | None, pooled: Tensor | None
+    ) -> NormGradient:
+        """The gradient of what `x` was before its norm, in the memory of `gradient`.
+
+        Args:
+            gate: what `x` was multiplied by, (N, C), or None.
+            pooled: the gradient of its mean over the pixels, (N, C), with `gate`.
+        """
+        return self._differentiate(gradient, x, gate, pooled, gradient)
+
+    def combine(self, gradient: NormGradient, z: Tensor, target: Tensor | None = None) -> Tensor:
+        """The gradient, stored in `target`, else in the memory of `pre`."""
+        target = gradient.pre if target is None else target
+        channels = z.shape[-1]
+        self._functions.combine_norm(
+            gradient.pre.data_ptr(), z.data_ptr(), gradient.coefficients.data_ptr(),
+            target.data_ptr(), z.numel() // channels, channels, torch.get_num_threads(),
+        )  # fmt: skip
+        return target
+
+    def _apply(
+        self, z: Tensor, scale: Tensor, shift: Tensor, activation: int, added: Tensor | None
+    ) -> Tensor:
+        channels = z.shape[-1]
+        y = torch.empty_like(z)
+        self._functions.apply_norm(
+            z.data_ptr(), scale.data_ptr(), shift.data_ptr(), _pointer(added), y.data_ptr(),
+            z.numel() // channels, channels, activation, torch.get_num_threads(),
+        )  # fmt: skip
+        return y
+
+    def _differentiate(
+        self,
+        gradient: Tensor,
+        x: Normed,
+        gate: Tensor | None,
+        pooled: Tensor | None,
+        target: Tensor,
+    ) -> NormGradient:
+        images, height, width, channels = x.z.shape
+        share = None if pooled is None else pooled / (height * width)
+        found = _norm_gradient(target if x.activation or gate is not None else gradient)
+        self._functions.differentiate_norm(
+            gradient.data_ptr(), x.z.data_ptr(), x.statistics.data_ptr(), _pointer(gate),
+            _pointer(share), found.pre.data_ptr(), found.of_scale.data_ptr(),
+            found.of_shift.data_ptr(), found.coefficients.data_ptr(), images, height * width,
+            channels, x.activation, torch.get_num_threads(),
+        )  # fmt: skip
+        return found
+
+    def _depthwise(
+        self, x: Tensor | Normed, weight: Tensor, stride: int, norm: nn.BatchNorm2d | None
+    ) -> tuple[Tensor, Tensor | None]:
+        stored, before, activation = _source(x)
+        images, height, width, channels = stored.shape
+        y = stored.new_empty(images, -(-height // stride), -(-width // stride), channels)
+        statistics = None
+        own: tuple[int | float | None, ...] = (None, None, None, None, None, 0.0, 0.0)
+        if norm is not None:
+            statistics = stored.new_empty(4, channels)
+            own = (
+                norm.weight.data_ptr(), norm.bias.data_ptr(), statistics.data_ptr(),
+                _pointer(norm.running_mean), _pointer(norm.running_var), norm.eps, norm.momentum,
+            )  # fmt: skip
+        self._functions.depthwise_forward(
+            stored.data_ptr(), _pointer(before), activation, weight.data_ptr(), y.data_ptr(), *own,
+            images, height, width, channels, weight.shape[-1], stride, torch.get_num_threads(),
+        )  # fmt: skip
+        return y, statistics
+
+    def _depthwise_backward(
+        self, x: Tensor | Normed, weight: Tensor, stride: int, gradient: Tensor | NormGradient,
+        z: Tensor | None, of_x: Tensor | None, of_weight: Tensor, found: NormGradient | None,
+    ) -> None:  # fmt: skip
+        stored, before, activation = _source(x)
+        images, height, width, channels = stored.shape
+        numbers, coefficients = (
+            (gradient.pre, gradient.coefficients)
+            if isinstance(gradient, NormGradient)
+            else (gradient, None)
+        )
+        of_norm = (None, None, None) if found is None else (
+            found.of_scale.data_ptr(), found.of_shift.data_ptr(), found.coefficients.data_ptr(),
+        )  # fmt: skip
+        self._functions.depthwise_backward(
+            stored.data_ptr(), _pointer(before), activation, weight.data_ptr(),
+            numbers.data_ptr(), _pointer(z), _pointer(coefficients), _pointer(of_x),
+            of_weight.data_ptr(), *of_norm, images, height, width, channels, weight.shape[-1],
+            stride, torch.get_num_threads(),
+        )  # fmt: skip
+
+    def _sum_pixels(self, x: Tensor, factor: Tensor | None) -> Tensor:
+        images, height, width, channels = x.shape
+        sums = x.new_empty(images, channels)
+        self._functions.sum_pixels(
+            x.data_ptr(), _pointer(factor), sums.data_ptr(), images, height * width, channels,
+            torch.get_num_threads(),
+        )  # fmt: skip
+        return sums
+
+    def _scale_images(self, x: Tensor, factor: Tensor, term: Tensor | None, y: Tensor) -> Tensor:
+        images, height, width, channels = x.shape
+        self._functions.scale_images(
+            x.data_ptr(), factor.data_ptr(), _pointer(term), y.data_ptr(), images, height * width,
+            channels, torch.get_num_threads(),
+        )  # fmt: skip
+        return y
+
+
+# Of the functions' arguments in C++: pointer, Index, int, double.
+_KINDS = {"p": ctypes.c_void_p, "n": ctypes.c_int64, "i": ctypes.c_int, "d": ctypes.c_double}
+_SIGNATURES = {
+    "depthwise_forward": "ppipppppppddnnnniii",
+    "depthwise_backward": "ppipppppppppnnnniii",
+    "measure_norm": "ppppppnnddi",
+    "apply_norm": "pppppnnii",
+    "differentiate_norm": "pppppppppnnnii",
+    "combine_norm": "ppppnni",
+    "apply_and_sum": "ppppnnnii",
+    "sum_pixels": "pppnnni",
+    "scale_images": "ppppnnni",
+    "cut_windows": "pppppnnni",
+}
+
+
+def _pointer(x: Tensor | None) -> int | None:
+    return None if x is None else x.data_ptr()
+
+
+def _source(x: Tensor | Normed) -> tuple[Tensor, Tensor | None, int]:
+    return (x.z, x.statistics, x.activation) if isinstance(x, Normed) else (x, None, 0)
+
+
+def _norm_gradient(pre: Tensor) -> NormGradient:
+    rows = pre.new_empty(5, pre.shape[-1])
+    return NormGradient(pre, rows[:3], rows[3], rows[4])

@@ -1,0 +1,118 @@
+"""The inverted bottleneck as one layer: its hidden maps are stored only before their norms."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from torch import Tensor
+
+from autoscale.network.kernels.compiled import NativeKernels, Normed
+from autoscale.network.kernels.layers import (Chain, DepthwiseNorm, Excite, Gradients, Layer, PointwiseNorm, Tape)
+
+
+class Inverted:
+    """Perhaps expand, filter each channel, perhaps re-weight, project.
+
+    The tape keeps the input, the hidden maps before the norms of `expand` and `depthwise`, the map
+    that `project` reads, and its result before the norm.
+    """
+
+    def __init__(
+        self,
+        expand: PointwiseNorm | None,
+        depthwise: DepthwiseNorm,
+        excite: Excite | None,
+        project: PointwiseNorm,
+        kernels: NativeKernels,
+    ) -> None:
+        self.expand, self.depthwise, self.excite = expand, depthwise, excite
+        self.project, self.kernels = project, kernels
+        parts = (expand, depthwise, excite, project)
+        self._stored = Chain([part for part in parts if part is not None])
+
+    def forward(self, x: Tensor, tape: Tape | None, added: Tensor | None = None) -> Tensor:
+        if tape is None:
+            return self._stored.forward(x, None, added)
+        source: Tensor | Normed = x
+        if self.expand is not None:
+            z = self.expand.convolve(x)
+            statistics = self.kernels.measure(z, self.expand.counted())
+            source = Normed(z, statistics, self.expand.activation)
+        filtered = Normed(
+            *self.kernels.depthwise_measured(
+                source, self.depthwise.weight, self.depthwise.stride, self.depthwise.counted()
+            ),
+            self.depthwise.activation,
+        )
+        if self.excite is None:
+            hidden = self.kernels.apply(filtered)
+        else:
+            hidden, pooled = self.kernels.apply_pooled(filtered)
+            self.kernels.reweight_(hidden, self.excite.gate(pooled, tape))
+        tape.append((x, source, filtered, hidden))
+        return self.project.forward(hidden, tape, added)
+
+    def backward(
+        self, gradient: Tensor, tape: Tape, found: Gradients, *, wants_input: bool = True,
+        added: Tensor | None = None,
+    ) -> Tensor | None:  # fmt: skip
+        of_hidden = self.project.backward(gradient, tape, found)
+        assert of_hidden is not None
+        gate: Tensor | None = None
+        of_pooled: Tensor | None = None
+        x, source, filtered, hidden = tape.pop()
+        if self.excite is not None:
+            excited = tape.pop()
+            gate = excited[-1]
+            # The sum of of_hidden * hidden is the gate's gradient times the gate: a factor of the
+            # sigmoid's slope, gate * (1 - gate), is there already.
+            of_expanded = self.kernels.gate_gradient(of_hidden, hidden).mul_(1 - gate)
+            of_pooled = self.excite.gate_backward(of_expanded, excited, found)
+        del hidden
+        of_z = self.kernels.differentiate(of_hidden, filtered, gate, of_pooled)
+        found[self.depthwise.norm.weight] = of_z.of_scale
+        found[self.depthwise.norm.bias] = of_z.of_shift
+        weight, stride = self.depthwise.weight, self.depthwise.stride
+        if self.expand is None:
+            of_x, found[weight] = self.kernels.depthwise_backward_stored(
+                of_z, filtered.z, x, weight, stride, wants_input=wants_input
+            )
+            return of_x if of_x is None or added is None else of_x.add_(added)
+        of_source, found[weight] = self.kernels.depthwise_backward_normed(
+            of_z, filtered.z, source, weight, stride
+        )
+        del of_hidden, of_z, filtered
+        found[self.expand.norm.weight] = of_source.of_scale
+        found[self.expand.norm.bias] = of_source.of_shift
+        expanded = self.kernels.combine(of_source, source.z)
+        of_x, found[self.expand.weight] = self.expand.convolve_backward(
+            expanded, x, wants_input, added
+        )
+        return of_x
+
+
+def invert(layers: list[Layer], kernels: NativeKernels) -> list[Layer]:
+    """`layers`, with one `Inverted` for every run of them that it computes."""
+    merged: list[Layer] = []
+    at = 0
+    while at < len(layers):
+        expand = _as(PointwiseNorm, layers, at)
+        depthwise = _as(DepthwiseNorm, layers, at + (expand is not None))
+        after = at + (expand is not None) + 1
+        excite = _as(Excite, layers, after)
+        project = _as(PointwiseNorm, layers, after + (excite is not None))
+        if depthwise is None or project is None:
+            merged.append(layers[at])
+            at += 1
+        else:
+            merged.append(Inverted(expand, depthwise, excite, project, kernels))
+            at = after + (excite is not None) + 1
+    return merged
+
+
+L = TypeVar("L")
+
+
+def _as(kind: type[L], layers: list[Layer], at: int) -> L | None:
+    found = layers[at] if at < len(layers) else None
+    return found if isinstance(found, kind) else None

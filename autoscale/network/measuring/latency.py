@@ -1,0 +1,388 @@
+"""How long one forward pass takes on this device, and how sure that is.
+
+A shared machine changes its speed from second to second, so passes are timed in blocks: what
+differs between blocks is how little is known, however many passes there were. Several networks
+take turns, block by block, and so share the machine's good and bad moments; what these have in
+common is taken out of `steady_ms`, by which they are compared.
+"""
+
+import copy
+import math
+import platform
+import random
+import re
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, pairwise
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+from torch import nn
+
+from autoscale.design.architecture import Architecture
+from autoscale.errors import InvalidSetting
+from autoscale.network.build import build
+from autoscale.network.interchange.onnx import onnx_session, to_onnx
+from autoscale.network.fold import fold_norms
+from autoscale.network.measuring.pace import steady_times
+from autoscale.network.threads import threads_of_torch
+
+Runtime = Literal["eager", "compiled", "onnxruntime"]
+Precision = Literal["float32", "bfloat16", "float16"]
+Clock = Literal["wall", "cpu"]
+#: How maps lie in memory: pixel by pixel with all channels, or channel by channel, torch's default.
+MemoryFormat = Literal["channels-last", "channels-first"]
+
+#: Passes of a block together take about this long, so that reading the clock costs nothing.
+BLOCK_SECONDS = 0.1
+#: Blocks that are always timed if the number of passes is not given.
+LEAST_BLOCKS = 5
+#: Standard error of a median / that of a mean, for many normal values: sqrt(pi / 2).
+MEDIAN_PENALTY = 1.2533
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """The time of one forward pass of `batch` images, in milliseconds.
+
+    `low_ms` and `high_ms` are the 10th and 90th percentile of the timed passes.
+    `standard_error_ms` is that of the median while the machine behaves as it did meanwhile; another
+    minute may be another machine, so two measurements are held against `low_ms` and `high_ms`.
+    `steady_ms` is the time at the machine's median pace; networks that took turns are compared by
+    it. For a network that was measured alone it is the median of its blocks.
+    """
+
+    median_ms: float
+    steady_ms: float
+    low_ms: float
+    high_ms: float
+    standard_error_ms: float
+    repeats: int  # timed passes
+    blocks: int  # in which they were timed
+    warm_up: int  # untimed passes
+    batch: int  # images of a pass
+    resolution: int  # pixels per side
+    threads: int
+    dtype: Precision
+    runtime: Runtime
+    device: str
+    hardware: str  # the name of the processor or graphics card
+    clock: Clock
+    folded: bool  # batch norms went into the convolutions before them
+    settled: bool  # the standard error reached what was asked
+    memory_format: MemoryFormat = "channels-last"
+
+    def agrees_with(self, other: "Latency") -> bool:
+        """Whether the ranges of the two, from `low_ms` to `high_ms`, overlap."""
+        return self.low_ms <= other.high_ms and other.low_ms <= self.high_ms
+
+    @property
+    def images_per_second(self) -> float:
+        """Images that pass in a second, one pass after another."""
+        return 1000 * self.batch / self.median_ms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conditions:
+    """Everything about a measurement except the network and its resolution.
+
+    Raises:
+        InvalidSetting: if a value lies outside the range stated beside it.
+    """
+
+    batch: int = 1  # at least 1
+    threads: int = 1  # at least 1
+    dtype: Precision = "float32"  # onnxruntime: float32 only
+    runtime: Runtime = "eager"  # onnxruntime: on the CPU
+    device: str = "cpu"  # or a CUDA device such as cuda:0
+    # wall: what a user waits. cpu: the processor time of this process, which does not count waiting
+    # for a core that others hold; of one thread on the CPU only.
+    clock: Clock = "wall"
+    fold: bool = True  # batch norms into convolutions
+    # None: channels-last with torch, where it is mostly faster; channels-first with onnxruntime.
+    memory_format: MemoryFormat | None = None
+    # Timed passes, at least 5; None: until `precision` or `seconds` is reached.
+    repeats: int | None = None
+    precision: float = 0.01  # standard error / median at which it is enough, above 0
+    seconds: float = (
+        10.0  # limit of time for a network, above 0; the first five blocks may exceed it
+    )
+
+    def __post_init__(self) -> None:
+        for name, least in (("batch", 1), ("threads", 1), ("repeats", LEAST_BLOCKS)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise InvalidSetting(f"{name} must be at least {least}, got {value}")
+        for name in ("precision", "seconds"):
+            if not getattr(self, name) > 0:
+                raise InvalidSetting(f"{name} must be above 0, got {getattr(self, name)}")
+        kinds = (
+            ("dtype", Precision),
+            ("runtime", Runtime),
+            ("clock", Clock),
+            ("memory_format", MemoryFormat),
+        )
+        for name, kind in kinds:
+            value = getattr(self, name)
+            if value not in get_args(kind) and (name, value) != ("memory_format", None):
+                raise InvalidSetting(
+                    f"{name} must be one of {', '.join(get_args(kind))}, got {value!r}"
+                )
+        on_cpu = self.device == "cpu"
+        if self.runtime == "onnxruntime" and (self.dtype != "float32" or not on_cpu):
+            raise InvalidSetting(
+                f"onnxruntime is measured in float32 on the cpu, got {self.dtype} on "
+                f"{self.device}; choose runtime eager or compiled for that"
+            )
+        if self.runtime == "onnxruntime" and self.memory_format == "channels-last":
+            raise InvalidSetting(
+                "onnxruntime takes images channels-first; leave the memory format out or choose "
+                "runtime eager or compiled"
+            )
+        if self.clock == "cpu" and (self.threads > 1 or not on_cpu):
+            raise InvalidSetting(
+                f"the cpu clock measures one thread on the cpu, got {self.threads} threads on "
+                f"{self.device}; choose clock wall"
+            )
+
+    @property
+    def layout(self) -> MemoryFormat:
+        """The memory format that is measured."""
+        if self.memory_format is not None:
+            return self.memory_format
+        return "channels-first" if self.runtime == "onnxruntime" else "channels-last"
+
+
+def measure_latency(
+    network: nn.Module | Architecture, *, resolution: int | None = None, **conditions: Any
+) -> Latency:
+    """How long `network` takes for one batch of noise; see `Conditions` for the settings.
+
+    Args:
+        network: takes (batch, 3, resolution, resolution); it is copied and stays as it is. An
+            architecture is built with random weights.
+        resolution: pixels per side; an architecture's own, or 224 for a module, if not given.
+
+    Raises:
+        InvalidSetting: for a setting that cannot be, or a network that does not take such images.
+    """
+    return measure_latencies([network], resolution=resolution, **conditions)[0]
+
+
+def measure_latencies(
+    networks: Sequence[nn.Module | Architecture],
+    *,
+    resolution: int | Sequence[int] | None = None,
+    **conditions: Any,
+) -> list[Latency]:
+    """The same for several networks that take turns, so that their ratios can be trusted.
+
+    `resolution` may hold one for each network. Each block begins with an untimed pass, since the
+    other networks emptied the caches. The order of a round is drawn, always the same way.
+
+    Raises:
+        InvalidSetting: for a setting that cannot be, or a network that does not take such images.
+    """
+    asked = Conditions(**conditions)
+    turns = len(networks) > 1
+    with threads_of_torch(asked.threads):
+        each = resolution if isinstance(resolution, Sequence) else [resolution] * len(networks)
+        subjects = [
+            _subject(network, pixels, asked) for network, pixels in zip(networks, each, strict=True)
+        ]
+        order = random.Random(0)
+        took: list[int] = []  # whose turn it was
+        while unfinished := [n for n, s in enumerate(subjects) if not s.finished(asked)]:
+            for number in order.sample(unfinished, len(unfinished)):
+                subjects[number].time_block(asked, warm=not turns)
+                took.append(number)
+    steady = _steady(subjects, took)
+    return [subject.latency(asked, s) for subject, s in zip(subjects, steady, strict=True)]
+
+
+def _steady(subjects: Sequence["_Subject"], took: Sequence[int]) -> list[float]:
+    """Seconds of a pass of each at the machine's median pace."""
+    blocks = [iter(subject.blocks) for subject in subjects]
+    # Clocks count nanoseconds; a pass that took none would have no logarithm.
+    seconds = [max(statistics.median(next(blocks[number])), 1e-9) for number in took]
+    return list(map(float, steady_times(took, seconds)))
+
+
+@dataclass(kw_only=True)
+class _Subject:
+    """One network being measured."""
+
+    run: Callable[[], object]  # one pass, finished when it returns
+    resolution: int
+    per_block: int  # passes
+    warm_up: int
+    blocks: list[list[float]] = field(default_factory=list)  # seconds of each pass
+    spent: float = 0.0  # seconds of real time
+
+    @property
+    def passes(self) -> list[float]:
+        return [seconds for block in self.blocks for seconds in block]
+
+    @property
+    def standard_error(self) -> float:
+        """Of the median, in seconds, by batch means (Conway 1963).
+
+        Neighbouring blocks resemble each other, so they are joined to about the square root of
+        their number, and only these are taken as independent.
+        """
+        count = max(LEAST_BLOCKS, math.isqrt(len(self.blocks)))
+        edges = [len(self.blocks) * edge // count for edge in range(count + 1)]
+        medians = [
+            statistics.median(chain.from_iterable(self.blocks[begin:end]))
+            for begin, end in pairwise(edges)
+        ]
+        return MEDIAN_PENALTY * statistics.stdev(medians) / math.sqrt(count)
+
+    def settled(self, asked: Conditions) -> bool:
+        return self.standard_error <= asked.precision * statistics.median(self.passes)
+
+    def finished(self, asked: Conditions) -> bool:
+        if asked.repeats is not None:
+            return len(self.passes) >= asked.repeats
+        if len(self.blocks) < LEAST_BLOCKS:
+            return False
+        return self.spent >= asked.seconds or self.settled(asked)
+
+    def time_block(self, asked: Conditions, *, warm: bool) -> None:
+        begin = time.perf_counter()
+        clock = time.perf_counter if asked.clock == "wall" else time.process_time
+        if not warm:
+            self.run()
+            self.warm_up += 1
+        passes = self.per_block
+        if asked.repeats is not None:
+            share = max(1, asked.repeats // LEAST_BLOCKS)
+            passes = min(passes, share, asked.repeats - len(self.passes))
+        times = []
+        for _ in range(passes):
+            start = clock()
+            self.run()
+            times.append(clock() - start)
+        self.blocks.append(times)
+        self.spent += time.perf_counter() - begin
+
+    def latency(self, asked: Conditions, steady: float) -> Latency:
+        deciles = statistics.quantiles(self.passes, n=10, method="inclusive")
+        return Latency(
+            median_ms=1000 * deciles[4],
+            steady_ms=1000 * steady,
+            low_ms=1000 * deciles[0],
+            high_ms=1000 * deciles[8],
+            standard_error_ms=1000 * self.standard_error,
+            repeats=len(self.passes),
+            blocks=len(self.blocks),
+            warm_up=self.warm_up,
+            batch=asked.batch,
+            resolution=self.resolution,
+            threads=asked.threads,
+            dtype=asked.dtype,
+            runtime=asked.runtime,
+            device=asked.device,
+            hardware=hardware(asked.device),
+            clock=asked.clock,
+            folded=asked.fold,
+            settled=self.settled(asked),
+            memory_format=asked.layout,
+        )
+
+
+def _subject(
+    network: nn.Module | Architecture, resolution: int | None, asked: Conditions
+) -> _Subject:
+    """The network made ready and warm."""
+    if isinstance(network, Architecture):
+        resolution = resolution or network.resolution
+        module: nn.Module = build(network)
+    else:
+        resolution = resolution or 224
+        module = network
+    try:
+        run = _runner(module, resolution, asked)
+        run()  # allocates, chooses kernels, compiles
+        warm_up = 0
+        begin = time.perf_counter()
+        while warm_up == 0 or time.perf_counter() - begin < BLOCK_SECONDS:
+            run()
+            warm_up += 1
+        per_pass = (time.perf_counter() - begin) / warm_up
+    except InvalidSetting:
+        raise
+    except Exception as problem:  # the user's code may raise anything
+        cause = f"{type(problem).__name__}: {' '.join(str(problem).split())}"[:200]
+        raise InvalidSetting(
+            f"{type(module).__name__} does not run on images of shape "
+            f"({asked.batch}, 3, {resolution}, {resolution}) with {asked.runtime} in "
+            f"{asked.dtype} on {asked.device}: {cause}; correct it or try other settings"
+        ) from problem
+    return _Subject(
+        run=run,
+        resolution=resolution,
+        per_block=max(1, round(BLOCK_SECONDS / per_pass)),
+        warm_up=warm_up + 1,
+    )
+
+
+def _runner(network: nn.Module, resolution: int, asked: Conditions) -> Callable[[], object]:
+    """A copy of the network as a function that makes one pass."""
+    ready = fold_norms(network) if asked.fold else copy.deepcopy(network).eval()
+    if asked.runtime == "onnxruntime":
+        return _onnx_runner(ready.cpu().float(), resolution, asked)
+    device = _device(asked.device)
+    dtype = getattr(torch, asked.dtype)
+    last = asked.layout == "channels-last"
+    layout = torch.channels_last if last else torch.contiguous_format
+    ready.to(device, dtype, memory_format=layout)  # type: ignore[call-overload]
+    images = torch.randn(asked.batch, 3, resolution, resolution, generator=_noise())
+    images = images.to(device=device, dtype=dtype, memory_format=layout)
+    forward = torch.compile(ready, dynamic=False) if asked.runtime == "compiled" else ready
+
+    @torch.inference_mode()
+    def run() -> object:
+        logits = forward(images)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return logits
+
+    return run
+
+
+def _onnx_runner(network: nn.Module, resolution: int, asked: Conditions) -> Callable[[], object]:
+    session = onnx_session(to_onnx(network, resolution=resolution), threads=asked.threads)
+    images = torch.randn(asked.batch, 3, resolution, resolution, generator=_noise()).numpy()
+    return lambda: session.run(None, {"images": images})
+
+
+def _noise() -> torch.Generator:
+    """Measuring leaves torch's global generator alone."""
+    return torch.Generator().manual_seed(0)
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as problem:
+        raise InvalidSetting(f"cannot use the device {name!r} here; try 'cpu'") from problem
+    if device.type not in ("cpu", "cuda"):
+        raise InvalidSetting(f"latency is measured on cpu and CUDA devices, got {name!r}")
+    return device
+
+
+def hardware(device: str) -> str:
+    """What the maker calls the device; the kind of machine if nobody says."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.get_device_name(device)
+    described = Path("/proc/cpuinfo")
+    if described.exists():
+        named = re.search(r"^model name\s*:\s*(.+)$", described.read_text(errors="replace"), re.M)
+        if named:
+            return named.group(1)
+    return platform.processor() or platform.machine()

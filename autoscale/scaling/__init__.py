@@ -1,0 +1,1 @@
+"""How a network grows: grids of coefficients, budgets, and families of sizes."""

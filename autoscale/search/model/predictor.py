@@ -1,0 +1,274 @@
+"""What a design would score, learnt from those tried: a Gaussian process on warped scores.
+
+Errors multiply more than they add: a change that halves a bad network's error also takes a share of
+a good one's. So the process sees minus the logarithm of the distance to a ceiling somewhat above
+the best score, and the data say how far above; far away the warp is a straight line.
+"""
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from autoscale.search.designs import Designs, Point
+from autoscale.search.model.gaussian_process import (Belief, Evidence, Halves, Inputs, Posterior, Scores, fit, noise_variance)
+from autoscale.search.model.leading import last_milestone
+
+#: Distances of the ceiling from the best score, in distances of the best from the mean.
+CEILINGS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 20.0)
+_FIRST_CEILING = 1.0
+_FIT_ON = 128  # trials from which amplitudes are learnt
+_BELIEVE_FROM = 800  # trials from which designs are predicted
+_REFERENCE = 256  # random designs that set the scale of the features
+
+
+@dataclass(frozen=True)
+class Warp:
+    """Scores to numbers of mean 0 and variance 1, and back."""
+
+    ceiling: float
+    span: float
+    centre: float
+    spread: float
+
+    @classmethod
+    def of(cls, scores: np.ndarray, distance: float) -> "Warp":
+        best = float(scores.max())
+        span = best - float(np.mean(scores))
+        tiny = 1e-12 * max(1.0, abs(best))  # what is left of equal scores by rounding
+        if span <= tiny:
+            span = float(np.std(scores))
+            span = span if span > tiny else 1.0
+        plain = cls(best + distance * span, span, 0.0, 1.0)
+        warped = plain.forward(scores)
+        spread = float(warped.std())
+        return replace(plain, centre=float(warped.mean()), spread=spread if spread > 1e-12 else 1.0)
+
+    def forward(self, scores: np.ndarray) -> np.ndarray:
+        return (-np.log((self.ceiling - scores) / self.span) - self.centre) / self.spread
+
+    def backward(self, mean: np.ndarray, variance: np.ndarray | float = 0.0) -> np.ndarray:
+        """The mean score, where the warped one is normal."""
+        wide = np.minimum(self.spread**2 * variance, 2.0)
+        return self.ceiling - self.span * np.exp(-(self.spread * mean + self.centre) + 0.5 * wide)
+
+    def backward_along(
+        self, mean: np.ndarray, variance: np.ndarray, shift: np.ndarray, steps: np.ndarray
+    ) -> Iterator[np.ndarray]:
+        """`backward(mean + step * shift, variance)` for evenly spaced `steps`.
+
+        From one step to the next all distances to the ceiling change by the same factors.
+        """
+        apart = self.ceiling - self.backward(mean + steps[0] * shift, variance)
+        factor = np.exp(-self.spread * (steps[1] - steps[0]) * shift)
+        for _ in steps:
+            yield self.ceiling - apart
+            apart *= factor
+
+    def slope(self, scores: np.ndarray) -> np.ndarray:
+        """By how much `forward` stretches small differences at `scores`."""
+        return 1 / ((self.ceiling - scores) * self.spread)
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What the trials so far say about any design."""
+
+    warp: Warp
+    posterior: Posterior
+    predictor: "Predictor"
+    trained: tuple[Point, ...]  # one design for each network that it learnt from
+
+    def believe(self, points: Sequence[Point]) -> Belief:
+        """Warped worth of designs."""
+        return self.posterior.at(self.predictor.inputs(points))
+
+    def expected(self, mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
+        """Mean scores, of a warped worth."""
+        return self.warp.backward(mean, variance)
+
+    def hoped(self, mean: np.ndarray, variance: np.ndarray, deviations: float) -> np.ndarray:
+        """The scores `deviations` standard deviations above the middle, of a warped worth."""
+        return self.warp.backward(mean + deviations * np.sqrt(variance))
+
+    def of_trained(self) -> tuple[list[Point], np.ndarray, np.ndarray]:
+        """The networks learnt from, with mean and variance of their warped worth."""
+        count = len(self.trained)
+        mean, variance = self.posterior.at_inputs()
+        return list(self.trained), mean[:count], variance[:count]
+
+    @property
+    def noise(self) -> float:
+        """Variance of one training, warped."""
+        return noise_variance(self.posterior.theta)
+
+
+class Predictor:
+    """Learns from scored designs.
+
+    Amplitudes and ceiling are learnt again whenever the trials have grown by a tenth, from the
+    trials up to there, and remembered. They follow from those trials alone, so a predictor made
+    anew says the same.
+    """
+
+    def __init__(self, designs: Designs) -> None:
+        self.designs = designs
+        self._settings: tuple[Hashable, tuple[np.ndarray, float]] | None = None
+        self._tried_inputs: tuple[list[Point], Inputs] | None = None
+        self._halves = Halves()
+        rng = np.random.default_rng(0)
+        sample = [designs.describe(designs.random(rng)).features for _ in range(_REFERENCE)]
+        self._centre = np.mean(sample, axis=0)
+        spread = np.std(sample, axis=0)
+        self._scale = np.where(spread > 1e-9, spread, 1.0)
+
+    def inputs(self, points: Sequence[Point]) -> Inputs:
+        found = [self.designs.describe(point) for point in points]
+        return Inputs(
+            self.designs.codes(points),
+            (np.array([d.features for d in found]) - self._centre) / self._scale,
+            np.array([d.identity for d in found]),
+        )
+
+    def _inputs_of_tried(self, points: list[Point]) -> Inputs:
+        """The same as `inputs`; from one trial to the next most of them stay."""
+        known, found = self._tried_inputs or ([], None)
+        if found is None or points[: len(known)] != known:
+            found = self.inputs(points)
+        elif len(points) > len(known):
+            found = found.joined(self.inputs(points[len(known) :]))
+        self._tried_inputs = (points, found)
+        return found
+
+    def learn(
+        self,
+        points: Sequence[Point],
+        scores: np.ndarray,
+        running: Sequence[Point] = (),
+        guesses: "Guesses | None" = None,
+    ) -> Learnt:
+        """Predict from `scores`, more being better, of `points`.
+
+        Guesses weigh the less the more they are in doubt. Amplitudes are not learnt from them.
+        Designs in `running` count as tried with the score that was expected of them, so that no
+        other trial is sent to learn the same (Ginsbourger et al. 2010, the kriging believer).
+        """
+        theta, distance = self._learn_settings(points, scores)
+        tried = self._tried(points, scores)
+        warp = Warp.of(tried.mean, distance)
+        rows = _spread_over(tried.mean, _BELIEVE_FROM)
+        chosen = [tried.points[row] for row in rows]
+        inputs, warped = self._inputs_of_tried(tried.points)[rows], tried.warped(warp)[rows]
+        if guesses and guesses.points:
+            room = max(_BELIEVE_FROM - len(chosen), 0)
+            hints = guesses.last(room)
+            inputs = inputs.joined(self.inputs(hints.points))
+            warped = Scores(
+                np.concatenate([warped.mean, warp.forward(hints.scores)]),
+                np.concatenate([warped.count, np.ones(len(hints.points))]),
+                warped.scatter,
+                np.concatenate(
+                    [np.zeros(len(chosen)), (warp.slope(hints.scores) * hints.doubts) ** 2]
+                ),
+            )
+        posterior = Posterior.of(theta, inputs, warped, self._halves)
+        if running:
+            more = self.inputs(running)
+            posterior = Posterior.of(
+                theta,
+                inputs.joined(more),
+                Scores(
+                    np.concatenate([warped.mean, posterior.at(more).mean]),
+                    np.concatenate([warped.count, np.ones(len(running))]),
+                    warped.scatter,
+                    warped.doubt
+                    if isinstance(warped.doubt, float)
+                    else np.concatenate([warped.doubt, np.zeros(len(running))]),
+                ),
+                self._halves,
+            )
+        return Learnt(warp, posterior, self, tuple(chosen))
+
+    def _learn_settings(
+        self, points: Sequence[Point], scores: np.ndarray
+    ) -> tuple[np.ndarray, float]:
+        count = last_milestone(len(points))
+        key = (tuple(points[:count]), scores[:count].tobytes())
+        if self._settings is None or self._settings[0] != key:
+            tried = self._tried(points[:count], scores[:count])
+            rows = _spread_over(tried.mean, _FIT_ON)
+            tried = tried.only(rows)
+            self._settings = (key, _settings(self.inputs(tried.points), tried))
+        return self._settings[1]
+
+    def _tried(self, points: Sequence[Point], scores: np.ndarray) -> "Tried":
+        rows: dict[int, int] = {}
+        row_of = [rows.setdefault(self.designs.identity(point), len(rows)) for point in points]
+        first = dict(zip(reversed(row_of), reversed(points), strict=True))
+        count = np.bincount(row_of)
+        mean = np.bincount(row_of, scores) / count
+        squares = np.bincount(row_of, (scores - mean[row_of]) ** 2)
+        return Tried([first[row] for row in range(len(rows))], mean, count, squares)
+
+
+@dataclass(frozen=True)
+class Guesses:
+    """Scores of different networks that were not measured; `doubts` are standard deviations.
+
+    None may be above the best score that was measured.
+    """
+
+    points: list[Point]
+    scores: np.ndarray
+    doubts: np.ndarray
+
+    def last(self, count: int) -> "Guesses":
+        start = max(len(self.points) - count, 0)
+        return Guesses(self.points[start:], self.scores[start:], self.doubts[start:])
+
+
+@dataclass(frozen=True)
+class Tried:
+    """Different networks with the mean, number and squared deviations of their scores."""
+
+    points: list[Point]
+    mean: np.ndarray
+    count: np.ndarray
+    squares: np.ndarray
+
+    def only(self, rows: np.ndarray) -> "Tried":
+        points = [self.points[row] for row in rows]
+        return Tried(points, self.mean[rows], self.count[rows], self.squares[rows])
+
+    def warped(self, warp: Warp) -> Scores:
+        """Means are taken before warping: what is wanted is a mean, and the warp favours luck."""
+        scatter = np.sum(self.squares * warp.slope(self.mean) ** 2)
+        return Scores(warp.forward(self.mean), self.count, float(scatter))
+
+
+def _settings(inputs: Inputs, tried: Tried) -> tuple[np.ndarray, float]:
+    """Amplitudes at a middling ceiling, the best ceiling for these, the amplitudes for that."""
+    evidence = Evidence(inputs)
+    warps = {distance: Warp.of(tried.mean, distance) for distance in CEILINGS}
+    scores = {distance: tried.warped(warp) for distance, warp in warps.items()}
+    theta = fit(evidence, scores[_FIRST_CEILING])
+    losses = dict(zip(CEILINGS, evidence.losses(theta, list(scores.values())), strict=True))
+
+    def loss_at(distance: float) -> float:
+        slopes = warps[distance].slope(tried.mean)
+        return losses[distance] - float(np.sum(tried.count * np.log(slopes)))
+
+    distance = min(CEILINGS, key=loss_at)
+    if distance != _FIRST_CEILING:
+        theta = fit(evidence, scores[distance])
+    return theta, distance
+
+
+def _spread_over(scores: np.ndarray, most: int) -> np.ndarray:
+    """At most `most` rows: the better half of them the best, the others spread over the rest."""
+    if len(scores) <= most:
+        return np.arange(len(scores))
+    order = np.argsort(-scores, kind="stable")
+    best, rest = order[: most // 2], order[most // 2 :]
+    steps = np.linspace(0, len(rest) - 1, most - len(best)).round().astype(int)
+    return np.sort(np.concatenate([best, rest[steps]]))

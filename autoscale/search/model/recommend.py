@@ -1,0 +1,197 @@
+"""Which designs to adopt after a search: by what is believed of them, not by one lucky trial.
+
+The best of many noisy scores is mostly lucky. The posterior mean weighs a design's own trials with
+those of designs like it.
+"""
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial
+
+from autoscale.design.space import SearchSpace
+from autoscale.errors import InvalidSetting
+from autoscale.search.designs import Design, Designs, Point, neighbours
+from autoscale.search.model.feasibility import Feasibility
+from autoscale.search.model.targets import Best, guesses_of
+from autoscale.search.history import History
+from autoscale.search.knowledge import NOTHING, Known
+from autoscale.search.pareto import front
+from autoscale.search.model.predictor import Learnt, Predictor
+
+_ROUNDS = 6  # of neighbours of the best, when designs without a trial are allowed
+_PARENTS = 16
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """A design and what is believed of it.
+
+    Attributes:
+        params: its parameters in the study.
+        values: expected values of the study's objectives; exact where they are known.
+        deviations: standard deviations of that belief; 0 where a value is known.
+        trials: numbers of the trials that scored this network; none if it was never trained.
+    """
+
+    params: dict[str, Any]
+    values: tuple[float, ...]
+    deviations: tuple[float, ...]
+    trials: tuple[int, ...]
+
+
+def recommend(
+    trials: Sequence[FrozenTrial],
+    directions: Sequence[StudyDirection],
+    *,
+    space: SearchSpace | None = None,
+    known: Known = NOTHING,
+    identify: Callable[[Design], Hashable] | None = None,
+    untried: bool = False,
+    count: int = 1,
+) -> list[Recommendation]:
+    """The best `count` designs of one objective, the best first, or the front of several.
+
+    Args:
+        trials: of a study, such as `study.get_trials(deepcopy=False)`.
+        directions: `study.directions`.
+        space, known, identify: as the samplers take them.
+        untried: whether designs without a trial may be recommended.
+
+    Raises:
+        InvalidSetting: if there is no finished trial with a score.
+    """
+    if space is not None:
+        designs = Designs.of_space(space, identify)
+    else:
+        designs = Designs.of_trials(trials, directions, identify)
+    history = History.of(trials, directions, designs)
+    if not len(history):
+        raise InvalidSetting("nothing to recommend: no finished trial has a score")
+    beliefs = Beliefs.of(history, known)
+    allowed = _within(history, known)
+    points = [point for point in history.scored.values() if allowed(point)]
+    if untried:
+        points = _explored(points or list(history.scored.values()), beliefs, allowed)
+    if not points:
+        raise InvalidSetting(
+            "nothing to recommend: no design with a score keeps the limits and constraints"
+        )
+    means, deviations = beliefs.at(points)
+    rows = beliefs.best(means)
+    return [
+        Recommendation(
+            designs.params_of(points[row]),
+            tuple(means[row].tolist()),
+            tuple(deviations[row].tolist()),
+            _trials_of(history, points[row]),
+        )
+        for row in (rows[:count] if len(directions) == 1 else rows)
+    ]
+
+
+@dataclass(frozen=True)
+class Beliefs:
+    """What a study's trials say about every objective of any design."""
+
+    history: History
+    known: Known
+    learnt: tuple[Learnt | None, ...]  # for each objective; None where it is known
+
+    @classmethod
+    def of(cls, history: History, known: Known) -> "Beliefs":
+        predictor = Predictor(history.designs)
+        learnt: list[Learnt | None] = []
+        for number, sign in enumerate(history.signs.tolist()):
+            if number in known.values:
+                learnt.append(None)
+                continue
+            goal = Best(sign, known, number)
+            scores = goal.scores(history)
+            guesses = guesses_of(history, goal, scores)
+            learnt.append(predictor.learn(history.points, scores, guesses=guesses))
+        return cls(history, known, tuple(learnt))
+
+    def at(self, points: Sequence[Point]) -> tuple[np.ndarray, np.ndarray]:
+        """Expected values in the study's own directions and their standard deviations."""
+        designs, signs = self.history.designs, self.history.signs
+        means, deviations = [], []
+        for number, learnt in enumerate(self.learnt):
+            if learnt is None:
+                means.append(designs.measured(points, self.known.values[number]))
+                deviations.append(np.zeros(len(points)))
+                continue
+            belief = learnt.believe(points)
+            mean, variance = belief.mean, belief.variance
+            middle = learnt.expected(mean, variance)
+            above = learnt.hoped(mean, variance, 1.0) - learnt.hoped(mean, variance, 0.0)
+            if self.known.reward is not None and self.known.cost is not None:
+                costs = designs.measured(points, self.known.cost)
+                above = self.known.reward(middle + above, costs) - self.known.reward(middle, costs)
+                middle = self.known.reward(middle, costs)
+            else:
+                middle = signs[number] * middle
+            means.append(middle)
+            deviations.append(np.abs(above))
+        return np.stack(means, axis=1), np.stack(deviations, axis=1)
+
+    def best(self, means: np.ndarray) -> list[int]:
+        """Rows of the best first; of several objectives, those on the front."""
+        gains = means * self.history.signs
+        if gains.shape[1] == 1:
+            return np.argsort(-gains[:, 0], kind="stable").tolist()
+        return front(gains, ["maximize"] * gains.shape[1]).tolist()
+
+
+def _within(history: History, known: Known) -> Callable[[Point], bool]:
+    """Whether a design keeps the limits, and the constraints as far as trials tell."""
+    designs = history.designs
+    chances = Feasibility(designs).learn(history)
+
+    def allowed(point: Point) -> bool:
+        if designs.violation(point, known.limits) > 0:
+            return False
+        if chances is None:
+            return True
+        seen = designs.identity(point) in history.scored
+        chance = chances.of_trained([point]) if seen else chances.of([point])
+        return bool(chance[0] >= np.log(0.5))
+
+    return allowed
+
+
+def _explored(
+    points: list[Point], beliefs: Beliefs, allowed: Callable[[Point], bool]
+) -> list[Point]:
+    """`points` and the neighbours of the best of them, in rounds until nothing new is best."""
+    designs = beliefs.history.designs
+    seen = {designs.identity(point) for point in points} | beliefs.history.barred
+    found, expanded = list(points), set()
+    for _ in range(_ROUNDS):
+        means, _unused = beliefs.at(found)
+        rows = beliefs.best(means)
+        if len(beliefs.learnt) == 1:
+            rows = rows[:_PARENTS]
+        parents = [found[row] for row in rows if found[row] not in expanded]
+        if not parents:
+            break
+        expanded.update(parents)
+        for parent in parents:
+            for point in neighbours(designs, parent):
+                identity = designs.identity(point)
+                if identity not in seen and allowed(point):
+                    seen.add(identity)
+                    found.append(point)
+    return [point for point in found if allowed(point)]
+
+
+def _trials_of(history: History, point: Point) -> tuple[int, ...]:
+    identity = history.designs.identity(point)
+    return tuple(
+        number
+        for number, other in zip(history.numbers, history.points, strict=True)
+        if history.designs.identity(other) == identity
+    )

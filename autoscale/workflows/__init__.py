@@ -1,1 +1,0 @@
-"""The jobs a user comes for."""

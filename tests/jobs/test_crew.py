@@ -1,0 +1,344 @@
+"""Trainings by worker processes: the same scores, the same refusals, nothing left behind."""
+
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import wait
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autoscale.cli.app import main
+from autoscale.design.architecture import Architecture
+from autoscale.scaling.scalable import Network
+from autoscale.errors import DataProblem, EvaluationFailed, InvalidSetting, WorkersUnavailable
+from autoscale.runs.at_work import at_work
+from autoscale.runs.records import Outcome, outcomes_from_journal
+from autoscale.runs.store import Journal, Step
+from autoscale.jobs.grid.scaling_base import BaseSettings, ImageSettings
+from autoscale.jobs.search.job import search_baseline
+from autoscale.jobs.check import check_baseline
+from autoscale.jobs.workers.pool import Order, Staff, crew
+from autoscale.jobs.workers.proxy import Task, recipe_named
+from autoscale.jobs.grid.job import grid_search
+from autoscale.listener import Silent
+from autoscale.jobs.grid.candidates import GridSettings
+from autoscale.jobs.workers.queue import Job, train_all
+
+SMALL = """\
+resolution: 16
+stem: {width: 8, stride: 1}
+stages:
+  - {block: mbconv, width: 16, depth: 1, expand_ratio: 2, stride: 2}
+num_classes: 10
+"""
+
+#: Networks that misbehave, and only where worker processes train them.
+OWN = """\
+import multiprocessing, os, signal, time
+import torch
+from torch import nn
+
+
+class Greedy(nn.Sequential):
+    def forward(self, images):
+        return super().forward(images) + torch.empty(2**50)
+
+
+def build(depth, width, resolution, num_classes=10):
+    if multiprocessing.parent_process() is not None:
+        if width > 1.35:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if width > 1.25:
+            time.sleep(600)
+    greedy = multiprocessing.parent_process() is not None and 1.15 < width < 1.25
+    channels = round(16 * width)
+    return (Greedy if greedy else nn.Sequential)(
+        nn.Conv2d(3, channels, 3, stride=2, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(), nn.Linear(channels, num_classes),
+    )
+"""
+
+TWO = Staff(workers=2)
+
+
+class Heard(Silent):
+    """A listener that remembers notices."""
+
+    def __init__(self) -> None:
+        self.notices: list[str] = []
+
+    def notice(self, text: str) -> None:
+        self.notices.append(text)
+
+
+def search(run: Path, photos: Path, **options: Any) -> Any:
+    settings = {"data": str(photos), "space": "tiny", "resolution": 16, "epochs": 1} | options
+    return search_baseline(run, sampler="random", kernels="none", **settings)
+
+
+def scores(found: Any) -> dict[str, float]:
+    return {
+        json.dumps(dict(t.params), sort_keys=True): t.score.accuracy
+        for t in found.trials
+        if t.trained
+    }
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"workers": 0}, "workers must be at least 1, got 0"),
+        ({"retries": -1}, "retries must be at least 0, got -1"),
+        ({"time_limit": 0.0}, "time limit must be above 0 seconds, got 0"),
+        ({"time_limit": float("nan")}, "time limit must be above 0 seconds, got nan"),
+        ({"engine": "slurm"}, "no engine 'slurm'; choose from local, ray"),
+        ({"address": "auto"}, "choose the engine ray"),
+        ({"gpus": 0.5}, "choose the engine ray"),
+        ({"engine": "ray", "cpus": 0.0}, "CPUs of a training must be above 0, got 0"),
+        ({"engine": "ray", "gpus": -1.0}, "GPUs of a training must be at least 0, got -1"),
+    ],
+)
+def test_staff_that_cannot_be_is_refused(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidSetting, match=said):
+        Staff(**wrong)
+
+
+def test_the_command_line_refuses_it_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in ("search-baseline", "grid", "check-baseline"):
+        assert main([command, "--run", str(tmp_path / "r"), "--workers", "0"]) == 2
+        assert "workers must be at least 1, got 0" in capsys.readouterr().err
+    assert not (tmp_path / "r").exists()
+
+
+def test_two_workers_give_the_scores_of_one_process(photos: Path, tmp_path: Path) -> None:
+    alone = search(tmp_path / "one", photos, trials=4, confirm=1)
+    both = search(tmp_path / "two", photos, trials=4, confirm=1, staff=TWO)
+    assert scores(both) == scores(alone)
+    assert len(both.accuracies) == len(alone.accuracies) == 3
+    assert multiprocessing.active_children() == []
+
+
+def test_a_search_may_change_its_workers(photos: Path, tmp_path: Path) -> None:
+    search(tmp_path / "run", photos, trials=3, staff=TWO)
+    found = search(tmp_path / "run", photos, trials=5)
+    assert scores(found) == scores(search(tmp_path / "other", photos, trials=5))
+
+
+@pytest.fixture
+def no_workers() -> Iterator[Callable[[], None]]:
+    """Worker processes end before they are ready, until this is called."""
+    multiprocessing.set_executable("/bin/false")
+    yield lambda: multiprocessing.set_executable(sys.executable)
+    multiprocessing.set_executable(sys.executable)
+
+
+def test_workers_that_cannot_start_fail_no_design_and_the_same_command_goes_on(
+    photos: Path, tmp_path: Path, no_workers: Callable[[], None]
+) -> None:
+    with pytest.raises(WorkersUnavailable, match=r"cannot start \(.*no training was counted"):
+        search(tmp_path / "run", photos, trials=2, staff=TWO)
+    assert [path for path in (tmp_path / "run").rglob("*.jsonl") if path.read_text()] == []
+    no_workers()
+    found = search(tmp_path / "run", photos, trials=2)
+    assert [trial.status for trial in found.trials] == ["finished", "finished"]
+
+
+def test_workers_that_cannot_start_fail_no_training_of_a_series(
+    photos: Path, tmp_path: Path, no_workers: Callable[[], None]
+) -> None:
+    found = task(photos)
+    images = found.load(size=16, test=False, listener=Silent())
+    step, jobs = Step(tmp_path / "run", "check"), [Job(network=small_network(), seed=0, name="a")]
+    journal = Journal(tmp_path / "j.jsonl")
+    about: dict[str, Any] = {"size": 16, "device": "cpu", "threads": 1, "listener": Silent()}
+    with (
+        crew(TWO, found, images, step, **about) as workers,
+        pytest.raises(WorkersUnavailable),
+    ):
+        train_all(jobs, workers, journal, Silent(), leader=lambda done: "none yet")
+    assert list(journal.read()) == []
+
+
+def test_a_grid_and_a_check_of_two_workers_say_what_one_says(photos: Path, tmp_path: Path) -> None:
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL)
+    base = BaseSettings(baseline=str(path), rounding="nearest,divisor=4")
+    settings = GridSettings(tolerance=0.2, step=0.1, max_candidates=3, seeds=2, rivals=False)
+    settings = replace(settings, race=False)
+    images = ImageSettings(data=str(photos), epochs=1)
+    alone, both = (
+        grid_search(tmp_path / name, settings, base=base, images=images, staff=staff)
+        for name, staff in (("one", Staff()), ("two", TWO))
+    )
+    assert both.coefficients == alone.coefficients
+    assert sorted(both.observations, key=str) == sorted(alone.observations, key=str)
+    search(tmp_path / "run", photos, trials=2)
+    checks = [
+        check_baseline(tmp_path / "run", networks=2, seeds=2, staff=staff)
+        for staff in (TWO, Staff())  # the second finds what the first has kept
+    ]
+    assert checks[0] == checks[1]
+
+
+def test_a_race_never_has_one_training_twice(photos: Path, tmp_path: Path) -> None:
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL)
+    base = BaseSettings(baseline=str(path), rounding="nearest,divisor=4")
+    settings = GridSettings(tolerance=0.2, step=0.1, max_candidates=4, seeds=2, rivals=False)
+    images = ImageSettings(data=str(photos), epochs=1)
+    grid_search(tmp_path / "r", settings, base=base, images=images, staff=Staff(workers=3))
+    records = Journal(tmp_path / "r" / "grid" / "trainings.jsonl").read()
+    keys = [record["key"] for record in records]
+    assert len(keys) == len(set(keys)) >= 4
+
+
+def test_a_death_a_hang_and_want_of_memory_cost_their_training_alone(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bad_nets.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    settings = GridSettings(
+        budget="1.2x", alpha="1", beta="1,1.1,1.2,1.3,1.4", gamma="1", tolerance=0.99, seeds=1,
+        rivals=False, race=False,
+    )  # fmt: skip
+    found = grid_search(
+        tmp_path / "r",
+        settings,
+        base=BaseSettings(model="bad_nets:build", resolution=16),
+        images=ImageSettings(data=str(photos), epochs=1),
+        staff=Staff(workers=2, time_limit=25.0, retries=1),
+    )
+    records = Journal(tmp_path / "r" / "grid" / "trainings.jsonl").read()
+    causes = sorted(record["cause"].split(" at ")[0] for record in records if not record["score"])
+    assert causes == [
+        "memory ran out",
+        "over the time limit of 25 s",
+        "the worker process was killed (SIGKILL), perhaps for want of memory, in each of 2 tries",
+    ]
+    assert len(records) == len(found.field) == 5
+    assert found.best.coefficients.beta < 1.15
+
+
+def task(photos: Path) -> Task:
+    return Task(data=str(photos), recipe=recipe_named("proxy", epochs=1))
+
+
+def small_network() -> Network:
+    return Architecture.from_yaml(SMALL.replace("num_classes: 10", "num_classes: 3"))
+
+
+def test_workers_refuse_images_that_have_changed(photos: Path, tmp_path: Path) -> None:
+    found = task(photos)
+    images = found.load(size=16, test=False, listener=Silent())
+    next((photos / "red").iterdir()).unlink()
+    with (
+        crew(
+            TWO,
+            found,
+            images,
+            Step(tmp_path / "run", "search"),
+            size=16,
+            device="cpu",
+            threads=1,
+            listener=Silent(),
+        ) as workers,
+        pytest.raises(DataProblem, match="have changed since the work began"),
+    ):
+        workers.engine.submit(Order(network=small_network(), seed=0)).result()
+
+
+def test_a_worker_that_is_killed_while_it_trains_is_replaced(photos: Path, tmp_path: Path) -> None:
+    found = task(photos)
+    images = found.load(size=16, test=False, listener=Silent())
+    staff = Staff(time_limit=60.0)
+    with crew(
+        staff,
+        found,
+        images,
+        Step(tmp_path / "run", "search"),
+        size=16,
+        device="cpu",
+        threads=1,
+        listener=Silent(),
+    ) as workers:
+        order = Order(network=small_network(), seed=0)
+        first = workers.engine.submit(order).result().score
+        future = workers.engine.submit(order)
+        (process,) = multiprocessing.active_children()
+        assert process.pid
+        os.kill(process.pid, signal.SIGKILL)
+        assert replace(future.result().score, seconds=0.0) == replace(first, seconds=0.0)
+    assert multiprocessing.active_children() == []
+
+
+def test_whoever_looks_sees_the_trainings_at_work_until_they_are_done(
+    photos: Path, tmp_path: Path
+) -> None:
+    found = task(photos)
+    images = found.load(size=16, test=False, listener=Silent())
+    step = Step(tmp_path / "run", "search")
+    with (
+        step.locked(),
+        crew(
+            TWO, found, images, step, size=16, device="cpu", threads=1, listener=Silent()
+        ) as workers,
+    ):
+        orders = [Order(network=small_network(), seed=seed) for seed in range(2)]
+        futures = [workers.submit(order, name=f"seed {order.seed}") for order in orders]
+        assert [piece.name for piece in at_work(step)] == ["seed 0", "seed 1"]
+        wait(futures)
+        while at_work(step):  # a future wakes whoever waits before it is struck off
+            time.sleep(0.01)
+    assert [path.name for path in step.path.iterdir()] == [".lock"]
+
+
+def test_more_workers_than_cores_are_warned_of(photos: Path, tmp_path: Path) -> None:
+    heard = Heard()
+    found = task(photos)
+    images = found.load(size=16, test=False, listener=heard)
+    many = Staff(workers=(os.cpu_count() or 1) + 1)
+    with crew(
+        many,
+        found,
+        images,
+        Step(tmp_path / "run", "search"),
+        size=16,
+        device="cpu",
+        threads=1,
+        listener=heard,
+    ):
+        pass
+    assert any("share" in notice and "cores" in notice for notice in heard.notices)
+
+
+def test_when_everything_fails_the_last_cause_is_told_and_all_is_tried_again(
+    photos: Path, tmp_path: Path
+) -> None:
+    found = task(photos)
+    images = found.load(size=16, test=False, listener=Silent())
+    jobs = [Job(network=small_network(), seed=seed, name="one") for seed in range(2)]
+    journal = Journal(tmp_path / "j.jsonl")
+
+    def train(staff: Staff) -> list[Outcome]:
+        step = Step(tmp_path / "run", "search")
+        with crew(
+            staff, found, images, step, size=16, device="cpu", threads=1, listener=Silent()
+        ) as workers:
+            return train_all(jobs, workers, journal, Silent(), leader=lambda done: "none yet")
+
+    with pytest.raises(EvaluationFailed, match=r"every training failed.*time limit.*again"):
+        train(Staff(time_limit=0.001))
+    assert all(outcome.score for outcome in train(Staff()))
+    assert [outcome.key for outcome in outcomes_from_journal(journal)] == ["0", "1"]
+    assert len(journal.read()) == 4
+    train(Staff())
+    assert len(journal.read()) == 4

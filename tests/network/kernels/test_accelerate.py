@@ -1,0 +1,142 @@
+"""The accelerated network is the network: same results, gradients, buffers and random numbers."""
+
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from autoscale.design.architecture import Architecture, Head, Stage, Stem
+from autoscale.network.build import build
+from autoscale.network.kernels.accelerate import Accelerated, plan
+from autoscale.network.kernels.kernels import Kernels, TorchKernels
+from autoscale.network.kernels.layers import Chain, Opaque
+from autoscale.network.kernels.library import compiler
+from autoscale.jobs.workers.kernels import load_kernels
+
+MIXED = Architecture(
+    resolution=20,
+    stem=Stem(width=8, stride=2),
+    stages=(
+        Stage(block="mbconv", width=8, depth=2, kernel=3, expand_ratio=1),
+        Stage(block="mbconv", width=16, depth=2, kernel=5, expand_ratio=4, stride=2),
+        Stage(block="fused-mbconv", width=16, depth=2, kernel=3, expand_ratio=2, se_ratio=0),
+        Stage(block="separable", width=24, depth=1, kernel=3, expand_ratio=1, activation="hswish"),
+        Stage(block="basic", width=24, depth=2, kernel=3, expand_ratio=1, activation="relu"),
+        Stage(block="mbconv", width=24, depth=2, kernel=3, expand_ratio=2, skip="pool"),
+    ),
+    head=Head(width=32),
+    num_classes=5,
+)
+
+
+@pytest.fixture(params=["native", "torch"])
+def kernels(request: pytest.FixtureRequest) -> Kernels:
+    if request.param == "native" and compiler() is None:
+        pytest.skip("there is no C++ compiler here")
+    loaded = load_kernels(request.param)
+    assert loaded is not None
+    return loaded
+
+
+def network(*, padding: str = "symmetric", architecture: Architecture = MIXED) -> nn.Module:
+    torch.manual_seed(0)
+    made = build(architecture, dropout=0.2, drop_path=0.3, padding=padding)  # type: ignore[arg-type]
+    for module in made.modules():  # branches that begin at zero would hide their gradients
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+    return made
+
+
+def images(count: int = 6, size: int = 20) -> Tensor:
+    return torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(1))
+
+
+def learn(module: nn.Module, x: Tensor) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+    """Logits, gradients by name and of the input, of one step with fixed random numbers."""
+    torch.manual_seed(2)
+    x = x.clone().requires_grad_()
+    logits = module(x)
+    nn.functional.cross_entropy(logits, torch.arange(len(x)) % 5).backward()
+    names = {
+        name.removeprefix("network."): parameter.grad
+        for name, parameter in module.named_parameters()
+        if parameter.grad is not None
+    }
+    assert x.grad is not None
+    return logits.detach(), names, x.grad
+
+
+@pytest.mark.parametrize("padding", ["symmetric", "same"])
+def test_a_training_step_is_that_of_the_network(kernels: Kernels, padding: str) -> None:
+    plain = network(padding=padding).double().train()
+    fast = Accelerated(network(padding=padding), kernels).train()
+    expected, found = learn(plain, images().double()), learn(fast, images())
+    torch.testing.assert_close(found[0].double(), expected[0], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found[2].double(), expected[2], rtol=1e-3, atol=1e-6)
+    assert found[1].keys() == expected[1].keys()
+    for name, gradient in found[1].items():
+        scale = expected[1][name].abs().max().item()
+        assert gradient.shape == expected[1][name].shape
+        # A shift in front of another norm changes nothing: its gradient is nought but rounding.
+        assert (gradient - expected[1][name]).abs().max() <= 1e-4 * max(scale, 1e-2), name
+    for (name, one), other in zip(fast.network.named_buffers(), plain.buffers(), strict=True):
+        torch.testing.assert_close(one.to(other.dtype), other, rtol=1e-4, atol=1e-5, msg=name)
+
+
+@pytest.mark.parametrize("padding", ["symmetric", "same"])
+def test_evaluation_is_that_of_the_network(kernels: Kernels, padding: str) -> None:
+    plain = network(padding=padding).eval()
+    fast = Accelerated(plain, kernels).eval()
+    with torch.inference_mode():
+        torch.testing.assert_close(fast(images()), plain(images()), rtol=1e-4, atol=1e-5)
+    with torch.no_grad():
+        torch.testing.assert_close(fast(images()), plain(images()), rtol=1e-4, atol=1e-5)
+
+
+def test_gradients_in_eval_mode_are_the_networks_own(kernels: Kernels) -> None:
+    plain = network().eval()
+    x = images().requires_grad_()
+    (of_x,) = torch.autograd.grad(Accelerated(plain, kernels).eval()(x).sum(), x)
+    (expected,) = torch.autograd.grad(plain(x).sum(), x)
+    assert torch.equal(of_x, expected)
+
+
+def test_the_same_step_twice_gives_the_same_bits(kernels: Kernels) -> None:
+    one, other = (learn(Accelerated(network(), kernels).train(), images()) for _ in range(2))
+    assert torch.equal(one[0], other[0])
+    assert all(torch.equal(one[1][name], other[1][name]) for name in one[1])
+
+
+def test_a_copy_is_a_network_of_its_own(kernels: Kernels) -> None:
+    fast = Accelerated(network(), kernels).eval()
+    other = copy.deepcopy(fast)
+    with torch.inference_mode():
+        before = fast(images())
+        for parameter in other.parameters():
+            parameter.zero_()
+        assert torch.equal(fast(images()), before)
+        assert not other(images()).any()
+
+
+def test_frozen_parameters_get_no_gradient(kernels: Kernels) -> None:
+    frozen = network()
+    for parameter in frozen.stages[0].parameters():  # type: ignore[union-attr,operator,index]
+        parameter.requires_grad_(False)
+    _, gradients, _ = learn(Accelerated(frozen, kernels).train(), images())
+    assert not any(name.startswith("stages.0.") for name in gradients)
+    assert any(name.startswith("stem.") for name in gradients)
+
+
+def test_almost_everything_of_a_mobile_network_has_its_own_backward_pass() -> None:
+    mobile = replace(MIXED, stages=MIXED.stages[:2])
+
+    def opaque(layer: object) -> list[nn.Module]:
+        if isinstance(layer, Opaque):
+            return list(layer.module.modules())
+        inner = layer.layers if isinstance(layer, Chain) else [getattr(layer, "branch", None)]
+        return [module for one in inner if one is not None for module in opaque(one)]
+
+    left = {type(module) for module in opaque(plan(network(architecture=mobile), TorchKernels()))}
+    assert left <= {nn.Sequential, nn.AdaptiveAvgPool2d, nn.Flatten, nn.Dropout, nn.Linear}

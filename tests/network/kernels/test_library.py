@@ -1,0 +1,91 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from autoscale.errors import InvalidSetting
+from autoscale.network.kernels import library
+from autoscale.network.kernels.library import KernelsUnavailable, compile_kernels, library_name
+from autoscale.jobs.workers import kernels
+from autoscale.jobs.workers.kernels import choose_kernels, load_kernels
+from autoscale.listener import Silent
+
+
+class Heard(Silent):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def notice(self, text: str) -> None:
+        self.lines.append(text)
+
+
+@pytest.fixture
+def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(library, "COMPILERS", ("no-such-compiler",))
+    monkeypatch.delenv("CXX", raising=False)
+    library_name.cache_clear()
+    load_kernels.cache_clear()
+
+
+def test_without_a_compiler_torch_computes_and_one_line_says_so(no_compiler: None) -> None:
+    heard = Heard()
+    assert choose_kernels("auto", device="cpu", listener=heard) == "torch"
+    assert len(heard.lines) == 1
+    assert "no C++ compiler is found" in heard.lines[0]
+    load_kernels.cache_clear()
+
+
+def test_native_kernels_that_were_asked_for_are_refused_without_a_compiler(
+    no_compiler: None,
+) -> None:
+    with pytest.raises(KernelsUnavailable, match="install one, or name it in CXX"):
+        choose_kernels("native", device="cpu", listener=Silent())
+    load_kernels.cache_clear()
+
+
+def test_a_compiler_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = tmp_path / "broken++"
+    broken.write_text("#!/bin/sh\necho 'x: error: it is Monday' >&2\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("CXX", str(broken))
+    with pytest.raises(KernelsUnavailable, match=r"broken\+\+ cannot compile .* it is Monday"):
+        compile_kernels(tmp_path / "kernels.so")
+
+
+def test_an_unknown_choice_is_refused() -> None:
+    with pytest.raises(InvalidSetting, match="choose from auto, native, torch, none"):
+        choose_kernels("fast", device="cpu", listener=Silent())
+
+
+def test_other_devices_train_the_network_as_it_is() -> None:
+    assert choose_kernels("auto", device="cuda:0", listener=Silent()) == "none"
+
+
+@pytest.mark.skipif(library.compiler() is None, reason="there is no C++ compiler here")
+def test_several_processes_may_compile_at_once(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from autoscale.runs.cache import cached\n"
+        "def make(path):\n"
+        "    Path(sys.argv[1], 'made').open('a').write('x'); time.sleep(0.5)\n"
+        "    path.write_text('whole')\n"
+        "print(cached('one', make, folder=Path(sys.argv[1])).read_text())"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    assert [process.communicate()[0].strip() for process in processes] == ["whole"] * 3
+    assert (tmp_path / "made").read_text() == "x"
+
+
+def test_the_recorded_choice_stays_when_the_compiler_goes(no_compiler: None) -> None:
+    from torch import nn
+
+    with pytest.raises(KernelsUnavailable, match=r"this run trains with native .* another --run"):
+        kernels.accelerated(nn.Linear(1, 1), "native")
+    load_kernels.cache_clear()
+
+
+def test_the_library_s_name_depends_on_every_file_that_is_compiled() -> None:
+    folder = Path(library.__file__).parent
+    files = {*folder.glob("*.cpp"), *folder.glob("*.h")}
+    assert files == {*library.SOURCES, *library.HEADERS}
