@@ -22,7 +22,7 @@ from autoscale.distribution import VERSION as __version__  # noqa: F401
 _HOMES = {
     "Architecture": "autoscale.design.architecture",
     "AutoscaleError": "autoscale.errors",
-    "BaseSettings": "autoscale.jobs.grid.scaling_base",
+    "ScalingBase": "autoscale.jobs.grid.scaling_base",
     "Coefficients": "autoscale.design.rounding",
     "Cost": "autoscale.design.cost",
     "Design": "autoscale.scaling.scalable",
@@ -33,7 +33,7 @@ _HOMES = {
     "Member": "autoscale.scaling.family",
     "Model": "autoscale.models.load",
     "SearchSpace": "autoscale.design.space",
-    "Staff": "autoscale.jobs.workers.pool",
+    "WorkerSettings": "autoscale.jobs.workers.pool",
     "Stage": "autoscale.design.architecture",
     "Stem": "autoscale.design.architecture",
     "build": "autoscale.network.build",
@@ -82,51 +82,51 @@ if TYPE_CHECKING:  # the same for editors and type checkers; a test compares the
     from autoscale.design.architecture import Stem as Stem
     from autoscale.design.cost import Cost as Cost
     from autoscale.design.cost import cost as cost
-    from autoscale.scaling.family import Growths as Growths
-    from autoscale.scaling.family import Member as Member
     from autoscale.design.published import published as published
-    from autoscale.scaling.scalable import Design as Design
     from autoscale.design.rounding import Coefficients as Coefficients
     from autoscale.design.rounding import compound as compound
     from autoscale.design.rounding import rounding_policy as rounding_policy
     from autoscale.design.rounding import scale as scale
     from autoscale.design.space import SearchSpace as SearchSpace
     from autoscale.errors import AutoscaleError as AutoscaleError
+    from autoscale.inspection.doctor import examine
+    from autoscale.inspection.read_run import load_run as load_run
+    from autoscale.inspection.status import run_status
+    from autoscale.jobs.check import check_baseline as check_baseline
+    from autoscale.jobs.family import load_member as load_member
+    from autoscale.jobs.family import scale_family as scale_family
+    from autoscale.jobs.family import write_family as write_family
+    from autoscale.jobs.grid.candidates import GridSettings as GridSettings
+    from autoscale.jobs.grid.job import grid_search as grid_search
+    from autoscale.jobs.grid.plan import plan_grid as plan_grid
+    from autoscale.jobs.grid.scaling_base import ImageSettings as ImageSettings
+    from autoscale.jobs.grid.scaling_base import ScalingBase as ScalingBase
+    from autoscale.jobs.search.calibrate import calibrate_w as calibrate_w
+    from autoscale.jobs.search.job import load_baseline as load_baseline
+    from autoscale.jobs.search.job import search_baseline as search_baseline
+    from autoscale.jobs.search.spaces import load_space as load_space
+    from autoscale.jobs.search.spaces import space_table
+    from autoscale.jobs.train import train as train
+    from autoscale.jobs.workers.pool import WorkerSettings as WorkerSettings
+    from autoscale.models.compare import compare as compare
+    from autoscale.models.count import count as count
+    from autoscale.models.export import export as export
+    from autoscale.models.latency import time_networks
+    from autoscale.models.load import Model as Model
+    from autoscale.models.load import load_model as load_model
+    from autoscale.models.predict import evaluate_model
+    from autoscale.models.predict import predict as predict
     from autoscale.network.build import build as build
     from autoscale.report.page import figures as figures
     from autoscale.report.writing import draw_race as draw_race
     from autoscale.report.writing import draw_sizes as draw_sizes
     from autoscale.report.writing import write_report as write_report
+    from autoscale.scaling.family import Growths as Growths
+    from autoscale.scaling.family import Member as Member
+    from autoscale.scaling.scalable import Design as Design
     from autoscale.search.pareto import front
     from autoscale.search.pareto import hypervolume as hypervolume
     from autoscale.search.pareto import knee as knee
-    from autoscale.jobs.grid.scaling_base import BaseSettings as BaseSettings
-    from autoscale.jobs.grid.scaling_base import ImageSettings as ImageSettings
-    from autoscale.jobs.search.job import load_baseline as load_baseline
-    from autoscale.jobs.search.job import search_baseline as search_baseline
-    from autoscale.jobs.search.calibrate import calibrate_w as calibrate_w
-    from autoscale.jobs.search.spaces import load_space as load_space
-    from autoscale.jobs.search.spaces import space_table
-    from autoscale.jobs.check import check_baseline as check_baseline
-    from autoscale.models.compare import compare as compare
-    from autoscale.models.count import count as count
-    from autoscale.jobs.workers.pool import Staff as Staff
-    from autoscale.inspection.doctor import examine
-    from autoscale.models.export import export as export
-    from autoscale.jobs.family import load_member as load_member
-    from autoscale.jobs.family import scale_family as scale_family
-    from autoscale.jobs.family import write_family as write_family
-    from autoscale.jobs.grid.job import grid_search as grid_search
-    from autoscale.jobs.grid.plan import plan_grid as plan_grid
-    from autoscale.models.latency import time_networks
-    from autoscale.inspection.read_run import load_run as load_run
-    from autoscale.models.load import Model as Model
-    from autoscale.models.load import load_model as load_model
-    from autoscale.models.predict import evaluate_model
-    from autoscale.models.predict import predict as predict
-    from autoscale.inspection.status import run_status
-    from autoscale.jobs.grid.candidates import GridSettings as GridSettings
-    from autoscale.jobs.train import train as train
 
     # Assigned, since an import under another name is not public to a strict type checker.
     doctor = examine

@@ -8,7 +8,16 @@ from typing import Any, get_args
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from autoscale.design.architecture import (BLOCK_FIELDS, Activation, Architecture, Block, Head, Skip, Stage, Stem)
+from autoscale.design.architecture import (
+    BLOCK_FIELDS,
+    Activation,
+    Architecture,
+    Block,
+    Head,
+    Skip,
+    Stage,
+    Stem,
+)
 from autoscale.design.rounding import ROUNDINGS, Coefficients
 from autoscale.design.space import HeadChoices, Op, SearchSpace, StageChoices, StemChoices
 

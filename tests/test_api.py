@@ -19,10 +19,10 @@ from safetensors.torch import load_file
 
 import autoscale
 from autoscale.cli.app import app, main
-from autoscale.errors import InvalidSetting
-from autoscale.network.measuring.latency import Conditions
 from autoscale.cli.terminal import records
+from autoscale.errors import InvalidSetting
 from autoscale.models.load import Loading, Model
+from autoscale.network.measuring.latency import Conditions
 from tests.conftest import draw_photos
 
 PACKAGE = Path(autoscale.__file__).parent
@@ -115,7 +115,7 @@ ANSWERS: dict[str, Callable[..., Any]] = {
 }
 #: Fields of settings that a function takes as one value, or of what it passes on.
 FIELDS = {
-    "base": list(autoscale.BaseSettings.__dataclass_fields__),
+    "base": list(autoscale.ScalingBase.__dataclass_fields__),
     "images": list(autoscale.ImageSettings.__dataclass_fields__),
     "settings": list(autoscale.GridSettings.__dataclass_fields__),
     "conditions": list(Conditions.__dataclass_fields__),

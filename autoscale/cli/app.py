@@ -21,9 +21,18 @@ from autoscale.cli.latency import latency_command
 from autoscale.cli.predict import evaluate_command, predict_command
 from autoscale.cli.report import report_command
 from autoscale.cli.scaling import family_command, grid_command
-from autoscale.cli.workers import (Address, Cpus, Engine, Gpus, Retries, TrialTimeout, Workers, staff_of)
 from autoscale.cli.status import doctor_command, status_command
 from autoscale.cli.train import train_command
+from autoscale.cli.workers import (
+    Address,
+    Cpus,
+    Engine,
+    Gpus,
+    Retries,
+    TrialTimeout,
+    Workers,
+    staff_of,
+)
 from autoscale.errors import AutoscaleError, InvalidSetting
 
 # Workflows are imported where they are used: `autoscale --help` must not wait for torch.
@@ -189,8 +198,8 @@ def search_baseline(
 
     The same command continues an interrupted search; a larger --trials prolongs a finished one.
     """
-    from autoscale.design.budget import parse_cost, parse_count
     from autoscale.cli.terminal import working
+    from autoscale.design.budget import parse_cost, parse_count
     from autoscale.jobs.search import job as baseline
     from autoscale.jobs.search.stopping import parse_epochs
 
@@ -430,14 +439,16 @@ def main(arguments: list[str] | None = None) -> int:
 
 def refuse(text: str) -> None:
     """Say on standard error why there is no answer."""
-    from autoscale.cli import terminal  # it loads pandas: the help and completions do not wait for that
+    from autoscale.cli import (
+        terminal,  # it loads pandas: the help and completions do not wait for that
+    )
 
     terminal.refuse(text)
 
 
 def _show_search(found: Any, run: Path, as_json: bool) -> None:
-    from autoscale.design.budget import several
     from autoscale.cli.terminal import CONVENTION, explain, records, say, show_json, show_table
+    from autoscale.design.budget import several
 
     table = found.table
     score = found.trial.score

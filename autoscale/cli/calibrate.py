@@ -23,8 +23,8 @@ def calibrate_command(
     The papers' -0.07 says 5 % of accuracy, seen on ImageNet. Use the answer with search-baseline
     --objective soft --w.
     """
-    from autoscale.design.budget import parse_count
     from autoscale.cli.terminal import CONVENTION, explain, say, show_json
+    from autoscale.design.budget import parse_count
     from autoscale.jobs.search.calibrate import calibrate_w
 
     found = calibrate_w(

@@ -100,9 +100,9 @@ def compare_command(
     as_json: Json = False,
 ) -> None:
     """Put designs and families side by side, with published accuracies."""
-    from autoscale.report.writing import draw_sizes
     from autoscale.cli.terminal import records, say, show_json, show_table
     from autoscale.models.compare import compare
+    from autoscale.report.writing import draw_sizes
 
     table = compare(names, convention=convention)
     if plot is not None:

@@ -65,8 +65,8 @@ def latency_command(
     as_json: Json = False,
 ) -> None:
     """Measure how long networks take on this device; several take turns."""
-    from autoscale.design.budget import several
     from autoscale.cli.terminal import records, say, show_json, show_table
+    from autoscale.design.budget import several
     from autoscale.models.latency import time_networks
 
     found = time_networks(

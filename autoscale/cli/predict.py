@@ -161,8 +161,8 @@ def predict_command(
     An image that cannot be read is named on standard error, the others are answered, and the exit
     status is 1. CSV is printed as it comes, some hundred images at a time.
     """
-    from autoscale.errors import InvalidSetting
     from autoscale.cli.terminal import Live, refuse
+    from autoscale.errors import InvalidSetting
     from autoscale.models.expected import channels
     from autoscale.models.load import load_model
     from autoscale.models.predict import predict_in_parts

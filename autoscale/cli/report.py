@@ -23,8 +23,8 @@ def report_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
 ) -> None:
     """Write a run as one HTML page that works without a network."""
-    from autoscale.report.writing import write_report
     from autoscale.cli.terminal import say, show_json
+    from autoscale.report.writing import write_report
 
     file = write_report(run, output, trained=trained or ())
     size = file.stat().st_size

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from autoscale.cli.completion import networks
-from autoscale.cli.workers import (Address, Cpus, Engine, Gpus, Retries, TrialTimeout, Workers, staff_of)
+from autoscale.cli.workers import (
+    Address,
+    Cpus,
+    Engine,
+    Gpus,
+    Retries,
+    TrialTimeout,
+    Workers,
+    staff_of,
+)
 from autoscale.errors import InvalidSetting
 
 if TYPE_CHECKING:
@@ -193,12 +202,12 @@ def grid_command(
     as_json: Json = False,
 ) -> None:
     """Find how depth, width and resolution should grow, or shrink, together within a budget."""
-    from autoscale.report.writing import draw_race
     from autoscale.cli.terminal import working
-    from autoscale.jobs.grid.scaling_base import BaseSettings, ImageSettings
+    from autoscale.jobs.grid.candidates import GridSettings
     from autoscale.jobs.grid.job import grid_search
     from autoscale.jobs.grid.plan import Plan, plan_grid
-    from autoscale.jobs.grid.candidates import GridSettings
+    from autoscale.jobs.grid.scaling_base import ImageSettings, ScalingBase
+    from autoscale.report.writing import draw_race
 
     measure, budget = _one_budget(
         macs=flops_budget,
@@ -227,9 +236,7 @@ def grid_command(
             trainings=trainings,
             race=race,
         )
-        base = BaseSettings(
-            baseline=baseline, model=model, resolution=resolution, rounding=rounding
-        )
+        base = ScalingBase(baseline=baseline, model=model, resolution=resolution, rounding=rounding)
         images = ImageSettings(
             data=data,
             recipe=recipe,
@@ -296,15 +303,15 @@ def family_command(
 ) -> None:
     """Write the family: the base scaled to sizes or budgets, one YAML file a member."""
     from autoscale.cli.terminal import Live
-    from autoscale.jobs.grid.scaling_base import BaseSettings
     from autoscale.jobs.family import parse_coefficients, write_family
+    from autoscale.jobs.grid.scaling_base import ScalingBase
 
     found = write_family(
         run,
         phi=phi,
         budgets=budgets,
         measure=measure,
-        base=BaseSettings(baseline=baseline, model=model, resolution=resolution, rounding=rounding),
+        base=ScalingBase(baseline=baseline, model=model, resolution=resolution, rounding=rounding),
         coefficients=parse_coefficients(coefficients) if coefficients is not None else None,
         num_classes=classes,
         listener=Live(),
@@ -384,7 +391,15 @@ def _show_plan(planned: "Plan", as_json: bool) -> None:
 
 
 def _show_grid(found: "GridResult", run: Path, as_json: bool) -> None:
-    from autoscale.cli.terminal import (CONVENTION, explain, is_brief, records, say, show_json, show_table)
+    from autoscale.cli.terminal import (
+        CONVENTION,
+        explain,
+        is_brief,
+        records,
+        say,
+        show_json,
+        show_table,
+    )
 
     point = found.coefficients
     if as_json:

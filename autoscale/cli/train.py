@@ -98,10 +98,10 @@ def train_command(
     """
     import os
 
-    from autoscale.design.budget import several
     from autoscale.cli.terminal import Live, refuse, say, show_json
-    from autoscale.models.expected import channels
+    from autoscale.design.budget import several
     from autoscale.jobs.train import OutOfTime, train
+    from autoscale.models.expected import channels
 
     try:
         with Live() as listener:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from autoscale.jobs.workers.pool import Staff
+    from autoscale.jobs.workers.pool import WorkerSettings
 
 _PANEL = "Workers"
 
@@ -63,15 +63,15 @@ def staff_of(
     address: str | None,
     cpus_per_trial: float,
     gpus_per_trial: float,
-) -> "Staff":
+) -> "WorkerSettings":
     """The staff that the options ask for.
 
     Raises:
         InvalidSetting: for values that employ nobody.
     """
-    from autoscale.jobs.workers.pool import Staff
+    from autoscale.jobs.workers.pool import WorkerSettings
 
-    return Staff(
+    return WorkerSettings(
         workers=workers,
         engine=engine,  # type: ignore[arg-type]
         retries=retries,

@@ -16,20 +16,20 @@ from urllib.parse import parse_qsl
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from autoscale.errors import DataProblem, InvalidSetting
 from autoscale.datasets import synthetic
-from autoscale.datasets.pictures.decoding import Keep, decode
-from autoscale.datasets.pictures.depth import range_notices
 from autoscale.datasets.duplicates import find_duplicates
 from autoscale.datasets.folders import list_folders
 from autoscale.datasets.parquet import Columns, list_parquet
 from autoscale.datasets.parquet_layout import find_shards
+from autoscale.datasets.pictures.decoding import Keep, decode
+from autoscale.datasets.pictures.depth import range_notices
 from autoscale.datasets.pictures.pictures import Listing, Pictures, shown
 from autoscale.datasets.pictures.preparation import OURS, Preparation
 from autoscale.datasets.seen import names_of, sketch
 from autoscale.datasets.splits import spoken
 from autoscale.datasets.summary import DataSummary, alike_classes, missing_classes
 from autoscale.datasets.tree import is_parquet, scan
+from autoscale.errors import DataProblem, InvalidSetting
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,12 +8,19 @@ from pathlib import Path
 
 import numpy as np
 
-from autoscale.errors import DataProblem
 from autoscale.datasets.layout import find_layout
 from autoscale.datasets.other_layouts import told
-from autoscale.datasets.pictures.pictures import (Listing, Pictures, listing, shown, size_of, unknown_class)
+from autoscale.datasets.pictures.pictures import (
+    Listing,
+    Pictures,
+    listing,
+    shown,
+    size_of,
+    unknown_class,
+)
 from autoscale.datasets.splits import Split
 from autoscale.datasets.tree import Folder, require_no_lost_folder
+from autoscale.errors import DataProblem
 
 
 def list_folders(tree: Folder) -> Listing:

@@ -12,11 +12,11 @@ from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from autoscale.errors import DataProblem
 from autoscale.datasets.other_layouts import told
 from autoscale.datasets.pictures.pictures import shown
 from autoscale.datasets.splits import Name, Role, Split, is_filler, read_name, spoken, words
 from autoscale.datasets.tree import Folder, require_no_lost_folder
+from autoscale.errors import DataProblem
 
 #: Lone folders within folders that are gone through, such as data/images/train.
 _DEEPEST = 6

@@ -11,12 +11,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from autoscale.errors import DataProblem, InvalidSetting
 from autoscale.datasets.pictures.decoding import decoded_chunks
 from autoscale.datasets.pictures.formats import is_of_a_format
 from autoscale.datasets.pictures.pictures import Pictures, shown, size_of
 from autoscale.datasets.pictures.preparation import Preparation
 from autoscale.datasets.tree import scan
+from autoscale.errors import DataProblem, InvalidSetting
 
 
 class Named(NamedTuple):

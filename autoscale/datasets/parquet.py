@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from autoscale.distribution import install
-from autoscale.errors import DataProblem
 from autoscale.datasets.pictures.pictures import Listing, Pictures, listing, shown, unknown_class
 from autoscale.datasets.splits import Split
 from autoscale.datasets.summary import shortened
+from autoscale.distribution import install
+from autoscale.errors import DataProblem
 
 #: Names of columns that are looked for, in this order and in any case.
 IMAGE_COLUMNS = (

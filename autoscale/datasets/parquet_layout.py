@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from autoscale.errors import DataProblem
 from autoscale.datasets.other_layouts import hive_partitions
 from autoscale.datasets.pictures.pictures import shown
 from autoscale.datasets.splits import Role, Split, read_name, spoken
 from autoscale.datasets.tree import Folder, is_parquet
+from autoscale.errors import DataProblem
 
 _DEEPEST = 5  # parts of a path, as in repository/default/train/0000.parquet
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from autoscale.datasets.data import list_source
-from autoscale.datasets.pictures.decoding import decode
 from autoscale.datasets.duplicates import Duplicates, find_duplicates
+from autoscale.datasets.pictures.decoding import decode
 from autoscale.datasets.summary import DataSummary, alike_classes
 
 _SIZE = 8  # pixels; every picture is decoded, and hardly anything is kept of it

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from autoscale.errors import DataProblem
 from autoscale.datasets.pictures.pictures import shown
 from autoscale.datasets.splits import words
+from autoscale.errors import DataProblem
 
 #: What file managers, shares and notebooks leave behind, beside all that begins with a dot.
 _LITTER = words(

@@ -15,7 +15,16 @@ from typing import NamedTuple
 import numpy as np
 
 from autoscale.design.architecture import Architecture, Stage, Stem
-from autoscale.design.cost import (Cost, cost, head_cost, output_size, part_costs, stage_cost, stem_cost, stem_output_size)
+from autoscale.design.cost import (
+    Cost,
+    cost,
+    head_cost,
+    output_size,
+    part_costs,
+    stage_cost,
+    stem_cost,
+    stem_output_size,
+)
 from autoscale.design.numbers import Number
 from autoscale.design.rounding import ROUNDINGS, Rounding
 from autoscale.design.space import HeadChoices, SearchSpace, StageChoices, StemChoices

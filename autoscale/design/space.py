@@ -22,7 +22,17 @@ from typing import Annotated, Any, ClassVar, Generic, Protocol, TypeVar
 import numpy as np
 from pydantic import BeforeValidator
 
-from autoscale.design.architecture import (BLOCK_FIELDS, MOST, Activation, Architecture, Block, Head, Skip, Stage, Stem)
+from autoscale.design.architecture import (
+    BLOCK_FIELDS,
+    MOST,
+    Activation,
+    Architecture,
+    Block,
+    Head,
+    Skip,
+    Stage,
+    Stem,
+)
 from autoscale.design.cost import conv_cost, head_cost, output_size, stage_cost
 from autoscale.design.document import NO_UNKNOWN_KEYS, parse
 from autoscale.design.rounding import fit_strides

@@ -14,7 +14,17 @@ from math import ceil
 from typing import Any, Generic
 
 from autoscale.distribution import install
-from autoscale.engines.engine import (Crew, J, Make, R, Spec, WorkerLost, WorkerNotReady, cannot_start, unavailable)
+from autoscale.engines.engine import (
+    J,
+    Make,
+    PooledEngine,
+    R,
+    Spec,
+    WorkerLost,
+    WorkerNotReady,
+    cannot_start,
+    unavailable,
+)
 from autoscale.errors import EvaluationFailed, InvalidSetting
 
 # Ray reads these when it is imported, or when it starts. Nothing is reported to anybody.
@@ -31,7 +41,7 @@ def on_ray(
     address: str | None = None,
     cpus: float = 1.0,
     gpus: float = 0.0,
-) -> Crew[J, R]:
+) -> PooledEngine[J, R]:
     """An engine of places on a Ray cluster; a worker process loads its work once.
 
     Args:
@@ -70,7 +80,7 @@ def on_ray(
     shared = ray.put((make, spec))
     task = ray.remote(max_retries=0, num_cpus=cpus, num_gpus=gpus)(_carry)
     places = [RayPlace[J, R](ray, task, shared, limit) for _ in range(workers)]
-    return Crew(places, retries=retries)
+    return PooledEngine(places, retries=retries)
 
 
 def _require_room(ray: Any, cpus: float, gpus: float) -> None:

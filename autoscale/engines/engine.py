@@ -18,7 +18,7 @@ J = TypeVar("J")
 R = TypeVar("R")
 Job = TypeVar("Job", contravariant=True)
 Result = TypeVar("Result", covariant=True)
-Answer = TypeVar("Answer")
+TrainingResult = TypeVar("TrainingResult")
 
 #: From a spec what carries jobs.
 Make = Callable[[Spec], Callable[[J], R]]
@@ -48,21 +48,21 @@ def unavailable(cause: str) -> WorkersUnavailable:
     )
 
 
-class Engine(Protocol[Job, Answer]):
+class Engine(Protocol[Job, TrainingResult]):
     """Carries jobs."""
 
     @property
     def places(self) -> int:
         """Jobs at work at once."""
 
-    def submit(self, job: Job, /) -> Future[Answer]:
+    def submit(self, job: Job, /) -> Future[TrainingResult]:
         """Take a job; it waits until a place is free."""
 
     def close(self) -> None:
         """End at once; jobs at work are lost."""
 
 
-class Place(Protocol[Job, Result]):
+class Worker(Protocol[Job, Result]):
     """Carries one job after the other."""
 
     def carry(self, job: Job, /) -> Result:
@@ -99,7 +99,7 @@ class Inline(Generic[J, R]):
         """Nothing is left to end."""
 
 
-class Crew(Generic[J, R]):
+class PooledEngine(Generic[J, R]):
     """An engine of several places, whoever works there.
 
     A thread stands at each place and waits for it; the queue and the futures are the standard
@@ -110,10 +110,10 @@ class Crew(Generic[J, R]):
         retries: how often a job is carried again.
     """
 
-    def __init__(self, places: Sequence[Place[J, R]], *, retries: int) -> None:
+    def __init__(self, places: Sequence[Worker[J, R]], *, retries: int) -> None:
         self.places = len(places)
         self._all = places
-        self._free: SimpleQueue[Place[J, R]] = SimpleQueue()
+        self._free: SimpleQueue[Worker[J, R]] = SimpleQueue()
         for place in places:
             self._free.put(place)
         self._retries = retries

@@ -25,7 +25,17 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Generic
 
-from autoscale.engines.engine import (Crew, J, Make, R, Spec, WorkerLost, WorkerNotReady, cannot_start, unavailable)
+from autoscale.engines.engine import (
+    J,
+    Make,
+    PooledEngine,
+    R,
+    Spec,
+    WorkerLost,
+    WorkerNotReady,
+    cannot_start,
+    unavailable,
+)
 from autoscale.errors import AutoscaleError, EvaluationFailed, WorkersUnavailable
 
 #: Spawned, not forked: torch's threads do not survive a fork.
@@ -52,7 +62,7 @@ def local(
     retries: int = 1,
     limit: float | None = None,
     cores: int = 0,
-) -> Crew[J, R]:
+) -> PooledEngine[J, R]:
     """An engine of worker processes; each starts with its first job and loads its work once.
 
     Args:
@@ -67,8 +77,8 @@ def local(
     if _Script.running:
         raise WorkersUnavailable(_GUARD)
     owned = _shares(workers, cores)
-    places = [Worker(make, spec, limit=limit, cores=owned[n]) for n in range(workers)]
-    return Crew(places, retries=retries)
+    places = [ProcessWorker(make, spec, limit=limit, cores=owned[n]) for n in range(workers)]
+    return PooledEngine(places, retries=retries)
 
 
 def _shares(workers: int, cores: int) -> list[frozenset[int]]:
@@ -79,7 +89,7 @@ def _shares(workers: int, cores: int) -> list[frozenset[int]]:
     return [frozenset(usable[n * cores : (n + 1) * cores]) for n in range(workers)]
 
 
-class Worker(Generic[Spec, J, R]):
+class ProcessWorker(Generic[Spec, J, R]):
     """A place that is held by a process, and by the next one when that has died."""
 
     def __init__(

@@ -13,16 +13,16 @@ from typing import Any, Literal
 
 import torch
 
+from autoscale.datasets import synthetic
+from autoscale.datasets.pictures.depth import range_notices
+from autoscale.datasets.pictures.preparation import OURS
+from autoscale.datasets.survey import Survey, survey
 from autoscale.design.budget import several
 from autoscale.distribution import VERSION, install
 from autoscale.errors import AutoscaleError
-from autoscale.network.kernels.library import compiler
-from autoscale.datasets import synthetic
-from autoscale.datasets.pictures.depth import range_notices
-from autoscale.training.fit import device_named
-from autoscale.datasets.pictures.preparation import OURS
-from autoscale.datasets.survey import Survey, survey
 from autoscale.jobs.workers.kernels import load_kernels
+from autoscale.network.kernels.library import compiler
+from autoscale.training.fit import device_named
 
 Verdict = Literal["ok", "warn", "fail"]
 

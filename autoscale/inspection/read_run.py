@@ -8,18 +8,24 @@ from typing import Any
 
 import pandas as pd
 
-from autoscale.scaling.rules import RULES
-from autoscale.scaling.scalable import Design, Scalable, cost_of
 from autoscale.errors import InvalidSetting, RunConflict
-from autoscale.runs.contents import (FamilyContents, GridContents, Run, SearchContents, TrainingContents)
-from autoscale.runs.store import Journal, Step, read_json, read_text
-from autoscale.jobs.grid.scaling_base import scalable_from
-from autoscale.jobs.search.job import STEP as SEARCH
-from autoscale.jobs.search.job import load_baseline, load_trials, trial_table
 from autoscale.jobs.check import STEP as CHECK
 from autoscale.jobs.family import STEP as FAMILY
 from autoscale.jobs.grid.candidates import GROW, SHRINK
+from autoscale.jobs.grid.scaling_base import scalable_from
+from autoscale.jobs.search.job import STEP as SEARCH
+from autoscale.jobs.search.job import load_baseline, load_trials, trial_table
 from autoscale.jobs.train import STEP as TRAIN
+from autoscale.runs.contents import (
+    FamilyContents,
+    GridContents,
+    Run,
+    SearchContents,
+    TrainingContents,
+)
+from autoscale.runs.store import Journal, StepFolder, read_json, read_text
+from autoscale.scaling.rules import RULES
+from autoscale.scaling.scalable import Design, Scalable, cost_of
 
 #: Ways of growing in one dimension, and the nominal sizes at which they are looked at.
 ALONE = ("depth only", "width only", "resolution only")
@@ -43,7 +49,7 @@ def load_run(run: str | Path, *, trained: Sequence[str | Path] = ()) -> Run:
     found = Run(
         path=path,
         search=search,
-        check=read_json(Step(path, CHECK).file("check.json")),
+        check=read_json(StepFolder(path, CHECK).file("check.json")),
         grids=tuple(grid for name in (GROW, SHRINK) if (grid := _grid(path, name))),
         family=_family(path),
         trainings=tuple(_training(folder) for folder in trainings),
@@ -57,7 +63,7 @@ def load_run(run: str | Path, *, trained: Sequence[str | Path] = ()) -> Run:
 
 
 def _search(path: Path) -> SearchContents | None:
-    step = Step(path, SEARCH)
+    step = StepFolder(path, SEARCH)
     record = step.read()
     if record is None:
         return None
@@ -76,7 +82,7 @@ def _search(path: Path) -> SearchContents | None:
     )
 
 
-def _confirmed(step: Step, trained: int) -> int:
+def _confirmed(step: StepFolder, trained: int) -> int:
     """How many of the best were trained again after `trained` trials."""
     pattern = re.compile(rf"confirm-(\d+)-of-{trained}\.jsonl")
     names = (found for path in step.path.iterdir() if (found := pattern.fullmatch(path.name)))
@@ -84,7 +90,7 @@ def _confirmed(step: Step, trained: int) -> int:
 
 
 def _grid(path: Path, name: str) -> GridContents | None:
-    step = Step(path, name)
+    step = StepFolder(path, name)
     picked = read_json(step.file("coefficients.json"))
     if picked is None:
         return None
@@ -100,7 +106,7 @@ def _grid(path: Path, name: str) -> GridContents | None:
 
 
 def _family(path: Path) -> FamilyContents | None:
-    step = Step(path, FAMILY)
+    step = StepFolder(path, FAMILY)
     file = step.file("family.csv")
     if not file.exists():
         return None
@@ -144,7 +150,7 @@ def grown_alone(base: Scalable, *, most: int) -> pd.DataFrame:
 
 
 def _training(path: Path) -> TrainingContents:
-    step = Step(path, TRAIN)
+    step = StepFolder(path, TRAIN)
     found, record = read_json(step.file("result.json")), step.read()
     if found is None or record is None:
         raise InvalidSetting(f"{path} holds no finished training; finish: autoscale train --run")

@@ -6,14 +6,14 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from autoscale.scaling.family import parse_phis
 from autoscale.errors import InvalidSetting, RunConflict
-from autoscale.runs.contents import FamilyContents, GridContents, Run, SearchContents
-from autoscale.training.recipe import RECIPES, Recipe
+from autoscale.jobs.grid.candidates import GridSettings
 from autoscale.jobs.grid.scaling_base import scalable_from
 from autoscale.jobs.search.spaces import space_names, space_text
-from autoscale.models.user_model import OwnModel
-from autoscale.jobs.grid.candidates import GridSettings
+from autoscale.models.user_model import UserModel
+from autoscale.runs.contents import FamilyContents, GridContents, Run, SearchContents
+from autoscale.scaling.family import parse_phis
+from autoscale.training.recipe import RECIPES, Recipe
 
 
 def commands(run: Run) -> list[tuple[str, str]]:
@@ -111,7 +111,7 @@ def _grid(grid: GridContents, *, own: bool) -> dict[str, Any]:
     options: dict[str, Any] = {}
     if not own:
         base = scalable_from(settings["base"])
-        if isinstance(base, OwnModel):
+        if isinstance(base, UserModel):
             options |= {"model": base.name, "resolution": base.resolution}
         else:
             options |= {"baseline": "base.yaml", "rounding": settings["base"]["rounding"]}

@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from autoscale.errors import AutoscaleError, InvalidSetting
+from autoscale.jobs import check, family, train
+from autoscale.jobs.grid.candidates import GROW, SHRINK
+from autoscale.jobs.grid.job import TIMINGS
+from autoscale.jobs.search import job as baseline
 from autoscale.runs.at_work import Piece, at_work
 from autoscale.runs.records import Outcome, outcomes_from_journal
-from autoscale.runs.store import Journal, Step
+from autoscale.runs.store import Journal, StepFolder
 from autoscale.search.engine import Standings, Trial
-from autoscale.jobs.search import job as baseline
-from autoscale.jobs import check, family, train
-from autoscale.jobs.grid.job import TIMINGS
-from autoscale.jobs.grid.candidates import GROW, SHRINK
 
 #: finished: its result is there. running: a process works on it now. unfinished: none does, and
 #: the same command continues it. unreadable: `problem` says why.
@@ -100,7 +100,7 @@ def run_status(run: str | Path) -> Status:
     run = Path(run)
     found = []
     for name, look in _LOOKS.items():
-        step = Step(run, name)
+        step = StepFolder(run, name)
         if not step.path.is_dir():
             continue
         held = step.held()
@@ -122,7 +122,7 @@ def run_status(run: str | Path) -> Status:
     return Status(run=str(run), steps=tuple(found))
 
 
-def _search(step: Step, begun: Mapping[str, Any], held: bool | None) -> StepStatus:
+def _search(step: StepFolder, begun: Mapping[str, Any], held: bool | None) -> StepStatus:
     """`facts`: finished, stopped, repeats and refused, each a number of trials; confirmations, the
     number of trainings with new seeds; best and baseline, each a `Chosen` or None."""
     result = step.read_result("baseline.json")
@@ -185,10 +185,10 @@ def _baseline(trials: Sequence[Trial], result: Mapping[str, Any] | None) -> Chos
 
 def _trainings(
     result: str, asked: Callable[[Mapping[str, Any]], Any]
-) -> Callable[[Step, Mapping[str, Any], bool | None], StepStatus]:
+) -> Callable[[StepFolder, Mapping[str, Any], bool | None], StepStatus]:
     """Looks at a step that keeps its trainings in `trainings.jsonl`."""
 
-    def look(step: Step, begun: Mapping[str, Any], held: bool | None) -> StepStatus:
+    def look(step: StepFolder, begun: Mapping[str, Any], held: bool | None) -> StepStatus:
         done = step.read_result(result) is not None
         outcomes: list[Outcome] = outcomes_from_journal(Journal(step.file("trainings.jsonl")))
         seconds = [outcome.score.seconds for outcome in outcomes if outcome.score]
@@ -208,14 +208,14 @@ def _trainings(
     return look
 
 
-def _family(step: Step, begun: Mapping[str, Any], held: bool | None) -> StepStatus:
+def _family(step: StepFolder, begun: Mapping[str, Any], held: bool | None) -> StepStatus:
     members = family.names_of(Journal(step.file("members.jsonl")))
     there = step.file("family.csv").exists()
     state = _state(there, held)
     return StepStatus(step=step.name, state=state, held=held, unit="members", done=len(members))
 
 
-def _train(step: Step, begun: Mapping[str, Any], held: bool | None) -> StepStatus:
+def _train(step: StepFolder, begun: Mapping[str, Any], held: bool | None) -> StepStatus:
     done = step.read_result("result.json") is not None
     epochs = {int(record["number"]): record for record in Journal(step.file("epochs.jsonl")).read()}
     seconds = [float(record["seconds"]) for record in epochs.values()]
@@ -233,7 +233,7 @@ def _train(step: Step, begun: Mapping[str, Any], held: bool | None) -> StepStatu
     )
 
 
-def _timings(step: Step, begun: Mapping[str, Any], held: bool | None) -> StepStatus:
+def _timings(step: StepFolder, begun: Mapping[str, Any], held: bool | None) -> StepStatus:
     timed = len(Journal(step.file("timings.jsonl")).read())
     state = _state(timed > 0, held)
     return StepStatus(step=step.name, state=state, held=held, unit="networks", done=timed)
@@ -241,7 +241,7 @@ def _timings(step: Step, begun: Mapping[str, Any], held: bool | None) -> StepSta
 
 _GRID = _trainings("coefficients.json", lambda begun: begun["notes"].get("most_trainings"))
 
-_LOOKS: Mapping[str, Callable[[Step, Mapping[str, Any], bool | None], StepStatus]] = {
+_LOOKS: Mapping[str, Callable[[StepFolder, Mapping[str, Any], bool | None], StepStatus]] = {
     baseline.STEP: _search,
     check.STEP: _trainings(
         "check.json", lambda begun: begun["settings"]["networks"] + begun["settings"]["seeds"]

@@ -13,13 +13,13 @@ from autoscale.design.budget import format_count
 from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
 from autoscale.errors import BudgetUnreachable, EvaluationFailed, InvalidSetting
-from autoscale.runs.records import Outcome, outcomes_from_journal
-from autoscale.runs.store import Journal, Step
 from autoscale.jobs.search.job import load_baseline, load_images, load_task
-from autoscale.training.chance import chance_warning
-from autoscale.jobs.workers.pool import Staff, crew
-from autoscale.listener import Listener, Silent
+from autoscale.jobs.workers.pool import WorkerSettings, worker_pool
 from autoscale.jobs.workers.queue import Job, train_all
+from autoscale.listener import Listener, Silent
+from autoscale.runs.records import Outcome, outcomes_from_journal
+from autoscale.runs.store import Journal, StepFolder
+from autoscale.training.chance import chance_warning
 
 STEP = "check"
 
@@ -81,7 +81,7 @@ def check_baseline(
     data: str | None = None,
     device: str = "cpu",
     threads: int = 1,
-    staff: Staff | None = None,
+    staff: WorkerSettings | None = None,
     listener: Listener | None = None,
 ) -> Check:
     """Train the baseline with new seeds and random networks beside it, and compare on test images.
@@ -116,7 +116,7 @@ def check_baseline(
     found = load_baseline(run)
     task = load_task(run, data=data)
     chosen = found.trial.architecture
-    rivals = dear_networks(found.space, chosen, networks, seed=task.seed)
+    rivals = networks_at_least_as_expensive(found.space, chosen, networks, seed=task.seed)
     jobs = [
         Job(network=chosen, seed=task.seed + UNSEEN + n, name=f"baseline, seed {n + 1}")
         for n in range(seeds)
@@ -129,7 +129,7 @@ def check_baseline(
         )
         for rival in rivals
     ]
-    step = Step(Path(run), STEP)
+    step = StepFolder(Path(run), STEP)
     journal = Journal(step.file("trainings.jsonl"))
     with step.locked():
         size = max(found.space.resolution)
@@ -147,8 +147,8 @@ def check_baseline(
             read=outcomes_from_journal,
         )
         split = "test" if images.test is not None else "validation"
-        with crew(
-            staff or Staff(),
+        with worker_pool(
+            staff or WorkerSettings(),
             task,
             images,
             step,
@@ -188,7 +188,7 @@ def check_baseline(
     return check
 
 
-def dear_networks(
+def networks_at_least_as_expensive(
     space: SearchSpace, chosen: Architecture, count: int, *, seed: int
 ) -> list[Architecture]:
     """`count` different random networks that cost at least as much as `chosen`.

@@ -9,14 +9,22 @@ import pandas as pd
 import yaml
 
 from autoscale.design.budget import MEASURES, parse_budget
-from autoscale.scaling.family import (Growths, Member, OwnMember, member, parse_phis, phi_for, stalls)
-from autoscale.scaling.scalable import Scalable, cost_of
 from autoscale.design.rounding import PAPER, Coefficients
 from autoscale.errors import BudgetUnreachable, InvalidSetting, RunConflict
-from autoscale.runs.store import Journal, Step, read_text, write_text
-from autoscale.jobs.grid.scaling_base import BaseSettings, describe
 from autoscale.jobs.grid.job import load_grid
+from autoscale.jobs.grid.scaling_base import ScalingBase, describe
 from autoscale.listener import Listener, Silent
+from autoscale.runs.store import Journal, StepFolder, read_text, write_text
+from autoscale.scaling.family import (
+    Growths,
+    Member,
+    UserMember,
+    member,
+    parse_phis,
+    phi_for,
+    stalls,
+)
+from autoscale.scaling.scalable import Scalable, cost_of
 
 STEP = "family"
 
@@ -25,7 +33,7 @@ STEP = "family"
 class Family:
     """One base at several sizes, smallest first."""
 
-    members: tuple[Member | OwnMember, ...]
+    members: tuple[Member | UserMember, ...]
     base: Scalable
     growths: Growths
 
@@ -106,7 +114,7 @@ def write_family(
     phi: str | None = None,
     budgets: str | None = None,
     measure: str = "macs",
-    base: BaseSettings | None = None,
+    base: ScalingBase | None = None,
     coefficients: Coefficients | None = None,
     num_classes: int | None = None,
     listener: Listener | None = None,
@@ -151,7 +159,7 @@ def write_family(
         scalable = base.scalable(run, num_classes=num_classes)
         growths = Growths(coefficients)
     elif coefficients is not None:
-        scalable = (base or BaseSettings()).scalable(run, num_classes=None)
+        scalable = (base or ScalingBase()).scalable(run, num_classes=None)
         growths = Growths(coefficients)
     else:
         scalable, growths = load_grid(run, model=model)
@@ -180,7 +188,7 @@ def write_family(
     )
     for line in family.stalls:
         listener.notice(f"warning: {line}")
-    step = Step(run, STEP)
+    step = StepFolder(run, STEP)
     members = Journal(step.file("members.jsonl"))
     settings = {
         "base": describe(scalable),
@@ -221,9 +229,9 @@ def _gained(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     return bool(grown or shrunk)
 
 
-def _again(names: Sequence[str], family: Family, listener: Listener) -> list[Member | OwnMember]:
+def _again(names: Sequence[str], family: Family, listener: Listener) -> list[Member | UserMember]:
     """The members of these names by the coefficients of `family`; which and which not is told."""
-    found: list[Member | OwnMember] = []
+    found: list[Member | UserMember] = []
     for name in names:
         if name.startswith("phi-"):
             asked: dict[str, Any] = {"phis": [float(name.removeprefix("phi-"))]}
@@ -241,7 +249,7 @@ def _again(names: Sequence[str], family: Family, listener: Listener) -> list[Mem
     return found
 
 
-def load_member(path: str | Path) -> Member | OwnMember:
+def load_member(path: str | Path) -> Member | UserMember:
     """A family member from its YAML file.
 
     Raises:
@@ -249,7 +257,7 @@ def load_member(path: str | Path) -> Member | OwnMember:
         StorageProblem: if it cannot be read.
     """
     text = read_text(Path(path))
-    kind = OwnMember if _has_model(text) else Member
+    kind = UserMember if _has_model(text) else Member
     return kind.from_yaml(text, source=str(path))
 
 

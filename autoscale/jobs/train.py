@@ -10,32 +10,32 @@ import pandas as pd
 import torch
 from torch import nn
 
+from autoscale.datasets.data import ImageData
+from autoscale.datasets.pictures.preparation import OURS, Channels
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
-from autoscale.scaling.family import Member
 from autoscale.design.rounding import fit_strides
 from autoscale.errors import InvalidSetting
+from autoscale.jobs.curves import training_point
+from autoscale.jobs.family import load_member
+from autoscale.jobs.workers.kernels import accelerated, choose_kernels, cutter
+from autoscale.jobs.workers.memory import training_bytes
+from autoscale.jobs.workers.proxy import Task, recipe_named
+from autoscale.listener import Listener, Progress, Silent
+from autoscale.models.count import is_member, load_architecture
+from autoscale.models.expected import Asked, Expected, expected_by, rows_kept
 from autoscale.network.build import build
 from autoscale.network.threads import threads_of_torch
 from autoscale.network.weights import STYLES, class_rows, load_weights
 from autoscale.runs.checkpoint import read_snapshot, write_snapshot
-from autoscale.runs.store import Journal, Step, write_text
+from autoscale.runs.store import Journal, StepFolder, write_text
 from autoscale.runs.tensorboard import Curves, Point, require_tensorboard
 from autoscale.runs.weights import Header, Weights, file_digest, read_weights, write_weights
-from autoscale.datasets.data import ImageData
+from autoscale.scaling.family import Member
+from autoscale.training.chance import chance_warning
 from autoscale.training.fit import Epoch, Snapshot, device_named, evaluate, fit
 from autoscale.training.fit import OutOfTime as OutOfTime  # for who calls `train`
-from autoscale.training.peers import Peers, joined
-from autoscale.datasets.pictures.preparation import OURS, Channels
-from autoscale.training.chance import chance_warning
-from autoscale.models.count import is_member, load_architecture
-from autoscale.jobs.curves import training_point
-from autoscale.jobs.workers.proxy import Task, recipe_named
-from autoscale.models.expected import Asked, Expected, expected_by, rows_kept
-from autoscale.jobs.family import load_member
-from autoscale.jobs.workers.kernels import accelerated, choose_kernels, cutter
-from autoscale.jobs.workers.memory import training_bytes
-from autoscale.listener import Listener, Progress, Silent
+from autoscale.training.process_group import ProcessGroup, joined
 
 STEP = "train"
 #: The file of a training in progress.
@@ -218,7 +218,7 @@ def train(
             task=task,
             recipe=recipe,
             images=images,
-            step=Step(Path(run), STEP),
+            step=StepFolder(Path(run), STEP),
             device=device,
             peers=peers,
             time_limit=time_limit,
@@ -236,9 +236,9 @@ class _Training:
     task: Task
     recipe: str  # the name of the task's
     images: ImageData
-    step: Step
+    step: StepFolder
     device: str
-    peers: Peers
+    peers: ProcessGroup
     time_limit: float | None  # seconds
     tensorboard: bool
     listener: Listener
@@ -376,7 +376,7 @@ class _Training:
         )
 
 
-def _device_for(peers: Peers, device: str) -> str:
+def _device_for(peers: ProcessGroup, device: str) -> str:
     """
     Raises:
         InvalidSetting: if there is no such device, or several processes are to use another than a
@@ -419,7 +419,7 @@ class _Keeper:
     """Writes what a training leaves behind after each epoch."""
 
     def __init__(
-        self, step: Step, journal: Journal, header: Header, epochs: int, listener: Listener
+        self, step: StepFolder, journal: Journal, header: Header, epochs: int, listener: Listener
     ) -> None:
         self.best = step.file("best.safetensors")
         self._last, self._metrics = step.file(LAST), step.file("metrics.csv")

@@ -11,10 +11,10 @@ from autoscale.design.cost import Cost
 from autoscale.design.timm_blocks import timm_definition
 from autoscale.distribution import VERSION
 from autoscale.errors import InvalidArchitecture
-from autoscale.network.measuring.latency import Latency
 from autoscale.models.input_spec import LABELS, PREPARATION, preparation_steps, writable
 from autoscale.models.load import Model
 from autoscale.models.reference import ANSWER, PICTURE
+from autoscale.network.measuring.latency import Latency
 
 #: Class names that are printed; the others stand in `LABELS`.
 MOST_CLASSES = 100

@@ -18,12 +18,18 @@ from torch import nn
 from autoscale.design.architecture import Architecture
 from autoscale.design.budget import BYTES
 from autoscale.design.cost import CONVENTIONS, Cost, part_costs
-from autoscale.scaling.family import Member
 from autoscale.design.published import FAMILIES, NETWORKS
 from autoscale.errors import InvalidSetting
-from autoscale.network.measuring.trace import (FvcoreCount, Handle, Shape, fvcore_analysis, traced_part_costs)
-from autoscale.runs.store import read_text
 from autoscale.models.user_code import cause, named
+from autoscale.network.measuring.trace import (
+    FvcoreCount,
+    Handle,
+    Shape,
+    fvcore_analysis,
+    traced_part_costs,
+)
+from autoscale.runs.store import read_text
+from autoscale.scaling.family import Member
 
 
 @dataclass(frozen=True)

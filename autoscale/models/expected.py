@@ -7,13 +7,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from autoscale.datasets.pictures.preparation import OURS, Channels, Preparation
 from autoscale.errors import InvalidSetting
+from autoscale.models.input_spec import writable
 from autoscale.network.naming import naming_of
 from autoscale.network.weights import STYLES, Style, class_rows
-from autoscale.runs.releases import (IMAGENET_DEVIATION, IMAGENET_MEAN, Release, release_beside, release_named)
+from autoscale.runs.releases import (
+    IMAGENET_DEVIATION,
+    IMAGENET_MEAN,
+    Release,
+    release_beside,
+    release_named,
+)
 from autoscale.runs.weights import Weights
-from autoscale.datasets.pictures.preparation import OURS, Channels, Preparation
-from autoscale.models.input_spec import writable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

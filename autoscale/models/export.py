@@ -18,20 +18,20 @@ from torch import Tensor
 
 from autoscale.design.cost import Cost
 from autoscale.errors import ExportProblem, InvalidArchitecture, InvalidSetting
-from autoscale.network.interchange.onnx import (onnx_logits, require_export, to_onnx, to_torch_export)
-from autoscale.network.measuring.latency import measure_latency
-from autoscale.network.measuring.trace import traced_cost
-from autoscale.network.interchange.python_source import python_source, timm_source
-from autoscale.network.weights import to_timm
-from autoscale.runs.releases import CONFIG
-from autoscale.runs.store import guarded, write_bytes, write_text
-from autoscale.runs.weights import KEY, Header, read_weights, weights_content, write_weights
 from autoscale.models.card import BESIDE, changed_since_measured, model_card
 from autoscale.models.formats import FORMATS
 from autoscale.models.input_spec import LABELS, escaped, metadata, text_files, timm_config
 from autoscale.models.load import Loading, Model, as_model
 from autoscale.models.preparing_source import preparing_source
 from autoscale.models.reference import ANSWER, PICTURE, Reference, reference
+from autoscale.network.interchange.onnx import onnx_logits, require_export, to_onnx, to_torch_export
+from autoscale.network.interchange.python_source import python_source, timm_source
+from autoscale.network.measuring.latency import measure_latency
+from autoscale.network.measuring.trace import traced_cost
+from autoscale.network.weights import to_timm
+from autoscale.runs.releases import CONFIG
+from autoscale.runs.store import guarded, write_bytes, write_text
+from autoscale.runs.weights import KEY, Header, read_weights, weights_content, write_weights
 
 #: Batches on which a format is held against torch.
 BATCHES = (1, 5)

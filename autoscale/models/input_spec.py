@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from autoscale.distribution import VERSION
 from autoscale.datasets.pictures.preparation import Area, Preparation
+from autoscale.distribution import VERSION
 
 PREPARATION = "preparation.json"
 LABELS = "labels.txt"

@@ -10,8 +10,8 @@ from torch import nn
 
 from autoscale.design.architecture import Architecture
 from autoscale.errors import InvalidSetting
-from autoscale.network.measuring.latency import Latency, measure_latencies
 from autoscale.models.count import load_network
+from autoscale.network.measuring.latency import Latency, measure_latencies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ def time_networks(
         networks: each a published network, a YAML file, or `package.module:name`, as `count` takes;
             or such names and modules or designs by what they shall be called.
         resolution: pixels per side; a design's own, or 224 for a module, if not given.
-        conditions: the fields of `autoscale.network.measuring.latency.Conditions`: batch, threads, runtime,
+        conditions: the fields of `network.measuring.latency.Conditions`: batch, threads, runtime,
             dtype, device, clock, fold, repeats, precision, seconds.
 
     Returns:

@@ -7,14 +7,14 @@ from typing import TypedDict, Unpack
 import torch
 from torch import nn
 
+from autoscale.datasets.pictures.preparation import Channels, Preparation
 from autoscale.design.architecture import Architecture
 from autoscale.errors import InvalidSetting
+from autoscale.models.count import load_network
+from autoscale.models.expected import Asked, expected_by
 from autoscale.network.build import build
 from autoscale.network.weights import Style, class_rows, load_weights
 from autoscale.runs.weights import Header, is_pytorch, is_safetensors, read_weights
-from autoscale.datasets.pictures.preparation import Channels, Preparation
-from autoscale.models.count import load_network
-from autoscale.models.expected import Asked, expected_by
 
 #: Of weights that are drawn because none are given.
 SEED = 0

@@ -13,19 +13,19 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from autoscale.errors import DataProblem, InvalidSetting
-from autoscale.network.threads import threads_of_torch
-from autoscale.training.batches import as_channels_last, normalised
 from autoscale.datasets.data import ImageData, Images, classes_in, has_splits, load, load_whole
-from autoscale.datasets.pictures.depth import range_notices
-from autoscale.training.fit import device_named
 from autoscale.datasets.named import find_pictures, read_pictures
 from autoscale.datasets.named import names_in as names_in  # for the command
+from autoscale.datasets.pictures.depth import range_notices
 from autoscale.datasets.pictures.pictures import shown
 from autoscale.datasets.seen import share_among
-from autoscale.training.chance import chance_warning
-from autoscale.models.load import Loading, Model, as_model
+from autoscale.errors import DataProblem, InvalidSetting
 from autoscale.listener import Listener, duration
+from autoscale.models.load import Loading, Model, as_model
+from autoscale.network.threads import threads_of_torch
+from autoscale.training.batches import as_channels_last, normalised
+from autoscale.training.chance import chance_warning
+from autoscale.training.fit import device_named
 
 #: Which images of a data set; "auto" is all of a source without splits that the network was not
 #: trained on, else test where there are such, else validation.

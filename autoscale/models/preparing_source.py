@@ -3,9 +3,9 @@
 import re
 import textwrap
 
-from autoscale.network.excerpt import definitions, imports
 from autoscale.datasets.pictures import decoding, depth
 from autoscale.datasets.pictures.preparation import Preparation
+from autoscale.network.excerpt import definitions, imports
 
 #: What `decode_one` uses, but not from the decoder's modules.
 _GIVEN = """

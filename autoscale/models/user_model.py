@@ -14,21 +14,21 @@ from torch import nn
 
 from autoscale.design.cost import Cost
 from autoscale.design.numbers import Number, nearest
-from autoscale.scaling.scalable import OwnNetwork
 from autoscale.errors import InvalidSetting
-from autoscale.network.measuring.trace import traced_cost
-from autoscale.training.fit import out_of_memory
 from autoscale.models.user_code import cause, named
+from autoscale.network.measuring.trace import traced_cost
+from autoscale.scaling.scalable import UserNetwork
+from autoscale.training.fit import out_of_memory
 
 
 @dataclass(frozen=True, eq=False)
-class OwnModel:
+class UserModel:
     """The networks that one function makes; what was traced once is remembered."""
 
     name: str  # package.module:build
     resolution: int  # pixels per side of the base
     num_classes: int
-    _networks: dict[tuple[float, float, int], OwnNetwork] = field(default_factory=dict, repr=False)
+    _networks: dict[tuple[float, float, int], UserNetwork] = field(default_factory=dict, repr=False)
     _costs: dict[tuple[int, tuple[tuple[int, ...], ...]], Cost] = field(
         default_factory=dict, repr=False
     )
@@ -50,7 +50,7 @@ class OwnModel:
         }
         return Cost(**{name: values.reshape(shape) for name, values in columns.items()})
 
-    def at(self, depth: float, width: float, resolution: int) -> OwnNetwork:
+    def at(self, depth: float, width: float, resolution: int) -> UserNetwork:
         """The network at these multipliers.
 
         Raises:
@@ -67,7 +67,7 @@ class OwnModel:
             self._networks[asked] = found
         return self._networks[asked]
 
-    def _traced(self, depth: float, width: float, resolution: int) -> OwnNetwork:
+    def _traced(self, depth: float, width: float, resolution: int) -> UserNetwork:
         module = _call(self.name, depth, width, resolution, self.num_classes)
         shapes = tuple(tuple(parameter.shape) for parameter in module.parameters())
         key = (resolution, shapes)
@@ -81,7 +81,7 @@ class OwnModel:
                     f"the network of {self.name} does not take an image of shape (1, 3, "
                     f"{resolution}, {resolution}): {cause(problem)}; correct it"
                 ) from problem
-        return OwnNetwork(
+        return UserNetwork(
             model=self.name,
             depth=depth,
             width=width,
@@ -92,7 +92,7 @@ class OwnModel:
         )
 
 
-def make(network: OwnNetwork) -> nn.Module:
+def make(network: UserNetwork) -> nn.Module:
     """The network with numbers in it, from torch's global generator.
 
     Raises:

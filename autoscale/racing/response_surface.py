@@ -66,7 +66,7 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class Belief:
+class SurfacePosterior:
     """What is known of the candidates' true means over the seeds that were used.
 
     Attributes:
@@ -163,7 +163,7 @@ class Belief:
         return np.bincount(best, minlength=len(self.mean)) / len(self.draws)
 
 
-def believe(positions: np.ndarray, observations: Sequence[Observation]) -> Belief:
+def believe(positions: np.ndarray, observations: Sequence[Observation]) -> SurfacePosterior:
     """What `observations` say about candidates at `positions`.
 
     The order of the observations and the numbers of candidates and seeds do not matter.
@@ -274,7 +274,7 @@ class _Trainings:
 
 def _believe(
     positions: np.ndarray, observations: Sequence[Observation], places: np.ndarray
-) -> Belief:
+) -> SurfacePosterior:
     """Belief about the candidates and, after them, about the smooth part at `places`."""
     count = len(positions)
     by_candidate: list[list[tuple[int, float]]] = [[] for _ in range(count)]
@@ -304,7 +304,7 @@ def _believe(
     )
     mean, draws, noise = _posterior(positions[order], places, trainings)
     back = np.concatenate([np.argsort(order), np.arange(count, count + len(places))])
-    return Belief(
+    return SurfacePosterior(
         mean=mean[back],
         draws=draws[:, back],
         noise_draws=noise,

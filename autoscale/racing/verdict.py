@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from autoscale.errors import EvaluationFailed, InvalidSetting
-from autoscale.racing.response_surface import Belief, Interval
+from autoscale.racing.response_surface import Interval, SurfacePosterior
 
 #: More seeds of one candidate than this are called out of reach.
 MOST_SEEDS = 30
@@ -102,7 +102,7 @@ class Verdict:
         return text
 
 
-def judge(belief: Belief, *, level: float = 0.95) -> Verdict:
+def judge(belief: SurfacePosterior, *, level: float = 0.95) -> Verdict:
     """The verdict that a belief allows.
 
     A candidate is measurably worse than the leader if the interval of their difference at `level`
@@ -146,7 +146,9 @@ def judge(belief: Belief, *, level: float = 0.95) -> Verdict:
     )
 
 
-def more_seeds(belief: Belief, best: int, runner_up: int, *, level: float) -> MoreSeeds | None:
+def more_seeds(
+    belief: SurfacePosterior, best: int, runner_up: int, *, level: float
+) -> MoreSeeds | None:
     """Further seeds after which the interval of the difference at `level` would just exclude 0.
 
     What the surface says of the difference stays; seeds that both have add precision.

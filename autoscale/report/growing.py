@@ -8,7 +8,20 @@ import pandas as pd
 from autoscale.design.budget import format_count
 from autoscale.design.cost import cost
 from autoscale.design.published import FAMILIES
-from autoscale.report.chart import (RIGHT, Mark, Path, Row, Scale, Shape, Tone, drawn, plot, rows, words, wrapped)
+from autoscale.report.chart import (
+    RIGHT,
+    Mark,
+    Path,
+    Row,
+    Scale,
+    Shape,
+    Tone,
+    drawn,
+    plot,
+    rows,
+    words,
+    wrapped,
+)
 from autoscale.report.document import Figure, Section, each_row
 from autoscale.report.iso_cost import place
 from autoscale.report.searching import percent, whole_percent

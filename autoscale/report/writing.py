@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from autoscale.inspection.read_run import load_run
+from autoscale.inspection.repeat import commands
+from autoscale.jobs.grid.result import GridResult
 from autoscale.report import iso_cost, size_accuracy
 from autoscale.report.page import page
 from autoscale.runs.picture import write_picture
 from autoscale.runs.store import write_text
-from autoscale.inspection.read_run import load_run
-from autoscale.jobs.grid.result import GridResult
-from autoscale.inspection.repeat import commands
 
 
 def write_report(

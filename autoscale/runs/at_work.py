@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from autoscale.errors import AutoscaleError
-from autoscale.runs.store import Step, read_json, write_json
+from autoscale.runs.store import StepFolder, read_json, write_json
 
 FILE = "at-work.json"
 
@@ -31,7 +31,7 @@ class Piece:
 class AtWork:
     """Keeps the list of what is at work, from any thread; it is gone at the end."""
 
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: StepFolder) -> None:
         self._path = step.file(FILE)
         self._pieces: dict[int, tuple[str, float]] = {}
         self._numbers = itertools.count()
@@ -68,7 +68,7 @@ class AtWork:
             write_json(self._path, {"process": os.getpid(), "pieces": pieces}, durable=False)
 
 
-def at_work(step: Step) -> tuple[Piece, ...]:
+def at_work(step: StepFolder) -> tuple[Piece, ...]:
     """What is at work in a step that a process holds, the longest first; nothing if none tells."""
     try:
         found = read_json(step.file(FILE))

@@ -17,9 +17,9 @@ from typing import BinaryIO
 
 import numpy as np
 
+from autoscale.datasets.pictures.decoding import Decoded
 from autoscale.errors import InvalidSetting, StorageProblem
 from autoscale.runs.cache import cache_folder, cached, make_folder
-from autoscale.datasets.pictures.decoding import Decoded
 
 #: Names the most that the cached images may take, in GiB; 0 keeps none.
 VARIABLE = "AUTOSCALE_CACHE_GIB"

@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
 from autoscale.design.architecture import Architecture
-from autoscale.scaling.scalable import Network
 from autoscale.design.space import SearchSpace
 from autoscale.errors import RunConflict
 from autoscale.runs.store import Journal
+from autoscale.scaling.scalable import Network
 from autoscale.search.engine import Status, Trial
 from autoscale.search.objective import Score
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from autoscale.datasets.pictures.preparation import OURS, Channels, Interpolation, Preparation
 from autoscale.design.style import STYLES, Style
 from autoscale.errors import InvalidSetting
 from autoscale.runs.weights import KEY
-from autoscale.datasets.pictures.preparation import OURS, Channels, Interpolation, Preparation
 
 #: Of ImageNet's training images, and what most published weights expect.
 IMAGENET_MEAN: Channels = (0.485, 0.456, 0.406)

@@ -29,7 +29,7 @@ from autoscale.errors import RunConflict, StorageProblem
 from autoscale.runs.settings import difference, environment
 
 
-class Step:
+class StepFolder:
     """One step's folder in a run directory.
 
     Raises:

@@ -19,13 +19,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from autoscale.datasets.pictures.preparation import Preparation
 from autoscale.design.style import Style
 from autoscale.design.versions import FORMAT, UPGRADE, version_problem
 from autoscale.errors import InvalidSetting
 from autoscale.runs.checkpoint import KEY as SNAPSHOT_KEY
 from autoscale.runs.state_dicts import unwrapped
 from autoscale.runs.store import guarded, write_bytes
-from autoscale.datasets.pictures.preparation import Preparation
 
 #: The key of our part of a safetensors header.
 KEY = "autoscale"

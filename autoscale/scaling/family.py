@@ -9,9 +9,9 @@ from autoscale.design.architecture import Architecture
 from autoscale.design.budget import MEANINGS, MEASURES, Budget, format_count
 from autoscale.design.cost import cost
 from autoscale.design.document import NO_UNKNOWN_KEYS, dump, parse
-from autoscale.scaling.scalable import Growth, Scalable, cost_of
 from autoscale.design.rounding import Coefficients
 from autoscale.errors import BudgetUnreachable, InvalidArchitecture, InvalidSetting
+from autoscale.scaling.scalable import Growth, Scalable, cost_of
 
 #: Sizes that are tried for a budget.
 LEAST_PHI, MOST_PHI = -8.0, 12.0
@@ -85,7 +85,7 @@ def counts(architecture: Architecture) -> Counts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OwnMember:
+class UserMember:
     """One size of a user's model: what its function must be asked for."""
 
     name: str
@@ -106,7 +106,7 @@ class OwnMember:
         return _HEADING + dump(asdict(self))
 
     @classmethod
-    def from_yaml(cls, text: str, *, source: str = "member") -> "OwnMember":
+    def from_yaml(cls, text: str, *, source: str = "member") -> "UserMember":
         """Read what `to_yaml` wrote.
 
         Raises:
@@ -128,7 +128,7 @@ class Growths:
         return Growth(own.alpha**phi, own.beta**phi, own.gamma**phi)
 
 
-def member(base: Scalable, growths: Growths, phi: float, *, name: str) -> Member | OwnMember:
+def member(base: Scalable, growths: Growths, phi: float, *, name: str) -> Member | UserMember:
     """The member of size `phi`; 0 is the base, negative sizes are smaller.
 
     Dropout grows with phi as from B0 (0.2) to B7 (0.5); drop-path stays at B0's 0.2. Both as in the
@@ -150,7 +150,7 @@ def member(base: Scalable, growths: Growths, phi: float, *, name: str) -> Member
     }
     if isinstance(network, Architecture):
         return Member(**common, resolution=growth.resolution, architecture=network)
-    return OwnMember(
+    return UserMember(
         **common,
         resolution=network.resolution,
         model=network.model,
@@ -200,7 +200,7 @@ def _sizes(growths: Growths) -> list[float]:
     return [phi for phi in phis if growths.at(phi).nominal < MOST_GROWTH]
 
 
-def stalls(members: Sequence[Member | OwnMember]) -> list[str]:
+def stalls(members: Sequence[Member | UserMember]) -> list[str]:
     """Where rounding breaks the order of sizes: a larger phi that does not cost more."""
     lines = []
     ordered = sorted(members, key=lambda m: m.phi)

@@ -16,12 +16,12 @@ import numpy as np
 
 from autoscale.design.budget import MEANINGS, MEASURES, Budget
 from autoscale.design.cost import Cost
-from autoscale.scaling.nearness import FEWEST, limits, nearest_beyond
 from autoscale.design.numbers import Number
-from autoscale.scaling.scalable import Growth, Network, Scalable, cost_of, effective
 from autoscale.design.rounding import Coefficients
-from autoscale.scaling.solve import DIMENSIONS, Dimension, Solver
 from autoscale.errors import BudgetUnreachable, InvalidSetting
+from autoscale.scaling.nearness import FEWEST, limits, nearest_beyond
+from autoscale.scaling.scalable import Growth, Network, Scalable, cost_of, effective
+from autoscale.scaling.solve import DIMENSIONS, Dimension, Solver
 
 #: More points than this are refused: a typing mistake costs minutes.
 MOST_POINTS = 2_000_000

@@ -13,12 +13,12 @@ import numpy as np
 
 from autoscale.design.budget import MEASURES, Budget
 from autoscale.design.cost import Cost, cost
-from autoscale.scaling.grid import Candidate, candidate
 from autoscale.design.numbers import Number
 from autoscale.design.published.efficientnet import EFFICIENTNET_B0
 from autoscale.design.published.tinynet import TINYNET, TINYNETS
-from autoscale.scaling.scalable import Growth, Scalable
 from autoscale.design.rounding import PAPER, Coefficients
+from autoscale.scaling.grid import Candidate, candidate
+from autoscale.scaling.scalable import Growth, Scalable
 from autoscale.scaling.solve import DIMENSIONS, Solver, nearest_place
 
 #: Largest distance of a rival's cost to the budget.

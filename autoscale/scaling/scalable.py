@@ -32,7 +32,7 @@ class Growth(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OwnNetwork:
+class UserNetwork:
     """A network that a function of the user's makes; equal if all parameters have equal shapes."""
 
     model: str  # package.module:build
@@ -50,7 +50,7 @@ class OwnNetwork:
 
 
 #: A network that can be costed, built and trained.
-Network = Architecture | OwnNetwork
+Network = Architecture | UserNetwork
 
 
 class Scalable(Protocol):
@@ -125,7 +125,7 @@ def effective(base: Network, network: Network) -> Growth:
         depth = sum(s * b.depth / a.depth for s, (a, b) in zip(shares, pairs, strict=True))
         logs = sum(s * log(b.width / a.width) for s, (a, b) in zip(shares, pairs, strict=True))
         return Growth(round(depth, 12), round(exp(logs), 12), resolution)
-    if isinstance(base, OwnNetwork) and isinstance(network, OwnNetwork):
+    if isinstance(base, UserNetwork) and isinstance(network, UserNetwork):
         depth = network.layers / base.layers
         growth = network.cost.macs / base.cost.macs
         return Growth(depth, sqrt(growth / (depth * resolution**2)), resolution)

@@ -9,8 +9,8 @@ import numpy as np
 from autoscale.design.budget import Budget
 from autoscale.design.cost import Cost
 from autoscale.design.numbers import Number
-from autoscale.scaling.scalable import Scalable
 from autoscale.errors import InvalidSetting
+from autoscale.scaling.scalable import Scalable
 
 Dimension = Literal["depth", "width", "resolution"]
 DIMENSIONS: tuple[Dimension, ...] = get_args(Dimension)

@@ -19,9 +19,18 @@ from optuna.trial import FrozenTrial, TrialState
 
 from autoscale.design.space import SearchSpace
 from autoscale.search.model.axes import Axis, is_ordered
-from autoscale.search.model.conditions import (ABSENT, Tree, complete, conditional, expected, learn, parameters, presence)
+from autoscale.search.model.conditions import (
+    ABSENT,
+    Tree,
+    complete,
+    conditional,
+    expected,
+    learn,
+    parameters,
+    presence,
+)
+from autoscale.search.model.design_facts import DesignFacts, FactReader, Macs
 from autoscale.search.model.leading import leaders
-from autoscale.search.model.design_facts import Macs, Reader, Reading
 
 Params = Mapping[str, Any]
 Point = tuple[int, ...]
@@ -47,12 +56,12 @@ class Description:
     identity: int
     normal: Point
     features: tuple[float, ...]
-    read: Reading | Params
+    read: DesignFacts | Params
 
     @property
     def design(self) -> Design:
         """The architecture, or the parameters where there is no search space."""
-        return self.read.architecture if isinstance(self.read, Reading) else self.read
+        return self.read.architecture if isinstance(self.read, DesignFacts) else self.read
 
 
 @dataclass(frozen=True)
@@ -250,7 +259,7 @@ class Designs:
 
     def _measure(self, point: Point, measure: Callable[[Design], float]) -> float:
         read = self.describe(point).read
-        if isinstance(measure, Macs) and isinstance(read, Reading):
+        if isinstance(measure, Macs) and isinstance(read, DesignFacts):
             return measure.of_reading(read)
         return float(measure(self.describe(point).design))
 
@@ -269,8 +278,8 @@ class Designs:
         return Description(hash((shared,)), point, self._numbers(point), params)
 
     @cached_property
-    def _reader(self) -> Reader | None:
-        return Reader(self.space) if self.space is not None else None
+    def _reader(self) -> FactReader | None:
+        return FactReader(self.space) if self.space is not None else None
 
     def _numbers(self, point: Point) -> tuple[float, ...]:
         return tuple(

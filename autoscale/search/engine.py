@@ -24,11 +24,11 @@ from autoscale.design.space import SearchSpace, Value
 from autoscale.errors import BudgetUnreachable, EvaluationFailed, InvalidSetting, SpaceExhausted
 from autoscale.search.history import RUNGS
 from autoscale.search.identity import network_of
-from autoscale.search.knowledge import Known
-from autoscale.search.objective import Objective, Score
+from autoscale.search.knowledge import KnownCosts
 from autoscale.search.model.design_facts import Macs
 from autoscale.search.model.recommend import recommend
-from autoscale.search.rungs import Answer, Climb, Look, Rungs
+from autoscale.search.objective import Objective, Score
+from autoscale.search.rungs import LearningCurve, RungCheck, Rungs, TrainingResult
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -69,11 +69,11 @@ class Trial:
         """Whether it cost a training, with or without success."""
         return self.status in ("finished", "stopped", "failed")
 
-    def climb(self, objective: Objective) -> Climb | None:
+    def climb(self, objective: Objective) -> LearningCurve | None:
         """How its training went; None if it had no rungs or broke."""
         if not self.rungs or self.status not in ("finished", "stopped"):
             return None
-        return Climb(
+        return LearningCurve(
             trial=self.number,
             cost=objective.cost(self.architecture),
             rungs=self.rungs,
@@ -84,7 +84,7 @@ class Trial:
 def search(
     space: SearchSpace,
     objective: Objective,
-    evaluate: Callable[..., Score | Future[Answer]],
+    evaluate: Callable[..., Score | Future[TrainingResult]],
     *,
     trials: int,
     sampler: BaseSampler,
@@ -153,8 +153,8 @@ class _Training:
 
     proposal: _Proposal
     repetition: int
-    look: Look | None
-    answer: Future[Answer]
+    look: RungCheck | None
+    answer: Future[TrainingResult]
 
 
 class _Course:
@@ -164,7 +164,7 @@ class _Course:
         self,
         space: SearchSpace,
         objective: Objective,
-        evaluate: Callable[..., Score | Future[Answer]],
+        evaluate: Callable[..., Score | Future[TrainingResult]],
         sampler: BaseSampler,
         seed: int,
         max_macs: int | None,
@@ -248,7 +248,7 @@ class _Course:
         self._idle = 0
         look = None
         if self._rungs is not None:
-            look = Look(
+            look = RungCheck(
                 rungs=self._rungs,
                 objective=self._objective,
                 climbs=tuple(self._climbs),
@@ -256,13 +256,13 @@ class _Course:
                 cost=self._objective.cost(proposal.architecture),
                 stop=repetition == 0,
             )
-        answer: Future[Answer] = Future()
+        answer: Future[TrainingResult] = Future()
         try:
             told = self._evaluate(proposal.architecture, repetition, *([look] if look else []))
             if isinstance(told, Future):
                 answer = told
             else:
-                answer.set_result(Answer(told, look))
+                answer.set_result(TrainingResult(told, look))
         except EvaluationFailed as problem:
             answer.set_exception(problem)
         self._running.append(_Training(proposal, repetition, look, answer))
@@ -413,13 +413,13 @@ def believed_ranking(
     return [telling[entry.trials[0]] for entry in found]
 
 
-def knowledge(objective: Objective, max_macs: int | None) -> Known:
+def knowledge(objective: Objective, max_macs: int | None) -> KnownCosts:
     """What samplers may know of a design before any training: its cost, exactly."""
     limits = [] if max_macs is None else [Macs(limit=max_macs)]
     price = objective.cost if objective.latency else Macs()  # which is quicker to read
     if objective.kind == "front":
-        return Known(values={1: price}, limits=limits)
-    return Known(reward=objective.reward.of, cost=price, limits=limits)
+        return KnownCosts(values={1: price}, limits=limits)
+    return KnownCosts(reward=objective.reward.of, cost=price, limits=limits)
 
 
 def frozen(trial: Trial, space: SearchSpace, objective: Objective) -> FrozenTrial:

@@ -24,7 +24,7 @@ class RewardFunction(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Known:
+class KnownCosts:
     """What the samplers are told.
 
     The callables take an architecture where the sampler knows the search space, else parameters.
@@ -52,7 +52,7 @@ class Known:
             raise InvalidSetting("a reward is one objective; values of others make no sense")
 
 
-NOTHING = Known()
+NOTHING = KnownCosts()
 
 
 def accuracies(reward: RewardFunction, values: np.ndarray, costs: np.ndarray) -> np.ndarray:

@@ -23,7 +23,7 @@ LEARN = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Climb:
+class LearningCurve:
     """How one training went.
 
     Attributes:
@@ -70,7 +70,7 @@ class Rungs:
         """The rungs at which a training may be stopped."""
         return self.epochs[:-1]
 
-    def margin(self, rung: int, climbs: Sequence[Climb]) -> float | None:
+    def margin(self, rung: int, climbs: Sequence[LearningCurve]) -> float | None:
         """How much more accurate another training must be at `rung` to stop one there.
 
         None as long as fewer than `LEARN` trainings that were looked at there have ended.
@@ -81,8 +81,8 @@ class Rungs:
         return self.caution * sqrt(2) * float(np.std(moved, ddof=1))
 
     def better(
-        self, one: Climb, rung: int, climbs: Sequence[Climb], objective: Objective
-    ) -> Climb | None:
+        self, one: LearningCurve, rung: int, climbs: Sequence[LearningCurve], objective: Objective
+    ) -> LearningCurve | None:
         """A training that leaves `one` behind at `rung`; None if it may go on."""
         margin = self.margin(rung, climbs)
         rivals = [c for c in climbs if rung in c.rungs]
@@ -97,7 +97,7 @@ class Rungs:
 
 
 @dataclass(kw_only=True, slots=True)
-class Look:
+class RungCheck:
     """Looks at one training at its rungs: to be told epochs and accuracy, True ends the training.
 
     Plain data that knows only what was known when the training began, so that it may go to where
@@ -114,7 +114,7 @@ class Look:
 
     rungs: Rungs
     objective: Objective
-    climbs: tuple[Climb, ...]
+    climbs: tuple[LearningCurve, ...]
     trial: int
     cost: float
     stop: bool
@@ -125,7 +125,7 @@ class Look:
         if epochs not in self.rungs.looks:
             return False
         self.seen[epochs] = accuracy
-        one = Climb(trial=self.trial, cost=self.cost, rungs=self.seen)
+        one = LearningCurve(trial=self.trial, cost=self.cost, rungs=self.seen)
         better = self.rungs.better(one, epochs, self.climbs, self.objective)
         if better and self.stop:
             self.verdict = (
@@ -136,8 +136,8 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class TrainingResult:
     """A score, and what was looked at on the way to it."""
 
     score: Score
-    look: Look | None = None
+    look: RungCheck | None = None

@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from autoscale.training import crops
-from autoscale.training.crops import Cut, resize, windows_of
 from autoscale.datasets.data import Images
 from autoscale.datasets.pictures.preparation import OURS, Preparation
+from autoscale.training import crops
+from autoscale.training.crops import Cut, resize, windows_of
 from autoscale.training.recipe import Recipe
 
 _CHUNK = 256  # images resized together

@@ -12,15 +12,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from autoscale.datasets.data import Images
+from autoscale.datasets.pictures.preparation import OURS, Preparation
 from autoscale.errors import AutoscaleError, DataProblem, InvalidSetting
 from autoscale.training import crops
-from autoscale.training.averaging import Average
 from autoscale.training.batches import as_channels_last, batches, normalised, resized
 from autoscale.training.crops import Cut
-from autoscale.datasets.data import Images
+from autoscale.training.ema import EMA
 from autoscale.training.optimizers import make_optimizer, optimizer_tensors, restore_optimizer
-from autoscale.training.peers import ALONE, Peers
-from autoscale.datasets.pictures.preparation import OURS, Preparation
+from autoscale.training.process_group import ALONE, ProcessGroup
 from autoscale.training.recipe import Recipe
 from autoscale.training.resident import ResidentCut, fits
 
@@ -105,7 +105,7 @@ def fit(
     resume: Snapshot | None = None,
     keep: Callable[[Snapshot], None] | None = None,
     time_limit: float | None = None,
-    peers: Peers = ALONE,
+    peers: ProcessGroup = ALONE,
     cut: Cut = crops.cut,
     preparation: Preparation = OURS,
 ) -> Fit:
@@ -161,7 +161,7 @@ def fit(
         cut = ResidentCut(train.pixels, target)
     optimizer = make_optimizer(network, recipe)
     steps = max(1, len(train) // recipe.batch_size)
-    average = Average(network, recipe.ema_decay) if recipe.ema_decay else None
+    average = EMA(network, recipe.ema_decay) if recipe.ema_decay else None
     scored = average.network if average else network
     epochs: list[Epoch] = []
     gradients_of = _Gradients(
@@ -259,7 +259,7 @@ def evaluate(
     resolution: int,
     batch_size: int = EVALUATION_BATCH,
     device: str = "cpu",
-    peers: Peers = ALONE,
+    peers: ProcessGroup = ALONE,
     preparation: Preparation = OURS,
 ) -> float:
     """The fraction of `images`, in [0, 1], whose largest logit is that of their label.
@@ -420,7 +420,7 @@ def out_of_memory(problem: Exception) -> bool:
 def _snapshot(
     epochs: list[Epoch],
     network: nn.Module,
-    average: Average | None,
+    average: EMA | None,
     optimizer: torch.optim.Optimizer,
     halved: bool,
 ) -> Snapshot:

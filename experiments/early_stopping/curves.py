@@ -23,11 +23,11 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
+from autoscale.jobs.workers.proxy import Task, Trainer, recipe_named
+from autoscale.listener import Silent
 from autoscale.search.engine import search
 from autoscale.search.objective import Objective, Score
 from autoscale.search.samplers import make_sampler
-from autoscale.jobs.workers.proxy import Task, Trainer, recipe_named
-from autoscale.listener import Silent
 
 LOOKS = (1, 2, 3, 4, 6)
 EPOCHS = 9

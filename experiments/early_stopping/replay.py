@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from autoscale.search.objective import Objective
 from autoscale.search.pareto import front, hypervolume
-from autoscale.search.rungs import Climb, Rungs
+from autoscale.search.rungs import LearningCurve, Rungs
 
 FRONT = ("maximize", "minimize")
 GOAL = Objective(kind="front", target=1_000_000)
@@ -34,20 +34,20 @@ SETS = ((1, 3, 9), (2, 4, 9), (3, 6, 9), (1, 2, 4, 9))
 
 def replay(curves: list[dict], rungs: Rungs) -> tuple[int, list[dict]]:
     """Epochs trained, and the curves of those that went on to the end."""
-    climbs: list[Climb] = []
+    climbs: list[LearningCurve] = []
     spent, ended = 0, []
     for curve in curves:
         seen: dict[int, float] = {}
         behind = None
         for epochs in rungs.looks:
             seen[epochs] = curve["accuracy"][str(epochs)]
-            one = Climb(trial=curve["design"], cost=curve["macs"], rungs=seen)
+            one = LearningCurve(trial=curve["design"], cost=curve["macs"], rungs=seen)
             behind = rungs.better(one, epochs, climbs, GOAL)
             if behind:
                 break
         whole = curve["accuracy"][str(rungs.epochs[-1])]
         climbs.append(
-            Climb(
+            LearningCurve(
                 trial=curve["design"],
                 cost=curve["macs"],
                 rungs=seen,

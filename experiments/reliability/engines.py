@@ -17,13 +17,13 @@ from concurrent.futures import Future
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
 from autoscale.engines.cluster import on_ray
-from autoscale.engines.engine import Crew, closing
+from autoscale.engines.engine import WorkerPool, closing
 from autoscale.engines.local import local
+from autoscale.jobs.search.spaces import load_space
 from autoscale.search.engine import search
 from autoscale.search.objective import Objective, Score
-from autoscale.search.rungs import Answer
+from autoscale.search.rungs import TrainingResult
 from autoscale.search.samplers import make_sampler
-from autoscale.jobs.search.spaces import load_space
 
 ENGINES = {"local": local, "ray": on_ray}
 GOAL = Objective(kind="hard", target=2_000_000)
@@ -31,15 +31,15 @@ GOAL = Objective(kind="hard", target=2_000_000)
 Job = tuple[Architecture, int]
 
 
-def make(seconds: float) -> Callable[[Job], Answer]:
+def make(seconds: float) -> Callable[[Job], TrainingResult]:
     """What sleeps in place of training."""
 
-    def work(job: Job) -> Answer:
+    def work(job: Job) -> TrainingResult:
         time.sleep(seconds)
         architecture, repetition = job
         counted = cost(architecture)
         accuracy = (hash((counted.macs, counted.params, repetition)) % 997) / 997
-        return Answer(
+        return TrainingResult(
             Score(
                 accuracy=accuracy,
                 macs=counted.macs,
@@ -52,11 +52,11 @@ def make(seconds: float) -> Callable[[Job], Answer]:
     return work
 
 
-def seconds_of(engine: Crew[Job, Answer], trials: int) -> float:
+def seconds_of(engine: WorkerPool[Job, TrainingResult], trials: int) -> float:
     """How long a search of so many trials takes with an engine that is up."""
     space = load_space("mbconv-small")
 
-    def evaluate(architecture: Architecture, repetition: int) -> Future[Answer]:
+    def evaluate(architecture: Architecture, repetition: int) -> Future[TrainingResult]:
         return engine.submit((architecture, repetition))
 
     started = time.perf_counter()

@@ -7,10 +7,10 @@ import statistics
 
 import torch
 
+from autoscale.datasets.data import load
 from autoscale.design.architecture import Architecture, Head, Stage, Stem
 from autoscale.design.cost import cost
 from autoscale.design.rounding import rounding_policy, scale
-from autoscale.datasets.data import load
 from autoscale.jobs.workers.proxy import Trainer, recipe_named
 
 BASE = Architecture(

@@ -10,12 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from autoscale.errors import DataProblem, InvalidSetting
-from autoscale.datasets.pictures import decoding
 from autoscale.datasets.data import Images, carve, has_splits, load, load_whole
+from autoscale.datasets.pictures import decoding
 from autoscale.datasets.summary import DataSummary
 from autoscale.datasets.survey import survey
-from tests.datasets.sources import (BLUE, RED, is_blue, jpeg, picture, read, write_class, write_classes)
+from autoscale.errors import DataProblem, InvalidSetting
+from tests.datasets.sources import (
+    BLUE,
+    RED,
+    is_blue,
+    jpeg,
+    picture,
+    read,
+    write_class,
+    write_classes,
+)
 
 CLOTHING = Path(__file__).parents[3] / "shared" / "data" / "clothing"
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from autoscale.errors import InvalidSetting
 from autoscale.datasets.data import Images
+from autoscale.errors import InvalidSetting
 from autoscale.training.fit import Fit, OutOfMemory, OutOfTime, Snapshot, TrainingFailed, fit
 from autoscale.training.recipe import Recipe
 

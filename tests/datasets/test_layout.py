@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autoscale.errors import DataProblem
 from autoscale.datasets.data import list_source
 from autoscale.datasets.pictures.pictures import Listing, Pictures
+from autoscale.errors import DataProblem
 from tests.datasets.layouts import Drawn, draw, write
 
 #: Refusals of layouts that nobody could tell: classes that are all called like splits.

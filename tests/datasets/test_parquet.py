@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from autoscale.datasets.data import list_source
 from autoscale.distribution import install
 from autoscale.errors import DataProblem, InvalidSetting
-from autoscale.datasets.data import list_source
 from tests.datasets.sources import BLUE, RED, is_blue, jpeg, read
 
 

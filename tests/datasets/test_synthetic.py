@@ -6,11 +6,11 @@ import torch
 from PIL import Image
 from torch import nn
 
-from autoscale.errors import InvalidSetting
 from autoscale.datasets.data import Images
+from autoscale.datasets.synthetic import CLASSES, COUNTS, Part, draw
+from autoscale.errors import InvalidSetting
 from autoscale.training.fit import fit
 from autoscale.training.recipe import Recipe
-from autoscale.datasets.synthetic import CLASSES, COUNTS, Part, draw
 
 
 @pytest.mark.parametrize("part", COUNTS)

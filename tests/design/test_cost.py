@@ -9,7 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoscale.design.architecture import Architecture, Head, Stage, Stem
-from autoscale.design.cost import (BLOCK_COSTS, CONVENTIONS, Cost, conv_cost, cost, depthwise_cost, head_cost, output_size, part_costs, squeeze_excite_cost, stage_cost)
+from autoscale.design.cost import (
+    BLOCK_COSTS,
+    CONVENTIONS,
+    Cost,
+    conv_cost,
+    cost,
+    depthwise_cost,
+    head_cost,
+    output_size,
+    part_costs,
+    squeeze_excite_cost,
+    stage_cost,
+)
 from autoscale.design.published import EFFICIENTNET_B0
 from tests.strategies import BLOCKS, architectures, stages
 

@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 from autoscale.design.architecture import Architecture, Stage, Stem
 from autoscale.design.cost import cost
 from autoscale.design.published import EFFICIENTNET_B0
-from autoscale.design.rounding import (PAPER, ROUNDINGS, Coefficients, Rounding, compound, fit_strides, last_map, rounding_policy, scale)
+from autoscale.design.rounding import (
+    PAPER,
+    ROUNDINGS,
+    Coefficients,
+    Rounding,
+    compound,
+    fit_strides,
+    last_map,
+    rounding_policy,
+    scale,
+)
 from autoscale.errors import InvalidSetting
 from tests.strategies import architectures, coefficients, multipliers, roundings, widths
 

@@ -6,11 +6,20 @@ from typing import get_args
 
 import pytest
 
-from autoscale.design.architecture import (BLOCK_FIELDS, Activation, Architecture, Block, Head, Skip, Stage, Stem)
+from autoscale.design.architecture import (
+    BLOCK_FIELDS,
+    Activation,
+    Architecture,
+    Block,
+    Head,
+    Skip,
+    Stage,
+    Stem,
+)
 from autoscale.design.published import published
 from autoscale.design.workload import Place, places_of, work_at, workload
-from autoscale.network.operations import operations
 from autoscale.jobs.search.spaces import load_space
+from autoscale.network.operations import operations
 
 
 @pytest.mark.parametrize("space", ["tiny", "mbconv-small", "mnasnet", "nas-bench-macro"])

@@ -10,9 +10,9 @@ import pytest
 
 from autoscale.cli.app import main
 from autoscale.design.published import FAMILIES, NETWORKS
+from autoscale.jobs.search.spaces import space_names
 from autoscale.search.samplers import SAMPLERS
 from autoscale.training.recipe import RECIPES
-from autoscale.jobs.search.spaces import space_names
 
 VARIABLE = "_AUTOSCALE_COMPLETE"
 

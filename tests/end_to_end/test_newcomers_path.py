@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from autoscale.cli.app import main
-from autoscale.network.build import build
 from autoscale.models.load import load_model
+from autoscale.network.build import build
 from tests.conftest import draw_photos
 
 README = Path(__file__).parents[2] / "README.md"

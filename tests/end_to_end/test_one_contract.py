@@ -21,19 +21,25 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from autoscale.cli.app import main
-from autoscale.design.architecture import Architecture, Head, Stage, Stem
-from autoscale.network.build import build
-from autoscale.network.interchange.onnx import onnx_logits
-from autoscale.network.naming import (lukemelas_names, resnet_names, timm_names, torchvision_mobilenet_names, torchvision_names)
-from autoscale.network.weights import STYLES, Style, load_weights, to_timm
-from autoscale.runs.weights import Header, read_weights, write_weights
-from autoscale.training.batches import to_input
 from autoscale.datasets.data import load
 from autoscale.datasets.pictures.preparation import Preparation
+from autoscale.design.architecture import Architecture, Head, Stage, Stem
+from autoscale.jobs.train import train
 from autoscale.models.export import export
 from autoscale.models.load import load_model
 from autoscale.models.predict import evaluate_model, to_network_input
-from autoscale.jobs.train import train
+from autoscale.network.build import build
+from autoscale.network.interchange.onnx import onnx_logits
+from autoscale.network.naming import (
+    lukemelas_names,
+    resnet_names,
+    timm_names,
+    torchvision_mobilenet_names,
+    torchvision_names,
+)
+from autoscale.network.weights import STYLES, Style, load_weights, to_timm
+from autoscale.runs.weights import Header, read_weights, write_weights
+from autoscale.training.batches import to_input
 
 INVERTED = Architecture(
     resolution=18,

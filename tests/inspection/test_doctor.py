@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from autoscale.cli.app import main
-from autoscale.distribution import install
 from autoscale.datasets.survey import survey
+from autoscale.distribution import install
 from autoscale.inspection import doctor
 from autoscale.inspection.doctor import Finding, examine
 from autoscale.jobs.workers.kernels import KernelsUnavailable

@@ -15,14 +15,14 @@ import pytest
 from autoscale.cli.app import main
 from autoscale.design.cost import cost
 from autoscale.errors import EvaluationFailed, InvalidSetting
+from autoscale.inspection.status import StepStatus, run_status
+from autoscale.jobs.search.spaces import load_space, space_text
 from autoscale.runs.at_work import AtWork
 from autoscale.runs.records import Outcome, outcome_to_record, trial_to_record
-from autoscale.runs.store import Journal, Step
+from autoscale.runs.store import Journal, StepFolder
 from autoscale.search.engine import Trial, search
 from autoscale.search.objective import Objective, Score
 from autoscale.search.samplers import make_sampler
-from autoscale.jobs.search.spaces import load_space, space_text
-from autoscale.inspection.status import StepStatus, run_status
 
 GOAL = Objective(kind="hard", target=450_000)
 SECONDS = 2.0  # of every training
@@ -31,7 +31,7 @@ SECONDS = 2.0  # of every training
 def begin(run: Path, *, asked: int = 12) -> list[Trial]:
     """A search of 8 trainings, two of which break in ways that differ in a number alone."""
     space = load_space("tiny").for_task(resolution=None, num_classes=3)
-    step = Step(run, "search")
+    step = StepFolder(run, "search")
     journal = Journal(step.file("trials.jsonl"))
     settings = {
         "space": space_text("tiny"),
@@ -91,7 +91,7 @@ def test_an_unfinished_search_says_what_is_done_what_failed_and_what_is_left(
 def test_a_finished_search_names_its_baseline_and_needs_no_more_time(tmp_path: Path) -> None:
     trials = begin(tmp_path)
     chosen = next(trial for trial in trials if trial.score)
-    Step(tmp_path, "search").write_result(
+    StepFolder(tmp_path, "search").write_result(
         "baseline.json", {"trial": chosen.number, "accuracies": [0.25, 0.75]}
     )
     found = search_of(tmp_path)
@@ -108,17 +108,17 @@ def test_the_steps_that_are_there_are_listed_in_the_order_of_the_recipe(tmp_path
         ("grid", {"base": {}}, {"most_trainings": 5}),
         ("check", {"networks": 4, "seeds": 2}, {}),
     ):
-        step = Step(tmp_path, name)
+        step = StepFolder(tmp_path, name)
         journal = Journal(step.file("trainings.jsonl"))
         step.begin(settings, notes=notes, journal=journal)
         journal.append(outcome_to_record(Outcome(key="a", score=score)))
         journal.append(outcome_to_record(Outcome(key="b", cause="out of memory")))
-    family = Step(tmp_path, "family")
+    family = StepFolder(tmp_path, "family")
     members = Journal(family.file("members.jsonl"))
     family.begin({}, notes={}, journal=members)
     for name in ("phi-0", "phi-1", "phi-1"):
         members.append({"name": name})
-    train = Step(tmp_path, "train")
+    train = StepFolder(tmp_path, "train")
     epochs = Journal(train.file("epochs.jsonl"))
     train.begin({"task": {"recipe": {"epochs": 10}}}, notes={}, journal=epochs)
     epochs.append({"number": 1, "seconds": 7.0})
@@ -136,7 +136,7 @@ def test_a_run_that_is_worked_on_is_said_to_be_running(tmp_path: Path) -> None:
     if not Path("/proc/locks").exists():
         pytest.skip("only Linux lists its locks")
     begin(tmp_path)
-    with Step(tmp_path, "search").locked():
+    with StepFolder(tmp_path, "search").locked():
         assert run_status(tmp_path).working
         assert search_of(tmp_path).state == "running"
     assert run_status(tmp_path).working is False
@@ -165,12 +165,12 @@ def test_looking_changes_no_byte_even_where_a_line_is_being_written(tmp_path: Pa
     ],
 )
 def test_a_damaged_step_does_not_hide_the_others(
-    tmp_path: Path, damage: Callable[[Step], object]
+    tmp_path: Path, damage: Callable[[StepFolder], object]
 ) -> None:
     begin(tmp_path)
-    family = Step(tmp_path, "family")
+    family = StepFolder(tmp_path, "family")
     family.begin({}, notes={}, journal=Journal(family.file("members.jsonl")))
-    damage(Step(tmp_path, "search"))
+    damage(StepFolder(tmp_path, "search"))
     first, second = run_status(tmp_path).steps
     assert first.state == "unreadable"
     assert "search" in first.problem
@@ -214,7 +214,7 @@ def test_trainings_at_work_are_shown_while_a_process_holds_the_step(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     begin(tmp_path)
-    step = Step(tmp_path, "search")
+    step = StepFolder(tmp_path, "search")
     with step.locked(), AtWork(step) as desk:
         done = desk.begin("5M multiply-adds, seed 0")
         desk.begin("[b]9M[/b] multiply-adds, seed 0")
@@ -239,7 +239,7 @@ def test_trainings_at_work_are_shown_while_a_process_holds_the_step(
 )  # fmt: skip
 def test_a_strange_list_of_what_is_at_work_counts_as_none(tmp_path: Path, content: str) -> None:
     begin(tmp_path)
-    step = Step(tmp_path, "search")
+    step = StepFolder(tmp_path, "search")
     with step.locked():
         step.file("at-work.json").write_text(content.replace("PID", str(os.getpid())))
         found = search_of(tmp_path)

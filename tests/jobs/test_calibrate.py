@@ -10,19 +10,19 @@ import autoscale
 from autoscale.cli.app import main
 from autoscale.design.cost import cost
 from autoscale.errors import InvalidSetting, NotEnoughTrials
+from autoscale.jobs.search.spaces import load_space, space_text
 from autoscale.runs.records import trial_to_record
-from autoscale.runs.store import Journal, Step
+from autoscale.runs.store import Journal, StepFolder
 from autoscale.search.engine import search
 from autoscale.search.objective import Objective, Score
 from autoscale.search.samplers import make_sampler
-from autoscale.jobs.search.spaces import load_space, space_text
 
 
 def begin(run: Path, *, trials: int = 24, w: float = -0.2) -> None:
     """A search that is not finished; accuracy is cost to the power of -w."""
     space = load_space("tiny").for_task(resolution=None, num_classes=3)
     goal = Objective(kind="hard", target=450_000)
-    step = Step(run, "search")
+    step = StepFolder(run, "search")
     journal = Journal(step.file("trials.jsonl"))
 
     def evaluate(architecture: Any, repetition: int) -> Score:

@@ -16,20 +16,20 @@ import pytest
 
 from autoscale.cli.app import main
 from autoscale.design.architecture import Architecture
-from autoscale.scaling.scalable import Network
 from autoscale.errors import DataProblem, EvaluationFailed, InvalidSetting, WorkersUnavailable
+from autoscale.jobs.check import check_baseline
+from autoscale.jobs.grid.candidates import GridSettings
+from autoscale.jobs.grid.job import grid_search
+from autoscale.jobs.grid.scaling_base import ImageSettings, ScalingBase
+from autoscale.jobs.search.job import search_baseline
+from autoscale.jobs.workers.pool import TrainingRequest, WorkerSettings, worker_pool
+from autoscale.jobs.workers.proxy import Task, recipe_named
+from autoscale.jobs.workers.queue import Job, train_all
+from autoscale.listener import Silent
 from autoscale.runs.at_work import at_work
 from autoscale.runs.records import Outcome, outcomes_from_journal
-from autoscale.runs.store import Journal, Step
-from autoscale.jobs.grid.scaling_base import BaseSettings, ImageSettings
-from autoscale.jobs.search.job import search_baseline
-from autoscale.jobs.check import check_baseline
-from autoscale.jobs.workers.pool import Order, Staff, crew
-from autoscale.jobs.workers.proxy import Task, recipe_named
-from autoscale.jobs.grid.job import grid_search
-from autoscale.listener import Silent
-from autoscale.jobs.grid.candidates import GridSettings
-from autoscale.jobs.workers.queue import Job, train_all
+from autoscale.runs.store import Journal, StepFolder
+from autoscale.scaling.scalable import Network
 
 SMALL = """\
 resolution: 16
@@ -65,7 +65,7 @@ def build(depth, width, resolution, num_classes=10):
     )
 """
 
-TWO = Staff(workers=2)
+TWO = WorkerSettings(workers=2)
 
 
 class Heard(Silent):
@@ -107,7 +107,7 @@ def scores(found: Any) -> dict[str, float]:
 )
 def test_staff_that_cannot_be_is_refused(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(InvalidSetting, match=said):
-        Staff(**wrong)
+        WorkerSettings(**wrong)
 
 
 def test_the_command_line_refuses_it_too(
@@ -157,11 +157,14 @@ def test_workers_that_cannot_start_fail_no_training_of_a_series(
 ) -> None:
     found = task(photos)
     images = found.load(size=16, test=False, listener=Silent())
-    step, jobs = Step(tmp_path / "run", "check"), [Job(network=small_network(), seed=0, name="a")]
+    step, jobs = (
+        StepFolder(tmp_path / "run", "check"),
+        [Job(network=small_network(), seed=0, name="a")],
+    )
     journal = Journal(tmp_path / "j.jsonl")
     about: dict[str, Any] = {"size": 16, "device": "cpu", "threads": 1, "listener": Silent()}
     with (
-        crew(TWO, found, images, step, **about) as workers,
+        worker_pool(TWO, found, images, step, **about) as workers,
         pytest.raises(WorkersUnavailable),
     ):
         train_all(jobs, workers, journal, Silent(), leader=lambda done: "none yet")
@@ -171,20 +174,20 @@ def test_workers_that_cannot_start_fail_no_training_of_a_series(
 def test_a_grid_and_a_check_of_two_workers_say_what_one_says(photos: Path, tmp_path: Path) -> None:
     path = tmp_path / "small.yaml"
     path.write_text(SMALL)
-    base = BaseSettings(baseline=str(path), rounding="nearest,divisor=4")
+    base = ScalingBase(baseline=str(path), rounding="nearest,divisor=4")
     settings = GridSettings(tolerance=0.2, step=0.1, max_candidates=3, seeds=2, rivals=False)
     settings = replace(settings, race=False)
     images = ImageSettings(data=str(photos), epochs=1)
     alone, both = (
         grid_search(tmp_path / name, settings, base=base, images=images, staff=staff)
-        for name, staff in (("one", Staff()), ("two", TWO))
+        for name, staff in (("one", WorkerSettings()), ("two", TWO))
     )
     assert both.coefficients == alone.coefficients
     assert sorted(both.observations, key=str) == sorted(alone.observations, key=str)
     search(tmp_path / "run", photos, trials=2)
     checks = [
         check_baseline(tmp_path / "run", networks=2, seeds=2, staff=staff)
-        for staff in (TWO, Staff())  # the second finds what the first has kept
+        for staff in (TWO, WorkerSettings())  # the second finds what the first has kept
     ]
     assert checks[0] == checks[1]
 
@@ -192,10 +195,10 @@ def test_a_grid_and_a_check_of_two_workers_say_what_one_says(photos: Path, tmp_p
 def test_a_race_never_has_one_training_twice(photos: Path, tmp_path: Path) -> None:
     path = tmp_path / "small.yaml"
     path.write_text(SMALL)
-    base = BaseSettings(baseline=str(path), rounding="nearest,divisor=4")
+    base = ScalingBase(baseline=str(path), rounding="nearest,divisor=4")
     settings = GridSettings(tolerance=0.2, step=0.1, max_candidates=4, seeds=2, rivals=False)
     images = ImageSettings(data=str(photos), epochs=1)
-    grid_search(tmp_path / "r", settings, base=base, images=images, staff=Staff(workers=3))
+    grid_search(tmp_path / "r", settings, base=base, images=images, staff=WorkerSettings(workers=3))
     records = Journal(tmp_path / "r" / "grid" / "trainings.jsonl").read()
     keys = [record["key"] for record in records]
     assert len(keys) == len(set(keys)) >= 4
@@ -213,9 +216,9 @@ def test_a_death_a_hang_and_want_of_memory_cost_their_training_alone(
     found = grid_search(
         tmp_path / "r",
         settings,
-        base=BaseSettings(model="bad_nets:build", resolution=16),
+        base=ScalingBase(model="bad_nets:build", resolution=16),
         images=ImageSettings(data=str(photos), epochs=1),
-        staff=Staff(workers=2, time_limit=25.0, retries=1),
+        staff=WorkerSettings(workers=2, time_limit=25.0, retries=1),
     )
     records = Journal(tmp_path / "r" / "grid" / "trainings.jsonl").read()
     causes = sorted(record["cause"].split(" at ")[0] for record in records if not record["score"])
@@ -241,11 +244,11 @@ def test_workers_refuse_images_that_have_changed(photos: Path, tmp_path: Path) -
     images = found.load(size=16, test=False, listener=Silent())
     next((photos / "red").iterdir()).unlink()
     with (
-        crew(
+        worker_pool(
             TWO,
             found,
             images,
-            Step(tmp_path / "run", "search"),
+            StepFolder(tmp_path / "run", "search"),
             size=16,
             device="cpu",
             threads=1,
@@ -253,24 +256,24 @@ def test_workers_refuse_images_that_have_changed(photos: Path, tmp_path: Path) -
         ) as workers,
         pytest.raises(DataProblem, match="have changed since the work began"),
     ):
-        workers.engine.submit(Order(network=small_network(), seed=0)).result()
+        workers.engine.submit(TrainingRequest(network=small_network(), seed=0)).result()
 
 
 def test_a_worker_that_is_killed_while_it_trains_is_replaced(photos: Path, tmp_path: Path) -> None:
     found = task(photos)
     images = found.load(size=16, test=False, listener=Silent())
-    staff = Staff(time_limit=60.0)
-    with crew(
+    staff = WorkerSettings(time_limit=60.0)
+    with worker_pool(
         staff,
         found,
         images,
-        Step(tmp_path / "run", "search"),
+        StepFolder(tmp_path / "run", "search"),
         size=16,
         device="cpu",
         threads=1,
         listener=Silent(),
     ) as workers:
-        order = Order(network=small_network(), seed=0)
+        order = TrainingRequest(network=small_network(), seed=0)
         first = workers.engine.submit(order).result().score
         future = workers.engine.submit(order)
         (process,) = multiprocessing.active_children()
@@ -285,14 +288,14 @@ def test_whoever_looks_sees_the_trainings_at_work_until_they_are_done(
 ) -> None:
     found = task(photos)
     images = found.load(size=16, test=False, listener=Silent())
-    step = Step(tmp_path / "run", "search")
+    step = StepFolder(tmp_path / "run", "search")
     with (
         step.locked(),
-        crew(
+        worker_pool(
             TWO, found, images, step, size=16, device="cpu", threads=1, listener=Silent()
         ) as workers,
     ):
-        orders = [Order(network=small_network(), seed=seed) for seed in range(2)]
+        orders = [TrainingRequest(network=small_network(), seed=seed) for seed in range(2)]
         futures = [workers.submit(order, name=f"seed {order.seed}") for order in orders]
         assert [piece.name for piece in at_work(step)] == ["seed 0", "seed 1"]
         wait(futures)
@@ -305,12 +308,12 @@ def test_more_workers_than_cores_are_warned_of(photos: Path, tmp_path: Path) -> 
     heard = Heard()
     found = task(photos)
     images = found.load(size=16, test=False, listener=heard)
-    many = Staff(workers=(os.cpu_count() or 1) + 1)
-    with crew(
+    many = WorkerSettings(workers=(os.cpu_count() or 1) + 1)
+    with worker_pool(
         many,
         found,
         images,
-        Step(tmp_path / "run", "search"),
+        StepFolder(tmp_path / "run", "search"),
         size=16,
         device="cpu",
         threads=1,
@@ -328,17 +331,17 @@ def test_when_everything_fails_the_last_cause_is_told_and_all_is_tried_again(
     jobs = [Job(network=small_network(), seed=seed, name="one") for seed in range(2)]
     journal = Journal(tmp_path / "j.jsonl")
 
-    def train(staff: Staff) -> list[Outcome]:
-        step = Step(tmp_path / "run", "search")
-        with crew(
+    def train(staff: WorkerSettings) -> list[Outcome]:
+        step = StepFolder(tmp_path / "run", "search")
+        with worker_pool(
             staff, found, images, step, size=16, device="cpu", threads=1, listener=Silent()
         ) as workers:
             return train_all(jobs, workers, journal, Silent(), leader=lambda done: "none yet")
 
     with pytest.raises(EvaluationFailed, match=r"every training failed.*time limit.*again"):
-        train(Staff(time_limit=0.001))
-    assert all(outcome.score for outcome in train(Staff()))
+        train(WorkerSettings(time_limit=0.001))
+    assert all(outcome.score for outcome in train(WorkerSettings()))
     assert [outcome.key for outcome in outcomes_from_journal(journal)] == ["0", "1"]
     assert len(journal.read()) == 4
-    train(Staff())
+    train(WorkerSettings())
     assert len(journal.read()) == 4

@@ -9,11 +9,11 @@ import pytest
 
 from autoscale.cli.app import main
 from autoscale.distribution import install
+from autoscale.jobs.search.job import search_baseline
+from autoscale.jobs.train import train
+from autoscale.listener import Progress, Silent
 from autoscale.runs.tensorboard import Curves, Point
 from autoscale.training.recipe import RECIPES
-from autoscale.jobs.search.job import search_baseline
-from autoscale.listener import Progress, Silent
-from autoscale.jobs.train import train
 
 DESIGN = """\
 resolution: 16

@@ -8,10 +8,10 @@ import pytest
 
 from autoscale.cli.app import _typed, demo_commands, main
 from autoscale.design.cost import cost
-from autoscale.scaling.scalable import Design
 from autoscale.design.rounding import rounding_policy
-from autoscale.jobs.search.spaces import load_space
 from autoscale.jobs.grid.candidates import GridSettings
+from autoscale.jobs.search.spaces import load_space
+from autoscale.scaling.scalable import Design
 
 BUDGET = 500_000
 

@@ -8,14 +8,14 @@ import pytest
 
 import autoscale
 from autoscale.design.budget import parse_budget
-from autoscale.scaling.family import Growths
-from autoscale.scaling.rules import rival
-from autoscale.scaling.scalable import Design
 from autoscale.design.rounding import Coefficients, rounding_policy
 from autoscale.errors import RunConflict
 from autoscale.jobs import family
+from autoscale.jobs.grid.candidates import GridRace, GridSettings, explain
 from autoscale.listener import Silent
-from autoscale.jobs.grid.candidates import GridSettings, Study, explain
+from autoscale.scaling.family import Growths
+from autoscale.scaling.rules import rival
+from autoscale.scaling.scalable import Design
 
 UP = Coefficients(alpha=1.2, beta=1.1, gamma=1.15)
 DOWN = Coefficients(alpha=1.5, beta=1.0, gamma=1.3)
@@ -87,7 +87,7 @@ def test_a_family_of_other_coefficients_is_refused(
         written(tmp_path, Growths(OTHER, DOWN), monkeypatch, phi="0,1")
     with pytest.raises(RunConflict, match="growing"):
         autoscale.write_family(
-            tmp_path, phi="0,1", base=autoscale.BaseSettings(baseline="efficientnet-b0"),
+            tmp_path, phi="0,1", base=autoscale.ScalingBase(baseline="efficientnet-b0"),
             coefficients=DOWN,
         )  # fmt: skip
 
@@ -104,7 +104,7 @@ def test_a_rule_far_from_the_base_gives_its_nearest_network(name: str, budget: s
 def test_a_rule_is_left_out_for_the_reason_that_is_said() -> None:
     heard = Heard()
     small = Design(autoscale.load_space("tiny").sample(Random(3)), rounding_policy("tf"))
-    explain(Study.of(small, GridSettings(budget="1.05x")), heard)
+    explain(GridRace.of(small, GridSettings(budget="1.05x")), heard)
     (line,) = [line for line in heard.lines if "not raced" in line]
     assert "over 10.1% off the budget or nearer to the base than to it at their nearest:" in line
     assert "depth only 1.02x (-2.9%, nearer to the base)" in line
@@ -115,7 +115,7 @@ def test_a_rule_is_left_out_for_the_reason_that_is_said() -> None:
 def test_a_grid_of_one_point_speaks_of_one() -> None:
     heard = Heard()
     point = GridSettings(alpha="1.2", beta="1.1", gamma="1.15", tolerance=0.3, rivals=False)
-    explain(Study.of(BASE, point), heard)
+    explain(GridRace.of(BASE, point), heard)
     assert heard.lines[0].startswith("1 point, 1 within 0.3 of 2x")
     assert "1 distinct network; 1 in the race" in heard.lines[0]
     assert "so it is alone; widen the ranges for more" in heard.lines[1]

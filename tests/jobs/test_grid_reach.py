@@ -16,19 +16,19 @@ from hypothesis import strategies as st
 
 import autoscale
 from autoscale.design.budget import MEASURES, Budget
-from autoscale.scaling.grid import Candidate, Grid, build_grid
-from autoscale.scaling.nearness import FEWEST, WIDE, WIDEST, answering, limits, nearest_beyond
-from autoscale.scaling.scalable import Design, cost_of
 from autoscale.design.rounding import rounding_policy
 from autoscale.design.space import SearchSpace
 from autoscale.errors import BudgetUnreachable
-from autoscale.racing.response_surface import Observation
-from autoscale.jobs.grid.scaling_base import BaseSettings, ImageSettings
+from autoscale.jobs.grid.candidates import GridRace, GridSettings, explain
 from autoscale.jobs.grid.job import grid_search, load_grid
 from autoscale.jobs.grid.plan import rounding_table
-from autoscale.listener import Silent
 from autoscale.jobs.grid.result import GridResult, candidate_table
-from autoscale.jobs.grid.candidates import GridSettings, Study, explain
+from autoscale.jobs.grid.scaling_base import ImageSettings, ScalingBase
+from autoscale.listener import Silent
+from autoscale.racing.response_surface import Observation
+from autoscale.scaling.grid import Candidate, Grid, build_grid
+from autoscale.scaling.nearness import FEWEST, WIDE, WIDEST, answering, limits, nearest_beyond
+from autoscale.scaling.scalable import Design, cost_of
 
 ROOT = Path(__file__).parents[2]
 SPACES = sorted(path.stem for path in (ROOT / "search_spaces").glob("*.yaml"))
@@ -239,7 +239,7 @@ def test_a_rounding_that_cannot_reach_the_budget_is_a_row_without_networks() -> 
 # What is said
 
 
-def heard(study: Study) -> str:
+def heard(study: GridRace) -> str:
     listener = Heard()
     explain(study, listener)
     (warning,) = [line for line in listener.lines if "needed for a race" in line]
@@ -248,7 +248,7 @@ def heard(study: Study) -> str:
 
 def test_a_widened_grid_says_so_and_how_far_each_network_is() -> None:
     base, settings = far()
-    study = Study.of(base, settings)
+    study = GridRace.of(base, settings)
     said = heard(study)
     assert said.startswith("warning: no network within 1e-06 of 2x, 3 are needed for a race")
     for entry in study.grid.candidates:
@@ -261,14 +261,14 @@ def test_a_widened_grid_says_so_and_how_far_each_network_is() -> None:
 def test_a_grid_of_too_few_networks_says_why() -> None:
     base = first("mnasnet")
     point = GridSettings(alpha="1.2", beta="1.1", gamma="1.15", tolerance=0.3, rivals=False)
-    said = heard(Study.of(base, point))
+    said = heard(GridRace.of(base, point))
     assert "1 network within 0.3 of 2x" in said
     assert "nothing else is between 1.414x and 3x" in said
 
 
 def test_rivals_may_be_as_far_as_the_farthest_candidate_of_a_widened_grid() -> None:
     for base in designs("tiny", 3):
-        study = Study.of(base, replace(SOLVED, budget="1.5x"))
+        study = GridRace.of(base, replace(SOLVED, budget="1.5x"))
         widest = max(0.02, study.grid.widened or 0.0)
         for place in study.required:
             off = study.grid.budget.distance(study.field[place].growth)
@@ -325,7 +325,7 @@ def test_a_widened_grid_is_raced_written_and_scaled_to_a_family(
     photos: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "small.yaml").write_text(first("tiny", 1).base.to_yaml())
-    base = BaseSettings(baseline=str(tmp_path / "small.yaml"), rounding="nearest")
+    base = ScalingBase(baseline=str(tmp_path / "small.yaml"), rounding="nearest")
     settings = GridSettings(tolerance=1e-6, max_candidates=2, seeds=1, rivals=False)
     run = tmp_path / "r"
     images = ImageSettings(data=str(photos), epochs=1)

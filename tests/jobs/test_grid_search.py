@@ -9,16 +9,16 @@ import pandas as pd
 import pytest
 
 import autoscale
-from autoscale.scaling.scalable import Design
 from autoscale.design.rounding import Coefficients
 from autoscale.errors import InvalidSetting, RunConflict
-from autoscale.jobs.grid.scaling_base import BaseSettings, ImageSettings, describe, scalable_from
 from autoscale.jobs.family import parse_coefficients
+from autoscale.jobs.grid.candidates import GridRace, GridSettings
 from autoscale.jobs.grid.job import grid_search, load_grid
 from autoscale.jobs.grid.plan import plan_grid
-from autoscale.models.user_model import OwnModel, make
+from autoscale.jobs.grid.scaling_base import ImageSettings, ScalingBase, describe, scalable_from
 from autoscale.listener import Progress, Silent
-from autoscale.jobs.grid.candidates import GridSettings, Study
+from autoscale.models.user_model import UserModel, make
+from autoscale.scaling.scalable import Design
 
 SMALL = """\
 resolution: 16
@@ -94,7 +94,7 @@ def images(photos: Path) -> ImageSettings:
 
 
 def test_a_published_network_is_planned_without_images_or_a_run(tmp_path: Path) -> None:
-    base = BaseSettings(baseline="efficientnet-b0")
+    base = ScalingBase(baseline="efficientnet-b0")
     plan = plan_grid(tmp_path / "r", GridSettings(), base=base)
     assert plan.seconds is None
     assert len(plan.table) == 23  # 20 of the grid, 3 rivals that are not among them
@@ -108,9 +108,9 @@ def test_a_published_network_is_planned_without_images_or_a_run(tmp_path: Path) 
 
 @pytest.mark.parametrize("name", ["resnet-50", "mobilenet-v2", "mobilenet-v1", "tinynet-c"])
 def test_every_family_is_scaled_with_its_own_rounding(name: str, tmp_path: Path) -> None:
-    base = BaseSettings(baseline=name)
+    base = ScalingBase(baseline=name)
     settings = GridSettings(step=0.25, tolerance=0.1)
-    study = Study.of(base.scalable(tmp_path, num_classes=None), settings)
+    study = GridRace.of(base.scalable(tmp_path, num_classes=None), settings)
     assert study.field
     assert base.policy == {"resnet-50": "int", "mobilenet-v1": "int"}.get(
         name, "mobilenet-v2" if name == "mobilenet-v2" else "tinynet"
@@ -119,7 +119,7 @@ def test_every_family_is_scaled_with_its_own_rounding(name: str, tmp_path: Path)
 
 
 def test_a_base_is_fitted_to_small_images_and_their_classes(tmp_path: Path) -> None:
-    base = BaseSettings(baseline="efficientnet-b0", resolution=32)
+    base = ScalingBase(baseline="efficientnet-b0", resolution=32)
     found = base.scalable(tmp_path, num_classes=7)
     assert isinstance(found, Design)
     assert found.base.num_classes == 7
@@ -128,7 +128,7 @@ def test_a_base_is_fitted_to_small_images_and_their_classes(tmp_path: Path) -> N
 
 def test_a_grid_and_a_family_need_no_search(photos: Path, small: str, tmp_path: Path) -> None:
     run = tmp_path / "r"
-    base = BaseSettings(baseline=small, rounding="nearest,divisor=4")
+    base = ScalingBase(baseline=small, rounding="nearest,divisor=4")
     settings = GridSettings(tolerance=0.2, step=0.1, max_candidates=2, seeds=1, rivals=False)
     found = grid_search(run, settings, base=base, images=images(photos))
     assert len(found.observations) >= 1
@@ -142,7 +142,7 @@ def test_a_grid_and_a_family_need_no_search(photos: Path, small: str, tmp_path: 
 def test_the_same_grid_continues_where_it_was_broken(
     photos: Path, small: str, tmp_path: Path
 ) -> None:
-    base = BaseSettings(baseline=small, rounding="nearest,divisor=4")
+    base = ScalingBase(baseline=small, rounding="nearest,divisor=4")
     settings = GridSettings(tolerance=0.2, step=0.1, max_candidates=4, seeds=2, rivals=False)
     whole = grid_search(tmp_path / "a", settings, base=base, images=images(photos))
     again = grid_search(tmp_path / "b", settings, base=base, images=images(photos))
@@ -157,7 +157,7 @@ def test_the_same_grid_continues_where_it_was_broken(
 def test_more_seeds_prolong_a_grid_and_equal_a_new_one(
     photos: Path, small: str, tmp_path: Path
 ) -> None:
-    base = BaseSettings(baseline=small, rounding="nearest,divisor=4")
+    base = ScalingBase(baseline=small, rounding="nearest,divisor=4")
     few = GridSettings(tolerance=0.2, step=0.1, max_candidates=2, seeds=1, rivals=False, race=False)
     many = replace(few, seeds=2, max_candidates=3)
     grid_search(tmp_path / "a", few, base=base, images=images(photos))
@@ -172,7 +172,7 @@ def test_more_seeds_prolong_a_grid_and_equal_a_new_one(
 def test_another_grid_in_the_same_directory_is_refused(
     photos: Path, small: str, tmp_path: Path
 ) -> None:
-    base = BaseSettings(baseline=small, rounding="nearest,divisor=4")
+    base = ScalingBase(baseline=small, rounding="nearest,divisor=4")
     settings = GridSettings(tolerance=0.2, step=0.1, max_candidates=2, seeds=1, rivals=False)
     grid_search(tmp_path, settings, base=base, images=images(photos))
     for other in (replace(settings, step=0.05), replace(settings, budget="3x")):
@@ -181,7 +181,7 @@ def test_another_grid_in_the_same_directory_is_refused(
 
 
 def test_a_journal_of_something_else_is_refused(photos: Path, small: str, tmp_path: Path) -> None:
-    base = BaseSettings(baseline=small, rounding="nearest,divisor=4")
+    base = ScalingBase(baseline=small, rounding="nearest,divisor=4")
     settings = GridSettings(tolerance=0.2, step=0.1, max_candidates=2, seeds=1, rivals=False)
     grid_search(tmp_path, settings, base=base, images=images(photos))
     (tmp_path / "grid" / "trainings.jsonl").write_text('{"score": null}\n')
@@ -192,7 +192,7 @@ def test_a_journal_of_something_else_is_refused(photos: Path, small: str, tmp_pa
 def test_without_a_race_every_candidate_gets_every_seed(
     photos: Path, small: str, tmp_path: Path
 ) -> None:
-    base = BaseSettings(baseline=small, rounding="nearest,divisor=4")
+    base = ScalingBase(baseline=small, rounding="nearest,divisor=4")
     settings = GridSettings(
         tolerance=0.2, step=0.1, max_candidates=2, seeds=2, rivals=False, race=False
     )
@@ -206,7 +206,7 @@ def test_without_a_race_every_candidate_gets_every_seed(
 def test_a_grid_below_the_base_serves_smaller_members(
     photos: Path, small: str, tmp_path: Path
 ) -> None:
-    base = BaseSettings(baseline=small, rounding="nearest,divisor=4")
+    base = ScalingBase(baseline=small, rounding="nearest,divisor=4")
     settings = GridSettings(
         budget="0.5x", tolerance=0.2, step=0.1, max_candidates=2, seeds=1, rivals=False
     )
@@ -227,8 +227,8 @@ def test_two_grids_of_different_bases_are_no_family(
     down = GridSettings(
         budget="0.5x", tolerance=0.2, step=0.1, max_candidates=1, seeds=1, rivals=False
     )
-    one = BaseSettings(baseline=small, rounding="nearest,divisor=4")
-    other = BaseSettings(baseline=small, rounding="nearest")
+    one = ScalingBase(baseline=small, rounding="nearest,divisor=4")
+    other = ScalingBase(baseline=small, rounding="nearest")
     grid_search(tmp_path, settings, base=one, images=images(photos))
     grid_search(tmp_path, down, base=other, images=images(photos))
     with pytest.raises(RunConflict, match="around different bases"):
@@ -239,7 +239,7 @@ def test_two_grids_of_different_bases_are_no_family(
 
 
 def test_a_users_function_is_scaled_by_trace(own: str, tmp_path: Path) -> None:
-    model = OwnModel(f"{own}:build", 16, 3)
+    model = UserModel(f"{own}:build", 16, 3)
     base = model.at(1.0, 1.0, 16)
     module = make(base)
     assert base.cost.params == sum(p.numel() for p in module.parameters())
@@ -252,7 +252,7 @@ def test_a_users_function_is_scaled_by_trace(own: str, tmp_path: Path) -> None:
 def test_a_users_model_is_raced_and_scaled_to_a_family(
     photos: Path, own: str, tmp_path: Path
 ) -> None:
-    base = BaseSettings(model=f"{own}:build", resolution=16)
+    base = ScalingBase(model=f"{own}:build", resolution=16)
     settings = GridSettings(step=0.25, tolerance=0.3, max_candidates=2, seeds=1, rivals=False)
     run = tmp_path / "r"
     found = grid_search(run, settings, base=base, images=images(photos))
@@ -261,7 +261,7 @@ def test_a_users_model_is_raced_and_scaled_to_a_family(
         autoscale.write_family(run, phi="0..1")
     with pytest.raises(InvalidSetting, match="has decided --resolution"):
         autoscale.write_family(run, phi="0..1", base=base)
-    autoscale.write_family(run, phi="0..1", base=BaseSettings(model=f"{own}:build"))
+    autoscale.write_family(run, phi="0..1", base=ScalingBase(model=f"{own}:build"))
     member = autoscale.load_member(run / "family" / "phi-0.yaml")
     assert member.model == f"{own}:build"
     assert (member.depth, member.width, member.resolution) == (1, 1, 16)
@@ -281,7 +281,7 @@ def test_a_users_model_is_raced_and_scaled_to_a_family(
 def test_a_function_that_makes_no_such_network_is_refused(
     photos: Path, own: str, tmp_path: Path, function: str, said: str
 ) -> None:
-    base = BaseSettings(model=f"{own}:{function}", resolution=16)
+    base = ScalingBase(model=f"{own}:{function}", resolution=16)
     settings = GridSettings(step=0.5, tolerance=0.5, max_candidates=1, seeds=1, rivals=False)
     with pytest.raises(InvalidSetting, match=said):
         grid_search(tmp_path / "r", settings, base=base, images=images(photos))
@@ -316,13 +316,13 @@ def test_settings_that_make_no_grid(settings: dict[str, object], said: str) -> N
 )
 def test_settings_that_make_no_base(settings: dict[str, object], said: str) -> None:
     with pytest.raises(InvalidSetting, match=said):
-        BaseSettings(**settings)  # type: ignore[arg-type]
+        ScalingBase(**settings)  # type: ignore[arg-type]
 
 
 def test_images_are_needed_to_train_and_a_searchs_choices_stand(
     tmp_path: Path, photos: Path
 ) -> None:
-    base = BaseSettings(baseline="resnet-18")
+    base = ScalingBase(baseline="resnet-18")
     with pytest.raises(InvalidSetting, match="name them with --data"):
         grid_search(tmp_path / "r", base=base)
     with pytest.raises(InvalidSetting, match="holds no search"):
@@ -338,14 +338,14 @@ def test_images_are_needed_to_train_and_a_searchs_choices_stand(
 
 
 def test_a_family_of_a_named_base_needs_coefficients(tmp_path: Path) -> None:
-    base = BaseSettings(baseline="efficientnet-b0")
+    base = ScalingBase(baseline="efficientnet-b0")
     with pytest.raises(InvalidSetting, match=r"give --coefficients 1\.2,1\.1,1\.15"):
         autoscale.write_family(tmp_path, phi="0", base=base)
     family = autoscale.write_family(
         tmp_path, budgets="2x", base=base, coefficients=parse_coefficients("1.2,1.1,1.15")
     )
     assert family.members[0].counts.macs <= 2 * 385_814_752
-    for options in ({"num_classes": 3}, {"base": BaseSettings(rounding="tf"), "phi": "1"}):
+    for options in ({"num_classes": 3}, {"base": ScalingBase(rounding="tf"), "phi": "1"}):
         with pytest.raises(InvalidSetting, match=r"leave --classes out|no finished grid"):
             autoscale.write_family(tmp_path, **{"phi": "0", **options})
     assert parse_coefficients("1, 2,3") == Coefficients(alpha=1, beta=2, gamma=3)

@@ -17,10 +17,10 @@ from torch import Tensor
 from autoscale.design.published import published
 from autoscale.design.rounding import fit_strides
 from autoscale.design.style import Padding
-from autoscale.network.build import build
-from autoscale.network.kernels.accelerate import Accelerated
 from autoscale.jobs.workers.kernels import KERNELS, accelerated
 from autoscale.jobs.workers.memory import HELD, numbers_kept, training_bytes
+from autoscale.network.build import build
+from autoscale.network.kernels.accelerate import Accelerated
 
 SCRIPT = Path(__file__).parents[2] / "experiments/benchmarks/memory/peak.py"
 BATCH = 2

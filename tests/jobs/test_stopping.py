@@ -10,9 +10,9 @@ import pytest
 import autoscale
 from autoscale.cli.app import main
 from autoscale.errors import InvalidSetting, RunConflict
-from autoscale.search.rungs import Rungs
-from autoscale.listener import Progress
 from autoscale.jobs.search.stopping import epochs_spent, parse_epochs, rungs_of
+from autoscale.listener import Progress
+from autoscale.search.rungs import Rungs
 
 
 class Heard:

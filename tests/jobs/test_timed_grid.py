@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 
 from autoscale.design.budget import Budget
 from autoscale.design.cost import Cost, cost
-from autoscale.scaling.grid import Grid
 from autoscale.design.published import NETWORKS
 from autoscale.errors import BudgetUnreachable, InvalidSetting, RunConflict
+from autoscale.jobs.grid import timed as timed_grid
+from autoscale.jobs.grid.candidates import GridRace, GridSettings
+from autoscale.jobs.grid.plan import plan_grid
+from autoscale.jobs.grid.scaling_base import ScalingBase
+from autoscale.jobs.grid.timed import Line, NoTimings, Stopwatch
+from autoscale.listener import Silent
 from autoscale.network.measuring.trace import traced_cost
 from autoscale.runs.store import Journal
-from autoscale.jobs.grid import timed as timed_grid
-from autoscale.jobs.grid.scaling_base import BaseSettings
-from autoscale.jobs.grid.plan import plan_grid
-from autoscale.listener import Silent
-from autoscale.jobs.grid.candidates import GridSettings, Study
-from autoscale.jobs.grid.timed import Forgotten, Line, Stopwatch
+from autoscale.scaling.grid import Grid
 
 SMALL = """\
 resolution: 16
@@ -66,21 +66,21 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def base(tmp_path: Path) -> BaseSettings:
+def base(tmp_path: Path) -> ScalingBase:
     (tmp_path / "small.yaml").write_text(SMALL)
-    return BaseSettings(baseline=str(tmp_path / "small.yaml"), rounding="tf,divisor=4")
+    return ScalingBase(baseline=str(tmp_path / "small.yaml"), rounding="tf,divisor=4")
 
 
 SETTINGS = GridSettings(budget="2x", measure="latency", max_candidates=4, step=0.1, tolerance=0.08)
 
 
 def test_every_candidate_and_rival_takes_what_the_budget_says(
-    clock: Clock, base: BaseSettings, tmp_path: Path
+    clock: Clock, base: ScalingBase, tmp_path: Path
 ) -> None:
     scalable = base.scalable(tmp_path, num_classes=None)
     root = scalable.at(1.0, 1.0, 16)
-    watch = Stopwatch(root, Forgotten(), Silent())
-    study = Study.of(scalable, SETTINGS, watch)
+    watch = Stopwatch(root, NoTimings(), Silent())
+    study = GridRace.of(scalable, SETTINGS, watch)
     assert len(study.grid.candidates) >= 2
     assert study.required
     for entry in study.field:
@@ -91,54 +91,54 @@ def test_every_candidate_and_rival_takes_what_the_budget_says(
 
 
 def test_timings_that_were_kept_are_not_taken_again_and_lead_to_the_same_study(
-    clock: Clock, base: BaseSettings, tmp_path: Path
+    clock: Clock, base: ScalingBase, tmp_path: Path
 ) -> None:
     scalable = base.scalable(tmp_path, num_classes=None)
     root = scalable.at(1.0, 1.0, 16)
     journal = Journal(tmp_path / "timings.jsonl")
-    first = Study.of(scalable, SETTINGS, Stopwatch(root, journal, Silent()))
+    first = GridRace.of(scalable, SETTINGS, Stopwatch(root, journal, Silent()))
     asked = clock.asked
-    again = Study.of(scalable, SETTINGS, Stopwatch(root, journal, Silent()))
+    again = GridRace.of(scalable, SETTINGS, Stopwatch(root, journal, Silent()))
     assert clock.asked == asked
     assert first.field == again.field
     lines = journal.path.read_text().splitlines(keepends=True)
     journal.path.write_text("".join(lines[:5]))
     clock.speed = 3.0  # another hour, a busier machine
-    broken = Study.of(scalable, SETTINGS, Stopwatch(root, journal, Silent()))
+    broken = GridRace.of(scalable, SETTINGS, Stopwatch(root, journal, Silent()))
     assert [c.network for c in broken.field] == [c.network for c in first.field]
 
 
 def test_an_absolute_latency_is_read_in_its_unit(
-    clock: Clock, base: BaseSettings, tmp_path: Path
+    clock: Clock, base: ScalingBase, tmp_path: Path
 ) -> None:
     scalable = base.scalable(tmp_path, num_classes=None)
-    watch = Stopwatch(scalable.at(1.0, 1.0, 16), Forgotten(), Silent())
+    watch = Stopwatch(scalable.at(1.0, 1.0, 16), NoTimings(), Silent())
     limit = f"{2 * watch.base_ms:.6f}ms"
     settings = GridSettings(
         budget=limit, measure="latency", max_candidates=2, step=0.1, tolerance=0.08, rivals=False
     )
-    study = Study.of(scalable, settings, watch)
+    study = GridRace.of(scalable, settings, watch)
     assert study.grid.budget.ratio == pytest.approx(2, rel=1e-3)
     with pytest.raises(InvalidSetting, match="not a latency: '5M'"):
-        Study.of(scalable, GridSettings(budget="5M", measure="latency"), watch)
+        GridRace.of(scalable, GridSettings(budget="5M", measure="latency"), watch)
 
 
 def test_a_latency_that_nothing_meets_names_the_nearest(
-    clock: Clock, base: BaseSettings, tmp_path: Path
+    clock: Clock, base: ScalingBase, tmp_path: Path
 ) -> None:
     scalable = base.scalable(tmp_path, num_classes=None)
-    watch = Stopwatch(scalable.at(1.0, 1.0, 16), Forgotten(), Silent())
+    watch = Stopwatch(scalable.at(1.0, 1.0, 16), NoTimings(), Silent())
     settings = GridSettings(budget="90x", measure="latency", max_candidates=2, step=0.5)
     with pytest.raises(BudgetUnreachable, match="of 90x; the nearest"):
-        Study.of(scalable, settings, watch)
+        GridRace.of(scalable, settings, watch)
 
 
 def test_a_latency_that_no_network_keeps_takes_the_nearest_that_were_timed(
-    clock: Clock, base: BaseSettings, tmp_path: Path
+    clock: Clock, base: ScalingBase, tmp_path: Path
 ) -> None:
     scalable = base.scalable(tmp_path, num_classes=None)
-    watch = Stopwatch(scalable.at(1.0, 1.0, 16), Forgotten(), Silent())
-    study = Study.of(scalable, replace(SETTINGS, tolerance=1e-9, rivals=False), watch)
+    watch = Stopwatch(scalable.at(1.0, 1.0, 16), NoTimings(), Silent())
+    study = GridRace.of(scalable, replace(SETTINGS, tolerance=1e-9, rivals=False), watch)
     assert study.grid.within == 0
     assert len(study.grid.candidates) == 3
     assert study.grid.admitted == 0
@@ -151,10 +151,10 @@ def test_a_latency_that_no_network_keeps_takes_the_nearest_that_were_timed(
 
 
 def test_timed_networks_stay_when_a_corrected_line_foretells_no_others(
-    clock: Clock, base: BaseSettings, tmp_path: Path
+    clock: Clock, base: ScalingBase, tmp_path: Path
 ) -> None:
     scalable = base.scalable(tmp_path, num_classes=None)
-    watch = Stopwatch(scalable.at(1.0, 1.0, 16), Forgotten(), Silent())
+    watch = Stopwatch(scalable.at(1.0, 1.0, 16), NoTimings(), Silent())
     budget = Budget(2 * watch.base_ms, watch.base_ms, "latency")
     asked: list[Line] = []
 
@@ -170,14 +170,14 @@ def test_timed_networks_stay_when_a_corrected_line_foretells_no_others(
 
 
 def test_a_plan_of_a_latency_budget_writes_nothing(
-    clock: Clock, base: BaseSettings, tmp_path: Path
+    clock: Clock, base: ScalingBase, tmp_path: Path
 ) -> None:
     plan = plan_grid(tmp_path / "r", SETTINGS, base=base)
     assert len(plan.table) >= 2
     assert not (tmp_path / "r").exists()
 
 
-def test_damaged_timings_are_refused(base: BaseSettings, tmp_path: Path) -> None:
+def test_damaged_timings_are_refused(base: ScalingBase, tmp_path: Path) -> None:
     path = tmp_path / "timings.jsonl"
     path.write_text('{"network": "x"}\n')
     root = base.scalable(tmp_path, num_classes=None).at(1.0, 1.0, 16)

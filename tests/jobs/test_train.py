@@ -9,21 +9,21 @@ from pathlib import Path
 import pytest
 import torch
 
+from autoscale.datasets.data import load
+from autoscale.datasets.pictures.preparation import Preparation
 from autoscale.design.architecture import Architecture, Head, Stage, Stem
 from autoscale.design.published import published
 from autoscale.errors import InvalidSetting, RunConflict
+from autoscale.jobs import train as train_module
+from autoscale.jobs.train import Trained, train
+from autoscale.listener import Progress, Silent
+from autoscale.models.load import load_model
+from autoscale.models.predict import evaluate_model
 from autoscale.network.build import build
 from autoscale.network.weights import STYLES, to_timm
 from autoscale.runs.checkpoint import read_snapshot
 from autoscale.runs.weights import Header, read_weights, write_weights
-from autoscale.datasets.data import load
 from autoscale.training.fit import OutOfTime, evaluate
-from autoscale.datasets.pictures.preparation import Preparation
-from autoscale.jobs import train as train_module
-from autoscale.models.load import load_model
-from autoscale.models.predict import evaluate_model
-from autoscale.listener import Progress, Silent
-from autoscale.jobs.train import Trained, train
 
 SMALL = Architecture(
     resolution=16,

@@ -16,13 +16,13 @@ from typer.testing import CliRunner
 from autoscale.cli.counting import compare_command, count_command
 from autoscale.design.budget import BYTES
 from autoscale.design.cost import CONVENTIONS, cost
-from autoscale.scaling.family import Growths, member
 from autoscale.design.published import published
-from autoscale.scaling.scalable import Design
 from autoscale.design.rounding import PAPER, ROUNDINGS
 from autoscale.errors import AutoscaleError, InvalidArchitecture, InvalidSetting
-from autoscale.network.measuring.trace import without_jit_warnings
 from autoscale.models.count import count, count_module, parse_handles
+from autoscale.network.measuring.trace import without_jit_warnings
+from autoscale.scaling.family import Growths, member
+from autoscale.scaling.scalable import Design
 
 MODULE = """
 import torch

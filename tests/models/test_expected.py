@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 import torch
 
+from autoscale.datasets.pictures.preparation import OURS, Preparation
 from autoscale.design.published import published
 from autoscale.design.style import STYLES, Style
 from autoscale.errors import InvalidSetting
+from autoscale.models.expected import Asked, Expected, channels, expected_by, rows_kept
 from autoscale.network.build import build
 from autoscale.network.naming import lukemelas_names, resnet_names
 from autoscale.network.weights import to_timm
 from autoscale.runs.releases import HALF, IMAGENET_DEVIATION, IMAGENET_MEAN
 from autoscale.runs.weights import Header, Weights
-from autoscale.datasets.pictures.preparation import OURS, Preparation
-from autoscale.models.expected import Asked, Expected, channels, expected_by, rows_kept
 
 with torch.device("meta"):
     LITE = build(replace(published("efficientnet-lite0"), num_classes=2)).state_dict()

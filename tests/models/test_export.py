@@ -12,16 +12,16 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from autoscale.cli.app import main
+from autoscale.datasets.pictures.preparation import Preparation
 from autoscale.design.published import published
 from autoscale.errors import ExportProblem, InvalidSetting
+from autoscale.jobs.search.spaces import load_space
+from autoscale.models import export as exporting
+from autoscale.models.export import export, possible_formats
+from autoscale.models.load import load_model
 from autoscale.network.build import build
 from autoscale.network.weights import STYLES, Style, to_timm
 from autoscale.runs.weights import read_weights
-from autoscale.datasets.pictures.preparation import Preparation
-from autoscale.models import export as exporting
-from autoscale.jobs.search.spaces import load_space
-from autoscale.models.export import export, possible_formats
-from autoscale.models.load import load_model
 from tests.jobs.networks import saved, shaken, small
 
 QUICK = ["safetensors", "python", "timm"]

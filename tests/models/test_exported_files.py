@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import load_file
 
-from autoscale.errors import InvalidSetting
-from autoscale.network.build import build
-from autoscale.network.weights import to_timm
 from autoscale.datasets.pictures.decoding import decode_one
 from autoscale.datasets.pictures.preparation import Preparation
+from autoscale.errors import InvalidSetting
 from autoscale.models.export import _WRITERS, FORMATS, Exported, export
 from autoscale.models.input_spec import preparation_data
 from autoscale.models.load import Model, load_model
 from autoscale.models.predict import predict, to_network_input
+from autoscale.network.build import build
+from autoscale.network.weights import to_timm
 from tests.jobs.kinds import KINDS, read
 from tests.jobs.networks import saved, small, telling
 

@@ -16,19 +16,19 @@ import torch
 from PIL import Image
 
 from autoscale.cli.app import main
-from autoscale.errors import InvalidSetting
-from autoscale.datasets.pictures import decoding
-from autoscale.training.batches import to_input
 from autoscale.datasets.data import load
 from autoscale.datasets.named import names_in
+from autoscale.datasets.pictures import decoding
 from autoscale.datasets.pictures.preparation import Preparation
-from autoscale.jobs.search.job import load_task
+from autoscale.errors import InvalidSetting
 from autoscale.inspection.read_run import load_run
+from autoscale.inspection.repeat import commands
+from autoscale.jobs.search.job import load_task
+from autoscale.jobs.train import train
+from autoscale.listener import Silent
 from autoscale.models.load import Model, load_model
 from autoscale.models.predict import evaluate_model, predict, predict_in_parts, to_network_input
-from autoscale.listener import Silent
-from autoscale.inspection.repeat import commands
-from autoscale.jobs.train import train
+from autoscale.training.batches import to_input
 from tests.conftest import draw_photos
 
 

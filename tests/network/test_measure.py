@@ -8,11 +8,26 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from autoscale.design.architecture import (BLOCK_FIELDS, Activation, Architecture, Block, Head, Skip, Stage, Stem)
+from autoscale.design.architecture import (
+    BLOCK_FIELDS,
+    Activation,
+    Architecture,
+    Block,
+    Head,
+    Skip,
+    Stage,
+    Stem,
+)
 from autoscale.design.cost import CONVENTIONS, Cost, cost, part_costs
 from autoscale.errors import InvalidSetting
 from autoscale.network.build import build
-from autoscale.network.measuring.trace import (FREE, OPERATIONS, fvcore_count, traced_cost, traced_part_costs)
+from autoscale.network.measuring.trace import (
+    FREE,
+    OPERATIONS,
+    fvcore_count,
+    traced_cost,
+    traced_part_costs,
+)
 
 BLOCKS: tuple[Block, ...] = get_args(Block)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from autoscale.errors import EvaluationFailed, InvalidSetting
 from autoscale.racing import response_surface as module
-from autoscale.racing.response_surface import Belief, Observation, believe, surface
+from autoscale.racing.response_surface import Observation, SurfacePosterior, believe, surface
 
 CORNERS = np.array([[log(2), 0, 0], [0, log(2) / 2, 0], [0, 0, log(2) / 2]])
 
@@ -34,7 +34,7 @@ def trained(
     ]
 
 
-def differences(belief: Belief) -> np.ndarray:
+def differences(belief: SurfacePosterior) -> np.ndarray:
     return belief.draws - belief.draws.mean(axis=1, keepdims=True)
 
 

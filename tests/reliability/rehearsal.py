@@ -1,7 +1,7 @@
 """autoscale with trainings that take a fixed time: `python rehearsal.py search-baseline ...`.
 
 The score follows from network and seed alone. Everything else is real: processes, pipes, images,
-journals. Workers import this file with `furnish`, what they are told to begin with.
+journals. Workers import this file with `make_worker`, what they are told to begin with.
 
     REHEARSAL_SECONDS  of one training
     REHEARSAL_FAULT    what befalls every fourth network: nan, memory, hang, killed
@@ -16,12 +16,12 @@ from collections.abc import Callable
 from typing import Any
 
 from autoscale.cli.app import main
-from autoscale.scaling.scalable import Network, cost_of
 from autoscale.errors import EvaluationFailed
-from autoscale.runs.records import network_digest
-from autoscale.search.objective import Score
-from autoscale.jobs.workers import pool as crew
+from autoscale.jobs.workers import pool as worker_pool
 from autoscale.jobs.workers.proxy import Trainer
+from autoscale.runs.records import network_digest
+from autoscale.scaling.scalable import Network, cost_of
+from autoscale.search.objective import Score
 
 SECONDS = float(os.environ.get("REHEARSAL_SECONDS", "0.03"))
 FAULT = os.environ.get("REHEARSAL_FAULT", "")
@@ -59,10 +59,12 @@ def score(trainer: Trainer, network: Network, *, seed: int, **how: Any) -> Score
 Trainer.score = score  # type: ignore[method-assign, assignment]
 Trainer.estimate_seconds = lambda self, networks: SECONDS * len(networks)  # type: ignore[method-assign, assignment]
 
-begin = crew.furnish
+begin = worker_pool.make_worker
 
 
-def furnish(place: crew.Workplace) -> Callable[[crew.Order], crew.Answer]:
+def make_worker(
+    place: worker_pool.WorkerContext,
+) -> Callable[[worker_pool.TrainingRequest], worker_pool.TrainingResult]:
     """What a worker begins with; that it is looked up here has replaced trainings."""
     return begin(place)
 
@@ -70,5 +72,5 @@ def furnish(place: crew.Workplace) -> Callable[[crew.Order], crew.Answer]:
 if __name__ == "__main__":
     import rehearsal  # by the name that workers find
 
-    crew.furnish = rehearsal.furnish
+    worker_pool.make_worker = rehearsal.make_worker
     sys.exit(main())

@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 from conftest import Rehearsal, lines_of, unwrapped, wait_for
 
-from autoscale.search.identity import network_of
 from autoscale.jobs.search.job import load_trials
+from autoscale.search.identity import network_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from conftest import Rehearsal, lines_of, wait_for
 
+from autoscale.jobs.search.job import load_trials
 from autoscale.runs.store import Journal
 from autoscale.search.engine import Trial
 from autoscale.search.identity import network_of
-from autoscale.jobs.search.job import load_trials
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 

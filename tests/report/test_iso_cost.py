@@ -8,13 +8,13 @@ import pytest
 
 from autoscale.design.budget import parse_budget
 from autoscale.design.cost import cost
-from autoscale.scaling.grid import axis, build_grid
 from autoscale.design.published import EFFICIENTNET_B0
-from autoscale.scaling.scalable import Design
 from autoscale.design.rounding import rounding_policy
-from autoscale.report.iso_cost import CORNERS, picture, place
-from autoscale.racing.response_surface import Observation
 from autoscale.jobs.grid.result import GridResult
+from autoscale.racing.response_surface import Observation
+from autoscale.report.iso_cost import CORNERS, picture, place
+from autoscale.scaling.grid import axis, build_grid
+from autoscale.scaling.scalable import Design
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -14,9 +14,9 @@ import pytest
 
 from autoscale.cli.app import main
 from autoscale.errors import InvalidSetting, RunConflict
-from autoscale.report.page import page
 from autoscale.inspection.read_run import load_run
 from autoscale.inspection.repeat import commands
+from autoscale.report.page import page
 from tests.report.browser import CHROMIUM, visit
 from tests.report.conftest import ATTACK
 

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from autoscale.errors import InvalidSetting
+from autoscale.models.compare import compare
 from autoscale.report.size_accuracy import HEIGHT, WIDTH, picture
 from autoscale.runs.picture import write_picture
-from autoscale.models.compare import compare
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -15,7 +15,7 @@ LONGEST = 1200
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class TrainingResult:
     """What a command gave."""
 
     status: int
@@ -29,12 +29,12 @@ class Answer:
         return lines[-1] if lines else ""
 
 
-def attempt(*arguments: object) -> Answer:
+def attempt(*arguments: object) -> TrainingResult:
     """Run a command; what it raises comes through and is a mistake of the code."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         status = main([str(argument) for argument in arguments])
-    return Answer(status, out.getvalue(), err.getvalue())
+    return TrainingResult(status, out.getvalue(), err.getvalue())
 
 
 def contents(folder: Path) -> dict[str, bytes | None]:
@@ -47,7 +47,7 @@ def contents(folder: Path) -> dict[str, bytes | None]:
     }
 
 
-def is_clear(answer: Answer, *, partly: bool = False) -> bool:
+def is_clear(answer: TrainingResult, *, partly: bool = False) -> bool:
     """Whether it is an answer, or a refusal in one printable line that says who speaks.
 
     Args:

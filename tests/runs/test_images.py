@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from autoscale.datasets.data import ImageData, load
+from autoscale.datasets.pictures import decoding
+from autoscale.datasets.pictures.decoding import Decoded
+from autoscale.datasets.pictures.preparation import Preparation
 from autoscale.errors import DataProblem, InvalidSetting
 from autoscale.runs import images as module
 from autoscale.runs.cache import cache_folder
 from autoscale.runs.images import VARIABLE, ImageCache
-from autoscale.datasets.pictures import decoding
-from autoscale.datasets.data import ImageData, load
-from autoscale.datasets.pictures.decoding import Decoded
-from autoscale.datasets.pictures.preparation import Preparation
 
 
 def images(photos: Path, cache: ImageCache | None, **options: Any) -> ImageData:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from autoscale.errors import RunConflict, StorageProblem
 from autoscale.runs import store
 from autoscale.runs.settings import difference
-from autoscale.runs.store import Journal, Step, read_json, write_json, write_text
+from autoscale.runs.store import Journal, StepFolder, read_json, write_json, write_text
 
 
 def test_a_journal_returns_what_was_appended(tmp_path: Path) -> None:
@@ -79,11 +79,11 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
 def test_a_file_that_is_no_json_is_named(tmp_path: Path) -> None:
     (tmp_path / "settings.json").write_text("{")
     with pytest.raises(RunConflict, match=r"settings\.json: not readable as JSON"):
-        Step(tmp_path, ".").read()
+        StepFolder(tmp_path, ".").read()
 
 
 def test_a_step_goes_on_with_the_same_settings_and_refuses_others(tmp_path: Path) -> None:
-    step = Step(tmp_path, "search")
+    step = StepFolder(tmp_path, "search")
     journal = Journal(step.file("trials.jsonl"))
     step.begin({"seed": 1}, notes={}, journal=journal)  # nothing done: binds nobody
     step.begin({"seed": 0, "recipe": {"epochs": 4}}, notes={"data": "here"}, journal=journal)
@@ -102,15 +102,15 @@ def test_a_step_goes_on_with_the_same_settings_and_refuses_others(tmp_path: Path
 def test_a_step_of_another_format_is_refused(tmp_path: Path) -> None:
     write_json(tmp_path / "search" / "settings.json", {"format": 99, "settings": {}})
     with pytest.raises(RunConflict, match=r"was written by a newer autoscale: format 99.*upgrade"):
-        Step(tmp_path, "search").begin({}, notes={}, journal=Journal(tmp_path / "none"))
+        StepFolder(tmp_path, "search").begin({}, notes={}, journal=Journal(tmp_path / "none"))
     for other in (0, -1, None, True, "1", 1.5, [1]):
         write_json(tmp_path / "search" / "settings.json", {"format": other, "settings": {}})
         with pytest.raises(RunConflict, match=r"has format .*, this autoscale reads 1"):
-            Step(tmp_path, "search").read()
+            StepFolder(tmp_path, "search").read()
 
 
 def test_a_result_carries_its_version_and_one_without_is_of_the_first(tmp_path: Path) -> None:
-    step = Step(tmp_path, "search")
+    step = StepFolder(tmp_path, "search")
     assert step.read_result("baseline.json") is None
     step.write_result("baseline.json", {"trial": 3})
     assert step.read_result("baseline.json") == {"format": 1, "trial": 3}
@@ -122,7 +122,7 @@ def test_a_result_carries_its_version_and_one_without_is_of_the_first(tmp_path: 
 
 
 def test_a_folder_whose_work_cannot_be_read_stays_as_it_was(tmp_path: Path) -> None:
-    step = Step(tmp_path, "search")
+    step = StepFolder(tmp_path, "search")
     journal = Journal(step.file("trials.jsonl"))
     step.begin({}, notes={"trials": 3}, journal=journal)
     before = step.file("settings.json").read_bytes()
@@ -174,7 +174,7 @@ def test_json_that_is_no_plain_data_is_refused(tmp_path: Path, text: str) -> Non
 
 
 def test_two_processes_do_not_share_a_step(tmp_path: Path) -> None:
-    step = Step(tmp_path, "search")
+    step = StepFolder(tmp_path, "search")
     refusal = pytest.raises(RunConflict, match="another process works in")
     with step.locked(), refusal, step.locked():
         pass
@@ -186,7 +186,7 @@ def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -> None
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(StorageProblem, match="Not a directory"),
-        Step(tmp_path / "file", "search").locked(),
+        StepFolder(tmp_path / "file", "search").locked(),
     ):
         pass
 

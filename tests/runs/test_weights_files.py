@@ -10,11 +10,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from autoscale.datasets.pictures.preparation import Preparation
 from autoscale.design.style import Style
 from autoscale.errors import InvalidSetting, StorageProblem
 from autoscale.runs import store
 from autoscale.runs.weights import KEY, Header, read_weights, write_weights
-from autoscale.datasets.pictures.preparation import Preparation
 
 STATE = {"conv.weight": torch.arange(6.0).reshape(2, 3), "steps": torch.tensor(7)}
 

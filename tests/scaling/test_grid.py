@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 
 from autoscale.design.budget import MEASURES, Budget, format_count, parse_budget, parse_count
 from autoscale.design.cost import cost
-from autoscale.scaling.family import Growths, Member, member, parse_phis, phi_for, stalls
-from autoscale.scaling.grid import Grid, axis, build_grid, field, spread
 from autoscale.design.published import EFFICIENTNET_B0
 from autoscale.design.published.tinynet import TINYNET, TINYNETS
+from autoscale.design.rounding import PAPER, Coefficients, compound, rounding_policy, scale
+from autoscale.errors import BudgetUnreachable, InvalidArchitecture, InvalidSetting
+from autoscale.scaling.family import Growths, Member, member, parse_phis, phi_for, stalls
+from autoscale.scaling.grid import Grid, axis, build_grid, field, spread
 from autoscale.scaling.rules import GROWING, RULES, SHRINKING, rival
 from autoscale.scaling.scalable import Design, Growth, effective
-from autoscale.design.rounding import PAPER, Coefficients, compound, rounding_policy, scale
 from autoscale.scaling.solve import nearest_place
-from autoscale.errors import BudgetUnreachable, InvalidArchitecture, InvalidSetting
 
 B0_MACS = 385_814_752
 TF = rounding_policy("tf")

@@ -18,7 +18,7 @@ from autoscale.errors import DataProblem, EvaluationFailed, InvalidSetting
 from autoscale.search.engine import Trial, search
 from autoscale.search.identity import network_of
 from autoscale.search.objective import Objective, Score
-from autoscale.search.rungs import Answer, Look
+from autoscale.search.rungs import RungCheck, TrainingResult
 from autoscale.search.samplers import SAMPLERS, make_sampler
 
 PLACES = 4
@@ -43,8 +43,8 @@ class Workers:
         self.begun: list[tuple[object, int]] = []
 
     def __call__(
-        self, architecture: Architecture, repetition: int, look: Look | None = None
-    ) -> Future[Answer]:
+        self, architecture: Architecture, repetition: int, look: RungCheck | None = None
+    ) -> Future[TrainingResult]:
         with self._lock:
             self.at_work += 1
             self.most_at_work = max(self.most_at_work, self.at_work)
@@ -53,7 +53,9 @@ class Workers:
                 self._all_at_work.set()
         return self._threads.submit(self._train, architecture, repetition, look)
 
-    def _train(self, architecture: Architecture, repetition: int, look: Look | None) -> Answer:
+    def _train(
+        self, architecture: Architecture, repetition: int, look: RungCheck | None
+    ) -> TrainingResult:
         try:
             self._all_at_work.wait(timeout=10)
             time.sleep(random.Random(len(self.begun)).uniform(0, 0.01))
@@ -62,7 +64,7 @@ class Workers:
                 for epochs in look.rungs.looks:
                     if look(epochs, score.accuracy * epochs / look.rungs.epochs[-1]):
                         break
-            return Answer(score, look)
+            return TrainingResult(score, look)
         finally:
             with self._lock:
                 self.at_work -= 1
@@ -179,14 +181,14 @@ def test_what_was_finished_when_the_search_breaks_is_recorded(tiny: SearchSpace)
     calls = 0
     recorded: list[Trial] = []
 
-    def evaluate(architecture: Architecture, repetition: int) -> Future[Answer]:
+    def evaluate(architecture: Architecture, repetition: int) -> Future[TrainingResult]:
         nonlocal calls
         calls += 1
-        future: Future[Answer] = Future()
+        future: Future[TrainingResult] = Future()
         if calls == 1:
             future.set_exception(DataProblem("the images are gone"))
         else:
-            future.set_result(Answer(known_score(architecture)))
+            future.set_result(TrainingResult(known_score(architecture)))
         return future
 
     with pytest.raises(DataProblem, match="images are gone"):
@@ -197,9 +199,9 @@ def test_what_was_finished_when_the_search_breaks_is_recorded(tiny: SearchSpace)
 def test_after_a_record_that_failed_no_other_is_written(tiny: SearchSpace) -> None:
     recorded: list[Trial] = []
 
-    def evaluate(architecture: Architecture, repetition: int) -> Future[Answer]:
-        future: Future[Answer] = Future()
-        future.set_result(Answer(known_score(architecture)))
+    def evaluate(architecture: Architecture, repetition: int) -> Future[TrainingResult]:
+        future: Future[TrainingResult] = Future()
+        future.set_result(TrainingResult(known_score(architecture)))
         return future
 
     def record(step: Trial) -> None:

@@ -9,8 +9,8 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, create_trial
 
-from autoscale.search.model.axes import Axis
 from autoscale.search.designs import Designs
+from autoscale.search.model.axes import Axis
 from autoscale.search.model.leading import leaders, violation
 from autoscale.search.samplers import make_sampler
 

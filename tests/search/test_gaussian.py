@@ -3,7 +3,21 @@
 import numpy as np
 import pytest
 
-from autoscale.search.model.gaussian_process import (PRIOR_MEAN, Evidence, Halves, Inputs, Pairs, Posterior, Scores, covariance, fit, lower_inverse, lower_product, minimise, noise_variance)
+from autoscale.search.model.gaussian_process import (
+    PRIOR_MEAN,
+    CholeskyCache,
+    Evidence,
+    Inputs,
+    Pairs,
+    Posterior,
+    Scores,
+    covariance,
+    fit,
+    lower_inverse,
+    lower_product,
+    minimise,
+    noise_variance,
+)
 from autoscale.search.model.predictor import Warp
 
 
@@ -173,25 +187,25 @@ def test_the_minimiser_finds_a_bent_valley():
 def test_the_root_by_blocks_is_the_inverse_of_choleskys_factor(count):
     inputs, noise = designs(count), np.linspace(0.1, 0.3, count)
     whole = covariance(PRIOR_MEAN, Pairs.of(inputs, inputs)) + np.diag(noise)
-    half = Halves().of(PRIOR_MEAN, inputs, noise)
+    half = CholeskyCache().of(PRIOR_MEAN, inputs, noise)
     np.testing.assert_allclose(half, np.linalg.inv(np.linalg.cholesky(whole)), atol=1e-9)
 
 
 def test_a_root_has_the_same_bits_however_its_designs_came():
     inputs, noise = designs(420), np.full(420, 0.2)
-    grown = Halves()
+    grown = CholeskyCache()
     for count in (5, 130, 131, 260, 255, 400, 419):
         step = grown.of(PRIOR_MEAN, inputs[:count], noise[:count])
-        assert np.array_equal(step, Halves().of(PRIOR_MEAN, inputs[:count], noise[:count]))
+        assert np.array_equal(step, CholeskyCache().of(PRIOR_MEAN, inputs[:count], noise[:count]))
     assert np.array_equal(
-        grown.of(PRIOR_MEAN, inputs, noise), Halves().of(PRIOR_MEAN, inputs, noise)
+        grown.of(PRIOR_MEAN, inputs, noise), CholeskyCache().of(PRIOR_MEAN, inputs, noise)
     )
 
 
 @pytest.mark.parametrize("changed", ["noise", "code", "features", "network", "theta"])
 def test_a_root_forgets_what_has_changed(changed):
     inputs, noise, theta = designs(300), np.full(300, 0.2), PRIOR_MEAN
-    halves = Halves()
+    halves = CholeskyCache()
     halves.of(PRIOR_MEAN, inputs, noise)
     code, features, network = inputs.code.copy(), inputs.features.copy(), inputs.network.copy()
     noise = noise.copy()
@@ -201,5 +215,5 @@ def test_a_root_forgets_what_has_changed(changed):
         {"noise": noise, "code": code, "features": features, "network": network}[changed][140] += 1
     after = Inputs(code, features, network)
     found = halves.of(theta, after, noise)
-    assert np.array_equal(found, Halves().of(theta, after, noise))
-    assert not np.array_equal(found, Halves().of(PRIOR_MEAN, inputs, np.full(300, 0.2)))
+    assert np.array_equal(found, CholeskyCache().of(theta, after, noise))
+    assert not np.array_equal(found, CholeskyCache().of(PRIOR_MEAN, inputs, np.full(300, 0.2)))

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting
-from autoscale.search.model.acquisition import gain_of_best, gain_of_front
 from autoscale.search.designs import Designs
-from autoscale.search.knowledge import Known, accuracies
-from autoscale.search.pareto import hypervolume
+from autoscale.search.knowledge import KnownCosts, accuracies
+from autoscale.search.model.acquisition import gain_of_best, gain_of_front
 from autoscale.search.model.predictor import CEILINGS, Predictor, Warp
 from autoscale.search.model.recommend import recommend
+from autoscale.search.pareto import hypervolume
 from autoscale.search.samplers import make_sampler
 
 SPACES = Path(__file__).parents[2] / "search_spaces"
@@ -117,13 +117,13 @@ def test_an_accuracy_is_found_back_from_its_reward():
 
 def test_a_reward_without_its_cost_is_refused():
     with pytest.raises(InvalidSetting, match="belong together"):
-        Known(reward=lambda accuracy, cost: accuracy)
+        KnownCosts(reward=lambda accuracy, cost: accuracy)
 
 
 # Recommendation
 
 
-def searched(directions=("maximize",), noise=0.3, trials=40, known=Known()):  # noqa: B008
+def searched(directions=("maximize",), noise=0.3, trials=40, known=KnownCosts()):  # noqa: B008
     study = optuna.create_study(
         directions=list(directions),
         sampler=make_sampler("guided", seed=1, space=TINY, known=known),
@@ -172,7 +172,7 @@ def test_a_design_that_was_never_trained_is_recommended_only_if_allowed():
 
 
 def test_a_recommended_front_has_exact_costs_and_no_dominated_design():
-    known = Known(values={1: macs})
+    known = KnownCosts(values={1: macs})
     study = searched(("maximize", "minimize"), known=known)
     found = recommend(study.trials, study.directions, space=TINY, known=known)
     assert len(found) > 3
@@ -186,7 +186,7 @@ def test_a_recommended_front_has_exact_costs_and_no_dominated_design():
 def test_recommended_designs_keep_the_limits():
     limit = float(np.median([macs(a) for a in TINY.enumerate()]))
     study = searched()
-    known = Known(limits=[lambda a: macs(a) - limit])
+    known = KnownCosts(limits=[lambda a: macs(a) - limit])
     (found,) = recommend(study.trials, study.directions, space=TINY, known=known, untried=True)
     assert macs(TINY.from_params(found.params)) <= limit
 

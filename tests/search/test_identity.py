@@ -18,7 +18,7 @@ from autoscale.design.space import SearchSpace
 from autoscale.network.build import build
 from autoscale.search.designs import Designs
 from autoscale.search.identity import blocks_of, network_of
-from autoscale.search.model.design_facts import Reader
+from autoscale.search.model.design_facts import FactReader
 
 SPACES = {
     path.stem: SearchSpace.from_yaml(path.read_text())
@@ -83,7 +83,7 @@ def test_nas_bench_macro_has_3969_networks():
 
 
 def test_points_of_one_network_of_nas_bench_macro_have_one_normal_form():
-    reader = Reader(MACRO)
+    reader = FactReader(MACRO)
     normal, identity = {}, {}
     for point in product(range(3), repeat=8):
         reading = reader.read(point)
@@ -97,7 +97,7 @@ def test_a_quick_reading_says_what_the_slow_way_says(name, seed):
     space = SPACES[name]
     rng = random.Random(seed)
     point = tuple(rng.randrange(len(p.options)) for p in space.parameters)
-    reading = Reader(space).read(point)
+    reading = FactReader(space).read(point)
     architecture = space.architecture_at(point)
     assert reading.architecture == architecture
     assert reading.network == network_of(architecture)

@@ -17,12 +17,12 @@ from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting
 from autoscale.search.designs import Designs
 from autoscale.search.engine import Standings, Trial, believed_ranking, frozen, knowledge, search
-from autoscale.search.model.gaussian_process import PRIOR_MEAN, Inputs, Posterior, Scores
 from autoscale.search.history import Hints
 from autoscale.search.identity import network_of
+from autoscale.search.model.gaussian_process import PRIOR_MEAN, Inputs, Posterior, Scores
+from autoscale.search.model.predictor import ImputedScores, Predictor
 from autoscale.search.objective import Objective, Score
-from autoscale.search.model.predictor import Guesses, Predictor
-from autoscale.search.rungs import LEARN, Climb, Rungs
+from autoscale.search.rungs import LEARN, LearningCurve, Rungs
 from autoscale.search.samplers import SAMPLERS, make_sampler
 
 HARD = Objective(kind="hard", target=450_000)
@@ -30,10 +30,10 @@ FRONT = Objective(kind="front", target=450_000)
 RUNGS = Rungs(epochs=(1, 2, 4))
 
 
-def climbs(*moved: float) -> list[Climb]:
+def climbs(*moved: float) -> list[LearningCurve]:
     """Trainings of one cost that began at 0.5 after one epoch and moved so far to the end."""
     return [
-        Climb(trial=number, cost=100, rungs={1: 0.5}, end=0.5 + rise)
+        LearningCurve(trial=number, cost=100, rungs={1: 0.5}, end=0.5 + rise)
         for number, rise in enumerate(moved)
     ]
 
@@ -53,14 +53,14 @@ def test_who_is_behind_by_more_than_the_margin_is_stopped(objective: Objective) 
     margin = RUNGS.margin(1, ended)
     assert margin is not None
     for accuracy, stops in ((0.5 - margin - 0.001, True), (0.5 - margin + 0.001, False)):
-        one = Climb(trial=9, cost=100, rungs={1: accuracy})
+        one = LearningCurve(trial=9, cost=100, rungs={1: accuracy})
         found = RUNGS.better(one, 1, ended, objective)
         assert (found is not None) == stops
         assert found is None or found.trial == 0
 
 
 def test_who_is_cheaper_than_all_is_never_behind_on_a_front() -> None:
-    one = Climb(trial=9, cost=99, rungs={1: 0.0})
+    one = LearningCurve(trial=9, cost=99, rungs={1: 0.0})
     assert RUNGS.better(one, 1, climbs(0.1, 0.2, 0.3, 0.4), FRONT) is None
 
 
@@ -76,10 +76,10 @@ def test_only_what_another_beats_in_everything_is_stopped(
     ended: list[tuple[float, float, int]], accuracy: float, macs: int
 ) -> None:
     rivals = [
-        Climb(trial=number, cost=m, rungs={1: at}, end=end)
+        LearningCurve(trial=number, cost=m, rungs={1: at}, end=end)
         for number, (at, end, m) in enumerate(ended)
     ]
-    one = Climb(trial=99, cost=macs, rungs={1: accuracy})
+    one = LearningCurve(trial=99, cost=macs, rungs={1: accuracy})
     stopped = {
         caution: Rungs(epochs=(1, 4), caution=caution).better(one, 1, rivals, FRONT)
         for caution in (0.0, 0.5, 2.0)
@@ -256,13 +256,14 @@ def test_the_model_believes_less_of_a_design_that_was_stopped(tiny: SearchSpace)
     scores = rng.normal(0.8, 0.02, len(points))
     predictor = Predictor(designs)
 
-    def expected(guesses: Guesses | None) -> float:
+    def expected(guesses: ImputedScores | None) -> float:
         learnt = predictor.learn(points, scores, guesses=guesses)
         belief = learnt.believe([stopped])
         return float(learnt.expected(belief.mean, belief.variance)[0])
 
     without = expected(None)
     sure, unsure = (
-        expected(Guesses([stopped], np.array([0.6]), np.array([doubt]))) for doubt in (0.0, 0.1)
+        expected(ImputedScores([stopped], np.array([0.6]), np.array([doubt])))
+        for doubt in (0.0, 0.1)
     )
     assert sure < unsure < without

@@ -14,7 +14,7 @@ from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
 from autoscale.errors import BudgetUnreachable, InvalidSetting, SpaceExhausted
 from autoscale.search.identity import network_of
-from autoscale.search.knowledge import Known
+from autoscale.search.knowledge import KnownCosts
 from autoscale.search.samplers import SAMPLERS, make_sampler
 from autoscale.search.samplers.guided import GuidedSampler
 
@@ -44,7 +44,7 @@ def values(architecture, directions):
 
 
 def known_of(directions):
-    return Known(values={1: macs}) if len(directions) == 2 else Known()
+    return KnownCosts(values={1: macs}) if len(directions) == 2 else KnownCosts()
 
 
 def start(name, seed, space, directions):
@@ -149,7 +149,7 @@ def test_a_study_without_a_search_space_works(name):
 @pytest.mark.parametrize("name", OURS)
 def test_limits_hold_before_a_trial_is_spent(name):
     limit = float(np.quantile([macs(a) for a in TINY.enumerate()], 0.3))
-    known = Known(limits=[lambda a: macs(a) - limit])
+    known = KnownCosts(limits=[lambda a: macs(a) - limit])
     sampler = make_sampler(name, seed=1, space=TINY, known=known)
     study = optuna.create_study(sampler=sampler, direction="maximize")
     for params in advance(study, TINY, 12):
@@ -158,7 +158,7 @@ def test_limits_hold_before_a_trial_is_spent(name):
 
 @pytest.mark.parametrize("name", OURS)
 def test_limits_that_nothing_meets_are_told(name):
-    known = Known(limits=[lambda a: 1.0])
+    known = KnownCosts(limits=[lambda a: 1.0])
     sampler = make_sampler(name, seed=1, space=TINY, known=known)
     study = optuna.create_study(sampler=sampler, direction="maximize")
     with pytest.raises(BudgetUnreachable, match="limits"):

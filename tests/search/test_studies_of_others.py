@@ -9,10 +9,10 @@ import pytest
 from optuna.trial import Trial, TrialState, create_trial
 
 from autoscale.errors import InvalidSetting
-from autoscale.search.model.conditions import ABSENT, Branch, expected, learn
 from autoscale.search.designs import Designs
-from autoscale.search.model.feasibility import Feasibility
 from autoscale.search.history import History
+from autoscale.search.model.conditions import ABSENT, Branch, expected, learn
+from autoscale.search.model.feasibility import Feasibility
 from autoscale.search.model.recommend import recommend
 from autoscale.search.samplers import make_sampler
 

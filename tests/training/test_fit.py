@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from autoscale.datasets.data import Images
 from autoscale.errors import DataProblem, InvalidSetting
 from autoscale.training.batches import to_input
-from autoscale.datasets.data import Images
 from autoscale.training.fit import Epoch, Fit, TrainingDiverged, evaluate, fit
 from autoscale.training.recipe import Recipe
 

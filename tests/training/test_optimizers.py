@@ -5,7 +5,12 @@ import pytest
 import torch
 from torch import nn
 
-from autoscale.training.optimizers import (RMSpropTF, make_optimizer, optimizer_tensors, restore_optimizer)
+from autoscale.training.optimizers import (
+    RMSpropTF,
+    make_optimizer,
+    optimizer_tensors,
+    restore_optimizer,
+)
 from autoscale.training.recipe import RECIPES, Recipe
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from autoscale.training import crops, fit
 from autoscale.datasets.data import Images
+from autoscale.training import crops, fit
 from autoscale.training.fit import TrainingDiverged
 from autoscale.training.recipe import RECIPES
 from autoscale.training.resident import ResidentCut, fits, shares

@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
-from autoscale.errors import DataProblem
 from autoscale.datasets.pictures.depth import is_deep, shallow
 from autoscale.datasets.pictures.formats import FORMATS as FORMATS
 from autoscale.datasets.pictures.formats import opened
 from autoscale.datasets.pictures.pictures import Pictures
 from autoscale.datasets.pictures.preparation import OURS, Preparation
+from autoscale.errors import DataProblem
 
 #: Of what `decode_one` makes of a picture. Images that were kept under another one are not used.
 VERSION = 2

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from autoscale.errors import DataProblem
 from autoscale.datasets.splits import Split
+from autoscale.errors import DataProblem
 
 
 @dataclass(frozen=True)

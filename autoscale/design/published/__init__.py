@@ -4,7 +4,13 @@ import difflib
 from collections.abc import Mapping
 
 from autoscale.design.architecture import Architecture
-from autoscale.design.published.efficientnet import (EFFICIENTNET, EFFICIENTNET_B0, EFFICIENTNET_LITE, EFFICIENTNETS, Multipliers)
+from autoscale.design.published.efficientnet import (
+    EFFICIENTNET,
+    EFFICIENTNET_B0,
+    EFFICIENTNET_LITE,
+    EFFICIENTNETS,
+    Multipliers,
+)
 from autoscale.design.published.efficientnetv2 import EFFICIENTNETV2
 from autoscale.design.published.mobilenet import MOBILENET
 from autoscale.design.published.resnet import RESNET

@@ -9,18 +9,18 @@ import numpy as np
 
 from autoscale.design.budget import LATENCY, MEANINGS, MEASURES, Budget, parse_budget, several
 from autoscale.design.cost import Cost
-from autoscale.scaling.grid import Candidate, Grid, Points, axis, cost_points, field, spread
-from autoscale.scaling.nearness import FEWEST, WIDEST, answering, limits
 from autoscale.design.numbers import Number
-from autoscale.scaling.rules import GROWING, RIVAL_TOLERANCE, SHRINKING, rival
-from autoscale.scaling.scalable import Design, Network, Scalable, cost_of
 from autoscale.design.rounding import PAPER, compound
-from autoscale.scaling.solve import Dimension
 from autoscale.errors import InvalidSetting
+from autoscale.jobs.grid.timed import Stopwatch, timed_grid, timed_rival
+from autoscale.listener import Listener
 from autoscale.racing.race import RaceSettings, next_training
 from autoscale.racing.response_surface import Observation
-from autoscale.listener import Listener
-from autoscale.jobs.grid.timed import Stopwatch, timed_grid, timed_rival
+from autoscale.scaling.grid import Candidate, Grid, Points, axis, cost_points, field, spread
+from autoscale.scaling.nearness import FEWEST, WIDEST, answering, limits
+from autoscale.scaling.rules import GROWING, RIVAL_TOLERANCE, SHRINKING, rival
+from autoscale.scaling.scalable import Design, Network, Scalable, cost_of
+from autoscale.scaling.solve import Dimension
 
 #: Folders of a run: coefficients for growing, and for shrinking.
 GROW, SHRINK = "grid", "shrink"
@@ -141,7 +141,7 @@ class GridSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Study:
+class GridRace:
     """What is raced: the candidates of a grid and their rivals, each network once."""
 
     base: Scalable
@@ -152,8 +152,10 @@ class Study:
     settings: GridSettings
 
     @classmethod
-    def of(cls, base: Scalable, settings: GridSettings, watch: Stopwatch | None = None) -> "Study":
-        """The study of a base.
+    def of(
+        cls, base: Scalable, settings: GridSettings, watch: Stopwatch | None = None
+    ) -> "GridRace":
+        """The race of a base.
 
         Args:
             watch: times networks, for a budget of latency.
@@ -173,7 +175,7 @@ class Study:
         return cls._with_rivals(base, settings, grid, chosen, find, RIVAL_TOLERANCE)
 
     @classmethod
-    def _timed(cls, base: Scalable, settings: GridSettings, watch: Stopwatch) -> "Study":
+    def _timed(cls, base: Scalable, settings: GridSettings, watch: Stopwatch) -> "GridRace":
         budget = parse_budget(settings.budget, base=watch.base_ms, measure=LATENCY)
         grid = timed_grid(
             base,
@@ -196,7 +198,7 @@ class Study:
         chosen: Sequence[Candidate],
         find: Callable[[str], Candidate],
         near: float,
-    ) -> "Study":
+    ) -> "GridRace":
         """With the rivals that cost what the candidates cost.
 
         Args:
@@ -286,7 +288,7 @@ def root_of(base: Scalable) -> Network:
     return base.at(1.0, 1.0, base.resolution)
 
 
-def explain(study: Study, listener: Listener) -> None:
+def explain(study: GridRace, listener: Listener) -> None:
     """Tell what the grid holds and what the paper's coefficients would really cost here."""
     grid = study.grid
     listener.notice(

@@ -5,21 +5,36 @@ from dataclasses import asdict
 from pathlib import Path
 
 from autoscale.design.budget import LATENCY
-from autoscale.scaling.family import Growths
-from autoscale.scaling.scalable import Design, Scalable
 from autoscale.design.rounding import Coefficients
 from autoscale.errors import InvalidSetting, RunConflict
-from autoscale.runs.records import Outcome, network_digest, outcomes_from_journal
-from autoscale.runs.store import Journal, Step, write_text
-from autoscale.racing.response_surface import Observation
-from autoscale.jobs.grid.scaling_base import (BaseSettings, ImageSettings, class_count, describe, images_of, scalable_from)
-from autoscale.training.chance import chance_warning
-from autoscale.jobs.workers.pool import Staff, crew
-from autoscale.listener import Listener, Silent
+from autoscale.jobs.grid.candidates import (
+    GROW,
+    SHRINK,
+    GridRace,
+    GridSettings,
+    explain,
+    label,
+    root_of,
+)
 from autoscale.jobs.grid.result import GridResult
-from autoscale.jobs.grid.candidates import (GROW, SHRINK, GridSettings, Study, explain, label, root_of)
+from autoscale.jobs.grid.scaling_base import (
+    ImageSettings,
+    ScalingBase,
+    class_count,
+    describe,
+    images_of,
+    scalable_from,
+)
 from autoscale.jobs.grid.timed import Stopwatch
+from autoscale.jobs.workers.pool import WorkerSettings, worker_pool
 from autoscale.jobs.workers.queue import Job, train_while
+from autoscale.listener import Listener, Silent
+from autoscale.racing.response_surface import Observation
+from autoscale.runs.records import Outcome, network_digest, outcomes_from_journal
+from autoscale.runs.store import Journal, StepFolder, write_text
+from autoscale.scaling.family import Growths
+from autoscale.scaling.scalable import Design, Scalable
+from autoscale.training.chance import chance_warning
 
 #: Folder of a run: latencies on this device.
 TIMINGS = "latency"
@@ -31,7 +46,7 @@ EXTENDS = ("budget", "max_candidates", "rivals", "seeds", "trainings", "race")
 class _Course:
     """Asks a study what comes next, and remembers what it asked for."""
 
-    def __init__(self, study: Study, seed: int) -> None:
+    def __init__(self, study: GridRace, seed: int) -> None:
         self._study = study
         self._seed = seed
         self._asked: dict[str, tuple[int, int]] = {}  # by the jobs' keys
@@ -74,11 +89,11 @@ def grid_search(
     run: str | Path,
     settings: GridSettings | None = None,
     *,
-    base: BaseSettings | None = None,
+    base: ScalingBase | None = None,
     images: ImageSettings | None = None,
     device: str = "cpu",
     threads: int = 1,
-    staff: Staff | None = None,
+    staff: WorkerSettings | None = None,
     listener: Listener | None = None,
 ) -> GridResult:
     """Race the candidates of the grid around a base, and judge.
@@ -104,7 +119,7 @@ def grid_search(
         AutoscaleError: one of its kinds, for anything that cannot be done.
     """
     settings, listener = settings or GridSettings(), listener or Silent()
-    base, images, run = base or BaseSettings(), images or ImageSettings(), Path(run)
+    base, images, run = base or ScalingBase(), images or ImageSettings(), Path(run)
     task = images.task(run, base, device=device)
     if task is None:
         raise InvalidSetting(
@@ -113,7 +128,7 @@ def grid_search(
         )
     scalable = base.scalable(run, num_classes=class_count(base, task))
     study = _study(run, scalable, settings, listener, device=device, threads=threads)
-    folder = Step(run, study.step)
+    folder = StepFolder(run, study.step)
     journal = Journal(folder.file("trainings.jsonl"))
     with folder.locked():
         loaded = images_of(run, base, task, size=study.largest, listener=listener)
@@ -137,8 +152,8 @@ def grid_search(
         )
         explain(study, listener)
         course = _Course(study, task.seed)
-        with crew(
-            staff or Staff(),
+        with worker_pool(
+            staff or WorkerSettings(),
             task,
             loaded,
             folder,
@@ -171,11 +186,11 @@ def _study(
     *,
     device: str,
     threads: int,
-) -> Study:
+) -> GridRace:
     """The study of a base, with the timings that a budget of latency needs kept in the run."""
     if settings.measure != LATENCY:
-        return Study.of(base, settings)
-    folder = Step(run, TIMINGS)
+        return GridRace.of(base, settings)
+    folder = StepFolder(run, TIMINGS)
     timings = Journal(folder.file("timings.jsonl"))
     with folder.locked():
         watch = folder.begin(
@@ -186,10 +201,10 @@ def _study(
                 root_of(base), timings, listener, device=device, threads=threads
             ),
         )
-        return Study.of(base, settings, watch)
+        return GridRace.of(base, settings, watch)
 
 
-def _write(folder: Step, base: Scalable, found: GridResult, study: Study) -> None:
+def _write(folder: StepFolder, base: Scalable, found: GridResult, study: GridRace) -> None:
     write_text(folder.file("grid.csv"), found.table.to_csv(index=False))
     write_text(folder.file("rivals.csv"), found.rival_table.to_csv(index=False))
     write_text(folder.file("surface.csv"), found.surface().round(6).to_csv(index=False))
@@ -240,7 +255,7 @@ def load_grid(run: str | Path, *, model: str | None = None) -> tuple[Scalable, G
     bases: list[Scalable] = []
     picked: list[Coefficients | None] = []
     for name in (GROW, SHRINK):
-        folder = Step(run, name)
+        folder = StepFolder(run, name)
         found = folder.read_result("coefficients.json")
         if found is None:
             picked.append(None)
@@ -270,7 +285,7 @@ def load_grid(run: str | Path, *, model: str | None = None) -> tuple[Scalable, G
     return bases[0], Growths(first, down)
 
 
-def _require_same_base(folder: Step, base: Scalable, *, named: bool) -> None:
+def _require_same_base(folder: StepFolder, base: Scalable, *, named: bool) -> None:
     earlier = folder.read()
     if earlier is None or earlier["settings"].get("base") in (None, describe(base)):
         return
@@ -288,10 +303,10 @@ _OTHER_BASELINE = (
 )
 
 
-def _require_search_agrees(folder: Step, base: Scalable) -> None:
+def _require_search_agrees(folder: StepFolder, base: Scalable) -> None:
     from autoscale.jobs.search.job import STEP, load_baseline
 
-    if Step(folder.run, STEP).read() is None or not isinstance(base, Design):
+    if StepFolder(folder.run, STEP).read() is None or not isinstance(base, Design):
         return
     if load_baseline(folder.run).trial.architecture != base.base:
         raise RunConflict(_OTHER_BASELINE.format(folder.run))

@@ -7,16 +7,16 @@ import numpy as np
 import pandas as pd
 
 from autoscale.design.budget import LATENCY
-from autoscale.scaling.scalable import Design, cost_of
 from autoscale.design.rounding import PAPER, compound, rounding_policy
-from autoscale.jobs.grid.scaling_base import BaseSettings, ImageSettings, class_count, images_of
-from autoscale.jobs.workers.pool import Staff
-from autoscale.jobs.workers.proxy import Trainer
-from autoscale.jobs.workers.memory import training_bytes
-from autoscale.listener import Listener, Silent
+from autoscale.jobs.grid.candidates import GridRace, GridSettings, explain, root_of
 from autoscale.jobs.grid.result import candidate_table
-from autoscale.jobs.grid.candidates import GridSettings, Study, explain, root_of
-from autoscale.jobs.grid.timed import Forgotten, Stopwatch
+from autoscale.jobs.grid.scaling_base import ImageSettings, ScalingBase, class_count, images_of
+from autoscale.jobs.grid.timed import NoTimings, Stopwatch
+from autoscale.jobs.workers.memory import training_bytes
+from autoscale.jobs.workers.pool import WorkerSettings
+from autoscale.jobs.workers.proxy import Trainer
+from autoscale.listener import Listener, Silent
+from autoscale.scaling.scalable import Design, cost_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +36,11 @@ def plan_grid(
     run: str | Path,
     settings: GridSettings | None = None,
     *,
-    base: BaseSettings | None = None,
+    base: ScalingBase | None = None,
     images: ImageSettings | None = None,
     device: str = "cpu",
     threads: int = 1,
-    staff: Staff | None = None,
+    staff: WorkerSettings | None = None,
     listener: Listener | None = None,
 ) -> Plan:
     """Candidates, time and precision of `grid_search` with the same arguments; nothing is trained.
@@ -51,11 +51,11 @@ def plan_grid(
         AutoscaleError: one of its kinds, for anything that cannot be done.
     """
     settings, listener = settings or GridSettings(), listener or Silent()
-    base, images, run = base or BaseSettings(), images or ImageSettings(), Path(run)
+    base, images, run = base or ScalingBase(), images or ImageSettings(), Path(run)
     task = images.task(run, base, device=device)
     scalable = base.scalable(run, num_classes=class_count(base, task))
-    watch = Stopwatch(root_of(scalable), Forgotten(), listener, device=device, threads=threads)
-    study = Study.of(scalable, settings, watch)
+    watch = Stopwatch(root_of(scalable), NoTimings(), listener, device=device, threads=threads)
+    study = GridRace.of(scalable, settings, watch)
     explain(study, listener)
     each = None
     if task is not None:
@@ -64,7 +64,7 @@ def plan_grid(
             images=loaded, recipe=task.recipe, device=device, threads=threads, kernels=task.kernels
         )
         each = trainer.estimate_seconds([c.network for c in study.field]) / len(study.field)
-        each /= (staff or Staff()).workers
+        each /= (staff or WorkerSettings()).workers
     return Plan(
         table=candidate_table(study.field, study.grid.budget),
         trainings=study.most_trainings,
@@ -83,7 +83,7 @@ def plan_grid(
     )
 
 
-def precision_table(study: Study, seconds: float | None) -> pd.DataFrame:
+def precision_table(study: GridRace, seconds: float | None) -> pd.DataFrame:
     """What a smaller or larger budget of trainings would lose or buy.
 
     Columns: seeds; trainings (at most); minutes (missing where time is not known);

@@ -12,10 +12,16 @@ import pandas as pd
 
 from autoscale.design.architecture import Architecture
 from autoscale.design.budget import Budget
-from autoscale.scaling.grid import Candidate, Grid
 from autoscale.design.rounding import Coefficients
-from autoscale.racing.response_surface import (COST_EXPONENTS, Belief, Observation, believe, surface)
+from autoscale.racing.response_surface import (
+    COST_EXPONENTS,
+    Observation,
+    SurfacePosterior,
+    believe,
+    surface,
+)
 from autoscale.racing.verdict import Verdict, judge
+from autoscale.scaling.grid import Candidate, Grid
 
 #: Of all intervals.
 LEVEL = 0.9
@@ -28,7 +34,7 @@ class GridResult:
     grid: Grid
     field: tuple[Candidate, ...]
     observations: tuple[Observation, ...]
-    belief: Belief
+    belief: SurfacePosterior
     verdict: Verdict
 
     @classmethod

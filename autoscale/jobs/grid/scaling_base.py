@@ -5,21 +5,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from autoscale.design.architecture import Architecture
-from autoscale.design.published import FAMILIES
-from autoscale.scaling.scalable import Design, Scalable
-from autoscale.design.rounding import fit_strides, rounding_policy
-from autoscale.errors import InvalidSetting, RunConflict
-from autoscale.runs.store import Step
 from autoscale.datasets.data import ImageData, classes_in
 from autoscale.datasets.pictures.preparation import OURS
+from autoscale.design.architecture import Architecture
+from autoscale.design.published import FAMILIES
+from autoscale.design.rounding import fit_strides, rounding_policy
+from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.jobs.search.job import STEP as SEARCH
 from autoscale.jobs.search.job import load_baseline, load_images, load_task
-from autoscale.models.count import load_architecture
-from autoscale.jobs.workers.proxy import Task, recipe_named
 from autoscale.jobs.workers.kernels import choose_kernels
-from autoscale.models.user_model import OwnModel
+from autoscale.jobs.workers.proxy import Task, recipe_named
 from autoscale.listener import Listener, Silent
+from autoscale.models.count import load_architecture
+from autoscale.models.user_model import UserModel
+from autoscale.runs.store import StepFolder
+from autoscale.scaling.scalable import Design, Scalable
 
 #: The rounding of a family's own released code; all others take `tf`.
 OWN_ROUNDING = {
@@ -36,7 +36,7 @@ USUAL_CLASSES, USUAL_RESOLUTION = 1000, 224
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BaseSettings:
+class ScalingBase:
     """Which network is scaled; by default the baseline that the run's search found.
 
     Raises:
@@ -86,7 +86,7 @@ class BaseSettings:
         """
         if self.model is not None:
             classes = num_classes or USUAL_CLASSES
-            return OwnModel(self.model, self.resolution or USUAL_RESOLUTION, classes)
+            return UserModel(self.model, self.resolution or USUAL_RESOLUTION, classes)
         if self.baseline is None:
             return Design(load_baseline(run).trial.architecture, rounding_policy(self.policy))
         found = load_architecture(self.baseline)
@@ -113,7 +113,7 @@ class ImageSettings:
     strict: bool = False
     white_level: int | None = None
 
-    def task(self, run: Path, base: BaseSettings, *, device: str = "cpu") -> Task | None:
+    def task(self, run: Path, base: ScalingBase, *, device: str = "cpu") -> Task | None:
         """What a score means; None where a named base has no images.
 
         Raises:
@@ -133,7 +133,7 @@ class ImageSettings:
                     "with --baseline or --model"
                 )
             return found
-        if Step(run, SEARCH).read() is not None:
+        if StepFolder(run, SEARCH).read() is not None:
             raise InvalidSetting(
                 f"{run} holds a search with a baseline of its own; leave --baseline and --model "
                 "out or choose another --run"
@@ -151,7 +151,7 @@ class ImageSettings:
         )
 
 
-def class_count(base: BaseSettings, task: Task | None) -> int | None:
+def class_count(base: ScalingBase, task: Task | None) -> int | None:
     """Classes of the images of a named base; None where no images are named.
 
     Raises:
@@ -161,7 +161,7 @@ def class_count(base: BaseSettings, task: Task | None) -> int | None:
 
 
 def images_of(
-    run: Path, base: BaseSettings, task: Task, *, size: int, listener: Listener
+    run: Path, base: ScalingBase, task: Task, *, size: int, listener: Listener
 ) -> ImageData:
     """The images, `size` pixels per side, without the test images.
 
@@ -178,7 +178,7 @@ def describe(base: Scalable) -> dict[str, Any]:
     """A base as plain data, for a run's settings; `scalable_from` reads it back."""
     if isinstance(base, Design):
         return {"design": base.base.to_dict(), "rounding": base.rounding.name}
-    assert isinstance(base, OwnModel)
+    assert isinstance(base, UserModel)
     return {"model": base.name, "resolution": base.resolution, "num_classes": base.num_classes}
 
 
@@ -205,7 +205,7 @@ def scalable_from(description: Mapping[str, Any], *, model: str | None = None) -
         )
     try:
         if model is not None:
-            return OwnModel(
+            return UserModel(
                 str(description["model"]),
                 int(description["resolution"]),
                 int(description["num_classes"]),

@@ -16,16 +16,16 @@ import torch
 
 from autoscale.design.budget import Budget, several
 from autoscale.design.cost import Cost
-from autoscale.scaling.grid import Candidate, Grid, spread
-from autoscale.scaling.nearness import FEWEST, limits, nearest_beyond
 from autoscale.design.numbers import Number
-from autoscale.scaling.rules import RULES, rival
-from autoscale.scaling.scalable import Network, Scalable, cost_of
 from autoscale.errors import BudgetUnreachable, RunConflict
-from autoscale.network.measuring.latency import measure_latencies
-from autoscale.runs.records import network_digest
 from autoscale.jobs.workers.proxy import realise
 from autoscale.listener import Listener
+from autoscale.network.measuring.latency import measure_latencies
+from autoscale.runs.records import network_digest
+from autoscale.scaling.grid import Candidate, Grid, spread
+from autoscale.scaling.nearness import FEWEST, limits, nearest_beyond
+from autoscale.scaling.rules import RULES, rival
+from autoscale.scaling.scalable import Network, Scalable, cost_of
 
 #: Longest time that one network is timed.
 SECONDS = 1.0
@@ -83,7 +83,7 @@ class Timings(Protocol):
         """Keep one more."""
 
 
-class Forgotten:
+class NoTimings:
     """Timings that are not kept: a plan writes nothing."""
 
     def read(self) -> list[dict[str, Any]]:
@@ -104,7 +104,7 @@ class Stopwatch:
     Args:
         base: what the others are held against.
         timings: where they are kept.
-        device, threads: as in `autoscale.network.measuring.latency.Conditions`; one image at a time.
+        device, threads: as in `network.measuring.latency.Conditions`; one image at a time.
     """
 
     def __init__(

@@ -4,14 +4,14 @@ import statistics
 from collections.abc import Sequence
 
 from autoscale.design.space import SearchSpace
-from autoscale.runs.store import Journal, Step
+from autoscale.jobs.search.search_progress import trial_line
+from autoscale.jobs.workers.pool import WorkerPool
+from autoscale.jobs.workers.queue import Job, train_all
+from autoscale.listener import Listener
+from autoscale.runs.store import Journal, StepFolder
 from autoscale.search.engine import Trial, believed_ranking
 from autoscale.search.identity import network_of
 from autoscale.search.objective import Objective, Score
-from autoscale.jobs.workers.pool import Crew
-from autoscale.listener import Listener
-from autoscale.jobs.workers.queue import Job, train_all
-from autoscale.jobs.search.search_progress import trial_line
 
 #: Further seeds with which the best designs are trained.
 AGAIN = 2
@@ -26,9 +26,9 @@ def choose(
     goal: Objective,
     *,
     confirm: int,
-    step: Step,
+    step: StepFolder,
     seed: int,
-    workers: Crew,
+    workers: WorkerPool,
     listener: Listener,
 ) -> tuple[Trial, tuple[float, ...]]:
     """The baseline of a search by its first finished trial, and its accuracies, one a training.
@@ -58,7 +58,7 @@ def _again(
     contenders: Sequence[Trial],
     goal: Objective,
     seed: int,
-    workers: Crew,
+    workers: WorkerPool,
     journal: Journal,
     listener: Listener,
 ) -> list[tuple[int, Score]]:

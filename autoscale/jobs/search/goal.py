@@ -11,10 +11,10 @@ from autoscale.design.latency_table import LatencyTable, fit_latency_table
 from autoscale.design.space import SearchSpace
 from autoscale.design.workload import workload
 from autoscale.errors import InvalidSetting
-from autoscale.network.measuring.latency import measure_latencies
-from autoscale.search.objective import Measure, Objective
 from autoscale.jobs.search.spaces import usual_cost, usual_macs
 from autoscale.listener import Listener
+from autoscale.network.measuring.latency import measure_latencies
+from autoscale.search.objective import Measure, Objective
 
 #: Networks that are timed to predict the latency of all others, and passes of each.
 TIMED, PASSES = 60, 15

@@ -9,32 +9,32 @@ from typing import Any
 
 import pandas as pd
 
+from autoscale.datasets.data import ImageData
+from autoscale.datasets.pictures.preparation import OURS
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
 from autoscale.errors import EvaluationFailed, InvalidSetting, RunConflict
+from autoscale.jobs.curves import SearchCurves
+from autoscale.jobs.search.confirm import choose
+from autoscale.jobs.search.goal import make_objective, require_objective
+from autoscale.jobs.search.search_progress import Watch
+from autoscale.jobs.search.spaces import space_text
+from autoscale.jobs.search.stopping import epochs_spent, rungs_of
+from autoscale.jobs.workers.kernels import choose_kernels
+from autoscale.jobs.workers.pool import TrainingRequest, WorkerPool, WorkerSettings, worker_pool
+from autoscale.jobs.workers.proxy import Task, recipe_named
+from autoscale.listener import Listener, Silent
 from autoscale.runs.records import trial_to_record, trials_from_journal
-from autoscale.runs.store import Journal, Step, write_text
+from autoscale.runs.store import Journal, StepFolder, write_text
 from autoscale.runs.tensorboard import require_tensorboard
 from autoscale.search.dashboard import Copy, database, in_database, in_file, shown
 from autoscale.search.engine import Trial, knowledge, require_reachable, search
 from autoscale.search.objective import Objective
 from autoscale.search.pareto import front
-from autoscale.search.rungs import Answer, Look, Rungs
+from autoscale.search.rungs import RungCheck, Rungs, TrainingResult
 from autoscale.search.samplers import make_sampler
-from autoscale.datasets.data import ImageData
-from autoscale.datasets.pictures.preparation import OURS
-from autoscale.jobs.search.spaces import space_text
 from autoscale.training.chance import chance_warning
-from autoscale.jobs.search.confirm import choose
-from autoscale.jobs.workers.pool import Crew, Order, Staff, crew
-from autoscale.jobs.curves import SearchCurves
-from autoscale.jobs.workers.proxy import Task, recipe_named
-from autoscale.jobs.search.goal import make_objective, require_objective
-from autoscale.jobs.workers.kernels import choose_kernels
-from autoscale.listener import Listener, Silent
-from autoscale.jobs.search.stopping import epochs_spent, rungs_of
-from autoscale.jobs.search.search_progress import Watch
 
 STEP = "search"
 
@@ -80,7 +80,7 @@ def search_baseline(
     device: str = "cpu",
     threads: int = 1,
     kernels: str = "auto",
-    staff: Staff | None = None,
+    staff: WorkerSettings | None = None,
     storage: str | None = None,
     tensorboard: bool = False,
     listener: Listener | None = None,
@@ -119,8 +119,8 @@ def search_baseline(
         white_level: the number of a picture of 16 bits that is white, such as 4095 for 12 bits.
         device: cpu, or a CUDA device such as cuda:0.
         threads: of torch in one training; more than one pay on idle cores only.
-        kernels: "native", "torch" or "none", see `jobs.workers.kernels`; "auto" takes the fastest that
-            this machine has. The choice is recorded, and the later steps keep to it.
+        kernels: "native", "torch" or "none", see `jobs.workers.kernels`; "auto" takes the fastest
+            that this machine has. The choice is recorded, and the later steps keep to it.
         staff: who trains; by default this process. Another one may continue a search.
         storage: a PostgreSQL database, as postgresql://user@host/database, that gets a copy of the
             search as an Optuna study. It is named nowhere in the run directory.
@@ -164,7 +164,7 @@ def search_baseline(
     fitted = shipped.for_task(resolution=resolution, num_classes=len(images.classes))
     require_reachable(fitted, max_macs)
 
-    step = Step(Path(run), STEP)
+    step = StepFolder(Path(run), STEP)
     goal = make_objective(
         objective,
         fitted,
@@ -194,7 +194,7 @@ def search_baseline(
         confirm=confirm,
         device=device,
         threads=threads,
-        staff=staff or Staff(),
+        staff=staff or WorkerSettings(),
         storage=storage,
         tensorboard=tensorboard,
         listener=listener,
@@ -232,14 +232,14 @@ class _Plan:
 
 
 def _carry_out(
-    step: Step,
+    step: StepFolder,
     plan: _Plan,
     *,
     trials: int,
     confirm: int,
     device: str,
     threads: int,
-    staff: Staff,
+    staff: WorkerSettings,
     storage: str | None,
     tensorboard: bool,
     listener: Listener,
@@ -258,7 +258,7 @@ def _carry_out(
             step.forget("baseline.yaml", "baseline.json")  # the choice is open again
         copies = _copies(step, storage, space, goal, history, listener)
         curves = [SearchCurves(step.path, goal, history)] if tensorboard else []
-        with crew(
+        with worker_pool(
             staff,
             plan.task,
             plan.images,
@@ -299,7 +299,7 @@ def _search(
     plan: _Plan,
     trials: int,
     history: Sequence[Trial],
-    workers: Crew,
+    workers: WorkerPool,
     journal: Journal,
     copies: Sequence[Copy | SearchCurves],
     listener: Listener,
@@ -318,10 +318,10 @@ def _search(
         watch.saw(trial)
 
     def evaluate(
-        architecture: Architecture, repetition: int, look: Look | None = None
-    ) -> Future[Answer]:
+        architecture: Architecture, repetition: int, look: RungCheck | None = None
+    ) -> Future[TrainingResult]:
         return workers.submit(
-            Order(network=architecture, seed=seed + repetition, look=look),
+            TrainingRequest(network=architecture, seed=seed + repetition, look=look),
             name=f"{plan.goal.show(plan.goal.cost(architecture))}, seed {seed + repetition}",
         )
 
@@ -346,7 +346,7 @@ def _search(
 
 
 def _copies(
-    step: Step,
+    step: StepFolder,
     storage: str | None,
     space: SearchSpace,
     goal: Objective,
@@ -375,7 +375,7 @@ def _complete(copies: Sequence[Copy], listener: Listener) -> None:
             )
 
 
-def _write(step: Step, found: Baseline) -> None:
+def _write(step: StepFolder, found: Baseline) -> None:
     """What the later steps, people and other programs read of a finished search."""
     write_text(step.file("trials.csv"), found.table.to_csv(index=False))
     step.write_result(
@@ -410,7 +410,7 @@ def load_baseline(run: str | Path) -> Baseline:
         InvalidSetting: if none is there.
         RunConflict: if its files are not readable.
     """
-    step = Step(Path(run), STEP)
+    step = StepFolder(Path(run), STEP)
     space, goal, trials = load_trials(run)
     chosen = step.read_result("baseline.json")
     if chosen is None or not step.file("baseline.yaml").exists():
@@ -435,7 +435,7 @@ def load_trials(run: str | Path) -> tuple[SearchSpace, Objective, tuple[Trial, .
         InvalidSetting: if none is there.
         RunConflict: if its files are not readable.
     """
-    step = Step(Path(run), STEP)
+    step = StepFolder(Path(run), STEP)
     begun = _begun(run)
     try:
         settings = begun["settings"]
@@ -449,7 +449,7 @@ def load_trials(run: str | Path) -> tuple[SearchSpace, Objective, tuple[Trial, .
     return space, goal, tuple(trials_from_journal(Journal(step.file("trials.jsonl")), space))
 
 
-def _damaged(step: Step, problem: Exception) -> RunConflict:
+def _damaged(step: StepFolder, problem: Exception) -> RunConflict:
     return RunConflict(
         f"{step.path} is damaged ({problem!r}); restore it from a copy or choose another --run"
     )
@@ -496,7 +496,7 @@ def load_images(
 
 
 def _begun(run: str | Path) -> dict[str, Any]:
-    found = Step(Path(run), STEP).read()
+    found = StepFolder(Path(run), STEP).read()
     if found is None:
         raise InvalidSetting(
             f"{run} holds no search; begin with: autoscale search-baseline --run {run}"

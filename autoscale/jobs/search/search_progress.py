@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from autoscale.design.budget import several
 from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
+from autoscale.jobs.workers.pool import WorkerPool
+from autoscale.listener import Listener, Progress, duration
 from autoscale.search.engine import Standings, Trial
 from autoscale.search.objective import Objective
 from autoscale.search.pareto import Front
-from autoscale.jobs.workers.pool import Crew
-from autoscale.listener import Listener, Progress, duration
 
 #: Random designs from which the time of a search is estimated, and how many of them are.
 _DRAWN, _TIMED = 500, 20
@@ -47,7 +47,7 @@ class Watch:
         name: str,
         count: int,
         space: SearchSpace,
-        workers: Crew,
+        workers: WorkerPool,
         seed: int,
         *,
         max_macs: int | None = None,

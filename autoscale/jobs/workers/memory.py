@@ -6,10 +6,10 @@ from itertools import accumulate
 from autoscale.design.architecture import Architecture, Head, Stage, Stem
 from autoscale.design.budget import BYTES
 from autoscale.design.cost import output_size, part_costs
-from autoscale.scaling.scalable import Network, cost_of
 from autoscale.design.style import Padding
 from autoscale.design.workload import ACTIVATIONS, Place, places_of, work_at
 from autoscale.network.kernels.widening import FACTOR
+from autoscale.scaling.scalable import Network, cost_of
 
 #: By kernels: the peak / the numbers that layers keep, for the allocator leaves gaps and something
 #: is always passing through; and numbers beside every parameter, itself included (gradient,

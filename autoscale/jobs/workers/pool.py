@@ -1,7 +1,7 @@
 """Who trains: this process, several of this machine, or a cluster.
 
-A training is the same wherever it is done: what goes to a worker is plain data, an `Order` for each
-training and once the `Workplace`, from which the worker loads the images itself.
+A training is the same wherever it is done: what goes to a worker is plain data, a `TrainingRequest`
+for each training and once the `WorkerContext`, from which the worker loads the images itself.
 """
 
 import os
@@ -14,25 +14,25 @@ from typing import Literal, get_args
 
 import torch
 
+from autoscale.datasets.data import ImageData
 from autoscale.design.budget import several
-from autoscale.scaling.scalable import Network
 from autoscale.engines.cluster import on_ray
 from autoscale.engines.engine import Engine, Inline, closing
 from autoscale.engines.local import local
 from autoscale.errors import DataProblem, EvaluationFailed, InvalidSetting
-from autoscale.runs.at_work import AtWork
-from autoscale.runs.store import Step
-from autoscale.search.rungs import Answer, Look
-from autoscale.datasets.data import ImageData
-from autoscale.training.fit import out_of_memory
 from autoscale.jobs.workers.proxy import Task, Trainer
 from autoscale.listener import Listener, Silent
+from autoscale.runs.at_work import AtWork
+from autoscale.runs.store import StepFolder
+from autoscale.scaling.scalable import Network
+from autoscale.search.rungs import RungCheck, TrainingResult
+from autoscale.training.fit import out_of_memory
 
 EngineName = Literal["local", "ray"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Staff:
+class WorkerSettings:
     """How many train at once, where, and what a mishap costs. Results do not depend on it, except
     that with several at once a search knows less when it proposes.
 
@@ -81,17 +81,17 @@ class Staff:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class TrainingRequest:
     """One training, as it goes to whoever does it."""
 
     network: Network
     seed: int
     held_out: bool = False  # judge on the test images
-    look: Look | None = None  # at its rungs
+    look: RungCheck | None = None  # at its rungs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Workplace:
+class WorkerContext:
     """What a worker needs to train as the coordinator would."""
 
     task: Task
@@ -102,7 +102,7 @@ class Workplace:
     threads: int
 
 
-def furnish(place: Workplace) -> Callable[[Order], Answer]:
+def make_worker(place: WorkerContext) -> Callable[[TrainingRequest], TrainingResult]:
     """What does orders in this process, from now on a worker; loads the images.
 
     Raises:
@@ -125,7 +125,7 @@ def furnish(place: Workplace) -> Callable[[Order], Answer]:
     return lambda order: do(trainer, order)
 
 
-def do(trainer: Trainer, order: Order) -> Answer:
+def do(trainer: Trainer, order: TrainingRequest) -> TrainingResult:
     """Train as ordered.
 
     Raises:
@@ -144,15 +144,15 @@ def do(trainer: Trainer, order: Order) -> Answer:
         if not out_of_memory(problem):
             raise
         raise EvaluationFailed("memory ran out") from None
-    return Answer(score, look)
+    return TrainingResult(score, look)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Crew:
+class WorkerPool:
     """Trains what is ordered, with a trainer that knows the images for estimates."""
 
     trainer: Trainer
-    engine: Engine[Order, Answer]
+    engine: Engine[TrainingRequest, TrainingResult]
     at_work: AtWork
 
     @property
@@ -160,7 +160,7 @@ class Crew:
         """Trainings that are done at the same time."""
         return self.engine.places
 
-    def submit(self, order: Order, *, name: str) -> Future[Answer]:
+    def submit(self, order: TrainingRequest, *, name: str) -> Future[TrainingResult]:
         """Have it trained; `name` is how it is called as long as it is at work."""
         done = self.at_work.begin(name)
         future = self.engine.submit(order)
@@ -173,17 +173,17 @@ class Crew:
 
 
 @contextmanager
-def crew(
-    staff: Staff,
+def worker_pool(
+    staff: WorkerSettings,
     task: Task,
     images: ImageData,
-    step: Step,
+    step: StepFolder,
     *,
     size: int,
     device: str,
     threads: int,
     listener: Listener,
-) -> Iterator[Crew]:
+) -> Iterator[WorkerPool]:
     """The crew that trains on `images`; its workers end with the context, however that ends.
 
     Args:
@@ -197,11 +197,11 @@ def crew(
         images=images, recipe=task.recipe, device=device, threads=threads, kernels=task.kernels
     )
     if staff.inline:
-        inline: Inline[Order, Answer] = Inline(lambda order: do(trainer, order))
+        inline: Inline[TrainingRequest, TrainingResult] = Inline(lambda order: do(trainer, order))
         with AtWork(step) as at_work:
-            yield Crew(trainer=trainer, engine=inline, at_work=at_work)
+            yield WorkerPool(trainer=trainer, engine=inline, at_work=at_work)
         return
-    place = Workplace(
+    place = WorkerContext(
         task=replace(task, data=task.place),
         size=size,
         test=images.test is not None,
@@ -210,13 +210,15 @@ def crew(
         threads=threads,
     )
     with AtWork(step) as at_work, closing(_engine(staff, place, listener)) as engine:
-        yield Crew(trainer=trainer, engine=engine, at_work=at_work)
+        yield WorkerPool(trainer=trainer, engine=engine, at_work=at_work)
 
 
-def _engine(staff: Staff, place: Workplace, listener: Listener) -> Engine[Order, Answer]:
+def _engine(
+    staff: WorkerSettings, place: WorkerContext, listener: Listener
+) -> Engine[TrainingRequest, TrainingResult]:
     if staff.engine == "ray":
         return on_ray(
-            furnish,
+            make_worker,
             place,
             workers=staff.workers,
             retries=staff.retries,
@@ -232,5 +234,5 @@ def _engine(staff: Staff, place: Workplace, listener: Listener) -> Engine[Order,
             f"{several(place.threads, 'thread')} share {several(cores, 'core')}"
         )
     return local(
-        furnish, place, workers=staff.workers, retries=staff.retries, limit=staff.time_limit
+        make_worker, place, workers=staff.workers, retries=staff.retries, limit=staff.time_limit
     )

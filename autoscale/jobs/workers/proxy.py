@@ -9,20 +9,20 @@ from typing import Any
 import torch
 from torch import nn
 
+from autoscale.datasets.data import ImageData, Images, load
+from autoscale.datasets.pictures.preparation import OURS, Preparation
 from autoscale.design.architecture import Architecture
-from autoscale.scaling.scalable import Network, cost_of
 from autoscale.errors import EvaluationFailed, InvalidSetting
+from autoscale.jobs.workers.kernels import accelerated, cutter
+from autoscale.listener import Listener
+from autoscale.models.user_model import make
 from autoscale.network.build import build
 from autoscale.network.threads import threads_of_torch
 from autoscale.runs.images import ImageCache
+from autoscale.scaling.scalable import Network, cost_of
 from autoscale.search.objective import Score
-from autoscale.datasets.data import ImageData, Images, load
 from autoscale.training.fit import Epoch, TrainingFailed, fit
-from autoscale.datasets.pictures.preparation import OURS, Preparation
 from autoscale.training.recipe import RECIPES, Recipe
-from autoscale.jobs.workers.kernels import accelerated, cutter
-from autoscale.models.user_model import make
-from autoscale.listener import Listener
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,13 +7,13 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from autoscale.design.budget import several
-from autoscale.scaling.scalable import Network
 from autoscale.errors import EvaluationFailed
+from autoscale.jobs.workers.pool import TrainingRequest, WorkerPool
+from autoscale.listener import Listener, Progress, duration
 from autoscale.runs.records import Outcome, outcome_to_record, outcomes_from_journal
 from autoscale.runs.store import Journal
-from autoscale.search.rungs import Answer
-from autoscale.jobs.workers.pool import Crew, Order
-from autoscale.listener import Listener, Progress, duration
+from autoscale.scaling.scalable import Network
+from autoscale.search.rungs import TrainingResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ Propose = Callable[[Sequence[Outcome], Sequence[Job]], Job | None]
 
 def train_all(
     jobs: Sequence[Job],
-    crew: Crew,
+    pool: WorkerPool,
     journal: Journal,
     listener: Listener,
     *,
@@ -56,7 +56,7 @@ def train_all(
     left = [job for job in jobs if job.key not in done]
     if left:
         kept = f", {len(jobs) - len(left)} are kept from before" if len(left) < len(jobs) else ""
-        seconds = crew.seconds(crew.trainer.estimate_seconds([job.network for job in left]))
+        seconds = pool.seconds(pool.trainer.estimate_seconds([job.network for job in left]))
         plan = f"{several(len(left), 'training')}{kept}; about {duration(seconds)}"
         listener.notice(f"{purpose}; {plan}" if purpose else plan)
 
@@ -66,7 +66,7 @@ def train_all(
 
     outcomes = train_while(
         propose,
-        crew,
+        pool,
         journal,
         listener,
         most=len(jobs),
@@ -89,7 +89,7 @@ def _in_order(outcomes: Sequence[Outcome]) -> list[Outcome]:
 
 def train_while(
     propose: Propose,
-    crew: Crew,
+    pool: WorkerPool,
     journal: Journal,
     listener: Listener,
     *,
@@ -115,9 +115,9 @@ def train_while(
     """
     kept = _kept(journal)
     outcomes: list[Outcome] = []
-    running: dict[Future[Answer], Job] = {}
+    running: dict[Future[TrainingResult], Job] = {}
 
-    def finish(future: Future[Answer]) -> None:
+    def finish(future: Future[TrainingResult]) -> None:
         job = running.pop(future)
         try:
             outcome = Outcome(key=job.key, score=future.result().score)
@@ -134,22 +134,22 @@ def train_while(
                 total=most,
                 note=f"{job.name}: {result}",
                 best=leader(outcomes),
-                seconds_left=crew.seconds(statistics.mean(timed) * left) if timed else None,
+                seconds_left=pool.seconds(statistics.mean(timed) * left) if timed else None,
                 failed=sum(outcome.score is None for outcome in outcomes),
             )
         )
 
     try:
         while True:
-            while len(running) < min(crew.at_once, most - len(outcomes)):
+            while len(running) < min(pool.at_once, most - len(outcomes)):
                 job = propose(outcomes, list(running.values()))
                 if job is None:
                     break
                 if job.key in kept:
                     outcomes.append(kept[job.key])
                     continue
-                order = Order(network=job.network, seed=job.seed, held_out=held_out)
-                running[crew.submit(order, name=job.name)] = job
+                order = TrainingRequest(network=job.network, seed=job.seed, held_out=held_out)
+                running[pool.submit(order, name=job.name)] = job
             if not running:
                 break
             done, _ = wait(running, return_when=FIRST_COMPLETED)

@@ -13,7 +13,19 @@ from autoscale.network.build import Network
 from autoscale.network.kernels.compiled import NativeKernels
 from autoscale.network.kernels.inverted import invert
 from autoscale.network.kernels.kernels import ACTIVATIONS, Kernels, TorchKernels
-from autoscale.network.kernels.layers import (Chain, ConvNorm, DepthwiseNorm, Drop, Excite, Gradients, Layer, Opaque, PointwiseNorm, Skip, Tape)
+from autoscale.network.kernels.layers import (
+    Chain,
+    ConvNorm,
+    DepthwiseNorm,
+    Drop,
+    Excite,
+    Gradients,
+    Layer,
+    Opaque,
+    PointwiseNorm,
+    Skip,
+    Tape,
+)
 from autoscale.network.kernels.widening import FACTOR, Widening
 
 DEPTHWISE_KERNELS = (1, 3, 5, 7, 9)

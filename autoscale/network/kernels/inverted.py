@@ -7,7 +7,15 @@ from typing import TypeVar
 from torch import Tensor
 
 from autoscale.network.kernels.compiled import NativeKernels, Normed
-from autoscale.network.kernels.layers import (Chain, DepthwiseNorm, Excite, Gradients, Layer, PointwiseNorm, Tape)
+from autoscale.network.kernels.layers import (
+    Chain,
+    DepthwiseNorm,
+    Excite,
+    Gradients,
+    Layer,
+    PointwiseNorm,
+    Tape,
+)
 
 
 class Inverted:

@@ -25,8 +25,8 @@ from torch import nn
 from autoscale.design.architecture import Architecture
 from autoscale.errors import InvalidSetting
 from autoscale.network.build import build
-from autoscale.network.interchange.onnx import onnx_session, to_onnx
 from autoscale.network.fold import fold_norms
+from autoscale.network.interchange.onnx import onnx_session, to_onnx
 from autoscale.network.measuring.pace import steady_times
 from autoscale.network.threads import threads_of_torch
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from autoscale.search.model.gaussian_process import Belief
-from autoscale.search.model.predictor import Learnt
+from autoscale.search.model.gaussian_process import Predictions
+from autoscale.search.model.predictor import FittedModel
 
 #: Outcomes of a standard normal to average over, and their weights. The tails belong in: when one
 #: design leads clearly, all that is left to gain lies there.
@@ -20,7 +20,7 @@ WEIGHTS = np.exp(-0.5 * OUTCOMES**2) / np.exp(-0.5 * OUTCOMES**2).sum()
 Value = Callable[[np.ndarray], np.ndarray]
 
 
-def _outcomes(learnt: Learnt, belief: Belief) -> Iterator[tuple[float, np.ndarray]]:
+def _outcomes(learnt: FittedModel, belief: Predictions) -> Iterator[tuple[float, np.ndarray]]:
     """Weights of outcomes, and the mean scores after them, shape (designs, trained design)."""
     joint = belief.covariance()
     # Source: Frazier et al. 2009, equation 2.
@@ -31,7 +31,7 @@ def _outcomes(learnt: Learnt, belief: Belief) -> Iterator[tuple[float, np.ndarra
 
 
 def gain_of_best(
-    learnt: Learnt, belief: Belief, value: Value, adoptable: np.ndarray | None = None
+    learnt: FittedModel, belief: Predictions, value: Value, adoptable: np.ndarray | None = None
 ) -> np.ndarray:
     """Expected value of the best design after training each of `belief`'s.
 
@@ -50,8 +50,8 @@ def gain_of_best(
 
 
 def gain_of_front(
-    learnt: Learnt,
-    belief: Belief,
+    learnt: FittedModel,
+    belief: Predictions,
     costs: np.ndarray,
     owned: np.ndarray,
     *,

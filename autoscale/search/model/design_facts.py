@@ -20,7 +20,7 @@ Costs = tuple[int, int, int]  # multiply-adds, parameters, activations
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class DesignFacts:
     """One point of a space.
 
     Attributes:
@@ -79,7 +79,7 @@ class Macs:
     def __call__(self, architecture: Architecture) -> float:
         return float(cost(architecture).macs - self.limit)
 
-    def of_reading(self, reading: Reading) -> float:
+    def of_reading(self, reading: DesignFacts) -> float:
         return float(reading.macs - self.limit)
 
 
@@ -133,7 +133,7 @@ class _Exit:
     cost: Costs
 
 
-class Reader:
+class FactReader:
     """Reads points of `space`; what it has worked out it remembers."""
 
     def __init__(self, space: SearchSpace) -> None:
@@ -154,7 +154,7 @@ class Reader:
         ]
         self._exchangeable = _exchangeable(space)
 
-    def read(self, point: Point) -> Reading:
+    def read(self, point: Point) -> DesignFacts:
         first, last = point[self._way_in], point[self._way_out]
         entry = self._entries.get(first) or self._enter(first)
         macs, params, activations = entry.cost
@@ -175,7 +175,7 @@ class Reader:
         marks.append(way_out.mark)
         more, more_params, more_activations = way_out.cost
         macs += more
-        return Reading(
+        return DesignFacts(
             hash(tuple(marks)),
             self._normal(first, stages, last),
             (

@@ -15,7 +15,7 @@ import numpy as np
 
 from autoscale.search.designs import Designs, Point
 from autoscale.search.history import History
-from autoscale.search.model.predictor import Learnt, Predictor
+from autoscale.search.model.predictor import FittedModel, Predictor
 
 #: The logarithm of the chance that a design keeps what it was seen to break.
 BROKEN = -50.0
@@ -27,7 +27,7 @@ class Chances:
     """What the trials so far say about the constraints of any design."""
 
     history: History
-    learnt: tuple[Learnt, ...]  # for each constraint, more being better
+    learnt: tuple[FittedModel, ...]  # for each constraint, more being better
 
     def of(self, points: Sequence[Point]) -> np.ndarray:
         """Logarithms of the probability that each of `points` keeps all constraints."""

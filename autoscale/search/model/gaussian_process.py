@@ -264,7 +264,7 @@ def fit(evidence: Evidence, scores: Scores, *, steps: int = 20) -> np.ndarray:
     return minimise(lambda theta: evidence.loss(theta, scores), PRIOR_MEAN, steps=steps)
 
 
-class Halves:
+class CholeskyCache:
     """Roots of the inverse covariance of scores, block by block.
 
     From one trial to the next, designs are added behind those already there. So what belongs to
@@ -336,13 +336,13 @@ class Posterior:
 
     @classmethod
     def of(
-        cls, theta: np.ndarray, inputs: Inputs, scores: Scores, halves: Halves | None = None
+        cls, theta: np.ndarray, inputs: Inputs, scores: Scores, halves: CholeskyCache | None = None
     ) -> "Posterior":
         """Args:
         halves: remembers what the next posterior may share with this one.
         """
         noise = noise_variance(theta) / scores.count + scores.doubt + _JITTER
-        half = (halves or Halves()).of(theta, inputs, noise)
+        half = (halves or CholeskyCache()).of(theta, inputs, noise)
         return cls(theta, inputs, scores, half, half.T @ (half @ scores.mean))
 
     def at_inputs(self) -> tuple[np.ndarray, np.ndarray]:
@@ -351,18 +351,18 @@ class Posterior:
         variance = noise - noise**2 * _squares(self.half)
         return self.scores.mean - noise * self.weights, np.maximum(variance, 1e-12)
 
-    def at(self, designs: Inputs) -> "Belief":
+    def at(self, designs: Inputs) -> "Predictions":
         """Mean and variance of what `designs` are worth."""
         cross = covariance(self.theta, Pairs.of(self.inputs, designs))
         explained = lower_product(self.half, cross)
         variance = _prior_variance(self.theta, designs) - _squares(explained)
-        return Belief(
+        return Predictions(
             self.theta, designs, self.weights @ cross, np.maximum(variance, 1e-12), explained
         )
 
 
 @dataclass(frozen=True)
-class Belief:
+class Predictions:
     """Mean and variance of some designs' worth, and what their covariance needs."""
 
     theta: np.ndarray
@@ -371,7 +371,7 @@ class Belief:
     variance: np.ndarray
     _explained: np.ndarray
 
-    def __getitem__(self, rows: np.ndarray) -> "Belief":
+    def __getitem__(self, rows: np.ndarray) -> "Predictions":
         return replace(
             self,
             designs=self.designs[rows],
@@ -380,9 +380,9 @@ class Belief:
             _explained=self._explained[:, rows],
         )
 
-    def joined(self, other: "Belief") -> "Belief":
+    def joined(self, other: "Predictions") -> "Predictions":
         """That of the designs of both, which belong to one posterior."""
-        return Belief(
+        return Predictions(
             self.theta,
             self.designs.joined(other.designs),
             np.append(self.mean, other.mean),

@@ -11,7 +11,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from autoscale.search.designs import Designs, Point
-from autoscale.search.model.gaussian_process import (Belief, Evidence, Halves, Inputs, Posterior, Scores, fit, noise_variance)
+from autoscale.search.model.gaussian_process import (
+    CholeskyCache,
+    Evidence,
+    Inputs,
+    Posterior,
+    Predictions,
+    Scores,
+    fit,
+    noise_variance,
+)
 from autoscale.search.model.leading import last_milestone
 
 #: Distances of the ceiling from the best score, in distances of the best from the mean.
@@ -71,7 +80,7 @@ class Warp:
 
 
 @dataclass(frozen=True)
-class Learnt:
+class FittedModel:
     """What the trials so far say about any design."""
 
     warp: Warp
@@ -79,7 +88,7 @@ class Learnt:
     predictor: "Predictor"
     trained: tuple[Point, ...]  # one design for each network that it learnt from
 
-    def believe(self, points: Sequence[Point]) -> Belief:
+    def believe(self, points: Sequence[Point]) -> Predictions:
         """Warped worth of designs."""
         return self.posterior.at(self.predictor.inputs(points))
 
@@ -115,7 +124,7 @@ class Predictor:
         self.designs = designs
         self._settings: tuple[Hashable, tuple[np.ndarray, float]] | None = None
         self._tried_inputs: tuple[list[Point], Inputs] | None = None
-        self._halves = Halves()
+        self._halves = CholeskyCache()
         rng = np.random.default_rng(0)
         sample = [designs.describe(designs.random(rng)).features for _ in range(_REFERENCE)]
         self._centre = np.mean(sample, axis=0)
@@ -145,8 +154,8 @@ class Predictor:
         points: Sequence[Point],
         scores: np.ndarray,
         running: Sequence[Point] = (),
-        guesses: "Guesses | None" = None,
-    ) -> Learnt:
+        guesses: "ImputedScores | None" = None,
+    ) -> FittedModel:
         """Predict from `scores`, more being better, of `points`.
 
         Guesses weigh the less the more they are in doubt. Amplitudes are not learnt from them.
@@ -187,7 +196,7 @@ class Predictor:
                 ),
                 self._halves,
             )
-        return Learnt(warp, posterior, self, tuple(chosen))
+        return FittedModel(warp, posterior, self, tuple(chosen))
 
     def _learn_settings(
         self, points: Sequence[Point], scores: np.ndarray
@@ -201,18 +210,18 @@ class Predictor:
             self._settings = (key, _settings(self.inputs(tried.points), tried))
         return self._settings[1]
 
-    def _tried(self, points: Sequence[Point], scores: np.ndarray) -> "Tried":
+    def _tried(self, points: Sequence[Point], scores: np.ndarray) -> "Observations":
         rows: dict[int, int] = {}
         row_of = [rows.setdefault(self.designs.identity(point), len(rows)) for point in points]
         first = dict(zip(reversed(row_of), reversed(points), strict=True))
         count = np.bincount(row_of)
         mean = np.bincount(row_of, scores) / count
         squares = np.bincount(row_of, (scores - mean[row_of]) ** 2)
-        return Tried([first[row] for row in range(len(rows))], mean, count, squares)
+        return Observations([first[row] for row in range(len(rows))], mean, count, squares)
 
 
 @dataclass(frozen=True)
-class Guesses:
+class ImputedScores:
     """Scores of different networks that were not measured; `doubts` are standard deviations.
 
     None may be above the best score that was measured.
@@ -222,13 +231,13 @@ class Guesses:
     scores: np.ndarray
     doubts: np.ndarray
 
-    def last(self, count: int) -> "Guesses":
+    def last(self, count: int) -> "ImputedScores":
         start = max(len(self.points) - count, 0)
-        return Guesses(self.points[start:], self.scores[start:], self.doubts[start:])
+        return ImputedScores(self.points[start:], self.scores[start:], self.doubts[start:])
 
 
 @dataclass(frozen=True)
-class Tried:
+class Observations:
     """Different networks with the mean, number and squared deviations of their scores."""
 
     points: list[Point]
@@ -236,9 +245,9 @@ class Tried:
     count: np.ndarray
     squares: np.ndarray
 
-    def only(self, rows: np.ndarray) -> "Tried":
+    def only(self, rows: np.ndarray) -> "Observations":
         points = [self.points[row] for row in rows]
-        return Tried(points, self.mean[rows], self.count[rows], self.squares[rows])
+        return Observations(points, self.mean[rows], self.count[rows], self.squares[rows])
 
     def warped(self, warp: Warp) -> Scores:
         """Means are taken before warping: what is wanted is a mean, and the warp favours luck."""
@@ -246,7 +255,7 @@ class Tried:
         return Scores(warp.forward(self.mean), self.count, float(scatter))
 
 
-def _settings(inputs: Inputs, tried: Tried) -> tuple[np.ndarray, float]:
+def _settings(inputs: Inputs, tried: Observations) -> tuple[np.ndarray, float]:
     """Amplitudes at a middling ceiling, the best ceiling for these, the amplitudes for that."""
     evidence = Evidence(inputs)
     warps = {distance: Warp.of(tried.mean, distance) for distance in CEILINGS}

@@ -15,12 +15,12 @@ from optuna.trial import FrozenTrial
 from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting
 from autoscale.search.designs import Design, Designs, Point, neighbours
-from autoscale.search.model.feasibility import Feasibility
-from autoscale.search.model.targets import Best, guesses_of
 from autoscale.search.history import History
-from autoscale.search.knowledge import NOTHING, Known
+from autoscale.search.knowledge import NOTHING, KnownCosts
+from autoscale.search.model.feasibility import Feasibility
+from autoscale.search.model.predictor import FittedModel, Predictor
+from autoscale.search.model.targets import SingleObjective, imputed_scores_of
 from autoscale.search.pareto import front
-from autoscale.search.model.predictor import Learnt, Predictor
 
 _ROUNDS = 6  # of neighbours of the best, when designs without a trial are allowed
 _PARENTS = 16
@@ -48,7 +48,7 @@ def recommend(
     directions: Sequence[StudyDirection],
     *,
     space: SearchSpace | None = None,
-    known: Known = NOTHING,
+    known: KnownCosts = NOTHING,
     identify: Callable[[Design], Hashable] | None = None,
     untried: bool = False,
     count: int = 1,
@@ -98,20 +98,20 @@ class Beliefs:
     """What a study's trials say about every objective of any design."""
 
     history: History
-    known: Known
-    learnt: tuple[Learnt | None, ...]  # for each objective; None where it is known
+    known: KnownCosts
+    learnt: tuple[FittedModel | None, ...]  # for each objective; None where it is known
 
     @classmethod
-    def of(cls, history: History, known: Known) -> "Beliefs":
+    def of(cls, history: History, known: KnownCosts) -> "Beliefs":
         predictor = Predictor(history.designs)
-        learnt: list[Learnt | None] = []
+        learnt: list[FittedModel | None] = []
         for number, sign in enumerate(history.signs.tolist()):
             if number in known.values:
                 learnt.append(None)
                 continue
-            goal = Best(sign, known, number)
+            goal = SingleObjective(sign, known, number)
             scores = goal.scores(history)
-            guesses = guesses_of(history, goal, scores)
+            guesses = imputed_scores_of(history, goal, scores)
             learnt.append(predictor.learn(history.points, scores, guesses=guesses))
         return cls(history, known, tuple(learnt))
 
@@ -146,7 +146,7 @@ class Beliefs:
         return front(gains, ["maximize"] * gains.shape[1]).tolist()
 
 
-def _within(history: History, known: Known) -> Callable[[Point], bool]:
+def _within(history: History, known: KnownCosts) -> Callable[[Point], bool]:
     """Whether a design keeps the limits, and the constraints as far as trials tell."""
     designs = history.designs
     chances = Feasibility(designs).learn(history)

@@ -10,16 +10,16 @@ from typing import Protocol
 
 import numpy as np
 
-from autoscale.search.model.acquisition import gain_of_best, gain_of_front
 from autoscale.search.designs import Designs, Point
-from autoscale.search.model.gaussian_process import Belief
 from autoscale.search.history import History
-from autoscale.search.knowledge import Known, Measure, accuracies
-from autoscale.search.model.predictor import Guesses, Learnt
+from autoscale.search.knowledge import KnownCosts, Measure, accuracies
+from autoscale.search.model.acquisition import gain_of_best, gain_of_front
+from autoscale.search.model.gaussian_process import Predictions
+from autoscale.search.model.predictor import FittedModel, ImputedScores
 
 
-class Goal(Protocol):
-    """See `Best` and `BestFront`."""
+class AcquisitionTarget(Protocol):
+    """See `SingleObjective` and `FrontObjective`."""
 
     def scores(self, history: History) -> np.ndarray:
         """What to learn: one score for each trial of `history`, more being better."""
@@ -32,8 +32,8 @@ class Goal(Protocol):
 
     def gain(
         self,
-        learnt: Learnt,
-        belief: Belief,
+        learnt: FittedModel,
+        belief: Predictions,
         costs: np.ndarray,
         owned: np.ndarray,
         adoptable: np.ndarray | None = None,
@@ -50,11 +50,11 @@ class Goal(Protocol):
 
 
 @dataclass(frozen=True)
-class Best:
+class SingleObjective:
     """The best of one objective, which may be a known reward of the measured and the known."""
 
     sign: float
-    known: Known
+    known: KnownCosts
     objective: int = 0  # its number
 
     def scores(self, history: History) -> np.ndarray:
@@ -77,8 +77,8 @@ class Best:
 
     def gain(
         self,
-        learnt: Learnt,
-        belief: Belief,
+        learnt: FittedModel,
+        belief: Predictions,
         costs: np.ndarray,
         owned: np.ndarray,
         adoptable: np.ndarray | None = None,
@@ -90,7 +90,7 @@ class Best:
 
 
 @dataclass(frozen=True)
-class BestFront:
+class FrontObjective:
     """The front of one measured and one known objective.
 
     Attributes:
@@ -112,7 +112,7 @@ class BestFront:
 
     def with_stairs(
         self, history: History, costs: np.ndarray, expected: np.ndarray, adoptable: np.ndarray
-    ) -> Goal:
+    ) -> AcquisitionTarget:
         """The goal as it stands with the costs and `expected` scores of the trained designs, of
         which those may be on the front that are `adoptable`."""
         order = np.lexsort((-expected, costs))
@@ -132,8 +132,8 @@ class BestFront:
 
     def gain(
         self,
-        learnt: Learnt,
-        belief: Belief,
+        learnt: FittedModel,
+        belief: Predictions,
         costs: np.ndarray,
         owned: np.ndarray,
         adoptable: np.ndarray | None = None,
@@ -178,8 +178,8 @@ class Compromise:
 
     def gain(
         self,
-        learnt: Learnt,
-        belief: Belief,
+        learnt: FittedModel,
+        belief: Predictions,
         costs: np.ndarray,
         owned: np.ndarray,
         adoptable: np.ndarray | None = None,
@@ -190,28 +190,30 @@ class Compromise:
         return np.argsort(-scores, kind="stable").tolist()
 
 
-def guesses_of(history: History, goal: Goal, scores: np.ndarray) -> Guesses | None:
+def imputed_scores_of(
+    history: History, goal: AcquisitionTarget, scores: np.ndarray
+) -> ImputedScores | None:
     """What trainings that were stopped would have scored, on the scale of `scores`."""
     if not history.hints.points:
         return None
     count = len(scores)
     guessed = goal.scores(history.of_hints())[count:]
     raised = goal.scores(history.of_hints(1.0))[count:]
-    return Guesses(
+    return ImputedScores(
         history.hints.points,
         np.minimum(guessed, scores.max()),
         np.abs(raised - guessed),
     )
 
 
-def goal_of(signs: np.ndarray, known: Known, rng: np.random.Generator) -> Goal:
+def goal_of(signs: np.ndarray, known: KnownCosts, rng: np.random.Generator) -> AcquisitionTarget:
     """The goal of a study whose objectives are to be maximised where `signs` is 1.
 
     Where several objectives have to be measured it is one random compromise of them.
     """
     if len(signs) == 1:
-        return Best(float(signs[0]), known)
+        return SingleObjective(float(signs[0]), known)
     if len(signs) == 2 and len(known.values) == 1:
         ((number, cost),) = known.values.items()
-        return BestFront(1 - number, cost, float(signs[number]))
+        return FrontObjective(1 - number, cost, float(signs[number]))
     return Compromise(rng.dirichlet(np.ones(len(signs))))

@@ -8,14 +8,14 @@ from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
 from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting
 from autoscale.search.designs import Design
-from autoscale.search.knowledge import NOTHING, Known
+from autoscale.search.knowledge import NOTHING, KnownCosts
 from autoscale.search.samplers.controller import ControllerSampler
 from autoscale.search.samplers.evolution import RegularizedEvolutionSampler
 from autoscale.search.samplers.guided import GuidedSampler
 from autoscale.search.samplers.reseeded import ReplayableNSGAII, Reseeded
 
 Identify = Callable[[Design], Hashable]
-Factory = Callable[[int, SearchSpace | None, Known, Identify | None], BaseSampler]
+Factory = Callable[[int, SearchSpace | None, KnownCosts, Identify | None], BaseSampler]
 
 
 def _gp(seed: int) -> BaseSampler:
@@ -61,7 +61,7 @@ def make_sampler(
     *,
     seed: int,
     space: SearchSpace | None = None,
-    known: Known = NOTHING,
+    known: KnownCosts = NOTHING,
     identify: Identify | None = None,
 ) -> BaseSampler:
     """The sampler of that name, with its default settings; Optuna's own listen only to `seed`.

@@ -24,7 +24,7 @@ from autoscale.design.space import SearchSpace
 from autoscale.errors import BudgetUnreachable, InvalidSetting, SpaceExhausted
 from autoscale.search.designs import Design, Designs, Point
 from autoscale.search.history import History
-from autoscale.search.knowledge import NOTHING, Known
+from autoscale.search.knowledge import NOTHING, KnownCosts
 
 ENUMERABLE = 4096  # points up to which a space may be walked through in full
 _TRIES = 1000
@@ -44,7 +44,7 @@ class DesignSampler(BaseSampler):
         space: the search space whose parameters the trials suggest; without it the parameters are
             those of the complete trials of the study, and are taken at their word. Not every trial
             needs to have all of them; see `conditions`.
-        known: what needs no training; see `Known`.
+        known: what needs no training; see `KnownCosts`.
         identify: what two equal designs share, from an architecture, or from parameters without
             `space`; by default the built network.
     """
@@ -57,7 +57,7 @@ class DesignSampler(BaseSampler):
         *,
         seed: int,
         space: SearchSpace | None = None,
-        known: Known = NOTHING,
+        known: KnownCosts = NOTHING,
         identify: Callable[[Design], Hashable] | None = None,
     ) -> None:
         self._seed = seed

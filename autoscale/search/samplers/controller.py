@@ -13,7 +13,7 @@ from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting
 from autoscale.search.designs import Design, Designs, Point
 from autoscale.search.history import History
-from autoscale.search.knowledge import NOTHING, Known
+from autoscale.search.knowledge import NOTHING, KnownCosts
 from autoscale.search.samplers.base import DesignSampler, require_one_objective
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class ControllerSampler(DesignSampler):
         *,
         seed: int,
         space: SearchSpace | None = None,
-        known: Known = NOTHING,
+        known: KnownCosts = NOTHING,
         identify: Callable[[Design], Hashable] | None = None,
         batch: int = 10,
         rate: float = 5e-3,

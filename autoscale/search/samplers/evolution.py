@@ -8,7 +8,7 @@ from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting
 from autoscale.search.designs import Design, Point
 from autoscale.search.history import History
-from autoscale.search.knowledge import NOTHING, Known
+from autoscale.search.knowledge import NOTHING, KnownCosts
 from autoscale.search.pareto import front
 from autoscale.search.samplers.base import DesignSampler
 
@@ -27,7 +27,7 @@ class RegularizedEvolutionSampler(DesignSampler):
         *,
         seed: int,
         space: SearchSpace | None = None,
-        known: Known = NOTHING,
+        known: KnownCosts = NOTHING,
         identify: Callable[[Design], Hashable] | None = None,
         population: int = 25,
         sample: int = 5,

@@ -8,12 +8,17 @@ import numpy as np
 from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting, SpaceExhausted
 from autoscale.search.designs import Design, Designs, Point, neighbours
-from autoscale.search.model.feasibility import Chances, Feasibility
-from autoscale.search.model.gaussian_process import Belief
-from autoscale.search.model.targets import BestFront, Goal, goal_of, guesses_of
 from autoscale.search.history import History
-from autoscale.search.knowledge import NOTHING, Known
-from autoscale.search.model.predictor import Learnt, Predictor
+from autoscale.search.knowledge import NOTHING, KnownCosts
+from autoscale.search.model.feasibility import Chances, Feasibility
+from autoscale.search.model.gaussian_process import Predictions
+from autoscale.search.model.predictor import FittedModel, Predictor
+from autoscale.search.model.targets import (
+    AcquisitionTarget,
+    FrontObjective,
+    goal_of,
+    imputed_scores_of,
+)
 from autoscale.search.samplers.base import DesignSampler, every_network
 
 _WALKED = 512  # points up to which every network is a candidate
@@ -51,7 +56,7 @@ class GuidedSampler(DesignSampler):
         *,
         seed: int,
         space: SearchSpace | None = None,
-        known: Known = NOTHING,
+        known: KnownCosts = NOTHING,
         identify: Callable[[Design], Hashable] | None = None,
         startup: int | None = None,
         repeats: bool = True,
@@ -80,7 +85,7 @@ class GuidedSampler(DesignSampler):
         if self._predictor is None or self._predictor.designs is not designs:
             self._predictor = Predictor(designs)
         scores = goal.scores(history)
-        guesses = guesses_of(history, goal, scores)
+        guesses = imputed_scores_of(history, goal, scores)
         learnt = self._predictor.learn(history.points, scores, history.running, guesses)
         if self._feasibility is None or self._feasibility.designs is not designs:
             self._feasibility = Feasibility(designs)
@@ -100,17 +105,17 @@ class GuidedSampler(DesignSampler):
     def _first(self, designs: Designs) -> int:
         return self._startup or max(5, len(designs.axes) // 5)
 
-    def _planned(self, designs: Designs, goal: Goal) -> list[Point]:
+    def _planned(self, designs: Designs, goal: AcquisitionTarget) -> list[Point]:
         if self._plan is None or self._plan[0] is not designs:
             rng = np.random.default_rng(self._seed)
             plan = self._spread(designs, rng)
-            if isinstance(goal, BestFront):
+            if isinstance(goal, FrontObjective):
                 # One end of the front is known before any training: the cheapest design.
                 plan = [self._cheapest(designs, goal, plan), *plan]
             self._plan = (designs, plan[: self._first(designs)])
         return self._plan[1]
 
-    def _cheapest(self, designs: Designs, goal: BestFront, starts: list[Point]) -> Point:
+    def _cheapest(self, designs: Designs, goal: FrontObjective, starts: list[Point]) -> Point:
         """The cheapest design within the limits that single changes lead to."""
         best = min(starts, key=lambda point: goal.costs(designs, [point])[0])
         while True:
@@ -153,8 +158,8 @@ class Pool:
 
     def __init__(
         self,
-        learnt: Learnt,
-        goal: Goal,
+        learnt: FittedModel,
+        goal: AcquisitionTarget,
         allowed: Callable[[Point], bool],
         history: History,
         chances: Chances | None = None,
@@ -167,7 +172,7 @@ class Pool:
         self._seen = set(history.barred)
         points, mean, variance = learnt.of_trained()
         costs = goal.costs(self._designs, points)
-        if isinstance(goal, BestFront):
+        if isinstance(goal, FrontObjective):
             # The trained ones tell where the front must be.
             known = chances.of_trained(points) if chances else np.zeros(len(points))
             expected = learnt.expected(mean, variance)
@@ -182,7 +187,7 @@ class Pool:
         chance = chances.of_trained(trained) if chances else np.zeros(len(rows))
         self._append(trained, costs[rows], mean[rows], variance[rows], chance)
         self._trained = len(rows)
-        self._believed: Belief | None = None  # of the candidates behind those
+        self._believed: Predictions | None = None  # of the candidates behind those
 
     def add(self, points: Iterable[Point]) -> None:
         new = []
@@ -236,7 +241,7 @@ class Pool:
         front thinned out to `count`."""
         own = np.flatnonzero(self._adoptable)
         rows = [int(own[i]) for i in self._goal.recommended(self._expected[own], self._costs[own])]
-        if isinstance(self._goal, BestFront) and len(rows) > count:
+        if isinstance(self._goal, FrontObjective) and len(rows) > count:
             rows = [rows[i] for i in np.linspace(0, len(rows) - 1, count).round().astype(int)]
         return rows[:count]
 
@@ -265,7 +270,7 @@ class Pool:
             gain[tried] = -np.inf
         return self._points[rows[int(np.argmax(gain))]]
 
-    def _belief(self, rows: list[int]) -> Belief:
+    def _belief(self, rows: list[int]) -> Predictions:
         """What is believed of some candidates; that of the new ones is known already."""
         old = [row for row in rows if row < self._trained]
         new = [row - self._trained for row in rows if row >= self._trained]
@@ -273,7 +278,7 @@ class Pool:
         if new and self._believed is not None:
             parts.append(self._believed[np.array(new)])
         place = {row: i for i, row in enumerate([*old, *(row + self._trained for row in new)])}
-        return reduce(Belief.joined, parts)[np.array([place[row] for row in rows])]
+        return reduce(Predictions.joined, parts)[np.array([place[row] for row in rows])]
 
 
 def children(

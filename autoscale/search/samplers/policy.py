@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from autoscale.search.model.conditions import ABSENT
 from autoscale.search.designs import Point
+from autoscale.search.model.conditions import ABSENT
 
 
 class Policy(nn.Module):

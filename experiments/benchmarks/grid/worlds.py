@@ -12,11 +12,11 @@ import numpy as np
 from autoscale.design.architecture import Architecture
 from autoscale.design.budget import parse_budget
 from autoscale.design.cost import cost
-from autoscale.scaling.grid import axis, build_grid
 from autoscale.design.published import published
-from autoscale.scaling.scalable import Design
 from autoscale.design.rounding import rounding_policy
 from autoscale.racing.response_surface import COST_EXPONENTS
+from autoscale.scaling.grid import axis, build_grid
+from autoscale.scaling.scalable import Design
 
 #: Standard deviation of one training: NAS-Bench-Macro (Su et al. 2021), CIFAR-10, mean over its
 #: networks of the standard deviation of three seeds.

@@ -17,14 +17,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from autoscale.datasets.data import Images
 from autoscale.design.architecture import Architecture
 from autoscale.design.published import NETWORKS
 from autoscale.design.rounding import fit_strides
+from autoscale.jobs.workers.kernels import accelerated
 from autoscale.network.build import build
-from autoscale.datasets.data import Images
 from autoscale.training.fit import fit
 from autoscale.training.recipe import RECIPES
-from autoscale.jobs.workers.kernels import accelerated
 
 #: Name, pixels, batch. The weights of `training_bytes` are fitted to these ...
 FITTED = (

@@ -21,7 +21,7 @@ from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost, part_costs
 from autoscale.design.space import SearchSpace
 from autoscale.search.identity import network_of
-from autoscale.search.model.design_facts import Reader
+from autoscale.search.model.design_facts import FactReader
 from autoscale.search.tabular import Table
 
 HERE = Path(__file__).parent
@@ -98,7 +98,7 @@ def mnasnet() -> Landscape:
         for a, b in pairs
     ]
 
-    reader = Reader(space)
+    reader = FactReader(space)
 
     def mean(architecture: Architecture) -> float:
         found = space.point_of(architecture)

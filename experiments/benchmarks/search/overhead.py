@@ -22,6 +22,10 @@ sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
+from autoscale.jobs.search.job import trial_table
+from autoscale.jobs.search.search_progress import Watch
+from autoscale.jobs.search.spaces import load_space
+from autoscale.listener import Silent
 from autoscale.runs.records import trial_to_record, trials_from_journal
 from autoscale.runs.store import Journal
 from autoscale.search.dashboard import Copy, in_file
@@ -29,10 +33,6 @@ from autoscale.search.engine import Trial, search
 from autoscale.search.objective import Objective, Score
 from autoscale.search.pareto import front
 from autoscale.search.samplers import make_sampler
-from autoscale.jobs.search.job import trial_table
-from autoscale.jobs.search.spaces import load_space
-from autoscale.listener import Silent
-from autoscale.jobs.search.search_progress import Watch
 
 STEPS = 30
 SPACE = load_space("mnasnet")

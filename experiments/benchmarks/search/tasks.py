@@ -28,10 +28,10 @@ from landscapes import Landscape
 
 from autoscale.design.architecture import Architecture
 from autoscale.search.designs import Designs, neighbours
-from autoscale.search.knowledge import Known
-from autoscale.search.pareto import front, hypervolume
+from autoscale.search.knowledge import KnownCosts
 from autoscale.search.model.design_facts import Macs
 from autoscale.search.model.recommend import recommend
+from autoscale.search.pareto import front, hypervolume
 
 W = -0.07
 FRONT = ("maximize", "minimize")
@@ -53,10 +53,10 @@ class Task:
         return list(FRONT) if self.kind == "front" else ["maximize"]
 
     @cached_property
-    def known(self) -> Known:
+    def known(self) -> KnownCosts:
         if self.kind == "reward":
-            return Known(reward=self.reward, cost=macs)
-        return Known(values={1: macs}) if self.kind == "front" else Known()
+            return KnownCosts(reward=self.reward, cost=macs)
+        return KnownCosts(values={1: macs}) if self.kind == "front" else KnownCosts()
 
     def reward(self, accuracy: Any, cost: Any) -> Any:
         return accuracy * (cost / self.landscape.median_macs) ** W

@@ -18,14 +18,14 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from autoscale.datasets.data import Images, load
 from autoscale.design.architecture import Architecture
+from autoscale.jobs.workers.kernels import accelerated
 from autoscale.network.build import build
 from autoscale.runs.images import ImageCache
 from autoscale.training.batches import batches, normalised, resized
-from autoscale.datasets.data import Images, load
 from autoscale.training.fit import fit
 from autoscale.training.recipe import RECIPES, Recipe
-from autoscale.jobs.workers.kernels import accelerated
 
 RESOLUTION = 16
 DESIGN = Path(__file__).parents[2] / "scaling" / "mbconv.yaml"

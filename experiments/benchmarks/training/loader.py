@@ -25,12 +25,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from autoscale.datasets.data import Images, load
+from autoscale.jobs.workers.kernels import cutter
 from autoscale.runs.images import ImageCache
 from autoscale.training.batches import as_channels_last, batches
 from autoscale.training.crops import ASPECT_RATIO_MAX
-from autoscale.datasets.data import Images, load
 from autoscale.training.recipe import RECIPES, Crop
-from autoscale.jobs.workers.kernels import cutter
 
 BATCH = 64
 

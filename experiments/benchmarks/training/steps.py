@@ -22,10 +22,10 @@ from torch.nn import functional
 from autoscale.design.cost import cost
 from autoscale.design.published import published
 from autoscale.design.rounding import scale
+from autoscale.jobs.workers.kernels import accelerated
 from autoscale.network.build import build
 from autoscale.network.kernels import layers
 from autoscale.network.kernels.compiled import NativeKernels
-from autoscale.jobs.workers.kernels import accelerated
 
 VARIANTS = ("plain", "channels-last", "torch", "native")
 UNCOUNTED = 2

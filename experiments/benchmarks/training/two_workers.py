@@ -16,9 +16,9 @@ from concurrent.futures import wait
 from autoscale.engines.engine import closing
 from autoscale.engines.local import local
 from autoscale.jobs.search.spaces import load_space
-from autoscale.jobs.workers.pool import Order, Workplace, furnish
-from autoscale.jobs.workers.proxy import Task, recipe_named
 from autoscale.jobs.workers.kernels import choose_kernels
+from autoscale.jobs.workers.pool import TrainingRequest, WorkerContext, make_worker
+from autoscale.jobs.workers.proxy import Task, recipe_named
 from autoscale.listener import Silent
 
 
@@ -38,7 +38,7 @@ def main() -> None:
         kernels=choose_kernels("auto", device="cpu", listener=Silent()),
     )
     images = task.load(size=max(space.resolution), test=False, listener=Silent())
-    place = Workplace(
+    place = WorkerContext(
         task=task,
         size=max(space.resolution),
         test=False,
@@ -48,12 +48,12 @@ def main() -> None:
     )
     fitted = space.for_task(resolution=None, num_classes=len(images.classes))
     rng = random.Random(0)
-    orders = [Order(network=fitted.sample(rng), seed=0) for _ in range(asked.trials)]
+    orders = [TrainingRequest(network=fitted.sample(rng), seed=0) for _ in range(asked.trials)]
     rates: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(asked.repeats):
         for workers, found in rates.items():
             with closing(
-                local(furnish, place, workers=workers, cores=1 if asked.pin else 0)
+                local(make_worker, place, workers=workers, cores=1 if asked.pin else 0)
             ) as engine:
                 wait([engine.submit(orders[0]) for _ in range(workers)])  # all are up and warm
                 started = time.perf_counter()

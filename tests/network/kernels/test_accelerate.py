@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from autoscale.design.architecture import Architecture, Head, Stage, Stem
+from autoscale.jobs.workers.kernels import load_kernels
 from autoscale.network.build import build
 from autoscale.network.kernels.accelerate import Accelerated, plan
 from autoscale.network.kernels.kernels import Kernels, TorchKernels
 from autoscale.network.kernels.layers import Chain, Opaque
 from autoscale.network.kernels.library import compiler
-from autoscale.jobs.workers.kernels import load_kernels
 
 MIXED = Architecture(
     resolution=20,

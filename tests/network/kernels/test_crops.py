@@ -8,13 +8,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autoscale.datasets.data import Images
+from autoscale.jobs.workers.kernels import load_kernels
 from autoscale.network.kernels.compiled import NativeKernels
 from autoscale.network.kernels.library import compiler
 from autoscale.training import crops
 from autoscale.training.batches import batches
-from autoscale.datasets.data import Images
 from autoscale.training.recipe import RECIPES, Crop
-from autoscale.jobs.workers.kernels import load_kernels
 
 
 @pytest.fixture(scope="module")

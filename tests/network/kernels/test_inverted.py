@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from autoscale.jobs.workers.kernels import load_kernels
 from autoscale.network.blocks import Residual, mbconv, separable
 from autoscale.network.kernels.accelerate import plan
 from autoscale.network.kernels.compiled import NativeKernels, Normed
@@ -15,7 +16,6 @@ from autoscale.network.kernels.inverted import Inverted
 from autoscale.network.kernels.kernels import ACTIVATIONS, TorchKernels
 from autoscale.network.kernels.layers import Chain, Layer, Skip
 from autoscale.network.kernels.library import compiler
-from autoscale.jobs.workers.kernels import load_kernels
 
 pytestmark = pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler here")
 

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from autoscale.errors import AutoscaleError
+from autoscale.jobs.workers.kernels import load_kernels
 from autoscale.network.kernels.kernels import ACTIVATIONS, Kernels
 from autoscale.network.kernels.library import compiler
-from autoscale.jobs.workers.kernels import load_kernels
 
 TOLERANCE = 1e-4  # of the largest number, the error that the module states
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from autoscale.errors import InvalidSetting
-from autoscale.network.kernels import library
-from autoscale.network.kernels.library import KernelsUnavailable, compile_kernels, library_name
 from autoscale.jobs.workers import kernels
 from autoscale.jobs.workers.kernels import choose_kernels, load_kernels
 from autoscale.listener import Silent
+from autoscale.network.kernels import library
+from autoscale.network.kernels.library import KernelsUnavailable, compile_kernels, library_name
 
 
 class Heard(Silent):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Average:
+class EMA:
     """A copy of a network that trails its weights and running statistics."""
 
     def __init__(self, network: nn.Module, decay: float, *, steps: int = 0) -> None:

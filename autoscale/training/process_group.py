@@ -12,7 +12,7 @@ from torch import Tensor, distributed
 
 
 @dataclass(frozen=True, slots=True)
-class Peers:
+class ProcessGroup:
     """This process among `size`, which have joined a torch.distributed group if they are several.
 
     Sums are made in one order, so all processes hold the same bits afterwards.
@@ -43,11 +43,11 @@ class Peers:
         return held.item()
 
 
-ALONE = Peers()
+ALONE = ProcessGroup()
 
 
 @contextmanager
-def joined() -> Iterator[Peers]:
+def joined() -> Iterator[ProcessGroup]:
     """This process among those that `torchrun` started together; alone without it.
 
     They talk by gloo, on CPUs.
@@ -58,6 +58,6 @@ def joined() -> Iterator[Peers]:
         return
     distributed.init_process_group("gloo")
     try:
-        yield Peers(rank=distributed.get_rank(), size=size)
+        yield ProcessGroup(rank=distributed.get_rank(), size=size)
     finally:
         distributed.destroy_process_group()
