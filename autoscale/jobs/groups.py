@@ -120,6 +120,7 @@ class WorkerSettings(Settings):
         None,
         "Seconds after which a training is cut and counts as failed; it then runs in a worker "
         "process.",
+        above=0,
         binds=False,
         panel="Workers",
     )
@@ -144,7 +145,7 @@ class WorkerSettings(Settings):
         panel="Workers",
     )
     cpus_per_trial: float = option(
-        1.0, "CPUs that Ray sets aside for a training.", binds=False, panel="Workers"
+        1.0, "CPUs that Ray sets aside for a training.", above=0, binds=False, panel="Workers"
     )
     gpus_per_trial: float = option(
         0.0, "GPUs likewise; 0.5 lets two share one.", least=0, binds=False, panel="Workers"
@@ -152,12 +153,6 @@ class WorkerSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.trial_timeout is not None and not self.trial_timeout > 0:
-            raise InvalidSetting(
-                f"trial_timeout must be above 0 seconds, got {self.trial_timeout:g}"
-            )
-        if not self.cpus_per_trial > 0:
-            raise InvalidSetting(f"cpus_per_trial must be above 0, got {self.cpus_per_trial:g}")
         if self.engine != "ray" and (self.address, self.ray_share) != (None, (1.0, 0.0)):
             raise InvalidSetting("an address, CPUs and GPUs are Ray's; choose the engine ray")
 

@@ -11,7 +11,9 @@ OBJECTIVES = ("hard", "soft", "front")
 SEARCH_COSTS = ("macs", "latency")
 #: Of `training.recipe.RECIPES`.
 RECIPES = ("proxy", "full", "sgd", "small-images", "efficientnet")
-#: Of `jobs.workers.kernels.KERNELS`, which loads torch; "auto" takes the fastest that there is.
+#: What computes trainings. native: compiled for this machine; torch: the same layers of torch's
+#: operations; none: the network's modules and torch's autograd as they are. They differ in the last
+#: digits. For "auto", the fastest that there is, see `jobs.workers.kernels`.
 KERNELS = ("native", "torch", "none")
 #: Of `design.rounding.ROUNDINGS`.
 ROUNDINGS = ("tf", "nearest", "lite", "v2", "mobilenet-v2", "tinynet", "int")
