@@ -11,36 +11,47 @@ import typer
 
 from autoscale.settings import MISSING, Setting, Settings, settings_of
 
-Run = Annotated[Path, typer.Option(help="Run directory; every step finds the earlier ones in it.")]
+RUN = "Run directory; every step finds the earlier ones in it."
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
-Config = Annotated[
-    Path | None,
-    typer.Option(
-        "--config",
-        help="A job file: settings as YAML, such as every run directory holds. Options that are "
-        "given too go before it.",
-    ),
-]
+CONFIG = (
+    "A job file, such as each step of a run leaves: settings as YAML. What is typed too goes "
+    "before it."
+)
 
 
 def command(
-    kind: type[Settings], work: Callable[..., None], *, run: Path | None = None
-) -> Callable[..., None]:
-    """A function for typer whose options are the fields of `kind`.
+    kind: type[Settings],
+    work: Callable[..., Any],
+    *,
+    run: str = "",
+    run_help: str = RUN,
+) -> Callable[..., Any]:
+    """A function for typer whose options are the fields of `kind`, and --config and --json.
 
     Args:
-        work: called with the settings, with `run` if the command has one, and with `as_json`.
-        run: the default run directory; None for a command that has none.
+        work: called with the settings, with `run` if the command has one, and with `as_json`; its
+            docstring is the command's help.
+        run: the default run directory; "" for a command that has none.
     """
 
-    def call(**given: Any) -> None:
+    def call(**given: Any) -> Any:
         extra = {name: given.pop(name) for name in ("run", "as_json") if name in given}
-        work(_settings(kind, given), **extra)
+        given.pop("config", None)  # whose values are among the others
+        return work(kind(**{name: _given(name, value) for name, value in given.items()}), **extra)
 
-    words = [_parameter(setting) for setting in settings_of(kind)]
-    if run is not None:
-        words.insert(sum(s.option.argument for s in settings_of(kind)), _keyword("run", Run, run))
-    words += [_keyword("config", Config, None), _keyword("as_json", Json, False)]
+    known = {setting.name: setting for setting in settings_of(kind)}
+
+    def _given(name: str, value: Any) -> Any:
+        return value if value is not None or not known[name].many else ()
+
+    words = [_parameter(setting) for setting in known.values()]
+    if run:
+        typed = Annotated[Path, typer.Option(help=run_help)]
+        place = sum(setting.option.argument for setting in known.values())
+        words.insert(place, _keyword("run", typed, Path(run)))
+    if known:
+        words.append(_keyword("config", _config(kind, has_run=bool(run)), None))
+    words.append(_keyword("as_json", Json, False))
     call.__signature__ = inspect.Signature(words)  # type: ignore[attr-defined]
     call.__annotations__ = {word.name: word.annotation for word in words}
     call.__name__ = work.__name__
@@ -48,15 +59,45 @@ def command(
     return call
 
 
+def _config(kind: type[Settings], *, has_run: bool) -> Any:
+    """--config, read before the other options: its values are their defaults then."""
+
+    def read(context: typer.Context, file: Path | None) -> Path | None:
+        if file is not None and not context.resilient_parsing:
+            from autoscale.runs.job_file import read_job
+
+            job = read_job(file, kind, has_run=has_run)
+            known = {setting.name: setting for setting in settings_of(kind)}
+            context.default_map = {
+                name: _typed(known[name], value) for name, value in job.settings.items()
+            } | ({"run": job.run} if job.run is not None else {})
+        return file
+
+    return Annotated[
+        Path | None, typer.Option("--config", help=CONFIG, is_eager=True, callback=read)
+    ]
+
+
+def _typed(setting: Setting, value: Any) -> Any:
+    """A value as if it had been typed."""
+    if value is None or isinstance(value, bool):
+        return value
+    texts = setting.texts(value)
+    return texts if setting.many else texts[0]
+
+
 def _parameter(setting: Setting) -> inspect.Parameter:
     """The field as typer wants a parameter; texts that are parsed reach us as they were typed."""
     option = setting.option
     kind = setting.kind
+    default = setting.default
     if option.parse is not None:
-        kind = str if setting.default is MISSING else str | None
+        kind = str if setting.required else str | None
+        default = default if default in (None, MISSING) else option.show(default)
     elif setting.many:
-        kind = list[str] if setting.default is MISSING else list[str] | None
-    told: dict[str, Any] = {"help": option.help}
+        kind = list[str] if setting.required else list[str] | None
+        default = default if setting.required else None
+    told: dict[str, Any] = {"help": setting.help}
     if option.panel:
         told["rich_help_panel"] = option.panel
     if option.complete is not None:
@@ -67,13 +108,10 @@ def _parameter(setting: Setting) -> inspect.Parameter:
         told["min"] = int(option.least)
     if option.argument:
         info: Any = typer.Argument(**told)
-    elif kind is bool and not setting.default:
-        info = typer.Option(setting.flag, **told)  # no --no-...: it is off already
+    elif option.flag or (kind is bool and not default):
+        info = typer.Option(setting.flag, **told)  # without a --no-... of what is off already
     else:
-        info = typer.Option(setting.flag, **told) if option.flag else typer.Option(**told)
-    default = setting.default
-    if default is not MISSING and option.parse is not None and default is not None:
-        default = option.show(default)
+        info = typer.Option(**told)
     return _keyword(setting.name, Annotated[kind, info], default)
 
 
@@ -84,12 +122,3 @@ def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
         default=inspect.Parameter.empty if default is MISSING else default,
         annotation=annotation,
     )
-
-
-def _settings(kind: type[Settings], given: dict[str, Any]) -> Settings:
-    """Settings from what was typed and, for the rest, from the job file if there is one."""
-    config = given.pop("config", None)
-    known = {setting.name: setting for setting in settings_of(kind)}
-    if config is None:
-        return kind(**{name: known[name].value(value) for name, value in given.items()})
-    raise NotImplementedError  # the job file
