@@ -44,12 +44,14 @@ class Option:
     choices: Callable[[], Iterable[str]] | None = None  # the names of a registry, asked when needed
     complete: Callable[[str], list[str]] | None = None  # a shell's completions of a beginning
     least: float | None = None  # smallest number allowed
+    above: float | None = None  # a number that it must exceed
     binds: bool = True  # whether a resumed run must have been begun with the same value
     recorded: bool = True  # whether a run may keep it: not a password, not what is only shown
     place: bool = False  # names a file or folder of the user's, if it names anything there
     panel: str = ""  # heading of the help under which it stands
     envvar: str = ""  # environment variable that gives it where nothing else does
     argument: bool = False  # given without a flag
+    hidden: bool = False  # from Python only: on the command line other fields say it
 
 
 class _Rest(typing.TypedDict, total=False):
@@ -59,12 +61,14 @@ class _Rest(typing.TypedDict, total=False):
     choices: Callable[[], Iterable[str]]
     complete: Callable[[str], list[str]]
     least: float
+    above: float
     binds: bool
     recorded: bool
     place: bool
     panel: str
     envvar: str
     argument: bool
+    hidden: bool
 
 
 def option(
@@ -167,11 +171,13 @@ class Setting:
         return [self.option.show(value)]
 
     def _require_allowed(self, value: Any) -> None:
-        least = self.option.least
+        least, above = self.option.least, self.option.above
         if isinstance(value, float) and not math.isfinite(value):
             raise InvalidSetting(f"{self.name} must be a finite number, got {value}")
         if least is not None and value < least:
             raise InvalidSetting(f"{self.name} must be at least {least:g}, got {value}")
+        if above is not None and not value > above:
+            raise InvalidSetting(f"{self.name} must be above {above:g}, got {value:g}")
         if self.option.choices is not None:
             names = tuple(self.option.choices())
             if value not in names:

@@ -39,7 +39,7 @@ def command(
         given.pop("config", None)  # whose values are among the others
         return work(kind(**{name: _given(name, value) for name, value in given.items()}), **extra)
 
-    known = {setting.name: setting for setting in settings_of(kind)}
+    known = {setting.name: setting for setting in settings_of(kind) if not setting.option.hidden}
 
     def _given(name: str, value: Any) -> Any:
         return value if value is not None or not known[name].many else ()

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoscale.errors import InvalidSetting
-from autoscale.jobs.names import ENGINES, KERNELS, RECIPES, ROUNDINGS, listed
-from autoscale.settings import Settings, option
+from autoscale.jobs.names import ENGINES, KERNELS, RECIPES, ROUNDINGS
+from autoscale.settings import Settings, in_words, option
 
 # What a parser or a completion needs is imported where it is asked for: building the command line
 # reads this module, and `autoscale --help` must not wait for a library.
@@ -35,6 +35,7 @@ class DataSettings(Settings):
         "synthetic",
         "'synthetic' (drawn in memory), a folder with one sub-folder per class, with or without "
         "train/validation/test, or Parquet in the Hugging Face image layout.",
+        place=True,
         binds=False,
     )
 
@@ -64,7 +65,7 @@ class RecipeSettings(Settings):
 
     recipe: str = option(
         "proxy",
-        f"Training recipe: {listed(RECIPES)}.",
+        "Training recipe: {choices}.",
         choices=lambda: RECIPES,
         complete=_recipes,
         binds=False,
@@ -133,7 +134,7 @@ class WorkerSettings(Settings):
     )
     engine: str = option(
         "local",
-        "local: processes of this machine. ray: a Ray cluster (needs the extra ray).",
+        "{choices}.",
         choices=lambda: ENGINES,
         binds=False,
         panel="Workers",
@@ -180,6 +181,7 @@ class ScalingBaseSettings(Settings):
         None,
         "Scale this instead of the run's own baseline: a published network (efficientnet-b0, "
         "resnet-18) or a design's YAML file.",
+        place=True,
         complete=_networks,
         binds=False,
         panel="Base",
@@ -201,8 +203,8 @@ class ScalingBaseSettings(Settings):
     )
     rounding: str | None = option(
         None,
-        f"How multipliers become whole blocks, channels and pixels: {listed(ROUNDINGS)}; behind it "
-        "',divisor=4' and ',fixed-ends' (stem and head keep their width). \\[default: the base's "
+        f"How multipliers become whole blocks, channels and pixels: {in_words(ROUNDINGS)}; behind "
+        "it ',divisor=4' and ',fixed-ends' (stem and head keep their width). \\[default: the base's "
         "family's own, else tf]",
         binds=False,
         panel="Base",

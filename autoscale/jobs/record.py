@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from autoscale.jobs.groups import place_of
 from autoscale.listener import Listener
+from autoscale.runs.job_file import add_job, write_job
 from autoscale.runs.store import Journal, StepFolder
-from autoscale.settings import Settings
+from autoscale.settings import Settings, settings_of
 
 #: What changes the last digits of a score, so that a change on resuming is told.
 _TOLD = ("device", "threads")
@@ -25,7 +27,8 @@ class Record:
 
     settings: Settings
     facts: Mapping[str, Any]  # plain data that decide the results, such as the images' fingerprint
-    notes: Mapping[str, Any]  # further plain data that may change
+    notes: Mapping[str, Any] = field(default_factory=dict)  # further plain data that may change
+    several: bool = False  # whether calls with other settings make the step together
 
     def begin(
         self,
@@ -51,16 +54,22 @@ class Record:
             instead_of=instead_of,
             read=read,
         )
+        (add_job if self.several else write_job)(folder, settings)
         if earlier is not None and journal.read():
             self._tell(earlier["notes"], free, folder.name, listener)
         return work
 
     def _placed(self) -> Settings:
-        """The settings with the images' place in a form that holds in every working directory."""
-        data = getattr(self.settings, "data", None)
-        if data is None:
-            return self.settings
-        return replace(self.settings, **{"data": place_of(data)})
+        """The settings with files and folders in a form that holds in every working directory."""
+        changes = {}
+        for setting in settings_of(type(self.settings)):
+            value = getattr(self.settings, setting.name)
+            if setting.name == "data" and value is not None:
+                changes[setting.name] = place_of(value)
+            elif setting.option.place and isinstance(value, str):
+                file = Path(value)  # or a name of ours, which has no suffix
+                changes[setting.name] = str(file.resolve() if file.suffix else file)
+        return replace(self.settings, **changes)
 
     def _tell(
         self, earlier: Mapping[str, Any], now: Mapping[str, Any], name: str, listener: Listener

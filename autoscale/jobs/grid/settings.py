@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups import DeviceSettings, ScalingBaseSettings, WorkerSettings
@@ -28,8 +28,8 @@ MOVED = "resolution"
 class RaceSettings(Settings):
     """Which networks a grid holds and how they are raced.
 
-    From Python, `budget` and `measure` say what the option of one measure says: `flops_budget="2x"`
-    is `budget="2x", measure="macs"`, and is read as these.
+    From Python, `budget` and `measure` may say what the option of one measure says, and are kept as
+    that: `budget="2x", measure="macs"` is `flops_budget="2x"`. They go before it.
 
     Raises:
         InvalidSetting: for a value that makes no grid.
@@ -53,13 +53,18 @@ class RaceSettings(Settings):
         "Instead: milliseconds of one image on --device with --threads, measured; 2x or 12ms.",
         binds=False,
     )
-    budget: str = option("2x", "A ratio to the base's cost, or a cost.", binds=False, hidden=True)
-    measure: str = option(
-        "macs", "Of the budget.", choices=lambda: BUDGETS, hidden=True
+    budget: str | None = option(
+        None, "A ratio to the base's cost, or a cost.", recorded=False, binds=False, hidden=True
     )
-    alpha: str | None = option(
-        None, "Depth: a range or values 1,1.2. \\[default: 1..2, or 0.5..1]"
+    measure: str | None = option(
+        None,
+        "Of the budget.",
+        choices=lambda: BUDGETS,
+        recorded=False,
+        binds=False,
+        hidden=True,
     )
+    alpha: str | None = option(None, "Depth: a range or values 1,1.2. \\[default: 1..2, or 0.5..1]")
     beta: str | None = option(None, "Width. \\[default: 1..1.5, or 0.5..1 below 1x]")
     gamma: str | None = option(None, "Resolution. \\[default: 1..1.5, or 0.5..1 below 1x]")
     step: float = option(0.05, "Step of the ranges.")
@@ -91,25 +96,22 @@ class RaceSettings(Settings):
         least=1,
         binds=False,
     )
-    race: bool = option(
-        True, "Or train every candidate with every seed (--no-race).", binds=False
-    )
+    race: bool = option(True, "Or train every candidate with every seed (--no-race).", binds=False)
 
     def __post_init__(self) -> None:
-        given = {
-            measure: text for measure, name in BUDGETS.items() if (text := getattr(self, name))
-        }
-        if len(given) > 1:
+        super().__post_init__()
+        if self.budget is not None or self.measure is not None:
+            measure, text = self.measure or "macs", self.budget or "2x"
+            for name, option_name in BUDGETS.items():
+                object.__setattr__(self, option_name, text if name == measure else None)
+            object.__setattr__(self, "budget", None)
+            object.__setattr__(self, "measure", None)
+        if len(given := self._budgets) > 1:
             raise InvalidSetting(f"give one budget, not {len(given)} ({', '.join(given)})")
-        for measure, text in given.items():
-            object.__setattr__(self, "measure", measure)
-            object.__setattr__(self, "budget", text)
-            object.__setattr__(self, BUDGETS[measure], None)
         if self.move is not None and not self.solve:
             raise InvalidSetting("--move says what --solve moves; give --solve with it")
         if self.solve and not self.move:
             object.__setattr__(self, "move", MOVED)
-        super().__post_init__()
         if self.trainings is not None and not self.race:
             raise InvalidSetting(
                 "without a race every candidate is trained with every seed; leave --trainings out"
@@ -126,13 +128,21 @@ class RaceSettings(Settings):
         """The largest distance to the budget that is wished for."""
         return self.tolerance if self.tolerance is not None else 0.01 if self.solve else 0.05
 
-    def changed(self) -> dict[str, Any]:
-        """Of the plain data what is not as by default; the budget by the option of its measure."""
-        changed = super().changed()
-        asked = changed.pop("budget", None), changed.pop("measure", None)
-        if asked != (None, None):
-            changed = {BUDGETS[self.measure]: self.budget, **changed}
-        return changed
+    @property
+    def cost_measure(self) -> str:
+        """What the budget limits, a name in `BUDGETS`."""
+        return next(iter(self._budgets), "macs")
+
+    @property
+    def budget_text(self) -> str:
+        """The budget as people write it."""
+        return next(iter(self._budgets.values()), "2x")
+
+    @property
+    def _budgets(self) -> dict[str, str]:
+        """Those that are given, by measure."""
+        texts = {measure: getattr(self, name) for measure, name in BUDGETS.items()}
+        return {measure: text for measure, text in texts.items() if text is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +156,7 @@ class BaseImageSettings(Settings):
     data: str | None = option(
         None,
         "Images for a base of your own (as search-baseline), or where the search's images lie now.",
+        place=True,
         binds=False,
     )
     recipe: str | None = option(
@@ -168,9 +179,7 @@ class BaseImageSettings(Settings):
         binds=False,
         panel="Base",
     )
-    strict: bool = option(
-        False, "Refuse unreadable images, likewise.", binds=False, panel="Base"
-    )
+    strict: bool = option(False, "Refuse unreadable images, likewise.", binds=False, panel="Base")
     white_level: int | None = option(
         None,
         "White of pictures of 16 bits, likewise. \\[default: 65535]",
@@ -191,6 +200,8 @@ class GridSettings(
     WorkerSettings, DeviceSettings, BaseImageSettings, ScalingBaseSettings, RaceSettings
 ):
     """Everything that a grid can be asked for."""
+
+    command: ClassVar[str] = "grid"
 
 
 def parse_coefficients(text: str) -> Any:
@@ -246,6 +257,8 @@ class MemberSettings(Settings):
 @dataclass(frozen=True, kw_only=True)
 class FamilySettings(ScalingBaseSettings, MemberSettings):
     """Everything that a family can be asked for."""
+
+    command: ClassVar[str] = "family"
 
     num_classes: int | None = option(
         None,

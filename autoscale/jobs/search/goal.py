@@ -74,9 +74,7 @@ def make_objective(
     return objective
 
 
-def _objective(
-    settings: SearchSettings, *, target: float, table: LatencyTable | None
-) -> Objective:
+def _objective(settings: SearchSettings, *, target: float, table: LatencyTable | None) -> Objective:
     kind = settings.objective
     return Objective(kind=kind, target=target, w=settings.w, latency=table)  # type: ignore[arg-type]
 

@@ -80,7 +80,7 @@ class SearchProblem:
             "objective": self.objective.to_dict(),
             "rungs": asdict(self.rungs) if self.rungs else None,
         }
-        return Record(settings=self.settings, facts=facts, notes={})
+        return Record(settings=self.settings, facts=facts)
 
 
 def _proxy(settings: SearchSettings, listener: Listener) -> Proxy:

@@ -79,7 +79,7 @@ class SearchProgress:
         told = trial.score or trial.partial
         if told:
             self._seconds.append(told.seconds)
-        leader = self._standings.best()
+        leader, show = self._standings.best(), self._objective.show
         left = self._total - self._trained
         self._listener.progress(
             Progress(
@@ -92,7 +92,7 @@ class SearchProgress:
                 else None,
                 failed=self._failed,
                 front=tuple(
-                    f"{accuracy:.3f} at {self._objective.show(price).removesuffix(' multiply-adds')}"
+                    f"{accuracy:.3f} at {show(price).removesuffix(' multiply-adds')}"
                     for accuracy, price in sorted(self._front, key=lambda point: point[1])
                 ),
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups import (
@@ -13,7 +14,7 @@ from autoscale.jobs.groups import (
     RecipeSettings,
     WorkerSettings,
 )
-from autoscale.jobs.names import OBJECTIVES, SAMPLERS, SEARCH_COSTS, listed
+from autoscale.jobs.names import OBJECTIVES, SAMPLERS, SEARCH_COSTS
 from autoscale.settings import Settings, option
 
 # What a parser or a completion needs is imported where it is asked for, see `jobs.groups`.
@@ -60,20 +61,20 @@ class SearchChoices(Settings):
     space: str = option(
         "mbconv-small",
         "A shipped space (autoscale spaces) or a YAML file.",
+        place=True,
         complete=_spaces,
         binds=False,
     )
     trials: int = option(20, "Networks to train.", least=1, binds=False)
     sampler: str = option(
         "guided",
-        f"{listed(SAMPLERS, ', or')} (needs scipy).",
+        "{choices} (needs scipy).",
         choices=lambda: SAMPLERS,
         complete=_samplers,
     )
     objective: str = option(
         "hard",
-        "hard: best accuracy up to the target. soft: accuracy * (cost/target)^w, the papers' "
-        "reward. front: accuracy and cost apart.",
+        "{choices}.",
         choices=lambda: OBJECTIVES,
         binds=False,
     )
@@ -86,7 +87,7 @@ class SearchChoices(Settings):
         binds=False,
     )
     # A text, since the measure decides how it is read: multiply-adds or milliseconds.
-    target: str | float | None = option(
+    target: str | float | int | None = option(
         None,
         "Cost to aim at, such as 5M (multiply-adds) or 12ms. \\[default: the median]",
         parse=str,
@@ -145,7 +146,7 @@ def _show_cost(number: float | None, measure: str) -> str | float | None:
     """A cost as `target_cost` reads it back."""
     if number is None or not number > 0:  # refused where the objective is made
         return number
-    return f"{number!r}ms" if measure == "latency" else f"{number!r}"
+    return f"{number!r}ms" if measure == "latency" else round(number)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +182,8 @@ class SearchSettings(
 ):
     """Everything that a search of a baseline can be asked for."""
 
+    command: ClassVar[str] = "search-baseline"
+
 
 @dataclass(frozen=True, kw_only=True)
 class CheckChoices(Settings):
@@ -189,7 +192,10 @@ class CheckChoices(Settings):
     networks: int = option(8, "Random networks to train.")
     seeds: int = option(3, "New trainings of the baseline.")
     data: str | None = option(
-        None, "Where the images lie now, if they were moved since the search.", binds=False
+        None,
+        "Where the images lie now, if they were moved since the search.",
+        place=True,
+        binds=False,
     )
 
     def __post_init__(self) -> None:
@@ -204,3 +210,5 @@ class CheckChoices(Settings):
 @dataclass(frozen=True, kw_only=True)
 class CheckSettings(WorkerSettings, DeviceSettings, CheckChoices):
     """Everything that a check of the baseline can be asked for."""
+
+    command: ClassVar[str] = "check-baseline"

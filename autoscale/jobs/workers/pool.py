@@ -128,9 +128,7 @@ def _engine(
     }
     if settings.engine == "ray":
         cpus, gpus = settings.ray_share
-        ray = on_ray(
-            make_worker, spec, address=settings.address, cpus=cpus, gpus=gpus, **common
-        )
+        ray = on_ray(make_worker, spec, address=settings.address, cpus=cpus, gpus=gpus, **common)
         with closing(ray) as engine:
             yield engine
         return

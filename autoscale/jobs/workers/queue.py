@@ -58,7 +58,9 @@ class Trainings:
         jobs = [replace(job, key=str(number)) for number, job in enumerate(jobs)]
         done = _kept(self.journal)
         if left := [job for job in jobs if job.key not in done]:
-            kept = f", {len(jobs) - len(left)} are kept from before" if len(left) < len(jobs) else ""
+            kept = (
+                f", {len(jobs) - len(left)} are kept from before" if len(left) < len(jobs) else ""
+            )
             pool = self.pool
             seconds = pool.seconds(pool.proxy.estimate_seconds([job.network for job in left]))
             plan = f"{several(len(left), 'training')}{kept}; about {duration(seconds)}"
