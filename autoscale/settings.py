@@ -321,7 +321,9 @@ def in_words(names: Iterable[str]) -> str:
     return f"{', '.join(others)} or {last}" if others else last
 
 
-def takes_settings(kind: type[S]) -> Callable[[Callable[..., R]], Callable[..., R]]:
+def takes_settings(
+    kind: type[S], *, gone: Mapping[str, type[Settings]] | None = None
+) -> Callable[[Callable[..., R]], Callable[..., R]]:
     """Let a function `work(..., settings)` take the fields of its settings as arguments too.
 
         search_baseline("runs/photos", SearchSettings(data="photos", trials=30))
@@ -330,6 +332,9 @@ def takes_settings(kind: type[S]) -> Callable[[Callable[..., R]], Callable[..., 
 
     Without a value of settings, fields that the command line takes without a flag come first:
     `train("efficientnet-b0", "runs/b0", data="photos")`.
+
+    Args:
+        gone: names under which older versions took some of the fields as one value.
 
     Raises:
         TypeError: for an argument that neither the function nor its settings have.
@@ -355,6 +360,10 @@ def takes_settings(kind: type[S]) -> Callable[[Callable[..., R]], Callable[..., 
                     raise TypeError(f"{work.__name__} got {name} twice")
                 given[name] = value
             asked = {name: given.pop(name) for name in known if name in given}
+            for name, group in (gone or {}).items():
+                if name in given:
+                    fields_ = ", ".join(f"{setting.name}=" for setting in settings_of(group))
+                    raise TypeError(f"{work.__name__} takes no {name}= but its fields: {fields_}")
             if base is not None:
                 return work(settings=dataclasses.replace(base, **asked), **given)
             if missing := [n for n, s in known.items() if s.required and n not in asked]:

@@ -25,13 +25,15 @@ def command(
     *,
     run: str = "",
     run_help: str = RUN,
+    has_json: bool = True,
 ) -> Callable[..., Any]:
     """A function for typer whose options are the fields of `kind`, and --config and --json.
 
     Args:
-        work: called with the settings, with `run` if the command has one, and with `as_json`; its
+        work: called with the settings, with `run` and `as_json` if the command has them; its
             docstring is the command's help.
         run: the default run directory; "" for a command that has none.
+        has_json: whether it can answer machines.
     """
 
     def call(**given: Any) -> Any:
@@ -51,7 +53,8 @@ def command(
         words.insert(place, _keyword("run", typed, Path(run)))
     if known:
         words.append(_keyword("config", _config(kind, has_run=bool(run)), None))
-    words.append(_keyword("as_json", Json, False))
+    if has_json:
+        words.append(_keyword("as_json", Json, False))
     call.__signature__ = inspect.Signature(words)  # type: ignore[attr-defined]
     call.__annotations__ = {word.name: word.annotation for word in words}
     call.__name__ = work.__name__
@@ -104,8 +107,6 @@ def _parameter(setting: Setting) -> inspect.Parameter:
         told["autocompletion"] = option.complete
     if option.envvar:
         told["envvar"] = option.envvar
-    if option.least is not None and kind in (int, int | None):
-        told["min"] = int(option.least)
     if option.argument:
         info: Any = typer.Argument(**told)
     elif option.flag or (kind is bool and not default):

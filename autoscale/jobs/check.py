@@ -14,6 +14,7 @@ from autoscale.design.budget import format_count
 from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
 from autoscale.errors import BudgetUnreachable, EvaluationFailed
+from autoscale.jobs.groups import WorkerSettings
 from autoscale.jobs.record import Record
 from autoscale.jobs.search.result import load_baseline, load_proxy, with_images
 from autoscale.jobs.search.settings import CheckSettings
@@ -78,7 +79,7 @@ class Check:
         return asdict(self) | {name: getattr(self, name) for name in names}
 
 
-@takes_settings(CheckSettings)
+@takes_settings(CheckSettings, gone={"staff": WorkerSettings})
 def check_baseline(
     run: str | Path, settings: CheckSettings, *, listener: Listener | None = None
 ) -> Check:

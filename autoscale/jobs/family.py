@@ -14,6 +14,7 @@ from autoscale.errors import BudgetUnreachable, InvalidSetting, RunConflict
 from autoscale.jobs.grid.job import load_grid
 from autoscale.jobs.grid.scaling_base import describe, scalable_of
 from autoscale.jobs.grid.settings import FamilySettings
+from autoscale.jobs.groups import ScalingBaseSettings
 from autoscale.jobs.record import Record
 from autoscale.listener import Listener, Silent
 from autoscale.runs.store import Journal, StepFolder, read_text, write_text
@@ -111,7 +112,7 @@ def scale_family(
     return Family(members=tuple(members), base=base, growths=growths)
 
 
-@takes_settings(FamilySettings)
+@takes_settings(FamilySettings, gone={"base": ScalingBaseSettings})
 def write_family(
     run: str | Path, settings: FamilySettings, *, listener: Listener | None = None
 ) -> Family:

@@ -204,8 +204,8 @@ class ScalingBaseSettings(Settings):
     rounding: str | None = option(
         None,
         f"How multipliers become whole blocks, channels and pixels: {in_words(ROUNDINGS)}; behind "
-        "it ',divisor=4' and ',fixed-ends' (stem and head keep their width). \\[default: the base's "
-        "family's own, else tf]",
+        "it ',divisor=4' and ',fixed-ends' (stem and head keep their width). \\[default: the "
+        "base's family's own, else tf]",
         binds=False,
         panel="Base",
     )

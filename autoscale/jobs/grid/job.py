@@ -18,7 +18,7 @@ from autoscale.jobs.grid.scaling_base import (
     scalable_of,
     with_grid_images,
 )
-from autoscale.jobs.grid.settings import GridSettings
+from autoscale.jobs.grid.settings import GONE, GridSettings
 from autoscale.jobs.grid.timed import Stopwatch
 from autoscale.jobs.record import Record
 from autoscale.jobs.search.result import STEP as SEARCH
@@ -86,7 +86,7 @@ class _Course:
         return f"({point.alpha:g}, {point.beta:g}, {point.gamma:.3g}) {means[best]:.3f}"
 
 
-@takes_settings(GridSettings)
+@takes_settings(GridSettings, gone=GONE)
 def grid_search(
     run: str | Path, settings: GridSettings, *, listener: Listener | None = None
 ) -> GridResult:

@@ -8,6 +8,7 @@ from pathlib import Path
 from autoscale.design.architecture import Architecture
 from autoscale.errors import EvaluationFailed
 from autoscale.jobs.curves import SearchCurves
+from autoscale.jobs.groups import WorkerSettings
 from autoscale.jobs.search.confirm import choose
 from autoscale.jobs.search.problem import SearchProblem
 from autoscale.jobs.search.result import Baseline
@@ -27,7 +28,7 @@ from autoscale.settings import takes_settings
 from autoscale.training.chance import chance_warning
 
 
-@takes_settings(SearchSettings)
+@takes_settings(SearchSettings, gone={"staff": WorkerSettings})
 def search_baseline(
     run: str | Path, settings: SearchSettings, *, listener: Listener | None = None
 ) -> Baseline:

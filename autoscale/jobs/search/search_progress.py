@@ -9,7 +9,7 @@ from autoscale.design.budget import several
 from autoscale.design.cost import cost
 from autoscale.jobs.search.problem import SearchProblem
 from autoscale.jobs.workers.pool import WorkerPool
-from autoscale.listener import Listener, Progress, duration
+from autoscale.listener import Progress, duration
 from autoscale.search.engine import Standings, Trial
 from autoscale.search.objective import Objective
 from autoscale.search.pareto import Front
