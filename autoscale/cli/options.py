@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from autoscale.settings import MISSING, Setting, Settings, settings_of
+from autoscale.settings import MISSING, Setting, Settings, begun, settings_of
 
 RUN = "Run directory; every step finds the earlier ones in it."
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
@@ -105,6 +105,8 @@ def _parameter(setting: Setting) -> inspect.Parameter:
         told["rich_help_panel"] = option.panel
     if option.complete is not None:
         told["autocompletion"] = option.complete
+    elif option.choices is not None:
+        told["autocompletion"] = begun(option.choices)
     if option.envvar:
         told["envvar"] = option.envvar
     if option.argument:

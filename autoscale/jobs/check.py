@@ -91,13 +91,7 @@ def check_baseline(
 
     Args:
         run: the run directory of a finished search; this step writes its `check` folder.
-        networks: random networks to train.
-        seeds: trainings of the baseline.
-        data: where the images lie now, if they were moved.
-        device: cpu, or a CUDA device such as cuda:0.
-        threads: of torch in one training; more than one pay on idle cores only.
-        workers, trial_timeout, retries, engine, address, cpus_per_trial, gpus_per_trial: how many
-            train at once and where, see `WorkerSettings`. Another call may change them.
+        settings: a `CheckSettings`, or its fields as keywords, see below.
         listener: told of progress; by default nobody.
 
     Returns:

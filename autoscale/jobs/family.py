@@ -125,17 +125,7 @@ def write_family(
 
     Args:
         run: the run directory.
-        phi: "0..7" or "0,0.5,1".
-        budgets: "20M,40M,80M" or "2x,4x".
-        measure: of the budgets: macs, params, activations or memory (bytes).
-        coefficients: instead of the grids', a `Coefficients` or a text such as "1.2,1.1,1.15".
-        baseline: another base than the run's grids have, `coefficients` with it: a published
-            network or a YAML file.
-        model: likewise, your own code, package.module:build; or, without `coefficients`, the model
-            that the grids scale: its code is imported only if it is named.
-        resolution: pixels per side of another base, instead of its own.
-        rounding: how multipliers become whole, where no grid has decided it.
-        num_classes: of another base; its own if not given.
+        settings: a `FamilySettings`, or its fields as keywords, see below.
         listener: told of progress; by default nobody.
 
     Returns:

@@ -16,10 +16,6 @@ from autoscale.settings import Settings, in_words, option
 # reads this module, and `autoscale --help` must not wait for a library.
 
 
-def _recipes(incomplete: str) -> list[str]:
-    return [name for name in RECIPES if name.startswith(incomplete)]
-
-
 def _networks(incomplete: str) -> list[str]:
     from autoscale.design.published import NETWORKS
 
@@ -67,7 +63,6 @@ class RecipeSettings(Settings):
         "proxy",
         "Training recipe: {choices}.",
         choices=lambda: RECIPES,
-        complete=_recipes,
         binds=False,
     )
     epochs: int | None = option(None, "Epochs of each training.", binds=False)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from autoscale.inspection.read_run import load_run
 from autoscale.inspection.commands import commands
+from autoscale.inspection.read_run import load_run
 from autoscale.jobs.grid.result import GridResult
 from autoscale.report import iso_cost, size_accuracy
 from autoscale.report.page import page

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from autoscale.inspection.repeat import commands
 from PIL import Image
 
 from autoscale.cli.app import main
@@ -22,7 +23,6 @@ from autoscale.datasets.pictures import decoding
 from autoscale.datasets.pictures.preparation import Preparation
 from autoscale.errors import InvalidSetting
 from autoscale.inspection.read_run import load_run
-from autoscale.inspection.repeat import commands
 from autoscale.jobs.search.job import load_task
 from autoscale.jobs.train import train
 from autoscale.listener import Silent

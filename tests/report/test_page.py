@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from autoscale.inspection.repeat import commands
 
 from autoscale.cli.app import main
 from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.inspection.read_run import load_run
-from autoscale.inspection.repeat import commands
 from autoscale.report.page import page
 from tests.report.browser import CHROMIUM, visit
 from tests.report.conftest import ATTACK

@@ -48,10 +48,6 @@ def _spaces(incomplete: str) -> list[str]:
     return [name for name in space_names() if name.startswith(incomplete)]
 
 
-def _samplers(incomplete: str) -> list[str]:
-    return [name for name in SAMPLERS if name.startswith(incomplete)]
-
-
 @dataclass(frozen=True, kw_only=True)
 class SearchChoices(Settings):
     """What is searched, for what, and how."""
@@ -70,7 +66,6 @@ class SearchChoices(Settings):
         "guided",
         "{choices} (needs scipy).",
         choices=lambda: SAMPLERS,
-        complete=_samplers,
     )
     objective: str = option(
         "hard",
