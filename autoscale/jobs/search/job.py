@@ -14,7 +14,6 @@ from autoscale.jobs.search.problem import SearchProblem
 from autoscale.jobs.search.result import Baseline
 from autoscale.jobs.search.search_progress import SearchProgress
 from autoscale.jobs.search.settings import SearchSettings
-from autoscale.jobs.search.stopping import epochs_spent
 from autoscale.jobs.workers.pool import TrainingRequest, WorkerPool, worker_pool
 from autoscale.listener import Listener, Silent
 from autoscale.runs.records import trial_to_record, trials_from_journal
@@ -179,6 +178,13 @@ def _sum_up(problem: SearchProblem, trials: Sequence[Trial]) -> None:
         )
     if not any(trial.score for trial in trials):
         raise EvaluationFailed(f"no training succeeded; the last failed: {trials[-1].cause}")
+
+
+def epochs_spent(trials: Sequence[Trial], epochs: int) -> tuple[int, int]:
+    """Epochs that were trained, and that would have been without stopping; broken ones left out."""
+    kept = [trial for trial in trials if trial.status in ("finished", "stopped")]
+    spent = sum(epochs if trial.score else max(trial.rungs) for trial in kept)
+    return spent, epochs * len(kept)
 
 
 def _warn_of_chance(problem: SearchProblem, accuracies: Sequence[float]) -> None:
