@@ -6,23 +6,27 @@ import re
 import shlex
 import sys
 import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.exceptions import TyperException
 
-from autoscale.cli.calibrate import calibrate_command
+from autoscale.cli.calibrate import CalibrateCommand, calibrate_w
 from autoscale.cli.completion import recipes, samplers
 from autoscale.cli.completion import spaces as space_names
-from autoscale.cli.counting import compare_command, count_command
-from autoscale.cli.export import export_command
-from autoscale.cli.latency import latency_command
-from autoscale.cli.predict import evaluate_command, predict_command
-from autoscale.cli.report import report_command
+from autoscale.cli.counting import CompareCommand, CountCommand, compare, count
+from autoscale.cli.export import ExportCommand, export
+from autoscale.cli.latency import LatencyCommand, latency
+from autoscale.cli.options import RUN, command
+from autoscale.cli.predict import EvaluateCommand, PredictCommand, evaluate, predict
+from autoscale.cli.report import ReportCommand, report
 from autoscale.cli.scaling import family_command, grid_command
-from autoscale.cli.status import doctor_command, status_command
-from autoscale.cli.train import train_command
+from autoscale.cli.spaces import SpacesCommand, spaces
+from autoscale.cli.status import DoctorCommand, StatusCommand, doctor, status
+from autoscale.cli.train import TrainSettings, train
 from autoscale.cli.workers import (
     Address,
     Cpus,
@@ -34,6 +38,7 @@ from autoscale.cli.workers import (
     staff_of,
 )
 from autoscale.errors import AutoscaleError, InvalidSetting
+from autoscale.settings import Settings
 
 # Workflows are imported where they are used: `autoscale --help` must not wait for torch.
 
@@ -287,25 +292,7 @@ def check_baseline(
     _show_check(found, as_json)
 
 
-@app.command()
-def spaces(as_json: Json = False) -> None:
-    """List the search spaces that ship with autoscale."""
-    from autoscale.cli.terminal import CONVENTION, explain, records, show_json, show_table
-    from autoscale.jobs.search.spaces import space_table
-
-    table = space_table()
-    if as_json:
-        show_json({"convention": CONVENTION, "spaces": records(table)})
-        return
-    show_table(
-        table,
-        title="Search spaces",
-        columns=tuple(table.columns),
-        spare=("resolution", "macs_least", "macs_most"),
-    )
-    explain(CONVENTION)
-
-
+app.command("spaces")(command(SpacesCommand, spaces))
 app.command(
     "grid",
     epilog="Example: autoscale grid --run runs/photos --flops-budget 2x --max-candidates 8",
@@ -313,37 +300,70 @@ app.command(
 app.command("family", epilog="Example: autoscale family --run runs/photos --budgets 20M,40M,80M")(
     family_command
 )
-app.command("calibrate-w", epilog="Example: autoscale calibrate-w --run runs/photos")(
-    calibrate_command
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """A command: its settings, what it does with them, and what it says of them in its help."""
+
+    settings: type[Settings]
+    work: Callable[..., Any]
+    example: str = ""  # without "autoscale"
+    run: str = ""  # the default run directory of one that has such
+    run_help: str = RUN
+
+
+COMMANDS = (
+    Command(
+        settings=CalibrateCommand,
+        work=calibrate_w,
+        example="--run runs/photos",
+        run="runs/default",
+        run_help="Run directory of a search, finished or not.",
+    ),
+    Command(settings=CountCommand, work=count, example="efficientnet-b4 --per-stage"),
+    Command(settings=CompareCommand, work=compare, example="efficientnet resnet --plot sizes.svg"),
+    Command(
+        settings=TrainSettings,
+        work=train,
+        example="runs/photos/family/phi-2.yaml --data photos",
+        run="runs/train",
+        run_help="Run directory; weights and metrics go to its folder train.",
+    ),
+    Command(
+        settings=EvaluateCommand,
+        work=evaluate,
+        example="runs/phi-2/train/best.safetensors --data photos",
+    ),
+    Command(
+        settings=PredictCommand,
+        work=predict,
+        example="new/*.jpg --model runs/phi-2/train/best.safetensors",
+    ),
+    Command(settings=ExportCommand, work=export, example="best.safetensors out --to onnx"),
+    Command(settings=LatencyCommand, work=latency, example="efficientnet-b0 resnet-50 --clock cpu"),
+    Command(settings=StatusCommand, work=status, example="runs/photos"),
+    Command(
+        settings=DoctorCommand,
+        work=doctor,
+        example="--data photos --run runs/photos",
+        run="runs/default",
+        run_help="Where a run would be written; nothing is written.",
+    ),
+    Command(
+        settings=ReportCommand,
+        work=report,
+        example="--run runs/photos --trained runs/phi-2",
+        run="runs/default",
+        run_help="Run directory; the page tells what its steps have left.",
+    ),
 )
-app.command("count", epilog="Example: autoscale count efficientnet-b4 --per-stage")(count_command)
-app.command("compare", epilog="Example: autoscale compare efficientnet resnet --plot sizes.svg")(
-    compare_command
-)
-app.command("train", epilog="Example: autoscale train runs/photos/family/phi-2.yaml --data photos")(
-    train_command
-)
-app.command(
-    "evaluate",
-    epilog="Example: autoscale evaluate runs/phi-2/train/best.safetensors --data photos",
-)(evaluate_command)
-app.command(
-    "predict",
-    epilog="Example: autoscale predict new/*.jpg --model runs/phi-2/train/best.safetensors",
-)(predict_command)
-app.command("export", epilog="Example: autoscale export best.safetensors out --to onnx")(
-    export_command
-)
-app.command("latency", epilog="Example: autoscale latency efficientnet-b0 resnet-50 --clock cpu")(
-    latency_command
-)
-app.command("status", epilog="Example: autoscale status runs/photos")(status_command)
-app.command("doctor", epilog="Example: autoscale doctor --data photos --run runs/photos")(
-    doctor_command
-)
-app.command("report", epilog="Example: autoscale report --run runs/photos --trained runs/phi-2")(
-    report_command
-)
+
+for one in COMMANDS:
+    name = one.settings.command
+    app.command(name, epilog=f"Example: autoscale {name} {one.example}" if one.example else None)(
+        command(one.settings, one.work, run=one.run, run_help=one.run_help)
+    )
 
 
 @app.command()

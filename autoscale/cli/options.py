@@ -35,7 +35,7 @@ def command(
     """
 
     def call(**given: Any) -> Any:
-        extra = {name: given.pop(name) for name in ("run", "as_json") if name in given}
+        extra = {name: given.pop(name) for name in (["run"] if run else []) + ["as_json"]}
         given.pop("config", None)  # whose values are among the others
         return work(kind(**{name: _given(name, value) for name, value in given.items()}), **extra)
 
@@ -95,19 +95,20 @@ def _parameter(setting: Setting) -> inspect.Parameter:
         kind = str if setting.required else str | None
         default = default if default in (None, MISSING) else option.show(default)
     elif setting.many:
-        kind = list[str] if setting.required else list[str] | None
+        one: Any = setting.element if setting.element is Path else str
+        kind = list[one] if setting.required else list[one] | None
         default = default if setting.required else None
+    elif setting.choices is not None:
+        kind = str if setting.required or default is not None else str | None
     told: dict[str, Any] = {"help": setting.help}
     if option.panel:
         told["rich_help_panel"] = option.panel
     if option.complete is not None:
         told["autocompletion"] = option.complete
-    elif option.choices is not None:
-        told["autocompletion"] = begun(option.choices)
+    elif setting.choices is not None:
+        told["autocompletion"] = begun(lambda: setting.choices or ())
     if option.envvar:
         told["envvar"] = option.envvar
-    if option.least is not None and kind in (int, int | None):
-        told["min"] = int(option.least)
     if option.argument:
         info: Any = typer.Argument(**told)
     elif option.flag or (kind is bool and not default):
