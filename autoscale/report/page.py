@@ -8,8 +8,10 @@ import pandas as pd
 
 from autoscale.design.budget import format_count
 from autoscale.report.document import Figure, Page, Section, each_row, figures_of, html
-from autoscale.report.growing import family_section, grid_sections
-from autoscale.report.searching import check_section, liked_section, percent, search_section
+from autoscale.report.family import family_section
+from autoscale.report.growing import grid_sections
+from autoscale.report.searching import check_section, choices_section, search_section
+from autoscale.report.wording import percent
 from autoscale.runs.contents import Run
 
 Commands = Sequence[tuple[str, str]]
@@ -55,7 +57,7 @@ def _findings(run: Run) -> list[Section]:
     """What the steps have found, in their order."""
     found = [
         search_section(run),
-        liked_section(run),
+        choices_section(run),
         check_section(run),
         *grid_sections(run),
         family_section(run),
