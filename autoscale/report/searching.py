@@ -79,6 +79,11 @@ def _cost_column(goal: Objective) -> str:
     return "latency_ms" if goal.latency else "macs"
 
 
+def _cost_heading(goal: Objective) -> str:
+    """What the page calls that column."""
+    return "predicted ms" if goal.latency else "multiply-adds"
+
+
 def _cost_title(goal: Objective) -> str:
     """The title of its axis."""
     return "Predicted milliseconds" if goal.latency else "Multiply-adds"
@@ -119,7 +124,9 @@ def _front(found: SearchContents) -> Figure:
         ),
         caption="Each dot is one training. On the front no other network is as accurate and "
         "cheaper; single trainings are lucky or not, so the front is a little too high.",
-        table=finished[columns].rename(columns=COLUMNS).sort_values(COLUMNS[cost]),
+        table=finished.sort_values(cost)[columns].rename(
+            columns=COLUMNS | {cost: _cost_heading(goal)}
+        ),
     )
 
 

@@ -8,7 +8,6 @@ from autoscale.report.charts.axis import Axis
 COLUMNS = {
     "macs": "multiply-adds",
     "params": "parameters",
-    "latency_ms": "predicted ms",
     "on_front": "on the front",
     "cause": "reason",
     "nominal": "nominal cost ratio",

@@ -47,12 +47,31 @@ def test_a_drawing_of_its_own_knows_no_variables_and_is_light() -> None:
     assert float(notes[-1].attrib["y"]) < float(root.attrib["height"]) - 56
 
 
-def test_every_tone_of_the_style_sheet_has_a_light_and_a_dark_colour() -> None:
-    rules = style(literal=True)
-    light, dark = style().split("@media")[:2]
-    for name in re.findall(r"^\.(\w+) \{ color:", rules, re.MULTILINE):
-        assert f"--{name}: #" in light
-        assert f"--{name}: #" in dark
+def contrast(one: str, other: str) -> float:
+    """Ratio of relative luminances of two colours, 1..21 (WCAG 2.2)."""
+
+    def luminance(colour: str) -> float:
+        parts = [part / 255 for part in bytes.fromhex(colour.removeprefix("#"))]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return sum(k * p for k, p in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+    low, high = sorted(map(luminance, (one, other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_words_and_marks_stand_out_from_what_they_stand_on(dark: bool) -> None:
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    scheme = style().split("@media")[dark]
+    colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6});", scheme))
+    tones = re.findall(r"^\.(\w+) \{ color:", style(), re.MULTILINE)
+    assert len(tones) == 8
+    for back in ("back", "panel"):
+        for words in ("ink", "soft"):
+            assert contrast(colours[words], colours[back]) >= 4.5
+        for tone in tones:
+            least = 2.4 if tone == "quiet" else 3  # what is quiet is also told in words
+            assert contrast(colours[tone], colours[back]) >= least, tone
 
 
 # Axes
