@@ -55,12 +55,14 @@ class Option:
     choices: Callable[[], Iterable[str]] | None = None  # the names of a registry, asked when needed
     complete: Callable[[str], list[str]] | None = None  # completes a beginning; else of `choices`
     least: float | None = None  # smallest number allowed
+    above: float | None = None  # a number that it must exceed
     binds: bool = True  # whether a resumed run must have been begun with the same value
     recorded: bool = True  # whether a run may keep it: not a password, not what is only shown
     place: bool = False  # names a file or folder of the user's, if it names anything there
     panel: str = ""  # heading of the help under which it stands
     envvar: str = ""  # environment variable that gives it where nothing else does
     argument: bool = False  # given without a flag
+    hidden: bool = False  # from Python only: on the command line other fields say it
 
 
 class _Rest(typing.TypedDict, total=False):
@@ -70,12 +72,14 @@ class _Rest(typing.TypedDict, total=False):
     choices: Callable[[], Iterable[str]]
     complete: Callable[[str], list[str]]
     least: float
+    above: float
     binds: bool
     recorded: bool
     place: bool
     panel: str
     envvar: str
     argument: bool
+    hidden: bool
 
 
 def option(
@@ -202,11 +206,13 @@ class Setting:
         return [self.option.show(value)]
 
     def _require_allowed(self, value: Any) -> None:
-        least = self.option.least
+        least, above = self.option.least, self.option.above
         if isinstance(value, float) and not math.isfinite(value):
             raise InvalidSetting(f"{self.name} must be a finite number, got {value}")
         if least is not None and value < least:
             raise InvalidSetting(f"{self.name} must be at least {least:g}, got {value}")
+        if above is not None and not value > above:
+            raise InvalidSetting(f"{self.name} must be above {above:g}, got {value:g}")
         if self.choices is not None and value not in (names := tuple(self.choices)):
             called = self.name.removesuffix("s" if self.many else "").replace("_", " ")
             raise InvalidSetting(f"no {called} {value!r}; choose from {', '.join(names)}")
@@ -352,7 +358,10 @@ def in_words(names: Iterable[str]) -> str:
 
 
 def takes_settings(
-    kind: type[S], *, places: Sequence[str] = ()
+    kind: type[S],
+    *,
+    places: Sequence[str] = (),
+    gone: Mapping[str, type[Settings]] | None = None,
 ) -> Callable[[Callable[..., R]], Callable[..., R]]:
     """Let a function `work(..., settings)` take the fields of its settings as arguments too.
 
@@ -367,6 +376,7 @@ def takes_settings(
         places: what may be given without a name, in this order, if no value of settings is given;
             by default the fields that the command line takes without a flag, then the function's
             own: `train("efficientnet-b0", "runs/b0", data="photos")`.
+        gone: names under which older versions took some of the fields as one value.
 
     Raises:
         TypeError: for an argument that neither the function nor its settings have.
@@ -393,6 +403,10 @@ def takes_settings(
                     raise TypeError(f"{work.__name__} got {name} twice")
                 given[name] = value
             asked = {name: given.pop(name) for name in known if name in given}
+            for name, group in (gone or {}).items():
+                if name in given:
+                    fields_ = ", ".join(f"{setting.name}=" for setting in settings_of(group))
+                    raise TypeError(f"{work.__name__} takes no {name}= but its fields: {fields_}")
             if base is not None:
                 return work(settings=dataclasses.replace(base, **asked), **given)
             if missing := [n for n, s in known.items() if s.required and n not in asked]:

@@ -13,6 +13,13 @@ from autoscale.settings import MISSING, Setting, Settings, begun, settings_of
 
 RUN = "Run directory; every step finds the earlier ones in it."
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
+Cache = Annotated[
+    Path | None,
+    typer.Option(
+        help="Where decoded images and compiled kernels are kept for all runs; may be deleted "
+        "at any time. \\[default: $AUTOSCALE_CACHE, else autoscale in the user's cache folder]"
+    ),
+]
 CONFIG = (
     "A job file, such as each step of a run leaves: settings as YAML. What is typed too goes "
     "before it."
@@ -25,21 +32,25 @@ def command(
     *,
     run: str = "",
     run_help: str = RUN,
+    has_json: bool = True,
 ) -> Callable[..., Any]:
     """A function for typer whose options are the fields of `kind`, and --config and --json.
 
     Args:
-        work: called with the settings, with `run` if the command has one, and with `as_json`; its
+        work: called with the settings, with `run` and `as_json` if the command has them; its
             docstring is the command's help.
         run: the default run directory; "" for a command that has none.
+        has_json: whether it can answer machines.
     """
 
+    apart = [*(["run"] if run else []), *(["as_json"] if has_json else [])]
+
     def call(**given: Any) -> Any:
-        extra = {name: given.pop(name) for name in (["run"] if run else []) + ["as_json"]}
+        extra = {name: given.pop(name) for name in apart}
         given.pop("config", None)  # whose values are among the others
         return work(kind(**{name: _given(name, value) for name, value in given.items()}), **extra)
 
-    known = {setting.name: setting for setting in settings_of(kind)}
+    known = {setting.name: setting for setting in settings_of(kind) if not setting.option.hidden}
 
     def _given(name: str, value: Any) -> Any:
         return value if value is not None or not known[name].many else ()
@@ -51,7 +62,8 @@ def command(
         words.insert(place, _keyword("run", typed, Path(run)))
     if known:
         words.append(_keyword("config", _config(kind, has_run=bool(run)), None))
-    words.append(_keyword("as_json", Json, False))
+    if has_json:
+        words.append(_keyword("as_json", Json, False))
     call.__signature__ = inspect.Signature(words)  # type: ignore[attr-defined]
     call.__annotations__ = {word.name: word.annotation for word in words}
     call.__name__ = work.__name__

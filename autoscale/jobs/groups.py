@@ -9,15 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoscale.errors import InvalidSetting
-from autoscale.jobs.names import ENGINES, KERNELS, RECIPES, ROUNDINGS, listed
-from autoscale.settings import Settings, option
+from autoscale.jobs.names import ENGINES, KERNELS, RECIPES, ROUNDINGS
+from autoscale.settings import Settings, in_words, option
 
 # What a parser or a completion needs is imported where it is asked for: building the command line
 # reads this module, and `autoscale --help` must not wait for a library.
-
-
-def _recipes(incomplete: str) -> list[str]:
-    return [name for name in RECIPES if name.startswith(incomplete)]
 
 
 def _networks(incomplete: str) -> list[str]:
@@ -35,6 +31,7 @@ class DataSettings(Settings):
         "synthetic",
         "'synthetic' (drawn in memory), a folder with one sub-folder per class, with or without "
         "train/validation/test, or Parquet in the Hugging Face image layout.",
+        place=True,
         binds=False,
     )
 
@@ -64,9 +61,8 @@ class RecipeSettings(Settings):
 
     recipe: str = option(
         "proxy",
-        f"Training recipe: {listed(RECIPES)}.",
+        "Training recipe: {choices}.",
         choices=lambda: RECIPES,
-        complete=_recipes,
         binds=False,
     )
     epochs: int | None = option(None, "Epochs of each training.", binds=False)
@@ -120,6 +116,7 @@ class WorkerSettings(Settings):
         None,
         "Seconds after which a training is cut and counts as failed; it then runs in a worker "
         "process.",
+        above=0,
         binds=False,
         panel="Workers",
     )
@@ -132,7 +129,7 @@ class WorkerSettings(Settings):
     )
     engine: str = option(
         "local",
-        "local: processes of this machine. ray: a Ray cluster (needs the extra ray).",
+        "{choices}.",
         choices=lambda: ENGINES,
         binds=False,
         panel="Workers",
@@ -144,7 +141,7 @@ class WorkerSettings(Settings):
         panel="Workers",
     )
     cpus_per_trial: float = option(
-        1.0, "CPUs that Ray sets aside for a training.", binds=False, panel="Workers"
+        1.0, "CPUs that Ray sets aside for a training.", above=0, binds=False, panel="Workers"
     )
     gpus_per_trial: float = option(
         0.0, "GPUs likewise; 0.5 lets two share one.", least=0, binds=False, panel="Workers"
@@ -152,12 +149,6 @@ class WorkerSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.trial_timeout is not None and not self.trial_timeout > 0:
-            raise InvalidSetting(
-                f"trial_timeout must be above 0 seconds, got {self.trial_timeout:g}"
-            )
-        if not self.cpus_per_trial > 0:
-            raise InvalidSetting(f"cpus_per_trial must be above 0, got {self.cpus_per_trial:g}")
         if self.engine != "ray" and (self.address, self.ray_share) != (None, (1.0, 0.0)):
             raise InvalidSetting("an address, CPUs and GPUs are Ray's; choose the engine ray")
 
@@ -185,6 +176,7 @@ class ScalingBaseSettings(Settings):
         None,
         "Scale this instead of the run's own baseline: a published network (efficientnet-b0, "
         "resnet-18) or a design's YAML file.",
+        place=True,
         complete=_networks,
         binds=False,
         panel="Base",
@@ -206,9 +198,9 @@ class ScalingBaseSettings(Settings):
     )
     rounding: str | None = option(
         None,
-        f"How multipliers become whole blocks, channels and pixels: {listed(ROUNDINGS)}; behind it "
-        "',divisor=4' and ',fixed-ends' (stem and head keep their width). \\[default: the base's "
-        "family's own, else tf]",
+        f"How multipliers become whole blocks, channels and pixels: {in_words(ROUNDINGS)}; behind "
+        "it ',divisor=4' and ',fixed-ends' (stem and head keep their width). \\[default: the "
+        "base's family's own, else tf]",
         binds=False,
         panel="Base",
     )

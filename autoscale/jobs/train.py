@@ -18,10 +18,11 @@ from autoscale.design.rounding import fit_strides
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.curves import training_point
 from autoscale.jobs.family import load_member
+from autoscale.jobs.record import Record
 from autoscale.jobs.train_settings import TrainSettings
 from autoscale.jobs.workers.kernels import accelerated, choose_kernels, cutter
 from autoscale.jobs.workers.memory import training_bytes
-from autoscale.jobs.workers.proxy import Task, recipe_named
+from autoscale.jobs.workers.proxy import ImageSource, Proxy, recipe_named
 from autoscale.listener import Listener, Progress, Silent
 from autoscale.models.count import is_member, load_architecture
 from autoscale.models.expected import Expected, expected_by, rows_kept
@@ -30,7 +31,6 @@ from autoscale.network.threads import threads_of_torch
 from autoscale.network.weights import STYLES, class_rows, load_weights
 from autoscale.runs.checkpoint import read_snapshot, write_snapshot
 from autoscale.runs.contents import TrainingResult
-from autoscale.runs.job_file import write_job
 from autoscale.runs.store import Journal, StepFolder, write_text
 from autoscale.runs.tensorboard import Curves, Point, require_tensorboard
 from autoscale.runs.weights import Header, Weights, file_digest, read_weights, write_weights
@@ -181,22 +181,26 @@ def _begun(
     for note in start.expected.notes:
         listener.notice(note)
     size = settings.resolution or design.architecture.resolution
-    task = Task(
-        data=settings.data,
+    task = Proxy(
+        source=ImageSource(
+            data=settings.data,
+            seed=settings.seed,
+            limit=settings.limit,
+            strict=settings.strict,
+            white_level=preparation.white_level,
+        ),
         recipe=recipe,
-        seed=settings.seed,
-        limit=settings.limit,
-        strict=settings.strict,
-        white_level=preparation.white_level,
         kernels=choose_kernels(settings.kernels, device=device, listener=listener),
+        device=device,
+        threads=settings.threads,
     )
-    images = task.load(size=size, test=True, listener=listener, preparation=preparation)
+    images = task.source.load(size=size, test=True, listener=listener, preparation=preparation)
     architecture = _fitted(design.architecture, size, len(images.classes), listener)
     return _Training(
         settings=settings,
         design=replace(design, architecture=architecture),
         start=start,
-        task=task,
+        task=task.having(images, size=size),
         images=images,
         step=step,
         device=device,
@@ -212,7 +216,7 @@ class _Training:
     settings: TrainSettings
     design: Design  # for these images
     start: Start
-    task: Task
+    task: Proxy
     images: ImageData
     step: StepFolder
     device: str
@@ -227,14 +231,10 @@ class _Training:
         if self.peers.rank != 0:
             return self._trained(read_snapshot(last), keeper)
         with self.step.locked():
-            self._tell_changes()
-            resume = self.step.begin(
-                self.binding(),
-                notes=self.notes(),
-                journal=journal,
-                read=lambda _: read_snapshot(last),
+            record = Record(settings=self.settings, facts=self.facts())
+            resume = record.begin(
+                self.step, journal, self.listener, read=lambda _: read_snapshot(last)
             )
-            write_job(self.step, self.settings)
             trained = self._trained(resume, keeper)
             self.step.write_result("result.json", trained.result.to_dict())
             told = chance_warning(
@@ -244,35 +244,15 @@ class _Training:
                 self.listener.notice(f"warning: {told}")
             return trained
 
-    def binding(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, Any]:
         """What decides the result and must be the same to go on, as plain data."""
         design = self.design
         return {
-            "task": self.task.settings(),
-            "images": self.images.fingerprint,
+            **self.task.record(),
             "network": {**asdict(design), "architecture": design.architecture.to_dict()},
             "processes": self.peers.size,
             **self.start.settings(),
         }
-
-    def notes(self) -> dict[str, Any]:
-        """What may change between two calls."""
-        return {
-            "data": self.task.place,
-            "device": self.device,
-            "threads": self.settings.threads,
-        }
-
-    def _tell_changes(self) -> None:
-        """Say what has changed since the last call of a training that goes on."""
-        earlier, now = self.step.read(), self.notes()
-        for name in ("device", "threads") if earlier else ():
-            before = (earlier or {})["notes"].get(name)
-            if before not in (None, now[name]):
-                self.listener.notice(
-                    f"{name} {now[name]}, {before} so far: the last digits of what is computed "
-                    "may differ"
-                )
 
     def header(self) -> Header:
         """Of the best weights, but for their accuracy."""
@@ -281,7 +261,7 @@ class _Training:
             style=self.start.expected.style,
             preparation=self.start.expected.preparation,
             classes=self.images.classes,
-            seed=self.task.seed,
+            seed=self.task.source.seed,
             seen=self.images.sketch,
             accuracy_of=f"validation images of {self.images.name}",
             provenance=f"autoscale train, recipe {self.settings.recipe}, "
@@ -313,7 +293,7 @@ class _Training:
     def _network(self, resume: Snapshot | None) -> nn.Module:
         """As the training begins, unless it goes on, which puts other weights into it."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.task.seed)
+            torch.manual_seed(self.task.source.seed)
             module = build(
                 self.design.architecture,
                 dropout=self.design.dropout,
@@ -349,7 +329,7 @@ class _Training:
             self.images.validation,
             recipe,
             resolution=size,
-            seed=self.task.seed,
+            seed=self.task.source.seed,
             device=self.device,
             evaluate_after=range(1, recipe.epochs + 1),
             resume=resume,

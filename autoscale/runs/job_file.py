@@ -9,6 +9,7 @@ Each step of a run leaves one, `job.yaml`; one written by hand names what is not
 """
 
 import difflib
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ S = TypeVar("S", bound=Settings)
 
 #: In the folder of each step.
 JOB = "job.yaml"
+_NUMBERED = "job-{}.yaml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,13 +35,38 @@ class Job:
     run: Path | None = None  # the run directory, if it names one
 
 
-def write_job(step: StepFolder, settings: Settings) -> None:
+def write_job(step: StepFolder, settings: Settings, *, name: str = JOB) -> None:
     """Leave the job file that repeats a step in its folder.
 
     Raises:
         StorageProblem: if the disk does not take it.
     """
-    write_text(step.file(JOB), job_text(settings))
+    write_text(step.file(name), job_text(settings))
+
+
+def add_job(step: StepFolder, settings: Settings) -> None:
+    """Leave a job file beside those of other calls, in a step that several calls make together.
+
+    Raises:
+        InvalidSetting: if an earlier one is damaged.
+        StorageProblem: if the disk does not take it.
+    """
+    earlier = recorded_jobs(step, type(settings))
+    if settings not in earlier:
+        number = len(earlier) + 1
+        write_job(step, settings, name=JOB if number == 1 else _NUMBERED.format(number))
+
+
+def recorded_jobs(step: StepFolder, kind: type[S]) -> list[S]:
+    """The settings of every call that made a step, in order; none if an older version made it.
+
+    Raises:
+        InvalidSetting: if a file is damaged, or of a newer version.
+        StorageProblem: if it cannot be read.
+    """
+    names = itertools.chain([JOB], map(_NUMBERED.format, itertools.count(2)))
+    files = itertools.takewhile(lambda file: file.exists(), map(step.file, names))
+    return [kind.read(read_job(file, kind).settings, source=str(file)) for file in files]
 
 
 def job_text(settings: Settings) -> str:
@@ -78,7 +105,7 @@ def read_job(file: Path, kind: type[Settings], *, has_run: bool = False) -> Job:
     run = found.pop("run", None) if has_run else None
     if run is not None and not run.text:
         raise InvalidSetting(f"{run.place}: run must be a folder's name, got {run.data!r}")
-    known = {setting.name: setting for setting in settings_of(kind)}
+    known = {setting.name: setting for setting in settings_of(kind) if not setting.option.hidden}
     return Job(
         settings={name: _value(known, name, entry) for name, entry in found.items()},
         run=Path(run.text) if run is not None and run.text else None,

@@ -1,17 +1,19 @@
-"""What a grid races: its settings, its candidates and their rivals."""
+"""What a grid races: its candidates and their rivals."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil
+from typing import cast
 
 import numpy as np
 
-from autoscale.design.budget import LATENCY, MEANINGS, MEASURES, Budget, parse_budget, several
+from autoscale.design.budget import LATENCY, MEASURES, Budget, parse_budget, several
 from autoscale.design.cost import Cost
 from autoscale.design.numbers import Number
 from autoscale.design.rounding import PAPER, compound
 from autoscale.errors import InvalidSetting
+from autoscale.jobs.grid.settings import GridSettings
 from autoscale.jobs.grid.timed import Stopwatch, timed_grid, timed_rival
 from autoscale.listener import Listener
 from autoscale.racing.race import RaceSettings, next_training
@@ -35,109 +37,70 @@ RACE_SHARE = 0.4
 _NEARER = "nearer to the base"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GridSettings:
-    """Which networks a grid holds and how they are raced.
+def fewest_of(settings: GridSettings) -> int:
+    """Distinct networks that the grid should hold: what a race needs, or is allowed."""
+    return min(FEWEST, settings.max_candidates or FEWEST)
+
+
+def counted_budget(settings: GridSettings, base: Scalable) -> Budget:
+    """A counted budget in the base's terms.
 
     Raises:
-        InvalidSetting: for a value that makes no grid.
+        InvalidSetting: if it cannot be read.
     """
-
-    budget: str = "2x"  # a ratio to the base's cost, or a cost such as "800M"
-    measure: str = "macs"  # of the budget: macs, params, activations, memory (bytes)
-    alpha: str | None = None  # depth: a range with `step`, or values; 1..2, shrinking 0.5..1
-    beta: str | None = None  # width; 1..1.5, shrinking 0.5..1
-    gamma: str | None = None  # resolution; 1..1.5, shrinking 0.5..1
-    step: float = 0.05
-    solve: str = ""  # dimensions to move until a point meets the budget: "resolution,width"
-    # The largest distance to the budget that is wished for; 0.05, solving 0.01. Where fewer
-    # networks keep it than a race needs, the nearest others race too.
-    tolerance: float | None = None
-    max_candidates: int | None = None  # race at most so many, spread over the grid
-    rivals: bool = True  # race the simpler ways of growing too
-    seeds: int = 3  # trainings of one candidate at most
-    trainings: int | None = None  # of all candidates at most; by default 40 % of all seeds
-    race: bool = True  # else every candidate is trained with every seed
-
-    def __post_init__(self) -> None:
-        if self.seeds < 1:
-            raise InvalidSetting(f"seeds must be at least 1, got {self.seeds}")
-        if self.trainings is not None and self.trainings < 1:
-            raise InvalidSetting(f"trainings must be at least 1, got {self.trainings}")
-        if self.trainings is not None and not self.race:
-            raise InvalidSetting(
-                "without a race every candidate is trained with every seed; leave --trainings out"
-            )
-        if self.max_candidates is not None and self.max_candidates < 1:
-            raise InvalidSetting(
-                f"the number of candidates must be at least 1, got {self.max_candidates}"
-            )
-
-    @property
-    def moved(self) -> tuple[Dimension, ...]:
-        """The dimensions that solving moves, in order."""
-        names = [name.strip() for name in self.solve.split(",") if name.strip()]
-        return tuple(dict.fromkeys(names))  # type: ignore[arg-type]
-
-    @property
-    def distance(self) -> float:
-        """The largest distance to the budget that is wished for."""
-        return self.tolerance if self.tolerance is not None else 0.01 if self.moved else 0.05
-
-    @property
-    def fewest(self) -> int:
-        """Distinct networks that the grid should hold: what a race needs, or is allowed."""
-        return min(FEWEST, self.max_candidates or FEWEST)
-
-    def budget_of(self, base: Scalable) -> Budget:
-        """A counted budget in the base's terms.
-
-        Raises:
-            InvalidSetting: if it cannot be read.
-        """
-        if self.measure not in MEASURES:
-            raise InvalidSetting(f"no measure {self.measure!r}; choose from {', '.join(MEANINGS)}")
-        own = MEASURES[self.measure](cost_of(root_of(base)))
-        return parse_budget(self.budget, base=float(own), measure=self.measure)
-
-    def grid(
-        self, base: Scalable, budget: Budget, value: Callable[[Cost], Number] | None = None
-    ) -> Grid:
-        """The grid around `base`, its costs counted, or foretold by `value`.
-
-        Raises:
-            BudgetUnreachable: as `Points.grid`.
-            InvalidSetting: for values that cannot be read.
-        """
-        plain = partial(replace(self, solve="").grid_points, base, budget, value)
-        return self.grid_points(base, budget, value).grid(
-            fewest=self.fewest, unmoved=plain if self.moved else None
+    measure = settings.cost_measure
+    if measure not in MEASURES:
+        raise InvalidSetting(
+            f"{measure} is measured, not counted; choose from {', '.join(MEASURES)}"
         )
+    own = MEASURES[measure](cost_of(root_of(base)))
+    return parse_budget(settings.budget_text, base=float(own), measure=measure)
 
-    def grid_points(
-        self, base: Scalable, budget: Budget, value: Callable[[Cost], Number] | None = None
-    ) -> Points:
-        """All points of the grid around `base`, whatever they cost.
 
-        Raises:
-            InvalidSetting: for values that cannot be read.
-        """
-        usual = ("1..2", "1..1.5", "1..1.5") if budget.ratio >= 1 else ("0.5..1",) * 3
-        texts = [
-            own or text
-            for own, text in zip((self.alpha, self.beta, self.gamma), usual, strict=True)
-        ]
-        alphas, betas, gammas = (axis(text, step=self.step) for text in texts)
-        return cost_points(
-            base,
-            budget,
-            alphas=alphas,
-            betas=betas,
-            gammas=gammas,
-            tolerance=self.distance,
-            solve=self.moved,
-            value=value,
-        )
+def grid_around(
+    base: Scalable,
+    budget: Budget,
+    settings: GridSettings,
+    value: Callable[[Cost], Number] | None = None,
+) -> Grid:
+    """The grid around `base`, its costs counted, or predicted by `value`.
+
+    Raises:
+        BudgetUnreachable: as `Points.grid`.
+        InvalidSetting: for values that cannot be read.
+    """
+    plain = replace(settings, solve=False, move=None)
+    return grid_points(base, budget, settings, value).grid(
+        fewest=fewest_of(settings),
+        unmoved=partial(grid_points, base, budget, plain, value) if settings.solve else None,
+    )
+
+
+def grid_points(
+    base: Scalable,
+    budget: Budget,
+    settings: GridSettings,
+    value: Callable[[Cost], Number] | None = None,
+) -> Points:
+    """All points of the grid around `base`, whatever they cost.
+
+    Raises:
+        InvalidSetting: for values that cannot be read.
+    """
+    usual = ("1..2", "1..1.5", "1..1.5") if budget.ratio >= 1 else ("0.5..1",) * 3
+    asked = (settings.alpha, settings.beta, settings.gamma)
+    texts = [text or range_ for text, range_ in zip(asked, usual, strict=True)]
+    alphas, betas, gammas = (axis(text, step=settings.step) for text in texts)
+    return cost_points(
+        base,
+        budget,
+        alphas=alphas,
+        betas=betas,
+        gammas=gammas,
+        tolerance=settings.distance,
+        solve=cast(tuple[Dimension, ...], settings.moved),  # which says what it cannot move
+        value=value,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,11 +126,11 @@ class GridRace:
         Raises:
             AutoscaleError: one of its kinds, if there is no such grid.
         """
-        if settings.measure == LATENCY:
+        if settings.cost_measure == LATENCY:
             assert watch is not None
             return cls._timed(base, settings, watch)
-        budget = settings.budget_of(base)
-        grid = settings.grid(base, budget)
+        budget = counted_budget(settings, base)
+        grid = grid_around(base, budget, settings)
         chosen = grid.candidates
         if settings.max_candidates is not None:
             chosen = spread(grid.candidates, settings.max_candidates)
@@ -176,14 +139,14 @@ class GridRace:
 
     @classmethod
     def _timed(cls, base: Scalable, settings: GridSettings, watch: Stopwatch) -> "GridRace":
-        budget = parse_budget(settings.budget, base=watch.base_ms, measure=LATENCY)
+        budget = parse_budget(settings.budget_text, base=watch.base_ms, measure=LATENCY)
         grid = timed_grid(
             base,
             watch,
             budget,
-            lambda line: settings.grid(base, budget, line),
+            lambda line: grid_around(base, budget, settings, line),
             most=settings.max_candidates or TIMED_CANDIDATES,
-            fewest=settings.fewest,
+            fewest=fewest_of(settings),
         )
         near = settings.distance  # a timing is not as sharp as a count
         find = partial(timed_rival, base, watch, budget, tolerance=near)
@@ -208,17 +171,17 @@ class GridRace:
         budget, rivals, missing = grid.budget, [], []
         if settings.rivals:
             for rule in GROWING if budget.ratio >= 1 else SHRINKING:
-                found = find(rule)
-                off = budget.distance(found.growth)
+                candidate = find(rule)
+                off = budget.distance(candidate.growth)
                 if abs(off) <= near or (
                     abs(off) <= (grid.widened or 0.0)
-                    and answering(np.array(found.growth), budget, WIDEST)
+                    and answering(np.array(candidate.growth), budget, WIDEST)
                 ):
-                    rivals.append(found)
+                    rivals.append(candidate)
                 else:
                     far = abs(off) > max(near, grid.widened or 0.0)
                     why = "" if far else f", {_NEARER}"
-                    missing.append(f"{rule} {found.growth:.4g}x ({off:+.1%}{why})")
+                    missing.append(f"{rule} {candidate.growth:.4g}x ({off:+.1%}{why})")
         return cls(
             base=base,
             grid=grid,
@@ -235,8 +198,8 @@ class GridRace:
 
     @property
     def required(self) -> tuple[int, ...]:
-        """Places of the rivals, which get every seed."""
-        return tuple(place for place, entry in enumerate(self.field) if entry.rules)
+        """Indices of the rivals, which get every seed."""
+        return tuple(index for index, entry in enumerate(self.field) if entry.rules)
 
     @property
     def positions(self) -> np.ndarray:
@@ -288,26 +251,27 @@ def root_of(base: Scalable) -> Network:
     return base.at(1.0, 1.0, base.resolution)
 
 
-def explain(study: GridRace, listener: Listener) -> None:
+def explain(race: GridRace, listener: Listener) -> None:
     """Tell what the grid holds and what the paper's coefficients would really cost here."""
-    grid = study.grid
+    grid = race.grid
     listener.notice(
         f"{several(grid.points, 'point')}, {grid.admitted} within {grid.tolerance:.3g} of "
         f"{grid.budget.ratio:.4g}x ({grid.budget.text}), "
-        f"{several(grid.within, 'distinct network')}; {len(study.field)} in the race, "
-        f"{len(study.required)} of them rivals; at most "
-        f"{several(study.most_trainings, 'training')}, all would be {study.all_trainings}"
+        f"{several(grid.within, 'distinct network')}; {len(race.field)} in the race, "
+        f"{len(race.required)} of them rivals; at most "
+        f"{several(race.most_trainings, 'training')}, all would be {race.all_trainings}"
     )
-    if grid.widened is not None or len(grid.candidates) < study.settings.fewest:
-        listener.notice(f"warning: {_shortage(grid, study.settings.fewest)}")
-    if study.missing:
+    fewest = fewest_of(race.settings)
+    if grid.widened is not None or len(grid.candidates) < fewest:
+        listener.notice(f"warning: {_shortage(grid, fewest)}")
+    if race.missing:
         listener.notice(
-            f"warning: not raced, over {study.rival_distance:.1%} off the budget"
-            + f" or {_NEARER} than to it" * any(_NEARER in why for why in study.missing)
-            + f" at their nearest: {', '.join(study.missing)}"
+            f"warning: not raced, over {race.rival_distance:.1%} off the budget"
+            + f" or {_NEARER} than to it" * any(_NEARER in why for why in race.missing)
+            + f" at their nearest: {', '.join(race.missing)}"
         )
-    if isinstance(study.base, Design):
-        scaled = compound(study.base.base, PAPER, rounding=study.base.rounding)
+    if isinstance(race.base, Design):
+        scaled = compound(race.base.base, PAPER, rounding=race.base.rounding)
         listener.notice(
             f"the paper's (1.2, 1.1, 1.15): nominal {PAPER.nominal:.3f}x, measured "
             f"{cost_of(scaled).macs / grid.base_cost.macs:.3f}x here"
