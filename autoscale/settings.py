@@ -403,10 +403,7 @@ def takes_settings(
                     raise TypeError(f"{work.__name__} got {name} twice")
                 given[name] = value
             asked = {name: given.pop(name) for name in known if name in given}
-            for name, group in (gone or {}).items():
-                if name in given:
-                    fields_ = ", ".join(f"{setting.name}=" for setting in settings_of(group))
-                    raise TypeError(f"{work.__name__} takes no {name}= but its fields: {fields_}")
+            _refuse_gone(work.__name__, given, gone or {})
             if base is not None:
                 return work(settings=dataclasses.replace(base, **asked), **given)
             if missing := [n for n, s in known.items() if s.required and n not in asked]:
@@ -419,6 +416,13 @@ def takes_settings(
         return call
 
     return decorate
+
+
+def _refuse_gone(work: str, given: Iterable[str], gone: Mapping[str, type[Settings]]) -> None:
+    for name in given:
+        if name in gone:
+            fields_ = ", ".join(f"{setting.name}=" for setting in settings_of(gone[name]))
+            raise TypeError(f"{work} takes no {name}= but its fields: {fields_}")
 
 
 def _parameters(
