@@ -86,7 +86,7 @@ def app() -> Any:
     return typer.main.get_command(made)
 
 
-def typed(*words: str) -> tuple[Settings, dict[str, Any]]:
+def typed(*words: str) -> tuple[Any, dict[str, Any]]:
     """What a command line reaches the work as."""
     app().main(["bake", *words], standalone_mode=False)
     return REACHED.pop()
@@ -218,7 +218,7 @@ def test_arguments_that_do_not_fit_are_refused(
 
 def test_the_signature_of_a_function_shows_the_fields() -> None:
     names = list(inspect.signature(bake).parameters)
-    assert names[:3] == ["thing", "run", "data"]
+    assert names[:4] == ["thing", "run", "settings", "data"]
     assert names[-1] == "listener"
     assert "    heat: Degrees. By default 220.0." in (bake.__doc__ or "").splitlines()
 
@@ -233,13 +233,13 @@ def test_what_may_be_given_by_place_can_be_said() -> None:
         return oven, settings
 
     assert heat("big", "photos") == ("big", Shared(data="photos"))
-    assert list(inspect.signature(heat).parameters) == ["oven", "data", "workers"]
+    assert list(inspect.signature(heat).parameters) == ["oven", "data", "settings", "workers"]
 
 
 # A job file
 
 
-def test_what_is_typed_goes_before_the_job_file_and_that_before_the_environment(
+def test_what_is_typed_goes_before_the_environment_and_that_before_the_job_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "job.yaml"
@@ -247,6 +247,13 @@ def test_what_is_typed_goes_before_the_job_file_and_that_before_the_environment(
     settings, others = typed("--config", str(file), "--oven", "90", "--beside", "c")
     assert settings == Bake(thing="x", heat=90.0, pair=(1.0, 2.0), beside=(Path("c"),))
     assert others["run"] == Path("elsewhere")
+    file.write_text("thing: x\nsecret: kept\n")
+    assert typed("--config", str(file))[0].secret == "kept"
+    monkeypatch.setenv("BAKE_SECRET", "other")
+    assert typed("--config", str(file))[0].secret == "other"
+    assert typed("--config", str(file), "--secret", "own")[0].secret == "own"
+    monkeypatch.delenv("BAKE_SECRET")
+    file.write_text("thing: x\nrun: elsewhere\n")
     assert typed("y", "--config", str(file), "--run", "r")[1]["run"] == Path("r")
 
 
