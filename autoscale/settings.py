@@ -393,7 +393,7 @@ def takes_settings(
         def call(*values: Any, **given: Any) -> R:
             base = next((value for value in values if isinstance(value, kind)), None)
             base = given.pop("settings", base)
-            others = [value for value in values if value is not base]
+            others = [value for value in values if not isinstance(value, kind)]
             given = _by_name(work, others, by_place if base is None else first, given)
             _refuse_groups(work, given, gone or {})
             return work(**{"settings": _asked(work, kind, base, given), **given})

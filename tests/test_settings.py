@@ -198,6 +198,7 @@ def test_a_function_takes_its_settings_as_a_value_or_as_arguments() -> None:
     assert bake("run", settings, minutes=4)[1] == replace(settings, minutes=4)
     assert bake("x", "run", minutes=3, listener="me") == ("run", settings, "me")
     assert bake(run="run", thing="x", minutes=3)[1] == settings
+    assert bake(None, settings)[0] is None
 
 
 @pytest.mark.parametrize(
