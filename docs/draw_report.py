@@ -1,7 +1,7 @@
 """Draws docs/report.png, the README's picture, from the page of a run, with Chromium.
 
-    autoscale report --run runs/demo
-    python docs/draw_report.py runs/demo/report.html
+autoscale report --run runs/demo
+python docs/draw_report.py runs/demo/report.html
 """
 
 import shutil
