@@ -1,9 +1,9 @@
-"""How many pixels the designs of `pixels-or-width` have that cost as much as those of the demonstration.
+"""How many pixels designs of `pixels-or-width` have that cost about what the demonstration's do.
 
     python experiments/synthetic/pixels.py
 
-`autoscale demo` searches within 500,000 multiply-adds, and checks its baseline, of almost that cost,
-against random designs that cost up to half as much again.
+`autoscale demo` searches within 500,000 multiply-adds, and checks its baseline, of almost that
+cost, against random designs that cost up to half as much again.
 """
 
 from autoscale.design.cost import cost
