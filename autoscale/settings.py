@@ -350,8 +350,8 @@ def _settings_of(kind: Any) -> tuple[Setting, ...]:
 
 
 def in_words(names: Iterable[str]) -> str:
-    """a, b or c; of a mapping with what each name means: "a: this. b: that" instead."""
-    if isinstance(names, Mapping):
+    """a, b or c; of a mapping with a text of what each name means: "a: this. b: that" instead."""
+    if isinstance(names, Mapping) and all(isinstance(told, str) for told in names.values()):
         return " ".join(f"{name}: {meaning}." for name, meaning in names.items()).rstrip(".")
     *others, last = names
     return f"{', '.join(others)} or {last}" if others else last

@@ -20,7 +20,15 @@ from autoscale.cli.options import command
 from autoscale.errors import InvalidSetting
 from autoscale.runs.job_file import job_text, read_job, recorded_job, write_job
 from autoscale.runs.store import StepFolder
-from autoscale.settings import Settings, again, command_line, option, settings_of, takes_settings
+from autoscale.settings import (
+    Settings,
+    again,
+    command_line,
+    in_words,
+    option,
+    settings_of,
+    takes_settings,
+)
 
 
 def parse_pair(text: str) -> tuple[float, float]:
@@ -155,6 +163,12 @@ def test_a_field_taken_again_keeps_its_help_and_its_limits() -> None:
 def test_help_lists_the_choices() -> None:
     (sort,) = (setting for setting in settings_of(Bake) if setting.name == "sort")
     assert sort.help == "rye, oat or spelt."
+
+
+def test_names_are_put_in_words_with_what_they_mean_if_that_is_a_text() -> None:
+    assert in_words(("a",)) == "a"
+    assert in_words({"a": 1, "b": 2, "c": 3}) == "a, b or c"
+    assert in_words({"a": "the first", "b": "the second"}) == "a: the first. b: the second"
 
 
 def test_what_a_resumed_run_must_share_leaves_out_what_does_not_bind() -> None:
