@@ -148,7 +148,7 @@ class LoadSettings(PreparationSettings):
     weights: str | None = option(
         None,
         "Weights of a network that is named otherwise: a .safetensors file, or a PyTorch file of "
-        "tensors. Without, they are random.",
+        "tensors.",
         place=True,
     )
     resolution: int | None = option(
