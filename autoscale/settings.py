@@ -65,29 +65,8 @@ class Option:
     hidden: bool = False  # from Python only: on the command line other fields say it
 
 
-class _Rest(typing.TypedDict, total=False):
-    flag: str
-    parse: Callable[[str], Any]
-    show: Callable[[Any], str]
-    choices: Callable[[], Iterable[str]]
-    complete: Callable[[str], list[str]]
-    least: float
-    above: float
-    binds: bool
-    recorded: bool
-    place: bool
-    panel: str
-    envvar: str
-    argument: bool
-    hidden: bool
-
-
-def option(
-    default: Any = MISSING,
-    help: str = "",  # as typer's own word
-    **rest: typing.Unpack[_Rest],
-) -> Any:
-    """A field of settings; `rest` are the fields of `Option`."""
+def option(default: Any = MISSING, help: str = "", **rest: Any) -> Any:
+    """A field of settings; `rest` are the other fields of `Option`."""
     return _field(default, Option(help=help, **rest))
 
 

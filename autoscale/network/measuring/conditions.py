@@ -64,16 +64,15 @@ class Conditions(Settings):
         "Timed passes of each. \\[default: until precise enough or out of time]",
         least=LEAST_BLOCKS,
     )
-    precision: float = option(0.01, "Standard error / median at which it is precise enough.")
+    precision: float = option(
+        0.01, "Standard error / median at which it is precise enough.", above=0
+    )
     seconds: float = option(
-        10.0, "Most time for each network, warm-up and the first five blocks apart."
+        10.0, "Most time for each network, warm-up and the first five blocks apart.", above=0
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("precision", "seconds"):
-            if not getattr(self, name) > 0:
-                raise InvalidSetting(f"{name} must be above 0, got {getattr(self, name)}")
         on_cpu = self.device == "cpu"
         if self.runtime == "onnxruntime" and (self.dtype != "float32" or not on_cpu):
             raise InvalidSetting(
