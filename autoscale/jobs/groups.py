@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoscale.errors import InvalidSetting
-from autoscale.jobs.names import ENGINES, KERNELS, RECIPES, ROUNDINGS
+from autoscale.jobs.names import ENGINES, KERNEL_CHOICES, RECIPES, ROUNDINGS
 from autoscale.settings import Settings, in_words, option
 
 # What a parser or a completion needs is imported where it is asked for: building the command line
@@ -87,9 +87,8 @@ class KernelSettings(Settings):
 
     kernels: str = option(
         "auto",
-        "What computes trainings: native (compiled for this CPU), torch, none, or auto, the "
-        "fastest there is. The later steps keep to it.",
-        choices=lambda: ("auto", *KERNELS),
+        "What computes trainings. {choices}. The later steps keep to it.",
+        choices=lambda: KERNEL_CHOICES,
         binds=False,
     )
 

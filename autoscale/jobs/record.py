@@ -68,8 +68,8 @@ class Record:
             if setting.name == "data" and value is not None:
                 changes[setting.name] = place_of(value)
             elif setting.option.place and isinstance(value, str):
-                file = Path(value)  # or a name of ours, which has no suffix
-                changes[setting.name] = str(file.resolve() if file.suffix else file)
+                file = Path(value)  # or a name of ours
+                changes[setting.name] = str(file.resolve()) if file.exists() else value
         return replace(self.settings, **changes)
 
 
