@@ -199,7 +199,8 @@ def search_baseline(
     The same command continues an interrupted search; a larger --trials prolongs a finished one.
     """
     from autoscale.cli.terminal import working
-    from autoscale.design.budget import parse_cost, parse_count
+    from autoscale.design.budget import parse_count
+    from autoscale.design.measures.registry import kind_named
     from autoscale.jobs.search import job as baseline
     from autoscale.jobs.search.stopping import parse_epochs
 
@@ -212,7 +213,7 @@ def search_baseline(
             sampler=sampler,
             objective=objective,
             cost_measure=cost,
-            target=parse_cost(target, cost) if target is not None else None,
+            target=kind_named(cost).parse(target) if target is not None else None,
             w=w,
             max_macs=parse_count(max_flops) if max_flops is not None else None,
             confirm=confirm,
@@ -471,9 +472,10 @@ def _show_search(found: Any, run: Path, as_json: bool) -> None:
             }
         )
         return
-    front = table[table.on_front].sort_values("macs")
-    wanted = ("trial", "accuracy", "macs", "params", "latency_ms", "seconds")
-    columns = tuple(name for name in wanted if name in front)
+    column = found.objective.measure.column
+    front = table[table.on_front].sort_values(column)
+    wanted = ("trial", "accuracy", "macs", "params", column, "seconds")
+    columns = tuple(dict.fromkeys(wanted))
     show_table(front, title="Front: no other trial is as accurate and cheaper", columns=columns)
     failed = int((table.status == "failed").sum())
     say(

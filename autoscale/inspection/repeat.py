@@ -6,6 +6,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from autoscale.design.measures.macs import MACS
 from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.jobs.grid.candidates import GridSettings
 from autoscale.jobs.grid.scaling_base import scalable_from
@@ -60,14 +61,15 @@ def _line(command: str, where: list[str], options: Mapping[str, Any]) -> str:
 def _search(found: SearchContents) -> dict[str, Any]:
     settings, notes = found.record["settings"], found.record["notes"]
     task, goal, rungs = settings["task"], settings["objective"], settings["rungs"]
+    measure = found.objective.measure
     options: dict[str, Any] = {
         "data": _image_place(notes["data"]),
         "space": _space(settings["space"], found.space.name),
         "trials": notes["trials"],
         "sampler": settings["sampler"],
         "objective": goal["kind"],
-        "cost": "latency" if "latency" in goal else None,
-        "target": f"{goal['target']!r}ms" if "latency" in goal else goal["target"],
+        "cost": measure.name if measure != MACS else None,
+        "target": measure.write(goal["target"]),
         "w": goal["w"] if goal["kind"] == "soft" else None,
         "max_flops": settings["max_macs"],
         "confirm": found.confirmed or None,
@@ -120,7 +122,7 @@ def _grid(grid: GridContents, *, own: bool) -> dict[str, Any]:
         options |= {"white_level": settings["task"].get("white_level")}
     elif settings["base"].get("rounding", "tf") != "tf":
         options["rounding"] = settings["base"]["rounding"]
-    measure = {"macs": "flops"}.get(asked["measure"], asked["measure"])
+    measure = "flops" if asked["measure"] == MACS.name else asked["measure"]
     options[f"{measure}_budget"] = asked["budget"]
     if asked["solve"]:
         options |= {"solve": True, "move": asked["solve"]}

@@ -8,13 +8,15 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from autoscale.design.budget import MEASURES, parse_budget
+from autoscale.design.measures.macs import MACS
 from autoscale.design.rounding import PAPER, Coefficients
 from autoscale.errors import BudgetUnreachable, InvalidSetting, RunConflict
+from autoscale.jobs.costs import cost_from
 from autoscale.jobs.grid.job import load_grid
 from autoscale.jobs.grid.scaling_base import ScalingBase, describe
 from autoscale.listener import Listener, Silent
 from autoscale.runs.store import Journal, StepFolder, read_text, write_text
+from autoscale.scaling.budget import parse_budget
 from autoscale.scaling.family import (
     Growths,
     Member,
@@ -95,13 +97,12 @@ def scale_family(
     """
     if bool(phis) == bool(budgets):
         raise InvalidSetting("give either sizes (--phi 0..3) or budgets (--budgets 20M,40M)")
-    if measure not in MEASURES:
-        raise InvalidSetting(f"no measure {measure!r}; choose from {', '.join(MEASURES)}")
     named = [(f"phi-{phi:g}", phi) for phi in phis]
-    own = float(MEASURES[measure](cost_of(base.at(1.0, 1.0, base.resolution))))
+    counted = cost_from(measure)
+    own = float(counted.count(cost_of(base.at(1.0, 1.0, base.resolution))))
     for text in budgets:
-        budget = parse_budget(text, base=own, measure=measure)
-        suffix = "" if measure == "macs" else f"-{measure}"
+        budget = parse_budget(text, base=own, measure=counted)
+        suffix = "" if counted == MACS else f"-{counted.name}"
         named.append((f"{text.strip()}{suffix}", phi_for(base, growths, budget)))
     members = [member(base, growths, phi, name=name) for name, phi in dict(named).items()]
     members.sort(key=lambda m: m.counts.macs)

@@ -79,16 +79,15 @@ def _aim(found: SearchContents) -> str:
 
 def _cost_column(goal: Objective) -> str:
     """The column of trials that holds what the search took for cost."""
-    return "latency_ms" if goal.latency else "macs"
+    return goal.measure.column
 
 
 def _front(found: SearchContents, finished: pd.DataFrame) -> Figure:
     goal = found.objective
     column = _cost_column(goal)
-    what = "Predicted milliseconds" if goal.latency else "Multiply-adds"
     x = Scale.around(
         [*finished[column], goal.target],
-        title=f"{what} of one image (logarithmic)",
+        title=f"{goal.measure.title} of one image (logarithmic)",
         text=format_count,
         logarithmic=True,
     )
@@ -135,8 +134,7 @@ def _front(found: SearchContents, finished: pd.DataFrame) -> Figure:
         )
     guides = [Guide(at=found.objective.target, label="target")]
     columns = {"macs": "multiply-adds", "params": "parameters", "on_front": "on the front"}
-    if goal.latency:
-        columns = {"latency_ms": "predicted ms", **columns}
+    columns = {column: goal.measure.heading} | columns
     shown = finished[["trial", "accuracy", *columns]].rename(columns=columns)
     return Figure(
         key="front",

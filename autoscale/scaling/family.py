@@ -6,11 +6,12 @@ from itertools import pairwise
 from typing import Any
 
 from autoscale.design.architecture import Architecture
-from autoscale.design.budget import MEANINGS, MEASURES, Budget, format_count
+from autoscale.design.budget import format_count
 from autoscale.design.cost import cost
 from autoscale.design.document import NO_UNKNOWN_KEYS, dump, parse
 from autoscale.design.rounding import Coefficients
 from autoscale.errors import BudgetUnreachable, InvalidArchitecture, InvalidSetting
+from autoscale.scaling.budget import Budget
 from autoscale.scaling.scalable import Growth, Scalable, cost_of
 
 #: Sizes that are tried for a budget.
@@ -172,7 +173,7 @@ def phi_for(base: Scalable, growths: Growths, budget: Budget) -> float:
     def spent(place: int) -> float:
         growth = growths.at(phis[place])
         network = base.at(growth.depth, growth.width, int(base.pixels(growth.resolution)))
-        return float(MEASURES[budget.measure](cost_of(network)))
+        return float(budget.measure.count(cost_of(network)))
 
     base_place = phis.index(0.0)
     grows = spent(base_place) <= budget.limit
@@ -180,7 +181,7 @@ def phi_for(base: Scalable, growths: Growths, budget: Budget) -> float:
     least = spent(low)
     if least >= spent(high):
         raise InvalidSetting(
-            f"the {MEANINGS[budget.measure]} of this family do not grow with phi; give another "
+            f"the {budget.measure.unit} of this family do not grow with phi; give another "
             "measure, or sizes with --phi"
         )
     if least > budget.limit:

@@ -14,11 +14,10 @@ from math import inf, log
 
 import numpy as np
 
-from autoscale.design.budget import MEANINGS, MEASURES, Budget
 from autoscale.design.cost import Cost
-from autoscale.design.numbers import Number
 from autoscale.design.rounding import Coefficients
 from autoscale.errors import BudgetUnreachable, InvalidSetting
+from autoscale.scaling.budget import Budget
 from autoscale.scaling.nearness import FEWEST, limits, nearest_beyond
 from autoscale.scaling.scalable import Growth, Network, Scalable, cost_of, effective
 from autoscale.scaling.solve import DIMENSIONS, Dimension, Solver
@@ -197,7 +196,7 @@ class Points:
         if (self.growths == 1).all():
             return (
                 f"no point of the ranges ({self.growths.size:,}) changes the base's "
-                f"{MEANINGS[self.budget.measure]}, wanted {self.budget.ratio:.4g}x; widen the "
+                f"{self.budget.measure.unit}, wanted {self.budget.ratio:.4g}x; widen the "
                 "ranges, or take a rounding with smaller steps"
             )
         closest = int(np.argmin(np.abs(np.log(self.growths / self.budget.ratio))))
@@ -238,7 +237,6 @@ def build_grid(
     gammas: tuple[float, ...],
     tolerance: float,
     solve: Sequence[Dimension] = (),
-    value: Callable[[Cost], Number] | None = None,
 ) -> Grid:
     """The grid of `cost_points`: networks within the tolerance, or the nearest three.
 
@@ -254,7 +252,6 @@ def build_grid(
         betas=betas,
         gammas=gammas,
         tolerance=tolerance,
-        value=value,
     )
     return points(solve=solve).grid(unmoved=points if solve else None)
 
@@ -268,7 +265,6 @@ def cost_points(
     gammas: tuple[float, ...],
     tolerance: float,
     solve: Sequence[Dimension] = (),
-    value: Callable[[Cost], Number] | None = None,
 ) -> Points:
     """Cost every point of a grid.
 
@@ -276,7 +272,6 @@ def cost_points(
         tolerance: largest relative distance to the budget that is wished for; 0.05 is 5 %.
         solve: dimensions to move, in this order, until a point meets the budget; the first one's
             values are then only the ends between which it moves.
-        value: what the budget limits, if it is not counted.
 
     Raises:
         InvalidSetting: for a tolerance that does not lie between 0 and 1, over two million points,
@@ -284,7 +279,7 @@ def cost_points(
     """
     if not 0 < tolerance < 1:
         raise InvalidSetting(f"the tolerance must lie between 0 and 1, got {tolerance}")
-    solver = Solver(base, budget, value or MEASURES[budget.measure])
+    solver = Solver(base, budget)
     axes = [np.array(alphas), np.array(betas), np.asarray(base.pixels(np.array(gammas)))]
     ends = {name: (a.min(), a.max()) for name, a in zip(DIMENSIONS, axes, strict=True)}
     if solve:

@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from autoscale.design.budget import parse_budget
 from autoscale.design.cost import cost
 from autoscale.design.published import EFFICIENTNET_B0
 from autoscale.design.rounding import rounding_policy
 from autoscale.jobs.grid.result import GridResult
 from autoscale.racing.response_surface import Observation
 from autoscale.report.iso_cost import CORNERS, picture, place
+from autoscale.scaling.budget import parse_budget
 from autoscale.scaling.grid import axis, build_grid
 from autoscale.scaling.scalable import Design
 

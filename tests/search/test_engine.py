@@ -6,7 +6,8 @@ import pytest
 
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
-from autoscale.design.latency_table import LatencyTable
+from autoscale.design.measures.latency import LatencyTable
+from autoscale.design.measures.limits import most_macs
 from autoscale.design.space import SearchSpace
 from autoscale.design.workload import workload
 from autoscale.errors import BudgetUnreachable, EvaluationFailed, InvalidSetting
@@ -139,22 +140,22 @@ def test_what_is_believed_best_is_best_where_nothing_scatters(
 
 
 def test_knowing_costs_guides_away_from_what_is_too_dear(tiny: SearchSpace) -> None:
-    limit = 400_000
-    sampler = make_sampler("guided", seed=0, space=tiny, known=knowledge(HARD, limit))
-    steps = search(tiny, HARD, known_score, trials=12, sampler=sampler, max_macs=limit)
+    limits = most_macs(400_000)
+    sampler = make_sampler("guided", seed=0, space=tiny, known=knowledge(HARD, limits))
+    steps = search(tiny, HARD, known_score, trials=12, sampler=sampler, limits=limits)
     assert not [step for step in steps if step.status == "refused"]
 
 
 def test_a_limit_on_multiply_adds_is_kept_without_training(tiny: SearchSpace) -> None:
     limit = 400_000
-    steps = run(tiny, "tpe", max_macs=limit)
+    steps = run(tiny, "tpe", limits=most_macs(limit))
     assert all(cost(step.architecture).macs <= limit for step in steps if step.trained)
     assert any(step.status == "refused" for step in steps)
 
 
 def test_a_limit_below_the_cheapest_network_names_it(tiny: SearchSpace) -> None:
     with pytest.raises(BudgetUnreachable, match="298,272"):
-        run(tiny, "tpe", max_macs=1000)
+        run(tiny, "tpe", limits=most_macs(1000))
 
 
 def test_no_trials_are_refused(tiny: SearchSpace) -> None:
@@ -205,7 +206,7 @@ def test_latency_may_be_the_cost_of_a_front(tiny: SearchSpace) -> None:
     kinds = {feature: 0.0 for design in tiny.enumerate() for feature in workload(design)}
     rates = kinds | {(kind, "calls"): 1.0 for kind, what in kinds if what == "calls"}
     table = LatencyTable(rates=rates, error=0.0, measurements=20)  # each operation takes 1 ms
-    timed = Objective(kind="front", target=20, latency=table)
+    timed = Objective(kind="front", target=20, measure=table)
     steps = run(tiny, "guided", timed, trials=8)
     told = [frozen(step, tiny, timed).values for step in steps]
     assert [values[1] for values in told] == [

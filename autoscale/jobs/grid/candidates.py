@@ -7,15 +7,15 @@ from math import ceil
 
 import numpy as np
 
-from autoscale.design.budget import LATENCY, MEANINGS, MEASURES, Budget, parse_budget, several
-from autoscale.design.cost import Cost
-from autoscale.design.numbers import Number
+from autoscale.design.budget import several
 from autoscale.design.rounding import PAPER, compound
 from autoscale.errors import InvalidSetting
+from autoscale.jobs.costs import cost_from
 from autoscale.jobs.grid.timed import Stopwatch, timed_grid, timed_rival
 from autoscale.listener import Listener
 from autoscale.racing.race import RaceSettings, next_training
 from autoscale.racing.response_surface import Observation
+from autoscale.scaling.budget import Budget, parse_budget
 from autoscale.scaling.grid import Candidate, Grid, Points, axis, cost_points, field, spread
 from autoscale.scaling.nearness import FEWEST, WIDEST, answering, limits
 from autoscale.scaling.rules import GROWING, RIVAL_TOLERANCE, SHRINKING, rival
@@ -95,28 +95,23 @@ class GridSettings:
         Raises:
             InvalidSetting: if it cannot be read.
         """
-        if self.measure not in MEASURES:
-            raise InvalidSetting(f"no measure {self.measure!r}; choose from {', '.join(MEANINGS)}")
-        own = MEASURES[self.measure](cost_of(root_of(base)))
-        return parse_budget(self.budget, base=float(own), measure=self.measure)
+        measure = cost_from(self.measure)
+        own = float(measure.count(cost_of(root_of(base))))
+        return parse_budget(self.budget, base=own, measure=measure)
 
-    def grid(
-        self, base: Scalable, budget: Budget, value: Callable[[Cost], Number] | None = None
-    ) -> Grid:
-        """The grid around `base`, its costs counted, or foretold by `value`.
+    def grid(self, base: Scalable, budget: Budget) -> Grid:
+        """The grid around `base`, its costs told by the budget's measure.
 
         Raises:
             BudgetUnreachable: as `Points.grid`.
             InvalidSetting: for values that cannot be read.
         """
-        plain = partial(replace(self, solve="").grid_points, base, budget, value)
-        return self.grid_points(base, budget, value).grid(
+        plain = partial(replace(self, solve="").grid_points, base, budget)
+        return self.grid_points(base, budget).grid(
             fewest=self.fewest, unmoved=plain if self.moved else None
         )
 
-    def grid_points(
-        self, base: Scalable, budget: Budget, value: Callable[[Cost], Number] | None = None
-    ) -> Points:
+    def grid_points(self, base: Scalable, budget: Budget) -> Points:
         """All points of the grid around `base`, whatever they cost.
 
         Raises:
@@ -136,7 +131,6 @@ class GridSettings:
             gammas=gammas,
             tolerance=self.distance,
             solve=self.moved,
-            value=value,
         )
 
 
@@ -163,9 +157,11 @@ class GridRace:
         Raises:
             AutoscaleError: one of its kinds, if there is no such grid.
         """
-        if settings.measure == LATENCY:
+        measure = cost_from(settings.measure)
+        if not measure.counted:
             assert watch is not None
-            return cls._timed(base, settings, watch)
+            budget = parse_budget(settings.budget, base=watch.base_ms, measure=measure)
+            return cls._timed(base, settings, budget, watch)
         budget = settings.budget_of(base)
         grid = settings.grid(base, budget)
         chosen = grid.candidates
@@ -175,13 +171,14 @@ class GridRace:
         return cls._with_rivals(base, settings, grid, chosen, find, RIVAL_TOLERANCE)
 
     @classmethod
-    def _timed(cls, base: Scalable, settings: GridSettings, watch: Stopwatch) -> "GridRace":
-        budget = parse_budget(settings.budget, base=watch.base_ms, measure=LATENCY)
+    def _timed(
+        cls, base: Scalable, settings: GridSettings, budget: Budget, watch: Stopwatch
+    ) -> "GridRace":
         grid = timed_grid(
             base,
             watch,
             budget,
-            lambda line: settings.grid(base, budget, line),
+            partial(settings.grid, base),
             most=settings.max_candidates or TIMED_CANDIDATES,
             fewest=settings.fewest,
         )

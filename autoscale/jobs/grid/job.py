@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from autoscale.design.budget import LATENCY
 from autoscale.design.rounding import Coefficients
 from autoscale.errors import InvalidSetting, RunConflict
+from autoscale.jobs.costs import cost_from
 from autoscale.jobs.grid.candidates import (
     GROW,
     SHRINK,
@@ -188,7 +188,7 @@ def _study(
     threads: int,
 ) -> GridRace:
     """The study of a base, with the timings that a budget of latency needs kept in the run."""
-    if settings.measure != LATENCY:
+    if cost_from(settings.measure).counted:
         return GridRace.of(base, settings)
     folder = StepFolder(run, TIMINGS)
     timings = Journal(folder.file("timings.jsonl"))
@@ -221,7 +221,7 @@ def _write(folder: StepFolder, base: Scalable, found: GridResult, study: GridRac
             "tolerance": study.grid.tolerance,
             "within_tolerance": study.grid.keeps(best),
             "effective": best.effective._asdict(),
-            "budget": asdict(study.grid.budget),
+            "budget": study.grid.budget.to_dict(),
             "rounding": base.rounding.name if isinstance(base, Design) else None,
             "accuracy": found.accuracy(found.place),
             "seed_noise": found.seed_noise,

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from autoscale.design.budget import LATENCY
 from autoscale.design.rounding import PAPER, compound, rounding_policy
+from autoscale.jobs.costs import cost_from
 from autoscale.jobs.grid.candidates import GridRace, GridSettings, explain, root_of
 from autoscale.jobs.grid.result import candidate_table
 from autoscale.jobs.grid.scaling_base import ImageSettings, ScalingBase, class_count, images_of
@@ -78,7 +78,7 @@ def plan_grid(
         ),
         precision=precision_table(study, each),
         rounding=rounding_table(scalable, settings)
-        if isinstance(scalable, Design) and settings.measure != LATENCY
+        if isinstance(scalable, Design) and cost_from(settings.measure).counted
         else None,
     )
 

@@ -1,9 +1,9 @@
 """Search a small baseline on the user's images."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,14 @@ from autoscale.datasets.data import ImageData
 from autoscale.datasets.pictures.preparation import OURS
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
+from autoscale.design.measures.limits import Limit, require_reachable
+from autoscale.design.measures.macs import MACS
 from autoscale.design.space import SearchSpace
 from autoscale.errors import EvaluationFailed, InvalidSetting, RunConflict
+from autoscale.jobs.costs import cost_from, limits_from
 from autoscale.jobs.curves import SearchCurves
 from autoscale.jobs.search.confirm import choose
-from autoscale.jobs.search.goal import make_objective, require_objective
+from autoscale.jobs.search.goal import make_objective, ready, require_objective
 from autoscale.jobs.search.search_progress import Watch
 from autoscale.jobs.search.spaces import space_text
 from autoscale.jobs.search.stopping import epochs_spent, rungs_of
@@ -29,7 +32,7 @@ from autoscale.runs.records import trial_to_record, trials_from_journal
 from autoscale.runs.store import Journal, StepFolder, write_text
 from autoscale.runs.tensorboard import require_tensorboard
 from autoscale.search.dashboard import Copy, database, in_database, in_file, shown
-from autoscale.search.engine import Trial, knowledge, require_reachable, search
+from autoscale.search.engine import Trial, knowledge, search
 from autoscale.search.objective import Objective
 from autoscale.search.pareto import front
 from autoscale.search.rungs import RungCheck, Rungs, TrainingResult
@@ -67,6 +70,7 @@ def search_baseline(
     target: float | None = None,
     w: float = -0.07,
     max_macs: int | None = None,
+    max_cost: Sequence[str] = (),
     confirm: int = 0,
     rungs: Sequence[int] = (),
     caution: float | None = None,
@@ -99,12 +103,13 @@ def search_baseline(
         objective: "hard" maximises accuracy up to the target and punishes cost beyond it; "soft"
             is accuracy * (cost / target) ** w; "front" searches accuracy and cost apart, and the
             baseline is the best of the front by the hard reward.
-        cost_measure: "macs" counts; "latency" times some networks of the space on this device and
-            predicts the others, which is kept with the search.
+        cost_measure: what a network costs: macs, params, activations or memory (bytes of the most
+            activations alive at once) count; "latency" times some networks of the space on this
+            device and predicts the others, which is kept with the search.
         w: exponent of the soft reward.
-        target: multiply-adds, or milliseconds; by default what half of the space's designs cost at
-            most.
-        max_macs: designs that cost more are never trained.
+        target: in the unit of the cost; by default what half of the space's designs cost at most.
+        max_macs: designs of more multiply-adds are never trained.
+        max_cost: limits such as "params=250K"; designs that break one are never trained.
         confirm: train so many of the best designs with two more seeds each and choose by the mean;
             0 trusts the single training of the search.
         rungs: stop trainings that are left behind after so many epochs, such as (1, 2); see
@@ -158,21 +163,29 @@ def search_baseline(
     stages = rungs_of(rungs, caution, task.recipe.epochs)
     text = space_text(space)
     shipped = SearchSpace.from_yaml(text, source=space)
-    require_objective(objective, target=target, w=w, measure=cost_measure)
+    require_objective(objective, target=target, w=w)
+    measure, limits = cost_from(cost_measure), limits_from(max_cost, max_macs=max_macs)
     size = resolution or max(shipped.resolution)
     images = task.load(size=size, test=False, listener=listener)
     fitted = shipped.for_task(resolution=resolution, num_classes=len(images.classes))
-    require_reachable(fitted, max_macs)
+    require_reachable(fitted, [limit for limit in limits if limit.measure.counted])
 
     step = StepFolder(Path(run), STEP)
+    measure, *limited = ready(
+        [measure, *(limit.measure for limit in limits)],
+        fitted,
+        device=device,
+        kept=_kept_measures((step.read() or {}).get("settings") or {}),
+        listener=listener,
+    )
+    limits = tuple(replace(limit, measure=m) for limit, m in zip(limits, limited, strict=True))
+    require_reachable(fitted, limits)
     goal = make_objective(
         objective,
         fitted,
         target=target,
         w=w,
-        measure=cost_measure,
-        device=device,
-        kept=((step.read() or {}).get("settings") or {}).get("objective"),
+        measure=measure,
         listener=listener,
     )
     plan = _Plan(
@@ -184,7 +197,7 @@ def search_baseline(
         space=fitted,
         sampler=sampler,
         goal=goal,
-        max_macs=max_macs,
+        limits=limits,
         rungs=stages,
     )
     return _carry_out(
@@ -213,7 +226,7 @@ class _Plan:
     space: SearchSpace  # with the classes and the resolution of the images
     sampler: str
     goal: Objective
-    max_macs: int | None
+    limits: tuple[Limit, ...]
     rungs: Rungs | None
 
     def settings(self) -> dict[str, Any]:
@@ -226,9 +239,23 @@ class _Plan:
             "resolution": self.resolution,
             "sampler": self.sampler,
             "objective": self.goal.to_dict(),
-            "max_macs": self.max_macs,
             "rungs": asdict(self.rungs) if self.rungs else None,
+            **limits_record(self.limits),
         }
+
+
+def limits_record(limits: Sequence[Limit]) -> dict[str, Any]:
+    """Limits as settings have them: that on multiply-adds by itself, others only if there are."""
+    most = next((limit.most for limit in limits if limit.measure == MACS), None)
+    rest = {limit.measure.name: limit.to_dict() for limit in limits if limit.measure != MACS}
+    return {"max_macs": most} | ({"max_cost": rest} if rest else {})
+
+
+def _kept_measures(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What the settings of an earlier call know of its measures, by their names."""
+    limits = (settings.get("max_cost") or {}).items()
+    known = {name: plain["measure"] for name, plain in limits if "measure" in plain}
+    return known | dict(settings.get("objective") or {})
 
 
 def _carry_out(
@@ -308,7 +335,7 @@ def _search(
     seed = plan.task.seed
     watch = Watch(history, trials, plan.goal, listener, at_once=workers.at_once)
     watch.announce(
-        plan.images.name, len(plan.images.train), plan.space, workers, seed, max_macs=plan.max_macs
+        plan.images.name, len(plan.images.train), plan.space, workers, seed, limits=plan.limits
     )
 
     def record(trial: Trial) -> None:
@@ -334,10 +361,10 @@ def _search(
             plan.sampler,
             seed=seed,
             space=plan.space,
-            known=knowledge(plan.goal, plan.max_macs),
+            known=knowledge(plan.goal, plan.limits),
         ),
         seed=seed,
-        max_macs=plan.max_macs,
+        limits=plan.limits,
         rungs=plan.rungs,
         history=history,
         record=record,
@@ -508,8 +535,9 @@ def trial_table(trials: Sequence[Trial], objective: Objective) -> pd.DataFrame:
     """One row for each trained design.
 
     Columns: trial, status, accuracy (share of validation images), macs, params, activations (one
-    image), latency_ms (predicted, if it is what the search took for cost), seconds, on_front (no
-    other is as accurate and cheaper), cause of a failure or a stop, then the choices of the space.
+    image), what the search took for cost if it is another (latency_ms: predicted), seconds,
+    on_front (no other is as accurate and cheaper), cause of a failure or a stop, then the choices
+    of the space.
     A stopped design has no accuracy; where rungs were looked at, columns accuracy_after_N say what
     it had after N epochs.
     """
@@ -532,7 +560,7 @@ def trial_table(trials: Sequence[Trial], objective: Objective) -> pd.DataFrame:
                 "macs": counted.macs,
                 "params": counted.params,
                 "activations": counted.activations,
-                **({"latency_ms": objective.cost(trial.architecture)} if objective.latency else {}),
+                objective.measure.column: objective.cost(trial.architecture),
                 "seconds": round(told.seconds, 2) if told else None,
                 "on_front": trial.number in members,
                 "cause": trial.cause,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from autoscale.design.budget import several
 from autoscale.design.cost import cost
+from autoscale.design.measures.limits import Limit, broken
 from autoscale.design.space import SearchSpace
 from autoscale.jobs.workers.pool import WorkerPool
 from autoscale.listener import Listener, Progress, duration
@@ -50,13 +51,13 @@ class Watch:
         workers: WorkerPool,
         seed: int,
         *,
-        max_macs: int | None = None,
+        limits: Sequence[Limit] = (),
     ) -> None:
         """Say what is about to happen and how long it will take.
 
         Args:
             name, count: of the training images.
-            max_macs: what no trained design exceeds.
+            limits: what every trained design keeps.
         """
         left = self._total - self._trained
         if left <= 0:
@@ -64,8 +65,8 @@ class Watch:
             return
         rng = random.Random(seed)
         drawn = [space.sample(rng) for _ in range(_DRAWN)]
-        if max_macs is not None:  # the space may reach far beyond it
-            allowed = [a for a in drawn if cost(a).macs <= max_macs]
+        if limits:  # the space may reach far beyond them
+            allowed = [a for a in drawn if not broken(limits, a)]
             drawn = allowed or [min(drawn, key=lambda a: cost(a).macs)]
         drawn = drawn[:_TIMED]
         seconds = workers.seconds(workers.trainer.estimate_seconds(drawn) / len(drawn) * left)
