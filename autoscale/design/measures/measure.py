@@ -45,7 +45,10 @@ class CostMeasure:
         Raises:
             InvalidSetting: if it does not follow from counts.
         """
-        raise InvalidSetting(f"{self.name} is measured on a device; no count of a design tells it")
+        raise InvalidSetting(
+            f"{self.name} is measured on a device, and no count of a design tells it; take a cost "
+            "that is counted, such as macs"
+        )
 
     def of(self, architecture: Architecture) -> float:
         """The cost of a design, before any training.
@@ -103,7 +106,7 @@ class CostMeasure:
     @classmethod
     def exactly(cls, amount: float) -> str:
         """An amount with all its digits, if it is a whole number: 1,500,000 multiply-adds."""
-        return f"{amount:,} {cls.unit}" if cls.whole else cls.show(amount)
+        return f"{round(amount):,} {cls.unit}" if cls.whole else cls.show(amount)
 
     @classmethod
     def asked(cls, argument: str, read: Callable[[str], str]) -> Self:
