@@ -13,7 +13,7 @@ from autoscale.errors import AutoscaleError, InvalidSetting
 from autoscale.jobs import check, family, train
 from autoscale.jobs.grid.candidates import GROW, SHRINK
 from autoscale.jobs.grid.job import TIMINGS
-from autoscale.jobs.search import job as baseline
+from autoscale.jobs.search import result as baseline
 from autoscale.runs.at_work import Piece, at_work
 from autoscale.runs.records import Outcome, outcomes_from_journal
 from autoscale.runs.store import Journal, StepFolder
@@ -219,7 +219,7 @@ def _train(step: StepFolder, begun: Mapping[str, Any], held: bool | None) -> Ste
     done = step.read_result("result.json") is not None
     epochs = {int(record["number"]): record for record in Journal(step.file("epochs.jsonl")).read()}
     seconds = [float(record["seconds"]) for record in epochs.values()]
-    asked = _count(begun["settings"]["task"]["recipe"]["epochs"])
+    asked = _count(begun["settings"]["recipe"]["epochs"])
     left = None if asked is None else max(0, asked - len(epochs))
     return StepStatus(
         step=step.name,

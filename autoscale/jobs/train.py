@@ -20,7 +20,7 @@ from autoscale.jobs.curves import training_point
 from autoscale.jobs.family import load_member
 from autoscale.jobs.workers.kernels import accelerated, choose_kernels, cutter
 from autoscale.jobs.workers.memory import training_bytes
-from autoscale.jobs.workers.proxy import Task, recipe_named
+from autoscale.jobs.workers.proxy import ImageSource, Proxy, recipe_named
 from autoscale.listener import Listener, Progress, Silent
 from autoscale.models.count import is_member, load_architecture
 from autoscale.models.expected import Asked, Expected, expected_by, rows_kept
@@ -201,16 +201,19 @@ def train(
         for note in start.expected.notes:
             listener.notice(note)
         size = resolution or design.architecture.resolution
-        task = Task(
-            data=str(data),
+        task = Proxy(
+            source=ImageSource(
+                data=str(data),
+                seed=seed,
+                limit=limit,
+                strict=strict,
+                white_level=preparation.white_level,
+            ),
             recipe=chosen,
-            seed=seed,
-            limit=limit,
-            strict=strict,
-            white_level=preparation.white_level,
             kernels=choose_kernels(kernels, device=device, listener=listener),
         )
-        images = task.load(size=size, test=True, listener=listener, preparation=preparation)
+        images = task.source.load(size=size, test=True, listener=listener, preparation=preparation)
+        task = task.having(images, size=size)
         architecture = _fitted(design.architecture, size, len(images.classes), listener)
         return _Training(
             design=replace(design, architecture=architecture),
@@ -233,7 +236,7 @@ class _Training:
 
     design: Design  # for these images
     start: Start
-    task: Task
+    task: Proxy
     recipe: str  # the name of the task's
     images: ImageData
     step: StepFolder
@@ -253,7 +256,7 @@ class _Training:
         with self.step.locked():
             resume = self.step.begin(
                 self.settings(),
-                notes={"data": self.task.place, "device": self.device},
+                notes={"data": self.task.source.place, "device": self.device},
                 journal=journal,
                 read=lambda _: read_snapshot(last),
             )
@@ -270,8 +273,7 @@ class _Training:
         """What decides the result, as plain data."""
         design = self.design
         return {
-            "task": self.task.settings(),
-            "images": self.images.fingerprint,
+            **self.task.record(),
             "network": {**asdict(design), "architecture": design.architecture.to_dict()},
             "processes": self.peers.size,
             **self.start.settings(),
@@ -284,7 +286,7 @@ class _Training:
             style=self.start.expected.style,
             preparation=self.start.expected.preparation,
             classes=self.images.classes,
-            seed=self.task.seed,
+            seed=self.task.source.seed,
             seen=self.images.sketch,
             accuracy_of=f"validation images of {self.images.name}",
             provenance=f"autoscale train, recipe {self.recipe}, {self.task.recipe.epochs} epochs",
@@ -315,7 +317,7 @@ class _Training:
     def _network(self, resume: Snapshot | None) -> nn.Module:
         """As the training begins, unless it goes on, which puts other weights into it."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.task.seed)
+            torch.manual_seed(self.task.source.seed)
             module = build(
                 self.design.architecture,
                 dropout=self.design.dropout,
@@ -351,7 +353,7 @@ class _Training:
             self.images.validation,
             recipe,
             resolution=size,
-            seed=self.task.seed,
+            seed=self.task.source.seed,
             device=self.device,
             evaluate_after=range(1, recipe.epochs + 1),
             resume=resume,

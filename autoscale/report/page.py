@@ -150,8 +150,8 @@ def _repeat_section(run: Run, commands: Commands) -> Section:
     )
     tables = [("Software and machine", software)]
     if run.search:
-        task = run.search.record["settings"]["task"]
-        tables.append(("Training of each candidate", _settings(task["recipe"])))
+        recipe = run.search.record["settings"]["recipe"]
+        tables.append(("Training of each candidate", _settings(recipe)))
     code = [("Commands", "\n".join(text for _, text in commands))] if commands else []
     if run.search:
         code.append((f"Space {run.search.space.name}", run.search.record["settings"]["space"]))

@@ -303,7 +303,7 @@ def raced(growths: list[float], best: int) -> GridResult:
 
 def test_a_costlier_pick_is_not_silently_called_better() -> None:
     found = raced([2.0, 2.05, 2.2], best=2)
-    assert found.place == 2
+    assert found.index == 2
     assert found.distance == pytest.approx(0.1)
     assert "it costs 2.2x, +10.0% of the 2x asked for" in found.sentence
     assert "up to 10.0% more than those it is compared with" in found.sentence

@@ -76,19 +76,29 @@ def parse_limits(texts: Iterable[str], read: Callable[[str], str]) -> tuple[Limi
     """
     found: dict[str, Limit] = {}
     for text in texts:
-        asked, sign, amount = text.rpartition("=")
-        if not sign or not asked.strip():
-            raise InvalidSetting(
-                f"not a limit: {text!r}; write a cost and the most of it, as params=250K"
-            )
-        most = kind_named(asked).parse(amount)
-        if not most > 0:
-            raise InvalidSetting(f"a limit must be above 0, got {text!r}")
+        asked, most = split_limit(text)
         measure = measure_named(asked, read)
         if measure.name in found:
             raise InvalidSetting(f"{measure.name} is limited twice; keep the lower limit")
         found[measure.name] = Limit(measure, most)
     return tuple(found.values())
+
+
+def split_limit(text: str) -> tuple[str, float]:
+    """The cost that a limit such as `params=250K` names, and the most of it; no file is read.
+
+    Raises:
+        InvalidSetting: for anything else, or no limit above 0.
+    """
+    asked, sign, amount = text.rpartition("=")
+    if not sign or not asked.strip():
+        raise InvalidSetting(
+            f"not a limit: {text!r}; write a cost and the most of it, as params=250K"
+        )
+    most = kind_named(asked).parse(amount)
+    if not most > 0:
+        raise InvalidSetting(f"a limit must be above 0, got {text!r}")
+    return asked, most
 
 
 def broken(limits: Sequence[Limit], architecture: Architecture) -> Limit | None:

@@ -7,9 +7,11 @@ from typing import Any
 
 from autoscale.design.architecture import Architecture
 from autoscale.design.measures.latency import LatencyTable, fit_latency_table
+from autoscale.design.measures.macs import MACS
 from autoscale.design.measures.measure import CostMeasure
 from autoscale.design.space import SearchSpace
 from autoscale.design.workload import workload
+from autoscale.jobs.search.settings import SearchSettings
 from autoscale.jobs.search.spaces import usual_cost
 from autoscale.listener import Listener
 from autoscale.network.measuring.latency import measure_latencies
@@ -21,50 +23,51 @@ TIMED, PASSES = 60, 15
 _POOL = 2000
 
 
-def require_objective(kind: str, *, target: float | None, w: float) -> None:
-    """Refuse what is no objective, before anything is read or timed.
+def require_objective(settings: SearchSettings) -> None:
+    """Refuse what makes no objective, before anything is read or timed.
 
     Raises:
-        InvalidSetting: for an unknown kind, or a target or exponent out of range.
+        InvalidSetting: for a target or an exponent out of range.
     """
-    Objective(kind=kind, target=1 if target is None else target, w=w)  # type: ignore[arg-type]
+    target = settings.target_cost
+    _objective(settings, MACS, target=1 if target is None else target)
 
 
 def make_objective(
-    kind: str,
-    space: SearchSpace,
-    *,
-    target: float | None,
-    w: float,
-    measure: CostMeasure,
-    listener: Listener,
+    settings: SearchSettings, space: SearchSpace, measure: CostMeasure, listener: Listener
 ) -> Objective:
     """The objective of a search over `space`.
 
+    Without a target it is what half of the designs cost at most.
+
     Args:
-        target: in the measure's unit; by default what half of the designs cost at most.
         measure: what the cost is, ready to be asked.
 
     Raises:
         InvalidSetting: for values that make no objective.
     """
-    usual = target
-    if usual is None:
+    target = settings.target_cost
+    if target is None:
         usual = usual_cost(space, measure.of)
-        usual = round(usual) if measure.whole else usual
-    found = Objective(kind=kind, target=usual, w=w, measure=measure)  # type: ignore[arg-type]
-    if found.kind == "soft" and found.reward.ignores_target:
+        target = round(usual) if measure.whole else usual
+    objective = _objective(settings, measure, target=target)
+    if objective.kind == "soft" and objective.reward.ignores_target:
         listener.notice(
-            f"warning: with one exponent ({w:g}) the target {found.show(usual)} multiplies every "
-            "reward by the same factor and changes no choice; hold a budget with --objective hard "
-            "or --max-flops"
+            f"warning: with one exponent ({settings.w:g}) the target {objective.show(target)} "
+            "multiplies every reward by the same factor and changes no choice; hold a budget with "
+            "--objective hard or --max-flops"
         )
-    elif target is None:
+    elif settings.target is None:
         listener.notice(
-            f"target: {found.show(usual)}, which half of the designs of {space.name} do not "
+            f"target: {objective.show(target)}, which half of the designs of {space.name} do not "
             "exceed; --target sets another"
         )
-    return found
+    return objective
+
+
+def _objective(settings: SearchSettings, measure: CostMeasure, *, target: float) -> Objective:
+    kind = settings.objective
+    return Objective(kind=kind, target=target, w=settings.w, measure=measure)  # type: ignore[arg-type]
 
 
 def ready(
@@ -130,9 +133,9 @@ def spanning(space: SearchSpace, count: int) -> list[Architecture]:
     covered: set[str] = set()
     for kind in sorted(frequency, key=lambda kind: (frequency[kind], kind)):
         if kind not in covered:
-            place = next(i for i, one in enumerate(kinds) if kind in one)
-            chosen[pool[place]] = None
-            covered |= kinds[place]
+            first = next(i for i, one in enumerate(kinds) if kind in one)
+            chosen[pool[first]] = None
+            covered |= kinds[first]
     for design in pool:
         if len(chosen) >= count:
             break

@@ -7,18 +7,6 @@ from autoscale.search.engine import Trial
 from autoscale.search.rungs import Rungs
 
 
-def parse_epochs(text: str) -> tuple[int, ...]:
-    """Numbers of epochs from text such as ``1,2``.
-
-    Raises:
-        InvalidSetting: for anything else.
-    """
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise InvalidSetting(f"rungs must be numbers of epochs such as 1,2; got {text!r}") from None
-
-
 def epochs_spent(trials: Sequence[Trial], epochs: int) -> tuple[int, int]:
     """Epochs that were trained, and that would have been without stopping; broken ones left out."""
     kept = [trial for trial in trials if trial.status in ("finished", "stopped")]

@@ -1,0 +1,124 @@
+"""The options of a command, made from the fields of its settings."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from autoscale.settings import MISSING, Setting, Settings, settings_of
+
+RUN = "Run directory; every step finds the earlier ones in it."
+Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
+CONFIG = (
+    "A job file, such as each step of a run leaves: settings as YAML. What is typed too goes "
+    "before it."
+)
+
+
+def command(
+    kind: type[Settings],
+    work: Callable[..., Any],
+    *,
+    run: str = "",
+    run_help: str = RUN,
+) -> Callable[..., Any]:
+    """A function for typer whose options are the fields of `kind`, and --config and --json.
+
+    Args:
+        work: called with the settings, with `run` if the command has one, and with `as_json`; its
+            docstring is the command's help.
+        run: the default run directory; "" for a command that has none.
+    """
+
+    def call(**given: Any) -> Any:
+        extra = {name: given.pop(name) for name in ("run", "as_json") if name in given}
+        given.pop("config", None)  # whose values are among the others
+        return work(kind(**{name: _given(name, value) for name, value in given.items()}), **extra)
+
+    known = {setting.name: setting for setting in settings_of(kind) if not setting.option.hidden}
+
+    def _given(name: str, value: Any) -> Any:
+        return value if value is not None or not known[name].many else ()
+
+    words = [_parameter(setting) for setting in known.values()]
+    if run:
+        typed = Annotated[Path, typer.Option(help=run_help)]
+        place = sum(setting.option.argument for setting in known.values())
+        words.insert(place, _keyword("run", typed, Path(run)))
+    if known:
+        words.append(_keyword("config", _config(kind, has_run=bool(run)), None))
+    words.append(_keyword("as_json", Json, False))
+    call.__signature__ = inspect.Signature(words)  # type: ignore[attr-defined]
+    call.__annotations__ = {word.name: word.annotation for word in words}
+    call.__name__ = work.__name__
+    call.__doc__ = work.__doc__
+    return call
+
+
+def _config(kind: type[Settings], *, has_run: bool) -> Any:
+    """--config, read before the other options: its values are their defaults then."""
+
+    def read(context: typer.Context, file: Path | None) -> Path | None:
+        if file is not None and not context.resilient_parsing:
+            from autoscale.runs.job_file import read_job
+
+            job = read_job(file, kind, has_run=has_run)
+            known = {setting.name: setting for setting in settings_of(kind)}
+            context.default_map = {
+                name: _typed(known[name], value) for name, value in job.settings.items()
+            } | ({"run": job.run} if job.run is not None else {})
+        return file
+
+    return Annotated[
+        Path | None, typer.Option("--config", help=CONFIG, is_eager=True, callback=read)
+    ]
+
+
+def _typed(setting: Setting, value: Any) -> Any:
+    """A value as if it had been typed."""
+    if value is None or isinstance(value, bool):
+        return value
+    texts = setting.texts(value)
+    return texts if setting.many else texts[0]
+
+
+def _parameter(setting: Setting) -> inspect.Parameter:
+    """The field as typer wants a parameter; texts that are parsed reach us as they were typed."""
+    option = setting.option
+    kind = setting.kind
+    default = setting.default
+    if option.parse is not None:
+        kind = str if setting.required else str | None
+        default = default if default in (None, MISSING) else option.show(default)
+    elif setting.many:
+        kind = list[str] if setting.required else list[str] | None
+        default = default if setting.required else None
+    told: dict[str, Any] = {"help": setting.help}
+    if option.panel:
+        told["rich_help_panel"] = option.panel
+    if option.complete is not None:
+        told["autocompletion"] = option.complete
+    if option.envvar:
+        told["envvar"] = option.envvar
+    if option.least is not None and kind in (int, int | None):
+        told["min"] = int(option.least)
+    if option.argument:
+        info: Any = typer.Argument(**told)
+    elif option.flag or (kind is bool and not default):
+        info = typer.Option(setting.flag, **told)  # without a --no-... of what is off already
+    else:
+        info = typer.Option(**told)
+    return _keyword(setting.name, Annotated[kind, info], default)
+
+
+def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=inspect.Parameter.empty if default is MISSING else default,
+        annotation=annotation,
+    )
