@@ -20,6 +20,7 @@ import math
 import numbers
 import os
 import shlex
+import textwrap
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -42,7 +43,7 @@ class Option:
     parse: Callable[[str], Any] | None = None  # a text as people write it -> the value
     show: Callable[[Any], str] = str  # the value as a text that `parse` takes
     choices: Callable[[], Iterable[str]] | None = None  # the names of a registry, asked when needed
-    complete: Callable[[str], list[str]] | None = None  # a shell's completions of a beginning
+    complete: Callable[[str], list[str]] | None = None  # completes a beginning; else of `choices`
     least: float | None = None  # smallest number allowed
     above: float | None = None  # a number that it must exceed
     binds: bool = True  # whether a resumed run must have been begun with the same value
@@ -78,6 +79,11 @@ def option(
 ) -> Any:
     """A field of settings; `rest` are the fields of `Option`."""
     return _field(default, Option(help=help, **rest))
+
+
+def begun(names: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
+    """A shell's completions out of names, which are asked for when a key is pressed."""
+    return lambda incomplete: [name for name in names() if name.startswith(incomplete)]
 
 
 def again(kind: type[Settings], name: str, default: Any = MISSING, **changes: Any) -> Any:
@@ -288,6 +294,8 @@ def command_line(settings: Settings, *, run: Path | str | None = None) -> str:
 def settings_of(kind: type[Settings]) -> tuple[Setting, ...]:
     """The fields of a class of settings, in the order in which its help lists them.
 
+    Those under no heading come first, then heading by heading.
+
     Raises:
         TypeError: for a field that is no `option`, or that the command line could not set back.
     """
@@ -310,7 +318,8 @@ def _settings_of(kind: Any) -> tuple[Setting, ...]:
         if type(None) in get_args(setting.kind) and setting.default is not None:
             raise TypeError(f"{kind.__name__}.{one.name} may be None: that must be its default")
         found.append(setting)
-    return tuple(found)
+    panels = list(dict.fromkeys(["", *(setting.option.panel for setting in found)]))
+    return tuple(sorted(found, key=lambda setting: panels.index(setting.option.panel)))
 
 
 def in_words(names: Iterable[str]) -> str:
@@ -321,15 +330,26 @@ def in_words(names: Iterable[str]) -> str:
     return f"{', '.join(others)} or {last}" if others else last
 
 
-def takes_settings(kind: type[S]) -> Callable[[Callable[..., R]], Callable[..., R]]:
+def takes_settings(
+    kind: type[S],
+    *,
+    places: Sequence[str] = (),
+    gone: Mapping[str, type[Settings]] | None = None,
+) -> Callable[[Callable[..., R]], Callable[..., R]]:
     """Let a function `work(..., settings)` take the fields of its settings as arguments too.
 
         search_baseline("runs/photos", SearchSettings(data="photos", trials=30))
         search_baseline("runs/photos", data="photos", trials=30)
         search_baseline("runs/photos", settings, trials=60)  # the same but for trials
 
-    Without a value of settings, fields that the command line takes without a flag come first:
-    `train("efficientnet-b0", "runs/b0", data="photos")`.
+    The docstring of the function tells the fields too.
+
+    Args:
+        kind: the class of its settings.
+        places: what may be given without a name, in this order, if no value of settings is given;
+            by default the fields that the command line takes without a flag, then the function's
+            own: `train("efficientnet-b0", "runs/b0", data="photos")`.
+        gone: names under which older versions took some of the fields as one value.
 
     Raises:
         TypeError: for an argument that neither the function nor its settings have.
@@ -339,57 +359,80 @@ def takes_settings(kind: type[S]) -> Callable[[Callable[..., R]], Callable[..., 
         signature = inspect.signature(work)
         own = [p for p in signature.parameters.values() if p.name != "settings"]
         known = {setting.name: setting for setting in settings_of(kind)}
+        first = [p.name for p in own if p.kind is not p.KEYWORD_ONLY]
         leading = [name for name, setting in known.items() if setting.option.argument]
+        by_place = [*places] or [*leading, *first]
 
         @functools.wraps(work)
         def call(*values: Any, **given: Any) -> R:
             base = next((value for value in values if isinstance(value, kind)), None)
             base = given.pop("settings", base)
-            first = [p.name for p in own if p.kind is not p.KEYWORD_ONLY]
-            places = first if base is not None else [*leading, *first]
+            names = by_place if base is None else first
             others = [value for value in values if value is not base]
-            if len(others) > len(places):
-                raise TypeError(f"{work.__name__} takes {', '.join(places)} by place, no more")
-            for name, value in zip(places, others, strict=False):
+            if len(others) > len(names):
+                raise TypeError(f"{work.__name__} takes {', '.join(names)} by place, no more")
+            for name, value in zip(names, others, strict=False):
                 if name in given:
                     raise TypeError(f"{work.__name__} got {name} twice")
                 given[name] = value
             asked = {name: given.pop(name) for name in known if name in given}
+            for name, group in (gone or {}).items():
+                if name in given:
+                    fields_ = ", ".join(f"{setting.name}=" for setting in settings_of(group))
+                    raise TypeError(f"{work.__name__} takes no {name}= but its fields: {fields_}")
             if base is not None:
                 return work(settings=dataclasses.replace(base, **asked), **given)
             if missing := [n for n, s in known.items() if s.required and n not in asked]:
                 raise TypeError(f"{work.__name__} needs {', '.join(missing)}")
             return work(settings=kind(**asked), **given)
 
-        call.__signature__ = signature.replace(  # type: ignore[attr-defined]
-            parameters=_parameters(known.values(), own)
-        )
+        parameters = _parameters(known.values(), own, by_place)
+        call.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        call.__doc__ = f"{inspect.getdoc(work) or ''}\n\nSettings:\n{_told(known.values())}"
         return call
 
     return decorate
 
 
 def _parameters(
-    known: Iterable[Setting], own: Sequence[inspect.Parameter]
+    known: Iterable[Setting], own: Sequence[inspect.Parameter], by_place: Sequence[str]
 ) -> list[inspect.Parameter]:
-    """Of a function with fields of settings for arguments: those without a flag come first."""
+    """Of a function with fields of settings for arguments."""
     words = [
         inspect.Parameter(
             setting.name,
-            inspect.Parameter.POSITIONAL_OR_KEYWORD
-            if setting.option.argument
-            else inspect.Parameter.KEYWORD_ONLY,
+            inspect.Parameter.KEYWORD_ONLY,
             default=inspect.Parameter.empty if setting.required else setting.default,
             annotation=setting.kind,
         )
         for setting in known
     ]
-    return [
-        *(word for word in words if word.kind is not word.KEYWORD_ONLY),
-        *(p for p in own if p.kind is not p.KEYWORD_ONLY),
-        *(word for word in words if word.kind is word.KEYWORD_ONLY),
-        *(p for p in own if p.kind is p.KEYWORD_ONLY),
+    places = {
+        word.name: word.replace(kind=word.POSITIONAL_OR_KEYWORD)
+        for word in [*words, *own]
+        if word.name in by_place
+    }
+    named = [
+        word.replace(kind=word.KEYWORD_ONLY) for word in [*words, *own] if word.name not in places
     ]
+    return [*(places[name] for name in by_place), *named]
+
+
+def _told(known: Iterable[Setting]) -> str:
+    """The settings as a section of a docstring."""
+    lines = []
+    for setting in known:
+        end = (
+            ""
+            if setting.required or setting.default in (None, ())
+            else (f" By default {setting.default}.")
+        )
+        lines.append(f"    {setting.name}: {setting.help}{end}".replace("\\[", "["))
+    wrapped = (
+        textwrap.wrap(line, 100, subsequent_indent=" " * 8, break_on_hyphens=False)
+        for line in lines
+    )
+    return "\n".join(line for part in wrapped for line in part)
 
 
 def _present(kind: Any) -> Any:

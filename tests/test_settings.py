@@ -218,8 +218,22 @@ def test_arguments_that_do_not_fit_are_refused(
 
 def test_the_signature_of_a_function_shows_the_fields() -> None:
     names = list(inspect.signature(bake).parameters)
-    assert names[:4] == ["thing", "run", "workers", "data"]
+    assert names[:3] == ["thing", "run", "data"]
     assert names[-1] == "listener"
+    assert "    heat: Degrees. By default 220.0." in (bake.__doc__ or "").splitlines()
+
+
+def test_help_lists_what_stands_under_a_heading_last() -> None:
+    assert [setting.name for setting in settings_of(Bake)][-1] == "workers"
+
+
+def test_what_may_be_given_by_place_can_be_said() -> None:
+    @takes_settings(Shared, places=["oven", "data"])
+    def heat(oven: str, settings: Shared) -> tuple[str, Shared]:
+        return oven, settings
+
+    assert heat("big", "photos") == ("big", Shared(data="photos"))
+    assert list(inspect.signature(heat).parameters) == ["oven", "data", "workers"]
 
 
 # A job file

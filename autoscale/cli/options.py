@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from autoscale.settings import MISSING, Setting, Settings, settings_of
+from autoscale.settings import MISSING, Setting, Settings, begun, settings_of
 
 RUN = "Run directory; every step finds the earlier ones in it."
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
@@ -25,13 +25,15 @@ def command(
     *,
     run: str = "",
     run_help: str = RUN,
+    has_json: bool = True,
 ) -> Callable[..., Any]:
     """A function for typer whose options are the fields of `kind`, and --config and --json.
 
     Args:
-        work: called with the settings, with `run` if the command has one, and with `as_json`; its
+        work: called with the settings, with `run` and `as_json` if the command has them; its
             docstring is the command's help.
         run: the default run directory; "" for a command that has none.
+        has_json: whether it can answer machines.
     """
 
     def call(**given: Any) -> Any:
@@ -51,7 +53,8 @@ def command(
         words.insert(place, _keyword("run", typed, Path(run)))
     if known:
         words.append(_keyword("config", _config(kind, has_run=bool(run)), None))
-    words.append(_keyword("as_json", Json, False))
+    if has_json:
+        words.append(_keyword("as_json", Json, False))
     call.__signature__ = inspect.Signature(words)  # type: ignore[attr-defined]
     call.__annotations__ = {word.name: word.annotation for word in words}
     call.__name__ = work.__name__
@@ -102,10 +105,10 @@ def _parameter(setting: Setting) -> inspect.Parameter:
         told["rich_help_panel"] = option.panel
     if option.complete is not None:
         told["autocompletion"] = option.complete
+    elif option.choices is not None:
+        told["autocompletion"] = begun(option.choices)
     if option.envvar:
         told["envvar"] = option.envvar
-    if option.least is not None and kind in (int, int | None):
-        told["min"] = int(option.least)
     if option.argument:
         info: Any = typer.Argument(**told)
     elif option.flag or (kind is bool and not default):

@@ -68,7 +68,8 @@ def entries(text: str, *, source: str, error: type[AutoscaleError]) -> dict[str,
     """
     root = _root(text, source, error)
     try:
-        data = {str(name): value for name, value in yaml.safe_load(text).items()}
+        held = yaml.safe_load(text)
+        data = {str(name): value for name, value in held.items()}
     except Exception as problem:
         raise error(f"{source}: not readable as YAML: {' '.join(str(problem).split())}") from None
     found = {

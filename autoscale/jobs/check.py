@@ -14,6 +14,7 @@ from autoscale.design.budget import format_count
 from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
 from autoscale.errors import BudgetUnreachable, EvaluationFailed
+from autoscale.jobs.groups import WorkerSettings
 from autoscale.jobs.record import Record
 from autoscale.jobs.search.result import load_baseline, load_proxy, with_images
 from autoscale.jobs.search.settings import CheckSettings
@@ -78,7 +79,7 @@ class Check:
         return asdict(self) | {name: getattr(self, name) for name in names}
 
 
-@takes_settings(CheckSettings)
+@takes_settings(CheckSettings, gone={"staff": WorkerSettings})
 def check_baseline(
     run: str | Path, settings: CheckSettings, *, listener: Listener | None = None
 ) -> Check:
@@ -90,13 +91,7 @@ def check_baseline(
 
     Args:
         run: the run directory of a finished search; this step writes its `check` folder.
-        networks: random networks to train.
-        seeds: trainings of the baseline.
-        data: where the images lie now, if they were moved.
-        device: cpu, or a CUDA device such as cuda:0.
-        threads: of torch in one training; more than one pay on idle cores only.
-        workers, trial_timeout, retries, engine, address, cpus_per_trial, gpus_per_trial: how many
-            train at once and where, see `WorkerSettings`. Another call may change them.
+        settings: a `CheckSettings`, or its fields as keywords, see below.
         listener: told of progress; by default nobody.
 
     Returns:

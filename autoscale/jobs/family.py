@@ -16,6 +16,7 @@ from autoscale.jobs.costs import cost_from, limits_from
 from autoscale.jobs.grid.job import load_grid
 from autoscale.jobs.grid.scaling_base import describe, scalable_of
 from autoscale.jobs.grid.settings import FamilySettings
+from autoscale.jobs.groups import ScalingBaseSettings
 from autoscale.jobs.record import Record
 from autoscale.listener import Listener, Silent
 from autoscale.runs.store import Journal, StepFolder, read_text, write_text
@@ -149,7 +150,7 @@ def _within(
     return kept, left_out
 
 
-@takes_settings(FamilySettings)
+@takes_settings(FamilySettings, gone={"base": ScalingBaseSettings})
 def write_family(
     run: str | Path, settings: FamilySettings, *, listener: Listener | None = None
 ) -> Family:
@@ -162,18 +163,7 @@ def write_family(
 
     Args:
         run: the run directory.
-        phi: "0..7" or "0,0.5,1".
-        budgets: "20M,40M,80M" or "2x,4x".
-        measure: of the budgets: macs, params, activations or memory (bytes).
-        max_cost: limits such as ["params=5M"]; members that break one are left out.
-        coefficients: instead of the grids', a `Coefficients` or a text such as "1.2,1.1,1.15".
-        baseline: another base than the run's grids have, `coefficients` with it: a published
-            network or a YAML file.
-        model: likewise, your own code, package.module:build; or, without `coefficients`, the model
-            that the grids scale: its code is imported only if it is named.
-        resolution: pixels per side of another base, instead of its own.
-        rounding: how multipliers become whole, where no grid has decided it.
-        num_classes: of another base; its own if not given.
+        settings: a `FamilySettings`, or its fields as keywords, see below.
         listener: told of progress; by default nobody.
 
     Returns:

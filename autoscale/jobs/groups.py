@@ -17,10 +17,6 @@ from autoscale.settings import Settings, in_words, option
 # reads this module, and `autoscale --help` must not wait for a library.
 
 
-def _recipes(incomplete: str) -> list[str]:
-    return [name for name in RECIPES if name.startswith(incomplete)]
-
-
 def _networks(incomplete: str) -> list[str]:
     from autoscale.design.published import NETWORKS
 
@@ -89,7 +85,6 @@ class RecipeSettings(Settings):
         "proxy",
         "Training recipe: {choices}.",
         choices=lambda: RECIPES,
-        complete=_recipes,
         binds=False,
     )
     epochs: int | None = option(None, "Epochs of each training.", binds=False)
@@ -226,8 +221,8 @@ class ScalingBaseSettings(Settings):
     rounding: str | None = option(
         None,
         f"How multipliers become whole blocks, channels and pixels: {in_words(ROUNDINGS)}; behind "
-        "it ',divisor=4' and ',fixed-ends' (stem and head keep their width). \\[default: the base's "
-        "family's own, else tf]",
+        "it ',divisor=4' and ',fixed-ends' (stem and head keep their width). \\[default: the "
+        "base's family's own, else tf]",
         binds=False,
         panel="Base",
     )

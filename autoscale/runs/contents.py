@@ -20,7 +20,7 @@ class SearchContents:
     """A search, finished or not."""
 
     steps: tuple[Trial, ...]  # every step, repeats and refusals too
-    trials: pd.DataFrame  # one row a trained design, as `jobs.search.job.trial_table`
+    trials: pd.DataFrame  # one row a trained design, as `jobs.search.result.trial_table`
     space: SearchSpace  # with the classes and the resolution of the images
     objective: Objective
     baseline: Trial | None  # None as long as the search is not finished

@@ -53,7 +53,7 @@ def test_a_search_leaves_baseline_settings_table_and_storage(run: Path) -> None:
     assert found.trial.architecture.num_classes == 3
     assert found.trial.architecture.resolution == 16
     settings = json.loads((run / "search" / "settings.json").read_text())
-    assert settings["settings"]["task"]["seed"] == 0
+    assert settings["settings"]["seed"] == 0
     assert settings["environment"]["torch"].startswith(torch.__version__.split("+")[0])
     table = pd.read_csv(run / "search" / "trials.csv")
     assert len(table) == 5

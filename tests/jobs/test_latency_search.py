@@ -7,7 +7,8 @@ import pytest
 from autoscale.design.workload import workload
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.search import goal
-from autoscale.jobs.search.job import load_baseline, search_baseline
+from autoscale.jobs.search.job import search_baseline
+from autoscale.jobs.search.result import load_baseline
 from autoscale.jobs.search.spaces import load_space
 
 

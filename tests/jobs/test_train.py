@@ -143,7 +143,7 @@ def test_the_learning_rate_follows_the_batch_size(
 ) -> None:
     short(design, tmp_path / "run", photos, epochs=1, batch_size=16)
     settings = json.loads((tmp_path / "run" / "train" / "settings.json").read_text())["settings"]
-    recipe = settings["task"]["recipe"]
+    recipe = settings["recipe"]
     assert recipe["batch_size"] == 16
     assert recipe["learning_rate"] == pytest.approx(0.1 / 4)
 

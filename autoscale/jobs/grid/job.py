@@ -17,7 +17,7 @@ from autoscale.jobs.grid.scaling_base import (
     scalable_of,
     with_grid_images,
 )
-from autoscale.jobs.grid.settings import GridSettings
+from autoscale.jobs.grid.settings import GONE, GridSettings
 from autoscale.jobs.grid.timed import Stopwatch
 from autoscale.jobs.record import Record
 from autoscale.jobs.search.result import STEP as SEARCH
@@ -85,7 +85,7 @@ class _Course:
         return f"({point.alpha:g}, {point.beta:g}, {point.gamma:.3g}) {means[best]:.3f}"
 
 
-@takes_settings(GridSettings)
+@takes_settings(GridSettings, gone=GONE)
 def grid_search(
     run: str | Path, settings: GridSettings, *, listener: Listener | None = None
 ) -> GridResult:
@@ -97,34 +97,7 @@ def grid_search(
 
     Args:
         run: the run directory; this step writes its `grid` folder, or `shrink` below 1x.
-        budget: a ratio to the base's cost, or a cost such as "800M"; by default "2x".
-        measure: of the budget: macs, params, activations, memory (bytes) or latency (ms).
-        flops_budget, params_budget, activations_budget, memory_budget, latency_budget: the same in
-            one word, such as params_budget="2x".
-        max_cost: limits such as ["params=5M"]; candidates and rivals that break one are left out.
-        alpha, beta, gamma: multipliers of depth, width and resolution: a range with `step`, or
-            values; by default 1..2, 1..1.5 and 1..1.5, or 0.5..1 below 1x.
-        step: of the ranges.
-        tolerance: the largest distance to the budget that is wished for; 0.05, solving 0.01. Where
-            fewer networks keep it than a race needs, the nearest others race too.
-        solve: move each point until it meets the budget.
-        move: what solving moves: "resolution", "resolution,width" and the like.
-        max_candidates: race at most so many, spread over the grid.
-        rivals: race the simpler ways of growing too.
-        seeds: trainings of one candidate at most.
-        trainings: of all candidates at most; by default 40 % of all seeds.
-        race: else every candidate is trained with every seed.
-        baseline: scale a published network or a YAML file instead of what the run's search found.
-        model: scale your own code, package.module:build.
-        resolution: pixels per side of that base, instead of its own.
-        rounding: how multipliers become whole; by default the base's family's own, else "tf".
-        data: of a named base; else only where the search's images lie now.
-        recipe, epochs, limit, seed, strict, white_level: of a named base, as `search_baseline` has
-            them.
-        device: cpu, or a CUDA device such as cuda:0.
-        threads: of torch in one training; more than one pay on idle cores only.
-        workers, trial_timeout, retries, engine, address, cpus_per_trial, gpus_per_trial: how many
-            train at once and where, see `WorkerSettings`. Another call may change them.
+        settings: a `GridSettings`, or its fields as keywords, see below.
         listener: told of progress; by default nobody.
 
     Returns:

@@ -22,7 +22,7 @@ from autoscale.jobs.grid.scaling_base import (
     scalable_of,
     with_grid_images,
 )
-from autoscale.jobs.grid.settings import GridSettings
+from autoscale.jobs.grid.settings import GONE, GridSettings
 from autoscale.jobs.grid.timed import NoTimings, Stopwatch
 from autoscale.jobs.workers.memory import training_bytes
 from autoscale.listener import Listener, Silent
@@ -43,7 +43,7 @@ class Plan:
     rounding: pd.DataFrame | None  # as `rounding_table`; None for a user's model
 
 
-@takes_settings(GridSettings)
+@takes_settings(GridSettings, gone=GONE)
 def plan_grid(run: str | Path, settings: GridSettings, *, listener: Listener | None = None) -> Plan:
     """Candidates, time and precision of `grid_search` with the same arguments; nothing is trained.
 

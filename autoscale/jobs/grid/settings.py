@@ -231,6 +231,10 @@ class GridSettings(
     command: ClassVar[str] = "grid"
 
 
+#: What older versions took as values of their own.
+GONE = {"base": ScalingBaseSettings, "images": BaseImageSettings, "staff": WorkerSettings}
+
+
 def parse_coefficients(text: str) -> Any:
     """Read `1.2,1.1,1.15` as alpha, beta, gamma: a `Coefficients`.
 

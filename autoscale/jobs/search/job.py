@@ -8,12 +8,12 @@ from pathlib import Path
 from autoscale.design.architecture import Architecture
 from autoscale.errors import EvaluationFailed
 from autoscale.jobs.curves import SearchCurves
+from autoscale.jobs.groups import WorkerSettings
 from autoscale.jobs.search.confirm import choose
 from autoscale.jobs.search.problem import SearchProblem
 from autoscale.jobs.search.result import Baseline
 from autoscale.jobs.search.search_progress import SearchProgress
 from autoscale.jobs.search.settings import SearchSettings
-from autoscale.jobs.search.stopping import epochs_spent
 from autoscale.jobs.workers.pool import TrainingRequest, WorkerPool, worker_pool
 from autoscale.listener import Listener, Silent
 from autoscale.runs.records import trial_to_record, trials_from_journal
@@ -27,7 +27,7 @@ from autoscale.settings import takes_settings
 from autoscale.training.chance import chance_warning
 
 
-@takes_settings(SearchSettings)
+@takes_settings(SearchSettings, gone={"staff": WorkerSettings})
 def search_baseline(
     run: str | Path, settings: SearchSettings, *, listener: Listener | None = None
 ) -> Baseline:
@@ -38,43 +38,7 @@ def search_baseline(
 
     Args:
         run: the run directory; this step writes its `search` folder.
-        data: "synthetic", a folder with one sub-folder per class, or Parquet files.
-        space: the name of a shipped space, or a YAML file.
-        trials: networks to train.
-        sampler: guided, evolution, controller, random, tpe, nsga2, or gp (needs scipy).
-        objective: "hard" maximises accuracy up to the target and punishes cost beyond it; "soft"
-            is accuracy * (cost / target) ** w; "front" searches accuracy and cost apart, and the
-            baseline is the best of the front by the hard reward.
-        cost_measure: what a network costs: macs, params, activations or memory (bytes of the most
-            activations alive at once) count; "latency" times some networks of the space on this
-            device and predicts the others, which is kept with the search.
-        w: exponent of the soft reward.
-        target: in the unit of the cost; by default what half of the space's designs cost at most.
-        max_macs: designs of more multiply-adds are never trained.
-        max_cost: limits such as ["params=250K", "memory=256K"]; designs that break one are never
-            trained.
-        confirm: train so many of the best designs with two more seeds each and choose by the mean;
-            0 trusts the single training of the search.
-        rungs: stop trainings that are left behind after so many epochs, such as (1, 2); see
-            `autoscale.search.rungs`. None stops nothing.
-        caution: how far behind they must be; see `Rungs`.
-        seed: of proposals, splits and trainings.
-        resolution: pixels per side; the space's own if not given.
-        recipe: proxy, full, small-images, sgd or efficientnet.
-        epochs: of each training, instead of the recipe's.
-        limit: use at most so many training images.
-        strict: refuse unreadable images instead of skipping them.
-        white_level: the number of a picture of 16 bits that is white, such as 4095 for 12 bits.
-        device: cpu, or a CUDA device such as cuda:0.
-        threads: of torch in one training; more than one pay on idle cores only.
-        kernels: "native", "torch" or "none", see `jobs.workers.kernels`; "auto" takes the fastest
-            that this machine has. The choice is recorded, and the later steps keep to it.
-        workers, trial_timeout, retries, engine, address, cpus_per_trial, gpus_per_trial: how many
-            train at once and where, see `WorkerSettings`. Another call may change them.
-        storage: a PostgreSQL database, as postgresql://user@host/database, that gets a copy of the
-            search as an Optuna study. It is named nowhere in the run directory.
-        tensorboard: write curves and the choices of each finished trial for TensorBoard too, those
-            of earlier calls included.
+        settings: a `SearchSettings`, or its fields as keywords, see below.
         listener: told of progress; by default nobody.
 
     Returns:
@@ -214,6 +178,13 @@ def _sum_up(problem: SearchProblem, trials: Sequence[Trial]) -> None:
         )
     if not any(trial.score for trial in trials):
         raise EvaluationFailed(f"no training succeeded; the last failed: {trials[-1].cause}")
+
+
+def epochs_spent(trials: Sequence[Trial], epochs: int) -> tuple[int, int]:
+    """Epochs that were trained, and that would have been without stopping; broken ones left out."""
+    kept = [trial for trial in trials if trial.status in ("finished", "stopped")]
+    spent = sum(epochs if trial.score else max(trial.rungs) for trial in kept)
+    return spent, epochs * len(kept)
 
 
 def _warn_of_chance(problem: SearchProblem, accuracies: Sequence[float]) -> None:

@@ -15,7 +15,6 @@ from autoscale.jobs.search.goal import make_objective, ready, require_objective
 from autoscale.jobs.search.result import STEP
 from autoscale.jobs.search.settings import SearchSettings
 from autoscale.jobs.search.spaces import space_text
-from autoscale.jobs.search.stopping import rungs_of
 from autoscale.jobs.workers.kernels import choose_kernels
 from autoscale.jobs.workers.proxy import ImageSource, Proxy, recipe_named
 from autoscale.listener import Listener
@@ -47,7 +46,7 @@ class SearchProblem:
         """
         folder = StepFolder(Path(run), STEP)
         proxy = _proxy(settings, listener)
-        rungs = rungs_of(settings.rungs or (), settings.caution, proxy.recipe.epochs)
+        rungs = settings.stages(proxy.recipe.epochs)
         text = space_text(settings.space)
         shipped = SearchSpace.from_yaml(text, source=settings.space)
         require_objective(settings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from autoscale.design.measures.registry import MEASURES, kind_named
 from autoscale.errors import InvalidSetting
@@ -18,6 +18,9 @@ from autoscale.jobs.groups import (
 )
 from autoscale.jobs.names import OBJECTIVES, SAMPLERS
 from autoscale.settings import Settings, in_words, option
+
+if TYPE_CHECKING:
+    from autoscale.search.rungs import Rungs
 
 # What a parser or a completion needs is imported where it is asked for, see `jobs.groups`.
 
@@ -50,10 +53,6 @@ def _spaces(incomplete: str) -> list[str]:
     return [name for name in space_names() if name.startswith(incomplete)]
 
 
-def _samplers(incomplete: str) -> list[str]:
-    return [name for name in SAMPLERS if name.startswith(incomplete)]
-
-
 @dataclass(frozen=True, kw_only=True)
 class SearchChoices(Settings):
     """What is searched, for what, and how."""
@@ -72,7 +71,6 @@ class SearchChoices(Settings):
         "guided",
         "{choices} (needs scipy).",
         choices=lambda: SAMPLERS,
-        complete=_samplers,
     )
     objective: str = option(
         "hard",
@@ -130,6 +128,34 @@ class SearchChoices(Settings):
         if self.target is not None:
             number = self.target_cost  # refuses what is no cost
             object.__setattr__(self, "target", _show_cost(number, self.cost_measure))
+
+    def stages(self, epochs: int) -> Rungs | None:
+        """When trainings of so many epochs are looked at; None if they never are.
+
+        Raises:
+            InvalidSetting: for rungs that do not rise or lie above `epochs`, or for caution without
+                rungs.
+        """
+        from autoscale.search.rungs import Rungs
+
+        if self.rungs is None:
+            if self.caution is not None:
+                raise InvalidSetting(
+                    f"caution {self.caution:g} needs rungs to stop at; add --rungs"
+                )
+            return None
+        below = tuple(number for number in self.rungs if number != epochs)
+        if below and max(below) > epochs:
+            raise InvalidSetting(
+                f"rungs must be below the {epochs} epochs of a training, got {max(below)}; "
+                "lower them or raise --epochs"
+            )
+        whole = (*below, epochs)
+        return (
+            Rungs(epochs=whole)
+            if self.caution is None
+            else Rungs(epochs=whole, caution=self.caution)
+        )
 
     @property
     def target_cost(self) -> float | None:
