@@ -26,7 +26,17 @@ import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Any,
+    ClassVar,
+    Literal,
+    Self,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from autoscale.errors import InvalidSetting
 
@@ -86,13 +96,19 @@ def begun(names: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
     return lambda incomplete: [name for name in names() if name.startswith(incomplete)]
 
 
-def again(kind: type[Settings], name: str, default: Any = MISSING, **changes: Any) -> Any:
-    """The field `name` of another class of settings, with another default.
+_SAME: Any = object()
 
-    `changes` are fields of `Option` that differ too.
+
+def again(kind: type[Settings], name: str, default: Any = _SAME, **changes: Any) -> Any:
+    """The field `name` of another class of settings.
+
+    Args:
+        default: another default.
+        changes: fields of `Option` that differ.
     """
     setting = next(setting for setting in settings_of(kind) if setting.name == name)
-    return _field(default, dataclasses.replace(setting.option, **changes))
+    option = dataclasses.replace(setting.option, **changes)
+    return _field(setting.default if default is _SAME else default, option)
 
 
 def _field(default: Any, option: Option) -> Any:
@@ -127,9 +143,15 @@ class Setting:
         return get_args(_present(self.kind))[1:] == (...,) and self.option.parse is None
 
     @property
+    def element(self) -> Any:
+        """The type of one of many."""
+        return get_args(_present(self.kind))[0]
+
+    @property
     def is_text(self) -> bool:
         """Whether people write it as a text, though a number may stand in it."""
-        return self.option.parse is not None or _present(self.kind) in (str, Path)
+        kind = _present(self.kind)
+        return self.option.parse is not None or kind in (str, Path) or get_origin(kind) is Literal
 
     @property
     def is_number(self) -> bool:
@@ -137,12 +159,19 @@ class Setting:
         return self.option.parse is None and _present(self.kind) is float
 
     @property
+    def choices(self) -> Iterable[str] | None:
+        """The names to choose from: those of a registry, or of the type if that is a `Literal`."""
+        if self.option.choices is not None:
+            return self.option.choices()
+        kind = _present(self.kind)
+        return get_args(kind) if get_origin(kind) is Literal else None
+
+    @property
     def help(self) -> str:
         """What it is, with the names to choose from."""
-        choices = self.option.choices
-        if choices is None:
+        if self.choices is None:
             return self.option.help
-        return self.option.help.replace("{choices}", in_words(choices()))
+        return self.option.help.replace("{choices}", in_words(self.choices))
 
     def value(self, given: Any) -> Any:
         """The value from plain data, or from a text as people write it.
@@ -184,11 +213,9 @@ class Setting:
             raise InvalidSetting(f"{self.name} must be at least {least:g}, got {value}")
         if above is not None and not value > above:
             raise InvalidSetting(f"{self.name} must be above {above:g}, got {value:g}")
-        if self.option.choices is not None:
-            names = tuple(self.option.choices())
-            if value not in names:
-                called = self.name.replace("_", " ")
-                raise InvalidSetting(f"no {called} {value!r}; choose from {', '.join(names)}")
+        if self.choices is not None and value not in (names := tuple(self.choices)):
+            called = self.name.removesuffix("s" if self.many else "").replace("_", " ")
+            raise InvalidSetting(f"no {called} {value!r}; choose from {', '.join(names)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -294,7 +321,7 @@ def command_line(settings: Settings, *, run: Path | str | None = None) -> str:
 def settings_of(kind: type[Settings]) -> tuple[Setting, ...]:
     """The fields of a class of settings, in the order in which its help lists them.
 
-    Those under no heading come first, then heading by heading.
+    Those under no heading come first, then heading by heading; what must be given goes before.
 
     Raises:
         TypeError: for a field that is no `option`, or that the command line could not set back.
@@ -319,7 +346,7 @@ def _settings_of(kind: Any) -> tuple[Setting, ...]:
             raise TypeError(f"{kind.__name__}.{one.name} may be None: that must be its default")
         found.append(setting)
     panels = list(dict.fromkeys(["", *(setting.option.panel for setting in found)]))
-    return tuple(sorted(found, key=lambda setting: panels.index(setting.option.panel)))
+    return tuple(sorted(found, key=lambda s: (panels.index(s.option.panel), not s.required)))
 
 
 def in_words(names: Iterable[str]) -> str:
@@ -474,6 +501,8 @@ def _fits(value: Any, kind: Any) -> bool:
         return len(kinds) == len(value) and all(map(_fits, value, kinds))
     if kind in (int, float) and isinstance(value, bool):
         return False
+    if get_origin(kind) is Literal:
+        return isinstance(value, str)
     return kind is Any or isinstance(value, get_origin(kind) or kind)
 
 
@@ -484,4 +513,4 @@ def _named(kind: Any) -> str:
         inner = get_args(kind)
         of = names.get(inner[0], "value")
         return f"a list, each {of}" if inner[1:] == (...,) else f"{len(inner)} values, each {of}"
-    return names.get(kind, "a file's name" if kind is Path else str(kind))
+    return names.get(kind, "a file's name" if kind is Path else "a text")

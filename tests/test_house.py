@@ -36,7 +36,7 @@ ARROWS: dict[str, set[str]] = {
     "engines": set(),
     "racing": set(),
     "scaling": {"design"},
-    "network": {"design"},
+    "network": {"design", "settings"},
     "search": {"design"},
     "training": {"datasets"},
     "runs": {"design", "scaling", "search", "datasets", "training", "settings"},

@@ -12,6 +12,13 @@ import typer
 from autoscale.settings import MISSING, Setting, Settings, begun, settings_of
 
 RUN = "Run directory; every step finds the earlier ones in it."
+Cache = Annotated[
+    Path | None,
+    typer.Option(
+        help="Where decoded images and compiled kernels are kept for all runs; may be deleted at "
+        "any time. \\[default: $AUTOSCALE_CACHE, else autoscale in the user's cache folder]"
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 CONFIG = (
     "A job file, such as each step of a run leaves: settings as YAML. What is typed too goes "
@@ -37,7 +44,8 @@ def command(
     """
 
     def call(**given: Any) -> Any:
-        extra = {name: given.pop(name) for name in ("run", "as_json") if name in given}
+        others = ["run"] * bool(run) + ["as_json"] * has_json
+        extra = {name: given.pop(name) for name in others}
         given.pop("config", None)  # whose values are among the others
         return work(kind(**{name: _given(name, value) for name, value in given.items()}), **extra)
 
@@ -98,15 +106,18 @@ def _parameter(setting: Setting) -> inspect.Parameter:
         kind = str if setting.required else str | None
         default = default if default in (None, MISSING) else option.show(default)
     elif setting.many:
-        kind = list[str] if setting.required else list[str] | None
+        one: Any = setting.element if setting.element is Path else str
+        kind = list[one] if setting.required else list[one] | None
         default = default if setting.required else None
+    elif setting.choices is not None:
+        kind = str if setting.required or default is not None else str | None
     told: dict[str, Any] = {"help": setting.help}
     if option.panel:
         told["rich_help_panel"] = option.panel
     if option.complete is not None:
         told["autocompletion"] = option.complete
-    elif option.choices is not None:
-        told["autocompletion"] = begun(option.choices)
+    elif setting.choices is not None:
+        told["autocompletion"] = begun(lambda: setting.choices or ())
     if option.envvar:
         told["envvar"] = option.envvar
     if option.argument:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from autoscale.jobs.groups import DeviceSettings, KernelSettings, WorkerSettings
 from autoscale.jobs.search.settings import CheckSettings, SearchSettings
-from autoscale.settings import Settings, again, option
 
 if TYPE_CHECKING:
     from autoscale.jobs.check import Check
@@ -17,19 +14,7 @@ if TYPE_CHECKING:
 # Jobs are imported where they are used: `autoscale --help` must not wait for torch.
 
 
-@dataclass(frozen=True, kw_only=True)
-class DemoSettings(Settings):
-    """What the demonstration may be asked for."""
-
-    command: ClassVar[str] = "demo"
-
-    seed: int = option(0, "Of images, proposals and trainings.", least=0)
-    kernels: str = again(KernelSettings, "kernels", "auto")
-    threads: int = again(DeviceSettings, "threads", 1)
-    workers: int = again(WorkerSettings, "workers", 2, panel="")
-
-
-def search_command(settings: SearchSettings, *, run: Path, as_json: bool) -> None:
+def search_baseline(settings: SearchSettings, *, run: Path, as_json: bool) -> None:
     """Search a small baseline network on your images.
 
     The same command continues an interrupted search; a larger --trials prolongs a finished one.
@@ -42,7 +27,7 @@ def search_command(settings: SearchSettings, *, run: Path, as_json: bool) -> Non
     _show_search(found, run, as_json)
 
 
-def check_command(settings: CheckSettings, *, run: Path, as_json: bool) -> None:
+def check_baseline(settings: CheckSettings, *, run: Path, as_json: bool) -> None:
     """Is the baseline better than random networks of its cost, on held-out images?"""
     from autoscale.cli.terminal import working
     from autoscale.jobs import check

@@ -22,6 +22,7 @@ from autoscale.runs.contents import (
     Run,
     SearchContents,
     TrainingContents,
+    TrainingResult,
 )
 from autoscale.runs.store import Journal, StepFolder, read_json, read_text
 from autoscale.scaling.rules import RULES
@@ -156,12 +157,7 @@ def _training(path: Path) -> TrainingContents:
         raise InvalidSetting(f"{path} holds no finished training; finish: autoscale train --run")
     try:
         return TrainingContents(
-            network=str(found["name"]),
-            macs=int(found["macs"]),
-            params=int(found["params"]),
-            validation=float(found["validation_accuracy"]),
-            test=found["test_accuracy"],
-            epochs=int(found["epochs"]),
+            result=TrainingResult.from_dict(found),
             images=str(record["settings"]["images"]),
             path=path,
         )

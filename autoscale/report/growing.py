@@ -317,18 +317,20 @@ def _scaling(run: Run) -> Figure | None:
                 paths.append(Path(points=(start, (float(row.macs), float(row.believed))),
                                   tone=tone, dashed=number > 0))  # fmt: skip
     own = set(run.family.names) if run.family else set()
-    trained = sorted(run.trainings, key=lambda one: one.macs)
+    trained = sorted((one.result for one in run.trainings), key=lambda one: one.macs)
     for one in trained:
-        ours = one.network in own
+        ours = one.name in own
         marks.append(
-            Mark(x=one.macs, y=one.validation, tone="good" if ours else "other", label=one.network,
-                 tip=f"{one.network}, trained in full ({one.epochs} epochs)\n"
-                 f"{percent(one.validation)} on validation images"
-                 + (f", {percent(one.test)} on test images" if one.test is not None else "")
+            Mark(x=one.macs, y=one.validation_accuracy, tone="good" if ours else "other",
+                 label=one.name,
+                 tip=f"{one.name}, trained in full ({one.epochs} epochs)\n"
+                 f"{percent(one.validation_accuracy)} on validation images"
+                 + (f", {percent(one.test_accuracy)} on test images"
+                    if one.test_accuracy is not None else "")
                  + f"\n{one.macs:,} multiply-adds, {one.params:,} parameters")
         )  # fmt: skip
-        add(one.network, one.macs, one.validation, f"in full, {one.epochs} epochs")
-    members = tuple((float(o.macs), o.validation) for o in trained if o.network in own)
+        add(one.name, one.macs, one.validation_accuracy, f"in full, {one.epochs} epochs")
+    members = tuple((float(o.macs), o.validation_accuracy) for o in trained if o.name in own)
     if len(members) > 1:
         paths.append(Path(points=members, tone="good"))
     if len(marks) < 2:
@@ -347,7 +349,7 @@ def _scaling(run: Run) -> Figure | None:
         legend.append(("dot", "good", "members trained in full"))
     if len(trained) > len(members):
         legend.append(("dot", "other", "other networks trained in full"))
-    different = {one.images for one in trained}
+    different = {one.images for one in run.trainings}
     if run.search:
         different.add(str(run.search.record["settings"]["images"]))
     note = " Not all were trained on the same images." if len(different) > 1 else ""

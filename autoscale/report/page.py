@@ -126,8 +126,8 @@ def _facts(run: Run) -> list[tuple[str, str, str]]:
             )
         )
     if run.trainings:
-        best = max(run.trainings, key=lambda one: one.validation)
-        facts.append(("Best in full", percent(best.validation), best.network))
+        best = max((one.result for one in run.trainings), key=lambda one: one.validation_accuracy)
+        facts.append(("Best in full", percent(best.validation_accuracy), best.name))
     return facts
 
 

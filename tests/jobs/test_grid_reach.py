@@ -170,7 +170,7 @@ def test_a_network_within_the_tolerance_comes_before_the_nearest_others() -> Non
     base, settings = far()
     grid = grid_around(base, counted_budget(settings, base), settings)
     nearest = abs(grid.budget.distance(grid.candidates[0].growth))
-    one = replace(settings, tolerance=float(nearest)).grid(base, grid.budget)
+    one = grid_around(base, grid.budget, replace(settings, tolerance=float(nearest)))
     assert 1 <= one.within < FEWEST
     assert {c.network for c in one.candidates} == {c.network for c in grid.candidates}
 

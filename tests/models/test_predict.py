@@ -423,7 +423,10 @@ def test_a_search_says_what_is_dark_and_records_the_white_level(
     [
         (["evaluate", "efficientnet-b0", "--data", "PHOTOS"], "has no weights"),
         (["evaluate", "WEIGHTS", "--data", "PHOTOS", "--split", "best"], "no split 'best'"),
-        (["evaluate", "WEIGHTS", "--data", "PHOTOS", "--batch", "0"], "batch must be at least 1"),
+        (
+            ["evaluate", "WEIGHTS", "--data", "PHOTOS", "--batch", "0"],
+            "batch must be at least 1, got 0",
+        ),
         (["predict", "x.png", "--model", "WEIGHTS", "--csv", "--json"], "either --csv or --json"),
         (["predict", "x.png", "--model", "no.safetensors"], "no such file"),
         (["predict", "--model", "WEIGHTS"], "no image is named; name files or folders"),
