@@ -17,6 +17,7 @@ _HOMES = {
     "memory": "memory:Memory",
     "latency": "latency:Latency",
 }
+COSTS = tuple(_HOMES)
 
 
 class _Registry(Mapping[str, "type[CostMeasure]"]):
@@ -45,7 +46,7 @@ def kind_named(text: str) -> "type[CostMeasure]":
     """
     name = text.partition(":")[0].strip()
     if name not in _HOMES:
-        raise InvalidSetting(f"no cost {name!r}; choose from {', '.join(MEASURES)}")
+        raise InvalidSetting(f"no cost {name!r}; choose from {', '.join(COSTS)}")
     return MEASURES[name]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from autoscale.design.measures.registry import MEASURES, kind_named
+from autoscale.design.measures.registry import COSTS, kind_named
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups import DeviceSettings, LimitSettings, ScalingBaseSettings, WorkerSettings
 from autoscale.jobs.names import RECIPES
@@ -57,7 +57,7 @@ class RaceSettings(Settings):
     )
     budget: str | None = option(
         None,
-        f"Instead: any cost and the budget of it, such as params=2x. Costs: {in_words(MEASURES)}.",
+        f"Instead: any cost and the budget of it, such as params=2x. Costs: {in_words(COSTS)}.",
         binds=False,
     )
     measure: str | None = option(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from autoscale.design.measures.registry import MEASURES, kind_named
+from autoscale.design.measures.registry import COSTS, kind_named
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups import (
     DataSettings,
@@ -80,7 +80,7 @@ class SearchChoices(Settings):
     )
     cost_measure: str = option(
         "macs",
-        f"What networks cost: {in_words(MEASURES)}. macs are multiply-adds (FLOPs); memory is "
+        f"What networks cost: {in_words(COSTS)}. macs are multiply-adds (FLOPs); memory is "
         "bytes of the most activations alive at once; latency on this device is predicted from "
         "some networks that are timed.",
         flag="--cost",
