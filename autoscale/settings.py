@@ -442,12 +442,15 @@ def _parameters(
     named = [
         word.replace(kind=word.KEYWORD_ONLY) for word in [*words, *own] if word.name not in places
     ]
-    return [*(places[name] for name in by_place), *named]
+    whole = inspect.Parameter(
+        "settings", inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=Settings
+    )
+    return [*(places[name] for name in by_place), whole, *named]
 
 
 def _told(known: Iterable[Setting]) -> str:
     """The settings as a section of a docstring."""
-    lines = []
+    lines = ["    settings: all of these as one value, in which those given too are changed."]
     for setting in known:
         end = (
             ""

@@ -10,19 +10,24 @@ from typing import Any
 import typer
 from typer.exceptions import TyperException
 
-from autoscale.cli.calibrate import CalibrateCommand, calibrate_w
-from autoscale.cli.counting import CompareCommand, CountCommand, compare, count
-from autoscale.cli.demo import DemoSettings, demo
-from autoscale.cli.export import ExportCommand, export
-from autoscale.cli.latency import LatencyCommand, latency
+from autoscale.cli.calibrate import CalibrateCommand, calibrate_command
+from autoscale.cli.counting import CompareCommand, CountCommand, compare_command, count_command
+from autoscale.cli.demo import DemoSettings, demo_command
+from autoscale.cli.export import ExportCommand, export_command
+from autoscale.cli.latency import LatencyCommand, latency_command
 from autoscale.cli.options import RUN, Cache, command
-from autoscale.cli.predict import EvaluateCommand, PredictCommand, evaluate, predict
-from autoscale.cli.report import ReportCommand, report
-from autoscale.cli.scaling import GridOptions, family, grid
-from autoscale.cli.search import check_baseline, search_baseline
-from autoscale.cli.spaces import SpacesCommand, spaces
-from autoscale.cli.status import DoctorCommand, StatusCommand, doctor, status
-from autoscale.cli.train import TrainSettings, train
+from autoscale.cli.predict import (
+    EvaluateCommand,
+    PredictCommand,
+    evaluate_command,
+    predict_command,
+)
+from autoscale.cli.report import ReportCommand, report_command
+from autoscale.cli.scaling import GridOptions, family_command, grid_command
+from autoscale.cli.search import check_command, search_command
+from autoscale.cli.spaces import SpacesCommand, spaces_command
+from autoscale.cli.status import DoctorCommand, StatusCommand, doctor_command, status_command
+from autoscale.cli.train import TrainSettings, train_command
 from autoscale.errors import AutoscaleError, InvalidSetting
 from autoscale.jobs.grid.settings import FamilySettings
 from autoscale.jobs.search.settings import CheckSettings, SearchSettings
@@ -39,6 +44,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+DEFAULT_RUN = "runs/default"
+
 
 @app.callback()
 def everywhere(cache: Cache = None) -> None:
@@ -48,93 +55,112 @@ def everywhere(cache: Cache = None) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """A command: its settings, what it does with them, and what it says of them in its help."""
+    """A command: its settings, what it does with them, and what its help says of it."""
 
     settings: type[Settings]
     work: Callable[..., Any]
-    example: str = ""  # without "autoscale"
+    example: str = ""  # without "autoscale" and the command
     run: str = ""  # the default run directory of one that has such
     run_help: str = RUN
     has_json: bool = True
 
+    def add_to(self, group: typer.Typer) -> None:
+        """Make typer offer it."""
+        name = self.settings.command
+        epilog = f"Example: autoscale {name} {self.example}" if self.example else None
+        group.command(name, epilog=epilog)(
+            command(
+                self.settings,
+                self.work,
+                run=self.run,
+                run_help=self.run_help,
+                has_json=self.has_json,
+            )
+        )
 
+
+#: All commands, in the order in which the help lists them.
 COMMANDS = (
     Command(
         settings=SearchSettings,
-        work=search_baseline,
+        work=search_command,
+        run=DEFAULT_RUN,
         example="--data photos --resolution 96 --trials 30 --run runs/photos",
-        run="runs/default",
     ),
     Command(
         settings=CheckSettings,
-        work=check_baseline,
+        work=check_command,
+        run=DEFAULT_RUN,
         example="--run runs/photos --networks 10",
-        run="runs/default",
     ),
-    Command(settings=SpacesCommand, work=spaces),
+    Command(settings=SpacesCommand, work=spaces_command),
     Command(
         settings=GridOptions,
-        work=grid,
+        work=grid_command,
+        run=DEFAULT_RUN,
         example="--run runs/photos --flops-budget 2x --max-candidates 8",
-        run="runs/default",
     ),
     Command(
         settings=FamilySettings,
-        work=family,
+        work=family_command,
+        run=DEFAULT_RUN,
         example="--run runs/photos --budgets 20M,40M,80M",
-        run="runs/default",
     ),
     Command(
         settings=CalibrateCommand,
-        work=calibrate_w,
-        example="--run runs/photos",
-        run="runs/default",
+        work=calibrate_command,
+        run=DEFAULT_RUN,
         run_help="Run directory of a search, finished or not.",
+        example="--run runs/photos",
     ),
-    Command(settings=CountCommand, work=count, example="efficientnet-b4 --per-stage"),
-    Command(settings=CompareCommand, work=compare, example="efficientnet resnet --plot sizes.svg"),
+    Command(settings=CountCommand, work=count_command, example="efficientnet-b4 --per-stage"),
+    Command(
+        settings=CompareCommand,
+        work=compare_command,
+        example="efficientnet resnet --plot sizes.svg",
+    ),
     Command(
         settings=TrainSettings,
-        work=train,
-        example="runs/photos/family/phi-2.yaml --data photos",
+        work=train_command,
         run="runs/train",
         run_help="Run directory; weights and metrics go to its folder train.",
+        example="runs/photos/family/phi-2.yaml --data photos",
     ),
     Command(
         settings=EvaluateCommand,
-        work=evaluate,
+        work=evaluate_command,
         example="runs/phi-2/train/best.safetensors --data photos",
     ),
     Command(
         settings=PredictCommand,
-        work=predict,
+        work=predict_command,
         example="new/*.jpg --model runs/phi-2/train/best.safetensors",
     ),
-    Command(settings=ExportCommand, work=export, example="best.safetensors out --to onnx"),
-    Command(settings=LatencyCommand, work=latency, example="efficientnet-b0 resnet-50 --clock cpu"),
-    Command(settings=StatusCommand, work=status, example="runs/photos"),
+    Command(settings=ExportCommand, work=export_command, example="best.safetensors out --to onnx"),
+    Command(
+        settings=LatencyCommand,
+        work=latency_command,
+        example="efficientnet-b0 resnet-50 --clock cpu",
+    ),
+    Command(settings=StatusCommand, work=status_command, example="runs/photos"),
     Command(
         settings=DoctorCommand,
-        work=doctor,
-        example="--data photos --run runs/photos",
-        run="runs/default",
+        work=doctor_command,
+        run=DEFAULT_RUN,
         run_help="Where a run would be written; nothing is written.",
+        example="--data photos --run runs/photos",
     ),
     Command(
         settings=ReportCommand,
-        work=report,
-        example="--run runs/photos --trained runs/phi-2",
-        run="runs/default",
+        work=report_command,
+        run=DEFAULT_RUN,
         run_help="Run directory; the page tells what its steps have left.",
+        example="--run runs/photos --trained runs/phi-2",
     ),
-    Command(settings=DemoSettings, work=demo, run="runs/demo", has_json=False),
+    Command(settings=DemoSettings, work=demo_command, run="runs/demo", has_json=False),
 )
-
-for one in COMMANDS:
-    name = one.settings.command
-    app.command(name, epilog=f"Example: autoscale {name} {one.example}" if one.example else None)(
-        command(one.settings, one.work, run=one.run, run_help=one.run_help, has_json=one.has_json)
-    )
+for _one in COMMANDS:
+    _one.add_to(app)
 
 
 def main(arguments: list[str] | None = None) -> int:

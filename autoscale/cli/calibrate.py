@@ -30,16 +30,16 @@ class CalibrateCommand(Settings):
     )
 
 
-def calibrate_w(settings: CalibrateCommand, *, run: Path, as_json: bool) -> None:
+def calibrate_command(settings: CalibrateCommand, *, run: Path, as_json: bool) -> None:
     """What does a doubling of FLOPs buy on your images? The exponent w that follows.
 
     The papers' -0.07 says 5 % of accuracy, seen on ImageNet. Use the answer with search-baseline
     --objective soft --w.
     """
     from autoscale.cli.terminal import CONVENTION, explain, say, show_json
-    from autoscale.jobs.search import calibrate as job
+    from autoscale.jobs.search import calibrate
 
-    found = job.calibrate_w(run, min_macs=settings.min_macs, max_macs=settings.max_macs)
+    found = calibrate.calibrate_w(run, min_macs=settings.min_macs, max_macs=settings.max_macs)
     if as_json:
         show_json({"convention": CONVENTION, **found.to_dict()})
         return

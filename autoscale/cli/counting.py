@@ -72,16 +72,16 @@ class CompareCommand(ConventionSettings):
     )
 
 
-def count(settings: CountCommand, *, as_json: bool) -> None:
+def count_command(settings: CountCommand, *, as_json: bool) -> None:
     """Count what one image costs in a network, exactly."""
     from autoscale.cli.terminal import records, say, show_json, show_table
-    from autoscale.models import count as job
+    from autoscale.models import count
 
     convention = settings.convention
-    found = job.count(
+    found = count.count(
         settings.network,
         resolution=settings.resolution,
-        handles=job.parse_handles(settings.op_cost),
+        handles=count.parse_handles(settings.op_cost),
     )
     table = found.table(convention)
     if as_json:
@@ -113,14 +113,14 @@ def count(settings: CountCommand, *, as_json: bool) -> None:
     say(MEMORY)
 
 
-def compare(settings: CompareCommand, *, as_json: bool) -> None:
+def compare_command(settings: CompareCommand, *, as_json: bool) -> None:
     """Put designs and families side by side, with published accuracies."""
     from autoscale.cli.terminal import records, say, show_json, show_table
-    from autoscale.models import compare as job
+    from autoscale.models import compare
     from autoscale.report.writing import draw_sizes
 
     convention, plot = settings.convention, settings.plot
-    table = job.compare(settings.names, convention=convention)
+    table = compare.compare(settings.names, convention=convention)
     if plot is not None:
         draw_sizes(table, plot)
     if as_json:

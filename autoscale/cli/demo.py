@@ -27,7 +27,7 @@ class DemoSettings(Settings):
     workers: int = again(WorkerSettings, "workers", 2, panel="")
 
 
-def demo(settings: DemoSettings, *, run: Path) -> None:
+def demo_command(settings: DemoSettings, *, run: Path) -> None:
     """Search, check, grid and family on the built-in synthetic images, in about four minutes.
 
     The search and the grid train one network at a time, so that what they propose does not depend

@@ -26,7 +26,7 @@ class ExportCommand(ExportSettings):
     directory: Path = option(help="Where the files go.", argument=True, place=True)
 
 
-def export(settings: ExportCommand, *, as_json: bool) -> None:
+def export_command(settings: ExportCommand, *, as_json: bool) -> None:
     """Write a network for other programs, each file checked against torch, and a model card.
 
     Beside them: preparation.json and labels.txt (how pictures are prepared, what the logits are
@@ -35,9 +35,9 @@ def export(settings: ExportCommand, *, as_json: bool) -> None:
     import pandas as pd
 
     from autoscale.cli.terminal import say, show_json, show_table
-    from autoscale.models import export as job
+    from autoscale.models import export
 
-    found = job.export(settings.model, settings.directory, settings)
+    found = export.export(settings.model, settings.directory, settings)
     files, beside = (
         [{**asdict(file), "path": str(file.path)} for file in part]
         for part in (found.files, found.beside)

@@ -24,7 +24,7 @@ class LatencyCommand(LatencySettings):
     )
 
 
-def latency(settings: LatencyCommand, *, as_json: bool) -> None:
+def latency_command(settings: LatencyCommand, *, as_json: bool) -> None:
     """Measure how long networks take on this device; several take turns."""
     from autoscale.cli.terminal import records, say, show_json, show_table
     from autoscale.design.budget import several

@@ -12,14 +12,14 @@ import typer
 from autoscale.settings import MISSING, Setting, Settings, begun, settings_of
 
 RUN = "Run directory; every step finds the earlier ones in it."
+Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 Cache = Annotated[
     Path | None,
     typer.Option(
-        help="Where decoded images and compiled kernels are kept for all runs; may be deleted at "
-        "any time. \\[default: $AUTOSCALE_CACHE, else autoscale in the user's cache folder]"
+        help="Where decoded images and compiled kernels are kept for all runs; may be deleted "
+        "at any time. \\[default: $AUTOSCALE_CACHE, else autoscale in the user's cache folder]"
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 CONFIG = (
     "A job file, such as each step of a run leaves: settings as YAML. What is typed too goes "
     "before it."
@@ -43,9 +43,10 @@ def command(
         has_json: whether it can answer machines.
     """
 
+    apart = [*(["run"] if run else []), *(["as_json"] if has_json else [])]
+
     def call(**given: Any) -> Any:
-        others = ["run"] * bool(run) + ["as_json"] * has_json
-        extra = {name: given.pop(name) for name in others}
+        extra = {name: given.pop(name) for name in apart}
         given.pop("config", None)  # whose values are among the others
         return work(kind(**{name: _given(name, value) for name, value in given.items()}), **extra)
 

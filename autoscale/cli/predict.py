@@ -55,7 +55,7 @@ class PredictCommand(PredictSettings):
     csv: bool = option(False, "Print the answer as CSV.")
 
 
-def evaluate(settings: EvaluateCommand, *, as_json: bool) -> None:
+def evaluate_command(settings: EvaluateCommand, *, as_json: bool) -> None:
     """How good a trained network is on a data set: accuracy, by class, and what it mixes up."""
     from autoscale.cli.terminal import records, refuse, show_json
     from autoscale.models.predict import evaluate_model
@@ -100,7 +100,7 @@ def _show_evaluation(found: Evaluation, pairs: int) -> None:
     say("predicted: how often the class was answered. share: of the class's own images")
 
 
-def predict(settings: PredictCommand, *, as_json: bool) -> int:
+def predict_command(settings: PredictCommand, *, as_json: bool) -> int:
     """What a trained network sees in images: classes with probabilities.
 
     An image that cannot be read is named on standard error, the others are answered, and the exit

@@ -26,7 +26,7 @@ class ReportCommand(Settings):
     )
 
 
-def report(settings: ReportCommand, *, run: Path, as_json: bool) -> None:
+def report_command(settings: ReportCommand, *, run: Path, as_json: bool) -> None:
     """Write a run as one HTML page that works without a network."""
     from autoscale.cli.terminal import say, show_json
     from autoscale.report.writing import write_report

@@ -41,7 +41,7 @@ class GridOptions(GridSettings):
             raise InvalidSetting("a plan trains nothing that could be drawn; leave --plot out")
 
 
-def grid(settings: GridOptions, *, run: Path, as_json: bool) -> None:
+def grid_command(settings: GridOptions, *, run: Path, as_json: bool) -> None:
     """Find how depth, width and resolution should grow, or shrink, together within a budget."""
     from autoscale.cli.terminal import working
     from autoscale.jobs.grid.job import grid_search
@@ -61,7 +61,7 @@ def grid(settings: GridOptions, *, run: Path, as_json: bool) -> None:
     _show_grid(found, run, as_json)
 
 
-def family(settings: FamilySettings, *, run: Path, as_json: bool) -> None:
+def family_command(settings: FamilySettings, *, run: Path, as_json: bool) -> None:
     """Write the family: the base scaled to sizes or budgets, one YAML file a member."""
     from autoscale.cli.terminal import Live
     from autoscale.jobs.family import write_family

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # Jobs are imported where they are used: `autoscale --help` must not wait for torch.
 
 
-def search_baseline(settings: SearchSettings, *, run: Path, as_json: bool) -> None:
+def search_command(settings: SearchSettings, *, run: Path, as_json: bool) -> None:
     """Search a small baseline network on your images.
 
     The same command continues an interrupted search; a larger --trials prolongs a finished one.
@@ -27,7 +27,7 @@ def search_baseline(settings: SearchSettings, *, run: Path, as_json: bool) -> No
     _show_search(found, run, as_json)
 
 
-def check_baseline(settings: CheckSettings, *, run: Path, as_json: bool) -> None:
+def check_command(settings: CheckSettings, *, run: Path, as_json: bool) -> None:
     """Is the baseline better than random networks of its cost, on held-out images?"""
     from autoscale.cli.terminal import working
     from autoscale.jobs import check

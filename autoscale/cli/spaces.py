@@ -15,7 +15,7 @@ class SpacesCommand(Settings):
     command: ClassVar[str] = "spaces"
 
 
-def spaces(settings: SpacesCommand, *, as_json: bool) -> None:
+def spaces_command(settings: SpacesCommand, *, as_json: bool) -> None:
     """List the search spaces that ship with autoscale."""
     from autoscale.cli.terminal import CONVENTION, explain, records, show_json, show_table
     from autoscale.jobs.search.spaces import space_table

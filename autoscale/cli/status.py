@@ -44,7 +44,7 @@ class DoctorCommand(Settings):
     device: str = option("cpu", "auto, cpu, or a CUDA device such as cuda:0.")
 
 
-def status(settings: StatusCommand, *, as_json: bool) -> None:
+def status_command(settings: StatusCommand, *, as_json: bool) -> None:
     """Show where a run stands: what is done, at work, failed and why, left. Changes nothing."""
     from autoscale.cli.terminal import show_json
     from autoscale.inspection.status import run_status
@@ -56,7 +56,7 @@ def status(settings: StatusCommand, *, as_json: bool) -> None:
     _show_status(found)
 
 
-def doctor(settings: DoctorCommand, *, run: Path, as_json: bool) -> None:
+def doctor_command(settings: DoctorCommand, *, run: Path, as_json: bool) -> None:
     """Look for what would spoil hours of work, before they begin. Exit 1 if something would."""
     from autoscale.cli.terminal import show_json
     from autoscale.inspection.doctor import examine
@@ -100,6 +100,8 @@ def _show_status(found: Status) -> None:
             say(f"{step.step}: {failure.count} failed: {failure.cause}")
         if step.problem:
             say(f"{step.step}: {step.problem}")
+        for line in step.commands:
+            say(f"{step.step}: {line}")
     if found.working is None:
         say("Whether a process works on it now cannot be known on this system.")
     else:

@@ -8,20 +8,20 @@ import typer
 from autoscale.jobs.train_settings import TrainSettings
 
 
-def train(settings: TrainSettings, *, run: Path, as_json: bool) -> None:
+def train_command(settings: TrainSettings, *, run: Path, as_json: bool) -> None:
     """Train a network in full; the same command continues where it was interrupted.
 
     Several processes share every batch: torchrun --nproc-per-node 2 -m -- autoscale train ...
     """
     from autoscale.cli.terminal import say, show_json, working
     from autoscale.design.budget import several
-    from autoscale.jobs import train as job
+    from autoscale.jobs import train
 
     first = os.environ.get("RANK", "0") == "0"  # one process answers for all
     try:
         with working("finished epochs are kept") as listener:
-            trained = job.train(run, settings, listener=listener)
-    except job.OutOfTime:
+            trained = train.train(run, settings, listener=listener)
+    except train.OutOfTime:
         if not first:
             raise typer.Exit(1) from None  # all stop together, and one says so
         raise

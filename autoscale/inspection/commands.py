@@ -9,6 +9,8 @@ from autoscale.jobs.grid.candidates import GROW, SHRINK
 from autoscale.jobs.grid.settings import FamilySettings, GridSettings
 from autoscale.jobs.search.result import STEP as SEARCH
 from autoscale.jobs.search.settings import CheckSettings, SearchSettings
+from autoscale.jobs.train import STEP as TRAIN
+from autoscale.jobs.train_settings import TrainSettings
 from autoscale.runs.job_file import recorded_jobs
 from autoscale.runs.store import StepFolder
 from autoscale.settings import Settings, command_line
@@ -20,6 +22,8 @@ STEPS: Mapping[str, tuple[str, type[Settings]]] = {
     GROW: ("Grid", GridSettings),
     SHRINK: ("Grid for shrinking", GridSettings),
     FAMILY: ("Family", FamilySettings),
+    TRAIN: ("Training in full", TrainSettings),
+    TRAIN: ("Training", TrainSettings),
 }
 #: What stands for the command of a step that an older version made; a shell skips it.
 NO_COMMAND = "# {}: made by an older autoscale, which recorded no command"
@@ -35,11 +39,26 @@ def commands(run: str | Path) -> list[tuple[str, str]]:
         RunConflict: if another file is.
     """
     found = []
-    for name, (title, kind) in STEPS.items():
+    for name, (title, _) in STEPS.items():
         folder = StepFolder(Path(run), name)
         if folder.read() is None:
             continue
-        jobs = [job.without_places() for job in recorded_jobs(folder, kind)]
-        lines = [command_line(job, run=run) for job in jobs] or [NO_COMMAND.format(title)]
+        lines = step_commands(folder, with_places=False) or (NO_COMMAND.format(title),)
         found += [(title, line) for line in lines]
     return found
+
+
+def step_commands(step: StepFolder, *, with_places: bool = True) -> tuple[str, ...]:
+    """The command line of each call that made a step; none if an older version made it.
+
+    Args:
+        with_places: name images and files of the user's with the folders above them.
+
+    Raises:
+        InvalidSetting: if a job file is damaged.
+    """
+    if step.name not in STEPS:
+        return ()
+    jobs = recorded_jobs(step, STEPS[step.name][1])
+    shown = jobs if with_places else [job.without_places() for job in jobs]
+    return tuple(command_line(job, run=step.run) for job in shown)

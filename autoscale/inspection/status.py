@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from autoscale.errors import AutoscaleError, InvalidSetting
+from autoscale.inspection.commands import step_commands
 from autoscale.jobs import check, family, train
 from autoscale.jobs.grid.candidates import GROW, SHRINK
 from autoscale.jobs.grid.job import TIMINGS
@@ -57,6 +58,7 @@ class StepStatus:
     facts: Mapping[str, Any] = field(default_factory=dict)  # more of the search, see `_search`
     problem: str = ""
     at_work: tuple[Piece, ...] = ()  # trainings that were begun, the longest first
+    commands: tuple[str, ...] = ()  # that repeat it; none if an older version made it
 
     @property
     def failed(self) -> int:
@@ -108,7 +110,8 @@ def run_status(run: str | Path) -> Status:
             begun = step.read()
             if begun is not None:
                 pieces = at_work(step) if held else ()
-                found.append(replace(look(step, begun, held), at_work=pieces))
+                looked = look(step, begun, held)
+                found.append(replace(looked, at_work=pieces, commands=step_commands(step)))
         except AutoscaleError as problem:
             line = " ".join(str(problem).split())
             found.append(StepStatus(step=name, state="unreadable", held=held, problem=line))

@@ -91,7 +91,6 @@ def check_baseline(
 
     Args:
         run: the run directory of a finished search; this step writes its `check` folder.
-        settings: a `CheckSettings`, or its fields as keywords, see below.
         listener: told of progress; by default nobody.
 
     Returns:

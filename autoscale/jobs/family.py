@@ -163,7 +163,6 @@ def write_family(
 
     Args:
         run: the run directory.
-        settings: a `FamilySettings`, or its fields as keywords, see below.
         listener: told of progress; by default nobody.
 
     Returns:

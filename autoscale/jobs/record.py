@@ -47,16 +47,17 @@ class Record:
         settings = self._placed()
         binding = settings.binding()
         free = {name: value for name, value in settings.plain().items() if name not in binding}
+        notes = {**free, **self.notes}
         work = folder.begin(
             {**binding, **self.facts},
-            notes={**free, **self.notes},
+            notes=notes,
             journal=journal,
             instead_of=instead_of,
             read=read,
         )
         (add_job if self.several else write_job)(folder, settings)
         if earlier is not None and journal.read():
-            self._tell(earlier["notes"], free, folder.name, listener)
+            _tell_changes(folder.name, earlier["notes"], notes, listener)
         return work
 
     def _placed(self) -> Settings:
@@ -71,13 +72,15 @@ class Record:
                 changes[setting.name] = str(file.resolve() if file.suffix else file)
         return replace(self.settings, **changes)
 
-    def _tell(
-        self, earlier: Mapping[str, Any], now: Mapping[str, Any], name: str, listener: Listener
-    ) -> None:
-        for setting in _TOLD:
-            before, asked = earlier.get(setting), now.get(setting)
-            if before is not None and asked is not None and before != asked:
-                listener.notice(
-                    f"warning: the {name} was begun with {setting} {before} and goes on with "
-                    f"{asked}; scores may differ in their last digits"
-                )
+
+def _tell_changes(
+    step: str, earlier: Mapping[str, Any], now: Mapping[str, Any], listener: Listener
+) -> None:
+    """Say what changes the last digits of a step that goes on; older versions noted less."""
+    for name in _TOLD:
+        before, asked = earlier.get(name), now.get(name)
+        if before is not None and asked is not None and before != asked:
+            listener.notice(
+                f"warning: the {step} was begun with {name} {before} and goes on with {asked}; "
+                "scores may differ in their last digits"
+            )

@@ -18,6 +18,7 @@ from autoscale.design.rounding import fit_strides
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.curves import training_point
 from autoscale.jobs.family import load_member
+from autoscale.jobs.record import Record
 from autoscale.jobs.train_settings import TrainSettings
 from autoscale.jobs.workers.kernels import accelerated, choose_kernels, cutter
 from autoscale.jobs.workers.memory import training_bytes
@@ -30,7 +31,6 @@ from autoscale.network.threads import threads_of_torch
 from autoscale.network.weights import STYLES, class_rows, load_weights
 from autoscale.runs.checkpoint import read_snapshot, write_snapshot
 from autoscale.runs.contents import TrainingResult
-from autoscale.runs.job_file import write_job
 from autoscale.runs.store import Journal, StepFolder, write_text
 from autoscale.runs.tensorboard import Curves, Point, require_tensorboard
 from autoscale.runs.weights import Header, Weights, file_digest, read_weights, write_weights
@@ -191,15 +191,16 @@ def _begun(
         ),
         recipe=recipe,
         kernels=choose_kernels(settings.kernels, device=device, listener=listener),
+        device=device,
+        threads=settings.threads,
     )
     images = task.source.load(size=size, test=True, listener=listener, preparation=preparation)
-    task = task.having(images, size=size)
     architecture = _fitted(design.architecture, size, len(images.classes), listener)
     return _Training(
         settings=settings,
         design=replace(design, architecture=architecture),
         start=start,
-        task=task,
+        task=task.having(images, size=size),
         images=images,
         step=step,
         device=device,
@@ -230,14 +231,11 @@ class _Training:
         if self.peers.rank != 0:
             return self._trained(read_snapshot(last), keeper)
         with self.step.locked():
-            self._tell_changes()
-            resume = self.step.begin(
-                self.binding(),
-                notes=self.notes(),
-                journal=journal,
-                read=lambda _: read_snapshot(last),
+            notes = {"device": self.device}  # what was asked for may be "auto"
+            record = Record(settings=self.settings, facts=self.facts(), notes=notes)
+            resume = record.begin(
+                self.step, journal, self.listener, read=lambda _: read_snapshot(last)
             )
-            write_job(self.step, self.settings)
             trained = self._trained(resume, keeper)
             self.step.write_result("result.json", trained.result.to_dict())
             told = chance_warning(
@@ -247,7 +245,7 @@ class _Training:
                 self.listener.notice(f"warning: {told}")
             return trained
 
-    def binding(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, Any]:
         """What decides the result and must be the same to go on, as plain data."""
         design = self.design
         return {
@@ -256,25 +254,6 @@ class _Training:
             "processes": self.peers.size,
             **self.start.settings(),
         }
-
-    def notes(self) -> dict[str, Any]:
-        """What may change between two calls."""
-        return {
-            "data": self.task.source.place,
-            "device": self.device,
-            "threads": self.settings.threads,
-        }
-
-    def _tell_changes(self) -> None:
-        """Say what has changed since the last call of a training that goes on."""
-        earlier, now = self.step.read(), self.notes()
-        for name in ("device", "threads") if earlier else ():
-            before = (earlier or {})["notes"].get(name)
-            if before not in (None, now[name]):
-                self.listener.notice(
-                    f"{name} {now[name]}, {before} so far: the last digits of what is computed "
-                    "may differ"
-                )
 
     def header(self) -> Header:
         """Of the best weights, but for their accuracy."""

@@ -18,7 +18,10 @@ from autoscale.settings import again, begun, option
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings(PreparationSettings):
-    """What is trained, on which images, and how."""
+    """What is trained, on which images, and how.
+
+    The recipe, the design and the weights themselves bind a resumed training, not their names.
+    """
 
     command: ClassVar[str] = "train"
 
@@ -28,6 +31,7 @@ class TrainSettings(PreparationSettings):
         argument=True,
         complete=begun(published_names),
         place=True,
+        binds=False,
     )
     data: str = again(DataSettings, "data", "synthetic")
     recipe: str = again(RecipeSettings, "recipe", "full")
@@ -35,16 +39,19 @@ class TrainSettings(PreparationSettings):
         RecipeSettings, "epochs", help="Passes over the images. \\[default: the recipe's]"
     )
     batch_size: int | None = option(
-        None, "Images a step; the learning rate follows. \\[default: the recipe's]"
+        None, "Images a step; the learning rate follows. \\[default: the recipe's]", binds=False
     )
     resolution: int | None = option(
         None,
         "Pixels per side; below 128, strides are taken away until the last map has 4 x 4. "
         "\\[default: the design's own]",
         least=1,
+        binds=False,
     )
-    dropout: float | None = option(None, "\\[default: the member's, else 0]")
-    drop_path: float | None = option(None, "Stochastic depth. \\[default: the member's, else 0]")
+    dropout: float | None = option(None, "\\[default: the member's, else 0]", binds=False)
+    drop_path: float | None = option(
+        None, "Stochastic depth. \\[default: the member's, else 0]", binds=False
+    )
     limit: int | None = again(ImageSettings, "limit")
     strict: bool = again(ImageSettings, "strict", False)
     seed: int = again(ImageSettings, "seed", 0, help="Of weights, order and augmentation.")
@@ -64,9 +71,10 @@ class TrainSettings(PreparationSettings):
         "timm's, torchvision's or EfficientNet-PyTorch's). Of its classifier the rows of "
         "classes that the data has too go on; others start anew.",
         place=True,
+        binds=False,
     )
     time_limit: float | None = option(
-        None, "Seconds, after which it fails; finished epochs are kept.", binds=False
+        None, "Seconds, after which it fails; finished epochs are kept.", above=0, binds=False
     )
     tensorboard: bool = option(
         False,

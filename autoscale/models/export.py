@@ -19,12 +19,11 @@ from torch import Tensor
 from autoscale.design.cost import Cost
 from autoscale.errors import ExportProblem, InvalidArchitecture, InvalidSetting
 from autoscale.models.card import BESIDE, changed_since_measured, model_card
-from autoscale.models.formats import FORMATS
 from autoscale.models.input_spec import LABELS, escaped, metadata, text_files, timm_config
 from autoscale.models.load import Model, as_model
 from autoscale.models.preparing_source import preparing_source
 from autoscale.models.reference import ANSWER, PICTURE, Reference, reference
-from autoscale.models.settings import ExportSettings
+from autoscale.models.settings import FORMATS, ExportSettings
 from autoscale.network.interchange.onnx import onnx_logits, require_export, to_onnx, to_torch_export
 from autoscale.network.interchange.python_source import python_source, timm_source
 from autoscale.network.measuring.latency import measure_latency

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from autoscale.datasets.pictures.preparation import OURS, Channels, Interpolation, Preparation
 from autoscale.design.style import STYLES
 from autoscale.errors import InvalidSetting
-from autoscale.models.formats import FORMATS, formats_in_words
 from autoscale.network.measuring.conditions import Conditions
 from autoscale.settings import Settings, option
 
 #: Which images of a data set; "auto" is all of a source without splits that the network was not
 #: trained on, else test where there are such, else validation.
 SPLITS = ("auto", "test", "validation", "train", "all")
+
+#: What each format of `export` is, quickest first.
+FORMATS: Mapping[str, str] = {
+    "safetensors": "weights that say which network they belong to",
+    "python": "a module that needs torch, and Pillow and numpy for pictures",
+    "timm": "names and blocks of timm's EfficientNet",
+    "torch-export": "a .pt2 program for torch.export.load",
+    "onnx": "needs the extra export",
+}
 
 _EXPECTED = "What the weights expect"
 
@@ -59,13 +68,17 @@ def published_names_and_families() -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class PreparationSettings(Settings):
-    """What weights expect of the network and of pictures; None where that is left to the file."""
+    """What weights expect of the network and of pictures; None where that is left to the file.
+
+    What it comes to binds a resumed training, not whether it was asked for.
+    """
 
     style: str | None = option(
         None,
         "What the weights expect of the network: tf (timm's tf_efficientnet..., TensorFlow's "
         "padding), timm (its others) or autoscale. \\[default: as the file says]",
         choices=lambda: STYLES,
+        binds=False,
         panel=_EXPECTED,
     )
     mean: Channels | None = option(
@@ -74,6 +87,7 @@ class PreparationSettings(Settings):
         "number. \\[default: as the file says, else as its names or timm's config.json beside it]",
         parse=lambda text: channels(text, option="--mean"),
         show=_in_a_row,
+        binds=False,
         panel=_EXPECTED,
     )
     deviation: Channels | None = option(
@@ -82,17 +96,20 @@ class PreparationSettings(Settings):
         "number. \\[default: as for --mean]",
         parse=lambda text: channels(text, option="--deviation"),
         show=_in_a_row,
+        binds=False,
         panel=_EXPECTED,
     )
     interpolation: Interpolation | None = option(
         None,
         "Of resizing pictures: {choices}. \\[default: as for --mean]",
+        binds=False,
         panel=_EXPECTED,
     )
     white_level: int | None = option(
         None,
         "The number of a picture of 16 bits that is white: 1023 for 10 bits in them, 4095 for "
         "12, 16383 for 14. \\[default: that of the weights, else 65535]",
+        binds=False,
         panel=_EXPECTED,
     )
 
@@ -164,8 +181,7 @@ class ExportSettings(LoadSettings):
 
     formats: tuple[str, ...] = option(
         (),
-        f"{formats_in_words()}. May be given several times. "
-        "\\[default: all that the network can have]",
+        "{choices}. May be given several times. \\[default: all that the network can have]",
         flag="--to",
         choices=lambda: FORMATS,
     )

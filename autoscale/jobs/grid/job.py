@@ -97,7 +97,6 @@ def grid_search(
 
     Args:
         run: the run directory; this step writes its `grid` folder, or `shrink` below 1x.
-        settings: a `GridSettings`, or its fields as keywords, see below.
         listener: told of progress; by default nobody.
 
     Returns:

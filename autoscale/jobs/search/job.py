@@ -38,7 +38,6 @@ def search_baseline(
 
     Args:
         run: the run directory; this step writes its `search` folder.
-        settings: a `SearchSettings`, or its fields as keywords, see below.
         listener: told of progress; by default nobody.
 
     Returns:
