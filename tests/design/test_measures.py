@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import Cost, cost
 from autoscale.design.costs import costs_of
+from autoscale.design.measures.energy import Energy
 from autoscale.design.measures.latency import Latency, LatencyTable
 from autoscale.design.measures.macs import MACS
 from autoscale.design.measures.measure import CostMeasure
@@ -38,6 +39,7 @@ READY: dict[str, CostMeasure] = {
     "activations": MEASURES["activations"](),
     "memory": MEASURES["memory"](),
     "latency": a_table(),
+    "energy": Energy(multiply=3.7, add=0.9, weight_byte=160, activation_byte=1.25),
 }
 COUNTED = [measure for measure in READY.values() if measure.counted]
 

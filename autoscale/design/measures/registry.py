@@ -16,6 +16,7 @@ _HOMES = {
     "activations": "activations:Activations",
     "memory": "memory:Memory",
     "latency": "latency:Latency",
+    "energy": "energy:Energy",
 }
 COSTS = tuple(_HOMES)
 
