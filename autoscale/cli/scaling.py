@@ -191,7 +191,12 @@ def _show_family(found: Family, run: Path, as_json: bool) -> None:
 
     if as_json:
         show_json(
-            {"convention": CONVENTION, "members": records(found.table), "stalls": found.stalls}
+            {
+                "convention": CONVENTION,
+                "members": records(found.table),
+                "stalls": found.stalls,
+                "left_out": found.left_out,
+            }
         )
         return
     columns = ("name", "phi", "depth", "width", "resolution", "blocks", "pixels", "macs", "growth",

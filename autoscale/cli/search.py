@@ -63,9 +63,10 @@ def _show_search(found: Baseline, run: Path, as_json: bool) -> None:
             }
         )
         return
-    front = table[table.on_front].sort_values("macs")
-    wanted = ("trial", "accuracy", "macs", "params", "latency_ms", "seconds")
-    columns = tuple(name for name in wanted if name in front)
+    column = found.objective.measure.column
+    front = table[table.on_front].sort_values(column)
+    wanted = ("trial", "accuracy", "macs", "params", column, "seconds")
+    columns = tuple(dict.fromkeys(wanted))
     show_table(front, title="Front: no other trial is as accurate and cheaper", columns=columns)
     failed = int((table.status == "failed").sum())
     say(

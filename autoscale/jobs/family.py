@@ -8,9 +8,11 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from autoscale.design.budget import MEASURES, parse_budget
+from autoscale.design.measures.limits import Limit
+from autoscale.design.measures.macs import MACS
 from autoscale.design.rounding import PAPER
 from autoscale.errors import BudgetUnreachable, InvalidSetting, RunConflict
+from autoscale.jobs.costs import cost_from, limits_from
 from autoscale.jobs.grid.job import load_grid
 from autoscale.jobs.grid.scaling_base import describe, scalable_of
 from autoscale.jobs.grid.settings import FamilySettings
@@ -18,15 +20,18 @@ from autoscale.jobs.groups import ScalingBaseSettings
 from autoscale.jobs.record import Record
 from autoscale.listener import Listener, Silent
 from autoscale.runs.store import Journal, StepFolder, read_text, write_text
+from autoscale.scaling.budget import parse_budget
 from autoscale.scaling.family import (
     Growths,
     Member,
     UserMember,
     member,
+    network_at,
     parse_phis,
     phi_for,
     stalls,
 )
+from autoscale.scaling.limited import Limited
 from autoscale.scaling.scalable import Scalable, cost_of
 from autoscale.settings import takes_settings
 
@@ -40,6 +45,7 @@ class Family:
     members: tuple[Member | UserMember, ...]
     base: Scalable
     growths: Growths
+    left_out: tuple[str, ...] = ()  # members that break a limit, one line each
 
     @property
     def table(self) -> pd.DataFrame:
@@ -85,6 +91,7 @@ def scale_family(
     phis: Sequence[float] = (),
     budgets: Sequence[str] = (),
     measure: str = "macs",
+    max_cost: Sequence[str] = (),
 ) -> Family:
     """The members of the given sizes, or the largest ones within the given budgets.
 
@@ -92,24 +99,55 @@ def scale_family(
         phis: sizes; 0 is the base itself, negative ones are smaller.
         budgets: what a member may cost at most, such as "40M" or "4x".
         measure: of the budgets: macs, params, activations or memory (bytes).
+        max_cost: limits such as "params=5M"; members that break one are left out.
 
     Raises:
         InvalidSetting: for neither or both, or values that cannot be read.
-        BudgetUnreachable: for a budget below the smallest size.
+        BudgetUnreachable: for a budget below the smallest size, or if no member keeps the limits.
     """
     if bool(phis) == bool(budgets):
         raise InvalidSetting("give either sizes (--phi 0..3) or budgets (--budgets 20M,40M)")
-    if measure not in MEASURES:
-        raise InvalidSetting(f"no measure {measure!r}; choose from {', '.join(MEASURES)}")
     named = [(f"phi-{phi:g}", phi) for phi in phis]
-    own = float(MEASURES[measure](cost_of(base.at(1.0, 1.0, base.resolution))))
+    counted = cost_from(measure)
+    own = float(counted.count(cost_of(base.at(1.0, 1.0, base.resolution))))
     for text in budgets:
-        budget = parse_budget(text, base=own, measure=measure)
-        suffix = "" if measure == "macs" else f"-{measure}"
+        budget = parse_budget(text, base=own, measure=counted)
+        suffix = "" if counted == MACS else f"-{counted.name}"
         named.append((f"{text.strip()}{suffix}", phi_for(base, growths, budget)))
     members = [member(base, growths, phi, name=name) for name, phi in dict(named).items()]
     members.sort(key=lambda m: m.counts.macs)
-    return Family(members=tuple(members), base=base, growths=growths)
+    kept, left_out = _within(members, base, growths, limits_from(max_cost))
+    return Family(members=tuple(kept), base=base, growths=growths, left_out=tuple(left_out))
+
+
+def _within(
+    members: Sequence[Member | UserMember],
+    base: Scalable,
+    growths: Growths,
+    limits: Sequence[Limit],
+) -> tuple[list[Member | UserMember], list[str]]:
+    """The members that keep all limits, and what is to say of each other.
+
+    Raises:
+        BudgetUnreachable: if none keeps them.
+        InvalidSetting: for a limit on what is measured on a device.
+    """
+    limited, kept, left_out = Limited(limits), [], []
+    for entry in members:
+        network = network_at(base, growths, entry.phi)
+        if limited([network])[0]:
+            kept.append(entry)
+        else:
+            over = limited.broken(network)
+            assert over is not None
+            cost = over.measure.exactly(float(over.measure.count(cost_of(network))))
+            left_out.append(f"{entry.name} is left out: it costs {cost}, over {over.exactly}")
+    if not kept:
+        raise BudgetUnreachable(
+            f"no member keeps the limits; the nearest costs {limited.nearest}; raise a limit or "
+            "ask for smaller members"
+        )
+    return kept, left_out
 
 
 @takes_settings(FamilySettings, gone={"base": ScalingBaseSettings})
@@ -151,8 +189,9 @@ def write_family(
         phis=parse_phis(settings.phi) if settings.phi is not None else (),
         budgets=settings.budgets.split(",") if settings.budgets is not None else (),
         measure=settings.measure,
+        max_cost=settings.max_cost,
     )
-    for line in family.stalls:
+    for line in (*family.left_out, *family.stalls):
         listener.notice(f"warning: {line}")
     folder = StepFolder(run, STEP)
     with folder.locked():
@@ -204,7 +243,7 @@ def _keep(family: Family, settings: FamilySettings, folder: StepFolder, listener
     earlier = (folder.read() or {}).get("settings", {})
     gained = settings.coefficients is None and _gained(earlier, facts)
     if gained:
-        for entry in _again(names_of(members), family, listener):
+        for entry in _again(names_of(members), family, settings.max_cost, listener):
             write_text(folder.file(f"{entry.name}.yaml"), entry.to_yaml())
     known = Record(settings=settings, facts=facts, several=True).begin(
         folder, members, listener, instead_of=earlier if gained else None, read=names_of
@@ -229,7 +268,9 @@ def _gained(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     return bool(grown or shrunk)
 
 
-def _again(names: Sequence[str], family: Family, listener: Listener) -> list[Member | UserMember]:
+def _again(
+    names: Sequence[str], family: Family, max_cost: Sequence[str], listener: Listener
+) -> list[Member | UserMember]:
     """The members of these names by the coefficients of `family`; which and which not is told."""
     found: list[Member | UserMember] = []
     for name in names:
@@ -239,7 +280,8 @@ def _again(names: Sequence[str], family: Family, listener: Listener) -> list[Mem
             text, _, measure = name.partition("-")
             asked = {"budgets": [text], "measure": measure or "macs"}
         try:
-            found += scale_family(family.base, family.growths, **asked).members
+            again = scale_family(family.base, family.growths, max_cost=max_cost, **asked)
+            found += again.members
         except (BudgetUnreachable, InvalidSetting) as problem:
             listener.notice(f"warning: {name} stays as it was: {problem}")
     listener.notice(

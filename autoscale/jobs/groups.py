@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoscale.design.measures.registry import COSTS
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.names import ENGINES, KERNEL_CHOICES, RECIPES, ROUNDINGS
 from autoscale.settings import Settings, in_words, option
@@ -39,6 +40,27 @@ class DataSettings(Settings):
         super().__post_init__()
         if not self.data:
             raise InvalidSetting("data must not be empty; name a folder, or synthetic")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitSettings(Settings):
+    """What every network has to keep, whatever else is asked of it."""
+
+    # The limits themselves bind a resumed run, not the words in which they were asked for.
+    max_cost: tuple[str, ...] = option(
+        (),
+        "Most that a network may cost besides, such as params=250K, memory=256K (bytes) or "
+        f"latency=12ms; may be given several times. Costs: {in_words(COSTS)}.",
+        binds=False,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.max_cost:
+            from autoscale.design.measures.limits import split_limit
+
+            for text in self.max_cost:
+                split_limit(text)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,6 @@ OBJECTIVES = {
     "soft": "accuracy * (cost/target)^w, the papers' reward",
     "front": "accuracy and cost apart",
 }
-#: What a search may take for cost, of `search.objective.Measure`.
-SEARCH_COSTS = ("macs", "latency")
 #: Of `training.recipe.RECIPES`.
 RECIPES = ("proxy", "full", "sgd", "small-images", "efficientnet")
 #: What computes trainings. They differ in the last digits.

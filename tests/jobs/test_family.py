@@ -7,13 +7,13 @@ from random import Random
 import pytest
 
 import autoscale
-from autoscale.design.budget import parse_budget
 from autoscale.design.rounding import Coefficients, rounding_policy
 from autoscale.errors import RunConflict
 from autoscale.jobs import family
 from autoscale.jobs.grid.candidates import GridRace, explain
 from autoscale.jobs.grid.settings import GridSettings
 from autoscale.listener import Silent
+from autoscale.scaling.budget import parse_budget
 from autoscale.scaling.family import Growths
 from autoscale.scaling.rules import rival
 from autoscale.scaling.scalable import Design

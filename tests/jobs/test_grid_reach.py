@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import autoscale
-from autoscale.design.budget import MEASURES, Budget
 from autoscale.design.rounding import rounding_policy
 from autoscale.design.space import SearchSpace
 from autoscale.errors import BudgetUnreachable
@@ -32,6 +31,7 @@ from autoscale.jobs.grid.result import GridResult, candidate_table
 from autoscale.jobs.grid.settings import GridSettings
 from autoscale.listener import Silent
 from autoscale.racing.response_surface import Observation
+from autoscale.scaling.budget import Budget
 from autoscale.scaling.grid import Candidate, Grid, build_grid
 from autoscale.scaling.nearness import FEWEST, WIDE, WIDEST, answering, limits, nearest_beyond
 from autoscale.scaling.scalable import Design, cost_of
@@ -125,7 +125,7 @@ def test_hundreds_of_designs_have_a_race_at_every_budget(name: str) -> None:
             assert case in ("within", "race"), (base, budget, settings.solve)
 
 
-@pytest.mark.parametrize("measure", sorted(MEASURES))
+@pytest.mark.parametrize("measure", ["macs", "params", "activations", "memory"])
 @pytest.mark.parametrize("budget", ["0.5x", "2x"])
 def test_a_budget_of_any_measure_has_a_race(measure: str, budget: str) -> None:
     for move in (None, "resolution,width", "depth"):

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoscale.design.budget import Budget
 from autoscale.design.cost import Cost, cost
+from autoscale.design.measures.latency import Latency, LatencyLine
 from autoscale.design.published import NETWORKS
 from autoscale.errors import BudgetUnreachable, InvalidSetting, RunConflict
 from autoscale.jobs.grid import timed as timed_grid
@@ -20,10 +20,11 @@ from autoscale.jobs.grid.candidates import GridRace, grid_around
 from autoscale.jobs.grid.plan import plan_grid
 from autoscale.jobs.grid.scaling_base import scalable_of
 from autoscale.jobs.grid.settings import FamilySettings, GridSettings
-from autoscale.jobs.grid.timed import Line, NoTimings, Stopwatch
+from autoscale.jobs.grid.timed import NoTimings, Stopwatch
 from autoscale.listener import Silent
 from autoscale.network.measuring.trace import traced_cost
 from autoscale.runs.store import Journal
+from autoscale.scaling.budget import Budget
 from autoscale.scaling.grid import Grid
 
 SMALL = """\
@@ -156,14 +157,14 @@ def test_timed_networks_stay_when_a_corrected_line_foretells_no_others(
 ) -> None:
     scalable = scalable_of(base, tmp_path, num_classes=None)
     watch = Stopwatch(scalable.at(1.0, 1.0, 16), NoTimings(), Silent())
-    budget = Budget(2 * watch.base_ms, watch.base_ms, "latency")
-    asked: list[Line] = []
+    budget = Budget(2 * watch.base_ms, watch.base_ms, Latency())
+    asked: list[Budget] = []
 
-    def build(line: Line) -> Grid:
-        asked.append(line)
+    def build(predicted: Budget) -> Grid:
+        asked.append(predicted)
         if len(asked) > 1:
             raise BudgetUnreachable("the line foretells nothing near 2x")
-        return grid_around(scalable, budget, replace(SETTINGS, tolerance=1e-9), line)
+        return grid_around(scalable, predicted, replace(SETTINGS, tolerance=1e-9))
 
     grid = timed_grid.timed_grid(scalable, watch, budget, build, most=4)
     assert len(asked) == 2
@@ -192,14 +193,14 @@ def test_damaged_timings_are_refused(base: FamilySettings, tmp_path: Path) -> No
 def test_a_line_finds_the_weights_that_made_the_times() -> None:
     costs = [cost(network) for network in list(NETWORKS.values())[:12]]
     times = [0.3 + 2e-8 * c.macs + 5e-7 * c.activations for c in costs]
-    line = Line.fit(costs, times)
-    assert [float(line(c)) for c in costs] == pytest.approx(times)
+    line = LatencyLine.fit(costs, times)
+    assert [float(line.count(c)) for c in costs] == pytest.approx(times)
 
 
 @given(st.lists(st.floats(0.1, 100), min_size=1, max_size=12))
 def test_a_line_never_foretells_a_larger_network_to_be_faster(times: list[float]) -> None:
     costs = [cost(network) for network in list(NETWORKS.values())[: len(times)]]
-    line = Line.fit(costs, times)
-    assert (line.weights >= 0).all()
+    line = LatencyLine.fit(costs, times)
+    assert min(line.weights) >= 0
     more = Cost(macs=10, params=10, activations=10)
-    assert np.all(line(costs[0] + more) >= line(costs[0]))
+    assert np.all(line.count(costs[0] + more) >= line.count(costs[0]))

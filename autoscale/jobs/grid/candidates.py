@@ -8,17 +8,26 @@ from typing import cast
 
 import numpy as np
 
-from autoscale.design.budget import LATENCY, MEASURES, Budget, parse_budget, several
-from autoscale.design.cost import Cost
-from autoscale.design.numbers import Number
+from autoscale.design.budget import several
 from autoscale.design.rounding import PAPER, compound
-from autoscale.errors import InvalidSetting
+from autoscale.jobs.costs import cost_from, limits_from
 from autoscale.jobs.grid.settings import GridSettings
 from autoscale.jobs.grid.timed import Stopwatch, timed_grid, timed_rival
 from autoscale.listener import Listener
 from autoscale.racing.race import RaceSettings, next_training
 from autoscale.racing.response_surface import Observation
-from autoscale.scaling.grid import Candidate, Grid, Points, axis, cost_points, field, spread
+from autoscale.scaling.budget import Budget, parse_budget
+from autoscale.scaling.grid import (
+    UNLIMITED,
+    Candidate,
+    Grid,
+    Points,
+    axis,
+    cost_points,
+    field,
+    spread,
+)
+from autoscale.scaling.limited import Limited
 from autoscale.scaling.nearness import FEWEST, WIDEST, answering, limits
 from autoscale.scaling.rules import GROWING, RIVAL_TOLERANCE, SHRINKING, rival
 from autoscale.scaling.scalable import Design, Network, Scalable, cost_of
@@ -48,40 +57,35 @@ def counted_budget(settings: GridSettings, base: Scalable) -> Budget:
     Raises:
         InvalidSetting: if it cannot be read.
     """
-    measure = settings.cost_measure
-    if measure not in MEASURES:
-        raise InvalidSetting(
-            f"{measure} is measured, not counted; choose from {', '.join(MEASURES)}"
-        )
-    own = MEASURES[measure](cost_of(root_of(base)))
-    return parse_budget(settings.budget_text, base=float(own), measure=measure)
+    measure = cost_from(settings.cost_measure)
+    own = float(measure.count(cost_of(root_of(base))))
+    return parse_budget(settings.budget_text, base=own, measure=measure)
 
 
 def grid_around(
     base: Scalable,
     budget: Budget,
     settings: GridSettings,
-    value: Callable[[Cost], Number] | None = None,
+    limited: Limited = UNLIMITED,
 ) -> Grid:
-    """The grid around `base`, its costs counted, or predicted by `value`.
+    """The grid around `base`, its costs told by the budget's measure.
+
+    Args:
+        limited: says which networks keep the limits.
 
     Raises:
         BudgetUnreachable: as `Points.grid`.
         InvalidSetting: for values that cannot be read.
     """
     plain = replace(settings, solve=False, move=None)
-    return grid_points(base, budget, settings, value).grid(
+    return grid_points(base, budget, settings).grid(
+        limited=limited,
         fewest=fewest_of(settings),
-        unmoved=partial(grid_points, base, budget, plain, value) if settings.solve else None,
+        unmoved=partial(grid_points, base, budget, plain) if settings.solve else None,
     )
 
 
-def grid_points(
-    base: Scalable,
-    budget: Budget,
-    settings: GridSettings,
-    value: Callable[[Cost], Number] | None = None,
-) -> Points:
+def grid_points(base: Scalable, budget: Budget, settings: GridSettings) -> Points:
     """All points of the grid around `base`, whatever they cost.
 
     Raises:
@@ -99,7 +103,6 @@ def grid_points(
         gammas=gammas,
         tolerance=settings.distance,
         solve=cast(tuple[Dimension, ...], settings.moved),  # which says what it cannot move
-        value=value,
     )
 
 
@@ -112,6 +115,7 @@ class GridRace:
     field: tuple[Candidate, ...]
     missing: tuple[str, ...]  # rules that do not come near the budget, and how near they come
     rival_distance: float  # largest one of a rival to the budget
+    limited: Limited  # which networks keep the limits, and what was left out
     settings: GridSettings
 
     @classmethod
@@ -121,36 +125,45 @@ class GridRace:
         """The race of a base.
 
         Args:
-            watch: times networks, for a budget of latency.
+            watch: times networks, for a budget or a limit that is measured; see `is_timed`.
 
         Raises:
             AutoscaleError: one of its kinds, if there is no such grid.
         """
-        if settings.cost_measure == LATENCY:
+        limited = Limited(limits_from(settings.max_cost), watch)
+        measure = cost_from(settings.cost_measure)
+        if not measure.counted:
             assert watch is not None
-            return cls._timed(base, settings, watch)
+            budget = parse_budget(settings.budget_text, base=watch.base_ms, measure=measure)
+            return cls._timed(base, settings, budget, watch, limited)
         budget = counted_budget(settings, base)
-        grid = grid_around(base, budget, settings)
+        grid = grid_around(base, budget, settings, limited)
         chosen = grid.candidates
         if settings.max_candidates is not None:
             chosen = spread(grid.candidates, settings.max_candidates)
         find = partial(rival, base, budget)
-        return cls._with_rivals(base, settings, grid, chosen, find, RIVAL_TOLERANCE)
+        return cls._with_rivals(base, settings, grid, chosen, find, RIVAL_TOLERANCE, limited)
 
     @classmethod
-    def _timed(cls, base: Scalable, settings: GridSettings, watch: Stopwatch) -> "GridRace":
-        budget = parse_budget(settings.budget_text, base=watch.base_ms, measure=LATENCY)
+    def _timed(
+        cls,
+        base: Scalable,
+        settings: GridSettings,
+        budget: Budget,
+        watch: Stopwatch,
+        limited: Limited,
+    ) -> "GridRace":
         grid = timed_grid(
             base,
             watch,
             budget,
-            lambda line: grid_around(base, budget, settings, line),
+            lambda predicted: grid_around(base, predicted, settings, limited),
             most=settings.max_candidates or TIMED_CANDIDATES,
             fewest=fewest_of(settings),
         )
         near = settings.distance  # a timing is not as sharp as a count
         find = partial(timed_rival, base, watch, budget, tolerance=near)
-        return cls._with_rivals(base, settings, grid, grid.candidates, find, near)
+        return cls._with_rivals(base, settings, grid, grid.candidates, find, near, limited)
 
     @classmethod
     def _with_rivals(
@@ -161,6 +174,7 @@ class GridRace:
         chosen: Sequence[Candidate],
         find: Callable[[str], Candidate],
         near: float,
+        limited: Limited,
     ) -> "GridRace":
         """With the rivals that cost what the candidates cost.
 
@@ -173,6 +187,8 @@ class GridRace:
             for rule in GROWING if budget.ratio >= 1 else SHRINKING:
                 candidate = find(rule)
                 off = budget.distance(candidate.growth)
+                if not limited([candidate.network])[0]:
+                    continue
                 if abs(off) <= near or (
                     abs(off) <= (grid.widened or 0.0)
                     and answering(np.array(candidate.growth), budget, WIDEST)
@@ -188,6 +204,7 @@ class GridRace:
             field=field(chosen, rivals),
             missing=tuple(missing),
             rival_distance=max(near, grid.widened or 0.0),
+            limited=limited,
             settings=settings,
         )
 
@@ -247,6 +264,13 @@ class GridRace:
         )
 
 
+def is_timed(settings: GridSettings) -> bool:
+    """Whether the budget or a limit is measured on a device."""
+    limits = limits_from(settings.max_cost)
+    measures = [cost_from(settings.cost_measure), *(limit.measure for limit in limits)]
+    return not all(measure.counted for measure in measures)
+
+
 def root_of(base: Scalable) -> Network:
     return base.at(1.0, 1.0, base.resolution)
 
@@ -264,6 +288,8 @@ def explain(race: GridRace, listener: Listener) -> None:
     fewest = fewest_of(race.settings)
     if grid.widened is not None or len(grid.candidates) < fewest:
         listener.notice(f"warning: {_shortage(grid, fewest)}")
+    if race.limited.left_out:
+        listener.notice(race.limited.left_out)
     if race.missing:
         listener.notice(
             f"warning: not raced, over {race.rival_distance:.1%} off the budget"

@@ -5,10 +5,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from autoscale.design.budget import LATENCY
 from autoscale.design.rounding import Coefficients
 from autoscale.errors import InvalidSetting, RunConflict
-from autoscale.jobs.grid.candidates import GROW, SHRINK, GridRace, explain, label, root_of
+from autoscale.jobs.grid.candidates import GROW, SHRINK, GridRace, explain, is_timed, label, root_of
 from autoscale.jobs.grid.result import GridResult
 from autoscale.jobs.grid.scaling_base import (
     class_count,
@@ -136,6 +135,10 @@ def _carry_out(race: GridRace, proxy: Proxy, folder: StepFolder, listener: Liste
         "measure": race.settings.cost_measure,
         "budget": race.grid.budget.limit,
     }
+    if table := race.grid.budget.measure.to_dict():
+        facts["measure_table"] = table
+    if limits := {limit.measure.name: limit.to_dict() for limit in race.limited.limits}:
+        facts["max_cost"] = limits
     record = Record(
         settings=race.settings, facts=facts, notes={"most_trainings": race.most_trainings}
     )
@@ -149,8 +152,8 @@ def _carry_out(race: GridRace, proxy: Proxy, folder: StepFolder, listener: Liste
 
 
 def _race(run: Path, base: Scalable, settings: GridSettings, listener: Listener) -> GridRace:
-    """The race of a base, with the timings that a budget of latency needs kept in the run."""
-    if settings.cost_measure != LATENCY:
+    """The race of a base, with the timings that it needs kept in the run."""
+    if not is_timed(settings):
         return GridRace.of(base, settings)
     folder = StepFolder(run, TIMINGS)
     timings = Journal(folder.file("timings.jsonl"))
@@ -182,7 +185,7 @@ def _write(folder: StepFolder, base: Scalable, result: GridResult, race: GridRac
             "tolerance": race.grid.tolerance,
             "within_tolerance": race.grid.keeps(best),
             "effective": best.effective._asdict(),
-            "budget": asdict(race.grid.budget),
+            "budget": race.grid.budget.to_dict(),
             "rounding": base.rounding.name if isinstance(base, Design) else None,
             "accuracy": result.accuracy(result.index),
             "seed_noise": result.seed_noise,

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from autoscale.design.budget import LATENCY
 from autoscale.design.rounding import PAPER, compound, rounding_policy
+from autoscale.jobs.costs import cost_from
 from autoscale.jobs.grid.candidates import (
     GridRace,
     counted_budget,
@@ -75,7 +75,7 @@ def plan_grid(run: str | Path, settings: GridSettings, *, listener: Listener | N
         memory=memory,
         precision=precision_table(race, each),
         rounding=rounding_table(base, settings)
-        if isinstance(base, Design) and settings.cost_measure != LATENCY
+        if isinstance(base, Design) and cost_from(settings.cost_measure).counted
         else None,
     )
 

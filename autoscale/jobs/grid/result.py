@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from autoscale.design.architecture import Architecture
-from autoscale.design.budget import Budget
+from autoscale.design.measures.macs import MACS
 from autoscale.design.rounding import Coefficients
 from autoscale.racing.response_surface import (
     COST_EXPONENTS,
@@ -21,6 +21,7 @@ from autoscale.racing.response_surface import (
     surface,
 )
 from autoscale.racing.verdict import Verdict, judge
+from autoscale.scaling.budget import Budget
 from autoscale.scaling.grid import Candidate, Grid
 
 #: Of all intervals.
@@ -170,7 +171,7 @@ class GridResult:
             Columns: depth, width, resolution (growth); believed, low, high (its interval at 90 %);
             step.
         """
-        total = log(self.grid.budget.ratio if self.grid.budget.measure == "macs" else
+        total = log(self.grid.budget.ratio if self.grid.budget.measure == MACS else
                     float(np.median([entry.measured for entry in self.field])))  # fmt: skip
         count = round(1 / step)
         shares = [

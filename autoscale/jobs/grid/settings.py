@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from autoscale.design.measures.registry import COSTS, kind_named
 from autoscale.errors import InvalidSetting
-from autoscale.jobs.groups import DeviceSettings, ScalingBaseSettings, WorkerSettings
+from autoscale.jobs.groups import DeviceSettings, LimitSettings, ScalingBaseSettings, WorkerSettings
 from autoscale.jobs.names import RECIPES
-from autoscale.settings import Settings, option
+from autoscale.settings import Settings, in_words, option
 
 # What a parser or a completion needs is imported where it is asked for, see `jobs.groups`.
 
-#: The option that gives a budget of each measure, without its strokes.
+#: The option of its own that gives a budget of a cost, without its strokes; --budget takes any.
 BUDGETS = {
     "macs": "flops_budget",
     "params": "params_budget",
@@ -29,7 +30,8 @@ class RaceSettings(Settings):
     """Which networks a grid holds and how they are raced.
 
     From Python, `budget` and `measure` may say what the option of one measure says, and are kept as
-    that: `budget="2x", measure="macs"` is `flops_budget="2x"`. They go before it.
+    that: `budget="2x", measure="macs"` is `flops_budget="2x"`. They go before it. `budget` may also
+    name the cost, as in `budget="params=2x"`.
 
     Raises:
         InvalidSetting: for a value that makes no grid.
@@ -54,12 +56,13 @@ class RaceSettings(Settings):
         binds=False,
     )
     budget: str | None = option(
-        None, "A ratio to the base's cost, or a cost.", recorded=False, binds=False, hidden=True
+        None,
+        f"Instead: any cost and the budget of it, such as params=2x. Costs: {in_words(COSTS)}.",
+        binds=False,
     )
     measure: str | None = option(
         None,
         "Of the budget.",
-        choices=lambda: BUDGETS,
         recorded=False,
         binds=False,
         hidden=True,
@@ -101,11 +104,7 @@ class RaceSettings(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.budget is not None or self.measure is not None:
-            measure, text = self.measure or "macs", self.budget or "2x"
-            for name, option_name in BUDGETS.items():
-                object.__setattr__(self, option_name, text if name == measure else None)
-            object.__setattr__(self, "budget", None)
-            object.__setattr__(self, "measure", None)
+            self._take_budget()
         if len(given := self._budgets) > 1:
             raise InvalidSetting(f"give one budget, not {len(given)} ({', '.join(given)})")
         if self.move is not None and not self.solve:
@@ -116,6 +115,26 @@ class RaceSettings(Settings):
             raise InvalidSetting(
                 "without a race every candidate is trained with every seed; leave --trainings out"
             )
+
+    def _take_budget(self) -> None:
+        """Keep the budget where the option of its cost keeps it, however it was given.
+
+        Raises:
+            InvalidSetting: for a cost that there is not.
+        """
+        asked, sign, text = (self.budget or "2x").rpartition("=")
+        measure = asked.strip() if sign else self.measure or "macs"
+        kind_named(measure)
+        if not sign:
+            for name in BUDGETS.values():
+                object.__setattr__(self, name, None)
+        own = BUDGETS.get(measure)
+        object.__setattr__(self, "budget", f"{measure}={text}" if own is None else None)
+        object.__setattr__(self, "measure", None)
+        if own is not None:
+            if sign and getattr(self, own) is not None:
+                raise InvalidSetting(f"give one budget, not 2 ({measure}, {measure})")
+            object.__setattr__(self, own, text)
 
     @property
     def moved(self) -> tuple[str, ...]:
@@ -130,7 +149,7 @@ class RaceSettings(Settings):
 
     @property
     def cost_measure(self) -> str:
-        """What the budget limits, a name in `BUDGETS`."""
+        """What the budget limits, as `design.measures.registry` names it."""
         return next(iter(self._budgets), "macs")
 
     @property
@@ -142,6 +161,9 @@ class RaceSettings(Settings):
     def _budgets(self) -> dict[str, str]:
         """Those that are given, by measure."""
         texts = {measure: getattr(self, name) for measure, name in BUDGETS.items()}
+        if self.budget is not None:
+            measure, _, text = self.budget.rpartition("=")
+            texts[measure] = text
         return {measure: text for measure, text in texts.items() if text is not None}
 
 
@@ -197,7 +219,12 @@ class BaseImageSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class GridSettings(
-    WorkerSettings, DeviceSettings, BaseImageSettings, ScalingBaseSettings, RaceSettings
+    WorkerSettings,
+    DeviceSettings,
+    BaseImageSettings,
+    ScalingBaseSettings,
+    LimitSettings,
+    RaceSettings,
 ):
     """Everything that a grid can be asked for."""
 
@@ -259,7 +286,7 @@ class MemberSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FamilySettings(ScalingBaseSettings, MemberSettings):
+class FamilySettings(ScalingBaseSettings, LimitSettings, MemberSettings):
     """Everything that a family can be asked for."""
 
     command: ClassVar[str] = "family"

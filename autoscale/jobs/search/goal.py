@@ -2,16 +2,17 @@
 
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autoscale.design.architecture import Architecture
-from autoscale.design.budget import LATENCY
-from autoscale.design.latency_table import LatencyTable, fit_latency_table
+from autoscale.design.measures.latency import LatencyTable, fit_latency_table
+from autoscale.design.measures.macs import MACS
+from autoscale.design.measures.measure import CostMeasure
 from autoscale.design.space import SearchSpace
 from autoscale.design.workload import workload
 from autoscale.jobs.search.settings import SearchSettings
-from autoscale.jobs.search.spaces import usual_cost, usual_macs
+from autoscale.jobs.search.spaces import usual_cost
 from autoscale.listener import Listener
 from autoscale.network.measuring.latency import measure_latencies
 from autoscale.search.objective import Objective
@@ -29,37 +30,27 @@ def require_objective(settings: SearchSettings) -> None:
         InvalidSetting: for a target or an exponent out of range.
     """
     target = settings.target_cost
-    _objective(settings, target=1 if target is None else target, table=None)
+    _objective(settings, MACS, target=1 if target is None else target)
 
 
 def make_objective(
-    settings: SearchSettings,
-    space: SearchSpace,
-    *,
-    kept: Mapping[str, Any] | None,
-    listener: Listener,
+    settings: SearchSettings, space: SearchSpace, measure: CostMeasure, listener: Listener
 ) -> Objective:
-    """The objective of a search over `space`; its latencies are those `kept`, or measured now.
+    """The objective of a search over `space`.
 
     Without a target it is what half of the designs cost at most.
 
     Args:
-        kept: the objective that an earlier call of the same search gave, as plain data.
+        measure: what the cost is, ready to be asked.
 
     Raises:
-        InvalidSetting: for values that make no objective, or a device that cannot be timed.
+        InvalidSetting: for values that make no objective.
     """
-    table = None
-    if settings.cost_measure == LATENCY:
-        known = (kept or {}).get(LATENCY)
-        table = (
-            LatencyTable.from_dict(known) if known else time_space(space, settings.device, listener)
-        )
     target = settings.target_cost
     if target is None:
-        cost = _objective(settings, target=1, table=table).cost
-        target = usual_cost(space, cost) if table else usual_macs(space)
-    objective = _objective(settings, target=target, table=table)
+        usual = usual_cost(space, measure.of)
+        target = round(usual) if measure.whole else usual
+    objective = _objective(settings, measure, target=target)
     if objective.kind == "soft" and objective.reward.ignores_target:
         listener.notice(
             f"warning: with one exponent ({settings.w:g}) the target {objective.show(target)} "
@@ -74,9 +65,36 @@ def make_objective(
     return objective
 
 
-def _objective(settings: SearchSettings, *, target: float, table: LatencyTable | None) -> Objective:
+def _objective(settings: SearchSettings, measure: CostMeasure, *, target: float) -> Objective:
     kind = settings.objective
-    return Objective(kind=kind, target=target, w=settings.w, latency=table)  # type: ignore[arg-type]
+    return Objective(kind=kind, target=target, w=settings.w, measure=measure)  # type: ignore[arg-type]
+
+
+def ready(
+    measures: Sequence[CostMeasure],
+    space: SearchSpace,
+    *,
+    device: str,
+    kept: Mapping[str, Any],
+    listener: Listener,
+) -> list[CostMeasure]:
+    """The measures in their order, those of a device fitted to networks of the space, each once.
+
+    Args:
+        kept: by their names, what an earlier call of the same search knew of them, as plain data;
+            such are not measured again.
+
+    Raises:
+        InvalidSetting: for a device that cannot be timed.
+    """
+    fitted: dict[str, CostMeasure] = {}
+    for measure in measures:
+        if not measure.counted and measure.name not in fitted:
+            known = kept.get(measure.name)
+            fitted[measure.name] = (
+                measure.from_dict(known) if known else time_space(space, device, listener)
+            )
+    return [fitted.get(measure.name, measure) for measure in measures]
 
 
 def time_space(space: SearchSpace, device: str, listener: Listener) -> LatencyTable:

@@ -145,8 +145,9 @@ def trial_table(trials: Sequence[Trial], objective: Objective) -> pd.DataFrame:
     """One row for each trained design.
 
     Columns: trial, status, accuracy (share of validation images), macs, params, activations (one
-    image), latency_ms (predicted, if it is what the search took for cost), seconds, on_front (no
-    other is as accurate and cheaper), cause of a failure or a stop, then the choices of the space.
+    image), what the search took for cost if it is another (latency_ms: predicted), seconds,
+    on_front (no other is as accurate and cheaper), cause of a failure or a stop, then the choices
+    of the space.
     A stopped design has no accuracy; where rungs were looked at, columns accuracy_after_N say what
     it had after N epochs.
     """
@@ -169,7 +170,7 @@ def trial_table(trials: Sequence[Trial], objective: Objective) -> pd.DataFrame:
                 "macs": counted.macs,
                 "params": counted.params,
                 "activations": counted.activations,
-                **({"latency_ms": objective.cost(trial.architecture)} if objective.latency else {}),
+                objective.measure.column: objective.cost(trial.architecture),
                 "seconds": round(told.seconds, 2) if told else None,
                 "on_front": trial.number in members,
                 "cause": trial.cause,

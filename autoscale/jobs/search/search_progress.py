@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from autoscale.design.architecture import Architecture
 from autoscale.design.budget import several
 from autoscale.design.cost import cost
+from autoscale.design.measures.limits import broken
 from autoscale.jobs.search.problem import SearchProblem
 from autoscale.jobs.workers.pool import WorkerPool
 from autoscale.listener import Progress, duration
@@ -54,11 +55,11 @@ class SearchProgress:
 
     def _drawn(self) -> list[Architecture]:
         """Random designs as the search may train them."""
-        space, most = self._problem.space, self._problem.settings.max_macs
+        space, limits = self._problem.space, self._problem.limits
         rng = random.Random(self._problem.seed)
         drawn = [space.sample(rng) for _ in range(_DRAWN)]
-        if most is not None:  # the space may reach far beyond it
-            allowed = [a for a in drawn if cost(a).macs <= most]
+        if limits:  # the space may reach far beyond them
+            allowed = [a for a in drawn if not broken(limits, a)]
             drawn = allowed or [min(drawn, key=lambda a: cost(a).macs)]
         return drawn[:_TIMED]
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from autoscale.design.measures.registry import COSTS, kind_named
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups import (
     DataSettings,
     DeviceSettings,
     ImageSettings,
     KernelSettings,
+    LimitSettings,
     RecipeSettings,
     WorkerSettings,
 )
-from autoscale.jobs.names import OBJECTIVES, SAMPLERS, SEARCH_COSTS
-from autoscale.settings import Settings, option
+from autoscale.jobs.names import OBJECTIVES, SAMPLERS
+from autoscale.settings import Settings, in_words, option
 
 if TYPE_CHECKING:
     from autoscale.search.rungs import Rungs
@@ -78,13 +80,13 @@ class SearchChoices(Settings):
     )
     cost_measure: str = option(
         "macs",
-        "What networks cost: macs (FLOPs, multiply-adds), or latency on this device, predicted "
-        "from some that are timed.",
+        f"What networks cost: {in_words(COSTS)}. macs are multiply-adds (FLOPs); memory is "
+        "bytes of the most activations alive at once; latency on this device is predicted from "
+        "some networks that are timed.",
         flag="--cost",
-        choices=lambda: SEARCH_COSTS,
         binds=False,
     )
-    # A text, since the measure decides how it is read: multiply-adds or milliseconds.
+    # A text, since the measure decides how it is read.
     target: str | float | int | None = option(
         None,
         "Cost to aim at, such as 5M (multiply-adds) or 12ms. \\[default: the median]",
@@ -120,6 +122,7 @@ class SearchChoices(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        kind_named(self.cost_measure)  # refuses what there is not
         if not self.rungs:  # an empty sequence asks for none
             object.__setattr__(self, "rungs", None)
         if self.target is not None:
@@ -156,23 +159,22 @@ class SearchChoices(Settings):
 
     @property
     def target_cost(self) -> float | None:
-        """The target in multiply-adds or milliseconds; None if it is to be the median.
+        """The target in the unit of the cost; None if it is to be the median.
 
         Raises:
             InvalidSetting: if it is no cost of the measure.
         """
         if not isinstance(self.target, str):
             return self.target
-        from autoscale.design.budget import parse_cost
-
-        return parse_cost(self.target, self.cost_measure)
+        return kind_named(self.cost_measure).parse(self.target)
 
 
 def _show_cost(number: float | None, measure: str) -> str | float | None:
     """A cost as `target_cost` reads it back."""
     if number is None or not number > 0:  # refused where the objective is made
         return number
-    return f"{number!r}ms" if measure == "latency" else round(number)
+    kind = kind_named(measure)
+    return round(number) if kind.whole else kind.write(number)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,12 +205,32 @@ class SearchSettings(
     DeviceSettings,
     ImageSettings,
     RecipeSettings,
+    LimitSettings,
     SearchChoices,
     DataSettings,
 ):
     """Everything that a search of a baseline can be asked for."""
 
     command: ClassVar[str] = "search-baseline"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._take_macs()
+
+    def _take_macs(self) -> None:
+        """Keep a limit on multiply-adds where --max-flops keeps it, however it was given.
+
+        Raises:
+            InvalidSetting: if both say it.
+        """
+        own = [text for text in self.max_cost if text.partition("=")[0].strip() == "macs"]
+        if not own:
+            return
+        if self.max_macs is not None or own[1:]:
+            raise InvalidSetting("macs is limited twice; keep the lower limit")
+        rest = tuple(text for text in self.max_cost if text not in own)
+        object.__setattr__(self, "max_macs", _parse_count(own[0].partition("=")[2]))
+        object.__setattr__(self, "max_cost", rest)
 
 
 @dataclass(frozen=True, kw_only=True)
