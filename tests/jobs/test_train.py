@@ -269,7 +269,7 @@ def test_a_training_over_its_time_keeps_what_it_has(
 #: The second process alone would never be over its time.
 HASTE = """\
 import os, sys
-from autoscale.cli import main
+from autoscale.cli.app import main
 sys.exit(main([*sys.argv[1:], "--time-limit", "15" if os.environ["RANK"] == "0" else "3600"]))
 """
 
