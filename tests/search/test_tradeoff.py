@@ -12,8 +12,8 @@ from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
 from autoscale.errors import NotEnoughTrials
 from autoscale.search.identity import network_of
-from autoscale.search.tabular import Table
 from autoscale.search.tradeoff import QUANTILE, fit_tradeoff, quantile_slopes
+from experiments.benchmarks.search.score_table import Table
 
 ROOT = Path(__file__).parents[2]
 MACRO = ROOT.parent / "shared" / "benchmarks" / "nas-bench-macro_cifar10.json"

@@ -16,9 +16,10 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from space_costs import SpaceCosts
 
 from autoscale.design.cost import Cost, cost
-from autoscale.design.costs import FIELDS, SpaceCosts, scaled_costs
+from autoscale.design.costs import FIELDS, scaled_costs
 from autoscale.design.published import EFFICIENTNET_B0
 from autoscale.design.rounding import ROUNDINGS
 from autoscale.design.space import SearchSpace
