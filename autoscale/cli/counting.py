@@ -1,11 +1,15 @@
 """The commands that count: `autoscale count` and `autoscale compare`."""
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from autoscale.cli.completion import networks, networks_and_families
+
+if TYPE_CHECKING:
+    from autoscale.models.count import Count
 
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 Convention = Annotated[
@@ -47,6 +51,14 @@ def count_command(
             "inputs and outputs. May be given several times."
         ),
     ] = None,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Count with fvcore too and say, kind by kind, why the two differ; exit 1 if a "
+            "difference has no known reason.",
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Count what one image costs in a network, exactly."""
@@ -66,7 +78,10 @@ def count_command(
             answer["left_out"] = dict(found.fvcore.left_out)
         if per_stage:
             answer["parts"] = records(table[:-1])
+        if check:
+            answer["check"] = [asdict(line) for line in found.check]
         show_json(answer)
+        _exit_unless_explained(found, check)
         return
     show_table(
         table if per_stage else table[-1:],
@@ -82,6 +97,20 @@ def count_command(
         calls = [f"{name} ({n} calls)" for name, n in found.fvcore.left_out.most_common()]
         say(f"fvcore leaves out of its flops: {', '.join(calls)}.")
     say(MEMORY)
+    if check:
+        beside = found.check_table()
+        show_table(beside, title="fvcore's count beside ours", columns=tuple(beside.columns))
+        for line in found.check:
+            if not line.explained:
+                say(f"{line.what}: not explained: {line.reason}.")
+            elif any(number != line.fvcore for number in line.ours.values()) and line.reason:
+                say(f"{line.what}: {line.reason}.")
+        _exit_unless_explained(found, check)
+
+
+def _exit_unless_explained(found: "Count", check: bool) -> None:
+    if check and not all(line.explained for line in found.check):
+        raise typer.Exit(1)
 
 
 def compare_command(
