@@ -285,7 +285,7 @@ class SearchSpace:
         Raises:
             InvalidSpace: naming the line and the key at fault.
         """
-        return parse(text, cls, source=source, error=InvalidSpace)
+        return parse(text, cls, source=source, error=InvalidSpace, kind="space")
 
     def for_task(self, *, resolution: int | None = None, num_classes: int) -> "SearchSpace":
         """The same space for other images: classes and, if given, resolution are replaced.

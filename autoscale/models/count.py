@@ -14,12 +14,12 @@ from typing import Any
 
 import pandas as pd
 import torch
-import yaml
 from torch import nn
 
 from autoscale.design.architecture import Architecture
 from autoscale.design.budget import BYTES
 from autoscale.design.cost import CONVENTIONS, Cost, part_costs
+from autoscale.design.document import kind_of
 from autoscale.design.published import FAMILIES, NETWORKS
 from autoscale.errors import InvalidSetting
 from autoscale.models.user_code import cause, named
@@ -259,7 +259,7 @@ def is_member(path: Path) -> bool:
     Raises:
         StorageProblem: if it cannot be read.
     """
-    return _describes_member(read_text(path))
+    return kind_of(read_text(path)) in ("member", "user-model-member")
 
 
 def load_architecture(name: str) -> Architecture:
@@ -275,7 +275,7 @@ def load_architecture(name: str) -> Architecture:
         if not path.exists():
             raise InvalidSetting(f"no such file: {name}; name a design's YAML file")
         text = read_text(path)
-        if _describes_member(text):
+        if kind_of(text) == "member":
             return Member.from_yaml(text, source=name).architecture
         return Architecture.from_yaml(text, source=name)
     if name not in NETWORKS:
@@ -349,17 +349,6 @@ def _watched(operation: str, handle: Handle, ran: Counter[str]) -> Handle:
         return int(macs)
 
     return price
-
-
-def _describes_member(text: str) -> bool:
-    """Whether a YAML text has a top-level key `architecture`; a design has none."""
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except Exception:  # reading it as a design says what is wrong, and where
-        return False
-    return isinstance(root, yaml.MappingNode) and any(
-        key.value == "architecture" for key, _ in root.value
-    )
 
 
 def _unknown(name: str) -> str:
