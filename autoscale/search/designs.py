@@ -169,7 +169,8 @@ class Designs:
         return found if presence(found) == there else None
 
     def point_of_trial(self, trial: FrozenTrial) -> Point | None:
-        """The same of a trial's parameters; remembered once the trial is finished."""
+        """The point of a trial's parameters, None if they are of other designs; remembered once the
+        trial is finished."""
         params = trial.params
         found = self._trials.get(trial.number)
         # A finished trial's parameters stay; another study's are another dictionary.
@@ -290,7 +291,7 @@ class Designs:
     def _code_tables(self) -> list[tuple[list[int], np.ndarray]]:
         """The code of each level, and the axes whose levels have these codes.
 
-        Ordered levels are told by the steps below them, each as long as it is, so that the product
+        Ordered levels are coded by the steps below them, each as long as it is, so that the product
         of two codes falls linearly with their distance; others by which of them it is. Where there
         are conditions, to be absent is one more level, unlike all others.
         """

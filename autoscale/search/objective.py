@@ -78,7 +78,7 @@ class Reward:
 
     @classmethod
     def hard(cls, target: float) -> "Reward":
-        """Cost is free up to the target and dear beyond it."""
+        """Cost is free up to the target and expensive beyond it."""
         return cls(target=target, below=0.0, above=-1.0)
 
     @property
@@ -117,7 +117,7 @@ class Objective:
 
     @property
     def directions(self) -> tuple[Direction, ...]:
-        """Of the study's values."""
+        """Whether each of the study's values is to be large or small."""
         return ("maximize", "minimize") if self.kind == "front" else ("maximize",)
 
     def cost(self, architecture: Architecture) -> float:
@@ -143,7 +143,7 @@ class Objective:
         return f"{format_count(cost)} multiply-adds"
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data."""
+        """This objective as plain data; `from_dict` gives an equal one."""
         plain = {"kind": self.kind, "target": self.target, "w": self.w}
         return plain | ({"latency": self.latency.to_dict()} if self.latency else {})
 

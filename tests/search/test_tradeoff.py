@@ -86,7 +86,7 @@ def test_halves_tell_where_one_exponent_is_not_enough() -> None:
     bent = np.where(macs < 16e6, 0.3 * (macs / 16e6) ** 0.2, 0.3 * (macs / 16e6) ** 0.02)
     found = fit_tradeoff(macs, bent)
     assert found.cheap == pytest.approx(-0.2, abs=0.01)
-    assert found.dear == pytest.approx(-0.02, abs=0.01)
+    assert found.expensive == pytest.approx(-0.02, abs=0.01)
     assert fit_tradeoff(macs[:12], bent[:12]).cheap is None
 
 
