@@ -134,7 +134,7 @@ RENAMED = {
     ("family", "classes"): "num_classes",
 }
 #: How an answer is shown, or which function is called.
-SHOWN = {"as_json", "as_csv", "plot", "per_stage", "pairs", "plan", "move", "names"}
+SHOWN = {"as_json", "as_csv", "plot", "per_stage", "check", "pairs", "plan", "move", "names"}
 
 
 @pytest.mark.parametrize("command", ANSWERS)
