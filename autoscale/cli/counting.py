@@ -1,71 +1,87 @@
 """The commands that count: `autoscale count` and `autoscale compare`."""
 
-from dataclasses import asdict
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import typer
 
-from autoscale.cli.completion import networks, networks_and_families
+from autoscale.models.settings import (
+    ConventionSettings,
+    published_names,
+    published_names_and_families,
+)
+from autoscale.settings import begun, option
 
 if TYPE_CHECKING:
     from autoscale.models.count import Count
-
-Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
-Convention = Annotated[
-    str,
-    typer.Option(
-        help="What flops means. paper: multiply-adds of convolutions and linear layers. biases: "
-        "and added biases. fvcore: what fvcore reports by default, which counts norms and global "
-        "pooling too and leaves out what it does not know; --op-cost does not change it. "
-        "two-flops: two for each multiply-add."
-    ),
-]
 
 MEMORY = "memory: bytes of the most activations alive at once, float32; weights not counted"
 _COLUMNS = ("flops", "params", "activations", "memory")
 
 
-def count_command(
-    network: Annotated[
-        str,
-        typer.Argument(
-            help="A published network (efficientnet-b4), a design's YAML file, or "
-            "package.module:name of an nn.Module or of a function that makes one.",
-            autocompletion=networks,
-        ),
-    ],
-    resolution: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Pixels per side. \\[default: the design's own; 224 for a module]"
-        ),
-    ] = None,
-    convention: Convention = "paper",
-    per_stage: Annotated[bool, typer.Option("--per-stage", help="One row for each part.")] = False,
-    op_cost: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Multiply-adds of an operation that a traced module runs and autoscale does not "
-            "know: aten::cumsum=0, or aten::cumsum=package.module:function of the shapes of its "
-            "inputs and outputs. May be given several times."
-        ),
-    ] = None,
-    check: Annotated[
-        bool,
-        typer.Option(
-            "--check",
-            help="Count with fvcore too and say, kind by kind, why the two differ; exit 1 if a "
-            "difference has no known reason.",
-        ),
-    ] = False,
-    as_json: Json = False,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class CountCommand(ConventionSettings):
+    """Which network, and how."""
+
+    command: ClassVar[str] = "count"
+
+    network: str = option(
+        help="A published network (efficientnet-b4), a design's YAML file, or "
+        "package.module:name of an nn.Module or of a function that makes one.",
+        argument=True,
+        complete=begun(published_names),
+        place=True,
+    )
+    resolution: int | None = option(
+        None, "Pixels per side. \\[default: the design's own; 224 for a module]", least=1
+    )
+    per_stage: bool = option(False, "One row for each part.")
+    op_cost: tuple[str, ...] = option(
+        (),
+        "Multiply-adds of an operation that a traced module runs and autoscale does not "
+        "know: aten::cumsum=0, or aten::cumsum=package.module:function of the shapes of its "
+        "inputs and outputs. May be given several times.",
+    )
+    check: bool = option(
+        False,
+        "Count with fvcore too and say, kind by kind, why the two differ; exit 1 if a "
+        "difference has no known reason.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareCommand(ConventionSettings):
+    """Which networks, and how."""
+
+    command: ClassVar[str] = "compare"
+
+    names: tuple[str, ...] = option(
+        help="Families (efficientnet, mobilenet-v2, ...), networks or files.",
+        argument=True,
+        complete=begun(published_names_and_families),
+        place=True,
+    )
+    plot: Path | None = option(
+        None,
+        "Draw model size against accuracy into this .svg, .html or .png file.",
+        place=True,
+    )
+
+
+def count_command(settings: CountCommand, *, as_json: bool) -> None:
     """Count what one image costs in a network, exactly."""
     from autoscale.cli.terminal import records, say, show_json, show_table
-    from autoscale.models.count import count, parse_handles
+    from autoscale.models import count
 
-    found = count(network, resolution=resolution, handles=parse_handles(op_cost or []))
+    convention = settings.convention
+    found = count.count(
+        settings.network,
+        resolution=settings.resolution,
+        handles=count.parse_handles(settings.op_cost),
+    )
     table = found.table(convention)
     if as_json:
         answer: dict[str, Any] = {
@@ -76,16 +92,16 @@ def count_command(
         }
         if convention == "fvcore" and found.fvcore:
             answer["left_out"] = dict(found.fvcore.left_out)
-        if per_stage:
+        if settings.per_stage:
             answer["parts"] = records(table[:-1])
-        if check:
+        if settings.check:
             answer["check"] = [asdict(line) for line in found.check]
         show_json(answer)
-        _exit_unless_explained(found, check)
+        _exit_unless_explained(found, settings.check)
         return
     show_table(
-        table if per_stage else table[-1:],
-        title=f"{network}, one image of {found.resolution} pixels per side",
+        table if settings.per_stage else table[-1:],
+        title=f"{settings.network}, one image of {found.resolution} pixels per side",
         columns=("part", *_COLUMNS),
     )
     total = found.row(convention)
@@ -97,7 +113,7 @@ def count_command(
         calls = [f"{name} ({n} calls)" for name, n in found.fvcore.left_out.most_common()]
         say(f"fvcore leaves out of its flops: {', '.join(calls)}.")
     say(MEMORY)
-    if check:
+    if settings.check:
         beside = found.check_table()
         show_table(beside, title="fvcore's count beside ours", columns=tuple(beside.columns))
         for line in found.check:
@@ -105,35 +121,22 @@ def count_command(
                 say(f"{line.what}: not explained: {line.reason}.")
             elif any(number != line.fvcore for number in line.ours.values()) and line.reason:
                 say(f"{line.what}: {line.reason}.")
-        _exit_unless_explained(found, check)
+    _exit_unless_explained(found, settings.check)
 
 
-def _exit_unless_explained(found: "Count", check: bool) -> None:
+def _exit_unless_explained(found: Count, check: bool) -> None:
     if check and not all(line.explained for line in found.check):
         raise typer.Exit(1)
 
 
-def compare_command(
-    names: Annotated[
-        list[str],
-        typer.Argument(
-            help="Families (efficientnet, mobilenet-v2, ...), networks or files.",
-            autocompletion=networks_and_families,
-        ),
-    ],
-    convention: Convention = "paper",
-    plot: Annotated[
-        Path | None,
-        typer.Option(help="Draw model size against accuracy into this .svg, .html or .png file."),
-    ] = None,
-    as_json: Json = False,
-) -> None:
+def compare_command(settings: CompareCommand, *, as_json: bool) -> None:
     """Put designs and families side by side, with published accuracies."""
     from autoscale.cli.terminal import records, say, show_json, show_table
-    from autoscale.models.compare import compare
+    from autoscale.models import compare
     from autoscale.report.writing import draw_sizes
 
-    table = compare(names, convention=convention)
+    convention, plot = settings.convention, settings.plot
+    table = compare.compare(settings.names, convention=convention)
     if plot is not None:
         draw_sizes(table, plot)
     if as_json:

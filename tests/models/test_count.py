@@ -10,11 +10,10 @@ from typing import Any
 
 import pytest
 import torch
-import typer
 from torch import nn
 from typer.testing import CliRunner
 
-from autoscale.cli.counting import compare_command, count_command
+from autoscale.cli.app import app
 from autoscale.design.budget import BYTES
 from autoscale.design.cost import CONVENTIONS, cost
 from autoscale.design.published import published
@@ -279,9 +278,6 @@ def test_a_cost_that_cannot_be_read_is_refused(text: str) -> None:
 
 
 def run(*arguments: str) -> str:
-    app = typer.Typer()
-    app.command("count")(count_command)
-    app.command("compare")(compare_command)
     done = CliRunner().invoke(app, list(arguments))
     if isinstance(done.exception, AutoscaleError):
         raise done.exception
@@ -479,6 +475,4 @@ def test_the_command_checks_against_fvcore(
     assert kinds == ["convolutions and products", "added biases"]
     unknown = [CountLine("whirl", 3, {}, "we know no such rule", False)]
     monkeypatch.setattr(Count, "check", unknown)
-    with pytest.raises(typer.Exit) as stop:
-        count_command("resnet-18", check=True, as_json=True)
-    assert stop.value.exit_code == 1
+    assert CliRunner().invoke(app, ["count", "resnet-18", "--check", "--json"]).exit_code == 1
