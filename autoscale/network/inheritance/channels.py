@@ -15,7 +15,7 @@ from autoscale.errors import InvalidSetting
 from autoscale.network.inheritance.correspondence import CLASSES, Axis, Correspondence, evenly
 from autoscale.network.inheritance.rebuild import Moments, Reader, Rebuilt, reduce_channels
 
-Channels = Literal["even", "norm", "rebuild"]
+ChannelChoice = Literal["even", "norm", "rebuild"]
 
 #: For each channel of an axis the source's, or `NEW`.
 Choices = Mapping[Axis, Tensor]
@@ -26,7 +26,7 @@ def choose(
     found: Correspondence,
     theirs: Mapping[str, Tensor],
     *,
-    channels: Channels,
+    channels: ChannelChoice,
     moments: Mapping[str, Moments] | None = None,
     rows: Sequence[int | None] | None = None,
 ) -> tuple[dict[Axis, Tensor], dict[str, Rebuilt]]:

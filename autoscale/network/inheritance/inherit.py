@@ -23,7 +23,7 @@ from autoscale.design.architecture import Architecture
 from autoscale.design.style import Style
 from autoscale.errors import InvalidSetting
 from autoscale.network.build import Network, build
-from autoscale.network.inheritance.channels import Channels, Choices, choose
+from autoscale.network.inheritance.channels import ChannelChoice, Choices, choose
 from autoscale.network.inheritance.correspondence import (
     Correspondence,
     NewExpansion,
@@ -70,7 +70,7 @@ def inherit(
     source: Architecture,
     architecture: Architecture,
     *,
-    channels: Channels = "even",
+    channels: ChannelChoice = "even",
     moments: Mapping[str, Moments] | None = None,
     rows: Sequence[int | None] | None = None,
     style: Style | None = None,
@@ -112,7 +112,7 @@ def inherit_into(
     state: Mapping[str, Tensor],
     source: Architecture,
     *,
-    channels: Channels = "even",
+    channels: ChannelChoice = "even",
     moments: Mapping[str, Moments] | None = None,
     rows: Sequence[int | None] | None = None,
 ) -> tuple[Share, ...]:
