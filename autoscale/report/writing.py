@@ -8,8 +8,10 @@ import pandas as pd
 from autoscale.inspection.read_run import load_run
 from autoscale.inspection.repeat import commands
 from autoscale.jobs.grid.result import GridResult
-from autoscale.report import iso_cost, size_accuracy
+from autoscale.report.charts import triangle
+from autoscale.report.growing import surface_chart
 from autoscale.report.page import page
+from autoscale.report.size_accuracy import NOTE, TITLE, size_chart
 from autoscale.runs.picture import write_picture
 from autoscale.runs.store import write_text
 
@@ -50,7 +52,7 @@ def draw_sizes(table: pd.DataFrame, file: str | Path) -> None:
         InvalidSetting: for another ending, or if no network of the table has an accuracy.
         StorageProblem: if the disk does not take it.
     """
-    write_picture(Path(file), size_accuracy.picture(table))
+    write_picture(Path(file), size_chart(table).draw(TITLE).standalone(NOTE))
 
 
 def draw_race(found: GridResult, file: str | Path) -> None:
@@ -65,5 +67,5 @@ def draw_race(found: GridResult, file: str | Path) -> None:
         StorageProblem: if the disk does not take it.
     """
     title = f"How to grow to {found.grid.budget.ratio:.3g}x the cost"
-    picture = iso_cost.picture(found.table, found.surface(), title=title, note=found.sentence)
-    write_picture(Path(file), picture)
+    chart = surface_chart(found.table, found.surface(), triangle.SHEET)
+    write_picture(Path(file), chart.draw(title).standalone(found.sentence))

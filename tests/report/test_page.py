@@ -98,7 +98,7 @@ def test_the_figures_are_those_of_the_run(run: Path, trained: Path, written: str
     assert shares.share.sum() == pytest.approx(1, abs=1e-3)
     grid = pd.read_csv(run / "grid" / "grid.csv")
     raced = frame_of(written, "grid-candidates")
-    assert raced.believed.tolist() == pytest.approx(grid.believed.tolist(), abs=1e-4)
+    assert raced["estimated accuracy"].tolist() == pytest.approx(grid.believed.tolist(), abs=1e-4)
     assert raced.standing[0] == "the pick"
     assert (raced.standing[1:] != "the pick").all()
     off = grid.distance
