@@ -29,9 +29,7 @@ from autoscale.design.rounding import ROUNDINGS, scale
 from autoscale.design.style import STYLES
 from autoscale.network.build import Network, build
 from autoscale.network.inheritance.inherit import inherit
-from autoscale.network.inheritance.rebuild import input_moments
 from autoscale.network.inheritance.recalibrate import recalibrate
-from autoscale.network.weights import load_weights
 from autoscale.runs.weights import read_weights
 from autoscale.training.batches import batches, normalised, to_input
 from autoscale.training.fit import evaluate, fit
@@ -39,14 +37,12 @@ from autoscale.training.recipe import RECIPES, Recipe
 
 LITE0, STYLE = published("efficientnet-lite0"), STYLES["tf"]
 PREPARATION = Preparation(deviation=(0.5, 0.5, 0.5))  # (x - 127.5) / 127.5
-#: Ways to begin: which channels are kept, and whether batch norm's statistics are taken again.
+#: Ways to begin: which channels are kept, and what is done before the first step.
 WAYS = (
     "scratch",
-    "even",
-    "even+recalibrated",
-    "norm+recalibrated",
-    "rebuild",
-    "rebuild+recalibrated",
+    *(f"even{then}" for then in ("", "+recalibrated", "+refit")),
+    *(f"norm{then}" for then in ("", "+recalibrated", "+refit")),
+    "rebuild+refit",
 )
 
 
@@ -102,16 +98,10 @@ def started(
     if way == "scratch":
         torch.manual_seed(seed)
         return build(design, **STYLE.options)
-    channels = way.partition("+")[0]
-    moments = None
-    if channels == "rebuild":
-        donor = build(LITE0, **STYLE.options)
-        load_weights(donor, state)
-        moments = input_moments(donor, some(data.train, recipe, design.resolution, 8))
-    found = inherit(
-        state, LITE0, design, channels=channels, moments=moments, style=STYLE, seed=seed
-    )
-    if way.endswith("recalibrated"):
+    channels, _, then = way.partition("+")
+    images = torch.cat(some(data.train, recipe, design.resolution, 8)) if then == "refit" else None
+    found = inherit(state, LITE0, design, channels=channels, images=images, style=STYLE, seed=seed)
+    if then == "recalibrated":
         recalibrate(found.network, some(data.train, recipe, design.resolution, 20))
     return found.network
 

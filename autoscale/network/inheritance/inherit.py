@@ -30,7 +30,8 @@ from autoscale.network.inheritance.correspondence import (
     correspondence,
     require_kindred,
 )
-from autoscale.network.inheritance.rebuild import Moments, Rebuilt
+from autoscale.network.inheritance.rebuild import Rebuilt, input_moments
+from autoscale.network.inheritance.refit import loses, refit
 from autoscale.network.weights import class_rows, load_weights
 
 #: Of the last norm of an activated block that begins as the identity: at exactly 0 a ReLU passes no
@@ -71,7 +72,7 @@ def inherit(
     architecture: Architecture,
     *,
     channels: ChannelChoice = "even",
-    moments: Mapping[str, Moments] | None = None,
+    images: Tensor | None = None,
     rows: Sequence[int | None] | None = None,
     style: Style | None = None,
     seed: int = 0,
@@ -84,10 +85,11 @@ def inherit(
     Args:
         state: the source's state dict, under our names or those of a library in `naming.NAMINGS`.
         channels: which of the source's channels a narrower network keeps: "even" ones, those read
-            with the largest "norm", or those from which the others can best be "rebuild": then the
-            layers that read them make up for the rest.
-        moments: what "rebuild" goes by: `input_moments` of the source on images as the network will
-            see them.
+            with the largest "norm", or, by `images`, those from which the layers that read them can
+            best "rebuild" what they read of the others.
+        images: some 256 normalised ones as the network will see them, (N, 3, H, W). With them, what
+            a cut network has left is fitted to what the source gives, see `refit`; that is worth
+            more than the choice of channels.
         rows: of each class of the network, the source's row or None for a fresh one. Without, the
             classifier is taken as it is if it knows as many classes, and is fresh if not.
         style: padding and epsilon that the weights expect.
@@ -95,14 +97,15 @@ def inherit(
 
     Raises:
         InvalidSetting: if a design has blocks that cannot give or take weights, `state` is not of
-            `source`, `rows` does not fit, or "rebuild" lacks its moments.
+            `source`, `rows` does not fit, or "rebuild" lacks images.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = build(architecture, **(style or Style()).options)
     shares = inherit_into(
-        network, architecture, state, source, channels=channels, moments=moments, rows=rows
-    )
+        network, architecture, state, source,
+        channels=channels, images=images, rows=rows, style=style,
+    )  # fmt: skip
     return Inherited(network, shares)
 
 
@@ -113,8 +116,9 @@ def inherit_into(
     source: Architecture,
     *,
     channels: ChannelChoice = "even",
-    moments: Mapping[str, Moments] | None = None,
+    images: Tensor | None = None,
     rows: Sequence[int | None] | None = None,
+    style: Style | None = None,
 ) -> tuple[Share, ...]:
     """Give a freshly built network the weights of another one; what has no source stays fresh.
 
@@ -124,38 +128,43 @@ def inherit_into(
     require_kindred(architecture, "network")
     if channels not in ("even", "norm", "rebuild"):
         raise InvalidSetting(f"channels must be one of even, norm, rebuild, got {channels!r}")
-    theirs = _checked(state, source)
+    if channels == "rebuild" and images is None:
+        raise InvalidSetting("channels 'rebuild' goes by images; give some, or choose even or norm")
+    donor = _donor(state, source, style or Style())
+    theirs = donor.state_dict()
+    if class_rows(state) is None:
+        theirs = {n: v for n, v in theirs.items() if not n.startswith("head.classifier")}
     if rows is not None and any(r is not None for r in rows) and _CLASSIFIER not in theirs:
         raise InvalidSetting("rows name classes of weights that have no classifier; leave them out")
     own = network.state_dict()
     found = correspondence(own, architecture, theirs, source)
-    lacking = [p.source for p in found.pairs if p.columns and p.source not in (moments or {})]
-    if channels == "rebuild" and lacking:
-        raise InvalidSetting(
-            f"channels 'rebuild' needs the moments of what {lacking[0]} reads; give input_moments "
-            "of the source"
-        )
+    cut = images is not None and loses(found, own, theirs)
+    moments = None
+    if images is not None and channels == "rebuild" and cut:
+        moments = input_moments(donor, images.split(_BATCH))
     choices, rebuilt = choose(found, theirs, channels=channels, moments=moments, rows=rows)
     taken = _transfer(found, own, theirs, choices, rebuilt)
     for name in _begin(found, own, choices, architecture):
         taken[name] = 0
+    if images is not None and cut:
+        training = network.training
+        refit(network, donor, found, choices, images)
+        network.train(training)
     return _shares(network, taken, len(architecture.stages))
 
 
 _CLASSIFIER = "head.classifier.weight"
+_BATCH = 64  # images whose moments are taken at once
 
 
-def _checked(state: Mapping[str, Tensor], source: Architecture) -> dict[str, Tensor]:
-    """The source's state dict under our names, complete, finite and of the right shapes."""
+def _donor(state: Mapping[str, Tensor], source: Architecture, style: Style) -> Network:
+    """The source with its weights, which are found complete, finite and of the right shapes."""
     classes = class_rows(state)
     with torch.random.fork_rng(devices=[]):
-        donor = build(replace(source, num_classes=classes or source.num_classes))
-    without = [None] * source.num_classes if classes is None else None
-    load_weights(donor, state, rows=without)
-    theirs = donor.state_dict()
-    if classes is None:
-        theirs = {n: v for n, v in theirs.items() if not n.startswith("head.classifier")}
-    return theirs
+        torch.manual_seed(0)
+        donor = build(replace(source, num_classes=classes or source.num_classes), **style.options)
+    load_weights(donor, state, rows=[None] * source.num_classes if classes is None else None)
+    return donor
 
 
 # Copying

@@ -17,7 +17,6 @@ from autoscale.errors import InvalidSetting
 from autoscale.network.build import Network, build
 from autoscale.network.inheritance.correspondence import evenly, matched_stages
 from autoscale.network.inheritance.inherit import Share, inherit
-from autoscale.network.inheritance.rebuild import input_moments
 from autoscale.network.inheritance.recalibrate import recalibrate
 from autoscale.network.naming import lukemelas_names
 from tests.strategies import heads, stages, stems
@@ -102,6 +101,16 @@ def test_a_network_into_its_own_shape_is_bit_equal(
     for name, value in found.network.state_dict().items():
         assert torch.equal(value, state[name]), name
     assert found.share == 1.0
+
+
+def test_images_change_nothing_where_nothing_is_cut() -> None:
+    source = trained(SMALL)
+    for larger in (SMALL, widened(SMALL, 4)):
+        network = inherit(
+            source.state_dict(), SMALL, larger, channels="rebuild", images=images()
+        ).network
+        assert network.training
+        assert (answers(network) - answers(source)).abs().max() < 1e-4
 
 
 def test_the_same_arguments_give_the_same_bits_and_leave_the_random_state_alone() -> None:
@@ -258,9 +267,9 @@ def test_channels_that_nobody_needs_are_those_that_leave(channels: Any) -> None:
         SMALL,
         cut_design(),
         channels=channels,
-        moments=input_moments(source, [images(8)]),
+        images=images(64),
     ).network
-    assert (answers(network) - answers(source)).abs().max() < 1e-3
+    assert (answers(network) - answers(source)).abs().max() < 0.05
 
 
 def test_readers_make_up_for_channels_that_others_can_tell() -> None:
@@ -274,15 +283,28 @@ def test_readers_make_up_for_channels_that_others_can_tell() -> None:
                     third = len(value) // 3
                     value[-third:] = value[:third]
     smaller = staged(SMALL, 2, expand_ratio=2)
-    moments = input_moments(source, [images(8)])
+    network = inherit(state, SMALL, smaller, channels="rebuild", images=images(64)).network
+    assert (answers(network) - answers(source)).abs().max() < 0.05
+    network = inherit(state, SMALL, smaller, channels="even").network
+    assert (answers(network) - answers(source)).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("channels", ["even", "norm", "rebuild"])
+def test_a_cut_network_that_is_fitted_answers_more_as_its_source_does(channels: Any) -> None:
+    source = trained(SMALL)
+    state, pixels = source.state_dict(), images(96)
+    expected = answers(source, pixels)
     apart = {
-        channels: (
-            answers(inherit(state, SMALL, smaller, channels=channels, moments=moments).network)
-            - answers(source)
-        ).abs().max().item()
-        for channels in ("even", "rebuild")
+        fitted: float(
+            (answers(inherit(
+                state, SMALL, cut_design(), images=fitted,
+                channels=channels if fitted is not None else "even",
+            ).network, pixels) - expected).square().mean() / expected.var()
+        )
+        for fitted in (None, images(64))
     }  # fmt: skip
-    assert apart["rebuild"] < 5e-3 < 0.1 < apart["even"]
+    plain, fitted = apart.values()
+    assert fitted < 0.9 * plain
 
 
 def test_kernels_are_cut_from_their_centres() -> None:
@@ -324,9 +346,8 @@ def test_gates_that_are_open_can_be_dropped() -> None:
 def test_any_kindred_design_takes_weights_from_any_other(
     source: Architecture, target: Architecture, channels: Any
 ) -> None:
-    donor = trained(source)
-    moments = input_moments(donor, [images(4)])
-    found = inherit(donor.state_dict(), source, target, channels=channels, moments=moments)
+    state = trained(source).state_dict()
+    found = inherit(state, source, target, channels=channels, images=images(4))
     recalibrate(found.network, [images(4)])
     assert answers(found.network).isfinite().all()
     assert sum(s.params for s in found.shares) == sum(p.numel() for p in found.network.parameters())
@@ -409,10 +430,8 @@ def test_what_does_not_fit_is_refused_with_a_reason() -> None:
         inherit(state, SMALL, SMALL, rows=[0, 1, 2, 3, 5])
     with pytest.raises(InvalidSetting, match="one of even, norm, rebuild, got 'best'"):
         inherit(state, SMALL, SMALL, channels="best")  # type: ignore[arg-type]
-    with pytest.raises(InvalidSetting, match=r"needs the moments of what .* reads"):
+    with pytest.raises(InvalidSetting, match="'rebuild' goes by images"):
         inherit(state, SMALL, SMALL, channels="rebuild")
     del state["head.classifier.weight"], state["head.classifier.bias"]
     with pytest.raises(InvalidSetting, match="no classifier; leave them out"):
         inherit(state, SMALL, SMALL, rows=[0, 1, 2, 3, 4])
-    with pytest.raises(InvalidSetting, match="at least one batch"):
-        input_moments(trained(SMALL), [])
