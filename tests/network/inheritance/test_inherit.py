@@ -342,7 +342,7 @@ def test_gates_that_are_open_can_be_dropped() -> None:
 
 
 @given(source=kindred(), target=kindred(), channels=st.sampled_from(["even", "norm", "rebuild"]))
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_any_kindred_design_takes_weights_from_any_other(
     source: Architecture, target: Architecture, channels: Any
 ) -> None:
