@@ -116,13 +116,15 @@ def _grown(grid: GridContents) -> Iterator[Trained]:
 def _in_full(run: Run) -> Iterator[Trained]:
     """Members and other networks that were trained in full, the cheapest first."""
     own = set(run.family.names) if run.family else set()
-    for one in sorted(run.trainings, key=lambda training: training.macs):
-        tested = "" if one.test is None else f", {percent(one.test)} on test images"
+    results = (training.result for training in run.trainings)
+    for one in sorted(results, key=lambda result: result.macs):
+        accuracy = one.test_accuracy
+        tested = "" if accuracy is None else f", {percent(accuracy)} on test images"
         yield Mark(
-            x=one.macs, y=one.validation, label=one.network,
-            tone="good" if one.network in own else "other",
-            tip=f"{one.network}, trained in full ({one.epochs} epochs)\n"
-            f"{percent(one.validation)} on validation images{tested}\n"
+            x=one.macs, y=one.validation_accuracy, label=one.name,
+            tone="good" if one.name in own else "other",
+            tip=f"{one.name}, trained in full ({one.epochs} epochs)\n"
+            f"{percent(one.validation_accuracy)} on validation images{tested}\n"
             f"{one.macs:,} multiply-adds, {one.params:,} parameters",
         ), f"in full, {one.epochs} epochs"  # fmt: skip
 

@@ -108,8 +108,8 @@ def _facts(run: Run) -> Iterator[tuple[str, str, str]]:
         ends = f"{format_count(macs.min())} to {format_count(macs.max())} multiply-adds"
         yield "Family", f"{len(macs)} networks", ends
     if run.trainings:
-        best = max(run.trainings, key=lambda one: one.validation)
-        yield "Best in full", percent(best.validation), best.network
+        best = max((one.result for one in run.trainings), key=lambda one: one.validation_accuracy)
+        yield "Best in full", percent(best.validation_accuracy), best.name
 
 
 def _repeat_section(run: Run, commands: Commands) -> Section:
@@ -131,8 +131,8 @@ def _repeat_section(run: Run, commands: Commands) -> Section:
     )
     tables = [("Software and machine", software)]
     if run.search:
-        task = run.search.record["settings"]["task"]
-        tables.append(("Training of each candidate", _settings(task["recipe"])))
+        recipe = run.search.record["settings"]["recipe"]
+        tables.append(("Training of each candidate", _settings(recipe)))
     code = [("Commands", "\n".join(text for _, text in commands))] if commands else []
     if run.search:
         code.append((f"Space {run.search.space.name}", run.search.record["settings"]["space"]))

@@ -74,26 +74,11 @@ def _goal(goal: Objective) -> str:
 # Accuracy against cost
 
 
-def _cost_column(goal: Objective) -> str:
-    """The column of trials that holds what the search took for cost."""
-    return "latency_ms" if goal.latency else "macs"
-
-
-def _cost_heading(goal: Objective) -> str:
-    """What the page calls that column."""
-    return "predicted ms" if goal.latency else "multiply-adds"
-
-
-def _cost_title(goal: Objective) -> str:
-    """The title of its axis."""
-    return "Predicted milliseconds" if goal.latency else "Multiply-adds"
-
-
 def _front(found: SearchContents) -> Figure:
-    finished, goal, cost = _finished(found), found.objective, _cost_column(found.objective)
+    finished, goal, cost = _finished(found), found.objective, found.objective.measure.column
     x = Axis.around(
         [*finished[cost], goal.target],
-        title=f"{_cost_title(goal)} of one image (logarithmic)",
+        title=f"{goal.measure.title} of one image (logarithmic)",
         text=format_count,
         logarithmic=True,
     )
@@ -125,7 +110,7 @@ def _front(found: SearchContents) -> Figure:
         caption="Each dot is one training. On the front no other network is as accurate and "
         "cheaper; single trainings are lucky or not, so the front is a little too high.",
         table=finished.sort_values(cost)[columns].rename(
-            columns=COLUMNS | {cost: _cost_heading(goal)}
+            columns=COLUMNS | {cost: goal.measure.heading}
         ),
     )
 
@@ -208,7 +193,7 @@ def _history(found: SearchContents) -> Figure:
 
 def _trainings(found: SearchContents, *, bottom: float) -> Iterator[Mark]:
     """A mark for each training; a cross at the bottom for one without an accuracy."""
-    cost, target = _cost_column(found.objective), found.objective.target
+    cost, target = found.objective.measure.column, found.objective.target
     for number, row in enumerate(each_row(found.trials), start=1):
         if row.status == "finished":
             shape: Shape = "ring" if getattr(row, cost) > target else "dot"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from autoscale.inspection.commands import commands
 from autoscale.inspection.read_run import load_run
-from autoscale.inspection.repeat import commands
 from autoscale.jobs.grid.result import GridResult
 from autoscale.report.charts import triangle
 from autoscale.report.growing import surface_chart
@@ -37,7 +37,7 @@ def write_report(
     """
     found = load_run(run, trained=trained)
     file = found.path / "report.html" if output is None else Path(output)
-    write_text(file, page(found, commands(found)))
+    write_text(file, page(found, commands(found.path)))
     return file
 
 

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from autoscale.design.budget import parse_budget
 from autoscale.design.cost import cost
 from autoscale.design.published import EFFICIENTNET_B0
 from autoscale.design.rounding import rounding_policy
@@ -15,6 +14,7 @@ from autoscale.jobs.grid.result import GridResult
 from autoscale.racing.response_surface import Observation
 from autoscale.report.charts.triangle import SHEET, shares_of
 from autoscale.report.growing import surface_chart
+from autoscale.scaling.budget import parse_budget
 from autoscale.scaling.grid import axis, build_grid
 from autoscale.scaling.scalable import Design
 
