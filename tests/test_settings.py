@@ -218,7 +218,7 @@ def test_arguments_that_do_not_fit_are_refused(
 
 def test_the_signature_of_a_function_shows_the_fields() -> None:
     names = list(inspect.signature(bake).parameters)
-    assert names[:3] == ["thing", "run", "data"]
+    assert names[:4] == ["thing", "run", "settings", "data"]
     assert names[-1] == "listener"
     assert "    heat: Degrees. By default 220.0." in (bake.__doc__ or "").splitlines()
 
@@ -233,7 +233,7 @@ def test_what_may_be_given_by_place_can_be_said() -> None:
         return oven, settings
 
     assert heat("big", "photos") == ("big", Shared(data="photos"))
-    assert list(inspect.signature(heat).parameters) == ["oven", "data", "workers"]
+    assert list(inspect.signature(heat).parameters) == ["oven", "data", "settings", "workers"]
 
 
 # A job file

@@ -22,7 +22,6 @@ STEPS: Mapping[str, tuple[str, type[Settings]]] = {
     GROW: ("Grid", GridSettings),
     SHRINK: ("Grid for shrinking", GridSettings),
     FAMILY: ("Family", FamilySettings),
-    TRAIN: ("Training in full", TrainSettings),
     TRAIN: ("Training", TrainSettings),
 }
 #: What stands for the command of a step that an older version made; a shell skips it.

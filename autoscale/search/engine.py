@@ -7,8 +7,7 @@ once, samplers see those at work as running, and steps count in the order in whi
 
 import random
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import suppress
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Literal
@@ -30,6 +29,7 @@ from autoscale.search.model.design_facts import ExactCost, Excess
 from autoscale.search.model.recommend import recommend
 from autoscale.search.objective import Objective, Score
 from autoscale.search.rungs import LearningCurve, RungCheck, Rungs, TrainingResult
+from autoscale.search.work import work_off
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -131,11 +131,7 @@ def search(
     course = _Course(
         space, objective, evaluate, sampler, seed, limits, rungs, record, list(history)
     )
-    try:
-        course.run(trials, at_once)
-    except BaseException:
-        course.save()
-        raise
+    work_off(lambda running: course.begin(running, trials=trials), course.finish, at_once=at_once)
     return course.steps
 
 
@@ -193,42 +189,34 @@ class _Course:
         self._idle = next(  # proposals since the last training
             (n for n, step in enumerate(reversed(steps)) if step.trained), len(steps)
         )
-        self._running: list[_Training] = []
+        self._running: Sequence[_Training] = ()  # as `begin` was told last
+        self._exhausted = False  # whether the space has no more untried networks
         self._waiting: list[_Proposal] = []  # for the score of a network that is being trained
 
-    def run(self, trials: int, at_once: int) -> None:
-        """Go on until so many trainings are done, or the space is exhausted."""
-        more = True
-        while True:
-            while more and len(self._running) < min(at_once, trials - len(self._trained)):
-                more = self._propose()
-            if not self._running:
-                return
-            done, _ = wait([t.answer for t in self._running], return_when=FIRST_COMPLETED)
-            for training in [t for t in self._running if t.answer in done]:
-                self._running.remove(training)
-                self._finish(training)
+    def begin(
+        self, running: Sequence[_Training], *, trials: int
+    ) -> tuple[Future[TrainingResult], _Training] | None:
+        """One more training, after what needs none; None if `trials` are begun or none is left."""
+        self._running = running
+        while not self._exhausted and len(running) < trials - len(self._trained):
+            if training := self._propose():
+                return training.answer, training
+        return None
 
-    def save(self) -> None:
-        """Record what was done meanwhile, unless recording is what broke."""
-        done = [t for t in self._running if t.answer.done() and not t.answer.cancelled()]
-        for training in done:
-            if not self._recording:
-                with suppress(Exception):
-                    self._finish(training)
-
-    def _propose(self) -> bool:
-        """One more proposal and what follows from it; False if the space has none."""
+    def _propose(self) -> _Training | None:
+        """One more proposal and what follows from it: a training, perhaps."""
         if self._idle >= PATIENCE:
             params = self._untried()
             if params is None:
-                return False
+                self._exhausted = True
+                return None
             self._study.enqueue_trial(params)
         trial = self._study.ask()
         try:
             architecture = self._space.suggest(trial)
         except SpaceExhausted:
-            return False
+            self._exhausted = True
+            return None
         proposal = _Proposal(trial, architecture, network_of(architecture))
         earlier = self._known.get(proposal.network, [])
         running = [t for t in self._running if t.proposal.network == proposal.network]
@@ -241,10 +229,10 @@ class _Course:
             self._waiting.append(proposal)
         else:
             taken = [step.repetition for step in earlier] + [t.repetition for t in running]
-            self._train(proposal, max([len(taken), *(number + 1 for number in taken)]))
-        return True
+            return self._train(proposal, max([len(taken), *(number + 1 for number in taken)]))
+        return None
 
-    def _train(self, proposal: _Proposal, repetition: int) -> None:
+    def _train(self, proposal: _Proposal, repetition: int) -> _Training:
         self._idle = 0
         look = None
         if self._rungs is not None:
@@ -265,16 +253,19 @@ class _Course:
                 answer.set_result(TrainingResult(told, look))
         except EvaluationFailed as problem:
             answer.set_exception(problem)
-        self._running.append(_Training(proposal, repetition, look, answer))
+        return _Training(proposal, repetition, look, answer)
 
-    def _finish(self, training: _Training) -> None:
+    def finish(self, training: _Training, answer: Future[TrainingResult]) -> None:
+        """Keep what came of a training, unless keeping is what broke before."""
+        if self._recording:
+            return
         look = training.look
         status: Status = "finished"
         score: Score | None = None
         partial: Score | None = None
         cause = ""
         try:
-            told = training.answer.result()
+            told = answer.result()
             score, look = told.score, told.look
             if look and look.verdict:
                 status, score, partial, cause = "stopped", None, told.score, look.verdict
