@@ -106,6 +106,16 @@ def grid_points(base: Scalable, budget: Budget, settings: GridSettings) -> Point
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Rivals:
+    """How the rivals of a grid are found."""
+
+    find: Callable[[str], Candidate]  # the network of a rule
+    # Largest distance to the budget where all candidates keep the tolerance; in a grid that was
+    # widened, a rival may be as far as the farthest candidate.
+    near: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class GridRace:
     """What is raced: the candidates of a grid and their rivals, each network once."""
@@ -114,6 +124,7 @@ class GridRace:
     grid: Grid
     field: tuple[Candidate, ...]
     missing: tuple[str, ...]  # rules that do not come near the budget, and how near they come
+    over: tuple[str, ...]  # rules whose network breaks a limit, and which
     rival_distance: float  # largest one of a rival to the budget
     limited: Limited  # which networks keep the limits, and what was left out
     settings: GridSettings
@@ -141,8 +152,8 @@ class GridRace:
         chosen = grid.candidates
         if settings.max_candidates is not None:
             chosen = spread(grid.candidates, settings.max_candidates)
-        find = partial(rival, base, budget)
-        return cls._with_rivals(base, settings, grid, chosen, find, RIVAL_TOLERANCE, limited)
+        rivals = _Rivals(partial(rival, base, budget), RIVAL_TOLERANCE)
+        return cls._with_rivals(base, settings, grid, chosen, limited, rivals)
 
     @classmethod
     def _timed(
@@ -162,8 +173,8 @@ class GridRace:
             fewest=fewest_of(settings),
         )
         near = settings.distance  # a timing is not as sharp as a count
-        find = partial(timed_rival, base, watch, budget, tolerance=near)
-        return cls._with_rivals(base, settings, grid, grid.candidates, find, near, limited)
+        rivals = _Rivals(partial(timed_rival, base, watch, budget, tolerance=near), near)
+        return cls._with_rivals(base, settings, grid, grid.candidates, limited, rivals)
 
     @classmethod
     def _with_rivals(
@@ -172,28 +183,25 @@ class GridRace:
         settings: GridSettings,
         grid: Grid,
         chosen: Sequence[Candidate],
-        find: Callable[[str], Candidate],
-        near: float,
         limited: Limited,
+        rivals: _Rivals,
     ) -> "GridRace":
-        """With the rivals that cost what the candidates cost.
-
-        Args:
-            near: largest distance of a rival to the budget where all candidates keep the tolerance;
-                of a grid that was widened, a rival may be as far as the farthest candidate.
-        """
-        budget, rivals, missing = grid.budget, [], []
+        """With the rivals that cost what the candidates cost and keep the limits."""
+        budget, near = grid.budget, rivals.near
+        raced, missing, over = [], [], []
         if settings.rivals:
             for rule in GROWING if budget.ratio >= 1 else SHRINKING:
-                candidate = find(rule)
+                candidate = rivals.find(rule)
                 off = budget.distance(candidate.growth)
-                if not limited([candidate.network])[0]:
-                    continue
                 if abs(off) <= near or (
                     abs(off) <= (grid.widened or 0.0)
                     and answering(np.array(candidate.growth), budget, WIDEST)
                 ):
-                    rivals.append(candidate)
+                    limited([candidate.network])
+                    if limit := limited.broken(candidate.network):
+                        over.append(f"{rule} (over {limit.exactly})")
+                    else:
+                        raced.append(candidate)
                 else:
                     far = abs(off) > max(near, grid.widened or 0.0)
                     why = "" if far else f", {_NEARER}"
@@ -201,8 +209,9 @@ class GridRace:
         return cls(
             base=base,
             grid=grid,
-            field=field(chosen, rivals),
+            field=field(chosen, raced),
             missing=tuple(missing),
+            over=tuple(over),
             rival_distance=max(near, grid.widened or 0.0),
             limited=limited,
             settings=settings,
@@ -290,6 +299,8 @@ def explain(race: GridRace, listener: Listener) -> None:
         listener.notice(f"warning: {_shortage(grid, fewest)}")
     if race.limited.left_out:
         listener.notice(race.limited.left_out)
+    if race.over:
+        listener.notice(f"warning: not raced, over a limit: {', '.join(race.over)}")
     if race.missing:
         listener.notice(
             f"warning: not raced, over {race.rival_distance:.1%} off the budget"
