@@ -36,6 +36,7 @@ _HOMES = {
     "SearchSpace": "autoscale.design.space",
     "Stage": "autoscale.design.architecture",
     "Stem": "autoscale.design.architecture",
+    "TrainSettings": "autoscale.jobs.train_settings",
     "build": "autoscale.network.build",
     "calibrate_w": "autoscale.jobs.search.calibrate",
     "check_baseline": "autoscale.jobs.check",
@@ -108,6 +109,7 @@ if TYPE_CHECKING:  # the same for editors and type checkers; a test compares the
     from autoscale.jobs.search.spaces import load_space as load_space
     from autoscale.jobs.search.spaces import space_table
     from autoscale.jobs.train import train as train
+    from autoscale.jobs.train_settings import TrainSettings as TrainSettings
     from autoscale.models.compare import compare as compare
     from autoscale.models.count import count as count
     from autoscale.models.export import export as export

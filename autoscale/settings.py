@@ -67,29 +67,8 @@ class Option:
     hidden: bool = False  # from Python only: on the command line other fields say it
 
 
-class _Rest(typing.TypedDict, total=False):
-    flag: str
-    parse: Callable[[str], Any]
-    show: Callable[[Any], str]
-    choices: Callable[[], Iterable[str]]
-    complete: Callable[[str], list[str]]
-    least: float
-    above: float
-    binds: bool
-    recorded: bool
-    place: bool | Callable[[str, Callable[[str], str]], str]
-    panel: str
-    envvar: str
-    argument: bool
-    hidden: bool
-
-
-def option(
-    default: Any = MISSING,
-    help: str = "",  # as typer's own word
-    **rest: typing.Unpack[_Rest],
-) -> Any:
-    """A field of settings; `rest` are the fields of `Option`."""
+def option(default: Any = MISSING, help: str = "", **rest: Any) -> Any:
+    """A field of settings; `rest` are the other fields of `Option`."""
     return _field(default, Option(help=help, **rest))
 
 
@@ -357,8 +336,8 @@ def _settings_of(kind: Any) -> tuple[Setting, ...]:
 
 
 def in_words(names: Iterable[str]) -> str:
-    """a, b or c; of a mapping with what each name means: "a: this. b: that" instead."""
-    if isinstance(names, Mapping):
+    """a, b or c; of a mapping with a text of what each name means: "a: this. b: that" instead."""
+    if isinstance(names, Mapping) and all(isinstance(told, str) for told in names.values()):
         return " ".join(f"{name}: {meaning}." for name, meaning in names.items()).rstrip(".")
     *others, last = names
     return f"{', '.join(others)} or {last}" if others else last
@@ -392,40 +371,59 @@ def takes_settings(
     def decorate(work: Callable[..., R]) -> Callable[..., R]:
         signature = inspect.signature(work)
         own = [p for p in signature.parameters.values() if p.name != "settings"]
-        known = {setting.name: setting for setting in settings_of(kind)}
         first = [p.name for p in own if p.kind is not p.KEYWORD_ONLY]
-        leading = [name for name, setting in known.items() if setting.option.argument]
+        leading = [s.name for s in settings_of(kind) if s.option.argument]
         by_place = [*places] or [*leading, *first]
 
         @functools.wraps(work)
         def call(*values: Any, **given: Any) -> R:
             base = next((value for value in values if isinstance(value, kind)), None)
             base = given.pop("settings", base)
-            names = by_place if base is None else first
-            others = [value for value in values if value is not base]
-            if len(others) > len(names):
-                raise TypeError(f"{work.__name__} takes {', '.join(names)} by place, no more")
-            for name, value in zip(names, others, strict=False):
-                if name in given:
-                    raise TypeError(f"{work.__name__} got {name} twice")
-                given[name] = value
-            asked = {name: given.pop(name) for name in known if name in given}
-            for name, group in (gone or {}).items():
-                if name in given:
-                    fields_ = ", ".join(f"{setting.name}=" for setting in settings_of(group))
-                    raise TypeError(f"{work.__name__} takes no {name}= but its fields: {fields_}")
-            if base is not None:
-                return work(settings=dataclasses.replace(base, **asked), **given)
-            if missing := [n for n, s in known.items() if s.required and n not in asked]:
-                raise TypeError(f"{work.__name__} needs {', '.join(missing)}")
-            return work(settings=kind(**asked), **given)
+            others = [value for value in values if not isinstance(value, kind)]
+            given = _by_name(work, others, by_place if base is None else first, given)
+            _refuse_groups(work, given, gone or {})
+            return work(**{"settings": _asked(work, kind, base, given), **given})
 
-        parameters = _parameters(known.values(), own, by_place)
+        parameters = _parameters(settings_of(kind), own, by_place)
         call.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-        call.__doc__ = f"{inspect.getdoc(work) or ''}\n\nSettings:\n{_told(known.values())}"
+        told = _told(settings_of(kind))
+        call.__doc__ = f"{inspect.getdoc(work) or ''}\n\nSettings:\n{told}"
         return call
 
     return decorate
+
+
+def _by_name(
+    work: Callable[..., Any], values: Sequence[Any], names: Sequence[str], given: dict[str, Any]
+) -> dict[str, Any]:
+    """All arguments by their names."""
+    if len(values) > len(names):
+        raise TypeError(f"{work.__name__} takes {', '.join(names)} by place, no more")
+    by_place = dict(zip(names, values, strict=False))
+    if twice := [name for name in by_place if name in given]:
+        raise TypeError(f"{work.__name__} got {twice[0]} twice")
+    return {**by_place, **given}
+
+
+def _refuse_groups(
+    work: Callable[..., Any], given: Mapping[str, Any], gone: Mapping[str, type[Settings]]
+) -> None:
+    """Say what goes in place of an argument that older versions took."""
+    for name, group in gone.items():
+        if name in given:
+            fields_ = ", ".join(f"{setting.name}=" for setting in settings_of(group))
+            raise TypeError(f"{work.__name__} takes no {name}= but its fields: {fields_}")
+
+
+def _asked(work: Callable[..., Any], kind: type[S], base: S | None, given: dict[str, Any]) -> S:
+    """The settings, for which those among the arguments are taken out of them."""
+    known = settings_of(kind)
+    asked = {setting.name: given.pop(setting.name) for setting in known if setting.name in given}
+    if base is not None:
+        return dataclasses.replace(base, **asked)
+    if missing := [s.name for s in known if s.required and s.name not in asked]:
+        raise TypeError(f"{work.__name__} needs {', '.join(missing)}")
+    return kind(**asked)
 
 
 def _parameters(

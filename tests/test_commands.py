@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import shlex
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import pytest
 import typer
@@ -16,6 +18,10 @@ from hypothesis import strategies as st
 from autoscale.cli.app import COMMANDS, app
 from autoscale.cli.options import command
 from autoscale.errors import InvalidSetting
+from autoscale.jobs import names
+from autoscale.jobs.workers.kernels import choose_kernels, load_kernels
+from autoscale.listener import Silent
+from autoscale.network.kernels.library import KernelsUnavailable
 from autoscale.runs.job_file import job_text, read_job
 from autoscale.settings import Setting, Settings, command_line, settings_of
 
@@ -144,3 +150,51 @@ def test_every_setting_says_what_it_is(name: str) -> None:
     for setting in settings_of(BY_NAME[name].settings):
         assert setting.help.strip(), setting.name
         assert "{choices}" not in setting.help, setting.name
+
+
+# Names that a registry holds
+
+
+def test_names_that_help_lists_are_those_of_the_registries() -> None:
+    from autoscale.design import cost
+    from autoscale.design.rounding import ROUNDINGS
+    from autoscale.models import settings
+    from autoscale.models.export import _WRITERS
+    from autoscale.network.measuring import conditions
+    from autoscale.search.objective import Measure, Objective
+    from autoscale.search.samplers import SAMPLERS
+    from autoscale.training.recipe import RECIPES
+
+    kinds = get_args(get_type_hints(Objective)["kind"])
+    pairs: list[tuple[Iterable[str], Iterable[str]]] = [
+        (names.SAMPLERS, SAMPLERS),
+        (names.RECIPES, RECIPES),
+        (names.ROUNDINGS, ROUNDINGS),
+        (names.OBJECTIVES, kinds),
+        (names.SEARCH_COSTS, get_args(Measure)),
+        (settings.CONVENTIONS, cost.CONVENTIONS),
+        (settings.FORMATS, _WRITERS),
+        (conditions.RUNTIMES, get_args(conditions.Runtime)),
+        (conditions.CLOCKS, get_args(conditions.Clock)),
+    ]
+    assert [list(told) for told, _ in pairs] == [list(held) for _, held in pairs]
+
+
+def test_every_kind_of_kernels_that_is_offered_is_one() -> None:
+    for name in names.KERNELS:
+        try:
+            load_kernels(name)
+        except KernelsUnavailable:  # of this machine
+            assert name == "native"
+    with pytest.raises(InvalidSetting, match="no kernels 'fast'; choose from auto, native"):
+        choose_kernels("fast", device="cpu", listener=Silent())
+
+
+# What stands in the command line's own room
+
+
+def test_options_are_typed_in_one_file_alone() -> None:
+    room = Path(inspect.getfile(command)).parent
+    assert [p.name for p in room.glob("*.py") if "Annotated[" in p.read_text(encoding="utf-8")] == [
+        "options.py"
+    ]

@@ -20,7 +20,15 @@ from autoscale.cli.options import command
 from autoscale.errors import InvalidSetting
 from autoscale.runs.job_file import job_text, read_job, recorded_job, write_job
 from autoscale.runs.store import StepFolder
-from autoscale.settings import Settings, again, command_line, option, settings_of, takes_settings
+from autoscale.settings import (
+    Settings,
+    again,
+    command_line,
+    in_words,
+    option,
+    settings_of,
+    takes_settings,
+)
 
 
 def parse_pair(text: str) -> tuple[float, float]:
@@ -86,7 +94,7 @@ def app() -> Any:
     return typer.main.get_command(made)
 
 
-def typed(*words: str) -> tuple[Settings, dict[str, Any]]:
+def typed(*words: str) -> tuple[Any, dict[str, Any]]:
     """What a command line reaches the work as."""
     app().main(["bake", *words], standalone_mode=False)
     return REACHED.pop()
@@ -157,6 +165,12 @@ def test_help_lists_the_choices() -> None:
     assert sort.help == "rye, oat or spelt."
 
 
+def test_names_are_put_in_words_with_what_they_mean_if_that_is_a_text() -> None:
+    assert in_words(("a",)) == "a"
+    assert in_words({"a": 1, "b": 2, "c": 3}) == "a, b or c"
+    assert in_words({"a": "the first", "b": "the second"}) == "a: the first. b: the second"
+
+
 def test_what_a_resumed_run_must_share_leaves_out_what_does_not_bind() -> None:
     assert {"data", "workers"}.isdisjoint(Bake(thing="x").binding())
     assert Bake(thing="x").binding()["heat"] == 220.0
@@ -198,6 +212,7 @@ def test_a_function_takes_its_settings_as_a_value_or_as_arguments() -> None:
     assert bake("run", settings, minutes=4)[1] == replace(settings, minutes=4)
     assert bake("x", "run", minutes=3, listener="me") == ("run", settings, "me")
     assert bake(run="run", thing="x", minutes=3)[1] == settings
+    assert bake(None, settings)[0] is None
 
 
 @pytest.mark.parametrize(
@@ -239,7 +254,7 @@ def test_what_may_be_given_by_place_can_be_said() -> None:
 # A job file
 
 
-def test_what_is_typed_goes_before_the_job_file_and_that_before_the_environment(
+def test_what_is_typed_goes_before_the_environment_and_that_before_the_job_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "job.yaml"
@@ -247,6 +262,13 @@ def test_what_is_typed_goes_before_the_job_file_and_that_before_the_environment(
     settings, others = typed("--config", str(file), "--oven", "90", "--beside", "c")
     assert settings == Bake(thing="x", heat=90.0, pair=(1.0, 2.0), beside=(Path("c"),))
     assert others["run"] == Path("elsewhere")
+    file.write_text("thing: x\nsecret: kept\n")
+    assert typed("--config", str(file))[0].secret == "kept"
+    monkeypatch.setenv("BAKE_SECRET", "other")
+    assert typed("--config", str(file))[0].secret == "other"
+    assert typed("--config", str(file), "--secret", "own")[0].secret == "own"
+    monkeypatch.delenv("BAKE_SECRET")
+    file.write_text("thing: x\nrun: elsewhere\n")
     assert typed("y", "--config", str(file), "--run", "r")[1]["run"] == Path("r")
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from autoscale.design.budget import parse_count
-from autoscale.settings import Settings, option
+from autoscale.jobs.search.settings import SearchSettings
+from autoscale.settings import Settings, again
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,17 +16,14 @@ class CalibrateCommand(Settings):
 
     command: ClassVar[str] = "calibrate-w"
 
-    min_macs: int | None = option(
-        None,
-        "Look only at networks that cost at least so much, as 5M.",
+    min_macs: int | None = again(
+        SearchSettings,
+        "max_macs",
         flag="--min-flops",
-        parse=parse_count,
+        help="Look only at networks that cost at least so much, as 5M.",
     )
-    max_macs: int | None = option(
-        None,
-        "Look only at networks that cost at most so much.",
-        flag="--max-flops",
-        parse=parse_count,
+    max_macs: int | None = again(
+        SearchSettings, "max_macs", help="Look only at networks that cost at most so much."
     )
 
 

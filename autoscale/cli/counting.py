@@ -6,26 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from autoscale.design.cost import CONVENTIONS
-from autoscale.models.settings import published_names, published_names_and_families
-from autoscale.settings import Settings, begun, option
+from autoscale.models.settings import (
+    ConventionSettings,
+    published_names,
+    published_names_and_families,
+)
+from autoscale.settings import begun, option
 
 MEMORY = "memory: bytes of the most activations alive at once, float32; weights not counted"
 _COLUMNS = ("flops", "params", "activations", "memory")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ConventionSettings(Settings):
-    """What a count means."""
-
-    convention: str = option(
-        "paper",
-        "What flops means. paper: multiply-adds of convolutions and linear layers. biases: "
-        "and added biases. fvcore: what fvcore reports by default, which counts norms and global "
-        "pooling too and leaves out what it does not know; --op-cost does not change it. "
-        "two-flops: two for each multiply-add.",
-        choices=lambda: CONVENTIONS,
-    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -111,7 +111,7 @@ def run_status(run: str | Path) -> Status:
             if begun is not None:
                 pieces = at_work(step) if held else ()
                 looked = look(step, begun, held)
-                found.append(replace(looked, at_work=pieces, commands=step_commands(step)))
+                found.append(_with_commands(replace(looked, at_work=pieces), step))
         except AutoscaleError as problem:
             line = " ".join(str(problem).split())
             found.append(StepStatus(step=name, state="unreadable", held=held, problem=line))
@@ -123,6 +123,14 @@ def run_status(run: str | Path) -> Status:
             f"{run} holds no run; begin with: autoscale search-baseline --run {run}"
         )
     return Status(run=str(run), steps=tuple(found))
+
+
+def _with_commands(looked: StepStatus, step: StepFolder) -> StepStatus:
+    """With what would repeat the step; that this cannot be read says nothing of its results."""
+    try:
+        return replace(looked, commands=step_commands(step))
+    except AutoscaleError as problem:
+        return replace(looked, problem=str(problem))
 
 
 def _search(step: StepFolder, begun: Mapping[str, Any], held: bool | None) -> StepStatus:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from autoscale.design.measures.registry import COSTS, with_file
 from autoscale.errors import InvalidSetting
-from autoscale.jobs.names import ENGINES, KERNELS, RECIPES, ROUNDINGS
+from autoscale.jobs.names import ENGINES, KERNEL_CHOICES, RECIPES, ROUNDINGS
 from autoscale.settings import Settings, in_words, option
 
 # What a parser or a completion needs is imported where it is asked for: building the command line
@@ -110,9 +110,8 @@ class KernelSettings(Settings):
 
     kernels: str = option(
         "auto",
-        "What computes trainings: native (compiled for this CPU), torch, none, or auto, the "
-        "fastest there is. The later steps keep to it.",
-        choices=lambda: ("auto", *KERNELS),
+        "What computes trainings. {choices}. The later steps keep to it.",
+        choices=lambda: KERNEL_CHOICES,
         binds=False,
     )
 

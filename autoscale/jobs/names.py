@@ -13,10 +13,14 @@ OBJECTIVES = {
 }
 #: Of `training.recipe.RECIPES`.
 RECIPES = ("proxy", "full", "sgd", "small-images", "efficientnet")
-#: What computes trainings. native: compiled for this machine; torch: the same layers of torch's
-#: operations; none: the network's modules and torch's autograd as they are. They differ in the last
-#: digits. For "auto", the fastest that there is, see `jobs.workers.kernels`.
-KERNELS = ("native", "torch", "none")
+#: What computes trainings. They differ in the last digits.
+KERNELS = {
+    "native": "compiled for this CPU",
+    "torch": "the same layers of torch's operations",
+    "none": "the network's modules and torch's autograd as they are",
+}
+#: What may be asked for; see `jobs.workers.kernels`.
+KERNEL_CHOICES = {"auto": "the fastest there is", **KERNELS}
 #: Of `design.rounding.ROUNDINGS`.
 ROUNDINGS = ("tf", "nearest", "lite", "v2", "mobilenet-v2", "tinynet", "int")
 #: Where trainings may be done, of `jobs.workers.pool`.

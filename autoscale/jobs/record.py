@@ -73,8 +73,8 @@ class Record:
 
 
 def _resolved(text: str) -> str:
-    file = Path(text)  # or a name of ours, which has no suffix
-    return str(file.resolve() if file.suffix else file)
+    file = Path(text)  # or a name of ours
+    return str(file.resolve()) if file.exists() else text
 
 
 def _tell_changes(

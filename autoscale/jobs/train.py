@@ -149,7 +149,6 @@ def train(
 
     Args:
         run: the run directory; this step writes its `train` folder.
-        settings: as one value, in place of the arguments below.
         listener: told of progress; by default nobody.
 
     Returns:

@@ -63,7 +63,7 @@ class TrainSettings(PreparationSettings):
         KernelSettings,
         "kernels",
         "auto",
-        help="native (compiled for this CPU), torch, none, or auto, the fastest there is.",
+        help="What computes the training. {choices}.",
     )
     weights: str | None = option(
         None,

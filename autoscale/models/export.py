@@ -80,8 +80,7 @@ def export(model: Model | str | Path, directory: str | Path, settings: ExportSet
     Args:
         model: what `load_model` gave, or a name or file that it takes.
         directory: where the files go; made if it is not there.
-        settings: as one value, in place of the arguments below. Those of `load_model` are for a
-            name.
+        settings: those of `load_model` are for a name.
 
     Raises:
         InvalidSetting: for a format that is not there or that this network cannot have, if a

@@ -52,7 +52,6 @@ def time_networks(
     Args:
         networks: each a published network, a YAML file, or `package.module:name`, as `count` takes;
             or such names and modules or designs by what they shall be called.
-        settings: as one value, in place of the arguments below.
 
     Returns:
         The latencies by name; `table` has them side by side, in milliseconds.

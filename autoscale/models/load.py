@@ -68,7 +68,6 @@ def load_model(name: str | Path, settings: LoadSettings) -> Model:
 
     Args:
         name: as `count` takes it, or a safetensors file whose header holds an architecture.
-        settings: as one value, in place of the arguments below.
 
     Raises:
         InvalidSetting: if a file or name is not there, weights do not fit, or timm's names come

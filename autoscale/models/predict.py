@@ -93,8 +93,7 @@ def evaluate_model(model: Model | str | Path, settings: EvaluateSettings) -> Eva
 
     Args:
         model: what `load_model` gave, or a name or file that it takes.
-        settings: as one value, in place of the arguments below. Those of `load_model` are for a
-            name.
+        settings: those of `load_model` are for a name.
 
     Raises:
         InvalidSetting: if there is no such network, it has no weights, or its classes are not those
@@ -149,8 +148,7 @@ def predict(
         model: what `load_model` gave, or a name or file that it takes.
         images: files, and folders of such at any depth. One that cannot be read is named in the
             answer, the others are answered. Names that are not UTF-8 are escaped, as \\xe9.
-        settings: as one value, in place of the arguments below. Those of `load_model` are for a
-            name.
+        settings: those of `load_model` are for a name.
 
     Raises:
         InvalidSetting: if there is no such network, it has no weights, nothing is named, or `top`

@@ -26,6 +26,15 @@ FORMATS: Mapping[str, str] = {
     "onnx": "needs the extra export",
 }
 
+#: What flops means by each convention, of `design.cost.CONVENTIONS`.
+CONVENTIONS: Mapping[str, str] = {
+    "paper": "multiply-adds of convolutions and linear layers",
+    "biases": "and added biases",
+    "fvcore": "what fvcore reports by default, which counts norms and global pooling too and "
+    "leaves out what it does not know; --op-cost does not change it",
+    "two-flops": "two for each multiply-add",
+}
+
 _EXPECTED = "What the weights expect"
 
 
@@ -75,8 +84,9 @@ class PreparationSettings(Settings):
 
     style: str | None = option(
         None,
-        "What the weights expect of the network: tf (timm's tf_efficientnet..., TensorFlow's "
-        "padding), timm (its others) or autoscale. \\[default: as the file says]",
+        "What the weights expect of the network: {choices}. tf are those of timm's "
+        "tf_efficientnet..., with TensorFlow's padding, timm its others. \\[default: as the file "
+        "says]",
         choices=lambda: STYLES,
         binds=False,
         panel=_EXPECTED,
@@ -125,13 +135,20 @@ class PreparationSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ConventionSettings(Settings):
+    """What a count means."""
+
+    convention: str = option("paper", "What flops means. {choices}.", choices=lambda: CONVENTIONS)
+
+
+@dataclass(frozen=True, kw_only=True)
 class LoadSettings(PreparationSettings):
     """How a network that is named becomes one with weights."""
 
     weights: str | None = option(
         None,
         "Weights of a network that is named otherwise: a .safetensors file, or a PyTorch file of "
-        "tensors. Without, they are random.",
+        "tensors.",
         place=True,
     )
     resolution: int | None = option(
@@ -159,8 +176,8 @@ class EvaluateSettings(PassSettings):
     )
     split: str = option(
         "auto",
-        "test, validation, train, all, or auto: test where there are such; a folder "
-        "without splits whole, but for what the network was trained on.",
+        "{choices}. auto: test where there are such; a folder without splits whole, but for what "
+        "the network was trained on.",
         choices=lambda: SPLITS,
     )
     seed: int | None = option(

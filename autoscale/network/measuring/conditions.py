@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,6 +12,16 @@ from autoscale.settings import Settings, option
 Runtime = Literal["eager", "compiled", "onnxruntime"]
 Precision = Literal["float32", "bfloat16", "float16"]
 Clock = Literal["wall", "cpu"]
+#: What each runtime and each clock is.
+RUNTIMES: Mapping[Runtime, str] = {
+    "eager": "torch without a compiler",
+    "compiled": "torch.compile, which takes minutes and needs a C++ compiler",
+    "onnxruntime": "exported first (extra export)",
+}
+CLOCKS: Mapping[Clock, str] = {
+    "wall": "what a user waits",
+    "cpu": "processor time of one thread, which does not count waiting for a core that others hold",
+}
 #: How maps lie in memory: pixel by pixel with all channels, or channel by channel, torch's default.
 MemoryFormat = Literal["channels-last", "channels-first"]
 
@@ -30,8 +41,8 @@ class Conditions(Settings):
     threads: int = option(1, "Threads of the runtime.", least=1)
     runtime: Runtime = option(
         "eager",
-        "eager: torch without a compiler. compiled: torch.compile, which takes minutes "
-        "and needs a C++ compiler. onnxruntime: exported first (extra export).",
+        "{choices}.",
+        choices=lambda: RUNTIMES,
     )
     memory_format: MemoryFormat | None = option(
         None,
@@ -44,8 +55,8 @@ class Conditions(Settings):
     device: str = option("cpu", "cpu, or a CUDA device such as cuda:0.")
     clock: Clock = option(
         "wall",
-        "wall: what a user waits. cpu: processor time of one thread, which does not count "
-        "waiting for a core that others hold.",
+        "{choices}.",
+        choices=lambda: CLOCKS,
     )
     fold: bool = option(True, "Batch norms into convolutions before.")
     repeats: int | None = option(
@@ -53,16 +64,15 @@ class Conditions(Settings):
         "Timed passes of each. \\[default: until precise enough or out of time]",
         least=LEAST_BLOCKS,
     )
-    precision: float = option(0.01, "Standard error / median at which it is precise enough.")
+    precision: float = option(
+        0.01, "Standard error / median at which it is precise enough.", above=0
+    )
     seconds: float = option(
-        10.0, "Most time for each network, warm-up and the first five blocks apart."
+        10.0, "Most time for each network, warm-up and the first five blocks apart.", above=0
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("precision", "seconds"):
-            if not getattr(self, name) > 0:
-                raise InvalidSetting(f"{name} must be above 0, got {getattr(self, name)}")
         on_cpu = self.device == "cpu"
         if self.runtime == "onnxruntime" and (self.dtype != "float32" or not on_cpu):
             raise InvalidSetting(
