@@ -6,27 +6,25 @@ and a wrong one cannot exist: the constructor refuses it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
+from autoscale.design.blocks import KINDS
+from autoscale.design.blocks.kind import BlockKind
+from autoscale.design.blocks.layers import Activation as Activation
+from autoscale.design.blocks.layers import Layout
+from autoscale.design.blocks.layers import Skip as Skip
 from autoscale.design.document import NO_UNKNOWN_KEYS, dump, parse
-from autoscale.design.numbers import Number, floor, larger
+from autoscale.design.numbers import Number
 from autoscale.errors import InvalidArchitecture
 
-Activation = Literal["relu", "relu6", "silu", "hswish"]
-Block = Literal["mbconv", "fused-mbconv", "separable", "conv", "bottleneck", "basic", "identity"]
-Skip = Literal["identity", "pool", "none"]
-_ACTIVATIONS, _BLOCKS, _SKIPS = get_args(Activation), get_args(Block), get_args(Skip)
+if TYPE_CHECKING:
+    Block = str
+else:
+    Block = Literal[tuple(KINDS)]  # for messages that list them
+_ACTIVATIONS, _BLOCKS, _SKIPS = get_args(Activation), tuple(KINDS), get_args(Skip)
 
 #: The fields that each block listens to, next to width, depth and stride.
-BLOCK_FIELDS: Mapping[str, frozenset[str]] = {
-    "mbconv": frozenset({"kernel", "expand_ratio", "se_ratio", "skip", "activation"}),
-    "fused-mbconv": frozenset({"kernel", "expand_ratio", "se_ratio", "skip", "activation"}),
-    "separable": frozenset({"kernel", "se_ratio", "skip", "activation"}),
-    "conv": frozenset({"kernel", "se_ratio", "skip", "activation"}),
-    "bottleneck": frozenset({"kernel", "activation"}),
-    "basic": frozenset({"kernel", "activation"}),
-    "identity": frozenset(),
-}
+BLOCK_FIELDS: Mapping[str, frozenset[str]] = {name: kind.fields for name, kind in KINDS.items()}
 
 
 #: No size of a network is larger; beyond it counts would no longer fit 64 bits.
@@ -92,20 +90,8 @@ class Stem:
 class Stage:
     """`depth` blocks of one kind that share everything but the first one's stride and input.
 
-    Blocks (batch norm after every convolution):
-
-    - ``mbconv``: 1x1 expansion (absent for ratio 1), depthwise, squeeze-and-excitation, linear 1x1
-      projection (Sandler et al. 2018; Tan et al. 2019).
-    - ``fused-mbconv``: a full convolution to the expanded width, then a linear 1x1 projection; with
-      ratio 1 a single activated convolution (Tan & Le 2021).
-    - ``separable``: depthwise, then an activated 1x1 convolution (Howard et al. 2017).
-    - ``conv``: one full convolution.
-    - ``bottleneck``: 1x1 to width / 4, a full convolution, 1x1 to width, projected shortcut
-      (He et al. 2016; the stride sits on the middle convolution).
-    - ``basic``: two full convolutions, projected shortcut (He et al. 2016).
-    - ``identity``: nothing; a 1x1 convolution where size or width change (Su et al. 2021).
-
-    A field that a block does not listen to must keep its default.
+    `design.blocks` describes each kind. A field that a block does not listen to must keep its
+    default.
     """
 
     block: Block = "mbconv"
@@ -134,21 +120,26 @@ class Stage:
             raise InvalidArchitecture(f"se_ratio must lie in 0..1, got {ratio!r}")
         _require_choice("skip", self.skip, _SKIPS)
         _require_choice("activation", self.activation, _ACTIVATIONS)
-        if self.block == "bottleneck" and self.width < 4:
-            raise InvalidArchitecture(f"a bottleneck's width must be at least 4, got {self.width}")
-        listens = BLOCK_FIELDS[self.block]
+        least = self.kind.least_width
+        if self.width < least:
+            raise InvalidArchitecture(
+                f"a {self.block}'s width must be at least {least}, got {self.width}"
+            )
+        listens = self.kind.fields
         for name, default in _UNUSED_DEFAULTS:
             if name not in listens and getattr(self, name) != default:
                 raise InvalidArchitecture(
                     f"{self.block} blocks have no {name}; leave it at {default!r}"
                 )
 
-    def squeeze(self, width_in: Number) -> Number:
-        """Squeeze width of a block with `width_in` input channels; 0 is without.
+    @property
+    def kind(self) -> BlockKind:
+        """What its blocks are."""
+        return KINDS[self.block]
 
-        Source: the released EfficientNet code, `max(1, int(input width * ratio))`.
-        """
-        return larger(1, floor(width_in * self.se_ratio)) if self.se_ratio > 0 else 0
+    def layout(self, width_in: Number, width: Number, stride: int) -> Layout:
+        """The layers of a block that makes `width` channels of `width_in`."""
+        return self.kind.layout(self, width_in, width, stride)
 
 
 _UNUSED_DEFAULTS = (

@@ -15,19 +15,11 @@ from typing import NamedTuple
 import numpy as np
 
 from autoscale.design.architecture import Architecture, Stage, Stem
-from autoscale.design.cost import (
-    Cost,
-    cost,
-    head_cost,
-    output_size,
-    part_costs,
-    stage_cost,
-    stem_cost,
-    stem_output_size,
-)
+from autoscale.design.cost import Cost, cost, part_costs, row_of
 from autoscale.design.numbers import Number
 from autoscale.design.rounding import ROUNDINGS, Rounding
 from autoscale.design.space import HeadChoices, SearchSpace, StageChoices, StemChoices
+from autoscale.design.walk import Place, output_size, stem_output_size
 from autoscale.errors import InvalidSetting
 
 FIELDS = tuple(field.name for field in fields(Cost))
@@ -155,10 +147,10 @@ def _tables(space: SearchSpace) -> Iterator[_Table]:
     sizes = [stem_output_size(stem, resolution) for resolution in space.resolution]
     widths_in: tuple[int, ...] = (3,)
     by_width: list[tuple[int, int]] = []
-    place = len(by_resolution)
+    before = len(by_resolution)
     parts: list[StemChoices | StageChoices | HeadChoices] = [space.stem, *space.stages, space.head]
     for choices in parts:
-        own = [(place + i, name, len(o)) for i, (name, o) in enumerate(choices.decisions())]
+        own = [(before + i, name, len(o)) for i, (name, o) in enumerate(choices.decisions())]
         axes = by_resolution + by_width + [(parameter, length) for parameter, _, length in own]
         ranges = [range(length) for _, length in axes]
         rows = []
@@ -167,16 +159,17 @@ def _tables(space: SearchSpace) -> Iterator[_Table]:
             width_in = widths_in[indices[len(by_resolution)] if by_width else 0]
             part = choices.at(indices[len(axes) - len(own) :])
             if isinstance(part, Stem):
-                found = stem_cost(part, part.width, space.resolution[index])
+                place = Place(part, 3, space.resolution[index], part.width)
             elif isinstance(part, Stage):
-                found = stage_cost(part, width_in, sizes[index])
+                place = Place(part, width_in, sizes[index], part.width, part.depth)
             else:
-                found = head_cost(width_in, part.width, sizes[index], space.num_classes)
-            rows.append([getattr(found, name) for name in FIELDS])
+                classes = space.num_classes
+                place = Place(part, width_in, sizes[index], part.width, num_classes=classes)
+            rows.append(row_of(place))
         lengths = [length for _, length in axes]
         weights = [(axis[0], prod(lengths[i + 1 :])) for i, axis in enumerate(axes)]
         yield _Table(weights, np.array(rows, dtype=np.int64))
-        place += len(own)
+        before += len(own)
         by_width = [(parameter, length) for parameter, name, length in own if name == "width"]
         widths_in = choices.width
         if isinstance(choices, StageChoices):

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoscale.design.architecture import Architecture
-from autoscale.design.workload import Feature, Place, Workload, places_of, work_at
+from autoscale.design.walk import Place, places_of
+from autoscale.design.workload import Feature, Workload, work_at
 from autoscale.errors import InvalidSetting
 
 #: Most networks that a table is fitted to.

@@ -95,7 +95,7 @@ class Rounding:
             tuple(self.width(stage.width, width) for stage in base.stages),
             tuple(
                 stage.depth
-                if stage.block == "identity" or (number in (0, last) and not self.deepen_ends)
+                if not stage.kind.deepens or (number in (0, last) and not self.deepen_ends)
                 else self.depth(stage.depth, depth)
                 for number, stage in enumerate(base.stages)
             ),

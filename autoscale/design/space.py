@@ -33,9 +33,10 @@ from autoscale.design.architecture import (
     Stage,
     Stem,
 )
-from autoscale.design.cost import conv_cost, head_cost, output_size, stage_cost
+from autoscale.design.cost import head_cost, stage_cost, stem_cost
 from autoscale.design.document import NO_UNKNOWN_KEYS, parse
 from autoscale.design.rounding import fit_strides
+from autoscale.design.walk import output_size, stem_output_size
 from autoscale.errors import InvalidArchitecture, InvalidSetting, InvalidSpace
 
 T = TypeVar("T")
@@ -455,12 +456,11 @@ class SearchSpace:
         least: list[int] = []
         most: list[int] = []
         for resolution in self.resolution:
-            size = output_size(resolution, self.stem.stride)
             reached: dict[int, tuple[int, int]] = {}
             for stem in self.stem.parts():
-                macs = conv_cost(3, stem.width, stem.kernel, size).macs
+                macs = stem_cost(stem, resolution).macs
                 _widen(reached, stem.width, macs, macs)
-            size = output_size(size, 2) if self.stem.pool else size
+                size = stem_output_size(stem, resolution)  # its strides are no choices
             for choices in self.stages:
                 after: dict[int, tuple[int, int]] = {}
                 for stage in choices.parts():
@@ -471,8 +471,8 @@ class SearchSpace:
                 size = output_size(size, choices.stride)
             for width_in, (low, high) in reached.items():
                 heads = [
-                    head_cost(width_in, width, size, self.num_classes).macs
-                    for width in self.head.width
+                    head_cost(head, width_in, size, self.num_classes).macs
+                    for head in self.head.parts()
                 ]
                 least.append(low + min(heads))
                 most.append(high + max(heads))

@@ -4,6 +4,8 @@ Shapes are (N, channels, height, width). Padding is symmetric, `kernel // 2`, so
 maps a side of n pixels to ceil(n / s); `pad_same` pads as TensorFlow instead.
 """
 
+from collections import OrderedDict
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -152,111 +154,6 @@ class Residual(nn.Module):
         return out
 
 
-def shortcut(skip: str, width_in: int, width_out: int, *, stride: int) -> nn.Module | None:
-    """What is added to a block's output, or None where nothing fits.
-
-    Args:
-        skip: "identity" wants equal size and width; "pool" averages 3x3 with the block's stride
-            and wants equal width; "none" never adds.
-    """
-    if skip == "identity" and stride == 1 and width_in == width_out:
-        return nn.Identity()
-    if skip == "pool" and width_in == width_out:
-        return nn.AvgPool2d(3, stride, 1, count_include_pad=False)
-    return None
-
-
-def match(width_in: int, width_out: int, *, stride: int) -> nn.Module:
-    """A 1x1 convolution where size or width change, else nothing (He et al. 2016, option B)."""
-    if stride == 1 and width_in == width_out:
-        return nn.Identity()
-    return ConvNormAct(width_in, width_out, stride=stride)
-
-
-def mbconv(
-    width_in: int,
-    width: int,
-    *,
-    kernel: int,
-    stride: int,
-    expand_ratio: int,
-    squeeze: int,
-    act: str,
-) -> nn.Sequential:
-    """Expand, filter each channel, re-weight, project. Source: Sandler et al. 2018."""
-    hidden = width_in * expand_ratio
-    branch = nn.Sequential()
-    if expand_ratio > 1:
-        branch.add_module("expand", ConvNormAct(width_in, hidden, act=act))
-    branch.add_module(
-        "depthwise", ConvNormAct(hidden, hidden, kernel, stride=stride, groups=hidden, act=act)
-    )
-    if squeeze:
-        branch.add_module("excite", SqueezeExcite(hidden, squeeze, act=act))
-    branch.add_module("project", ConvNormAct(hidden, width))
-    return branch
-
-
-def fused_mbconv(
-    width_in: int,
-    width: int,
-    *,
-    kernel: int,
-    stride: int,
-    expand_ratio: int,
-    squeeze: int,
-    act: str,
-) -> nn.Sequential:
-    """Expand with a full convolution, re-weight, project. Source: Tan & Le 2021."""
-    hidden = width_in * expand_ratio if expand_ratio > 1 else width
-    branch = nn.Sequential()
-    branch.add_module("expand", ConvNormAct(width_in, hidden, kernel, stride=stride, act=act))
-    if squeeze:
-        branch.add_module("excite", SqueezeExcite(hidden, squeeze, act=act))
-    if expand_ratio > 1:
-        branch.add_module("project", ConvNormAct(hidden, width))
-    return branch
-
-
-def separable(
-    width_in: int, width: int, *, kernel: int, stride: int, squeeze: int, act: str
-) -> nn.Sequential:
-    """Filter each channel, re-weight, mix channels. Source: Howard et al. 2017."""
-    branch = nn.Sequential()
-    branch.add_module(
-        "depthwise",
-        ConvNormAct(width_in, width_in, kernel, stride=stride, groups=width_in, act=act),
-    )
-    if squeeze:
-        branch.add_module("excite", SqueezeExcite(width_in, squeeze, act=act))
-    branch.add_module("pointwise", ConvNormAct(width_in, width, act=act))
-    return branch
-
-
-def conv(
-    width_in: int, width: int, *, kernel: int, stride: int, squeeze: int, act: str
-) -> nn.Sequential:
-    """One full convolution, re-weighted if `squeeze` is not 0."""
-    branch = nn.Sequential()
-    branch.add_module("conv", ConvNormAct(width_in, width, kernel, stride=stride, act=act))
-    if squeeze:
-        branch.add_module("excite", SqueezeExcite(width, squeeze, act=act))
-    return branch
-
-
-def bottleneck(width_in: int, width: int, *, kernel: int, stride: int, act: str) -> nn.Sequential:
-    """Reduce to a quarter, filter with the stride, restore. Source: He et al. 2016."""
-    hidden = width // 4
-    return nn.Sequential(
-        ConvNormAct(width_in, hidden, act=act),
-        ConvNormAct(hidden, hidden, kernel, stride=stride, act=act),
-        ConvNormAct(hidden, width),
-    )
-
-
-def basic(width_in: int, width: int, *, kernel: int, stride: int, act: str) -> nn.Sequential:
-    """Two full convolutions, the first with the stride. Source: He et al. 2016."""
-    return nn.Sequential(
-        ConvNormAct(width_in, width, kernel, stride=stride, act=act),
-        ConvNormAct(width, width, kernel),
-    )
+def row(**modules: nn.Module) -> nn.Sequential:
+    """Modules one after another, by their names."""
+    return nn.Sequential(OrderedDict(modules))

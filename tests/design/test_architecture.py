@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoscale.design.architecture import BLOCK_FIELDS, Architecture, Head, Stage, Stem
+from autoscale.design.blocks.kind import squeeze_width
 from autoscale.design.published import EFFICIENTNET_B0
 from autoscale.errors import InvalidArchitecture
 from tests.strategies import BLOCKS, architectures, block_fields, stages
@@ -61,8 +62,8 @@ def test_without_a_head_the_last_stage_reaches_the_classifier() -> None:
 def test_the_squeeze_is_the_rounded_down_share_of_the_input_and_at_least_one(
     width_in: int, se_ratio: float
 ) -> None:
-    assert Stage(width=8).squeeze(width_in) == 0
-    squeeze = Stage(width=8, se_ratio=se_ratio).squeeze(width_in)
+    assert squeeze_width(width_in, 0.0) == 0
+    squeeze = squeeze_width(width_in, se_ratio)
     assert squeeze >= 1
     assert squeeze in (1, int(width_in * se_ratio))
 

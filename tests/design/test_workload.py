@@ -17,7 +17,8 @@ from autoscale.design.architecture import (
     Stem,
 )
 from autoscale.design.published import published
-from autoscale.design.workload import Place, places_of, work_at, workload
+from autoscale.design.walk import Place, places_of
+from autoscale.design.workload import work_at, workload
 from autoscale.jobs.search.spaces import load_space
 from autoscale.network.operations import operations
 
@@ -67,6 +68,6 @@ def test_the_parts_of_a_design_add_up_to_it() -> None:
     design = published("efficientnet-b0")
     places = places_of(design)
     assert len(places) == len(design.stages) + 2
-    assert places[1] == Place(design.stages[0], 32, 112)
+    assert places[1] == Place(design.stages[0], 32, 112, 16)
     whole = workload(design)
     assert whole == {f: sum(work_at(place).get(f, 0) for place in places) for f in whole}

@@ -1,0 +1,49 @@
+"""What all kinds of block have in common."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from autoscale.design.blocks.layers import Activation, Layout, Skip, SqueezeExcite
+from autoscale.design.numbers import Number, floor, larger
+
+
+class BlockSettings(Protocol):
+    """What the blocks of a stage share; `Stage` says what each means."""
+
+    @property
+    def kernel(self) -> int: ...
+    @property
+    def expand_ratio(self) -> int: ...
+    @property
+    def se_ratio(self) -> float: ...
+    @property
+    def skip(self) -> Skip: ...
+    @property
+    def activation(self) -> Activation: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockKind:
+    """A kind of block, as designs name it."""
+
+    name: str
+    fields: frozenset[str]  # the settings that it listens to
+    #: From settings, input width, output width and stride to the layers.
+    layout: Callable[[BlockSettings, Number, Number, int], Layout]
+    least_width: int = 1  # output channels
+    deepens: bool = True  # whether a deeper stage is another network
+
+
+def excited(settings: BlockSettings, width_in: Number) -> tuple[SqueezeExcite, ...]:
+    """The re-weighting of a block with `width_in` input channels, if its settings want one."""
+    squeeze = squeeze_width(width_in, settings.se_ratio)
+    return (SqueezeExcite(squeeze, settings.activation),) if settings.se_ratio > 0 else ()
+
+
+def squeeze_width(width_in: Number, se_ratio: float) -> Number:
+    """Squeeze width of a block with `width_in` input channels; 0 is without.
+
+    Source: the released EfficientNet code, `max(1, int(input width * ratio))`.
+    """
+    return larger(1, floor(width_in * se_ratio)) if se_ratio > 0 else 0

@@ -1,0 +1,147 @@
+"""What a block is made of: layers as values, in the order in which a map passes them.
+
+A layer says what it makes; what it is given follows from the layers before it (`flow`). Costs,
+latency features, modules and exported source are all worked out from these values, so none of them
+knows any block by name. Widths and sizes may be numpy arrays, which stand for many designs at once.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Literal, NamedTuple
+
+from autoscale.design.numbers import Number
+
+Activation = Literal["relu", "relu6", "silu", "hswish"]
+Skip = Literal["identity", "pool", "none"]
+
+#: `Conv.groups` of a convolution that filters every channel by itself.
+DEPTHWISE = 0
+
+
+class Conv(NamedTuple):
+    """A convolution without bias, batch norm, and the activation if one is named.
+
+    A side of n pixels becomes ceil(n / stride).
+    """
+
+    width: Number  # output channels
+    kernel: int = 1  # pixels
+    stride: int = 1
+    groups: int = 1  # of channels that do not see each other, or DEPTHWISE
+    act: Activation | None = None
+    name: str = ""  # in its branch; "" is its number
+
+
+class SqueezeExcite(NamedTuple):
+    """Channels re-weighted by what the whole map shows. Source: Hu et al. 2018."""
+
+    squeeze: Number  # channels within
+    act: Activation
+    name: str = "excite"
+
+
+class Pool(NamedTuple):
+    """The mean or the largest of each window; padding is never counted."""
+
+    kind: Literal["average", "max"]
+    kernel: int
+    stride: int
+    name: str = "pool"
+
+
+class GlobalPool(NamedTuple):
+    """The mean of each channel."""
+
+    name: str = "pool"
+
+
+class Linear(NamedTuple):
+    """A matrix and a bias for the numbers that global pooling left: the classifier."""
+
+    width: Number  # outputs
+    name: str = "classifier"
+
+
+Layer = Conv | SqueezeExcite | Pool | GlobalPool | Linear
+
+
+class Shortcut(NamedTuple):
+    """The way of a block's input past its branch."""
+
+    added: Number  # truth: whether there is one
+    layer: Conv | Pool | None = None  # what it leads through
+    passes: Number = True  # truth: whether it does lead through `layer`
+
+
+class Layout(NamedTuple):
+    """A block: the sum of a branch and a shortcut. Without a branch it is the shortcut alone."""
+
+    branch: tuple[Layer, ...]
+    shortcut: Shortcut = Shortcut(False)
+    act: Activation | None = None  # of the sum
+
+
+class Step(NamedTuple):
+    """A layer with the map that it is given, and the map that it makes."""
+
+    layer: Layer
+    width: Number
+    size: Number  # pixels per side
+    width_out: Number
+    size_out: Number
+
+
+def flow(layers: Iterable[Layer], width: Number, size: Number) -> Iterator[Step]:
+    """Each of `layers` where it stands.
+
+    Args:
+        width: channels of the map that the first layer is given.
+        size: pixels per side of that map.
+    """
+    for layer in layers:
+        width_out, size_out = width, size
+        if isinstance(layer, Conv | Linear):
+            width_out = layer.width
+        if isinstance(layer, GlobalPool):
+            size_out = 1
+        elif isinstance(layer, Conv | Pool):
+            size_out = output_size(size, layer.stride)
+        yield Step(layer, width, size, width_out, size_out)
+        width, size = width_out, size_out
+
+
+def output_size(size: Number, stride: Number) -> Number:
+    """Pixels per side after a layer of `stride`: the size divided by it, rounded up."""
+    return -(-size // stride)
+
+
+# Shortcuts. A condition on whole numbers is settled at once, so that equal blocks are equal values.
+
+
+def returned(skip: Skip, width_in: Number, width: Number, stride: int) -> Shortcut:
+    """A block's input where it fits; averaged over 3x3 pixels with the block's stride for "pool".
+
+    "identity" needs equal size and width, "pool" equal width, "none" never returns.
+    """
+    fits = (width_in == width) & ((stride == 1) | (skip == "pool"))
+    if fits is False or skip == "none":
+        return Shortcut(False)
+    return Shortcut(fits, Pool("average", 3, stride) if skip == "pool" else None)
+
+
+def projected(width_in: Number, width: Number, stride: int) -> Shortcut:
+    """A block's input, by a 1x1 convolution where size or width change (He et al. 2016, B)."""
+    changed = (width_in != width) | (stride != 1)
+    if changed is False:
+        return Shortcut(True)
+    return Shortcut(True, Conv(width, stride=stride), changed)
+
+
+def is_inverted(layout: Layout) -> bool:
+    """Whether a branch perhaps expands, filters each channel, perhaps re-weights, and ends with a
+    1x1 convolution: what `network.kernels` computes as one layer."""
+    convs = [layer for layer in layout.branch if isinstance(layer, Conv)]
+    others = [layer for layer in layout.branch if not isinstance(layer, Conv)]
+    if len(convs) not in (2, 3) or not all(isinstance(layer, SqueezeExcite) for layer in others):
+        return False
+    *expand, filtered, last = [(conv.kernel, conv.groups) for conv in convs]
+    return filtered[1] == DEPTHWISE and last == (1, 1) and expand in ([], [(1, 1)])
