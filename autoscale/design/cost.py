@@ -18,6 +18,8 @@ from autoscale.design.blocks.layers import (
     Conv,
     GlobalPool,
     Layer,
+    LayerNorm,
+    LayerScale,
     Layout,
     Pool,
     SqueezeExcite,
@@ -40,11 +42,12 @@ class Cost:
     """
 
     macs: Number = 0  # multiply-adds of convolutions and linear layers
-    params: Number = 0  # trainable numbers, batch norm's scales and shifts included
+    params: Number = 0  # trainable numbers, the norms' scales and shifts included
     activations: Number = 0  # outputs of all convolutions and of the classifier
     bias_adds: Number = 0  # additions of biases
     norm_inputs: Number = 0  # numbers that pass through batch norm
     pool_inputs: Number = 0  # numbers that global average pooling reads
+    layer_norm_inputs: Number = 0  # numbers that pass through layer or group norm
     # Numbers alive at once. Not compared: a layer's depends on what it stands beside.
     peak: Number = field(default=0, compare=False)
 
@@ -56,6 +59,7 @@ class Cost:
             self.bias_adds + other.bias_adds,
             self.norm_inputs + other.norm_inputs,
             self.pool_inputs + other.pool_inputs,
+            self.layer_norm_inputs + other.layer_norm_inputs,
             larger(self.peak, other.peak),
         )
 
@@ -68,6 +72,7 @@ class Cost:
             self.bias_adds * times,
             self.norm_inputs * times,
             self.pool_inputs * times,
+            self.layer_norm_inputs * times,
             self.peak * (times > 0),
         )
 
@@ -79,7 +84,9 @@ CONVENTIONS: Mapping[str, Callable[[Cost], Number]] = {
     # The same and one for each added bias.
     "biases": lambda cost: cost.macs + cost.bias_adds,
     # What fvcore's FlopCountAnalysis reports by default for a network in evaluation mode.
-    "fvcore": lambda cost: cost.macs + 2 * cost.norm_inputs + cost.pool_inputs,
+    "fvcore": lambda cost: (
+        cost.macs + 2 * cost.norm_inputs + cost.pool_inputs + 5 * cost.layer_norm_inputs
+    ),
     # A multiplication and an addition are two operations.
     "two-flops": lambda cost: 2 * cost.macs,
 }
@@ -168,7 +175,11 @@ def _times(row: Row, times: Number) -> Row:
 
 
 def _block_rows(layout: Layout, width_in: Number, width: Number, size: Number) -> Sequence[Row]:
-    branch, (added, layer, passes), _ = layout
+    branch, (added, layer, passes), _, entry, enters = layout
+    before: list[Row] = []
+    if entry:
+        before, size = _rows(entry, width_in, size)
+        before, width_in = [_times(row, enters) for row in before], width
     # The input stays alive until the shortcut, which is computed last, has read it.
     rows, small = _rows(branch, width_in, size, kept=width_in * size * size * added)
     if layer is not None:
@@ -176,10 +187,10 @@ def _block_rows(layout: Layout, width_in: Number, width: Number, size: Number) -
         result = width * small * small if branch else 0
         through, _ = _rows((layer,), width_in, size, beside=result)
         rows += [_times(row, added & passes) for row in through]
-    return rows or [_NOTHING]
+    return before + rows or [_NOTHING]
 
 
-_NOTHING: Row = (0, 0, 0, 0, 0, 0, 0)
+_NOTHING: Row = (0, 0, 0, 0, 0, 0, 0, 0)
 
 
 def _rows(
@@ -197,31 +208,41 @@ def _rows(
     for layer in layers:
         before = width * area + held
         if isinstance(layer, Conv):
-            width_out, kernel, stride, groups = layer[:4]
+            width_out, kernel, stride, groups, _, _, norm = layer
             if stride > 1:
                 size = output_size(size, stride)
                 area = size * size
+                if kernel == stride:  # patches, of a map that these fill
+                    before = width * area * stride * stride + held
             seen = width // groups if groups else 1
             weights = kernel * kernel * seen * width_out
             width, outputs = width_out, width_out * area
-            params = weights + 2 * width
-            rows.append((weights * area, params, outputs, 0, outputs, 0, before + outputs))
+            macs, peak = weights * area, before + outputs
+            if norm == "batch":
+                rows.append((macs, weights + 2 * width, outputs, 0, outputs, 0, 0, peak))
+            elif norm == "layer":
+                rows.append((macs, weights + 3 * width, outputs, outputs, 0, 0, outputs, peak))
+            else:
+                rows.append((macs, weights + width, outputs, outputs, 0, 0, 0, peak))
         elif isinstance(layer, SqueezeExcite):
             weights, outputs = 2 * width * layer.squeeze, width + layer.squeeze
-            rows.append(
-                (weights, weights + outputs, outputs, outputs, 0, width * area, before + outputs)
-            )
+            params, pixels = weights + outputs, width * area
+            rows.append((weights, params, outputs, outputs, 0, pixels, 0, before + outputs))
+        elif isinstance(layer, LayerNorm):
+            rows.append((0, 2 * width, 0, 0, 0, 0, width * area, 0))
+        elif isinstance(layer, LayerScale):
+            rows.append((0, width, 0, 0, 0, 0, 0, 0))
         elif isinstance(layer, Pool):
             size = output_size(size, layer.stride)
             area = size * size
-            rows.append((0, 0, 0, 0, 0, 0, before + width * area))
+            rows.append((0, 0, 0, 0, 0, 0, 0, before + width * area))
         elif isinstance(layer, GlobalPool):
-            rows.append((0, 0, 0, 0, 0, width * area, before + width))
+            rows.append((0, 0, 0, 0, 0, width * area, 0, before + width))
             size = area = 1
         else:
             outputs = layer.width
             weights = width * outputs
-            rows.append((weights, weights + outputs, outputs, outputs, 0, 0, before + outputs))
+            rows.append((weights, weights + outputs, outputs, outputs, 0, 0, 0, before + outputs))
             width = outputs
         held = beside + kept
     return rows, size

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cache, cached_property, lru_cache
 from itertools import product
 from math import prod
-from typing import Annotated, Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 from pydantic import BeforeValidator
@@ -29,10 +29,12 @@ from autoscale.design.architecture import (
     Architecture,
     Block,
     Head,
+    Ratio,
     Skip,
     Stage,
     Stem,
 )
+from autoscale.design.blocks.layers import NormKind
 from autoscale.design.cost import head_cost, stage_cost, stem_cost
 from autoscale.design.document import NO_UNKNOWN_KEYS, parse
 from autoscale.design.rounding import fit_strides
@@ -65,11 +67,13 @@ class Op:
     """One alternative of a stage: the fields that it sets."""
 
     block: Block
-    expand_ratio: int | None = None
+    expand_ratio: Ratio | None = None
     kernel: int | None = None
     se_ratio: float | None = None
     skip: Skip | None = None
     activation: Activation | None = None
+    groups: int | None = None
+    start_kernel: int | None = None
 
     __pydantic_config__ = NO_UNKNOWN_KEYS
 
@@ -208,8 +212,9 @@ class StemChoices(_Choices[Stem]):
     width: Options[int]
     kernel: Options[int] = (3,)
     stride: int = 2
-    activation: Options[Activation] = ("silu",)
+    activation: Options[Activation | Literal["none"]] = ("silu",)
     pool: bool = False
+    norm: Options[NormKind] = ("batch",)
 
     __pydantic_config__ = NO_UNKNOWN_KEYS
 
@@ -226,10 +231,12 @@ class StageChoices(_Choices[Stage]):
     depth: Options[int] = (1,)
     kernel: Options[int] = (3,)
     stride: int = 1
-    expand_ratio: Options[int] = (1,)
+    expand_ratio: Options[Ratio] = (1,)
     se_ratio: Options[float] = (0.0,)
     skip: Options[Skip] = ("identity",)
     activation: Options[Activation] = ("silu",)
+    groups: Options[int] = (1,)
+    start_kernel: Options[int] = (0,)
 
     __pydantic_config__ = NO_UNKNOWN_KEYS
 
@@ -242,6 +249,8 @@ class HeadChoices(_Choices[Head]):
 
     width: Options[int] = (0,)
     activation: Options[Activation] = ("silu",)
+    hidden: Options[int] = (0,)
+    norm: Options[NormKind | Literal["none"]] = ("none",)
 
     __pydantic_config__ = NO_UNKNOWN_KEYS
 
@@ -326,7 +335,16 @@ class SearchSpace:
             raise InvalidSetting(str(problem)) from None
         return replace(
             space,
-            stem=replace(space.stem, stride=fitted.stem.stride, pool=fitted.stem.pool),
+            stem=replace(
+                space.stem,
+                stride=fitted.stem.stride,
+                pool=fitted.stem.pool,
+                kernel=(
+                    space.stem.kernel
+                    if fitted.stem.kernel == first.stem.kernel
+                    else (fitted.stem.kernel,)  # patches, whose kernel is no choice
+                ),
+            ),
             stages=tuple(
                 replace(choices, stride=stage.stride)
                 for choices, stage in zip(space.stages, fitted.stages, strict=True)

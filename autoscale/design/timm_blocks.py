@@ -42,6 +42,8 @@ def timm_definition(architecture: Architecture) -> TimmDefinition:
         raise _impossible("its stem is one 3x3 convolution with stride 2, without pooling")
     if head.width == 0:
         raise _impossible("it has a head convolution")
+    if stem.norm != "batch" or head.norm != "none" or head.hidden:
+        raise _impossible("its only norms are batch norms, and its classifier follows the pooling")
     if head.activation != stem.activation:
         raise _impossible("stem and head share one activation")
     blocks = [
@@ -81,6 +83,8 @@ def _string(stage: Stage, blocks: list[BlockPlace], activation: Activation) -> s
     if stage.se_ratio > 0:
         parts.append(f"se{stage.se_ratio:g}")
     if stage.activation != activation:
+        if stage.activation not in _ACTIVATIONS:
+            raise _impossible(f"no block names {stage.activation}; stem and head may")
         parts.append(_ACTIVATIONS[stage.activation])
     if kind == "cn":
         parts += ["skip"] if stage.skip == "identity" else []

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from autoscale.design.architecture import Architecture, Head, Sizes, Stage, Stem
-from autoscale.design.blocks.layers import Conv, GlobalPool, Layer, Layout, Linear, Pool
+from autoscale.design.blocks.layers import Conv, GlobalPool, Layer, LayerNorm, Layout, Linear, Pool
 from autoscale.design.blocks.layers import output_size as output_size
 from autoscale.design.numbers import Number
 
@@ -75,11 +75,19 @@ def stem_output_size(stem: Stem, resolution: Number) -> Number:
 
 def stem_layers(stem: Stem, width: Number) -> tuple[Layer, ...]:
     """The layers of a stem that is `width` channels wide."""
-    conv = Conv(width, stem.kernel, stem.stride, act=stem.activation)
+    act = None if stem.activation == "none" else stem.activation
+    conv = Conv(width, stem.kernel, stem.stride, act=act, norm=stem.norm)
     return (conv, Pool("max", 3, 2)) if stem.pool else (conv,)
 
 
 def head_layers(head: Head, width: Number, num_classes: int) -> tuple[Layer, ...]:
     """The layers of a head whose convolution is `width` channels wide."""
-    conv = (Conv(width, act=head.activation, name="conv"),) if head.width else ()
-    return (*conv, GlobalPool(), Linear(num_classes))
+    layers: list[Layer] = [GlobalPool()]
+    if head.width:
+        layers = [Conv(width, act=head.activation, name="conv"), GlobalPool()]
+    if head.hidden:
+        norm = None if head.norm == "none" else head.norm
+        layers.append(Conv(head.hidden, act=head.activation, name="hidden", norm=norm))
+    elif head.norm == "layer":
+        layers.append(LayerNorm())
+    return (*layers, Linear(num_classes))

@@ -12,8 +12,11 @@ from autoscale.design.architecture import Activation, Architecture, Stage, Stem
 from autoscale.design.blocks.layers import (
     DEPTHWISE,
     Conv,
+    Gate,
     GlobalPool,
     Layer,
+    LayerNorm,
+    LayerScale,
     Layout,
     Pool,
     SqueezeExcite,
@@ -33,7 +36,10 @@ ACTIVATIONS: Mapping[Activation, str] = {
     "relu6": "hardtanh",
     "silu": "silu",
     "hswish": "hardswish",
+    "gelu": "gelu",
 }
+
+GATES: Mapping[Gate, str] = {"sigmoid": "sigmoid", "hsigmoid": "hardsigmoid"}
 
 
 def workload(architecture: Architecture) -> Workload:
@@ -74,6 +80,7 @@ class _Work:
     def block(self, layout: Layout, width: int, size: int) -> None:
         """One block, its shortcut included."""
         shortcut = layout.shortcut
+        width, size = self.layers(layout.entry, width, size)
         width_out, size_out = self.layers(layout.branch, width, size)
         if shortcut.layer is not None:
             width_out, size_out = self.layers([shortcut.layer], width, size)
@@ -95,13 +102,23 @@ class _Work:
         read = width * step.size * step.size
         written = step.width_out * step.size_out * step.size_out
         if isinstance(layer, Conv):
+            if layer.patches and step.size % layer.stride:
+                filled = step.width * (step.size_out * layer.stride) ** 2
+                self.add("constant_pad_nd", numbers=read + filled)
+                read = filled
             self.conv(layer, step, read + written)
+            if layer.norm == "layer":
+                self.layer_norm(layer.width, step.size_out)
             if layer.act is not None:
                 self.add(ACTIVATIONS[layer.act], numbers=2 * written)
         elif isinstance(layer, SqueezeExcite):
             self.add("mean", numbers=read + width)
             self.layers([Conv(layer.squeeze, act=layer.act), Conv(width)], width, 1)
-            self.add("sigmoid", numbers=2 * width)
+            self.add(GATES[layer.gate], numbers=2 * width)
+            self.add("mul", numbers=2 * read + width)
+        elif isinstance(layer, LayerNorm):
+            self.layer_norm(width, step.size)
+        elif isinstance(layer, LayerScale):
             self.add("mul", numbers=2 * read + width)
         elif isinstance(layer, Pool) and layer.kind == "max":  # it writes where the largest stood
             self.add("max_pool2d_with_indices", numbers=read + 2 * written)
@@ -112,24 +129,32 @@ class _Work:
         else:
             self.add("linear", weights=width * layer.width)
 
+    def layer_norm(self, width: int, size: int) -> None:
+        """It takes a scale and a shift, and gives the means and the deviations too."""
+        self.add("native_layer_norm", numbers=2 * width * size * size + 2 * width + 2 * size * size)
+
     def conv(self, layer: Conv, step: Step, numbers: int) -> None:
         depthwise = layer.groups == DEPTHWISE and step.width > 1
         seen = step.width // layer.groups if layer.groups else 1
+        before = step.size_out * layer.stride if layer.patches else step.size
         weights = layer.width * seen * layer.kernel * layer.kernel
         self.add(
-            kind_of_conv(layer.kernel, step.size, step.size_out, depthwise=depthwise),
+            kind_of_conv(
+                layer.kernel, before, step.size_out, depthwise=depthwise, groups=layer.groups
+            ),
             macs=weights * step.size_out * step.size_out,
             weights=weights,
             numbers=numbers,
         )
 
 
-def kind_of_conv(kernel: int, before: int, after: int, *, depthwise: bool) -> str:
+def kind_of_conv(kernel: int, before: int, after: int, *, depthwise: bool, groups: int = 1) -> str:
     """The kind of a convolution that makes a map of `after` pixels per side of one of `before`.
 
     Kernels differ in speed by form, kernel and stride, and by whether a map is left at all.
     """
-    if kernel == 1 and not depthwise:
+    grouped = groups > 1 and not depthwise
+    if kernel == 1 and not depthwise and not grouped:
         return "pointwise" if after > 1 else "squeeze"
-    form = "depthwise" if depthwise else "full"
+    form = "depthwise" if depthwise else "grouped" if grouped else "full"
     return f"{form} {kernel}x{kernel}, stride {-(-before // after)}"

@@ -16,6 +16,8 @@ from autoscale.design.blocks.layers import (
     Conv,
     GlobalPool,
     Layer,
+    LayerNorm,
+    LayerScale,
     Layout,
     Linear,
     Pool,
@@ -77,9 +79,16 @@ def stem_calls(architecture: Architecture) -> tuple[Call, dict[str, Call]]:
 def block_call(layout: Layout, width_in: int, *, drop_path: float = 0.0) -> Call:
     """A block that is given `width_in` channels.
 
+    Its entry, if it has one, is called `downsample`, and what comes after it `block`.
+
     Args:
         drop_path: probability of dropping its branch while training, if it has a shortcut.
     """
+    if layout.entry:
+        *_, last = flow(layout.entry, width_in, 1)
+        after = block_call(layout._replace(entry=()), last.width_out, drop_path=drop_path)
+        parts = {"downsample": _row(layout.entry, width_in), "block": after}
+        return Call(blocks.row, (), parts)
     added, layer, _ = layout.shortcut
     shortcut = _NOTHING if layer is None else _call(next(flow([layer], width_in, 1)))
     if not layout.branch:
@@ -115,6 +124,8 @@ def _row(layers: Sequence[Layer], width_in: int) -> Call:
 def _call(step: Step) -> Call:
     """What makes one layer."""
     layer, width = step.layer, step.width
+    if isinstance(layer, Conv) and (layer.norm != "batch" or layer.patches):
+        return _spelled_out(layer, width)
     if isinstance(layer, Conv):
         named: dict[str, Any] = {}
         if layer.stride > 1:
@@ -126,7 +137,12 @@ def _call(step: Step) -> Call:
         kernel = (layer.kernel,) if layer.kernel > 1 else ()
         return Call(blocks.ConvNormAct, (width, layer.width, *kernel), named)
     if isinstance(layer, SqueezeExcite):
-        return Call(blocks.SqueezeExcite, (width, layer.squeeze), {"act": layer.act})
+        gate = {"gate": layer.gate} if layer.gate != "sigmoid" else {}
+        return Call(blocks.SqueezeExcite, (width, layer.squeeze), {"act": layer.act} | gate)
+    if isinstance(layer, LayerNorm):
+        return Call(blocks.LayerNorm2d, (width,))
+    if isinstance(layer, LayerScale):
+        return Call(blocks.LayerScale, (width, layer.initial))
     if isinstance(layer, Pool):
         sizes = (layer.kernel, layer.stride, layer.kernel // 2)
         if layer.kind == "max":
@@ -135,3 +151,23 @@ def _call(step: Step) -> Call:
     if isinstance(layer, GlobalPool):
         return Call(nn.AdaptiveAvgPool2d, (1,))
     return Call(nn.Linear, (width, layer.width))
+
+
+def _spelled_out(layer: Conv, width_in: int) -> Call:
+    """A convolution that is no `ConvNormAct`; alone if it has neither norm nor activation."""
+    named: dict[str, Any] = {"stride": layer.stride} if layer.stride > 1 else {}
+    if layer.kernel > 1 and not layer.patches:
+        named["padding"] = layer.kernel // 2
+    if layer.groups != 1:
+        named["groups"] = width_in if layer.groups == DEPTHWISE else layer.groups
+    if layer.norm == "batch":
+        named["bias"] = False
+    conv = Call(nn.Conv2d, (width_in, layer.width, layer.kernel), named)
+    parts = {"pad": Call(blocks.PatchPad, (layer.kernel,))} if layer.patches else {}
+    parts["conv"] = conv
+    if layer.norm is not None:
+        kind = nn.BatchNorm2d if layer.norm == "batch" else blocks.LayerNorm2d
+        parts["norm"] = Call(kind, (layer.width,))
+    if layer.act is not None:
+        parts["act"] = Call(blocks.activation, (layer.act,))
+    return Call(blocks.row, (), parts) if len(parts) > 1 else conv

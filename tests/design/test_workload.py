@@ -64,6 +64,25 @@ def test_every_block_runs_what_torch_runs(block: Block, skip: Skip) -> None:
         assert workload(with_pool) == operations(with_pool)
 
 
+@pytest.mark.parametrize("resolution", [32, 33])
+@pytest.mark.parametrize(
+    ("stem", "head"),
+    [
+        (Stem(width=8, kernel=4, stride=4, norm="layer", activation="none"), Head(norm="layer")),
+        (Stem(width=8, kernel=2, stride=2, activation="gelu"), Head(width=16, hidden=24)),
+        (Stem(width=8, norm="layer"), Head(hidden=24, norm="batch", activation="hswish")),
+    ],
+    ids=["ConvNeXt", "MobileNetV3", "MobileNetV4"],
+)
+def test_every_kind_of_stem_and_head_runs_what_torch_runs(
+    stem: Stem, head: Head, resolution: int
+) -> None:
+    design = Architecture(
+        resolution=resolution, stem=stem, stages=(Stage(width=8),), head=head, num_classes=3
+    )
+    assert workload(design) == operations(design)
+
+
 def test_the_parts_of_a_design_add_up_to_it() -> None:
     design = published("efficientnet-b0")
     places = places_of(design)

@@ -14,7 +14,11 @@ class BlockSettings(Protocol):
     @property
     def kernel(self) -> int: ...
     @property
-    def expand_ratio(self) -> int: ...
+    def start_kernel(self) -> int: ...
+    @property
+    def groups(self) -> int: ...
+    @property
+    def expand_ratio(self) -> float: ...
     @property
     def se_ratio(self) -> float: ...
     @property
@@ -32,6 +36,8 @@ class BlockKind:
     #: From settings, input width, output width and stride to the layers.
     layout: Callable[[BlockSettings, Number, Number, int], Layout]
     least_width: int = 1  # output channels
+    whole_ratio: bool = True  # whether expand_ratio is a whole number
+    kernel_or_none: bool = False  # whether a kernel of 0 leaves its layer out
     deepens: bool = True  # whether a deeper stage is another network
 
 
@@ -47,3 +53,18 @@ def squeeze_width(width_in: Number, se_ratio: float) -> Number:
     Source: the released EfficientNet code, `max(1, int(input width * ratio))`.
     """
     return larger(1, floor(width_in * se_ratio)) if se_ratio > 0 else 0
+
+
+def expanded_width(width_in: Number, expand_ratio: float) -> Number:
+    """Hidden channels for an `expand_ratio` that need not be whole: the nearest multiple of 8, or
+    the next one where that would lose a tenth.
+
+    Source: the released MobileNetV2 code, `make_divisible`.
+    """
+    return multiple_of_8(width_in * expand_ratio)
+
+
+def multiple_of_8(value: Number) -> Number:
+    """The multiple of 8 that the released MobileNet codes round a width to."""
+    rounded = larger(8, floor(value + 4) // 8 * 8)
+    return rounded + 8 * (rounded < 0.9 * value)

@@ -10,17 +10,21 @@ from typing import Literal, NamedTuple
 
 from autoscale.design.numbers import Number
 
-Activation = Literal["relu", "relu6", "silu", "hswish"]
+Activation = Literal["relu", "relu6", "silu", "hswish", "gelu"]
 Skip = Literal["identity", "pool", "none"]
+NormKind = Literal["batch", "layer"]
+Gate = Literal["sigmoid", "hsigmoid"]
 
 #: `Conv.groups` of a convolution that filters every channel by itself.
 DEPTHWISE = 0
 
 
 class Conv(NamedTuple):
-    """A convolution without bias, batch norm, and the activation if one is named.
+    """A convolution, its norm, and the activation if one is named.
 
-    A side of n pixels becomes ceil(n / stride).
+    Batch norm is without a bias, anything else with one. A side of n pixels becomes
+    ceil(n / stride). Where a kernel above 1 is as large as the stride, it sees patches: each pixel
+    once, and zeros below and right of a map that they do not fill.
     """
 
     width: Number  # output channels
@@ -29,6 +33,12 @@ class Conv(NamedTuple):
     groups: int = 1  # of channels that do not see each other, or DEPTHWISE
     act: Activation | None = None
     name: str = ""  # in its branch; "" is its number
+    norm: NormKind | None = "batch"
+
+    @property
+    def patches(self) -> bool:
+        """Whether it sees each pixel once."""
+        return self.kernel == self.stride > 1
 
 
 class SqueezeExcite(NamedTuple):
@@ -37,6 +47,20 @@ class SqueezeExcite(NamedTuple):
     squeeze: Number  # channels within
     act: Activation
     name: str = "excite"
+    gate: Gate = "sigmoid"
+
+
+class LayerNorm(NamedTuple):
+    """Each pixel's channels brought to mean 0 and variance 1, then scaled and shifted."""
+
+    name: str = "norm"
+
+
+class LayerScale(NamedTuple):
+    """A factor for each channel, `initial` at first. Source: Touvron et al. 2021."""
+
+    initial: float
+    name: str = "scale"
 
 
 class Pool(NamedTuple):
@@ -61,7 +85,7 @@ class Linear(NamedTuple):
     name: str = "classifier"
 
 
-Layer = Conv | SqueezeExcite | Pool | GlobalPool | Linear
+Layer = Conv | SqueezeExcite | LayerNorm | LayerScale | Pool | GlobalPool | Linear
 
 
 class Shortcut(NamedTuple):
@@ -73,11 +97,16 @@ class Shortcut(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """A block: the sum of a branch and a shortcut. Without a branch it is the shortcut alone."""
+    """A block: the sum of a branch and a shortcut. Without a branch it is the shortcut alone.
+
+    `entry` are layers before both, where a block needs its input in its own size and width.
+    """
 
     branch: tuple[Layer, ...]
     shortcut: Shortcut = Shortcut(False)
     act: Activation | None = None  # of the sum
+    entry: tuple[Layer, ...] = ()
+    enters: Number = True  # truth: whether `entry` is there
 
 
 class Step(NamedTuple):
