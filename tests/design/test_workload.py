@@ -48,6 +48,8 @@ def test_every_block_runs_what_torch_runs(block: Block, skip: Skip) -> None:
         "se_ratio": 0.25,
         "skip": skip,
         "activation": rng.choice(get_args(Activation)),
+        "groups": 4,
+        "start_kernel": 3,
     }
     heard = {name: value for name, value in settings.items() if name in BLOCK_FIELDS[block]}
     for resolution, stride, width in ((17, 1, 16), (9, 2, 16), (4, 2, 24), (2, 2, 16), (1, 2, 16)):

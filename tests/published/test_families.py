@@ -15,9 +15,10 @@ from autoscale.errors import InvalidSetting
 
 # Trainable parameters. Published exactly: EfficientNet and EfficientNetV2 S, M, L by torchvision;
 # V2 B0 to B3, MobileNets by Keras (V2-B0 as 7,200,312 with 60,608 running means and variances);
-# Lite by the released code's own test; MnasNet-A1 and ResNet-200 by osmr/imgclsmob; ResNets by
-# torchvision. TinyNet's are known to 10,000 (below) and held here as counted. Multiply-adds of
-# convolutions and linear layers as counted here, equal to fvcore's on the built networks.
+# Lite by the released code's own test; MnasNet-A1 and ResNet-200 by osmr/imgclsmob; ResNets and
+# ResNeXt by torchvision (num_params of its weights). TinyNet's are known to 10,000 (below) and held
+# here as counted. Multiply-adds of convolutions and linear layers as counted here, equal to
+# fvcore's on the built networks.
 COUNTS = {
     "efficientnet-b0": (5_288_548, 385_814_752),
     "efficientnet-b1": (7_794_184, 686_802_832),
@@ -58,6 +59,7 @@ COUNTS = {
     "resnet-101": (44_549_160, 7_801_405_440),
     "resnet-152": (60_192_808, 11_513_626_624),
     "resnet-200": (64_673_832, 15_007_481_856),
+    "resnext-50-32x4d": (25_028_904, 4_230_479_872),
     "tinynet-a": (6_187_972, 336_867_712),
     "tinynet-b": (3_730_562, 200_709_360),
     "tinynet-c": (2_457_234, 99_536_432),
@@ -83,6 +85,7 @@ TIMM = {
     "mobilenet-v2-1.4": (6.11, 9.57),
     "resnet-18": (11.69, 2.48),
     "resnet-34": (21.8, 3.74),
+    "resnext-50-32x4d": (25.03, 14.4),
     "tinynet-a": (6.19, 5.41),
     "tinynet-b": (3.73, 4.44),
     "tinynet-c": (2.46, 2.87),

@@ -9,9 +9,11 @@ from autoscale.design.blocks.fused_mbconv import FUSED_MBCONV
 from autoscale.design.blocks.identity import IDENTITY
 from autoscale.design.blocks.kind import BlockKind
 from autoscale.design.blocks.mbconv import MBCONV
+from autoscale.design.blocks.resnext import RESNEXT
 from autoscale.design.blocks.separable import SEPARABLE
 
 #: By name, in the order in which messages list them.
 KINDS: Mapping[str, BlockKind] = {
-    kind.name: kind for kind in (MBCONV, FUSED_MBCONV, SEPARABLE, CONV, BOTTLENECK, BASIC, IDENTITY)
+    kind.name: kind
+    for kind in (MBCONV, FUSED_MBCONV, SEPARABLE, CONV, BOTTLENECK, BASIC, IDENTITY, RESNEXT)
 }

@@ -166,11 +166,14 @@ def projected(width_in: Number, width: Number, stride: int) -> Shortcut:
 
 
 def is_inverted(layout: Layout) -> bool:
-    """Whether a branch perhaps expands, filters each channel, perhaps re-weights, and ends with a
-    1x1 convolution: what `network.kernels` computes as one layer."""
-    convs = [layer for layer in layout.branch if isinstance(layer, Conv)]
-    others = [layer for layer in layout.branch if not isinstance(layer, Conv)]
-    if len(convs) not in (2, 3) or not all(isinstance(layer, SqueezeExcite) for layer in others):
+    """Whether a branch perhaps expands, filters each channel, perhaps re-weights by a sigmoid, and
+    ends with a 1x1 convolution, all with batch norm: what `network.kernels` computes as one layer.
+    """
+    convs = [layer for layer in layout.branch if isinstance(layer, Conv) and layer.norm == "batch"]
+    gates = [layer.gate for layer in layout.branch if isinstance(layer, SqueezeExcite)]
+    if len(convs) not in (2, 3) or gates not in ([], ["sigmoid"]):
+        return False
+    if len(convs) + len(gates) < len(layout.branch):
         return False
     *expand, filtered, last = [(conv.kernel, conv.groups) for conv in convs]
     return filtered[1] == DEPTHWISE and last == (1, 1) and expand in ([], [(1, 1)])

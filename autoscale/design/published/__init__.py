@@ -13,7 +13,7 @@ from autoscale.design.published.efficientnet import (
 )
 from autoscale.design.published.efficientnetv2 import EFFICIENTNETV2
 from autoscale.design.published.mobilenet import MOBILENET
-from autoscale.design.published.resnet import RESNET
+from autoscale.design.published.resnet import RESNET, RESNEXT
 from autoscale.design.published.tinynet import TINYNET
 from autoscale.errors import InvalidSetting
 
@@ -26,6 +26,7 @@ FAMILIES: Mapping[str, Mapping[str, Architecture]] = {
     "efficientnetv2": EFFICIENTNETV2,
     **MOBILENET,
     "resnet": RESNET,
+    "resnext": RESNEXT,
     "tinynet": TINYNET,
 }
 

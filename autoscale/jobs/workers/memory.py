@@ -98,7 +98,8 @@ def _kept(place: Place, outputs: float, kernels: str) -> float:
 
 def _is_accelerated(layout: Layout) -> bool:
     """Whether layers with their own backward pass do a block; else torch's autograd does."""
-    return layout.act is None
+    convs = [layer for layer in layout.branch if isinstance(layer, Conv)]
+    return layout.act is None and all(conv.norm == "batch" for conv in convs)
 
 
 def _read_and_given_by_the_last(block: BlockPlace) -> int:
