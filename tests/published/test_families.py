@@ -15,10 +15,10 @@ from autoscale.errors import InvalidSetting
 
 # Trainable parameters. Published exactly: EfficientNet and EfficientNetV2 S, M, L by torchvision;
 # V2 B0 to B3, MobileNets by Keras (V2-B0 as 7,200,312 with 60,608 running means and variances);
-# Lite by the released code's own test; MnasNet-A1 and ResNet-200 by osmr/imgclsmob; ResNets and
-# ResNeXt by torchvision (num_params of its weights). TinyNet's are known to 10,000 (below) and held
-# here as counted. Multiply-adds of convolutions and linear layers as counted here, equal to
-# fvcore's on the built networks.
+# Lite by the released code's own test; MnasNet-A1 and ResNet-200 by osmr/imgclsmob; ResNets,
+# ResNeXt, MobileNetV3 and ConvNeXt-T by torchvision (num_params of its weights). TinyNet's,
+# MobileNetV4's and ConvNeXt-atto's are known to 10,000 (below) and held here as counted. Multiply-
+# adds of convolutions and linear layers as counted here, equal to fvcore's on the built networks.
 COUNTS = {
     "efficientnet-b0": (5_288_548, 385_814_752),
     "efficientnet-b1": (7_794_184, 686_802_832),
@@ -52,6 +52,8 @@ COUNTS = {
     "mobilenet-v2-0.75": (2_636_424, 209_069_792),
     "mobilenet-v2": (3_504_872, 300_774_272),
     "mobilenet-v2-1.4": (6_108_776, 582_195_824),
+    "mobilenetv3-small": (2_542_856, 56_510_400),
+    "mobilenetv3-large": (5_483_032, 216_589_760),
     "mnasnet-a1": (3_887_038, 311_579_072),
     "resnet-18": (11_689_512, 1_814_073_344),
     "resnet-34": (21_797_672, 3_663_761_408),
@@ -83,6 +85,8 @@ TIMM = {
     "mobilenet-v2-0.75": (2.64, 5.86),
     "mobilenet-v2": (3.5, 6.68),
     "mobilenet-v2-1.4": (6.11, 9.57),
+    "mobilenetv3-small": (2.54, 1.42),
+    "mobilenetv3-large": (5.48, 4.41),
     "resnet-18": (11.69, 2.48),
     "resnet-34": (21.8, 3.74),
     "resnext-50-32x4d": (25.03, 14.4),

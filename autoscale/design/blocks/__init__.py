@@ -9,11 +9,22 @@ from autoscale.design.blocks.fused_mbconv import FUSED_MBCONV
 from autoscale.design.blocks.identity import IDENTITY
 from autoscale.design.blocks.kind import BlockKind
 from autoscale.design.blocks.mbconv import MBCONV
+from autoscale.design.blocks.mobilenet_v3 import MOBILENET_V3
 from autoscale.design.blocks.resnext import RESNEXT
 from autoscale.design.blocks.separable import SEPARABLE
 
 #: By name, in the order in which messages list them.
 KINDS: Mapping[str, BlockKind] = {
     kind.name: kind
-    for kind in (MBCONV, FUSED_MBCONV, SEPARABLE, CONV, BOTTLENECK, BASIC, IDENTITY, RESNEXT)
+    for kind in (
+        MBCONV,
+        FUSED_MBCONV,
+        SEPARABLE,
+        CONV,
+        BOTTLENECK,
+        BASIC,
+        IDENTITY,
+        RESNEXT,
+        MOBILENET_V3,
+    )
 }
