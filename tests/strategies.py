@@ -10,7 +10,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from autoscale.design.architecture import (
-    BLOCK_FIELDS,
     Activation,
     Architecture,
     Block,
@@ -19,6 +18,7 @@ from autoscale.design.architecture import (
     Stage,
     Stem,
 )
+from autoscale.design.blocks import KINDS
 from autoscale.design.blocks.layers import NormKind
 from autoscale.design.rounding import ROUNDINGS, Coefficients
 from autoscale.design.space import HeadChoices, Op, SearchSpace, StageChoices, StemChoices
@@ -76,7 +76,12 @@ stems, heads = _stems(), _heads()
 
 
 def _settings_of(block: Block) -> st.SearchStrategy[dict[str, Any]]:
-    return st.fixed_dictionaries({name: block_fields[name] for name in sorted(BLOCK_FIELDS[block])})
+    kind, known = KINDS[block], dict(block_fields)
+    if kind.kernel_or_none:
+        known["kernel"] = st.sampled_from([0, 1, 3, 5])
+    if not kind.whole_ratio:
+        known["expand_ratio"] = st.sampled_from([1, 2, 2.5, 3.67])
+    return st.fixed_dictionaries({name: known[name] for name in sorted(kind.fields)})
 
 
 @st.composite

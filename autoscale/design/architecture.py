@@ -58,10 +58,10 @@ def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
         raise InvalidArchitecture(f"{name} must be one of {', '.join(choices)}, got {value!r}")
 
 
-def _require_kernel(kernel: int) -> None:
-    _require_count("kernel", kernel)
+def _require_kernel(kernel: int, name: str = "kernel") -> None:
+    _require_count(name, kernel)
     if kernel % 2 == 0:
-        raise InvalidArchitecture(f"kernel must be odd, got {kernel}")
+        raise InvalidArchitecture(f"{name} must be odd, got {kernel}")
 
 
 def _require_stride(stride: int) -> None:
@@ -139,7 +139,7 @@ class Stage:
         if self.kernel != 0 or not self.kind.kernel_or_none:
             _require_kernel(self.kernel)
         if self.start_kernel != 0:
-            _require_kernel(self.start_kernel)
+            _require_kernel(self.start_kernel, "start_kernel")
         _require_stride(self.stride)
         _require_count("groups", self.groups)
         self._require_ratio()

@@ -106,6 +106,15 @@ def test_a_stage_refuses(settings: dict[str, Any], message: str) -> None:
     assert str(refusal.value) == message
 
 
+def test_only_some_blocks_leave_out_a_kernel_or_expand_by_a_part_of_a_channel() -> None:
+    stage = Stage(block="universal", width=8, kernel=0, start_kernel=3, expand_ratio=2.5)
+    assert [layer.name for layer in stage.layout(8, 8, 2).branch] == ["start", "expand", "project"]
+    with pytest.raises(InvalidArchitecture, match="expand_ratio must lie in 1"):
+        Stage(block="universal", width=8, expand_ratio=0.5)
+    with pytest.raises(InvalidArchitecture, match="start_kernel must be odd, got 4"):
+        Stage(block="universal", width=8, start_kernel=4)
+
+
 @pytest.mark.parametrize("block", BLOCKS)
 def test_a_block_refuses_exactly_the_fields_that_it_does_not_listen_to(block: Any) -> None:
     other = {

@@ -12,6 +12,7 @@ from autoscale.design.blocks.mbconv import MBCONV
 from autoscale.design.blocks.mobilenet_v3 import MOBILENET_V3
 from autoscale.design.blocks.resnext import RESNEXT
 from autoscale.design.blocks.separable import SEPARABLE
+from autoscale.design.blocks.universal import UNIVERSAL
 
 #: By name, in the order in which messages list them.
 KINDS: Mapping[str, BlockKind] = {
@@ -26,5 +27,6 @@ KINDS: Mapping[str, BlockKind] = {
         IDENTITY,
         RESNEXT,
         MOBILENET_V3,
+        UNIVERSAL,
     )
 }

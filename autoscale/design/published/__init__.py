@@ -14,6 +14,7 @@ from autoscale.design.published.efficientnet import (
 from autoscale.design.published.efficientnetv2 import EFFICIENTNETV2
 from autoscale.design.published.mobilenet import MOBILENET
 from autoscale.design.published.mobilenetv3 import MOBILENET_V3
+from autoscale.design.published.mobilenetv4 import MOBILENET_V4
 from autoscale.design.published.resnet import RESNET, RESNEXT
 from autoscale.design.published.tinynet import TINYNET
 from autoscale.errors import InvalidSetting
@@ -27,6 +28,7 @@ FAMILIES: Mapping[str, Mapping[str, Architecture]] = {
     "efficientnetv2": EFFICIENTNETV2,
     **MOBILENET,
     "mobilenetv3": MOBILENET_V3,
+    "mobilenetv4-conv": MOBILENET_V4,
     "resnet": RESNET,
     "resnext": RESNEXT,
     "tinynet": TINYNET,
