@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from autoscale.design.blocks.basic import BASIC
 from autoscale.design.blocks.bottleneck import BOTTLENECK
 from autoscale.design.blocks.conv import CONV
+from autoscale.design.blocks.convnext import CONVNEXT
 from autoscale.design.blocks.fused_mbconv import FUSED_MBCONV
 from autoscale.design.blocks.identity import IDENTITY
 from autoscale.design.blocks.kind import BlockKind
@@ -28,5 +29,6 @@ KINDS: Mapping[str, BlockKind] = {
         RESNEXT,
         MOBILENET_V3,
         UNIVERSAL,
+        CONVNEXT,
     )
 }

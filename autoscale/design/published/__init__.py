@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Mapping
 
 from autoscale.design.architecture import Architecture
+from autoscale.design.published.convnext import CONVNEXT
 from autoscale.design.published.efficientnet import (
     EFFICIENTNET,
     EFFICIENTNET_B0,
@@ -32,6 +33,7 @@ FAMILIES: Mapping[str, Mapping[str, Architecture]] = {
     "resnet": RESNET,
     "resnext": RESNEXT,
     "tinynet": TINYNET,
+    "convnext": CONVNEXT,
 }
 
 #: All of them by name.
