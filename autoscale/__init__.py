@@ -22,20 +22,21 @@ from autoscale.distribution import VERSION as __version__  # noqa: F401
 _HOMES = {
     "Architecture": "autoscale.design.architecture",
     "AutoscaleError": "autoscale.errors",
-    "ScalingBase": "autoscale.jobs.grid.scaling_base",
+    "CheckSettings": "autoscale.jobs.search.settings",
     "Coefficients": "autoscale.design.rounding",
     "Cost": "autoscale.design.cost",
     "Design": "autoscale.scaling.scalable",
-    "GridSettings": "autoscale.jobs.grid.candidates",
+    "FamilySettings": "autoscale.jobs.grid.settings",
+    "GridSettings": "autoscale.jobs.grid.settings",
     "Growths": "autoscale.scaling.family",
     "Head": "autoscale.design.architecture",
-    "ImageSettings": "autoscale.jobs.grid.scaling_base",
     "Member": "autoscale.scaling.family",
     "Model": "autoscale.models.load",
+    "SearchSettings": "autoscale.jobs.search.settings",
     "SearchSpace": "autoscale.design.space",
-    "WorkerSettings": "autoscale.jobs.workers.pool",
     "Stage": "autoscale.design.architecture",
     "Stem": "autoscale.design.architecture",
+    "TrainSettings": "autoscale.jobs.train_settings",
     "build": "autoscale.network.build",
     "calibrate_w": "autoscale.jobs.search.calibrate",
     "check_baseline": "autoscale.jobs.check",
@@ -53,7 +54,7 @@ _HOMES = {
     "hypervolume": "autoscale.search.pareto",
     "knee": "autoscale.search.pareto",
     "latency": "autoscale.models.latency:time_networks",
-    "load_baseline": "autoscale.jobs.search.job",
+    "load_baseline": "autoscale.jobs.search.result",
     "load_member": "autoscale.jobs.family",
     "load_model": "autoscale.models.load",
     "load_run": "autoscale.inspection.read_run",
@@ -96,18 +97,19 @@ if TYPE_CHECKING:  # the same for editors and type checkers; a test compares the
     from autoscale.jobs.family import load_member as load_member
     from autoscale.jobs.family import scale_family as scale_family
     from autoscale.jobs.family import write_family as write_family
-    from autoscale.jobs.grid.candidates import GridSettings as GridSettings
     from autoscale.jobs.grid.job import grid_search as grid_search
     from autoscale.jobs.grid.plan import plan_grid as plan_grid
-    from autoscale.jobs.grid.scaling_base import ImageSettings as ImageSettings
-    from autoscale.jobs.grid.scaling_base import ScalingBase as ScalingBase
+    from autoscale.jobs.grid.settings import FamilySettings as FamilySettings
+    from autoscale.jobs.grid.settings import GridSettings as GridSettings
     from autoscale.jobs.search.calibrate import calibrate_w as calibrate_w
-    from autoscale.jobs.search.job import load_baseline as load_baseline
     from autoscale.jobs.search.job import search_baseline as search_baseline
+    from autoscale.jobs.search.result import load_baseline as load_baseline
+    from autoscale.jobs.search.settings import CheckSettings as CheckSettings
+    from autoscale.jobs.search.settings import SearchSettings as SearchSettings
     from autoscale.jobs.search.spaces import load_space as load_space
     from autoscale.jobs.search.spaces import space_table
     from autoscale.jobs.train import train as train
-    from autoscale.jobs.workers.pool import WorkerSettings as WorkerSettings
+    from autoscale.jobs.train_settings import TrainSettings as TrainSettings
     from autoscale.models.compare import compare as compare
     from autoscale.models.count import count as count
     from autoscale.models.export import export as export
@@ -139,7 +141,9 @@ else:
 
     def __getattr__(name: str) -> Any:
         if name not in _HOMES:
-            raise AttributeError(f"module 'autoscale' has no attribute {name!r}")
+            gone = name in ("ImageSettings", "ScalingBase", "WorkerSettings")
+            now = "; give its fields to the function, as in workers=4" if gone else ""
+            raise AttributeError(f"module 'autoscale' has no attribute {name!r}{now}")
         module, _, other = _HOMES[name].partition(":")
         return getattr(import_module(module), other or name)
 

@@ -14,15 +14,14 @@ from types import FunctionType
 from typing import Any
 
 import pytest
-import typer
 from safetensors.torch import load_file
 
 import autoscale
-from autoscale.cli.app import app, main
+from autoscale.cli.app import COMMANDS, main
 from autoscale.cli.terminal import records
 from autoscale.errors import InvalidSetting
-from autoscale.models.load import Loading, Model
-from autoscale.network.measuring.latency import Conditions
+from autoscale.models.load import Model
+from autoscale.settings import settings_of
 from tests.conftest import draw_photos
 
 PACKAGE = Path(autoscale.__file__).parent
@@ -113,54 +112,35 @@ ANSWERS: dict[str, Callable[..., Any]] = {
     "grid": autoscale.grid_search,
     "family": autoscale.write_family,
 }
-#: Fields of settings that a function takes as one value, or of what it passes on.
-FIELDS = {
-    "base": list(autoscale.ScalingBase.__dataclass_fields__),
-    "images": list(autoscale.ImageSettings.__dataclass_fields__),
-    "settings": list(autoscale.GridSettings.__dataclass_fields__),
-    "conditions": list(Conditions.__dataclass_fields__),
-    "loading": list(Loading.__annotations__),
-    "staff": ["workers", "retries", "trial_timeout", "engine", "address", "cpus_per_trial",
-              "gpus_per_trial"],
-}  # fmt: skip
-#: Options that are named otherwise, because the function takes a value where a text is typed.
-RENAMED = {
-    ("search-baseline", "cost"): "cost_measure",
-    ("search-baseline", "max_flops"): "max_macs",
-    ("calibrate-w", "min_flops"): "min_macs",
-    ("calibrate-w", "max_flops"): "max_macs",
-    ("count", "op_cost"): "handles",
-    ("export", "to"): "formats",
-    ("family", "classes"): "num_classes",
-}
-#: How an answer is shown, or which function is called.
-SHOWN = {"as_json", "as_csv", "plot", "per_stage", "pairs", "plan", "move", "names"}
+#: How an answer is shown, what names others, or what a value of the answer takes.
+SHOWN = {("compare", "plot"), ("count", "convention"), ("count", "op_cost"), ("count", "per_stage"),
+         ("evaluate", "pairs"), ("grid", "plan"), ("grid", "plot"), ("predict", "csv"),
+         ("predict", "names")}  # fmt: skip
+SETTINGS = {command.settings.command: command.settings for command in COMMANDS}
 
 
 @pytest.mark.parametrize("command", ANSWERS)
-def test_the_options_of_a_command_are_those_of_its_function(command: str) -> None:
-    typed = typer.main.get_command(app).commands[command]  # type: ignore[attr-defined]
+def test_the_settings_of_a_command_are_arguments_of_its_function(command: str) -> None:
     offered = inspect.signature(ANSWERS[command]).parameters
-    known = {field for name in offered for field in [name, *FIELDS.get(name, [])]}
-    for option in typed.params:
-        name = RENAMED.get((command, option.name), option.name)
-        if option.name in SHOWN or option.name == "help" or name.endswith("_budget"):
+    for setting in settings_of(SETTINGS[command]):
+        if (command, setting.name) in SHOWN:
             continue
-        if command == "count" and name == "convention":  # of `row` and `table` of what it gives
-            continue
-        assert name in known, option.name
-        if name in offered and offered[name].default is not inspect.Parameter.empty:
-            default = option.default if option.default not in ([], ()) else None
-            expected = offered[name].default or None
-            same = str(default or None) == str(expected)
-            assert same, (
-                f"{option.name}: {option.default!r} typed, {offered[name].default!r} called"
-            )
+        assert setting.name in offered, setting.name
+        argument = offered[setting.name]
+        if argument.default is not argument.empty:
+            usual = argument.default or None
+            told = None if setting.required else setting.default or None
+            assert usual == told or str(usual) == str(told), setting.name
+
+
+def test_what_is_only_shown_is_a_setting_and_no_argument() -> None:
+    for command, name in SHOWN:
+        assert name in {setting.name for setting in settings_of(SETTINGS[command])}
+        assert name not in inspect.signature(ANSWERS[command]).parameters
 
 
 def test_every_command_has_a_function() -> None:
-    commands = set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
-    assert commands - set(ANSWERS) == {"demo"}
+    assert set(SETTINGS) - set(ANSWERS) == {"demo"}
 
 
 @pytest.mark.parametrize("command", ANSWERS)
@@ -168,11 +148,6 @@ def test_the_options_of_a_command_are_explained_in_its_function(command: str) ->
     told = inspect.getdoc(ANSWERS[command]) or ""
     for name in inspect.signature(ANSWERS[command]).parameters:
         assert f"{name}:" in told or f"{name}, " in told or f", {name}" in told, name
-
-
-def test_what_loads_a_network_takes_the_options_of_loading() -> None:
-    options = [p for p in inspect.signature(autoscale.load_model).parameters if p != "name"]
-    assert list(Loading.__annotations__) == options
 
 
 # Answers
@@ -334,7 +309,7 @@ def test_options_of_loading_are_refused_beside_a_loaded_network(
         with pytest.raises(InvalidSetting, match=f"loaded already; give {option} to load_model"):
             call()
     with pytest.raises(TypeError, match="colour"):
-        autoscale.predict(weights, ["a.jpg"], colour="red")  # type: ignore[call-arg]
+        autoscale.predict(weights, ["a.jpg"], colour="red")
 
 
 def test_networks_in_hand_are_counted_and_timed() -> None:

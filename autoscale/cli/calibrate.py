@@ -1,37 +1,42 @@
 """The command that learns from a search: `autoscale calibrate-w`."""
 
+from __future__ import annotations
+
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, ClassVar
 
-import typer
+from autoscale.jobs.search.settings import SearchSettings
+from autoscale.settings import Settings, again
 
 
-def calibrate_command(
-    run: Annotated[Path, typer.Option(help="Run directory of a search, finished or not.")] = Path(
-        "runs/default"
-    ),
-    min_flops: Annotated[
-        str | None, typer.Option(help="Look only at networks that cost at least so much, as 5M.")
-    ] = None,
-    max_flops: Annotated[
-        str | None, typer.Option(help="Look only at networks that cost at most so much.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class CalibrateCommand(Settings):
+    """Which networks of a search are looked at."""
+
+    command: ClassVar[str] = "calibrate-w"
+
+    min_macs: int | None = again(
+        SearchSettings,
+        "max_macs",
+        flag="--min-flops",
+        help="Look only at networks that cost at least so much, as 5M.",
+    )
+    max_macs: int | None = again(
+        SearchSettings, "max_macs", help="Look only at networks that cost at most so much."
+    )
+
+
+def calibrate_command(settings: CalibrateCommand, *, run: Path, as_json: bool) -> None:
     """What does a doubling of FLOPs buy on your images? The exponent w that follows.
 
     The papers' -0.07 says 5 % of accuracy, seen on ImageNet. Use the answer with search-baseline
     --objective soft --w.
     """
     from autoscale.cli.terminal import CONVENTION, explain, say, show_json
-    from autoscale.design.budget import parse_count
-    from autoscale.jobs.search.calibrate import calibrate_w
+    from autoscale.jobs.search import calibrate
 
-    found = calibrate_w(
-        run,
-        min_macs=parse_count(min_flops) if min_flops is not None else None,
-        max_macs=parse_count(max_flops) if max_flops is not None else None,
-    )
+    found = calibrate.calibrate_w(run, min_macs=settings.min_macs, max_macs=settings.max_macs)
     if as_json:
         show_json({"convention": CONVENTION, **found.to_dict()})
         return

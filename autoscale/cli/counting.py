@@ -1,59 +1,77 @@
 """The commands that count: `autoscale count` and `autoscale compare`."""
 
+from __future__ import annotations
+
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, ClassVar
 
-import typer
-
-from autoscale.cli.completion import networks, networks_and_families
-
-Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
-Convention = Annotated[
-    str,
-    typer.Option(
-        help="What flops means. paper: multiply-adds of convolutions and linear layers. biases: "
-        "and added biases. fvcore: what fvcore reports by default, which counts norms and global "
-        "pooling too and leaves out what it does not know; --op-cost does not change it. "
-        "two-flops: two for each multiply-add."
-    ),
-]
+from autoscale.models.settings import (
+    ConventionSettings,
+    published_names,
+    published_names_and_families,
+)
+from autoscale.settings import begun, option
 
 MEMORY = "memory: bytes of the most activations alive at once, float32; weights not counted"
 _COLUMNS = ("flops", "params", "activations", "memory")
 
 
-def count_command(
-    network: Annotated[
-        str,
-        typer.Argument(
-            help="A published network (efficientnet-b4), a design's YAML file, or "
-            "package.module:name of an nn.Module or of a function that makes one.",
-            autocompletion=networks,
-        ),
-    ],
-    resolution: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Pixels per side. \\[default: the design's own; 224 for a module]"
-        ),
-    ] = None,
-    convention: Convention = "paper",
-    per_stage: Annotated[bool, typer.Option("--per-stage", help="One row for each part.")] = False,
-    op_cost: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Multiply-adds of an operation that a traced module runs and autoscale does not "
-            "know: aten::cumsum=0, or aten::cumsum=package.module:function of the shapes of its "
-            "inputs and outputs. May be given several times."
-        ),
-    ] = None,
-    as_json: Json = False,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class CountCommand(ConventionSettings):
+    """Which network, and how."""
+
+    command: ClassVar[str] = "count"
+
+    network: str = option(
+        help="A published network (efficientnet-b4), a design's YAML file, or "
+        "package.module:name of an nn.Module or of a function that makes one.",
+        argument=True,
+        complete=begun(published_names),
+        place=True,
+    )
+    resolution: int | None = option(
+        None, "Pixels per side. \\[default: the design's own; 224 for a module]", least=1
+    )
+    per_stage: bool = option(False, "One row for each part.")
+    op_cost: tuple[str, ...] = option(
+        (),
+        "Multiply-adds of an operation that a traced module runs and autoscale does not "
+        "know: aten::cumsum=0, or aten::cumsum=package.module:function of the shapes of its "
+        "inputs and outputs. May be given several times.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareCommand(ConventionSettings):
+    """Which networks, and how."""
+
+    command: ClassVar[str] = "compare"
+
+    names: tuple[str, ...] = option(
+        help="Families (efficientnet, mobilenet-v2, ...), networks or files.",
+        argument=True,
+        complete=begun(published_names_and_families),
+        place=True,
+    )
+    plot: Path | None = option(
+        None,
+        "Draw model size against accuracy into this .svg, .html or .png file.",
+        place=True,
+    )
+
+
+def count_command(settings: CountCommand, *, as_json: bool) -> None:
     """Count what one image costs in a network, exactly."""
     from autoscale.cli.terminal import records, say, show_json, show_table
-    from autoscale.models.count import count, parse_handles
+    from autoscale.models import count
 
-    found = count(network, resolution=resolution, handles=parse_handles(op_cost or []))
+    convention = settings.convention
+    found = count.count(
+        settings.network,
+        resolution=settings.resolution,
+        handles=count.parse_handles(settings.op_cost),
+    )
     table = found.table(convention)
     if as_json:
         answer: dict[str, Any] = {
@@ -64,13 +82,13 @@ def count_command(
         }
         if convention == "fvcore" and found.fvcore:
             answer["left_out"] = dict(found.fvcore.left_out)
-        if per_stage:
+        if settings.per_stage:
             answer["parts"] = records(table[:-1])
         show_json(answer)
         return
     show_table(
-        table if per_stage else table[-1:],
-        title=f"{network}, one image of {found.resolution} pixels per side",
+        table if settings.per_stage else table[-1:],
+        title=f"{settings.network}, one image of {found.resolution} pixels per side",
         columns=("part", *_COLUMNS),
     )
     total = found.row(convention)
@@ -84,27 +102,14 @@ def count_command(
     say(MEMORY)
 
 
-def compare_command(
-    names: Annotated[
-        list[str],
-        typer.Argument(
-            help="Families (efficientnet, mobilenet-v2, ...), networks or files.",
-            autocompletion=networks_and_families,
-        ),
-    ],
-    convention: Convention = "paper",
-    plot: Annotated[
-        Path | None,
-        typer.Option(help="Draw model size against accuracy into this .svg, .html or .png file."),
-    ] = None,
-    as_json: Json = False,
-) -> None:
+def compare_command(settings: CompareCommand, *, as_json: bool) -> None:
     """Put designs and families side by side, with published accuracies."""
     from autoscale.cli.terminal import records, say, show_json, show_table
-    from autoscale.models.compare import compare
+    from autoscale.models import compare
     from autoscale.report.writing import draw_sizes
 
-    table = compare(names, convention=convention)
+    convention, plot = settings.convention, settings.plot
+    table = compare.compare(settings.names, convention=convention)
     if plot is not None:
         draw_sizes(table, plot)
     if as_json:

@@ -1,52 +1,32 @@
 """The command that takes a network away: `autoscale export`."""
 
-from dataclasses import asdict
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import ClassVar
 
-import typer
-
-from autoscale.cli.completion import networks
-from autoscale.cli.weights import Deviation, Interpolation, Mean, Style, WhiteLevel
-from autoscale.models.formats import formats_in_words
+from autoscale.models.settings import ExportSettings, published_names
+from autoscale.settings import begun, option
 
 
-def export_command(
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="A published network (efficientnet-b0), a design's YAML file, "
-            "package.module:name, or a .safetensors file that says what it belongs to.",
-            autocompletion=networks,
-        ),
-    ],
-    directory: Annotated[Path, typer.Argument(help="Where the files go.")],
-    weights: Annotated[
-        str | None, typer.Option(help="A .safetensors file, or a PyTorch file of tensors.")
-    ] = None,
-    to: Annotated[
-        list[str] | None,
-        typer.Option(
-            help=f"{formats_in_words()}. May be given several times. "
-            "\\[default: all that the network can have]"
-        ),
-    ] = None,
-    style: Style = None,
-    mean: Mean = None,
-    deviation: Deviation = None,
-    interpolation: Interpolation = None,
-    white_level: WhiteLevel = None,
-    resolution: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Pixels per side. \\[default: the design's own; 224 for a module]"
-        ),
-    ] = None,
-    measure: Annotated[
-        bool, typer.Option("--measure", help="Measure the latency on this machine for the card.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class ExportCommand(ExportSettings):
+    """Which network, and where to."""
+
+    command: ClassVar[str] = "export"
+
+    model: str = option(
+        help="A published network (efficientnet-b0), a design's YAML file, "
+        "package.module:name, or a .safetensors file that says what it belongs to.",
+        argument=True,
+        complete=begun(published_names),
+        place=True,
+    )
+    directory: Path = option(help="Where the files go.", argument=True, place=True)
+
+
+def export_command(settings: ExportCommand, *, as_json: bool) -> None:
     """Write a network for other programs, each file checked against torch, and a model card.
 
     Beside them: preparation.json and labels.txt (how pictures are prepared, what the logits are
@@ -55,25 +35,9 @@ def export_command(
     import pandas as pd
 
     from autoscale.cli.terminal import say, show_json, show_table
-    from autoscale.models.expected import channels
-    from autoscale.models.export import export
-    from autoscale.models.load import load_model
+    from autoscale.models import export
 
-    found = export(
-        load_model(
-            model,
-            weights=weights,
-            style=style,
-            mean=channels(mean, option="--mean"),
-            deviation=channels(deviation, option="--deviation"),
-            interpolation=interpolation,
-            white_level=white_level,
-            resolution=resolution,
-        ),
-        directory,
-        formats=to,
-        measure=measure,
-    )
+    found = export.export(settings.model, settings.directory, settings)
     files, beside = (
         [{**asdict(file), "path": str(file.path)} for file in part]
         for part in (found.files, found.beside)

@@ -1,111 +1,93 @@
 """The commands that use a trained network: `autoscale evaluate` and `autoscale predict`."""
 
+from __future__ import annotations
+
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, ClassVar
 
-import typer
-
-from autoscale.cli.weights import Deviation, Interpolation, Mean, Style, WhiteLevel
+from autoscale.errors import InvalidSetting
+from autoscale.models.settings import EvaluateSettings, PredictSettings
+from autoscale.settings import again, option
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Weights = Annotated[
-    str | None,
-    typer.Option(help="Weights of a network that is named otherwise; see autoscale export."),
-]
-Resolution = Annotated[
-    int | None, typer.Option(min=1, help="Pixels per side. \\[default: the network's own]")
-]
-Batch = Annotated[int, typer.Option(help="Images of one pass.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, or a CUDA device such as cuda:0.")]
-Threads = Annotated[int, typer.Option(min=1, help="Threads of torch.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
+    from autoscale.models.predict import Evaluation
 
 
-def evaluate_command(
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="A .safetensors file (runs/phi-2/train/best.safetensors), or a network whose "
-            "--weights are given."
-        ),
-    ],
-    data: Annotated[
-        str,
-        typer.Option(help="A folder with one sub-folder per class, Parquet files, or 'synthetic'."),
-    ],
-    split: Annotated[
-        str,
-        typer.Option(
-            help="test, validation, train, all, or auto: test where there are such; a folder "
-            "without splits whole, but for what the network was trained on."
-        ),
-    ] = "auto",
-    seed: Annotated[
-        int | None,
-        typer.Option(help="Of the cut, if the data has no splits. \\[default: the training's]"),
-    ] = None,
-    pairs: Annotated[int, typer.Option(min=0, help="Worst confusions to show.")] = 5,
-    weights: Weights = None,
-    style: Style = None,
-    mean: Mean = None,
-    deviation: Deviation = None,
-    interpolation: Interpolation = None,
-    white_level: WhiteLevel = None,
-    resolution: Resolution = None,
-    batch: Batch = 64,
-    device: Device = "auto",
-    threads: Threads = 1,
-    as_json: Json = False,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class EvaluateCommand(EvaluateSettings):
+    """Which network, and what is shown of the answer."""
+
+    command: ClassVar[str] = "evaluate"
+
+    model: str = option(
+        help="A .safetensors file (runs/phi-2/train/best.safetensors), or a network whose "
+        "--weights are given.",
+        argument=True,
+        place=True,
+    )
+    pairs: int = option(5, "Worst confusions to show.", least=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictCommand(PredictSettings):
+    """Which network, which images, and how the answer is shown."""
+
+    command: ClassVar[str] = "predict"
+
+    model: str = again(EvaluateCommand, "model", argument=False)
+    images: tuple[str, ...] = option(
+        (),
+        "Image files, as photos/*.jpg; folders of such, with all below them; or -, for "
+        "names on standard input.",
+        argument=True,
+        place=True,
+    )
+    names: str | None = option(
+        None,
+        "A file of names, one a line or with NUL between them (find -print0); - is standard input.",
+        flag="--from",
+        place=True,
+    )
+    csv: bool = option(False, "Print the answer as CSV.")
+
+
+def evaluate_command(settings: EvaluateCommand, *, as_json: bool) -> None:
     """How good a trained network is on a data set: accuracy, by class, and what it mixes up."""
-    from autoscale.cli.terminal import records, refuse, say, show_json, show_table
-    from autoscale.models.expected import channels
-    from autoscale.models.load import load_model
+    from autoscale.cli.terminal import records, refuse, show_json
     from autoscale.models.predict import evaluate_model
 
-    network = load_model(
-        model,
-        weights=weights,
-        style=style,
-        mean=channels(mean, option="--mean"),
-        deviation=channels(deviation, option="--deviation"),
-        interpolation=interpolation,
-        white_level=white_level,
-        resolution=resolution,
-    )
-    found = evaluate_model(
-        network,
-        data,
-        split=split,
-        seed=seed,
-        batch=batch,
-        device=device,
-        threads=threads,
-    )
-    for note in network.notes:
+    found = evaluate_model(settings.model, settings)
+    for note in found.notes:
         refuse(f"note: {note}")
     refuse(found.summary)
     for line in found.skipped:
         refuse(f"skipped {line}")
     for line in found.notices:
         refuse(f"warning: {line}")
-    if as_json:
-        show_json(
-            {
-                "split": found.split,
-                "which": found.which,
-                "images": found.images,
-                "accuracy": found.accuracy,
-                "loss": found.loss,
-                "images_per_second": found.images_per_second,
-                "classes": records(found.classes),
-                "confusions": records(found.confusions.head(pairs)),
-            }
-        )
+    if not as_json:
+        _show_evaluation(found, settings.pairs)
         return
+    show_json(
+        {
+            "split": found.split,
+            "which": found.which,
+            "images": found.images,
+            "accuracy": found.accuracy,
+            "loss": found.loss,
+            "images_per_second": found.images_per_second,
+            "classes": records(found.classes),
+            "confusions": records(found.confusions.head(settings.pairs)),
+        }
+    )
+
+
+def _show_evaluation(found: Evaluation, pairs: int) -> None:
+    from autoscale.cli.terminal import say, show_table
+
     show_table(found.classes, title="By class", columns=tuple(found.classes.columns))
     worst = found.confusions.head(pairs)
     if len(worst):
@@ -118,77 +100,21 @@ def evaluate_command(
     say("predicted: how often the class was answered. share: of the class's own images")
 
 
-def predict_command(
-    model: Annotated[
-        str,
-        typer.Option(
-            help="A .safetensors file (runs/phi-2/train/best.safetensors), or a network whose "
-            "--weights are given."
-        ),
-    ],
-    images: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="Image files, as photos/*.jpg; folders of such, with all below them; or -, for "
-            "names on standard input.",
-            show_default=False,
-        ),
-    ] = None,
-    names: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            help="A file of names, one a line or with NUL between them (find -print0); - is "
-            "standard input.",
-        ),
-    ] = None,
-    top: Annotated[int, typer.Option(min=1, help="Classes of each image.")] = 3,
-    weights: Weights = None,
-    style: Style = None,
-    mean: Mean = None,
-    deviation: Deviation = None,
-    interpolation: Interpolation = None,
-    white_level: WhiteLevel = None,
-    resolution: Resolution = None,
-    batch: Batch = 64,
-    device: Device = "auto",
-    threads: Threads = 1,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print the answer as CSV.")] = False,
-    as_json: Json = False,
-) -> int:
+def predict_command(settings: PredictCommand, *, as_json: bool) -> int:
     """What a trained network sees in images: classes with probabilities.
 
     An image that cannot be read is named on standard error, the others are answered, and the exit
     status is 1. CSV is printed as it comes, some hundred images at a time.
     """
     from autoscale.cli.terminal import Live, refuse
-    from autoscale.errors import InvalidSetting
-    from autoscale.models.expected import channels
     from autoscale.models.load import load_model
     from autoscale.models.predict import predict_in_parts
 
-    if as_csv and as_json:
+    if settings.csv and as_json:
         raise InvalidSetting("give either --csv or --json, not both")
-    network = load_model(
-        model,
-        weights=weights,
-        style=style,
-        mean=channels(mean, option="--mean"),
-        deviation=channels(deviation, option="--deviation"),
-        interpolation=interpolation,
-        white_level=white_level,
-        resolution=resolution,
-    )
+    network = load_model(settings.model, settings)
     with Live() as listener:
-        parts = predict_in_parts(
-            network,
-            _asked(images or [], names),
-            top=top,
-            batch=batch,
-            device=device,
-            threads=threads,
-            listener=listener,
-        )
+        parts = predict_in_parts(network, _asked(settings), settings, listener=listener)
         found: list[pd.DataFrame] = []
         refused: list[str] = []
         for number, part in enumerate(parts):
@@ -200,30 +126,30 @@ def predict_command(
             for line in part.notices:
                 refuse(f"autoscale: warning: {line}")
             refused += part.refused
-            if as_csv:
+            if settings.csv:
                 sys.stdout.write(part.table.to_csv(index=False, header=number == 0))
                 sys.stdout.flush()
             else:
                 found.append(part.table)
-    if not as_csv:
+    if not settings.csv:
         _show_predictions(found, refused, as_json)
     return 1 if refused else 0
 
 
-def _asked(images: list[str], names: str | None) -> list[str]:
+def _asked(settings: PredictCommand) -> list[str]:
     """The names of the images, those of lists among them.
 
     Raises:
         InvalidSetting: if a list cannot be read.
     """
-    from autoscale.errors import InvalidSetting
     from autoscale.models.predict import names_in
 
-    if names == "-" and "-" in images:
+    names = settings.names
+    if names == "-" and "-" in settings.images:
         raise InvalidSetting("standard input is asked for twice; leave - or --from - out")
     found = [
         name
-        for image in images
+        for image in settings.images
         for name in (names_in(sys.stdin.buffer.read()) if image == "-" else [image])
     ]
     if names == "-":
@@ -240,7 +166,7 @@ def _asked(images: list[str], names: str | None) -> list[str]:
     return found
 
 
-def _show_predictions(parts: "list[pd.DataFrame]", refused: list[str], as_json: bool) -> None:
+def _show_predictions(parts: list[pd.DataFrame], refused: list[str], as_json: bool) -> None:
     import pandas as pd
 
     from autoscale.cli.terminal import records, say, show_json, show_table

@@ -1,57 +1,67 @@
 """The commands that look: `autoscale status` at a run, `autoscale doctor` at the machine."""
 
+from __future__ import annotations
+
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, ClassVar
 
 import typer
+
+from autoscale.settings import Settings, option
 
 if TYPE_CHECKING:
     from autoscale.inspection.doctor import Finding
     from autoscale.inspection.status import Status, StepStatus
 
-# Workflows are imported where they are used: `autoscale --help` must not wait for torch.
-
-Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
-DEFAULT_RUN = Path("runs/default")
-
 #: Trainings at work that are named, the longest first.
 _SHOWN = 16
 
 
-def status_command(
-    run: Annotated[Path, typer.Argument(help="Run directory, also of a run at work.")] = (
-        DEFAULT_RUN
-    ),
-    as_json: Json = False,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class StatusCommand(Settings):
+    """Which run is looked at."""
+
+    command: ClassVar[str] = "status"
+
+    run: Path = option(
+        Path("runs/default"),
+        "Run directory, also of a run at work.",
+        argument=True,
+        place=True,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DoctorCommand(Settings):
+    """What is looked at, beside the machine."""
+
+    command: ClassVar[str] = "doctor"
+
+    data: str | None = option(
+        None, "Images to read through, as search-baseline takes them.", place=True
+    )
+    device: str = option("cpu", "auto, cpu, or a CUDA device such as cuda:0.")
+
+
+def status_command(settings: StatusCommand, *, as_json: bool) -> None:
     """Show where a run stands: what is done, at work, failed and why, left. Changes nothing."""
     from autoscale.cli.terminal import show_json
     from autoscale.inspection.status import run_status
 
-    found = run_status(run)
+    found = run_status(settings.run)
     if as_json:
         show_json(found.to_dict())
         return
     _show_status(found)
 
 
-def doctor_command(
-    run: Annotated[
-        Path, typer.Option(help="Where a run would be written; nothing is written.")
-    ] = DEFAULT_RUN,
-    data: Annotated[
-        str | None, typer.Option(help="Images to read through, as search-baseline takes them.")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, or a CUDA device such as cuda:0.")] = (
-        "cpu"
-    ),
-    as_json: Json = False,
-) -> None:
+def doctor_command(settings: DoctorCommand, *, run: Path, as_json: bool) -> None:
     """Look for what would spoil hours of work, before they begin. Exit 1 if something would."""
     from autoscale.cli.terminal import show_json
     from autoscale.inspection.doctor import examine
 
-    findings = examine(run=run, data=data, device=device)
+    findings = examine(run=run, data=settings.data, device=settings.device)
     broken = any(finding.verdict == "fail" for finding in findings)
     if as_json:
         show_json({"ok": not broken, "findings": [finding.to_dict() for finding in findings]})
@@ -61,7 +71,7 @@ def doctor_command(
         raise typer.Exit(1)
 
 
-def _show_status(found: "Status") -> None:
+def _show_status(found: Status) -> None:
     import pandas as pd
 
     from autoscale.cli.terminal import say, show_table
@@ -90,18 +100,20 @@ def _show_status(found: "Status") -> None:
             say(f"{step.step}: {failure.count} failed: {failure.cause}")
         if step.problem:
             say(f"{step.step}: {step.problem}")
+        for line in step.commands:
+            say(f"{step.step}: {line}")
     if found.working is None:
         say("Whether a process works on it now cannot be known on this system.")
     else:
         say(f"{'A' if found.working else 'No'} process works on it now.")
 
 
-def _progress(step: "StepStatus") -> str:
+def _progress(step: StepStatus) -> str:
     of = "" if step.asked is None else f" of {step.asked}"
     return f"{step.done}{of} {step.unit}"
 
 
-def _sentence(step: "StepStatus") -> str:
+def _sentence(step: StepStatus) -> str:
     """The search's trials by kind, its best one and its baseline."""
     facts = step.facts
     parts = [f"{facts[name]} {name}" for name in ("finished", "stopped", "repeats", "refused")]
@@ -118,7 +130,7 @@ def _sentence(step: "StepStatus") -> str:
     return text
 
 
-def _show_findings(findings: "list[Finding]") -> None:
+def _show_findings(findings: list[Finding]) -> None:
     from autoscale.cli.terminal import say
 
     for finding in findings:

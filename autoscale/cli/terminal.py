@@ -128,13 +128,13 @@ class Live:
 
 
 @contextmanager
-def working() -> Iterator[Live]:
+def working(kept: str = "finished work is kept") -> Iterator[Live]:
     """Progress on the terminal, and a promise when it is interrupted."""
     try:
         with Live() as listener:
             yield listener
     except KeyboardInterrupt:
-        refuse("autoscale: stopped; finished work is kept, the same command continues")
+        refuse(f"autoscale: stopped; {kept}, the same command continues")
         raise
 
 

@@ -26,7 +26,7 @@ from autoscale.design.blocks.layers import (
     output_size,
 )
 from autoscale.design.numbers import Number, larger
-from autoscale.design.walk import Place, head_layers, places_of, stem_layers
+from autoscale.design.walk import Place, head_layers, place_of, places_of, stem_layers
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,17 +114,17 @@ def part_costs(architecture: Architecture, sizes: Sizes | None = None) -> list[t
 
 def stem_cost(stem: Stem, resolution: int) -> Cost:
     """The cost of a stem, for images of `resolution` pixels per side."""
-    return Cost(*row_of(Place(stem, 3, resolution, stem.width)))
+    return Cost(*row_of(place_of(stem, 3, resolution)))
 
 
 def stage_cost(stage: Stage, width_in: int, size: int) -> Cost:
     """The cost of a stage whose input has `width_in` channels and `size` pixels per side."""
-    return Cost(*row_of(Place(stage, width_in, size, stage.width, stage.depth)))
+    return Cost(*row_of(place_of(stage, width_in, size)))
 
 
 def head_cost(head: Head, width_in: int, size: int, num_classes: int) -> Cost:
     """The cost of a head whose input has `width_in` channels and `size` pixels per side."""
-    return Cost(*row_of(Place(head, width_in, size, head.width, 1, num_classes)))
+    return Cost(*row_of(place_of(head, width_in, size, num_classes)))
 
 
 def block_cost(layout: Layout, width_in: Number, width: Number, size: Number) -> Cost:

@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from autoscale.design.architecture import Architecture, Stage, Stem
+from autoscale.design.architecture import Architecture, Head, Stem
 from autoscale.design.cost import Cost, cost, part_costs, row_of
 from autoscale.design.numbers import Number
 from autoscale.design.rounding import ROUNDINGS, Rounding
 from autoscale.design.space import HeadChoices, SearchSpace, StageChoices, StemChoices
-from autoscale.design.walk import Place, output_size, stem_output_size
+from autoscale.design.walk import output_size, place_of, stem_output_size
 from autoscale.errors import InvalidSetting
 
 FIELDS = tuple(field.name for field in fields(Cost))
@@ -158,14 +158,9 @@ def _tables(space: SearchSpace) -> Iterator[_Table]:
             index = indices[0] if by_resolution else 0
             width_in = widths_in[indices[len(by_resolution)] if by_width else 0]
             part = choices.at(indices[len(axes) - len(own) :])
-            if isinstance(part, Stem):
-                place = Place(part, 3, space.resolution[index], part.width)
-            elif isinstance(part, Stage):
-                place = Place(part, width_in, sizes[index], part.width, part.depth)
-            else:
-                classes = space.num_classes
-                place = Place(part, width_in, sizes[index], part.width, num_classes=classes)
-            rows.append(row_of(place))
+            size = (space.resolution if isinstance(part, Stem) else sizes)[index]
+            classes = space.num_classes if isinstance(part, Head) else 0
+            rows.append(row_of(place_of(part, width_in, size, classes)))
         lengths = [length for _, length in axes]
         weights = [(axis[0], prod(lengths[i + 1 :])) for i, axis in enumerate(axes)]
         yield _Table(weights, np.array(rows, dtype=np.int64))

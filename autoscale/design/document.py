@@ -7,6 +7,7 @@ number. A file may say its version under `format`; what we write does.
 import difflib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import yaml
@@ -34,15 +35,7 @@ def parse(text: str, into: type[T], *, source: str, error: type[AutoscaleError])
     Raises:
         error: `source:line:column: key: what is wrong`, for the first mistake.
     """
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as problem:
-        raise error(_syntax(problem, source)) from None
-    except Exception as problem:  # PyYAML lets whatever a strange scalar makes Python raise escape
-        raise error(f"{source}: not readable as YAML: {problem}") from None
-    if not isinstance(root, yaml.MappingNode):
-        raise error(f"{source}: expected keys and values, got {_describe(root)}")
-    _refuse_duplicates_and_bombs(root, source, error)
+    root = _root(text, source, error)
     try:
         # JSON rules: lists become tuples, and nothing else changes its type.
         data = yaml.safe_load(text)
@@ -58,14 +51,67 @@ def parse(text: str, into: type[T], *, source: str, error: type[AutoscaleError])
         raise error(_first_mistake(problem, root, into, source)) from None
 
 
-def dump(data: Mapping[str, Any]) -> str:
-    """Plain data as YAML text, one line for each innermost mapping, in the given order.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A value of a mapping in a file."""
 
-    Its first line is the version.
+    place: str  # source:line:column, of the key
+    data: Any  # as YAML has it
+    text: str | None  # as it is written, of what is no list and no mapping
+
+
+def entries(text: str, *, source: str, error: type[AutoscaleError]) -> dict[str, Entry]:
+    """The keys of a YAML text with their values and places; `format` is looked at and left out.
+
+    Raises:
+        error: `source:line:column: what is wrong`.
+    """
+    root = _root(text, source, error)
+    try:
+        held = yaml.safe_load(text)
+        data = {str(name): value for name, value in held.items()}
+    except Exception as problem:
+        raise error(f"{source}: not readable as YAML: {' '.join(str(problem).split())}") from None
+    found = {
+        str(key.value): Entry(
+            place=_place(key, source),
+            data=data.get(str(key.value)),
+            text=value.value if isinstance(value, yaml.ScalarNode) else None,
+        )
+        for key, value in root.value
+    }
+    version = found.pop("format", None)
+    if version is not None and (reason := version_problem(version.data)):
+        raise error(f"{version.place}: {reason}; {UPGRADE}")
+    return found
+
+
+def _root(text: str, source: str, error: type[AutoscaleError]) -> yaml.MappingNode:
+    """The keys and values of a text, in which no key is given twice."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as problem:
+        raise error(_syntax(problem, source)) from None
+    except Exception as problem:  # PyYAML lets whatever a strange scalar makes Python raise escape
+        raise error(f"{source}: not readable as YAML: {problem}") from None
+    if not isinstance(root, yaml.MappingNode):
+        raise error(f"{source}: expected keys and values, got {_describe(root)}")
+    _refuse_duplicates_and_bombs(root, source, error)
+    return root
+
+
+def dump(data: Mapping[str, Any], *, in_lines: bool = False) -> str:
+    """Plain data as YAML text in the given order; its first line is the version.
+
+    Each innermost mapping or list is a line, or each value is, if `in_lines`.
     """
     lists_for_tuples = json.loads(json.dumps({"format": FORMAT, **data}))
     return yaml.safe_dump(
-        lists_for_tuples, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True
+        lists_for_tuples,
+        sort_keys=False,
+        default_flow_style=False if in_lines else None,
+        width=120,
+        allow_unicode=True,
     )
 
 

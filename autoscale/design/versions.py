@@ -9,10 +9,10 @@ FORMAT = 1
 UPGRADE = "upgrade autoscale to read it"
 
 
-def version_problem(found: Any) -> str | None:
-    """Why a file of version `found` cannot be read; None if it can."""
+def version_problem(found: Any, *, reads: int = FORMAT) -> str | None:
+    """Why a file of version `found` cannot be read by what reads up to `reads`; None if it can."""
     if isinstance(found, bool) or not isinstance(found, int) or found < 1:
-        return f"has format {found!s:.40}, this autoscale reads {FORMAT}"
-    if found > FORMAT:
-        return f"was written by a newer autoscale: format {found!s:.40}, this one reads {FORMAT}"
+        return f"has format {found!s:.40}, this autoscale reads {reads}"
+    if found > reads:
+        return f"was written by a newer autoscale: format {found!s:.40}, this one reads {reads}"
     return None

@@ -24,6 +24,12 @@ class Place(NamedTuple):
     num_classes: int = 0  # of a head
 
 
+def place_of(part: Stem | Stage | Head, width_in: int, size: int, num_classes: int = 0) -> Place:
+    """A part as wide and deep as it says, for a map of `width_in` channels."""
+    depth = part.depth if isinstance(part, Stage) else 1
+    return Place(part, width_in, size, part.width, depth, num_classes)
+
+
 class BlockPlace(NamedTuple):
     """A block where it stands."""
 

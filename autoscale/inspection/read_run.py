@@ -13,8 +13,8 @@ from autoscale.jobs.check import STEP as CHECK
 from autoscale.jobs.family import STEP as FAMILY
 from autoscale.jobs.grid.candidates import GROW, SHRINK
 from autoscale.jobs.grid.scaling_base import scalable_from
-from autoscale.jobs.search.job import STEP as SEARCH
-from autoscale.jobs.search.job import load_baseline, load_trials, trial_table
+from autoscale.jobs.search.result import STEP as SEARCH
+from autoscale.jobs.search.result import load_baseline, load_trials, trial_table
 from autoscale.jobs.train import STEP as TRAIN
 from autoscale.runs.contents import (
     FamilyContents,
@@ -22,6 +22,7 @@ from autoscale.runs.contents import (
     Run,
     SearchContents,
     TrainingContents,
+    TrainingResult,
 )
 from autoscale.runs.store import Journal, StepFolder, read_json, read_text
 from autoscale.scaling.rules import RULES
@@ -156,12 +157,7 @@ def _training(path: Path) -> TrainingContents:
         raise InvalidSetting(f"{path} holds no finished training; finish: autoscale train --run")
     try:
         return TrainingContents(
-            network=str(found["name"]),
-            macs=int(found["macs"]),
-            params=int(found["params"]),
-            validation=float(found["validation_accuracy"]),
-            test=found["test_accuracy"],
-            epochs=int(found["epochs"]),
+            result=TrainingResult.from_dict(found),
             images=str(record["settings"]["images"]),
             path=path,
         )

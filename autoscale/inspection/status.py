@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from autoscale.errors import AutoscaleError, InvalidSetting
+from autoscale.inspection.commands import step_commands
 from autoscale.jobs import check, family, train
 from autoscale.jobs.grid.candidates import GROW, SHRINK
 from autoscale.jobs.grid.job import TIMINGS
-from autoscale.jobs.search import job as baseline
+from autoscale.jobs.search import result as baseline
 from autoscale.runs.at_work import Piece, at_work
 from autoscale.runs.records import Outcome, outcomes_from_journal
 from autoscale.runs.store import Journal, StepFolder
@@ -57,6 +58,7 @@ class StepStatus:
     facts: Mapping[str, Any] = field(default_factory=dict)  # more of the search, see `_search`
     problem: str = ""
     at_work: tuple[Piece, ...] = ()  # trainings that were begun, the longest first
+    commands: tuple[str, ...] = ()  # that repeat it; none if an older version made it
 
     @property
     def failed(self) -> int:
@@ -108,7 +110,8 @@ def run_status(run: str | Path) -> Status:
             begun = step.read()
             if begun is not None:
                 pieces = at_work(step) if held else ()
-                found.append(replace(look(step, begun, held), at_work=pieces))
+                looked = look(step, begun, held)
+                found.append(_with_commands(replace(looked, at_work=pieces), step))
         except AutoscaleError as problem:
             line = " ".join(str(problem).split())
             found.append(StepStatus(step=name, state="unreadable", held=held, problem=line))
@@ -120,6 +123,14 @@ def run_status(run: str | Path) -> Status:
             f"{run} holds no run; begin with: autoscale search-baseline --run {run}"
         )
     return Status(run=str(run), steps=tuple(found))
+
+
+def _with_commands(looked: StepStatus, step: StepFolder) -> StepStatus:
+    """With what would repeat the step; that this cannot be read says nothing of its results."""
+    try:
+        return replace(looked, commands=step_commands(step))
+    except AutoscaleError as problem:
+        return replace(looked, problem=str(problem))
 
 
 def _search(step: StepFolder, begun: Mapping[str, Any], held: bool | None) -> StepStatus:
@@ -219,7 +230,7 @@ def _train(step: StepFolder, begun: Mapping[str, Any], held: bool | None) -> Ste
     done = step.read_result("result.json") is not None
     epochs = {int(record["number"]): record for record in Journal(step.file("epochs.jsonl")).read()}
     seconds = [float(record["seconds"]) for record in epochs.values()]
-    asked = _count(begun["settings"]["task"]["recipe"]["epochs"])
+    asked = _count(begun["settings"]["recipe"]["epochs"])
     left = None if asked is None else max(0, asked - len(epochs))
     return StepStatus(
         step=step.name,

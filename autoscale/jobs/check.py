@@ -8,22 +8,28 @@ from math import sqrt
 from pathlib import Path
 from typing import Any
 
+from autoscale.datasets.data import Images
 from autoscale.design.architecture import Architecture
 from autoscale.design.budget import format_count
 from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
-from autoscale.errors import BudgetUnreachable, EvaluationFailed, InvalidSetting
-from autoscale.jobs.search.job import load_baseline, load_images, load_task
-from autoscale.jobs.workers.pool import WorkerSettings, worker_pool
-from autoscale.jobs.workers.queue import Job, train_all
+from autoscale.errors import BudgetUnreachable, EvaluationFailed
+from autoscale.jobs.groups import WorkerSettings
+from autoscale.jobs.record import Record
+from autoscale.jobs.search.result import load_baseline, load_proxy, with_images
+from autoscale.jobs.search.settings import CheckSettings
+from autoscale.jobs.workers.pool import worker_pool
+from autoscale.jobs.workers.proxy import Proxy
+from autoscale.jobs.workers.queue import Job, Trainings
 from autoscale.listener import Listener, Silent
 from autoscale.runs.records import Outcome, outcomes_from_journal
 from autoscale.runs.store import Journal, StepFolder
+from autoscale.settings import takes_settings
 from autoscale.training.chance import chance_warning
 
 STEP = "check"
 
-#: Draws for random networks that are at least as dear as the baseline.
+#: Draws for random networks that are at least as expensive as the baseline.
 DRAWS = 5000
 
 #: Added to the run's seed, so that no training of the search is repeated.
@@ -73,16 +79,9 @@ class Check:
         return asdict(self) | {name: getattr(self, name) for name in names}
 
 
+@takes_settings(CheckSettings, gone={"staff": WorkerSettings})
 def check_baseline(
-    run: str | Path,
-    *,
-    networks: int = 8,
-    seeds: int = 3,
-    data: str | None = None,
-    device: str = "cpu",
-    threads: int = 1,
-    staff: WorkerSettings | None = None,
-    listener: Listener | None = None,
+    run: str | Path, settings: CheckSettings, *, listener: Listener | None = None
 ) -> Check:
     """Train the baseline with new seeds and random networks beside it, and compare on test images.
 
@@ -92,12 +91,6 @@ def check_baseline(
 
     Args:
         run: the run directory of a finished search; this step writes its `check` folder.
-        networks: random networks to train.
-        seeds: trainings of the baseline.
-        data: where the images lie now, if they were moved.
-        device: cpu, or a CUDA device such as cuda:0.
-        threads: of torch in one training; more than one pay on idle cores only.
-        staff: who trains; by default this process.
         listener: told of progress; by default nobody.
 
     Returns:
@@ -109,83 +102,98 @@ def check_baseline(
         BudgetUnreachable: if the space has no networks that cost at least as much.
     """
     listener = listener or Silent()
-    if networks < 2 or seeds < 2:
-        raise InvalidSetting(
-            f"a comparison needs at least 2 networks and 2 seeds, got {networks} and {seeds}"
+    baseline = load_baseline(run)
+    proxy = load_proxy(run, data=settings.data, device=settings.device, threads=settings.threads)
+    chosen, seed = baseline.trial.architecture, proxy.source.seed
+    rivals = networks_at_least_as_expensive(baseline.space, chosen, settings.networks, seed=seed)
+    folder = StepFolder(Path(run), STEP)
+    with folder.locked():
+        size = max(baseline.space.resolution)
+        proxy = with_images(run, proxy, size=size, test=True, listener=listener)
+        comparison = _Comparison(settings, chosen, rivals, proxy)
+        outcomes = comparison.train(folder, listener)
+        check = comparison.judged(outcomes)
+        folder.write_result("check.json", check.to_dict())
+        mean = statistics.mean(check.baseline)
+        if warning := chance_warning(
+            mean, comparison.measured.labels, proxy.images.classes, part=check.split
+        ):
+            listener.notice(f"warning: {warning}")
+    return check
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """The baseline and its rivals, as they are trained and judged."""
+
+    settings: CheckSettings
+    chosen: Architecture
+    rivals: Sequence[Architecture]
+    proxy: Proxy  # with its images
+
+    @property
+    def split(self) -> str:
+        return "test" if self.proxy.test else "validation"
+
+    @property
+    def measured(self) -> Images:
+        """The images on which all are judged."""
+        images = self.proxy.images
+        return images.test if images.test is not None else images.validation
+
+    @property
+    def jobs(self) -> list[Job]:
+        """The baseline with each seed, then each rival with the first."""
+        first = self.proxy.source.seed + UNSEEN
+        again = [
+            Job(network=self.chosen, seed=first + n, name=f"baseline, seed {n + 1}")
+            for n in range(self.settings.seeds)
+        ]
+        return again + [
+            Job(
+                network=rival,
+                seed=first,
+                name=f"random network at {format_count(cost(rival).macs)} multiply-adds",
+            )
+            for rival in self.rivals
+        ]
+
+    def train(self, folder: StepFolder, listener: Listener) -> list[Outcome]:
+        """The outcome of every job, in order; those that the folder holds are not trained again."""
+        journal, seeds = Journal(folder.file("trainings.jsonl")), self.settings.seeds
+        facts = {**self.proxy.record(), "baseline": self.chosen.to_dict()}
+        Record(settings=self.settings, facts=facts).begin(
+            folder, journal, listener, read=outcomes_from_journal
         )
-    found = load_baseline(run)
-    task = load_task(run, data=data)
-    chosen = found.trial.architecture
-    rivals = networks_at_least_as_expensive(found.space, chosen, networks, seed=task.seed)
-    jobs = [
-        Job(network=chosen, seed=task.seed + UNSEEN + n, name=f"baseline, seed {n + 1}")
-        for n in range(seeds)
-    ]
-    jobs += [
-        Job(
-            network=rival,
-            seed=task.seed + UNSEEN,
-            name=f"random network at {format_count(cost(rival).macs)} multiply-adds",
-        )
-        for rival in rivals
-    ]
-    step = StepFolder(Path(run), STEP)
-    journal = Journal(step.file("trainings.jsonl"))
-    with step.locked():
-        size = max(found.space.resolution)
-        images = load_images(run, task, size=size, test=True, listener=listener)
-        step.begin(
-            {
-                "baseline": chosen.to_dict(),
-                "networks": networks,
-                "seeds": seeds,
-                "task": task.settings(),
-                "images": images.fingerprint,
-            },
-            notes={"data": task.place, "device": device},
-            journal=journal,
-            read=outcomes_from_journal,
-        )
-        split = "test" if images.test is not None else "validation"
-        with worker_pool(
-            staff or WorkerSettings(),
-            task,
-            images,
-            step,
-            size=size,
-            device=device,
-            threads=threads,
-            listener=listener,
-        ) as workers:
-            outcomes = train_all(
-                jobs,
-                workers,
-                journal,
-                listener,
-                held_out=images.test is not None,
-                purpose=f"the baseline with {seeds} new seeds against {networks} random networks "
-                f"of at least {format_count(cost(chosen).macs)} multiply-adds, on {split} images",
+        with worker_pool(self.settings, self.proxy, folder, listener) as workers:
+            return Trainings(workers, journal, listener, held_out=self.proxy.test).all(
+                self.jobs,
+                purpose=f"the baseline with {seeds} new seeds against {len(self.rivals)} random "
+                f"networks of at least {format_count(cost(self.chosen).macs)} multiply-adds, on "
+                f"{self.split} images",
                 leader=lambda done: _leader([o for o in done if int(o.key) < seeds]),
             )
+
+    def judged(self, outcomes: Sequence[Outcome]) -> Check:
+        """What the trainings say.
+
+        Raises:
+            EvaluationFailed: if too few of them succeeded.
+        """
+        seeds = self.settings.seeds
         own = [outcome.score for outcome in outcomes[:seeds] if outcome.score]
         others = [outcome.score for outcome in outcomes[seeds:] if outcome.score]
         if len(own) < 2 or len(others) < 2:
             raise EvaluationFailed(
                 "too many trainings failed for a comparison; see trainings.jsonl"
             )
-        check = Check(
-            split=split,
+        return Check(
+            split=self.split,
             baseline=tuple(score.accuracy for score in own),
             random=tuple(score.accuracy for score in others),
-            baseline_macs=cost(chosen).macs,
+            baseline_macs=cost(self.chosen).macs,
             random_macs=round(statistics.mean(score.macs for score in others)),
         )
-        step.write_result("check.json", check.to_dict())
-        measured = images.test if images.test is not None else images.validation
-        mean = statistics.mean(check.baseline)
-        if warning := chance_warning(mean, measured.labels, images.classes, part=split):
-            listener.notice(f"warning: {warning}")
-    return check
 
 
 def networks_at_least_as_expensive(
@@ -199,9 +207,9 @@ def networks_at_least_as_expensive(
     rng = random.Random(f"check/{seed}")
     least = cost(chosen).macs
     drawn = dict.fromkeys(space.sample(rng) for _ in range(DRAWS))
-    dear = [a for a in drawn if a != chosen and cost(a).macs >= least]
-    near = [a for a in dear if cost(a).macs <= 1.5 * least]
-    rivals = near if len(near) >= count else dear
+    expensive = [a for a in drawn if a != chosen and cost(a).macs >= least]
+    near = [a for a in expensive if cost(a).macs <= 1.5 * least]
+    rivals = near if len(near) >= count else expensive
     if len(rivals) < count:
         raise BudgetUnreachable(
             f"only {len(rivals)} networks of {space.name} cost at least {least:,} multiply-adds, "

@@ -90,7 +90,7 @@ class SearchCurves:
 
     @property
     def _price(self) -> str:
-        return "milliseconds" if self._goal.latency else "multiply-adds"
+        return self._goal.measure.noun
 
     def _hypervolume(self) -> float:
         worst = 2 * self._goal.target

@@ -8,23 +8,32 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from autoscale.design.budget import MEASURES, parse_budget
-from autoscale.design.rounding import PAPER, Coefficients
+from autoscale.design.measures.limits import Limit
+from autoscale.design.measures.macs import MACS
+from autoscale.design.rounding import PAPER
 from autoscale.errors import BudgetUnreachable, InvalidSetting, RunConflict
+from autoscale.jobs.costs import cost_from, limits_from
 from autoscale.jobs.grid.job import load_grid
-from autoscale.jobs.grid.scaling_base import ScalingBase, describe
+from autoscale.jobs.grid.scaling_base import describe, scalable_of
+from autoscale.jobs.grid.settings import FamilySettings
+from autoscale.jobs.groups import ScalingBaseSettings
+from autoscale.jobs.record import Record
 from autoscale.listener import Listener, Silent
 from autoscale.runs.store import Journal, StepFolder, read_text, write_text
+from autoscale.scaling.budget import parse_budget
 from autoscale.scaling.family import (
     Growths,
     Member,
     UserMember,
     member,
+    network_at,
     parse_phis,
     phi_for,
     stalls,
 )
+from autoscale.scaling.limited import Limited
 from autoscale.scaling.scalable import Scalable, cost_of
+from autoscale.settings import takes_settings
 
 STEP = "family"
 
@@ -36,6 +45,7 @@ class Family:
     members: tuple[Member | UserMember, ...]
     base: Scalable
     growths: Growths
+    left_out: tuple[str, ...] = ()  # members that break a limit, one line each
 
     @property
     def table(self) -> pd.DataFrame:
@@ -81,6 +91,7 @@ def scale_family(
     phis: Sequence[float] = (),
     budgets: Sequence[str] = (),
     measure: str = "macs",
+    max_cost: Sequence[str] = (),
 ) -> Family:
     """The members of the given sizes, or the largest ones within the given budgets.
 
@@ -88,36 +99,60 @@ def scale_family(
         phis: sizes; 0 is the base itself, negative ones are smaller.
         budgets: what a member may cost at most, such as "40M" or "4x".
         measure: of the budgets: macs, params, activations or memory (bytes).
+        max_cost: limits such as "params=5M"; members that break one are left out.
 
     Raises:
         InvalidSetting: for neither or both, or values that cannot be read.
-        BudgetUnreachable: for a budget below the smallest size.
+        BudgetUnreachable: for a budget below the smallest size, or if no member keeps the limits.
     """
     if bool(phis) == bool(budgets):
         raise InvalidSetting("give either sizes (--phi 0..3) or budgets (--budgets 20M,40M)")
-    if measure not in MEASURES:
-        raise InvalidSetting(f"no measure {measure!r}; choose from {', '.join(MEASURES)}")
     named = [(f"phi-{phi:g}", phi) for phi in phis]
-    own = float(MEASURES[measure](cost_of(base.at(1.0, 1.0, base.resolution))))
+    counted = cost_from(measure)
+    own = float(counted.count(cost_of(base.at(1.0, 1.0, base.resolution))))
     for text in budgets:
-        budget = parse_budget(text, base=own, measure=measure)
-        suffix = "" if measure == "macs" else f"-{measure}"
+        budget = parse_budget(text, base=own, measure=counted)
+        suffix = "" if counted == MACS else f"-{counted.name}"
         named.append((f"{text.strip()}{suffix}", phi_for(base, growths, budget)))
     members = [member(base, growths, phi, name=name) for name, phi in dict(named).items()]
     members.sort(key=lambda m: m.counts.macs)
-    return Family(members=tuple(members), base=base, growths=growths)
+    kept, left_out = _within(members, base, growths, limits_from(max_cost))
+    return Family(members=tuple(kept), base=base, growths=growths, left_out=tuple(left_out))
 
 
+def _within(
+    members: Sequence[Member | UserMember],
+    base: Scalable,
+    growths: Growths,
+    limits: Sequence[Limit],
+) -> tuple[list[Member | UserMember], list[str]]:
+    """The members that keep all limits, and what is to say of each other.
+
+    Raises:
+        BudgetUnreachable: if none keeps them.
+        InvalidSetting: for a limit on what is measured on a device.
+    """
+    limited, kept, left_out = Limited(limits), [], []
+    for entry in members:
+        network = network_at(base, growths, entry.phi)
+        if limited([network])[0]:
+            kept.append(entry)
+        else:
+            over = limited.broken(network)
+            assert over is not None
+            cost = over.measure.exactly(float(over.measure.count(cost_of(network))))
+            left_out.append(f"{entry.name} is left out: it costs {cost}, over {over.exactly}")
+    if not kept:
+        raise BudgetUnreachable(
+            f"no member keeps the limits; the nearest costs {limited.nearest}; raise a limit or "
+            "ask for smaller members"
+        )
+    return kept, left_out
+
+
+@takes_settings(FamilySettings, gone={"base": ScalingBaseSettings})
 def write_family(
-    run: str | Path,
-    *,
-    phi: str | None = None,
-    budgets: str | None = None,
-    measure: str = "macs",
-    base: ScalingBase | None = None,
-    coefficients: Coefficients | None = None,
-    num_classes: int | None = None,
-    listener: Listener | None = None,
+    run: str | Path, settings: FamilySettings, *, listener: Listener | None = None
 ) -> Family:
     """Scale a base by its coefficients and write one YAML file a member.
 
@@ -128,13 +163,6 @@ def write_family(
 
     Args:
         run: the run directory.
-        phi: "0..7" or "0,0.5,1".
-        budgets: "20M,40M,80M" or "2x,4x".
-        measure: of the budgets: macs, params, activations or memory (bytes).
-        base: another base than the run's grids have, `coefficients` with it; or, without them, the
-            model of the user's that the grids scale: its code is imported only if it is named.
-        coefficients: instead of the grids'.
-        num_classes: of another base; its own if not given.
         listener: told of progress; by default nobody.
 
     Returns:
@@ -144,80 +172,91 @@ def write_family(
         AutoscaleError: one of its kinds, for anything that cannot be done.
     """
     run, listener = Path(run), listener or Silent()
-    if num_classes is not None and (coefficients is None or base is None or not base.named):
-        raise InvalidSetting(
-            f"the run has decided the classes, asked for {num_classes}; leave --classes out, or "
-            "name a base and --coefficients"
-        )
-    model = base.model if base is not None and coefficients is None else None
-    if base is not None and base.named and model is None:
-        if coefficients is None:
-            raise InvalidSetting(
-                "a base that no grid was made for needs coefficients; give --coefficients "
-                f"{PAPER.alpha:g},{PAPER.beta:g},{PAPER.gamma:g} (the paper's), or make a grid"
-            )
-        scalable = base.scalable(run, num_classes=num_classes)
-        growths = Growths(coefficients)
-    elif coefficients is not None:
-        scalable = (base or ScalingBase()).scalable(run, num_classes=None)
-        growths = Growths(coefficients)
-    else:
-        scalable, growths = load_grid(run, model=model)
-        for option in ("resolution", "rounding"):
-            if getattr(base, option, None) is not None:
-                raise InvalidSetting(
-                    f"the grid in {run} has decided --{option}; leave it out, or give "
-                    "--coefficients"
-                )
+    base, growths = _base_and_growths(run, settings)
     if growths.up is growths.down:
         listener.notice(
             "warning: there is no grid above 1x; larger members grow by the coefficients found "
             "for shrinking"
         )
-    elif growths.down is None and ((phi or "").startswith("-") or ",-" in (phi or "")):
+    elif growths.down is None and _asks_for_smaller(settings.phi or ""):
         listener.notice(
             "smaller members turn the coefficients for growing round; the best way to shrink may "
             f"be another one: autoscale grid --run {run} --flops-budget 0.5x finds it"
         )
     family = scale_family(
-        scalable,
+        base,
         growths,
-        phis=parse_phis(phi) if phi is not None else (),
-        budgets=budgets.split(",") if budgets is not None else (),
-        measure=measure,
+        phis=parse_phis(settings.phi) if settings.phi is not None else (),
+        budgets=settings.budgets.split(",") if settings.budgets is not None else (),
+        measure=settings.measure,
+        max_cost=settings.max_cost,
     )
-    for line in family.stalls:
+    for line in (*family.left_out, *family.stalls):
         listener.notice(f"warning: {line}")
-    step = StepFolder(run, STEP)
-    members = Journal(step.file("members.jsonl"))
-    settings = {
-        "base": describe(scalable),
+    folder = StepFolder(run, STEP)
+    with folder.locked():
+        _keep(family, settings, folder, listener)
+    return family
+
+
+def _base_and_growths(run: Path, settings: FamilySettings) -> tuple[Scalable, Growths]:
+    """What is scaled and how it grows: the run's grids say it, or the settings do.
+
+    Raises:
+        InvalidSetting: if both do, or neither.
+    """
+    point, classes = settings.coefficients, settings.num_classes
+    if classes is not None and (point is None or not settings.named):
+        raise InvalidSetting(
+            f"the run has decided the classes, asked for {classes}; leave --classes out, or "
+            "name a base and --coefficients"
+        )
+    if point is not None:
+        return scalable_of(settings, run, num_classes=classes), Growths(point)
+    if settings.baseline is not None:
+        raise InvalidSetting(
+            "a base that no grid was made for needs coefficients; give --coefficients "
+            f"{PAPER.alpha:g},{PAPER.beta:g},{PAPER.gamma:g} (the paper's), or make a grid"
+        )
+    base, growths = load_grid(run, model=settings.model)
+    for name in ("resolution", "rounding"):
+        if getattr(settings, name) is not None:
+            raise InvalidSetting(
+                f"the grid in {run} has decided --{name}; leave it out, or give --coefficients"
+            )
+    return base, growths
+
+
+def _asks_for_smaller(phi: str) -> bool:
+    return phi.startswith("-") or ",-" in phi
+
+
+def _keep(family: Family, settings: FamilySettings, folder: StepFolder, listener: Listener) -> None:
+    """Write the members beside those of earlier calls."""
+    members = Journal(folder.file("members.jsonl"))
+    growths = family.growths
+    facts = {
+        "base": describe(family.base),
         "growing": asdict(growths.up),
         "shrinking": asdict(growths.down) if growths.down else None,
     }
-    with step.locked():
-        earlier = (step.read() or {}).get("settings", {})
-        gained = coefficients is None and _gained(earlier, settings)
-        if gained:
-            for entry in _again(names_of(members), family, listener):
-                write_text(step.file(f"{entry.name}.yaml"), entry.to_yaml())
-        known = step.begin(
-            settings,
-            notes={},
-            journal=members,
-            instead_of=earlier if gained else None,
-            read=names_of,
-        )
-        for entry in family.members:
-            write_text(step.file(f"{entry.name}.yaml"), entry.to_yaml())
-            if entry.name not in known:
-                members.append({"name": entry.name})
-        files = [step.file(f"{name}.yaml") for name in names_of(members)]
-        everything = [load_member(path) for path in files if path.exists()]
-        everything.sort(key=lambda m: m.counts.macs)
-        whole = replace(family, members=tuple(everything))
-        write_text(step.file("family.csv"), whole.table.to_csv(index=False))
-    return family
+    earlier = (folder.read() or {}).get("settings", {})
+    gained = settings.coefficients is None and _gained(earlier, facts)
+    if gained:
+        for entry in _again(names_of(members), family, settings.max_cost, listener):
+            write_text(folder.file(f"{entry.name}.yaml"), entry.to_yaml())
+    known = Record(settings=settings, facts=facts, several=True).begin(
+        folder, members, listener, instead_of=earlier if gained else None, read=names_of
+    )
+    for entry in family.members:
+        write_text(folder.file(f"{entry.name}.yaml"), entry.to_yaml())
+        if entry.name not in known:
+            members.append({"name": entry.name})
+    files = [folder.file(f"{name}.yaml") for name in names_of(members)]
+    everything = [load_member(path) for path in files if path.exists()]
+    everything.sort(key=lambda m: m.counts.macs)
+    whole = replace(family, members=tuple(everything))
+    write_text(folder.file("family.csv"), whole.table.to_csv(index=False))
 
 
 def _gained(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
@@ -229,7 +268,9 @@ def _gained(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     return bool(grown or shrunk)
 
 
-def _again(names: Sequence[str], family: Family, listener: Listener) -> list[Member | UserMember]:
+def _again(
+    names: Sequence[str], family: Family, max_cost: Sequence[str], listener: Listener
+) -> list[Member | UserMember]:
     """The members of these names by the coefficients of `family`; which and which not is told."""
     found: list[Member | UserMember] = []
     for name in names:
@@ -239,7 +280,8 @@ def _again(names: Sequence[str], family: Family, listener: Listener) -> list[Mem
             text, _, measure = name.partition("-")
             asked = {"budgets": [text], "measure": measure or "macs"}
         try:
-            found += scale_family(family.base, family.growths, **asked).members
+            again = scale_family(family.base, family.growths, max_cost=max_cost, **asked)
+            found += again.members
         except (BudgetUnreachable, InvalidSetting) as problem:
             listener.notice(f"warning: {name} stays as it was: {problem}")
     listener.notice(
@@ -286,18 +328,3 @@ def _has_model(text: str) -> bool:
     except Exception:  # reading it says what is wrong, and where
         return False
     return isinstance(root, yaml.MappingNode) and any(key.value == "model" for key, _ in root.value)
-
-
-def parse_coefficients(text: str) -> Coefficients:
-    """Read `1.2,1.1,1.15` as alpha, beta, gamma.
-
-    Raises:
-        InvalidSetting: for anything else, or a value that is not above 0.
-    """
-    try:
-        alpha, beta, gamma = (float(part) for part in text.split(","))
-    except ValueError:
-        raise InvalidSetting(
-            f"not coefficients: {text!r}; write alpha,beta,gamma as 1.2,1.1,1.15"
-        ) from None
-    return Coefficients(alpha=alpha, beta=beta, gamma=gamma)

@@ -11,27 +11,31 @@ import torch
 from torch import nn
 
 from autoscale.datasets.data import ImageData
-from autoscale.datasets.pictures.preparation import OURS, Channels
+from autoscale.datasets.pictures.preparation import OURS
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
 from autoscale.design.rounding import fit_strides
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.curves import training_point
 from autoscale.jobs.family import load_member
+from autoscale.jobs.record import Record
+from autoscale.jobs.train_settings import TrainSettings
 from autoscale.jobs.workers.kernels import accelerated, choose_kernels, cutter
 from autoscale.jobs.workers.memory import training_bytes
-from autoscale.jobs.workers.proxy import Task, recipe_named
+from autoscale.jobs.workers.proxy import ImageSource, Proxy, recipe_named
 from autoscale.listener import Listener, Progress, Silent
 from autoscale.models.count import is_member, load_architecture
-from autoscale.models.expected import Asked, Expected, expected_by, rows_kept
+from autoscale.models.expected import Expected, expected_by, rows_kept
 from autoscale.network.build import build
 from autoscale.network.threads import threads_of_torch
 from autoscale.network.weights import STYLES, class_rows, load_weights
 from autoscale.runs.checkpoint import read_snapshot, write_snapshot
+from autoscale.runs.contents import TrainingResult
 from autoscale.runs.store import Journal, StepFolder, write_text
 from autoscale.runs.tensorboard import Curves, Point, require_tensorboard
 from autoscale.runs.weights import Header, Weights, file_digest, read_weights, write_weights
 from autoscale.scaling.family import Member
+from autoscale.settings import takes_settings
 from autoscale.training.chance import chance_warning
 from autoscale.training.fit import Epoch, Snapshot, device_named, evaluate, fit
 from autoscale.training.fit import OutOfTime as OutOfTime  # for who calls `train`
@@ -56,6 +60,23 @@ class Trained:
     params: int
     weights: Path  # of the best epoch
 
+    @property
+    def result(self) -> TrainingResult:
+        """What is kept of it, and told."""
+        best, last = self.best.accuracy, self.epochs[-1].accuracy
+        assert best is not None
+        assert last is not None
+        return TrainingResult(
+            name=self.name,
+            epochs=len(self.epochs),
+            best_epoch=self.best.number,
+            validation_accuracy=best,
+            last_validation_accuracy=last,
+            test_accuracy=self.test_accuracy,
+            macs=self.macs,
+            params=self.params,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Design:
@@ -76,18 +97,19 @@ class Start:
     digest: str | None  # of the file
 
     @classmethod
-    def of(cls, weights: str | Path | None, *, network: str, asked: Asked) -> "Start":
+    def of(cls, settings: TrainSettings) -> "Start":
         """Read the file, if there is one.
 
         Raises:
             InvalidSetting: if it holds no weights, or does not tell what they expect.
         """
-        if weights is None:
-            expected = expected_by(None, None, network=network, asked=asked)
-            return cls(held=None, expected=expected, digest=None)
-        held = read_weights(weights)
-        expected = expected_by(held, str(weights), network=network, asked=asked)
-        return cls(held=held, expected=expected, digest=file_digest(weights))
+        weights, network = settings.weights, settings.network
+        held = None if weights is None else read_weights(weights)
+        return cls(
+            held=held,
+            expected=expected_by(held, weights, network=network, asked=settings),
+            digest=None if weights is None else file_digest(weights),
+        )
 
     def settings(self) -> dict[str, Any]:
         """What of it decides a training's result and is not what every training has."""
@@ -110,31 +132,11 @@ class Start:
         return [*load_weights(module, self.held.state, rows=rows), *([note] if note else [])]
 
 
+@takes_settings(TrainSettings)
 def train(
-    network: str | Path,
     run: str | Path = "runs/train",
     *,
-    data: str | Path = "synthetic",
-    recipe: str = "full",
-    epochs: int | None = None,
-    batch_size: int | None = None,
-    resolution: int | None = None,
-    dropout: float | None = None,
-    drop_path: float | None = None,
-    seed: int = 0,
-    limit: int | None = None,
-    strict: bool = False,
-    white_level: int | None = None,
-    device: str = "auto",
-    threads: int = 1,
-    kernels: str = "auto",
-    weights: str | Path | None = None,
-    style: str | None = None,
-    mean: Channels | None = None,
-    deviation: Channels | None = None,
-    interpolation: str | None = None,
-    time_limit: float | None = None,
-    tensorboard: bool = False,
+    settings: TrainSettings,
     listener: Listener | None = None,
 ) -> Trained:
     """Train a network and keep its best and its last weights in `run`/train.
@@ -142,37 +144,11 @@ def train(
     The same call continues a broken training after its last whole epoch, to the same bits. Under
     torchrun the processes share every batch; the first of them writes.
 
+    The style, the mean and the deviation of the trained network are those of the weights that it
+    starts from: as given, else as `expected.expected_by` finds out.
+
     Args:
-        network: a family member's or a design's YAML file, or the name of a published network.
         run: the run directory; this step writes its `train` folder.
-        data: "synthetic", a folder with one sub-folder per class, or Parquet files.
-        recipe: full, small-images, efficientnet (the paper's), sgd, or proxy.
-        epochs: instead of the recipe's.
-        batch_size: instead of the recipe's; the learning rate follows in proportion.
-        resolution: pixels per side instead of the design's own. Below 128 strides are taken away
-            until the last map has 4 x 4 pixels.
-        white_level: the number of a picture of 16 bits that is white, such as 4095 for 12 bits; by
-            default that of `weights`, else 65535. It is kept with the trained weights.
-        dropout: instead of the member's; a design and a published network have 0.
-        drop_path: likewise, stochastic depth.
-        seed: of the cut into splits, initial weights, order and augmentation.
-        limit: use at most so many training images.
-        strict: refuse unreadable images instead of skipping them.
-        device: "auto" is the first CUDA device if there is one, else the CPU.
-        threads: of torch in each process.
-        kernels: "native" (compiled for this CPU), "torch" or "none"; "auto" takes the fastest that
-            this machine has.
-        weights: start from this file, `.safetensors` or a PyTorch file of tensors under our names
-            or those of timm, torchvision or EfficientNet-PyTorch. Of its classifier the rows of
-            classes that the data has too go on, by name; all others start anew.
-        style: autoscale, timm or tf: the padding and batch-norm epsilon that the weights expect,
-            and that the trained network has. By default what the file says or its names tell.
-        mean: of red, green and blue in 0..1, as the weights expect it subtracted; by default what
-            `expected.expected_by` finds out. It stays the trained network's.
-        deviation: likewise, divided by.
-        interpolation: bilinear or bicubic, of resizing pictures; likewise.
-        time_limit: seconds of this call. When they are over it fails; finished epochs are kept.
-        tensorboard: write curves for TensorBoard too, those of earlier epochs included.
         listener: told of progress; by default nobody.
 
     Returns:
@@ -181,66 +157,69 @@ def train(
     Raises:
         AutoscaleError: one of its kinds, for anything that cannot be done.
     """
-    network, listener = str(network), listener or Silent()
-    if tensorboard:
+    listener = listener or Silent()
+    if settings.tensorboard:
         require_tensorboard()
-    chosen = recipe_named(recipe, epochs=epochs)
-    if batch_size is not None:
-        chosen = chosen.with_batch(batch_size)
-    asked = Asked(
-        style=style, mean=mean, deviation=deviation, interpolation=interpolation,
-        white_level=white_level,
-    )  # fmt: skip
-    with joined() as peers, threads_of_torch(threads):
+    with joined() as peers, threads_of_torch(settings.threads):
         if peers.rank != 0:
             listener = Silent()
-        device = _device_for(peers, device)
-        design = _design(network, dropout=dropout, drop_path=drop_path)
-        start = Start.of(weights, network=network, asked=asked)
-        preparation = start.expected.preparation
-        for note in start.expected.notes:
-            listener.notice(note)
-        size = resolution or design.architecture.resolution
-        task = Task(
-            data=str(data),
-            recipe=chosen,
-            seed=seed,
-            limit=limit,
-            strict=strict,
+        return _begun(settings, StepFolder(Path(run), STEP), peers, listener).run()
+
+
+def _begun(
+    settings: TrainSettings, step: StepFolder, peers: ProcessGroup, listener: Listener
+) -> "_Training":
+    """The training with its network, its start and its images read."""
+    device = _device_for(peers, settings.device)
+    recipe = recipe_named(settings.recipe, epochs=settings.epochs)
+    if settings.batch_size is not None:
+        recipe = recipe.with_batch(settings.batch_size)
+    design = _design(settings)
+    start = Start.of(settings)
+    preparation = start.expected.preparation
+    for note in start.expected.notes:
+        listener.notice(note)
+    size = settings.resolution or design.architecture.resolution
+    task = Proxy(
+        source=ImageSource(
+            data=settings.data,
+            seed=settings.seed,
+            limit=settings.limit,
+            strict=settings.strict,
             white_level=preparation.white_level,
-            kernels=choose_kernels(kernels, device=device, listener=listener),
-        )
-        images = task.load(size=size, test=True, listener=listener, preparation=preparation)
-        architecture = _fitted(design.architecture, size, len(images.classes), listener)
-        return _Training(
-            design=replace(design, architecture=architecture),
-            start=start,
-            task=task,
-            recipe=recipe,
-            images=images,
-            step=StepFolder(Path(run), STEP),
-            device=device,
-            peers=peers,
-            time_limit=time_limit,
-            tensorboard=tensorboard,
-            listener=listener,
-        ).run()
+        ),
+        recipe=recipe,
+        kernels=choose_kernels(settings.kernels, device=device, listener=listener),
+        device=device,
+        threads=settings.threads,
+    )
+    images = task.source.load(size=size, test=True, listener=listener, preparation=preparation)
+    architecture = _fitted(design.architecture, size, len(images.classes), listener)
+    return _Training(
+        settings=settings,
+        design=replace(design, architecture=architecture),
+        start=start,
+        task=task.having(images, size=size),
+        images=images,
+        step=step,
+        device=device,
+        peers=peers,
+        listener=listener,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Training:
     """One training, as one of its processes does it."""
 
+    settings: TrainSettings
     design: Design  # for these images
     start: Start
-    task: Task
-    recipe: str  # the name of the task's
+    task: Proxy
     images: ImageData
     step: StepFolder
     device: str
     peers: ProcessGroup
-    time_limit: float | None  # seconds
-    tensorboard: bool
     listener: Listener
 
     def run(self) -> Trained:
@@ -251,14 +230,13 @@ class _Training:
         if self.peers.rank != 0:
             return self._trained(read_snapshot(last), keeper)
         with self.step.locked():
-            resume = self.step.begin(
-                self.settings(),
-                notes={"data": self.task.place, "device": self.device},
-                journal=journal,
-                read=lambda _: read_snapshot(last),
+            notes = {"device": self.device}  # what was asked for may be "auto"
+            record = Record(settings=self.settings, facts=self.facts(), notes=notes)
+            resume = record.begin(
+                self.step, journal, self.listener, read=lambda _: read_snapshot(last)
             )
             trained = self._trained(resume, keeper)
-            self.step.write_result("result.json", _result(trained))
+            self.step.write_result("result.json", trained.result.to_dict())
             told = chance_warning(
                 trained.best.accuracy or 0.0, self.images.validation.labels, self.images.classes
             )
@@ -266,12 +244,11 @@ class _Training:
                 self.listener.notice(f"warning: {told}")
             return trained
 
-    def settings(self) -> dict[str, Any]:
-        """What decides the result, as plain data."""
+    def facts(self) -> dict[str, Any]:
+        """What decides the result and must be the same to go on, as plain data."""
         design = self.design
         return {
-            "task": self.task.settings(),
-            "images": self.images.fingerprint,
+            **self.task.record(),
             "network": {**asdict(design), "architecture": design.architecture.to_dict()},
             "processes": self.peers.size,
             **self.start.settings(),
@@ -284,16 +261,17 @@ class _Training:
             style=self.start.expected.style,
             preparation=self.start.expected.preparation,
             classes=self.images.classes,
-            seed=self.task.seed,
+            seed=self.task.source.seed,
             seen=self.images.sketch,
             accuracy_of=f"validation images of {self.images.name}",
-            provenance=f"autoscale train, recipe {self.recipe}, {self.task.recipe.epochs} epochs",
+            provenance=f"autoscale train, recipe {self.settings.recipe}, "
+            f"{self.task.recipe.epochs} epochs",
         )
 
     def _trained(self, resume: Snapshot | None, keeper: "_Keeper") -> Trained:
         module, recipe = self._network(resume), self.task.recipe
         first, done = self.peers.rank == 0, resume.epochs if resume else ()
-        if self.tensorboard and first:
+        if self.settings.tensorboard and first:
             size = self.design.architecture.resolution
             images = len(self.images.train)
             keeper.draw(
@@ -315,7 +293,7 @@ class _Training:
     def _network(self, resume: Snapshot | None) -> nn.Module:
         """As the training begins, unless it goes on, which puts other weights into it."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.task.seed)
+            torch.manual_seed(self.task.source.seed)
             module = build(
                 self.design.architecture,
                 dropout=self.design.dropout,
@@ -351,14 +329,14 @@ class _Training:
             self.images.validation,
             recipe,
             resolution=size,
-            seed=self.task.seed,
+            seed=self.task.source.seed,
             device=self.device,
             evaluate_after=range(1, recipe.epochs + 1),
             resume=resume,
             keep=keeper.keep if self.peers.rank == 0 else None,
             peers=self.peers,
             cut=cutter(kernels),
-            time_limit=self.time_limit,
+            time_limit=self.settings.time_limit,
             preparation=expected.preparation,
         ).epochs
 
@@ -386,20 +364,6 @@ def _device_for(peers: ProcessGroup, device: str) -> str:
     if peers.size > 1 and named != "cpu":
         raise InvalidSetting(f"several processes train on cpu only, asked for {named}")
     return named
-
-
-def _result(trained: Trained) -> dict[str, Any]:
-    """What `result.json` holds."""
-    return {
-        "name": trained.name,
-        "epochs": len(trained.epochs),
-        "best_epoch": trained.best.number,
-        "validation_accuracy": trained.best.accuracy,
-        "last_validation_accuracy": trained.epochs[-1].accuracy,
-        "test_accuracy": trained.test_accuracy,
-        "macs": trained.macs,
-        "params": trained.params,
-    }
 
 
 def best_epoch(epochs: Sequence[Epoch]) -> Epoch:
@@ -456,7 +420,9 @@ class _Keeper:
         )
 
 
-def _design(network: str, *, dropout: float | None, drop_path: float | None) -> Design:
+def _design(settings: TrainSettings) -> Design:
+    """The network by its name or file, with what is asked of its regularisation."""
+    network = settings.network
     path = Path(network)
     if path.is_file() and is_member(path):
         member = load_member(path)
@@ -471,9 +437,11 @@ def _design(network: str, *, dropout: float | None, drop_path: float | None) -> 
     else:
         name = path.stem if path.suffix else network
         found = Design(name=name, architecture=load_architecture(network))
-    if dropout is not None:
-        found = replace(found, dropout=dropout)
-    return found if drop_path is None else replace(found, drop_path=drop_path)
+    return replace(
+        found,
+        dropout=found.dropout if settings.dropout is None else settings.dropout,
+        drop_path=found.drop_path if settings.drop_path is None else settings.drop_path,
+    )
 
 
 def _fitted(

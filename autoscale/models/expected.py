@@ -1,15 +1,14 @@
 """What a network's weights expect of the network and of its pictures: known, given, or said."""
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from autoscale.datasets.pictures.preparation import OURS, Channels, Preparation
+from autoscale.datasets.pictures.preparation import OURS, Preparation
 from autoscale.errors import InvalidSetting
 from autoscale.models.input_spec import writable
+from autoscale.models.settings import PreparationSettings
 from autoscale.network.naming import naming_of
 from autoscale.network.weights import STYLES, Style, class_rows
 from autoscale.runs.releases import (
@@ -23,28 +22,6 @@ from autoscale.runs.weights import Weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What a person says that weights expect; None where that is left to the file."""
-
-    style: str | None = None  # one of `STYLES`
-    mean: Channels | None = None  # of pixels in 0..1
-    deviation: Channels | None = None
-    interpolation: str | None = None  # bilinear or bicubic, of resizing
-    white_level: int | None = None  # of pictures of 16 bits
-
-    def __post_init__(self) -> None:
-        if self.style is not None and self.style not in STYLES:
-            raise InvalidSetting(f"no style {self.style!r}; choose from {', '.join(STYLES)}")
-        self.over(OURS)  # refuses what no picture can be prepared by
-
-    def over(self, known: Preparation) -> Preparation:
-        """A preparation, with what is asked in place of what it says."""
-        asked = {name: getattr(self, name, None) for name in known.to_dict()}
-        said: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
-        return replace(known, **said)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
     """What weights expect, and what their logits are called."""
 
@@ -54,29 +31,13 @@ class Expected:
     notes: tuple[str, ...] = ()  # what a person should know, in sentences
 
 
-def channels(text: str | None, *, option: str) -> Channels | None:
-    """Three numbers out of "0.485,0.456,0.406", or one for all channels; None out of None.
-
-    Raises:
-        InvalidSetting: if they are not that.
-    """
-    if text is None:
-        return None
-    try:
-        values = [float(part) for part in re.split(r"[,\s]+", text.strip())]
-    except ValueError:
-        values = []
-    if len(values) not in (1, 3):
-        raise InvalidSetting(
-            f"{option} must be 3 numbers for red, green and blue, such as 0.485,0.456,0.406, or "
-            f"one for all; got {text!r}"
-        )
-    red, green, blue = values if len(values) == 3 else values * 3
-    return red, green, blue
-
-
 def expected_by(
-    held: Weights | None, file: str | None, *, network: str, asked: Asked, designed: bool = True
+    held: Weights | None,
+    file: str | None,
+    *,
+    network: str,
+    asked: PreparationSettings,
+    designed: bool = True,
 ) -> Expected:
     """What the weights of `file` expect.
 
@@ -124,7 +85,9 @@ def expected_by(
     )
 
 
-def _release(held: Weights, file: Path, *, network: str, asked: Asked) -> Release | None:
+def _release(
+    held: Weights, file: Path, *, network: str, asked: PreparationSettings
+) -> Release | None:
     naming = naming_of(held.state)
     if naming is None or held.header.preparation is not None:
         return None
@@ -134,7 +97,9 @@ def _release(held: Weights, file: Path, *, network: str, asked: Asked) -> Releas
     )
 
 
-def _style(held: Weights, file: str, release: Release | None, *, asked: Asked) -> Style:
+def _style(
+    held: Weights, file: str, release: Release | None, *, asked: PreparationSettings
+) -> Style:
     if asked.style is not None:
         return STYLES[asked.style]
     if held.header.style is not None:
@@ -152,7 +117,7 @@ def _style(held: Weights, file: str, release: Release | None, *, asked: Asked) -
 
 
 def _preparation(
-    held: Weights, file: str, release: Release | None, *, asked: Asked
+    held: Weights, file: str, release: Release | None, *, asked: PreparationSettings
 ) -> tuple[Preparation, list[str]]:
     known = held.header.preparation
     naming = naming_of(held.state)

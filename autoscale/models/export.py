@@ -11,7 +11,7 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,11 +19,11 @@ from torch import Tensor
 from autoscale.design.cost import Cost
 from autoscale.errors import ExportProblem, InvalidArchitecture, InvalidSetting
 from autoscale.models.card import BESIDE, changed_since_measured, model_card
-from autoscale.models.formats import FORMATS
 from autoscale.models.input_spec import LABELS, escaped, metadata, text_files, timm_config
-from autoscale.models.load import Loading, Model, as_model
+from autoscale.models.load import Model, as_model
 from autoscale.models.preparing_source import preparing_source
 from autoscale.models.reference import ANSWER, PICTURE, Reference, reference
+from autoscale.models.settings import FORMATS, ExportSettings
 from autoscale.network.interchange.onnx import onnx_logits, require_export, to_onnx, to_torch_export
 from autoscale.network.interchange.python_source import python_source, timm_source
 from autoscale.network.measuring.latency import measure_latency
@@ -32,6 +32,7 @@ from autoscale.network.weights import to_timm
 from autoscale.runs.releases import CONFIG
 from autoscale.runs.store import guarded, write_bytes, write_text
 from autoscale.runs.weights import KEY, Header, read_weights, weights_content, write_weights
+from autoscale.settings import takes_settings
 
 #: Batches on which a format is held against torch.
 BATCHES = (1, 5)
@@ -69,14 +70,8 @@ class Exported:
     notes: tuple[str, ...]  # what a person should know, in sentences
 
 
-def export(
-    model: Model | str | Path,
-    directory: str | Path,
-    *,
-    formats: Sequence[str] | None = None,
-    measure: bool = False,
-    **loading: Unpack[Loading],
-) -> Exported:
+@takes_settings(ExportSettings)
+def export(model: Model | str | Path, directory: str | Path, settings: ExportSettings) -> Exported:
     """Write a network in other programs' formats, how to use it, and a card that says what it is.
 
     Every file that can be run here is run, before and not after it is written, and held against
@@ -85,10 +80,7 @@ def export(
     Args:
         model: what `load_model` gave, or a name or file that it takes.
         directory: where the files go; made if it is not there.
-        formats: of safetensors, python, timm, torch-export and onnx; by default all that this
-            network can have.
-        measure: also measure the latency of one image on this machine, for the card.
-        loading: options of `load_model`, such as `weights`, beside a name.
+        settings: those of `load_model` are for a name.
 
     Raises:
         InvalidSetting: for a format that is not there or that this network cannot have, if a
@@ -96,8 +88,8 @@ def export(
         ExportProblem: if a format does not give torch's logits; the files before it are kept.
         StorageProblem: if the disk does not take it.
     """
-    model, folder = as_model(model, **loading), Path(directory)
-    wanted = _requested(model, formats)
+    model, folder = as_model(model, settings), Path(directory)
+    wanted = _requested(model, settings.formats)
     images = torch.randn(
         max(BATCHES), 3, model.resolution, model.resolution, generator=_generator()
     )
@@ -111,7 +103,9 @@ def export(
         for file in _WRITERS[name](model, folder, _Check(name, images, expected, known))
     ]
     beside = _write_beside(model, folder, known, timm="timm" in wanted)
-    latency = measure_latency(model.network, resolution=model.resolution) if measure else None
+    latency = (
+        measure_latency(model.network, resolution=model.resolution) if settings.measure else None
+    )
     notes = [*model.notes]
     if escaped(model.header.classes or ()):
         notes.append(
@@ -138,16 +132,14 @@ def export(
     return Exported(files=tuple(files), beside=tuple(beside), card=card, notes=tuple(notes))
 
 
-def _requested(model: Model, formats: Sequence[str] | None) -> list[str]:
+def _requested(model: Model, formats: Sequence[str]) -> list[str]:
     """The formats to write, quickest first.
 
     Raises:
-        InvalidSetting: if one is not there, or cannot be had.
+        InvalidSetting: if one cannot be had.
     """
     wanted = list(dict.fromkeys(formats)) if formats else possible_formats(model)
     for name in wanted:
-        if name not in FORMATS:
-            raise InvalidSetting(f"no format {name!r}; choose from {', '.join(FORMATS)}")
         if reason := _impossible(model, name):
             raise InvalidSetting(reason)
         if name == "onnx":

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from torch import nn
@@ -11,7 +10,9 @@ from torch import nn
 from autoscale.design.architecture import Architecture
 from autoscale.errors import InvalidSetting
 from autoscale.models.count import load_network
+from autoscale.models.settings import LatencySettings
 from autoscale.network.measuring.latency import Latency, measure_latencies
+from autoscale.settings import takes_settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,20 +42,16 @@ class Timings:
         )
 
 
+@takes_settings(LatencySettings)
 def time_networks(
     networks: Sequence[str | Path] | Mapping[str, str | Path | nn.Module | Architecture],
-    *,
-    resolution: int | None = None,
-    **conditions: Any,
+    settings: LatencySettings,
 ) -> Timings:
     """Measure networks in turns.
 
     Args:
         networks: each a published network, a YAML file, or `package.module:name`, as `count` takes;
             or such names and modules or designs by what they shall be called.
-        resolution: pixels per side; a design's own, or 224 for a module, if not given.
-        conditions: the fields of `network.measuring.latency.Conditions`: batch, threads, runtime,
-            dtype, device, clock, fold, repeats, precision, seconds.
 
     Returns:
         The latencies by name; `table` has them side by side, in milliseconds.
@@ -72,5 +69,5 @@ def time_networks(
     if not named:
         raise InvalidSetting("name at least one network, such as efficientnet-b0")
     loaded = [load_network(network) for network in named.values()]
-    found = measure_latencies(loaded, resolution=resolution, **conditions)
+    found = measure_latencies(loaded, settings, resolution=settings.resolution)
     return Timings(latencies=dict(zip(named, found, strict=True)))

@@ -2,19 +2,20 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypedDict, Unpack
 
 import torch
 from torch import nn
 
-from autoscale.datasets.pictures.preparation import Channels, Preparation
+from autoscale.datasets.pictures.preparation import Preparation
 from autoscale.design.architecture import Architecture
 from autoscale.errors import InvalidSetting
 from autoscale.models.count import load_network
-from autoscale.models.expected import Asked, expected_by
+from autoscale.models.expected import expected_by
+from autoscale.models.settings import LoadSettings
 from autoscale.network.build import build
 from autoscale.network.weights import Style, class_rows, load_weights
-from autoscale.runs.weights import Header, is_pytorch, is_safetensors, read_weights
+from autoscale.runs.weights import Header, Weights, is_pytorch, is_safetensors, read_weights
+from autoscale.settings import settings_of, takes_settings
 
 #: Of weights that are drawn because none are given.
 SEED = 0
@@ -40,81 +41,43 @@ class Model:
         return self.architecture.num_classes if self.architecture else None
 
 
-class Loading(TypedDict, total=False):
-    """The options of `load_model`, for functions that take a network by its name too."""
-
-    weights: str | Path | None
-    style: str | None
-    mean: Channels | None
-    deviation: Channels | None
-    interpolation: str | None
-    white_level: int | None
-    resolution: int | None
-
-
-def as_model(model: Model | str | Path, **loading: Unpack[Loading]) -> Model:
+def as_model(model: Model | str | Path, settings: LoadSettings) -> Model:
     """`model` itself, or what `load_model` makes of its name.
 
     Raises:
-        InvalidSetting: for options of loading beside a network that is loaded already, and as
+        InvalidSetting: for settings of loading beside a network that is loaded already, and as
             `load_model` raises it.
         InvalidArchitecture: if a file is no design.
     """
     if not isinstance(model, Model):
-        return load_model(model, **loading)
-    if given := [option for option, value in loading.items() if value is not None]:
+        return load_model(model, settings)
+    loading = {setting.name for setting in settings_of(LoadSettings)}
+    if given := [name for name in settings.changed() if name in loading]:
         raise InvalidSetting(
             f"{model.name} is loaded already; give {' and '.join(given)} to load_model"
         )
     return model
 
 
-def load_model(
-    name: str | Path,
-    *,
-    weights: str | Path | None = None,
-    style: str | None = None,
-    mean: Channels | None = None,
-    deviation: Channels | None = None,
-    interpolation: str | None = None,
-    white_level: int | None = None,
-    resolution: int | None = None,
-) -> Model:
+@takes_settings(LoadSettings)
+def load_model(name: str | Path, settings: LoadSettings) -> Model:
     """The network `name` with the weights of a file, for as many classes as these know.
+
+    A module of the user's has no style. What pictures are prepared by, `expected.expected_by` finds
+    out where it is not given.
 
     Args:
         name: as `count` takes it, or a safetensors file whose header holds an architecture.
-        weights: `.safetensors` or a PyTorch file of tensors; without, weights are random.
-        style: autoscale, timm or tf: the padding and batch-norm epsilon that the weights expect. By
-            default what the file says or its names tell, autoscale's for our names. A module of the
-            user's has none.
-        mean: of red, green and blue in 0..1, as the weights expect it subtracted; by default what
-            `expected.expected_by` finds out.
-        deviation: likewise, divided by.
-        interpolation: bilinear or bicubic, of resizing pictures; likewise.
-        white_level: what is shown white of pictures of 16 bits, 1 to 65535; likewise.
-        resolution: pixels per side; the design's own, or 224 for a module, if not given.
 
     Raises:
         InvalidSetting: if a file or name is not there, weights do not fit, or timm's names come
             without a style.
         InvalidArchitecture: if a file is no design.
     """
-    name, weights = str(name), None if weights is None else str(weights)
-    if alone := is_safetensors(name):
-        if weights is not None and weights != name:
-            raise InvalidSetting(f"{name} is a file of weights already; leave --weights out")
-        weights = name
-    elif is_pytorch(name):
-        raise _nameless(name)
-    asked = Asked(
-        style=style, mean=mean, deviation=deviation, interpolation=interpolation,
-        white_level=white_level,
-    )  # fmt: skip
-    found: nn.Module | Architecture | None = None
-    if not alone:
-        found = load_network(name)
-    if isinstance(found, nn.Module) and style is not None:
+    name = str(name)
+    weights = _weights_of(name, settings)
+    found = None if is_safetensors(name) else load_network(name)
+    if isinstance(found, nn.Module) and settings.style is not None:
         raise InvalidSetting(
             f"{name} is a module of your own, which pads and normalises as it is written; leave "
             "--style out"
@@ -124,35 +87,60 @@ def load_model(
     if found is None:
         assert held is not None
         found = _design(name, held.header)
-    designed = isinstance(found, Architecture)
-    expected = expected_by(held, weights, network=name, asked=asked, designed=designed)
+    expected = expected_by(
+        held,
+        weights,
+        network=name,
+        asked=settings,
+        designed=isinstance(found, Architecture),
+    )
+    network, architecture = _built(found, settings.resolution, held, expected.style)
     notes = [*expected.notes]
-    if isinstance(found, Architecture):
-        if resolution is not None:
-            found = replace(found, resolution=resolution)
-        if held is not None and (count := class_rows(held.state)):
-            found = replace(found, num_classes=count)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(SEED)
-            network: nn.Module = build(found, **expected.style.options)
-    else:
-        network = found
     if held is not None:
         notes += load_weights(network, held.state)
     else:
         notes.append("no weights were given: they are random, and the answers mean nothing")
-    architecture = found if isinstance(found, Architecture) else None
     return Model(
         name=Path(name).stem if architecture and Path(name).suffix else name,
         network=network.eval(),
         architecture=architecture,
-        resolution=architecture.resolution if architecture else resolution or 224,
+        resolution=architecture.resolution if architecture else settings.resolution or 224,
         style=expected.style,
         preparation=expected.preparation,
         header=replace(held.header if held else Header(), classes=expected.classes),
         trained=held is not None,
         notes=tuple(notes),
     )
+
+
+def _weights_of(name: str, settings: LoadSettings) -> str | None:
+    """The file of weights: the network's own name if that is one, else what is given.
+
+    Raises:
+        InvalidSetting: if both name one, or the name's does not say which network it belongs to.
+    """
+    if is_safetensors(name):
+        if settings.weights not in (None, name):
+            raise InvalidSetting(f"{name} is a file of weights already; leave --weights out")
+        return name
+    if is_pytorch(name):
+        raise _nameless(name)
+    return settings.weights
+
+
+def _built(
+    found: nn.Module | Architecture, resolution: int | None, held: Weights | None, style: Style
+) -> tuple[nn.Module, Architecture | None]:
+    """The network, and its design for that resolution and as many classes as the weights have."""
+    if isinstance(found, nn.Module):
+        return found, None
+    if resolution is not None:
+        found = replace(found, resolution=resolution)
+    if held is not None and (count := class_rows(held.state)):
+        found = replace(found, num_classes=count)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)
+        return build(found, **style.options), found
 
 
 def _design(file: str, header: Header) -> Architecture:

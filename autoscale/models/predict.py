@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Unpack
 
 import numpy as np
 import pandas as pd
@@ -21,16 +20,14 @@ from autoscale.datasets.pictures.pictures import shown
 from autoscale.datasets.seen import share_among
 from autoscale.errors import DataProblem, InvalidSetting
 from autoscale.listener import Listener, duration
-from autoscale.models.load import Loading, Model, as_model
+from autoscale.models.load import Model, as_model
+from autoscale.models.settings import EvaluateSettings, PassSettings, PredictSettings
 from autoscale.network.threads import threads_of_torch
+from autoscale.settings import takes_settings
 from autoscale.training.batches import as_channels_last, normalised
 from autoscale.training.chance import chance_warning
 from autoscale.training.fit import device_named
 
-#: Which images of a data set; "auto" is all of a source without splits that the network was not
-#: trained on, else test where there are such, else validation.
-SPLITS = ("auto", "test", "validation", "train", "all")
-BATCH = 64
 #: Training images of each class that are read where other images are asked for.
 _FEW = 8
 #: Share of the training images among those of a source from which on it is the training's own.
@@ -57,6 +54,7 @@ class Evaluation:
     skipped: tuple[str, ...]  # unreadable files, one line each
     summary: str  # what was understood of the data set, a sentence
     notices: tuple[str, ...]  # what a person should know, in sentences
+    notes: tuple[str, ...] = ()  # the same of the network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,50 +79,35 @@ class _Chosen:
     notices: tuple[str, ...]
 
 
-def evaluate_model(
-    model: Model | str | Path,
-    data: str | Path,
-    *,
-    split: str = "auto",
-    seed: int | None = None,
-    batch: int = BATCH,
-    device: str = "auto",
-    threads: int = 1,
-    **loading: Unpack[Loading],
-) -> Evaluation:
+@takes_settings(EvaluateSettings, places=["model", "data"])
+def evaluate_model(model: Model | str | Path, settings: EvaluateSettings) -> Evaluation:
     """How good a trained network is on the images of a data set.
 
     Images are decoded and normalised as the training's validation images were. Classes are matched
     by name where the network's file names them.
 
+    By the split auto a source without splits is evaluated whole, unless the network was trained on
+    it: then on the test images that its training put aside; of one with splits test where there is
+    such, else validation. With another seed than the training's, images that the network has seen
+    are among them.
+
     Args:
         model: what `load_model` gave, or a name or file that it takes.
-        data: a folder with one sub-folder per class, Parquet files, or "synthetic".
-        split: auto, test, validation, train or all. By auto a source without splits is evaluated
-            whole, unless the network was trained on it: then on the test images that its training
-            put aside; of one with splits test where there is such, else validation.
-        seed: of that cut; by default that of the training, or 0 where the file does not say. With
-            another one images that the network has seen are among them.
-        batch: images of one pass.
-        device: "auto" is the first CUDA device if there is one, else the CPU.
-        threads: of torch.
-        loading: for a name, as `load_model` takes them: `weights`, `style`, and the like.
+        settings: those of `load_model` are for a name.
 
     Raises:
         InvalidSetting: if there is no such network, it has no weights, or its classes are not those
             of the data.
         DataProblem: if the images cannot be read, or there are none of that split.
     """
-    model, data = as_model(model, **loading), str(data)
+    model, data = as_model(model, settings), settings.data
     _require_weights(model)
-    if split not in SPLITS:
-        raise InvalidSetting(f"no split {split!r}; choose from {', '.join(SPLITS)}")
     known = classes_in(data)
     places = _places(model, known, data)
-    found = _images(model, data, split=split, seed=seed)
+    found = _images(model, data, split=settings.split, seed=settings.seed)
     images = found.images
     labels = places[images.labels]
-    logits, seconds = _logits(model, images.pixels, batch=batch, device=device, threads=threads)
+    logits, seconds = _logits(model, images.pixels, settings)
     names = _names(model, known, logits.shape[1])
     guesses = logits.argmax(dim=1).numpy()
     right = guesses == labels
@@ -148,18 +131,13 @@ def evaluate_model(
                 None, [chance_warning(float(right.mean()), labels, names, part=_part(found.split))]
             ),
         ),
+        notes=model.notes,
     )
 
 
+@takes_settings(PredictSettings)
 def predict(
-    model: Model | str | Path,
-    images: Iterable[str | Path],
-    *,
-    top: int = 3,
-    batch: int = BATCH,
-    device: str = "auto",
-    threads: int = 1,
-    **loading: Unpack[Loading],
+    model: Model | str | Path, images: Iterable[str | Path], settings: PredictSettings
 ) -> Predictions:
     """The most probable classes of single images, the best first.
 
@@ -170,20 +148,13 @@ def predict(
         model: what `load_model` gave, or a name or file that it takes.
         images: files, and folders of such at any depth. One that cannot be read is named in the
             answer, the others are answered. Names that are not UTF-8 are escaped, as \\xe9.
-        top: classes of each image.
-        batch: images of one pass.
-        device: "auto" is the first CUDA device if there is one, else the CPU.
-        threads: of torch.
-        loading: for a name, as `load_model` takes them: `weights`, `style`, and the like.
+        settings: those of `load_model` are for a name.
 
     Raises:
         InvalidSetting: if there is no such network, it has no weights, nothing is named, or `top`
             is below 1.
     """
-    model = as_model(model, **loading)
-    parts = list(
-        predict_in_parts(model, images, top=top, batch=batch, device=device, threads=threads)
-    )
+    parts = list(predict_in_parts(as_model(model, settings), images, settings))
     return Predictions(
         table=pd.concat([part.table for part in parts], ignore_index=True),
         refused=tuple(line for part in parts for line in part.refused),
@@ -191,14 +162,12 @@ def predict(
     )
 
 
+@takes_settings(PredictSettings)
 def predict_in_parts(
     model: Model,
     images: Iterable[str | Path],
+    settings: PredictSettings,
     *,
-    top: int = 3,
-    batch: int = BATCH,
-    device: str = "auto",
-    threads: int = 1,
     listener: Listener | None = None,
 ) -> Iterator[Predictions]:
     """The answers of `predict` for some hundred images at a time, so that memory holds any number.
@@ -212,8 +181,6 @@ def predict_in_parts(
         InvalidSetting: as `predict`.
     """
     _require_weights(model)
-    if top < 1:
-        raise InvalidSetting(f"top must be at least 1 class, got {top}")
     asked = list(images)
     if not asked:
         raise InvalidSetting("name at least one image")
@@ -226,8 +193,9 @@ def predict_in_parts(
     for chunk in read_pictures(paths, size=model.resolution, preparation=preparation):
         rows = []
         if chunk.names:
-            logits, _ = _logits(model, chunk.pixels, batch=batch, device=device, threads=threads)
-            rows = _answers(chunk.names, logits, _names(model, None, logits.shape[1]), top)
+            logits, _ = _logits(model, chunk.pixels, settings)
+            names = _names(model, None, logits.shape[1])
+            rows = _answers(chunk.names, logits, names, settings.top)
         yield Predictions(table=pd.DataFrame(rows, columns=_COLUMNS), refused=chunk.refused)
         done += len(chunk.names) + len(chunk.refused)
         peaks += chunk.peaks
@@ -338,17 +306,13 @@ def to_network_input(pixels: NDArray[np.uint8], model: Model) -> Tensor:
 
 
 def _logits(
-    model: Model, pixels: NDArray[np.uint8], *, batch: int, device: str, threads: int
+    model: Model, pixels: NDArray[np.uint8], settings: PassSettings
 ) -> tuple[Tensor, float]:
     """Logits of every image, and the seconds of the passes."""
-    if batch < 1:
-        raise InvalidSetting(f"batch must be at least 1 image, got {batch}")
-    if threads < 1:
-        raise InvalidSetting(f"threads must be at least 1, got {threads}")
-    target = device_named(device)
+    batch, target = settings.batch, device_named(settings.device)
     network: nn.Module = model.network.to(target)
     parts = []
-    with threads_of_torch(threads), torch.inference_mode():
+    with threads_of_torch(settings.threads), torch.inference_mode():
         started = time.perf_counter()
         for start in range(0, len(pixels), batch):
             images = to_network_input(pixels[start : start + batch], model)

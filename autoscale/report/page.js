@@ -5,6 +5,12 @@ const tip = document.getElementById("tip");
 const REACH = 26; // pixels
 let shown = null;
 
+// A browser would show the titles of marks itself, late and small.
+for (const title of document.querySelectorAll("figure > svg .mark > title")) {
+  title.parentNode.dataset.tip = title.textContent;
+  title.remove();
+}
+
 function hide() {
   if (shown) shown.classList.remove("here");
   shown = null;

@@ -1,15 +1,17 @@
 """The page of a run: everything that its directory holds, for a person."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from autoscale.design.budget import format_count
 from autoscale.report.document import Figure, Page, Section, each_row, figures_of, html
-from autoscale.report.growing import family_section, grid_sections
-from autoscale.report.searching import check_section, liked_section, percent, search_section
+from autoscale.report.family import family_section
+from autoscale.report.growing import grid_sections
+from autoscale.report.searching import check_section, choices_section, search_section
+from autoscale.report.wording import percent
 from autoscale.runs.contents import Run
 
 Commands = Sequence[tuple[str, str]]
@@ -55,7 +57,7 @@ def _findings(run: Run) -> list[Section]:
     """What the steps have found, in their order."""
     found = [
         search_section(run),
-        liked_section(run),
+        choices_section(run),
         check_section(run),
         *grid_sections(run),
         family_section(run),
@@ -86,49 +88,28 @@ def _lead(run: Run) -> str:
     return f"{len(classes)} classes at {side} pixels: {named}."
 
 
-def _facts(run: Run) -> list[tuple[str, str, str]]:
-    facts = []
+def _facts(run: Run) -> Iterator[tuple[str, str, str]]:
+    """Name, value and remark of what the run found."""
     search = run.search
     if search and search.baseline and search.baseline.score and search.accuracy is not None:
-        seeds = len(search.accuracies)
-        facts.append(
-            (
-                "Baseline",
-                percent(search.accuracy),
-                f"on validation images, {f'mean of {seeds} trainings' if seeds > 1 else 'once'}",
-            )
-        )
-        facts.append(
-            (
-                "Its cost",
-                format_count(search.baseline.score.macs),
-                f"multiply-adds; {format_count(search.baseline.score.params)} parameters",
-            )
-        )
+        seeds, score = len(search.accuracies), search.baseline.score
+        trained = f"mean of {seeds} trainings" if seeds > 1 else "once"
+        yield "Baseline", percent(search.accuracy), f"on validation images, {trained}"
+        size = f"multiply-adds; {format_count(score.params)} parameters"
+        yield "Its cost", format_count(score.macs), size
     for grid in run.grids:
-        first = grid.candidates.iloc[0]
-        ratio = grid.picked["budget"]["limit"] / grid.picked["budget"]["base"]
-        facts.append(
-            (
-                "Grow by" if ratio >= 1 else "Shrink by",
-                f"{first.alpha:.3g} · {first.beta:.3g} · {first.gamma:.3g}",
-                f"depth · width · resolution, at {ratio:.3g}x the cost",
-            )
-        )
+        first, budget = grid.candidates.iloc[0], grid.picked["budget"]
+        ratio = budget["limit"] / budget["base"]
+        factors = f"{first.alpha:.3g} · {first.beta:.3g} · {first.gamma:.3g}"
+        remark = f"depth · width · resolution, at {ratio:.3g}x the cost"
+        yield "Grow by" if ratio >= 1 else "Shrink by", factors, remark
     if run.family is not None:
-        members = run.family.members
-        facts.append(
-            (
-                "Family",
-                f"{len(members)} networks",
-                f"{format_count(members.macs.min())} to {format_count(members.macs.max())} "
-                "multiply-adds",
-            )
-        )
+        macs = run.family.members.macs
+        ends = f"{format_count(macs.min())} to {format_count(macs.max())} multiply-adds"
+        yield "Family", f"{len(macs)} networks", ends
     if run.trainings:
-        best = max(run.trainings, key=lambda one: one.validation)
-        facts.append(("Best in full", percent(best.validation), best.network))
-    return facts
+        best = max((one.result for one in run.trainings), key=lambda one: one.validation_accuracy)
+        yield "Best in full", percent(best.validation_accuracy), best.name
 
 
 def _repeat_section(run: Run, commands: Commands) -> Section:
@@ -150,8 +131,8 @@ def _repeat_section(run: Run, commands: Commands) -> Section:
     )
     tables = [("Software and machine", software)]
     if run.search:
-        task = run.search.record["settings"]["task"]
-        tables.append(("Training of each candidate", _settings(task["recipe"])))
+        recipe = run.search.record["settings"]["recipe"]
+        tables.append(("Training of each candidate", _settings(recipe)))
     code = [("Commands", "\n".join(text for _, text in commands))] if commands else []
     if run.search:
         code.append((f"Space {run.search.space.name}", run.search.record["settings"]["space"]))

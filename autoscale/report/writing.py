@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from autoscale.inspection.commands import commands
 from autoscale.inspection.read_run import load_run
-from autoscale.inspection.repeat import commands
 from autoscale.jobs.grid.result import GridResult
-from autoscale.report import iso_cost, size_accuracy
+from autoscale.report.charts import triangle
+from autoscale.report.growing import surface_chart
 from autoscale.report.page import page
+from autoscale.report.size_accuracy import NOTE, TITLE, size_chart
 from autoscale.runs.picture import write_picture
 from autoscale.runs.store import write_text
 
@@ -35,7 +37,7 @@ def write_report(
     """
     found = load_run(run, trained=trained)
     file = found.path / "report.html" if output is None else Path(output)
-    write_text(file, page(found, commands(found)))
+    write_text(file, page(found, commands(found.path)))
     return file
 
 
@@ -50,7 +52,7 @@ def draw_sizes(table: pd.DataFrame, file: str | Path) -> None:
         InvalidSetting: for another ending, or if no network of the table has an accuracy.
         StorageProblem: if the disk does not take it.
     """
-    write_picture(Path(file), size_accuracy.picture(table))
+    write_picture(Path(file), size_chart(table).draw(TITLE).standalone(NOTE))
 
 
 def draw_race(found: GridResult, file: str | Path) -> None:
@@ -65,5 +67,5 @@ def draw_race(found: GridResult, file: str | Path) -> None:
         StorageProblem: if the disk does not take it.
     """
     title = f"How to grow to {found.grid.budget.ratio:.3g}x the cost"
-    picture = iso_cost.picture(found.table, found.surface(), title=title, note=found.sentence)
-    write_picture(Path(file), picture)
+    chart = surface_chart(found.table, found.surface(), triangle.SHEET)
+    write_picture(Path(file), chart.draw(title).standalone(found.sentence))

@@ -1,7 +1,7 @@
 """What a run directory holds, read back as values: for the report, for notebooks."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ class SearchContents:
     """A search, finished or not."""
 
     steps: tuple[Trial, ...]  # every step, repeats and refusals too
-    trials: pd.DataFrame  # one row a trained design, as `jobs.search.job.trial_table`
+    trials: pd.DataFrame  # one row a trained design, as `jobs.search.result.trial_table`
     space: SearchSpace  # with the classes and the resolution of the images
     objective: Objective
     baseline: Trial | None  # None as long as the search is not finished
@@ -56,16 +56,48 @@ class FamilyContents:
     record: Record
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingResult:
+    """What a finished training of one network came to, as result.json has it."""
+
+    name: str  # of the network
+    epochs: int
+    best_epoch: int  # the most accurate on the validation images, the first of equals
+    validation_accuracy: float  # of the best epoch
+    last_validation_accuracy: float
+    test_accuracy: float | None  # of the best weights; None without test images
+    macs: int
+    params: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain data."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> "TrainingResult":
+        """Read `to_dict` back; keys that are not ours are left out.
+
+        Raises:
+            KeyError, TypeError, ValueError: if it is something else.
+        """
+        tested = plain["test_accuracy"]
+        return cls(
+            name=str(plain["name"]),
+            epochs=int(plain["epochs"]),
+            best_epoch=int(plain["best_epoch"]),
+            validation_accuracy=float(plain["validation_accuracy"]),
+            last_validation_accuracy=float(plain["last_validation_accuracy"]),
+            test_accuracy=None if tested is None else float(tested),
+            macs=int(plain["macs"]),
+            params=int(plain["params"]),
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingContents:
     """A finished training of one network in full."""
 
-    network: str
-    macs: int
-    params: int
-    validation: float  # accuracy of the best epoch
-    test: float | None
-    epochs: int
+    result: TrainingResult
     images: str  # fingerprint of the training and validation images
     path: Path
 

@@ -21,6 +21,21 @@ def environment() -> dict[str, str | int]:
     }
 
 
+#: Of `settings.json`. In those of format 1 the images and the recipe stand together under `task`.
+RECORD_FORMAT = 2
+
+
+def in_this_format(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Recorded settings of whatever format as this version writes them."""
+    if "task" not in settings:
+        return dict(settings)
+    rest = {name: value for name, value in settings.items() if name != "task"}
+    found = {"white_level": 65535, **settings["task"], **rest}
+    if isinstance(solve := found.get("solve"), str):  # a grid had one text for two settings
+        found |= {"solve": bool(solve), "move": solve or None}
+    return found
+
+
 def difference(earlier: Mapping[str, Any], asked: Mapping[str, Any], prefix: str = "") -> str:
     """The settings that differ, as `name: there -> asked`; empty if none do."""
     parts = []

@@ -26,7 +26,7 @@ from typing import Any, NoReturn
 
 from autoscale.design.versions import FORMAT, version_problem
 from autoscale.errors import RunConflict, StorageProblem
-from autoscale.runs.settings import difference, environment
+from autoscale.runs.settings import RECORD_FORMAT, difference, environment, in_this_format
 
 
 class StepFolder:
@@ -67,7 +67,7 @@ class StepFolder:
             RunConflict: naming the settings that differ, or if work is there without settings.
             StorageProblem: if the folder cannot be written.
         """
-        asked = json.loads(json.dumps(settings))
+        asked = in_this_format(json.loads(json.dumps(settings)))
         earlier = self.read()
         begun = bool(journal.read())
         if begun and earlier is None:
@@ -84,7 +84,7 @@ class StepFolder:
                 )
         work = read(journal)
         content = {
-            "format": FORMAT,
+            "format": RECORD_FORMAT,
             "settings": asked,
             "notes": json.loads(json.dumps(notes)),
             "environment": environment(),
@@ -113,13 +113,20 @@ class StepFolder:
         found = read_json(path)
         if found is None:
             return None
-        _require_version(path, found.get("format") if isinstance(found, dict) else None)
+        version = found.get("format") if isinstance(found, dict) else None
+        _require_version(path, version, reads=RECORD_FORMAT)
         if not isinstance(found.get("settings"), dict) or not isinstance(found.get("notes"), dict):
             raise RunConflict(
                 f"{path} holds no settings and notes; restore it from a copy or choose another "
                 "--run"
             )
-        return dict(found)
+        try:
+            return {**found, "settings": in_this_format(found["settings"])}
+        except TypeError:
+            raise RunConflict(
+                f"{path} is damaged (task holds no settings); restore it from a copy or choose "
+                "another --run"
+            ) from None
 
     def write_result(self, name: str, data: Mapping[str, Any]) -> None:
         """Write plain data with its version as the JSON file `name`, whole or not at all.
@@ -345,8 +352,8 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number")
 
 
-def _require_version(path: Path, found: Any) -> None:
-    if reason := version_problem(found):
+def _require_version(path: Path, found: Any, *, reads: int = FORMAT) -> None:
+    if reason := version_problem(found, reads=reads):
         raise RunConflict(f"{path} {reason}; upgrade autoscale, or choose another --run")
 
 

@@ -6,12 +6,13 @@ from itertools import pairwise
 from typing import Any
 
 from autoscale.design.architecture import Architecture
-from autoscale.design.budget import MEANINGS, MEASURES, Budget, format_count
+from autoscale.design.budget import format_count
 from autoscale.design.cost import cost
 from autoscale.design.document import NO_UNKNOWN_KEYS, dump, parse
 from autoscale.design.rounding import Coefficients
 from autoscale.errors import BudgetUnreachable, InvalidArchitecture, InvalidSetting
-from autoscale.scaling.scalable import Growth, Scalable, cost_of
+from autoscale.scaling.budget import Budget
+from autoscale.scaling.scalable import Growth, Network, Scalable, cost_of
 
 #: Sizes that are tried for a budget.
 LEAST_PHI, MOST_PHI = -8.0, 12.0
@@ -128,14 +129,19 @@ class Growths:
         return Growth(own.alpha**phi, own.beta**phi, own.gamma**phi)
 
 
+def network_at(base: Scalable, growths: Growths, phi: float) -> Network:
+    """The network of size `phi`; 0 is the base."""
+    growth = growths.at(phi)
+    return base.at(growth.depth, growth.width, int(base.pixels(growth.resolution)))
+
+
 def member(base: Scalable, growths: Growths, phi: float, *, name: str) -> Member | UserMember:
     """The member of size `phi`; 0 is the base, negative sizes are smaller.
 
     Dropout grows with phi as from B0 (0.2) to B7 (0.5); drop-path stays at B0's 0.2. Both as in the
     released EfficientNets (Tan & Le 2019, section 5.2); smaller members get less.
     """
-    growth = growths.at(phi)
-    network = base.at(growth.depth, growth.width, int(base.pixels(growth.resolution)))
+    growth, network = growths.at(phi), network_at(base, growths, phi)
     found = cost_of(network)
     common: dict[str, Any] = {
         "name": name,
@@ -170,9 +176,7 @@ def phi_for(base: Scalable, growths: Growths, budget: Budget) -> float:
     phis = _sizes(growths)
 
     def spent(place: int) -> float:
-        growth = growths.at(phis[place])
-        network = base.at(growth.depth, growth.width, int(base.pixels(growth.resolution)))
-        return float(MEASURES[budget.measure](cost_of(network)))
+        return float(budget.measure.count(cost_of(network_at(base, growths, phis[place]))))
 
     base_place = phis.index(0.0)
     grows = spent(base_place) <= budget.limit
@@ -180,7 +184,7 @@ def phi_for(base: Scalable, growths: Growths, budget: Budget) -> float:
     least = spent(low)
     if least >= spent(high):
         raise InvalidSetting(
-            f"the {MEANINGS[budget.measure]} of this family do not grow with phi; give another "
+            f"the {budget.measure.unit} of this family do not grow with phi; give another "
             "measure, or sizes with --phi"
         )
     if least > budget.limit:

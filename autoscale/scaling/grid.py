@@ -14,17 +14,19 @@ from math import inf, log
 
 import numpy as np
 
-from autoscale.design.budget import MEANINGS, MEASURES, Budget
 from autoscale.design.cost import Cost
-from autoscale.design.numbers import Number
 from autoscale.design.rounding import Coefficients
 from autoscale.errors import BudgetUnreachable, InvalidSetting
+from autoscale.scaling.budget import Budget
+from autoscale.scaling.limited import Limited
 from autoscale.scaling.nearness import FEWEST, limits, nearest_beyond
 from autoscale.scaling.scalable import Growth, Network, Scalable, cost_of, effective
 from autoscale.scaling.solve import DIMENSIONS, Dimension, Solver
 
 #: More points than this are refused: a typing mistake costs minutes.
 MOST_POINTS = 2_000_000
+
+UNLIMITED = Limited()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,24 +157,38 @@ class Points:
                 )
         return list(merged.values())
 
-    def grid(self, *, fewest: int = FEWEST, unmoved: Callable[[], "Points"] | None = None) -> Grid:
+    def grid(
+        self,
+        *,
+        limited: Limited = UNLIMITED,
+        fewest: int = FEWEST,
+        unmoved: Callable[[], "Points"] | None = None,
+    ) -> Grid:
         """The networks within the tolerance, and the nearest others where these are too few.
 
         Args:
+            limited: says which networks keep limits on other costs; others are left out.
             fewest: distinct networks that the grid should hold.
             unmoved: of a grid that was solved, the points as they stand; asked for only where too
                 few were moved to within the tolerance.
 
         Raises:
-            BudgetUnreachable: if no point changes the base's cost, or none comes near enough to
-                the budget to answer for it; the message names the nearest.
+            BudgetUnreachable: if no point changes the base's cost, none comes near enough to the
+                budget to answer for it, or none that does keeps the limits; the message names the
+                nearest.
         """
-        within = self.candidates(self.near)
+        within = _allowed(self.candidates(self.near), limited)
         within.sort(key=lambda c: abs(self.budget.distance(c.growth)))
         others = []
         if len(within) < fewest:
-            others = _nearest_of(self._with(unmoved), within, fewest)
+            others = _nearest_of(self._with(unmoved), within, fewest, limited)
         if not within and not others:
+            if limited.left_out:
+                raise BudgetUnreachable(
+                    f"no network near {self.budget.ratio:.4g}x keeps the limits ("
+                    f"{limited.left_out}); the nearest costs {limited.nearest}; raise a limit or "
+                    "choose another budget"
+                )
             raise BudgetUnreachable(self._why_unreachable())
         root = self.base.at(1.0, 1.0, self.base.resolution)
         return Grid(
@@ -197,7 +213,7 @@ class Points:
         if (self.growths == 1).all():
             return (
                 f"no point of the ranges ({self.growths.size:,}) changes the base's "
-                f"{MEANINGS[self.budget.measure]}, wanted {self.budget.ratio:.4g}x; widen the "
+                f"{self.budget.measure.unit}, wanted {self.budget.ratio:.4g}x; widen the "
                 "ranges, or take a rounding with smaller steps"
             )
         closest = int(np.argmin(np.abs(np.log(self.growths / self.budget.ratio))))
@@ -212,8 +228,14 @@ class Points:
         )
 
 
+def _allowed(entries: Sequence[Candidate], limited: Limited) -> list[Candidate]:
+    """Those of some candidates that keep the limits."""
+    kept = limited([entry.network for entry in entries])
+    return [entry for entry, keeps in zip(entries, kept, strict=True) if keeps]
+
+
 def _nearest_of(
-    pools: Sequence[Points], within: Sequence[Candidate], fewest: int
+    pools: Sequence[Points], within: Sequence[Candidate], fewest: int, limited: Limited
 ) -> list[Candidate]:
     """The nearest candidates of several sets of points that bring those within to `fewest`."""
     held = {entry.network for entry in within}
@@ -223,7 +245,7 @@ def _nearest_of(
         for pool in pools:
             for entry in pool.candidates(np.flatnonzero(pool.growths == growth)):
                 found.setdefault(entry.network, entry)
-        return [entry for network, entry in found.items() if network not in held]
+        return _allowed([e for network, e in found.items() if network not in held], limited)
 
     growths = np.concatenate([pool.growths for pool in pools])
     return nearest_beyond(growths, at, pools[0].budget, found=len(within), fewest=fewest)
@@ -238,7 +260,7 @@ def build_grid(
     gammas: tuple[float, ...],
     tolerance: float,
     solve: Sequence[Dimension] = (),
-    value: Callable[[Cost], Number] | None = None,
+    limited: Limited = UNLIMITED,
 ) -> Grid:
     """The grid of `cost_points`: networks within the tolerance, or the nearest three.
 
@@ -254,9 +276,8 @@ def build_grid(
         betas=betas,
         gammas=gammas,
         tolerance=tolerance,
-        value=value,
     )
-    return points(solve=solve).grid(unmoved=points if solve else None)
+    return points(solve=solve).grid(limited=limited, unmoved=points if solve else None)
 
 
 def cost_points(
@@ -268,7 +289,6 @@ def cost_points(
     gammas: tuple[float, ...],
     tolerance: float,
     solve: Sequence[Dimension] = (),
-    value: Callable[[Cost], Number] | None = None,
 ) -> Points:
     """Cost every point of a grid.
 
@@ -276,7 +296,6 @@ def cost_points(
         tolerance: largest relative distance to the budget that is wished for; 0.05 is 5 %.
         solve: dimensions to move, in this order, until a point meets the budget; the first one's
             values are then only the ends between which it moves.
-        value: what the budget limits, if it is not counted.
 
     Raises:
         InvalidSetting: for a tolerance that does not lie between 0 and 1, over two million points,
@@ -284,7 +303,7 @@ def cost_points(
     """
     if not 0 < tolerance < 1:
         raise InvalidSetting(f"the tolerance must lie between 0 and 1, got {tolerance}")
-    solver = Solver(base, budget, value or MEASURES[budget.measure])
+    solver = Solver(base, budget)
     axes = [np.array(alphas), np.array(betas), np.asarray(base.pixels(np.array(gammas)))]
     ends = {name: (a.min(), a.max()) for name, a in zip(DIMENSIONS, axes, strict=True)}
     if solve:

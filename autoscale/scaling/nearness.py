@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from autoscale.design.budget import Budget
+from autoscale.scaling.budget import Budget
 
 #: Distinct networks that a race needs. Growth of one cost has two degrees of freedom (its shares
 #: of depth, width and resolution add up to one): two networks show one direction, three span all.

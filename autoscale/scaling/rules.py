@@ -11,12 +11,11 @@ from math import exp, log, sqrt
 
 import numpy as np
 
-from autoscale.design.budget import MEASURES, Budget
-from autoscale.design.cost import Cost, cost
-from autoscale.design.numbers import Number
+from autoscale.design.cost import cost
 from autoscale.design.published.efficientnet import EFFICIENTNET_B0
 from autoscale.design.published.tinynet import TINYNET, TINYNETS
 from autoscale.design.rounding import PAPER, Coefficients
+from autoscale.scaling.budget import Budget
 from autoscale.scaling.grid import Candidate, candidate
 from autoscale.scaling.scalable import Growth, Scalable
 from autoscale.scaling.solve import DIMENSIONS, Solver, nearest_place
@@ -81,14 +80,13 @@ def rival(
     rule: str,
     *,
     tolerance: float = RIVAL_TOLERANCE,
-    value: Callable[[Cost], Number] | None = None,
 ) -> Candidate:
     """The network of a rule that comes nearest to the budget.
 
     Its growth says how near that is; `moved` names the dimensions that were moved off the rule's
     path because the path itself does not come within `tolerance`.
     """
-    solver = Solver(base, budget, value or MEASURES[budget.measure])
+    solver = Solver(base, budget)
     reach = 3 * abs(log(budget.ratio)) + log(2)
     ends = (0.0, reach) if budget.ratio >= 1 else (-reach, 0.0)
     path = [RULES[rule](exp(size)) for size in np.linspace(*ends, _STEPS)]

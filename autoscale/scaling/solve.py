@@ -6,10 +6,9 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from autoscale.design.budget import Budget
-from autoscale.design.cost import Cost
 from autoscale.design.numbers import Number
 from autoscale.errors import InvalidSetting
+from autoscale.scaling.budget import Budget
 from autoscale.scaling.scalable import Scalable
 
 Dimension = Literal["depth", "width", "resolution"]
@@ -35,12 +34,11 @@ class Solver:
 
     base: Scalable
     budget: Budget
-    value: Callable[[Cost], Number]  # what the budget limits, of a cost
 
     def growths(self, depth: Number, width: Number, resolution: Number) -> np.ndarray:
         """Growth of the base's cost at these multipliers and whole resolutions."""
         costs = self.base.costs(np.asarray(depth), np.asarray(width), np.asarray(resolution))
-        return np.asarray(self.value(costs) / self.budget.base)
+        return np.asarray(self.budget.measure.count(costs) / self.budget.base)
 
     def solve(
         self,

@@ -29,7 +29,7 @@ from autoscale.search.model.conditions import (
     parameters,
     presence,
 )
-from autoscale.search.model.design_facts import DesignFacts, FactReader, Macs
+from autoscale.search.model.design_facts import DesignFacts, ExactCost, Excess, FactReader
 from autoscale.search.model.leading import leaders
 
 Params = Mapping[str, Any]
@@ -259,8 +259,8 @@ class Designs:
 
     def _measure(self, point: Point, measure: Callable[[Design], float]) -> float:
         read = self.describe(point).read
-        if isinstance(measure, Macs) and isinstance(read, DesignFacts):
-            return measure.of_reading(read)
+        if isinstance(measure, ExactCost | Excess) and isinstance(read, DesignFacts):
+            return measure.of_facts(read)
         return float(measure(self.describe(point).design))
 
     def _describe(self, point: Point) -> Description:

@@ -7,8 +7,7 @@ once, samplers see those at work as running, and steps count in the order in whi
 
 import random
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import suppress
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Literal
@@ -20,15 +19,17 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
+from autoscale.design.measures.limits import Limit, broken, require_reachable
 from autoscale.design.space import SearchSpace, Value
-from autoscale.errors import BudgetUnreachable, EvaluationFailed, InvalidSetting, SpaceExhausted
+from autoscale.errors import EvaluationFailed, InvalidSetting, SpaceExhausted
 from autoscale.search.history import RUNGS
 from autoscale.search.identity import network_of
 from autoscale.search.knowledge import KnownCosts
-from autoscale.search.model.design_facts import Macs
+from autoscale.search.model.design_facts import ExactCost, Excess
 from autoscale.search.model.recommend import recommend
 from autoscale.search.objective import Objective, Score
 from autoscale.search.rungs import LearningCurve, RungCheck, Rungs, TrainingResult
+from autoscale.search.work import work_off
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -48,8 +49,8 @@ class Trial:
 
     `finished`: trained and scored. `stopped`: left behind at a rung, `cause` says by whom; it has
     no `score`, only a `partial` one, and so is on no front. `failed`: training broke, `cause` says
-    why. `repeat`: the network of an earlier trial, whose score it takes. `refused`: over the limit
-    on multiply-adds, which is known without training. A sampler that asks for repeats gets another
+    why. `repeat`: the network of an earlier trial, whose score it takes. `refused`: over a
+    limit on a cost, which is known without training. A sampler that asks for repeats gets another
     training instead.
     """
 
@@ -89,7 +90,7 @@ def search(
     trials: int,
     sampler: BaseSampler,
     seed: int = 0,
-    max_macs: int | None = None,
+    limits: Sequence[Limit] = (),
     rungs: Rungs | None = None,
     history: Sequence[Trial] = (),
     record: Callable[[Trial], None] = lambda trial: None,
@@ -105,7 +106,7 @@ def search(
             network that is. With `rungs` a third argument is to be called after each of them, with
             the epochs done and the accuracy; if it returns True, training ends there and that is
             the score. A future answers with it, as it then is.
-        max_macs: designs that cost more are refused before training.
+        limits: designs that break one are refused before training.
         rungs: when trainings are looked at and may be stopped. A repeat that the sampler asks for
             is not stopped: only lucky ones would count.
         seed: of the random draws that replace a sampler which only repeats itself.
@@ -119,22 +120,18 @@ def search(
 
     Raises:
         InvalidSetting: if `trials` or `at_once` is below 1.
-        BudgetUnreachable: if nothing in the space costs at most `max_macs`.
+        BudgetUnreachable: if nothing in the space keeps all `limits`.
         EvaluationFailed: if the first trainings all fail.
     """
     if trials < 1:
         raise InvalidSetting(f"trials must be at least 1, got {trials}")
     if at_once < 1:
         raise InvalidSetting(f"trainings at once must be at least 1, got {at_once}")
-    require_reachable(space, max_macs)
+    require_reachable(space, limits)
     course = _Course(
-        space, objective, evaluate, sampler, seed, max_macs, rungs, record, list(history)
+        space, objective, evaluate, sampler, seed, limits, rungs, record, list(history)
     )
-    try:
-        course.run(trials, at_once)
-    except BaseException:
-        course.save()
-        raise
+    work_off(lambda running: course.begin(running, trials=trials), course.finish, at_once=at_once)
     return course.steps
 
 
@@ -167,7 +164,7 @@ class _Course:
         evaluate: Callable[..., Score | Future[TrainingResult]],
         sampler: BaseSampler,
         seed: int,
-        max_macs: int | None,
+        limits: Sequence[Limit],
         rungs: Rungs | None,
         record: Callable[[Trial], None],
         steps: list[Trial],
@@ -178,7 +175,7 @@ class _Course:
         self._evaluate = evaluate
         self._again = bool(getattr(sampler, "asks_for_repeats", False))
         self._seed = seed
-        self._max_macs = max_macs
+        self._limits = limits
         self._rungs = rungs
         self._record = record
         self._recording = False
@@ -192,59 +189,50 @@ class _Course:
         self._idle = next(  # proposals since the last training
             (n for n, step in enumerate(reversed(steps)) if step.trained), len(steps)
         )
-        self._running: list[_Training] = []
+        self._running: Sequence[_Training] = ()  # as `begin` was told last
+        self._exhausted = False  # whether the space has no more untried networks
         self._waiting: list[_Proposal] = []  # for the score of a network that is being trained
 
-    def run(self, trials: int, at_once: int) -> None:
-        """Go on until so many trainings are done, or the space is exhausted."""
-        more = True
-        while True:
-            while more and len(self._running) < min(at_once, trials - len(self._trained)):
-                more = self._propose()
-            if not self._running:
-                return
-            done, _ = wait([t.answer for t in self._running], return_when=FIRST_COMPLETED)
-            for training in [t for t in self._running if t.answer in done]:
-                self._running.remove(training)
-                self._finish(training)
+    def begin(
+        self, running: Sequence[_Training], *, trials: int
+    ) -> tuple[Future[TrainingResult], _Training] | None:
+        """One more training, after what needs none; None if `trials` are begun or none is left."""
+        self._running = running
+        while not self._exhausted and len(running) < trials - len(self._trained):
+            if training := self._propose():
+                return training.answer, training
+        return None
 
-    def save(self) -> None:
-        """Record what was done meanwhile, unless recording is what broke."""
-        done = [t for t in self._running if t.answer.done() and not t.answer.cancelled()]
-        for training in done:
-            if not self._recording:
-                with suppress(Exception):
-                    self._finish(training)
-
-    def _propose(self) -> bool:
-        """One more proposal and what follows from it; False if the space has none."""
+    def _propose(self) -> _Training | None:
+        """One more proposal and what follows from it: a training, perhaps."""
         if self._idle >= PATIENCE:
             params = self._untried()
             if params is None:
-                return False
+                self._exhausted = True
+                return None
             self._study.enqueue_trial(params)
         trial = self._study.ask()
         try:
             architecture = self._space.suggest(trial)
         except SpaceExhausted:
-            return False
+            self._exhausted = True
+            return None
         proposal = _Proposal(trial, architecture, network_of(architecture))
         earlier = self._known.get(proposal.network, [])
         running = [t for t in self._running if t.proposal.network == proposal.network]
         self._idle += 1
         if earlier and not (self._again and all(step.score for step in earlier)):
             self._repeat(proposal)
-        elif self._max_macs is not None and cost(architecture).macs > self._max_macs:
-            cause = f"over {self._max_macs:,} multiply-adds"
-            self._keep(proposal, status="refused", cause=cause)
+        elif over := broken(self._limits, architecture):
+            self._keep(proposal, status="refused", cause=f"over {over.exactly}")
         elif running and not self._again:
             self._waiting.append(proposal)
         else:
             taken = [step.repetition for step in earlier] + [t.repetition for t in running]
-            self._train(proposal, max([len(taken), *(number + 1 for number in taken)]))
-        return True
+            return self._train(proposal, max([len(taken), *(number + 1 for number in taken)]))
+        return None
 
-    def _train(self, proposal: _Proposal, repetition: int) -> None:
+    def _train(self, proposal: _Proposal, repetition: int) -> _Training:
         self._idle = 0
         look = None
         if self._rungs is not None:
@@ -265,16 +253,19 @@ class _Course:
                 answer.set_result(TrainingResult(told, look))
         except EvaluationFailed as problem:
             answer.set_exception(problem)
-        self._running.append(_Training(proposal, repetition, look, answer))
+        return _Training(proposal, repetition, look, answer)
 
-    def _finish(self, training: _Training) -> None:
+    def finish(self, training: _Training, answer: Future[TrainingResult]) -> None:
+        """Keep what came of a training, unless keeping is what broke before."""
+        if self._recording:
+            return
         look = training.look
         status: Status = "finished"
         score: Score | None = None
         partial: Score | None = None
         cause = ""
         try:
-            told = training.answer.result()
+            told = answer.result()
             score, look = told.score, told.look
             if look and look.verdict:
                 status, score, partial, cause = "stopped", None, told.score, look.verdict
@@ -336,24 +327,9 @@ class _Course:
         taken = self._known.keys() | {training.proposal.network for training in self._running}
         for _ in range(DRAWS):
             architecture = self._space.sample(rng)
-            if network_of(architecture) not in taken and (
-                self._max_macs is None or cost(architecture).macs <= self._max_macs
-            ):
+            if network_of(architecture) not in taken and not broken(self._limits, architecture):
                 return self._space.params_of(architecture)
         return None
-
-
-def require_reachable(space: SearchSpace, max_macs: int | None) -> None:
-    """Refuse a limit that nothing in the space keeps.
-
-    Raises:
-        BudgetUnreachable: naming the cheapest network's multiply-adds.
-    """
-    if max_macs is not None and max_macs < space.macs_range()[0]:
-        raise BudgetUnreachable(
-            f"no network of the space {space.name!r} costs at most {max_macs:,} multiply-adds; "
-            f"the cheapest costs {space.macs_range()[0]:,}"
-        )
 
 
 class Standings:
@@ -406,20 +382,19 @@ def believed_ranking(
     if objective.kind == "front":
         objective = replace(objective, kind="hard")
     study = _study(space, objective, None, telling)
-    known = knowledge(objective, None)
+    known = knowledge(objective)
     found = recommend(
         study.get_trials(deepcopy=False), study.directions, space=space, known=known, count=count
     )
     return [telling[entry.trials[0]] for entry in found]
 
 
-def knowledge(objective: Objective, max_macs: int | None) -> KnownCosts:
-    """What samplers may know of a design before any training: its cost, exactly."""
-    limits = [] if max_macs is None else [Macs(limit=max_macs)]
-    price = objective.cost if objective.latency else Macs()  # which is quicker to read
+def knowledge(objective: Objective, limits: Sequence[Limit] = ()) -> KnownCosts:
+    """What samplers may know of a design before any training: its costs, exactly."""
+    price, excesses = ExactCost(objective.measure), [Excess(limit) for limit in limits]
     if objective.kind == "front":
-        return KnownCosts(values={1: price}, limits=limits)
-    return KnownCosts(reward=objective.reward.of, cost=price, limits=limits)
+        return KnownCosts(values={1: price}, limits=excesses)
+    return KnownCosts(reward=objective.reward.of, cost=price, limits=excesses)
 
 
 def frozen(trial: Trial, space: SearchSpace, objective: Objective) -> FrozenTrial:

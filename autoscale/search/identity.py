@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from autoscale.design.architecture import Architecture, Stage
 from autoscale.design.blocks.layers import Layout, Shortcut
-from autoscale.design.walk import Place, places_of, walk_stage
+from autoscale.design.walk import place_of, places_of, walk_stage
 
 #: A block that is no layer at all.
 _NOTHING = Layout((), Shortcut(True))
@@ -42,7 +42,7 @@ def blocks_of(architecture: Architecture) -> tuple[Layout, ...]:
 @lru_cache(maxsize=65536)
 def stage_blocks(stage: Stage, width_in: int) -> tuple[Layout, ...]:
     """Every block of `stage` that does something; none if the network is the same without it."""
-    place = Place(stage, width_in, 1, stage.width, stage.depth)  # of any size
+    place = place_of(stage, width_in, 1)  # of any size
     layouts = [block.layout for block in walk_stage(place)]
     return tuple([layout for layout in layouts if layout != _NOTHING])
 

@@ -34,7 +34,8 @@ class KnownCosts:
             two objectives, one of them known.
         limits: each at most 0 for a design worth a trial, such as
             `lambda architecture: cost(architecture).macs - 300e6`, or the same as
-            `Macs(limit=300_000_000)`.
+            `Excess(Limit(MACS, 300_000_000))`. By how much a design exceeds several is their sum,
+            so they should be in one unit, as the shares of `Excess` are.
         reward: how the only objective of the study follows from an accuracy, which has to be
             measured, and from `cost`, which has not.
         cost: what `reward` reads.

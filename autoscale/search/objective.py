@@ -1,6 +1,6 @@
 """What a search maximises: accuracy against cost, in one number or as a front.
 
-The cost is multiply-adds, or the latency that a table predicts for one device.
+The cost is whatever a `CostMeasure` says: multiply-adds, parameters, a predicted latency.
 """
 
 from collections.abc import Mapping
@@ -12,14 +12,12 @@ from typing import Any, Literal
 import numpy as np
 
 from autoscale.design.architecture import Architecture
-from autoscale.design.budget import format_count
-from autoscale.design.cost import cost
-from autoscale.design.latency_table import LatencyTable
+from autoscale.design.measures.macs import MACS
+from autoscale.design.measures.measure import CostMeasure
+from autoscale.design.measures.registry import MEASURES
 from autoscale.errors import InvalidSetting
 from autoscale.search.pareto import Direction
 
-#: What a search may take for cost: multiply-adds, or milliseconds.
-Measure = Literal["macs", "latency"]
 #: Steeper punishments of cost than this only lose digits.
 LEAST_EXPONENT = -100.0
 
@@ -57,7 +55,7 @@ class Reward:
         InvalidSetting: if the target is not above 0, or an exponent is above 0.
     """
 
-    target: float  # multiply-adds, or milliseconds
+    target: float  # in the unit of the cost
     below: float
     above: float
 
@@ -101,9 +99,9 @@ class Objective:
     """
 
     kind: Literal["hard", "soft", "front"]
-    target: float  # multiply-adds, or milliseconds; on a front it only chooses the baseline
+    target: float  # in the measure's unit; on a front it only chooses the baseline
     w: float = -0.07  # of the soft reward
-    latency: LatencyTable | None = None  # what the cost is read from; multiply-adds without
+    measure: CostMeasure = MACS  # what the cost is
 
     def __post_init__(self) -> None:
         if self.kind not in ("hard", "soft", "front"):
@@ -121,10 +119,8 @@ class Objective:
         return ("maximize", "minimize") if self.kind == "front" else ("maximize",)
 
     def cost(self, architecture: Architecture) -> float:
-        """Multiply-adds of one image, or its milliseconds; known before any training."""
-        if self.latency is not None:
-            return self.latency.predict(architecture)
-        return cost(architecture).macs
+        """The cost of one image in the measure's unit; known before any training."""
+        return self.measure.of(architecture)
 
     def worth(self, accuracy: float, architecture: Architecture) -> float:
         """The reward of a network that is so accurate."""
@@ -138,17 +134,23 @@ class Objective:
 
     def show(self, cost: float) -> str:
         """A cost as people read it: 1.5M multiply-adds, 3.2 ms."""
-        if self.latency is not None:
-            return f"{cost:.3g} ms"
-        return f"{format_count(cost)} multiply-adds"
+        return self.measure.show(cost)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data."""
+        """As plain data: kind, target, w and, but for multiply-adds, the measure by its name."""
         plain = {"kind": self.kind, "target": self.target, "w": self.w}
-        return plain | ({"latency": self.latency.to_dict()} if self.latency else {})
+        if self.measure == MACS:
+            return plain
+        return plain | {self.measure.name: self.measure.to_dict()}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> "Objective":
-        """Read what `to_dict` gave."""
-        table = plain.get("latency")
-        return cls(**{**plain, "latency": LatencyTable.from_dict(table) if table else None})
+        """Read what `to_dict` gave.
+
+        Raises:
+            KeyError, TypeError: if it is something else.
+        """
+        own = {name: plain[name] for name in ("kind", "target", "w")}
+        measures = [MEASURES[name].from_dict(plain[name]) for name in plain.keys() - own.keys()]
+        (measure,) = measures or [MACS]
+        return cls(**own, measure=measure)

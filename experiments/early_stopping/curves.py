@@ -23,8 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
-from autoscale.jobs.workers.proxy import Task, Trainer, recipe_named
-from autoscale.listener import Silent
+from autoscale.jobs.workers.proxy import ImageSource, Proxy, recipe_named
 from autoscale.search.engine import search
 from autoscale.search.objective import Objective, Score
 from autoscale.search.samplers import make_sampler
@@ -52,11 +51,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--part", default="0/1")
     asked = parser.parse_args()
-    task = Task(data=asked.data, recipe=recipe_named("proxy", epochs=EPOCHS))
-    images = task.load(size=16, test=False, listener=Silent())
+    source = ImageSource(data=asked.data)
+    proxy = Proxy(source=source, recipe=recipe_named("proxy", epochs=EPOCHS)).load(size=16)
     text = (Path(__file__).parent / "small.yaml").read_text()
-    space = SearchSpace.from_yaml(text).for_task(resolution=16, num_classes=len(images.classes))
-    trainer = Trainer(images=images, recipe=task.recipe)
+    classes = len(proxy.images.classes)
+    space = SearchSpace.from_yaml(text).for_task(resolution=16, num_classes=classes)
     lines = asked.out.read_text().splitlines() if asked.out.exists() else []
     done = {(line["design"], line["seed"]) for line in map(json.loads, lines)}
     part, parts = map(int, asked.part.split("/"))
@@ -69,7 +68,7 @@ def main() -> None:
             seen[epochs] = accuracy
             return False
 
-        score = trainer.score(architecture, seed=asked.seed, rungs=LOOKS, look=look)
+        score = proxy.score(architecture, seed=asked.seed, rungs=LOOKS, look=look)
         line = {
             "design": number,
             "seed": asked.seed,

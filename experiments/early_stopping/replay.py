@@ -6,7 +6,7 @@ A random search proposes the same designs whatever is stopped, and a training th
 unbroken one to the last bit, so its run with rungs follows exactly from the curves. Printed for
 each set of rungs and caution: epochs saved, trainings that went on to the end, and the area under
 their front as a share of the area under the front of all. Area: accuracy above the worst design's,
-logarithm of multiply-adds below the dearest design's.
+logarithm of multiply-adds below the costliest design's.
 
 Seed noise of that area: the designs' scores are drawn anew around those of seed 0, with the
 standard deviation of one training as the second seed shows it.

@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import pandas as pd
 
-from autoscale.design.latency_table import fit_latency_table
+from autoscale.design.measures.latency import fit_latency_table
 from autoscale.design.workload import workload
 from autoscale.jobs.search.spaces import load_space
 

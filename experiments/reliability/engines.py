@@ -17,7 +17,7 @@ from concurrent.futures import Future
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
 from autoscale.engines.cluster import on_ray
-from autoscale.engines.engine import WorkerPool, closing
+from autoscale.engines.engine import Engine, closing
 from autoscale.engines.local import local
 from autoscale.jobs.search.spaces import load_space
 from autoscale.search.engine import search
@@ -52,7 +52,7 @@ def make(seconds: float) -> Callable[[Job], TrainingResult]:
     return work
 
 
-def seconds_of(engine: WorkerPool[Job, TrainingResult], trials: int) -> float:
+def seconds_of(engine: Engine[Job, TrainingResult], trials: int) -> float:
     """How long a search of so many trials takes with an engine that is up."""
     space = load_space("mbconv-small")
 

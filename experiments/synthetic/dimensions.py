@@ -7,11 +7,10 @@ import statistics
 
 import torch
 
-from autoscale.datasets.data import load
 from autoscale.design.architecture import Architecture, Head, Stage, Stem
 from autoscale.design.cost import cost
 from autoscale.design.rounding import rounding_policy, scale
-from autoscale.jobs.workers.proxy import Trainer, recipe_named
+from autoscale.jobs.workers.proxy import ImageSource, Proxy, recipe_named
 
 BASE = Architecture(
     resolution=32,
@@ -36,12 +35,12 @@ def main() -> None:
         "width x1.5": scale(BASE, width=1.5, rounding=policy),
         "depth x2": scale(BASE, depth=2, rounding=policy),
     }
-    images = load("synthetic", size=48, seed=SEEDS[0], test=False)
-    trainer = Trainer(images=images, recipe=recipe_named("proxy"))
+    source = ImageSource(data="synthetic", seed=SEEDS[0])
+    proxy = Proxy(source=source, recipe=recipe_named("proxy")).load(size=48)
     print("| network | multiply-adds | accuracy, mean | sd over seeds | each seed | seconds |")
     print("| --- | --- | --- | --- | --- | --- |")
     for name, architecture in rows.items():
-        scores = [trainer.score(architecture, seed=seed) for seed in SEEDS]
+        scores = [proxy.score(architecture, seed=seed) for seed in SEEDS]
         accuracies = [score.accuracy for score in scores]
         print(
             f"| {name} | {cost(architecture).macs:,} | {statistics.mean(accuracies):.3f} "

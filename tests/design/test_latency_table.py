@@ -9,7 +9,7 @@ import pytest
 from torch import Tensor, nn
 
 from autoscale.design.cost import cost
-from autoscale.design.latency_table import LatencyTable, fit_latency_table
+from autoscale.design.measures.latency import LatencyTable, fit_latency_table
 from autoscale.design.published import published
 from autoscale.design.workload import Feature, Workload, workload
 from autoscale.errors import InvalidSetting
@@ -60,7 +60,7 @@ def test_the_price_of_a_design_is_that_of_its_module() -> None:
     table = fit_latency_table(work, [milliseconds(row) for row in work])
     design = next(iter(load_space("tiny").enumerate()))
     priced = table.price(operations(build(design), resolution=design.resolution))
-    assert table.predict(design) == pytest.approx(priced)
+    assert table.of(design) == pytest.approx(priced)
 
 
 def test_an_operation_that_was_never_measured_is_named() -> None:

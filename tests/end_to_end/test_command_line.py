@@ -172,7 +172,7 @@ def test_a_run_directory_of_another_command(
     assert main(search(run, photos)) == 0
     capsys.readouterr()
     said = refused(capsys, 1, search(run, photos, "--seed", "5"))
-    assert "task.seed is 0 there, asked for 5" in said
+    assert "seed is 0 there, asked for 5" in said
     assert "choose another --run" in said
 
 
@@ -191,7 +191,8 @@ def test_a_run_directory_of_another_command(
         (["--nonsense"], "--nonsense"),
         (["--seed", "-1"], "seed must be at least 0"),
         (["--confirm", "-1"], "confirm must be at least 0"),
-        (["--objective", "soft", "--w", "nan"], "must lie in"),
+        (["--objective", "soft", "--w", "nan"], "w must be a finite number, got nan"),
+        (["--objective", "soft", "--w", "1"], "must lie in"),
         (["--data", ""], "data must not be empty"),
         (["--device", "potato"], "potato"),
     ],

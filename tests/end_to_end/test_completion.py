@@ -75,7 +75,7 @@ def test_a_file_that_is_half_typed_is_left_to_the_shell(
 def test_a_completion_and_the_help_wait_for_no_large_library(command: dict[str, str]) -> None:
     code = """
 import os, sys
-from autoscale.cli import main
+from autoscale.cli.app import main
 try:
     main(os.environ.get("ARGUMENTS", "").split())
 finally:

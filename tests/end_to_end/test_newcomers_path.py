@@ -1,4 +1,4 @@
-"""The README's commands one after the other: from a folder of photographs to an ONNX file."""
+"""The commands of a page one after the other: from a folder of photographs to an ONNX file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from autoscale.models.load import load_model
 from autoscale.network.build import build
 from tests.conftest import draw_photos
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "photographs.md"
 
 #: What makes each command small; options given twice count as they stand last.
 SMALLER = {
@@ -35,15 +35,16 @@ SMALLER = {
 
 
 def typed() -> list[str]:
-    """The command lines of the section on photographs, comments left out."""
-    text = README.read_text(encoding="utf-8")
-    section = text[text.index("## On your photographs") :]
+    """The command lines of the section of commands, comments left out."""
+    text = PAGE.read_text(encoding="utf-8")
+    section = text[text.index("## The commands") :]
     block = re.search(r"```sh\n(.*?)```", section, re.DOTALL)
     assert block
-    return [line.partition("  #")[0].partition(" # ")[0] for line in block[1].splitlines()]
+    lines = block[1].replace("\\\n", " ").splitlines()
+    return [line.partition("  #")[0].partition(" # ")[0] for line in lines]
 
 
-def test_the_readme_goes_all_the_way() -> None:
+def test_the_page_goes_all_the_way() -> None:
     commands = [shlex.split(line)[1] for line in typed()]
     assert set(commands) == set(SMALLER)
     assert commands[0] == "search-baseline"

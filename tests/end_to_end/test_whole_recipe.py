@@ -53,7 +53,7 @@ def test_a_search_leaves_baseline_settings_table_and_storage(run: Path) -> None:
     assert found.trial.architecture.num_classes == 3
     assert found.trial.architecture.resolution == 16
     settings = json.loads((run / "search" / "settings.json").read_text())
-    assert settings["settings"]["task"]["seed"] == 0
+    assert settings["settings"]["seed"] == 0
     assert settings["environment"]["torch"].startswith(torch.__version__.split("+")[0])
     table = pd.read_csv(run / "search" / "trials.csv")
     assert len(table) == 5
@@ -175,7 +175,7 @@ def test_an_answer_in_a_file_has_at_most_eighty_columns(
 
 
 def test_another_search_in_the_same_run_is_refused_with_the_reason(run: Path) -> None:
-    with pytest.raises(RunConflict, match=r"task\.recipe\.epochs is 2 there, asked for 3"):
+    with pytest.raises(RunConflict, match=r"recipe\.epochs is 2 there, asked for 3"):
         autoscale.search_baseline(
             run, data=str(run.parent / "photos"), space="tiny", resolution=16, trials=5, epochs=3,
             sampler="random",

@@ -17,7 +17,9 @@ from autoscale.design.cost import cost
 from autoscale.errors import EvaluationFailed, InvalidSetting
 from autoscale.inspection.status import StepStatus, run_status
 from autoscale.jobs.search.spaces import load_space, space_text
+from autoscale.jobs.train_settings import TrainSettings
 from autoscale.runs.at_work import AtWork
+from autoscale.runs.job_file import write_job
 from autoscale.runs.records import Outcome, outcome_to_record, trial_to_record
 from autoscale.runs.store import Journal, StepFolder
 from autoscale.search.engine import Trial, search
@@ -181,6 +183,22 @@ def test_a_folder_without_a_run_is_named_with_the_way_to_begin(tmp_path: Path) -
     for place in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(InvalidSetting, match="holds no run; begin with: autoscale search"):
             run_status(place)
+
+
+def test_the_command_of_a_step_is_told_and_a_damaged_job_hides_nothing_else(
+    tmp_path: Path,
+) -> None:
+    step = StepFolder(tmp_path, "train")
+    recipe = {"recipe": {"epochs": 3}}
+    step.begin(recipe, notes={}, journal=Journal(step.file("epochs.jsonl")))
+    assert run_status(tmp_path).steps[0].commands == ()  # as an older version left it
+    write_job(step, TrainSettings(network="b0.yaml", data="my photos", epochs=3))
+    (line,) = run_status(tmp_path).steps[0].commands
+    assert line == f"autoscale train --run {tmp_path} b0.yaml --data 'my photos' --epochs 3"
+    step.file("job.yaml").write_text("epochs: many\n")
+    found = run_status(tmp_path).steps[0]
+    assert (found.state, found.asked, found.commands) == ("unfinished", 3, ())
+    assert found.problem.endswith("job.yaml:1:1: epochs must be a whole number, got 'many'")
 
 
 def test_people_read_a_table_and_machines_json(

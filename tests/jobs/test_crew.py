@@ -18,13 +18,13 @@ from autoscale.cli.app import main
 from autoscale.design.architecture import Architecture
 from autoscale.errors import DataProblem, EvaluationFailed, InvalidSetting, WorkersUnavailable
 from autoscale.jobs.check import check_baseline
-from autoscale.jobs.grid.candidates import GridSettings
 from autoscale.jobs.grid.job import grid_search
-from autoscale.jobs.grid.scaling_base import ImageSettings, ScalingBase
+from autoscale.jobs.grid.settings import GridSettings
+from autoscale.jobs.groups import WorkerSettings
 from autoscale.jobs.search.job import search_baseline
-from autoscale.jobs.workers.pool import TrainingRequest, WorkerSettings, worker_pool
-from autoscale.jobs.workers.proxy import Task, recipe_named
-from autoscale.jobs.workers.queue import Job, train_all
+from autoscale.jobs.workers.pool import TrainingRequest, worker_pool
+from autoscale.jobs.workers.proxy import ImageSource, Proxy, recipe_named
+from autoscale.jobs.workers.queue import Job, Trainings
 from autoscale.listener import Silent
 from autoscale.runs.at_work import at_work
 from autoscale.runs.records import Outcome, outcomes_from_journal
@@ -83,6 +83,13 @@ def search(run: Path, photos: Path, **options: Any) -> Any:
     return search_baseline(run, sampler="random", kernels="none", **settings)
 
 
+def small_grid(base: Path, photos: Path) -> GridSettings:
+    return GridSettings(
+        tolerance=0.2, step=0.1, max_candidates=4, seeds=2, rivals=False,
+        baseline=str(base), rounding="nearest,divisor=4", data=str(photos), epochs=1,
+    )  # fmt: skip
+
+
 def scores(found: Any) -> dict[str, float]:
     return {
         json.dumps(dict(t.params), sort_keys=True): t.score.accuracy
@@ -96,16 +103,16 @@ def scores(found: Any) -> dict[str, float]:
     [
         ({"workers": 0}, "workers must be at least 1, got 0"),
         ({"retries": -1}, "retries must be at least 0, got -1"),
-        ({"time_limit": 0.0}, "time limit must be above 0 seconds, got 0"),
-        ({"time_limit": float("nan")}, "time limit must be above 0 seconds, got nan"),
+        ({"trial_timeout": 0.0}, "trial_timeout must be above 0, got 0"),
+        ({"trial_timeout": float("nan")}, "trial_timeout must be a finite number, got nan"),
         ({"engine": "slurm"}, "no engine 'slurm'; choose from local, ray"),
         ({"address": "auto"}, "choose the engine ray"),
-        ({"gpus": 0.5}, "choose the engine ray"),
-        ({"engine": "ray", "cpus": 0.0}, "CPUs of a training must be above 0, got 0"),
-        ({"engine": "ray", "gpus": -1.0}, "GPUs of a training must be at least 0, got -1"),
+        ({"gpus_per_trial": 0.5}, "choose the engine ray"),
+        ({"engine": "ray", "cpus_per_trial": 0.0}, "cpus_per_trial must be above 0, got 0"),
+        ({"engine": "ray", "gpus_per_trial": -1.0}, "gpus_per_trial must be at least 0, got -1"),
     ],
 )
-def test_staff_that_cannot_be_is_refused(wrong: dict[str, Any], said: str) -> None:
+def test_workers_that_cannot_be_is_refused(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(InvalidSetting, match=said):
         WorkerSettings(**wrong)
 
@@ -121,14 +128,14 @@ def test_the_command_line_refuses_it_too(
 
 def test_two_workers_give_the_scores_of_one_process(photos: Path, tmp_path: Path) -> None:
     alone = search(tmp_path / "one", photos, trials=4, confirm=1)
-    both = search(tmp_path / "two", photos, trials=4, confirm=1, staff=TWO)
+    both = search(tmp_path / "two", photos, trials=4, confirm=1, workers=2)
     assert scores(both) == scores(alone)
     assert len(both.accuracies) == len(alone.accuracies) == 3
     assert multiprocessing.active_children() == []
 
 
 def test_a_search_may_change_its_workers(photos: Path, tmp_path: Path) -> None:
-    search(tmp_path / "run", photos, trials=3, staff=TWO)
+    search(tmp_path / "run", photos, trials=3, workers=2)
     found = search(tmp_path / "run", photos, trials=5)
     assert scores(found) == scores(search(tmp_path / "other", photos, trials=5))
 
@@ -145,7 +152,7 @@ def test_workers_that_cannot_start_fail_no_design_and_the_same_command_goes_on(
     photos: Path, tmp_path: Path, no_workers: Callable[[], None]
 ) -> None:
     with pytest.raises(WorkersUnavailable, match=r"cannot start \(.*no training was counted"):
-        search(tmp_path / "run", photos, trials=2, staff=TWO)
+        search(tmp_path / "run", photos, trials=2, workers=2)
     assert [path for path in (tmp_path / "run").rglob("*.jsonl") if path.read_text()] == []
     no_workers()
     found = search(tmp_path / "run", photos, trials=2)
@@ -155,39 +162,34 @@ def test_workers_that_cannot_start_fail_no_design_and_the_same_command_goes_on(
 def test_workers_that_cannot_start_fail_no_training_of_a_series(
     photos: Path, tmp_path: Path, no_workers: Callable[[], None]
 ) -> None:
-    found = task(photos)
-    images = found.load(size=16, test=False, listener=Silent())
+    proxy = loaded(photos)
     step, jobs = (
         StepFolder(tmp_path / "run", "check"),
         [Job(network=small_network(), seed=0, name="a")],
     )
     journal = Journal(tmp_path / "j.jsonl")
-    about: dict[str, Any] = {"size": 16, "device": "cpu", "threads": 1, "listener": Silent()}
     with (
-        worker_pool(TWO, found, images, step, **about) as workers,
+        worker_pool(TWO, proxy, step, Silent()) as workers,
         pytest.raises(WorkersUnavailable),
     ):
-        train_all(jobs, workers, journal, Silent(), leader=lambda done: "none yet")
+        Trainings(workers, journal, Silent()).all(jobs, leader=lambda done: "none yet")
     assert list(journal.read()) == []
 
 
 def test_a_grid_and_a_check_of_two_workers_say_what_one_says(photos: Path, tmp_path: Path) -> None:
     path = tmp_path / "small.yaml"
     path.write_text(SMALL)
-    base = ScalingBase(baseline=str(path), rounding="nearest,divisor=4")
-    settings = GridSettings(tolerance=0.2, step=0.1, max_candidates=3, seeds=2, rivals=False)
-    settings = replace(settings, race=False)
-    images = ImageSettings(data=str(photos), epochs=1)
+    settings = replace(small_grid(path, photos), max_candidates=3, race=False)
     alone, both = (
-        grid_search(tmp_path / name, settings, base=base, images=images, staff=staff)
-        for name, staff in (("one", WorkerSettings()), ("two", TWO))
+        grid_search(tmp_path / name, settings, workers=workers)
+        for name, workers in (("one", 1), ("two", 2))
     )
     assert both.coefficients == alone.coefficients
     assert sorted(both.observations, key=str) == sorted(alone.observations, key=str)
     search(tmp_path / "run", photos, trials=2)
     checks = [
-        check_baseline(tmp_path / "run", networks=2, seeds=2, staff=staff)
-        for staff in (TWO, WorkerSettings())  # the second finds what the first has kept
+        check_baseline(tmp_path / "run", networks=2, seeds=2, workers=workers)
+        for workers in (2, 1)  # the second finds what the first has kept
     ]
     assert checks[0] == checks[1]
 
@@ -195,10 +197,7 @@ def test_a_grid_and_a_check_of_two_workers_say_what_one_says(photos: Path, tmp_p
 def test_a_race_never_has_one_training_twice(photos: Path, tmp_path: Path) -> None:
     path = tmp_path / "small.yaml"
     path.write_text(SMALL)
-    base = ScalingBase(baseline=str(path), rounding="nearest,divisor=4")
-    settings = GridSettings(tolerance=0.2, step=0.1, max_candidates=4, seeds=2, rivals=False)
-    images = ImageSettings(data=str(photos), epochs=1)
-    grid_search(tmp_path / "r", settings, base=base, images=images, staff=WorkerSettings(workers=3))
+    grid_search(tmp_path / "r", small_grid(path, photos), workers=3)
     records = Journal(tmp_path / "r" / "grid" / "trainings.jsonl").read()
     keys = [record["key"] for record in records]
     assert len(keys) == len(set(keys)) >= 4
@@ -216,9 +215,13 @@ def test_a_death_a_hang_and_want_of_memory_cost_their_training_alone(
     found = grid_search(
         tmp_path / "r",
         settings,
-        base=ScalingBase(model="bad_nets:build", resolution=16),
-        images=ImageSettings(data=str(photos), epochs=1),
-        staff=WorkerSettings(workers=2, time_limit=25.0, retries=1),
+        model="bad_nets:build",
+        resolution=16,
+        data=photos,
+        epochs=1,
+        workers=2,
+        trial_timeout=25.0,
+        retries=1,
     )
     records = Journal(tmp_path / "r" / "grid" / "trainings.jsonl").read()
     causes = sorted(record["cause"].split(" at ")[0] for record in records if not record["score"])
@@ -231,8 +234,9 @@ def test_a_death_a_hang_and_want_of_memory_cost_their_training_alone(
     assert found.best.coefficients.beta < 1.15
 
 
-def task(photos: Path) -> Task:
-    return Task(data=str(photos), recipe=recipe_named("proxy", epochs=1))
+def loaded(photos: Path) -> Proxy:
+    source = ImageSource(data=str(photos))
+    return Proxy(source=source, recipe=recipe_named("proxy", epochs=1)).load(size=16)
 
 
 def small_network() -> Network:
@@ -240,39 +244,19 @@ def small_network() -> Network:
 
 
 def test_workers_refuse_images_that_have_changed(photos: Path, tmp_path: Path) -> None:
-    found = task(photos)
-    images = found.load(size=16, test=False, listener=Silent())
+    proxy = loaded(photos)
     next((photos / "red").iterdir()).unlink()
     with (
-        worker_pool(
-            TWO,
-            found,
-            images,
-            StepFolder(tmp_path / "run", "search"),
-            size=16,
-            device="cpu",
-            threads=1,
-            listener=Silent(),
-        ) as workers,
+        worker_pool(TWO, proxy, StepFolder(tmp_path / "run", "search"), Silent()) as workers,
         pytest.raises(DataProblem, match="have changed since the work began"),
     ):
         workers.engine.submit(TrainingRequest(network=small_network(), seed=0)).result()
 
 
 def test_a_worker_that_is_killed_while_it_trains_is_replaced(photos: Path, tmp_path: Path) -> None:
-    found = task(photos)
-    images = found.load(size=16, test=False, listener=Silent())
-    staff = WorkerSettings(time_limit=60.0)
-    with worker_pool(
-        staff,
-        found,
-        images,
-        StepFolder(tmp_path / "run", "search"),
-        size=16,
-        device="cpu",
-        threads=1,
-        listener=Silent(),
-    ) as workers:
+    proxy = loaded(photos)
+    staff = WorkerSettings(trial_timeout=60.0)
+    with worker_pool(staff, proxy, StepFolder(tmp_path / "run", "search"), Silent()) as workers:
         order = TrainingRequest(network=small_network(), seed=0)
         first = workers.engine.submit(order).result().score
         future = workers.engine.submit(order)
@@ -286,14 +270,11 @@ def test_a_worker_that_is_killed_while_it_trains_is_replaced(photos: Path, tmp_p
 def test_whoever_looks_sees_the_trainings_at_work_until_they_are_done(
     photos: Path, tmp_path: Path
 ) -> None:
-    found = task(photos)
-    images = found.load(size=16, test=False, listener=Silent())
+    proxy = loaded(photos)
     step = StepFolder(tmp_path / "run", "search")
     with (
         step.locked(),
-        worker_pool(
-            TWO, found, images, step, size=16, device="cpu", threads=1, listener=Silent()
-        ) as workers,
+        worker_pool(TWO, proxy, step, Silent()) as workers,
     ):
         orders = [TrainingRequest(network=small_network(), seed=seed) for seed in range(2)]
         futures = [workers.submit(order, name=f"seed {order.seed}") for order in orders]
@@ -306,19 +287,9 @@ def test_whoever_looks_sees_the_trainings_at_work_until_they_are_done(
 
 def test_more_workers_than_cores_are_warned_of(photos: Path, tmp_path: Path) -> None:
     heard = Heard()
-    found = task(photos)
-    images = found.load(size=16, test=False, listener=heard)
+    proxy = loaded(photos)
     many = WorkerSettings(workers=(os.cpu_count() or 1) + 1)
-    with worker_pool(
-        many,
-        found,
-        images,
-        StepFolder(tmp_path / "run", "search"),
-        size=16,
-        device="cpu",
-        threads=1,
-        listener=heard,
-    ):
+    with worker_pool(many, proxy, StepFolder(tmp_path / "run", "search"), heard):
         pass
     assert any("share" in notice and "cores" in notice for notice in heard.notices)
 
@@ -326,20 +297,17 @@ def test_more_workers_than_cores_are_warned_of(photos: Path, tmp_path: Path) -> 
 def test_when_everything_fails_the_last_cause_is_told_and_all_is_tried_again(
     photos: Path, tmp_path: Path
 ) -> None:
-    found = task(photos)
-    images = found.load(size=16, test=False, listener=Silent())
+    proxy = loaded(photos)
     jobs = [Job(network=small_network(), seed=seed, name="one") for seed in range(2)]
     journal = Journal(tmp_path / "j.jsonl")
 
     def train(staff: WorkerSettings) -> list[Outcome]:
         step = StepFolder(tmp_path / "run", "search")
-        with worker_pool(
-            staff, found, images, step, size=16, device="cpu", threads=1, listener=Silent()
-        ) as workers:
-            return train_all(jobs, workers, journal, Silent(), leader=lambda done: "none yet")
+        with worker_pool(staff, proxy, step, Silent()) as workers:
+            return Trainings(workers, journal, Silent()).all(jobs, leader=lambda done: "none yet")
 
     with pytest.raises(EvaluationFailed, match=r"every training failed.*time limit.*again"):
-        train(WorkerSettings(time_limit=0.001))
+        train(WorkerSettings(trial_timeout=0.001))
     assert all(outcome.score for outcome in train(WorkerSettings()))
     assert [outcome.key for outcome in outcomes_from_journal(journal)] == ["0", "1"]
     assert len(journal.read()) == 4

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from autoscale.cli.app import _typed, demo_commands, main
+from autoscale.cli.app import main
+from autoscale.cli.demo import _typed, demo_commands
 from autoscale.design.cost import cost
 from autoscale.design.rounding import rounding_policy
-from autoscale.jobs.grid.candidates import GridSettings
+from autoscale.jobs.grid.candidates import counted_budget, grid_around
+from autoscale.jobs.grid.settings import GridSettings
 from autoscale.jobs.search.spaces import load_space
 from autoscale.scaling.scalable import Design
 
@@ -67,4 +69,4 @@ def test_a_grid_around_what_the_search_may_choose_holds_several_networks() -> No
     likely = [a for a in drawn if a.resolution >= 32 and 300_000 <= cost(a).macs <= BUDGET]
     for design in likely[:5]:
         base, settings = Design(design, rounding), GridSettings(budget=asked["--flops-budget"])
-        assert len(settings.grid(base, settings.budget_of(base)).candidates) >= 2
+        assert len(grid_around(base, counted_budget(settings, base), settings).candidates) >= 2

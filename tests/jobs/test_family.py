@@ -7,12 +7,13 @@ from random import Random
 import pytest
 
 import autoscale
-from autoscale.design.budget import parse_budget
 from autoscale.design.rounding import Coefficients, rounding_policy
 from autoscale.errors import RunConflict
 from autoscale.jobs import family
-from autoscale.jobs.grid.candidates import GridRace, GridSettings, explain
+from autoscale.jobs.grid.candidates import GridRace, explain
+from autoscale.jobs.grid.settings import GridSettings
 from autoscale.listener import Silent
+from autoscale.scaling.budget import parse_budget
 from autoscale.scaling.family import Growths
 from autoscale.scaling.rules import rival
 from autoscale.scaling.scalable import Design
@@ -87,8 +88,7 @@ def test_a_family_of_other_coefficients_is_refused(
         written(tmp_path, Growths(OTHER, DOWN), monkeypatch, phi="0,1")
     with pytest.raises(RunConflict, match="growing"):
         autoscale.write_family(
-            tmp_path, phi="0,1", base=autoscale.ScalingBase(baseline="efficientnet-b0"),
-            coefficients=DOWN,
+            tmp_path, phi="0,1", baseline="efficientnet-b0", coefficients=DOWN,
         )  # fmt: skip
 
 

@@ -15,17 +15,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import autoscale
-from autoscale.design.budget import MEASURES, Budget
 from autoscale.design.rounding import rounding_policy
 from autoscale.design.space import SearchSpace
 from autoscale.errors import BudgetUnreachable
-from autoscale.jobs.grid.candidates import GridRace, GridSettings, explain
+from autoscale.jobs.grid.candidates import (
+    GridRace,
+    counted_budget,
+    explain,
+    grid_around,
+    grid_points,
+)
 from autoscale.jobs.grid.job import grid_search, load_grid
 from autoscale.jobs.grid.plan import rounding_table
 from autoscale.jobs.grid.result import GridResult, candidate_table
-from autoscale.jobs.grid.scaling_base import ImageSettings, ScalingBase
+from autoscale.jobs.grid.settings import GridSettings
 from autoscale.listener import Silent
 from autoscale.racing.response_surface import Observation
+from autoscale.scaling.budget import Budget
 from autoscale.scaling.grid import Candidate, Grid, build_grid
 from autoscale.scaling.nearness import FEWEST, WIDE, WIDEST, answering, limits, nearest_beyond
 from autoscale.scaling.scalable import Design, cost_of
@@ -35,7 +41,7 @@ SPACES = sorted(path.stem for path in (ROOT / "search_spaces").glob("*.yaml"))
 BUDGETS = ("0.5x", "0.75x", "1.5x", "2x", "3x", "4x")
 ROUNDINGS = ("nearest,divisor=4", "tf", "nearest", "tf,divisor=4")
 #: Those of `make demo`.
-SOLVED = GridSettings(solve="resolution,width", max_candidates=6, seeds=2)
+SOLVED = GridSettings(solve=True, move="resolution,width", max_candidates=6, seeds=2)
 
 
 class Heard(Silent):
@@ -64,13 +70,13 @@ def first(name: str, place: int = 0) -> Design:
 
 def require_a_race(base: Design, settings: GridSettings) -> str:
     """Check what a grid may hold; the answer says which of the cases it is."""
-    budget = settings.budget_of(base)
-    every = [settings.grid_points(base, budget)]
+    budget = counted_budget(settings, base)
+    every = [grid_points(base, budget, settings)]
     if settings.moved:
-        every.append(replace(settings, solve="").grid_points(base, budget))
+        every.append(grid_points(base, budget, replace(settings, solve=False, move=None)))
     growths = np.concatenate([points.growths for points in every])
     try:
-        grid = settings.grid(base, budget)
+        grid = grid_around(base, budget, settings)
     except BudgetUnreachable:
         assert not answering(growths, budget, WIDEST).any()
         assert (np.abs(budget.distance(growths)) > settings.distance).all()
@@ -119,31 +125,33 @@ def test_hundreds_of_designs_have_a_race_at_every_budget(name: str) -> None:
             assert case in ("within", "race"), (base, budget, settings.solve)
 
 
-@pytest.mark.parametrize("measure", sorted(MEASURES))
+@pytest.mark.parametrize("measure", ["macs", "params", "activations", "memory"])
 @pytest.mark.parametrize("budget", ["0.5x", "2x"])
 def test_a_budget_of_any_measure_has_a_race(measure: str, budget: str) -> None:
-    for solve in ("", "resolution,width", "depth"):
-        settings = GridSettings(budget=budget, measure=measure, solve=solve, tolerance=1e-6)
+    for move in (None, "resolution,width", "depth"):
+        settings = GridSettings(
+            budget=budget, measure=measure, solve=bool(move), move=move, tolerance=1e-6
+        )
         assert require_a_race(first("tiny"), settings) in ("within", "race", "out of reach")
 
 
 # What is taken
 
 
-def far(solve: str = "") -> tuple[Design, GridSettings]:
-    return first("tiny"), GridSettings(tolerance=1e-6, solve=solve, rivals=False)
+def far(move: str | None = None) -> tuple[Design, GridSettings]:
+    return first("tiny"), GridSettings(tolerance=1e-6, solve=bool(move), move=move, rivals=False)
 
 
-@pytest.mark.parametrize("solve", ["", "resolution,width"])
-def test_a_grid_without_networks_within_its_tolerance_takes_the_nearest(solve: str) -> None:
-    base, settings = far(solve)
-    grid = settings.grid(base, settings.budget_of(base))
+@pytest.mark.parametrize("move", [None, "resolution,width"])
+def test_a_grid_without_networks_within_its_tolerance_takes_the_nearest(move: str | None) -> None:
+    base, settings = far(move)
+    grid = grid_around(base, counted_budget(settings, base), settings)
     assert grid.within == 0
     assert grid.admitted == 0
     assert len(grid.candidates) >= FEWEST
     distances = [abs(entry.growth / 2 - 1) for entry in grid.candidates]
     assert grid.widened == max(distances) > grid.tolerance
-    wide = replace(settings, tolerance=0.5).grid(base, grid.budget)
+    wide = grid_around(base, grid.budget, replace(settings, tolerance=0.5))
     assert {entry.network for entry in grid.candidates} <= {c.network for c in wide.candidates} | {
         c.network for c in grid.candidates if c.moved
     }
@@ -151,18 +159,18 @@ def test_a_grid_without_networks_within_its_tolerance_takes_the_nearest(solve: s
 
 def test_a_grid_with_enough_networks_is_not_widened() -> None:
     base, settings = first("mnasnet"), GridSettings()
-    grid = settings.grid(base, settings.budget_of(base))
+    grid = grid_around(base, counted_budget(settings, base), settings)
     assert grid.widened is None
     assert grid.within == len(grid.candidates) >= FEWEST
     asked = replace(settings, max_candidates=1, tolerance=1e-9)
-    assert len(asked.grid(base, grid.budget).candidates) == 1
+    assert len(grid_around(base, grid.budget, asked).candidates) == 1
 
 
 def test_a_network_within_the_tolerance_comes_before_the_nearest_others() -> None:
     base, settings = far()
-    grid = settings.grid(base, settings.budget_of(base))
+    grid = grid_around(base, counted_budget(settings, base), settings)
     nearest = abs(grid.budget.distance(grid.candidates[0].growth))
-    one = replace(settings, tolerance=float(nearest)).grid(base, grid.budget)
+    one = grid_around(base, grid.budget, replace(settings, tolerance=float(nearest)))
     assert 1 <= one.within < FEWEST
     assert {c.network for c in one.candidates} == {c.network for c in grid.candidates}
 
@@ -217,15 +225,15 @@ def test_ranges_that_change_nothing_are_refused() -> None:
     assert "\n" not in str(one.value)
     params = GridSettings(budget="2x", measure="params", alpha="1", beta="1")
     with pytest.raises(BudgetUnreachable, match="changes the base's parameters"):
-        params.grid(base, params.budget_of(base))
+        grid_around(base, counted_budget(params, base), params)
 
 
 @pytest.mark.parametrize("budget", ["90x", "0.001x"])
-@pytest.mark.parametrize("solve", ["", "resolution"])
-def test_ranges_that_do_not_reach_a_budget_are_refused(budget: str, solve: str) -> None:
+@pytest.mark.parametrize("solve", [False, True])
+def test_ranges_that_do_not_reach_a_budget_are_refused(budget: str, solve: bool) -> None:
     base, settings = first("mnasnet"), GridSettings(budget=budget, solve=solve)
     with pytest.raises(BudgetUnreachable, match=r"the nearest .* outside the .* widen the ranges"):
-        settings.grid(base, settings.budget_of(base))
+        grid_around(base, counted_budget(settings, base), settings)
 
 
 def test_a_rounding_that_cannot_reach_the_budget_is_a_row_without_networks() -> None:
@@ -287,7 +295,7 @@ def raced(growths: list[float], best: int) -> GridResult:
     """A race of three of B0's relatives at these growths, in which one is always ahead."""
     base = first("mnasnet")
     settings = GridSettings(budget="2x", tolerance=0.01, max_candidates=3)
-    grid = settings.grid(base, settings.budget_of(base))
+    grid = grid_around(base, counted_budget(settings, base), settings)
     entries: list[Candidate] = [
         replace(entry, growth=growth)
         for entry, growth in zip(grid.candidates[:3], growths, strict=True)
@@ -303,7 +311,7 @@ def raced(growths: list[float], best: int) -> GridResult:
 
 def test_a_costlier_pick_is_not_silently_called_better() -> None:
     found = raced([2.0, 2.05, 2.2], best=2)
-    assert found.place == 2
+    assert found.index == 2
     assert found.distance == pytest.approx(0.1)
     assert "it costs 2.2x, +10.0% of the 2x asked for" in found.sentence
     assert "up to 10.0% more than those it is compared with" in found.sentence
@@ -325,11 +333,18 @@ def test_a_widened_grid_is_raced_written_and_scaled_to_a_family(
     photos: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "small.yaml").write_text(first("tiny", 1).base.to_yaml())
-    base = ScalingBase(baseline=str(tmp_path / "small.yaml"), rounding="nearest")
-    settings = GridSettings(tolerance=1e-6, max_candidates=2, seeds=1, rivals=False)
+    settings = GridSettings(
+        baseline=str(tmp_path / "small.yaml"),
+        rounding="nearest",
+        data=str(photos),
+        epochs=1,
+        tolerance=1e-6,
+        max_candidates=2,
+        seeds=1,
+        rivals=False,
+    )
     run = tmp_path / "r"
-    images = ImageSettings(data=str(photos), epochs=1)
-    found = grid_search(run, settings, base=base, images=images)
+    found = grid_search(run, settings)
     picked = json.loads((run / "grid" / "coefficients.json").read_text())
     assert picked["within_tolerance"] is False
     assert picked["tolerance"] == 1e-6

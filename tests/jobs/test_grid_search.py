@@ -4,6 +4,7 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -11,11 +12,11 @@ import pytest
 import autoscale
 from autoscale.design.rounding import Coefficients
 from autoscale.errors import InvalidSetting, RunConflict
-from autoscale.jobs.family import parse_coefficients
-from autoscale.jobs.grid.candidates import GridRace, GridSettings
+from autoscale.jobs.grid.candidates import GridRace
 from autoscale.jobs.grid.job import grid_search, load_grid
 from autoscale.jobs.grid.plan import plan_grid
-from autoscale.jobs.grid.scaling_base import ImageSettings, ScalingBase, describe, scalable_from
+from autoscale.jobs.grid.scaling_base import describe, policy_of, scalable_from, scalable_of
+from autoscale.jobs.grid.settings import FamilySettings, GridSettings, parse_coefficients
 from autoscale.listener import Progress, Silent
 from autoscale.models.user_model import UserModel, make
 from autoscale.scaling.scalable import Design
@@ -86,16 +87,15 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "own_nets"
 
 
-def images(photos: Path) -> ImageSettings:
-    return ImageSettings(data=str(photos), epochs=1)
+def images(photos: Path) -> dict[str, Any]:
+    return {"data": str(photos), "epochs": 1}
 
 
 # Any base
 
 
 def test_a_published_network_is_planned_without_images_or_a_run(tmp_path: Path) -> None:
-    base = ScalingBase(baseline="efficientnet-b0")
-    plan = plan_grid(tmp_path / "r", GridSettings(), base=base)
+    plan = plan_grid(tmp_path / "r", baseline="efficientnet-b0")
     assert plan.seconds is None
     assert len(plan.table) == 23  # 20 of the grid, 3 rivals that are not among them
     assert plan.rounding is not None
@@ -108,19 +108,18 @@ def test_a_published_network_is_planned_without_images_or_a_run(tmp_path: Path) 
 
 @pytest.mark.parametrize("name", ["resnet-50", "mobilenet-v2", "mobilenet-v1", "tinynet-c"])
 def test_every_family_is_scaled_with_its_own_rounding(name: str, tmp_path: Path) -> None:
-    base = ScalingBase(baseline=name)
-    settings = GridSettings(step=0.25, tolerance=0.1)
-    study = GridRace.of(base.scalable(tmp_path, num_classes=None), settings)
+    settings = GridSettings(baseline=name, step=0.25, tolerance=0.1)
+    study = GridRace.of(scalable_of(settings, tmp_path, num_classes=None), settings)
     assert study.field
-    assert base.policy == {"resnet-50": "int", "mobilenet-v1": "int"}.get(
+    assert policy_of(settings) == {"resnet-50": "int", "mobilenet-v1": "int"}.get(
         name, "mobilenet-v2" if name == "mobilenet-v2" else "tinynet"
     )
     assert len(study.required) + len(study.missing) >= 4
 
 
 def test_a_base_is_fitted_to_small_images_and_their_classes(tmp_path: Path) -> None:
-    base = ScalingBase(baseline="efficientnet-b0", resolution=32)
-    found = base.scalable(tmp_path, num_classes=7)
+    settings = FamilySettings(baseline="efficientnet-b0", resolution=32)
+    found = scalable_of(settings, tmp_path, num_classes=7)
     assert isinstance(found, Design)
     assert found.base.num_classes == 7
     assert found.base.resolution / found.base.reduction >= 4
@@ -128,12 +127,12 @@ def test_a_base_is_fitted_to_small_images_and_their_classes(tmp_path: Path) -> N
 
 def test_a_grid_and_a_family_need_no_search(photos: Path, small: str, tmp_path: Path) -> None:
     run = tmp_path / "r"
-    base = ScalingBase(baseline=small, rounding="nearest,divisor=4")
+    base = {"baseline": small, "rounding": "nearest,divisor=4"}
     settings = GridSettings(tolerance=0.2, step=0.1, max_candidates=2, seeds=1, rivals=False)
-    found = grid_search(run, settings, base=base, images=images(photos))
+    found = grid_search(run, settings, **base, **images(photos))
     assert len(found.observations) >= 1
     scalable, growths = load_grid(run)
-    assert describe(scalable) == describe(base.scalable(run, num_classes=3))
+    assert describe(scalable) == describe(scalable_of(GridSettings(**base), run, num_classes=3))
     assert growths.down is None
     family = autoscale.write_family(run, phi="0..1")
     assert family.members[0].counts.macs < family.members[-1].counts.macs
@@ -142,14 +141,14 @@ def test_a_grid_and_a_family_need_no_search(photos: Path, small: str, tmp_path: 
 def test_the_same_grid_continues_where_it_was_broken(
     photos: Path, small: str, tmp_path: Path
 ) -> None:
-    base = ScalingBase(baseline=small, rounding="nearest,divisor=4")
+    base = {"baseline": small, "rounding": "nearest,divisor=4"}
     settings = GridSettings(tolerance=0.2, step=0.1, max_candidates=4, seeds=2, rivals=False)
-    whole = grid_search(tmp_path / "a", settings, base=base, images=images(photos))
-    again = grid_search(tmp_path / "b", settings, base=base, images=images(photos))
+    whole = grid_search(tmp_path / "a", settings, **base, **images(photos))
+    again = grid_search(tmp_path / "b", settings, **base, **images(photos))
     journal = tmp_path / "b" / "grid" / "trainings.jsonl"
     lines = journal.read_text().splitlines(keepends=True)
     journal.write_text("".join(lines[:2]))
-    resumed = grid_search(tmp_path / "b", settings, base=base, images=images(photos))
+    resumed = grid_search(tmp_path / "b", settings, **base, **images(photos))
     assert whole.observations == again.observations == resumed.observations
     assert whole.table.equals(resumed.table)
 
@@ -157,14 +156,14 @@ def test_the_same_grid_continues_where_it_was_broken(
 def test_more_seeds_prolong_a_grid_and_equal_a_new_one(
     photos: Path, small: str, tmp_path: Path
 ) -> None:
-    base = ScalingBase(baseline=small, rounding="nearest,divisor=4")
+    base = {"baseline": small, "rounding": "nearest,divisor=4"}
     few = GridSettings(tolerance=0.2, step=0.1, max_candidates=2, seeds=1, rivals=False, race=False)
     many = replace(few, seeds=2, max_candidates=3)
-    grid_search(tmp_path / "a", few, base=base, images=images(photos))
+    grid_search(tmp_path / "a", few, **base, **images(photos))
     heard = Heard()
-    longer = grid_search(tmp_path / "a", many, base=base, images=images(photos), listener=heard)
+    longer = grid_search(tmp_path / "a", many, **base, **images(photos), listener=heard)
     assert len(heard.done) == 4
-    fresh = grid_search(tmp_path / "b", many, base=base, images=images(photos))
+    fresh = grid_search(tmp_path / "b", many, **base, **images(photos))
     assert longer.observations == fresh.observations
     assert longer.table.equals(fresh.table)
 
@@ -172,31 +171,31 @@ def test_more_seeds_prolong_a_grid_and_equal_a_new_one(
 def test_another_grid_in_the_same_directory_is_refused(
     photos: Path, small: str, tmp_path: Path
 ) -> None:
-    base = ScalingBase(baseline=small, rounding="nearest,divisor=4")
+    base = {"baseline": small, "rounding": "nearest,divisor=4"}
     settings = GridSettings(tolerance=0.2, step=0.1, max_candidates=2, seeds=1, rivals=False)
-    grid_search(tmp_path, settings, base=base, images=images(photos))
+    grid_search(tmp_path, settings, **base, **images(photos))
     for other in (replace(settings, step=0.05), replace(settings, budget="3x")):
         with pytest.raises(RunConflict, match="with other settings"):
-            grid_search(tmp_path, other, base=base, images=images(photos))
+            grid_search(tmp_path, other, **base, **images(photos))
 
 
 def test_a_journal_of_something_else_is_refused(photos: Path, small: str, tmp_path: Path) -> None:
-    base = ScalingBase(baseline=small, rounding="nearest,divisor=4")
+    base = {"baseline": small, "rounding": "nearest,divisor=4"}
     settings = GridSettings(tolerance=0.2, step=0.1, max_candidates=2, seeds=1, rivals=False)
-    grid_search(tmp_path, settings, base=base, images=images(photos))
+    grid_search(tmp_path, settings, **base, **images(photos))
     (tmp_path / "grid" / "trainings.jsonl").write_text('{"score": null}\n')
     with pytest.raises(RunConflict, match="not an outcome of a training"):
-        grid_search(tmp_path, settings, base=base, images=images(photos))
+        grid_search(tmp_path, settings, **base, **images(photos))
 
 
 def test_without_a_race_every_candidate_gets_every_seed(
     photos: Path, small: str, tmp_path: Path
 ) -> None:
-    base = ScalingBase(baseline=small, rounding="nearest,divisor=4")
+    base = {"baseline": small, "rounding": "nearest,divisor=4"}
     settings = GridSettings(
         tolerance=0.2, step=0.1, max_candidates=2, seeds=2, rivals=False, race=False
     )
-    found = grid_search(tmp_path, settings, base=base, images=images(photos))
+    found = grid_search(tmp_path, settings, **base, **images(photos))
     assert list(found.table.seeds) == [2, 2]
 
 
@@ -206,11 +205,11 @@ def test_without_a_race_every_candidate_gets_every_seed(
 def test_a_grid_below_the_base_serves_smaller_members(
     photos: Path, small: str, tmp_path: Path
 ) -> None:
-    base = ScalingBase(baseline=small, rounding="nearest,divisor=4")
+    base = {"baseline": small, "rounding": "nearest,divisor=4"}
     settings = GridSettings(
         budget="0.5x", tolerance=0.2, step=0.1, max_candidates=2, seeds=1, rivals=False
     )
-    found = grid_search(tmp_path, settings, base=base, images=images(photos))
+    found = grid_search(tmp_path, settings, **base, **images(photos))
     assert found.best.growth == pytest.approx(0.5, rel=0.2)
     picked = json.loads((tmp_path / "shrink" / "coefficients.json").read_text())
     assert picked["phi"] == -1
@@ -227,10 +226,9 @@ def test_two_grids_of_different_bases_are_no_family(
     down = GridSettings(
         budget="0.5x", tolerance=0.2, step=0.1, max_candidates=1, seeds=1, rivals=False
     )
-    one = ScalingBase(baseline=small, rounding="nearest,divisor=4")
-    other = ScalingBase(baseline=small, rounding="nearest")
-    grid_search(tmp_path, settings, base=one, images=images(photos))
-    grid_search(tmp_path, down, base=other, images=images(photos))
+    one, other = "nearest,divisor=4", "nearest"
+    grid_search(tmp_path, settings, baseline=small, rounding=one, **images(photos))
+    grid_search(tmp_path, down, baseline=small, rounding=other, **images(photos))
     with pytest.raises(RunConflict, match="around different bases"):
         load_grid(tmp_path)
 
@@ -252,16 +250,16 @@ def test_a_users_function_is_scaled_by_trace(own: str, tmp_path: Path) -> None:
 def test_a_users_model_is_raced_and_scaled_to_a_family(
     photos: Path, own: str, tmp_path: Path
 ) -> None:
-    base = ScalingBase(model=f"{own}:build", resolution=16)
+    base: dict[str, Any] = {"model": f"{own}:build", "resolution": 16}
     settings = GridSettings(step=0.25, tolerance=0.3, max_candidates=2, seeds=1, rivals=False)
     run = tmp_path / "r"
-    found = grid_search(run, settings, base=base, images=images(photos))
+    found = grid_search(run, settings, **base, **images(photos))
     assert found.best.growth == pytest.approx(2, rel=0.3)
     with pytest.raises(InvalidSetting, match=f"add --model {own}:build"):
         autoscale.write_family(run, phi="0..1")
     with pytest.raises(InvalidSetting, match="has decided --resolution"):
-        autoscale.write_family(run, phi="0..1", base=base)
-    autoscale.write_family(run, phi="0..1", base=ScalingBase(model=f"{own}:build"))
+        autoscale.write_family(run, phi="0..1", **base)
+    autoscale.write_family(run, phi="0..1", model=f"{own}:build")
     member = autoscale.load_member(run / "family" / "phi-0.yaml")
     assert member.model == f"{own}:build"
     assert (member.depth, member.width, member.resolution) == (1, 1, 16)
@@ -281,10 +279,10 @@ def test_a_users_model_is_raced_and_scaled_to_a_family(
 def test_a_function_that_makes_no_such_network_is_refused(
     photos: Path, own: str, tmp_path: Path, function: str, said: str
 ) -> None:
-    base = ScalingBase(model=f"{own}:{function}", resolution=16)
+    base: dict[str, Any] = {"model": f"{own}:{function}", "resolution": 16}
     settings = GridSettings(step=0.5, tolerance=0.5, max_candidates=1, seeds=1, rivals=False)
     with pytest.raises(InvalidSetting, match=said):
-        grid_search(tmp_path / "r", settings, base=base, images=images(photos))
+        grid_search(tmp_path / "r", settings, **base, **images(photos))
 
 
 # What is refused
@@ -296,7 +294,7 @@ def test_a_function_that_makes_no_such_network_is_refused(
         ({"seeds": 0}, "seeds must be at least 1"),
         ({"trainings": 0}, "trainings must be at least 1"),
         ({"trainings": 3, "race": False}, "leave --trainings out"),
-        ({"max_candidates": 0}, "candidates must be at least 1"),
+        ({"max_candidates": 0}, "max_candidates must be at least 1"),
     ],
 )
 def test_settings_that_make_no_grid(settings: dict[str, object], said: str) -> None:
@@ -309,43 +307,43 @@ def test_settings_that_make_no_grid(settings: dict[str, object], said: str) -> N
     [
         ({"baseline": "resnet-18", "model": "a:b"}, "not both"),
         ({"resolution": 32}, "leave --resolution out"),
-        ({"baseline": "resnet-18", "resolution": 0}, "at least 1 pixel"),
+        ({"baseline": "resnet-18", "resolution": 0}, "resolution must be at least 1, got 0"),
         ({"model": "a:b", "rounding": "tf"}, "leave --rounding out"),
         ({"rounding": "odd"}, "no rounding policy"),
     ],
 )
 def test_settings_that_make_no_base(settings: dict[str, object], said: str) -> None:
     with pytest.raises(InvalidSetting, match=said):
-        ScalingBase(**settings)  # type: ignore[arg-type]
+        GridSettings(**settings)  # type: ignore[arg-type]
 
 
 def test_images_are_needed_to_train_and_a_searchs_choices_stand(
     tmp_path: Path, photos: Path
 ) -> None:
-    base = ScalingBase(baseline="resnet-18")
+    base = {"baseline": "resnet-18"}
     with pytest.raises(InvalidSetting, match="name them with --data"):
-        grid_search(tmp_path / "r", base=base)
+        grid_search(tmp_path / "r", **base)
     with pytest.raises(InvalidSetting, match="holds no search"):
-        grid_search(tmp_path / "r", images=ImageSettings(epochs=3))
+        grid_search(tmp_path / "r", epochs=3)
     run = tmp_path / "s"
     autoscale.search_baseline(
         run, data=str(photos), space="tiny", resolution=16, trials=1, epochs=1
     )
     with pytest.raises(InvalidSetting, match="has decided --epochs"):
-        grid_search(run, images=ImageSettings(epochs=3))
+        grid_search(run, epochs=3)
     with pytest.raises(InvalidSetting, match="holds a search with a baseline of its own"):
-        grid_search(run, base=base, images=images(photos))
+        grid_search(run, **base, **images(photos))
 
 
 def test_a_family_of_a_named_base_needs_coefficients(tmp_path: Path) -> None:
-    base = ScalingBase(baseline="efficientnet-b0")
+    base = {"baseline": "efficientnet-b0"}
     with pytest.raises(InvalidSetting, match=r"give --coefficients 1\.2,1\.1,1\.15"):
-        autoscale.write_family(tmp_path, phi="0", base=base)
+        autoscale.write_family(tmp_path, phi="0", **base)
     family = autoscale.write_family(
-        tmp_path, budgets="2x", base=base, coefficients=parse_coefficients("1.2,1.1,1.15")
+        tmp_path, budgets="2x", **base, coefficients=parse_coefficients("1.2,1.1,1.15")
     )
     assert family.members[0].counts.macs <= 2 * 385_814_752
-    for options in ({"num_classes": 3}, {"base": ScalingBase(rounding="tf"), "phi": "1"}):
+    for options in ({"num_classes": 3}, {"rounding": "tf", "phi": "1"}):
         with pytest.raises(InvalidSetting, match=r"leave --classes out|no finished grid"):
             autoscale.write_family(tmp_path, **{"phi": "0", **options})
     assert parse_coefficients("1, 2,3") == Coefficients(alpha=1, beta=2, gamma=3)

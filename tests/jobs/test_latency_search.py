@@ -7,7 +7,8 @@ import pytest
 from autoscale.design.workload import workload
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.search import goal
-from autoscale.jobs.search.job import load_baseline, search_baseline
+from autoscale.jobs.search.job import search_baseline
+from autoscale.jobs.search.result import load_baseline
 from autoscale.jobs.search.spaces import load_space
 
 
@@ -27,10 +28,10 @@ def test_the_table_is_kept_and_a_larger_search_goes_on_with_it(
 ) -> None:
     searched(tmp_path, objective="front")
     first = load_baseline(tmp_path)
-    table = first.objective.latency
+    table = first.objective.measure
     assert table is not None
     assert list(first.table.latency_ms) == [
-        pytest.approx(table.predict(trial.architecture)) for trial in first.trials if trial.trained
+        pytest.approx(table.of(trial.architecture)) for trial in first.trials if trial.trained
     ]
     monkeypatch.setattr(goal, "time_space", lambda *args: pytest.fail("it was timed again"))
     searched(tmp_path, objective="front", trials=5)
@@ -49,7 +50,7 @@ def test_the_networks_that_are_timed_run_whatever_the_others_run() -> None:
 
 @pytest.mark.parametrize(
     ("wrong", "said"),
-    [({"cost_measure": "joules"}, "choose from macs, latency"), ({"target": 0}, "above 0")],
+    [({"cost_measure": "joules"}, "choose from macs, params"), ({"target": 0}, "above 0")],
 )
 def test_a_wrong_goal_is_refused_before_anything_is_timed(
     tmp_path: Path, wrong: dict[str, object], said: str

@@ -10,7 +10,8 @@ import pytest
 import autoscale
 from autoscale.cli.app import main
 from autoscale.errors import InvalidSetting, RunConflict
-from autoscale.jobs.search.stopping import epochs_spent, parse_epochs, rungs_of
+from autoscale.jobs.search.job import epochs_spent
+from autoscale.jobs.search.settings import SearchSettings
 from autoscale.listener import Progress
 from autoscale.search.rungs import Rungs
 
@@ -76,9 +77,11 @@ def test_pictures_are_searched_with_early_stopping(photos: Path, tmp_path: Path)
 
 
 def test_the_last_rung_is_the_whole_training() -> None:
-    assert rungs_of(parse_epochs("1,2"), None, 4) == Rungs(epochs=(1, 2, 4))
-    assert rungs_of(parse_epochs("1,2,4"), 1.5, 4) == Rungs(epochs=(1, 2, 4), caution=1.5)
-    assert rungs_of((), None, 4) is None
+    assert SearchSettings(rungs="1,2").stages(4) == Rungs(epochs=(1, 2, 4))
+    assert SearchSettings(rungs="1,2,4", caution=1.5).stages(4) == Rungs(
+        epochs=(1, 2, 4), caution=1.5
+    )
+    assert SearchSettings(rungs=()).stages(4) is None
 
 
 @pytest.mark.parametrize(
@@ -95,7 +98,7 @@ def test_rungs_that_make_no_sense_are_refused(
     rungs: tuple[int, ...], caution: float | None, message: str
 ) -> None:
     with pytest.raises(InvalidSetting, match=message):
-        rungs_of(rungs, caution, 4)
+        SearchSettings(rungs=rungs, caution=caution).stages(4)
 
 
 @pytest.mark.parametrize("rungs", ["1,x", "", "1.5", "9"])

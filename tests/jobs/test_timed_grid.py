@@ -11,18 +11,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoscale.design.budget import Budget
 from autoscale.design.cost import Cost, cost
+from autoscale.design.measures.latency import Latency, LatencyLine
 from autoscale.design.published import NETWORKS
 from autoscale.errors import BudgetUnreachable, InvalidSetting, RunConflict
 from autoscale.jobs.grid import timed as timed_grid
-from autoscale.jobs.grid.candidates import GridRace, GridSettings
+from autoscale.jobs.grid.candidates import GridRace, grid_around
 from autoscale.jobs.grid.plan import plan_grid
-from autoscale.jobs.grid.scaling_base import ScalingBase
-from autoscale.jobs.grid.timed import Line, NoTimings, Stopwatch
+from autoscale.jobs.grid.scaling_base import scalable_of
+from autoscale.jobs.grid.settings import FamilySettings, GridSettings
+from autoscale.jobs.grid.timed import NoTimings, Stopwatch
 from autoscale.listener import Silent
 from autoscale.network.measuring.trace import traced_cost
 from autoscale.runs.store import Journal
+from autoscale.scaling.budget import Budget
 from autoscale.scaling.grid import Grid
 
 SMALL = """\
@@ -66,18 +68,18 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def base(tmp_path: Path) -> ScalingBase:
+def base(tmp_path: Path) -> FamilySettings:
     (tmp_path / "small.yaml").write_text(SMALL)
-    return ScalingBase(baseline=str(tmp_path / "small.yaml"), rounding="tf,divisor=4")
+    return FamilySettings(baseline=str(tmp_path / "small.yaml"), rounding="tf,divisor=4")
 
 
 SETTINGS = GridSettings(budget="2x", measure="latency", max_candidates=4, step=0.1, tolerance=0.08)
 
 
 def test_every_candidate_and_rival_takes_what_the_budget_says(
-    clock: Clock, base: ScalingBase, tmp_path: Path
+    clock: Clock, base: FamilySettings, tmp_path: Path
 ) -> None:
-    scalable = base.scalable(tmp_path, num_classes=None)
+    scalable = scalable_of(base, tmp_path, num_classes=None)
     root = scalable.at(1.0, 1.0, 16)
     watch = Stopwatch(root, NoTimings(), Silent())
     study = GridRace.of(scalable, SETTINGS, watch)
@@ -91,9 +93,9 @@ def test_every_candidate_and_rival_takes_what_the_budget_says(
 
 
 def test_timings_that_were_kept_are_not_taken_again_and_lead_to_the_same_study(
-    clock: Clock, base: ScalingBase, tmp_path: Path
+    clock: Clock, base: FamilySettings, tmp_path: Path
 ) -> None:
-    scalable = base.scalable(tmp_path, num_classes=None)
+    scalable = scalable_of(base, tmp_path, num_classes=None)
     root = scalable.at(1.0, 1.0, 16)
     journal = Journal(tmp_path / "timings.jsonl")
     first = GridRace.of(scalable, SETTINGS, Stopwatch(root, journal, Silent()))
@@ -109,9 +111,9 @@ def test_timings_that_were_kept_are_not_taken_again_and_lead_to_the_same_study(
 
 
 def test_an_absolute_latency_is_read_in_its_unit(
-    clock: Clock, base: ScalingBase, tmp_path: Path
+    clock: Clock, base: FamilySettings, tmp_path: Path
 ) -> None:
-    scalable = base.scalable(tmp_path, num_classes=None)
+    scalable = scalable_of(base, tmp_path, num_classes=None)
     watch = Stopwatch(scalable.at(1.0, 1.0, 16), NoTimings(), Silent())
     limit = f"{2 * watch.base_ms:.6f}ms"
     settings = GridSettings(
@@ -124,9 +126,9 @@ def test_an_absolute_latency_is_read_in_its_unit(
 
 
 def test_a_latency_that_nothing_meets_names_the_nearest(
-    clock: Clock, base: ScalingBase, tmp_path: Path
+    clock: Clock, base: FamilySettings, tmp_path: Path
 ) -> None:
-    scalable = base.scalable(tmp_path, num_classes=None)
+    scalable = scalable_of(base, tmp_path, num_classes=None)
     watch = Stopwatch(scalable.at(1.0, 1.0, 16), NoTimings(), Silent())
     settings = GridSettings(budget="90x", measure="latency", max_candidates=2, step=0.5)
     with pytest.raises(BudgetUnreachable, match="of 90x; the nearest"):
@@ -134,9 +136,9 @@ def test_a_latency_that_nothing_meets_names_the_nearest(
 
 
 def test_a_latency_that_no_network_keeps_takes_the_nearest_that_were_timed(
-    clock: Clock, base: ScalingBase, tmp_path: Path
+    clock: Clock, base: FamilySettings, tmp_path: Path
 ) -> None:
-    scalable = base.scalable(tmp_path, num_classes=None)
+    scalable = scalable_of(base, tmp_path, num_classes=None)
     watch = Stopwatch(scalable.at(1.0, 1.0, 16), NoTimings(), Silent())
     study = GridRace.of(scalable, replace(SETTINGS, tolerance=1e-9, rivals=False), watch)
     assert study.grid.within == 0
@@ -151,18 +153,18 @@ def test_a_latency_that_no_network_keeps_takes_the_nearest_that_were_timed(
 
 
 def test_timed_networks_stay_when_a_corrected_line_foretells_no_others(
-    clock: Clock, base: ScalingBase, tmp_path: Path
+    clock: Clock, base: FamilySettings, tmp_path: Path
 ) -> None:
-    scalable = base.scalable(tmp_path, num_classes=None)
+    scalable = scalable_of(base, tmp_path, num_classes=None)
     watch = Stopwatch(scalable.at(1.0, 1.0, 16), NoTimings(), Silent())
-    budget = Budget(2 * watch.base_ms, watch.base_ms, "latency")
-    asked: list[Line] = []
+    budget = Budget(2 * watch.base_ms, watch.base_ms, Latency())
+    asked: list[Budget] = []
 
-    def build(line: Line) -> Grid:
-        asked.append(line)
+    def build(predicted: Budget) -> Grid:
+        asked.append(predicted)
         if len(asked) > 1:
             raise BudgetUnreachable("the line foretells nothing near 2x")
-        return replace(SETTINGS, tolerance=1e-9).grid(scalable, budget, line)
+        return grid_around(scalable, predicted, replace(SETTINGS, tolerance=1e-9))
 
     grid = timed_grid.timed_grid(scalable, watch, budget, build, most=4)
     assert len(asked) == 2
@@ -170,17 +172,17 @@ def test_timed_networks_stay_when_a_corrected_line_foretells_no_others(
 
 
 def test_a_plan_of_a_latency_budget_writes_nothing(
-    clock: Clock, base: ScalingBase, tmp_path: Path
+    clock: Clock, base: FamilySettings, tmp_path: Path
 ) -> None:
-    plan = plan_grid(tmp_path / "r", SETTINGS, base=base)
+    plan = plan_grid(tmp_path / "r", SETTINGS, baseline=base.baseline, rounding=base.rounding)
     assert len(plan.table) >= 2
     assert not (tmp_path / "r").exists()
 
 
-def test_damaged_timings_are_refused(base: ScalingBase, tmp_path: Path) -> None:
+def test_damaged_timings_are_refused(base: FamilySettings, tmp_path: Path) -> None:
     path = tmp_path / "timings.jsonl"
     path.write_text('{"network": "x"}\n')
-    root = base.scalable(tmp_path, num_classes=None).at(1.0, 1.0, 16)
+    root = scalable_of(base, tmp_path, num_classes=None).at(1.0, 1.0, 16)
     with pytest.raises(RunConflict, match="timings is damaged"):
         Stopwatch(root, Journal(path), Silent())
 
@@ -191,14 +193,14 @@ def test_damaged_timings_are_refused(base: ScalingBase, tmp_path: Path) -> None:
 def test_a_line_finds_the_weights_that_made_the_times() -> None:
     costs = [cost(network) for network in list(NETWORKS.values())[:12]]
     times = [0.3 + 2e-8 * c.macs + 5e-7 * c.activations for c in costs]
-    line = Line.fit(costs, times)
-    assert [float(line(c)) for c in costs] == pytest.approx(times)
+    line = LatencyLine.fit(costs, times)
+    assert [float(line.count(c)) for c in costs] == pytest.approx(times)
 
 
 @given(st.lists(st.floats(0.1, 100), min_size=1, max_size=12))
 def test_a_line_never_foretells_a_larger_network_to_be_faster(times: list[float]) -> None:
     costs = [cost(network) for network in list(NETWORKS.values())[: len(times)]]
-    line = Line.fit(costs, times)
-    assert (line.weights >= 0).all()
+    line = LatencyLine.fit(costs, times)
+    assert min(line.weights) >= 0
     more = Cost(macs=10, params=10, activations=10)
-    assert np.all(line(costs[0] + more) >= line(costs[0]))
+    assert np.all(line.count(costs[0] + more) >= line.count(costs[0]))

@@ -16,12 +16,15 @@ from autoscale.design.published import published
 from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.jobs import train as train_module
 from autoscale.jobs.train import Trained, train
+from autoscale.jobs.train_settings import TrainSettings
 from autoscale.listener import Progress, Silent
 from autoscale.models.load import load_model
 from autoscale.models.predict import evaluate_model
 from autoscale.network.build import build
 from autoscale.network.weights import STYLES, to_timm
 from autoscale.runs.checkpoint import read_snapshot
+from autoscale.runs.job_file import recorded_jobs
+from autoscale.runs.store import StepFolder
 from autoscale.runs.weights import Header, read_weights, write_weights
 from autoscale.training.fit import OutOfTime, evaluate
 
@@ -122,6 +125,31 @@ def test_a_finished_training_is_not_done_again(design: str, photos: Path, tmp_pa
     assert short(design, run, photos, listener=Stops(after=1)) == found
 
 
+def test_the_job_that_a_training_leaves_trains_the_same_network(
+    design: str, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = short("small.yaml", tmp_path / "run", Path("photos"), epochs=1, mean=(0.5, 0.5, 0.5))
+    (job,) = recorded_jobs(StepFolder(tmp_path / "run", "train"), TrainSettings)
+    assert (job.network, job.data, job.threads) == (design, str(photos), 1)
+    monkeypatch.chdir(photos)  # what is named holds in every working directory
+    again = train(tmp_path / "again", job)
+    assert again.result == found.result
+    assert read_weights(again.weights).state.keys() == read_weights(found.weights).state.keys()
+
+
+def test_other_threads_than_a_training_was_begun_with_are_told(
+    design: str, photos: Path, tmp_path: Path
+) -> None:
+    for threads, told in ((1, []), (1, []), (2, ["threads 1 and goes on with 2"])):
+        hears = Hears()
+        short(design, tmp_path / "run", photos, epochs=1, threads=threads, listener=hears)
+        lines = [line for line in hears.lines if "goes on with" in line]
+        assert [line.partition("begun with ")[2].partition(";")[0] for line in lines] == told
+    (job,) = recorded_jobs(StepFolder(tmp_path / "run", "train"), TrainSettings)
+    assert job.threads == 2
+
+
 def test_another_training_in_its_place_is_refused(
     design: str, photos: Path, tmp_path: Path
 ) -> None:
@@ -143,7 +171,7 @@ def test_the_learning_rate_follows_the_batch_size(
 ) -> None:
     short(design, tmp_path / "run", photos, epochs=1, batch_size=16)
     settings = json.loads((tmp_path / "run" / "train" / "settings.json").read_text())["settings"]
-    recipe = settings["task"]["recipe"]
+    recipe = settings["recipe"]
     assert recipe["batch_size"] == 16
     assert recipe["learning_rate"] == pytest.approx(0.1 / 4)
 
@@ -269,7 +297,7 @@ def test_a_training_over_its_time_keeps_what_it_has(
 #: The second process alone would never be over its time.
 HASTE = """\
 import os, sys
-from autoscale.cli import main
+from autoscale.cli.app import main
 sys.exit(main([*sys.argv[1:], "--time-limit", "15" if os.environ["RANK"] == "0" else "3600"]))
 """
 

@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 import torch
-import typer
 from torch import nn
 from typer.testing import CliRunner
 
-from autoscale.cli.counting import compare_command, count_command
+from autoscale.cli.app import app
 from autoscale.design.budget import BYTES
 from autoscale.design.cost import CONVENTIONS, cost
 from autoscale.design.published import published
@@ -277,9 +276,6 @@ def test_a_cost_that_cannot_be_read_is_refused(text: str) -> None:
 
 
 def run(*arguments: str) -> str:
-    app = typer.Typer()
-    app.command("count")(count_command)
-    app.command("compare")(compare_command)
     done = CliRunner().invoke(app, list(arguments))
     if isinstance(done.exception, AutoscaleError):
         raise done.exception

@@ -21,9 +21,8 @@ from autoscale.datasets.named import names_in
 from autoscale.datasets.pictures import decoding
 from autoscale.datasets.pictures.preparation import Preparation
 from autoscale.errors import InvalidSetting
-from autoscale.inspection.read_run import load_run
-from autoscale.inspection.repeat import commands
-from autoscale.jobs.search.job import load_task
+from autoscale.inspection.commands import commands
+from autoscale.jobs.search.result import load_proxy
 from autoscale.jobs.train import train
 from autoscale.listener import Silent
 from autoscale.models.load import Model, load_model
@@ -410,8 +409,8 @@ def test_a_search_says_what_is_dark_and_records_the_white_level(
     assert "warning: 15 of 15 pictures have 16 bits and reach only 400" in capsys.readouterr().err
     assert main([*command, "--white-level", "400"]) == 0
     assert "16 bits" not in capsys.readouterr().err
-    assert load_task(run).white_level == 400
-    (_, line) = commands(load_run(run))[0]
+    assert load_proxy(run).source.white_level == 400
+    (_, line) = commands(run)[0]
     assert "--white-level 400" in line
     assert main(command) == 1
     assert "white_level" in capsys.readouterr().err
@@ -424,7 +423,10 @@ def test_a_search_says_what_is_dark_and_records_the_white_level(
     [
         (["evaluate", "efficientnet-b0", "--data", "PHOTOS"], "has no weights"),
         (["evaluate", "WEIGHTS", "--data", "PHOTOS", "--split", "best"], "no split 'best'"),
-        (["evaluate", "WEIGHTS", "--data", "PHOTOS", "--batch", "0"], "batch must be at least 1"),
+        (
+            ["evaluate", "WEIGHTS", "--data", "PHOTOS", "--batch", "0"],
+            "batch must be at least 1, got 0",
+        ),
         (["predict", "x.png", "--model", "WEIGHTS", "--csv", "--json"], "either --csv or --json"),
         (["predict", "x.png", "--model", "no.safetensors"], "no such file"),
         (["predict", "--model", "WEIGHTS"], "no image is named; name files or folders"),

@@ -106,8 +106,11 @@ def test_measuring_leaves_the_network_the_threads_and_the_generator_as_they_were
         ({"repeats": 4}, "repeats must be at least 5, got 4"),
         ({"seconds": 0}, "seconds must be above 0, got 0"),
         ({"precision": -1.0}, "precision must be above 0, got -1.0"),
-        ({"dtype": "int8"}, "dtype must be one of float32, bfloat16, float16, got 'int8'"),
-        ({"runtime": "tensorrt"}, "runtime must be one of eager, compiled, onnxruntime"),
+        ({"dtype": "int8"}, "no dtype 'int8'; choose from float32, bfloat16, float16"),
+        (
+            {"runtime": "tensorrt"},
+            "no runtime 'tensorrt'; choose from eager, compiled, onnxruntime",
+        ),
         ({"clock": "cpu", "threads": 2}, "choose clock wall"),
         ({"runtime": "onnxruntime", "dtype": "bfloat16"}, "choose runtime eager or compiled"),
         ({"device": "abacus"}, "cannot use the device 'abacus' here; try 'cpu'"),
@@ -165,7 +168,10 @@ def test_the_memory_format_is_said_and_may_be_chosen(asked: str | None, measured
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"memory_format": "nhwc"}, "one of channels-last, channels-first, got 'nhwc'"),
+        (
+            {"memory_format": "nhwc"},
+            "no memory format 'nhwc'; choose from channels-last, channels-first",
+        ),
         ({"runtime": "onnxruntime", "memory_format": "channels-last"}, "takes images channels-fir"),
     ],
 )

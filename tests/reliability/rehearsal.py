@@ -18,7 +18,7 @@ from typing import Any
 from autoscale.cli.app import main
 from autoscale.errors import EvaluationFailed
 from autoscale.jobs.workers import pool as worker_pool
-from autoscale.jobs.workers.proxy import Trainer
+from autoscale.jobs.workers.proxy import Proxy
 from autoscale.runs.records import network_digest
 from autoscale.scaling.scalable import Network, cost_of
 from autoscale.search.objective import Score
@@ -32,7 +32,7 @@ def unlucky(network: Network) -> bool:
     return bool(FAULT) and int(network_digest(network), 16) % 4 == 0
 
 
-def score(trainer: Trainer, network: Network, *, seed: int, **how: Any) -> Score:
+def score(proxy: Proxy, network: Network, *, seed: int, **how: Any) -> Score:
     """In place of a training."""
     time.sleep(SECONDS)
     if unlucky(network):
@@ -56,8 +56,8 @@ def score(trainer: Trainer, network: Network, *, seed: int, **how: Any) -> Score
     )
 
 
-Trainer.score = score  # type: ignore[method-assign, assignment]
-Trainer.estimate_seconds = lambda self, networks: SECONDS * len(networks)  # type: ignore[method-assign, assignment]
+Proxy.score = score  # type: ignore[method-assign, assignment]
+Proxy.estimate_seconds = lambda self, networks: SECONDS * len(networks)  # type: ignore[method-assign, assignment]
 
 begin = worker_pool.make_worker
 

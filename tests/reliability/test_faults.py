@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from conftest import Rehearsal, lines_of, unwrapped, wait_for
 
-from autoscale.jobs.search.job import load_trials
+from autoscale.jobs.search.result import load_trials
 from autoscale.search.identity import network_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from conftest import Rehearsal, lines_of, wait_for
 
-from autoscale.jobs.search.job import load_trials
+from autoscale.jobs.search.result import load_trials
 from autoscale.runs.store import Journal
 from autoscale.search.engine import Trial
 from autoscale.search.identity import network_of

@@ -16,7 +16,7 @@ from conftest import Rehearsal, unwrapped, wait_for
 from optuna.trial import TrialState
 from sqlalchemy.pool import NullPool
 
-from autoscale.jobs.search.job import load_trials
+from autoscale.jobs.search.result import load_trials
 from autoscale.search.identity import network_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]

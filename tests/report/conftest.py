@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 import autoscale
-from autoscale.jobs.grid.scaling_base import ScalingBase
 from tests.conftest import draw_photos
 
 ATTACK = "<script>fail('class')<"
@@ -30,7 +29,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     autoscale.grid_search(
         here,
         autoscale.GridSettings(tolerance=0.2, max_candidates=4, seeds=2, gamma="1..1.5"),
-        base=ScalingBase(rounding="nearest"),
+        rounding="nearest",
     )
     autoscale.write_family(here, phi="-1..2")
     autoscale.write_family(here, budgets="3x")

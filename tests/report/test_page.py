@@ -14,8 +14,8 @@ import pytest
 
 from autoscale.cli.app import main
 from autoscale.errors import InvalidSetting, RunConflict
+from autoscale.inspection.commands import commands
 from autoscale.inspection.read_run import load_run
-from autoscale.inspection.repeat import commands
 from autoscale.report.page import page
 from tests.report.browser import CHROMIUM, visit
 from tests.report.conftest import ATTACK
@@ -98,7 +98,7 @@ def test_the_figures_are_those_of_the_run(run: Path, trained: Path, written: str
     assert shares.share.sum() == pytest.approx(1, abs=1e-3)
     grid = pd.read_csv(run / "grid" / "grid.csv")
     raced = frame_of(written, "grid-candidates")
-    assert raced.believed.tolist() == pytest.approx(grid.believed.tolist(), abs=1e-4)
+    assert raced["estimated accuracy"].tolist() == pytest.approx(grid.believed.tolist(), abs=1e-4)
     assert raced.standing[0] == "the pick"
     assert (raced.standing[1:] != "the pick").all()
     off = grid.distance
@@ -165,7 +165,7 @@ def test_the_commands_on_the_page_are_those_that_made_the_run(
     records = ["search/trials.jsonl", "check/trainings.jsonl", "grid/trainings.jsonl"]
     before = {name: (run / name).read_bytes() for name in records}
     family = pd.read_csv(run / "family" / "family.csv")
-    found = commands(load_run(run))
+    found = commands(run)
     assert [title for title, _ in found] == ["Search", "Check", "Grid", "Family", "Family"]
     for _, line in found:
         program, *arguments = shlex.split(line)
@@ -282,7 +282,7 @@ def test_a_run_whose_base_was_named_has_a_page_without_a_search(
     assert main(["grid", *asked, *grid]) == 0
     assert main(["family", "--run", "own", "--phi", "0..1"]) == 0
     held = load_run("own")
-    found = commands(held)
+    found = commands("own")
     seen = Seen(page(held, found))
     assert "This run holds no search" in seen.text
     assert "grid-candidates" in seen.ids

@@ -9,10 +9,15 @@ import pytest
 
 from autoscale.errors import InvalidSetting
 from autoscale.models.compare import compare
-from autoscale.report.size_accuracy import HEIGHT, WIDTH, picture
+from autoscale.report.charts.plot import SHEET
+from autoscale.report.size_accuracy import NOTE, TITLE, size_chart
 from autoscale.runs.picture import write_picture
 
 SVG = "{http://www.w3.org/2000/svg}"
+
+
+def picture(table: pd.DataFrame) -> str:
+    return size_chart(table).draw(TITLE).standalone(NOTE)
 
 
 def texts(svg: str) -> list[str]:
@@ -40,9 +45,11 @@ def test_many_families_stand_without_the_rivals() -> None:
 
 def test_nothing_is_drawn_outside_the_picture() -> None:
     root = ET.fromstring(picture(compare(["efficientnet", "tinynet", "mobilenet-v1"])))
-    for circle in root.iter(f"{SVG}circle"):
-        assert 0 < float(circle.attrib["cx"]) < WIDTH
-        assert 0 < float(circle.attrib["cy"]) < HEIGHT
+    circles = list(root.iter(f"{SVG}circle"))
+    assert len(circles) > 30
+    for circle in circles:
+        assert SHEET.area.left < float(circle.attrib["cx"]) < SHEET.area.right
+        assert SHEET.area.top < float(circle.attrib["cy"]) < SHEET.area.bottom
 
 
 def test_a_single_network_is_a_labelled_point() -> None:

@@ -105,7 +105,7 @@ def test_a_step_of_another_format_is_refused(tmp_path: Path) -> None:
         StepFolder(tmp_path, "search").begin({}, notes={}, journal=Journal(tmp_path / "none"))
     for other in (0, -1, None, True, "1", 1.5, [1]):
         write_json(tmp_path / "search" / "settings.json", {"format": other, "settings": {}})
-        with pytest.raises(RunConflict, match=r"has format .*, this autoscale reads 1"):
+        with pytest.raises(RunConflict, match=r"has format .*, this autoscale reads 2"):
             StepFolder(tmp_path, "search").read()
 
 

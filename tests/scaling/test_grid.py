@@ -7,12 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoscale.design.budget import MEASURES, Budget, format_count, parse_budget, parse_count
+from autoscale.design.budget import format_count, parse_count
 from autoscale.design.cost import cost
+from autoscale.design.measures.params import Params
+from autoscale.design.measures.registry import MEASURES
 from autoscale.design.published import EFFICIENTNET_B0
 from autoscale.design.published.tinynet import TINYNET, TINYNETS
 from autoscale.design.rounding import PAPER, Coefficients, compound, rounding_policy, scale
 from autoscale.errors import BudgetUnreachable, InvalidArchitecture, InvalidSetting
+from autoscale.scaling.budget import Budget, parse_budget
 from autoscale.scaling.family import Growths, Member, member, parse_phis, phi_for, stalls
 from autoscale.scaling.grid import Grid, axis, build_grid, field, spread
 from autoscale.scaling.rules import GROWING, RULES, SHRINKING, rival
@@ -21,6 +24,8 @@ from autoscale.scaling.solve import nearest_place
 
 B0_MACS = 385_814_752
 TF = rounding_policy("tf")
+
+COUNTED = ("macs", "params", "activations", "memory")
 
 
 def around_b0(budget: str = "2x", **changes: object) -> Grid:
@@ -172,9 +177,10 @@ def test_what_is_no_dimension_cannot_be_moved() -> None:
         around_b0(solve=("height",))
 
 
-@pytest.mark.parametrize("measure", sorted(MEASURES))
-def test_a_budget_limits_what_it_names(measure: str) -> None:
-    value = MEASURES[measure]
+@pytest.mark.parametrize("name", COUNTED)
+def test_a_budget_limits_what_it_names(name: str) -> None:
+    measure = MEASURES[name]()
+    value = measure.count
     budget = parse_budget("2x", base=float(value(cost(EFFICIENTNET_B0))), measure=measure)
     grid = build_grid(
         Design(EFFICIENTNET_B0, TF),
@@ -257,7 +263,7 @@ def test_the_tinynet_rule_goes_through_the_published_networks() -> None:
 
 def test_a_rule_that_cannot_reach_a_budget_says_how_near_it_comes() -> None:
     params = cost(EFFICIENTNET_B0).params
-    budget = parse_budget("4x", base=params, measure="params")
+    budget = parse_budget("4x", base=params, measure=Params())
     found = rival(Design(EFFICIENTNET_B0, TF), budget, "resolution only")
     assert found.growth < 3.9
 
@@ -308,9 +314,10 @@ def test_the_phi_of_a_budget_keeps_it_and_the_next_does_not(
         assert member(B0, growths, phi + 0.01, name="x").counts.macs > limit
 
 
-@pytest.mark.parametrize("measure", ["params", "activations", "memory"])
-def test_a_phi_keeps_a_budget_of_any_measure(measure: str) -> None:
-    value = MEASURES[measure]
+@pytest.mark.parametrize("name", ["params", "activations", "memory"])
+def test_a_phi_keeps_a_budget_of_any_measure(name: str) -> None:
+    measure = MEASURES[name]()
+    value = measure.count
     budget = parse_budget("3x", base=float(value(cost(EFFICIENTNET_B0))), measure=measure)
     phi = phi_for(B0, Growths(PAPER), budget)
     found = member(B0, Growths(PAPER), phi, name="x")
@@ -319,7 +326,7 @@ def test_a_phi_keeps_a_budget_of_any_measure(measure: str) -> None:
 
 
 def test_a_budget_that_phi_does_not_change_is_refused() -> None:
-    budget = parse_budget("2x", base=5_288_548, measure="params")
+    budget = parse_budget("2x", base=5_288_548, measure=Params())
     only_pixels = Growths(Coefficients(alpha=1, beta=1, gamma=1.2))
     with pytest.raises(InvalidSetting, match="parameters of this family do not grow"):
         phi_for(B0, only_pixels, budget)

@@ -6,13 +6,21 @@ import pytest
 
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
-from autoscale.design.latency_table import LatencyTable
+from autoscale.design.measures.activations import Activations
+from autoscale.design.measures.latency import LatencyLine, LatencyTable
+from autoscale.design.measures.limits import Limit, broken, most_macs
+from autoscale.design.measures.macs import MACS
+from autoscale.design.measures.measure import CostMeasure
+from autoscale.design.measures.params import Params
 from autoscale.design.space import SearchSpace
 from autoscale.design.workload import workload
 from autoscale.errors import BudgetUnreachable, EvaluationFailed, InvalidSetting
+from autoscale.jobs.search.spaces import load_space
 from autoscale.search.engine import Standings, Trial, believed_ranking, frozen, knowledge, search
+from autoscale.search.model.design_facts import ExactCost, Excess, FactReader
 from autoscale.search.objective import Objective, Score
 from autoscale.search.samplers import SAMPLERS, make_sampler
+from tests.design.test_measures import COUNTED
 
 
 def known_score(architecture: Architecture, repetition: int = 0) -> Score:
@@ -139,22 +147,70 @@ def test_what_is_believed_best_is_best_where_nothing_scatters(
 
 
 def test_knowing_costs_guides_away_from_what_is_too_dear(tiny: SearchSpace) -> None:
-    limit = 400_000
-    sampler = make_sampler("guided", seed=0, space=tiny, known=knowledge(HARD, limit))
-    steps = search(tiny, HARD, known_score, trials=12, sampler=sampler, max_macs=limit)
+    limits = most_macs(400_000)
+    sampler = make_sampler("guided", seed=0, space=tiny, known=knowledge(HARD, limits))
+    steps = search(tiny, HARD, known_score, trials=12, sampler=sampler, limits=limits)
     assert not [step for step in steps if step.status == "refused"]
 
 
 def test_a_limit_on_multiply_adds_is_kept_without_training(tiny: SearchSpace) -> None:
     limit = 400_000
-    steps = run(tiny, "tpe", max_macs=limit)
+    steps = run(tiny, "tpe", limits=most_macs(limit))
     assert all(cost(step.architecture).macs <= limit for step in steps if step.trained)
     assert any(step.status == "refused" for step in steps)
 
 
+LIMITS = (Limit(Params(), 5_200), Limit(Activations(), 31_000), Limit(MACS, 430_000))
+
+
+@pytest.mark.parametrize("sampler", ["guided", "evolution", "tpe"])
+def test_a_search_keeps_every_one_of_several_limits(tiny: SearchSpace, sampler: str) -> None:
+    allowed = [design for design in tiny.enumerate() if not broken(LIMITS, design)]
+    assert 4 < len(allowed) < 32
+    for limit in LIMITS:  # each of them binds
+        others = [other for other in LIMITS if other != limit]
+        assert len([d for d in tiny.enumerate() if not broken(others, d)]) > len(allowed)
+    made = make_sampler(sampler, seed=3, space=tiny, known=knowledge(HARD, LIMITS))
+    steps = search(tiny, HARD, known_score, trials=5, sampler=made, limits=LIMITS)
+    trained = [step.architecture for step in steps if step.trained]
+    assert len(trained) == 5
+    assert set(trained) <= set(allowed)
+    if sampler != "tpe":  # which is told nothing
+        assert not [step for step in steps if step.status == "refused"]
+
+
+def test_what_a_limit_refuses_names_the_limit(tiny: SearchSpace) -> None:
+    steps = run(tiny, "random", trials=5, limits=LIMITS)
+    causes = {step.cause for step in steps if step.status == "refused"}
+    assert causes >= {"over 31,000 activations", "over 5,200 parameters"}
+
+
+def test_a_search_may_take_any_cost(tiny: SearchSpace) -> None:
+    goal = Objective(kind="hard", target=3_600, measure=Params())
+    steps = run(tiny, "guided", goal, trials=64)
+    best = Standings(goal, steps).best()
+    assert best is not None
+    rewards = [
+        t.score.accuracy * min(1, 3_600 / t.score.params) for t in steps if t.score and t.trained
+    ]
+    assert worth(best, goal) == pytest.approx(max(rewards))
+
+
+@pytest.mark.parametrize("measure", [*COUNTED, LatencyLine((1.0, 1e-6, 1e-5, 1e-7))], ids=str)
+def test_a_cost_is_read_off_a_point_as_the_architecture_has_it(measure: CostMeasure) -> None:
+    space = load_space("mbconv-small")
+    reader, rng = FactReader(space), random.Random(0)
+    for _ in range(20):
+        point = tuple(rng.randrange(len(p.options)) for p in space.parameters)
+        facts, design = reader.read(point), space.architecture_at(point)
+        assert ExactCost(measure).of_facts(facts) == ExactCost(measure)(design)
+        limit = Limit(measure, measure.of(design) / 2)
+        assert Excess(limit).of_facts(facts) == Excess(limit)(design) == pytest.approx(1)
+
+
 def test_a_limit_below_the_cheapest_network_names_it(tiny: SearchSpace) -> None:
     with pytest.raises(BudgetUnreachable, match="298,272"):
-        run(tiny, "tpe", max_macs=1000)
+        run(tiny, "tpe", limits=most_macs(1000))
 
 
 def test_no_trials_are_refused(tiny: SearchSpace) -> None:
@@ -205,7 +261,7 @@ def test_latency_may_be_the_cost_of_a_front(tiny: SearchSpace) -> None:
     kinds = {feature: 0.0 for design in tiny.enumerate() for feature in workload(design)}
     rates = kinds | {(kind, "calls"): 1.0 for kind, what in kinds if what == "calls"}
     table = LatencyTable(rates=rates, error=0.0, measurements=20)  # each operation takes 1 ms
-    timed = Objective(kind="front", target=20, latency=table)
+    timed = Objective(kind="front", target=20, measure=table)
     steps = run(tiny, "guided", timed, trials=8)
     told = [frozen(step, tiny, timed).values for step in steps]
     assert [values[1] for values in told] == [

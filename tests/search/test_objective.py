@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoscale.design.cost import cost
-from autoscale.design.latency_table import LatencyTable
+from autoscale.design.measures.latency import LatencyTable
 from autoscale.design.published import published
 from autoscale.design.workload import workload
 from autoscale.errors import InvalidSetting
@@ -67,7 +67,7 @@ def test_the_cost_is_multiply_adds_or_what_a_table_says_of_a_device() -> None:
     assert counted.show(1.5e6) == "1.5M multiply-adds"
     rates = dict.fromkeys(workload(network), 0.0) | {("linear", "calls"): 4.0}
     table = LatencyTable(rates=rates, error=0.1, measurements=20)
-    timed = Objective(kind="hard", target=2.0, latency=table)
+    timed = Objective(kind="hard", target=2.0, measure=table)
     assert timed.cost(network) == pytest.approx(4.0)
     assert timed.worth(0.8, network) == pytest.approx(0.4)
     assert timed.show(2.0) == "2 ms"

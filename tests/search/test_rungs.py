@@ -137,7 +137,7 @@ class Trainings:
 
 def run(space: SearchSpace, sampler: str, objective: Objective, **options) -> list[Trial]:  # type: ignore[no-untyped-def]
     options = {"trials": 24, "rungs": RUNGS, "seed": 3, "evaluate": Trainings(), **options}
-    made = make_sampler(sampler, seed=3, space=space, known=knowledge(objective, None))
+    made = make_sampler(sampler, seed=3, space=space, known=knowledge(objective))
     return search(space, objective, options.pop("evaluate"), sampler=made, **options)
 
 

@@ -1,22 +1,33 @@
-"""What a grid races: its settings, its candidates and their rivals."""
+"""What a grid races: its candidates and their rivals."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil
+from typing import cast
 
 import numpy as np
 
-from autoscale.design.budget import LATENCY, MEANINGS, MEASURES, Budget, parse_budget, several
-from autoscale.design.cost import Cost
-from autoscale.design.numbers import Number
+from autoscale.design.budget import several
 from autoscale.design.rounding import PAPER, compound
-from autoscale.errors import InvalidSetting
+from autoscale.jobs.costs import cost_from, limits_from
+from autoscale.jobs.grid.settings import GridSettings
 from autoscale.jobs.grid.timed import Stopwatch, timed_grid, timed_rival
 from autoscale.listener import Listener
 from autoscale.racing.race import RaceSettings, next_training
 from autoscale.racing.response_surface import Observation
-from autoscale.scaling.grid import Candidate, Grid, Points, axis, cost_points, field, spread
+from autoscale.scaling.budget import Budget, parse_budget
+from autoscale.scaling.grid import (
+    UNLIMITED,
+    Candidate,
+    Grid,
+    Points,
+    axis,
+    cost_points,
+    field,
+    spread,
+)
+from autoscale.scaling.limited import Limited
 from autoscale.scaling.nearness import FEWEST, WIDEST, answering, limits
 from autoscale.scaling.rules import GROWING, RIVAL_TOLERANCE, SHRINKING, rival
 from autoscale.scaling.scalable import Design, Network, Scalable, cost_of
@@ -35,109 +46,64 @@ RACE_SHARE = 0.4
 _NEARER = "nearer to the base"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GridSettings:
-    """Which networks a grid holds and how they are raced.
+def fewest_of(settings: GridSettings) -> int:
+    """Distinct networks that the grid should hold: what a race needs, or is allowed."""
+    return min(FEWEST, settings.max_candidates or FEWEST)
+
+
+def counted_budget(settings: GridSettings, base: Scalable) -> Budget:
+    """A counted budget in the base's terms.
 
     Raises:
-        InvalidSetting: for a value that makes no grid.
+        InvalidSetting: if it cannot be read.
     """
+    measure = cost_from(settings.cost_measure)
+    own = float(measure.count(cost_of(root_of(base))))
+    return parse_budget(settings.budget_text, base=own, measure=measure)
 
-    budget: str = "2x"  # a ratio to the base's cost, or a cost such as "800M"
-    measure: str = "macs"  # of the budget: macs, params, activations, memory (bytes)
-    alpha: str | None = None  # depth: a range with `step`, or values; 1..2, shrinking 0.5..1
-    beta: str | None = None  # width; 1..1.5, shrinking 0.5..1
-    gamma: str | None = None  # resolution; 1..1.5, shrinking 0.5..1
-    step: float = 0.05
-    solve: str = ""  # dimensions to move until a point meets the budget: "resolution,width"
-    # The largest distance to the budget that is wished for; 0.05, solving 0.01. Where fewer
-    # networks keep it than a race needs, the nearest others race too.
-    tolerance: float | None = None
-    max_candidates: int | None = None  # race at most so many, spread over the grid
-    rivals: bool = True  # race the simpler ways of growing too
-    seeds: int = 3  # trainings of one candidate at most
-    trainings: int | None = None  # of all candidates at most; by default 40 % of all seeds
-    race: bool = True  # else every candidate is trained with every seed
 
-    def __post_init__(self) -> None:
-        if self.seeds < 1:
-            raise InvalidSetting(f"seeds must be at least 1, got {self.seeds}")
-        if self.trainings is not None and self.trainings < 1:
-            raise InvalidSetting(f"trainings must be at least 1, got {self.trainings}")
-        if self.trainings is not None and not self.race:
-            raise InvalidSetting(
-                "without a race every candidate is trained with every seed; leave --trainings out"
-            )
-        if self.max_candidates is not None and self.max_candidates < 1:
-            raise InvalidSetting(
-                f"the number of candidates must be at least 1, got {self.max_candidates}"
-            )
+def grid_around(
+    base: Scalable,
+    budget: Budget,
+    settings: GridSettings,
+    limited: Limited = UNLIMITED,
+) -> Grid:
+    """The grid around `base`, its costs told by the budget's measure.
 
-    @property
-    def moved(self) -> tuple[Dimension, ...]:
-        """The dimensions that solving moves, in order."""
-        names = [name.strip() for name in self.solve.split(",") if name.strip()]
-        return tuple(dict.fromkeys(names))  # type: ignore[arg-type]
+    Args:
+        limited: says which networks keep the limits.
 
-    @property
-    def distance(self) -> float:
-        """The largest distance to the budget that is wished for."""
-        return self.tolerance if self.tolerance is not None else 0.01 if self.moved else 0.05
+    Raises:
+        BudgetUnreachable: as `Points.grid`.
+        InvalidSetting: for values that cannot be read.
+    """
+    plain = replace(settings, solve=False, move=None)
+    return grid_points(base, budget, settings).grid(
+        limited=limited,
+        fewest=fewest_of(settings),
+        unmoved=partial(grid_points, base, budget, plain) if settings.solve else None,
+    )
 
-    @property
-    def fewest(self) -> int:
-        """Distinct networks that the grid should hold: what a race needs, or is allowed."""
-        return min(FEWEST, self.max_candidates or FEWEST)
 
-    def budget_of(self, base: Scalable) -> Budget:
-        """A counted budget in the base's terms.
+def grid_points(base: Scalable, budget: Budget, settings: GridSettings) -> Points:
+    """All points of the grid around `base`, whatever they cost.
 
-        Raises:
-            InvalidSetting: if it cannot be read.
-        """
-        if self.measure not in MEASURES:
-            raise InvalidSetting(f"no measure {self.measure!r}; choose from {', '.join(MEANINGS)}")
-        own = MEASURES[self.measure](cost_of(root_of(base)))
-        return parse_budget(self.budget, base=float(own), measure=self.measure)
-
-    def grid(
-        self, base: Scalable, budget: Budget, value: Callable[[Cost], Number] | None = None
-    ) -> Grid:
-        """The grid around `base`, its costs counted, or foretold by `value`.
-
-        Raises:
-            BudgetUnreachable: as `Points.grid`.
-            InvalidSetting: for values that cannot be read.
-        """
-        plain = partial(replace(self, solve="").grid_points, base, budget, value)
-        return self.grid_points(base, budget, value).grid(
-            fewest=self.fewest, unmoved=plain if self.moved else None
-        )
-
-    def grid_points(
-        self, base: Scalable, budget: Budget, value: Callable[[Cost], Number] | None = None
-    ) -> Points:
-        """All points of the grid around `base`, whatever they cost.
-
-        Raises:
-            InvalidSetting: for values that cannot be read.
-        """
-        usual = ("1..2", "1..1.5", "1..1.5") if budget.ratio >= 1 else ("0.5..1",) * 3
-        texts = [
-            own or text
-            for own, text in zip((self.alpha, self.beta, self.gamma), usual, strict=True)
-        ]
-        alphas, betas, gammas = (axis(text, step=self.step) for text in texts)
-        return cost_points(
-            base,
-            budget,
-            alphas=alphas,
-            betas=betas,
-            gammas=gammas,
-            tolerance=self.distance,
-            solve=self.moved,
-            value=value,
-        )
+    Raises:
+        InvalidSetting: for values that cannot be read.
+    """
+    usual = ("1..2", "1..1.5", "1..1.5") if budget.ratio >= 1 else ("0.5..1",) * 3
+    asked = (settings.alpha, settings.beta, settings.gamma)
+    texts = [text or range_ for text, range_ in zip(asked, usual, strict=True)]
+    alphas, betas, gammas = (axis(text, step=settings.step) for text in texts)
+    return cost_points(
+        base,
+        budget,
+        alphas=alphas,
+        betas=betas,
+        gammas=gammas,
+        tolerance=settings.distance,
+        solve=cast(tuple[Dimension, ...], settings.moved),  # which says what it cannot move
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,6 +115,7 @@ class GridRace:
     field: tuple[Candidate, ...]
     missing: tuple[str, ...]  # rules that do not come near the budget, and how near they come
     rival_distance: float  # largest one of a rival to the budget
+    limited: Limited  # which networks keep the limits, and what was left out
     settings: GridSettings
 
     @classmethod
@@ -158,36 +125,45 @@ class GridRace:
         """The race of a base.
 
         Args:
-            watch: times networks, for a budget of latency.
+            watch: times networks, for a budget or a limit that is measured; see `is_timed`.
 
         Raises:
             AutoscaleError: one of its kinds, if there is no such grid.
         """
-        if settings.measure == LATENCY:
+        limited = Limited(limits_from(settings.max_cost), watch)
+        measure = cost_from(settings.cost_measure)
+        if not measure.counted:
             assert watch is not None
-            return cls._timed(base, settings, watch)
-        budget = settings.budget_of(base)
-        grid = settings.grid(base, budget)
+            budget = parse_budget(settings.budget_text, base=watch.base_ms, measure=measure)
+            return cls._timed(base, settings, budget, watch, limited)
+        budget = counted_budget(settings, base)
+        grid = grid_around(base, budget, settings, limited)
         chosen = grid.candidates
         if settings.max_candidates is not None:
             chosen = spread(grid.candidates, settings.max_candidates)
         find = partial(rival, base, budget)
-        return cls._with_rivals(base, settings, grid, chosen, find, RIVAL_TOLERANCE)
+        return cls._with_rivals(base, settings, grid, chosen, find, RIVAL_TOLERANCE, limited)
 
     @classmethod
-    def _timed(cls, base: Scalable, settings: GridSettings, watch: Stopwatch) -> "GridRace":
-        budget = parse_budget(settings.budget, base=watch.base_ms, measure=LATENCY)
+    def _timed(
+        cls,
+        base: Scalable,
+        settings: GridSettings,
+        budget: Budget,
+        watch: Stopwatch,
+        limited: Limited,
+    ) -> "GridRace":
         grid = timed_grid(
             base,
             watch,
             budget,
-            lambda line: settings.grid(base, budget, line),
+            lambda predicted: grid_around(base, predicted, settings, limited),
             most=settings.max_candidates or TIMED_CANDIDATES,
-            fewest=settings.fewest,
+            fewest=fewest_of(settings),
         )
         near = settings.distance  # a timing is not as sharp as a count
         find = partial(timed_rival, base, watch, budget, tolerance=near)
-        return cls._with_rivals(base, settings, grid, grid.candidates, find, near)
+        return cls._with_rivals(base, settings, grid, grid.candidates, find, near, limited)
 
     @classmethod
     def _with_rivals(
@@ -198,6 +174,7 @@ class GridRace:
         chosen: Sequence[Candidate],
         find: Callable[[str], Candidate],
         near: float,
+        limited: Limited,
     ) -> "GridRace":
         """With the rivals that cost what the candidates cost.
 
@@ -208,23 +185,26 @@ class GridRace:
         budget, rivals, missing = grid.budget, [], []
         if settings.rivals:
             for rule in GROWING if budget.ratio >= 1 else SHRINKING:
-                found = find(rule)
-                off = budget.distance(found.growth)
+                candidate = find(rule)
+                off = budget.distance(candidate.growth)
+                if not limited([candidate.network])[0]:
+                    continue
                 if abs(off) <= near or (
                     abs(off) <= (grid.widened or 0.0)
-                    and answering(np.array(found.growth), budget, WIDEST)
+                    and answering(np.array(candidate.growth), budget, WIDEST)
                 ):
-                    rivals.append(found)
+                    rivals.append(candidate)
                 else:
                     far = abs(off) > max(near, grid.widened or 0.0)
                     why = "" if far else f", {_NEARER}"
-                    missing.append(f"{rule} {found.growth:.4g}x ({off:+.1%}{why})")
+                    missing.append(f"{rule} {candidate.growth:.4g}x ({off:+.1%}{why})")
         return cls(
             base=base,
             grid=grid,
             field=field(chosen, rivals),
             missing=tuple(missing),
             rival_distance=max(near, grid.widened or 0.0),
+            limited=limited,
             settings=settings,
         )
 
@@ -235,8 +215,8 @@ class GridRace:
 
     @property
     def required(self) -> tuple[int, ...]:
-        """Places of the rivals, which get every seed."""
-        return tuple(place for place, entry in enumerate(self.field) if entry.rules)
+        """Indices of the rivals, which get every seed."""
+        return tuple(index for index, entry in enumerate(self.field) if entry.rules)
 
     @property
     def positions(self) -> np.ndarray:
@@ -284,30 +264,40 @@ class GridRace:
         )
 
 
+def is_timed(settings: GridSettings) -> bool:
+    """Whether the budget or a limit is measured on a device."""
+    limits = limits_from(settings.max_cost)
+    measures = [cost_from(settings.cost_measure), *(limit.measure for limit in limits)]
+    return not all(measure.counted for measure in measures)
+
+
 def root_of(base: Scalable) -> Network:
     return base.at(1.0, 1.0, base.resolution)
 
 
-def explain(study: GridRace, listener: Listener) -> None:
+def explain(race: GridRace, listener: Listener) -> None:
     """Tell what the grid holds and what the paper's coefficients would really cost here."""
-    grid = study.grid
+    grid = race.grid
     listener.notice(
         f"{several(grid.points, 'point')}, {grid.admitted} within {grid.tolerance:.3g} of "
         f"{grid.budget.ratio:.4g}x ({grid.budget.text}), "
-        f"{several(grid.within, 'distinct network')}; {len(study.field)} in the race, "
-        f"{len(study.required)} of them rivals; at most "
-        f"{several(study.most_trainings, 'training')}, all would be {study.all_trainings}"
+        f"{several(grid.within, 'distinct network')}; {len(race.field)} in the race, "
+        f"{len(race.required)} of them rivals; at most "
+        f"{several(race.most_trainings, 'training')}, all would be {race.all_trainings}"
     )
-    if grid.widened is not None or len(grid.candidates) < study.settings.fewest:
-        listener.notice(f"warning: {_shortage(grid, study.settings.fewest)}")
-    if study.missing:
+    fewest = fewest_of(race.settings)
+    if grid.widened is not None or len(grid.candidates) < fewest:
+        listener.notice(f"warning: {_shortage(grid, fewest)}")
+    if race.limited.left_out:
+        listener.notice(race.limited.left_out)
+    if race.missing:
         listener.notice(
-            f"warning: not raced, over {study.rival_distance:.1%} off the budget"
-            + f" or {_NEARER} than to it" * any(_NEARER in why for why in study.missing)
-            + f" at their nearest: {', '.join(study.missing)}"
+            f"warning: not raced, over {race.rival_distance:.1%} off the budget"
+            + f" or {_NEARER} than to it" * any(_NEARER in why for why in race.missing)
+            + f" at their nearest: {', '.join(race.missing)}"
         )
-    if isinstance(study.base, Design):
-        scaled = compound(study.base.base, PAPER, rounding=study.base.rounding)
+    if isinstance(race.base, Design):
+        scaled = compound(race.base.base, PAPER, rounding=race.base.rounding)
         listener.notice(
             f"the paper's (1.2, 1.1, 1.15): nominal {PAPER.nominal:.3f}x, measured "
             f"{cost_of(scaled).macs / grid.base_cost.macs:.3f}x here"

@@ -3,53 +3,53 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from autoscale.design.budget import LATENCY
 from autoscale.design.rounding import Coefficients
 from autoscale.errors import InvalidSetting, RunConflict
-from autoscale.jobs.grid.candidates import (
-    GROW,
-    SHRINK,
-    GridRace,
-    GridSettings,
-    explain,
-    label,
-    root_of,
-)
+from autoscale.jobs.grid.candidates import GROW, SHRINK, GridRace, explain, is_timed, label, root_of
 from autoscale.jobs.grid.result import GridResult
 from autoscale.jobs.grid.scaling_base import (
-    ImageSettings,
-    ScalingBase,
     class_count,
     describe,
-    images_of,
+    proxy_of,
     scalable_from,
+    scalable_of,
+    with_grid_images,
 )
+from autoscale.jobs.grid.settings import GONE, GridSettings
 from autoscale.jobs.grid.timed import Stopwatch
-from autoscale.jobs.workers.pool import WorkerSettings, worker_pool
-from autoscale.jobs.workers.queue import Job, train_while
+from autoscale.jobs.record import Record
+from autoscale.jobs.search.result import STEP as SEARCH
+from autoscale.jobs.search.result import load_baseline
+from autoscale.jobs.workers.pool import worker_pool
+from autoscale.jobs.workers.proxy import Proxy
+from autoscale.jobs.workers.queue import Job, Trainings
 from autoscale.listener import Listener, Silent
 from autoscale.racing.response_surface import Observation
 from autoscale.runs.records import Outcome, network_digest, outcomes_from_journal
 from autoscale.runs.store import Journal, StepFolder, write_text
 from autoscale.scaling.family import Growths
 from autoscale.scaling.scalable import Design, Scalable
+from autoscale.settings import takes_settings
 from autoscale.training.chance import chance_warning
 
 #: Folder of a run: latencies on this device.
 TIMINGS = "latency"
 
-#: Settings that may change in a run directory: trainings made before serve again.
-EXTENDS = ("budget", "max_candidates", "rivals", "seeds", "trainings", "race")
+_OTHER_BASELINE = (
+    "the grid in {} is around another baseline than the search has now, since a longer search "
+    "chose anew; repeat search and grid in another --run"
+)
 
 
 class _Course:
-    """Asks a study what comes next, and remembers what it asked for."""
+    """Asks a race what comes next, and remembers what it asked for."""
 
-    def __init__(self, study: GridRace, seed: int) -> None:
-        self._study = study
+    def __init__(self, race: GridRace, seed: int) -> None:
+        self._race = race
         self._seed = seed
-        self._asked: dict[str, tuple[int, int]] = {}  # by the jobs' keys
+        self._asked: dict[str, tuple[int, int]] = {}  # candidate and seed by the jobs' keys
 
     def observations(self, outcomes: Sequence[Outcome]) -> list[Observation]:
         """What came of trainings."""
@@ -59,12 +59,12 @@ class _Course:
         ]
 
     def propose(self, outcomes: Sequence[Outcome], running: Sequence[Job]) -> Job | None:
-        """The next training, as `train_while` asks for it."""
+        """The next training, as `Trainings.proposed` asks for it."""
         at_work = [self._asked[job.key] for job in running]
-        asked = self._study.next(self.observations(outcomes), at_work)
+        asked = self._race.next(self.observations(outcomes), at_work)
         if asked is None:
             return None
-        candidate, seed = self._study.field[asked[0]], self._seed + asked[1]
+        candidate, seed = self._race.field[asked[0]], self._seed + asked[1]
         key = f"{network_digest(candidate.network)}/{seed}"
         self._asked[key] = asked
         return Job(
@@ -79,22 +79,15 @@ class _Course:
                 scores.setdefault(entry.candidate, []).append(entry.score)
         if not scores:
             return "none yet"
-        means = {place: sum(own) / len(own) for place, own in scores.items()}
-        best = max(means, key=lambda place: means[place])
-        point = self._study.field[best].coefficients
+        means = {candidate: sum(own) / len(own) for candidate, own in scores.items()}
+        best = max(means, key=lambda candidate: means[candidate])
+        point = self._race.field[best].coefficients
         return f"({point.alpha:g}, {point.beta:g}, {point.gamma:.3g}) {means[best]:.3f}"
 
 
+@takes_settings(GridSettings, gone=GONE)
 def grid_search(
-    run: str | Path,
-    settings: GridSettings | None = None,
-    *,
-    base: ScalingBase | None = None,
-    images: ImageSettings | None = None,
-    device: str = "cpu",
-    threads: int = 1,
-    staff: WorkerSettings | None = None,
-    listener: Listener | None = None,
+    run: str | Path, settings: GridSettings, *, listener: Listener | None = None
 ) -> GridResult:
     """Race the candidates of the grid around a base, and judge.
 
@@ -104,12 +97,6 @@ def grid_search(
 
     Args:
         run: the run directory; this step writes its `grid` folder, or `shrink` below 1x.
-        settings: the budget, the grid and the race; by default twice the multiply-adds.
-        base: what is scaled; by default the baseline of the run's search.
-        images: of a named base; else only where the search's images lie now.
-        device: cpu, or a CUDA device such as cuda:0.
-        threads: of torch in one training; more than one pay on idle cores only.
-        staff: who trains; by default this process.
         listener: told of progress; by default nobody.
 
     Returns:
@@ -118,115 +105,92 @@ def grid_search(
     Raises:
         AutoscaleError: one of its kinds, for anything that cannot be done.
     """
-    settings, listener = settings or GridSettings(), listener or Silent()
-    base, images, run = base or ScalingBase(), images or ImageSettings(), Path(run)
-    task = images.task(run, base, device=device)
-    if task is None:
+    run, listener = Path(run), listener or Silent()
+    proxy = proxy_of(run, settings)
+    if proxy is None:
         raise InvalidSetting(
-            f"no images to train {base.baseline or base.model} on; name them with --data, or see "
-            "the candidates with --plan"
+            f"no images to train {settings.baseline or settings.model} on; name them with --data, "
+            "or see the candidates with --plan"
         )
-    scalable = base.scalable(run, num_classes=class_count(base, task))
-    study = _study(run, scalable, settings, listener, device=device, threads=threads)
-    folder = StepFolder(run, study.step)
-    journal = Journal(folder.file("trainings.jsonl"))
+    base = scalable_of(settings, run, num_classes=class_count(settings, proxy))
+    race = _race(run, base, settings, listener)
+    folder = StepFolder(run, race.step)
     with folder.locked():
-        loaded = images_of(run, base, task, size=study.largest, listener=listener)
-        _require_same_base(folder, scalable, named=base.named)
-        folder.begin(
-            {
-                "base": describe(scalable),
-                **{name: value for name, value in asdict(settings).items() if name not in EXTENDS},
-                "budget": study.grid.budget.limit,
-                "task": task.settings(),
-                "images": loaded.fingerprint,
-            },
-            notes={
-                "data": task.place,
-                "device": device,
-                "most_trainings": study.most_trainings,
-                **{name: value for name, value in asdict(settings).items() if name in EXTENDS},
-            },
-            journal=journal,
-            read=outcomes_from_journal,
-        )
-        explain(study, listener)
-        course = _Course(study, task.seed)
-        with worker_pool(
-            staff or WorkerSettings(),
-            task,
-            loaded,
-            folder,
-            size=study.largest,
-            device=device,
-            threads=threads,
-            listener=listener,
-        ) as workers:
-            outcomes = train_while(
-                course.propose,
-                workers,
-                journal,
-                listener,
-                most=study.most_trainings,
-                leader=course.leader,
-            )
-        found = GridResult.of(study.grid, study.field, course.observations(outcomes))
-        _write(folder, scalable, found, study)
-        reached = found.accuracy(found.place) or 0.0
-        if warning := chance_warning(reached, loaded.validation.labels, loaded.classes):
+        proxy = with_grid_images(run, settings, proxy, size=race.largest, listener=listener)
+        _require_same_base(folder, base, named=settings.named)
+        result = _carry_out(race, proxy, folder, listener)
+        _write(folder, base, result, race)
+        images, reached = proxy.images, result.accuracy(result.index) or 0.0
+        if warning := chance_warning(reached, images.validation.labels, images.classes):
             listener.notice(f"warning: {warning}")
-    return found
+    return result
 
 
-def _study(
-    run: Path,
-    base: Scalable,
-    settings: GridSettings,
-    listener: Listener,
-    *,
-    device: str,
-    threads: int,
-) -> GridRace:
-    """The study of a base, with the timings that a budget of latency needs kept in the run."""
-    if settings.measure != LATENCY:
+def _carry_out(race: GridRace, proxy: Proxy, folder: StepFolder, listener: Listener) -> GridResult:
+    """Race the candidates, or go on with that, and judge."""
+    journal, course = Journal(folder.file("trainings.jsonl")), _Course(race, proxy.source.seed)
+    facts = {
+        **proxy.record(),
+        "base": describe(race.base),
+        "measure": race.settings.cost_measure,
+        "budget": race.grid.budget.limit,
+    }
+    if table := race.grid.budget.measure.to_dict():
+        facts["measure_table"] = table
+    if limits := {limit.measure.name: limit.to_dict() for limit in race.limited.limits}:
+        facts["max_cost"] = limits
+    record = Record(
+        settings=race.settings, facts=facts, notes={"most_trainings": race.most_trainings}
+    )
+    record.begin(folder, journal, listener, read=outcomes_from_journal)
+    explain(race, listener)
+    with worker_pool(race.settings, proxy, folder, listener) as workers:
+        outcomes = Trainings(workers, journal, listener).proposed(
+            course.propose, most=race.most_trainings, leader=course.leader
+        )
+    return GridResult.of(race.grid, race.field, course.observations(outcomes))
+
+
+def _race(run: Path, base: Scalable, settings: GridSettings, listener: Listener) -> GridRace:
+    """The race of a base, with the timings that it needs kept in the run."""
+    if not is_timed(settings):
         return GridRace.of(base, settings)
     folder = StepFolder(run, TIMINGS)
     timings = Journal(folder.file("timings.jsonl"))
+    conditions: dict[str, Any] = {"device": settings.device, "threads": settings.threads}
     with folder.locked():
         watch = folder.begin(
-            {"base": describe(base), "device": device, "threads": threads, "batch": 1},
+            {"base": describe(base), "batch": 1, **conditions},
             notes={},
             journal=timings,
-            read=lambda timings: Stopwatch(
-                root_of(base), timings, listener, device=device, threads=threads
-            ),
+            read=lambda timings: Stopwatch(root_of(base), timings, listener, **conditions),
         )
         return GridRace.of(base, settings, watch)
 
 
-def _write(folder: StepFolder, base: Scalable, found: GridResult, study: GridRace) -> None:
-    write_text(folder.file("grid.csv"), found.table.to_csv(index=False))
-    write_text(folder.file("rivals.csv"), found.rival_table.to_csv(index=False))
-    write_text(folder.file("surface.csv"), found.surface().round(6).to_csv(index=False))
-    best = found.best
+def _write(folder: StepFolder, base: Scalable, result: GridResult, race: GridRace) -> None:
+    write_text(folder.file("grid.csv"), result.table.to_csv(index=False))
+    write_text(folder.file("rivals.csv"), result.rival_table.to_csv(index=False))
+    write_text(folder.file("surface.csv"), result.surface().round(6).to_csv(index=False))
+    best = result.best
     folder.write_result(
         "coefficients.json",
         {
-            **asdict(growing(best.coefficients, study.grid.budget.ratio)),
-            "phi": 1 if study.step == GROW else -1,
+            **asdict(growing(best.coefficients, race.grid.budget.ratio)),
+            "phi": 1 if race.step == GROW else -1,
             "nominal": best.coefficients.nominal,
             "measured": best.measured,
             "growth": best.growth,
-            "distance": found.distance,
-            "tolerance": study.grid.tolerance,
-            "within_tolerance": study.grid.keeps(best),
+            "distance": result.distance,
+            "tolerance": race.grid.tolerance,
+            "within_tolerance": race.grid.keeps(best),
             "effective": best.effective._asdict(),
-            "budget": asdict(study.grid.budget),
+            "budget": race.grid.budget.to_dict(),
             "rounding": base.rounding.name if isinstance(base, Design) else None,
-            "accuracy": found.accuracy(found.place),
-            "seed_noise": found.seed_noise,
-            "trainings": len(found.observations),
-            "verdict": found.sentence,
+            "accuracy": result.accuracy(result.index),
+            "seed_noise": result.seed_noise,
+            "trainings": len(result.observations),
+            "verdict": result.sentence,
         },
     )
 
@@ -297,16 +261,8 @@ def _require_same_base(folder: StepFolder, base: Scalable, *, named: bool) -> No
         )
 
 
-_OTHER_BASELINE = (
-    "the grid in {} is around another baseline than the search has now, since a longer search "
-    "chose anew; repeat search and grid in another --run"
-)
-
-
 def _require_search_agrees(folder: StepFolder, base: Scalable) -> None:
-    from autoscale.jobs.search.job import STEP, load_baseline
-
-    if StepFolder(folder.run, STEP).read() is None or not isinstance(base, Design):
+    if StepFolder(folder.run, SEARCH).read() is None or not isinstance(base, Design):
         return
     if load_baseline(folder.run).trial.architecture != base.base:
         raise RunConflict(_OTHER_BASELINE.format(folder.run))

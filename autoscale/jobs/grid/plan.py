@@ -6,17 +6,28 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from autoscale.design.budget import LATENCY
 from autoscale.design.rounding import PAPER, compound, rounding_policy
-from autoscale.jobs.grid.candidates import GridRace, GridSettings, explain, root_of
+from autoscale.jobs.costs import cost_from
+from autoscale.jobs.grid.candidates import (
+    GridRace,
+    counted_budget,
+    explain,
+    grid_points,
+    root_of,
+)
 from autoscale.jobs.grid.result import candidate_table
-from autoscale.jobs.grid.scaling_base import ImageSettings, ScalingBase, class_count, images_of
+from autoscale.jobs.grid.scaling_base import (
+    class_count,
+    proxy_of,
+    scalable_of,
+    with_grid_images,
+)
+from autoscale.jobs.grid.settings import GONE, GridSettings
 from autoscale.jobs.grid.timed import NoTimings, Stopwatch
 from autoscale.jobs.workers.memory import training_bytes
-from autoscale.jobs.workers.pool import WorkerSettings
-from autoscale.jobs.workers.proxy import Trainer
 from autoscale.listener import Listener, Silent
 from autoscale.scaling.scalable import Design, cost_of
+from autoscale.settings import takes_settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,22 +38,13 @@ class Plan:
     trainings: int  # at most
     all_trainings: int  # without a race
     seconds: float | None  # None where no images are named
-    memory: int | None  # bytes of the dearest training, foretold; None likewise
+    memory: int | None  # bytes of the most expensive training, predicted; None where no images are
     precision: pd.DataFrame  # as `precision_table`
     rounding: pd.DataFrame | None  # as `rounding_table`; None for a user's model
 
 
-def plan_grid(
-    run: str | Path,
-    settings: GridSettings | None = None,
-    *,
-    base: ScalingBase | None = None,
-    images: ImageSettings | None = None,
-    device: str = "cpu",
-    threads: int = 1,
-    staff: WorkerSettings | None = None,
-    listener: Listener | None = None,
-) -> Plan:
+@takes_settings(GridSettings, gone=GONE)
+def plan_grid(run: str | Path, settings: GridSettings, *, listener: Listener | None = None) -> Plan:
     """Candidates, time and precision of `grid_search` with the same arguments; nothing is trained.
 
     Without images a named base is counted with its own number of classes, and time is not known.
@@ -50,40 +52,35 @@ def plan_grid(
     Raises:
         AutoscaleError: one of its kinds, for anything that cannot be done.
     """
-    settings, listener = settings or GridSettings(), listener or Silent()
-    base, images, run = base or ScalingBase(), images or ImageSettings(), Path(run)
-    task = images.task(run, base, device=device)
-    scalable = base.scalable(run, num_classes=class_count(base, task))
-    watch = Stopwatch(root_of(scalable), NoTimings(), listener, device=device, threads=threads)
-    study = GridRace.of(scalable, settings, watch)
-    explain(study, listener)
-    each = None
-    if task is not None:
-        loaded = images_of(run, base, task, size=study.largest, listener=listener)
-        trainer = Trainer(
-            images=loaded, recipe=task.recipe, device=device, threads=threads, kernels=task.kernels
-        )
-        each = trainer.estimate_seconds([c.network for c in study.field]) / len(study.field)
-        each /= (staff or WorkerSettings()).workers
+    run, listener = Path(run), listener or Silent()
+    proxy = proxy_of(run, settings)
+    base = scalable_of(settings, run, num_classes=class_count(settings, proxy))
+    watch = Stopwatch(
+        root_of(base), NoTimings(), listener, device=settings.device, threads=settings.threads
+    )
+    race = GridRace.of(base, settings, watch)
+    explain(race, listener)
+    networks = [candidate.network for candidate in race.field]
+    each, memory = None, None
+    if proxy is not None:
+        proxy = with_grid_images(run, settings, proxy, size=race.largest, listener=listener)
+        each = proxy.estimate_seconds(networks) / len(networks) / settings.workers
+        batch, kernels = proxy.recipe.batch_size, proxy.kernels
+        memory = max(training_bytes(network, batch, kernels=kernels) for network in networks)
     return Plan(
-        table=candidate_table(study.field, study.grid.budget),
-        trainings=study.most_trainings,
-        all_trainings=study.all_trainings,
-        seconds=None if each is None else each * study.most_trainings,
-        memory=None
-        if task is None
-        else max(
-            training_bytes(entry.network, task.recipe.batch_size, kernels=task.kernels)
-            for entry in study.field
-        ),
-        precision=precision_table(study, each),
-        rounding=rounding_table(scalable, settings)
-        if isinstance(scalable, Design) and settings.measure != LATENCY
+        table=candidate_table(race.field, race.grid.budget),
+        trainings=race.most_trainings,
+        all_trainings=race.all_trainings,
+        seconds=None if each is None else each * race.most_trainings,
+        memory=memory,
+        precision=precision_table(race, each),
+        rounding=rounding_table(base, settings)
+        if isinstance(base, Design) and cost_from(settings.cost_measure).counted
         else None,
     )
 
 
-def precision_table(study: GridRace, seconds: float | None) -> pd.DataFrame:
+def precision_table(race: GridRace, seconds: float | None) -> pd.DataFrame:
     """What a smaller or larger budget of trainings would lose or buy.
 
     Columns: seeds; trainings (at most); minutes (missing where time is not known);
@@ -91,8 +88,8 @@ def precision_table(study: GridRace, seconds: float | None) -> pd.DataFrame:
     with so many shared seeds each are told apart with 90 % confidence (normal distribution).
     """
     rows = []
-    for seeds in range(1, max(5, study.settings.seeds) + 1):
-        other = replace(study, settings=replace(study.settings, seeds=seeds, trainings=None))
+    for seeds in range(1, max(5, race.settings.seeds) + 1):
+        other = replace(race, settings=replace(race.settings, seeds=seeds, trainings=None))
         rows.append(
             {
                 "seeds": seeds,
@@ -114,11 +111,11 @@ def rounding_table(base: Design, settings: GridSettings) -> pd.DataFrame:
     """
     rows = []
     others = ("tf", "nearest", "tf,fixed-ends", "nearest,divisor=4")
-    plain = replace(settings, solve="")
+    plain = replace(settings, solve=False, move=None)
     for name in dict.fromkeys((base.rounding.name, *others)):
         other = Design(base.base, rounding_policy(name))
-        budget = plain.budget_of(other)
-        points = plain.grid_points(other, budget)
+        budget = counted_budget(plain, other)
+        points = grid_points(other, budget, plain)
         size = points.depth * points.width**2 * points.gamma**2
         nominal = np.flatnonzero(np.abs(budget.distance(size)) <= plain.distance)
         paper = compound(base.base, PAPER, rounding=other.rounding)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from autoscale.design.architecture import Architecture
-from autoscale.design.budget import Budget
+from autoscale.design.measures.macs import MACS
 from autoscale.design.rounding import Coefficients
 from autoscale.racing.response_surface import (
     COST_EXPONENTS,
@@ -21,6 +21,7 @@ from autoscale.racing.response_surface import (
     surface,
 )
 from autoscale.racing.verdict import Verdict, judge
+from autoscale.scaling.budget import Budget
 from autoscale.scaling.grid import Candidate, Grid
 
 #: Of all intervals.
@@ -56,14 +57,14 @@ class GridResult:
         return np.log([entry.effective for entry in self.field])
 
     @property
-    def place(self) -> int:
+    def index(self) -> int:
         """Of the pick in the field: the trained candidate that is believed best."""
         return self.verdict.best
 
     @property
     def best(self) -> Candidate:
         """The pick."""
-        return self.field[self.place]
+        return self.field[self.index]
 
     @property
     def coefficients(self) -> Coefficients:
@@ -93,8 +94,8 @@ class GridResult:
                 f"; it costs {self.best.growth:.4g}x, {self.distance:+.1%} of the "
                 f"{self.grid.budget.ratio:.4g}x asked for"
             )
-        rest = [entry.growth for place, entry in enumerate(self.field)
-                if place != self.place and self.belief.scores[place]]  # fmt: skip
+        rest = [entry.growth for index, entry in enumerate(self.field)
+                if index != self.index and self.belief.scores[index]]  # fmt: skip
         more = self.best.growth / min(rest, default=self.best.growth) - 1
         if self.grid.widened is not None and more > self.grid.tolerance:
             text += (
@@ -108,22 +109,22 @@ class GridResult:
         """Standard deviation of one training over seeds, what all share left out."""
         return self.belief.noise if self.belief.measurable else None
 
-    def scores(self, place: int) -> list[float]:
+    def scores(self, index: int) -> list[float]:
         """The scores of one candidate, in the order of trainings."""
-        return [o.score for o in self.observations if o.candidate == place and o.score is not None]
+        return [o.score for o in self.observations if o.candidate == index and o.score is not None]
 
-    def accuracy(self, place: int) -> float | None:
+    def accuracy(self, index: int) -> float | None:
         """Mean score of one candidate; None if it has none."""
-        scores = self.scores(place)
+        scores = self.scores(index)
         return statistics.mean(scores) if scores else None
 
-    def standing(self, place: int) -> str:
+    def standing(self, index: int) -> str:
         """Of one candidate: pick, tied with it, measurably behind it, or failed."""
-        if place == self.place:
+        if index == self.index:
             return "pick"
-        if self.belief.failed[place]:
+        if self.belief.failed[index]:
             return "failed"
-        return "tied" if place in self.verdict.tied else "behind"
+        return "tied" if index in self.verdict.tied else "behind"
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -136,9 +137,9 @@ class GridResult:
         """
         rows = []
         frame = candidate_table(self.field, self.grid.budget)
-        for place in range(len(self.field)):
-            scores = self.scores(place)
-            interval = self.belief.interval(place, LEVEL)
+        for index in range(len(self.field)):
+            scores = self.scores(index)
+            interval = self.belief.interval(index, LEVEL)
             rows.append(
                 {
                     "seeds": len(scores),
@@ -147,16 +148,16 @@ class GridResult:
                     "believed": interval.mean,
                     "low": interval.low,
                     "high": interval.high,
-                    "chance": float(self.belief.chance_of_best[place]),
-                    "failed": bool(self.belief.failed[place]),
-                    "standing": self.standing(place),
+                    "chance": float(self.belief.chance_of_best[index]),
+                    "failed": bool(self.belief.failed[index]),
+                    "standing": self.standing(index),
                 }
             )
         scored = pd.DataFrame(rows).astype({"accuracy": float, "accuracy_sd": float})
         whole = pd.concat([frame, scored], axis=1)
         order = sorted(
             range(len(whole)),
-            key=lambda p: (p != self.place, whole.seeds[p] == 0, -whole.believed[p]),
+            key=lambda p: (p != self.index, whole.seeds[p] == 0, -whole.believed[p]),
         )
         return whole.iloc[order].reset_index(drop=True)
 
@@ -170,7 +171,7 @@ class GridResult:
             Columns: depth, width, resolution (growth); believed, low, high (its interval at 90 %);
             step.
         """
-        total = log(self.grid.budget.ratio if self.grid.budget.measure == "macs" else
+        total = log(self.grid.budget.ratio if self.grid.budget.measure == MACS else
                     float(np.median([entry.measured for entry in self.field])))  # fmt: skip
         count = round(1 / step)
         shares = [
@@ -204,10 +205,10 @@ class GridResult:
         with the pick); lead (of the pick, by the belief), low and high (its interval at 90 %).
         """
         rows: list[dict[str, Any]] = []
-        own = {o.seed for o in self.observations if o.candidate == self.place}
-        for place, entry in enumerate(self.field):
-            shared = {o.seed for o in self.observations if o.candidate == place} & own
-            lead = self.belief.difference(self.place, place, LEVEL)
+        own = {o.seed for o in self.observations if o.candidate == self.index}
+        for index, entry in enumerate(self.field):
+            shared = {o.seed for o in self.observations if o.candidate == index} & own
+            lead = self.belief.difference(self.index, index, LEVEL)
             for rule in entry.rules:
                 rows.append(
                     {
@@ -216,7 +217,7 @@ class GridResult:
                         "moved": entry.moved,
                         "growth": round(entry.growth, 4),
                         "distance": round(self.grid.budget.distance(entry.growth), 4),
-                        "accuracy": self.accuracy(place),
+                        "accuracy": self.accuracy(index),
                         "seeds": len(shared),
                         "lead": lead.mean,
                         "low": lead.low,

@@ -1,20 +1,22 @@
 """What is to be scaled, and on which images it is judged."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from autoscale.datasets.data import ImageData, classes_in
+from autoscale.datasets.data import classes_in
 from autoscale.datasets.pictures.preparation import OURS
 from autoscale.design.architecture import Architecture
 from autoscale.design.published import FAMILIES
 from autoscale.design.rounding import fit_strides, rounding_policy
 from autoscale.errors import InvalidSetting, RunConflict
-from autoscale.jobs.search.job import STEP as SEARCH
-from autoscale.jobs.search.job import load_baseline, load_images, load_task
+from autoscale.jobs.grid.settings import GridSettings
+from autoscale.jobs.groups import ScalingBaseSettings
+from autoscale.jobs.search.result import STEP as SEARCH
+from autoscale.jobs.search.result import load_baseline, load_proxy, with_images
 from autoscale.jobs.workers.kernels import choose_kernels
-from autoscale.jobs.workers.proxy import Task, recipe_named
+from autoscale.jobs.workers.proxy import ImageSource, Proxy, recipe_named
 from autoscale.listener import Listener, Silent
 from autoscale.models.count import load_architecture
 from autoscale.models.user_model import UserModel
@@ -35,143 +37,97 @@ OWN_ROUNDING = {
 USUAL_CLASSES, USUAL_RESOLUTION = 1000, 224
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScalingBase:
-    """Which network is scaled; by default the baseline that the run's search found.
+def policy_of(settings: ScalingBaseSettings) -> str:
+    """The name of the rounding policy: the one asked for, else that of the base's family."""
+    if settings.rounding is not None:
+        return rounding_policy(settings.rounding).name
+    family = next((f for f, members in FAMILIES.items() if settings.baseline in members), None)
+    return OWN_ROUNDING.get(family or "", "tf")
+
+
+def scalable_of(settings: ScalingBaseSettings, run: Path, *, num_classes: int | None) -> Scalable:
+    """The base, for images of `num_classes` classes where that is known.
 
     Raises:
-        InvalidSetting: if both kinds of base are named, or a resolution without either.
+        AutoscaleError: one of its kinds, if there is no such base.
     """
-
-    baseline: str | None = None  # a published network's name or a YAML file
-    model: str | None = None  # package.module:build
-    resolution: int | None = None  # pixels per side of the base, instead of its own
-    rounding: str | None = None  # by default the base's family's own, else "tf"
-
-    def __post_init__(self) -> None:
-        if self.baseline is not None and self.model is not None:
-            raise InvalidSetting("give either --baseline or --model, not both")
-        if not self.named and self.resolution is not None:
-            raise InvalidSetting(
-                "the resolution of a run's own baseline is the search's; leave --resolution out or "
-                "name a base with --baseline or --model"
-            )
-        if self.resolution is not None and self.resolution < 1:
-            raise InvalidSetting(f"resolution must be at least 1 pixel, got {self.resolution}")
-        if self.rounding is not None:
-            if self.model is not None:
-                raise InvalidSetting(
-                    f"{self.model} rounds for itself; leave --rounding out with --model"
-                )
-            rounding_policy(self.rounding)
-
-    @property
-    def named(self) -> bool:
-        """Whether the base is something else than the run's own baseline."""
-        return self.baseline is not None or self.model is not None
-
-    @property
-    def policy(self) -> str:
-        """The name of the rounding policy."""
-        if self.rounding is not None:
-            return rounding_policy(self.rounding).name
-        family = next((f for f, members in FAMILIES.items() if self.baseline in members), None)
-        return OWN_ROUNDING.get(family or "", "tf")
-
-    def scalable(self, run: Path, *, num_classes: int | None) -> Scalable:
-        """The base, for images of `num_classes` classes where that is known.
-
-        Raises:
-            AutoscaleError: one of its kinds, if there is no such base.
-        """
-        if self.model is not None:
-            classes = num_classes or USUAL_CLASSES
-            return UserModel(self.model, self.resolution or USUAL_RESOLUTION, classes)
-        if self.baseline is None:
-            return Design(load_baseline(run).trial.architecture, rounding_policy(self.policy))
-        found = load_architecture(self.baseline)
-        found = replace(
-            found,
-            resolution=self.resolution or found.resolution,
-            num_classes=num_classes or found.num_classes,
-        )
-        return Design(fit_strides(found), rounding_policy(self.policy))
+    if settings.model is not None:
+        classes = num_classes or USUAL_CLASSES
+        return UserModel(settings.model, settings.resolution or USUAL_RESOLUTION, classes)
+    policy = rounding_policy(policy_of(settings))
+    if settings.baseline is None:
+        return Design(load_baseline(run).trial.architecture, policy)
+    architecture = load_architecture(settings.baseline)
+    architecture = replace(
+        architecture,
+        resolution=settings.resolution or architecture.resolution,
+        num_classes=num_classes or architecture.num_classes,
+    )
+    return Design(fit_strides(architecture), policy)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageSettings:
-    """The images and the recipe of a base that no search chose; None is the usual.
+def proxy_of(run: Path, settings: GridSettings) -> Proxy | None:
+    """How candidates are judged, the images yet to be loaded; None where a named base has none.
 
-    With a run's own baseline they are the search's, and only `data` may say where they lie now.
+    Raises:
+        InvalidSetting: if the run's search has decided what is set here.
     """
-
-    data: str | None = None
-    recipe: str | None = None
-    epochs: int | None = None
-    limit: int | None = None
-    seed: int | None = None
-    strict: bool = False
-    white_level: int | None = None
-
-    def task(self, run: Path, base: ScalingBase, *, device: str = "cpu") -> Task | None:
-        """What a score means; None where a named base has no images.
-
-        Raises:
-            InvalidSetting: if the run's search has decided what is set here.
-        """
-        if not base.named:
-            found = load_task(run, data=self.data)
-            given = [
-                name
-                for name in ("recipe", "epochs", "limit", "seed", "white_level")
-                if getattr(self, name) is not None
-            ]
-            if given or self.strict:
-                raise InvalidSetting(
-                    f"the search in {run} has decided "
-                    f"--{(given or ['strict'])[0].replace('_', '-')}; leave it out, or name a base "
-                    "with --baseline or --model"
-                )
-            return found
-        if StepFolder(run, SEARCH).read() is not None:
-            raise InvalidSetting(
-                f"{run} holds a search with a baseline of its own; leave --baseline and --model "
-                "out or choose another --run"
-            )
-        if self.data is None:
-            return None
-        return Task(
-            data=self.data,
-            recipe=recipe_named(self.recipe or "proxy", epochs=self.epochs),
-            seed=self.seed or 0,
-            limit=self.limit,
-            strict=self.strict,
-            white_level=OURS.white_level if self.white_level is None else self.white_level,
-            kernels=choose_kernels("auto", device=device, listener=Silent()),
+    if not settings.named:
+        proxy = load_proxy(
+            run, data=settings.data, device=settings.device, threads=settings.threads
         )
+        if decided := settings.decided:
+            raise InvalidSetting(
+                f"the search in {run} has decided --{decided[0].replace('_', '-')}; leave it out, "
+                "or name a base with --baseline or --model"
+            )
+        return proxy
+    if StepFolder(run, SEARCH).read() is not None:
+        raise InvalidSetting(
+            f"{run} holds a search with a baseline of its own; leave --baseline and --model "
+            "out or choose another --run"
+        )
+    if settings.data is None:
+        return None
+    white = settings.white_level
+    return Proxy(
+        source=ImageSource(
+            data=settings.data,
+            seed=settings.seed or 0,
+            limit=settings.limit,
+            strict=settings.strict,
+            white_level=OURS.white_level if white is None else white,
+        ),
+        recipe=recipe_named(settings.recipe or "proxy", epochs=settings.epochs),
+        kernels=choose_kernels("auto", device=settings.device, listener=Silent()),
+        device=settings.device,
+        threads=settings.threads,
+    )
 
 
-def class_count(base: ScalingBase, task: Task | None) -> int | None:
+def class_count(settings: GridSettings, proxy: Proxy | None) -> int | None:
     """Classes of the images of a named base; None where no images are named.
 
     Raises:
         DataProblem: if there are no such images.
     """
-    return len(classes_in(task.data)) if base.named and task is not None else None
+    if not settings.named or proxy is None:
+        return None
+    return len(classes_in(proxy.source.data))
 
 
-def images_of(
-    run: Path, base: ScalingBase, task: Task, *, size: int, listener: Listener
-) -> ImageData:
-    """The images, `size` pixels per side, without the test images.
+def with_grid_images(
+    run: Path, settings: GridSettings, proxy: Proxy, *, size: int, listener: Listener
+) -> Proxy:
+    """With the images, `size` pixels per side, without the test images.
 
     Raises:
         DataProblem: if they cannot be read.
         RunConflict: if they are not those of the run's search.
     """
-    if base.named:
-        return task.load(size=size, test=False, listener=listener)
-    return load_images(run, task, size=size, test=False, listener=listener)
+    if settings.named:
+        return proxy.load(size=size, listener=listener)
+    return with_images(run, proxy, size=size, test=False, listener=listener)
 
 
 def describe(base: Scalable) -> dict[str, Any]:

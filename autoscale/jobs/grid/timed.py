@@ -1,27 +1,26 @@
-"""Latency as a budget: networks timed on this device, few of them, and foretold for the others.
+"""A budget that is measured: networks timed on this device, few of them, the others predicted.
 
-A grid has thousands of points and one timing takes a second, so the time of a network is foretold
+A grid has thousands of points and one timing takes a second, so the time of a network is predicted
 from its counts by a line fitted to those already timed. What is raced is timed itself; what the
 line says only decides which networks are worth timing.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import combinations
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 
-from autoscale.design.budget import Budget, several
-from autoscale.design.cost import Cost
-from autoscale.design.numbers import Number
+from autoscale.design.budget import several
+from autoscale.design.measures.latency import LatencyLine
 from autoscale.errors import BudgetUnreachable, RunConflict
 from autoscale.jobs.workers.proxy import realise
 from autoscale.listener import Listener
 from autoscale.network.measuring.latency import measure_latencies
 from autoscale.runs.records import network_digest
+from autoscale.scaling.budget import Budget
 from autoscale.scaling.grid import Candidate, Grid, spread
 from autoscale.scaling.nearness import FEWEST, limits, nearest_beyond
 from autoscale.scaling.rules import RULES, rival
@@ -35,42 +34,6 @@ TURNS = 8
 ROUNDS = 4
 #: Ways of growing whose networks are timed before the line is asked.
 SCOUTS = ("depth only", "width only", "resolution only", "paper")
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """Milliseconds as a sum of counts with weights that are not negative."""
-
-    weights: np.ndarray  # of 1, multiply-adds, activations, parameters
-
-    @classmethod
-    def fit(cls, costs: Sequence[Cost], milliseconds: Sequence[float]) -> "Line":
-        """The line with the smallest relative errors.
-
-        Of all sets of counts whose least-squares weights are not negative, the best is taken, so
-        that a larger network is never foretold to be faster.
-        """
-        times = np.asarray(milliseconds, dtype=float)
-        rows = np.array([_features(found) for found in costs], dtype=float) / times[:, None]
-        best, least = np.zeros(rows.shape[1]), np.inf
-        for size in range(1, min(rows.shape[1], len(times)) + 1):
-            for chosen in combinations(range(rows.shape[1]), size):
-                part = rows[:, chosen]
-                weights, *_ = np.linalg.lstsq(part, np.ones(len(times)), rcond=None)
-                error = float(np.sum((part @ weights - 1) ** 2))
-                if (weights >= 0).all() and error < least - 1e-12:
-                    best, least = np.zeros(rows.shape[1]), error
-                    best[list(chosen)] = weights
-        return cls(best)
-
-    def __call__(self, cost: Cost) -> Number:
-        """Milliseconds of a network, or of many."""
-        parts = [weight * part for weight, part in zip(self.weights, _features(cost), strict=True)]
-        return sum(parts[1:], parts[0])
-
-
-def _features(cost: Cost) -> list[Number]:
-    return [1.0, cost.macs, cost.activations, cost.params]
 
 
 class Timings(Protocol):
@@ -174,16 +137,18 @@ class Stopwatch:
                     {"network": network_digest(network), "milliseconds": milliseconds * scale}
                 )
 
-    def line(self) -> Line:
-        """What the networks asked for so far foretell of others."""
-        return Line.fit([cost_of(network) for network in self._asked], list(self._asked.values()))
+    def line(self) -> LatencyLine:
+        """What the networks asked for so far tell of others."""
+        return LatencyLine.fit(
+            [cost_of(network) for network in self._asked], list(self._asked.values())
+        )
 
 
 def timed_grid(
     base: Scalable,
     watch: Stopwatch,
     budget: Budget,
-    build: Callable[[Line], Grid],
+    build: Callable[[Budget], Grid],
     *,
     most: int,
     fewest: int = FEWEST,
@@ -193,7 +158,7 @@ def timed_grid(
     Where fewer than `fewest` are within the tolerance, the nearest that were timed are taken.
 
     Args:
-        build: the grid that a line foretells.
+        build: the grid of a budget whose measure predicts.
         most: candidates that are timed in one round.
 
     Raises:
@@ -204,7 +169,7 @@ def timed_grid(
     grid: Grid | None = None
     for _ in range(ROUNDS):
         try:
-            grid = build(watch.line())
+            grid = build(replace(budget, measure=watch.line()))
         except BudgetUnreachable:
             if grid is None:
                 raise
@@ -236,6 +201,7 @@ def timed_grid(
         )
     return replace(
         grid,
+        budget=budget,
         candidates=(*within, *others)[:most],
         admitted=sum(len(entry.points) for entry in within[:most]),
     )
@@ -245,22 +211,18 @@ def timed_rival(
     base: Scalable, watch: Stopwatch, budget: Budget, rule: str, *, tolerance: float
 ) -> Candidate:
     """The network of a rule that takes about what the budget says, timed."""
-    line, correction = watch.line(), 1.0
+    line = watch.line()
     best: Candidate | None = None
     for _ in range(ROUNDS):
-        factor = correction
-
-        def foretold(cost: Cost, factor: float = factor) -> Number:
-            return line(cost) * factor
-
-        found = rival(base, budget, rule, value=foretold)
+        found = rival(base, replace(budget, measure=line), rule)
         (milliseconds,) = watch([found.network])
         timed = replace(found, growth=milliseconds / budget.base)
         if best is None or _off(timed, budget) < _off(best, budget):
             best = timed
         if abs(budget.distance(timed.growth)) <= tolerance:
             break
-        correction *= milliseconds / (found.growth * budget.base)
+        correction = milliseconds / (found.growth * budget.base)
+        line = replace(line, factor=line.factor * correction)
     assert best is not None
     return best
 

@@ -8,7 +8,7 @@ from statistics import mean
 from typing import Any
 
 from autoscale.errors import InvalidSetting
-from autoscale.jobs.search.job import load_trials
+from autoscale.jobs.search.result import load_trials
 from autoscale.search.engine import Trial, believed_ranking
 from autoscale.search.identity import network_of
 from autoscale.search.tradeoff import Tradeoff, fit_tradeoff

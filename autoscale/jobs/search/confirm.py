@@ -3,15 +3,14 @@
 import statistics
 from collections.abc import Sequence
 
-from autoscale.design.space import SearchSpace
+from autoscale.jobs.search.problem import SearchProblem
 from autoscale.jobs.search.search_progress import trial_line
 from autoscale.jobs.workers.pool import WorkerPool
-from autoscale.jobs.workers.queue import Job, train_all
-from autoscale.listener import Listener
-from autoscale.runs.store import Journal, StepFolder
+from autoscale.jobs.workers.queue import Job, Trainings
+from autoscale.runs.store import Journal
 from autoscale.search.engine import Trial, believed_ranking
 from autoscale.search.identity import network_of
-from autoscale.search.objective import Objective, Score
+from autoscale.search.objective import Score
 
 #: Further seeds with which the best designs are trained.
 AGAIN = 2
@@ -21,77 +20,62 @@ FRESH = 500
 
 
 def choose(
-    steps: Sequence[Trial],
-    space: SearchSpace,
-    goal: Objective,
-    *,
-    confirm: int,
-    step: StepFolder,
-    seed: int,
-    workers: WorkerPool,
-    listener: Listener,
+    problem: SearchProblem, trials: Sequence[Trial], workers: WorkerPool
 ) -> tuple[Trial, tuple[float, ...]]:
     """The baseline of a search by its first finished trial, and its accuracies, one a training.
 
-    Args:
-        confirm: train so many of those that are believed best with new seeds, and choose by the
-            mean; 0 takes the one that is believed best.
+    Where the settings ask to confirm some, so many of those that are believed best are trained with
+    new seeds, and the mean decides; else it is the one that is believed best.
     """
-    contenders = believed_ranking(steps, space, goal, count=max(1, confirm))
-    scores = {trial.number: _scores(steps, trial) for trial in contenders}
-    winner = contenders[0]
+    confirm, objective = problem.settings.confirm, problem.objective
+    best = believed_ranking(trials, problem.space, objective, count=max(1, confirm))
+    scores = {trial.number: _scores(trials, trial) for trial in best}
+    winner = best[0]
     if confirm:
-        trained = sum(trial.trained for trial in steps)
-        journal = Journal(step.file(f"confirm-{confirm}-of-{trained}.jsonl"))
-        for number, score in _again(contenders, goal, seed, workers, journal, listener):
+        trained = sum(trial.trained for trial in trials)
+        journal = Journal(problem.folder.file(f"confirm-{confirm}-of-{trained}.jsonl"))
+        for number, score in _train_again(problem, best, workers, journal):
             scores[number].append(score)
         winner = max(
-            contenders,
+            best,
             key=lambda trial: statistics.mean(
-                goal.worth(score.accuracy, trial.architecture) for score in scores[trial.number]
+                objective.worth(score.accuracy, trial.architecture)
+                for score in scores[trial.number]
             ),
         )
     return winner, tuple(score.accuracy for score in scores[winner.number])
 
 
-def _again(
-    contenders: Sequence[Trial],
-    goal: Objective,
-    seed: int,
-    workers: WorkerPool,
-    journal: Journal,
-    listener: Listener,
+def _train_again(
+    problem: SearchProblem, best: Sequence[Trial], workers: WorkerPool, journal: Journal
 ) -> list[tuple[int, Score]]:
-    """Train each contender with new seeds: its trial's number and the score, as often as it has."""
+    """Train each with new seeds: its trial's number and the score, as often as it has."""
     jobs = [
         Job(
             network=trial.architecture,
-            seed=seed + FRESH + number,
+            seed=problem.seed + FRESH + number,
             name=f"trial {trial.number}, new seed {number}",
         )
         for number in range(1, AGAIN + 1)
-        for trial in contenders
+        for trial in best
     ]
-    outcomes = train_all(
+    outcomes = Trainings(workers, journal, problem.listener).all(
         jobs,
-        workers,
-        journal,
-        listener,
-        purpose=f"the {len(contenders)} best are trained with {AGAIN} more seeds each",
-        leader=lambda done: trial_line(contenders[0], goal),
+        purpose=f"the {len(best)} best are trained with {AGAIN} more seeds each",
+        leader=lambda done: trial_line(best[0], problem.objective),
     )
     return [
         (trial.number, outcome.score)
-        for outcome, trial in zip(outcomes, [*contenders] * AGAIN, strict=True)
+        for outcome, trial in zip(outcomes, [*best] * AGAIN, strict=True)
         if outcome.score
     ]
 
 
-def _scores(steps: Sequence[Trial], chosen: Trial) -> list[Score]:
+def _scores(trials: Sequence[Trial], chosen: Trial) -> list[Score]:
     """Every score of the network of `chosen`."""
     network = network_of(chosen.architecture)
     return [
         trial.score
-        for trial in steps
+        for trial in trials
         if trial.status == "finished" and trial.score and network_of(trial.architecture) == network
     ]

@@ -2,19 +2,20 @@
 
 import random
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any, get_args
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from autoscale.design.architecture import Architecture
-from autoscale.design.budget import LATENCY
-from autoscale.design.latency_table import LatencyTable, fit_latency_table
+from autoscale.design.measures.latency import LatencyTable, fit_latency_table
+from autoscale.design.measures.macs import MACS
+from autoscale.design.measures.measure import CostMeasure
 from autoscale.design.space import SearchSpace
 from autoscale.design.workload import workload
-from autoscale.errors import InvalidSetting
-from autoscale.jobs.search.spaces import usual_cost, usual_macs
+from autoscale.jobs.search.settings import SearchSettings
+from autoscale.jobs.search.spaces import usual_cost
 from autoscale.listener import Listener
 from autoscale.network.measuring.latency import measure_latencies
-from autoscale.search.objective import Measure, Objective
+from autoscale.search.objective import Objective
 
 #: Networks that are timed to predict the latency of all others, and passes of each.
 TIMED, PASSES = 60, 15
@@ -22,60 +23,78 @@ TIMED, PASSES = 60, 15
 _POOL = 2000
 
 
-def require_objective(kind: str, *, target: float | None, w: float, measure: str) -> None:
-    """Refuse what is no objective, before anything is read or timed.
+def require_objective(settings: SearchSettings) -> None:
+    """Refuse what makes no objective, before anything is read or timed.
 
     Raises:
-        InvalidSetting: for an unknown kind or measure, or a target or exponent out of range.
+        InvalidSetting: for a target or an exponent out of range.
     """
-    if measure not in get_args(Measure):
-        raise InvalidSetting(
-            f"no cost {measure!r} of a search; choose from {', '.join(get_args(Measure))}"
-        )
-    Objective(kind=kind, target=1 if target is None else target, w=w)  # type: ignore[arg-type]
+    target = settings.target_cost
+    _objective(settings, MACS, target=1 if target is None else target)
 
 
 def make_objective(
-    kind: str,
-    space: SearchSpace,
-    *,
-    target: float | None,
-    w: float,
-    measure: str,
-    device: str,
-    kept: Mapping[str, Any] | None,
-    listener: Listener,
+    settings: SearchSettings, space: SearchSpace, measure: CostMeasure, listener: Listener
 ) -> Objective:
-    """The objective of a search over `space`; its latencies are those `kept`, or measured now.
+    """The objective of a search over `space`.
+
+    Without a target it is what half of the designs cost at most.
 
     Args:
-        target: multiply-adds or milliseconds; by default what half of the designs cost at most.
-        kept: the objective that an earlier call of the same search gave, as plain data.
+        measure: what the cost is, ready to be asked.
 
     Raises:
-        InvalidSetting: for values that make no objective, or a device that cannot be timed.
+        InvalidSetting: for values that make no objective.
     """
-    table = None
-    if measure == LATENCY:
-        known = (kept or {}).get(LATENCY)
-        table = LatencyTable.from_dict(known) if known else time_space(space, device, listener)
-    found = Objective(kind=kind, target=target or 1, w=w, latency=table)  # type: ignore[arg-type]
-    usual = target
-    if usual is None:
-        usual = usual_cost(space, found.cost) if table else usual_macs(space)
-    found = Objective(kind=found.kind, target=usual, w=w, latency=table)
-    if found.kind == "soft" and found.reward.ignores_target:
+    target = settings.target_cost
+    if target is None:
+        usual = usual_cost(space, measure.of)
+        target = round(usual) if measure.whole else usual
+    objective = _objective(settings, measure, target=target)
+    if objective.kind == "soft" and objective.reward.ignores_target:
         listener.notice(
-            f"warning: with one exponent ({w:g}) the target {found.show(usual)} multiplies every "
-            "reward by the same factor and changes no choice; hold a budget with --objective hard "
-            "or --max-flops"
+            f"warning: with one exponent ({settings.w:g}) the target {objective.show(target)} "
+            "multiplies every reward by the same factor and changes no choice; hold a budget with "
+            "--objective hard or --max-flops"
         )
-    elif target is None:
+    elif settings.target is None:
         listener.notice(
-            f"target: {found.show(usual)}, which half of the designs of {space.name} do not "
+            f"target: {objective.show(target)}, which half of the designs of {space.name} do not "
             "exceed; --target sets another"
         )
-    return found
+    return objective
+
+
+def _objective(settings: SearchSettings, measure: CostMeasure, *, target: float) -> Objective:
+    kind = settings.objective
+    return Objective(kind=kind, target=target, w=settings.w, measure=measure)  # type: ignore[arg-type]
+
+
+def ready(
+    measures: Sequence[CostMeasure],
+    space: SearchSpace,
+    *,
+    device: str,
+    kept: Mapping[str, Any],
+    listener: Listener,
+) -> list[CostMeasure]:
+    """The measures in their order, those of a device fitted to networks of the space, each once.
+
+    Args:
+        kept: by their names, what an earlier call of the same search knew of them, as plain data;
+            such are not measured again.
+
+    Raises:
+        InvalidSetting: for a device that cannot be timed.
+    """
+    fitted: dict[str, CostMeasure] = {}
+    for measure in measures:
+        if not measure.counted and measure.name not in fitted:
+            known = kept.get(measure.name)
+            fitted[measure.name] = (
+                measure.from_dict(known) if known else time_space(space, device, listener)
+            )
+    return [fitted.get(measure.name, measure) for measure in measures]
 
 
 def time_space(space: SearchSpace, device: str, listener: Listener) -> LatencyTable:
@@ -114,9 +133,9 @@ def spanning(space: SearchSpace, count: int) -> list[Architecture]:
     covered: set[str] = set()
     for kind in sorted(frequency, key=lambda kind: (frequency[kind], kind)):
         if kind not in covered:
-            place = next(i for i, one in enumerate(kinds) if kind in one)
-            chosen[pool[place]] = None
-            covered |= kinds[place]
+            first = next(i for i, one in enumerate(kinds) if kind in one)
+            chosen[pool[first]] = None
+            covered |= kinds[first]
     for design in pool:
         if len(chosen) >= count:
             break

@@ -5,6 +5,7 @@ from functools import cache
 from torch import nn
 
 from autoscale.errors import AutoscaleError, InvalidSetting, StorageProblem
+from autoscale.jobs.names import KERNELS
 from autoscale.listener import Listener
 from autoscale.network.build import Network
 from autoscale.network.kernels.accelerate import Accelerated
@@ -14,10 +15,6 @@ from autoscale.network.kernels.library import KernelsUnavailable, compile_kernel
 from autoscale.runs.cache import cached
 from autoscale.training import crops
 from autoscale.training.crops import Cut
-
-#: native: compiled for this machine; torch: the same layers of torch's operations; none: the
-#: network's modules and torch's autograd as they are. They differ in the last digits.
-KERNELS = ("native", "torch", "none")
 
 
 def choose_kernels(choice: str, *, device: str, listener: Listener) -> str:

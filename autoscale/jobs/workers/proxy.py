@@ -1,9 +1,10 @@
 """What one design is worth: build it, train it on the images, score it."""
 
+from __future__ import annotations
+
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
@@ -12,9 +13,10 @@ from torch import nn
 from autoscale.datasets.data import ImageData, Images, load
 from autoscale.datasets.pictures.preparation import OURS, Preparation
 from autoscale.design.architecture import Architecture
-from autoscale.errors import EvaluationFailed, InvalidSetting
+from autoscale.errors import DataProblem, EvaluationFailed, InvalidSetting
+from autoscale.jobs.groups import place_of
 from autoscale.jobs.workers.kernels import accelerated, cutter
-from autoscale.listener import Listener
+from autoscale.listener import Listener, Silent
 from autoscale.models.user_model import make
 from autoscale.network.build import build
 from autoscale.network.threads import threads_of_torch
@@ -26,15 +28,13 @@ from autoscale.training.recipe import RECIPES, Recipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
-    """The images and the recipe: what a score means. Scores of one task can be compared."""
+class ImageSource:
+    """Where images lie, which of them are used, and how they are read."""
 
     data: str  # "synthetic", a folder, or Parquet files
-    recipe: Recipe
-    seed: int = 0  # of the split, and the first one of trainings
+    seed: int = 0  # of the cut into splits
     limit: int | None = None  # training images at most
     strict: bool = False  # refuse unreadable images instead of skipping them
-    kernels: str = "none"  # what computes the passes, one of `kernels.KERNELS`
     white_level: int = OURS.white_level  # of pictures of 16 bits, see `Preparation`
 
     def __post_init__(self) -> None:
@@ -47,20 +47,13 @@ class Task:
     @property
     def place(self) -> str:
         """`data` in a form that holds in every working directory."""
-        return self.data if self.data == "synthetic" else str(Path(self.data).resolve())
+        return place_of(self.data)
 
-    def settings(self) -> dict[str, Any]:
-        """What decides a score, as plain data; where the images lie does not."""
+    def record(self) -> dict[str, Any]:
+        """What decides which images these are, as plain data; where they lie does not."""
         plain = asdict(self)
         del plain["data"]
-        if self.white_level == OURS.white_level:
-            del plain["white_level"]  # runs of older versions know no other
         return plain
-
-    @classmethod
-    def from_settings(cls, settings: Mapping[str, Any], *, data: str) -> "Task":
-        """Read what `settings` gave."""
-        return cls(**{**settings, "data": data, "recipe": Recipe(**settings["recipe"])})
 
     def load(
         self, *, size: int, test: bool, listener: Listener, preparation: Preparation = OURS
@@ -71,7 +64,7 @@ class Task:
 
         Args:
             test: read the test images too.
-            preparation: what the network expects of pictures; their white level is the task's.
+            preparation: what the network expects of pictures; their white level is the source's.
 
         Raises:
             DataProblem: for images that cannot be used.
@@ -105,18 +98,93 @@ def recipe_named(name: str, *, epochs: int | None = None) -> Recipe:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trainer:
-    """Trains designs on the same images by the same recipe."""
+class Proxy:
+    """How designs are judged: images, recipe, and what computes. Scores of one can be compared.
 
-    images: ImageData
+    It is plain data until `load` gives it the images: so it travels to workers, which load the
+    images themselves, and is recorded with a run.
+    """
+
+    source: ImageSource
     recipe: Recipe
+    kernels: str = "none"  # what computes the passes, one of `kernels.KERNELS`
     device: str = "cpu"
     threads: int = 1  # of torch; more pay on idle cores only, and change the last digits
-    kernels: str = "none"  # as in `Task`
+    size: int = 0  # pixels per side of the images
+    test: bool = False  # whether test images are there, to judge on if a training asks for it
+    fingerprint: str = ""  # of the images
+    loaded: ImageData | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.threads < 1:
             raise InvalidSetting(f"threads must be at least 1, got {self.threads}")
+
+    @property
+    def images(self) -> ImageData:
+        """The images, once they are loaded."""
+        assert self.loaded is not None, "load the images first"
+        return self.loaded
+
+    def load(self, *, size: int, test: bool = False, listener: Listener | None = None) -> Proxy:
+        """With the images, `size` pixels per side; what a person should know is told to `listener`.
+
+        Args:
+            test: read the test images too, if the data has any.
+
+        Raises:
+            DataProblem: if they cannot be read, or are others than those of `fingerprint`.
+        """
+        images = self.source.load(size=size, test=test, listener=listener or Silent())
+        if self.fingerprint and images.fingerprint != self.fingerprint:
+            raise DataProblem(
+                f"the images in {self.source.data} have changed since the work began; restore them "
+                "and repeat the command, finished work is kept"
+            )
+        return self.having(images, size=size)
+
+    def having(self, images: ImageData, *, size: int) -> Proxy:
+        """With these images, which are `size` pixels per side."""
+        return replace(
+            self,
+            size=size,
+            test=images.test is not None,
+            fingerprint=images.fingerprint,
+            loaded=images,
+        )
+
+    def for_worker(self) -> Proxy:
+        """As plain data that holds in every process and working directory."""
+        return replace(self, source=replace(self.source, data=self.source.place), loaded=None)
+
+    def record(self) -> dict[str, Any]:
+        """What decides a score, as plain data."""
+        return {
+            **self.source.record(),
+            "recipe": asdict(self.recipe),
+            "kernels": self.kernels,
+            "images": self.fingerprint,
+        }
+
+    @classmethod
+    def from_record(
+        cls, record: Mapping[str, Any], *, data: str, device: str = "cpu", threads: int = 1
+    ) -> Proxy:
+        """Read what `record` gave, perhaps among other things; images are to be loaded.
+
+        Args:
+            data: where they lie.
+
+        Raises:
+            KeyError, TypeError: if something is missing or of another kind.
+        """
+        names = ("seed", "limit", "strict", "white_level")
+        return cls(
+            source=ImageSource(data=data, **{name: record[name] for name in names}),
+            recipe=Recipe(**record["recipe"]),
+            kernels=record["kernels"],
+            device=device,
+            threads=threads,
+        )
 
     def score(
         self,

@@ -2,8 +2,7 @@
 
 import statistics
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import suppress
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
 from autoscale.design.budget import several
@@ -14,6 +13,7 @@ from autoscale.runs.records import Outcome, outcome_to_record, outcomes_from_jou
 from autoscale.runs.store import Journal
 from autoscale.scaling.scalable import Network
 from autoscale.search.rungs import TrainingResult
+from autoscale.search.work import work_off
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,140 +30,125 @@ class Job:
 Propose = Callable[[Sequence[Outcome], Sequence[Job]], Job | None]
 
 
-def train_all(
-    jobs: Sequence[Job],
-    pool: WorkerPool,
-    journal: Journal,
-    listener: Listener,
-    *,
-    held_out: bool = False,
-    purpose: str = "",
-    leader: Callable[[Sequence[Outcome]], str],
-) -> list[Outcome]:
-    """The outcome of every job, in order; those that `journal` already holds are not done again,
-    unless all of them failed.
+@dataclass(frozen=True)
+class Trainings:
+    """Trains jobs and keeps each outcome as soon as it is there.
 
-    Args:
-        held_out: judge on the test images.
-        purpose: what the trainings are for, said before how many they are.
-        leader: says in one line what is best of the outcomes so far, which are in the jobs' order.
-
-    Raises:
-        EvaluationFailed: if not one of the trainings succeeds.
+    What the journal holds is not trained again, unless all of it failed.
     """
-    jobs = [replace(job, key=str(number)) for number, job in enumerate(jobs)]
-    done = _kept(journal)
-    left = [job for job in jobs if job.key not in done]
-    if left:
-        kept = f", {len(jobs) - len(left)} are kept from before" if len(left) < len(jobs) else ""
-        seconds = pool.seconds(pool.trainer.estimate_seconds([job.network for job in left]))
-        plan = f"{several(len(left), 'training')}{kept}; about {duration(seconds)}"
-        listener.notice(f"{purpose}; {plan}" if purpose else plan)
 
-    def propose(outcomes: Sequence[Outcome], running: Sequence[Job]) -> Job | None:
-        begun = len(outcomes) + len(running)
-        return jobs[begun] if begun < len(jobs) else None
+    pool: WorkerPool
+    journal: Journal
+    listener: Listener
+    held_out: bool = False  # judge on the test images
 
-    outcomes = train_while(
-        propose,
-        pool,
-        journal,
-        listener,
-        most=len(jobs),
-        held_out=held_out,
-        leader=lambda found: leader(_in_order(found)),
-    )
-    return _in_order(outcomes)
+    def all(
+        self, jobs: Sequence[Job], *, purpose: str = "", leader: Callable[[Sequence[Outcome]], str]
+    ) -> list[Outcome]:
+        """The outcome of every job, in order.
+
+        Args:
+            purpose: what the trainings are for, said before how many they are.
+            leader: says in one line what is best of the outcomes so far, which are in the jobs'
+                order.
+
+        Raises:
+            EvaluationFailed: if not one of the trainings succeeds.
+        """
+        jobs = [replace(job, key=str(number)) for number, job in enumerate(jobs)]
+        done = _kept(self.journal)
+        if left := [job for job in jobs if job.key not in done]:
+            kept = (
+                f", {len(jobs) - len(left)} are kept from before" if len(left) < len(jobs) else ""
+            )
+            pool = self.pool
+            seconds = pool.seconds(pool.proxy.estimate_seconds([job.network for job in left]))
+            plan = f"{several(len(left), 'training')}{kept}; about {duration(seconds)}"
+            self.listener.notice(f"{purpose}; {plan}" if purpose else plan)
+
+        def propose(outcomes: Sequence[Outcome], running: Sequence[Job]) -> Job | None:
+            begun = len(outcomes) + len(running)
+            return jobs[begun] if begun < len(jobs) else None
+
+        outcomes = self.proposed(
+            propose, most=len(jobs), leader=lambda found: leader(_in_order(found))
+        )
+        return _in_order(outcomes)
+
+    def proposed(
+        self, propose: Propose, *, most: int, leader: Callable[[Sequence[Outcome]], str]
+    ) -> list[Outcome]:
+        """The outcomes of the jobs that `propose` asks for, in the order in which they came.
+
+        Args:
+            propose: asked for a job whenever a worker is free; None ends, if none is at work. It
+                must depend on nothing but its arguments, so that a broken series goes on as the
+                unbroken one would have.
+            most: trainings at most; what progress counts up to.
+            leader: says in one line what is best so far.
+
+        Raises:
+            EvaluationFailed: if not one of the trainings succeeds.
+            RunConflict: if the journal is none of trainings.
+        """
+        kept = _kept(self.journal)
+        outcomes: list[Outcome] = []
+
+        def begin(running: Sequence[Job]) -> tuple[Future[TrainingResult], Job] | None:
+            while len(outcomes) + len(running) < most:
+                job = propose(outcomes, running)
+                if job is None:
+                    return None
+                if job.key not in kept:
+                    request = TrainingRequest(
+                        network=job.network, seed=job.seed, held_out=self.held_out
+                    )
+                    return self.pool.submit(request, name=job.name), job
+                outcomes.append(kept[job.key])
+            return None
+
+        def finish(job: Job, future: Future[TrainingResult]) -> None:
+            try:
+                outcome = Outcome(key=job.key, score=future.result().score)
+            except EvaluationFailed as problem:
+                outcome = Outcome(key=job.key, cause=str(problem))
+            self.journal.append(outcome_to_record(outcome))
+            outcomes.append(outcome)
+            self._tell(job, outcomes, most, leader(outcomes))
+
+        work_off(begin, finish, at_once=self.pool.at_once)
+        if not any(outcome.score for outcome in outcomes):
+            raise EvaluationFailed(
+                f"every training failed; the last: {outcomes[-1].cause}; the same command tries "
+                "them again"
+            )
+        return outcomes
+
+    def _tell(self, job: Job, outcomes: Sequence[Outcome], most: int, best: str) -> None:
+        """Of the last outcome, which is that of `job`."""
+        outcome, seconds = outcomes[-1], [o.score.seconds for o in outcomes if o.score]
+        result = f"accuracy {outcome.score.accuracy:.3f}" if outcome.score else outcome.cause
+        left = most - len(outcomes)
+        self.listener.progress(
+            Progress(
+                done=len(outcomes),
+                total=most,
+                note=f"{job.name}: {result}",
+                best=best,
+                seconds_left=self.pool.seconds(statistics.mean(seconds) * left)
+                if seconds
+                else None,
+                failed=sum(outcome.score is None for outcome in outcomes),
+            )
+        )
 
 
 def _kept(journal: Journal) -> dict[str, Outcome]:
     """What a journal holds, by key; nothing where all failed: they may not have been at fault, and
     there is nothing to go on from."""
-    found = {outcome.key: outcome for outcome in outcomes_from_journal(journal)}
-    return found if any(outcome.score for outcome in found.values()) else {}
+    outcomes = {outcome.key: outcome for outcome in outcomes_from_journal(journal)}
+    return outcomes if any(outcome.score for outcome in outcomes.values()) else {}
 
 
 def _in_order(outcomes: Sequence[Outcome]) -> list[Outcome]:
     return sorted(outcomes, key=lambda outcome: int(outcome.key))
-
-
-def train_while(
-    propose: Propose,
-    pool: WorkerPool,
-    journal: Journal,
-    listener: Listener,
-    *,
-    most: int,
-    held_out: bool = False,
-    leader: Callable[[Sequence[Outcome]], str],
-) -> list[Outcome]:
-    """The outcomes of the jobs that `propose` asks for, in the order in which they came.
-
-    What `journal` holds of them, in whatever order, is not done again, unless all of it failed.
-
-    Args:
-        propose: asked for a job whenever a worker is free; None ends, if none is at work. It must
-            depend on nothing but its arguments, so that a broken series goes on as the unbroken
-            one would have.
-        most: trainings at most; what progress counts up to.
-        held_out: judge on the test images.
-        leader: says in one line what is best so far.
-
-    Raises:
-        EvaluationFailed: if not one of the trainings succeeds.
-        RunConflict: if `journal` is no journal of trainings.
-    """
-    kept = _kept(journal)
-    outcomes: list[Outcome] = []
-    running: dict[Future[TrainingResult], Job] = {}
-
-    def finish(future: Future[TrainingResult]) -> None:
-        job = running.pop(future)
-        try:
-            outcome = Outcome(key=job.key, score=future.result().score)
-        except EvaluationFailed as problem:
-            outcome = Outcome(key=job.key, cause=str(problem))
-        journal.append(outcome_to_record(outcome))
-        outcomes.append(outcome)
-        timed = [o.score.seconds for o in outcomes if o.score]
-        result = f"accuracy {outcome.score.accuracy:.3f}" if outcome.score else outcome.cause
-        left = most - len(outcomes)
-        listener.progress(
-            Progress(
-                done=len(outcomes),
-                total=most,
-                note=f"{job.name}: {result}",
-                best=leader(outcomes),
-                seconds_left=pool.seconds(statistics.mean(timed) * left) if timed else None,
-                failed=sum(outcome.score is None for outcome in outcomes),
-            )
-        )
-
-    try:
-        while True:
-            while len(running) < min(pool.at_once, most - len(outcomes)):
-                job = propose(outcomes, list(running.values()))
-                if job is None:
-                    break
-                if job.key in kept:
-                    outcomes.append(kept[job.key])
-                    continue
-                order = TrainingRequest(network=job.network, seed=job.seed, held_out=held_out)
-                running[pool.submit(order, name=job.name)] = job
-            if not running:
-                break
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
-            for future in [future for future in running if future in done]:
-                finish(future)
-    except BaseException:
-        for future in list(running):  # what was done meanwhile
-            if future.done() and not future.cancelled():
-                with suppress(Exception):
-                    finish(future)
-        raise
-    if not any(outcome.score for outcome in outcomes):
-        raise EvaluationFailed(
-            f"every training failed; the last: {outcomes[-1].cause}; the same command tries them "
-            "again"
-        )
-    return outcomes

@@ -17,7 +17,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import Any, Literal, get_args
 
 import torch
 from torch import nn
@@ -27,19 +26,20 @@ from autoscale.errors import InvalidSetting
 from autoscale.network.build import build
 from autoscale.network.fold import fold_norms
 from autoscale.network.interchange.onnx import onnx_session, to_onnx
+from autoscale.network.measuring.conditions import (
+    LEAST_BLOCKS,
+    Clock,
+    Conditions,
+    MemoryFormat,
+    Precision,
+    Runtime,
+)
 from autoscale.network.measuring.pace import steady_times
 from autoscale.network.threads import threads_of_torch
-
-Runtime = Literal["eager", "compiled", "onnxruntime"]
-Precision = Literal["float32", "bfloat16", "float16"]
-Clock = Literal["wall", "cpu"]
-#: How maps lie in memory: pixel by pixel with all channels, or channel by channel, torch's default.
-MemoryFormat = Literal["channels-last", "channels-first"]
+from autoscale.settings import takes_settings
 
 #: Passes of a block together take about this long, so that reading the clock costs nothing.
 BLOCK_SECONDS = 0.1
-#: Blocks that are always timed if the number of passes is not given.
-LEAST_BLOCKS = 5
 #: Standard error of a median / that of a mean, for many normal values: sqrt(pi / 2).
 MEDIAN_PENALTY = 1.2533
 
@@ -85,81 +85,11 @@ class Latency:
         return 1000 * self.batch / self.median_ms
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conditions:
-    """Everything about a measurement except the network and its resolution.
-
-    Raises:
-        InvalidSetting: if a value lies outside the range stated beside it.
-    """
-
-    batch: int = 1  # at least 1
-    threads: int = 1  # at least 1
-    dtype: Precision = "float32"  # onnxruntime: float32 only
-    runtime: Runtime = "eager"  # onnxruntime: on the CPU
-    device: str = "cpu"  # or a CUDA device such as cuda:0
-    # wall: what a user waits. cpu: the processor time of this process, which does not count waiting
-    # for a core that others hold; of one thread on the CPU only.
-    clock: Clock = "wall"
-    fold: bool = True  # batch norms into convolutions
-    # None: channels-last with torch, where it is mostly faster; channels-first with onnxruntime.
-    memory_format: MemoryFormat | None = None
-    # Timed passes, at least 5; None: until `precision` or `seconds` is reached.
-    repeats: int | None = None
-    precision: float = 0.01  # standard error / median at which it is enough, above 0
-    seconds: float = (
-        10.0  # limit of time for a network, above 0; the first five blocks may exceed it
-    )
-
-    def __post_init__(self) -> None:
-        for name, least in (("batch", 1), ("threads", 1), ("repeats", LEAST_BLOCKS)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise InvalidSetting(f"{name} must be at least {least}, got {value}")
-        for name in ("precision", "seconds"):
-            if not getattr(self, name) > 0:
-                raise InvalidSetting(f"{name} must be above 0, got {getattr(self, name)}")
-        kinds = (
-            ("dtype", Precision),
-            ("runtime", Runtime),
-            ("clock", Clock),
-            ("memory_format", MemoryFormat),
-        )
-        for name, kind in kinds:
-            value = getattr(self, name)
-            if value not in get_args(kind) and (name, value) != ("memory_format", None):
-                raise InvalidSetting(
-                    f"{name} must be one of {', '.join(get_args(kind))}, got {value!r}"
-                )
-        on_cpu = self.device == "cpu"
-        if self.runtime == "onnxruntime" and (self.dtype != "float32" or not on_cpu):
-            raise InvalidSetting(
-                f"onnxruntime is measured in float32 on the cpu, got {self.dtype} on "
-                f"{self.device}; choose runtime eager or compiled for that"
-            )
-        if self.runtime == "onnxruntime" and self.memory_format == "channels-last":
-            raise InvalidSetting(
-                "onnxruntime takes images channels-first; leave the memory format out or choose "
-                "runtime eager or compiled"
-            )
-        if self.clock == "cpu" and (self.threads > 1 or not on_cpu):
-            raise InvalidSetting(
-                f"the cpu clock measures one thread on the cpu, got {self.threads} threads on "
-                f"{self.device}; choose clock wall"
-            )
-
-    @property
-    def layout(self) -> MemoryFormat:
-        """The memory format that is measured."""
-        if self.memory_format is not None:
-            return self.memory_format
-        return "channels-first" if self.runtime == "onnxruntime" else "channels-last"
-
-
+@takes_settings(Conditions)
 def measure_latency(
-    network: nn.Module | Architecture, *, resolution: int | None = None, **conditions: Any
+    network: nn.Module | Architecture, *, settings: Conditions, resolution: int | None = None
 ) -> Latency:
-    """How long `network` takes for one batch of noise; see `Conditions` for the settings.
+    """How long `network` takes for one batch of noise.
 
     Args:
         network: takes (batch, 3, resolution, resolution); it is copied and stays as it is. An
@@ -169,14 +99,16 @@ def measure_latency(
     Raises:
         InvalidSetting: for a setting that cannot be, or a network that does not take such images.
     """
-    return measure_latencies([network], resolution=resolution, **conditions)[0]
+    found: list[Latency] = measure_latencies([network], settings, resolution=resolution)
+    return found[0]
 
 
+@takes_settings(Conditions)
 def measure_latencies(
     networks: Sequence[nn.Module | Architecture],
     *,
+    settings: Conditions,
     resolution: int | Sequence[int] | None = None,
-    **conditions: Any,
 ) -> list[Latency]:
     """The same for several networks that take turns, so that their ratios can be trusted.
 
@@ -186,21 +118,21 @@ def measure_latencies(
     Raises:
         InvalidSetting: for a setting that cannot be, or a network that does not take such images.
     """
-    asked = Conditions(**conditions)
     turns = len(networks) > 1
-    with threads_of_torch(asked.threads):
+    with threads_of_torch(settings.threads):
         each = resolution if isinstance(resolution, Sequence) else [resolution] * len(networks)
         subjects = [
-            _subject(network, pixels, asked) for network, pixels in zip(networks, each, strict=True)
+            _subject(network, pixels, settings)
+            for network, pixels in zip(networks, each, strict=True)
         ]
         order = random.Random(0)
         took: list[int] = []  # whose turn it was
-        while unfinished := [n for n, s in enumerate(subjects) if not s.finished(asked)]:
+        while unfinished := [n for n, s in enumerate(subjects) if not s.finished(settings)]:
             for number in order.sample(unfinished, len(unfinished)):
-                subjects[number].time_block(asked, warm=not turns)
+                subjects[number].time_block(settings, warm=not turns)
                 took.append(number)
     steady = _steady(subjects, took)
-    return [subject.latency(asked, s) for subject, s in zip(subjects, steady, strict=True)]
+    return [subject.latency(settings, s) for subject, s in zip(subjects, steady, strict=True)]
 
 
 def _steady(subjects: Sequence["_Subject"], took: Sequence[int]) -> list[float]:

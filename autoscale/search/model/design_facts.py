@@ -12,13 +12,17 @@ from typing import Any
 
 from autoscale.design.architecture import Architecture, Head, Stage, Stem
 from autoscale.design.blocks.layers import Layout
-from autoscale.design.cost import Cost, cost, head_cost, stage_cost, stem_cost
+from autoscale.design.cost import Cost, head_cost, stage_cost, stem_cost
+from autoscale.design.measures.limits import Limit
+from autoscale.design.measures.measure import CostMeasure
 from autoscale.design.space import SearchSpace, StageChoices
 from autoscale.design.walk import output_size, stem_output_size
 from autoscale.search.identity import returns_input, stage_blocks
 
 Point = tuple[int, ...]
 Costs = tuple[int, int, int]  # multiply-adds, parameters, activations
+#: The fields of `Cost` that are read off a point without making its architecture.
+READ_OFF = frozenset({"macs", "params", "activations"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +36,15 @@ class DesignFacts:
             change nothing stand behind their neighbours with the same choices, choices without
             effect are the first ones, a skip that fits nowhere is "none".
         features: logarithms of multiply-adds, parameters and activations; number of blocks.
-        macs: multiply-adds, exactly.
+        macs, params, activations: counted exactly.
     """
 
     identity: int
     normal: Point
     features: tuple[float, ...]
     macs: int
+    params: int
+    activations: int
     _choices: tuple[StageChoices, ...]
     _entry: "_Entry"
     _stages: "list[_StageReading]"
@@ -70,19 +76,41 @@ class DesignFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Macs:
-    """Measures an architecture: its multiply-adds, less `limit`.
+class ExactCost:
+    """The cost of an architecture in one measure, known without training.
 
-    Any other function of an architecture would do; this one is read off without making it.
+    Any other function of an architecture would do for a sampler; this one is read off a point's
+    facts where they tell it, without making the architecture.
     """
 
-    limit: int = 0
+    measure: CostMeasure
 
     def __call__(self, architecture: Architecture) -> float:
-        return float(cost(architecture).macs - self.limit)
+        return float(self.measure.of(architecture))
 
-    def of_reading(self, reading: DesignFacts) -> float:
-        return float(reading.macs - self.limit)
+    def of_facts(self, facts: DesignFacts) -> float:
+        """The cost of the architecture that the facts are of."""
+        if self.measure.reads and self.measure.reads <= READ_OFF:
+            counts = Cost(macs=facts.macs, params=facts.params, activations=facts.activations)
+            return float(self.measure.count(counts))
+        return self(facts.architecture)
+
+
+@dataclass(frozen=True, slots=True)
+class Excess:
+    """By what share of a limit an architecture exceeds it; at most 0 if it keeps it.
+
+    Shares of several limits can be added up, whatever their units.
+    """
+
+    limit: Limit
+
+    def __call__(self, architecture: Architecture) -> float:
+        return self.limit.excess(self.limit.measure.of(architecture))
+
+    def of_facts(self, facts: DesignFacts) -> float:
+        """The excess of the architecture that the facts are of."""
+        return self.limit.excess(ExactCost(self.limit.measure).of_facts(facts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,16 +205,15 @@ class FactReader:
         marks.append(way_out.mark)
         more, more_params, more_activations = way_out.cost
         macs += more
+        params += more_params
+        activations += more_activations
         return DesignFacts(
             hash(tuple(marks)),
             self._normal(first, stages, last),
-            (
-                log(macs + 1),
-                log(params + more_params + 1),
-                log(activations + more_activations + 1),
-                float(blocks),
-            ),
+            (log(macs + 1), log(params + 1), log(activations + 1), float(blocks)),
             macs,
+            params,
+            activations,
             self._space.stages,
             entry,
             stages,

@@ -10,11 +10,11 @@ from math import log, sqrt
 import numpy as np
 
 from autoscale.design.architecture import Architecture
-from autoscale.design.budget import parse_budget
 from autoscale.design.cost import cost
 from autoscale.design.published import published
 from autoscale.design.rounding import rounding_policy
 from autoscale.racing.response_surface import COST_EXPONENTS
+from autoscale.scaling.budget import parse_budget
 from autoscale.scaling.grid import axis, build_grid
 from autoscale.scaling.scalable import Design
 

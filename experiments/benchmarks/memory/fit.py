@@ -41,12 +41,12 @@ def main() -> None:
         for row in own:
             peak = statistics.median(row["peaks"])
             network = design(row["network"], row["resolution"])
-            foretold = training_bytes(network, row["batch"], kernels=kernels)
+            predicted = training_bytes(network, row["batch"], kernels=kernels)
             least, most = min(row["peaks"]) / 2**20, max(row["peaks"]) / 2**20
             print(
                 f"  {'tested' if row['tested'] else 'fitted'} {row['network']} "
                 f"{row['resolution']} {row['batch']}: {peak / 2**20:.0f} MiB "
-                f"[{least:.0f}, {most:.0f}], foretold / peak {foretold / peak:.2f}"
+                f"[{least:.0f}, {most:.0f}], predicted / peak {predicted / peak:.2f}"
             )
 
 

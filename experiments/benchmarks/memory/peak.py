@@ -1,4 +1,4 @@
-"""Peak memory of a few steps of training, beside what `training_bytes` foretells.
+"""Peak memory of a few steps of training, beside what `training_bytes` predicts.
 
     OMP_NUM_THREADS=1 python experiments/benchmarks/memory/peak.py peaks.jsonl
     python experiments/benchmarks/memory/fit.py peaks.jsonl

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -22,8 +23,9 @@ sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
-from autoscale.jobs.search.job import trial_table
-from autoscale.jobs.search.search_progress import Watch
+from autoscale.jobs.search.result import trial_table
+from autoscale.jobs.search.search_progress import SearchProgress
+from autoscale.jobs.search.settings import SearchSettings
 from autoscale.jobs.search.spaces import load_space
 from autoscale.listener import Silent
 from autoscale.runs.records import trial_to_record, trials_from_journal
@@ -77,7 +79,11 @@ def measure(count: int, folder: Path) -> None:
     begun = time.perf_counter()
     history = trials_from_journal(journal, SPACE)
     mirror = Copy(open_study, SPACE, GOAL, history, print)
-    watch = Watch(history, count + STEPS, GOAL, Silent())
+    problem = SimpleNamespace(
+        settings=SearchSettings(trials=count + STEPS), objective=GOAL, listener=Silent()
+    )
+    workers = SimpleNamespace(seconds=lambda work: work)
+    progress = SearchProgress(problem, history, workers)
     luck = random.Random(1)
     left: list[tuple[float, float]] = []  # the two clocks when a training ended
     taken: list[tuple[float, float]] = []
@@ -96,7 +102,7 @@ def measure(count: int, folder: Path) -> None:
     def record(trial: Trial) -> None:
         journal.append(trial_to_record(trial))
         mirror.add(trial)
-        watch.saw(trial)
+        progress.trial_finished(trial)
 
     steps = search(
         SPACE,

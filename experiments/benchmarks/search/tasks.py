@@ -27,9 +27,10 @@ import optuna
 from landscapes import Landscape
 
 from autoscale.design.architecture import Architecture
+from autoscale.design.measures.macs import MACS
 from autoscale.search.designs import Designs, neighbours
 from autoscale.search.knowledge import KnownCosts
-from autoscale.search.model.design_facts import Macs
+from autoscale.search.model.design_facts import ExactCost
 from autoscale.search.model.recommend import recommend
 from autoscale.search.pareto import front, hypervolume
 
@@ -38,7 +39,7 @@ FRONT = ("maximize", "minimize")
 REFERENCES = Path(__file__).parent / "references.json"
 
 
-macs = Macs()
+macs = ExactCost(MACS)
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from autoscale.engines.engine import closing
 from autoscale.engines.local import local
 from autoscale.jobs.search.spaces import load_space
 from autoscale.jobs.workers.kernels import choose_kernels
-from autoscale.jobs.workers.pool import TrainingRequest, WorkerContext, make_worker
-from autoscale.jobs.workers.proxy import Task, recipe_named
+from autoscale.jobs.workers.pool import TrainingRequest, make_worker
+from autoscale.jobs.workers.proxy import ImageSource, Proxy, recipe_named
 from autoscale.listener import Silent
 
 
@@ -32,28 +32,20 @@ def main() -> None:
     parser.add_argument("--pin", action="store_true")
     asked = parser.parse_args()
     space = load_space(asked.space)
-    task = Task(
-        data=asked.data,
+    proxy = Proxy(
+        source=ImageSource(data=asked.data),
         recipe=recipe_named("proxy", epochs=asked.epochs),
         kernels=choose_kernels("auto", device="cpu", listener=Silent()),
     )
-    images = task.load(size=max(space.resolution), test=False, listener=Silent())
-    place = WorkerContext(
-        task=task,
-        size=max(space.resolution),
-        test=False,
-        fingerprint=images.fingerprint,
-        device="cpu",
-        threads=1,
-    )
-    fitted = space.for_task(resolution=None, num_classes=len(images.classes))
+    proxy = proxy.load(size=max(space.resolution))
+    fitted = space.for_task(resolution=None, num_classes=len(proxy.images.classes))
     rng = random.Random(0)
     orders = [TrainingRequest(network=fitted.sample(rng), seed=0) for _ in range(asked.trials)]
     rates: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(asked.repeats):
         for workers, found in rates.items():
             with closing(
-                local(make_worker, place, workers=workers, cores=1 if asked.pin else 0)
+                local(make_worker, proxy.for_worker(), workers=workers, cores=1 if asked.pin else 0)
             ) as engine:
                 wait([engine.submit(orders[0]) for _ in range(workers)])  # all are up and warm
                 started = time.perf_counter()

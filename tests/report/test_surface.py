@@ -1,18 +1,20 @@
 """The picture of a race on the surface of equal cost."""
 
+import re
 import xml.etree.ElementTree as ET
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from autoscale.design.budget import parse_budget
 from autoscale.design.cost import cost
 from autoscale.design.published import EFFICIENTNET_B0
 from autoscale.design.rounding import rounding_policy
 from autoscale.jobs.grid.result import GridResult
 from autoscale.racing.response_surface import Observation
-from autoscale.report.iso_cost import CORNERS, picture, place
+from autoscale.report.charts.triangle import SHEET, shares_of
+from autoscale.report.growing import surface_chart
+from autoscale.scaling.budget import parse_budget
 from autoscale.scaling.grid import axis, build_grid
 from autoscale.scaling.scalable import Design
 
@@ -41,10 +43,12 @@ def found() -> GridResult:
 
 
 def test_the_corners_are_growth_in_one_dimension() -> None:
-    assert place(2, 1, 1) == CORNERS[0]
-    assert place(1, 2**0.5, 1) == CORNERS[1]
-    assert place(1, 1, 2**0.5) == CORNERS[2]
-    assert place(0.5, 1, 1) == CORNERS[0]  # shrinking too
+    assert shares_of((2, 1, 1)) == pytest.approx((1, 0, 0))
+    assert shares_of((1, 2**0.5, 1)) == pytest.approx((0, 1, 0))
+    assert shares_of((1, 1, 2**0.5)) == pytest.approx((0, 0, 1))
+    assert shares_of((0.5, 1, 1)) == pytest.approx((1, 0, 0))  # shrinking too
+    for growth, corner in zip(((2, 1, 1), (1, 2, 1), (1, 1, 2)), SHEET.corners, strict=True):
+        assert SHEET.place(growth) == pytest.approx(corner)
 
 
 def test_the_surface_learns_what_was_good(found: GridResult) -> None:
@@ -56,15 +60,20 @@ def test_the_surface_learns_what_was_good(found: GridResult) -> None:
 
 
 def test_every_candidate_is_drawn_where_it_grew_with_its_figures(found: GridResult) -> None:
-    root = ET.fromstring(picture(found.table, found.surface(), title="A <race>", note="x " * 200))
-    drawn = root.findall(f".//{SVG}circle[@class='candidate']")
+    chart = surface_chart(found.table, found.surface(), SHEET)
+    root = ET.fromstring(chart.draw("A <race>").standalone("x " * 200))
+    drawn = [one for one in root.iter() if "mark" in one.get("class", "").split()]
     assert len(drawn) == len(found.field)
-    x, y = place(*found.best.effective)
-    assert float(drawn[0].attrib["cx"]) == pytest.approx(x, abs=0.1)
-    assert float(drawn[0].attrib["cy"]) == pytest.approx(y, abs=0.1)
-    assert f"believed {found.table.believed[0]:.4f}" in "".join(drawn[0].itertext())
-    assert drawn[-1].attrib["fill"] == "white"  # the candidate without a training
+    x, y = SHEET.place(tuple(found.best.effective))
+    left, top = re.findall(r"[\d.]+", drawn[-1].attrib["d"])[:2]
+    assert "diamond" in drawn[-1].attrib["class"]  # the pick, above all others
+    assert float(left) == pytest.approx(x, abs=0.1)
+    assert float(top) == pytest.approx(y - (chart.spots[-1].radius + 3), abs=0.1)
+    told = drawn[-1].findtext(f"{SVG}title") or ""
+    assert f"estimated {100 * found.table.believed[0]:.1f} %" in told
+    assert "ring" in drawn[0].attrib["class"]  # the candidate without a training
     assert root.findtext(f"{SVG}title") == "A <race>"
+    assert any(text.text == "pick" for text in root.iter(f"{SVG}text"))
 
 
 def test_a_surface_without_differences_is_drawn_too() -> None:
@@ -72,6 +81,7 @@ def test_a_surface_without_differences_is_drawn_too() -> None:
         {"depth": [2.0], "width": [1.0], "resolution": [1.0], "believed": [0.5], "step": [0.5]}
     )
     table = flat.assign(
-        alpha=2, beta=1, gamma=1, seeds=1, accuracy=0.5, low=0.4, high=0.6, rules=""
-    )
-    assert "<svg" in picture(table, flat, title="t", note="")
+        alpha=2, beta=1, gamma=1, seeds=1, accuracy=0.5, low=0.4, high=0.6, rules="", macs=9,
+        pixels=32,
+    )  # fmt: skip
+    assert "<polygon" in surface_chart(table, flat).draw("t").standalone("")

@@ -1,4 +1,8 @@
-"""Latency of a network from its operations, so that candidates need not all be timed.
+"""Latency of one image on one device, predicted so that networks need not all be timed.
+
+A search predicts with a table of operations (`LatencyTable`), a grid with a line through the counts
+of networks that it has timed already (`LatencyLine`), which answers for thousands of points at once
+and for a user's model too.
 
 What eager torch runs is a row of operations, and the time of a network is the sum of theirs. An
 operation of one kind takes a fixed time, plus a time for each multiply-add, each number that it
@@ -9,12 +13,17 @@ measured there; a sum of operations is then priced: a network, a stage or a bloc
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autoscale.design.architecture import Architecture
+from autoscale.design.budget import parse_milliseconds
+from autoscale.design.cost import Cost
+from autoscale.design.measures.measure import CostMeasure
+from autoscale.design.numbers import Number
 from autoscale.design.walk import Place, places_of
 from autoscale.design.workload import Feature, Workload, work_at
 from autoscale.errors import InvalidSetting
@@ -23,8 +32,44 @@ from autoscale.errors import InvalidSetting
 MOST_MEASUREMENTS = 500
 
 
+@dataclass(frozen=True, slots=True)
+class Latency(CostMeasure):
+    """Milliseconds of one image on a device, not yet measured: it says only how they are read."""
+
+    name = "latency"
+    column = "latency_ms"
+    unit = "ms"
+    noun = "milliseconds"
+    counted = False
+    whole = False
+
+    @classmethod
+    def parse(cls, text: str) -> float:
+        """Milliseconds, from `12ms` or `0.5s`.
+
+        Raises:
+            InvalidSetting: for anything else.
+        """
+        return parse_milliseconds(text)
+
+    @classmethod
+    def write(cls, amount: float) -> str:
+        """Milliseconds as a text that `parse` reads back."""
+        return f"{amount!r}ms"
+
+    @classmethod
+    def show(cls, amount: float) -> str:
+        """Milliseconds as people read them: 3.2 ms."""
+        return f"{amount:.3g} ms"
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> CostMeasure:
+        """The table that was fitted, from plain data."""
+        return LatencyTable.from_dict(plain)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LatencyTable:
+class LatencyTable(Latency):
     """What each kind of operation takes on one device, in milliseconds."""
 
     rates: Mapping[Feature, float]
@@ -48,16 +93,22 @@ class LatencyTable:
             )
         return sum(amount * self.rates.get(feature, 0.0) for feature, amount in work.items())
 
-    def predict(self, architecture: Architecture) -> float:
+    def of(self, architecture: Architecture) -> float:
         """Milliseconds of one pass of one image.
 
         Raises:
             InvalidSetting: if it runs a kind of operation that no measured network ran.
         """
-        return sum([self._price_at(place) for place in places_of(architecture)])
+        return sum([self.at(place) for place in places_of(architecture)])
 
-    def _price_at(self, place: Place) -> float:
-        """Remembered, for a search asks for thousands of networks that share most stages."""
+    def at(self, place: Place) -> float:
+        """Milliseconds of one part where it stands.
+
+        Remembered, for a search asks for thousands of networks that share most stages.
+
+        Raises:
+            InvalidSetting: if it runs a kind of operation that no measured network ran.
+        """
         found = self._prices.get(place)
         if found is None:
             found = self._prices[place] = self.price(work_at(place))
@@ -75,6 +126,45 @@ class LatencyTable:
         """Read what `to_dict` gave."""
         rates = {(k, w): float(r) for k, row in plain["rates"].items() for w, r in row.items()}
         return cls(rates=rates, error=plain["error"], measurements=plain["measurements"])
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyLine(Latency):
+    """Milliseconds as a sum of counts with weights that are not negative, times a factor."""
+
+    weights: tuple[float, ...]  # of 1, multiply-adds, activations, parameters
+    factor: float = 1.0  # a correction, learnt where the line was wrong
+
+    reads = frozenset({"macs", "activations", "params"})
+
+    @classmethod
+    def fit(cls, costs: Sequence[Cost], milliseconds: Sequence[float]) -> "LatencyLine":
+        """The line with the smallest relative errors.
+
+        Of all sets of counts whose least-squares weights are not negative, the best is taken, so
+        that a larger network is never predicted to be faster.
+        """
+        times = np.asarray(milliseconds, dtype=float)
+        rows = np.array([_features(found) for found in costs], dtype=float) / times[:, None]
+        best, least = np.zeros(rows.shape[1]), np.inf
+        for size in range(1, min(rows.shape[1], len(times)) + 1):
+            for chosen in combinations(range(rows.shape[1]), size):
+                part = rows[:, chosen]
+                weights, *_ = np.linalg.lstsq(part, np.ones(len(times)), rcond=None)
+                error = float(np.sum((part @ weights - 1) ** 2))
+                if (weights >= 0).all() and error < least - 1e-12:
+                    best, least = np.zeros(rows.shape[1]), error
+                    best[list(chosen)] = weights
+        return cls(tuple(best.tolist()))
+
+    def count(self, counts: Cost) -> Number:
+        """Milliseconds of a network, or of many."""
+        first, *rest = [w * part for w, part in zip(self.weights, _features(counts), strict=True)]
+        return sum(rest, first) * self.factor
+
+
+def _features(counts: Cost) -> list[Number]:
+    return [1.0, counts.macs, counts.activations, counts.params]
 
 
 def fit_latency_table(

@@ -1,0 +1,139 @@
+"""The options of a command, made from the fields of its settings."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from autoscale.settings import MISSING, Setting, Settings, begun, settings_of
+
+RUN = "Run directory; every step finds the earlier ones in it."
+Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
+Cache = Annotated[
+    Path | None,
+    typer.Option(
+        help="Where decoded images and compiled kernels are kept for all runs; may be deleted "
+        "at any time. \\[default: $AUTOSCALE_CACHE, else autoscale in the user's cache folder]"
+    ),
+]
+CONFIG = (
+    "A job file, such as each step of a run leaves: settings as YAML. What is typed too goes "
+    "before it."
+)
+
+
+def command(
+    kind: type[Settings],
+    work: Callable[..., Any],
+    *,
+    run: str = "",
+    run_help: str = RUN,
+    has_json: bool = True,
+) -> Callable[..., Any]:
+    """A function for typer whose options are the fields of `kind`, and --config and --json.
+
+    Args:
+        work: called with the settings, with `run` and `as_json` if the command has them; its
+            docstring is the command's help.
+        run: the default run directory; "" for a command that has none.
+        has_json: whether it can answer machines.
+    """
+
+    apart = [*(["run"] if run else []), *(["as_json"] if has_json else [])]
+
+    def call(**given: Any) -> Any:
+        extra = {name: given.pop(name) for name in apart}
+        given.pop("config", None)  # whose values are among the others
+        return work(kind(**{name: _given(name, value) for name, value in given.items()}), **extra)
+
+    known = {setting.name: setting for setting in settings_of(kind) if not setting.option.hidden}
+
+    def _given(name: str, value: Any) -> Any:
+        return value if value is not None or not known[name].many else ()
+
+    words = [_parameter(setting) for setting in known.values()]
+    if run:
+        typed = Annotated[Path, typer.Option(help=run_help)]
+        place = sum(setting.option.argument for setting in known.values())
+        words.insert(place, _keyword("run", typed, Path(run)))
+    if known:
+        words.append(_keyword("config", _config(kind, has_run=bool(run)), None))
+    if has_json:
+        words.append(_keyword("as_json", Json, False))
+    call.__signature__ = inspect.Signature(words)  # type: ignore[attr-defined]
+    call.__annotations__ = {word.name: word.annotation for word in words}
+    call.__name__ = work.__name__
+    call.__doc__ = work.__doc__
+    return call
+
+
+def _config(kind: type[Settings], *, has_run: bool) -> Any:
+    """--config, read before the other options: its values are their defaults then."""
+
+    def read(context: typer.Context, file: Path | None) -> Path | None:
+        if file is not None and not context.resilient_parsing:
+            from autoscale.runs.job_file import read_job
+
+            job = read_job(file, kind, has_run=has_run)
+            known = {setting.name: setting for setting in settings_of(kind)}
+            context.default_map = {
+                name: _typed(known[name], value) for name, value in job.settings.items()
+            } | ({"run": job.run} if job.run is not None else {})
+        return file
+
+    return Annotated[
+        Path | None, typer.Option("--config", help=CONFIG, is_eager=True, callback=read)
+    ]
+
+
+def _typed(setting: Setting, value: Any) -> Any:
+    """A value as if it had been typed."""
+    if value is None or isinstance(value, bool):
+        return value
+    texts = setting.texts(value)
+    return texts if setting.many else texts[0]
+
+
+def _parameter(setting: Setting) -> inspect.Parameter:
+    """The field as typer wants a parameter; texts that are parsed reach us as they were typed."""
+    option = setting.option
+    kind = setting.kind
+    default = setting.default
+    if option.parse is not None:
+        kind = str if setting.required else str | None
+        default = default if default in (None, MISSING) else option.show(default)
+    elif setting.many:
+        one: Any = setting.element if setting.element is Path else str
+        kind = list[one] if setting.required else list[one] | None
+        default = default if setting.required else None
+    elif setting.choices is not None:
+        kind = str if setting.required or default is not None else str | None
+    told: dict[str, Any] = {"help": setting.help}
+    if option.panel:
+        told["rich_help_panel"] = option.panel
+    if option.complete is not None:
+        told["autocompletion"] = option.complete
+    elif setting.choices is not None:
+        told["autocompletion"] = begun(lambda: setting.choices or ())
+    if option.envvar:
+        told["envvar"] = option.envvar
+    if option.argument:
+        info: Any = typer.Argument(**told)
+    elif option.flag or (kind is bool and not default):
+        info = typer.Option(setting.flag, **told)  # without a --no-... of what is off already
+    else:
+        info = typer.Option(**told)
+    return _keyword(setting.name, Annotated[kind, info], default)
+
+
+def _keyword(name: str, annotation: Any, default: Any) -> inspect.Parameter:
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=inspect.Parameter.empty if default is MISSING else default,
+        annotation=annotation,
+    )

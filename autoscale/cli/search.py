@@ -1,0 +1,94 @@
+"""The commands that search and judge a baseline: what they answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from autoscale.jobs.search.settings import CheckSettings, SearchSettings
+
+if TYPE_CHECKING:
+    from autoscale.jobs.check import Check
+    from autoscale.jobs.search.result import Baseline
+
+# Jobs are imported where they are used: `autoscale --help` must not wait for torch.
+
+
+def search_command(settings: SearchSettings, *, run: Path, as_json: bool) -> None:
+    """Search a small baseline network on your images.
+
+    The same command continues an interrupted search; a larger --trials prolongs a finished one.
+    """
+    from autoscale.cli.terminal import working
+    from autoscale.jobs.search import job
+
+    with working() as listener:
+        found = job.search_baseline(run, settings, listener=listener)
+    _show_search(found, run, as_json)
+
+
+def check_command(settings: CheckSettings, *, run: Path, as_json: bool) -> None:
+    """Is the baseline better than random networks of its cost, on held-out images?"""
+    from autoscale.cli.terminal import working
+    from autoscale.jobs import check
+
+    with working() as listener:
+        found = check.check_baseline(run, settings, listener=listener)
+    _show_check(found, as_json)
+
+
+def _show_search(found: Baseline, run: Path, as_json: bool) -> None:
+    from autoscale.cli.terminal import CONVENTION, explain, records, say, show_json, show_table
+    from autoscale.design.budget import several
+
+    table = found.table
+    score = found.trial.score
+    assert score is not None, "a baseline is a finished trial"
+    accuracy = sum(found.accuracies) / len(found.accuracies)
+    file = run / "search" / "baseline.yaml"
+    if as_json:
+        show_json(
+            {
+                "convention": CONVENTION,
+                "baseline": {
+                    "trial": found.trial.number,
+                    "accuracy": accuracy,
+                    "seeds": len(found.accuracies),
+                    "macs": score.macs,
+                    "params": score.params,
+                },
+                "target": found.objective.target,
+                "file": str(file),
+                "trials": records(table),
+            }
+        )
+        return
+    column = found.objective.measure.column
+    front = table[table.on_front].sort_values(column)
+    wanted = ("trial", "accuracy", "macs", "params", column, "seconds")
+    columns = tuple(dict.fromkeys(wanted))
+    show_table(front, title="Front: no other trial is as accurate and cheaper", columns=columns)
+    failed = int((table.status == "failed").sum())
+    say(
+        several(len(table), "network")
+        + (f" trained, {failed} failed. " if failed else " trained. ")
+        + f"Baseline: trial {found.trial.number}, accuracy {accuracy:.4f} on validation images"
+        + (f" (mean of {len(found.accuracies)} seeds)" if len(found.accuracies) > 1 else "")
+        + f", {score.macs:,} multiply-adds, {score.params:,} parameters -> {file}"
+    )
+    explain(CONVENTION)
+
+
+def _show_check(found: Check, as_json: bool) -> None:
+    from autoscale.cli.terminal import say, show_json
+
+    if as_json:
+        show_json(found.to_dict())
+        return
+    mean = sum(found.baseline) / len(found.baseline)
+    say(
+        f"On {found.split} images: baseline {mean:.4f} at {found.baseline_macs:,} multiply-adds, "
+        f"random networks {mean - found.margin:.4f} at {found.random_macs:,} on average. Margin "
+        f"{found.margin:+.4f} +- {found.margin_error:.4f} (standard error); seed noise "
+        f"{found.seed_noise:.4f}. Verdict: {found.verdict}."
+    )

@@ -1,0 +1,1 @@
+"""What a network costs, as values: a cost a file, and the registry of them."""

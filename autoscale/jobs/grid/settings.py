@@ -1,0 +1,301 @@
+"""The settings of `autoscale grid` and of `autoscale family`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from autoscale.design.measures.registry import COSTS, kind_named
+from autoscale.errors import InvalidSetting
+from autoscale.jobs.groups import DeviceSettings, LimitSettings, ScalingBaseSettings, WorkerSettings
+from autoscale.jobs.names import RECIPES
+from autoscale.settings import Settings, in_words, option
+
+# What a parser or a completion needs is imported where it is asked for, see `jobs.groups`.
+
+#: The option of its own that gives a budget of a cost, without its strokes; --budget takes any.
+BUDGETS = {
+    "macs": "flops_budget",
+    "params": "params_budget",
+    "activations": "activations_budget",
+    "memory": "memory_budget",
+    "latency": "latency_budget",
+}
+#: What --solve moves unless told otherwise.
+MOVED = "resolution"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RaceSettings(Settings):
+    """Which networks a grid holds and how they are raced.
+
+    From Python, `budget` and `measure` may say what the option of one measure says, and are kept as
+    that: `budget="2x", measure="macs"` is `flops_budget="2x"`. They go before it. `budget` may also
+    name the cost, as in `budget="params=2x"`.
+
+    Raises:
+        InvalidSetting: for a value that makes no grid.
+    """
+
+    # What the budget comes to binds a resumed grid, not its text.
+    flops_budget: str | None = option(
+        None, "2x the base, 0.5x, or multiply-adds such as 800M. \\[default: 2x]", binds=False
+    )
+    params_budget: str | None = option(None, "Instead: parameters, 2x or 5M.", binds=False)
+    activations_budget: str | None = option(
+        None, "Instead: outputs of all convolutions, 2x or 20M.", binds=False
+    )
+    memory_budget: str | None = option(
+        None,
+        "Instead: bytes of the most activations alive at once, one image, float32; 2x or 10M.",
+        binds=False,
+    )
+    latency_budget: str | None = option(
+        None,
+        "Instead: milliseconds of one image on --device with --threads, measured; 2x or 12ms.",
+        binds=False,
+    )
+    budget: str | None = option(
+        None,
+        f"Instead: any cost and the budget of it, such as params=2x. Costs: {in_words(COSTS)}.",
+        binds=False,
+    )
+    measure: str | None = option(
+        None,
+        "Of the budget.",
+        recorded=False,
+        binds=False,
+        hidden=True,
+    )
+    alpha: str | None = option(None, "Depth: a range or values 1,1.2. \\[default: 1..2, or 0.5..1]")
+    beta: str | None = option(None, "Width. \\[default: 1..1.5, or 0.5..1 below 1x]")
+    gamma: str | None = option(None, "Resolution. \\[default: 1..1.5, or 0.5..1 below 1x]")
+    step: float = option(0.05, "Step of the ranges.")
+    tolerance: float | None = option(
+        None,
+        "Largest distance of the counted cost to the budget; where fewer than three networks keep "
+        "it, the nearest others race too, and it is said how far they are. \\[default: 0.05, or "
+        "0.01 with --solve]",
+    )
+    solve: bool = option(False, "Move each point until it meets the budget.")
+    move: str | None = option(
+        None,
+        "What --solve moves: resolution, width or depth, or several, the next where the one before "
+        f"is too coarse. \\[default: {MOVED}]",
+    )
+    max_candidates: int | None = option(
+        None, "Race at most so many, spread over the grid.", least=1, binds=False
+    )
+    rivals: bool = option(
+        True,
+        "Race depth only, width only, resolution only, fast scaling (dWr) and the paper's "
+        "coefficients too, at the same counted cost.",
+        binds=False,
+    )
+    seeds: int = option(3, "Trainings of one candidate at most.", least=1, binds=False)
+    trainings: int | None = option(
+        None,
+        "Trainings in all at most. \\[default: 40 % of all seeds of all]",
+        least=1,
+        binds=False,
+    )
+    race: bool = option(True, "Or train every candidate with every seed (--no-race).", binds=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.budget is not None or self.measure is not None:
+            self._take_budget()
+        if len(given := self._budgets) > 1:
+            raise InvalidSetting(f"give one budget, not {len(given)} ({', '.join(given)})")
+        if self.move is not None and not self.solve:
+            raise InvalidSetting("--move says what --solve moves; give --solve with it")
+        if self.solve and not self.move:
+            object.__setattr__(self, "move", MOVED)
+        if self.trainings is not None and not self.race:
+            raise InvalidSetting(
+                "without a race every candidate is trained with every seed; leave --trainings out"
+            )
+
+    def _take_budget(self) -> None:
+        """Keep the budget where the option of its cost keeps it, however it was given.
+
+        Raises:
+            InvalidSetting: for a cost that there is not.
+        """
+        asked, sign, text = (self.budget or "2x").rpartition("=")
+        measure = asked.strip() if sign else self.measure or "macs"
+        kind_named(measure)
+        if not sign:
+            for name in BUDGETS.values():
+                object.__setattr__(self, name, None)
+        own = BUDGETS.get(measure)
+        object.__setattr__(self, "budget", f"{measure}={text}" if own is None else None)
+        object.__setattr__(self, "measure", None)
+        if own is not None:
+            if sign and getattr(self, own) is not None:
+                raise InvalidSetting(f"give one budget, not 2 ({measure}, {measure})")
+            object.__setattr__(self, own, text)
+
+    @property
+    def moved(self) -> tuple[str, ...]:
+        """The dimensions that solving moves, in order."""
+        names = (name.strip() for name in (self.move or "").split(","))
+        return tuple(dict.fromkeys(name for name in names if name))
+
+    @property
+    def distance(self) -> float:
+        """The largest distance to the budget that is wished for."""
+        return self.tolerance if self.tolerance is not None else 0.01 if self.solve else 0.05
+
+    @property
+    def cost_measure(self) -> str:
+        """What the budget limits, as `design.measures.registry` names it."""
+        return next(iter(self._budgets), "macs")
+
+    @property
+    def budget_text(self) -> str:
+        """The budget as people write it."""
+        return next(iter(self._budgets.values()), "2x")
+
+    @property
+    def _budgets(self) -> dict[str, str]:
+        """Those that are given, by measure."""
+        texts = {measure: getattr(self, name) for measure, name in BUDGETS.items()}
+        if self.budget is not None:
+            measure, _, text = self.budget.rpartition("=")
+            texts[measure] = text
+        return {measure: text for measure, text in texts.items() if text is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseImageSettings(Settings):
+    """The images and the recipe of a base that no search chose; None is the usual.
+
+    With a run's own baseline they are the search's, and only `data` may say where they lie now.
+    """
+
+    # What they come to binds a resumed grid.
+    data: str | None = option(
+        None,
+        "Images for a base of your own (as search-baseline), or where the search's images lie now.",
+        place=True,
+        binds=False,
+    )
+    recipe: str | None = option(
+        None,
+        "Recipe, for a base of your own. \\[default: proxy]",
+        choices=lambda: RECIPES,
+        binds=False,
+        panel="Base",
+    )
+    epochs: int | None = option(
+        None, "Epochs of each training, likewise.", binds=False, panel="Base"
+    )
+    limit: int | None = option(
+        None, "Training images at most, likewise.", binds=False, panel="Base"
+    )
+    seed: int | None = option(
+        None,
+        "Of splits and trainings, likewise. \\[default: 0]",
+        least=0,
+        binds=False,
+        panel="Base",
+    )
+    strict: bool = option(False, "Refuse unreadable images, likewise.", binds=False, panel="Base")
+    white_level: int | None = option(
+        None,
+        "White of pictures of 16 bits, likewise. \\[default: 65535]",
+        binds=False,
+        panel="Base",
+    )
+
+    @property
+    def decided(self) -> list[str]:
+        """Those that are set although a run's own search would have decided them."""
+        names = ("recipe", "epochs", "limit", "seed", "white_level")
+        given = [name for name in names if getattr(self, name) is not None]
+        return given + ["strict"] * self.strict
+
+
+@dataclass(frozen=True, kw_only=True)
+class GridSettings(
+    WorkerSettings,
+    DeviceSettings,
+    BaseImageSettings,
+    ScalingBaseSettings,
+    LimitSettings,
+    RaceSettings,
+):
+    """Everything that a grid can be asked for."""
+
+    command: ClassVar[str] = "grid"
+
+
+#: What older versions took as values of their own.
+GONE = {"base": ScalingBaseSettings, "images": BaseImageSettings, "staff": WorkerSettings}
+
+
+def parse_coefficients(text: str) -> Any:
+    """Read `1.2,1.1,1.15` as alpha, beta, gamma: a `Coefficients`.
+
+    Raises:
+        InvalidSetting: for anything else, or a value that is not above 0.
+    """
+    from autoscale.design.rounding import Coefficients
+
+    try:
+        alpha, beta, gamma = (float(part) for part in text.split(","))
+    except ValueError:
+        raise InvalidSetting(
+            f"not coefficients: {text!r}; write alpha,beta,gamma as 1.2,1.1,1.15"
+        ) from None
+    return Coefficients(alpha=alpha, beta=beta, gamma=gamma)
+
+
+def _show_coefficients(point: Any) -> str:
+    return f"{point.alpha!r},{point.beta!r},{point.gamma!r}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemberSettings(Settings):
+    """Which members a family gets, and by which coefficients."""
+
+    phi: str | None = option(None, "Sizes: 0..7, -2..3 or 0,0.5,1; 0 is the base.", binds=False)
+    budgets: str | None = option(
+        None, "Most that each member may cost: 20M,40M or 0.5x,2x,4x.", binds=False
+    )
+    measure: str = option(
+        "macs", "Of the budgets: macs, params, activations or memory (bytes).", binds=False
+    )
+    # A `Coefficients` or None; its type would load numpy.
+    coefficients: Any = option(
+        None,
+        "Alpha, beta, gamma to use instead of a grid's, such as 1.2,1.1,1.15.",
+        parse=parse_coefficients,
+        show=_show_coefficients,
+        binds=False,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.coefficients is not None and not hasattr(self.coefficients, "gamma"):
+            raise InvalidSetting(
+                f"coefficients must be a Coefficients, got {self.coefficients!r}; write "
+                "1.2,1.1,1.15 or Coefficients(alpha=1.2, beta=1.1, gamma=1.15)"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FamilySettings(ScalingBaseSettings, LimitSettings, MemberSettings):
+    """Everything that a family can be asked for."""
+
+    command: ClassVar[str] = "family"
+
+    num_classes: int | None = option(
+        None,
+        "Classes of that base. \\[default: its own]",
+        flag="--classes",
+        least=1,
+        binds=False,
+        panel="Base",
+    )

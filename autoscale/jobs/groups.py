@@ -1,0 +1,255 @@
+"""Groups of settings that several commands share; a command's settings inherit from them.
+
+Fields are listed in the order of the bases read from the last to the first, as dataclasses have it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from autoscale.design.measures.registry import COSTS
+from autoscale.errors import InvalidSetting
+from autoscale.jobs.names import ENGINES, KERNEL_CHOICES, RECIPES, ROUNDINGS
+from autoscale.settings import Settings, in_words, option
+
+# What a parser or a completion needs is imported where it is asked for: building the command line
+# reads this module, and `autoscale --help` must not wait for a library.
+
+
+def _networks(incomplete: str) -> list[str]:
+    from autoscale.design.published import NETWORKS
+
+    return [name for name in NETWORKS if name.startswith(incomplete)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataSettings(Settings):
+    """Where the images are."""
+
+    # Their fingerprint binds a resumed run, not where they lie.
+    data: str = option(
+        "synthetic",
+        "'synthetic' (drawn in memory), a folder with one sub-folder per class, with or without "
+        "train/validation/test, or Parquet in the Hugging Face image layout.",
+        place=True,
+        binds=False,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.data:
+            raise InvalidSetting("data must not be empty; name a folder, or synthetic")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitSettings(Settings):
+    """What every network has to keep, whatever else is asked of it."""
+
+    # The limits themselves bind a resumed run, not the words in which they were asked for.
+    max_cost: tuple[str, ...] = option(
+        (),
+        "Most that a network may cost besides, such as params=250K, memory=256K (bytes) or "
+        f"latency=12ms; may be given several times. Costs: {in_words(COSTS)}.",
+        binds=False,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.max_cost:
+            from autoscale.design.measures.limits import split_limit
+
+            for text in self.max_cost:
+                split_limit(text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSettings(Settings):
+    """Which of the images are used, and how they are read."""
+
+    limit: int | None = option(None, "Use at most so many training images.")
+    strict: bool = option(False, "Refuse unreadable images instead of skipping them.")
+    white_level: int = option(
+        65535,
+        "The number of a picture of 16 bits that is white: 1023 for 10 bits in them, 4095 for 12, "
+        "16383 for 14. The later steps keep to it.",
+    )
+    seed: int = option(0, "Of proposals, splits and trainings.", least=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeSettings(Settings):
+    """How each network is trained. The recipe itself binds a resumed run, not its name."""
+
+    recipe: str = option(
+        "proxy",
+        "Training recipe: {choices}.",
+        choices=lambda: RECIPES,
+        binds=False,
+    )
+    epochs: int | None = option(None, "Epochs of each training.", binds=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceSettings(Settings):
+    """Where the arithmetic is done. It changes last digits, so a change on resuming is told."""
+
+    device: str = option("cpu", "cpu, or a CUDA device such as cuda:0.", binds=False)
+    threads: int = option(
+        1,
+        "Threads of one training. More than one pays on idle cores only.",
+        least=1,
+        binds=False,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class KernelSettings(Settings):
+    """What computes trainings. What it came to binds a resumed run, not the wish."""
+
+    kernels: str = option(
+        "auto",
+        "What computes trainings. {choices}. The later steps keep to it.",
+        choices=lambda: KERNEL_CHOICES,
+        binds=False,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerSettings(Settings):
+    """How many train at once, where, and what a mishap costs.
+
+    Results do not depend on it, except that with several at once a search knows less when it
+    proposes.
+
+    Raises:
+        InvalidSetting: for values that nothing can train with.
+    """
+
+    workers: int = option(
+        1,
+        "Trainings at once, each in a process of its own if more than one.",
+        least=1,
+        binds=False,
+        panel="Workers",
+    )
+    trial_timeout: float | None = option(
+        None,
+        "Seconds after which a training is cut and counts as failed; it then runs in a worker "
+        "process.",
+        above=0,
+        binds=False,
+        panel="Workers",
+    )
+    retries: int = option(
+        1,
+        "How often a training is repeated whose worker died.",
+        least=0,
+        binds=False,
+        panel="Workers",
+    )
+    engine: str = option(
+        "local",
+        "{choices}.",
+        choices=lambda: ENGINES,
+        binds=False,
+        panel="Workers",
+    )
+    address: str | None = option(
+        None,
+        "Of a running Ray cluster, host:port or auto. \\[default: one on this machine]",
+        binds=False,
+        panel="Workers",
+    )
+    cpus_per_trial: float = option(
+        1.0, "CPUs that Ray sets aside for a training.", above=0, binds=False, panel="Workers"
+    )
+    gpus_per_trial: float = option(
+        0.0, "GPUs likewise; 0.5 lets two share one.", least=0, binds=False, panel="Workers"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.engine != "ray" and (self.address, self.ray_share) != (None, (1.0, 0.0)):
+            raise InvalidSetting("an address, CPUs and GPUs are Ray's; choose the engine ray")
+
+    @property
+    def ray_share(self) -> tuple[float, float]:
+        """CPUs and GPUs that Ray sets aside for one training; fractions share a device."""
+        return self.cpus_per_trial, self.gpus_per_trial
+
+    @property
+    def inline(self) -> bool:
+        """Whether trainings are done in this process."""
+        return self.engine == "local" and self.workers == 1 and self.trial_timeout is None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScalingBaseSettings(Settings):
+    """Which network is scaled; by default the baseline that the run's search found.
+
+    Raises:
+        InvalidSetting: if both kinds of base are named, or a resolution without either.
+    """
+
+    # What they come to, the base itself, binds a resumed run.
+    baseline: str | None = option(
+        None,
+        "Scale this instead of the run's own baseline: a published network (efficientnet-b0, "
+        "resnet-18) or a design's YAML file.",
+        place=True,
+        complete=_networks,
+        binds=False,
+        panel="Base",
+    )
+    model: str | None = option(
+        None,
+        "Scale a model of your own: package.module:build, a function of depth and width "
+        "(multipliers) and resolution (pixels), and of num_classes if it takes that, that gives "
+        "an nn.Module. Costs are traced.",
+        binds=False,
+        panel="Base",
+    )
+    resolution: int | None = option(
+        None,
+        "Pixels per side of that base. \\[default: its own; 224 for a model]",
+        least=1,
+        binds=False,
+        panel="Base",
+    )
+    rounding: str | None = option(
+        None,
+        f"How multipliers become whole blocks, channels and pixels: {in_words(ROUNDINGS)}; behind "
+        "it ',divisor=4' and ',fixed-ends' (stem and head keep their width). \\[default: the "
+        "base's family's own, else tf]",
+        binds=False,
+        panel="Base",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.baseline is not None and self.model is not None:
+            raise InvalidSetting("give either --baseline or --model, not both")
+        if not self.named and self.resolution is not None:
+            raise InvalidSetting(
+                "the resolution of a run's own baseline is the search's; leave --resolution out or "
+                "name a base with --baseline or --model"
+            )
+        if self.rounding is not None:
+            if self.model is not None:
+                raise InvalidSetting(
+                    f"{self.model} rounds for itself; leave --rounding out with --model"
+                )
+            from autoscale.design.rounding import rounding_policy
+
+            rounding_policy(self.rounding)
+
+    @property
+    def named(self) -> bool:
+        """Whether the base is something else than the run's own baseline."""
+        return self.baseline is not None or self.model is not None
+
+
+def place_of(data: str) -> str:
+    """Where images lie, in a form that holds in every working directory."""
+    return data if data == "synthetic" else str(Path(data).resolve())

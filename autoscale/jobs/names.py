@@ -1,0 +1,30 @@
+"""Names of what registries hold, for settings and their help; reading them loads no library.
+
+A test compares each with its registry.
+"""
+
+#: Of `search.samplers.SAMPLERS`, which loads Optuna.
+SAMPLERS = ("guided", "evolution", "controller", "random", "tpe", "nsga2", "gp")
+#: Of `search.objective.Objective`, and what each maximises.
+OBJECTIVES = {
+    "hard": "best accuracy up to the target",
+    "soft": "accuracy * (cost/target)^w, the papers' reward",
+    "front": "accuracy and cost apart",
+}
+#: Of `training.recipe.RECIPES`.
+RECIPES = ("proxy", "full", "sgd", "small-images", "efficientnet")
+#: What computes trainings. They differ in the last digits.
+KERNELS = {
+    "native": "compiled for this CPU",
+    "torch": "the same layers of torch's operations",
+    "none": "the network's modules and torch's autograd as they are",
+}
+#: What may be asked for; see `jobs.workers.kernels`.
+KERNEL_CHOICES = {"auto": "the fastest there is", **KERNELS}
+#: Of `design.rounding.ROUNDINGS`.
+ROUNDINGS = ("tf", "nearest", "lite", "v2", "mobilenet-v2", "tinynet", "int")
+#: Where trainings may be done, of `jobs.workers.pool`.
+ENGINES = {
+    "local": "processes of this machine",
+    "ray": "a Ray cluster (needs the extra ray)",
+}

@@ -1,0 +1,122 @@
+"""What is searched: all that decides which designs a search proposes, and how they are judged."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from autoscale.design.measures.limits import Limit, require_reachable
+from autoscale.design.measures.macs import MACS
+from autoscale.design.space import SearchSpace
+from autoscale.jobs.costs import cost_from, limits_from
+from autoscale.jobs.record import Record
+from autoscale.jobs.search.goal import make_objective, ready, require_objective
+from autoscale.jobs.search.result import STEP
+from autoscale.jobs.search.settings import SearchSettings
+from autoscale.jobs.search.spaces import space_text
+from autoscale.jobs.workers.kernels import choose_kernels
+from autoscale.jobs.workers.proxy import ImageSource, Proxy, recipe_named
+from autoscale.listener import Listener
+from autoscale.runs.store import StepFolder
+from autoscale.search.objective import Objective
+from autoscale.search.rungs import Rungs
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchProblem:
+    """What is searched, where it is kept, and who is told."""
+
+    folder: StepFolder
+    settings: SearchSettings
+    proxy: Proxy  # with its images
+    space: SearchSpace  # with the classes and the resolution of the images
+    space_text: str  # as it was written
+    objective: Objective
+    limits: tuple[Limit, ...]
+    rungs: Rungs | None
+    listener: Listener
+
+    @classmethod
+    def of(cls, run: str | Path, settings: SearchSettings, listener: Listener) -> SearchProblem:
+        """The problem that settings pose; reads the images.
+
+        Raises:
+            AutoscaleError: one of its kinds, if they pose none.
+        """
+        folder = StepFolder(Path(run), STEP)
+        proxy = _proxy(settings, listener)
+        rungs = settings.stages(proxy.recipe.epochs)
+        text = space_text(settings.space)
+        shipped = SearchSpace.from_yaml(text, source=settings.space)
+        require_objective(settings)
+        measure = cost_from(settings.cost_measure)
+        limits = limits_from(settings.max_cost, max_macs=settings.max_macs)
+        size = settings.resolution or max(shipped.resolution)
+        proxy = proxy.load(size=size, listener=listener)
+        space = shipped.for_task(
+            resolution=settings.resolution, num_classes=len(proxy.images.classes)
+        )
+        require_reachable(space, [limit for limit in limits if limit.measure.counted])
+        measure, *limited = ready(
+            [measure, *(limit.measure for limit in limits)],
+            space,
+            device=settings.device,
+            kept=_kept_measures(folder),
+            listener=listener,
+        )
+        limits = tuple(replace(limit, measure=m) for limit, m in zip(limits, limited, strict=True))
+        require_reachable(space, limits)
+        return cls(
+            folder=folder,
+            settings=settings,
+            proxy=proxy,
+            space=space,
+            space_text=text,
+            objective=make_objective(settings, space, measure, listener),
+            limits=limits,
+            rungs=rungs,
+            listener=listener,
+        )
+
+    @property
+    def seed(self) -> int:
+        """Of proposals, and the first one of trainings."""
+        return self.settings.seed
+
+    def record(self) -> Record:
+        """What a search that goes on must share, and what it may change."""
+        facts: dict[str, Any] = {
+            **self.proxy.record(),
+            "space": self.space_text,
+            "classes": list(self.proxy.images.classes),
+            "objective": self.objective.to_dict(),
+            "rungs": asdict(self.rungs) if self.rungs else None,
+        }
+        if limits := {m.measure.name: m.to_dict() for m in self.limits if m.measure != MACS}:
+            facts["max_cost"] = limits
+        return Record(settings=self.settings, facts=facts)
+
+
+def _kept_measures(folder: StepFolder) -> dict[str, Any]:
+    """What an earlier call of the same search knew of its measures, by their names."""
+    settings = (folder.read() or {}).get("settings") or {}
+    limits = dict(settings.get("max_cost") or {}).items()
+    known = {name: plain["measure"] for name, plain in limits if "measure" in plain}
+    return known | dict(settings.get("objective") or {})
+
+
+def _proxy(settings: SearchSettings, listener: Listener) -> Proxy:
+    return Proxy(
+        source=ImageSource(
+            data=settings.data,
+            seed=settings.seed,
+            limit=settings.limit,
+            strict=settings.strict,
+            white_level=settings.white_level,
+        ),
+        recipe=recipe_named(settings.recipe, epochs=settings.epochs),
+        kernels=choose_kernels(settings.kernels, device=settings.device, listener=listener),
+        device=settings.device,
+        threads=settings.threads,
+    )

@@ -1,0 +1,181 @@
+"""The search of a run directory, read back: its trials, what it chose, and how it judged."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from autoscale.design.cost import cost
+from autoscale.design.space import SearchSpace
+from autoscale.errors import InvalidSetting, RunConflict
+from autoscale.jobs.workers.proxy import Proxy
+from autoscale.listener import Listener
+from autoscale.runs.records import trials_from_journal
+from autoscale.runs.store import Journal, StepFolder
+from autoscale.search.engine import Trial
+from autoscale.search.objective import Objective
+from autoscale.search.pareto import front
+
+STEP = "search"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """A finished search and what it chose."""
+
+    trial: Trial  # the chosen one
+    accuracies: tuple[float, ...]  # of the chosen one on validation images, one for each seed
+    trials: tuple[Trial, ...]  # every step, in order
+    objective: Objective
+    space: SearchSpace  # with the classes and the resolution of the images
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row for each trained design; see `trial_table`."""
+        return trial_table(self.trials, self.objective)
+
+
+def load_baseline(run: str | Path) -> Baseline:
+    """The finished search of a run directory.
+
+    Raises:
+        InvalidSetting: if none is there.
+        RunConflict: if its files are not readable.
+    """
+    step = StepFolder(Path(run), STEP)
+    space, goal, trials = load_trials(run)
+    chosen = step.read_result("baseline.json")
+    if chosen is None or not step.file("baseline.yaml").exists():
+        raise InvalidSetting(f"the search in {run} is not finished; repeat its command first")
+    try:
+        trial, accuracies = trials[chosen["trial"]], tuple(chosen["accuracies"])
+    except (KeyError, TypeError, IndexError) as problem:
+        raise _damaged(step, problem) from None
+    return Baseline(
+        trial=trial,
+        accuracies=accuracies,
+        trials=trials,
+        objective=goal,
+        space=space,
+    )
+
+
+def load_trials(run: str | Path) -> tuple[SearchSpace, Objective, tuple[Trial, ...]]:
+    """The space, the objective and the steps so far of a run's search, finished or not.
+
+    Raises:
+        InvalidSetting: if none is there.
+        RunConflict: if its files are not readable.
+    """
+    step = StepFolder(Path(run), STEP)
+    begun = _begun(run)
+    try:
+        settings = begun["settings"]
+        space = SearchSpace.from_yaml(settings["space"], source=str(step.file("settings.json")))
+        space = space.for_task(
+            resolution=settings["resolution"], num_classes=len(settings["classes"])
+        )
+        goal = Objective.from_dict(settings["objective"])
+    except (KeyError, TypeError) as problem:
+        raise _damaged(step, problem) from None
+    return space, goal, tuple(trials_from_journal(Journal(step.file("trials.jsonl")), space))
+
+
+def _damaged(step: StepFolder, problem: Exception) -> RunConflict:
+    return RunConflict(
+        f"{step.path} is damaged ({problem!r}); restore it from a copy or choose another --run"
+    )
+
+
+def load_proxy(
+    run: str | Path, *, data: str | None = None, device: str = "cpu", threads: int = 1
+) -> Proxy:
+    """How the search in a run directory judges; its images are to be loaded.
+
+    Args:
+        data: where the images lie now, if they were moved.
+
+    Raises:
+        InvalidSetting: if no search is there.
+        RunConflict: if its settings are not readable.
+    """
+    begun = _begun(run)
+    try:
+        place = begun["notes"]["data"] if data is None else data
+        return Proxy.from_record(begun["settings"], data=place, device=device, threads=threads)
+    except (KeyError, TypeError) as problem:
+        raise RunConflict(
+            f"{Path(run) / STEP / 'settings.json'} is damaged ({problem!r}); restore it from a "
+            "copy or choose another --run"
+        ) from None
+
+
+def with_images(
+    run: str | Path, proxy: Proxy, *, size: int, test: bool, listener: Listener
+) -> Proxy:
+    """With the images of a run's search, `size` pixels per side.
+
+    Raises:
+        DataProblem: if they cannot be read.
+        RunConflict: if they are not those that the search was made with.
+    """
+    found = proxy.load(size=size, test=test, listener=listener)
+    settings = _begun(run)["settings"]
+    classes = list(found.images.classes)
+    if found.fingerprint != settings["images"] or classes != settings["classes"]:
+        raise RunConflict(
+            f"the images in {proxy.source.data} are not those of the search in {run}; restore "
+            "them, name their place with --data, or search again in another --run"
+        )
+    return found
+
+
+def _begun(run: str | Path) -> dict[str, Any]:
+    begun = StepFolder(Path(run), STEP).read()
+    if begun is None:
+        raise InvalidSetting(
+            f"{run} holds no search; begin with: autoscale search-baseline --run {run}"
+        )
+    return begun
+
+
+def trial_table(trials: Sequence[Trial], objective: Objective) -> pd.DataFrame:
+    """One row for each trained design.
+
+    Columns: trial, status, accuracy (share of validation images), macs, params, activations (one
+    image), what the search took for cost if it is another (latency_ms: predicted), seconds,
+    on_front (no other is as accurate and cheaper), cause of a failure or a stop, then the choices
+    of the space.
+    A stopped design has no accuracy; where rungs were looked at, columns accuracy_after_N say what
+    it had after N epochs.
+    """
+    trained = [trial for trial in trials if trial.trained]
+    finished = [trial for trial in trained if trial.score]
+    points = [(t.score.accuracy, objective.cost(t.architecture)) for t in finished if t.score]
+    members = (
+        {finished[i].number for i in front(points, ["maximize", "minimize"])} if points else {}
+    )
+    rungs = sorted({epochs for trial in trained for epochs in trial.rungs})
+    rows = []
+    for trial in trained:
+        told = trial.score or trial.partial
+        counted = cost(trial.architecture)
+        rows.append(
+            {
+                "trial": trial.number,
+                "status": trial.status,
+                "accuracy": trial.score.accuracy if trial.score else None,
+                "macs": counted.macs,
+                "params": counted.params,
+                "activations": counted.activations,
+                objective.measure.column: objective.cost(trial.architecture),
+                "seconds": round(told.seconds, 2) if told else None,
+                "on_front": trial.number in members,
+                "cause": trial.cause,
+                **{f"accuracy_after_{n}": trial.rungs.get(n) for n in rungs},
+                **trial.params,
+            }
+        )
+    return pd.DataFrame(rows)

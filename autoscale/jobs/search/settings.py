@@ -1,0 +1,262 @@
+"""The settings of `autoscale search-baseline` and of `autoscale check-baseline`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from autoscale.design.measures.registry import COSTS, kind_named
+from autoscale.errors import InvalidSetting
+from autoscale.jobs.groups import (
+    DataSettings,
+    DeviceSettings,
+    ImageSettings,
+    KernelSettings,
+    LimitSettings,
+    RecipeSettings,
+    WorkerSettings,
+)
+from autoscale.jobs.names import OBJECTIVES, SAMPLERS
+from autoscale.settings import Settings, in_words, option
+
+if TYPE_CHECKING:
+    from autoscale.search.rungs import Rungs
+
+# What a parser or a completion needs is imported where it is asked for, see `jobs.groups`.
+
+
+def parse_epochs(text: str) -> tuple[int, ...]:
+    """Numbers of epochs from text such as ``1,2``.
+
+    Raises:
+        InvalidSetting: for anything else.
+    """
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise InvalidSetting(f"rungs must be numbers of epochs such as 1,2; got {text!r}") from None
+
+
+def _show_epochs(epochs: tuple[int, ...]) -> str:
+    return ",".join(map(str, epochs))
+
+
+def _parse_count(text: str) -> int:
+    from autoscale.design.budget import parse_count
+
+    return parse_count(text)
+
+
+def _spaces(incomplete: str) -> list[str]:
+    from autoscale.jobs.search.spaces import space_names
+
+    return [name for name in space_names() if name.startswith(incomplete)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchChoices(Settings):
+    """What is searched, for what, and how."""
+
+    # The text of the space binds a resumed search, not its name or place; in the same way the
+    # objective and the rungs, not the words in which they were asked for.
+    space: str = option(
+        "mbconv-small",
+        "A shipped space (autoscale spaces) or a YAML file.",
+        place=True,
+        complete=_spaces,
+        binds=False,
+    )
+    trials: int = option(20, "Networks to train.", least=1, binds=False)
+    sampler: str = option(
+        "guided",
+        "{choices} (needs scipy).",
+        choices=lambda: SAMPLERS,
+    )
+    objective: str = option(
+        "hard",
+        "{choices}.",
+        choices=lambda: OBJECTIVES,
+        binds=False,
+    )
+    cost_measure: str = option(
+        "macs",
+        f"What networks cost: {in_words(COSTS)}. macs are multiply-adds (FLOPs); memory is "
+        "bytes of the most activations alive at once; latency on this device is predicted from "
+        "some networks that are timed.",
+        flag="--cost",
+        binds=False,
+    )
+    # A text, since the measure decides how it is read.
+    target: str | float | int | None = option(
+        None,
+        "Cost to aim at, such as 5M (multiply-adds) or 12ms. \\[default: the median]",
+        parse=str,
+        binds=False,
+    )
+    w: float = option(-0.07, "Exponent of the soft reward.", binds=False)
+    max_macs: int | None = option(
+        None,
+        "Never train a design that costs more, such as 8M.",
+        flag="--max-flops",
+        parse=_parse_count,
+    )
+    confirm: int = option(
+        0,
+        "Train so many of the best with two more seeds; choose by the mean.",
+        least=0,
+        binds=False,
+    )
+    rungs: tuple[int, ...] | None = option(
+        None,
+        "Stop trainings that are left behind after so many epochs, as 1,2.",
+        parse=parse_epochs,
+        show=_show_epochs,
+        binds=False,
+    )
+    caution: float | None = option(
+        None,
+        "How far behind, in standard deviations of what may still change. \\[default: 0.5]",
+        binds=False,
+    )
+    resolution: int | None = option(None, "Pixels per side. \\[default: the space's]", least=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        kind_named(self.cost_measure)  # refuses what there is not
+        if not self.rungs:  # an empty sequence asks for none
+            object.__setattr__(self, "rungs", None)
+        if self.target is not None:
+            number = self.target_cost  # refuses what is no cost
+            object.__setattr__(self, "target", _show_cost(number, self.cost_measure))
+
+    def stages(self, epochs: int) -> Rungs | None:
+        """When trainings of so many epochs are looked at; None if they never are.
+
+        Raises:
+            InvalidSetting: for rungs that do not rise or lie above `epochs`, or for caution without
+                rungs.
+        """
+        from autoscale.search.rungs import Rungs
+
+        if self.rungs is None:
+            if self.caution is not None:
+                raise InvalidSetting(
+                    f"caution {self.caution:g} needs rungs to stop at; add --rungs"
+                )
+            return None
+        below = tuple(number for number in self.rungs if number != epochs)
+        if below and max(below) > epochs:
+            raise InvalidSetting(
+                f"rungs must be below the {epochs} epochs of a training, got {max(below)}; "
+                "lower them or raise --epochs"
+            )
+        whole = (*below, epochs)
+        return (
+            Rungs(epochs=whole)
+            if self.caution is None
+            else Rungs(epochs=whole, caution=self.caution)
+        )
+
+    @property
+    def target_cost(self) -> float | None:
+        """The target in the unit of the cost; None if it is to be the median.
+
+        Raises:
+            InvalidSetting: if it is no cost of the measure.
+        """
+        if not isinstance(self.target, str):
+            return self.target
+        return kind_named(self.cost_measure).parse(self.target)
+
+
+def _show_cost(number: float | None, measure: str) -> str | float | None:
+    """A cost as `target_cost` reads it back."""
+    if number is None or not number > 0:  # refused where the objective is made
+        return number
+    kind = kind_named(measure)
+    return round(number) if kind.whole else kind.write(number)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchCopies(Settings):
+    """For which other programs a search is written down."""
+
+    storage: str | None = option(
+        None,
+        "Copy the search into a PostgreSQL database as an Optuna study: postgresql://user@host/"
+        "database (needs the extra postgresql; a password may be in PGPASSWORD).",
+        envvar="AUTOSCALE_STORAGE",
+        binds=False,
+        recorded=False,  # it may hold a password
+    )
+    tensorboard: bool = option(
+        False,
+        "Write curves, and the choices of each finished trial, for TensorBoard beside trials.csv "
+        "(needs the extra tensorboard).",
+        binds=False,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSettings(
+    SearchCopies,
+    WorkerSettings,
+    KernelSettings,
+    DeviceSettings,
+    ImageSettings,
+    RecipeSettings,
+    LimitSettings,
+    SearchChoices,
+    DataSettings,
+):
+    """Everything that a search of a baseline can be asked for."""
+
+    command: ClassVar[str] = "search-baseline"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._take_macs()
+
+    def _take_macs(self) -> None:
+        """Keep a limit on multiply-adds where --max-flops keeps it, however it was given.
+
+        Raises:
+            InvalidSetting: if both say it.
+        """
+        own = [text for text in self.max_cost if text.partition("=")[0].strip() == "macs"]
+        if not own:
+            return
+        if self.max_macs is not None or own[1:]:
+            raise InvalidSetting("macs is limited twice; keep the lower limit")
+        rest = tuple(text for text in self.max_cost if text not in own)
+        object.__setattr__(self, "max_macs", _parse_count(own[0].partition("=")[2]))
+        object.__setattr__(self, "max_cost", rest)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckChoices(Settings):
+    """What the baseline is compared with, and where the images are."""
+
+    networks: int = option(8, "Random networks to train.")
+    seeds: int = option(3, "New trainings of the baseline.")
+    data: str | None = option(
+        None,
+        "Where the images lie now, if they were moved since the search.",
+        place=True,
+        binds=False,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.networks < 2 or self.seeds < 2:
+            raise InvalidSetting(
+                f"a comparison needs at least 2 networks and 2 seeds, got {self.networks} and "
+                f"{self.seeds}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckSettings(WorkerSettings, DeviceSettings, CheckChoices):
+    """Everything that a check of the baseline can be asked for."""
+
+    command: ClassVar[str] = "check-baseline"

@@ -1,0 +1,83 @@
+"""Settings of a training of one network for good; light, for the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from autoscale.jobs.groups import (
+    DataSettings,
+    DeviceSettings,
+    ImageSettings,
+    KernelSettings,
+    RecipeSettings,
+)
+from autoscale.models.settings import PreparationSettings, published_names
+from autoscale.settings import again, begun, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings(PreparationSettings):
+    """What is trained, on which images, and how.
+
+    The recipe, the design and the weights themselves bind a resumed training, not their names.
+    """
+
+    command: ClassVar[str] = "train"
+
+    network: str = option(
+        help="A family member's YAML file (runs/photos/family/phi-2.yaml), a design's, or a "
+        "published network (efficientnet-b0).",
+        argument=True,
+        complete=begun(published_names),
+        place=True,
+        binds=False,
+    )
+    data: str = again(DataSettings, "data", "synthetic")
+    recipe: str = again(RecipeSettings, "recipe", "full")
+    epochs: int | None = again(
+        RecipeSettings, "epochs", help="Passes over the images. \\[default: the recipe's]"
+    )
+    batch_size: int | None = option(
+        None, "Images a step; the learning rate follows. \\[default: the recipe's]", binds=False
+    )
+    resolution: int | None = option(
+        None,
+        "Pixels per side; below 128, strides are taken away until the last map has 4 x 4. "
+        "\\[default: the design's own]",
+        least=1,
+        binds=False,
+    )
+    dropout: float | None = option(None, "\\[default: the member's, else 0]", binds=False)
+    drop_path: float | None = option(
+        None, "Stochastic depth. \\[default: the member's, else 0]", binds=False
+    )
+    limit: int | None = again(ImageSettings, "limit")
+    strict: bool = again(ImageSettings, "strict", False)
+    seed: int = again(ImageSettings, "seed", 0, help="Of weights, order and augmentation.")
+    device: str = again(
+        DeviceSettings, "device", "auto", help="auto, cpu, or a CUDA device such as cuda:0."
+    )
+    threads: int = again(DeviceSettings, "threads", 1, help="Threads of each process.")
+    kernels: str = again(
+        KernelSettings,
+        "kernels",
+        "auto",
+        help="What computes the training. {choices}.",
+    )
+    weights: str | None = option(
+        None,
+        "Start from this file's weights (.safetensors, or tensors of PyTorch; our names, "
+        "timm's, torchvision's or EfficientNet-PyTorch's). Of its classifier the rows of "
+        "classes that the data has too go on; others start anew.",
+        place=True,
+        binds=False,
+    )
+    time_limit: float | None = option(
+        None, "Seconds, after which it fails; finished epochs are kept.", above=0, binds=False
+    )
+    tensorboard: bool = option(
+        False,
+        "Write curves for TensorBoard beside metrics.csv (needs the extra tensorboard).",
+        binds=False,
+    )

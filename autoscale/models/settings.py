@@ -1,0 +1,214 @@
+"""Settings of what is done with one network; light, so that the command line may read them all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from autoscale.datasets.pictures.preparation import OURS, Channels, Interpolation, Preparation
+from autoscale.design.style import STYLES
+from autoscale.errors import InvalidSetting
+from autoscale.network.measuring.conditions import Conditions
+from autoscale.settings import Settings, option
+
+#: Which images of a data set; "auto" is all of a source without splits that the network was not
+#: trained on, else test where there are such, else validation.
+SPLITS = ("auto", "test", "validation", "train", "all")
+
+#: What each format of `export` is, quickest first.
+FORMATS: Mapping[str, str] = {
+    "safetensors": "weights that say which network they belong to",
+    "python": "a module that needs torch, and Pillow and numpy for pictures",
+    "timm": "names and blocks of timm's EfficientNet",
+    "torch-export": "a .pt2 program for torch.export.load",
+    "onnx": "needs the extra export",
+}
+
+#: What flops means by each convention, of `design.cost.CONVENTIONS`.
+CONVENTIONS: Mapping[str, str] = {
+    "paper": "multiply-adds of convolutions and linear layers",
+    "biases": "and added biases",
+    "fvcore": "what fvcore reports by default, which counts norms and global pooling too and "
+    "leaves out what it does not know; --op-cost does not change it",
+    "two-flops": "two for each multiply-add",
+}
+
+_EXPECTED = "What the weights expect"
+
+
+def channels(text: str, *, option: str) -> Channels:
+    """Three numbers out of "0.485,0.456,0.406", or one for all channels.
+
+    Raises:
+        InvalidSetting: if they are not that.
+    """
+    try:
+        values = [float(part) for part in re.split(r"[,\s]+", text.strip())]
+    except ValueError:
+        values = []
+    if len(values) not in (1, 3):
+        raise InvalidSetting(
+            f"{option} must be 3 numbers for red, green and blue, such as 0.485,0.456,0.406, or "
+            f"one for all; got {text!r}"
+        )
+    red, green, blue = values if len(values) == 3 else values * 3
+    return red, green, blue
+
+
+def _in_a_row(values: Channels) -> str:
+    return ",".join(map(repr, values))
+
+
+def published_names() -> list[str]:
+    """Published networks."""
+    from autoscale.design.published import NETWORKS
+
+    return list(NETWORKS)
+
+
+def published_names_and_families() -> list[str]:
+    """Published networks and their families."""
+    from autoscale.design.published import FAMILIES, NETWORKS
+
+    return [*FAMILIES, *NETWORKS]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparationSettings(Settings):
+    """What weights expect of the network and of pictures; None where that is left to the file.
+
+    What it comes to binds a resumed training, not whether it was asked for.
+    """
+
+    style: str | None = option(
+        None,
+        "What the weights expect of the network: {choices}. tf are those of timm's "
+        "tf_efficientnet..., with TensorFlow's padding, timm its others. \\[default: as the file "
+        "says]",
+        choices=lambda: STYLES,
+        binds=False,
+        panel=_EXPECTED,
+    )
+    mean: Channels | None = option(
+        None,
+        "Of pixels in 0..1, as the weights expect it subtracted: 0.485,0.456,0.406, or one "
+        "number. \\[default: as the file says, else as its names or timm's config.json beside it]",
+        parse=lambda text: channels(text, option="--mean"),
+        show=_in_a_row,
+        binds=False,
+        panel=_EXPECTED,
+    )
+    deviation: Channels | None = option(
+        None,
+        "Of pixels in 0..1, as the weights expect them divided by it: 0.229,0.224,0.225, or one "
+        "number. \\[default: as for --mean]",
+        parse=lambda text: channels(text, option="--deviation"),
+        show=_in_a_row,
+        binds=False,
+        panel=_EXPECTED,
+    )
+    interpolation: Interpolation | None = option(
+        None,
+        "Of resizing pictures: {choices}. \\[default: as for --mean]",
+        binds=False,
+        panel=_EXPECTED,
+    )
+    white_level: int | None = option(
+        None,
+        "The number of a picture of 16 bits that is white: 1023 for 10 bits in them, 4095 for "
+        "12, 16383 for 14. \\[default: that of the weights, else 65535]",
+        binds=False,
+        panel=_EXPECTED,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.over(OURS)  # refuses what no picture can be prepared by
+
+    def over(self, known: Preparation) -> Preparation:
+        """A preparation, with what is asked in place of what it says."""
+        asked = {name: getattr(self, name, None) for name in known.to_dict()}
+        said: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+        return replace(known, **said)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConventionSettings(Settings):
+    """What a count means."""
+
+    convention: str = option("paper", "What flops means. {choices}.", choices=lambda: CONVENTIONS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadSettings(PreparationSettings):
+    """How a network that is named becomes one with weights."""
+
+    weights: str | None = option(
+        None,
+        "Weights of a network that is named otherwise: a .safetensors file, or a PyTorch file of "
+        "tensors.",
+        place=True,
+    )
+    resolution: int | None = option(
+        None,
+        "Pixels per side. \\[default: the network's own; 224 for a module]",
+        least=1,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PassSettings(LoadSettings):
+    """How images go through a network."""
+
+    batch: int = option(64, "Images of one pass.", least=1)
+    device: str = option("auto", "auto, cpu, or a CUDA device such as cuda:0.")
+    threads: int = option(1, "Threads of torch.", least=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateSettings(PassSettings):
+    """How good a network is, on which images."""
+
+    data: str = option(
+        help="A folder with one sub-folder per class, Parquet files, or 'synthetic'.", place=True
+    )
+    split: str = option(
+        "auto",
+        "{choices}. auto: test where there are such; a folder without splits whole, but for what "
+        "the network was trained on.",
+        choices=lambda: SPLITS,
+    )
+    seed: int | None = option(
+        None, "Of the cut, if the data has no splits. \\[default: the training's]"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictSettings(PassSettings):
+    """What a network sees in single images."""
+
+    top: int = option(3, "Classes of each image.", least=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportSettings(LoadSettings):
+    """What is written of a network for other programs."""
+
+    formats: tuple[str, ...] = option(
+        (),
+        "{choices}. May be given several times. \\[default: all that the network can have]",
+        flag="--to",
+        choices=lambda: FORMATS,
+    )
+    measure: bool = option(False, "Measure the latency on this machine for the card.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatencySettings(Conditions):
+    """What networks that are named are timed under."""
+
+    resolution: int | None = option(
+        None, "Pixels per side. \\[default: the design's own; 224 for a module]", least=1
+    )

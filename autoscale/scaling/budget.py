@@ -1,0 +1,55 @@
+"""What a network may cost, held against what its base costs."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from autoscale.design.budget import format_count, parse_ratio
+from autoscale.design.measures.macs import MACS
+from autoscale.design.measures.measure import CostMeasure
+from autoscale.design.numbers import Number
+from autoscale.errors import InvalidSetting
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a network may cost, and what its base costs, in one measure."""
+
+    limit: float
+    base: float
+    measure: CostMeasure = MACS
+
+    @property
+    def ratio(self) -> float:
+        """Growth of the base's cost."""
+        return self.limit / self.base
+
+    def distance(self, growth: Number) -> Number:
+        """How much more than the budget a growth is, signed: 0.05 is 5 % more; arrays too."""
+        return growth / self.ratio - 1
+
+    @property
+    def text(self) -> str:
+        """For people: `771.6M multiply-adds`."""
+        return f"{format_count(self.limit)} {self.measure.unit}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, the measure by its name."""
+        return {"limit": self.limit, "base": self.base, "measure": self.measure.name}
+
+
+def parse_budget(text: str, *, base: float, measure: CostMeasure = MACS) -> Budget:
+    """Read `2x` as a ratio to `base`, anything else as an absolute cost.
+
+    Args:
+        base: what the base costs, in the measure.
+
+    Raises:
+        InvalidSetting: for anything that is neither, or not above 0.
+    """
+    ratio = parse_ratio(text)
+    limit = measure.parse(text) if ratio is None else base * ratio
+    if measure.whole:
+        limit = round(limit)
+    if limit <= 0:
+        raise InvalidSetting(f"a budget must be above 0, got {text!r}")
+    return Budget(limit, base, measure)

@@ -1,0 +1,185 @@
+"""Searches, grids and families that take any cost and keep limits on others."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import autoscale
+from autoscale.design.measures.limits import Limit, broken
+from autoscale.design.measures.registry import MEASURES
+from autoscale.design.rounding import Coefficients, rounding_policy
+from autoscale.errors import BudgetUnreachable, InvalidSetting, RunConflict
+from autoscale.jobs.costs import limits_from
+from autoscale.jobs.grid.candidates import GridRace, explain, is_timed
+from autoscale.jobs.grid.settings import FamilySettings, GridSettings
+from autoscale.jobs.grid.timed import NoTimings, Stopwatch
+from autoscale.jobs.search import goal
+from autoscale.jobs.search.job import search_baseline
+from autoscale.jobs.search.result import load_baseline
+from autoscale.jobs.search.settings import SearchSettings
+from autoscale.listener import Silent
+from autoscale.scaling.scalable import Design, Network
+from autoscale.settings import command_line
+
+B0 = Design(autoscale.published("efficientnet-b0"), rounding_policy("tf"))
+LIMITS = ("params=5.2K", "activations=31K", "macs=430K")
+
+
+class Heard(Silent):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def notice(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def searched(run: Path, **options: Any) -> Any:
+    settings = {"space": "tiny", "trials": 2, "epochs": 1, "limit": 16, "kernels": "none"}
+    return search_baseline(run, **{**settings, **options})
+
+
+# Settings
+
+
+def test_a_limit_on_multiply_adds_is_the_same_setting_however_it_is_given() -> None:
+    one = SearchSettings(max_cost=("params=5K", "macs=8M"))
+    assert one == SearchSettings(max_cost=("params=5K",), max_macs=8_000_000)
+    assert "--max-flops 8000000 --max-cost params=5K" in command_line(one)
+    with pytest.raises(InvalidSetting, match="macs is limited twice"):
+        SearchSettings(max_cost=("macs=8M",), max_macs=8_000_000)
+
+
+def test_a_budget_names_any_cost_and_stands_where_the_cost_has_an_option() -> None:
+    assert GridSettings(budget="params=2x") == GridSettings(params_budget="2x")
+    assert GridSettings(budget="3x", measure="memory") == GridSettings(memory_budget="3x")
+    with pytest.raises(InvalidSetting, match="give one budget, not 2"):
+        GridSettings(budget="params=2x", memory_budget="2x")
+    with pytest.raises(InvalidSetting, match="no cost 'joules'; choose from macs"):
+        GridSettings(budget="joules=2x")
+
+
+@pytest.mark.parametrize("kind", [SearchSettings, GridSettings, FamilySettings])
+def test_what_is_no_limit_is_refused_before_anything_is_read(kind: type) -> None:
+    with pytest.raises(InvalidSetting, match="not a limit: 'params'"):
+        kind(max_cost=("params",))
+
+
+# Search
+
+
+def test_a_search_keeps_its_limits_and_they_bind_whoever_goes_on(tmp_path: Path) -> None:
+    found = searched(tmp_path, max_cost=LIMITS, sampler="random")
+    limits = limits_from(LIMITS)
+    trained = [trial for trial in found.trials if trial.trained]
+    assert len(trained) == 2
+    assert not [trial for trial in trained if broken(limits, trial.architecture)]
+    recorded = json.loads((tmp_path / "search" / "settings.json").read_text())["settings"]
+    assert recorded["max_macs"] == 430_000
+    assert recorded["max_cost"] == {"params": {"most": 5200}, "activations": {"most": 31_000}}
+    with pytest.raises(RunConflict, match=r"max_cost\.params\.most is 5200 there, asked for 5300"):
+        searched(tmp_path, max_cost=("params=5.3K", *LIMITS[1:]), sampler="random")
+    longer = searched(tmp_path, max_cost=LIMITS, sampler="random", trials=3)
+    assert longer.trials[: len(found.trials)] == found.trials
+
+
+def test_limits_that_no_design_keeps_are_refused_before_training(tmp_path: Path) -> None:
+    with pytest.raises(BudgetUnreachable, match="together; the nearest costs"):
+        searched(tmp_path, max_cost=("params=2.7K", "activations=22K"))
+    assert not (tmp_path / "search" / "trials.jsonl").exists()
+
+
+def test_a_search_for_few_parameters_says_so_everywhere(tmp_path: Path) -> None:
+    heard = Heard()
+    found = searched(tmp_path, cost_measure="params", listener=heard)
+    assert any(line.startswith("target: ") and "K parameters" in line for line in heard.lines)
+    assert load_baseline(tmp_path).objective == found.objective
+    assert list(found.table.columns[:6]) == [
+        "trial", "status", "accuracy", "macs", "params", "activations"
+    ]  # fmt: skip
+    figure = autoscale.figures(autoscale.load_run(tmp_path))["front"]
+    assert figure.chart.x.title.startswith("Parameters of one image")
+
+
+def test_a_search_for_little_memory_has_a_column_of_it(tmp_path: Path) -> None:
+    found = searched(tmp_path, cost_measure="memory", target="60K", max_cost=("params=6K",))
+    memory = MEASURES["memory"]()
+    trained = [trial for trial in found.trials if trial.trained]
+    assert list(found.table.memory) == [memory.of(trial.architecture) for trial in trained]
+    assert found.objective.target == 60_000
+
+
+def test_a_limit_on_latency_is_timed_once_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(goal, "TIMED", 20)
+    monkeypatch.setattr(goal, "PASSES", 5)
+    first = searched(tmp_path, max_cost=("latency=10s",))
+    monkeypatch.setattr(goal, "time_space", lambda *args: pytest.fail("it was timed again"))
+    again = searched(tmp_path, max_cost=("latency=10s",), trials=3)
+    assert again.trials[: len(first.trials)] == first.trials
+    kept = json.loads((tmp_path / "search" / "settings.json").read_text())["settings"]["max_cost"]
+    table = Limit.from_dict("latency", kept["latency"]).measure
+    assert table.of(first.trial.architecture) < 10_000
+
+
+# Grid
+
+
+def test_a_grid_leaves_candidates_and_rivals_out_and_says_so() -> None:
+    settings = GridSettings(budget="2x", step=0.1, max_cost=("params=8M", "memory=12M"))
+    race, heard = GridRace.of(B0, settings), Heard()
+    assert all(entry.cost.params <= 8_000_000 for entry in race.field)
+    assert all(4 * entry.cost.peak <= 12_000_000 for entry in race.field)
+    free = GridRace.of(B0, GridSettings(budget="2x", step=0.1))
+    assert len(race.required) < len(free.required)
+    explain(race, heard)
+    assert any(
+        " left out: " in line and "over 8,000,000 parameters" in line for line in heard.lines
+    )
+    explain(free, heard := Heard())
+    assert not any("left out" in line for line in heard.lines)
+
+
+def test_a_grid_times_networks_for_a_limit_on_latency(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = GridSettings(budget="2x", step=0.1, rivals=False, max_cost=("latency=20ms",))
+    assert is_timed(settings)
+    assert not is_timed(GridSettings(budget="2x", max_cost=("params=8M",)))
+
+    def timed(watch: Stopwatch, networks: list[Network]) -> list[float]:
+        return [network.resolution / 12 for network in networks]
+
+    monkeypatch.setattr(Stopwatch, "__call__", timed)
+    watch = Stopwatch(B0.at(1.0, 1.0, 224), NoTimings(), Silent())
+    race = GridRace.of(B0, settings, watch)
+    assert all(entry.network.resolution <= 240 for entry in race.field)
+    assert "over 20 ms" in race.limited.left_out
+
+
+# Family
+
+UP = autoscale.Growths(up=Coefficients(alpha=1.2, beta=1.1, gamma=1.15))
+
+
+def test_members_that_break_a_limit_are_left_out_with_a_sentence() -> None:
+    family = autoscale.scale_family(B0, UP, phis=[0, 1, 2], max_cost=["params=11M"])
+    assert [member.name for member in family.members] == ["phi-0", "phi-1"]
+    (said,) = family.left_out
+    assert said.startswith("phi-2 is left out: it costs ")
+    assert said.endswith(" parameters, over 11,000,000 parameters")
+    with pytest.raises(BudgetUnreachable, match="no member keeps the limits; the nearest costs"):
+        autoscale.scale_family(B0, UP, phis=[1, 2], max_cost=["params=5M", "memory=1M"])
+    with pytest.raises(InvalidSetting, match="latency is measured on a device"):
+        autoscale.scale_family(B0, UP, phis=[1], max_cost=["latency=5ms"])
+
+
+def test_a_family_is_written_without_the_members_that_break_a_limit(tmp_path: Path) -> None:
+    heard = Heard()
+    autoscale.write_family(
+        tmp_path, phi="0..2", baseline="efficientnet-b0", coefficients="1.2,1.1,1.15",
+        max_cost=["params=11M"], listener=heard,
+    )  # fmt: skip
+    names = sorted(path.name for path in (tmp_path / "family").glob("phi*.yaml"))
+    assert names == ["phi-0.yaml", "phi-1.yaml"]
+    assert any(line.startswith("warning: phi-2 is left out") for line in heard.lines)

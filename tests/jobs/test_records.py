@@ -1,0 +1,229 @@
+"""What a step records of its command: it goes on, is repeated, and older versions' is read."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+import autoscale
+from autoscale.cli.app import main
+from autoscale.errors import InvalidSetting, RunConflict
+from autoscale.inspection.commands import commands
+from autoscale.jobs import names
+from autoscale.jobs.grid.settings import BUDGETS, FamilySettings, GridSettings
+from autoscale.jobs.search.settings import CheckSettings, SearchSettings
+from autoscale.listener import Silent
+from autoscale.runs.job_file import recorded_job
+from autoscale.runs.store import StepFolder
+from tests.conftest import draw_photos
+
+
+class Heard(Silent):
+    """A listener that remembers."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def notice(self, text: str) -> None:
+        self.lines.append(text)
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory: pytest.TempPathFactory) -> SearchSettings:
+    photos = draw_photos(tmp_path_factory.mktemp("records") / "photos")
+    return SearchSettings(
+        data=str(photos), space="tiny", resolution=16, trials=2, epochs=1, sampler="random",
+        kernels="none", confirm=1, white_level=4095,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def made(asked: SearchSettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with a search."""
+    run = tmp_path_factory.mktemp("made") / "run"
+    autoscale.search_baseline(run, asked)
+    return run
+
+
+@pytest.fixture
+def run(made: Path, tmp_path: Path) -> Path:
+    """A copy of that run."""
+    return Path(shutil.copytree(made, tmp_path / "run"))
+
+
+def trained(run: Path) -> bytes:
+    return (run / "search" / "trials.jsonl").read_bytes()
+
+
+def as_format_1(run: Path) -> None:
+    """Make the record of a search what versions before job files wrote."""
+    file = run / "search" / "settings.json"
+    record = json.loads(file.read_text())
+    settings, notes = record["settings"], record["notes"]
+    settings["task"] = {
+        name: settings.pop(name) for name in ("recipe", "seed", "limit", "strict", "kernels")
+    }
+    white = settings.pop("white_level")
+    settings["task"] |= {"white_level": white} if white != 65535 else {}
+    record["format"] = 1
+    record["notes"] = {name: notes[name] for name in ("data", "trials", "device")}
+    file.write_text(json.dumps(record))
+    (run / "search" / "job.yaml").unlink()
+
+
+# What is recorded
+
+
+def test_a_step_records_the_whole_command(asked: SearchSettings, run: Path) -> None:
+    assert recorded_job(StepFolder(run, "search"), SearchSettings) == asked
+    record = json.loads((run / "search" / "settings.json").read_text())
+    assert (record["notes"]["confirm"], record["notes"]["threads"]) == (1, 1)
+    assert record["settings"]["white_level"] == 4095
+
+
+def test_a_job_file_repeats_its_step_from_anywhere(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = trained(run)
+    monkeypatch.chdir(tmp_path)
+    assert main(["search-baseline", "--config", "run/search/job.yaml", "--run", "run"]) == 0
+    assert trained(run) == before
+
+
+def test_another_number_of_threads_goes_on_and_is_told(asked: SearchSettings, run: Path) -> None:
+    heard = Heard()
+    autoscale.search_baseline(run, asked, listener=heard)
+    assert not [line for line in heard.lines if "begun with" in line]
+    autoscale.search_baseline(run, asked, threads=2, listener=heard)
+    (line,) = [line for line in heard.lines if "begun with" in line]
+    assert "the search was begun with threads 1 and goes on with 2" in line
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"sampler": "tpe"}, "sampler is 'random' there, asked for 'tpe'"),
+        ({"white_level": 1023}, "white_level is 4095 there, asked for 1023"),
+        ({"epochs": 2}, "recipe.epochs is 1 there, asked for 2"),
+        ({"objective": "front"}, "objective.kind is 'hard' there, asked for 'front'"),
+    ],
+)
+def test_what_decides_the_result_must_be_the_same(
+    asked: SearchSettings, run: Path, changes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(RunConflict, match=said):
+        autoscale.search_baseline(run, asked, **changes)
+
+
+# Runs of older versions
+
+
+def test_a_run_of_an_older_version_is_continued(asked: SearchSettings, run: Path) -> None:
+    before = trained(run)
+    as_format_1(run)
+    ((title, line),) = commands(run)
+    assert title == "Search"
+    assert line == "# Search: made by an older autoscale, which recorded no command"
+    with pytest.raises(RunConflict, match="seed is 0 there, asked for 1"):
+        autoscale.search_baseline(run, asked, seed=1)
+    autoscale.search_baseline(run, asked)
+    assert trained(run) == before
+    ((_, line),) = commands(run)
+    assert "--white-level 4095" in line
+    assert "--data photos" in line
+
+
+def test_a_check_reads_the_search_of_an_older_version(run: Path) -> None:
+    as_format_1(run)
+    assert autoscale.check_baseline(run, networks=2, seeds=2).split == "test"
+
+
+def test_a_run_of_a_newer_version_is_refused(asked: SearchSettings, run: Path) -> None:
+    file = run / "search" / "settings.json"
+    file.write_text(file.read_text().replace('"format": 2', '"format": 3'))
+    with pytest.raises(RunConflict, match="newer autoscale: format 3, this one reads 2; upgrade"):
+        autoscale.search_baseline(run, asked)
+
+
+# Settings
+
+
+@pytest.mark.parametrize("call", ["search_baseline", "check_baseline", "grid_search", "plan_grid"])
+def test_values_that_older_versions_took_are_refused_with_their_fields(call: str) -> None:
+    with pytest.raises(TypeError, match=rf"{call} takes no staff= but its fields: workers=, "):
+        getattr(autoscale, call)("run", staff=object())
+
+
+def test_bases_and_images_are_fields_too() -> None:
+    with pytest.raises(TypeError, match="takes no base= but its fields: baseline=, model=, "):
+        autoscale.write_family("run", base=object())
+    with pytest.raises(TypeError, match="takes no images= but its fields: data=, recipe=, "):
+        autoscale.grid_search("run", images=object())
+    with pytest.raises(AttributeError, match="give its fields to the function"):
+        autoscale.WorkerSettings  # noqa: B018
+
+
+@pytest.mark.parametrize("measure", BUDGETS)
+def test_a_budget_of_a_measure_is_the_option_of_that_measure(measure: str) -> None:
+    settings = GridSettings(budget="3x", measure=measure)
+    assert settings == GridSettings(**{BUDGETS[measure]: "3x"})
+    assert (settings.cost_measure, settings.budget_text) == (measure, "3x")
+    assert replace(settings, budget="4x", measure=measure).budget_text == "4x"
+    assert settings.arguments() == [f"--{BUDGETS[measure].replace('_', '-')}", "3x"]
+
+
+def test_two_budgets_are_refused() -> None:
+    with pytest.raises(InvalidSetting, match=r"give one budget, not 2 \(macs, params\)"):
+        GridSettings(flops_budget="2x", params_budget="2x")
+
+
+@pytest.mark.parametrize(
+    ("given", "measure", "cost"),
+    [
+        (15_000_000, "macs", 15_000_000),
+        ("15M", "macs", 15_000_000),
+        (1.5e6, "macs", 1_500_000),
+        (12.5, "latency", 12.5),
+        ("12.5ms", "latency", 12.5),
+        ("0.5s", "latency", 500.0),
+        (None, "macs", None),
+    ],
+)
+def test_a_target_is_a_number_or_a_text_in_its_unit(given: Any, measure: str, cost: Any) -> None:
+    settings = SearchSettings(target=given, cost_measure=measure)
+    assert settings.target_cost == cost
+    assert SearchSettings.read(settings.plain()) == settings
+
+
+def test_coefficients_are_a_value_or_a_text() -> None:
+    point = autoscale.Coefficients(alpha=1.2, beta=1.1, gamma=1.15)
+    settings = FamilySettings(coefficients="1.2,1.1,1.15")
+    assert settings == FamilySettings(coefficients=point)
+    assert settings.arguments() == ["--coefficients", "1.2,1.1,1.15"]
+    with pytest.raises(InvalidSetting, match="must be a Coefficients"):
+        FamilySettings(coefficients=(1, 2, 3))
+
+
+def test_a_check_compares_at_least_two() -> None:
+    with pytest.raises(InvalidSetting, match="at least 2 networks and 2 seeds, got 8 and 1"):
+        CheckSettings(seeds=1)
+
+
+def test_the_names_in_the_help_are_those_of_the_registries() -> None:
+    from autoscale.design.budget import MEANINGS
+    from autoscale.design.rounding import ROUNDINGS
+    from autoscale.search.objective import Objective
+    from autoscale.search.samplers import SAMPLERS
+    from autoscale.training.recipe import RECIPES
+
+    assert set(names.SAMPLERS) == set(SAMPLERS)
+    assert set(names.RECIPES) == set(RECIPES)
+    assert set(names.ROUNDINGS) == set(ROUNDINGS)
+    assert set(BUDGETS) == set(MEANINGS)
+    kinds = get_args(Objective.__annotations__["kind"])
+    assert set(names.OBJECTIVES) == set(kinds)
