@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import string
+from itertools import product
 from typing import Any, get_args
 
 from hypothesis import settings
 from hypothesis import strategies as st
 
 from autoscale.design.architecture import (
-    BLOCK_FIELDS,
     Activation,
     Architecture,
     Block,
@@ -18,6 +18,8 @@ from autoscale.design.architecture import (
     Stage,
     Stem,
 )
+from autoscale.design.blocks import KINDS
+from autoscale.design.blocks.layers import NormKind
 from autoscale.design.rounding import ROUNDINGS, Coefficients
 from autoscale.design.space import HeadChoices, Op, SearchSpace, StageChoices, StemChoices
 
@@ -38,20 +40,48 @@ block_fields: dict[str, st.SearchStrategy[Any]] = {
     "se_ratio": st.sampled_from([0.0, 0.05, 0.25, 0.5, 1.0]),
     "skip": st.sampled_from(get_args(Skip)),
     "activation": activations,
+    "groups": st.sampled_from([1, 2, 4]),
+    "start_kernel": st.sampled_from([0, 3, 5]),
 }
-stems = st.builds(
-    Stem,
-    width=widths,
-    kernel=st.sampled_from([1, 3, 5]),
-    stride=strides,
-    activation=activations,
-    pool=st.booleans(),
-)
-heads = st.builds(Head, width=st.integers(0, 32), activation=activations)
+norms: st.SearchStrategy[NormKind] = st.sampled_from(get_args(NormKind))
+
+
+@st.composite
+def _stems(draw: st.DrawFn) -> Stem:
+    sizes = [*product((1, 3, 5), (1, 2)), (2, 2), (4, 4)]
+    kernel, stride = draw(st.sampled_from(sizes))
+    return Stem(
+        width=draw(widths),
+        kernel=kernel,
+        stride=stride,
+        activation=draw(st.just("none") | activations),
+        pool=draw(st.booleans()),
+        norm=draw(norms),
+    )
+
+
+@st.composite
+def _heads(draw: st.DrawFn) -> Head:
+    hidden = draw(st.sampled_from([0, 0, 12]))
+    plain = st.sampled_from(["none", "layer"])
+    return Head(
+        width=draw(st.integers(0, 32)),
+        activation=draw(activations),
+        hidden=hidden,
+        norm=draw(plain | norms if hidden else plain),
+    )
+
+
+stems, heads = _stems(), _heads()
 
 
 def _settings_of(block: Block) -> st.SearchStrategy[dict[str, Any]]:
-    return st.fixed_dictionaries({name: block_fields[name] for name in sorted(BLOCK_FIELDS[block])})
+    kind, known = KINDS[block], dict(block_fields)
+    if kind.kernel_or_none:
+        known["kernel"] = st.sampled_from([0, 1, 3, 5])
+    if not kind.whole_ratio:
+        known["expand_ratio"] = st.sampled_from([1, 2, 2.5, 3.67])
+    return st.fixed_dictionaries({name: known[name] for name in sorted(kind.fields)})
 
 
 @st.composite

@@ -6,28 +6,36 @@ and a wrong one cannot exist: the constructor refuses it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args
 
+from pydantic import AfterValidator
+
+from autoscale.design.blocks import KINDS
+from autoscale.design.blocks.kind import BlockKind
+from autoscale.design.blocks.layers import Activation as Activation
+from autoscale.design.blocks.layers import Layout, NormKind
+from autoscale.design.blocks.layers import Skip as Skip
 from autoscale.design.document import NO_UNKNOWN_KEYS, dump, parse
-from autoscale.design.numbers import Number, floor, larger
+from autoscale.design.numbers import Number
 from autoscale.errors import InvalidArchitecture
 
-Activation = Literal["relu", "relu6", "silu", "hswish"]
-Block = Literal["mbconv", "fused-mbconv", "separable", "conv", "bottleneck", "basic", "identity"]
-Skip = Literal["identity", "pool", "none"]
-_ACTIVATIONS, _BLOCKS, _SKIPS = get_args(Activation), get_args(Block), get_args(Skip)
+if TYPE_CHECKING:
+    Block = str
+else:
+    Block = Literal[tuple(KINDS)]  # for messages that list them
+_ACTIVATIONS, _BLOCKS, _SKIPS = get_args(Activation), tuple(KINDS), get_args(Skip)
+_NORMS = get_args(NormKind)
 
 #: The fields that each block listens to, next to width, depth and stride.
-BLOCK_FIELDS: Mapping[str, frozenset[str]] = {
-    "mbconv": frozenset({"kernel", "expand_ratio", "se_ratio", "skip", "activation"}),
-    "fused-mbconv": frozenset({"kernel", "expand_ratio", "se_ratio", "skip", "activation"}),
-    "separable": frozenset({"kernel", "se_ratio", "skip", "activation"}),
-    "conv": frozenset({"kernel", "se_ratio", "skip", "activation"}),
-    "bottleneck": frozenset({"kernel", "activation"}),
-    "basic": frozenset({"kernel", "activation"}),
-    "identity": frozenset(),
-}
+BLOCK_FIELDS: Mapping[str, frozenset[str]] = {name: kind.fields for name, kind in KINDS.items()}
 
+
+def _whole(value: float) -> float:
+    return int(value) if value.is_integer() else value
+
+
+#: A number that is an int where it is whole, whichever way a file writes it.
+Ratio = Annotated[float, AfterValidator(_whole)]
 
 #: No size of a network is larger; beyond it counts would no longer fit 64 bits.
 MOST = 1_000_000
@@ -36,7 +44,7 @@ MOST = 1_000_000
 # A search makes thousands of designs: a message is put together only where it is needed.
 
 
-def _require_count(name: str, value: int, least: int = 1) -> None:
+def _require_count(name: str, value: float, least: int = 1) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise InvalidArchitecture(
             f"{name} must be a whole number of at least {least}, got {value!r}"
@@ -50,10 +58,10 @@ def _require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
         raise InvalidArchitecture(f"{name} must be one of {', '.join(choices)}, got {value!r}")
 
 
-def _require_kernel(kernel: int) -> None:
-    _require_count("kernel", kernel)
+def _require_kernel(kernel: int, name: str = "kernel") -> None:
+    _require_count(name, kernel)
     if kernel % 2 == 0:
-        raise InvalidArchitecture(f"kernel must be odd, got {kernel}")
+        raise InvalidArchitecture(f"{name} must be odd, got {kernel}")
 
 
 def _require_stride(stride: int) -> None:
@@ -70,42 +78,42 @@ def _require_kind(name: str, value: object, kind: type) -> None:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stem:
     """The first convolution, from 3 channels to `width`; with `pool`, a 3x3 max pooling of
-    stride 2 follows it (ResNet)."""
+    stride 2 follows it (ResNet). A kernel as large as the stride sees patches (ConvNeXt)."""
 
     width: int
-    kernel: int = 3
-    stride: int = 2
-    activation: Activation = "silu"
+    kernel: int = 3  # pixels, odd or the stride
+    stride: int = 2  # 1, 2 or the kernel
+    activation: Activation | Literal["none"] = "silu"
     pool: bool = False
+    norm: NormKind = "batch"
 
     __pydantic_config__ = NO_UNKNOWN_KEYS
 
     def __post_init__(self) -> None:
         _require_count("stem width", self.width)
-        _require_kernel(self.kernel)
-        _require_stride(self.stride)
-        _require_choice("activation", self.activation, _ACTIVATIONS)
+        _require_count("kernel", self.kernel)
+        _require_count("stride", self.stride)
+        if self.kernel != self.stride:
+            _require_kernel(self.kernel)
+            _require_stride(self.stride)
+        _require_choice("activation", self.activation, (*_ACTIVATIONS, "none"))
         _require_kind("pool", self.pool, bool)
+        _require_choice("norm", self.norm, _NORMS)
+
+    def with_stride(self, stride: int, *, pool: bool) -> "Stem":
+        """The stem with another stride; patches shrink with it, and become a 3x3 convolution."""
+        kernel = self.kernel if self.kernel != self.stride or stride == self.stride else stride
+        return replace(
+            self, stride=stride, kernel=3 if kernel == 1 < self.kernel else kernel, pool=pool
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
     """`depth` blocks of one kind that share everything but the first one's stride and input.
 
-    Blocks (batch norm after every convolution):
-
-    - ``mbconv``: 1x1 expansion (absent for ratio 1), depthwise, squeeze-and-excitation, linear 1x1
-      projection (Sandler et al. 2018; Tan et al. 2019).
-    - ``fused-mbconv``: a full convolution to the expanded width, then a linear 1x1 projection; with
-      ratio 1 a single activated convolution (Tan & Le 2021).
-    - ``separable``: depthwise, then an activated 1x1 convolution (Howard et al. 2017).
-    - ``conv``: one full convolution.
-    - ``bottleneck``: 1x1 to width / 4, a full convolution, 1x1 to width, projected shortcut
-      (He et al. 2016; the stride sits on the middle convolution).
-    - ``basic``: two full convolutions, projected shortcut (He et al. 2016).
-    - ``identity``: nothing; a 1x1 convolution where size or width change (Su et al. 2021).
-
-    A field that a block does not listen to must keep its default.
+    `design.blocks` describes each kind. A field that a block does not listen to must keep its
+    default.
     """
 
     block: Block = "mbconv"
@@ -113,12 +121,14 @@ class Stage:
     depth: int = 1  # blocks
     kernel: int = 3  # pixels, odd
     stride: int = 1  # of the first block; the others use 1
-    expand_ratio: int = 1  # hidden width / input width
+    expand_ratio: Ratio = 1  # hidden width / input width
     se_ratio: float = 0.0  # squeeze width / the block's *input* width; 0 is without
     # What is added to a block's output. "identity": its input, where size and width are unchanged;
     # "pool": its input after 3x3 average pooling with the block's stride, where the width is.
     skip: Skip = "identity"
     activation: Activation = "silu"
+    groups: int = 1  # of channels that the block's middle convolution keeps apart
+    start_kernel: int = 0  # pixels, of a depthwise convolution before all others; 0 is without
 
     __pydantic_config__ = NO_UNKNOWN_KEYS
 
@@ -126,29 +136,45 @@ class Stage:
         _require_choice("block", self.block, _BLOCKS)
         _require_count("width", self.width)
         _require_count("depth", self.depth)
-        _require_kernel(self.kernel)
+        if self.kernel != 0 or not self.kind.kernel_or_none:
+            _require_kernel(self.kernel)
+        if self.start_kernel != 0:
+            _require_kernel(self.start_kernel, "start_kernel")
         _require_stride(self.stride)
-        _require_count("expand_ratio", self.expand_ratio)
+        _require_count("groups", self.groups)
+        self._require_ratio()
         ratio = self.se_ratio
         if not isinstance(ratio, int | float) or isinstance(ratio, bool) or not 0 <= ratio <= 1:
             raise InvalidArchitecture(f"se_ratio must lie in 0..1, got {ratio!r}")
         _require_choice("skip", self.skip, _SKIPS)
         _require_choice("activation", self.activation, _ACTIVATIONS)
-        if self.block == "bottleneck" and self.width < 4:
-            raise InvalidArchitecture(f"a bottleneck's width must be at least 4, got {self.width}")
-        listens = BLOCK_FIELDS[self.block]
+        least = self.kind.least_width
+        if self.width < least:
+            raise InvalidArchitecture(
+                f"a {self.block}'s width must be at least {least}, got {self.width}"
+            )
+        listens = self.kind.fields
         for name, default in _UNUSED_DEFAULTS:
             if name not in listens and getattr(self, name) != default:
                 raise InvalidArchitecture(
                     f"{self.block} blocks have no {name}; leave it at {default!r}"
                 )
 
-    def squeeze(self, width_in: Number) -> Number:
-        """Squeeze width of a block with `width_in` input channels; 0 is without.
+    def _require_ratio(self) -> None:
+        ratio = self.expand_ratio
+        if self.kind.whole_ratio or not isinstance(ratio, float):
+            _require_count("expand_ratio", ratio)
+        elif not 1 <= ratio <= MOST:
+            raise InvalidArchitecture(f"expand_ratio must lie in 1..{MOST:,}, got {ratio}")
 
-        Source: the released EfficientNet code, `max(1, int(input width * ratio))`.
-        """
-        return larger(1, floor(width_in * self.se_ratio)) if self.se_ratio > 0 else 0
+    @property
+    def kind(self) -> BlockKind:
+        """What its blocks are."""
+        return KINDS[self.block]
+
+    def layout(self, width_in: Number, width: Number, stride: int) -> Layout:
+        """The layers of a block that makes `width` channels of `width_in`."""
+        return self.kind.layout(self, width_in, width, stride)
 
 
 _UNUSED_DEFAULTS = (
@@ -157,21 +183,37 @@ _UNUSED_DEFAULTS = (
     ("se_ratio", 0.0),
     ("skip", "identity"),
     ("activation", "silu"),
+    ("groups", 1),
+    ("start_kernel", 0),
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """A 1x1 convolution to `width` channels (none if 0), global average pooling, a classifier."""
+    """A 1x1 convolution to `width` channels (none if 0), global average pooling, a classifier.
+
+    Between the last two may stand a fully connected layer with an activation, to `hidden` numbers
+    that scaling leaves alone (MobileNetV3), and a `norm`: of that layer (MobileNetV4), else of the
+    features (ConvNeXt).
+    """
 
     width: int = 0
     activation: Activation = "silu"
+    hidden: int = 0  # 0 is without
+    norm: NormKind | Literal["none"] = "none"
 
     __pydantic_config__ = NO_UNKNOWN_KEYS
 
     def __post_init__(self) -> None:
         _require_count("head width", self.width, least=0)
         _require_choice("activation", self.activation, _ACTIVATIONS)
+        _require_count("hidden", self.hidden, least=0)
+        _require_choice("norm", self.norm, ("none", *_NORMS))
+        if self.norm == "batch" and not self.hidden:
+            raise InvalidArchitecture(
+                "a head's batch norm is that of its hidden layer; give that a width, or leave norm "
+                "at 'none'"
+            )
 
 
 class Sizes(NamedTuple):
@@ -219,8 +261,8 @@ class Architecture:
 
     @property
     def features(self) -> int:
-        """Channels that reach the classifier."""
-        return self.head.width or self.stages[-1].width
+        """Numbers that reach the classifier."""
+        return self.head.hidden or self.head.width or self.stages[-1].width
 
     @property
     def reduction(self) -> int:
@@ -296,7 +338,12 @@ class Architecture:
 
 
 def _plain(part: Stem | Stage | Head) -> dict[str, Any]:
-    unused: frozenset[str] = frozenset()
     if isinstance(part, Stage):
         unused = frozenset(name for name, _ in _UNUSED_DEFAULTS) - BLOCK_FIELDS[part.block]
+    else:  # what few have is written where it is there, so that most files stay as they were
+        unused = frozenset(
+            f.name
+            for f in fields(part)
+            if f.name in ("norm", "hidden") and getattr(part, f.name) == f.default
+        )
     return {f.name: getattr(part, f.name) for f in fields(part) if f.name not in unused}

@@ -1,20 +1,32 @@
 """What a design costs, in closed form and exactly.
 
-Every formula is plain arithmetic, so it takes whole numbers and numpy arrays of them alike; a
-block is a sum of layers, a stage a sum of blocks, a network a sum of stages.
+Every formula is plain arithmetic, so it takes whole numbers and numpy arrays of them alike. Only
+layers have formulas: a block is a sum of layers, a stage a sum of blocks, a network a sum of
+stages.
 
 "FLOPs" means several things. Here `macs` are multiply-adds of convolutions and linear layers,
 biases, batch norm, activations and pooling left out: the papers' FLOPs. `CONVENTIONS` names the
 others.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache, reduce
-from operator import attrgetter
 
-from autoscale.design.architecture import Architecture, Sizes, Stage, Stem
+from autoscale.design.architecture import Architecture, Head, Sizes, Stage, Stem
+from autoscale.design.blocks.layers import (
+    Conv,
+    GlobalPool,
+    Layer,
+    LayerNorm,
+    LayerScale,
+    Layout,
+    Pool,
+    SqueezeExcite,
+    output_size,
+)
 from autoscale.design.numbers import Number, larger
+from autoscale.design.walk import Place, head_layers, place_of, places_of, stem_layers
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +42,12 @@ class Cost:
     """
 
     macs: Number = 0  # multiply-adds of convolutions and linear layers
-    params: Number = 0  # trainable numbers, batch norm's scales and shifts included
+    params: Number = 0  # trainable numbers, the norms' scales and shifts included
     activations: Number = 0  # outputs of all convolutions and of the classifier
     bias_adds: Number = 0  # additions of biases
     norm_inputs: Number = 0  # numbers that pass through batch norm
     pool_inputs: Number = 0  # numbers that global average pooling reads
+    layer_norm_inputs: Number = 0  # numbers that pass through layer or group norm
     # Numbers alive at once. Not compared: a layer's depends on what it stands beside.
     peak: Number = field(default=0, compare=False)
 
@@ -46,6 +59,7 @@ class Cost:
             self.bias_adds + other.bias_adds,
             self.norm_inputs + other.norm_inputs,
             self.pool_inputs + other.pool_inputs,
+            self.layer_norm_inputs + other.layer_norm_inputs,
             larger(self.peak, other.peak),
         )
 
@@ -58,17 +72,9 @@ class Cost:
             self.bias_adds * times,
             self.norm_inputs * times,
             self.pool_inputs * times,
+            self.layer_norm_inputs * times,
             self.peak * (times > 0),
         )
-
-
-_FIELDS_OF = attrgetter(*[column.name for column in fields(Cost)])
-
-
-def _together(*parts: Cost) -> Cost:
-    """What `+` says of all `parts`, in one step: this is what a search calls most."""
-    *sums, peaks = zip(*map(_FIELDS_OF, parts), strict=True)
-    return Cost(*[*map(sum, sums), reduce(larger, peaks)])
 
 
 #: Named answers to "how many FLOPs?", each a function of a `Cost`.
@@ -78,15 +84,21 @@ CONVENTIONS: Mapping[str, Callable[[Cost], Number]] = {
     # The same and one for each added bias.
     "biases": lambda cost: cost.macs + cost.bias_adds,
     # What fvcore's FlopCountAnalysis reports by default for a network in evaluation mode.
-    "fvcore": lambda cost: cost.macs + 2 * cost.norm_inputs + cost.pool_inputs,
+    "fvcore": lambda cost: (
+        cost.macs + 2 * cost.norm_inputs + cost.pool_inputs + 5 * cost.layer_norm_inputs
+    ),
     # A multiplication and an addition are two operations.
     "two-flops": lambda cost: 2 * cost.macs,
 }
 
 
+#: The fields of a `Cost` in order; sums of these are what a search asks for most.
+Row = tuple[Number, ...]
+
+
 def cost(architecture: Architecture) -> Cost:
     """The cost of the whole network for one image of its resolution."""
-    return _together(*_in_order(architecture, None))
+    return Cost(*_together(map(row_of, places_of(architecture))))
 
 
 def part_costs(architecture: Architecture, sizes: Sizes | None = None) -> list[tuple[str, Cost]]:
@@ -95,259 +107,142 @@ def part_costs(architecture: Architecture, sizes: Sizes | None = None) -> list[t
     `sizes` stand in for the architecture's own; where they are arrays, so are the costs.
     """
     stages = [f"stage {number}" for number in range(1, len(architecture.stages) + 1)]
-    costs = _in_order(architecture, sizes)
-    return list(zip(["stem", *stages, "head"], costs, strict=True))
+    of_place = row_of if sizes is None else _row
+    rows = [of_place(place) for place in places_of(architecture, sizes)]
+    return [(name, Cost(*row)) for name, row in zip(["stem", *stages, "head"], rows, strict=True)]
 
 
-def _in_order(architecture: Architecture, sizes: Sizes | None) -> list[Cost]:
-    stem_of, row_of, head_of = _REMEMBERED if sizes is None else _FORMULAS
-    resolution, width, widths, depths, head_width = sizes or architecture.sizes
-    costs = [stem_of(architecture.stem, width, resolution)]
-    size = stem_output_size(architecture.stem, resolution)
-    for stage, width_out, depth in zip(architecture.stages, widths, depths, strict=True):
-        costs.append(row_of(stage, width, width_out, depth, size))
-        width, size = width_out, -(-size // stage.stride)
-    costs.append(head_of(width, head_width, size, architecture.num_classes))
-    return costs
-
-
-def output_size(size: Number, stride: Number) -> Number:
-    """Pixels per side after a layer of `stride`: the size divided by it, rounded up."""
-    return -(-size // stride)
-
-
-def stem_output_size(stem: Stem, resolution: Number) -> Number:
-    """Pixels per side after the stem, its pooling included."""
-    return output_size(output_size(resolution, stem.stride), 2 if stem.pool else 1)
-
-
-def stem_cost(stem: Stem, width: Number, resolution: Number) -> Cost:
-    """The cost of a stem that has `width` channels, for images of `resolution` pixels per side."""
-    size = output_size(resolution, stem.stride)
-    conv = conv_cost(3, width, stem.kernel, size, beside=3 * resolution * resolution)
-    after = stem_output_size(stem, resolution)
-    return conv + Cost(peak=width * size * size + width * after * after) * stem.pool
+def stem_cost(stem: Stem, resolution: int) -> Cost:
+    """The cost of a stem, for images of `resolution` pixels per side."""
+    return Cost(*row_of(place_of(stem, 3, resolution)))
 
 
 def stage_cost(stage: Stage, width_in: int, size: int) -> Cost:
     """The cost of a stage whose input has `width_in` channels and `size` pixels per side."""
-    return _REMEMBERED[1](stage, width_in, stage.width, stage.depth, size)
+    return Cost(*row_of(place_of(stage, width_in, size)))
 
 
-def row_cost(stage: Stage, width_in: Number, width: Number, depth: Number, size: Number) -> Cost:
-    """The cost of `depth` blocks like those of `stage`, but `width` channels wide."""
-    first = _block_cost(stage, width_in, width, size, stage.stride)
-    if isinstance(depth, int) and depth == 1:
-        return first
-    other = _block_cost(stage, width, width, output_size(size, stage.stride), 1)
-    return first + other * (depth - 1)
+def head_cost(head: Head, width_in: int, size: int, num_classes: int) -> Cost:
+    """The cost of a head whose input has `width_in` channels and `size` pixels per side."""
+    return Cost(*row_of(place_of(head, width_in, size, num_classes)))
 
 
-def _block_cost(stage: Stage, width_in: Number, width: Number, size: Number, stride: int) -> Cost:
-    return BLOCK_COSTS[stage.block](
-        width_in,
-        width,
-        size,
-        stride=stride,
-        kernel=stage.kernel,
-        expand_ratio=stage.expand_ratio,
-        squeeze=stage.squeeze(width_in),
-        skip=stage.skip,
-    )
+def block_cost(layout: Layout, width_in: Number, width: Number, size: Number) -> Cost:
+    """The cost of one block that makes `width` channels of `width_in`.
 
-
-# Layers. `size` is the output's pixels per side; `beside` counts the numbers that are alive next to
-# the layer's output: its input and what is kept for later.
-
-
-def conv_cost(
-    width_in: Number, width_out: Number, kernel: Number, size: Number, *, beside: Number = 0
-) -> Cost:
-    """A convolution without bias and its batch norm."""
-    weights = kernel * kernel * width_in * width_out
-    outputs = width_out * size * size
-    return Cost(
-        macs=weights * size * size,
-        params=weights + 2 * width_out,
-        activations=outputs,
-        norm_inputs=outputs,
-        peak=outputs + beside,
-    )
-
-
-def depthwise_cost(width: Number, kernel: Number, size: Number, *, beside: Number = 0) -> Cost:
-    """A convolution of each channel by itself and its batch norm."""
-    return conv_cost(1, width, kernel, size, beside=beside)
-
-
-def squeeze_excite_cost(
-    width: Number, squeeze: Number, size: Number, *, beside: Number = 0
-) -> Cost:
-    """Pool, two 1x1 convolutions with biases, re-weight; nothing if `squeeze` is 0.
-
-    Here `beside` is what is alive next to the map that is re-weighted. Source: Hu et al. 2018.
+    Args:
+        size: pixels per side of its input.
     """
-    weights = 2 * width * squeeze
-    outputs = width + squeeze
-    pixels = width * size * size
-    cost = Cost(
-        macs=weights,
-        params=weights + outputs,
-        activations=outputs,
-        bias_adds=outputs,
-        pool_inputs=pixels,
-        peak=pixels + outputs + beside,
-    )
-    return cost * (squeeze > 0)
+    return Cost(*_together(_block_rows(layout, width_in, width, size)))
 
 
-def head_cost(width_in: Number, width: Number, size: Number, num_classes: Number) -> Cost:
-    """A 1x1 convolution to `width` channels (none if 0), global pooling, a linear classifier."""
-    features = width + width_in * (width == 0)
-    pixels = features * size * size
-    classifier = Cost(
-        macs=features * num_classes,
-        params=(features + 1) * num_classes,
-        activations=num_classes,
-        bias_adds=num_classes,
-        pool_inputs=pixels,
-        peak=features + larger(pixels, num_classes),
-    )
-    return conv_cost(width_in, width, 1, size, beside=width_in * size * size) + classifier
+def layers_cost(layers: Iterable[Layer], width_in: Number, size: Number) -> Cost:
+    """The cost of layers one after another, for a map of `width_in` channels."""
+    return Cost(*_together(_rows(layers, width_in, size)[0]))
 
 
-# Blocks. `size` is the input's pixels per side.
+def _row(place: Place) -> Row:
+    part, width_in, size, width, depth, num_classes = place
+    if isinstance(part, Stage):
+        layout = part.layout(width_in, width, part.stride)
+        first = _together(_block_rows(layout, width_in, width, size))
+        if isinstance(depth, int) and depth == 1:
+            return first
+        again = part.layout(width, width, 1)
+        small = output_size(size, part.stride)
+        other = _together(_block_rows(again, width, width, small))
+        return _together([first, _times(other, depth - 1)])
+    if isinstance(part, Stem):
+        return _together(_rows(stem_layers(part, width), width_in, size)[0])
+    return _together(_rows(head_layers(part, width, num_classes), width_in, size)[0])
 
-
-def _mbconv(
-    width_in: Number, width: Number, size: Number, *, stride: Number, kernel: Number,
-    expand_ratio: Number, squeeze: Number, skip: str = "identity",
-) -> Cost:  # fmt: skip
-    expanded = expand_ratio > 1
-    hidden = width_in * expand_ratio
-    small = output_size(size, stride)
-    pixels, hidden_pixels = width_in * size * size, hidden * small * small
-    kept = pixels * _returns(skip, width_in, width, stride)
-    return _together(
-        conv_cost(width_in, hidden, 1, size, beside=pixels) * expanded,
-        depthwise_cost(hidden, kernel, small, beside=hidden * size * size + kept * expanded),
-        squeeze_excite_cost(hidden, squeeze, small, beside=kept),
-        conv_cost(hidden, width, 1, small, beside=hidden_pixels + kept),
-        _pooled(skip, width, small, kept),
-    )
-
-
-def _fused_mbconv(
-    width_in: Number, width: Number, size: Number, *, stride: Number, kernel: Number,
-    expand_ratio: Number, squeeze: Number, skip: str = "identity",
-) -> Cost:  # fmt: skip
-    expanded = expand_ratio > 1
-    hidden = width_in * expand_ratio * expanded + width * (1 - expanded)
-    small = output_size(size, stride)
-    pixels, hidden_pixels = width_in * size * size, hidden * small * small
-    kept = pixels * _returns(skip, width_in, width, stride)
-    return _together(
-        conv_cost(width_in, hidden, kernel, small, beside=pixels),
-        squeeze_excite_cost(hidden, squeeze, small, beside=kept),
-        conv_cost(hidden, width, 1, small, beside=hidden_pixels + kept) * expanded,
-        _pooled(skip, width, small, kept),
-    )
-
-
-def _separable(
-    width_in: Number, width: Number, size: Number, *, stride: Number, kernel: Number,
-    expand_ratio: Number, squeeze: Number, skip: str = "identity",
-) -> Cost:  # fmt: skip
-    small = output_size(size, stride)
-    pixels, filtered = width_in * size * size, width_in * small * small
-    kept = pixels * _returns(skip, width_in, width, stride)
-    return _together(
-        depthwise_cost(width_in, kernel, small, beside=pixels),
-        squeeze_excite_cost(width_in, squeeze, small, beside=kept),
-        conv_cost(width_in, width, 1, small, beside=filtered + kept),
-        _pooled(skip, width, small, kept),
-    )
-
-
-def _conv(
-    width_in: Number, width: Number, size: Number, *, stride: Number, kernel: Number,
-    expand_ratio: Number, squeeze: Number, skip: str = "identity",
-) -> Cost:  # fmt: skip
-    small = output_size(size, stride)
-    pixels = width_in * size * size
-    kept = pixels * _returns(skip, width_in, width, stride)
-    return _together(
-        conv_cost(width_in, width, kernel, small, beside=pixels),
-        squeeze_excite_cost(width, squeeze, small, beside=kept),
-        _pooled(skip, width, small, kept),
-    )
-
-
-def _bottleneck(
-    width_in: Number, width: Number, size: Number, *, stride: Number, kernel: Number,
-    expand_ratio: Number, squeeze: Number, skip: str = "identity",
-) -> Cost:  # fmt: skip
-    hidden = width // 4
-    small = output_size(size, stride)
-    kept, outputs = width_in * size * size, width * small * small
-    return _together(
-        conv_cost(width_in, hidden, 1, size, beside=kept),
-        conv_cost(hidden, hidden, kernel, small, beside=hidden * size * size + kept),
-        conv_cost(hidden, width, 1, small, beside=hidden * small * small + kept),
-        _match(width_in, width, stride, small, beside=kept + outputs),
-    )
-
-
-def _basic(
-    width_in: Number, width: Number, size: Number, *, stride: Number, kernel: Number,
-    expand_ratio: Number, squeeze: Number, skip: str = "identity",
-) -> Cost:  # fmt: skip
-    small = output_size(size, stride)
-    kept, outputs = width_in * size * size, width * small * small
-    return _together(
-        conv_cost(width_in, width, kernel, small, beside=kept),
-        conv_cost(width, width, kernel, small, beside=outputs + kept),
-        _match(width_in, width, stride, small, beside=kept + outputs),
-    )
-
-
-def _identity(
-    width_in: Number, width: Number, size: Number, *, stride: Number, kernel: Number,
-    expand_ratio: Number, squeeze: Number, skip: str = "identity",
-) -> Cost:  # fmt: skip
-    return _match(width_in, width, stride, output_size(size, stride), beside=width_in * size * size)
-
-
-def _match(
-    width_in: Number, width: Number, stride: Number, size: Number, *, beside: Number
-) -> Cost:
-    """The 1x1 convolution that matches a shortcut to a changed size or width."""
-    changed = (stride != 1) | (width_in != width)
-    return conv_cost(width_in, width, 1, size, beside=beside) * changed
-
-
-def _returns(skip: str, width_in: Number, width: Number, stride: Number) -> Number:
-    """Whether a block's input is added to its output, so that it must be kept until then."""
-    if skip == "none":
-        return False
-    return (width_in == width) & ((stride == 1) | (skip == "pool"))
-
-
-def _pooled(skip: str, width: Number, size: Number, kept: Number) -> Cost:
-    """The pooling of a "pool" shortcut: what was kept, the branch's result and its own."""
-    return Cost(peak=(kept + 2 * width * size * size) * ((skip == "pool") & (kept > 0)))
-
-
-BLOCK_COSTS: Mapping[str, Callable[..., Cost]] = {
-    "mbconv": _mbconv,
-    "fused-mbconv": _fused_mbconv,
-    "separable": _separable,
-    "conv": _conv,
-    "bottleneck": _bottleneck,
-    "basic": _basic,
-    "identity": _identity,
-}
 
 # Single designs repeat their parts, so those are remembered; arrays cannot be.
-_FORMULAS: tuple[Callable[..., Cost], ...] = (stem_cost, row_cost, head_cost)
-_REMEMBERED: tuple[Callable[..., Cost], ...] = tuple(map(lru_cache(maxsize=65536), _FORMULAS))
+#: The fields of the cost of one part.
+row_of = lru_cache(maxsize=65536)(_row)
+
+
+def _together(rows: Iterable[Row]) -> Row:
+    """What `+` says of several costs, in one step."""
+    *sums, peaks = zip(*rows, strict=True)
+    return (*map(sum, sums), reduce(larger, peaks))
+
+
+def _times(row: Row, times: Number) -> Row:
+    """What `*` says of a cost."""
+    *sums, peak = row
+    return (*[each * times for each in sums], peak * (times > 0))
+
+
+def _block_rows(layout: Layout, width_in: Number, width: Number, size: Number) -> Sequence[Row]:
+    branch, (added, layer, passes), _, entry, enters = layout
+    before: list[Row] = []
+    if entry:
+        before, size = _rows(entry, width_in, size)
+        before, width_in = [_times(row, enters) for row in before], width
+    # The input stays alive until the shortcut, which is computed last, has read it.
+    rows, small = _rows(branch, width_in, size, kept=width_in * size * size * added)
+    if layer is not None:
+        small = output_size(size, layer.stride)
+        result = width * small * small if branch else 0
+        through, _ = _rows((layer,), width_in, size, beside=result)
+        rows += [_times(row, added & passes) for row in through]
+    return before + rows or [_NOTHING]
+
+
+_NOTHING: Row = (0, 0, 0, 0, 0, 0, 0, 0)
+
+
+def _rows(
+    layers: Iterable[Layer], width: Number, size: Number, *, kept: Number = 0, beside: Number = 0
+) -> tuple[list[Row], Number]:
+    """The costs of layers one after another, and the size of the last map.
+
+    Args:
+        kept: numbers of the first layer's input that stay alive until the last layer.
+        beside: numbers that stay alive besides.
+    """
+    rows: list[Row] = []
+    area = size * size
+    held = beside  # next to the input and the output of a layer
+    for layer in layers:
+        before = width * area + held
+        if isinstance(layer, Conv):
+            width_out, kernel, stride, groups, _, _, norm = layer
+            if stride > 1:
+                size = output_size(size, stride)
+                area = size * size
+                if kernel == stride:  # patches, of a map that these fill
+                    before = width * area * stride * stride + held
+            seen = width // groups if groups else 1
+            weights = kernel * kernel * seen * width_out
+            width, outputs = width_out, width_out * area
+            macs, peak = weights * area, before + outputs
+            if norm == "batch":
+                rows.append((macs, weights + 2 * width, outputs, 0, outputs, 0, 0, peak))
+            elif norm == "layer":
+                rows.append((macs, weights + 3 * width, outputs, outputs, 0, 0, outputs, peak))
+            else:
+                rows.append((macs, weights + width, outputs, outputs, 0, 0, 0, peak))
+        elif isinstance(layer, SqueezeExcite):
+            weights, outputs = 2 * width * layer.squeeze, width + layer.squeeze
+            params, pixels = weights + outputs, width * area
+            rows.append((weights, params, outputs, outputs, 0, pixels, 0, before + outputs))
+        elif isinstance(layer, LayerNorm):
+            rows.append((0, 2 * width, 0, 0, 0, 0, width * area, 0))
+        elif isinstance(layer, LayerScale):
+            rows.append((0, width, 0, 0, 0, 0, 0, 0))
+        elif isinstance(layer, Pool):
+            size = output_size(size, layer.stride)
+            area = size * size
+            rows.append((0, 0, 0, 0, 0, 0, 0, before + width * area))
+        elif isinstance(layer, GlobalPool):
+            rows.append((0, 0, 0, 0, 0, width * area, 0, before + width))
+            size = area = 1
+        else:
+            outputs = layer.width
+            weights = width * outputs
+            rows.append((weights, weights + outputs, outputs, outputs, 0, 0, 0, before + outputs))
+            width = outputs
+        held = beside + kept
+    return rows, size

@@ -95,7 +95,7 @@ class Rounding:
             tuple(self.width(stage.width, width) for stage in base.stages),
             tuple(
                 stage.depth
-                if stage.block == "identity" or (number in (0, last) and not self.deepen_ends)
+                if not stage.kind.deepens or (number in (0, last) and not self.deepen_ends)
                 else self.depth(stage.depth, depth)
                 for number, stage in enumerate(base.stages)
             ),
@@ -215,8 +215,9 @@ def compound(
 def fit_strides(architecture: Architecture, *, smallest_map: int = 4) -> Architecture:
     """Take downsampling away until the last map has at least `smallest_map` pixels per side.
 
-    The stem loses its pooling and stride first, then the stages from the first on, so that small
-    images keep the detail that early layers see. A design that fits is returned unchanged.
+    The stem loses its pooling and stride first (patches of 4 pixels become patches of 2, and these
+    a 3x3 convolution), then the stages from the first on, so that small images keep the detail that
+    early layers see. A design that fits is returned unchanged.
 
     Raises:
         InvalidSetting: if the resolution itself is below `smallest_map`.
@@ -228,9 +229,11 @@ def fit_strides(architecture: Architecture, *, smallest_map: int = 4) -> Archite
     while last_map(architecture) < smallest_map:
         stem = architecture.stem
         if stem.pool:
-            architecture = replace(architecture, stem=replace(stem, pool=False))
+            stem = stem.with_stride(stem.stride, pool=False)
+            architecture = replace(architecture, stem=stem)
         elif stem.stride > 1:
-            architecture = replace(architecture, stem=replace(stem, stride=1))
+            stem = stem.with_stride(stem.stride // 2, pool=False)
+            architecture = replace(architecture, stem=stem)
         else:
             stages = list(architecture.stages)
             first = next(i for i, stage in enumerate(stages) if stage.stride > 1)

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cache, cached_property, lru_cache
 from itertools import product
 from math import prod
-from typing import Annotated, Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 from pydantic import BeforeValidator
 
@@ -28,13 +28,16 @@ from autoscale.design.architecture import (
     Architecture,
     Block,
     Head,
+    Ratio,
     Skip,
     Stage,
     Stem,
 )
-from autoscale.design.cost import conv_cost, head_cost, output_size, stage_cost
+from autoscale.design.blocks.layers import NormKind
+from autoscale.design.cost import head_cost, stage_cost, stem_cost
 from autoscale.design.document import NO_UNKNOWN_KEYS, parse
 from autoscale.design.rounding import fit_strides
+from autoscale.design.walk import output_size, stem_output_size
 from autoscale.errors import InvalidArchitecture, InvalidSetting, InvalidSpace
 
 T = TypeVar("T")
@@ -63,11 +66,13 @@ class Op:
     """One alternative of a stage: the fields that it sets."""
 
     block: Block
-    expand_ratio: int | None = None
+    expand_ratio: Ratio | None = None
     kernel: int | None = None
     se_ratio: float | None = None
     skip: Skip | None = None
     activation: Activation | None = None
+    groups: int | None = None
+    start_kernel: int | None = None
 
     __pydantic_config__ = NO_UNKNOWN_KEYS
 
@@ -187,8 +192,9 @@ class StemChoices(_Choices[Stem]):
     width: Options[int]
     kernel: Options[int] = (3,)
     stride: int = 2
-    activation: Options[Activation] = ("silu",)
+    activation: Options[Activation | Literal["none"]] = ("silu",)
     pool: bool = False
+    norm: Options[NormKind] = ("batch",)
 
     __pydantic_config__ = NO_UNKNOWN_KEYS
 
@@ -205,10 +211,12 @@ class StageChoices(_Choices[Stage]):
     depth: Options[int] = (1,)
     kernel: Options[int] = (3,)
     stride: int = 1
-    expand_ratio: Options[int] = (1,)
+    expand_ratio: Options[Ratio] = (1,)
     se_ratio: Options[float] = (0.0,)
     skip: Options[Skip] = ("identity",)
     activation: Options[Activation] = ("silu",)
+    groups: Options[int] = (1,)
+    start_kernel: Options[int] = (0,)
 
     __pydantic_config__ = NO_UNKNOWN_KEYS
 
@@ -221,6 +229,8 @@ class HeadChoices(_Choices[Head]):
 
     width: Options[int] = (0,)
     activation: Options[Activation] = ("silu",)
+    hidden: Options[int] = (0,)
+    norm: Options[NormKind | Literal["none"]] = ("none",)
 
     __pydantic_config__ = NO_UNKNOWN_KEYS
 
@@ -305,7 +315,16 @@ class SearchSpace:
             raise InvalidSetting(str(problem)) from None
         return replace(
             space,
-            stem=replace(space.stem, stride=fitted.stem.stride, pool=fitted.stem.pool),
+            stem=replace(
+                space.stem,
+                stride=fitted.stem.stride,
+                pool=fitted.stem.pool,
+                kernel=(
+                    space.stem.kernel
+                    if fitted.stem.kernel == first.stem.kernel
+                    else (fitted.stem.kernel,)  # patches, whose kernel is no choice
+                ),
+            ),
             stages=tuple(
                 replace(choices, stride=stage.stride)
                 for choices, stage in zip(space.stages, fitted.stages, strict=True)
@@ -402,12 +421,11 @@ class SearchSpace:
         least: list[int] = []
         most: list[int] = []
         for resolution in self.resolution:
-            size = output_size(resolution, self.stem.stride)
             reached: dict[int, tuple[int, int]] = {}
             for stem in self.stem.parts():
-                macs = conv_cost(3, stem.width, stem.kernel, size).macs
+                macs = stem_cost(stem, resolution).macs
                 _widen(reached, stem.width, macs, macs)
-            size = output_size(size, 2) if self.stem.pool else size
+                size = stem_output_size(stem, resolution)  # its strides are no choices
             for choices in self.stages:
                 after: dict[int, tuple[int, int]] = {}
                 for stage in choices.parts():
@@ -418,8 +436,8 @@ class SearchSpace:
                 size = output_size(size, choices.stride)
             for width_in, (low, high) in reached.items():
                 heads = [
-                    head_cost(width_in, width, size, self.num_classes).macs
-                    for width in self.head.width
+                    head_cost(head, width_in, size, self.num_classes).macs
+                    for head in self.head.parts()
                 ]
                 least.append(low + min(heads))
                 most.append(high + max(heads))

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from autoscale.design.architecture import Activation, Architecture, Stage
+from autoscale.design.blocks.layers import SqueezeExcite
+from autoscale.design.walk import BlockPlace, places_of, walk_stage
 from autoscale.errors import InvalidArchitecture
 
 _ACTIVATIONS: Mapping[Activation, str] = {
@@ -40,13 +42,15 @@ def timm_definition(architecture: Architecture) -> TimmDefinition:
         raise _impossible("its stem is one 3x3 convolution with stride 2, without pooling")
     if head.width == 0:
         raise _impossible("it has a head convolution")
+    if stem.norm != "batch" or head.norm != "none" or head.hidden:
+        raise _impossible("its only norms are batch norms, and its classifier follows the pooling")
     if head.activation != stem.activation:
         raise _impossible("stem and head share one activation")
-    blocks = []
-    width = stem.width
-    for stage in architecture.stages:
-        blocks.append(_string(stage, width, stem.activation))
-        width = stage.width
+    blocks = [
+        _string(place.part, list(walk_stage(place)), stem.activation)
+        for place in places_of(architecture)
+        if isinstance(place.part, Stage)
+    ]
     return TimmDefinition(
         blocks=tuple(blocks),
         stem_size=stem.width,
@@ -57,9 +61,20 @@ def timm_definition(architecture: Architecture) -> TimmDefinition:
     )
 
 
-def _string(stage: Stage, width_in: int, activation: Activation) -> str:
-    kind = _kind(stage)
-    if stage.skip == "pool" and kind != "identity":
+#: What timm calls a block, by the names of its layers.
+_KINDS: Mapping[tuple[str, ...], str] = {
+    ("expand", "depthwise", "project"): "ir",
+    ("depthwise", "project"): "ds",
+    ("expand", "project"): "er",
+    ("expand",): "cn",
+    ("conv",): "cn",
+    ("depthwise", "pointwise"): "dsa",
+}
+
+
+def _string(stage: Stage, blocks: list[BlockPlace], activation: Activation) -> str:
+    kind = _kind(stage, blocks[0])
+    if stage.skip == "pool":
         raise _impossible("no block pools its shortcut")
     parts = [kind, f"r{stage.depth}", f"k{stage.kernel}", f"s{stage.stride}"]
     if kind in ("ir", "ds", "er"):
@@ -68,46 +83,43 @@ def _string(stage: Stage, width_in: int, activation: Activation) -> str:
     if stage.se_ratio > 0:
         parts.append(f"se{stage.se_ratio:g}")
     if stage.activation != activation:
+        if stage.activation not in _ACTIVATIONS:
+            raise _impossible(f"no block names {stage.activation}; stem and head may")
         parts.append(_ACTIVATIONS[stage.activation])
     if kind == "cn":
         parts += ["skip"] if stage.skip == "identity" else []
     elif stage.skip == "none" and kind != "dsa":
         parts.append("noskip")
-    for width in (width_in, stage.width) if stage.depth > 1 else (width_in,):
-        _require_timms_rounding(stage, width)
+    for block in blocks[:2]:  # the others are like the second
+        _require_timms_rounding(stage, block)
     return "_".join(parts)
 
 
-def _kind(stage: Stage) -> str:
-    match stage.block:
-        case "mbconv":
-            return "ir" if stage.expand_ratio > 1 else "ds"
-        case "fused-mbconv" if stage.expand_ratio > 1:
-            return "er"
-        case "fused-mbconv" | "conv" if stage.se_ratio == 0:
-            return "cn"
-        case "fused-mbconv" | "conv":
-            raise _impossible("plain convolutions have no squeeze-and-excitation")
-        case "separable" if stage.skip == "none":
-            return "dsa"
-        case "separable":
-            raise _impossible("separable blocks with an activated end have no shortcut")
-        case _:
-            raise _impossible(f"it has no {stage.block} blocks")
+def _kind(stage: Stage, block: BlockPlace) -> str:
+    names = tuple(layer.name for layer in block.layout.branch if layer.name != "excite")
+    kind = _KINDS.get(names)
+    if kind is None:
+        raise _impossible(f"it has no {stage.block} blocks")
+    if kind == "cn" and stage.se_ratio > 0:
+        raise _impossible("plain convolutions have no squeeze-and-excitation")
+    if kind == "dsa" and stage.skip != "none":
+        raise _impossible("separable blocks with an activated end have no shortcut")
+    return kind
 
 
-def _require_timms_rounding(stage: Stage, width_in: int) -> None:
+def _require_timms_rounding(stage: Stage, block: BlockPlace) -> None:
     """timm rounds hidden widths to multiples of 8, and squeezed ones to the nearest number."""
-    hidden = width_in * stage.expand_ratio
+    hidden = block.width_in * stage.expand_ratio
     if stage.expand_ratio > 1 and hidden % 8:
         raise _impossible(f"expanded widths are multiples of 8, and {hidden} is none")
-    if stage.se_ratio > 0:
-        theirs = round(hidden * (stage.se_ratio / stage.expand_ratio))
-        if theirs != stage.squeeze(width_in):
-            raise _impossible(
-                f"it squeezes {width_in} input channels to {theirs}, this design to "
-                f"{stage.squeeze(width_in)}"
-            )
+    for layer in block.layout.branch:
+        if isinstance(layer, SqueezeExcite):
+            theirs = round(hidden * (stage.se_ratio / stage.expand_ratio))
+            if theirs != layer.squeeze:
+                raise _impossible(
+                    f"it squeezes {block.width_in} input channels to {theirs}, this design to "
+                    f"{layer.squeeze}"
+                )
 
 
 def _impossible(fact: str) -> InvalidArchitecture:

@@ -5,12 +5,25 @@ They are worked out from the design alone, as costs are, because a search asks f
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import NamedTuple
 
-from autoscale.design.architecture import Activation, Architecture, Head, Stage, Stem
-from autoscale.design.cost import output_size, stem_output_size
+from autoscale.design.architecture import Activation, Architecture, Stage, Stem
+from autoscale.design.blocks.layers import (
+    DEPTHWISE,
+    Conv,
+    Gate,
+    GlobalPool,
+    Layer,
+    LayerNorm,
+    LayerScale,
+    Layout,
+    Pool,
+    SqueezeExcite,
+    Step,
+    flow,
+)
+from autoscale.design.walk import Place, head_layers, places_of, stem_layers, walk_stage
 
 #: A kind of operation, and what of it takes time: "calls", "macs", "numbers" (read and written,
 #: weights aside) or "weights".
@@ -23,16 +36,10 @@ ACTIVATIONS: Mapping[Activation, str] = {
     "relu6": "hardtanh",
     "silu": "silu",
     "hswish": "hardswish",
+    "gelu": "gelu",
 }
 
-
-class Place(NamedTuple):
-    """A stem, a stage or a head, and the map that it is given."""
-
-    part: Stem | Stage | Head
-    width: int  # channels of the map
-    size: int  # pixels per side
-    num_classes: int = 0  # of a head
+GATES: Mapping[Gate, str] = {"sigmoid": "sigmoid", "hsigmoid": "hardsigmoid"}
 
 
 def workload(architecture: Architecture) -> Workload:
@@ -43,173 +50,111 @@ def workload(architecture: Architecture) -> Workload:
     return total
 
 
-def places_of(architecture: Architecture) -> list[Place]:
-    """The parts of a design in order; their work adds up to its own."""
-    places = [Place(architecture.stem, 3, architecture.resolution)]
-    width = architecture.stem.width
-    size = stem_output_size(architecture.stem, architecture.resolution)
-    for stage in architecture.stages:
-        places.append(Place(stage, width, size))
-        width, size = stage.width, output_size(size, stage.stride)
-    return [*places, Place(architecture.head, width, size, architecture.num_classes)]
-
-
 @lru_cache(maxsize=65536)
 def work_at(place: Place) -> Workload:
     """The work of one part."""
-    part, one = place.part, _Pass(place.width, place.size)
-    if isinstance(part, Stem):
-        one.conv(part.width, part.kernel, stride=part.stride, act=part.activation)
-        if part.pool:
-            one.pool("max_pool2d_with_indices", stride=2, written=2)
-    elif isinstance(part, Stage):
-        for number in range(part.depth):
-            one.block(part, part.stride if number == 0 else 1)
+    part, width, size = place.part, place.width_in, place.size
+    found = _Work()
+    if isinstance(part, Stage):
+        for block in walk_stage(place):
+            found.block(block.layout, block.width_in, block.size)
+    elif isinstance(part, Stem):
+        found.layers(stem_layers(part, place.width), width, size)
     else:
-        if part.width:
-            one.conv(part.width, act=part.activation)
-        one.simple("mean", one.numbers + one.width)
-        one.add("linear", weights=one.width * place.num_classes)
-    return one.work
+        found.layers(head_layers(part, place.width, place.num_classes), width, size)
+    return found.total
 
 
-class _Pass:
-    """Follows one image through layers and adds up what they run.
+class _Work:
+    """Adds up what layers run."""
 
-    The map that it holds has `width` channels and `size` pixels per side.
-    """
-
-    def __init__(self, width: int, size: int) -> None:
-        self.width = width
-        self.size = size
-        self.work: Counter[Feature] = Counter()
-
-    @property
-    def numbers(self) -> int:
-        """How many numbers the map has."""
-        return self.width * self.size * self.size
+    def __init__(self) -> None:
+        self.total: Counter[Feature] = Counter()
 
     def add(self, kind: str, **amounts: int) -> None:
         """One call of an operation."""
-        self.work.update({(kind, what): amount for what, amount in amounts.items()})
-        self.work[kind, "calls"] += 1
-        self.work[kind, "numbers"] += 0
+        self.total.update({(kind, what): amount for what, amount in amounts.items()})
+        self.total[kind, "calls"] += 1
+        self.total[kind, "numbers"] += 0
 
-    def simple(self, kind: str, numbers: int) -> None:
-        """An operation without weights."""
-        self.add(kind, numbers=numbers)
+    def block(self, layout: Layout, width: int, size: int) -> None:
+        """One block, its shortcut included."""
+        shortcut = layout.shortcut
+        width, size = self.layers(layout.entry, width, size)
+        width_out, size_out = self.layers(layout.branch, width, size)
+        if shortcut.layer is not None:
+            width_out, size_out = self.layers([shortcut.layer], width, size)
+        numbers = width_out * size_out * size_out
+        if layout.branch and shortcut.added:
+            self.add("add", numbers=3 * numbers)
+        if layout.act is not None:
+            self.add(ACTIVATIONS[layout.act], numbers=2 * numbers)
 
-    def activate(self, act: Activation) -> None:
-        self.simple(ACTIVATIONS[act], 2 * self.numbers)
+    def layers(self, layers: Iterable[Layer], width: int, size: int) -> tuple[int, int]:
+        """Layers one after another; gives the width and the size of the last map."""
+        for step in flow(layers, width, size):
+            self.layer(step)
+            width, size = step.width_out, step.size_out
+        return width, size
 
-    def conv(
-        self,
-        width: int,
-        kernel: int = 1,
-        *,
-        stride: int = 1,
-        depthwise: bool = False,
-        act: Activation | None = None,
-    ) -> None:
-        """A convolution to `width` channels, and its activation."""
-        depthwise = depthwise and self.width > 1
-        read, before = self.numbers, self.size
-        weights = width * (1 if depthwise else self.width) * kernel * kernel
-        self.width, self.size = width, output_size(before, stride)
+    def layer(self, step: Step) -> None:
+        layer, width = step.layer, step.width
+        read = width * step.size * step.size
+        written = step.width_out * step.size_out * step.size_out
+        if isinstance(layer, Conv):
+            if layer.patches and step.size % layer.stride:
+                filled = step.width * (step.size_out * layer.stride) ** 2
+                self.add("constant_pad_nd", numbers=read + filled)
+                read = filled
+            self.conv(layer, step, read + written)
+            if layer.norm == "layer":
+                self.layer_norm(layer.width, step.size_out)
+            if layer.act is not None:
+                self.add(ACTIVATIONS[layer.act], numbers=2 * written)
+        elif isinstance(layer, SqueezeExcite):
+            self.add("mean", numbers=read + width)
+            self.layers([Conv(layer.squeeze, act=layer.act), Conv(width)], width, 1)
+            self.add(GATES[layer.gate], numbers=2 * width)
+            self.add("mul", numbers=2 * read + width)
+        elif isinstance(layer, LayerNorm):
+            self.layer_norm(width, step.size)
+        elif isinstance(layer, LayerScale):
+            self.add("mul", numbers=2 * read + width)
+        elif isinstance(layer, Pool) and layer.kind == "max":  # it writes where the largest stood
+            self.add("max_pool2d_with_indices", numbers=read + 2 * written)
+        elif isinstance(layer, Pool):
+            self.add("avg_pool2d", numbers=read + written)
+        elif isinstance(layer, GlobalPool):
+            self.add("mean", numbers=read + width)
+        else:
+            self.add("linear", weights=width * layer.width)
+
+    def layer_norm(self, width: int, size: int) -> None:
+        """It takes a scale and a shift, and gives the means and the deviations too."""
+        self.add("native_layer_norm", numbers=2 * width * size * size + 2 * width + 2 * size * size)
+
+    def conv(self, layer: Conv, step: Step, numbers: int) -> None:
+        depthwise = layer.groups == DEPTHWISE and step.width > 1
+        seen = step.width // layer.groups if layer.groups else 1
+        before = step.size_out * layer.stride if layer.patches else step.size
+        weights = layer.width * seen * layer.kernel * layer.kernel
         self.add(
-            kind_of_conv(kernel, before, self.size, depthwise=depthwise),
-            macs=weights * self.size * self.size,
+            kind_of_conv(
+                layer.kernel, before, step.size_out, depthwise=depthwise, groups=layer.groups
+            ),
+            macs=weights * step.size_out * step.size_out,
             weights=weights,
-            numbers=read + self.numbers,
+            numbers=numbers,
         )
-        if act is not None:
-            self.activate(act)
-
-    def pool(self, kind: str, *, stride: int, written: int = 1) -> None:
-        read = self.numbers
-        self.size = output_size(self.size, stride)
-        self.simple(kind, read + written * self.numbers)
-
-    def excite(self, squeeze: int, act: Activation) -> None:
-        """Squeeze-and-excitation with `squeeze` channels within; none if that is 0."""
-        if not squeeze:
-            return
-        self.simple("mean", self.numbers + self.width)
-        small = _Pass(self.width, 1)
-        small.conv(squeeze, act=act)
-        small.conv(self.width)
-        small.simple("sigmoid", 2 * self.width)
-        self.work.update(small.work)
-        self.simple("mul", 2 * self.numbers + self.width)
-
-    def match(self, width: int, stride: int) -> None:
-        """A 1x1 convolution where size or width change."""
-        if stride > 1 or width != self.width:
-            self.conv(width, stride=stride)
-
-    def block(self, stage: Stage, stride: int) -> None:
-        """One block of `stage`, its shortcut included."""
-        if stage.block == "identity":
-            self.match(stage.width, stride)
-            return
-        side = _Pass(self.width, self.size)
-        added = True
-        if stage.block in ("bottleneck", "basic"):
-            self.residual(stage, stride)
-            side.match(stage.width, stride)
-        else:
-            self.branch(stage, stride)
-            if stage.skip == "pool" and side.width == stage.width:
-                side.pool("avg_pool2d", stride=stride)
-            else:
-                added = stage.skip == "identity" and stride == 1 and side.width == stage.width
-        self.work.update(side.work)
-        if added:
-            self.simple("add", 3 * self.numbers)
-        if stage.block in ("bottleneck", "basic"):
-            self.activate(stage.activation)
-
-    def residual(self, stage: Stage, stride: int) -> None:
-        """The branch of a ResNet's block."""
-        act = stage.activation
-        if stage.block == "bottleneck":
-            self.conv(stage.width // 4, act=act)
-            self.conv(stage.width // 4, stage.kernel, stride=stride, act=act)
-            self.conv(stage.width)
-        else:
-            self.conv(stage.width, stage.kernel, stride=stride, act=act)
-            self.conv(stage.width, stage.kernel)
-
-    def branch(self, stage: Stage, stride: int) -> None:
-        """The branch of a block with squeeze-and-excitation."""
-        act, kernel, ratio = stage.activation, stage.kernel, stage.expand_ratio
-        squeeze, hidden = stage.squeeze(self.width), self.width * ratio
-        if stage.block == "mbconv":
-            if ratio > 1:
-                self.conv(hidden, act=act)
-            self.conv(hidden, kernel, stride=stride, depthwise=True, act=act)
-            self.excite(squeeze, act)
-            self.conv(stage.width)
-        elif stage.block == "fused-mbconv":
-            self.conv(hidden if ratio > 1 else stage.width, kernel, stride=stride, act=act)
-            self.excite(squeeze, act)
-            if ratio > 1:
-                self.conv(stage.width)
-        elif stage.block == "separable":
-            self.conv(self.width, kernel, stride=stride, depthwise=True, act=act)
-            self.excite(squeeze, act)
-            self.conv(stage.width, act=act)
-        else:
-            self.conv(stage.width, kernel, stride=stride, act=act)
-            self.excite(squeeze, act)
 
 
-def kind_of_conv(kernel: int, before: int, after: int, *, depthwise: bool) -> str:
+def kind_of_conv(kernel: int, before: int, after: int, *, depthwise: bool, groups: int = 1) -> str:
     """The kind of a convolution that makes a map of `after` pixels per side of one of `before`.
 
     Kernels differ in speed by form, kernel and stride, and by whether a map is left at all.
     """
-    if kernel == 1 and not depthwise:
+    grouped = groups > 1 and not depthwise
+    if kernel == 1 and not depthwise and not grouped:
         return "pointwise" if after > 1 else "squeeze"
-    form = "depthwise" if depthwise else "full"
+    form = "depthwise" if depthwise else "grouped" if grouped else "full"
     return f"{form} {kernel}x{kernel}, stride {-(-before // after)}"

@@ -4,6 +4,9 @@ Shapes are (N, channels, height, width). Padding is symmetric, `kernel // 2`, so
 maps a side of n pixels to ceil(n / s); `pad_same` pads as TensorFlow instead.
 """
 
+from collections import OrderedDict
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -13,12 +16,14 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu6": nn.ReLU6,
     "silu": nn.SiLU,
     "hswish": nn.Hardswish,
+    "gelu": nn.GELU,
 }
 
 
 def activation(name: str) -> nn.Module:
-    """A fresh activation module, working in place."""
-    return ACTIVATIONS[name](inplace=True)
+    """A fresh activation module, working in place where it can."""
+    kind = ACTIVATIONS[name]
+    return kind() if kind is nn.GELU else kind(inplace=True)
 
 
 class SamePad(nn.Module):
@@ -52,18 +57,19 @@ def pad_same(network: nn.Module) -> None:
     The convolutions stay plain `nn.Conv2d` under their names: other tools look for that type.
     """
     for module in network.modules():
-        if isinstance(module, ConvNormAct):
-            conv = module[0]
-            if isinstance(conv, nn.Conv2d) and conv.stride != (1, 1):
-                children = {
-                    "pad": SamePad(conv.kernel_size[0], conv.stride[0]),
-                    **dict(module.named_children()),
-                }
-                conv.padding = (0, 0)
-                for name in list(module._modules):
-                    delattr(module, name)
-                for name, child in children.items():
-                    module.add_module(name, child)
+        children = dict(module.named_children())
+        conv = next(iter(children.values()), None)
+        if (
+            isinstance(module, nn.Sequential)
+            and isinstance(conv, nn.Conv2d)
+            and conv.stride != (1, 1)
+        ):
+            pad = SamePad(conv.kernel_size[0], conv.stride[0])
+            conv.padding = (0, 0)
+            for name in children:
+                delattr(module, name)
+            for name, child in {"pad": pad, **children}.items():
+                module.add_module(name, child)
 
 
 class ConvNormAct(nn.Sequential):
@@ -89,21 +95,73 @@ class ConvNormAct(nn.Sequential):
         super().__init__(*layers, *([activation(act)] if act else []))
 
 
+class PatchPad(nn.Module):
+    """Zeros below and right of a map, as many as it takes for whole patches of `kernel` pixels.
+
+    Shape: (N, C, H, W) -> (N, C, H + h, W + w), both sides multiples of `kernel`.
+    """
+
+    def __init__(self, kernel: int) -> None:
+        super().__init__()
+        self.kernel = kernel
+
+    def forward(self, x: Tensor) -> Tensor:
+        right, below = -x.shape[-1] % self.kernel, -x.shape[-2] % self.kernel
+        return functional.pad(x, (0, right, 0, below)) if right or below else x
+
+    def extra_repr(self) -> str:
+        return f"kernel={self.kernel}"
+
+
+class LayerNorm2d(nn.LayerNorm):
+    """Layer norm over the channels of each pixel.
+
+    Shape: (N, width, H, W) unchanged. Source: Ba et al. 2016; epsilon as Liu et al. 2022.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, eps=1e-6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class LayerScale(nn.Module):
+    """A factor for each channel, `initial` at first.
+
+    Shape: (N, width, H, W) unchanged. Source: Touvron et al. 2021.
+    """
+
+    def __init__(self, width: int, initial: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((width,), initial))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weight.view(-1, 1, 1)
+
+
+GATES: dict[str, Callable[[Tensor], Tensor]] = {
+    "sigmoid": torch.sigmoid,
+    "hsigmoid": functional.hardsigmoid,
+}
+
+
 class SqueezeExcite(nn.Module):
     """Re-weight channels by what the whole map shows.
 
-    Shape: (N, width, H, W) unchanged. Source: Hu et al. 2018.
+    Shape: (N, width, H, W) unchanged. Source: Hu et al. 2018; Howard et al. 2019 for "hsigmoid".
     """
 
-    def __init__(self, width: int, squeeze: int, *, act: str) -> None:
+    def __init__(self, width: int, squeeze: int, *, act: str, gate: str = "sigmoid") -> None:
         super().__init__()
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.reduce = nn.Conv2d(width, squeeze, 1)
         self.act = activation(act)
         self.expand = nn.Conv2d(squeeze, width, 1)
+        self.gate = gate
 
     def forward(self, x: Tensor) -> Tensor:
-        return x * torch.sigmoid(self.expand(self.act(self.reduce(self.pool(x)))))
+        return x * GATES[self.gate](self.expand(self.act(self.reduce(self.pool(x)))))
 
 
 class DropPath(nn.Module):
@@ -152,111 +210,6 @@ class Residual(nn.Module):
         return out
 
 
-def shortcut(skip: str, width_in: int, width_out: int, *, stride: int) -> nn.Module | None:
-    """What is added to a block's output, or None where nothing fits.
-
-    Args:
-        skip: "identity" wants equal size and width; "pool" averages 3x3 with the block's stride
-            and wants equal width; "none" never adds.
-    """
-    if skip == "identity" and stride == 1 and width_in == width_out:
-        return nn.Identity()
-    if skip == "pool" and width_in == width_out:
-        return nn.AvgPool2d(3, stride, 1, count_include_pad=False)
-    return None
-
-
-def match(width_in: int, width_out: int, *, stride: int) -> nn.Module:
-    """A 1x1 convolution where size or width change, else nothing (He et al. 2016, option B)."""
-    if stride == 1 and width_in == width_out:
-        return nn.Identity()
-    return ConvNormAct(width_in, width_out, stride=stride)
-
-
-def mbconv(
-    width_in: int,
-    width: int,
-    *,
-    kernel: int,
-    stride: int,
-    expand_ratio: int,
-    squeeze: int,
-    act: str,
-) -> nn.Sequential:
-    """Expand, filter each channel, re-weight, project. Source: Sandler et al. 2018."""
-    hidden = width_in * expand_ratio
-    branch = nn.Sequential()
-    if expand_ratio > 1:
-        branch.add_module("expand", ConvNormAct(width_in, hidden, act=act))
-    branch.add_module(
-        "depthwise", ConvNormAct(hidden, hidden, kernel, stride=stride, groups=hidden, act=act)
-    )
-    if squeeze:
-        branch.add_module("excite", SqueezeExcite(hidden, squeeze, act=act))
-    branch.add_module("project", ConvNormAct(hidden, width))
-    return branch
-
-
-def fused_mbconv(
-    width_in: int,
-    width: int,
-    *,
-    kernel: int,
-    stride: int,
-    expand_ratio: int,
-    squeeze: int,
-    act: str,
-) -> nn.Sequential:
-    """Expand with a full convolution, re-weight, project. Source: Tan & Le 2021."""
-    hidden = width_in * expand_ratio if expand_ratio > 1 else width
-    branch = nn.Sequential()
-    branch.add_module("expand", ConvNormAct(width_in, hidden, kernel, stride=stride, act=act))
-    if squeeze:
-        branch.add_module("excite", SqueezeExcite(hidden, squeeze, act=act))
-    if expand_ratio > 1:
-        branch.add_module("project", ConvNormAct(hidden, width))
-    return branch
-
-
-def separable(
-    width_in: int, width: int, *, kernel: int, stride: int, squeeze: int, act: str
-) -> nn.Sequential:
-    """Filter each channel, re-weight, mix channels. Source: Howard et al. 2017."""
-    branch = nn.Sequential()
-    branch.add_module(
-        "depthwise",
-        ConvNormAct(width_in, width_in, kernel, stride=stride, groups=width_in, act=act),
-    )
-    if squeeze:
-        branch.add_module("excite", SqueezeExcite(width_in, squeeze, act=act))
-    branch.add_module("pointwise", ConvNormAct(width_in, width, act=act))
-    return branch
-
-
-def conv(
-    width_in: int, width: int, *, kernel: int, stride: int, squeeze: int, act: str
-) -> nn.Sequential:
-    """One full convolution, re-weighted if `squeeze` is not 0."""
-    branch = nn.Sequential()
-    branch.add_module("conv", ConvNormAct(width_in, width, kernel, stride=stride, act=act))
-    if squeeze:
-        branch.add_module("excite", SqueezeExcite(width, squeeze, act=act))
-    return branch
-
-
-def bottleneck(width_in: int, width: int, *, kernel: int, stride: int, act: str) -> nn.Sequential:
-    """Reduce to a quarter, filter with the stride, restore. Source: He et al. 2016."""
-    hidden = width // 4
-    return nn.Sequential(
-        ConvNormAct(width_in, hidden, act=act),
-        ConvNormAct(hidden, hidden, kernel, stride=stride, act=act),
-        ConvNormAct(hidden, width),
-    )
-
-
-def basic(width_in: int, width: int, *, kernel: int, stride: int, act: str) -> nn.Sequential:
-    """Two full convolutions, the first with the stride. Source: He et al. 2016."""
-    return nn.Sequential(
-        ConvNormAct(width_in, width, kernel, stride=stride, act=act),
-        ConvNormAct(width, width, kernel),
-    )
+def row(**modules: nn.Module) -> nn.Sequential:
+    """Modules one after another, by their names."""
+    return nn.Sequential(OrderedDict(modules))

@@ -5,10 +5,12 @@ from typing import get_args
 
 from torch import Tensor, nn
 
-from autoscale.design.architecture import Architecture, Stage
+from autoscale.design.architecture import Architecture
 from autoscale.design.style import Padding
+from autoscale.design.walk import walk
 from autoscale.errors import InvalidSetting
 from autoscale.network import blocks
+from autoscale.network.modules_of import block_call, head_calls, stem_calls
 
 
 class Network(nn.Module):
@@ -59,16 +61,9 @@ def build(
     for name, rate in (("dropout", dropout), ("drop_path", drop_path)):
         if not 0 <= rate < 1:
             raise InvalidSetting(f"{name} must lie in 0..1 with 1 excluded, got {rate}")
-    stem = blocks.ConvNormAct(
-        3,
-        architecture.stem.width,
-        architecture.stem.kernel,
-        stride=architecture.stem.stride,
-        act=architecture.stem.activation,
+    network = Network(
+        _stem(architecture), _stages(architecture, drop_path), _head(architecture, dropout)
     )
-    if architecture.stem.pool:
-        stem.add_module("pool", nn.MaxPool2d(3, 2, 1))
-    network = Network(stem, _stages(architecture, drop_path), _head(architecture, dropout))
     if padding == "same":
         blocks.pad_same(network)
     _initialise(network)
@@ -78,64 +73,30 @@ def build(
     return network
 
 
+def _stem(architecture: Architecture) -> nn.Module:
+    first, others = stem_calls(architecture)
+    stem = first.make()
+    for name, call in others.items():
+        stem.add_module(name, call.make())
+    return stem
+
+
 def _stages(architecture: Architecture, drop_path: float) -> nn.Sequential:
-    width = architecture.stem.width
-    position = 0
-    stages = nn.Sequential()
-    for stage in architecture.stages:
-        row = nn.Sequential()
-        for number in range(stage.depth):
-            rate = drop_path * position / architecture.depth
-            stride = stage.stride if number == 0 else 1
-            row.append(_block(stage, width, stride=stride, drop_path=rate))
-            width = stage.width
-            position += 1
-        stages.append(row)
+    stages = nn.Sequential(*[nn.Sequential() for _ in architecture.stages])
+    for position, block in enumerate(walk(architecture)):
+        rate = drop_path * position / architecture.depth
+        row = stages[block.stage]
+        assert isinstance(row, nn.Sequential)
+        row.append(block_call(block.layout, block.width_in, drop_path=rate).make())
     return stages
-
-
-def _block(stage: Stage, width_in: int, *, stride: int, drop_path: float) -> nn.Module:
-    if stage.block == "identity":
-        return blocks.match(width_in, stage.width, stride=stride)
-    width, kernel, act = stage.width, stage.kernel, stage.activation
-    if stage.block in ("bottleneck", "basic"):
-        make = blocks.bottleneck if stage.block == "bottleneck" else blocks.basic
-        return blocks.Residual(
-            make(width_in, width, kernel=kernel, stride=stride, act=act),
-            blocks.match(width_in, width, stride=stride),
-            drop_path=drop_path,
-            act=act,
-        )
-    squeeze = stage.squeeze(width_in)
-    if stage.block in ("mbconv", "fused-mbconv"):
-        expanded = blocks.mbconv if stage.block == "mbconv" else blocks.fused_mbconv
-        branch = expanded(
-            width_in,
-            width,
-            kernel=kernel,
-            stride=stride,
-            expand_ratio=stage.expand_ratio,
-            squeeze=squeeze,
-            act=act,
-        )
-    else:
-        plain = blocks.separable if stage.block == "separable" else blocks.conv
-        branch = plain(width_in, width, kernel=kernel, stride=stride, squeeze=squeeze, act=act)
-    shortcut = blocks.shortcut(stage.skip, width_in, width, stride=stride)
-    return branch if shortcut is None else blocks.Residual(branch, shortcut, drop_path=drop_path)
 
 
 def _head(architecture: Architecture, dropout: float) -> nn.Sequential:
     head = nn.Sequential()
-    if architecture.head.width:
-        width_in = architecture.stages[-1].width
-        act = architecture.head.activation
-        head.add_module("conv", blocks.ConvNormAct(width_in, architecture.head.width, act=act))
-    head.add_module("pool", nn.AdaptiveAvgPool2d(1))
-    head.add_module("flatten", nn.Flatten())
-    if dropout > 0:
-        head.add_module("dropout", nn.Dropout(dropout))
-    head.add_module("classifier", nn.Linear(architecture.features, architecture.num_classes))
+    for name, call in head_calls(architecture).items():
+        if name == "classifier" and dropout > 0:
+            head.add_module("dropout", nn.Dropout(dropout))
+        head.add_module(name, call.make())
     return head
 
 

@@ -8,9 +8,12 @@ skip, and one stage of two blocks is two stages of one.
 from collections.abc import Hashable
 from functools import lru_cache
 
-from autoscale.design.architecture import BLOCK_FIELDS, Architecture, Stage
+from autoscale.design.architecture import Architecture, Stage
+from autoscale.design.blocks.layers import Layout, Shortcut
+from autoscale.design.walk import place_of, places_of, walk_stage
 
-Block = tuple[Hashable, ...]
+#: A block that is no layer at all.
+_NOTHING = Layout((), Shortcut(True))
 
 
 def network_of(architecture: Architecture) -> Hashable:
@@ -27,43 +30,23 @@ def network_of(architecture: Architecture) -> Hashable:
     )
 
 
-def blocks_of(architecture: Architecture) -> tuple[Block, ...]:
+def blocks_of(architecture: Architecture) -> tuple[Layout, ...]:
     """Every block that does something, in order."""
-    found: list[Block] = []
-    width = architecture.stem.width
-    for stage in architecture.stages:
-        found += stage_blocks(stage, width)
-        width = stage.width
+    found: list[Layout] = []
+    for place in places_of(architecture):
+        if isinstance(place.part, Stage):
+            found += stage_blocks(place.part, place.width_in)
     return tuple(found)
 
 
 @lru_cache(maxsize=65536)
-def stage_blocks(stage: Stage, width_in: int) -> tuple[Block, ...]:
+def stage_blocks(stage: Stage, width_in: int) -> tuple[Layout, ...]:
     """Every block of `stage` that does something; none if the network is the same without it."""
-    blocks = []
-    for number in range(stage.depth):
-        width = width_in if number == 0 else stage.width
-        stride = stage.stride if number == 0 else 1
-        if stage.block == "identity" and stride == 1 and width == stage.width:
-            continue
-        blocks.append(
-            (
-                stage.block,
-                stage.kernel,
-                stage.width,
-                stride,
-                stage.expand_ratio,
-                stage.squeeze(width),
-                effective_skip(stage, width, stride),
-                stage.activation,
-            )
-        )
-    return tuple(blocks)
+    place = place_of(stage, width_in, 1)  # of any size
+    layouts = [block.layout for block in walk_stage(place)]
+    return tuple([layout for layout in layouts if layout != _NOTHING])
 
 
-def effective_skip(stage: Stage, width_in: int, stride: int) -> str:
-    """What a block of `stage` adds to its output: its skip, or "none" where that does not fit."""
-    if "skip" not in BLOCK_FIELDS[stage.block]:
-        return "its own"
-    fits = width_in == stage.width and (stride == 1 or stage.skip == "pool")
-    return stage.skip if fits else "none"
+def returns_input(stage: Stage, width_in: int, stride: int) -> bool:
+    """Whether a block of `stage` adds its input, however changed, to its output."""
+    return bool(stage.layout(width_in, stage.width, stride).shortcut.added)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoscale.design.architecture import BLOCK_FIELDS, Architecture, Head, Stage, Stem
+from autoscale.design.blocks.kind import squeeze_width
 from autoscale.design.published import EFFICIENTNET_B0
 from autoscale.errors import InvalidArchitecture
 from tests.strategies import BLOCKS, architectures, block_fields, stages
@@ -61,8 +62,8 @@ def test_without_a_head_the_last_stage_reaches_the_classifier() -> None:
 def test_the_squeeze_is_the_rounded_down_share_of_the_input_and_at_least_one(
     width_in: int, se_ratio: float
 ) -> None:
-    assert Stage(width=8).squeeze(width_in) == 0
-    squeeze = Stage(width=8, se_ratio=se_ratio).squeeze(width_in)
+    assert squeeze_width(width_in, 0.0) == 0
+    squeeze = squeeze_width(width_in, se_ratio)
     assert squeeze >= 1
     assert squeeze in (1, int(width_in * se_ratio))
 
@@ -90,7 +91,10 @@ NOT_A_COUNT = "must be a whole number of at least"
         ({"se_ratio": float("nan")}, "se_ratio must lie in 0..1, got nan"),
         ({"se_ratio": None}, "se_ratio must lie in 0..1, got None"),
         ({"skip": "add"}, "skip must be one of identity, pool, none, got 'add'"),
-        ({"activation": "tanh"}, "activation must be one of relu, relu6, silu, hswish, got 'tanh'"),
+        (
+            {"activation": "tanh"},
+            "activation must be one of relu, relu6, silu, hswish, gelu, got 'tanh'",
+        ),
         ({"block": "mbcon"}, f"block must be one of {', '.join(BLOCKS)}, got 'mbcon'"),
         ({"block": "bottleneck", "width": 3}, "a bottleneck's width must be at least 4, got 3"),
     ],
@@ -102,9 +106,21 @@ def test_a_stage_refuses(settings: dict[str, Any], message: str) -> None:
     assert str(refusal.value) == message
 
 
+def test_only_some_blocks_leave_out_a_kernel_or_expand_by_a_part_of_a_channel() -> None:
+    stage = Stage(block="universal", width=8, kernel=0, start_kernel=3, expand_ratio=2.5)
+    assert [layer.name for layer in stage.layout(8, 8, 2).branch] == ["start", "expand", "project"]
+    with pytest.raises(InvalidArchitecture, match="expand_ratio must lie in 1"):
+        Stage(block="universal", width=8, expand_ratio=0.5)
+    with pytest.raises(InvalidArchitecture, match="start_kernel must be odd, got 4"):
+        Stage(block="universal", width=8, start_kernel=4)
+
+
 @pytest.mark.parametrize("block", BLOCKS)
 def test_a_block_refuses_exactly_the_fields_that_it_does_not_listen_to(block: Any) -> None:
-    other = {"kernel": 5, "expand_ratio": 2, "se_ratio": 0.5, "skip": "pool", "activation": "relu"}
+    other = {
+        "kernel": 5, "expand_ratio": 2, "se_ratio": 0.5, "skip": "pool", "activation": "relu",
+        "groups": 2, "start_kernel": 3,
+    }  # fmt: skip
     assert other.keys() == block_fields.keys()
     for name, value in other.items():
         settings: Any = {"block": block, "width": 8, name: value}
@@ -115,13 +131,32 @@ def test_a_block_refuses_exactly_the_fields_that_it_does_not_listen_to(block: An
                 Stage(**settings)
 
 
+def test_what_few_stems_and_heads_have_is_written_only_where_it_is() -> None:
+    assert small().to_dict()["head"].keys() == {"width", "activation"}
+    assert "norm" not in small().to_dict()["stem"]
+    design = small(stem=Stem(width=8, norm="layer"), head=Head(hidden=12, norm="batch"))
+    assert design.to_dict()["stem"]["norm"] == "layer"
+    assert (design.to_dict()["head"]["hidden"], design.to_dict()["head"]["norm"]) == (12, "batch")
+    assert Architecture.from_dict(design.to_dict()) == design
+
+
+def test_patches_shrink_with_their_stride_and_become_a_convolution() -> None:
+    stem = Stem(width=8, kernel=4, stride=4)
+    assert stem.with_stride(2, pool=False) == Stem(width=8, kernel=2, stride=2)
+    assert stem.with_stride(1, pool=False) == Stem(width=8, kernel=3, stride=1)
+    assert Stem(width=8, kernel=5).with_stride(1, pool=False) == Stem(width=8, kernel=5, stride=1)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
+        (lambda: Head(norm="batch"), "a head's batch norm is that of its hidden layer"),
+        (lambda: Head(hidden=-1), f"hidden {NOT_A_COUNT} 0, got -1"),
+        (lambda: Stem(width=8, norm="none"), "norm must be one of batch, layer"),  # type: ignore[arg-type]
         (lambda: Stem(width=0), f"stem width {NOT_A_COUNT} 1, got 0"),
-        (lambda: Stem(width=8, kernel=2), "kernel must be odd, got 2"),
+        (lambda: Stem(width=8, kernel=4), "kernel must be odd, got 4"),
         (lambda: Stem(width=8, stride=4), "stride must be 1 or 2, got 4"),
-        (lambda: Stem(width=8, activation="gelu"), "activation must be one of"),  # type: ignore[arg-type]
+        (lambda: Stem(width=8, activation="tanh"), "activation must be one of"),  # type: ignore[arg-type]
         (lambda: Head(width=-1), f"head width {NOT_A_COUNT} 0, got -1"),
         (lambda: Head(width=8, activation=""), "activation must be one of"),  # type: ignore[arg-type]
         (lambda: small(resolution=0), f"resolution {NOT_A_COUNT} 1, got 0"),

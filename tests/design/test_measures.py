@@ -16,7 +16,8 @@ from autoscale.design.measures.macs import MACS
 from autoscale.design.measures.measure import CostMeasure
 from autoscale.design.measures.registry import MEASURES, measure_named
 from autoscale.design.published import published
-from autoscale.design.workload import places_of, workload
+from autoscale.design.walk import places_of
+from autoscale.design.workload import workload
 from autoscale.errors import InvalidSetting
 from autoscale.search.objective import Objective
 from tests.strategies import architectures

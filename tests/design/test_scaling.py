@@ -275,19 +275,26 @@ def test_fitted_strides_leave_a_map_of_four_pixels_and_take_no_more_than_needed(
 
 
 @given(architectures().filter(lambda a: a.resolution >= 4))
-def test_fitting_strides_changes_nothing_but_strides(
+def test_fitting_strides_changes_nothing_but_strides_and_the_size_of_patches(
     design: Architecture,
 ) -> None:
     fitted = fit_strides(design)
     restored = replace(
         fitted,
-        stem=replace(fitted.stem, stride=design.stem.stride, pool=design.stem.pool),
+        stem=replace(
+            fitted.stem,
+            stride=design.stem.stride,
+            pool=design.stem.pool,
+            kernel=design.stem.kernel,
+        ),
         stages=tuple(
             replace(stage, stride=before.stride)
             for stage, before in zip(fitted.stages, design.stages, strict=True)
         ),
     )
     assert restored == design
+    if design.stem.kernel != design.stem.stride:
+        assert fitted.stem.kernel == design.stem.kernel
 
 
 def test_strides_are_taken_from_the_stem_then_from_the_first_stages() -> None:

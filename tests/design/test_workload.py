@@ -17,7 +17,8 @@ from autoscale.design.architecture import (
     Stem,
 )
 from autoscale.design.published import published
-from autoscale.design.workload import Place, places_of, work_at, workload
+from autoscale.design.walk import Place, places_of
+from autoscale.design.workload import work_at, workload
 from autoscale.jobs.search.spaces import load_space
 from tests.design.traced_operations import operations
 
@@ -47,6 +48,8 @@ def test_every_block_runs_what_torch_runs(block: Block, skip: Skip) -> None:
         "se_ratio": 0.25,
         "skip": skip,
         "activation": rng.choice(get_args(Activation)),
+        "groups": 4,
+        "start_kernel": 3,
     }
     heard = {name: value for name, value in settings.items() if name in BLOCK_FIELDS[block]}
     for resolution, stride, width in ((17, 1, 16), (9, 2, 16), (4, 2, 24), (2, 2, 16), (1, 2, 16)):
@@ -63,10 +66,29 @@ def test_every_block_runs_what_torch_runs(block: Block, skip: Skip) -> None:
         assert workload(with_pool) == operations(with_pool)
 
 
+@pytest.mark.parametrize("resolution", [32, 33])
+@pytest.mark.parametrize(
+    ("stem", "head"),
+    [
+        (Stem(width=8, kernel=4, stride=4, norm="layer", activation="none"), Head(norm="layer")),
+        (Stem(width=8, kernel=2, stride=2, activation="gelu"), Head(width=16, hidden=24)),
+        (Stem(width=8, norm="layer"), Head(hidden=24, norm="batch", activation="hswish")),
+    ],
+    ids=["ConvNeXt", "MobileNetV3", "MobileNetV4"],
+)
+def test_every_kind_of_stem_and_head_runs_what_torch_runs(
+    stem: Stem, head: Head, resolution: int
+) -> None:
+    design = Architecture(
+        resolution=resolution, stem=stem, stages=(Stage(width=8),), head=head, num_classes=3
+    )
+    assert workload(design) == operations(design)
+
+
 def test_the_parts_of_a_design_add_up_to_it() -> None:
     design = published("efficientnet-b0")
     places = places_of(design)
     assert len(places) == len(design.stages) + 2
-    assert places[1] == Place(design.stages[0], 32, 112)
+    assert places[1] == Place(design.stages[0], 32, 112, 16)
     whole = workload(design)
     assert whole == {f: sum(work_at(place).get(f, 0) for place in places) for f in whole}

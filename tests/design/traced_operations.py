@@ -19,7 +19,9 @@ from autoscale.network.build import build
 from autoscale.network.fold import fold_norms
 
 #: Views of the same memory take no time of their own.
-_VIEWS = frozenset({"view", "t", "_unsafe_view", "alias", "detach", "expand", "transpose"})
+_VIEWS = frozenset(
+    {"view", "t", "_unsafe_view", "alias", "detach", "expand", "transpose", "permute"}
+)
 
 
 def operations(
@@ -68,6 +70,7 @@ class _Trace(TorchDispatchMode):
                 image.shape[-1],
                 outputs[0].shape[-1],
                 depthwise=args[8] == image.shape[1] and args[8] > 1,
+                groups=args[8],
             )
             self.work[kind, "macs"] += outputs[0].numel() * weight[0].numel()
             self.work[kind, "weights"] += weight.numel()

@@ -18,6 +18,7 @@ from autoscale.design.architecture import (
     Stage,
     Stem,
 )
+from autoscale.design.blocks.layers import NormKind
 from autoscale.design.cost import CONVENTIONS, Cost, cost, part_costs
 from autoscale.errors import InvalidSetting
 from autoscale.network.build import build
@@ -40,6 +41,8 @@ def random_design(rng: random.Random) -> Architecture:
         "se_ratio": (0.0, 0.05, 0.25, 1.0),
         "skip": get_args(Skip),
         "activation": get_args(Activation),
+        "groups": (1, 2, 4),
+        "start_kernel": (0, 3, 5),
     }
     stages = []
     for _ in range(rng.randint(1, 3)):
@@ -53,16 +56,23 @@ def random_design(rng: random.Random) -> Architecture:
                 **{name: rng.choice(fields[name]) for name in sorted(BLOCK_FIELDS[block])},
             )
         )
+    kernel, stride = rng.choice(((1, 1), (3, 1), (5, 1), (1, 2), (3, 2), (5, 2), (2, 2), (4, 4)))
+    hidden = rng.choice((0, 0, 12))
     return Architecture(
         resolution=rng.randint(1, 40),
         stem=Stem(
             width=rng.choice((4, 8)),
-            kernel=rng.choice((1, 3, 5)),
-            stride=rng.choice((1, 2)),
+            kernel=kernel,
+            stride=stride,
             pool=rng.random() < 0.3,
+            norm=rng.choice(get_args(NormKind)),
         ),
         stages=tuple(stages),
-        head=Head(width=rng.choice((0, 16))),
+        head=Head(
+            width=rng.choice((0, 16)),
+            hidden=hidden,
+            norm=rng.choice(("none", "layer", "batch") if hidden else ("none", "layer")),
+        ),
         num_classes=rng.randint(1, 12),
     )
 

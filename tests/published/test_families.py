@@ -15,9 +15,10 @@ from autoscale.errors import InvalidSetting
 
 # Trainable parameters. Published exactly: EfficientNet and EfficientNetV2 S, M, L by torchvision;
 # V2 B0 to B3, MobileNets by Keras (V2-B0 as 7,200,312 with 60,608 running means and variances);
-# Lite by the released code's own test; MnasNet-A1 and ResNet-200 by osmr/imgclsmob; ResNets by
-# torchvision. TinyNet's are known to 10,000 (below) and held here as counted. Multiply-adds of
-# convolutions and linear layers as counted here, equal to fvcore's on the built networks.
+# Lite by the released code's own test; MnasNet-A1 and ResNet-200 by osmr/imgclsmob; ResNets,
+# ResNeXt, MobileNetV3 and ConvNeXt-T by torchvision (num_params of its weights). TinyNet's,
+# MobileNetV4's and ConvNeXt-atto's are known to 10,000 (below) and held here as counted. Multiply-
+# adds of convolutions and linear layers as counted here, equal to fvcore's on the built networks.
 COUNTS = {
     "efficientnet-b0": (5_288_548, 385_814_752),
     "efficientnet-b1": (7_794_184, 686_802_832),
@@ -42,6 +43,8 @@ COUNTS = {
     "efficientnetv2-s": (21_458_488, 8_365_617_152),
     "efficientnetv2-m": (54_139_356, 24_582_460_384),
     "efficientnetv2-l": (118_515_272, 56_079_699_008),
+    "convnext-atto": (3_695_520, 547_332_480),
+    "convnext-tiny": (28_589_128, 4_455_531_264),
     "mobilenet-v1-0.25": (470_072, 41_030_272),
     "mobilenet-v1-0.5": (1_331_592, 149_497_088),
     "mobilenet-v1-0.75": (2_585_560, 325_400_448),
@@ -51,6 +54,10 @@ COUNTS = {
     "mobilenet-v2-0.75": (2_636_424, 209_069_792),
     "mobilenet-v2": (3_504_872, 300_774_272),
     "mobilenet-v2-1.4": (6_108_776, 582_195_824),
+    "mobilenetv3-small": (2_542_856, 56_510_400),
+    "mobilenetv3-large": (5_483_032, 216_589_760),
+    "mobilenetv4-conv-small": (3_774_024, 186_005_568),
+    "mobilenetv4-conv-medium": (9_715_512, 827_649_984),
     "mnasnet-a1": (3_887_038, 311_579_072),
     "resnet-18": (11_689_512, 1_814_073_344),
     "resnet-34": (21_797_672, 3_663_761_408),
@@ -58,6 +65,7 @@ COUNTS = {
     "resnet-101": (44_549_160, 7_801_405_440),
     "resnet-152": (60_192_808, 11_513_626_624),
     "resnet-200": (64_673_832, 15_007_481_856),
+    "resnext-50-32x4d": (25_028_904, 4_230_479_872),
     "tinynet-a": (6_187_972, 336_867_712),
     "tinynet-b": (3_730_562, 200_709_360),
     "tinynet-c": (2_457_234, 99_536_432),
@@ -74,6 +82,7 @@ TIMM = {
     "efficientnet-lite2": (6.09, 12.9),
     "efficientnetv2-b0": (7.14, 4.77),
     "efficientnetv2-b1": (8.14, 7.34),
+    "convnext-atto": (3.7, 3.81),
     "mnasnet-a1": (3.89, 6.23),
     "mobilenet-v1": (4.23, 5.04),
     "mobilenet-v2-0.35": (1.68, 2.86),
@@ -81,8 +90,13 @@ TIMM = {
     "mobilenet-v2-0.75": (2.64, 5.86),
     "mobilenet-v2": (3.5, 6.68),
     "mobilenet-v2-1.4": (6.11, 9.57),
+    "mobilenetv3-small": (2.54, 1.42),
+    "mobilenetv3-large": (5.48, 4.41),
+    "mobilenetv4-conv-small": (3.77, 1.97),
+    "mobilenetv4-conv-medium": (9.72, 5.8),
     "resnet-18": (11.69, 2.48),
     "resnet-34": (21.8, 3.74),
+    "resnext-50-32x4d": (25.03, 14.4),
     "tinynet-a": (6.19, 5.41),
     "tinynet-b": (3.73, 4.44),
     "tinynet-c": (2.46, 2.87),

@@ -24,7 +24,8 @@ from autoscale.design.budget import parse_milliseconds
 from autoscale.design.cost import Cost
 from autoscale.design.measures.measure import CostMeasure
 from autoscale.design.numbers import Number
-from autoscale.design.workload import Feature, Place, Workload, places_of, work_at
+from autoscale.design.walk import Place, places_of
+from autoscale.design.workload import Feature, Workload, work_at
 from autoscale.errors import InvalidSetting
 
 #: Most networks that a table is fitted to.

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 
 from autoscale.design.architecture import Architecture
-from autoscale.design.cost import output_size, stem_output_size
 from autoscale.design.measures.macs import MACS
 from autoscale.design.measures.measure import CostMeasure
 from autoscale.design.measures.registry import MEASURES, kind_named, measure_named
 from autoscale.design.space import SearchSpace
-from autoscale.design.workload import Place
+from autoscale.design.walk import Place, output_size, place_of, stem_output_size
 from autoscale.errors import BudgetUnreachable, InvalidSetting
 
 #: Random designs that are looked at before the least costs of a space are worked out.
@@ -175,7 +174,7 @@ def _least_costs(space: SearchSpace, resolution: int, limits: Sequence[Limit]) -
 
     ways: dict[int, list[list[float]]] = {}
     for stem in space.stem.parts():
-        ways.setdefault(stem.width, []).append(costs(Place(stem, 3, resolution)))
+        ways.setdefault(stem.width, []).append(costs(place_of(stem, 3, resolution)))
         size = stem_output_size(stem, resolution)
     reached = {width: _undercut_by_none(np.array(rows)) for width, rows in ways.items()}
     for choices in space.stages:
@@ -183,7 +182,7 @@ def _least_costs(space: SearchSpace, resolution: int, limits: Sequence[Limit]) -
         for width, before in reached.items():
             ways = {}
             for stage in choices.parts():
-                ways.setdefault(stage.width, []).append(costs(Place(stage, width, size)))
+                ways.setdefault(stage.width, []).append(costs(place_of(stage, width, size)))
             for after, rows in ways.items():
                 onward.setdefault(after, []).append(further(before, rows))
         reached = {w: _undercut_by_none(np.concatenate(parts)) for w, parts in onward.items()}
@@ -191,7 +190,7 @@ def _least_costs(space: SearchSpace, resolution: int, limits: Sequence[Limit]) -
     ends = [
         further(
             before,
-            [costs(Place(head, width, size, space.num_classes)) for head in space.head.parts()],
+            [costs(place_of(head, width, size, space.num_classes)) for head in space.head.parts()],
         )
         for width, before in reached.items()
     ]

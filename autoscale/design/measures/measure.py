@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
-from autoscale.design.architecture import Architecture, Stage, Stem
+from autoscale.design.architecture import Architecture
 from autoscale.design.budget import format_count, parse_count
-from autoscale.design.cost import Cost, cost, head_cost, stage_cost, stem_cost
+from autoscale.design.cost import Cost, cost, row_of
 from autoscale.design.numbers import Number
-from autoscale.design.workload import Place
+from autoscale.design.walk import Place
 from autoscale.errors import InvalidSetting
 
 
@@ -137,8 +137,4 @@ class CostMeasure:
 
 def place_cost(place: Place) -> Cost:
     """The counts of a stem, a stage or a head where it stands."""
-    if isinstance(place.part, Stem):
-        return stem_cost(place.part, place.part.width, place.size)
-    if isinstance(place.part, Stage):
-        return stage_cost(place.part, place.width, place.size)
-    return head_cost(place.width, place.part.width, place.size, place.num_classes)
+    return Cost(*row_of(place))

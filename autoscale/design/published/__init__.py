@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Mapping
 
 from autoscale.design.architecture import Architecture
+from autoscale.design.published.convnext import CONVNEXT
 from autoscale.design.published.efficientnet import (
     EFFICIENTNET,
     EFFICIENTNET_B0,
@@ -13,7 +14,9 @@ from autoscale.design.published.efficientnet import (
 )
 from autoscale.design.published.efficientnetv2 import EFFICIENTNETV2
 from autoscale.design.published.mobilenet import MOBILENET
-from autoscale.design.published.resnet import RESNET
+from autoscale.design.published.mobilenetv3 import MOBILENET_V3
+from autoscale.design.published.mobilenetv4 import MOBILENET_V4
+from autoscale.design.published.resnet import RESNET, RESNEXT
 from autoscale.design.published.tinynet import TINYNET
 from autoscale.errors import InvalidSetting
 
@@ -25,8 +28,12 @@ FAMILIES: Mapping[str, Mapping[str, Architecture]] = {
     "efficientnet-lite": EFFICIENTNET_LITE,
     "efficientnetv2": EFFICIENTNETV2,
     **MOBILENET,
+    "mobilenetv3": MOBILENET_V3,
+    "mobilenetv4-conv": MOBILENET_V4,
     "resnet": RESNET,
+    "resnext": RESNEXT,
     "tinynet": TINYNET,
+    "convnext": CONVNEXT,
 }
 
 #: All of them by name.

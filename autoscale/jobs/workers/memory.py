@@ -1,13 +1,23 @@
 """How much memory a training takes, foretold from the maps that its layers keep."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import accumulate
 
 from autoscale.design.architecture import Architecture, Head, Stage, Stem
+from autoscale.design.blocks.layers import (
+    DEPTHWISE,
+    Conv,
+    Layer,
+    Layout,
+    SqueezeExcite,
+    flow,
+    is_inverted,
+)
 from autoscale.design.budget import BYTES
-from autoscale.design.cost import output_size, part_costs
+from autoscale.design.cost import part_costs
 from autoscale.design.style import Padding
-from autoscale.design.workload import ACTIVATIONS, Place, places_of, work_at
+from autoscale.design.walk import BlockPlace, Place, places_of, stem_layers, walk_stage
+from autoscale.design.workload import ACTIVATIONS, work_at
 from autoscale.network.kernels.widening import FACTOR
 from autoscale.scaling.scalable import Network, cost_of
 
@@ -51,37 +61,34 @@ def numbers_kept(architecture: Architecture, kernels: str, padding: Padding = "s
 
 def _kept_by_part(architecture: Architecture, kernels: str, padding: Padding) -> list[float]:
     image = 3 * architecture.resolution**2
-    parts = zip(places_of(architecture), part_costs(architecture), strict=True)
-    found = [_kept(place, float(cost.activations), kernels) for place, (_, cost) in parts]
-    if padding == "same":
-        padded = [_kept_by_padding(place, kernels) for place in places_of(architecture)]
-        found = [each + more for each, more in zip(found, padded, strict=True)]
+    places = places_of(architecture)
+    costs = [cost for _, cost in part_costs(architecture)]
+    found = []
+    for place, cost in zip(places, costs, strict=True):
+        kept = _kept(place, float(cost.activations), kernels)
+        found.append(kept + (_kept_by_padding(place, kernels) if padding == "same" else 0.0))
     return [image + found[0], *found[1:]]
 
 
 def _kept(place: Place, outputs: float, kernels: str) -> float:
     """Of one part: `outputs` of its convolutions, and what is made of these."""
-    part, work = place.part, work_at(place)
-    block = part.block if isinstance(part, Stage) else ""
-    after = output_size(place.size, part.stride) ** 2 if isinstance(part, Stage) else 0
-    if kernels == "native" and isinstance(part, Stage) and block in ("mbconv", "separable"):
-        # `network.native.inverted`: every map before its norm, and those that `project` reads and
+    work = work_at(place)
+    blocks = list(walk_stage(place)) if isinstance(place.part, Stage) else []
+    if kernels == "native" and blocks and is_inverted(blocks[0].layout):
+        # `network.kernels.inverted`: every map before its norm, and those that `project` reads and
         # that the block gives.
-        ratio = part.expand_ratio if block == "mbconv" else 1
-        read = (place.width + (part.depth - 1) * part.width) * ratio * after
-        return outputs + read + part.depth * part.width * after
+        return outputs + sum(_read_and_given_by_the_last(block) for block in blocks)
 
     def numbers(kind: str) -> float:
         return work.get((kind, "numbers"), 0.0)
 
     # Maps of convolutions, those behind their norms, and products with a gate.
     kept = 2 * outputs + numbers("mul") / 2
-    if block in ("basic", "bottleneck"):
-        kernels = "none"  # torch's autograd does them
-    if kernels == "torch" and isinstance(part, Stage) and block == "mbconv":
-        # `network.native.widening`: of an expansion its narrow input, not what it gives.
-        narrow = place.width * place.size**2 + (part.depth - 1) * part.width * after
-        kept -= (part.expand_ratio - 1) * narrow if part.expand_ratio >= FACTOR else 0
+    if blocks and not _is_accelerated(blocks[0].layout):
+        kernels = "none"
+    if kernels == "torch":
+        # `network.kernels.widening`: of an expansion its narrow input, not what it gives.
+        kept -= sum(_saved_by_widening(block) for block in blocks)
     if kernels != "native":  # whose backward pass makes again what was before an activation
         before = sum(numbers(kind) for kind in ACTIVATIONS.values()) / 2
         # Torch's own gradient of a ReLU needs only what is behind it.
@@ -89,35 +96,56 @@ def _kept(place: Place, outputs: float, kernels: str) -> float:
     return kept
 
 
+def _is_accelerated(layout: Layout) -> bool:
+    """Whether layers with their own backward pass do a block; else torch's autograd does."""
+    convs = [layer for layer in layout.branch if isinstance(layer, Conv)]
+    return layout.act is None and all(conv.norm == "batch" for conv in convs)
+
+
+def _read_and_given_by_the_last(block: BlockPlace) -> int:
+    *_, last = flow(block.layout.branch, block.width_in, block.size)
+    return (last.width + last.width_out) * last.size**2
+
+
+def _saved_by_widening(block: BlockPlace) -> int:
+    first = block.layout.branch[0] if block.layout.branch else None
+    if not (isinstance(first, Conv) and is_inverted(block.layout)) or first.groups == DEPTHWISE:
+        return 0
+    widens = first.width >= FACTOR * block.width_in
+    return (first.width - block.width_in) * block.size**2 if widens else 0
+
+
 def _kept_by_padding(place: Place, kernels: str) -> float:
     """What TensorFlow's padding adds: padded copies of the maps that strided convolutions read.
 
     A native block with such a convolution is computed layer by layer and stores its hidden maps.
     """
-    part, size = place.part, place.size
+    part, width, size = place.part, place.width_in, place.size
     if isinstance(part, Head) or part.stride == 1:
         return 0.0
-    after = output_size(size, part.stride)
-
     # Torch's autograd keeps a copy in place of the map, unless a sum or a ReLU keeps that too.
-    instead = kernels == "none" and not (
-        isinstance(part, Stage) and part.block in ("basic", "bottleneck")
-    )
-
-    def copied(width: int, kernel: int) -> float:
-        side = max(size, (after - 1) * part.stride + kernel)
-        return float(width * (side**2 - size**2 * instead))
-
+    instead = kernels == "none"
     if isinstance(part, Stem):
-        return copied(place.width, part.kernel)
-    if part.block == "identity":
-        return copied(place.width, 1)
-    if part.block in ("basic", "bottleneck"):
-        filtered = place.width if part.block == "basic" else part.width // 4
-        return copied(filtered, part.kernel) + copied(place.width, 1)
-    hidden = place.width * (part.expand_ratio if part.block == "mbconv" else 1)
-    found = copied(hidden, part.kernel)
-    if kernels == "native" and part.block in ("mbconv", "separable"):
-        found += hidden * size**2 if hidden > place.width else 0
-        found += hidden * after**2 if part.se_ratio > 0 else 0
+        return _copied(stem_layers(part, place.width), width, size, instead)
+    layout = next(walk_stage(place)).layout
+    instead = instead and _is_accelerated(layout)
+    found = _copied(layout.branch, width, size, instead)
+    if isinstance(layout.shortcut.layer, Conv):
+        found += _copied([layout.shortcut.layer], width, size, instead)
+    if kernels == "native" and is_inverted(layout):
+        for step in flow(layout.branch, width, size):
+            if isinstance(step.layer, SqueezeExcite):
+                found += step.width * step.size**2
+            elif isinstance(step.layer, Conv) and step.layer.groups == DEPTHWISE:
+                found += step.width * step.size**2 if step.width > width else 0
     return found
+
+
+def _copied(layers: Iterable[Layer], width: int, size: int, instead: bool) -> float:
+    """Numbers of the padded maps; where they stand `instead` of the maps, how many more."""
+    found = 0
+    for step in flow(layers, width, size):
+        if isinstance(step.layer, Conv) and step.layer.stride > 1:
+            side = max(step.size, (step.size_out - 1) * step.layer.stride + step.layer.kernel)
+            found += step.width * (side**2 - step.size**2 * instead)
+    return float(found)

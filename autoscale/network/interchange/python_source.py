@@ -1,20 +1,26 @@
 """A network as a Python module that needs torch alone.
 
-The pieces are the definitions of `blocks.py` themselves, as far as the design uses them; only the
-row of stages is written out. So the module cannot drift from what was trained.
+The pieces are the definitions of `blocks.py` themselves, as far as the design uses them; the calls
+of these are those that make the network here. So the module cannot drift from what was trained.
 """
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
 from pprint import pformat
+from textwrap import indent
 from typing import Any
 
-from autoscale.design.architecture import Architecture, Stage
+from autoscale.design.architecture import Architecture
 from autoscale.design.timm_blocks import timm_definition
+from autoscale.design.walk import walk
 from autoscale.network import blocks
 from autoscale.network.excerpt import definitions, imports
+from autoscale.network.modules_of import block_call, head_calls, stem_calls
 from autoscale.network.weights import Style
 
+_ROOM = 80  # characters of a line inside a method
 _SHORT = re.compile(r"[\w.+-]{1,60}")
 
 
@@ -131,34 +137,24 @@ def load(path=Path(__file__).with_name("{weights}")):
 
 
 def _network(architecture: Architecture, style: Style) -> str:
-    stem, head = architecture.stem, architecture.head
-    stem_call = _call(
-        "ConvNormAct", 3, stem.width, stem.kernel, stride=stem.stride, act=stem.activation
-    )
-    lines = [f"self.stem = {stem_call}"]
-    if stem.pool:
-        lines.append('self.stem.add_module("pool", nn.MaxPool2d(3, 2, 1))')
+    first, others = stem_calls(architecture)
+    lines = [f"self.stem = {first.source(_ROOM)}"]
+    for name, call in others.items():
+        lines.append(f'self.stem.add_module("{name}", {call.source(_ROOM)})')
     lines.append("self.stages = nn.Sequential(")
-    width = stem.width
-    for stage in architecture.stages:
+    for _, of_stage in groupby(walk(architecture), key=attrgetter("stage")):
+        calls = [block_call(block.layout, block.width_in).source(_ROOM - 8) for block in of_stage]
         lines.append("    nn.Sequential(")
-        lines.append(f"        {_block(stage, width, stride=stage.stride)},")
-        again = _block(stage, stage.width, stride=1)
-        if stage.depth == 2:
-            lines.append(f"        {again},")
-        elif stage.depth > 2:
-            lines.append(f"        *[{again} for _ in range({stage.depth - 1})],")
+        for text, several in groupby(calls):
+            count = len(list(several))
+            again = f"*[{text} for _ in range({count})]" if count > 1 else text
+            lines.append(indent(f"{again},", " " * 8))
         lines.append("    ),")
-        width = stage.width
     lines += [")", "self.head = nn.Sequential()"]
-    if head.width:
-        conv = _call("ConvNormAct", width, head.width, act=head.activation)
-        lines.append(f'self.head.add_module("conv", {conv})')
-    lines += [
-        'self.head.add_module("pool", nn.AdaptiveAvgPool2d(1))',
-        'self.head.add_module("flatten", nn.Flatten())',
-        f'self.head.add_module("classifier", nn.Linear({architecture.features}, num_classes))',
-    ]
+    for name, call in head_calls(architecture).items():
+        classifier = f"nn.Linear({architecture.features}, num_classes)"
+        part = classifier if name == "classifier" else call.source(_ROOM)
+        lines.append(f'self.head.add_module("{name}", {part})')
     if style.padding == "same":
         lines.append("pad_same(self)")
     lines += [
@@ -166,7 +162,7 @@ def _network(architecture: Architecture, style: Style) -> str:
         "    if isinstance(module, nn.BatchNorm2d):",
         f"        module.eps = {style.norm_eps!r}",
     ]
-    inside = "\n".join(f"        {line}" for line in lines)
+    inside = indent("\n".join(lines), " " * 8)
     return f"""
 class Network(nn.Module):
     def __init__(self, num_classes={architecture.num_classes}):
@@ -177,38 +173,6 @@ class Network(nn.Module):
         return self.head(self.stages(self.stem(x)))
 
 """
-
-
-def _block(stage: Stage, width_in: int, *, stride: int) -> str:
-    """The call that makes one block, as `build` makes it."""
-    width, kernel, act = stage.width, stage.kernel, stage.activation
-    if stage.block == "identity":
-        return _match(width_in, width, stride)
-    if stage.block in ("bottleneck", "basic"):
-        branch = _call(stage.block, width_in, width, kernel=kernel, stride=stride, act=act)
-        return f"Residual({branch}, {_match(width_in, width, stride)}, act={act!r})"
-    expansion = {"expand_ratio": stage.expand_ratio} if "mbconv" in stage.block else {}
-    branch = _call(
-        stage.block.replace("-", "_"), width_in, width, kernel=kernel, stride=stride, **expansion,
-        squeeze=stage.squeeze(width_in), act=act,
-    )  # fmt: skip
-    if stage.skip == "identity" and stride == 1 and width_in == width:
-        return f"Residual({branch}, nn.Identity())"
-    if stage.skip == "pool" and width_in == width:
-        return f"Residual({branch}, nn.AvgPool2d(3, {stride}, 1, count_include_pad=False))"
-    return branch
-
-
-def _match(width_in: int, width: int, stride: int) -> str:
-    if stride == 1 and width_in == width:
-        return "nn.Identity()"
-    return _call("ConvNormAct", width_in, width, stride=stride)
-
-
-def _call(name: str, *values: object, **named: object) -> str:
-    arguments = [repr(value) for value in values]
-    arguments += [f"{key}={value!r}" for key, value in named.items()]
-    return f"{name}({', '.join(arguments)})"
 
 
 def _imports(text: str, preparing: str) -> str:

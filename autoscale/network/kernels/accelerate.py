@@ -137,7 +137,11 @@ def _layer(part: list[nn.Module], kernels: Kernels) -> Layer | None:
             kind = DepthwiseNorm
         return kind(conv, norm, ACTIVATIONS.index(type(act[0])) if act else 0, kernels)
     (module,) = part
-    if isinstance(module, SqueezeExcite) and type(module.act) in ACTIVATIONS:
+    if (
+        isinstance(module, SqueezeExcite)
+        and type(module.act) in ACTIVATIONS
+        and module.gate == "sigmoid"
+    ):
         return Excite(module, ACTIVATIONS.index(type(module.act)), kernels)
     if (
         isinstance(module, Residual)

@@ -145,6 +145,10 @@ def _norm(inputs: Sequence[Any], outputs: list[Tensor]) -> Cost:
     return Cost(norm_inputs=inputs[0].numel())
 
 
+def _layer_norm(inputs: Sequence[Any], outputs: list[Tensor]) -> Cost:
+    return Cost(layer_norm_inputs=inputs[0].numel())
+
+
 def _pool(inputs: Sequence[Any], outputs: list[Tensor]) -> Cost:
     return Cost(pool_inputs=inputs[0].numel())
 
@@ -169,8 +173,8 @@ OPERATIONS: Mapping[str, Callable[[Sequence[Any], list[Tensor]], Cost]] = {
     "aten::native_batch_norm": _norm,
     "aten::_native_batch_norm_legit_no_training": _norm,
     "aten::cudnn_batch_norm": _norm,
-    "aten::native_group_norm": _norm,
-    "aten::native_layer_norm": _norm,
+    "aten::native_group_norm": _layer_norm,
+    "aten::native_layer_norm": _layer_norm,
     "aten::mean": _pool,
     "aten::_adaptive_avg_pool2d": _pool,
     "aten::avg_pool2d": _window,
@@ -179,7 +183,9 @@ OPERATIONS: Mapping[str, Callable[[Sequence[Any], list[Tensor]], Cost]] = {
 }
 
 #: Layers at which the numbers alive are counted; all others work in place of their input.
-_LAYERS = frozenset(name for name, handle in OPERATIONS.items() if handle is not _norm)
+_LAYERS = frozenset(
+    name for name, handle in OPERATIONS.items() if handle not in (_norm, _layer_norm)
+)
 
 #: Element by element; comparisons; copies and shapes; new tensors; reductions and softmax.
 _FREE_NAMES = """

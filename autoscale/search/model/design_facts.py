@@ -11,11 +11,13 @@ from math import log
 from typing import Any
 
 from autoscale.design.architecture import Architecture, Head, Stage, Stem
-from autoscale.design.cost import Cost, conv_cost, head_cost, output_size, stage_cost
+from autoscale.design.blocks.layers import Layout
+from autoscale.design.cost import Cost, head_cost, stage_cost, stem_cost
 from autoscale.design.measures.limits import Limit
 from autoscale.design.measures.measure import CostMeasure
 from autoscale.design.space import SearchSpace, StageChoices
-from autoscale.search.identity import Block, effective_skip, stage_blocks
+from autoscale.design.walk import output_size, stem_output_size
+from autoscale.search.identity import returns_input, stage_blocks
 
 Point = tuple[int, ...]
 Costs = tuple[int, int, int]  # multiply-adds, parameters, activations
@@ -115,7 +117,7 @@ class Excess:
 class _StageReading:
     indices: Point
     normal: Point
-    blocks: tuple[Block, ...]
+    blocks: tuple[Layout, ...]
     marks: tuple[int, ...]  # hashes of the blocks
     cost: Costs
 
@@ -233,20 +235,19 @@ class FactReader:
         several = len(space.resolution) > 1
         resolution = space.resolution[indices[0] if several else 0]
         stem = space.stem.at(indices[several:])
-        size = output_size(resolution, stem.stride)
         found = self._entries[indices] = _Entry(
             resolution,
             stem,
             hash((resolution, stem)),
-            _triple(conv_cost(3, stem.width, stem.kernel, size)),
-            self._place(0, stem.width, output_size(size, 2) if stem.pool else size),
+            _triple(stem_cost(stem, resolution)),
+            self._place(0, stem.width, stem_output_size(stem, resolution)),
         )
         return found
 
     def _leave(self, indices: Point, width: int, size: int) -> _Exit:
         """The way out that `indices` choose behind a map of `width` and `size`."""
         head, classes = self._space.head.at(indices), self._space.num_classes
-        costs = _triple(head_cost(width, head.width, size, classes))
+        costs = _triple(head_cost(head, width, size, classes))
         found = self._exits[indices, width, size] = _Exit(
             head, classes, hash((head, classes)), costs
         )
@@ -270,8 +271,8 @@ class FactReader:
         at_skip = self._skips[number]
         if (
             at_skip is not None
-            and effective_skip(first, place.width, stride) == "none"
-            and (depth == 1 or effective_skip(other, first.width, 1) == "none")
+            and not returns_input(first, place.width, stride)
+            and (depth == 1 or not returns_input(other, first.width, 1))
         ):
             normal = _with(normal, at_skip, choices.skip.index("none"))
         blocks = stage_blocks(first, place.width)

@@ -31,6 +31,21 @@ MIXED = Architecture(
 )
 
 
+#: Blocks of which some layers are done by torch's autograd.
+OTHERS = replace(
+    MIXED,
+    stem=Stem(width=8, kernel=2, stride=2, norm="layer", activation="none"),
+    stages=(
+        Stage(block="resnext", width=16, depth=2, groups=4, activation="relu"),
+        Stage(block="mobilenet-v3", width=16, depth=2, expand_ratio=2.5, se_ratio=0.25, stride=2),
+        Stage(block="universal", width=16, depth=2, start_kernel=3, expand_ratio=2),
+        Stage(block="convnext", width=24, depth=2, kernel=5, expand_ratio=2, activation="gelu"),
+        Stage(block="universal", width=24, depth=2, kernel=0, expand_ratio=2),
+    ),
+    head=Head(hidden=32, norm="batch"),
+)
+
+
 @pytest.fixture(params=["native", "torch"])
 def kernels(request: pytest.FixtureRequest) -> Kernels:
     if request.param == "native" and compiler() is None:
@@ -69,9 +84,12 @@ def learn(module: nn.Module, x: Tensor) -> tuple[Tensor, dict[str, Tensor], Tens
 
 
 @pytest.mark.parametrize("padding", ["symmetric", "same"])
-def test_a_training_step_is_that_of_the_network(kernels: Kernels, padding: str) -> None:
-    plain = network(padding=padding).double().train()
-    fast = Accelerated(network(padding=padding), kernels).train()
+@pytest.mark.parametrize("architecture", [MIXED, OTHERS], ids=["mixed", "others"])
+def test_a_training_step_is_that_of_the_network(
+    kernels: Kernels, padding: str, architecture: Architecture
+) -> None:
+    plain = network(padding=padding, architecture=architecture).double().train()
+    fast = Accelerated(network(padding=padding, architecture=architecture), kernels).train()
     expected, found = learn(plain, images().double()), learn(fast, images())
     torch.testing.assert_close(found[0].double(), expected[0], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(found[2].double(), expected[2], rtol=1e-3, atol=1e-6)

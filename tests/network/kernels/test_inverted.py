@@ -1,6 +1,7 @@
 """Blocks whose hidden maps are not stored against the same blocks by torch's autograd."""
 
 import copy
+from typing import Any
 
 import pytest
 import torch
@@ -8,14 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from autoscale.design.architecture import Activation, Block, Stage
 from autoscale.jobs.workers.kernels import load_kernels
-from autoscale.network.blocks import Residual, mbconv, separable
+from autoscale.network.blocks import Residual
 from autoscale.network.kernels.accelerate import plan
 from autoscale.network.kernels.compiled import NativeKernels, Normed
 from autoscale.network.kernels.inverted import Inverted
 from autoscale.network.kernels.kernels import ACTIVATIONS, TorchKernels
 from autoscale.network.kernels.layers import Chain, Layer, Skip
 from autoscale.network.kernels.library import compiler
+from autoscale.network.modules_of import block_call
 
 pytestmark = pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler here")
 
@@ -38,6 +41,16 @@ def assert_near(found: Tensor | None, expected: Tensor | None, what: str = "") -
     assert found.shape == expected.shape, what
     error = (found.double() - expected).abs().max().item()
     assert error <= TOLERANCE * max(expected.abs().max().item(), 1e-3), (what, error)
+
+
+def branch(
+    width_in: int, width: int, *, block: Block = "mbconv", stride: int = 1, **settings: Any
+) -> nn.Sequential:
+    """A block without its shortcut."""
+    stage = Stage(block=block, width=width, skip="none", **settings)
+    found = block_call(stage.layout(width_in, width, stride), width_in).make()
+    assert isinstance(found, nn.Sequential)
+    return found
 
 
 def lively(module: nn.Module) -> nn.Module:
@@ -91,8 +104,8 @@ def agrees_with_torch(module: nn.Module, x: Tensor) -> None:
     kernel=st.sampled_from([1, 3, 5, 7, 9]),
     stride=st.sampled_from([1, 2, 3]),
     expand_ratio=st.sampled_from([1, 2, 3]),
-    squeeze=st.sampled_from([0, 4]),
-    act=st.sampled_from(["relu6", "silu", "hswish"]),
+    se_ratio=st.sampled_from([0.0, 0.25]),
+    activation=st.sampled_from(["relu6", "silu", "hswish"]),
     size=st.tuples(st.integers(1, 19), st.integers(1, 19)),
     images=st.integers(2, 5),
 )
@@ -102,27 +115,27 @@ def test_a_block_and_its_gradients_are_those_of_torch(
     kernel: int,
     stride: int,
     expand_ratio: int,
-    squeeze: int,
-    act: str,
+    se_ratio: float,
+    activation: Activation,
     size: tuple[int, int],
     images: int,
 ) -> None:
     torch.manual_seed(0)
-    block = mbconv(
+    block = branch(
         width, width_out, kernel=kernel, stride=stride, expand_ratio=expand_ratio,
-        squeeze=squeeze, act=act,
+        se_ratio=se_ratio, activation=activation,
     )  # fmt: skip
     # A norm of a few numbers divides by their tiny spread: rounding shows, in both.
     side = [max(n, 2 * stride + 1) for n in size]
     agrees_with_torch(lively(block), random(images, *side, width, seed=1))
 
 
-@pytest.mark.parametrize("squeeze", [0, 4])
-def test_a_residual_block_adds_its_input_in_both_directions(squeeze: int) -> None:
+@pytest.mark.parametrize("se_ratio", [0.0, 0.25])
+def test_a_residual_block_adds_its_input_in_both_directions(se_ratio: float) -> None:
     torch.manual_seed(0)
     for ratio in (1, 4):
-        branch = mbconv(16, 16, kernel=3, stride=1, expand_ratio=ratio, squeeze=squeeze, act="silu")
-        module = lively(Residual(branch, nn.Identity()))
+        block = branch(16, 16, expand_ratio=ratio, se_ratio=se_ratio)
+        module = lively(Residual(block, nn.Identity()))
         layer = plan(module, native())
         assert isinstance(layer, Skip)
         agrees_with_torch(module, random(3, 9, 7, 16, seed=1))
@@ -130,13 +143,13 @@ def test_a_residual_block_adds_its_input_in_both_directions(squeeze: int) -> Non
 
 def test_maps_of_several_bands_are_packed_without_gaps() -> None:
     torch.manual_seed(0)
-    block = mbconv(8, 8, kernel=5, stride=2, expand_ratio=2, squeeze=4, act="silu")
+    block = branch(8, 8, kernel=5, stride=2, expand_ratio=2, se_ratio=0.5)
     agrees_with_torch(lively(block), random(2, 61, 131, 8, seed=1))
 
 
 def test_a_separable_block_is_one_layer_too() -> None:
     torch.manual_seed(0)
-    block = lively(separable(24, 16, kernel=3, stride=2, squeeze=4, act="silu"))
+    block = lively(branch(24, 16, block="separable", stride=2, se_ratio=0.25))
     layer = plan(block, native())
     assert isinstance(layer, Inverted)
     assert layer.expand is None
@@ -144,7 +157,7 @@ def test_a_separable_block_is_one_layer_too() -> None:
 
 
 def test_only_whole_blocks_become_one_layer() -> None:
-    block = mbconv(8, 8, kernel=3, stride=1, expand_ratio=2, squeeze=4, act="silu")
+    block = branch(8, 8, expand_ratio=2, se_ratio=0.5)
     assert isinstance(plan(block, native()), Inverted)
     assert isinstance(plan(block, TorchKernels()), Chain)
     without_project = plan(block[:3], native())
@@ -157,7 +170,7 @@ def test_only_whole_blocks_become_one_layer() -> None:
 
 def test_the_input_needs_no_gradient() -> None:
     for ratio in (1, 2):
-        block = lively(mbconv(8, 8, kernel=3, stride=1, expand_ratio=ratio, squeeze=4, act="silu"))
+        block = lively(branch(8, 8, expand_ratio=ratio, se_ratio=0.5))
         layer, x, gradient = plan(block, native()), random(2, 5, 5, 8), random(2, 5, 5, 8, seed=1)
         _, _, *expected = step(block, layer, x, gradient)
         tape: list[object] = []
@@ -232,7 +245,7 @@ def test_what_is_no_number_stays_visible_behind_a_filter() -> None:
 
 
 def test_two_threads_give_the_results_of_one_and_the_same_bits_twice() -> None:
-    block = lively(mbconv(8, 8, kernel=5, stride=1, expand_ratio=5, squeeze=4, act="silu"))
+    block = lively(branch(8, 8, kernel=5, expand_ratio=5, se_ratio=0.5))
     x, gradient = random(5, 9, 9, 8), random(5, 9, 9, 8, seed=1)
     one = step(block, plan(block, native()), x, gradient)
     before = torch.get_num_threads()
