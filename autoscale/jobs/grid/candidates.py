@@ -106,16 +106,6 @@ def grid_points(base: Scalable, budget: Budget, settings: GridSettings) -> Point
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Rivals:
-    """How the rivals of a grid are found."""
-
-    find: Callable[[str], Candidate]  # the network of a rule
-    # Largest distance to the budget where all candidates keep the tolerance; in a grid that was
-    # widened, a rival may be as far as the farthest candidate.
-    near: float
-
-
 @dataclass(frozen=True, kw_only=True)
 class GridRace:
     """What is raced: the candidates of a grid and their rivals, each network once."""
@@ -152,8 +142,10 @@ class GridRace:
         chosen = grid.candidates
         if settings.max_candidates is not None:
             chosen = spread(grid.candidates, settings.max_candidates)
-        rivals = _Rivals(partial(rival, base, budget), RIVAL_TOLERANCE)
-        return cls._with_rivals(base, settings, grid, chosen, limited, rivals)
+        find = partial(rival, base, budget)
+        rules = _rules(settings, budget)
+        rivals = _Rivals.of(rules, find, grid, near=RIVAL_TOLERANCE, limited=limited)
+        return cls._with(base, settings, grid, chosen, rivals, limited)
 
     @classmethod
     def _timed(
@@ -173,46 +165,27 @@ class GridRace:
             fewest=fewest_of(settings),
         )
         near = settings.distance  # a timing is not as sharp as a count
-        rivals = _Rivals(partial(timed_rival, base, watch, budget, tolerance=near), near)
-        return cls._with_rivals(base, settings, grid, grid.candidates, limited, rivals)
+        find = partial(timed_rival, base, watch, budget, tolerance=near)
+        rivals = _Rivals.of(_rules(settings, budget), find, grid, near=near, limited=limited)
+        return cls._with(base, settings, grid, grid.candidates, rivals, limited)
 
     @classmethod
-    def _with_rivals(
+    def _with(
         cls,
         base: Scalable,
         settings: GridSettings,
         grid: Grid,
         chosen: Sequence[Candidate],
+        rivals: "_Rivals",
         limited: Limited,
-        rivals: _Rivals,
     ) -> "GridRace":
-        """With the rivals that cost what the candidates cost and keep the limits."""
-        budget, near = grid.budget, rivals.near
-        raced, missing, over = [], [], []
-        if settings.rivals:
-            for rule in GROWING if budget.ratio >= 1 else SHRINKING:
-                candidate = rivals.find(rule)
-                off = budget.distance(candidate.growth)
-                if abs(off) <= near or (
-                    abs(off) <= (grid.widened or 0.0)
-                    and answering(np.array(candidate.growth), budget, WIDEST)
-                ):
-                    limited([candidate.network])
-                    if limit := limited.broken(candidate.network):
-                        over.append(f"{rule} (over {limit.exactly})")
-                    else:
-                        raced.append(candidate)
-                else:
-                    far = abs(off) > max(near, grid.widened or 0.0)
-                    why = "" if far else f", {_NEARER}"
-                    missing.append(f"{rule} {candidate.growth:.4g}x ({off:+.1%}{why})")
         return cls(
             base=base,
             grid=grid,
-            field=field(chosen, raced),
-            missing=tuple(missing),
-            over=tuple(over),
-            rival_distance=max(near, grid.widened or 0.0),
+            field=field(chosen, rivals.raced),
+            missing=rivals.missing,
+            over=rivals.over,
+            rival_distance=rivals.distance,
             limited=limited,
             settings=settings,
         )
@@ -278,6 +251,59 @@ def is_timed(settings: GridSettings) -> bool:
     limits = limits_from(settings.max_cost)
     measures = [cost_from(settings.cost_measure), *(limit.measure for limit in limits)]
     return not all(measure.counted for measure in measures)
+
+
+def _rules(settings: GridSettings, budget: Budget) -> Sequence[str]:
+    """The simpler ways of growing, or of shrinking, that are raced too."""
+    if not settings.rivals:
+        return ()
+    return GROWING if budget.ratio >= 1 else SHRINKING
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Rivals:
+    """The networks of simpler ways of growing that cost what the candidates cost."""
+
+    raced: Sequence[Candidate]
+    missing: tuple[str, ...]  # rules that do not come near the budget, and how near they come
+    over: tuple[str, ...]  # rules whose network breaks a limit, and which
+    distance: float  # largest one of a rival to the budget
+
+    @classmethod
+    def of(
+        cls,
+        rules: Sequence[str],
+        find: Callable[[str], Candidate],
+        grid: Grid,
+        *,
+        near: float,
+        limited: Limited,
+    ) -> "_Rivals":
+        """Those that `find` gives for the rules.
+
+        Args:
+            near: largest distance of a rival to the budget where all candidates keep the tolerance;
+                of a grid that was widened, a rival may be as far as the farthest candidate.
+        """
+        budget, widened = grid.budget, grid.widened or 0.0
+        raced, missing, over = [], [], []
+        for rule in rules:
+            candidate = find(rule)
+            off = budget.distance(candidate.growth)
+            if abs(off) <= near or (
+                abs(off) <= widened and answering(np.array(candidate.growth), budget, WIDEST)
+            ):
+                limited([candidate.network])
+                if limit := limited.broken(candidate.network):
+                    over.append(f"{rule} (over {limit.exactly})")
+                else:
+                    raced.append(candidate)
+            else:
+                why = "" if abs(off) > max(near, widened) else f", {_NEARER}"
+                missing.append(f"{rule} {candidate.growth:.4g}x ({off:+.1%}{why})")
+        return cls(
+            raced=raced, missing=tuple(missing), over=tuple(over), distance=max(near, widened)
+        )
 
 
 def root_of(base: Scalable) -> Network:
