@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from autoscale.design.budget import format_count, parse_ratio
+from autoscale.design.budget import parse_ratio
 from autoscale.design.measures.macs import MACS
 from autoscale.design.measures.measure import CostMeasure
 from autoscale.design.numbers import Number
@@ -30,7 +30,7 @@ class Budget:
     @property
     def text(self) -> str:
         """For people: `771.6M multiply-adds`."""
-        return f"{format_count(self.limit)} {self.measure.unit}"
+        return self.measure.show(self.limit)
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data, the measure by its name."""

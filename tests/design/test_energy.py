@@ -45,6 +45,7 @@ def test_energy_is_the_sum_of_operations_and_moved_bytes() -> None:
 )
 def test_an_energy_is_read_in_its_unit(text: str, microjoules: float) -> None:
     assert Energy.parse(text) == pytest.approx(microjoules)
+    assert Energy.parse(Energy.show(microjoules)) == pytest.approx(microjoules)
 
 
 def test_a_limit_on_energy_names_its_table() -> None:

@@ -89,7 +89,7 @@ def test_a_thousand_designs_cost_what_each_costs(measure: CostMeasure) -> None:
 def test_an_amount_is_written_as_it_is_read(measure: CostMeasure, amount: int) -> None:
     kind = type(measure)
     assert kind.parse(kind.write(amount)) == pytest.approx(amount, rel=1e-12)
-    assert kind.show(amount).endswith(kind.unit)
+    assert kind.show(1).endswith(f" {kind.unit}")
 
 
 @pytest.mark.parametrize("measure", READY.values(), ids=lambda m: m.name)

@@ -77,8 +77,9 @@ class Energy(CostMeasure):
 
     @classmethod
     def show(cls, amount: float) -> str:
-        """Microjoules as people read them: 41.2 uJ."""
-        return f"{amount:.4g} uJ"
+        """Microjoules as people read them: 41.2 uJ, 1.5 mJ."""
+        unit = "J" if amount >= 1e6 else "mJ" if amount >= 1e3 else "uJ"
+        return f"{amount / _UNITS[unit.lower()]:.4g} {unit}"
 
     @classmethod
     def asked(cls, argument: str, read: Callable[[str], str]) -> Self:
