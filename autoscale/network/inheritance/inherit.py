@@ -89,8 +89,8 @@ def inherit(
             best "rebuild" what they read of the others.
         images: some 256 normalised ones as the network will see them, (N, 3, H, W), on the CPU; no
             labels. With them, what a cut network has left is fitted to what the source gives, see
-            `refit`; that is worth more than the choice of channels. Memory: about 2 MB for each
-            image of 96 pixels and a source of Lite0's size, in proportion to the pixels.
+            `refit`. Memory: some 6 MB for each image of 96 pixels and a source of Lite0's size, in
+            proportion to the pixels.
         rows: of each class of the network, the source's row or None for a fresh one. Without, the
             classifier is taken as it is if it knows as many classes, and is fresh if not.
         style: padding and epsilon that the weights expect.
