@@ -161,7 +161,7 @@ def test_names_that_help_lists_are_those_of_the_registries() -> None:
     from autoscale.models import settings
     from autoscale.models.export import _WRITERS
     from autoscale.network.measuring import conditions
-    from autoscale.search.objective import Measure, Objective
+    from autoscale.search.objective import Objective
     from autoscale.search.samplers import SAMPLERS
     from autoscale.training.recipe import RECIPES
 
@@ -171,7 +171,6 @@ def test_names_that_help_lists_are_those_of_the_registries() -> None:
         (names.RECIPES, RECIPES),
         (names.ROUNDINGS, ROUNDINGS),
         (names.OBJECTIVES, kinds),
-        (names.SEARCH_COSTS, get_args(Measure)),
         (settings.CONVENTIONS, cost.CONVENTIONS),
         (settings.FORMATS, _WRITERS),
         (conditions.RUNTIMES, get_args(conditions.Runtime)),
