@@ -37,7 +37,14 @@ TYPED = {
     "coefficients": ["1.2,1.1,1.15"],
 }
 #: Texts that must be right for the settings to be.
-TEXTS = {"rounding": ["tf", "nearest,divisor=2"], "move": ["width", "depth,resolution"]}
+TEXTS = {
+    "rounding": ["tf", "nearest,divisor=2"],
+    "move": ["width", "depth,resolution"],
+    "max_cost": ["params=250K", "memory=256K", "macs=5M"],
+    "budget": ["memory=2x", "energy=0.5x"],
+    "cost_measure": ["macs", "latency"],
+    "measure": ["macs", "params"],
+}
 NAMES = ["a", "-a", "photos/red ones", "b0.yaml", "7", "1e3", "null", "yes", "größe", "x: y", " "]
 
 
