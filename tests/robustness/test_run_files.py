@@ -31,6 +31,7 @@ FILES = (
     "grid/settings.json", "grid/trainings.jsonl", "grid/coefficients.json",
     "family/settings.json", "family/members.jsonl", "family/phi-0.yaml", "train/settings.json",
     "train/epochs.jsonl", "train/last.safetensors", "train/best.safetensors", "train/result.json",
+    "search/job.yaml", "family/job.yaml",
 )  # fmt: skip
 FAST, SLOW = range(40), range(40, 400)
 
@@ -67,8 +68,10 @@ def damage(path: Path, rng: random.Random) -> str:
 
 
 def unnoted(files: dict[str, bytes | None]) -> dict[str, object]:
-    """Files by name, `settings.json` without the notes of the last command."""
-    kept: dict[str, object] = dict(files)
+    """Files by name, `settings.json` without the notes of the last command, and no job files."""
+    kept: dict[str, object] = {
+        name: content for name, content in files.items() if not name.endswith("job.yaml")
+    }
     for name, content in files.items():
         if name.endswith("settings.json") and content is not None:
             try:
