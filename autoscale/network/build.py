@@ -1,4 +1,4 @@
-"""An architecture becomes an `nn.Module`: the only place that walks stages."""
+"""An architecture becomes an `nn.Module`."""
 
 import math
 from typing import get_args

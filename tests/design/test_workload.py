@@ -19,7 +19,7 @@ from autoscale.design.architecture import (
 from autoscale.design.published import published
 from autoscale.design.workload import Place, places_of, work_at, workload
 from autoscale.jobs.search.spaces import load_space
-from autoscale.network.operations import operations
+from tests.design.traced_operations import operations
 
 
 @pytest.mark.parametrize("space", ["tiny", "mbconv-small", "mnasnet", "nas-bench-macro"])

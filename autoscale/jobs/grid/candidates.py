@@ -114,6 +114,7 @@ class GridRace:
     grid: Grid
     field: tuple[Candidate, ...]
     missing: tuple[str, ...]  # rules that do not come near the budget, and how near they come
+    over: tuple[str, ...]  # rules whose network breaks a limit, and which
     rival_distance: float  # largest one of a rival to the budget
     limited: Limited  # which networks keep the limits, and what was left out
     settings: GridSettings
@@ -183,6 +184,7 @@ class GridRace:
             grid=grid,
             field=field(chosen, rivals.raced),
             missing=rivals.missing,
+            over=rivals.over,
             rival_distance=rivals.distance,
             limited=limited,
             settings=settings,
@@ -264,6 +266,7 @@ class _Rivals:
 
     raced: Sequence[Candidate]
     missing: tuple[str, ...]  # rules that do not come near the budget, and how near they come
+    over: tuple[str, ...]  # rules whose network breaks a limit, and which
     distance: float  # largest one of a rival to the budget
 
     @classmethod
@@ -283,20 +286,24 @@ class _Rivals:
                 of a grid that was widened, a rival may be as far as the farthest candidate.
         """
         budget, widened = grid.budget, grid.widened or 0.0
-        raced, missing = [], []
+        raced, missing, over = [], [], []
         for rule in rules:
             candidate = find(rule)
             off = budget.distance(candidate.growth)
-            if not limited([candidate.network])[0]:
-                continue
             if abs(off) <= near or (
                 abs(off) <= widened and answering(np.array(candidate.growth), budget, WIDEST)
             ):
-                raced.append(candidate)
+                limited([candidate.network])
+                if limit := limited.broken(candidate.network):
+                    over.append(f"{rule} (over {limit.exactly})")
+                else:
+                    raced.append(candidate)
             else:
                 why = "" if abs(off) > max(near, widened) else f", {_NEARER}"
                 missing.append(f"{rule} {candidate.growth:.4g}x ({off:+.1%}{why})")
-        return cls(raced=raced, missing=tuple(missing), distance=max(near, widened))
+        return cls(
+            raced=raced, missing=tuple(missing), over=tuple(over), distance=max(near, widened)
+        )
 
 
 def root_of(base: Scalable) -> Network:
@@ -318,6 +325,8 @@ def explain(race: GridRace, listener: Listener) -> None:
         listener.notice(f"warning: {_shortage(grid, fewest)}")
     if race.limited.left_out:
         listener.notice(race.limited.left_out)
+    if race.over:
+        listener.notice(f"warning: not raced, over a limit: {', '.join(race.over)}")
     if race.missing:
         listener.notice(
             f"warning: not raced, over {race.rival_distance:.1%} off the budget"
