@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +38,7 @@ def begin(run: Path, *, asked: int = 12) -> list[Trial]:
         "space": space_text("tiny"),
         "resolution": None,
         "classes": ["a", "b", "c"],
-        "objective": asdict(GOAL),
+        "objective": GOAL.to_dict(),
     }
     step.begin(settings, notes={"trials": asked, "data": "x"}, journal=journal)
     calls = 0
