@@ -91,7 +91,11 @@ class SpaceCosts:
 
     def __init__(self, space: SearchSpace) -> None:
         self.space = space
-        self._tables = list(_tables(space))
+        tables = list(_tables(space))
+        # Few networks have all kinds of layers; sums of nothing would only cost time.
+        self._used = [i for i in range(len(FIELDS)) if any(t.rows[:, i].any() for t in tables)]
+        self._peak = self._used.index(_PEAK)
+        self._tables = [(t.weights, np.ascontiguousarray(t.rows[:, self._used])) for t in tables]
 
     def __call__(self, points: np.ndarray) -> Cost:
         """The costs of `points`.
@@ -108,7 +112,7 @@ class SpaceCosts:
             raise InvalidSetting(
                 f"points must have the shape (designs, {len(sizes)}), got {points.shape}"
             )
-        columns = np.empty((len(FIELDS), len(points)), dtype=np.int64)
+        columns = np.empty((len(self._used), len(points)), dtype=np.int64)
         for start in range(0, len(points), _BATCH):
             chosen = np.ascontiguousarray(points[start : start + _BATCH].T, dtype=np.int64)
             if (chosen.min(axis=1) < 0).any() or (chosen.max(axis=1) >= sizes).any():
@@ -116,19 +120,21 @@ class SpaceCosts:
                     f"points hold an index that is no option; the parameters have {sizes} options"
                 )
             columns[:, start : start + _BATCH] = self._rows(chosen).T
-        return Cost(*columns)
+        found = dict(zip(self._used, columns, strict=True))
+        nothing = np.zeros(len(points), dtype=np.int64)
+        return Cost(*[found.get(i, nothing) for i in range(len(FIELDS))])
 
     def _rows(self, chosen: np.ndarray) -> np.ndarray:
-        """Costs, shape (designs, fields), of indices of shape (parameters, designs)."""
-        result = np.zeros((chosen.shape[1], len(FIELDS)), dtype=np.int64)
+        """Costs, shape (designs, used fields), of indices of shape (parameters, designs)."""
+        result = np.zeros((chosen.shape[1], len(self._used)), dtype=np.int64)
         for weights, table in self._tables:
             place = np.zeros(chosen.shape[1], dtype=np.int64)
             for parameter, weight in weights:
                 place += chosen[parameter] * weight
             part = table[place]
-            peak = np.maximum(result[:, _PEAK], part[:, _PEAK])
+            peak = np.maximum(result[:, self._peak], part[:, self._peak])
             result += part
-            result[:, _PEAK] = peak
+            result[:, self._peak] = peak
         return result
 
 
