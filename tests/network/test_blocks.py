@@ -27,7 +27,10 @@ SMALL = ["resnext-50-32x4d", "mobilenetv3-small", "mobilenetv4-conv-small", "con
 
 
 def small(name: str) -> Architecture:
-    return fit_strides(replace(published(name), resolution=32, num_classes=5))
+    """A network for small images, without most of its repeats."""
+    design = published(name)
+    stages = tuple(replace(stage, depth=min(stage.depth, 1)) for stage in design.stages)
+    return fit_strides(replace(design, resolution=32, stages=stages, num_classes=5))
 
 
 @pytest.mark.parametrize("name", NEWER)
@@ -53,12 +56,12 @@ def test_a_step_of_training_lowers_its_loss(name: str) -> None:
     images, labels = torch.randn(8, 3, 32, 32), torch.arange(8) % 5
     optimizer = torch.optim.SGD(network.parameters(), lr=0.01)
     losses = []
-    for _ in range(4):
+    for _ in range(3):
         loss = cross_entropy(network(images), labels)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        losses.append(float(loss))
+        losses.append(loss.item())
     assert losses[-1] < losses[0]
 
 

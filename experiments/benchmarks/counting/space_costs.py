@@ -7,17 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from autoscale.design.architecture import Stage, Stem
-from autoscale.design.cost import (
-    Cost,
-    head_cost,
-    output_size,
-    stage_cost,
-    stem_cost,
-    stem_output_size,
-)
+from autoscale.design.architecture import Head, Stem
+from autoscale.design.cost import Cost, row_of
 from autoscale.design.costs import FIELDS
 from autoscale.design.space import HeadChoices, SearchSpace, StageChoices, StemChoices
+from autoscale.design.walk import output_size, place_of, stem_output_size
 from autoscale.errors import InvalidSetting
 
 _PEAK = FIELDS.index("peak")
@@ -34,7 +28,11 @@ class SpaceCosts:
 
     def __init__(self, space: SearchSpace) -> None:
         self.space = space
-        self._tables = list(_tables(space))
+        tables = list(_tables(space))
+        # Few networks have all kinds of layers; sums of nothing would only cost time.
+        self._used = [i for i in range(len(FIELDS)) if any(t.rows[:, i].any() for t in tables)]
+        self._peak = self._used.index(_PEAK)
+        self._tables = [(t.weights, np.ascontiguousarray(t.rows[:, self._used])) for t in tables]
 
     def __call__(self, points: np.ndarray) -> Cost:
         """The costs of `points`.
@@ -51,7 +49,7 @@ class SpaceCosts:
             raise InvalidSetting(
                 f"points must have the shape (designs, {len(sizes)}), got {points.shape}"
             )
-        columns = np.empty((len(FIELDS), len(points)), dtype=np.int64)
+        columns = np.empty((len(self._used), len(points)), dtype=np.int64)
         for start in range(0, len(points), _BATCH):
             chosen = np.ascontiguousarray(points[start : start + _BATCH].T, dtype=np.int64)
             if (chosen.min(axis=1) < 0).any() or (chosen.max(axis=1) >= sizes).any():
@@ -59,19 +57,21 @@ class SpaceCosts:
                     f"points hold an index that is no option; the parameters have {sizes} options"
                 )
             columns[:, start : start + _BATCH] = self._rows(chosen).T
-        return Cost(*columns)
+        found = dict(zip(self._used, columns, strict=True))
+        nothing = np.zeros(len(points), dtype=np.int64)
+        return Cost(*[found.get(i, nothing) for i in range(len(FIELDS))])
 
     def _rows(self, chosen: np.ndarray) -> np.ndarray:
-        """Costs, shape (designs, fields), of indices of shape (parameters, designs)."""
-        result = np.zeros((chosen.shape[1], len(FIELDS)), dtype=np.int64)
+        """Costs, shape (designs, used fields), of indices of shape (parameters, designs)."""
+        result = np.zeros((chosen.shape[1], len(self._used)), dtype=np.int64)
         for weights, table in self._tables:
             place = np.zeros(chosen.shape[1], dtype=np.int64)
             for parameter, weight in weights:
                 place += chosen[parameter] * weight
             part = table[place]
-            peak = np.maximum(result[:, _PEAK], part[:, _PEAK])
+            peak = np.maximum(result[:, self._peak], part[:, self._peak])
             result += part
-            result[:, _PEAK] = peak
+            result[:, self._peak] = peak
         return result
 
 
@@ -90,10 +90,10 @@ def _tables(space: SearchSpace) -> Iterator[_Table]:
     sizes = [stem_output_size(stem, resolution) for resolution in space.resolution]
     widths_in: tuple[int, ...] = (3,)
     by_width: list[tuple[int, int]] = []
-    place = len(by_resolution)
+    before = len(by_resolution)
     parts: list[StemChoices | StageChoices | HeadChoices] = [space.stem, *space.stages, space.head]
     for choices in parts:
-        own = [(place + i, name, len(o)) for i, (name, o) in enumerate(choices.decisions())]
+        own = [(before + i, name, len(o)) for i, (name, o) in enumerate(choices.decisions())]
         axes = by_resolution + by_width + [(parameter, length) for parameter, _, length in own]
         ranges = [range(length) for _, length in axes]
         rows = []
@@ -101,17 +101,13 @@ def _tables(space: SearchSpace) -> Iterator[_Table]:
             index = indices[0] if by_resolution else 0
             width_in = widths_in[indices[len(by_resolution)] if by_width else 0]
             part = choices.at(indices[len(axes) - len(own) :])
-            if isinstance(part, Stem):
-                found = stem_cost(part, part.width, space.resolution[index])
-            elif isinstance(part, Stage):
-                found = stage_cost(part, width_in, sizes[index])
-            else:
-                found = head_cost(width_in, part.width, sizes[index], space.num_classes)
-            rows.append([getattr(found, name) for name in FIELDS])
+            size = (space.resolution if isinstance(part, Stem) else sizes)[index]
+            classes = space.num_classes if isinstance(part, Head) else 0
+            rows.append(row_of(place_of(part, width_in, size, classes)))
         lengths = [length for _, length in axes]
         weights = [(axis[0], prod(lengths[i + 1 :])) for i, axis in enumerate(axes)]
         yield _Table(weights, np.array(rows, dtype=np.int64))
-        place += len(own)
+        before += len(own)
         by_width = [(parameter, length) for parameter, name, length in own if name == "width"]
         widths_in = choices.width
         if isinstance(choices, StageChoices):
