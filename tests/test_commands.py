@@ -196,6 +196,51 @@ def test_every_kind_of_kernels_that_is_offered_is_one() -> None:
         choose_kernels("fast", device="cpu", listener=Silent())
 
 
+# One flag, two settings
+
+
+@pytest.mark.parametrize(
+    ("words", "images", "costs"),
+    [
+        ("--limit 100", 100, ()),
+        ("--limit params=250K", None, ("params=250K",)),
+        ("--limit params=250K --limit 100 --limit macs=8M", 100, ("params=250K", "macs=8M")),
+        ("", None, ()),
+    ],
+)
+def test_a_limit_is_of_images_or_with_a_name_of_costs(
+    words: str, images: int | None, costs: tuple[str, ...]
+) -> None:
+    told = typed("grid", *words.split())
+    assert (told.limit, told.max_cost) == (images, costs)  # type: ignore[attr-defined]
+
+
+def test_what_is_typed_of_one_limit_leaves_a_job_files_other(tmp_path: Path) -> None:
+    job = tmp_path / "job.yaml"
+    job.write_text("command: grid\nlimit: 100\nmax_cost: [params=250K]\n")
+    file = ("--config", str(job))
+    for words, images, costs in (
+        (file, 100, ("params=250K",)),
+        ((*file, "--limit", "50"), 50, ("params=250K",)),
+        ((*file, "--limit", "macs=8M"), 100, ("macs=8M",)),
+    ):
+        told = typed("grid", *words)
+        assert (told.limit, told.max_cost) == (images, costs)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ("--limit 5 --limit 7", "--limit 5 and 7: give one number"),
+        ("--limit many", "--limit takes a whole number or NAME=VALUE, got 'many'"),
+        ("--limit speed=3", "speed"),
+    ],
+)
+def test_a_limit_that_is_neither_is_refused(words: str, why: str) -> None:
+    with pytest.raises(InvalidSetting, match=why):
+        typed("grid", *words.split())
+
+
 # What stands in the command line's own room
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from autoscale.errors import InvalidSetting
 from autoscale.settings import MISSING, Setting, Settings, begun, settings_of
 
 RUN = "Run directory; every step finds the earlier ones in it."
@@ -44,10 +45,13 @@ def command(
     """
 
     apart = [*(["run"] if run else []), *(["as_json"] if has_json else [])]
+    said: dict[str, Any] = {}  # by a job file, of settings that share a flag
 
     def call(**given: Any) -> Any:
         extra = {name: given.pop(name) for name in apart}
         given.pop("config", None)  # whose values are among the others
+        for one, other in twins:
+            given |= _told_apart(one, other, given[one.name] or (), said)
         return work(kind(**{name: _given(name, value) for name, value in given.items()}), **extra)
 
     known = {setting.name: setting for setting in settings_of(kind) if not setting.option.hidden}
@@ -55,13 +59,21 @@ def command(
     def _given(name: str, value: Any) -> Any:
         return value if value is not None or not known[name].many else ()
 
-    words = [_parameter(setting) for setting in known.values()]
+    twins = _twins(known.values())
+    behind = {other.name for _, other in twins}
+    words = [
+        _shared(*next(pair for pair in twins if pair[0] is setting))
+        if any(one is setting for one, _ in twins)
+        else _parameter(setting)
+        for setting in known.values()
+        if setting.name not in behind
+    ]
     if run:
         typed = Annotated[Path, typer.Option(help=run_help)]
         place = sum(setting.option.argument for setting in known.values())
         words.insert(place, _keyword("run", typed, Path(run)))
     if known:
-        words.append(_keyword("config", _config(kind, has_run=bool(run)), None))
+        words.append(_keyword("config", _config(kind, said, has_run=bool(run)), None))
     if has_json:
         words.append(_keyword("as_json", Json, False))
     call.__signature__ = inspect.Signature(words)  # type: ignore[attr-defined]
@@ -71,23 +83,78 @@ def command(
     return call
 
 
-def _config(kind: type[Settings], *, has_run: bool) -> Any:
-    """--config, read before the other options: its values are their defaults then."""
+def _config(kind: type[Settings], said: dict[str, Any], *, has_run: bool) -> Any:
+    """--config, read before the other options: its values are their defaults then.
+
+    Args:
+        said: is given the file's values.
+    """
 
     def read(context: typer.Context, file: Path | None) -> Path | None:
+        said.clear()
         if file is not None and not context.resilient_parsing:
             from autoscale.runs.job_file import read_job
 
             job = read_job(file, kind, has_run=has_run)
+            said.update(job.settings)
             known = {setting.name: setting for setting in settings_of(kind)}
+            shared = {one.name for pair in _twins(known.values()) for one in pair}
             context.default_map = {
-                name: _typed(known[name], value) for name, value in job.settings.items()
+                name: _typed(known[name], value)
+                for name, value in job.settings.items()
+                if name not in shared
             } | ({"run": job.run} if job.run is not None else {})
         return file
 
     return Annotated[
         Path | None, typer.Option("--config", help=CONFIG, is_eager=True, callback=read)
     ]
+
+
+def _twins(settings: Iterable[Setting]) -> list[tuple[Setting, Setting]]:
+    """Pairs of settings with one flag, that which takes NAME=VALUE behind the other."""
+    kept = [setting for setting in settings if not setting.option.hidden]
+    return [
+        (one, other)
+        for one in kept
+        for other in kept
+        if one.flag == other.flag and other.option.named and not one.option.named
+    ]
+
+
+def _shared(one: Setting, other: Setting) -> inspect.Parameter:
+    """The option of two settings with one flag."""
+    info = typer.Option(one.flag, help=f"{one.help} {other.help}")
+    return _keyword(one.name, Annotated[list[str] | None, info], None)
+
+
+def _told_apart(
+    one: Setting, other: Setting, texts: Sequence[str], said: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The values of two settings with one flag: of what was typed, else of the job file.
+
+    Raises:
+        InvalidSetting: if several texts are no NAME=VALUE, or one is no whole number either.
+    """
+    named = [text for text in texts if "=" in text]
+    plain = [text for text in texts if "=" not in text]
+    if len(plain) > 1:
+        raise InvalidSetting(
+            f"{one.flag} {' and '.join(plain)}: give one number; NAME=VALUE may stand several times"
+        )
+    return {
+        one.name: _whole(one, plain[0]) if plain else said.get(one.name, one.default),
+        other.name: named or said.get(other.name, other.default),
+    }
+
+
+def _whole(setting: Setting, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise InvalidSetting(
+            f"{setting.flag} takes a whole number or NAME=VALUE, got {text!r}"
+        ) from None
 
 
 def _typed(setting: Setting, value: Any) -> Any:

@@ -49,8 +49,10 @@ class LimitSettings(Settings):
     # The limits themselves bind a resumed run, not the words in which they were asked for.
     max_cost: tuple[str, ...] = option(
         (),
-        "Most that a network may cost besides, such as params=250K, memory=256K (bytes) or "
-        f"latency=12ms; may be given several times. Costs: {in_words(COSTS)}.",
+        "Most that each network may cost, as NAME=MOST: params=250K, memory=256K (bytes) or "
+        f"latency=12ms; as often as you like. Costs: {in_words(COSTS)}.",
+        flag="--limit",
+        named=True,
         place=with_file,
         binds=False,
     )

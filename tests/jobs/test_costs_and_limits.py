@@ -47,7 +47,7 @@ def searched(run: Path, **options: Any) -> Any:
 def test_a_limit_on_multiply_adds_is_the_same_setting_however_it_is_given() -> None:
     one = SearchSettings(max_cost=("params=5K", "macs=8M"))
     assert one == SearchSettings(max_cost=("params=5K",), max_macs=8_000_000)
-    assert "--max-flops 8000000 --max-cost params=5K" in command_line(one)
+    assert "--max-flops 8000000 --limit params=5K" in command_line(one)
     with pytest.raises(InvalidSetting, match="macs is limited twice"):
         SearchSettings(max_cost=("macs=8M",), max_macs=8_000_000)
 
