@@ -58,7 +58,9 @@ class Option:
     above: float | None = None  # a number that it must exceed
     binds: bool = True  # whether a resumed run must have been begun with the same value
     recorded: bool = True  # whether a run may keep it: not a password, not what is only shown
-    place: bool = False  # names a file or folder of the user's, if it names anything there
+    # Whether it names a file or folder of the user's, if it names anything there; where that is
+    # only a part of the text, a function that makes a change to that part.
+    place: bool | Callable[[str, Callable[[str], str]], str] = False
     panel: str = ""  # heading of the help under which it stands
     envvar: str = ""  # environment variable that gives it where nothing else does
     argument: bool = False  # given without a flag
@@ -184,6 +186,12 @@ class Setting:
             return [str(one) for one in value]
         return [self.option.show(value)]
 
+    def placed(self, value: Any, change: Callable[[str], str]) -> Any:
+        """The value with `change` made to each file or folder that it names."""
+        place = self.option.place
+        texts = [place(t, change) if callable(place) else change(t) for t in self.texts(value)]
+        return texts if self.many else texts[0]
+
     def _require_allowed(self, value: Any) -> None:
         least, above = self.option.least, self.option.above
         if isinstance(value, float) and not math.isfinite(value):
@@ -263,8 +271,7 @@ class Settings:
             value = getattr(self, setting.name)
             if not setting.option.place or value is None:
                 continue
-            names = [Path(text).name or text for text in setting.texts(value)]
-            changes[setting.name] = names if setting.many else names[0]
+            changes[setting.name] = setting.placed(value, lambda text: Path(text).name or text)
         return dataclasses.replace(self, **changes)
 
     def arguments(self) -> list[str]:

@@ -82,6 +82,12 @@ def by_room(names: set[str]) -> list[str]:
     ]
 
 
+def test_a_folder_holds_few_enough_files_to_find_one() -> None:
+    folders = {path.parent for path in SOURCES}
+    full = {folder.name: len([*folder.glob("*.py")]) for folder in folders}
+    assert {name: count for name, count in full.items() if count > 15} == {}
+
+
 # Imports
 
 

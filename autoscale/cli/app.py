@@ -22,11 +22,17 @@ from autoscale.cli.predict import (
     evaluate_command,
     predict_command,
 )
-from autoscale.cli.report import ReportCommand, report_command
 from autoscale.cli.scaling import GridOptions, family_command, grid_command
 from autoscale.cli.search import check_command, search_command
 from autoscale.cli.spaces import SpacesCommand, spaces_command
-from autoscale.cli.status import DoctorCommand, StatusCommand, doctor_command, status_command
+from autoscale.cli.status import (
+    DoctorCommand,
+    ReportCommand,
+    StatusCommand,
+    doctor_command,
+    report_command,
+    status_command,
+)
 from autoscale.cli.train import TrainSettings, train_command
 from autoscale.errors import AutoscaleError, InvalidSetting
 from autoscale.jobs.grid.settings import FamilySettings

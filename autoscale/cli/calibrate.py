@@ -46,10 +46,10 @@ def calibrate_command(settings: CalibrateCommand, *, run: Path, as_json: bool) -
         f"{fitted.networks} networks: w = {fitted.w:.3f}, {fitted.confidence:.0%} interval "
         f"{fitted.low:.3f} to {fitted.high:.3f}."
     )
-    if fitted.cheap is not None and fitted.dear is not None:
+    if fitted.cheap is not None and fitted.expensive is not None:
         say(
-            f"Cheaper half {fitted.cheap:.3f}, dearer half {fitted.dear:.3f}: one exponent "
-            "describes the data only as far as these agree."
+            f"Cheaper half {fitted.cheap:.3f}, more expensive half {fitted.expensive:.3f}: one "
+            "exponent describes the data only as far as these agree."
         )
     say(f"{found.verdict}.")
     say(f"The papers' w would choose {_named(found.papers)}.")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import typer
 
 from autoscale.models.settings import (
     ConventionSettings,
@@ -12,6 +14,9 @@ from autoscale.models.settings import (
     published_names_and_families,
 )
 from autoscale.settings import begun, option
+
+if TYPE_CHECKING:
+    from autoscale.models.count import Count
 
 MEMORY = "memory: bytes of the most activations alive at once, float32; weights not counted"
 _COLUMNS = ("flops", "params", "activations", "memory")
@@ -39,6 +44,11 @@ class CountCommand(ConventionSettings):
         "Multiply-adds of an operation that a traced module runs and autoscale does not "
         "know: aten::cumsum=0, or aten::cumsum=package.module:function of the shapes of its "
         "inputs and outputs. May be given several times.",
+    )
+    check: bool = option(
+        False,
+        "Count with fvcore too and say, kind by kind, why the two differ; exit 1 if a "
+        "difference has no known reason.",
     )
 
 
@@ -84,7 +94,10 @@ def count_command(settings: CountCommand, *, as_json: bool) -> None:
             answer["left_out"] = dict(found.fvcore.left_out)
         if settings.per_stage:
             answer["parts"] = records(table[:-1])
+        if settings.check:
+            answer["check"] = [asdict(line) for line in found.check]
         show_json(answer)
+        _exit_unless_explained(found, settings.check)
         return
     show_table(
         table if settings.per_stage else table[-1:],
@@ -100,6 +113,20 @@ def count_command(settings: CountCommand, *, as_json: bool) -> None:
         calls = [f"{name} ({n} calls)" for name, n in found.fvcore.left_out.most_common()]
         say(f"fvcore leaves out of its flops: {', '.join(calls)}.")
     say(MEMORY)
+    if settings.check:
+        beside = found.check_table()
+        show_table(beside, title="fvcore's count beside ours", columns=tuple(beside.columns))
+        for line in found.check:
+            if not line.explained:
+                say(f"{line.what}: not explained: {line.reason}.")
+            elif any(number != line.fvcore for number in line.ours.values()) and line.reason:
+                say(f"{line.what}: {line.reason}.")
+    _exit_unless_explained(found, settings.check)
+
+
+def _exit_unless_explained(found: Count, check: bool) -> None:
+    if check and not all(line.explained for line in found.check):
+        raise typer.Exit(1)
 
 
 def compare_command(settings: CompareCommand, *, as_json: bool) -> None:

@@ -158,11 +158,11 @@ def _show_grid(found: GridResult, run: Path, as_json: bool) -> None:
         )
         return
     columns = ("alpha", "beta", "gamma", "nominal", "measured", "distance", "depth", "width",
-               "resolution", "pixels", "macs", "rules", "seeds", "accuracy", "believed", "low",
+               "resolution", "pixels", "macs", "rules", "seeds", "accuracy", "estimate", "low",
                "high")  # fmt: skip
     shown = show_table(
         found.table,
-        title="Candidates, believed best first",
+        title="Candidates, best estimate first",
         columns=columns,
         spare=("nominal", "depth", "width", "resolution", "macs", "accuracy", "distance", "pixels"),
     )
@@ -179,7 +179,7 @@ def _show_grid(found: GridResult, run: Path, as_json: bool) -> None:
         f"{point.nominal:.3f}x, measured {found.best.measured:.3f}x. {found.sentence} "
         f"-> {run}"
     )
-    explain("believed, low, high: what all trainings together suggest, its interval at 90 %")
+    explain("estimate, low, high: what all trainings together suggest, its interval at 90 %")
     if "macs" in shown:
         explain(CONVENTION)
     if "depth" in shown:

@@ -1,4 +1,4 @@
-"""The commands that look: `autoscale status` at a run, `autoscale doctor` at the machine."""
+"""The commands that look: `autoscale status` and `report` at a run, `doctor` at the machine."""
 
 from __future__ import annotations
 
@@ -44,6 +44,23 @@ class DoctorCommand(Settings):
     device: str = option("cpu", "auto, cpu, or a CUDA device such as cuda:0.")
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReportCommand(Settings):
+    """What the page shows beside the run, and where it goes."""
+
+    command: ClassVar[str] = "report"
+
+    output: Path | None = option(
+        None, "The page's file. \\[default: report.html in the run]", place=True
+    )
+    trained: tuple[Path, ...] = option(
+        (),
+        "Run directory of an `autoscale train`: a member, or another network on the same "
+        "images, to stand beside the family. May be given several times.",
+        place=True,
+    )
+
+
 def status_command(settings: StatusCommand, *, as_json: bool) -> None:
     """Show where a run stands: what is done, at work, failed and why, left. Changes nothing."""
     from autoscale.cli.terminal import show_json
@@ -69,6 +86,19 @@ def doctor_command(settings: DoctorCommand, *, run: Path, as_json: bool) -> None
         _show_findings(findings)
     if broken:
         raise typer.Exit(1)
+
+
+def report_command(settings: ReportCommand, *, run: Path, as_json: bool) -> None:
+    """Write a run as one HTML page that works without a network."""
+    from autoscale.cli.terminal import say, show_json
+    from autoscale.report.writing import write_report
+
+    file = write_report(run, settings.output, trained=settings.trained)
+    size = file.stat().st_size
+    if as_json:
+        show_json({"file": str(file), "bytes": size})
+        return
+    say(f"{run} as a page of {size / 1000:,.0f} kB -> {file}")
 
 
 def _show_status(found: Status) -> None:

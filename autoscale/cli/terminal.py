@@ -29,7 +29,7 @@ from autoscale.listener import Progress, duration
 #: Columns that hold counts, printed with a unit; so are all whose names begin with "macs".
 COUNTS = ("macs", "flops", "params", "activations", "memory")
 #: Columns of shares, printed with four decimals.
-ACCURACIES = ("accuracy", "accuracy_sd", "believed", "low", "high", "lead", "probability", "share")
+ACCURACIES = ("accuracy", "accuracy_sd", "estimate", "low", "high", "lead", "probability", "share")
 #: Least width of a text column, if its longest word is not shorter.
 READABLE = 24
 #: Width at which a text column is left alone rather than a spare column shown.

@@ -63,7 +63,7 @@ class ImageData:
     # `synthetic`: of its version, the seed and the number of training images.
     fingerprint: str
     sketch: tuple[str, ...]  # of the training images, see `training.seen`; empty of `synthetic`
-    held_out: frozenset[str]  # digests of the test images, likewise
+    held_out: frozenset[str]  # digests of the test images; empty of `synthetic`
     summary: DataSummary  # its `sentence` says what was understood of the source
     unreadable: tuple[str, ...]  # of `skipped`, those that `strict` would refuse
     notices: tuple[str, ...]  # what the owner should know before hours are spent, a sentence each
@@ -121,7 +121,7 @@ def load(
             `synthetic`, they are made in memory.
         preparation: what is done to an image, but for mean and deviation.
         image_column: of Parquet files; by default one with a usual name.
-        label_column: likewise.
+        label_column: of Parquet files; by default one with a usual name.
 
     Raises:
         InvalidSetting: if `source` is empty, or `size`, `seed`, `validation_fraction` or `limit` is
@@ -284,7 +284,7 @@ class Whole(NamedTuple):
     images: Images
     classes: tuple[str, ...]
     skipped: tuple[str, ...]  # as in `ImageData`
-    notices: tuple[str, ...]  # likewise
+    notices: tuple[str, ...]  # as in `ImageData`
     digests: frozenset[str]  # of the images, see `training.seen`
     summary: DataSummary  # its `sentence` says what was understood
 

@@ -44,7 +44,7 @@ class DataSummary:
         return "; ".join(told)
 
     def without(self, part: str) -> DataSummary:
-        """The same for a reader that has no use for a part, whatever of it was loaded."""
+        """This summary with all images of `part` marked unread, for a reader without use for it."""
         images = {part: self.whole.get(part, self.parts[part])}
         return replace(
             self,

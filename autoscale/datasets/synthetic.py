@@ -56,8 +56,8 @@ def draw(
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Pixels (N, size, size, 3) and labels (N,), positions in `CLASSES`, of one part of the set.
 
-    The same on every call; the parts of one seed share no scene. `count` pictures instead of
-    `COUNTS[part]` are another draw, not the first ones.
+    Every call gives the same pictures; the parts of one seed share no scene. `count` pictures
+    instead of `COUNTS[part]` are another draw, not the first ones.
 
     Raises:
         InvalidSetting: if `size` or `count` is below 1, or `part` is none of `COUNTS`.

@@ -328,7 +328,7 @@ class Architecture:
 
     def to_yaml(self) -> str:
         """The design as YAML text; `from_yaml` gives an equal one."""
-        return dump(self.to_dict())
+        return dump({"kind": "design", **self.to_dict()})
 
     @classmethod
     def from_yaml(cls, text: str, *, source: str = "architecture") -> "Architecture":
@@ -337,7 +337,7 @@ class Architecture:
         Raises:
             InvalidArchitecture: naming the line and the key at fault.
         """
-        return parse(text, cls, source=source, error=InvalidArchitecture)
+        return parse(text, cls, source=source, error=InvalidArchitecture, kind="design")
 
 
 def _plain(part: Stem | Stage | Head) -> dict[str, Any]:

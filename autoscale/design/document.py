@@ -1,14 +1,15 @@
 """YAML text to values and back, with the line and key of every mistake.
 
 Stricter than plain YAML: a key given twice is refused, and `3.0`, `"3"` or `yes` is no whole
-number. A file may say its version under `format`; what we write does.
+number. A file may say its version under `format` and what it describes under `kind`; what we write
+does.
 """
 
 import difflib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
@@ -21,16 +22,28 @@ T = TypeVar("T")
 #: For the `__pydantic_config__` of a dataclass that is read from YAML.
 NO_UNKNOWN_KEYS = {"extra": "forbid"}
 
+#: What a file may describe.
+Kind = Literal["design", "member", "user-model-member", "space"]
+#: Top-level keys that tell the kind of files from before they stated it.
+_TELLING: Mapping[str, Kind] = {
+    "model": "user-model-member",
+    "architecture": "member",
+    "stages": "design",
+}
+
 #: Values that a file may hold, aliases expanded.
 MOST_NODES = 100_000
 
 
-def parse(text: str, into: type[T], *, source: str, error: type[AutoscaleError]) -> T:
+def parse(
+    text: str, into: type[T], *, source: str, error: type[AutoscaleError], kind: Kind | None = None
+) -> T:
     """Read `text` as a value of the dataclass `into`.
 
     Args:
         source: what to call the text in errors, usually a file name.
         error: what to raise.
+        kind: what the text must describe, if it says so; without it `kind` is a key as any other.
 
     Raises:
         error: `source:line:column: key: what is wrong`, for the first mistake.
@@ -40,15 +53,36 @@ def parse(text: str, into: type[T], *, source: str, error: type[AutoscaleError])
         # JSON rules: lists become tuples, and nothing else changes its type.
         data = yaml.safe_load(text)
         version = data.pop("format", FORMAT)
+        stated = data.pop("kind", kind) if kind is not None else None
         content = json.dumps(data, default=str)
     except Exception as problem:
         raise error(f"{source}: not readable as YAML: {' '.join(str(problem).split())}") from None
     if reason := version_problem(version):
         raise error(f"{source}: {reason}; {UPGRADE}")
+    if stated != kind:
+        node, _ = _locate(root, ("kind",))
+        raise error(f"{_place(node, source)}: kind: expected {kind}, got {stated!r:.40}")
     try:
         return _adapter(into).validate_json(content, strict=True)
     except ValidationError as problem:
         raise error(_first_mistake(problem, root, into, source)) from None
+
+
+def kind_of(text: str) -> Kind | None:
+    """What a YAML text says that it describes, or what its keys tell; None if they tell nothing.
+
+    Only for choosing how to read it, which then says what is wrong, and where.
+    """
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except Exception:
+        return None
+    if not isinstance(root, yaml.MappingNode):
+        return None
+    keys = {key.value: value for key, value in root.value if isinstance(key, yaml.ScalarNode)}
+    if "kind" in keys:
+        return next((kind for kind in get_args(Kind) if kind == keys["kind"].value), None)
+    return next((kind for key, kind in _TELLING.items() if key in keys), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

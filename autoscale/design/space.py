@@ -19,7 +19,6 @@ from itertools import product
 from math import prod
 from typing import Annotated, Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
-import numpy as np
 from pydantic import BeforeValidator
 
 from autoscale.design.architecture import (
@@ -169,25 +168,6 @@ class _Choices(Generic[Part]):
                 candidates.append([options.index(value) if value in options else 0])
         return next((i for i in product(*candidates) if self.at(i) == part), None)
 
-    def neighbours_of(self, part: Part) -> tuple[Part, ...]:
-        """Every other part that is one changed decision away from some way to choose `part`."""
-        return _neighbour_parts(self, part)
-
-
-@lru_cache(maxsize=65536)
-def _neighbour_parts(choices: "_Choices[Part]", part: Part) -> tuple[Part, ...]:
-    ranges = [range(len(options)) for _, options in choices.decisions()]
-    ways = [way for way in product(*ranges) if choices.at(way) == part]
-    found: dict[Part, None] = {}
-    for way in ways:
-        for place, indices in enumerate(ranges):
-            for index in indices:
-                changed = list(way)
-                changed[place] = index
-                found[choices.at(tuple(changed))] = None
-    found.pop(part, None)
-    return tuple(found)
-
 
 @lru_cache(maxsize=65536)
 def _part_at(choices: "_Choices[Part]", indices: Point) -> Part:
@@ -315,7 +295,7 @@ class SearchSpace:
         Raises:
             InvalidSpace: naming the line and the key at fault.
         """
-        return parse(text, cls, source=source, error=InvalidSpace)
+        return parse(text, cls, source=source, error=InvalidSpace, kind="space")
 
     def for_task(self, *, resolution: int | None = None, num_classes: int) -> "SearchSpace":
         """The same space for other images: classes and, if given, resolution are replaced.
@@ -422,39 +402,6 @@ class SearchSpace:
         """
         point = self._require_point(architecture)
         return {p.name: p.labels[i] for p, i in zip(self.parameters, point, strict=True)}
-
-    def encode(self, architecture: Architecture) -> np.ndarray:
-        """One-hot vector of the chosen options, shape (sum of options over parameters,), float64.
-
-        Raises:
-            InvalidSetting: if the space does not contain it.
-        """
-        point = self._require_point(architecture)
-        return np.concatenate(
-            [np.eye(len(p.options))[i] for p, i in zip(self.parameters, point, strict=True)]
-            or [np.zeros(0)]
-        )
-
-    def neighbours(self, architecture: Architecture) -> Iterator[Architecture]:
-        """Every different architecture that is one changed choice away.
-
-        Raises:
-            InvalidSetting: if the space does not contain `architecture`.
-        """
-        self._require_point(architecture)
-        for resolution in self.resolution:
-            if resolution != architecture.resolution:
-                yield replace(architecture, resolution=resolution)
-        for stem in self.stem.neighbours_of(architecture.stem):
-            yield replace(architecture, stem=stem)
-        for place, (choices, stage) in enumerate(
-            zip(self.stages, architecture.stages, strict=True)
-        ):
-            for other in choices.neighbours_of(stage):
-                stages = (*architecture.stages[:place], other, *architecture.stages[place + 1 :])
-                yield replace(architecture, stages=stages)
-        for head in self.head.neighbours_of(architecture.head):
-            yield replace(architecture, head=head)
 
     def enumerate(self) -> Iterator[Architecture]:
         """Every different architecture, in the order of the points."""

@@ -78,7 +78,7 @@ def on_ray(
             ) from None
     _require_room(ray, cpus, gpus)
     shared = ray.put((make, spec))
-    task = ray.remote(max_retries=0, num_cpus=cpus, num_gpus=gpus)(_carry)
+    task = ray.remote(max_retries=0, num_cpus=cpus, num_gpus=gpus)(_run)
     places = [RayPlace[J, R](ray, task, shared, limit) for _ in range(workers)]
     return PooledEngine(places, retries=retries)
 
@@ -109,7 +109,7 @@ class RayPlace(Generic[J, R]):
         self._closed = False
         self._lock = threading.Lock()
 
-    def carry(self, job: J, /) -> R:
+    def run(self, job: J, /) -> R:
         """The job's result.
 
         Raises:
@@ -160,7 +160,7 @@ class RayPlace(Generic[J, R]):
                 self._ray.cancel(self._running, force=True)
 
 
-def _carry(shared: tuple[Make[Any, Any, Any], Any], job: Any) -> Any:
+def _run(shared: tuple[Make[Any, Any, Any], Any], job: Any) -> Any:
     """In a worker of Ray's: say that the job has begun, then its result; or why it cannot begin."""
     make, spec = shared
     try:

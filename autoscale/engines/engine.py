@@ -1,8 +1,8 @@
-"""The boundary: jobs go in, futures come out, as with `concurrent.futures`.
+"""An engine runs jobs on a fixed number of workers and returns `concurrent.futures.Future`s.
 
-An engine has `places`, each of which carries one job at a time. A job is plain data. What carries
-it is made once at each place, by an importable function `make` from plain data `spec`, so that what
-is dear to load is loaded once. What a job raises, its future raises.
+A job is plain data. Each worker calls `make(spec)` once, with an importable function `make` and
+plain data `spec`, and gets the function that runs its jobs, so images and compiled kernels load
+once per worker. A job's exception is re-raised by its future.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,16 +20,16 @@ Job = TypeVar("Job", contravariant=True)
 Result = TypeVar("Result", covariant=True)
 TrainingResult = TypeVar("TrainingResult")
 
-#: From a spec what carries jobs.
+#: From a spec to the function that runs jobs.
 Make = Callable[[Spec], Callable[[J], R]]
 
 
 class WorkerLost(AutoscaleError):
-    """Who carried a job died; another may carry it again."""
+    """The worker that ran a job died; another may run it again."""
 
 
 class WorkerNotReady(WorkerLost):
-    """Who was to carry a job died before it could take one, which says nothing of the job."""
+    """A worker died before it could take a job, which says nothing of the job."""
 
 
 def cannot_start(problem: Exception) -> AutoscaleError:
@@ -49,29 +49,29 @@ def unavailable(cause: str) -> WorkersUnavailable:
 
 
 class Engine(Protocol[Job, TrainingResult]):
-    """Carries jobs."""
+    """Runs jobs on workers."""
 
     @property
     def places(self) -> int:
-        """Jobs at work at once."""
+        """Workers, each of which runs one job at a time."""
 
     def submit(self, job: Job, /) -> Future[TrainingResult]:
-        """Take a job; it waits until a place is free."""
+        """Take a job; it waits until a worker is free."""
 
     def close(self) -> None:
         """End at once; jobs at work are lost."""
 
 
 class Worker(Protocol[Job, Result]):
-    """Carries one job after the other."""
+    """Runs one job after the other."""
 
-    def carry(self, job: Job, /) -> Result:
+    def run(self, job: Job, /) -> Result:
         """The job's result.
 
         Raises:
-            WorkerLost: if who carried it died; WorkerNotReady if that was before it took the job.
+            WorkerLost: if the worker died; WorkerNotReady if that was before it took the job.
             EvaluationFailed: if it took too long.
-            WorkersUnavailable: if there can be nobody to carry it.
+            WorkersUnavailable: if there can be no worker to run it.
         """
 
     def close(self) -> None:
@@ -79,7 +79,7 @@ class Worker(Protocol[Job, Result]):
 
 
 class Inline(Generic[J, R]):
-    """Does each job when it is submitted, in this process."""
+    """An engine without workers: it runs each job when it is submitted, in this process."""
 
     places = 1
 
@@ -100,44 +100,45 @@ class Inline(Generic[J, R]):
 
 
 class PooledEngine(Generic[J, R]):
-    """An engine of several places, whoever works there.
+    """An engine of several workers of any kind.
 
-    A thread stands at each place and waits for it; the queue and the futures are the standard
-    library's. A job whose worker dies is carried again; a job that kills every worker fails. A
-    worker that dies before it takes a job is no fault of the job: then there are no workers.
+    A thread waits for each worker; the queue and the futures are the standard library's. A job
+    whose worker dies is run again; a job that kills every worker fails. A worker that dies before
+    it takes a job is no fault of the job: then there are no workers.
 
     Args:
-        retries: how often a job is carried again.
+        workers: each runs one job at a time.
+        retries: how often a job is run again.
     """
 
-    def __init__(self, places: Sequence[Worker[J, R]], *, retries: int) -> None:
-        self.places = len(places)
-        self._all = places
+    def __init__(self, workers: Sequence[Worker[J, R]], *, retries: int) -> None:
+        self.places = len(workers)
+        self._workers = workers
         self._free: SimpleQueue[Worker[J, R]] = SimpleQueue()
-        for place in places:
-            self._free.put(place)
+        for worker in workers:
+            self._free.put(worker)
         self._retries = retries
         self._closing = False
-        self._threads = ThreadPoolExecutor(len(places), thread_name_prefix="place")
+        self._threads = ThreadPoolExecutor(len(workers), thread_name_prefix="worker")
 
     def submit(self, job: J, /) -> Future[R]:
         """Take a job; its future raises EvaluationFailed if it cost every worker that took it, and
         WorkersUnavailable if none could take it."""
-        return self._threads.submit(self._carry, job)
+        return self._threads.submit(self._run, job)
 
     def close(self) -> None:
         """End all workers and threads."""
         self._closing = True
-        for place in self._all:
-            place.close()
+        for worker in self._workers:
+            worker.close()
         self._threads.shutdown(cancel_futures=True)
 
-    def _carry(self, job: J) -> R:
-        place = self._free.get()
+    def _run(self, job: J) -> R:
+        worker = self._free.get()
         try:
             for attempt in range(self._retries + 1):
                 try:
-                    return place.carry(job)
+                    return worker.run(job)
                 except WorkerLost as problem:
                     if self._closing:
                         raise CancelledError from None
@@ -148,7 +149,7 @@ class PooledEngine(Generic[J, R]):
                         raise EvaluationFailed(f"{problem}{tries}") from None
             raise AssertionError("unreachable: the last attempt returns or raises")
         finally:
-            self._free.put(place)
+            self._free.put(worker)
 
 
 @contextmanager

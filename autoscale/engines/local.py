@@ -1,6 +1,6 @@
 """Worker processes on this machine.
 
-One process for each place, with a pipe of its own and nothing shared, so that a process may be
+One process for each worker, with a pipe of its own and nothing shared, so that a process may be
 killed at any moment and costs one job. That is why there is no library here: the process pools of
 `concurrent.futures` and loky break as a whole when one worker dies and cannot cut a job short;
 pebble's can, but its workers share a lock, and one that is killed while it holds it stalls the
@@ -90,7 +90,7 @@ def _shares(workers: int, cores: int) -> list[frozenset[int]]:
 
 
 class ProcessWorker(Generic[Spec, J, R]):
-    """A place that is held by a process, and by the next one when that has died."""
+    """A worker that is a process, and the next process when that has died."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class ProcessWorker(Generic[Spec, J, R]):
         self._closed = False
         self._lock = threading.Lock()  # of starting and closing
 
-    def carry(self, job: J, /) -> R:
+    def run(self, job: J, /) -> R:
         """The job's result, from the process.
 
         Raises:
@@ -180,7 +180,7 @@ class ProcessWorker(Generic[Spec, J, R]):
 
 
 def _exit_status(process: multiprocessing.process.BaseProcess) -> int:
-    """Of a process that ends, which is then closed; 0 where nobody can tell.
+    """The exit status of a process that ends, which is then closed; 0 where nobody can tell.
 
     A thread that starts a process reaps all that have ended (`multiprocessing` does so), and the
     status of one that was reaped so is known a moment later.

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from autoscale.design.measures.limits import Limit
 from autoscale.design.measures.macs import MACS
@@ -29,6 +28,7 @@ from autoscale.scaling.family import (
     network_at,
     parse_phis,
     phi_for,
+    read_member,
     stalls,
 )
 from autoscale.scaling.limited import Limited
@@ -298,9 +298,7 @@ def load_member(path: str | Path) -> Member | UserMember:
         InvalidArchitecture: if the file is no member; the message names line and key.
         StorageProblem: if it cannot be read.
     """
-    text = read_text(Path(path))
-    kind = UserMember if _has_model(text) else Member
-    return kind.from_yaml(text, source=str(path))
+    return read_member(read_text(Path(path)), source=str(path))
 
 
 def names_of(members: Journal) -> list[str]:
@@ -319,12 +317,3 @@ def names_of(members: Journal) -> list[str]:
             )
         names[name] = None
     return list(names)
-
-
-def _has_model(text: str) -> bool:
-    """Whether a YAML text has a top-level key `model`, as a member of a user's model has."""
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except Exception:  # reading it says what is wrong, and where
-        return False
-    return isinstance(root, yaml.MappingNode) and any(key.value == "model" for key, _ in root.value)

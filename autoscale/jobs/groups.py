@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoscale.design.measures.registry import COSTS
+from autoscale.design.measures.registry import COSTS, with_file
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.names import ENGINES, KERNEL_CHOICES, RECIPES, ROUNDINGS
 from autoscale.settings import Settings, in_words, option
@@ -51,6 +51,7 @@ class LimitSettings(Settings):
         (),
         "Most that a network may cost besides, such as params=250K, memory=256K (bytes) or "
         f"latency=12ms; may be given several times. Costs: {in_words(COSTS)}.",
+        place=with_file,
         binds=False,
     )
 

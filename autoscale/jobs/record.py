@@ -67,10 +67,14 @@ class Record:
             value = getattr(self.settings, setting.name)
             if setting.name == "data" and value is not None:
                 changes[setting.name] = place_of(value)
-            elif setting.option.place and isinstance(value, str):
-                file = Path(value)  # or a name of ours
-                changes[setting.name] = str(file.resolve()) if file.exists() else value
+            elif setting.option.place and isinstance(value, str | tuple):
+                changes[setting.name] = setting.placed(value, _resolved)
         return replace(self.settings, **changes)
+
+
+def _resolved(text: str) -> str:
+    file = Path(text)  # or a name of ours
+    return str(file.resolve()) if file.exists() else text
 
 
 def _tell_changes(

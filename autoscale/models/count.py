@@ -3,6 +3,7 @@
 import difflib
 import inspect
 import reprlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
@@ -12,22 +13,24 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
+import torch
 from torch import nn
 
 from autoscale.design.architecture import Architecture
 from autoscale.design.budget import BYTES
 from autoscale.design.cost import CONVENTIONS, Cost, part_costs
+from autoscale.design.document import kind_of
 from autoscale.design.published import FAMILIES, NETWORKS
 from autoscale.errors import InvalidSetting
 from autoscale.models.user_code import cause, named
-from autoscale.network.measuring.trace import (
+from autoscale.network.build import build
+from autoscale.network.measuring.second_count import (
+    CountLine,
     FvcoreCount,
-    Handle,
-    Shape,
+    compare_counts,
     fvcore_analysis,
-    traced_part_costs,
 )
+from autoscale.network.measuring.trace import Handle, Shape, traced_part_costs
 from autoscale.runs.store import read_text
 from autoscale.scaling.family import Member
 
@@ -45,6 +48,9 @@ class Count:
     traced: bool  # watched while running, rather than computed from a design
     parts: tuple[tuple[str, Cost], ...]
     module: nn.Module | None = field(default=None, repr=False, compare=False)  # if traced
+    design: Architecture | None = field(default=None, repr=False, compare=False)  # if not
+    #: Multiply-adds of operations whose cost the caller gave.
+    priced: Mapping[str, int] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def cost(self) -> Cost:
@@ -67,6 +73,40 @@ class Count:
                 f"fvcore cannot count {self.network}: {cause(problem)}; choose the convention "
                 f"{', '.join(name for name in CONVENTIONS if name != 'fvcore')}"
             ) from problem
+
+    @cached_property
+    def check(self) -> list[CountLine]:
+        """This count beside fvcore's, a line for each kind of operation; a design is built for it.
+
+        Both counts are the sums of their lines.
+
+        Raises:
+            InvalidSetting: if fvcore cannot trace the network.
+        """
+        module = self.module
+        if module is None:
+            assert self.design is not None
+            with torch.random.fork_rng(devices=[]):  # its weights do not matter
+                module = build(self.design)
+        try:
+            return compare_counts(self.cost, module, resolution=self.resolution, priced=self.priced)
+        except Exception as problem:  # the user's code may raise anything
+            raise InvalidSetting(
+                f"fvcore cannot count {self.network}: {cause(problem)}; leave --check out"
+            ) from problem
+
+    def check_table(self) -> pd.DataFrame:
+        """The lines of `check` and a last one for the totals.
+
+        Columns: counted (the kind of operation), fvcore_says, and what each convention says.
+
+        Raises:
+            InvalidSetting: if fvcore cannot trace the network.
+        """
+        rows = [{"counted": x.what, "fvcore_says": x.fvcore, **x.ours} for x in self.check]
+        table = pd.DataFrame(rows, columns=["counted", "fvcore_says", *CONVENTIONS])
+        table.loc[len(table)] = ["total", *table.sum()[1:]]
+        return table
 
     def row(self, convention: str = "paper") -> dict[str, Any]:
         """The whole network in one row; `figures` names its columns.
@@ -158,7 +198,7 @@ def count(
             )
         if resolution is not None:
             found = replace(found, resolution=resolution)
-        return Count(name, found.resolution, False, tuple(part_costs(found)))
+        return Count(name, found.resolution, False, tuple(part_costs(found)), design=found)
     return count_module(found, name, resolution=resolution or 224, handles=handles)
 
 
@@ -171,7 +211,7 @@ def count_module(
         InvalidSetting: if it does not take such images, or runs operations of unknown cost, or does
             not run one of `handles`.
     """
-    ran: set[str] = set()
+    ran: Counter[str] = Counter()
     watched = {
         operation: _watched(operation, handle, ran) for operation, handle in (handles or {}).items()
     }
@@ -188,7 +228,7 @@ def count_module(
         raise InvalidSetting(
             f"{name} does not run {', '.join(idle)}; correct --op-cost or leave it out"
         )
-    return Count(name, resolution, True, tuple(parts), module)
+    return Count(name, resolution, True, tuple(parts), module, priced=ran)
 
 
 def load_network(network: str | Path | nn.Module | Architecture) -> nn.Module | Architecture:
@@ -219,7 +259,7 @@ def is_member(path: Path) -> bool:
     Raises:
         StorageProblem: if it cannot be read.
     """
-    return _describes_member(read_text(path))
+    return kind_of(read_text(path)) in ("member", "user-model-member")
 
 
 def load_architecture(name: str) -> Architecture:
@@ -235,7 +275,7 @@ def load_architecture(name: str) -> Architecture:
         if not path.exists():
             raise InvalidSetting(f"no such file: {name}; name a design's YAML file")
         text = read_text(path)
-        if _describes_member(text):
+        if kind_of(text) == "member":
             return Member.from_yaml(text, source=name).architecture
         return Architecture.from_yaml(text, source=name)
     if name not in NETWORKS:
@@ -286,8 +326,8 @@ def _constant(macs: int) -> Handle:
     return lambda inputs, outputs: macs
 
 
-def _watched(operation: str, handle: Handle, ran: set[str]) -> Handle:
-    """`handle`, which notes in `ran` that it was asked; what it answers is checked.
+def _watched(operation: str, handle: Handle, ran: Counter[str]) -> Handle:
+    """`handle`, whose answers are checked and added up in `ran`.
 
     The user's function is named when it fails, not the network that it prices.
     """
@@ -295,7 +335,6 @@ def _watched(operation: str, handle: Handle, ran: set[str]) -> Handle:
     function = f"{getattr(handle, '__module__', '')}:{name}, the cost of {operation},"
 
     def price(inputs: list[Shape], outputs: list[Shape]) -> int:
-        ran.add(operation)
         try:
             macs = handle(inputs, outputs)
         except Exception as problem:
@@ -306,20 +345,10 @@ def _watched(operation: str, handle: Handle, ran: set[str]) -> Handle:
             raise InvalidSetting(
                 f"{function} must give a whole number of at least 0, got {reprlib.repr(macs)}"
             )
+        ran[operation] += int(macs)
         return int(macs)
 
     return price
-
-
-def _describes_member(text: str) -> bool:
-    """Whether a YAML text has a top-level key `architecture`; a design has none."""
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except Exception:  # reading it as a design says what is wrong, and where
-        return False
-    return isinstance(root, yaml.MappingNode) and any(
-        key.value == "architecture" for key, _ in root.value
-    )
 
 
 def _unknown(name: str) -> str:

@@ -23,7 +23,7 @@ class RaceSettings:
 
     Attributes:
         seeds: at most so many trainings of one candidate; required candidates get them all.
-        budget: most cost that all trainings together may have; None is no limit.
+        budget: at most so many trainings of all candidates; None is no limit.
         confidence: the chance that the leader is near the best at which the race is over.
         tolerance: how near, in standard deviations of one training.
         first: candidates that are trained before the surface is asked; None is a quarter of all,
@@ -34,7 +34,7 @@ class RaceSettings:
     """
 
     seeds: int = 3
-    budget: float | None = None
+    budget: int | None = None
     confidence: float = 0.95
     tolerance: float = 1.0
     first: int | None = None
@@ -57,7 +57,6 @@ def next_training(
     observations: Sequence[Observation],
     settings: RaceSettings,
     *,
-    costs: Sequence[float] | None = None,
     required: Collection[int] = (),
     running: Collection[tuple[int, int]] = (),
 ) -> tuple[int, int] | None:
@@ -71,15 +70,14 @@ def next_training(
 
     Args:
         positions: as in `believe`.
-        costs: of one training of each candidate, above 0; 1 for all if left out.
         required: candidates that get all seeds whatever they score.
         running: candidates and seeds at work. They count as done and paid for; what they will
             score is not guessed, so None then only means that nothing is to be begun now.
 
     Raises:
-        InvalidSetting: for costs or required candidates that do not fit, or as `believe`.
+        InvalidSetting: for required candidates that are not there, or as `believe`.
     """
-    race = _Race.of(positions, observations, settings, costs, required, running)
+    race = _Race.of(positions, observations, settings, required, running)
     candidate = race.next_candidate()
     return None if candidate is None else (candidate, race.next_seed(candidate))
 
@@ -89,11 +87,10 @@ class _Race:
     positions: np.ndarray
     observations: Sequence[Observation]
     settings: RaceSettings
-    costs: np.ndarray
     required: tuple[int, ...]
     done: tuple[frozenset[int], ...]  # the seeds of each candidate, those at work included
     failed: np.ndarray
-    spent: float
+    spent: int  # trainings that are done or at work
 
     @classmethod
     def of(
@@ -101,14 +98,10 @@ class _Race:
         positions: np.ndarray,
         observations: Sequence[Observation],
         settings: RaceSettings,
-        costs: Sequence[float] | None,
         required: Collection[int],
         running: Collection[tuple[int, int]],
     ) -> "_Race":
         count = len(positions)
-        cost = np.ones(count) if costs is None else np.asarray(costs, dtype=float)
-        if cost.shape != (count,) or not np.all(np.isfinite(cost) & (cost > 0)):
-            raise InvalidSetting(f"costs must be {count} numbers above 0, got {costs}")
         if wrong := [c for c in required if not 0 <= c < count]:
             raise InvalidSetting(f"there are {count} candidates from 0 on; required: {wrong[0]}")
         seeds: list[set[int]] = [set() for _ in range(count)]
@@ -122,16 +115,14 @@ class _Race:
             failed[observation.candidate] |= observation.score is None
         for candidate, seed in running:
             seeds[candidate].add(seed)
-        spent = sum(cost[o.candidate] for o in observations) + sum(cost[c] for c, _ in running)
         return cls(
             np.asarray(positions, dtype=float),
             observations,
             settings,
-            cost,
             tuple(sorted(set(required))),
             tuple(map(frozenset, seeds)),
             failed,
-            float(spent),
+            len(observations) + len(running),
         )
 
     def next_seed(self, candidate: int) -> int:
@@ -144,7 +135,7 @@ class _Race:
         if not any(s not in self.done[candidate] for s in range(self.settings.seeds)):
             return False
         budget = self.settings.budget
-        return budget is None or self.spent + self.costs[candidate] <= budget * (1 + 1e-9)
+        return budget is None or self.spent < budget
 
     def next_candidate(self) -> int | None:
         for candidate in sorted(self.required, key=lambda c: (len(self.done[c]), c)):
@@ -154,7 +145,7 @@ class _Race:
             if not self.done[candidate] and self.open(candidate):
                 return candidate
         if not any(o.score is not None for o in self.observations):
-            return next((c for c in range(len(self.costs)) if self.open(c)), None)
+            return next((c for c in range(len(self.positions)) if self.open(c)), None)
         return self.contender()
 
     def first_candidates(self) -> list[int]:
@@ -176,7 +167,7 @@ class _Race:
         """The leader or its strongest challenger; None if no challenger is left a chance."""
         belief = believe(self.positions, self.observations)
         leader = belief.leader
-        able = [c for c in range(len(self.costs)) if not self.failed[c]]
+        able = [c for c in range(len(self.positions)) if not self.failed[c]]
         if leader is None:
             return next(filter(self.open, able), None)
         if not belief.measurable and len(able) > 1:
@@ -188,7 +179,7 @@ class _Race:
         # scores the tails know no end, so ten of these are as bad as any more.
         ahead = (belief.draws[:, able] - belief.draws[:, [leader]]) / belief.noise_draws[:, None]
         loss = np.clip(ahead, 0.0, 10.0).mean(axis=0)
-        for place in np.argsort(-loss / self.costs[able], kind="stable"):
+        for place in np.argsort(-loss, kind="stable"):
             if loss[place] > 0:
                 pair = [c for c in (able[place], leader) if self.open(c)]
                 if pair:

@@ -12,7 +12,19 @@ are compared: they are paired, and a constant added to all scores of a seed chan
 The standard deviations of surface and own part, as multiples of the noise's, and the surface's
 length are averaged over a grid, each combination weighted by how well it explains the scores; the
 noise itself has a scale-free prior and is integrated out, which gives Student's t where scores are
-few. Formulas: Rasmussen and Williams 2006, chapters 2 and 5; O'Hagan 1994, chapter 9, for the
+few. In symbols, as used below:
+
+    positions      (candidates, 3)       x_i: logarithms of depth, width and resolution
+    information    (scored, scored)      what the trainings tell of the candidates that have scores,
+                                         seeds' effects taken out, as an inverse covariance
+    root           (scored, scored)      R, its symmetric square root
+    signal         (scored,)             R times this is the sum of each candidate's scores, seeds'
+                                         means taken out
+    inner          (nodes, scored + 1, scored + 1)  R K R + 1 with the prior covariance K, for each
+                                         combination of ratios and length; below it the signal
+    draws          (DRAWS, candidates)   equally likely true means
+
+Formulas: Rasmussen and Williams 2006, chapters 2 and 5; O'Hagan 1994, chapter 9, for the
 normal-inverse-gamma form; Harville 1977 for the likelihood without the seeds' effects (REML).
 """
 
@@ -220,8 +232,8 @@ class _Trainings:
 
     Attributes:
         information: shape (scored, scored), in units of one over the noise variance.
-        half: its symmetric square root.
-        signal: shape (scored,): `half` times this is the score sum that goes with `information`.
+        root: its symmetric square root.
+        signal: shape (scored,): `root` times this is the score sum that goes with `information`.
         scatter: sum of squares that no effects of candidates explain.
         freedom: scores less seeds.
         level: mean over seeds of the mean score of each.
@@ -231,7 +243,7 @@ class _Trainings:
 
     rows: np.ndarray
     information: np.ndarray
-    half: np.ndarray
+    root: np.ndarray
     signal: np.ndarray
     scatter: float
     freedom: int
@@ -262,7 +274,7 @@ class _Trainings:
         return cls(
             rows=rows,
             information=information,
-            half=(vectors * roots) @ vectors.T,
+            root=(vectors * roots) @ vectors.T,
             signal=signal,
             scatter=max(float(rest @ rest - signal @ signal), floor),
             freedom=len(score) - len(seeds),
@@ -343,20 +355,20 @@ def _posterior(
     kernels = np.stack([_smooth(positions, places, length) for length in LENGTHS])
     own = np.diag((np.arange(total) < count).astype(float))
     nodes = _nodes()
-    rows, half, signal = trainings.rows, trainings.half, trainings.signal
+    rows, root, signal = trainings.rows, trainings.root, trainings.signal
 
-    # With K the prior covariance of the scored candidates: half K half + 1, for all nodes. Below it
+    # With K the prior covariance of the scored candidates: root K root + 1, for all nodes. Below it
     # the signal, so that one decomposition gives determinant and sum of squares.
     size = len(rows)
     inner = np.zeros((len(nodes.log_prior), size + 1, size + 1))
-    bases = np.stack([half @ kernel[np.ix_(rows, rows)] @ half for kernel in kernels])
+    bases = np.stack([root @ kernel[np.ix_(rows, rows)] @ root for kernel in kernels])
     inner[:, :size, :size] = bases[nodes.length] * nodes.surface[:, None, None] ** 2
     inner[:, :size, :size] += nodes.own[:, None, None] ** 2 * trainings.information + np.eye(size)
     inner[:, size, :size] = signal
     inner[:, size, size] = 1 + signal @ signal
-    root = np.linalg.cholesky(inner)
-    scatter = trainings.scatter + np.sum(root[:, size, :size] ** 2, axis=1)
-    log_weight = -np.log(np.diagonal(root, axis1=1, axis2=2)[:, :size]).sum(axis=1)
+    lower = np.linalg.cholesky(inner)
+    scatter = trainings.scatter + np.sum(lower[:, size, :size] ** 2, axis=1)
+    log_weight = -np.log(np.diagonal(lower, axis1=1, axis2=2)[:, :size]).sum(axis=1)
     log_weight += nodes.log_prior - 0.5 * trainings.freedom * np.log(scatter)
     weight = np.exp(log_weight - log_weight.max())
     weight[weight < _NEGLIGIBLE] = 0
@@ -370,7 +382,7 @@ def _posterior(
     )
     prior = kernels[nodes.length[used]] * nodes.surface[used, None, None] ** 2
     prior += nodes.own[used, None, None] ** 2 * own
-    cross = prior[:, :, rows] @ half
+    cross = prior[:, :, rows] @ root
     solved = np.linalg.solve(
         inner[used, :size, :size],
         np.concatenate([np.swapaxes(cross, 1, 2), _columns(signal, len(used))], axis=2),
@@ -389,7 +401,7 @@ def _posterior(
     covariance += jitter[:, None, None] * np.eye(total)
     lower = np.linalg.cholesky(covariance)
 
-    normal, chi_square = _luck(total, trainings.freedom)
+    normal, chi_square = _standard_draws(total, trainings.freedom)
     noise = np.sqrt(scatter[used][which] / chi_square)
     bounds = np.searchsorted(which, np.arange(len(used) + 1))
     around = np.concatenate(
@@ -431,8 +443,9 @@ def _nodes() -> _Nodes:
 
 
 @lru_cache(maxsize=256)
-def _luck(columns: int, freedom: int) -> tuple[np.ndarray, np.ndarray]:
-    """The same luck every time: standard normal and chi-square numbers for half the draws."""
+def _standard_draws(columns: int, freedom: int) -> tuple[np.ndarray, np.ndarray]:
+    """Standard normal numbers, shape (DRAWS / 2, columns), and chi-square numbers of `freedom`
+    degrees, shape (DRAWS / 2,); every call gives the same ones."""
     normal = np.random.default_rng([columns]).standard_normal((DRAWS // 2, columns))
     chi_square = np.random.default_rng([freedom]).chisquare(freedom, DRAWS // 2)
     return normal, chi_square

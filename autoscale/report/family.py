@@ -107,7 +107,7 @@ def _grown(grid: GridContents) -> Iterator[Trained]:
         picked = standing == "pick"
         if row.seeds and (picked or row.rules):
             yield Mark(
-                x=row.macs, y=row.believed, low=row.low, high=row.high,
+                x=row.macs, y=row.estimate, low=row.low, high=row.high,
                 label="pick" if picked else row.rules, tone="pick" if picked else "quiet",
                 shape="diamond" if picked else "dot", tip=candidate_tip(row, standing),
             ), "short, estimated"  # fmt: skip

@@ -75,7 +75,7 @@ def candidate_tip(row: Any, standing: str) -> str:
     measured = f"{percent(row.accuracy)}, mean of {row.seeds} seeds" if row.seeds else "not trained"
     return (
         f"{candidate_name(row)}: {STANDINGS[standing][1]}\n{measured}\n"
-        f"estimated {percent(row.believed)} ({percent(row.low)} to {percent(row.high)})\n"
+        f"estimated {percent(row.estimate)} ({percent(row.low)} to {percent(row.high)})\n"
         f"{row.macs:,} multiply-adds, {row.pixels} pixels"
     )
 
@@ -107,13 +107,13 @@ def surface_chart(
     told = list(zip(each_row(candidates), standings(candidates), strict=True))
     return Triangle(
         tiles=tuple(
-            ((row.depth, row.width, row.resolution), row.believed) for row in each_row(surface)
+            ((row.depth, row.width, row.resolution), row.estimate) for row in each_row(surface)
         ),
         step=float(surface.step.iloc[0]),
         # The pick last, so that nothing covers it.
         spots=tuple(_spot(row, standing) for row, standing in reversed(told)),
         quantity="estimated accuracy",
-        ends=(tick(surface.believed.min()), tick(surface.believed.max())),
+        ends=(tick(surface.estimate.min()), tick(surface.estimate.max())),
         frame=frame,
     )
 
@@ -133,7 +133,7 @@ def _spot(row: Any, standing: str) -> Spot:
 def _surface(grid: GridContents) -> Figure | None:
     if grid.surface is None:
         return None
-    table = readable(grid.surface, "depth", "width", "resolution", "believed", "low", "high")
+    table = readable(grid.surface, "depth", "width", "resolution", "estimate", "low", "high")
     return Figure(
         key=f"{grid.name}-surface",
         title="The surface of equal cost",
@@ -163,7 +163,7 @@ def _candidates(grid: GridContents) -> Figure:
     rows = [
         Row(
             name=f"{candidate_name(row)}  {row.seeds} seed{'' if row.seeds == 1 else 's'}",
-            value=row.believed,
+            value=row.estimate,
             low=row.low,
             high=row.high,
             more=(row.accuracy,) if row.seeds else (),
@@ -174,7 +174,7 @@ def _candidates(grid: GridContents) -> Figure:
         for row, standing in zip(each_row(table), told, strict=True)
     ]
     shown = readable(table, "alpha", "beta", "gamma", "rules", "nominal", "measured", "macs",
-                     "pixels", "seeds", "accuracy", "believed", "low", "high")  # fmt: skip
+                     "pixels", "seeds", "accuracy", "estimate", "low", "high")  # fmt: skip
     return Figure(
         key=f"{grid.name}-candidates",
         title="Candidates, the best estimate first",

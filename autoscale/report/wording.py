@@ -13,7 +13,7 @@ COLUMNS = {
     "nominal": "nominal cost ratio",
     "measured": "cost ratio",
     "growth": "cost ratio",
-    "believed": "estimated accuracy",
+    "estimate": "estimated accuracy",
     "low": "90 % low",
     "high": "90 % high",
     "drop_path": "drop path",

@@ -8,7 +8,7 @@ from typing import Any
 from autoscale.design.architecture import Architecture
 from autoscale.design.budget import format_count
 from autoscale.design.cost import cost
-from autoscale.design.document import NO_UNKNOWN_KEYS, dump, parse
+from autoscale.design.document import NO_UNKNOWN_KEYS, dump, kind_of, parse
 from autoscale.design.rounding import Coefficients
 from autoscale.errors import BudgetUnreachable, InvalidArchitecture, InvalidSetting
 from autoscale.scaling.budget import Budget
@@ -67,7 +67,7 @@ class Member:
     def to_yaml(self) -> str:
         """The member as YAML text; `from_yaml` gives an equal one."""
         data: dict[str, Any] = asdict(self) | {"architecture": self.architecture.to_dict()}
-        return _HEADING + dump(data)
+        return _HEADING + dump({"kind": "member", **data})
 
     @classmethod
     def from_yaml(cls, text: str, *, source: str = "member") -> "Member":
@@ -76,7 +76,7 @@ class Member:
         Raises:
             InvalidArchitecture: naming the line and the key at fault.
         """
-        return parse(text, cls, source=source, error=InvalidArchitecture)
+        return parse(text, cls, source=source, error=InvalidArchitecture, kind="member")
 
 
 def counts(architecture: Architecture) -> Counts:
@@ -104,7 +104,7 @@ class UserMember:
 
     def to_yaml(self) -> str:
         """The member as YAML text; `from_yaml` gives an equal one."""
-        return _HEADING + dump(asdict(self))
+        return _HEADING + dump({"kind": "user-model-member", **asdict(self)})
 
     @classmethod
     def from_yaml(cls, text: str, *, source: str = "member") -> "UserMember":
@@ -113,7 +113,18 @@ class UserMember:
         Raises:
             InvalidArchitecture: naming the line and the key at fault.
         """
-        return parse(text, cls, source=source, error=InvalidArchitecture)
+        return parse(text, cls, source=source, error=InvalidArchitecture, kind="user-model-member")
+
+
+def read_member(text: str, *, source: str) -> Member | UserMember:
+    """The member in a YAML text, of whichever kind it is.
+
+    Raises:
+        InvalidArchitecture: if it is none; the message names line and key.
+    """
+    if kind_of(text) == "user-model-member":
+        return UserMember.from_yaml(text, source=source)
+    return Member.from_yaml(text, source=source)
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,7 @@ class Points:
     moved: np.ndarray  # the dimensions that were moved to meet the budget, joined by "+"
 
     def coefficients(self, place: int) -> Coefficients:
-        """Of one point."""
+        """The growth of one point."""
         return Coefficients(
             alpha=float(self.depth[place]),
             beta=float(self.width[place]),

@@ -5,7 +5,7 @@ Optuna study; then every parameter is taken at its word and nothing is known of 
 study may lack parameters that others have; see `conditions`.
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
@@ -71,8 +71,6 @@ class Designs:
     Args:
         axes: the parameters.
         space: where the parameters are those of a search space.
-        identify: what two equal designs share; by default the built network, or the parameters
-            if there is no space.
         tree: which parameters a design has; None if each has all.
         whole: whether a point says all of a design; it does not where trials have parameters whose
             range differs from one to the next.
@@ -80,7 +78,6 @@ class Designs:
 
     axes: tuple[Axis, ...]
     space: SearchSpace | None = None
-    identify: Callable[[Design], Hashable] | None = None
     tree: Tree | None = None
     whole: bool = True
     _described: dict[Point, Description] = field(default_factory=dict, repr=False, compare=False)
@@ -92,39 +89,30 @@ class Designs:
     )
 
     @classmethod
-    def of_space(
-        cls, space: SearchSpace, identify: Callable[[Design], Hashable] | None = None
-    ) -> "Designs":
+    def of_space(cls, space: SearchSpace) -> "Designs":
         """The designs of a search space, with the parameters that `space.suggest` asks for."""
         axes = [
             Axis(p.name, CategoricalDistribution(p.labels), p.labels, is_ordered(p.labels))
             for p in space.parameters
         ]
-        return cls(tuple(axes), space, identify)
+        return cls(tuple(axes), space)
 
     @classmethod
-    def of_distributions(
-        cls,
-        distributions: Mapping[str, BaseDistribution],
-        identify: Callable[[Design], Hashable] | None = None,
-    ) -> "Designs":
+    def of_distributions(cls, distributions: Mapping[str, BaseDistribution]) -> "Designs":
         """The designs of any Optuna search space; see `axes` for the levels of numbers."""
         axes = [Axis.of(name, distributions[name]) for name in sorted(distributions)]
-        return cls(tuple(axes), None, identify)
+        return cls(tuple(axes))
 
     @classmethod
     def of_trials(
-        cls,
-        trials: Sequence[FrozenTrial],
-        directions: Sequence[StudyDirection],
-        identify: Callable[[Design], Hashable] | None = None,
+        cls, trials: Sequence[FrozenTrial], directions: Sequence[StudyDirection]
     ) -> "Designs":
         """The designs of an Optuna study as its complete trials show them.
 
         Numbers have more levels near the values of the best trials; see `axes` and `leaders`.
         """
         distributions = parameters(trials)
-        found = cls.of_distributions(distributions, identify)
+        found = cls.of_distributions(distributions)
         if found.thinned:
             found = replace(found, axes=_refined(found.axes, leaders(complete(trials), directions)))
         whole = all(t.params.keys() <= distributions.keys() for t in complete(trials))
@@ -181,7 +169,8 @@ class Designs:
         return found if presence(found) == there else None
 
     def point_of_trial(self, trial: FrozenTrial) -> Point | None:
-        """The same of a trial's parameters; remembered once the trial is finished."""
+        """The point of a trial's parameters, None if they are of other designs; remembered once the
+        trial is finished."""
         params = trial.params
         found = self._trials.get(trial.number)
         # A finished trial's parameters stay; another study's are another dictionary.
@@ -266,16 +255,11 @@ class Designs:
     def _describe(self, point: Point) -> Description:
         if self._reader is not None:
             read = self._reader.read(point)
-            identity = read.identity
-            if self.identify is not None:
-                identity = hash((self.identify(read.architecture),))
-            return Description(identity, read.normal, read.features, read)
+            return Description(read.identity, read.normal, read.features, read)
         if self.tree is not None:
             there = expected(self.tree, point)
             point = tuple([i if has else ABSENT for i, has in zip(point, there, strict=True)])
-        params = self.params_of(point)
-        shared = self.identify(params) if self.identify is not None else point
-        return Description(hash((shared,)), point, self._numbers(point), params)
+        return Description(hash((point,)), point, self._numbers(point), self.params_of(point))
 
     @cached_property
     def _reader(self) -> FactReader | None:
@@ -307,7 +291,7 @@ class Designs:
     def _code_tables(self) -> list[tuple[list[int], np.ndarray]]:
         """The code of each level, and the axes whose levels have these codes.
 
-        Ordered levels are told by the steps below them, each as long as it is, so that the product
+        Ordered levels are coded by the steps below them, each as long as it is, so that the product
         of two codes falls linearly with their distance; others by which of them it is. Where there
         are conditions, to be absent is one more level, unlike all others.
         """

@@ -140,8 +140,11 @@ class History:
         )
 
     def of_hints(self, deviations: float = 0.0) -> "History":
-        """The same with the guesses for the stopped designs behind the scores, raised by so many
-        standard deviations."""
+        """This history with the guesses for stopped designs counted as scores, behind the others.
+
+        Args:
+            deviations: by how many standard deviations the guesses are raised.
+        """
         hints = self.hints
         return replace(
             self,

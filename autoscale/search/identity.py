@@ -17,7 +17,7 @@ _NOTHING = Layout((), Shortcut(True))
 
 
 def network_of(architecture: Architecture) -> Hashable:
-    """The same for two architectures exactly if `network.build` makes the same network of both.
+    """A value that two architectures share exactly if `network.build` makes one network of both.
 
     That is the stem, each block with what it really does, the head and the classes.
     """

@@ -76,7 +76,7 @@ class Reward:
 
     @classmethod
     def hard(cls, target: float) -> "Reward":
-        """Cost is free up to the target and dear beyond it."""
+        """Cost is free up to the target and expensive beyond it."""
         return cls(target=target, below=0.0, above=-1.0)
 
     @property
@@ -115,7 +115,7 @@ class Objective:
 
     @property
     def directions(self) -> tuple[Direction, ...]:
-        """Of the study's values."""
+        """Whether each of the study's values is to be large or small."""
         return ("maximize", "minimize") if self.kind == "front" else ("maximize",)
 
     def cost(self, architecture: Architecture) -> float:

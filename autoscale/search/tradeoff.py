@@ -23,7 +23,7 @@ from autoscale.errors import NotEnoughTrials
 QUANTILE = 0.75
 CONFIDENCE = 0.9
 LEAST_NETWORKS = 10
-LEAST_SPREAD = 2.0  # of the dearest to the cheapest network: one doubling
+LEAST_SPREAD = 2.0  # of the most expensive to the cheapest network: one doubling
 _STEEPEST = 10.0  # exponents looked for lie within plus and minus this
 _RESAMPLES = 500
 _ROUNDS = 44  # of the golden section: 20 * 0.618^44 is 1e-8
@@ -34,10 +34,11 @@ class Tradeoff:
     """The exponent w that makes MnasNet's reward blind along the trade of good networks.
 
     Attributes:
-        w: the exponent; above 0 where dearer networks are worse.
+        w: the exponent; above 0 where more expensive networks are worse.
         low, high: the interval of `confidence`.
         networks: how many it was learnt from.
-        cheap, dear: the same of the cheaper and of the dearer half; None for too few networks.
+        cheap, expensive: the exponent of the cheaper and of the more expensive half of the
+            networks; None for too few.
             Where they differ much, one exponent does not describe the data.
     """
 
@@ -47,7 +48,7 @@ class Tradeoff:
     confidence: float
     networks: int
     cheap: float | None
-    dear: float | None
+    expensive: float | None
 
     @property
     def gain(self) -> float:
@@ -73,8 +74,8 @@ def fit_tradeoff(
     spread = cost.max() / cost.min()
     if spread < LEAST_SPREAD:
         raise NotEnoughTrials(
-            f"the dearest network costs {spread:.2f} times the cheapest, which says nothing of a "
-            f"doubling; {LEAST_SPREAD:g} times are needed: search with --objective front, or "
+            f"the most expensive network costs {spread:.2f} times the cheapest, which says nothing "
+            f"of a doubling; {LEAST_SPREAD:g} times are needed: search with --objective front, or "
             "without --max-flops"
         )
     order = np.argsort(cost, kind="stable")
@@ -98,7 +99,7 @@ def fit_tradeoff(
         confidence=confidence,
         networks=len(x),
         cheap=exponent(slice(None, middle)) if halves else None,
-        dear=exponent(slice(middle, None)) if halves else None,
+        expensive=exponent(slice(middle, None)) if halves else None,
     )
 
 

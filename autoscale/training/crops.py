@@ -72,7 +72,10 @@ def cut(
     mirrored: NDArray[np.bool_],
     resolution: int,
 ) -> Tensor:
-    """As `Cut` says, by torch's operations."""
+    """The crops of `windows` at `resolution`, mirrored where asked, by torch's operations.
+
+    Shape: (images, side, side, 3), (N,), (N, 4), (N,) -> (N, 3, resolution, resolution); see `Cut`.
+    """
     side = pixels.shape[1]
     over = int(max(0, -windows[:, :2].min(), (windows[:, :2] + windows[:, 2:]).max() - side))
     images = pixels[rows]

@@ -14,12 +14,12 @@ class EMA:
 
     def __init__(self, network: nn.Module, decay: float, *, steps: int = 0) -> None:
         self.network = copy.deepcopy(network).eval()
-        self.steps = steps  # followed so far
+        self.steps = steps  # taken so far
         self._decay = decay
 
     @torch.no_grad()
-    def follow(self, network: nn.Module) -> None:
-        """Take one step after `network`."""
+    def update(self, network: nn.Module) -> None:
+        """Move one step towards the weights and statistics of `network`."""
         # Short at first, so that a run of a hundred steps is not an average with its random start.
         decay = min(self._decay, (1 + self.steps) / (10 + self.steps))
         self.steps += 1

@@ -210,7 +210,7 @@ def fit(
                 losses.add(loss)
                 optimizer.step()
                 if average:
-                    average.follow(network)
+                    average.update(network)
                 # Peers stop at the same step, that of the first of them that is late.
                 if time_limit is not None and peers.total(elapsed() > time_limit):
                     raise OutOfTime(
@@ -333,7 +333,7 @@ class _Losses:
             self._ask()
 
     def mean(self) -> float:
-        """Of all steps.
+        """The mean loss of all steps.
 
         Raises:
             TrainingDiverged: as `add`.

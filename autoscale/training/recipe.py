@@ -100,7 +100,7 @@ class Recipe:
         return min(resolution, max(4, 4 * round(resolution * share / 4)))
 
     def with_batch(self, batch_size: int) -> Recipe:
-        """The same recipe for another batch size, the learning rate in proportion.
+        """This recipe for another batch size, the learning rate in proportion.
 
         Source: Goyal et al. 2017, section 2.1. For adaptive optimisers it is a rule of thumb.
 

@@ -43,8 +43,8 @@ class Data:
     target: float
     baseline: tuple[float, float]
     shares: pd.DataFrame  # choice, share
-    candidates: pd.DataFrame  # name, believed, low, high
-    surface: pd.DataFrame  # x, y, believed
+    candidates: pd.DataFrame  # name, estimate, low, high
+    surface: pd.DataFrame  # x, y, estimate
 
     @classmethod
     def of(cls, run: Run) -> "Data":
@@ -64,8 +64,8 @@ class Data:
             target=search.objective.target,
             baseline=(search.baseline.score.macs, search.accuracy),
             shares=autoscale.figures(run)["importance"].table,
-            candidates=grid.candidates[["believed", "low", "high"]].assign(name=names),
-            surface=surface[["believed"]].assign(x=x, y=y),
+            candidates=grid.candidates[["estimate", "low", "high"]].assign(name=names),
+            surface=surface[["estimate"]].assign(x=x, y=y),
         )
 
 
@@ -105,11 +105,11 @@ def plotly(data: Data, bundle: Path) -> str:
     front.update_xaxes(type="log", title="Multiply-adds")
     best = data.candidates
     candidates = go.Figure(
-        go.Scatter(x=best.believed, y=best.name, mode="markers",
-                   error_x={"array": best.high - best.believed, "symmetric": False,
-                            "arrayminus": best.believed - best.low})
+        go.Scatter(x=best.estimate, y=best.name, mode="markers",
+                   error_x={"array": best.high - best.estimate, "symmetric": False,
+                            "arrayminus": best.estimate - best.low})
     )  # fmt: skip
-    tile = {"symbol": "hexagon", "size": 11, "color": data.surface.believed, "colorscale": "Blues"}
+    tile = {"symbol": "hexagon", "size": 11, "color": data.surface.estimate, "colorscale": "Blues"}
     surface = go.Figure(go.Scatter(x=data.surface.x, y=data.surface.y, mode="markers", marker=tile))
     shares = go.Figure(go.Bar(x=data.shares.share, y=data.shares.choice, orientation="h"))
     specs = []
@@ -144,12 +144,12 @@ def vega(data: Data, bundles: Path, *, ast: bool) -> str:
         .encode(x=x, y="accuracy", text="text")
     )
     ranges = alt.Chart(data.candidates).mark_rule().encode(x="low", x2="high", y="name")
-    middle = alt.Chart(data.candidates).mark_point().encode(x="believed", y="name")
+    middle = alt.Chart(data.candidates).mark_point().encode(x="estimate", y="name")
     hexagon = "M0,-1L.866,-.5L.866,.5L0,1L-.866,.5L-.866,-.5Z"
     surface = (
         alt.Chart(data.surface)
         .mark_point(shape=hexagon, size=400, filled=True)
-        .encode(x=alt.X("x").axis(None), y=alt.Y("y").axis(None), color="believed")
+        .encode(x=alt.X("x").axis(None), y=alt.Y("y").axis(None), color="estimate")
     )
     shares = alt.Chart(data.shares).mark_bar().encode(x="share", y="choice")
     specs = [
@@ -186,11 +186,11 @@ def bokeh(data: Data) -> str:
     best = data.candidates
     candidates = figure(y_range=list(best.name), **frame)
     candidates.segment(best.low, best.name, best.high, best.name)
-    candidates.scatter(best.believed, best.name, size=9)
-    low, high = data.surface.believed.min(), data.surface.believed.max()
+    candidates.scatter(best.estimate, best.name, size=9)
+    low, high = data.surface.estimate.min(), data.surface.estimate.max()
     surface = figure(match_aspect=True, **frame)
     surface.scatter("x", "y", source=ColumnDataSource(data.surface), marker="hex", size=16,
-                    color=linear_cmap("believed", "Blues9", low, high))  # fmt: skip
+                    color=linear_cmap("estimate", "Blues9", low, high))  # fmt: skip
     shares = figure(y_range=list(data.shares.choice), **frame)
     shares.hbar(y=data.shares.choice, right=data.shares.share, height=0.5)
     script, places_ = components([front, shares, candidates, surface])
@@ -221,9 +221,9 @@ draw(0, {x: {type: "log"}, marks: [
 draw(1, {marginLeft: 120, marks: [Plot.barX(data.shares, {x: "share", y: "choice"})]});
 draw(2, {marginLeft: 120, marks: [
   Plot.ruleY(data.candidates, {x1: "low", x2: "high", y: "name"}),
-  Plot.dot(data.candidates, {x: "believed", y: "name", tip: true})]});
+  Plot.dot(data.candidates, {x: "estimate", y: "name", tip: true})]});
 draw(3, {axis: null, color: {scheme: "blues"}, marks: [
-  Plot.dot(data.surface, {x: "x", y: "y", fill: "believed", symbol: "hexagon", r: 9})]});
+  Plot.dot(data.surface, {x: "x", y: "y", fill: "estimate", symbol: "hexagon", r: 9})]});
 """
     )
     names = ("d3/dist/d3.min.js", "@observablehq/plot/dist/plot.umd.min.js")
@@ -246,8 +246,8 @@ def matplotlib(data: Data) -> str:
     charts[1].barh(data.shares.choice, data.shares.share)
     best = data.candidates
     charts[2].hlines(best.name, best.low, best.high)
-    charts[2].scatter(best.believed, best.name)
-    charts[3].scatter(data.surface.x, data.surface.y, c=data.surface.believed, marker="h", s=60)
+    charts[2].scatter(best.estimate, best.name)
+    charts[3].scatter(data.surface.x, data.surface.y, c=data.surface.estimate, marker="h", s=60)
     written = io.StringIO()
     figure.savefig(written, format="svg")
     return page([], written.getvalue()[written.getvalue().index("<svg") :])

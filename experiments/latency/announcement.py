@@ -9,8 +9,9 @@ Processor time of one thread, batch 1, the networks of a pair in turns. Random w
 
 import sys
 
+from amoebanet import amoebanet_b
+
 from autoscale.design.published import published
-from autoscale.network.amoebanet import amoebanet_b
 from autoscale.network.measuring.latency import Latency, measure_latencies, measure_latency
 
 

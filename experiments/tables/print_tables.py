@@ -3,7 +3,7 @@
 python experiments/tables/print_tables.py
 """
 
-from autoscale.design.published.scalings import SCALED_ROWS
+from scalings import SCALED_ROWS
 
 
 def main() -> None:

@@ -10,11 +10,12 @@ import pytest
 
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import Cost, cost
-from autoscale.design.costs import FIELDS, SpaceCosts, costs_of, scaled_costs, scaled_part_costs
+from autoscale.design.costs import FIELDS, costs_of, scaled_costs, scaled_part_costs
 from autoscale.design.published import NETWORKS, published
 from autoscale.design.rounding import ROUNDINGS, Rounding, scale
 from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting
+from experiments.benchmarks.counting.space_costs import SpaceCosts
 
 SPACES = sorted((Path(__file__).parents[2] / "search_spaces").glob("*.yaml"))
 BASES = ("efficientnet-b0", "efficientnetv2-b0", "mobilenet-v1", "resnet-18", "resnet-50")

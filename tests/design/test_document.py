@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoscale.design.architecture import Architecture, Stem
-from autoscale.design.document import dump, parse
+from autoscale.design.document import dump, kind_of, parse
 from autoscale.errors import InvalidArchitecture, InvalidSpace
 
 TEXT = """\
@@ -38,6 +38,38 @@ def test_a_stage_can_be_written_once_and_meant_twice() -> None:
     text = TEXT.replace("- width: 8", "- &first\n    width: 8").replace("- {width: 16}", "- *first")
     first, second = Architecture.from_yaml(text).stages
     assert first == second
+
+
+# Kinds
+
+
+def test_a_written_design_says_that_it_is_one() -> None:
+    text = Architecture.from_yaml(TEXT).to_yaml()
+    assert text.startswith("format: 1\nkind: design\nresolution: 32\n")
+    assert kind_of(text) == kind_of(TEXT) == "design"
+
+
+def test_a_file_of_another_kind_is_refused_at_the_line_that_states_it() -> None:
+    with pytest.raises(InvalidArchitecture, match=r"a\.yaml:2:1: kind: expected design, got 'spa"):
+        Architecture.from_yaml("# mine\nkind: space\n" + TEXT, source="a.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("kind: member\nstages: []", "member"),
+        ("kind: nonsense\nstages: []", None),
+        ("kind: [1]", None),
+        ("name: one\nmodel: mine:build", "user-model-member"),
+        ("name: one\narchitecture: {stages: []}", "member"),
+        ("- stages", None),
+        ("{", None),
+    ],
+)
+def test_the_kind_is_what_the_file_states_else_what_its_keys_tell(
+    text: str, kind: str | None
+) -> None:
+    assert kind_of(text) == kind
 
 
 # Mistakes

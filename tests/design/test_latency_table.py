@@ -15,7 +15,7 @@ from autoscale.design.workload import Feature, Workload, workload
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.search.spaces import load_space
 from autoscale.network.build import build
-from autoscale.network.operations import operations
+from tests.design.traced_operations import operations
 
 RATES = {"calls": 0.01, "macs": 2e-8, "numbers": 1e-7, "weights": 5e-8}
 

@@ -4,10 +4,9 @@ import random
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import optuna
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from autoscale.design.architecture import Architecture
@@ -122,9 +121,8 @@ def test_a_design_of_another_size_image_class_count_or_shape_is_outside() -> Non
     ]:
         assert not other.contains(design)
         assert other.point_of(design) is None
-        for ask in (other.params_of, other.encode, lambda d: next(other.neighbours(d))):  # noqa: B023
-            with pytest.raises(InvalidSetting, match="the space 'test' does not contain this"):
-                ask(design)
+        with pytest.raises(InvalidSetting, match="the space 'test' does not contain this"):
+            other.params_of(design)
 
 
 # Optuna
@@ -165,52 +163,6 @@ def test_what_an_op_chooses_is_not_chosen_beside_it() -> None:
 def test_an_op_leaves_what_it_does_not_set_to_the_stage() -> None:
     space = read("[{op: [{block: mbconv}, {block: separable}], expand_ratio: 4, width: 8}]")
     assert [design.stages[0].expand_ratio for design in space.enumerate()] == [4, 1]
-
-
-# Vectors and neighbours
-
-
-@given(any_designs)
-def test_the_encoding_has_a_single_one_for_each_parameter(found: In) -> None:
-    space, design = found
-    code = space.encode(design)
-    sizes = [len(parameter.options) for parameter in space.parameters]
-    assert code.shape == (sum(sizes),)
-    assert code.dtype == np.float64
-    groups = np.split(code, np.cumsum(sizes)[:-1]) if sizes else []
-    assert tuple(int(group.argmax()) for group in groups) == space.point_of(design)
-    assert all(sorted(group) == [0.0] * (len(group) - 1) + [1.0] for group in groups)
-
-
-@given(any_designs)
-def test_neighbours_are_other_designs_of_the_space_and_each_stands_once(found: In) -> None:
-    space, design = found
-    neighbours = list(space.neighbours(design))
-    assert design not in neighbours
-    assert len(set(neighbours)) == len(neighbours)
-    assert all(space.contains(neighbour) for neighbour in neighbours)
-
-
-@settings(max_examples=10)
-@given(shipped_designs)
-def test_to_be_neighbours_is_mutual(found: In) -> None:
-    space, design = found
-    for neighbour in space.neighbours(design):
-        assert design in space.neighbours(neighbour)
-
-
-def test_to_be_neighbours_is_mutual_where_a_block_is_deaf_to_a_choice() -> None:
-    space = read("[{block: [identity, mbconv], kernel: [3, 5], width: 8}]")
-    for design in space.enumerate():
-        for neighbour in space.neighbours(design):
-            assert design in space.neighbours(neighbour)
-
-
-def test_a_neighbour_differs_in_one_choice() -> None:
-    design = TINY.sample(random.Random(3))
-    neighbours = list(TINY.neighbours(design))
-    assert len(neighbours) == 6  # six parameters of two options
-    assert all(np.abs(TINY.encode(n) - TINY.encode(design)).sum() == 2 for n in neighbours)
 
 
 # Cost

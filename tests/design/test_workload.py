@@ -20,7 +20,7 @@ from autoscale.design.published import published
 from autoscale.design.walk import Place, places_of
 from autoscale.design.workload import work_at, workload
 from autoscale.jobs.search.spaces import load_space
-from autoscale.network.operations import operations
+from tests.design.traced_operations import operations
 
 
 @pytest.mark.parametrize("space", ["tiny", "mbconv-small", "mnasnet", "nas-bench-macro"])

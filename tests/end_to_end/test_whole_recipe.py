@@ -90,8 +90,8 @@ def test_the_grid_keeps_the_budget_and_shows_nominal_beside_measured(run: Path) 
     assert table.nominal.to_numpy() == pytest.approx(nominal.to_numpy(), rel=1e-3)
     assert table.seeds.max() == 2
     trained = table[table.seeds > 0]
-    assert trained.believed[0] == trained.believed.max()
-    assert ((table.low <= table.believed) & (table.believed <= table.high)).all()
+    assert trained.estimate[0] == trained.estimate.max()
+    assert ((table.low <= table.estimate) & (table.estimate <= table.high)).all()
     picked = json.loads((run / "grid" / "coefficients.json").read_text())
     assert picked["alpha"] == pytest.approx(table.alpha[0], abs=1e-6)
     assert picked["verdict"]

@@ -17,7 +17,7 @@ class Unsendable(Exception):
 
 
 def make(spec: str) -> Callable[[tuple[str, object]], object]:
-    """What carries jobs of a name and a value; `spec` is a folder where it notes each start."""
+    """A function that runs jobs of a name and a value; in the folder `spec` it notes each start."""
     if spec in STARTS:
         STARTS[spec]()
     (Path(spec) / f"start-{os.getpid()}").touch()

@@ -59,7 +59,7 @@ def test_results_and_errors_come_back(engine: Engine[Any, Any]) -> None:
         engine.submit(("mistake", "ours")).result()
 
 
-def test_what_carries_jobs_is_made_once_in_a_worker(
+def test_the_function_that_runs_jobs_is_made_once_in_a_worker(
     engine: Engine[Any, Any], tmp_path: Path
 ) -> None:
     pids = {engine.submit(("pid", None)).result() for _ in range(8)}

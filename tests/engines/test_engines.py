@@ -64,7 +64,7 @@ def test_what_a_job_raises_its_future_raises_and_the_next_job_is_done(
     assert engine.submit(("twice", 4)).result() == 8
 
 
-def test_what_carries_jobs_is_made_once(engine: Engine[Any, Any], tmp_path: Path) -> None:
+def test_the_function_that_runs_jobs_is_made_once(engine: Engine[Any, Any], tmp_path: Path) -> None:
     pids = {engine.submit(("pid", None)).result() for _ in range(3)}
     assert len(pids) == starts(tmp_path) == 1
 

@@ -22,6 +22,7 @@ from autoscale.jobs.search.settings import SearchSettings
 from autoscale.listener import Silent
 from autoscale.scaling.scalable import Design, Network
 from autoscale.settings import command_line
+from tests.design.test_energy import TABLE
 
 B0 = Design(autoscale.published("efficientnet-b0"), rounding_policy("tf"))
 LIMITS = ("params=5.2K", "activations=31K", "macs=430K")
@@ -64,6 +65,33 @@ def test_a_budget_names_any_cost_and_stands_where_the_cost_has_an_option() -> No
 def test_what_is_no_limit_is_refused_before_anything_is_read(kind: type) -> None:
     with pytest.raises(InvalidSetting, match="not a limit: 'params'"):
         kind(max_cost=("params",))
+
+
+def test_a_job_file_names_the_table_of_a_cost_wherever_it_is_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "chip.yaml").write_text(TABLE)
+    monkeypatch.chdir(tmp_path)
+    run = Path("run")
+    asked = {"cost_measure": "energy:chip.yaml", "max_cost": ("energy:chip.yaml=1J",)}
+    found = searched(run, **asked)
+    assert found.objective.measure.name == "energy"
+    assert list(found.table.energy_uj) == [
+        found.objective.cost(t.architecture) for t in found.trials
+    ]
+    job = (run / "search" / "job.yaml").read_text()
+    assert f"energy:{tmp_path / 'chip.yaml'}=1J" in job
+    monkeypatch.chdir("/")
+    kept = json.loads((tmp_path / "run" / "search" / "settings.json").read_text())["settings"]
+    assert kept["objective"]["energy"]["multiply"] == 3.7
+    placed = {"cost_measure": f"energy:{tmp_path}/chip.yaml", "max_cost": ()}
+    with pytest.raises(RunConflict, match="max_cost"):
+        searched(tmp_path / "run", **placed)
+    (tmp_path / "chip.yaml").write_text(TABLE.replace("3.7", "3.8"))
+    with pytest.raises(RunConflict, match=r"multiply is 3\.7 there, asked for 3\.8"):
+        searched(tmp_path / "run", **{**placed, "max_cost": (f"energy:{tmp_path}/chip.yaml=1J",)})
+    hidden = SearchSettings(**asked).without_places()
+    assert hidden.max_cost == ("energy:chip.yaml=1J",)
 
 
 # Search
@@ -138,8 +166,9 @@ def test_a_grid_leaves_candidates_and_rivals_out_and_says_so() -> None:
     assert any(
         " left out: " in line and "over 8,000,000 parameters" in line for line in heard.lines
     )
+    assert any(line.startswith("warning: not raced, over a limit: ") for line in heard.lines)
     explain(free, heard := Heard())
-    assert not any("left out" in line for line in heard.lines)
+    assert not any("left out" in line or "a limit" in line for line in heard.lines)
 
 
 def test_a_grid_times_networks_for_a_limit_on_latency(monkeypatch: pytest.MonkeyPatch) -> None:

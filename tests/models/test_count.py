@@ -4,6 +4,7 @@ import importlib
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from autoscale.design.cost import CONVENTIONS, cost
 from autoscale.design.published import published
 from autoscale.design.rounding import PAPER, ROUNDINGS
 from autoscale.errors import AutoscaleError, InvalidArchitecture, InvalidSetting
-from autoscale.models.count import count, count_module, parse_handles
+from autoscale.models.count import Count, count, count_module, parse_handles
+from autoscale.network.measuring.second_count import CountLine, compare_counts
 from autoscale.network.measuring.trace import without_jit_warnings
 from autoscale.scaling.family import Growths, member
 from autoscale.scaling.scalable import Design
@@ -400,3 +402,77 @@ def test_the_command_says_what_fvcore_leaves_out(users_module: str) -> None:
     assert json.loads(run(*command, "--json"))["left_out"] == {"aten::hardswish": 1}
     said = "leaves out of its flops: aten::hardswish (1 calls)"
     assert said in " ".join(run(*command).split())
+
+
+# fvcore's count beside ours
+
+
+class Attention(nn.Module):
+    """torch's attention module, and its function by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.MultiheadAttention(12, 3, batch_first=True)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        rows = images.flatten(1).reshape(1, -1, 12)
+        found = self.layer(rows, rows, rows, need_weights=False)[0]
+        return nn.functional.scaled_dot_product_attention(found, rows, rows[..., :6])
+
+
+@pytest.mark.parametrize("name", [*FOREIGN, "attention"])
+def test_every_difference_from_fvcores_count_of_a_module_has_a_reason(name: str) -> None:
+    found = count_module((FOREIGN | {"attention": Attention})[name]().eval(), name, resolution=12)
+    assert found.fvcore is not None
+    assert all(line.explained and line.reason for line in found.check)
+    total = found.check_table().set_index("counted").loc["total"]
+    assert total["fvcore_says"] == found.fvcore.total
+    for convention, flops in CONVENTIONS.items():
+        assert total[convention] == flops(found.cost)
+
+
+def test_a_design_agrees_with_fvcore_in_all_but_what_conventions_leave_out() -> None:
+    table = count("mobilenet-v2").check_table().set_index("counted")
+    assert table.loc["convolutions and products", "fvcore_says"] == 300_774_272
+    assert (table["fvcore_says"] == table["fvcore"]).all()
+    assert table.loc["total", "paper"] == 300_774_272
+
+
+def test_attention_is_what_fvcore_leaves_out() -> None:
+    found = count_module(Attention(), "own", resolution=12)
+    (line,) = [x for x in found.check if x.what == "scaled_dot_product_attention"]
+    # 36 rows of 12: three heads of width 4, then one of width 12 with values of width 6.
+    assert line.fvcore == 0
+    assert line.ours["paper"] == 36 * 36 * (3 * (4 + 4) + 12 + 6)
+
+
+def test_a_cost_that_the_caller_gave_has_its_line() -> None:
+    handles = {"aten::cumsum": lambda inputs, outputs: 7}
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), Sum(), Sum())
+    found = count_module(module, "own", resolution=12, handles=handles)
+    (line,) = [x for x in found.check if x.what == "aten::cumsum"]
+    assert (line.fvcore, line.ours["paper"], line.ours["two-flops"]) == (0, 14, 28)
+
+
+def test_counts_that_do_not_agree_are_not_explained() -> None:
+    """Products, norms and averages that one side saw and the other did not."""
+    module = nn.Sequential(*conv(3, 4), nn.AdaptiveAvgPool2d(1))
+    honest = count_module(module, "own", resolution=12).cost
+    for field in ("macs", "norm_inputs", "pool_inputs"):
+        wrong = replace(honest, **{field: getattr(honest, field) + 1})
+        lines = compare_counts(wrong, module, resolution=12, priced={})
+        assert len([line for line in lines if not line.explained]) == 1
+    assert all(x.explained for x in compare_counts(honest, module, resolution=12, priced={}))
+
+
+def test_the_command_checks_against_fvcore(
+    users_module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = " ".join(run("count", "resnet-18", "--check").split())
+    assert "norms: fvcore counts 2 for each number" in said
+    answer = json.loads(run("count", f"{users_module}:hard", "--check", "--json"))
+    kinds = [line["what"] for line in answer["check"]]
+    assert kinds == ["convolutions and products", "added biases"]
+    unknown = [CountLine("whirl", 3, {}, "we know no such rule", False)]
+    monkeypatch.setattr(Count, "check", unknown)
+    assert CliRunner().invoke(app, ["count", "resnet-18", "--check", "--json"]).exit_code == 1

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from autoscale.network.amoebanet import AmoebaNet, amoebanet_b
 from autoscale.network.measuring.trace import traced_cost
+from experiments.latency.amoebanet import AmoebaNet, amoebanet_b
 
 
 def on_meta() -> AmoebaNet:

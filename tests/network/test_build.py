@@ -18,7 +18,8 @@ from autoscale.design.published import EFFICIENTNET_B0, published
 from autoscale.errors import InvalidSetting
 from autoscale.network.blocks import DropPath, Residual
 from autoscale.network.build import Network, build
-from autoscale.network.measuring.trace import evaluating, fvcore_analysis, traced_cost
+from autoscale.network.measuring.second_count import fvcore_analysis
+from autoscale.network.measuring.trace import evaluating, traced_cost
 from tests.strategies import BLOCKS, architectures
 
 

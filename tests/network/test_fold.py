@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from autoscale.design.published import published
-from autoscale.network.amoebanet import amoebanet_b
 from autoscale.network.build import build
 from autoscale.network.fold import fold_norms
+from experiments.latency.amoebanet import amoebanet_b
 
 
 def shaken(network: nn.Module) -> nn.Module:

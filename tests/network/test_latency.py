@@ -105,7 +105,7 @@ def test_measuring_leaves_the_network_the_threads_and_the_generator_as_they_were
         ({"threads": 0}, "threads must be at least 1, got 0"),
         ({"repeats": 4}, "repeats must be at least 5, got 4"),
         ({"seconds": 0}, "seconds must be above 0, got 0"),
-        ({"precision": -1.0}, "precision must be above 0, got -1.0"),
+        ({"precision": -1.0}, "precision must be above 0, got -1"),
         ({"dtype": "int8"}, "no dtype 'int8'; choose from float32, bfloat16, float16"),
         (
             {"runtime": "tensorrt"},

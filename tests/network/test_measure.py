@@ -22,10 +22,10 @@ from autoscale.design.blocks.layers import NormKind
 from autoscale.design.cost import CONVENTIONS, Cost, cost, part_costs
 from autoscale.errors import InvalidSetting
 from autoscale.network.build import build
+from autoscale.network.measuring.second_count import fvcore_count
 from autoscale.network.measuring.trace import (
     FREE,
     OPERATIONS,
-    fvcore_count,
     traced_cost,
     traced_part_costs,
 )

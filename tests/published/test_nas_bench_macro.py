@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from autoscale.design.cost import CONVENTIONS
-from autoscale.design.costs import SpaceCosts
 from autoscale.design.space import SearchSpace
+from experiments.benchmarks.counting.space_costs import SpaceCosts
 
 ROOT = Path(__file__).parents[2]
 SHARED = Path(os.environ.get("AUTOSCALE_SHARED", ROOT.parent / "shared"))

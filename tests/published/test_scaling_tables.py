@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from autoscale.design.published.scalings import SCALED_ROWS, TOLERANCE, ScaledRow
+from experiments.tables.scalings import SCALED_ROWS, TOLERANCE, ScaledRow
 
 # Billions of multiply-adds, counted independently: integer channels for MobileNetV1 and ResNet,
 # multiples of 8 for MobileNetV2, the official rounding for B0.

@@ -25,13 +25,12 @@ def run(
     *,
     before: tuple[Observation, ...] = (),
     most: int = 1000,
-    costs: list[float] | None = None,
     required: tuple[int, ...] = (),
 ) -> list[Observation]:
     """Trainings until the race is over, or `most` of them."""
     observations = list(before)
     while len(observations) < most:
-        step = next_training(positions, observations, settings, costs=costs, required=required)
+        step = next_training(positions, observations, settings, required=required)
         if step is None:
             break
         observations.append(Observation(*step, score(*step)))
@@ -134,11 +133,10 @@ def test_required_candidates_get_all_seeds_and_hopeless_ones_none() -> None:
     assert len(found) < 0.4 * 90
 
 
-def test_the_budget_is_kept_in_units_of_cost() -> None:
+def test_the_budget_of_trainings_is_kept() -> None:
     positions = plane(10)
-    costs = [2.0] * 5 + [1.0] * 5
-    found = run(positions, peaked(positions, height=0.0), RaceSettings(budget=12), costs=costs)
-    assert 11 <= sum(costs[o.candidate] for o in found) <= 12
+    found = run(positions, peaked(positions, height=0.0), RaceSettings(budget=12))
+    assert len(found) == 12
 
 
 def test_a_budget_of_the_required_trainings_buys_these() -> None:
@@ -183,17 +181,6 @@ def test_candidates_at_one_place_that_differ_are_all_trained() -> None:
     found = run(np.zeros((6, 3)), lambda c, seed: float(table[c, seed]), RaceSettings(seeds=3))
     assert {o.candidate for o in found} == set(range(6))
     assert judge(believe(np.zeros((6, 3)), found)).best == np.argmax(table.mean(axis=1))
-
-
-def test_dearer_candidates_are_trained_later() -> None:
-    positions = plane(20, seed=5)
-    score = peaked(positions, height=0.2)
-    cheap = run(positions, score, RaceSettings(seeds=3))
-    dear = [c for c in range(20) if c % 2]
-    costs = [20.0 if c in dear else 1.0 for c in range(20)]
-    careful = run(positions, score, RaceSettings(seeds=3), costs=costs, most=len(cheap))
-    share = [np.mean([o.candidate in dear for o in found]) for found in (cheap, careful)]
-    assert share[1] < share[0]
 
 
 # What may be said
@@ -322,12 +309,6 @@ def test_the_chance_to_be_near_grows_with_the_tolerance() -> None:
 def test_settings_that_make_no_race_are_refused(wrong: dict[str, float], says: str) -> None:
     with pytest.raises(InvalidSetting, match=says):
         RaceSettings(**wrong)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("costs", [[1.0], [1.0, 0.0, 1.0], [1.0, 2.0, float("nan")]])
-def test_costs_that_do_not_fit_are_refused(costs: list[float]) -> None:
-    with pytest.raises(InvalidSetting, match="costs"):
-        next_training(plane(3), [], RaceSettings(), costs=costs)
 
 
 def test_candidates_that_are_not_there_cannot_be_required() -> None:

@@ -98,7 +98,7 @@ def test_the_figures_are_those_of_the_run(run: Path, trained: Path, written: str
     assert shares.share.sum() == pytest.approx(1, abs=1e-3)
     grid = pd.read_csv(run / "grid" / "grid.csv")
     raced = frame_of(written, "grid-candidates")
-    assert raced["estimated accuracy"].tolist() == pytest.approx(grid.believed.tolist(), abs=1e-4)
+    assert raced["estimated accuracy"].tolist() == pytest.approx(grid.estimate.tolist(), abs=1e-4)
     assert raced.standing[0] == "the pick"
     assert (raced.standing[1:] != "the pick").all()
     off = grid.distance
@@ -177,7 +177,7 @@ def test_the_commands_on_the_page_are_those_that_made_the_run(
 
 def test_the_surface_and_the_standings_are_kept_with_the_grid(run: Path) -> None:
     surface = pd.read_csv(run / "grid" / "surface.csv")
-    assert ((surface.low <= surface.believed) & (surface.believed <= surface.high)).all()
+    assert ((surface.low <= surface.estimate) & (surface.estimate <= surface.high)).all()
     standings = pd.read_csv(run / "grid" / "grid.csv").standing
     assert standings[0] == "pick"
     assert set(standings[1:]) <= {"tied", "behind", "failed"}

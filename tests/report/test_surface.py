@@ -53,10 +53,10 @@ def test_the_corners_are_growth_in_one_dimension() -> None:
 
 def test_the_surface_learns_what_was_good(found: GridResult) -> None:
     surface = found.surface()
-    assert surface.believed.idxmax() == surface.depth.idxmax()
+    assert surface.estimate.idxmax() == surface.depth.idxmax()
     nominal = surface.depth * surface.width**2 * surface.resolution**2
     assert nominal.to_numpy() == pytest.approx(2)
-    assert ((surface.low <= surface.believed) & (surface.believed <= surface.high)).all()
+    assert ((surface.low <= surface.estimate) & (surface.estimate <= surface.high)).all()
 
 
 def test_every_candidate_is_drawn_where_it_grew_with_its_figures(found: GridResult) -> None:
@@ -70,7 +70,7 @@ def test_every_candidate_is_drawn_where_it_grew_with_its_figures(found: GridResu
     assert float(left) == pytest.approx(x, abs=0.1)
     assert float(top) == pytest.approx(y - (chart.spots[-1].radius + 3), abs=0.1)
     told = drawn[-1].findtext(f"{SVG}title") or ""
-    assert f"estimated {100 * found.table.believed[0]:.1f} %" in told
+    assert f"estimated {100 * found.table.estimate[0]:.1f} %" in told
     assert "ring" in drawn[0].attrib["class"]  # the candidate without a training
     assert root.findtext(f"{SVG}title") == "A <race>"
     assert any(text.text == "pick" for text in root.iter(f"{SVG}text"))
@@ -78,7 +78,7 @@ def test_every_candidate_is_drawn_where_it_grew_with_its_figures(found: GridResu
 
 def test_a_surface_without_differences_is_drawn_too() -> None:
     flat = pd.DataFrame(
-        {"depth": [2.0], "width": [1.0], "resolution": [1.0], "believed": [0.5], "step": [0.5]}
+        {"depth": [2.0], "width": [1.0], "resolution": [1.0], "estimate": [0.5], "step": [0.5]}
     )
     table = flat.assign(
         alpha=2, beta=1, gamma=1, seeds=1, accuracy=0.5, low=0.4, high=0.6, rules="", macs=9,

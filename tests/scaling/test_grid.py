@@ -16,7 +16,15 @@ from autoscale.design.published.tinynet import TINYNET, TINYNETS
 from autoscale.design.rounding import PAPER, Coefficients, compound, rounding_policy, scale
 from autoscale.errors import BudgetUnreachable, InvalidArchitecture, InvalidSetting
 from autoscale.scaling.budget import Budget, parse_budget
-from autoscale.scaling.family import Growths, Member, member, parse_phis, phi_for, stalls
+from autoscale.scaling.family import (
+    Growths,
+    Member,
+    member,
+    parse_phis,
+    phi_for,
+    read_member,
+    stalls,
+)
 from autoscale.scaling.grid import Grid, axis, build_grid, field, spread
 from autoscale.scaling.rules import GROWING, RULES, SHRINKING, rival
 from autoscale.scaling.scalable import Design, Growth, effective
@@ -368,7 +376,9 @@ def test_a_family_whose_rounding_breaks_the_order_says_where() -> None:
 def test_a_member_reads_back_and_states_its_counts(phi: float) -> None:
     entry = member(B0, Growths(PAPER), phi, name="one")
     assert isinstance(entry, Member)
-    assert Member.from_yaml(entry.to_yaml()) == entry
+    assert read_member(entry.to_yaml(), source="one.yaml") == entry
+    without_kind = entry.to_yaml().replace("kind: member\n", "")
+    assert read_member(without_kind, source="one.yaml") == entry
     assert entry.counts.macs == cost(entry.architecture).macs
     assert 0 <= entry.dropout <= 0.5
 

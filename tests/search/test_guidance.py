@@ -160,15 +160,13 @@ def test_the_best_come_in_order():
     assert values == sorted(values, reverse=True)
 
 
-def test_a_design_that_was_never_trained_is_recommended_only_if_allowed():
+def test_only_trained_designs_are_recommended():
     study = searched(trials=12)
     best = max(TINY.enumerate(), key=macs)
     trials = [t for t in study.trials if TINY.from_params(t.params) != best]
-    (tried,) = recommend(trials, study.directions, space=TINY)
-    (untried,) = recommend(trials, study.directions, space=TINY, untried=True)
-    assert tried.trials
-    assert TINY.from_params(untried.params) == best
-    assert untried.trials == ()
+    (found,) = recommend(trials, study.directions, space=TINY)
+    assert found.trials
+    assert TINY.from_params(found.params) != best
 
 
 def test_a_recommended_front_has_exact_costs_and_no_dominated_design():
@@ -187,7 +185,7 @@ def test_recommended_designs_keep_the_limits():
     limit = float(np.median([macs(a) for a in TINY.enumerate()]))
     study = searched()
     known = KnownCosts(limits=[lambda a: macs(a) - limit])
-    (found,) = recommend(study.trials, study.directions, space=TINY, known=known, untried=True)
+    (found,) = recommend(study.trials, study.directions, space=TINY, known=known)
     assert macs(TINY.from_params(found.params)) <= limit
 
 

@@ -16,7 +16,7 @@ GOAL = Objective(kind="hard", target=10**9)
 
 
 def trials(space: SearchSpace, accuracy: dict[object, float], *, count: int = 40) -> list[Trial]:
-    """Random designs whose accuracy hangs on `stage2.expand_ratio` alone, and on luck."""
+    """Random designs whose accuracy depends on `stage2.expand_ratio` alone, and on luck."""
     rng = random.Random(0)
     found = []
     for number in range(count):

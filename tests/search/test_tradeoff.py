@@ -12,8 +12,8 @@ from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
 from autoscale.errors import NotEnoughTrials
 from autoscale.search.identity import network_of
-from autoscale.search.tabular import Table
 from autoscale.search.tradeoff import QUANTILE, fit_tradeoff, quantile_slopes
+from experiments.benchmarks.search.score_table import Table
 
 ROOT = Path(__file__).parents[2]
 MACRO = ROOT.parent / "shared" / "benchmarks" / "nas-bench-macro_cifar10.json"
@@ -86,7 +86,7 @@ def test_halves_tell_where_one_exponent_is_not_enough() -> None:
     bent = np.where(macs < 16e6, 0.3 * (macs / 16e6) ** 0.2, 0.3 * (macs / 16e6) ** 0.02)
     found = fit_tradeoff(macs, bent)
     assert found.cheap == pytest.approx(-0.2, abs=0.01)
-    assert found.dear == pytest.approx(-0.02, abs=0.01)
+    assert found.expensive == pytest.approx(-0.02, abs=0.01)
     assert fit_tradeoff(macs[:12], bent[:12]).cheap is None
 
 

@@ -45,7 +45,7 @@ class Pictures:
         self.digests.pop(i, None)
 
     def watched(self) -> Pictures:
-        """The same pictures, whose `digests` grow as they are read."""
+        """These pictures, with `digests` that grow as pictures are read."""
         digests: dict[int, bytes] = {}
 
         def read(i: int) -> bytes:

@@ -173,7 +173,7 @@ def fit_latency_table(
     """Fit the rates to measured networks; none is below 0, and relative errors count.
 
     Args:
-        work: of each network; see `workload`, and `network.operations` for modules.
+        work: of each network; see `workload`.
         folds: parts of the networks that are left out in turn to state the error.
 
     Raises:

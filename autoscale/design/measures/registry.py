@@ -51,6 +51,15 @@ def kind_named(text: str) -> "type[CostMeasure]":
     return MEASURES[name]
 
 
+def with_file(text: str, change: Callable[[str], str]) -> str:
+    """A cost, or a limit such as `NAME:FILE=MOST`, with a change made to the file that it names."""
+    name, colon, rest = text.partition(":")
+    if not colon:
+        return text
+    file, sign, most = rest.rpartition("=")
+    return f"{name}:{change(file)}={most}" if sign else f"{name}:{change(rest)}"
+
+
 def measure_named(text: str, read: Callable[[str], str]) -> "CostMeasure":
     """The cost that a text such as `macs` or `NAME:FILE` names.
 

@@ -114,6 +114,7 @@ class GridRace:
     grid: Grid
     field: tuple[Candidate, ...]
     missing: tuple[str, ...]  # rules that do not come near the budget, and how near they come
+    over: tuple[str, ...]  # rules whose network breaks a limit, and which
     rival_distance: float  # largest one of a rival to the budget
     limited: Limited  # which networks keep the limits, and what was left out
     settings: GridSettings
@@ -142,7 +143,9 @@ class GridRace:
         if settings.max_candidates is not None:
             chosen = spread(grid.candidates, settings.max_candidates)
         find = partial(rival, base, budget)
-        return cls._with_rivals(base, settings, grid, chosen, find, RIVAL_TOLERANCE, limited)
+        rules = _rules(settings, budget)
+        rivals = _Rivals.of(rules, find, grid, near=RIVAL_TOLERANCE, limited=limited)
+        return cls._with(base, settings, grid, chosen, rivals, limited)
 
     @classmethod
     def _timed(
@@ -163,47 +166,26 @@ class GridRace:
         )
         near = settings.distance  # a timing is not as sharp as a count
         find = partial(timed_rival, base, watch, budget, tolerance=near)
-        return cls._with_rivals(base, settings, grid, grid.candidates, find, near, limited)
+        rivals = _Rivals.of(_rules(settings, budget), find, grid, near=near, limited=limited)
+        return cls._with(base, settings, grid, grid.candidates, rivals, limited)
 
     @classmethod
-    def _with_rivals(
+    def _with(
         cls,
         base: Scalable,
         settings: GridSettings,
         grid: Grid,
         chosen: Sequence[Candidate],
-        find: Callable[[str], Candidate],
-        near: float,
+        rivals: "_Rivals",
         limited: Limited,
     ) -> "GridRace":
-        """With the rivals that cost what the candidates cost.
-
-        Args:
-            near: largest distance of a rival to the budget where all candidates keep the tolerance;
-                of a grid that was widened, a rival may be as far as the farthest candidate.
-        """
-        budget, rivals, missing = grid.budget, [], []
-        if settings.rivals:
-            for rule in GROWING if budget.ratio >= 1 else SHRINKING:
-                candidate = find(rule)
-                off = budget.distance(candidate.growth)
-                if not limited([candidate.network])[0]:
-                    continue
-                if abs(off) <= near or (
-                    abs(off) <= (grid.widened or 0.0)
-                    and answering(np.array(candidate.growth), budget, WIDEST)
-                ):
-                    rivals.append(candidate)
-                else:
-                    far = abs(off) > max(near, grid.widened or 0.0)
-                    why = "" if far else f", {_NEARER}"
-                    missing.append(f"{rule} {candidate.growth:.4g}x ({off:+.1%}{why})")
         return cls(
             base=base,
             grid=grid,
-            field=field(chosen, rivals),
-            missing=tuple(missing),
-            rival_distance=max(near, grid.widened or 0.0),
+            field=field(chosen, rivals.raced),
+            missing=rivals.missing,
+            over=rivals.over,
+            rival_distance=rivals.distance,
             limited=limited,
             settings=settings,
         )
@@ -271,6 +253,59 @@ def is_timed(settings: GridSettings) -> bool:
     return not all(measure.counted for measure in measures)
 
 
+def _rules(settings: GridSettings, budget: Budget) -> Sequence[str]:
+    """The simpler ways of growing, or of shrinking, that are raced too."""
+    if not settings.rivals:
+        return ()
+    return GROWING if budget.ratio >= 1 else SHRINKING
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Rivals:
+    """The networks of simpler ways of growing that cost what the candidates cost."""
+
+    raced: Sequence[Candidate]
+    missing: tuple[str, ...]  # rules that do not come near the budget, and how near they come
+    over: tuple[str, ...]  # rules whose network breaks a limit, and which
+    distance: float  # largest one of a rival to the budget
+
+    @classmethod
+    def of(
+        cls,
+        rules: Sequence[str],
+        find: Callable[[str], Candidate],
+        grid: Grid,
+        *,
+        near: float,
+        limited: Limited,
+    ) -> "_Rivals":
+        """Those that `find` gives for the rules.
+
+        Args:
+            near: largest distance of a rival to the budget where all candidates keep the tolerance;
+                of a grid that was widened, a rival may be as far as the farthest candidate.
+        """
+        budget, widened = grid.budget, grid.widened or 0.0
+        raced, missing, over = [], [], []
+        for rule in rules:
+            candidate = find(rule)
+            off = budget.distance(candidate.growth)
+            if abs(off) <= near or (
+                abs(off) <= widened and answering(np.array(candidate.growth), budget, WIDEST)
+            ):
+                limited([candidate.network])
+                if limit := limited.broken(candidate.network):
+                    over.append(f"{rule} (over {limit.exactly})")
+                else:
+                    raced.append(candidate)
+            else:
+                why = "" if abs(off) > max(near, widened) else f", {_NEARER}"
+                missing.append(f"{rule} {candidate.growth:.4g}x ({off:+.1%}{why})")
+        return cls(
+            raced=raced, missing=tuple(missing), over=tuple(over), distance=max(near, widened)
+        )
+
+
 def root_of(base: Scalable) -> Network:
     return base.at(1.0, 1.0, base.resolution)
 
@@ -290,6 +325,8 @@ def explain(race: GridRace, listener: Listener) -> None:
         listener.notice(f"warning: {_shortage(grid, fewest)}")
     if race.limited.left_out:
         listener.notice(race.limited.left_out)
+    if race.over:
+        listener.notice(f"warning: not raced, over a limit: {', '.join(race.over)}")
     if race.missing:
         listener.notice(
             f"warning: not raced, over {race.rival_distance:.1%} off the budget"

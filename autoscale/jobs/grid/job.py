@@ -132,7 +132,7 @@ def _carry_out(race: GridRace, proxy: Proxy, folder: StepFolder, listener: Liste
     facts = {
         **proxy.record(),
         "base": describe(race.base),
-        "measure": race.settings.cost_measure,
+        "measure": race.grid.budget.measure.name,
         "budget": race.grid.budget.limit,
     }
     if table := race.grid.budget.measure.to_dict():

@@ -128,10 +128,10 @@ class GridResult:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """One row for each candidate, believed best first and untrained ones last.
+        """One row for each candidate, best estimate first and untrained ones last.
 
         Columns: those of `candidate_table`; seeds (scores); accuracy (their mean); accuracy_sd;
-        believed, low and high (the mean that all trainings together suggest for this candidate,
+        estimate, low and high (the mean that all trainings together suggest for this candidate,
         with its interval at 90 %); chance (of being the best); failed; standing (pick, tied,
         behind or failed).
         """
@@ -145,7 +145,7 @@ class GridResult:
                     "seeds": len(scores),
                     "accuracy": statistics.mean(scores) if scores else None,
                     "accuracy_sd": statistics.stdev(scores) if len(scores) > 1 else None,
-                    "believed": interval.mean,
+                    "estimate": interval.mean,
                     "low": interval.low,
                     "high": interval.high,
                     "chance": float(self.belief.chance_of_best[index]),
@@ -157,7 +157,7 @@ class GridResult:
         whole = pd.concat([frame, scored], axis=1)
         order = sorted(
             range(len(whole)),
-            key=lambda p: (p != self.index, whole.seeds[p] == 0, -whole.believed[p]),
+            key=lambda p: (p != self.index, whole.seeds[p] == 0, -whole.estimate[p]),
         )
         return whole.iloc[order].reset_index(drop=True)
 
@@ -168,7 +168,7 @@ class GridResult:
             step: between neighbours, as a share of the logarithm of the growth.
 
         Returns:
-            Columns: depth, width, resolution (growth); believed, low, high (its interval at 90 %);
+            Columns: depth, width, resolution (growth); estimate, low, high (its interval at 90 %);
             step.
         """
         total = log(self.grid.budget.ratio if self.grid.budget.measure == MACS else
@@ -187,7 +187,7 @@ class GridResult:
                     "depth": exp(d),
                     "width": exp(w),
                     "resolution": exp(r),
-                    "believed": interval.mean,
+                    "estimate": interval.mean,
                     "low": interval.low,
                     "high": interval.high,
                     "step": 1 / count,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from autoscale.design.measures.registry import COSTS, kind_named
+from autoscale.design.measures.registry import COSTS, kind_named, with_file
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups import DeviceSettings, LimitSettings, ScalingBaseSettings, WorkerSettings
 from autoscale.jobs.names import RECIPES
@@ -58,6 +58,7 @@ class RaceSettings(Settings):
     budget: str | None = option(
         None,
         f"Instead: any cost and the budget of it, such as params=2x. Costs: {in_words(COSTS)}.",
+        place=with_file,
         binds=False,
     )
     measure: str | None = option(
@@ -265,7 +266,10 @@ class MemberSettings(Settings):
         None, "Most that each member may cost: 20M,40M or 0.5x,2x,4x.", binds=False
     )
     measure: str = option(
-        "macs", "Of the budgets: macs, params, activations or memory (bytes).", binds=False
+        "macs",
+        f"Of the budgets: {in_words(COSTS)}; but not latency, which is measured.",
+        place=with_file,
+        binds=False,
     )
     # A `Coefficients` or None; its type would load numpy.
     coefficients: Any = option(

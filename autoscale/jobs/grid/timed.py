@@ -192,18 +192,22 @@ def timed_grid(
         fewest=fewest,
     )
     if not within and not others:
-        nearest = min(timed.values(), key=lambda c: _off(c, budget))
-        low, high = limits(budget)
-        raise BudgetUnreachable(
-            f"no network timed within {grid.tolerance:.3g} of {budget.ratio:.4g}x; the nearest "
-            f"takes {nearest.growth:.4g}x, outside the {low:.4g}x to {high:.4g}x that are taken "
-            "for want of nearer ones; widen the ranges, or choose another budget"
-        )
+        raise _out_of_reach(grid, list(timed.values()), budget)
     return replace(
         grid,
         budget=budget,
         candidates=(*within, *others)[:most],
         admitted=sum(len(entry.points) for entry in within[:most]),
+    )
+
+
+def _out_of_reach(grid: Grid, timed: Sequence[Candidate], budget: Budget) -> BudgetUnreachable:
+    nearest = min(timed, key=lambda candidate: _off(candidate, budget))
+    low, high = limits(budget)
+    return BudgetUnreachable(
+        f"no network timed within {grid.tolerance:.3g} of {budget.ratio:.4g}x; the nearest takes "
+        f"{nearest.growth:.4g}x, outside the {low:.4g}x to {high:.4g}x that are taken for want of "
+        "nearer ones; widen the ranges, or choose another budget"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from autoscale.design.measures.registry import COSTS, kind_named
+from autoscale.design.measures.registry import COSTS, kind_named, with_file
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups import (
     DataSettings,
@@ -84,6 +84,7 @@ class SearchChoices(Settings):
         "bytes of the most activations alive at once; latency on this device is predicted from "
         "some networks that are timed.",
         flag="--cost",
+        place=with_file,
         binds=False,
     )
     # A text, since the measure decides how it is read.

@@ -1,4 +1,4 @@
-"""Spaces and designs by the name they ship under, or by file; names of samplers and recipes."""
+"""Spaces and designs by the name they ship under, or by file."""
 
 import random
 import statistics
@@ -14,7 +14,6 @@ from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting, InvalidSpace
 from autoscale.runs.store import read_text
-from autoscale.training.recipe import RECIPES
 
 #: Designs that are drawn to know what is usual in a space.
 USUAL = 1000
@@ -23,18 +22,6 @@ USUAL = 1000
 def space_names() -> list[str]:
     """Names of the spaces that ship with autoscale."""
     return sorted(entry.name.removesuffix(".yaml") for entry in _shipped())
-
-
-def sampler_names() -> list[str]:
-    """Names of the samplers of a search."""
-    from autoscale.search.samplers import SAMPLERS  # Optuna is slow to import
-
-    return list(SAMPLERS)
-
-
-def recipe_names() -> list[str]:
-    """Names of the training recipes."""
-    return list(RECIPES)
 
 
 def load_space(name: str) -> SearchSpace:
@@ -98,7 +85,7 @@ def usual_cost(space: SearchSpace, price: Callable[[Architecture], float]) -> fl
 
 
 def usual_macs(space: SearchSpace) -> int:
-    """The same in multiply-adds."""
+    """What half of the designs of a space cost at most, in multiply-adds."""
     return round(usual_cost(space, lambda architecture: cost(architecture).macs))
 
 

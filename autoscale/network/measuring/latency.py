@@ -160,7 +160,7 @@ class _Subject:
 
     @property
     def standard_error(self) -> float:
-        """Of the median, in seconds, by batch means (Conway 1963).
+        """Standard error of the median, in seconds, by batch means (Conway 1963).
 
         Neighbouring blocks resemble each other, so they are joined to about the square root of
         their number, and only these are taken as independent.

@@ -10,7 +10,6 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -59,7 +58,7 @@ def traced_part_costs(
     device = torch.device("cpu") if parameter is None else parameter.device
     image = torch.zeros(1, 3, resolution, resolution, device=device)
     trace = _Trace(network, handles or {})
-    with evaluating(network), _plain_attention(), torch.no_grad(), trace.following(network), trace:
+    with evaluating(network), plain_attention(), torch.no_grad(), trace.following(network), trace:
         kept = network(image)
     trace.finish(kept)
     children = dict(network.named_children())
@@ -74,53 +73,6 @@ def traced_part_costs(
         if fresh or name in parts:
             parts[name] = parts.get(name, Cost()) + Cost(params=sum(p.numel() for p in fresh))
     return [(name or type(network).__name__, part) for name, part in parts.items()]
-
-
-@dataclass(frozen=True)
-class FvcoreCount:
-    """What fvcore's FlopCountAnalysis says of one image in a network.
-
-    Attributes:
-        parts: its flops for each child of the network; "" is what the network runs itself.
-        operators: its flops for each operator: multiply-adds of ``conv`` and ``linear``; norms,
-            ``adaptive_avg_pool2d`` and others in fvcore's own measure.
-        left_out: calls of each operation that it does not count, those left out that it holds to
-            be free.
-    """
-
-    parts: Mapping[str, int]
-    operators: Counter[str]
-    left_out: Counter[str]
-
-    @property
-    def total(self) -> int:
-        """Of the whole network."""
-        return int(self.operators.total())
-
-
-def fvcore_count(network: nn.Module, *, resolution: int) -> Counter[str]:
-    """The flops that fvcore counts for one image, by operator; see `fvcore_analysis`."""
-    return fvcore_analysis(network, resolution=resolution).operators
-
-
-def fvcore_analysis(network: nn.Module, *, resolution: int) -> FvcoreCount:
-    """fvcore's own count of one image of `resolution` pixels per side; the network keeps its mode.
-
-    Raises:
-        Exception: whatever the network raises, or torch's tracer, which fvcore uses.
-    """
-    parameter = next(network.parameters(), None)
-    device = torch.device("cpu") if parameter is None else parameter.device
-    image = torch.zeros(1, 3, resolution, resolution, device=device)
-    with without_jit_warnings(), evaluating(network), torch.no_grad():
-        from fvcore.nn import FlopCountAnalysis
-
-        analysis = FlopCountAnalysis(network, image)
-        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-        operators: Counter[str] = analysis.by_operator()
-        parts = {name: int(analysis.total(name)) for name, _ in network.named_children()}
-        parts[""] = int(operators.total()) - sum(parts.values())
-        return FvcoreCount(parts, operators, Counter(analysis.unsupported_ops()))
 
 
 @contextmanager
@@ -145,7 +97,7 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _plain_attention() -> Iterator[None]:
+def plain_attention() -> Iterator[None]:
     """torch's attention modules run their layers one by one inside, not as one fused operation
     whose parts cannot be seen."""
     before = torch.backends.mha.get_fastpath_enabled()

@@ -69,8 +69,12 @@ class Axis:
         raise InvalidSetting(f"{name}: cannot search a {type(distribution).__name__}")
 
     def refined(self, around: Sequence[float], kept: Sequence[float]) -> "Axis":
-        """The same with more levels: the values `kept`, and ladders `around` some of them; as it is
-        if it has all values already."""
+        """This axis with more levels, itself if it has all values already.
+
+        Args:
+            around: values between whose neighbours levels are added, closer and closer.
+            kept: values that become levels.
+        """
         distribution = self.distribution
         if not self.thinned or not isinstance(distribution, IntDistribution | FloatDistribution):
             return self

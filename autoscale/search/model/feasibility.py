@@ -40,7 +40,8 @@ class Chances:
         return total
 
     def of_trained(self, points: Sequence[Point]) -> np.ndarray:
-        """The same of designs with a score, as it was seen."""
+        """Logarithms of the share of trials of each of `points` that kept all constraints; each
+        must have a score."""
         kept = [self.history.kept[self.history.designs.identity(point)] for point in points]
         return np.log(np.maximum(kept, np.exp(BROKEN)))
 
@@ -53,7 +54,7 @@ class Feasibility:
         self._predictors: dict[str, Predictor] = {}
 
     def learn(self, history: History) -> Chances | None:
-        """What `history` says of constraints; None if no trial told any."""
+        """What `history` says of constraints; None if no trial has any."""
         names = sorted({name for told in history.constraints for name in told})
         learnt = []
         for name in names:

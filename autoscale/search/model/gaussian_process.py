@@ -11,6 +11,19 @@ What a design scores is a sum of five parts, each with an amplitude that the dat
 and of noise that would not come back. Sums of kernels: Duvenaud et al. 2011 (additive Gaussian
 processes); the exponential of agreeing choices is the Hamming kernel of BOCS and Bounce (Baptista
 and Poloczek 2018; Papenmeier et al. 2023). Formulas: Rasmussen and Williams 2006, chapters 2 and 5.
+
+Symbols, for n designs that were trained and m others:
+
+    theta              (8,)    logarithms of the six amplitudes, in the order of PARTS, and of the
+                               lengths of the smooth and of the local part
+    K = covariance     (n, n)  prior covariance of what the designs are worth
+    S                  (n,)    noise variance / trainings behind each mean score, and its doubt
+    L                  (n, n)  Cholesky factor, L L^T = K + diag(S)
+    inverse_cholesky   (n, n)  L^-1, lower triangular, so L^-T L^-1 = (K + diag(S))^-1
+    y = scores.mean    (n,)    standardised scores
+    weights            (n,)    (K + diag(S))^-1 y
+    cross              (n, m)  prior covariance of trained and other designs
+    explained          (n, m)  L^-1 cross; its squares are the variance that the scores explain
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +33,7 @@ import numpy as np
 
 PARTS = ("linear", "choices", "smooth", "local", "own", "noise")
 #: What the logarithms of the amplitudes and of the two lengths are before any data: mean and
-#: standard deviation, for scores of variance 1. "own" is told relative to the noise.
+#: standard deviation, for scores of variance 1. "own" is relative to the noise.
 PRIOR_MEAN = np.array([-0.5, 0.0, -1.0, -1.0, -0.35, -1.9, 0.0, -0.7])
 PRIOR_SD = np.array([1.0, 1.0, 1.0, 1.0, 0.3, 1.0, 0.7, 0.7])
 _OWN, _NOISE, _SMOOTH_LENGTH, _LOCAL_LENGTH = 4, 5, 6, 7
@@ -192,20 +205,23 @@ class Evidence:
         self._inverse = np.zeros((size, size))
 
     def losses(self, theta: np.ndarray, several: Sequence[Scores]) -> list[float]:
-        """Minus the logarithm of evidence times prior, up to a constant, of scores that are means
-        of equally many trainings."""
-        half, determinant, _, _ = self._root(theta, several[0].count)
-        return [self._value(theta, half @ s.mean, determinant, s) for s in several]
+        """Negative log posterior of `theta`, up to a constant, for several score vectors that share
+        their counts of trainings."""
+        inverse_cholesky, determinant, _, _ = self._root(theta, several[0].count)
+        return [self._value(theta, inverse_cholesky @ s.mean, determinant, s) for s in several]
 
     def loss(self, theta: np.ndarray, scores: Scores) -> tuple[float, np.ndarray]:
-        """The same of one, and its gradient."""
+        """Negative log posterior of `theta` and its gradient, shape (8,).
+
+        Rasmussen and Williams 2006, equations 5.8 and 5.9, and the logarithm of the prior.
+        """
         pairs = self._pairs
         linear, choices, _, _, own, noise = _variances(theta)
-        half, determinant, smooth_part, local_part = self._root(theta, scores.count)
-        whitened = half @ scores.mean
+        inverse_cholesky, determinant, smooth_part, local_part = self._root(theta, scores.count)
+        whitened = inverse_cholesky @ scores.mean
         value = self._value(theta, whitened, determinant, scores)
-        weights = whitened @ half
-        inverse = np.matmul(half.T, half, out=self._inverse)
+        weights = whitened @ inverse_cholesky
+        inverse = np.matmul(inverse_cholesky.T, inverse_cholesky, out=self._inverse)
         on_diagonal = inverse.take(self._diagonal) - weights**2
         slope = inverse.take(self._places)
         slope -= weights.take(self._rows) * weights.take(self._columns)
@@ -234,7 +250,7 @@ class Evidence:
     def _root(
         self, theta: np.ndarray, count: np.ndarray
     ) -> tuple[np.ndarray, float, np.ndarray, np.ndarray]:
-        """The root of the inverse covariance of scores, half the logarithm of the covariance's
+        """The inverse Cholesky factor of scores, half the logarithm of the covariance's
         determinant, and the smooth and the local part."""
         smooth_part, local_part = _curved_parts(theta, self._pairs)
         total = smooth_part + local_part
@@ -276,7 +292,7 @@ class CholeskyCache:
         self._theta = np.zeros(0)
         self._inputs: Inputs | None = None
         self._noise = np.zeros(0)
-        self._half = np.zeros((0, 0))
+        self._inverse_cholesky = np.zeros((0, 0))
 
     def of(self, theta: np.ndarray, inputs: Inputs, noise: np.ndarray) -> np.ndarray:
         """Shape (designs, designs), lower triangular; transposed and multiplied with itself it is
@@ -285,13 +301,15 @@ class CholeskyCache:
         Raises:
             LinAlgError: if that is not positive definite.
         """
-        half = self._remembered(theta, inputs, noise)
-        for stop in range(len(half) + _BLOCK, len(inputs) + 1, _BLOCK):
-            half = _extended(half, theta, inputs[:stop], noise[:stop])
-        whole = slice(len(half))
+        inverse_cholesky = self._remembered(theta, inputs, noise)
+        for stop in range(len(inverse_cholesky) + _BLOCK, len(inputs) + 1, _BLOCK):
+            inverse_cholesky = _extended(inverse_cholesky, theta, inputs[:stop], noise[:stop])
+        whole = slice(len(inverse_cholesky))
         self._theta, self._inputs, self._noise = theta, inputs[whole], noise[whole]
-        self._half = half
-        return half if len(half) == len(inputs) else _extended(half, theta, inputs, noise)
+        self._inverse_cholesky = inverse_cholesky
+        if len(inverse_cholesky) == len(inputs):
+            return inverse_cholesky
+        return _extended(inverse_cholesky, theta, inputs, noise)
 
     def _remembered(self, theta: np.ndarray, inputs: Inputs, noise: np.ndarray) -> np.ndarray:
         """What is known of the leading blocks."""
@@ -307,19 +325,22 @@ class CholeskyCache:
         )
         same = count if equal.all() else int(equal.argmin())
         same -= same % _BLOCK
-        return np.ascontiguousarray(self._half[:same, :same])
+        return np.ascontiguousarray(self._inverse_cholesky[:same, :same])
 
 
-def _extended(half: np.ndarray, theta: np.ndarray, inputs: Inputs, noise: np.ndarray) -> np.ndarray:
-    """`half` of the first inputs made one of all; a step of Cholesky's method by blocks."""
-    old, new = slice(len(half)), slice(len(half), len(inputs))
-    cross = covariance(theta, Pairs.of(inputs[new], inputs[old])) @ half.T
+def _extended(
+    known: np.ndarray, theta: np.ndarray, inputs: Inputs, noise: np.ndarray
+) -> np.ndarray:
+    """The inverse Cholesky factor of all inputs from that of the first ones, `known`: a step of
+    Cholesky's method by blocks."""
+    old, new = slice(len(known)), slice(len(known), len(inputs))
+    cross = covariance(theta, Pairs.of(inputs[new], inputs[old])) @ known.T
     corner = covariance(theta, Pairs.of(inputs[new], inputs[new])) - cross @ cross.T
     corner[np.diag_indices_from(corner)] += noise[new]
     root = lower_inverse(np.linalg.cholesky(corner))
     grown = np.zeros((len(inputs), len(inputs)))
-    grown[old, old] = half
-    grown[new, old] = -(root @ cross) @ half
+    grown[old, old] = known
+    grown[new, old] = -(root @ cross) @ known
     grown[new, new] = root
     return grown
 
@@ -331,30 +352,29 @@ class Posterior:
     theta: np.ndarray
     inputs: Inputs
     scores: Scores
-    half: np.ndarray  # its product with itself transposed is the inverse covariance
+    inverse_cholesky: np.ndarray  # its product with itself transposed is the inverse covariance
     weights: np.ndarray
 
     @classmethod
     def of(
-        cls, theta: np.ndarray, inputs: Inputs, scores: Scores, halves: CholeskyCache | None = None
+        cls, theta: np.ndarray, inputs: Inputs, scores: Scores, cache: CholeskyCache | None = None
     ) -> "Posterior":
-        """Args:
-        halves: remembers what the next posterior may share with this one.
-        """
+        """The posterior of `scores`; `cache` remembers what the next one may share with it."""
         noise = noise_variance(theta) / scores.count + scores.doubt + _JITTER
-        half = (halves or CholeskyCache()).of(theta, inputs, noise)
-        return cls(theta, inputs, scores, half, half.T @ (half @ scores.mean))
+        inverse_cholesky = (cache or CholeskyCache()).of(theta, inputs, noise)
+        weights = inverse_cholesky.T @ (inverse_cholesky @ scores.mean)
+        return cls(theta, inputs, scores, inverse_cholesky, weights)
 
     def at_inputs(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance of what the inputs themselves are worth, without their covariance."""
         noise = noise_variance(self.theta) / self.scores.count + self.scores.doubt + _JITTER
-        variance = noise - noise**2 * _squares(self.half)
+        variance = noise - noise**2 * _squares(self.inverse_cholesky)
         return self.scores.mean - noise * self.weights, np.maximum(variance, 1e-12)
 
     def at(self, designs: Inputs) -> "Predictions":
         """Mean and variance of what `designs` are worth."""
         cross = covariance(self.theta, Pairs.of(self.inputs, designs))
-        explained = lower_product(self.half, cross)
+        explained = lower_product(self.inverse_cholesky, cross)
         variance = _prior_variance(self.theta, designs) - _squares(explained)
         return Predictions(
             self.theta, designs, self.weights @ cross, np.maximum(variance, 1e-12), explained
@@ -381,7 +401,7 @@ class Predictions:
         )
 
     def joined(self, other: "Predictions") -> "Predictions":
-        """That of the designs of both, which belong to one posterior."""
+        """The predictions of both one after the other; both must belong to one posterior."""
         return Predictions(
             self.theta,
             self.designs.joined(other.designs),

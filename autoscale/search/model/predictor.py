@@ -124,7 +124,7 @@ class Predictor:
         self.designs = designs
         self._settings: tuple[Hashable, tuple[np.ndarray, float]] | None = None
         self._tried_inputs: tuple[list[Point], Inputs] | None = None
-        self._halves = CholeskyCache()
+        self._cholesky = CholeskyCache()
         rng = np.random.default_rng(0)
         sample = [designs.describe(designs.random(rng)).features for _ in range(_REFERENCE)]
         self._centre = np.mean(sample, axis=0)
@@ -140,7 +140,7 @@ class Predictor:
         )
 
     def _inputs_of_tried(self, points: list[Point]) -> Inputs:
-        """The same as `inputs`; from one trial to the next most of them stay."""
+        """`inputs` of scored designs; most were there at the last trial and are remembered."""
         known, found = self._tried_inputs or ([], None)
         if found is None or points[: len(known)] != known:
             found = self.inputs(points)
@@ -180,7 +180,7 @@ class Predictor:
                     [np.zeros(len(chosen)), (warp.slope(hints.scores) * hints.doubts) ** 2]
                 ),
             )
-        posterior = Posterior.of(theta, inputs, warped, self._halves)
+        posterior = Posterior.of(theta, inputs, warped, self._cholesky)
         if running:
             more = self.inputs(running)
             posterior = Posterior.of(
@@ -194,7 +194,7 @@ class Predictor:
                     if isinstance(warped.doubt, float)
                     else np.concatenate([warped.doubt, np.zeros(len(running))]),
                 ),
-                self._halves,
+                self._cholesky,
             )
         return FittedModel(warp, posterior, self, tuple(chosen))
 

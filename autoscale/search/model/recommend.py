@@ -4,7 +4,7 @@ The best of many noisy scores is mostly lucky. The posterior mean weighs a desig
 those of designs like it.
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,16 +14,13 @@ from optuna.trial import FrozenTrial
 
 from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting
-from autoscale.search.designs import Design, Designs, Point, neighbours
+from autoscale.search.designs import Designs, Point
 from autoscale.search.history import History
 from autoscale.search.knowledge import NOTHING, KnownCosts
 from autoscale.search.model.feasibility import Feasibility
 from autoscale.search.model.predictor import FittedModel, Predictor
 from autoscale.search.model.targets import SingleObjective, imputed_scores_of
 from autoscale.search.pareto import front
-
-_ROUNDS = 6  # of neighbours of the best, when designs without a trial are allowed
-_PARENTS = 16
 
 
 @dataclass(frozen=True)
@@ -34,7 +31,7 @@ class Recommendation:
         params: its parameters in the study.
         values: expected values of the study's objectives; exact where they are known.
         deviations: standard deviations of that belief; 0 where a value is known.
-        trials: numbers of the trials that scored this network; none if it was never trained.
+        trials: numbers of the trials that scored this network.
     """
 
     params: dict[str, Any]
@@ -49,33 +46,28 @@ def recommend(
     *,
     space: SearchSpace | None = None,
     known: KnownCosts = NOTHING,
-    identify: Callable[[Design], Hashable] | None = None,
-    untried: bool = False,
     count: int = 1,
 ) -> list[Recommendation]:
-    """The best `count` designs of one objective, the best first, or the front of several.
+    """The best `count` trained designs of one objective, the best first, or the front of several.
 
     Args:
         trials: of a study, such as `study.get_trials(deepcopy=False)`.
         directions: `study.directions`.
-        space, known, identify: as the samplers take them.
-        untried: whether designs without a trial may be recommended.
+        space, known: as the samplers take them.
 
     Raises:
         InvalidSetting: if there is no finished trial with a score.
     """
     if space is not None:
-        designs = Designs.of_space(space, identify)
+        designs = Designs.of_space(space)
     else:
-        designs = Designs.of_trials(trials, directions, identify)
+        designs = Designs.of_trials(trials, directions)
     history = History.of(trials, directions, designs)
     if not len(history):
         raise InvalidSetting("nothing to recommend: no finished trial has a score")
     beliefs = Beliefs.of(history, known)
     allowed = _within(history, known)
     points = [point for point in history.scored.values() if allowed(point)]
-    if untried:
-        points = _explored(points or list(history.scored.values()), beliefs, allowed)
     if not points:
         raise InvalidSetting(
             "nothing to recommend: no design with a score keeps the limits and constraints"
@@ -161,31 +153,6 @@ def _within(history: History, known: KnownCosts) -> Callable[[Point], bool]:
         return bool(chance[0] >= np.log(0.5))
 
     return allowed
-
-
-def _explored(
-    points: list[Point], beliefs: Beliefs, allowed: Callable[[Point], bool]
-) -> list[Point]:
-    """`points` and the neighbours of the best of them, in rounds until nothing new is best."""
-    designs = beliefs.history.designs
-    seen = {designs.identity(point) for point in points} | beliefs.history.barred
-    found, expanded = list(points), set()
-    for _ in range(_ROUNDS):
-        means, _unused = beliefs.at(found)
-        rows = beliefs.best(means)
-        if len(beliefs.learnt) == 1:
-            rows = rows[:_PARENTS]
-        parents = [found[row] for row in rows if found[row] not in expanded]
-        if not parents:
-            break
-        expanded.update(parents)
-        for parent in parents:
-            for point in neighbours(designs, parent):
-                identity = designs.identity(point)
-                if identity not in seen and allowed(point):
-                    seen.add(identity)
-                    found.append(point)
-    return [point for point in found if allowed(point)]
 
 
 def _trials_of(history: History, point: Point) -> tuple[int, ...]:

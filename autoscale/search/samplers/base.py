@@ -9,7 +9,7 @@ import copy
 import threading
 import zlib
 from abc import abstractmethod
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import product
 from typing import Any
@@ -22,7 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from autoscale.design.space import SearchSpace
 from autoscale.errors import BudgetUnreachable, InvalidSetting, SpaceExhausted
-from autoscale.search.designs import Design, Designs, Point
+from autoscale.search.designs import Designs, Point
 from autoscale.search.history import History
 from autoscale.search.knowledge import NOTHING, KnownCosts
 
@@ -45,8 +45,6 @@ class DesignSampler(BaseSampler):
             those of the complete trials of the study, and are taken at their word. Not every trial
             needs to have all of them; see `conditions`.
         known: what needs no training; see `KnownCosts`.
-        identify: what two equal designs share, from an architecture, or from parameters without
-            `space`; by default the built network.
     """
 
     #: Whether a network that is proposed again is meant to be trained again.
@@ -58,13 +56,11 @@ class DesignSampler(BaseSampler):
         seed: int,
         space: SearchSpace | None = None,
         known: KnownCosts = NOTHING,
-        identify: Callable[[Design], Hashable] | None = None,
     ) -> None:
         self._seed = seed
         self._known = known
-        self._identify = identify
         self._space = space
-        self._designs = Designs.of_space(space, identify) if space is not None else None
+        self._designs = Designs.of_space(space) if space is not None else None
         self._networks: tuple[Designs, frozenset[int]] | None = None  # within the limits
 
     @abstractmethod
@@ -139,7 +135,7 @@ class DesignSampler(BaseSampler):
         known = self._designs
         if self._space is not None and known is not None:
             return known
-        found = Designs.of_trials(trials, study.directions, self._identify)
+        found = Designs.of_trials(trials, study.directions)
         if known is None or not known.like(found):
             self._designs = known = found
         return known

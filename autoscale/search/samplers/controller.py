@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ import numpy as np
 
 from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting
-from autoscale.search.designs import Design, Designs, Point
+from autoscale.search.designs import Designs, Point
 from autoscale.search.history import History
 from autoscale.search.knowledge import NOTHING, KnownCosts
 from autoscale.search.samplers.base import DesignSampler, require_one_objective
@@ -57,14 +57,13 @@ class ControllerSampler(DesignSampler):
         seed: int,
         space: SearchSpace | None = None,
         known: KnownCosts = NOTHING,
-        identify: Callable[[Design], Hashable] | None = None,
         batch: int = 10,
         rate: float = 5e-3,
         new_only: bool = True,
     ) -> None:
         if batch < 1:
             raise InvalidSetting(f"batch must be at least 1, got {batch}")
-        super().__init__(seed=seed, space=space, known=known, identify=identify)
+        super().__init__(seed=seed, space=space, known=known)
         self._batch = batch
         self._rate = rate
         self._new_only = new_only

@@ -1,12 +1,10 @@
 """Regularised evolution."""
 
-from collections.abc import Callable, Hashable
-
 import numpy as np
 
 from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting
-from autoscale.search.designs import Design, Point
+from autoscale.search.designs import Point
 from autoscale.search.history import History
 from autoscale.search.knowledge import NOTHING, KnownCosts
 from autoscale.search.pareto import front
@@ -28,7 +26,6 @@ class RegularizedEvolutionSampler(DesignSampler):
         seed: int,
         space: SearchSpace | None = None,
         known: KnownCosts = NOTHING,
-        identify: Callable[[Design], Hashable] | None = None,
         population: int = 25,
         sample: int = 5,
     ) -> None:
@@ -36,7 +33,7 @@ class RegularizedEvolutionSampler(DesignSampler):
             raise InvalidSetting(
                 f"sample must lie between 1 and the population, got {sample} of {population}"
             )
-        super().__init__(seed=seed, space=space, known=known, identify=identify)
+        super().__init__(seed=seed, space=space, known=known)
         self._population = population
         self._sample = sample
 

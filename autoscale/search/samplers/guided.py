@@ -1,13 +1,13 @@
 """The default sampler: train what is expected to improve the recommendation most."""
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 
 import numpy as np
 
 from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting, SpaceExhausted
-from autoscale.search.designs import Design, Designs, Point, neighbours
+from autoscale.search.designs import Designs, Point, neighbours
 from autoscale.search.history import History
 from autoscale.search.knowledge import NOTHING, KnownCosts
 from autoscale.search.model.feasibility import Chances, Feasibility
@@ -57,13 +57,12 @@ class GuidedSampler(DesignSampler):
         seed: int,
         space: SearchSpace | None = None,
         known: KnownCosts = NOTHING,
-        identify: Callable[[Design], Hashable] | None = None,
         startup: int | None = None,
         repeats: bool = True,
     ) -> None:
         if startup is not None and startup < 1:
             raise InvalidSetting(f"startup must be at least 1, got {startup}")
-        super().__init__(seed=seed, space=space, known=known, identify=identify)
+        super().__init__(seed=seed, space=space, known=known)
         self.asks_for_repeats = repeats
         self._startup = startup
         self._predictor: Predictor | None = None

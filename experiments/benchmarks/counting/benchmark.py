@@ -16,14 +16,16 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from space_costs import SpaceCosts
 
 from autoscale.design.cost import Cost, cost
-from autoscale.design.costs import FIELDS, SpaceCosts, scaled_costs
+from autoscale.design.costs import FIELDS, scaled_costs
 from autoscale.design.published import EFFICIENTNET_B0
 from autoscale.design.rounding import ROUNDINGS
 from autoscale.design.space import SearchSpace
 from autoscale.network.build import build
-from autoscale.network.measuring.trace import fvcore_count, traced_cost
+from autoscale.network.measuring.second_count import fvcore_count
+from autoscale.network.measuring.trace import traced_cost
 
 ROOT = Path(__file__).parents[3]
 SEED = 0

@@ -16,13 +16,13 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from score_table import Table
 
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost, part_costs
 from autoscale.design.space import SearchSpace
 from autoscale.search.identity import network_of
 from autoscale.search.model.design_facts import FactReader
-from autoscale.search.tabular import Table
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]

@@ -8,7 +8,7 @@ import pytest
 
 from autoscale.design.space import SearchSpace
 from autoscale.errors import DataProblem
-from autoscale.search.tables import read_table
+from experiments.benchmarks.search.score_table import read_table
 
 SPACES = Path(__file__).parents[2] / "search_spaces"
 MACRO = SearchSpace.from_yaml((SPACES / "nas-bench-macro.yaml").read_text())

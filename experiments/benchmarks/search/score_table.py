@@ -1,8 +1,11 @@
 """Networks' scores from a table, so that a search can be tried without training."""
 
+import csv
+import json
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -98,3 +101,24 @@ class Table:
             return self.scores[network_of(architecture)]
         except KeyError:
             raise DataProblem(f"the table has no score for {architecture.to_dict()}") from None
+
+
+def read_table(path: Path, space: SearchSpace) -> Table:
+    """The table in `path`: JSON as NAS-Bench-Macro's, or CSV; see `Table`.
+
+    Raises:
+        DataProblem: if the file cannot be read as such a table.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise DataProblem(f"cannot read the table {path}: {problem}") from None
+    if path.suffix == ".csv":
+        return Table.of_rows(space, csv.DictReader(text.splitlines()))
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError as problem:
+        raise DataProblem(f"{path} is not JSON: {problem}; a CSV file must end in .csv") from None
+    if not isinstance(data, dict):
+        raise DataProblem(f"{path} must map networks to scores, got a {type(data).__name__}")
+    return Table.of_nas_bench_macro(space, data)

@@ -1,0 +1,1 @@
+"""Weights of one network moved into a network of another shape."""
