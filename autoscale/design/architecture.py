@@ -5,7 +5,7 @@ and a wrong one cannot exist: the constructor refuses it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args
 
 from pydantic import AfterValidator
@@ -85,7 +85,7 @@ class Stem:
     stride: int = 2  # 1, 2 or the kernel
     activation: Activation | Literal["none"] = "silu"
     pool: bool = False
-    norm: NormKind = "batch"
+    norm: NormKind = field(default="batch", hash=False)
 
     __pydantic_config__ = NO_UNKNOWN_KEYS
 
@@ -127,8 +127,11 @@ class Stage:
     # "pool": its input after 3x3 average pooling with the block's stride, where the width is.
     skip: Skip = "identity"
     activation: Activation = "silu"
-    groups: int = 1  # of channels that the block's middle convolution keeps apart
-    start_kernel: int = 0  # pixels, of a depthwise convolution before all others; 0 is without
+    # Of channels that the block's middle convolution keeps apart. (What few designs have is left
+    # out of hashes, of which a search makes many.)
+    groups: int = field(default=1, hash=False)
+    # Pixels of a depthwise convolution before all others; 0 is without.
+    start_kernel: int = field(default=0, hash=False)
 
     __pydantic_config__ = NO_UNKNOWN_KEYS
 
@@ -199,8 +202,8 @@ class Head:
 
     width: int = 0
     activation: Activation = "silu"
-    hidden: int = 0  # 0 is without
-    norm: NormKind | Literal["none"] = "none"
+    hidden: int = field(default=0, hash=False)  # 0 is without
+    norm: NormKind | Literal["none"] = field(default="none", hash=False)
 
     __pydantic_config__ = NO_UNKNOWN_KEYS
 

@@ -49,7 +49,7 @@ def places_of(architecture: Architecture, sizes: Sizes | None = None) -> list[Pl
     for stage, width_out, depth in zip(architecture.stages, widths, depths, strict=True):
         places.append(Place(stage, width, size, width_out, depth))
         width, size = width_out, output_size(size, stage.stride)
-    places.append(Place(head, width, size, head_width, num_classes=architecture.num_classes))
+    places.append(Place(head, width, size, head_width, 1, architecture.num_classes))
     return places
 
 

@@ -14,7 +14,8 @@ from autoscale.design.published import published
 from autoscale.design.rounding import fit_strides
 from autoscale.network.build import build
 from autoscale.network.interchange.onnx import onnx_logits, to_onnx
-from autoscale.network.measuring.trace import fvcore_analysis, traced_cost
+from autoscale.network.measuring.second_count import fvcore_analysis
+from autoscale.network.measuring.trace import traced_cost
 from autoscale.network.naming import resnet_names
 from autoscale.network.weights import load_weights
 

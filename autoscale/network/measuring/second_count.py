@@ -192,10 +192,13 @@ def compare_counts(
         CountLine(
             "norms",
             total(theirs, NORMS),
-            _as(norm_inputs=int(cost.norm_inputs)),
+            _as(
+                norm_inputs=int(cost.norm_inputs),
+                layer_norm_inputs=int(cost.layer_norm_inputs),
+            ),
             "fvcore counts 2 for each number that a batch norm takes in, 1 if it has no weights, "
-            "and 5 of other norms, 4 without weights; our convention fvcore counts 2, others 0",
-            total(by_our_rules, NORMS) == cost.norm_inputs,
+            "and 5 of other norms, 4 without weights; our convention fvcore counts 2 and 5",
+            total(by_our_rules, NORMS) == cost.norm_inputs + cost.layer_norm_inputs,
         ),
         CountLine(
             "averages over positions",
