@@ -123,7 +123,7 @@ def _show_plan(planned: Plan, as_json: bool) -> None:
     )
     time = f", about {duration(planned.seconds)}" if planned.seconds is not None else ""
     if planned.memory is not None:
-        time += f"; the dearest needs about {planned.memory / 2**30:.2g} GiB"
+        time += f"; the most expensive needs about {planned.memory / 2**30:.2g} GiB"
     say(
         f"At most {planned.trainings} trainings of {planned.all_trainings}{time}; "
         "nothing was trained."
@@ -176,7 +176,7 @@ def _show_grid(found: GridResult, run: Path, as_json: bool) -> None:
         )  # fmt: skip
     say(
         f"Picked alpha {point.alpha:g}, beta {point.beta:g}, gamma {point.gamma:.4g}: nominal "
-        f"{point.nominal:.3f}x, measured {found.best.measured:.3f}x. {found.sentence} "
+        f"{point.nominal:.3f}x, measured {found.best.measured:.3f}x. Verdict: {found.sentence} "
         f"-> {run}"
     )
     explain("estimate, low, high: what all trainings together suggest, its interval at 90 %")

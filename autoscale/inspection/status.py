@@ -54,7 +54,7 @@ class StepStatus:
     asked: int | None = None  # at most; None if its settings do not say
     failures: tuple[Failures, ...] = ()  # most frequent first
     seconds: float = 0.0  # of what is done; failed trainings, which record none, left out
-    seconds_left: float | None = None  # until `asked`; None if it cannot be foretold
+    seconds_left: float | None = None  # until `asked`; None if it cannot be predicted
     facts: Mapping[str, Any] = field(default_factory=dict)  # more of the search, see `_search`
     problem: str = ""
     at_work: tuple[Piece, ...] = ()  # trainings that were begun, the longest first

@@ -168,7 +168,11 @@ class WorkerSettings(Settings):
         1.0, "CPUs that Ray sets aside for a training.", above=0, binds=False, panel="Workers"
     )
     gpus_per_trial: float = option(
-        0.0, "GPUs likewise; 0.5 lets two share one.", least=0, binds=False, panel="Workers"
+        0.0,
+        "GPUs that Ray sets aside for a training; 0.5 lets two share one.",
+        least=0,
+        binds=False,
+        panel="Workers",
     )
 
     def __post_init__(self) -> None:

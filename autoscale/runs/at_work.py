@@ -1,4 +1,4 @@
-"""What a step's process is doing at this moment, for whoever looks at the run from outside.
+"""What a step's process is doing at this moment, for another process that looks at the run.
 
 A courtesy and no record: it is not forced onto the disk, a disk that does not take it changes
 nothing, and it counts only as long as the process that wrote it holds the step.

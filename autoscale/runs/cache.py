@@ -1,7 +1,7 @@
 """Files that can be made again, kept outside run directories for every run.
 
 Several users may share the folder, where it lets them: its mode decides who reads and writes what
-lies in it, whoever made that.
+lies in it, whichever user made that.
 """
 
 import contextlib
@@ -63,7 +63,7 @@ def cached(
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, within the cache's with the mode of that; whoever may write there may here."""
+    """Make a folder, within the cache's with the mode of that; its permissions hold here too."""
     if folder.exists():
         return
     shared = folder.parent == cache_folder() and folder.parent.exists()
@@ -74,7 +74,7 @@ def make_folder(folder: Path) -> None:
 
 
 def _let_in(path: Path) -> None:
-    """Let whoever may read or write the folder read or write the file in it, despite the umask."""
+    """Give the file the permissions of its folder, despite the umask."""
     with contextlib.suppress(PermissionError):
         path.chmod(stat.S_IMODE(path.parent.stat().st_mode) & 0o666 | 0o600)
 

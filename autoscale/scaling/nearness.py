@@ -18,7 +18,7 @@ from autoscale.scaling.budget import Budget
 #: of depth, width and resolution add up to one): two networks show one direction, three span all.
 FEWEST = 3
 
-#: How many times too dear or too cheap a network may be that is taken for want of nearer ones.
+#: How many times too expensive or too cheap a network may be that is taken for want of nearer ones.
 WIDE = 1.25
 
 #: The same where otherwise not even two networks could be compared.

@@ -190,22 +190,24 @@ class BaseImageSettings(Settings):
         panel="Base",
     )
     epochs: int | None = option(
-        None, "Epochs of each training, likewise.", binds=False, panel="Base"
+        None, "Epochs of each training of that base.", binds=False, panel="Base"
     )
     limit: int | None = option(
-        None, "Training images at most, likewise.", binds=False, panel="Base"
+        None, "Use at most so many training images for that base.", binds=False, panel="Base"
     )
     seed: int | None = option(
         None,
-        "Of splits and trainings, likewise. \\[default: 0]",
+        "Of splits and trainings of that base. \\[default: 0]",
         least=0,
         binds=False,
         panel="Base",
     )
-    strict: bool = option(False, "Refuse unreadable images, likewise.", binds=False, panel="Base")
+    strict: bool = option(
+        False, "Refuse unreadable images of that base.", binds=False, panel="Base"
+    )
     white_level: int | None = option(
         None,
-        "White of pictures of 16 bits, likewise. \\[default: 65535]",
+        "White of pictures of 16 bits, for that base. \\[default: 65535]",
         binds=False,
         panel="Base",
     )

@@ -1,4 +1,4 @@
-"""How much memory a training takes, foretold from the maps that its layers keep."""
+"""How much memory a training takes, predicted from the maps that its layers keep."""
 
 from collections.abc import Iterable, Mapping
 from itertools import accumulate

@@ -30,7 +30,7 @@ from autoscale.training.fit import out_of_memory
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingRequest:
-    """One training, as it goes to whoever does it."""
+    """One training, as it goes to a worker."""
 
     network: Network
     seed: int

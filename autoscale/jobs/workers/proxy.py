@@ -250,7 +250,7 @@ class Proxy:
     def estimate_seconds(self, networks: Sequence[Network]) -> float:
         """Seconds that training each of them once will take, from a few timed steps of two.
 
-        The cheapest and the dearest are timed, the others follow from their activations, which
+        The cheapest and the most expensive are timed, the others follow from their activations, which
         decide the time of small networks more than multiply-adds do.
         """
         sizes = [cost_of(network).activations for network in networks]

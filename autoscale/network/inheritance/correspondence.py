@@ -1,8 +1,8 @@
 """Which layer of a network takes its weights from which layer of its source, and along which axes.
 
 An `Axis` is a set of channels that several layers share: all projections into a residual stream
-write it, all expansions read it. Whoever chooses channels chooses them once for an axis, so that
-layers keep agreeing.
+write it, all expansions read it. Channels are chosen once for an axis, so that layers keep
+agreeing.
 """
 
 from collections.abc import Iterator, Mapping
@@ -97,7 +97,7 @@ def matched_stages(source: Architecture, architecture: Architecture) -> list[int
     """For each stage of a network, the position of the stage of its source that it resembles.
 
     One to one where both have as many stages. Otherwise stages that work at one size of the map
-    form a level: levels are matched in order, evenly spread, and within them stages likewise.
+    form a level: levels are matched in order, evenly spread, and so are the stages within them.
     """
     if len(source.stages) == len(architecture.stages):
         return list(range(len(source.stages)))

@@ -103,7 +103,7 @@ class TorchKernels:
         )  # fmt: skip
         before = _nhwc(before)
         y = ACTIVATE[activation](before)
-        # Kept, although `x` would give it again: memory is dear in time, not in bytes.
+        # Kept, although `x` would give it again: reading memory costs time.
         kept = (mean, inverse, before if activation else None)
         return y if added is None else y.add_(added), kept
 
