@@ -250,8 +250,8 @@ class Proxy:
     def estimate_seconds(self, networks: Sequence[Network]) -> float:
         """Seconds that training each of them once will take, from a few timed steps of two.
 
-        The cheapest and the most expensive are timed, the others follow from their activations, which
-        decide the time of small networks more than multiply-adds do.
+        The cheapest and the most expensive are timed, the others follow from their activations,
+        which decide the time of small networks more than multiply-adds do.
         """
         sizes = [cost_of(network).activations for network in networks]
         low = networks[sizes.index(min(sizes))]
