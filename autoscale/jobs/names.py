@@ -12,7 +12,7 @@ OBJECTIVES = {
     "front": "accuracy and cost apart",
 }
 #: Of `training.recipe.RECIPES`.
-RECIPES = ("proxy", "full", "sgd", "small-images", "efficientnet")
+RECIPES = ("proxy", "full", "sgd", "small-images", "finetune", "efficientnet")
 #: What computes trainings. They differ in the last digits.
 KERNELS = {
     "native": "compiled for this CPU",

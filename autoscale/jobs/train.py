@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from autoscale.datasets.data import ImageData
-from autoscale.datasets.pictures.preparation import OURS
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
 from autoscale.design.rounding import fit_strides
@@ -19,21 +18,20 @@ from autoscale.errors import InvalidSetting
 from autoscale.jobs.curves import training_point
 from autoscale.jobs.family import load_member
 from autoscale.jobs.record import Record
+from autoscale.jobs.start import Start
 from autoscale.jobs.train_settings import TrainSettings
 from autoscale.jobs.workers.kernels import accelerated, choose_kernels, cutter
 from autoscale.jobs.workers.memory import training_bytes
 from autoscale.jobs.workers.proxy import ImageSource, Proxy, recipe_named
 from autoscale.listener import Listener, Progress, Silent
 from autoscale.models.count import is_member, load_architecture
-from autoscale.models.expected import Expected, expected_by, rows_kept
-from autoscale.network.build import build
+from autoscale.network.build import Network, build
 from autoscale.network.threads import threads_of_torch
-from autoscale.network.weights import STYLES, class_rows, load_weights
 from autoscale.runs.checkpoint import read_snapshot, write_snapshot
 from autoscale.runs.contents import TrainingResult
 from autoscale.runs.store import Journal, StepFolder, write_text
 from autoscale.runs.tensorboard import Curves, Point, require_tensorboard
-from autoscale.runs.weights import Header, Weights, file_digest, read_weights, write_weights
+from autoscale.runs.weights import Header, read_weights, write_weights
 from autoscale.scaling.family import Member
 from autoscale.settings import takes_settings
 from autoscale.training.chance import chance_warning
@@ -88,50 +86,6 @@ class Design:
     drop_path: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Start:
-    """What a training starts from: weights of a file, or random ones."""
-
-    held: Weights | None
-    expected: Expected  # of the network and its pictures, from the first step to the last
-    digest: str | None  # of the file
-
-    @classmethod
-    def of(cls, settings: TrainSettings) -> "Start":
-        """Read the file, if there is one.
-
-        Raises:
-            InvalidSetting: if it holds no weights, or does not tell what they expect.
-        """
-        weights, network = settings.weights, settings.network
-        held = None if weights is None else read_weights(weights)
-        return cls(
-            held=held,
-            expected=expected_by(held, weights, network=network, asked=settings),
-            digest=None if weights is None else file_digest(weights),
-        )
-
-    def settings(self) -> dict[str, Any]:
-        """What of it decides a training's result and is not what every training has."""
-        expected = self.expected
-        known: dict[str, Any] = {} if self.digest is None else {"start": self.digest}
-        apart = replace(expected.preparation, white_level=OURS.white_level)  # which is the task's
-        if (expected.style, apart) != (STYLES["autoscale"], OURS):
-            known["expects"] = asdict(expected.style) | apart.to_dict()
-        return known
-
-    def put_into(self, module: nn.Module, classes: Sequence[str]) -> list[str]:
-        """The weights into a fresh network for these classes; what to know, in sentences.
-
-        Raises:
-            InvalidSetting: if they are another network's.
-        """
-        if self.held is None:
-            return []
-        rows, note = rows_kept(self.expected.classes, class_rows(self.held.state), classes)
-        return [*load_weights(module, self.held.state, rows=rows), *([note] if note else [])]
-
-
 @takes_settings(TrainSettings)
 def train(
     run: str | Path = "runs/train",
@@ -174,12 +128,14 @@ def _begun(
     recipe = recipe_named(settings.recipe, epochs=settings.epochs)
     if settings.batch_size is not None:
         recipe = recipe.with_batch(settings.batch_size)
+    if settings.learning_rate is not None:
+        recipe = replace(recipe, learning_rate=settings.learning_rate)
     design = _design(settings)
-    start = Start.of(settings)
-    preparation = start.expected.preparation
-    for note in start.expected.notes:
-        listener.notice(note)
     size = settings.resolution or design.architecture.resolution
+    start = Start.of(settings, _strided(replace(design.architecture, resolution=size), design))
+    preparation = start.expected.preparation
+    for note in start.notes:
+        listener.notice(note)
     task = Proxy(
         source=ImageSource(
             data=settings.data,
@@ -194,7 +150,7 @@ def _begun(
         threads=settings.threads,
     )
     images = task.source.load(size=size, test=True, listener=listener, preparation=preparation)
-    architecture = _fitted(design.architecture, size, len(images.classes), listener)
+    architecture = _fitted(design, size, len(images.classes), listener)
     return _Training(
         settings=settings,
         design=replace(design, architecture=architecture),
@@ -290,7 +246,7 @@ class _Training:
             weights=keeper.best,
         )
 
-    def _network(self, resume: Snapshot | None) -> nn.Module:
+    def _network(self, resume: Snapshot | None) -> Network:
         """As the training begins, unless it goes on, which puts other weights into it."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.task.source.seed)
@@ -305,7 +261,13 @@ class _Training:
             done, of = len(resume.epochs), self.task.recipe.epochs
             self.listener.notice(f"going on after epoch {done} of {of}")
         else:
-            for note in self.start.put_into(module, self.images.classes):
+            notes = self.start.put_into(
+                module,
+                self.images,
+                architecture=self.design.architecture,
+                seed=self.task.source.seed,
+            )
+            for note in notes:
                 self.listener.notice(note)
         return module
 
@@ -444,14 +406,16 @@ def _design(settings: TrainSettings) -> Design:
     )
 
 
-def _fitted(
-    architecture: Architecture, resolution: int, num_classes: int, listener: Listener
-) -> Architecture:
-    """The design for these images; with fewer strides where they are small and not its own size."""
-    asked = replace(architecture, resolution=resolution, num_classes=num_classes)
-    if resolution == architecture.resolution or resolution >= SMALL:
-        return asked
-    fitted = fit_strides(asked)
+def _strided(asked: Architecture, design: Design) -> Architecture:
+    """What is asked of a design; with fewer strides where images are small and not its own size."""
+    size = asked.resolution
+    return asked if size == design.architecture.resolution or size >= SMALL else fit_strides(asked)
+
+
+def _fitted(design: Design, resolution: int, num_classes: int, listener: Listener) -> Architecture:
+    """The design for these images, and a word about strides that it lost."""
+    asked = replace(design.architecture, resolution=resolution, num_classes=num_classes)
+    fitted = _strided(asked, design)
     if fitted != asked:
         listener.notice(
             f"strides are taken away for {resolution} pixels, reduction {asked.reduction} becomes "

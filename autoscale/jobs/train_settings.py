@@ -41,6 +41,13 @@ class TrainSettings(PreparationSettings):
     batch_size: int | None = option(
         None, "Images a step; the learning rate follows. \\[default: the recipe's]", binds=False
     )
+    learning_rate: float | None = option(
+        None,
+        "At the peak of the recipe's schedule, for the batch size as it is. "
+        "\\[default: the recipe's, in proportion to the batch size]",
+        above=0,
+        binds=False,
+    )
     resolution: int | None = option(
         None,
         "Pixels per side; below 128, strides are taken away until the last map has 4 x 4. "
@@ -69,7 +76,17 @@ class TrainSettings(PreparationSettings):
         None,
         "Start from this file's weights (.safetensors, or tensors of PyTorch; our names, "
         "timm's, torchvision's or EfficientNet-PyTorch's). Of its classifier the rows of "
-        "classes that the data has too go on; others start anew.",
+        "classes that the data has too go on; others start anew. Of those of another design of "
+        "mbconv or separable blocks what fits is taken over, fitted by some training images.",
+        place=True,
+        binds=False,
+    )
+    weights_of: str | None = option(
+        None,
+        "The network that the weights are of: a published one or a design's YAML file. "
+        "\\[default: as the file says, else the network itself, else the published one that they "
+        "fit]",
+        complete=begun(published_names),
         place=True,
         binds=False,
     )

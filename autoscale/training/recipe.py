@@ -194,6 +194,22 @@ RECIPES: dict[str, Recipe] = {
         shift=0.125,
         start_size=0.5,
     ),
+    # For networks that begin with weights of another training: AdamW at a low rate, a short warm-up
+    # for the new classifier, moderate crops, averaged weights.
+    "finetune": Recipe(
+        epochs=8,
+        batch_size=32,
+        optimizer="adamw",
+        learning_rate=0.001,
+        momentum=0.9,
+        weight_decay=0.02,
+        warmup=0.1,
+        schedule="cosine",
+        label_smoothing=0.1,
+        ema_decay=0.99,
+        crop="random-resized",
+        crop_scale_min=0.5,
+    ),
     # Tan & Le 2019, section 5.2, and the released code: TensorFlow's RMSProp, rate 0.256 for 4096
     # images, times 0.97 every 2.4 epochs, 350 epochs with 5 of warm-up, batch norm's momentum 0.99,
     # averaged weights. Dropout and stochastic depth belong to the member of the family. AutoAugment

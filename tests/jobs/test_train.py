@@ -14,7 +14,7 @@ from autoscale.datasets.pictures.preparation import Preparation
 from autoscale.design.architecture import Architecture, Head, Stage, Stem
 from autoscale.design.published import published
 from autoscale.errors import InvalidSetting, RunConflict
-from autoscale.jobs import train as train_module
+from autoscale.jobs.start import Start
 from autoscale.jobs.train import Trained, train
 from autoscale.jobs.train_settings import TrainSettings
 from autoscale.listener import Progress, Silent
@@ -361,16 +361,18 @@ def test_rows_of_the_classifier_go_on_by_name_and_others_start_anew(
     said: str | None, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     begun: list[dict[str, torch.Tensor]] = []
-    put = train_module.Start.put_into
+    put = Start.put_into
 
-    def noted(start: train_module.Start, module: torch.nn.Module, names: list[str]) -> list[str]:
+    def noted(
+        start: Start, module: torch.nn.Module, *images: object, **options: object
+    ) -> list[str]:
         fresh = module.head.classifier.weight.detach().clone()  # type: ignore[union-attr]
-        notes = put(start, module, names)
+        notes = put(start, module, *images, **options)  # type: ignore[arg-type]
         found = module.head.classifier.weight.detach().clone()  # type: ignore[union-attr]
         begun.append({"fresh": fresh, "found": found})
         return notes
 
-    monkeypatch.setattr(train_module.Start, "put_into", noted)
+    monkeypatch.setattr(Start, "put_into", noted)
     start, heard = start_of(tmp_path, classes), Hears()
     short(design, tmp_path / "run", photos, epochs=1, weights=str(start), listener=heard)
     theirs = read_weights(start).state["head.classifier.weight"]
