@@ -165,8 +165,8 @@ class Start:
 def share_table(shares: Sequence[Share], origin: str) -> str:
     """How much of each part of a network came from another design, in a few lines."""
     params, inherited = sum(s.params for s in shares), sum(s.inherited for s in shares)
-    cells = [f"{s.part:>10} {100 * s.inherited // s.params:>3}%" for s in shares]
-    rows = ["".join(cells[start : start + 5]) for start in range(0, len(cells), 5)]
+    cells = [f"{s.part:>11} {100 * s.inherited // s.params:>3}%" for s in shares]
+    rows = ["".join(cells[start : start + 5])[1:] for start in range(0, len(cells), 5)]
     title = (
         f"of {params:,} parameters {100 * inherited // params}% begin as {origin}'s, part by part:"
     )

@@ -212,6 +212,8 @@ class _Training:
 
     def header(self) -> Header:
         """Of the best weights, but for their accuracy."""
+        origin = self.start.origin
+        begun = f", begun with weights of {origin.name} as far as they fit" if origin else ""
         return Header(
             architecture=self.design.architecture.to_dict(),
             style=self.start.expected.style,
@@ -221,7 +223,7 @@ class _Training:
             seen=self.images.sketch,
             accuracy_of=f"validation images of {self.images.name}",
             provenance=f"autoscale train, recipe {self.settings.recipe}, "
-            f"{self.task.recipe.epochs} epochs",
+            f"{self.task.recipe.epochs} epochs{begun}",
         )
 
     def _trained(self, resume: Snapshot | None, keeper: "_Keeper") -> Trained:

@@ -142,8 +142,9 @@ def test_a_broken_training_from_another_designs_weights_ends_as_the_unbroken_one
     assert [(e.loss, e.accuracy) for e in found.epochs] == [
         (e.loss, e.accuracy) for e in expected.epochs
     ]
-    one, other = (read_weights(trained.weights).state for trained in (expected, found))
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    one, other = (read_weights(trained.weights) for trained in (expected, found))
+    assert all(torch.equal(one.state[name], other.state[name]) for name in one.state)
+    assert "begun with weights of large.safetensors" in (one.header.provenance or "")
     settings = json.loads((tmp_path / "whole" / "train" / "settings.json").read_text())["settings"]
     assert len(settings["start"]) == 12
     assert settings["inherits"]["design"] == LARGE.to_dict()
@@ -238,6 +239,7 @@ def test_the_table_of_shares_fits_eighty_columns_and_rounds_no_part_up_to_whole(
     assert lines[0].startswith("of 22,100 parameters 76% begin as efficientnet-lite0's")
     assert "stem 100%" in lines[1]
     assert "stage 1  99%" in lines[1]
+    assert "head   0% classifier   0%" in lines[-1]
 
 
 def test_a_learning_rate_that_is_given_takes_the_recipes_place(
