@@ -13,7 +13,7 @@ from autoscale.errors import EvaluationFailed, InvalidSetting
 from autoscale.racing.race import RaceSettings, next_training
 from autoscale.racing.response_surface import Observation, believe
 from autoscale.racing.verdict import MOST_SEEDS, judge
-from tests.racing.test_surface import plane, trained
+from tests.racing.test_response_surface import plane, trained
 
 Score = Callable[[int, int], float | None]
 

@@ -79,10 +79,11 @@ class Correspondence:
 
 
 def require_kindred(architecture: Architecture, whose: str) -> None:
-    """Refuse blocks that cannot give or take weights.
+    """Refuse designs that cannot give or take weights.
 
     Raises:
-        InvalidSetting: naming the first stage with such blocks, and those that could.
+        InvalidSetting: naming the first stage whose blocks cannot, and those that could, or what
+            the stem or the head has.
     """
     for number, stage in enumerate(architecture.stages, start=1):
         if stage.block not in KINDRED:
@@ -90,6 +91,17 @@ def require_kindred(architecture: Architecture, whose: str) -> None:
                 f"stage {number} of the {whose} has {stage.block} blocks, and weights are "
                 f"inherited between {' and '.join(KINDRED)} blocks only; choose a design of those, "
                 "or train from scratch"
+            )
+    stem, head = architecture.stem, architecture.head
+    for part, others in (
+        ("stem", stem.kernel % 2 == 0 or stem.norm != "batch"),
+        ("head", head.hidden > 0 or head.norm != "none"),
+    ):
+        if others:
+            raise InvalidSetting(
+                f"the {part} of the {whose} has other layers, and weights are inherited between "
+                "stems with an odd kernel and batch norm, and heads without hidden layer and norm; "
+                "choose a design with such, or train from scratch"
             )
 
 

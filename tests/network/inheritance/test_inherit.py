@@ -36,13 +36,13 @@ SMALL = Architecture(
 
 
 def kindred() -> st.SearchStrategy[Architecture]:
-    """Designs of blocks that inherit from each other."""
+    """Designs that inherit from each other."""
     return st.builds(
         Architecture,
         resolution=st.just(16),
-        stem=stems,
+        stem=stems.filter(lambda stem: stem.kernel % 2 == 1 and stem.norm == "batch"),
         stages=st.lists(stages(("mbconv", "separable")), min_size=1, max_size=3).map(tuple),
-        head=heads,
+        head=heads.map(lambda head: replace(head, hidden=0, norm="none")),
         num_classes=st.integers(2, 6),
     )
 
@@ -419,6 +419,24 @@ def test_other_blocks_are_refused_by_name() -> None:
     ):
         inherit(state, SMALL, other)
     with pytest.raises(InvalidSetting, match="stage 2 of the source has fused-mbconv"):
+        inherit(state, other, SMALL)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"stem": Stem(width=8, kernel=4, stride=4)},
+        {"stem": Stem(width=8, norm="layer")},
+        {"head": Head(width=20, hidden=12)},
+        {"head": Head(width=20, norm="layer")},
+    ],
+)
+def test_other_layers_of_stems_and_heads_are_refused_by_name(fields: dict[str, Any]) -> None:
+    state, other = trained(SMALL).state_dict(), replace(SMALL, **fields)
+    (part,) = fields
+    with pytest.raises(InvalidSetting, match=f"the {part} of the network has other layers"):
+        inherit(state, SMALL, other)
+    with pytest.raises(InvalidSetting, match=f"the {part} of the source has other layers"):
         inherit(state, other, SMALL)
 
 
