@@ -18,7 +18,7 @@ def parse_count(text: str) -> int:
         InvalidSetting: for anything else.
     """
     number, unit = _split(text)
-    if unit not in _UNITS:
+    if number is None or unit not in _UNITS:
         raise InvalidSetting(f"not a count: {text!r}; write 800M, 1.5G or a whole number")
     return round(number * _UNITS[unit])
 
@@ -30,7 +30,7 @@ def parse_milliseconds(text: str) -> float:
         InvalidSetting: for anything else.
     """
     number, unit = _split(text)
-    if unit not in ("MS", "S"):
+    if number is None or unit not in ("MS", "S"):
         raise InvalidSetting(f"not a latency: {text!r}; write 12ms or 0.5s")
     return number * (1000 if unit == "S" else 1)
 
@@ -54,9 +54,7 @@ def several(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
-def _split(text: str) -> tuple[float, str]:
+def _split(text: str) -> tuple[float | None, str]:
+    """A number and the letters behind it in capitals; no number in what has another form."""
     found = _FORM.fullmatch(text.strip())
-    unit = found.group(2).upper() if found else "?"
-    if found is None or unit not in (*_UNITS, "X", "MS", "S"):
-        raise InvalidSetting(f"not a budget: {text!r}; write 2x, 800M, 1.5G or a whole number")
-    return float(found.group(1)), unit
+    return (float(found.group(1)), found.group(2).upper()) if found else (None, "")

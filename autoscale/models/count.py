@@ -358,7 +358,7 @@ def _unknown(name: str) -> str:
             f"{name} is a family of {len(members)} networks; count one, such as {members[0]}, or "
             f"list them with: autoscale compare {name}"
         )
-    near = difflib.get_close_matches(name, [*NETWORKS, *FAMILIES])
+    near = difflib.get_close_matches(name, dict.fromkeys([*NETWORKS, *FAMILIES]))
     guess = f"did you mean {' or '.join(near)}? " if near else ""
     return (
         f"no published network {name!r}; {guess}list a family with: autoscale compare FAMILY "

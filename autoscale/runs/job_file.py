@@ -97,6 +97,11 @@ def read_job(file: Path, kind: type[Settings], *, has_run: bool = False) -> Job:
     """
     found = entries(read_text(file), source=str(file), error=InvalidSetting)
     called = found.pop("command", None)
+    if called is not None and not called.text:
+        raise InvalidSetting(
+            f"{called.place}: command must be a command's name, got {called.data!r}; write "
+            f"{kind.command}, or leave the line out"
+        )
     if called is not None and called.data != kind.command:
         raise InvalidSetting(
             f"{called.place}: this is a job of {called.text}, not of {kind.command}; give it to: "
@@ -127,7 +132,9 @@ def _value(known: dict[str, Setting], name: str, entry: Entry) -> Any:
     try:
         return setting.value(given)
     except InvalidSetting as problem:
-        raise InvalidSetting(f"{entry.place}: {problem}") from None
+        twins = [s.name for s in known.values() if s.flag == setting.flag and s.option.named]
+        hint = f"; NAME=VALUE goes under {twins[0]}" if twins and name not in twins else ""
+        raise InvalidSetting(f"{entry.place}: {problem}{hint}") from None
 
 
 def _number(text: str) -> float | str:

@@ -47,7 +47,10 @@ def parse_budget(text: str, *, base: float, measure: CostMeasure = MACS) -> Budg
         InvalidSetting: for anything that is neither, or not above 0.
     """
     ratio = parse_ratio(text)
-    limit = measure.parse(text) if ratio is None else base * ratio
+    try:
+        limit = measure.parse(text) if ratio is None else base * ratio
+    except InvalidSetting as problem:
+        raise InvalidSetting(f"{problem}, or 2x for twice the base") from None
     if measure.whole:
         limit = round(limit)
     if limit <= 0:

@@ -59,8 +59,11 @@ def test_a_limit_on_energy_names_its_table() -> None:
     [
         (TABLE + "idle: 3\n", r"chip\.yaml:\d+:1: idle: unknown key"),
         ("multiply: 3.7\n", r"chip\.yaml:1:1: add: missing"),
-        (TABLE.replace("3.7 ", "-3.7 "), "multiply must be at least 0 picojoules, got -3.7"),
-        (TABLE.replace("bytes: 4", "bytes: 0"), "at least 1 byte, got 0"),
+        (TABLE.replace("3.7 ", "-3.7 "), "multiply must be 0 to 1e[+]12 picojoules, got -3.7"),
+        (TABLE.replace("3.7 ", "1.0e+308 "), r"multiply must be 0 to 1e[+]12 picojoules, got 1e"),
+        (TABLE.replace("bytes: 4", "bytes: 0"), "bytes of a number must be 1 to 16, got 0"),
+        (TABLE.replace("bytes: 4", "bytes: -1"), "bytes of a number must be 1 to 16, got -1"),
+        ("multiply: 0\nadd: 0\nweight_byte: 0\nactivation_byte: 0\n", "are all 0, so that no"),
     ],
 )
 def test_a_wrong_table_is_refused_with_its_line(text: str, said: str) -> None:

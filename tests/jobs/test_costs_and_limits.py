@@ -1,6 +1,7 @@
 """Searches, grids and families that take any cost and keep limits on others."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from autoscale.jobs.search.job import search_baseline
 from autoscale.jobs.search.result import load_baseline
 from autoscale.jobs.search.settings import SearchSettings
 from autoscale.listener import Silent
+from autoscale.runs.job_file import read_job
+from autoscale.scaling.budget import parse_budget
 from autoscale.scaling.scalable import Design, Network
 from autoscale.settings import command_line
 from tests.design.test_energy import TABLE
@@ -57,8 +60,30 @@ def test_a_budget_names_any_cost_and_stands_where_the_cost_has_an_option() -> No
     assert GridSettings(budget="3x", measure="memory") == GridSettings(memory_budget="3x")
     with pytest.raises(InvalidSetting, match="give one budget, not 2"):
         GridSettings(budget="params=2x", memory_budget="2x")
+    with pytest.raises(InvalidSetting, match=r"give one budget, not 2 \(macs, memory\)"):
+        GridSettings(budget="2x", memory_budget="3x")
+    assert GridSettings(budget="2x", measure="params", memory_budget="3x").params_budget == "2x"
+    assert replace(GridSettings(budget="2x"), budget="4x") == GridSettings(budget="4x")
     with pytest.raises(InvalidSetting, match="no cost 'joules'; choose from macs"):
         GridSettings(budget="joules=2x")
+
+
+def test_a_limit_on_a_cost_under_limit_in_a_job_file_is_told_its_key(tmp_path: Path) -> None:
+    job = tmp_path / "job.yaml"
+    job.write_text("limit: params=250K\n", encoding="utf-8")
+    with pytest.raises(
+        InvalidSetting, match=r":1:1: limit must be .*; NAME=VALUE goes under max_c"
+    ):
+        read_job(job, SearchSettings)
+
+
+@pytest.mark.parametrize("text", ["-3", "", "2x", "12ms"])
+def test_what_is_no_count_is_told_how_limits_and_budgets_are_written(text: str) -> None:
+    with pytest.raises(InvalidSetting, match=r"write 800M, 1\.5G or a whole number$"):
+        SearchSettings(max_cost=(f"params={text}",))
+    if text != "2x":
+        with pytest.raises(InvalidSetting, match=r"a whole number, or 2x for twice the base$"):
+            parse_budget(text, base=1.0)
 
 
 @pytest.mark.parametrize("kind", [SearchSettings, GridSettings, FamilySettings])

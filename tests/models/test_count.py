@@ -476,3 +476,10 @@ def test_the_command_checks_against_fvcore(
     unknown = [CountLine("whirl", 3, {}, "we know no such rule", False)]
     monkeypatch.setattr(Count, "check", unknown)
     assert CliRunner().invoke(app, ["count", "resnet-18", "--check", "--json"]).exit_code == 1
+
+
+def test_a_name_that_is_a_network_and_a_family_is_proposed_once() -> None:
+    with pytest.raises(InvalidSetting, match=r"did you mean .* list a family") as told:
+        count("mobilenet-v4")
+    near = str(told.value).split("did you mean ")[1].split("?")[0].split(" or ")
+    assert len(near) == len(set(near)) > 1

@@ -14,6 +14,8 @@ from autoscale.errors import InvalidSetting
 
 #: Microjoules of each unit.
 _UNITS = {"pj": 1e-6, "nj": 1e-3, "uj": 1.0, "µj": 1.0, "mj": 1e3, "j": 1e6}
+#: Picojoules that an operation or a byte may take at most: a joule, so that sums stay finite.
+_MOST = 1e12
 _FORM = re.compile(r"(\d+(?:\.\d*)?(?:e[+-]?\d+)?|\.\d+)\s*([a-zµ]+)", re.IGNORECASE)
 
 
@@ -27,7 +29,8 @@ class Energy(CostMeasure):
     takes on the memory that holds it.
 
     Raises:
-        InvalidSetting: for a figure below 0 or not finite, or a number of no bytes.
+        InvalidSetting: for a figure below 0 or too large, figures that are all 0, or a number of no
+            or of too many bytes.
     """
 
     multiply: float  # picojoules of one multiplication
@@ -46,11 +49,16 @@ class Energy(CostMeasure):
     __pydantic_config__ = NO_UNKNOWN_KEYS
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if not (math.isfinite(value) and value >= 0):
-                raise InvalidSetting(f"{name} must be at least 0 picojoules, got {value}")
-        if self.bytes < 1:
-            raise InvalidSetting(f"a number must have at least 1 byte, got {self.bytes}")
+        figures = {name: value for name, value in asdict(self).items() if name != "bytes"}
+        for name, value in figures.items():
+            if not (math.isfinite(value) and 0 <= value <= _MOST):
+                raise InvalidSetting(f"{name} must be 0 to {_MOST:g} picojoules, got {value}")
+        if not 1 <= self.bytes <= 16:
+            raise InvalidSetting(f"bytes of a number must be 1 to 16, got {self.bytes}")
+        if not any(figures.values()):
+            raise InvalidSetting(
+                f"{', '.join(figures)} are all 0, so that no network takes energy; give one of them"
+            )
 
     def count(self, counts: Cost) -> Number:
         """Microjoules of one image."""

@@ -126,6 +126,12 @@ class RaceSettings(Settings):
         asked, sign, text = (self.budget or "2x").rpartition("=")
         measure = asked.strip() if sign else self.measure or "macs"
         kind_named(measure)
+        if not sign and self.measure is None:
+            others = [name for name in self._budgets if BUDGETS.get(name) and name != measure]
+            if others:
+                raise InvalidSetting(
+                    f"give one budget, not {1 + len(others)} ({', '.join([measure, *others])})"
+                )
         if not sign:
             for name in BUDGETS.values():
                 object.__setattr__(self, name, None)
