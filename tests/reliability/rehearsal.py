@@ -63,10 +63,10 @@ begin = worker_pool.make_worker
 
 
 def make_worker(
-    place: worker_pool.WorkerContext,
+    proxy: Proxy,
 ) -> Callable[[worker_pool.TrainingRequest], worker_pool.TrainingResult]:
     """What a worker begins with; that it is looked up here has replaced trainings."""
-    return begin(place)
+    return begin(proxy)
 
 
 if __name__ == "__main__":
