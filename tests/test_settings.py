@@ -284,7 +284,10 @@ def test_what_is_typed_goes_before_the_environment_and_that_before_the_job_file(
         ("slow: 1", ":1:1: slow must be true or false, got 1"),
         ("heat: warm", ":1:1: heat must be a number, got 'warm'"),
         ("command: fry", ":1:1: this is a job of fry, not of bake; give it to: autoscale fry"),
-        ("command: [bake]", ":1:1: command must be a command's name, got .*; write bake, or leave"),
+        (
+            "command: [bake]",
+            ":1:1: command must be a command's name, got ['bake']; write bake, or leave",
+        ),
         ("command:", ":1:1: command must be a command's name, got None; write bake, or leave"),
         ("heat: 3\nheat: 4", ":2:1: heat: given twice; keep one"),
         ("format: 99\nheat: 3", ":1:1: was written by a newer autoscale"),
