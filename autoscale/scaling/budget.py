@@ -50,7 +50,7 @@ def parse_budget(text: str, *, base: float, measure: CostMeasure = MACS) -> Budg
     try:
         limit = measure.parse(text) if ratio is None else base * ratio
     except InvalidSetting as problem:
-        raise InvalidSetting(f"{problem}, or 2x for twice the base") from None
+        raise InvalidSetting(f"the budget is {problem}, or 2x for twice the base") from None
     if measure.whole:
         limit = round(limit)
     if limit <= 0:
