@@ -66,6 +66,8 @@ def environment(folder: Path) -> Path:
 def builder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A Python with what builds the project."""
     python = environment(tmp_path_factory.mktemp("builder") / "venv")
+    # A broken pip is no index out of reach.
+    run([python, "-m", "pip", "--version"], folder=python.parent)
     needed = PROJECT["build-system"]["requires"]
     command = [python, "-m", "pip", "install", "--quiet", "--retries", "1", *needed]
     done = subprocess.run(command, env=CLEAN, capture_output=True, text=True, timeout=300)
