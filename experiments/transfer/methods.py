@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--rates", type=float, nargs="+", default=[0.003])
     asked = parser.parse_args()
 
-    data = load(asked.data, size=round(asked.resolution * 1.15), test=True, preparation=PREPARATION)
+    data = load(asked.data, size=round(asked.resolution * 1.15), preparation=PREPARATION)
     state = read_weights(asked.weights).state
     design = scale(
         replace(LITE0, num_classes=len(data.classes)),

@@ -12,6 +12,7 @@ from torch import nn
 
 from autoscale.datasets.data import ImageData, Images, load
 from autoscale.datasets.pictures.preparation import OURS, Preparation
+from autoscale.datasets.pictures.selection import Selection
 from autoscale.design.architecture import Architecture
 from autoscale.errors import DataProblem, EvaluationFailed, InvalidSetting
 from autoscale.jobs.groups import place_of
@@ -70,10 +71,13 @@ class ImageSource:
             DataProblem: for images that cannot be used.
         """
         images = load(
-            self.data, size=size, seed=self.seed, strict=self.strict, limit=self.limit, test=test,
+            self.data,
+            size=size,
+            selection=Selection(seed=self.seed, limit=self.limit, test=test),
+            strict=self.strict,
             keep=ImageCache(notice=listener.notice),
             preparation=replace(preparation, white_level=self.white_level),
-        )  # fmt: skip
+        )
         listener.notice(images.summary.sentence)
         for line in images.notices:
             listener.notice(f"warning: {line}")

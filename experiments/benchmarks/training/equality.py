@@ -19,6 +19,7 @@ from torch import nn
 from torch.nn import functional
 
 from autoscale.datasets.data import Images, load
+from autoscale.datasets.pictures.selection import Selection
 from autoscale.design.architecture import Architecture
 from autoscale.jobs.workers.kernels import accelerated
 from autoscale.network.build import build
@@ -73,7 +74,8 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=8)
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    found = load(asked.data, size=32, limit=asked.images, test=False, keep=ImageCache())
+    chosen = Selection(limit=asked.images, test=False)
+    found = load(asked.data, size=32, selection=chosen, keep=ImageCache())
     validation = found.validation.subset(range(asked.images))
     recipe = replace(
         RECIPES["small-images"], epochs=asked.epochs, batch_size=32, learning_rate=0.05

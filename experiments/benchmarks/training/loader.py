@@ -26,6 +26,7 @@ from PIL import Image
 from torch import Tensor
 
 from autoscale.datasets.data import Images, load
+from autoscale.datasets.pictures.selection import Selection
 from autoscale.jobs.workers.kernels import cutter
 from autoscale.runs.images import ImageCache
 from autoscale.training.batches import as_channels_last, batches
@@ -94,8 +95,8 @@ def main() -> None:
             return time.process_time() - began
 
         def read() -> Images:
-            options = {"size": asked.size, "limit": asked.limit, "keep": cache, "test": False}
-            return load(asked.data, **options).train  # type: ignore[arg-type]
+            chosen = Selection(limit=asked.limit, test=False)
+            return load(asked.data, size=asked.size, selection=chosen, keep=cache).train
 
         first, second = timed(read), timed(read)
         images = read()
