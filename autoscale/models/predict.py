@@ -27,7 +27,7 @@ from autoscale.network.threads import threads_of_torch
 from autoscale.settings import takes_settings
 from autoscale.training.batches import as_channels_last, normalised
 from autoscale.training.chance import chance_warning
-from autoscale.training.fit import device_named
+from autoscale.training.task import device_named
 
 #: Training images of each class that are read where other images are asked for.
 _FEW = 8

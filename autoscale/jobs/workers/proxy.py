@@ -24,8 +24,11 @@ from autoscale.network.threads import threads_of_torch
 from autoscale.runs.images import ImageCache
 from autoscale.scaling.scalable import Network, cost_of
 from autoscale.search.objective import Score
-from autoscale.training.fit import Epoch, TrainingFailed, fit
+from autoscale.training.failures import TrainingFailed
+from autoscale.training.fit import fit
 from autoscale.training.recipe import RECIPES, Recipe
+from autoscale.training.state import Epoch
+from autoscale.training.task import Runtime, TrainingTask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +132,11 @@ class Proxy:
         assert self.loaded is not None, "load the images first"
         return self.loaded
 
+    @property
+    def runtime(self) -> Runtime:
+        """What computes a training."""
+        return Runtime(device=self.device, cut=cutter(self.kernels))
+
     def load(self, *, size: int, test: bool = False, listener: Listener | None = None) -> Proxy:
         """With the images, `size` pixels per side; what a person should know is told to `listener`.
 
@@ -227,19 +235,17 @@ class Proxy:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
                 module = realise(network, norm_momentum=self.recipe.norm_momentum)
+            task = TrainingTask(
+                train=self.images.train,
+                validation=measured,
+                recipe=self.recipe,
+                resolution=network.resolution,
+                seed=seed,
+                evaluate_after=rungs,
+            )
+            module = accelerated(module, self.kernels)
             with threads_of_torch(self.threads):
-                fitted = fit(
-                    accelerated(module, self.kernels),
-                    self.images.train,
-                    measured,
-                    self.recipe,
-                    resolution=network.resolution,
-                    seed=seed,
-                    device=self.device,
-                    on_epoch=on_epoch,
-                    evaluate_after=rungs,
-                    cut=cutter(self.kernels),
-                )
+                fitted = fit(module, task, self.runtime, on_epoch=on_epoch)
         except TrainingFailed as problem:
             raise EvaluationFailed(str(problem)) from None
         counted = cost_of(network)
@@ -276,12 +282,15 @@ class Proxy:
         )
 
         def timed(images: Images) -> tuple[float, float]:
+            task = TrainingTask(
+                train=images,
+                validation=images,
+                recipe=few,
+                resolution=network.resolution,
+                seed=0,
+            )
             with threads_of_torch(self.threads):
-                fitted = fit(
-                    module, images, images, few,
-                    resolution=network.resolution, seed=0, device=self.device,
-                    cut=cutter(self.kernels),
-                )  # fmt: skip
+                fitted = fit(module, task, self.runtime)
             return fitted.train_seconds, fitted.seconds - fitted.train_seconds
 
         timed(_first(self.images.train, batch))  # the first steps are slower than all others

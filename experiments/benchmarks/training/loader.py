@@ -32,6 +32,7 @@ from autoscale.runs.images import ImageCache
 from autoscale.training.batches import as_channels_last, batches
 from autoscale.training.crops import ASPECT_RATIO_MAX
 from autoscale.training.recipe import RECIPES, Crop
+from autoscale.training.task import Runtime, TrainingTask
 
 BATCH = 64
 
@@ -63,10 +64,12 @@ def usual(files: list[bytes], size: int, scale_min: float) -> Iterator[Tensor]:
 def ours(images: Images, size: int, crop: Crop, scale_min: float, kernels: str) -> Iterator[Tensor]:
     """Endless batches from decoded images."""
     recipe = replace(RECIPES["full"], batch_size=BATCH, crop=crop, crop_scale_min=scale_min)
+    task = TrainingTask(train=images, validation=images, recipe=recipe, resolution=size, seed=0)
+    runtime = Runtime(cut=cutter(kernels))
     epoch = 0
     while True:
         epoch += 1
-        for pixels, _ in batches(images, recipe, size, seed=0, epoch=epoch, cut=cutter(kernels)):
+        for pixels, _ in batches(task, epoch, runtime):
             yield pixels
 
 
