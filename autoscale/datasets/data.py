@@ -190,7 +190,7 @@ def _image_data(
         held_out=names_of(parts["test"].digests.values() if "test" in parts else ()),
         summary=DataSummary(
             classes=classes,
-            parts=counts | splits.unread,
+            parts={**counts, **splits.unread},
             unread=tuple(splits.unread),
             cut=splits.cut,
             share=splits.share,
