@@ -7,8 +7,8 @@ from autoscale.runs.tensorboard import Curves, Point
 from autoscale.search.engine import Standings, Trial
 from autoscale.search.objective import Objective
 from autoscale.search.pareto import Front, hypervolume
-from autoscale.training.fit import Epoch
 from autoscale.training.recipe import Recipe
+from autoscale.training.state import Epoch
 
 
 def training_point(

@@ -18,7 +18,7 @@ from autoscale.errors import InvalidSetting, cause
 from autoscale.models.user_code import named
 from autoscale.network.measuring.trace import traced_cost
 from autoscale.scaling.scalable import UserNetwork
-from autoscale.training.fit import out_of_memory
+from autoscale.training.failures import out_of_memory
 
 
 @dataclass(frozen=True, eq=False)
