@@ -11,10 +11,13 @@ from pathlib import Path
 from autoscale.design.measures.registry import COSTS, with_file
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.names import ENGINES, KERNEL_CHOICES, RECIPES, ROUNDINGS
-from autoscale.settings import Settings, in_words, option
+from autoscale.settings import Settings, in_words, option, settings_of
 
 # What a parser or a completion needs is imported where it is asked for: building the command line
 # reads this module, and `autoscale --help` must not wait for a library.
+
+
+_TEACHER = "Teacher"  # a heading of the help
 
 
 def _networks(incomplete: str) -> list[str]:
@@ -91,6 +94,75 @@ class RecipeSettings(Settings):
         binds=False,
     )
     epochs: int | None = option(None, "Epochs of each training.", binds=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherSettings(Settings):
+    """A trained network whose answers networks learn from, beside the labels.
+
+    What it holds binds a resumed run, not where it lies.
+
+    Raises:
+        InvalidSetting: if something is said of a teacher and none is named.
+    """
+
+    teacher: str | None = option(
+        None,
+        "Learn from this network's answers too: weights of ours (best.safetensors), published ones "
+        "of a network known by its names, or an ONNX file. It answers each crop of the training "
+        "images once. One of other classes, such as ImageNet's, gets a linear classifier of the "
+        "data's own.",
+        place=True,
+        binds=False,
+        panel=_TEACHER,
+    )
+    teacher_weight: float | None = option(
+        None,
+        "Of its part of the loss, in 0..1; the labels have the rest. \\[default: 0.7]",
+        least=0,
+        binds=False,
+        panel=_TEACHER,
+    )
+    teacher_temperature: float | None = option(
+        None,
+        "By which the logits of both are divided in its part. \\[default: 2]",
+        above=0,
+        binds=False,
+        panel=_TEACHER,
+    )
+    teacher_crops: int | None = option(
+        None,
+        "Crops of each image that it answers, one an epoch; more epochs see them again. "
+        "\\[default: 16]",
+        least=1,
+        binds=False,
+        panel=_TEACHER,
+    )
+    teacher_resolution: int | None = option(
+        None,
+        "Pixels per side that it sees. \\[default: its own]",
+        least=1,
+        binds=False,
+        panel=_TEACHER,
+    )
+    unlabelled: str | None = option(
+        None,
+        "A folder of pictures without classes, at any depth: they train with the teacher's answers "
+        "alone, mixed with the others.",
+        place=True,
+        binds=False,
+        panel=_TEACHER,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        said = [s for s in settings_of(TeacherSettings) if getattr(self, s.name) is not None]
+        if said and self.teacher is None:
+            raise InvalidSetting(
+                f"{said[0].flag} needs a teacher; name one with --teacher, or leave it out"
+            )
+        if self.teacher_weight is not None and self.teacher_weight > 1:
+            raise InvalidSetting(f"teacher_weight must be at most 1, got {self.teacher_weight:g}")
 
 
 @dataclass(frozen=True, kw_only=True)

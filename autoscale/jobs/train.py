@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from autoscale.datasets.data import ImageData
+from autoscale.datasets.data import ImageData, Images
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
 from autoscale.design.rounding import fit_strides
@@ -19,6 +19,7 @@ from autoscale.jobs.curves import training_point
 from autoscale.jobs.family import load_member
 from autoscale.jobs.record import Record
 from autoscale.jobs.start import Start
+from autoscale.jobs.teaching.lessons import Lessons
 from autoscale.jobs.train_settings import TrainSettings
 from autoscale.jobs.workers.kernels import accelerated, choose_kernels, cutter
 from autoscale.jobs.workers.memory import training_bytes
@@ -40,6 +41,7 @@ from autoscale.training.fit import evaluate, fit
 from autoscale.training.process_group import ProcessGroup, joined
 from autoscale.training.state import Epoch, Snapshot
 from autoscale.training.task import Runtime, TrainingTask, device_named
+from autoscale.training.teaching import Teaching
 
 STEP = "train"
 #: The file of a training in progress.
@@ -151,7 +153,10 @@ def _begun(
         device=device,
         threads=settings.threads,
     )
+    lessons = Lessons.of(settings, device=device, threads=settings.threads)
     images = task.source.load(size=size, test=True, listener=listener, preparation=preparation)
+    if lessons is not None:
+        lessons.require_classes(images.classes)
     architecture = _fitted(design, size, len(images.classes), listener)
     return _Training(
         settings=settings,
@@ -159,6 +164,7 @@ def _begun(
         start=start,
         task=task.having(images, size=size),
         images=images,
+        lessons=lessons,
         step=step,
         device=device,
         peers=peers,
@@ -175,6 +181,7 @@ class _Training:
     start: Start
     task: Proxy
     images: ImageData
+    lessons: Lessons | None
     step: StepFolder
     device: str
     peers: ProcessGroup
@@ -210,12 +217,14 @@ class _Training:
             "network": {**asdict(design), "architecture": design.architecture.to_dict()},
             "processes": self.peers.size,
             **self.start.settings(),
+            **(self.lessons.facts() if self.lessons else {}),
         }
 
     def header(self) -> Header:
         """Of the best weights, but for their accuracy."""
         origin = self.start.origin
         begun = f", begun with weights of {origin.name} as far as they fit" if origin else ""
+        taught = f", taught by {self.lessons.teacher.name}" if self.lessons else ""
         return Header(
             architecture=self.design.architecture.to_dict(),
             style=self.start.expected.style,
@@ -225,7 +234,7 @@ class _Training:
             seen=self.images.sketch,
             accuracy_of=f"validation images of {self.images.name}",
             provenance=f"autoscale train, recipe {self.settings.recipe}, "
-            f"{self.task.recipe.epochs} epochs{begun}",
+            f"{self.task.recipe.epochs} epochs{begun}{taught}",
         )
 
     def _trained(self, resume: Snapshot | None, keeper: "_Keeper") -> Trained:
@@ -233,7 +242,8 @@ class _Training:
         first, done = self.peers.rank == 0, resume.epochs if resume else ()
         if self.settings.tensorboard and first:
             size = self.design.architecture.resolution
-            images = len(self.images.train)
+            further = self.lessons.unlabelled if self.lessons else None
+            images = len(self.images.train) + len(further or ())
             keeper.draw(
                 done, partial(training_point, recipe=recipe, images=images, resolution=size)
             )
@@ -289,14 +299,16 @@ class _Training:
             f"memory at the peak: about {needed / 2**30:.2g} GiB for {share} "
             f"images of {size} pixels at once, beside all images and torch itself"
         )
+        train, teaching = self._taught()
         task = TrainingTask(
-            train=self.images.train,
+            train=train,
             validation=self.images.validation,
             recipe=recipe,
             resolution=size,
             seed=self.task.source.seed,
             evaluate_after=range(1, recipe.epochs + 1),
             preparation=expected.preparation,
+            teaching=teaching,
         )
         runtime = Runtime(
             device=self.device,
@@ -306,6 +318,18 @@ class _Training:
         )
         keep = keeper.keep if self.peers.rank == 0 else None
         return fit(accelerated(module, kernels), task, runtime, resume=resume, keep=keep).epochs
+
+    def _taught(self) -> tuple[Images, Teaching | None]:
+        """The images to train on, and a teacher's answers to them."""
+        if self.lessons is None:
+            return self.images.train, None
+        return self.lessons.taught(
+            self.images,
+            self.task.source,
+            self.task.recipe,
+            preparation=self.start.expected.preparation,
+            listener=self.listener,
+        )
 
     def _tested(self, module: nn.Module, best: Path) -> float | None:
         """Accuracy of the best weights on the test images; None if there are none."""

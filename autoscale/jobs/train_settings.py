@@ -11,13 +11,14 @@ from autoscale.jobs.groups import (
     ImageSettings,
     KernelSettings,
     RecipeSettings,
+    TeacherSettings,
 )
 from autoscale.models.settings import PreparationSettings, published_names
 from autoscale.settings import again, begun, option
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainSettings(PreparationSettings):
+class TrainSettings(PreparationSettings, TeacherSettings):
     """What is trained, on which images, and how.
 
     The recipe, the design and the weights themselves bind a resumed training, not their names.

@@ -57,9 +57,7 @@ def batches(task: TrainingTask, epoch: int, runtime: Runtime = HERE) -> Iterator
     for start in range(0, len(order) - together + 1, together):
         chosen = np.sort(order[start : start + together])[part::parts]
         if seen is None:
-            windows, mirrored = augmentation_of(
-                recipe, len(chosen), images.pixels.shape[1], random
-            )
+            windows, mirrored = augmentation_of(recipe, len(chosen), images.pixels.shape[1], random)
         else:
             windows, mirrored = seen.windows[chosen], seen.mirrored[chosen]
         pixels = resize(runtime.cut(images.pixels, chosen, windows, mirrored, cut_size), size)

@@ -23,6 +23,7 @@ from autoscale.training.recipe import Recipe
 UNLABELLED = -1
 #: Apart from each other and from the random numbers of order and augmentation.
 _ORDER, _CROPS = 2**32 - 1, 2**32 - 2
+_DRAWN = 1024  # crops drawn together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +62,21 @@ class FixedCrops:
     ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
         """The crops of a set as windows of images of `side` pixels, to the nearest pixel.
 
+        Those of the first images are the same, however many follow.
+
         Returns:
             (images, 4) and (images,), as `crops.Cut` takes windows and which are mirrored.
         """
-        random = np.random.default_rng([self.seed, _CROPS, number])
-        windows, mirrored = augmentation_of(self.recipe, images, self.side, random)
+        drawn = [
+            augmentation_of(
+                self.recipe,
+                _DRAWN,
+                self.side,
+                np.random.default_rng([self.seed, _CROPS, number, block]),
+            )
+            for block in range(-(-images // _DRAWN))
+        ]
+        windows, mirrored = (np.concatenate(parts)[:images] for parts in zip(*drawn, strict=True))
         return scaled(windows, self.side, side), mirrored
 
 
