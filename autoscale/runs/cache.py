@@ -149,7 +149,7 @@ class KeptRows:
 
     def _whole(self) -> NDArray[np.float32] | None:
         try:
-            found = np.load(self._path, mmap_mode="r")
+            found = np.load(self._path, mmap_mode="c")  # torch takes no memory that is read-only
         except (FileNotFoundError, ValueError, EOFError):
             return None
         if found.shape != self._shape or found.dtype != np.float32:
