@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from autoscale.errors import InvalidSetting
 from autoscale.jobs.grid.settings import FamilySettings, GridSettings
-from autoscale.settings import option
+from autoscale.settings import Groups, option
 
 if TYPE_CHECKING:
     from autoscale.jobs.family import Family
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
 class GridOptions(GridSettings):
     """What a grid may be asked for, and how it answers."""
 
+    exclusive: ClassVar[Groups] = (("plan", "plot"),)  # a plan trains nothing
+
     plan: bool = option(
         False,
         "Show candidates, time and precision; train nothing.",
@@ -34,11 +35,6 @@ class GridOptions(GridSettings):
         binds=False,
         recorded=False,
     )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.plot is not None and self.plan:
-            raise InvalidSetting("a plan trains nothing that could be drawn; leave --plot out")
 
 
 def grid_command(settings: GridOptions, *, run: Path, as_json: bool) -> None:

@@ -5,13 +5,15 @@ Fields are listed in the order of the bases read from the last to the first, as 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from autoscale.design.measures.registry import COSTS, with_file
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.names import ENGINES, KERNEL_CHOICES, RECIPES, ROUNDINGS
-from autoscale.settings import Settings, in_words, option
+from autoscale.settings import Groups, Settings, in_words, option
 
 # What a parser or a completion needs is imported where it is asked for: building the command line
 # reads this module, and `autoscale --help` must not wait for a library.
@@ -129,6 +131,10 @@ class WorkerSettings(Settings):
         InvalidSetting: for values that nothing can train with.
     """
 
+    needs: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("address", "cpus_per_trial", "gpus_per_trial"), "engine"
+    )
+
     workers: int = option(
         1,
         "Trainings at once, each in a process of its own if more than one.",
@@ -175,11 +181,6 @@ class WorkerSettings(Settings):
         panel="Workers",
     )
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.engine != "ray" and (self.address, self.ray_share) != (None, (1.0, 0.0)):
-            raise InvalidSetting("an address, CPUs and GPUs are Ray's; choose the engine ray")
-
     @property
     def ray_share(self) -> tuple[float, float]:
         """CPUs and GPUs that Ray sets aside for one training; fractions share a device."""
@@ -198,6 +199,8 @@ class ScalingBaseSettings(Settings):
     Raises:
         InvalidSetting: if both kinds of base are named, or a resolution without either.
     """
+
+    exclusive: ClassVar[Groups] = (("baseline", "model"),)
 
     # What they come to, the base itself, binds a resumed run.
     baseline: str | None = option(
@@ -235,8 +238,6 @@ class ScalingBaseSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.baseline is not None and self.model is not None:
-            raise InvalidSetting("give either --baseline or --model, not both")
         if not self.named and self.resolution is not None:
             raise InvalidSetting(
                 "the resolution of a run's own baseline is the search's; leave --resolution out or "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -9,7 +10,7 @@ from autoscale.design.measures.registry import COSTS, kind_named, with_file
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups import DeviceSettings, LimitSettings, ScalingBaseSettings, WorkerSettings
 from autoscale.jobs.names import RECIPES
-from autoscale.settings import Settings, in_words, option
+from autoscale.settings import Groups, Settings, in_words, option
 
 # What a parser or a completion needs is imported where it is asked for, see `jobs.groups`.
 
@@ -30,12 +31,19 @@ class RaceSettings(Settings):
     """Which networks a grid holds and how they are raced.
 
     From Python, `budget` and `measure` may say what the option of one measure says, and are kept as
-    that: `budget="2x", measure="macs"` is `flops_budget="2x"`. They go before it. `budget` may also
-    name the cost, as in `budget="params=2x"`.
+    that: `budget="2x", measure="macs"` is `flops_budget="2x"`. `budget` may also name the cost, as
+    in `budget="params=2x"`.
 
     Raises:
-        InvalidSetting: for a value that makes no grid.
+        InvalidSetting: for a value that makes no grid, or more than one budget.
     """
+
+    exclusive: ClassVar[Groups] = (
+        (*BUDGETS.values(), "budget"),
+        (*BUDGETS.values(), "measure"),
+        ("race", "trainings"),
+    )
+    needs: ClassVar[Mapping[str, str]] = {"move": "solve"}
 
     # What the budget comes to binds a resumed grid, not its text.
     flops_budget: str | None = option(
@@ -106,42 +114,26 @@ class RaceSettings(Settings):
         super().__post_init__()
         if self.budget is not None or self.measure is not None:
             self._take_budget()
-        if len(given := self._budgets) > 1:
-            raise InvalidSetting(f"give one budget, not {len(given)} ({', '.join(given)})")
-        if self.move is not None and not self.solve:
-            raise InvalidSetting("--move says what --solve moves; give --solve with it")
         if self.solve and not self.move:
             object.__setattr__(self, "move", MOVED)
-        if self.trainings is not None and not self.race:
-            raise InvalidSetting(
-                "without a race every candidate is trained with every seed; leave --trainings out"
-            )
 
     def _take_budget(self) -> None:
         """Keep the budget where the option of its cost keeps it, however it was given.
 
         Raises:
-            InvalidSetting: for a cost that there is not.
+            InvalidSetting: for a cost that there is not, or that is named twice.
         """
-        asked, sign, text = (self.budget or "2x").rpartition("=")
-        measure = asked.strip() if sign else self.measure or "macs"
+        named, sign, text = (self.budget or "2x").rpartition("=")
+        measure = named.strip() if sign else self.measure or "macs"
         kind_named(measure)
-        if not sign and self.measure is None:
-            others = [name for name in self._budgets if BUDGETS.get(name) and name != measure]
-            if others:
-                raise InvalidSetting(
-                    f"give one budget, not {1 + len(others)} ({', '.join([measure, *others])})"
-                )
-        if not sign:
-            for name in BUDGETS.values():
-                object.__setattr__(self, name, None)
-        own = BUDGETS.get(measure)
-        object.__setattr__(self, "budget", f"{measure}={text}" if own is None else None)
+        if self.measure not in (None, measure):
+            raise InvalidSetting(
+                f"the budget {self.budget} is of {measure}, but measure={self.measure}; give one"
+            )
+        own = BUDGETS.get(measure, "budget")
+        object.__setattr__(self, "budget", None)
         object.__setattr__(self, "measure", None)
-        if own is not None:
-            if sign and getattr(self, own) is not None:
-                raise InvalidSetting(f"give one budget, not 2 ({measure}, {measure})")
-            object.__setattr__(self, own, text)
+        object.__setattr__(self, own, text if own in BUDGETS.values() else f"{measure}={text}")
 
     @property
     def moved(self) -> tuple[str, ...]:
@@ -268,6 +260,8 @@ def _show_coefficients(point: Any) -> str:
 @dataclass(frozen=True, kw_only=True)
 class MemberSettings(Settings):
     """Which members a family gets, and by which coefficients."""
+
+    exclusive: ClassVar[Groups] = (("phi", "budgets"),)
 
     phi: str | None = option(None, "Sizes: 0..7, -2..3 or 0,0.5,1; 0 is the base.", binds=False)
     budgets: str | None = option(

@@ -17,7 +17,7 @@ from autoscale.jobs.groups import (
     WorkerSettings,
 )
 from autoscale.jobs.names import OBJECTIVES, SAMPLERS
-from autoscale.settings import Settings, in_words, option
+from autoscale.settings import Groups, Settings, in_words, option
 
 if TYPE_CHECKING:
     from autoscale.search.rungs import Rungs
@@ -213,22 +213,17 @@ class SearchSettings(
     """Everything that a search of a baseline can be asked for."""
 
     command: ClassVar[str] = "search-baseline"
+    exclusive: ClassVar[Groups] = (("max_macs", "max_cost=macs"),)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._take_macs()
 
     def _take_macs(self) -> None:
-        """Keep a limit on multiply-adds where --max-flops keeps it, however it was given.
-
-        Raises:
-            InvalidSetting: if both say it.
-        """
+        """Keep a limit on multiply-adds where --max-flops keeps it, however it was given."""
         own = [text for text in self.max_cost if text.partition("=")[0].strip() == "macs"]
         if not own:
             return
-        if self.max_macs is not None or own[1:]:
-            raise InvalidSetting("macs is limited twice; keep the lower limit")
         rest = tuple(text for text in self.max_cost if text not in own)
         object.__setattr__(self, "max_macs", _parse_count(own[0].partition("=")[2]))
         object.__setattr__(self, "max_cost", rest)
