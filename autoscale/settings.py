@@ -258,13 +258,9 @@ class Settings:
         """Refuse settings that exclude each other, or lack the one without which they are idle."""
         known, values = {one.name: one for one in settings_of(type(self))}, vars(self)
         for group in _groups(type(self)):
-            given = [
-                text for member in group for text in _given(known, member, values)
-            ]
+            given = [text for member in group for text in _given(known, member, values)]
             if len(given) > 1:
-                raise InvalidSetting(
-                    f"{' and '.join(given)} exclude each other; give one of them"
-                )
+                raise InvalidSetting(f"{' and '.join(given)} exclude each other; give one of them")
         for name, other in _needs(type(self)).items():
             if _given(known, name, values) and not _given(known, other, values):
                 setting, lacking = known[name], known[other]

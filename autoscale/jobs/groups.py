@@ -35,7 +35,7 @@ class DataSettings(Settings):
         "'synthetic' (drawn in memory), a folder with one sub-folder per class, with or without "
         "train/validation/test, or Parquet in the Hugging Face image layout.",
         place=True,
-        binds=False,
+        binds="images",
     )
 
     def __post_init__(self) -> None:
@@ -56,7 +56,7 @@ class LimitSettings(Settings):
         flag="--limit",
         named=True,
         place=with_file,
-        binds=False,
+        binds="max_cost",
     )
 
     def __post_init__(self) -> None:
@@ -90,9 +90,9 @@ class RecipeSettings(Settings):
         "proxy",
         "Training recipe: {choices}.",
         choices=lambda: RECIPES,
-        binds=False,
+        binds="recipe",
     )
-    epochs: int | None = option(None, "Epochs of each training.", binds=False)
+    epochs: int | None = option(None, "Epochs of each training.", binds="recipe")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +116,7 @@ class KernelSettings(Settings):
         "auto",
         "What computes trainings. {choices}. The later steps keep to it.",
         choices=lambda: KERNEL_CHOICES,
-        binds=False,
+        binds="kernels",
     )
 
 
@@ -209,7 +209,7 @@ class ScalingBaseSettings(Settings):
         "resnet-18) or a design's YAML file.",
         place=True,
         complete=_networks,
-        binds=False,
+        binds="base",
         panel="Base",
     )
     model: str | None = option(
@@ -217,14 +217,14 @@ class ScalingBaseSettings(Settings):
         "Scale a model of your own: package.module:build, a function of depth and width "
         "(multipliers) and resolution (pixels), and of num_classes if it takes that, that gives "
         "an nn.Module. Costs are traced.",
-        binds=False,
+        binds="base",
         panel="Base",
     )
     resolution: int | None = option(
         None,
         "Pixels per side of that base. \\[default: its own; 224 for a model]",
         least=1,
-        binds=False,
+        binds="base",
         panel="Base",
     )
     rounding: str | None = option(
@@ -232,7 +232,7 @@ class ScalingBaseSettings(Settings):
         f"How multipliers become whole blocks, channels and pixels: {in_words(ROUNDINGS)}; behind "
         "it ',divisor=4' and ',fixed-ends' (stem and head keep their width). \\[default: the "
         "base's family's own, else tf]",
-        binds=False,
+        binds="base",
         panel="Base",
     )
 

@@ -86,7 +86,7 @@ def test_a_family_of_other_coefficients_is_refused(
     written(tmp_path, Growths(UP), monkeypatch, phi="0,1")
     with pytest.raises(RunConflict, match="growing"):
         written(tmp_path, Growths(OTHER, DOWN), monkeypatch, phi="0,1")
-    with pytest.raises(RunConflict, match="growing"):
+    with pytest.raises(RunConflict, match=r"no --baseline there, .*asked for --coefficients 1.5,1"):
         autoscale.write_family(
             tmp_path, phi="0,1", baseline="efficientnet-b0", coefficients=DOWN,
         )  # fmt: skip

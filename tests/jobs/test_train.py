@@ -154,7 +154,7 @@ def test_another_training_in_its_place_is_refused(
     design: str, photos: Path, tmp_path: Path
 ) -> None:
     short(design, tmp_path / "run", photos, epochs=1)
-    with pytest.raises(RunConflict, match="kernels is 'torch' there, asked for 'none'"):
+    with pytest.raises(RunConflict, match="kernels is torch there, asked for none"):
         short(design, tmp_path / "run", photos, epochs=1, kernels="none")
 
 

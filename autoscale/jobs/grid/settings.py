@@ -47,27 +47,27 @@ class RaceSettings(Settings):
 
     # What the budget comes to binds a resumed grid, not its text.
     flops_budget: str | None = option(
-        None, "2x the base, 0.5x, or multiply-adds such as 800M. \\[default: 2x]", binds=False
+        None, "2x the base, 0.5x, or multiply-adds such as 800M. \\[default: 2x]", binds="budget"
     )
-    params_budget: str | None = option(None, "Instead: parameters, 2x or 5M.", binds=False)
+    params_budget: str | None = option(None, "Instead: parameters, 2x or 5M.", binds="budget")
     activations_budget: str | None = option(
-        None, "Instead: outputs of all convolutions, 2x or 20M.", binds=False
+        None, "Instead: outputs of all convolutions, 2x or 20M.", binds="budget"
     )
     memory_budget: str | None = option(
         None,
         "Instead: bytes of the most activations alive at once, one image, float32; 2x or 10M.",
-        binds=False,
+        binds="budget",
     )
     latency_budget: str | None = option(
         None,
         "Instead: milliseconds of one image on --device with --threads, measured; 2x or 12ms.",
-        binds=False,
+        binds="budget",
     )
     budget: str | None = option(
         None,
         f"Instead: any cost and the budget of it, such as params=2x. Costs: {in_words(COSTS)}.",
         place=with_file,
-        binds=False,
+        binds="budget",
     )
     measure: str | None = option(
         None,
@@ -178,35 +178,35 @@ class BaseImageSettings(Settings):
         None,
         "Images for a base of your own (as search-baseline), or where the search's images lie now.",
         place=True,
-        binds=False,
+        binds="images",
     )
     recipe: str | None = option(
         None,
         "Recipe, for a base of your own. \\[default: proxy]",
         choices=lambda: RECIPES,
-        binds=False,
+        binds="recipe",
         panel="Base",
     )
     epochs: int | None = option(
-        None, "Epochs of each training of that base.", binds=False, panel="Base"
+        None, "Epochs of each training of that base.", binds="recipe", panel="Base"
     )
     limit: int | None = option(
-        None, "Use at most so many training images for that base.", binds=False, panel="Base"
+        None, "Use at most so many training images for that base.", binds="limit", panel="Base"
     )
     seed: int | None = option(
         None,
         "Of splits and trainings of that base. \\[default: 0]",
         least=0,
-        binds=False,
+        binds="seed",
         panel="Base",
     )
     strict: bool = option(
-        False, "Refuse unreadable images of that base.", binds=False, panel="Base"
+        False, "Refuse unreadable images of that base.", binds="strict", panel="Base"
     )
     white_level: int | None = option(
         None,
         "White of pictures of 16 bits, for that base. \\[default: 65535]",
-        binds=False,
+        binds="white_level",
         panel="Base",
     )
 
@@ -279,7 +279,7 @@ class MemberSettings(Settings):
         "Alpha, beta, gamma to use instead of a grid's, such as 1.2,1.1,1.15.",
         parse=parse_coefficients,
         show=_show_coefficients,
-        binds=False,
+        binds="growing",
     )
 
     def __post_init__(self) -> None:
@@ -302,6 +302,6 @@ class FamilySettings(ScalingBaseSettings, LimitSettings, MemberSettings):
         "Classes of that base. \\[default: its own]",
         flag="--classes",
         least=1,
-        binds=False,
+        binds="base",
         panel="Base",
     )

@@ -64,7 +64,7 @@ class SearchChoices(Settings):
         "A shipped space (autoscale spaces) or a YAML file.",
         place=True,
         complete=_spaces,
-        binds=False,
+        binds="space",
     )
     trials: int = option(20, "Networks to train.", least=1, binds=False)
     sampler: str = option(
@@ -76,7 +76,7 @@ class SearchChoices(Settings):
         "hard",
         "{choices}.",
         choices=lambda: OBJECTIVES,
-        binds=False,
+        binds="objective",
     )
     cost_measure: str = option(
         "macs",
@@ -85,16 +85,16 @@ class SearchChoices(Settings):
         "some networks that are timed.",
         flag="--cost",
         place=with_file,
-        binds=False,
+        binds="objective",
     )
     # A text, since the measure decides how it is read.
     target: str | float | int | None = option(
         None,
         "Cost to aim at, such as 5M (multiply-adds) or 12ms. \\[default: the median]",
         parse=str,
-        binds=False,
+        binds="objective",
     )
-    w: float = option(-0.07, "Exponent of the soft reward.", binds=False)
+    w: float = option(-0.07, "Exponent of the soft reward.", binds="objective")
     max_macs: int | None = option(
         None,
         "Never train a design that costs more, such as 8M.",
@@ -112,12 +112,12 @@ class SearchChoices(Settings):
         "Stop trainings that are left behind after so many epochs, as 1,2.",
         parse=parse_epochs,
         show=_show_epochs,
-        binds=False,
+        binds="rungs",
     )
     caution: float | None = option(
         None,
         "How far behind, in standard deviations of what may still change. \\[default: 0.5]",
-        binds=False,
+        binds="rungs",
     )
     resolution: int | None = option(None, "Pixels per side. \\[default: the space's]", least=1)
 
@@ -239,7 +239,7 @@ class CheckChoices(Settings):
         None,
         "Where the images lie now, if they were moved since the search.",
         place=True,
-        binds=False,
+        binds="images",
     )
 
     def __post_init__(self) -> None:
