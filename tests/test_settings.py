@@ -375,7 +375,7 @@ KINDS = tuple(
 
 
 def with_another(kind: type[Settings], setting: Setting) -> Iterator[tuple[Settings, Settings]]:
-    """Settings that differ in this one alone."""
+    """Settings that differ in this one, and in what follows from it."""
     needed = {one.name: "efficientnet-b0" for one in settings_of(kind) if one.required}
     for beside, value in itertools.product(BESIDE, (*(setting.choices or ()), *VALUES)):
         try:
@@ -383,8 +383,7 @@ def with_another(kind: type[Settings], setting: Setting) -> Iterator[tuple[Setti
             after = kind(**{**needed, **beside, setting.name: (value,) if setting.many else value})
         except (InvalidSetting, TypeError):
             continue
-        differing = [n for n in vars(before) if getattr(before, n) != getattr(after, n)]
-        if differing == [setting.name]:
+        if getattr(before, setting.name) != getattr(after, setting.name):
             yield before, after
 
 

@@ -138,6 +138,7 @@ def _show_grid(found: GridResult, run: Path, as_json: bool) -> None:
         show_json,
         show_table,
     )
+    from autoscale.design.measures.macs import MACS
 
     point = found.coefficients
     if as_json:
@@ -170,10 +171,12 @@ def _show_grid(found: GridResult, run: Path, as_json: bool) -> None:
                      "low", "high"),
             spare=("seeds", "growth"),
         )  # fmt: skip
+    measured = f"measured {found.best.measured:.3f}x"
+    if (measure := found.grid.budget.measure) != MACS:
+        measured = f"{found.best.growth:.3f}x in {measure.noun}, {measured} in multiply-adds"
     say(
         f"Picked alpha {point.alpha:g}, beta {point.beta:g}, gamma {point.gamma:.4g}: nominal "
-        f"{point.nominal:.3f}x, measured {found.best.measured:.3f}x. Verdict: {found.sentence} "
-        f"-> {run}"
+        f"{point.nominal:.3f}x, {measured}. Verdict: {found.sentence} -> {run}"
     )
     explain("estimate, low, high: what all trainings together suggest, its interval at 90 %")
     if "macs" in shown:
@@ -191,7 +194,7 @@ def _show_family(found: Family, run: Path, as_json: bool) -> None:
                 "convention": CONVENTION,
                 "members": records(found.table),
                 "stalls": found.stalls,
-                "left_out": found.left_out,
+                "left_out": list(found.left_out.values()),
             }
         )
         return

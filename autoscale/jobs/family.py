@@ -142,9 +142,7 @@ def _within(
             over = limited.broken(network)
             assert over is not None
             cost = over.measure.exactly(float(over.measure.count(cost_of(network))))
-            left_out[entry.name] = (
-                f"{entry.name} is left out: it costs {cost}, over {over.exactly}"
-            )
+            left_out[entry.name] = f"{entry.name} is left out: it costs {cost}, over {over.exactly}"
     if not kept:
         raise BudgetUnreachable(
             f"no member keeps the limits; the nearest costs {limited.nearest}; raise a limit or "
@@ -264,9 +262,7 @@ def _keep(family: Family, settings: FamilySettings, folder: StepFolder, listener
     write_text(folder.file("family.csv"), whole.table.to_csv(index=False))
 
 
-def _drop(
-    names: Sequence[str], members: Journal, folder: StepFolder, listener: Listener
-) -> None:
+def _drop(names: Sequence[str], members: Journal, folder: StepFolder, listener: Listener) -> None:
     """Take members out of the family that earlier calls wrote; networks trained of them stay."""
     for name in names:
         members.append({"name": name, "left_out": True})

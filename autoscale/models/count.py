@@ -271,6 +271,8 @@ def load_architecture(name: str) -> Architecture:
         StorageProblem: if the file cannot be read.
     """
     path = Path(name)
+    if path.suffix == ".py":
+        raise InvalidSetting(code_problem(name))
     if path.suffix in (".yaml", ".yml") or path.is_file():
         if not path.exists():
             raise InvalidSetting(f"no such file: {name}; name a design's YAML file")

@@ -230,7 +230,7 @@ UP = autoscale.Growths(up=Coefficients(alpha=1.2, beta=1.1, gamma=1.15))
 def test_members_that_break_a_limit_are_left_out_with_a_sentence() -> None:
     family = autoscale.scale_family(B0, UP, phis=[0, 1, 2], max_cost=["params=11M"])
     assert [member.name for member in family.members] == ["phi-0", "phi-1"]
-    (said,) = family.left_out
+    (said,) = family.left_out.values()
     assert said.startswith("phi-2 is left out: it costs ")
     assert said.endswith(" parameters, over 11,000,000 parameters")
     with pytest.raises(BudgetUnreachable, match="no member keeps the limits; the nearest costs"):

@@ -196,10 +196,10 @@ def test_settings_that_differ_are_named_on_both_sides() -> None:
     assert difference(same, same) == ""
     said = difference(
         {"settings": {"a": 1, "b": {"c": 2}, "d": "x" * 99, "e": [[1], {"f": None}]}},
-        {"settings": {"a": True, "b": {"c": 3}, "e": [[1], {"f": [1, 2]}]}},
+        {"settings": {"a": False, "b": {"c": 3}, "e": [[1], {"f": [1, 2]}]}},
     )
     assert said == (
-        "a is 1 there, asked for true, b.c is 2 there, asked for 3, another d, "
+        "a is 1 there, asked for false, b.c is 2 there, asked for 3, another d, "
         "e.2.f is none there, asked for 1, 2"
     )
 
