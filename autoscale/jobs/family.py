@@ -159,9 +159,9 @@ def write_family(
 
     Files go to the run's `family` folder, beside the members of earlier calls; `family.csv` lists
     all of them. One of these that this call asks for too, and leaves out since it breaks a limit,
-    belongs to the family no more: its file is removed, and this is told. Base and coefficients are those of the run's grids: of its grid below 1x for
-    smaller members where there is one, else the others turned round. Where such a grid came later
-    than the family, all members are written anew.
+    belongs to the family no more: its file is removed, and this is told. Base and coefficients are
+    those of the run's grids: of its grid below 1x for smaller members where there is one, else the
+    others turned round. Where such a grid came later than the family, all members are written anew.
 
     Args:
         run: the run directory.

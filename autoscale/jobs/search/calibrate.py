@@ -87,8 +87,8 @@ def calibrate_w(
 
     Args:
         run: the run directory of a search, finished or not.
-        min_macs, max_macs: only networks within these multiply-adds are looked at; where one exponent does not describe
-            all, look around the target.
+        min_macs, max_macs: only networks within these multiply-adds are looked at; where one
+            exponent does not describe all, look around the target.
 
     Returns:
         The exponent with its interval, and what it and the papers' would choose.
