@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 import autoscale
+from autoscale.cli.options import command
 from autoscale.design.measures.limits import Limit, broken
 from autoscale.design.measures.registry import MEASURES
 from autoscale.design.rounding import Coefficients, rounding_policy
@@ -55,6 +57,40 @@ def test_a_limit_on_multiply_adds_is_the_same_setting_however_it_is_given() -> N
         InvalidSetting, match=r"^--max-flops 8000000 and --limit macs=8M exclude each other"
     ):
         SearchSettings(max_cost=("macs=8M",), max_macs=8_000_000)
+
+
+@pytest.mark.parametrize(
+    ("file", "typed", "macs", "others"),
+    [
+        ("max_macs: 8M", "--limit macs=1M", 1_000_000, ()),
+        ("max_macs: 8M", "--limit params=1K", 8_000_000, ("params=1K",)),
+        ("max_cost: [macs=8M, params=5K]", "--max-flops 1M", 1_000_000, ("params=5K",)),
+        ("max_cost: [params=5K]\nmax_macs: 8M", "--limit params=1K --limit macs=1M", 10**6,
+         ("params=1K",)),
+        ("max_cost: [params=5K]\nlimit: 9", "--limit 16", None, ("params=5K",)),
+    ],
+)  # fmt: skip
+def test_a_limit_that_is_typed_goes_before_that_of_a_job_file(
+    tmp_path: Path,
+    file: str,
+    typed: str,
+    macs: int | None,
+    others: tuple[str, ...],
+) -> None:
+    job = tmp_path / "job.yaml"
+    reached: list[SearchSettings] = []
+    job.write_text(file + "\n")
+
+    def work(settings: SearchSettings, **others: Any) -> None:
+        reached.append(settings)
+
+    run = command(SearchSettings, work)
+    app = typer.Typer()
+    app.command("search-baseline")(run)
+    app(["--config", str(job), *typed.split()], standalone_mode=False)
+    (settings,) = reached
+    assert (settings.max_macs, settings.max_cost) == (macs, others)
+    assert settings.limit == (16 if "16" in typed else None)
 
 
 def test_a_budget_names_any_cost_and_stands_where_the_cost_has_an_option() -> None:
