@@ -101,7 +101,8 @@ def test_a_member_that_breaks_a_later_limit_is_taken_out_of_the_family(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def files() -> set[str]:
-        return {file.stem for file in (tmp_path / "family").glob("*.yaml")} - {"job", "job-2", "job-3"}
+        found = {file.stem for file in (tmp_path / "family").glob("*.yaml")}
+        return {name for name in found if not name.startswith("job")}
 
     def counted() -> int:
         return run_status(tmp_path).steps[0].done
