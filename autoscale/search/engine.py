@@ -382,7 +382,7 @@ def _place(standing: tuple[float, int, float, Trial]) -> tuple[float, float, int
 def believed_ranking(
     trials: Sequence[Trial], space: SearchSpace, objective: Objective, *, count: int
 ) -> list[Trial]:
-    """The `count` trained networks that are believed best, each by its first finished trial.
+    """The `count` trained networks with the best estimates, each by its first finished trial.
 
     The posterior mean of a model over all trials, not one lucky score, decides; see `recommend`.
     On a front the reward decides as everywhere. A network whose trainings were stopped is never
