@@ -46,9 +46,7 @@ def random_answers(crops: FixedCrops, images: int, seed: int = 0) -> dict[int, N
 # The loss
 
 
-@given(
-    st.floats(0, 1), st.floats(0.2, 8), st.floats(0, 0.5), st.integers(0, 2**32), st.booleans()
-)
+@given(st.floats(0, 1), st.floats(0.2, 8), st.floats(0, 0.5), st.integers(0, 2**32), st.booleans())
 def test_the_gradient_is_that_of_the_formula(
     weight: float, heat: float, smoothing: float, seed: int, some_unlabelled: bool
 ) -> None:
