@@ -1,4 +1,4 @@
-"""A small network that inherits EfficientNet-Lite0's weights, with and without Lite0 as its teacher.
+"""A small network that inherits EfficientNet-Lite0's weights, with Lite0 as its teacher or without.
 
     OMP_NUM_THREADS=1 python experiments/transfer/teacher.py DATA WEIGHTS OUT --seeds 0 1
 
