@@ -41,7 +41,7 @@ from autoscale.training.fit import evaluate, fit
 from autoscale.training.process_group import ProcessGroup, joined
 from autoscale.training.state import Epoch, Snapshot
 from autoscale.training.task import Runtime, TrainingTask, device_named
-from autoscale.training.teaching import Teaching
+from autoscale.training.teacher.teaching import Teaching
 
 STEP = "train"
 #: The file of a training in progress.

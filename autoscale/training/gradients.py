@@ -13,7 +13,7 @@ from autoscale.datasets.pictures.preparation import Preparation
 from autoscale.training.batches import Batch, normalised
 from autoscale.training.failures import OutOfMemory, TrainingDiverged, out_of_memory
 from autoscale.training.recipe import Recipe
-from autoscale.training.teaching import Teaching
+from autoscale.training.teacher.teaching import Teaching
 
 #: Steps whose losses are asked for together on a graphics card.
 _ASKED_TOGETHER = 20

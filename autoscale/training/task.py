@@ -14,7 +14,7 @@ from autoscale.training import crops
 from autoscale.training.crops import Cut
 from autoscale.training.process_group import ALONE, ProcessGroup
 from autoscale.training.recipe import Recipe
-from autoscale.training.teaching import UNLABELLED, Teaching
+from autoscale.training.teacher.teaching import UNLABELLED, Teaching
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -29,7 +29,7 @@ from autoscale.runs.weights import read_weights, write_weights
 from autoscale.training.batches import as_channels_last, normalised
 from autoscale.training.crops import cut
 from autoscale.training.recipe import RECIPES
-from autoscale.training.teaching import FixedCrops
+from autoscale.training.teacher.crops import FixedCrops
 from tests.conftest import draw_photos
 from tests.jobs.test_train import SMALL, Hears, Stops
 

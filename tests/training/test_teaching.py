@@ -18,7 +18,8 @@ from autoscale.training.batches import Batch, batches
 from autoscale.training.recipe import RECIPES, Recipe
 from autoscale.training.state import Snapshot
 from autoscale.training.task import TrainingTask
-from autoscale.training.teaching import UNLABELLED, FixedCrops, Teaching, scaled
+from autoscale.training.teacher.crops import FixedCrops, scaled
+from autoscale.training.teacher.teaching import UNLABELLED, Teaching
 from tests.training.test_fit import RECIPE, convnet, linear, run, stripes, weights
 
 SHIFTED = replace(RECIPES["proxy"], batch_size=8, ema_decay=0.0)

@@ -21,11 +21,12 @@ from autoscale.runs.cache import KeptRows
 from autoscale.training.batches import as_channels_last, normalised
 from autoscale.training.chance import chance_warning
 from autoscale.training.crops import cut
-from autoscale.training.teaching import FixedCrops
+from autoscale.training.teacher.crops import FixedCrops
 
 #: In the cache.
 FOLDER = "teachers"
-_KEPT, _PASS = 256, 64  # images whose answers are written together, and that go through together
+_KEPT = 256  # images whose answers are written together
+_PASS = 16  # images that go through together; few, whose maps fit into memory used again and again
 #: Seconds until the first line that tells how far the answers are, and between the others.
 _FIRST, _PACE = 5.0, 30.0
 

@@ -19,7 +19,8 @@ from autoscale.jobs.workers.proxy import ImageSource
 from autoscale.listener import Listener, Silent
 from autoscale.runs.images import ImageCache
 from autoscale.training.recipe import Recipe
-from autoscale.training.teaching import UNLABELLED, FixedCrops, Teaching
+from autoscale.training.teacher.crops import FixedCrops
+from autoscale.training.teacher.teaching import UNLABELLED, Teaching
 
 #: Of settings that were left out.
 WEIGHT, TEMPERATURE, CROPS = 0.7, 2.0, 16
