@@ -15,7 +15,13 @@ from autoscale.network.build import build
 from autoscale.network.naming import NAMINGS, Naming, naming_of
 from autoscale.network.weights import STYLES, class_rows, load_weights
 
-LUKEMELAS, TORCHVISION, MOBILENET, RESNET = NAMINGS[1:]
+BY_NETWORK = {naming.network: naming for naming in NAMINGS}
+LUKEMELAS = BY_NETWORK["EfficientNet-PyTorch"]
+TRANSFORMERS = BY_NETWORK["transformers' EfficientNet"]
+TORCHVISION, MOBILENET, MOBILENET_V3, RESNET, CONVNEXT = (
+    BY_NETWORK[f"torchvision's {name}"]
+    for name in ("EfficientNet", "MobileNetV2", "MobileNetV3", "ResNet", "ConvNeXt")
+)
 
 
 def weights_of(name: str, naming: Naming) -> tuple[nn.Module, dict[str, Tensor]]:
@@ -92,11 +98,12 @@ def test_every_part_has_the_name_and_the_shape_that_it_has_there(
     assert class_rows(theirs) == 10
 
 
-@pytest.mark.parametrize("naming", [*NAMINGS], ids=lambda naming: naming.names.__name__)
+@pytest.mark.parametrize("naming", NAMINGS, ids=lambda naming: naming.network)
 def test_weights_load_under_every_librarys_names(naming: Naming) -> None:
-    name = {"resnet_names": "resnet-18", "torchvision_mobilenet_names": "mobilenet-v2-0.5"}.get(
-        naming.names.__name__, "efficientnet-lite0"
-    )
+    name = {
+        RESNET: "resnet-18", MOBILENET: "mobilenet-v2-0.5", MOBILENET_V3: "mobilenetv3-small",
+        CONVNEXT: "convnext-atto", BY_NETWORK["timm's ConvNeXt"]: "convnext-atto",
+    }.get(naming, "efficientnet-lite0")  # fmt: skip
     design: Architecture = replace(published(name), resolution=32, num_classes=3)
     torch.manual_seed(0)
     source, target = build(design), build(design)
