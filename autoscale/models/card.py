@@ -58,8 +58,7 @@ def model_card(
         "## Files",
         _files(files),
         "## Provenance",
-        f"{_text(header.provenance or 'Not said by the weights')}. Written by autoscale "
-        f"{VERSION} with torch {version('torch')}.",
+        _provenance(model),
         _design(model),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -126,6 +125,18 @@ def changed_since_measured(model: Model) -> str | None:
     if header.preparation not in (None, model.preparation):
         changes.append("with another preparation of pictures")
     return " and ".join(changes) or None
+
+
+def _provenance(model: Model) -> str:
+    header = model.header
+    parts = [_text(header.provenance or "Not said by the weights")]
+    if header.origin is not None or header.licence is not None:
+        began = "They began with" if header.provenance else "They are"
+        parts.append(f"{began} {_text(header.origin or 'published weights')}")
+        licence = _text(header.licence or "not stated by whoever gives them")
+        parts.append(f"Licence of those: {licence}")
+    parts.append(f"Written by autoscale {VERSION} with torch {version('torch')}")
+    return " ".join(f"{part}." for part in parts)
 
 
 def _size(cost: Cost | None) -> str:

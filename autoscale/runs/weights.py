@@ -36,6 +36,10 @@ _HARMLESS: list[Any] = [argparse.Namespace]
 _PYTORCH = (b"PK", b"\x80")
 
 
+#: What names of files of weights end with, and of the list of several files' tensors.
+_ENDINGS, _INDEX = (".safetensors", ".pth", ".pt", ".bin"), ".index.json"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
     """What a file of weights says about itself; None where it is silent."""
@@ -49,6 +53,8 @@ class Header:
     accuracy: float | None = None  # share of images
     accuracy_of: str | None = None  # on which images
     provenance: str | None = None  # where the weights come from
+    origin: str | None = None  # the published weights that they are, or began with
+    licence: str | None = None  # of those, as whoever gives them says
 
     __pydantic_config__ = {"allow_inf_nan": False}  # noqa: RUF012  (read by pydantic alone)
 
@@ -115,12 +121,25 @@ def read_weights(path: str | Path, *, own: Collection[str] = ()) -> Weights:
         StorageProblem: if it may not be read.
     """
     path = Path(path)
+    if path.is_dir():
+        raise InvalidSetting(f"{path} is a folder; name a file of weights in it{_such_as(path)}")
     if not path.is_file():
         raise InvalidSetting(f"no such file of weights: {path}; name a .safetensors or .pth file")
+    if path.name.endswith(_INDEX):
+        raise InvalidSetting(
+            f"{path} lists the parts of weights and holds none; join the parts where they came "
+            "from and name the one file"
+        )
     if is_safetensors(path):
         return _read_safetensors(path, own)
     state, notes = unwrapped(_read_pickle(path), path, own=own)
     return Weights(state=state, header=Header(), notes=notes)
+
+
+def _such_as(folder: Path) -> str:
+    with guarded(folder):
+        files = sorted(f.name for f in folder.iterdir() if f.suffix in _ENDINGS)
+    return f", such as {files[0]}" if files else ""
 
 
 def is_safetensors(path: str | Path) -> bool:

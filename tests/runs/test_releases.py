@@ -9,7 +9,7 @@ import pytest
 
 from autoscale.design.style import STYLES
 from autoscale.errors import InvalidSetting
-from autoscale.runs.releases import HALF, IMAGENET_MEAN, release_beside, release_named
+from autoscale.runs.sources.releases import HALF, IMAGENET_MEAN, release_beside, release_named
 
 TIMM, LUKEMELAS, TORCHVISION = "timm's", "EfficientNet-PyTorch's", "torchvision's"
 
