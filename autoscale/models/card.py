@@ -38,7 +38,6 @@ def model_card(
         files: name, format, bytes, SHA-256, and largest difference of a logit from torch's.
         notes: what a person should know, in sentences.
     """
-    header = model.header
     parts = [
         f"# {_text(model.name)}",
         "\n".join(f"**Note:** {_text(note)}." for note in notes),

@@ -19,7 +19,7 @@ from autoscale.runs.sources.releases import (
     release_beside,
     release_named,
 )
-from autoscale.runs.weights import Weights
+from autoscale.runs.weights import Weights, file_digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +97,8 @@ def _provenance(held: Weights, file: Path) -> tuple[str | None, str | None, list
         return held.header.origin, held.header.licence, []
     found = provenance_of(file)
     if found is None:
-        return None, None, []
+        known = naming_of(held.state) is not None and file.is_file()
+        return f"{file.name} (SHA-256 {file_digest(file)}...)" if known else None, None, []
     terms = found.licence or "not stated; ask whoever gives them"
     return found.origin, found.licence, [f"the weights are {found.origin}; licence: {terms}"]
 
@@ -127,8 +128,9 @@ def _style(
     found = (release.style if release else None) or naming.style(held.state)
     if found is None:
         raise InvalidSetting(
-            f"{file} has {naming.owner} names and does not say what the weights expect; add --style tf "
-            "(timm's tf_efficientnet...: same padding, epsilon 1e-3) or --style timm (the others)"
+            f"{file} has {naming.owner} names and does not say what the weights expect; add "
+            "--style tf (timm's tf_efficientnet...: same padding, epsilon 1e-3) or --style timm "
+            "(the others)"
         )
     return found
 

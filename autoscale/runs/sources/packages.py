@@ -51,9 +51,9 @@ def package_of(path: Path) -> Package | None:
 def licence_of(found: Distribution) -> str | None:
     """What a distribution says of its licence: in its metadata, else in the file it brings."""
     for field in ("License-Expression", "License"):
-        said = (found.metadata.get(field) or "").strip()
-        if said not in _UNKNOWN:
-            return said.splitlines()[0]
+        said = str(found.metadata[field] or "") if field in found.metadata else ""
+        if said.strip() not in _UNKNOWN:
+            return said.strip().splitlines()[0]
     for entry in found.files or ():
         if entry.name.upper().startswith(("LICENSE", "LICENCE")):
             try:
