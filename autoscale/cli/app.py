@@ -34,6 +34,7 @@ from autoscale.cli.status import (
     status_command,
 )
 from autoscale.cli.train import TrainSettings, train_command
+from autoscale.cli.weights import WeightsCommand, weights_command
 from autoscale.errors import AutoscaleError, InvalidSetting
 from autoscale.jobs.grid.settings import FamilySettings
 from autoscale.jobs.search.settings import CheckSettings, SearchSettings
@@ -132,6 +133,7 @@ COMMANDS = (
         run_help="Run directory; weights and metrics go to its folder train.",
         example="runs/photos/family/phi-2.yaml --data photos",
     ),
+    Command(settings=WeightsCommand, work=weights_command),
     Command(
         settings=EvaluateCommand,
         work=evaluate_command,

@@ -136,6 +136,25 @@ def read_weights(path: str | Path, *, own: Collection[str] = ()) -> Weights:
     return Weights(state=state, header=Header(), notes=notes)
 
 
+def read_shapes(path: str | Path) -> dict[str, Tensor]:
+    """Names and shapes of the weights in a file, as tensors without numbers: on torch's "meta".
+
+    Raises:
+        InvalidSetting: if it holds no weights.
+        StorageProblem: if it may not be read.
+    """
+    path = Path(path)
+    if not is_safetensors(path):
+        return unwrapped(_read_pickle(path, device="meta"), path)[0]
+    try:
+        with safe_open(path, framework="pt") as opened:
+            shapes = {name: opened.get_slice(name).get_shape() for name in opened.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as problem:
+        raise InvalidSetting(f"{path} is no readable safetensors file: {problem}") from None
+    state = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
+    return unwrapped(state, path)[0]
+
+
 def _such_as(folder: Path) -> str:
     with guarded(folder):
         files = sorted(f.name for f in folder.iterdir() if f.suffix in _ENDINGS)
@@ -236,7 +255,7 @@ def _from_plain(plain: Any) -> Header:
     return TypeAdapter(Header).validate_python(rest)
 
 
-def _read_pickle(path: Path) -> Any:
+def _read_pickle(path: Path, *, device: str = "cpu") -> Any:
     """What `torch.save` wrote: tensors and plain data; nothing that could run code is loaded.
 
     Raises:
@@ -246,7 +265,7 @@ def _read_pickle(path: Path) -> Any:
         with warnings.catch_warnings(), torch.serialization.safe_globals(_HARMLESS):
             warnings.simplefilter("ignore")  # what torch thinks of it comes as an error too
             with path.open("rb") as handle:  # by a path torch judges its ending too
-                return torch.load(handle, map_location="cpu", weights_only=True)
+                return torch.load(handle, map_location=device, weights_only=True)
     except Exception as problem:  # damaged files make torch raise nearly anything
         raise InvalidSetting(_refusal(path, str(problem).strip())) from None
 
