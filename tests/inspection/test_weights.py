@@ -59,7 +59,9 @@ def test_packages_and_both_caches_are_listed_with_their_networks(
 
     assert main(["weights", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert {one["source"] for one in told["weights"]} == found.keys()
+    assert {one["source"]: one for one in told["weights"]} == {
+        source: one.to_dict() for source, one in found.items()
+    }
     assert main(["weights"]) == 0
     text = capsys.readouterr().out
     assert "mobilenet-v2-0.35" in text
