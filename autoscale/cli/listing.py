@@ -1,4 +1,4 @@
-"""The command that lists published weights: `autoscale weights`."""
+"""The commands that list: `autoscale spaces` and `autoscale weights`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,31 @@ from autoscale.settings import Settings
 
 if TYPE_CHECKING:
     from autoscale.inspection.weights import WeightsHere
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpacesCommand(Settings):
+    """Nothing to choose."""
+
+    command: ClassVar[str] = "spaces"
+
+
+def spaces_command(settings: SpacesCommand, *, as_json: bool) -> None:
+    """List the search spaces that ship with autoscale."""
+    from autoscale.cli.terminal import CONVENTION, explain, records, show_json, show_table
+    from autoscale.jobs.search.spaces import space_table
+
+    table = space_table()
+    if as_json:
+        show_json({"convention": CONVENTION, "spaces": records(table)})
+        return
+    show_table(
+        table,
+        title="Search spaces",
+        columns=tuple(table.columns),
+        spare=("resolution", "macs_least", "macs_most"),
+    )
+    explain(CONVENTION)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +62,10 @@ def weights_command(settings: WeightsCommand, *, as_json: bool) -> None:
             }
         )
         return
-    _show(found)
+    _show_weights(found)
 
 
-def _show(found: WeightsHere) -> None:
+def _show_weights(found: WeightsHere) -> None:
     import pandas as pd
 
     from autoscale.cli.terminal import say, show_table
