@@ -76,6 +76,19 @@ def weights_of(name: str, naming: Naming) -> tuple[nn.Module, dict[str, Tensor]]
              "features.18.1.weight": (1280,), "classifier.1.bias": (10,)},
         ),
         (
+            "efficientnet-b0", TRANSFORMERS, 360,
+            {"efficientnet.embeddings.convolution.weight": (32, 3, 3, 3),
+             "efficientnet.embeddings.batchnorm.running_var": (32,),
+             "efficientnet.encoder.blocks.0.depthwise_conv.depthwise_conv.weight": (32, 1, 3, 3),
+             "efficientnet.encoder.blocks.0.squeeze_excite.reduce.weight": (8, 32, 1, 1),
+             "efficientnet.encoder.blocks.0.projection.project_conv.weight": (16, 32, 1, 1),
+             "efficientnet.encoder.blocks.1.expansion.expand_conv.weight": (96, 16, 1, 1),
+             "efficientnet.encoder.blocks.1.expansion.expand_bn.weight": (96,),
+             "efficientnet.encoder.blocks.15.projection.project_bn.running_mean": (320,),
+             "efficientnet.encoder.top_conv.weight": (1280, 320, 1, 1),
+             "efficientnet.encoder.top_bn.bias": (1280,), "classifier.weight": (10, 1280)},
+        ),
+        (
             "resnet-18", RESNET, 122,
             {"conv1.weight": (64, 3, 7, 7), "bn1.bias": (64,),
              "layer1.0.conv1.weight": (64, 64, 3, 3), "layer2.0.downsample.0.weight":
