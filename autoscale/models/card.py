@@ -132,7 +132,7 @@ def _provenance(model: Model) -> str:
     if header.origin is not None or header.licence is not None:
         began = "They began with" if header.provenance else "They are"
         parts.append(f"{began} {_text(header.origin or 'published weights')}")
-        licence = _text(header.licence or "not stated by whoever gives them")
+        licence = _text(header.licence or "not said by the files that came with them")
         parts.append(f"Licence of those: {licence}")
     parts.append(f"Written by autoscale {VERSION} with torch {version('torch')}")
     return " ".join(f"{part}." for part in parts)

@@ -99,7 +99,7 @@ def _provenance(held: Weights, file: Path) -> tuple[str | None, str | None, list
     if found is None:
         known = naming_of(held.state) is not None and file.is_file()
         return f"{file.name} (SHA-256 {file_digest(file)}...)" if known else None, None, []
-    terms = found.licence or "not stated; ask whoever gives them"
+    terms = found.licence or "not said by the files beside them"
     return found.origin, found.licence, [f"the weights are {found.origin}; licence: {terms}"]
 
 

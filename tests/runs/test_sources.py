@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -203,3 +204,56 @@ def test_licences_are_those_of_the_card_or_the_config(
     if config is not None:
         (machine / "config.json").write_text(json.dumps(config))
     assert licence_beside(machine / "model.safetensors") == licence
+
+
+# Fetching, with the library's own errors
+
+
+def fetching(monkeypatch: pytest.MonkeyPatch, files: dict[str, str]) -> list[str]:
+    """Let the library have these files of any model; the names that it is asked for."""
+    library = pytest.importorskip("huggingface_hub", reason="huggingface_hub is missing")
+    errors = pytest.importorskip("huggingface_hub.errors")
+    asked: list[str] = []
+
+    def download(repository: str, name: str, *, revision: str, cache_dir: Path) -> str:
+        asked.append(name)
+        if name not in files:
+            raise errors.EntryNotFoundError(f"404\n{name}")
+        if files[name] == "broken":
+            raise OSError("disk\nfull")
+        held = cache_dir / f"models--{repository.replace('/', '--')}" / "snapshots" / COMMIT
+        held.mkdir(parents=True, exist_ok=True)
+        (held / name).write_text(files[name])
+        return str(held / name)
+
+    monkeypatch.setattr(library, "hf_hub_download", download)
+    return asked
+
+
+def test_what_says_how_to_use_weights_is_fetched_before_them(
+    machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"pytorch_model.bin": "", "config.json": "{}"}
+    asked = fetching(monkeypatch, files)
+    file = find("hf:someone/net@v2")
+    assert asked == ["config.json", "preprocessor_config.json", "README.md", "model.safetensors",
+                     "pytorch_model.bin"]  # fmt: skip
+    told = provenance_of(file)
+    assert told is not None
+    assert told.origin == f"hf:someone/net@{COMMIT}"
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"config.json": "{}"}, "holds neither model.safetensors nor pytorch_model.bin"),
+        ({"config.json": "broken"}, "could not be fetched: OSError: disk"),
+    ],
+)
+def test_what_cannot_be_fetched_is_told_in_a_line(
+    machine: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], message: str
+) -> None:
+    fetching(monkeypatch, files)
+    with pytest.raises(InvalidSetting, match=re.escape(message)) as refusal:
+        find("hf:someone/net")
+    assert "\n" not in str(refusal.value)

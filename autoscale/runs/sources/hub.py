@@ -116,7 +116,7 @@ def _held(repository: str, revision: str) -> Snapshot | None:
 
 
 def _fetched(source: str, repository: str, revision: str) -> Path:
-    """The file, fetched by huggingface_hub."""
+    """The file, fetched by huggingface_hub; what says how to use it comes first."""
     cache = cache_folder()
     try:
         from huggingface_hub import hf_hub_download
@@ -126,30 +126,30 @@ def _fetched(source: str, repository: str, revision: str) -> Path:
             f"{source} is not in the cache {cache}, and huggingface_hub, which fetches it, is not "
             f"installed: {install('weights')}"
         ) from None
-    for name in WEIGHTS:
+
+    def had(name: str) -> Path | None:
+        """One of its files; None if it has none of that name."""
         try:
-            file = hf_hub_download(repository, name, revision=revision, cache_dir=cache)
+            return Path(hf_hub_download(repository, name, revision=revision, cache_dir=cache))
         except LocalEntryNotFoundError:
-            break  # no network
+            raise InvalidSetting(
+                f"{source} is not in the cache {cache}, and the hub cannot be reached; fetch it "
+                "where there is a network, or name a file"
+            ) from None
         except EntryNotFoundError:
-            continue
+            return None
         except Exception as problem:  # as many kinds as a network can fail in
             raise InvalidSetting(f"{source} could not be fetched: {_line(problem)}") from None
-        for beside in _BESIDE:
-            try:
-                hf_hub_download(repository, beside, revision=revision, cache_dir=cache)
-            except Exception:  # many have but one of them
-                continue
-        return Path(file)
-    else:
+
+    for name in _BESIDE:
+        had(name)
+    file = next(filter(None, map(had, WEIGHTS)), None)
+    if file is None:
         raise InvalidSetting(
             f"{source} holds neither {' nor '.join(WEIGHTS)}; fetch its file of weights and name "
             "that"
         )
-    raise InvalidSetting(
-        f"{source} is not in the cache {cache}, and the hub cannot be reached; fetch it where "
-        "there is a network, or name a file"
-    )
+    return file
 
 
 def _line(problem: Exception) -> str:
