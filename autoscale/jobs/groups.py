@@ -13,7 +13,9 @@ from typing import ClassVar
 from autoscale.design.measures.registry import COSTS, with_file
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.names import ENGINES, KERNEL_CHOICES, RECIPES, ROUNDINGS
-from autoscale.settings import Groups, Settings, in_words, option
+from autoscale.models.settings import packaged_names
+from autoscale.runs.sources.find import keep_names
+from autoscale.settings import Groups, Settings, begun, in_words, option
 
 # What a parser or a completion needs is imported where it is asked for: building the command line
 # reads this module, and `autoscale --help` must not wait for a library.
@@ -122,10 +124,11 @@ class TeacherSettings(Settings):
     teacher: str | None = option(
         None,
         "Learn from this network's answers too: weights of ours (best.safetensors), published ones "
-        "of a network known by its names, or an ONNX file. It answers each crop of the training "
-        "images once. One of other classes, such as ImageNet's, gets a linear classifier of the "
-        "data's own.",
-        place=True,
+        "of a network known by its names, as --weights takes them, or an ONNX file. It answers "
+        "each crop of the training images once. One of other classes, such as ImageNet's, gets a "
+        "linear classifier of the data's own.",
+        complete=begun(packaged_names),
+        place=keep_names,
         binds="teacher",
         panel=_TEACHER,
     )

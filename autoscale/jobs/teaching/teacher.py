@@ -21,7 +21,8 @@ from autoscale.network.fold import fold_norms
 from autoscale.network.inheritance.origin import published_origin
 from autoscale.network.interchange.onnx import onnx_session
 from autoscale.network.weights import class_rows, load_weights
-from autoscale.runs.releases import IMAGENET_DEVIATION, IMAGENET_MEAN
+from autoscale.runs.sources.find import find
+from autoscale.runs.sources.releases import IMAGENET_DEVIATION, IMAGENET_MEAN
 from autoscale.runs.weights import file_digest, read_weights
 
 #: From images (N, 3, S, S) as a network wants them to what it gives, (N, D).
@@ -32,7 +33,7 @@ Pass = Callable[[Tensor], Tensor]
 class Teacher:
     """A network ready to answer."""
 
-    name: str  # of its file
+    name: str  # of its file or source
     digest: str  # of the file, and of how it is used
     classes: tuple[str, ...] | None  # what its logits are called, if anybody says
     num_classes: int  # logits
@@ -49,7 +50,7 @@ def read_teacher(
     """The network with the weights of a file.
 
     Args:
-        source: safetensors, a PyTorch file of tensors, or ONNX, by the ending `.onnx`.
+        source: what `runs.sources.find` takes, or an ONNX file, by the ending `.onnx`.
         resolution: pixels per side that it sees; by default its own.
         device: where it computes; ONNX files do on the CPU.
         threads: of ONNX Runtime.
@@ -63,9 +64,10 @@ def read_teacher(
 
 
 def _from_weights(source: str, resolution: int | None, device: str) -> Teacher:
-    held = read_weights(source)
+    file = str(find(source))
+    held = read_weights(file)
     if held.header.architecture is not None:
-        name, design = source, Architecture.from_dict(held.header.architecture)
+        name, design = file, Architecture.from_dict(held.header.architecture)
     elif (found := published_origin(held.state)) is not None:
         name, design = found, load_architecture(found)
     else:
@@ -74,7 +76,7 @@ def _from_weights(source: str, resolution: int | None, device: str) -> Teacher:
             f"{_EXPORT_IT}"
         )
     try:
-        expected = expected_by(held, source, network=name, asked=PreparationSettings())
+        expected = expected_by(held, file, network=name, asked=PreparationSettings())
     except InvalidSetting as problem:
         raise InvalidSetting(f"{str(problem).partition(';')[0]}; {_EXPORT_IT}") from None
     design = replace(
@@ -89,7 +91,7 @@ def _from_weights(source: str, resolution: int | None, device: str) -> Teacher:
     used = {"design": design.to_dict(), **asdict(expected.style)}
     return Teacher(
         name=Path(source).name,
-        digest=_digest(source, used, expected.preparation, design.resolution),
+        digest=_digest(file, used, expected.preparation, design.resolution),
         classes=expected.classes,
         num_classes=design.num_classes,
         resolution=design.resolution,
