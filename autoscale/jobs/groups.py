@@ -141,7 +141,7 @@ class TeacherSettings(Settings):
     )
     teacher_temperature: float | None = option(
         None,
-        "By which the logits of both are divided in its part. \\[default: 2]",
+        "By which the logits of both are divided in its part. \\[default: 1]",
         above=0,
         binds="teacher_temperature",
         panel=_TEACHER,

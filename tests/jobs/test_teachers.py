@@ -241,7 +241,7 @@ def test_a_taught_training_that_was_interrupted_goes_on_to_the_same_bits(
 
 @pytest.mark.parametrize(
     "changes",
-    [{"teacher": None}, {"teacher_weight": 0.5}, {"teacher_temperature": 1}, {"teacher_crops": 2}],
+    [{"teacher": None}, {"teacher_weight": 0.5}, {"teacher_temperature": 2}, {"teacher_crops": 2}],
 )
 def test_what_is_taught_binds_a_training(
     folder: Path, teacher: Path, tmp_path: Path, changes: dict[str, Any]

@@ -23,7 +23,7 @@ from autoscale.training.teacher.crops import FixedCrops
 from autoscale.training.teacher.teaching import UNLABELLED, Teaching
 
 #: Of settings that were left out.
-WEIGHT, TEMPERATURE, CROPS = 0.7, 2.0, 16
+WEIGHT, TEMPERATURE, CROPS = 0.7, 1.0, 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
