@@ -35,6 +35,11 @@ class Axis:
     free: bool = False
 
 
+#: For each channel of an axis the source's, or `NEW`.
+Choices = Mapping[Axis, Tensor]
+NEW = -1
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
     """A convolution or linear layer, and the source's layer that it takes its weights from."""

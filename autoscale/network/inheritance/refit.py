@@ -15,8 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from autoscale.network.inheritance.channels import Choices
-from autoscale.network.inheritance.correspondence import Correspondence, Pair
+from autoscale.network.inheritance.correspondence import Choices, Correspondence, Pair
 
 #: Added to the variances of a layer's inputs, in shares of their mean.
 _RIDGE = 1e-3
@@ -35,7 +34,12 @@ def loses(found: Correspondence, own: Mapping[str, Tensor], theirs: Mapping[str,
 
 
 def refit(
-    network: nn.Module, source: nn.Module, found: Correspondence, choices: Choices, images: Tensor
+    network: nn.Module,
+    source: nn.Module,
+    found: Correspondence,
+    choices: Choices,
+    images: Tensor,
+    arriving: Mapping[str, Tensor],
 ) -> None:
     """Fit the convolutions of `network` that have a counterpart, in place; see the module.
 
@@ -45,11 +49,11 @@ def refit(
     Args:
         network: with the source's weights already in it.
         images: normalised, (N, 3, H, W), of the network's size: some 256.
+        arriving: what the source's parts read of them, see `arriving`.
     """
     pairs = {pair.layer: pair for pair in found.pairs if pair.start != "identity"}
     own, theirs = _modules(network.eval()), _modules(source.eval())
     with torch.no_grad():
-        arriving = _arriving(source, {_unit(pair.source) for pair in found.pairs}, images)
         x = images
         for name, unit in _units(network):
             mine = {layer: pairs.get(layer) for layer in _layers(name, unit)}
@@ -88,19 +92,19 @@ def _layers(name: str, unit: nn.Module) -> list[str]:
     ]
 
 
-def _arriving(source: nn.Module, units: set[str], images: Tensor) -> dict[str, Tensor]:
-    """What each of some units of the source reads."""
+def arriving(source: nn.Module, images: Tensor) -> dict[str, Tensor]:
+    """What stem, blocks and the head's convolution of a network read of some images, by name.
+
+    The network is used in evaluation mode and left in it.
+    """
     found: dict[str, Tensor] = {}
-    modules = _modules(source)
     hooks = [
-        modules[name].register_forward_pre_hook(
-            lambda _, inputs, name=name: found.update({name: inputs[0]})
-        )
-        for name in units
-        if name in modules and name != "head.classifier"
+        unit.register_forward_pre_hook(lambda _, inputs, name=name: found.update({name: inputs[0]}))
+        for name, unit in _units(source.eval())
     ]
     try:
-        source(images)
+        with torch.no_grad():
+            source(images)
     finally:
         for hook in hooks:
             hook.remove()
