@@ -11,16 +11,11 @@ from pathlib import Path
 from autoscale.design.measures.registry import COSTS, with_file
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.names import ENGINES, KERNEL_CHOICES, RECIPES, ROUNDINGS
-from autoscale.settings import Settings, in_words, option
+from autoscale.models.settings import PreparationSettings, published_names
+from autoscale.settings import Settings, again, begun, in_words, option
 
 # What a parser or a completion needs is imported where it is asked for: building the command line
 # reads this module, and `autoscale --help` must not wait for a library.
-
-
-def _networks(incomplete: str) -> list[str]:
-    from autoscale.design.published import NETWORKS
-
-    return [name for name in NETWORKS if name.startswith(incomplete)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +35,35 @@ class DataSettings(Settings):
         super().__post_init__()
         if not self.data:
             raise InvalidSetting("data must not be empty; name a folder, or synthetic")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsSettings(PreparationSettings):
+    """Weights that networks begin with, and whose they are.
+
+    What the file holds binds a resumed run, not where it lies.
+    """
+
+    weights: str | None = option(
+        None,
+        "Start from this file's weights (.safetensors, or tensors of PyTorch; our names, "
+        "timm's, torchvision's or EfficientNet-PyTorch's). Of its classifier the rows of "
+        "classes that the data has too go on; others start anew. Of those of another design of "
+        "mbconv or separable blocks what fits is taken over, fitted by some training images.",
+        place=True,
+        binds=False,
+        panel="Weights",
+    )
+    weights_of: str | None = option(
+        None,
+        "The network that the weights are of: a published one or a design's YAML file. "
+        "\\[default: as the file says, else the network itself, else the published one that they "
+        "fit]",
+        complete=begun(published_names),
+        place=True,
+        binds=False,
+        panel="Weights",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,10 +96,13 @@ class ImageSettings(Settings):
 
     limit: int | None = option(None, "Use at most so many training images.")
     strict: bool = option(False, "Refuse unreadable images instead of skipping them.")
-    white_level: int = option(
-        65535,
-        "The number of a picture of 16 bits that is white: 1023 for 10 bits in them, 4095 for 12, "
-        "16383 for 14. The later steps keep to it.",
+    white_level: int | None = again(
+        PreparationSettings,
+        "white_level",
+        help="The number of a picture of 16 bits that is white: 1023 for 10 bits in them, 4095 for "
+        "12, 16383 for 14. The later steps keep to it. \\[default: that of the weights, else "
+        "65535]",
+        panel="",
     )
     seed: int = option(0, "Of proposals, splits and trainings.", least=0)
 
@@ -205,7 +232,7 @@ class ScalingBaseSettings(Settings):
         "Scale this instead of the run's own baseline: a published network (efficientnet-b0, "
         "resnet-18) or a design's YAML file.",
         place=True,
-        complete=_networks,
+        complete=begun(published_names),
         binds=False,
         panel="Base",
     )

@@ -11,13 +11,14 @@ from autoscale.jobs.groups import (
     ImageSettings,
     KernelSettings,
     RecipeSettings,
+    WeightsSettings,
 )
-from autoscale.models.settings import PreparationSettings, published_names
+from autoscale.models.settings import published_names
 from autoscale.settings import again, begun, option
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainSettings(PreparationSettings):
+class TrainSettings(WeightsSettings):
     """What is trained, on which images, and how.
 
     The recipe, the design and the weights themselves bind a resumed training, not their names.
@@ -71,24 +72,6 @@ class TrainSettings(PreparationSettings):
         "kernels",
         "auto",
         help="What computes the training. {choices}.",
-    )
-    weights: str | None = option(
-        None,
-        "Start from this file's weights (.safetensors, or tensors of PyTorch; our names, "
-        "timm's, torchvision's or EfficientNet-PyTorch's). Of its classifier the rows of "
-        "classes that the data has too go on; others start anew. Of those of another design of "
-        "mbconv or separable blocks what fits is taken over, fitted by some training images.",
-        place=True,
-        binds=False,
-    )
-    weights_of: str | None = option(
-        None,
-        "The network that the weights are of: a published one or a design's YAML file. "
-        "\\[default: as the file says, else the network itself, else the published one that they "
-        "fit]",
-        complete=begun(published_names),
-        place=True,
-        binds=False,
     )
     time_limit: float | None = option(
         None, "Seconds, after which it fails; finished epochs are kept.", above=0, binds=False

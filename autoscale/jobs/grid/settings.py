@@ -7,9 +7,16 @@ from typing import Any, ClassVar
 
 from autoscale.design.measures.registry import COSTS, kind_named, with_file
 from autoscale.errors import InvalidSetting
-from autoscale.jobs.groups import DeviceSettings, LimitSettings, ScalingBaseSettings, WorkerSettings
+from autoscale.jobs.groups import (
+    DataSettings,
+    DeviceSettings,
+    LimitSettings,
+    ScalingBaseSettings,
+    WeightsSettings,
+    WorkerSettings,
+)
 from autoscale.jobs.names import RECIPES
-from autoscale.settings import Settings, in_words, option
+from autoscale.settings import Settings, again, in_words, option, settings_of
 
 # What a parser or a completion needs is imported where it is asked for, see `jobs.groups`.
 
@@ -232,12 +239,23 @@ class GridSettings(
     DeviceSettings,
     BaseImageSettings,
     ScalingBaseSettings,
+    WeightsSettings,
     LimitSettings,
     RaceSettings,
 ):
-    """Everything that a grid can be asked for."""
+    """Everything that a grid can be asked for.
+
+    With a run's own baseline networks begin as the search's did; where those began without weights,
+    the grid's may begin with some.
+    """
 
     command: ClassVar[str] = "grid"
+
+    @property
+    def expecting(self) -> list[str]:
+        """What is said of weights and of what they expect, `white_level` left out."""
+        names = (setting.name for setting in settings_of(WeightsSettings))
+        return [n for n in names if n != "white_level" and getattr(self, n) is not None]
 
 
 #: What older versions took as values of their own.
@@ -298,10 +316,18 @@ class MemberSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FamilySettings(ScalingBaseSettings, LimitSettings, MemberSettings):
+class FamilySettings(ScalingBaseSettings, WeightsSettings, LimitSettings, MemberSettings):
     """Everything that a family can be asked for."""
 
     command: ClassVar[str] = "family"
+
+    data: str | None = again(
+        DataSettings,
+        "data",
+        None,
+        help="Images that weights are fitted by. \\[default: those of the run's search or grid]",
+        panel="Weights",
+    )
 
     num_classes: int | None = option(
         None,
