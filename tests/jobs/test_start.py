@@ -14,7 +14,8 @@ from autoscale.design.architecture import Architecture, Head, Stage, Stem
 from autoscale.design.published import published
 from autoscale.design.style import STYLES
 from autoscale.errors import InvalidSetting, RunConflict
-from autoscale.jobs.start import Start, share_table
+from autoscale.jobs.inheritance import Inheritance, share_table
+from autoscale.jobs.start import Start
 from autoscale.jobs.train_settings import TrainSettings
 from autoscale.network.build import build
 from autoscale.network.inheritance.inherit import Share, inherit
@@ -68,7 +69,11 @@ def begun(small: str, folder: Path, photos: Path, **options: object) -> tuple[St
     images = load(str(photos), size=16, preparation=start.expected.preparation)
     torch.manual_seed(0)
     module = build(SMALL, **start.expected.style.options)
-    notes = start.put_into(module, images, architecture=SMALL, seed=0)
+    notes = (
+        Inheritance(start, images, seed=0).into(module, SMALL).notes
+        if start.held is not None
+        else ()
+    )
     torch.save(module.state_dict(), folder / "begun.pth")
     return start, [*start.notes, *notes]
 
@@ -107,7 +112,7 @@ def test_the_images_that_weights_are_taken_over_by_are_drawn_by_the_seed(
     def drawn(seed: int) -> dict[str, torch.Tensor]:
         torch.manual_seed(0)
         module = build(SMALL)
-        start.put_into(module, images, architecture=SMALL, seed=seed)
+        Inheritance(start, images, seed=seed).into(module, SMALL)
         return dict(module.state_dict())
 
     one, same, other = (drawn(seed) for seed in (3, 3, 4))

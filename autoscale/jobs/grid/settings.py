@@ -337,3 +337,14 @@ class FamilySettings(ScalingBaseSettings, WeightsSettings, LimitSettings, Member
         binds=False,
         panel="Base",
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.weights is None:
+            names = ["data", *(setting.name for setting in settings_of(WeightsSettings))]
+            if given := [name for name in names if getattr(self, name) is not None]:
+                flag = f"--{given[0].replace('_', '-')}"
+                raise InvalidSetting(
+                    f"{flag} says something of weights, which a family has if it is given some; "
+                    f"add --weights, or leave {flag} out"
+                )
