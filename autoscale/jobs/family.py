@@ -252,6 +252,8 @@ def _keep(family: Family, settings: FamilySettings, folder: StepFolder, listener
     if gained:
         for entry in _again(names_of(members), family, settings.max_cost, listener):
             write_text(folder.file(f"{entry.name}.yaml"), entry.to_yaml())
+            if (old := folder.file(f"{entry.name}.safetensors")).exists():
+                listener.notice(f"warning: {old} is of {entry.name} before; repeat it too")
     known = Record(settings=settings, facts=facts, several=True).begin(
         folder, members, listener, instead_of=earlier if gained else None, read=names_of
     )

@@ -69,11 +69,7 @@ def begun(small: str, folder: Path, photos: Path, **options: object) -> tuple[St
     images = load(str(photos), size=16, preparation=start.expected.preparation)
     torch.manual_seed(0)
     module = build(SMALL, **start.expected.style.options)
-    notes = (
-        Inheritance(start, images, seed=0).into(module, SMALL).notes
-        if start.held is not None
-        else ()
-    )
+    notes = Inheritance(start, images, seed=0).into(module, SMALL).notes if start.held else ()
     torch.save(module.state_dict(), folder / "begun.pth")
     return start, [*start.notes, *notes]
 

@@ -20,7 +20,7 @@ from autoscale.jobs.train_settings import TrainSettings
 from autoscale.listener import Progress, Silent
 from autoscale.models.load import load_model
 from autoscale.models.predict import evaluate_model
-from autoscale.network.build import build
+from autoscale.network.build import Network, build
 from autoscale.network.weights import STYLES, to_timm
 from autoscale.runs.checkpoint import read_snapshot
 from autoscale.runs.job_file import recorded_jobs
