@@ -12,7 +12,7 @@ from autoscale.design.measures.registry import COSTS, with_file
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.names import ENGINES, KERNEL_CHOICES, RECIPES, ROUNDINGS
 from autoscale.models.settings import PreparationSettings, published_names
-from autoscale.settings import Settings, again, begun, in_words, option
+from autoscale.settings import Settings, again, begun, in_words, option, settings_of
 
 # What a parser or a completion needs is imported where it is asked for: building the command line
 # reads this module, and `autoscale --help` must not wait for a library.
@@ -64,6 +64,12 @@ class WeightsSettings(PreparationSettings):
         binds=False,
         panel="Weights",
     )
+
+    @property
+    def said_of_weights(self) -> list[str]:
+        """The settings that say something of weights or of what they expect; not `white_level`."""
+        names = (setting.name for setting in settings_of(WeightsSettings))
+        return [n for n in names if n != "white_level" and getattr(self, n) is not None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,11 +225,12 @@ class WorkerSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScalingBaseSettings(Settings):
-    """Which network is scaled; by default the baseline that the run's search found.
+class ScalingBaseSettings(WeightsSettings):
+    """Which network is scaled, by default the baseline that the run's search found; and weights.
 
     Raises:
-        InvalidSetting: if both kinds of base are named, or a resolution without either.
+        InvalidSetting: if both kinds of base are named, a resolution without either, or weights for
+            a model of the user's own.
     """
 
     # What they come to, the base itself, binds a resumed run.
@@ -264,6 +271,12 @@ class ScalingBaseSettings(Settings):
         super().__post_init__()
         if self.baseline is not None and self.model is not None:
             raise InvalidSetting("give either --baseline or --model, not both")
+        said = self.said_of_weights
+        if self.model is not None and said:
+            raise InvalidSetting(
+                "weights go into designs of autoscale, not into a model of your own; leave "
+                f"--{said[0].replace('_', '-')} out"
+            )
         if not self.named and self.resolution is not None:
             raise InvalidSetting(
                 "the resolution of a run's own baseline is the search's; leave --resolution out or "

@@ -113,7 +113,7 @@ def _searched(run: Path, settings: GridSettings) -> Proxy:
         device=settings.device,
         threads=settings.threads,
     )
-    decided, said = settings.decided, settings.expecting
+    decided, said = settings.decided, settings.said_of_weights
     if proxy.start.settings():
         decided += [name for name in said if name != "weights"]
         said = []
@@ -131,14 +131,7 @@ def notes_on_start(start: Start, base: Scalable) -> list[str]:
     Raises:
         InvalidSetting: if they cannot take them over.
     """
-    if isinstance(base, Design):
-        return notes_for_base(start, base.base)
-    if start.settings():
-        raise InvalidSetting(
-            "weights go into designs of autoscale, not into a model of your own; leave --weights "
-            "and what they expect out"
-        )
-    return []
+    return notes_for_base(start, base.base) if isinstance(base, Design) else []
 
 
 def class_count(settings: GridSettings, proxy: Proxy | None) -> int | None:

@@ -239,7 +239,6 @@ class GridSettings(
     DeviceSettings,
     BaseImageSettings,
     ScalingBaseSettings,
-    WeightsSettings,
     LimitSettings,
     RaceSettings,
 ):
@@ -250,12 +249,6 @@ class GridSettings(
     """
 
     command: ClassVar[str] = "grid"
-
-    @property
-    def expecting(self) -> list[str]:
-        """What is said of weights and of what they expect, `white_level` left out."""
-        names = (setting.name for setting in settings_of(WeightsSettings))
-        return [n for n in names if n != "white_level" and getattr(self, n) is not None]
 
 
 #: What older versions took as values of their own.
@@ -316,7 +309,7 @@ class MemberSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FamilySettings(ScalingBaseSettings, WeightsSettings, LimitSettings, MemberSettings):
+class FamilySettings(ScalingBaseSettings, LimitSettings, MemberSettings):
     """Everything that a family can be asked for."""
 
     command: ClassVar[str] = "family"
