@@ -7,8 +7,9 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import parse_qsl
@@ -21,10 +22,11 @@ from autoscale.datasets.duplicates import find_duplicates
 from autoscale.datasets.folders import list_folders
 from autoscale.datasets.parquet import Columns, list_parquet
 from autoscale.datasets.parquet_layout import find_shards
-from autoscale.datasets.pictures.decoding import Keep, decode
+from autoscale.datasets.pictures.decoding import Decoded, Keep, decode
 from autoscale.datasets.pictures.depth import range_notices
 from autoscale.datasets.pictures.pictures import Listing, Pictures, shown
 from autoscale.datasets.pictures.preparation import OURS, Preparation
+from autoscale.datasets.pictures.selection import USUAL, Selection, Splits, split, within_limit
 from autoscale.datasets.seen import names_of, sketch
 from autoscale.datasets.splits import spoken
 from autoscale.datasets.summary import DataSummary, alike_classes, missing_classes
@@ -73,187 +75,88 @@ def load(
     source: str,
     *,
     size: int,
-    seed: int = 0,
-    validation_fraction: float = 0.2,
+    selection: Selection = USUAL,
     strict: bool = False,
-    limit: int | None = None,
-    test: bool = True,
     keep: Keep | None = None,
     preparation: Preparation = OURS,
-    image_column: str | None = None,
-    label_column: str | None = None,
 ) -> ImageData:
     """Read a data set; every image is decoded once and takes 3 * size**2 bytes.
 
     Each image is turned upright by its EXIF orientation, laid on white where it is transparent,
     and its centre square is resized to `size` with antialiasing. Images of 16 bits are scaled to 8.
-    See `training.decoding`.
-
-    `source` is one of
-
-    - `synthetic`: drawn from `seed`, see `training.synthetic`; it comes with its own splits;
-    - a folder with a sub-folder for each class;
-    - a folder of splits, each with a sub-folder for each class: `train`, and perhaps `validation`
-      (or `val`, `valid`, `dev`) and `test` (or `holdout`), in any case and with what is usual
-      beside them (`Training`, `images_train`, `TrainSet`, `train2017`, `seg_train/seg_train`);
-      `eval` is validation where nothing else is, else test. The splits may lie in a lone folder,
-      in the folders of the classes, or among them;
-    - a Parquet file in the Hugging Face image layout. Columns with unusual names are named behind
-      the path, as `images.parquet?image=photo&label=kind`;
-    - a folder with such files: `train*.parquet`, and perhaps `validation*` and `test*`, there, in
-      its `data/`, or in folders that are called like splits.
-
-    What lies beside these changes nothing; `summary` and `skipped` of the result name it.
-
-    A source without splits is cut in two steps: `validation_fraction` of each class is put aside as
-    test images, then `validation_fraction` of the rest as validation images (64 / 16 / 20 % by
-    default). A source that names its training split but no validation split loses
-    `validation_fraction` of each training class to validation; its test split, or the lack of one,
-    is respected. The cut depends on `seed` alone, never on `test` or `limit`.
+    See `pictures.decoding`.
 
     Args:
+        source: `synthetic`, which is drawn from the selection's seed and comes with its own splits
+            (see `datasets.synthetic`), or what `list_source` reads.
         size: pixels per side.
-        validation_fraction: above 0 and at most 0.5.
+        selection: which pictures are used, and how those without splits are cut.
         strict: refuse a file that cannot be read, instead of skipping it.
-        limit: at most so many training images, in the proportions of the classes.
-        test: False leaves the test images undecoded, so that nothing can look at them.
         keep: where decoded images are looked for and left for the next call; without it, and for
             `synthetic`, they are made in memory.
         preparation: what is done to an image, but for mean and deviation.
-        image_column: of Parquet files; by default one with a usual name.
-        label_column: of Parquet files; by default one with a usual name.
 
     Raises:
-        InvalidSetting: if `source` is empty, or `size`, `seed`, `validation_fraction` or `limit` is
-            out of range.
-        DataProblem: if `source` is not one of the above, has a class without readable images, fewer
-            than two classes, or validation or test classes that the training split lacks; if
-            `strict` and a file cannot be read; if pyarrow is needed and missing.
+        InvalidSetting: if `source` is empty, `size` below 1, or the selection's `limit` below the
+            number of classes.
+        DataProblem: if `source` is no data set, has a class without readable images, fewer than two
+            classes, or validation or test classes that the training split lacks; if `strict` and a
+            file cannot be read; if pyarrow is needed and missing.
     """
     if not source.strip():
         raise InvalidSetting(
             "data must not be empty; give a folder of classes, a .parquet file or 'synthetic'"
         )
-    if seed < 0:
-        raise InvalidSetting(f"seed must be at least 0, got {seed}")
     if size < 1:
         raise InvalidSetting(f"size must be at least 1 pixel; got {size}")
-    if not 0 < validation_fraction <= 0.5:
-        raise InvalidSetting(
-            f"validation_fraction must be above 0 and at most 0.5; got {validation_fraction}"
-        )
-    if limit is not None and limit < 1:
-        raise InvalidSetting(f"limit must be at least 1 image; got {limit}")
     if source == "synthetic":
-        return _draw(size=size, seed=seed, limit=limit, test=test)
-
+        return _draw(size, selection)
     root = Path(source).expanduser()
-    listing = list_source(root, test=test, columns=_asked(image_column, label_column))
-    parts, cut, whole = _cut(listing, source, validation_fraction, seed=seed, limit=limit)
-    unread = {} if test or "test" not in parts else {"test": len(parts.pop("test"))}
+    listing = list_source(root, test=selection.test)
+    splits = split(listing, selection, source)
     if strict and listing.skipped:
         raise DataProblem(f"{listing.skipped[0]}; remove the file or load without strict")
-    images, skipped, peaks = _decoded(
-        parts, listing, source, size, strict=strict, keep=keep, preparation=preparation
-    )
-    share = validation_fraction
-    return ImageData(
-        train=images["train"],
-        validation=images["validation"],
-        test=images.get("test"),
-        classes=listing.classes,
-        skipped=(*_beside(listing), *listing.skipped, *skipped),
-        unreadable=(*listing.skipped, *skipped),
-        name=shown(_columns_of(root)[0].resolve().name),
-        fingerprint=_fingerprint(listing.classes, parts["train"], parts["validation"]),
-        sketch=sketch(parts["train"].digests.values()),
-        held_out=names_of(parts["test"].digests.values() if "test" in parts else ()),
-        summary=DataSummary(
-            classes=listing.classes,
-            parts={part: len(found) for part, found in images.items()} | unread,
-            unread=tuple(unread),
-            cut=cut,
-            share=share,
-            unused=listing.unused,
-            whole=whole,
-        ),
-        notices=(
-            *listing.notices,
-            *alike_classes(listing.classes),
-            *missing_classes(
-                {part: found.labels for part, found in images.items()}, listing.classes
-            ),
-            *find_duplicates(parts).sentences,
-            *range_notices(peaks, pictures=sum(map(len, images.values())), preparation=preparation),
-        ),
-    )
+    read = partial(decode, size=size, strict=strict, keep=keep, preparation=preparation)
+    decoded = _decode(splits, read)
+    decoded.require_all(splits, listing.classes, source)
+    return _image_data(root, listing, splits, decoded, preparation)
 
 
-def _beside(listing: Listing) -> list[str]:
-    return [f"{name}: lies beside the folders of classes" for name in listing.loose]
+class _DecodedParts(NamedTuple):
+    """The images of each part of a data set."""
+
+    images: dict[str, Images]
+    skipped: tuple[str, ...]  # a line for each that could not be read
+    reasons: dict[int, str]  # by label, why its first unread training image was not read
+    peaks: tuple[int, ...]  # see `Decoded.peaks`
+
+    def require_all(self, splits: Splits, classes: tuple[str, ...], source: str) -> None:
+        """
+        Raises:
+            DataProblem: if a class or a part is left without an image.
+        """
+        for label, name in enumerate(classes):
+            if not np.any(self.images["train"].labels == label):
+                reason = self.reasons.get(label, "there is none")
+                raise DataProblem(
+                    f"no training image of class {name!r} could be read ({reason}); repair the "
+                    "files or remove the class"
+                )
+        for part, found in self.images.items():
+            if len(found) == 0:
+                raise DataProblem(
+                    f"none of the {len(splits.parts[part])} {spoken(part)} images of {source} "
+                    f"could be read ({self.skipped[-1]}); repair the files"
+                )
 
 
-def _asked(image: str | None, label: str | None) -> Columns | None:
-    return Columns(image, label) if image or label else None
-
-
-def _cut(
-    listing: Listing, source: str, fraction: float, *, seed: int, limit: int | None
-) -> tuple[dict[str, Pictures], tuple[str, ...], dict[str, int]]:
-    """The pictures of each part, which parts are cut from those of training, and of a part that is
-    limited how many there are.
-
-    Raises:
-        DataProblem: if a part has no picture.
-    """
-    train, validation, held_out = listing.train, listing.validation, listing.test
-    cut: list[str] = []
-    if not listing.splits:
-        kept, aside = carve(train.labels, fraction, seed=seed)
-        train, held_out = train.subset(kept), train.subset(aside)
-        cut.append("test")
-    if validation is None:
-        kept, aside = carve(train.labels, fraction, seed=seed)
-        train, validation = train.subset(kept), train.subset(aside)
-        cut.append("validation")
-    whole = {}
-    if limit is not None and limit < len(train):
-        whole["train"] = len(train)
-        train = train.subset(_limited(train.labels, limit, len(listing.classes), seed=seed))
-    parts = {"train": train, "validation": validation}
-    if held_out is not None:
-        parts["test"] = held_out
-    for part, pictures in parts.items():
-        if len(pictures) == 0:
-            raise DataProblem(
-                f"{source} leaves 0 {spoken(part)} images of the {len(listing.train):,} "
-                f"of its {len(listing.classes):,} classes; at least 1 is needed: add images to its "
-                "classes"
-            )
-    return {part: pictures.watched() for part, pictures in parts.items()}, tuple(cut), whole
-
-
-def _decoded(
-    parts: Mapping[str, Pictures],
-    listing: Listing,
-    source: str,
-    size: int,
-    *,
-    strict: bool,
-    keep: Keep | None,
-    preparation: Preparation,
-) -> tuple[dict[str, Images], list[str], list[int]]:
-    """The images of each part, a line for each that could not be read, and `Decoded.peaks`.
-
-    Raises:
-        DataProblem: if a class or a part is left without an image.
-    """
-    skipped: list[str] = []
-    reasons: dict[int, str] = {}  # by label, why the first training image was not read
+def _decode(splits: Splits, read: Callable[[Pictures], Decoded]) -> _DecodedParts:
     images: dict[str, Images] = {}
+    skipped: list[str] = []
+    reasons: dict[int, str] = {}
     peaks: list[int] = []
-    for part, pictures in parts.items():
-        decoded = decode(pictures, size, strict=strict, keep=keep, preparation=preparation)
+    for part, pictures in splits.parts.items():
+        decoded = read(pictures)
         peaks += decoded.peaks
         for i, reason in decoded.unread.items():
             skipped.append(f"{pictures.names[i]}: {reason}")
@@ -262,20 +165,50 @@ def _decoded(
                 reasons.setdefault(int(pictures.labels[i]), skipped[-1])
         labels = np.delete(pictures.labels, list(decoded.unread))
         images[part] = Images(decoded.pixels, labels)
-    for label, name in enumerate(listing.classes):
-        if not np.any(images["train"].labels == label):
-            reason = reasons.get(label, "there is none")
-            raise DataProblem(
-                f"no training image of class {name!r} could be read ({reason}); repair the files "
-                "or remove the class"
-            )
-    for part, found in images.items():
-        if len(found) == 0:
-            raise DataProblem(
-                f"none of the {len(parts[part])} {spoken(part)} images of {source} could "
-                f"be read ({skipped[-1]}); repair the files"
-            )
-    return images, skipped, peaks
+    return _DecodedParts(images, tuple(skipped), reasons, tuple(peaks))
+
+
+def _image_data(
+    root: Path,
+    listing: Listing,
+    splits: Splits,
+    decoded: _DecodedParts,
+    preparation: Preparation,
+) -> ImageData:
+    images, parts, classes = decoded.images, splits.parts, listing.classes
+    counts = {part: len(found) for part, found in images.items()}
+    return ImageData(
+        train=images["train"],
+        validation=images["validation"],
+        test=images.get("test"),
+        classes=classes,
+        skipped=(*_beside(listing), *listing.skipped, *decoded.skipped),
+        unreadable=(*listing.skipped, *decoded.skipped),
+        name=shown(_columns_of(root)[0].resolve().name),
+        fingerprint=_fingerprint(classes, parts["train"], parts["validation"]),
+        sketch=sketch(parts["train"].digests.values()),
+        held_out=names_of(parts["test"].digests.values() if "test" in parts else ()),
+        summary=DataSummary(
+            classes=classes,
+            parts={**counts, **splits.unread},
+            unread=tuple(splits.unread),
+            cut=splits.cut,
+            share=splits.share,
+            unused=listing.unused,
+            whole=splits.whole,
+        ),
+        notices=(
+            *listing.notices,
+            *alike_classes(classes),
+            *missing_classes({part: found.labels for part, found in images.items()}, classes),
+            *find_duplicates(parts).sentences,
+            *range_notices(decoded.peaks, pictures=sum(counts.values()), preparation=preparation),
+        ),
+    )
+
+
+def _beside(listing: Listing) -> list[str]:
+    return [f"{name}: lies beside the folders of classes" for name in listing.loose]
 
 
 class Whole(NamedTuple):
@@ -355,42 +288,6 @@ def classes_in(source: str) -> tuple[str, ...]:
     return list_source(Path(source).expanduser(), test=False, whole=True).classes
 
 
-def carve(
-    labels: NDArray[np.int64], fraction: float, *, seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Two sorted lists of positions in `labels`: those kept, and about `fraction` of each class.
-
-    Each class keeps at least one for fractions up to 0.5; a class too small to share keeps all.
-    """
-    place, members = _shuffled_places(labels, seed)
-    aside = place + 0.5 < fraction * members
-    return np.flatnonzero(~aside), np.flatnonzero(aside)
-
-
-def _limited(
-    labels: NDArray[np.int64], limit: int, classes: int, *, seed: int
-) -> NDArray[np.int64]:
-    if limit < classes:
-        raise InvalidSetting(f"limit must be at least 1 image for each of {classes}; got {limit}")
-    place, members = _shuffled_places(labels, seed)
-    # The first of every class comes before the second of any, then the classes take turns.
-    return np.sort(np.argsort(place / members, kind="stable")[:limit])
-
-
-def _shuffled_places(
-    labels: NDArray[np.int64], seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Each image's place (from 0) in a random order of its class, and the size of its class."""
-    random = np.random.default_rng(seed)
-    place = np.zeros(len(labels), dtype=np.int64)
-    members = np.zeros(len(labels), dtype=np.int64)
-    for label in np.unique(labels):
-        own = np.flatnonzero(labels == label)
-        place[own] = random.permutation(len(own))
-        members[own] = len(own)
-    return place, members
-
-
 def _fingerprint(classes: tuple[str, ...], *parts: Pictures) -> str:
     pictures = [(list(p.keys or p.names), list(p.sizes), p.labels.tolist()) for p in parts]
     return _hash([classes, pictures])
@@ -400,15 +297,15 @@ def _hash(value: object) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:12]
 
 
-def _draw(*, size: int, seed: int, limit: int | None, test: bool) -> ImageData:
+def _draw(size: int, selection: Selection) -> ImageData:
     def part(name: synthetic.Part) -> Images:
-        return Images(*synthetic.draw(name, size=size, seed=seed))
+        return Images(*synthetic.draw(name, size=size, seed=selection.seed))
 
     train = part("train")
-    whole = {"train": len(train)} if limit is not None and limit < len(train) else {}
-    if limit is not None:
-        train = train.subset(_limited(train.labels, limit, len(synthetic.CLASSES), seed=seed))
-    validation, held_out = part("validation"), part("test") if test else None
+    kept = within_limit(train.labels, selection, len(synthetic.CLASSES))
+    whole = {} if kept is None else {"train": len(train)}
+    train = train if kept is None else train.subset(kept)
+    validation, held_out = part("validation"), part("test") if selection.test else None
     counts = {"train": len(train), "validation": len(validation)}
     if held_out is not None:
         counts["test"] = len(held_out)
@@ -422,27 +319,39 @@ def _draw(*, size: int, seed: int, limit: int | None, test: bool) -> ImageData:
         summary=DataSummary(classes=synthetic.CLASSES, parts=counts, whole=whole),
         notices=(),
         name="synthetic shapes",
-        fingerprint=_hash(["synthetic", synthetic.VERSION, seed, len(train)]),
+        fingerprint=_hash(["synthetic", synthetic.VERSION, selection.seed, len(train)]),
         sketch=(),
         held_out=frozenset(),
     )
 
 
-def list_source(
-    root: Path, *, test: bool = True, columns: Columns | None = None, whole: bool = False
-) -> Listing:
-    """The pictures of a folder or of Parquet files, as `load` describes them; none is decoded.
+def list_source(root: Path, *, test: bool = True, whole: bool = False) -> Listing:
+    """The pictures of a folder or of Parquet files; none is decoded.
+
+    `root` is one of
+
+    - a folder with a sub-folder for each class;
+    - a folder of splits, each with a sub-folder for each class: `train`, and perhaps `validation`
+      (or `val`, `valid`, `dev`) and `test` (or `holdout`), in any case and with what is usual
+      beside them (`Training`, `images_train`, `TrainSet`, `train2017`, `seg_train/seg_train`);
+      `eval` is validation where nothing else is, else test. The splits may lie in a lone folder,
+      in the folders of the classes, or among them;
+    - a Parquet file in the Hugging Face image layout. Columns with unusual names are named behind
+      the path, as `images.parquet?image=photo&label=kind`;
+    - a folder with such files: `train*.parquet`, and perhaps `validation*` and `test*`, there, in
+      its `data/`, or in folders that are called like splits.
+
+    What lies beside these changes nothing; `unused` and `skipped` of the listing name it.
 
     Args:
         test: False leaves the files of a Parquet test split unread.
-        columns: of Parquet files, if not those that `root` ends with.
         whole: take a source that names one split and none for training for that split.
 
     Raises:
         DataProblem: if `root` is no data set.
     """
-    root, asked = _columns_of(root)
-    listing = _listed(root, test=test or whole, columns=columns or asked)
+    root, columns = _columns_of(root)
+    listing = _listed(root, test=test or whole, columns=columns)
     if listing.untrained and (not whole or len(listing.untrained) > 1):
         named = " and ".join(listing.untrained)
         raise DataProblem(

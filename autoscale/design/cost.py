@@ -98,7 +98,7 @@ Row = tuple[Number, ...]
 
 def cost(architecture: Architecture) -> Cost:
     """The cost of the whole network for one image of its resolution."""
-    return Cost(*_together(map(row_of, places_of(architecture))))
+    return Cost(*_together(map(row_of, places_of(architecture)), largest=max))
 
 
 def part_costs(architecture: Architecture, sizes: Sizes | None = None) -> list[tuple[str, Cost]]:
@@ -162,10 +162,14 @@ def _row(place: Place) -> Row:
 row_of = lru_cache(maxsize=65536)(_row)
 
 
-def _together(rows: Iterable[Row]) -> Row:
-    """What `+` says of several costs, in one step."""
+def _largest(values: Sequence[Number]) -> Number:
+    return reduce(larger, values)
+
+
+def _together(rows: Iterable[Row], largest: Callable[[Sequence[Number]], Number] = _largest) -> Row:
+    """What `+` says of several costs, in one step; of single numbers `max` is the largest too."""
     *sums, peaks = zip(*rows, strict=True)
-    return (*map(sum, sums), reduce(larger, peaks))
+    return (*map(sum, sums), largest(peaks))
 
 
 def _times(row: Row, times: Number) -> Row:

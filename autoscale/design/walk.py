@@ -5,6 +5,7 @@ exported source, and whether two designs are one network.
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import NamedTuple
 
 from autoscale.design.architecture import Architecture, Head, Sizes, Stage, Stem
@@ -22,6 +23,10 @@ class Place(NamedTuple):
     width: Number
     depth: Number = 1
     num_classes: int = 0  # of a head
+
+
+# From all its fields in order. A search makes ten of them a design; this is the quickest way.
+_place = partial(tuple.__new__, Place)
 
 
 def place_of(part: Stem | Stage | Head, width_in: int, size: int, num_classes: int = 0) -> Place:
@@ -44,12 +49,12 @@ def places_of(architecture: Architecture, sizes: Sizes | None = None) -> list[Pl
     """Stem, stages and head in order; `sizes` stand in for the architecture's own."""
     resolution, width, widths, depths, head_width = sizes or architecture.sizes
     stem, head = architecture.stem, architecture.head
-    places = [Place(stem, 3, resolution, width)]
+    places: list[Place] = [_place((stem, 3, resolution, width, 1, 0))]
     size = stem_output_size(stem, resolution)
     for stage, width_out, depth in zip(architecture.stages, widths, depths, strict=True):
-        places.append(Place(stage, width, size, width_out, depth))
+        places.append(_place((stage, width, size, width_out, depth, 0)))
         width, size = width_out, output_size(size, stage.stride)
-    places.append(Place(head, width, size, head_width, 1, architecture.num_classes))
+    places.append(_place((head, width, size, head_width, 1, architecture.num_classes)))
     return places
 
 

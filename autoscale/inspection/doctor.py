@@ -22,7 +22,7 @@ from autoscale.distribution import VERSION, install
 from autoscale.errors import AutoscaleError
 from autoscale.jobs.workers.kernels import load_kernels
 from autoscale.network.kernels.library import compiler
-from autoscale.training.fit import device_named
+from autoscale.training.task import device_named
 
 Verdict = Literal["ok", "warn", "fail"]
 

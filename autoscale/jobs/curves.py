@@ -7,8 +7,8 @@ from autoscale.runs.tensorboard import Curves, Point
 from autoscale.search.engine import Standings, Trial
 from autoscale.search.objective import Objective
 from autoscale.search.pareto import Front, hypervolume
-from autoscale.training.fit import Epoch
 from autoscale.training.recipe import Recipe
+from autoscale.training.state import Epoch
 
 
 def training_point(
@@ -64,7 +64,7 @@ class SearchCurves:
 
     def _point(self, trial: Trial) -> Point | None:
         """The curves after the trial; None unless it is finished."""
-        told = trial.score or trial.partial
+        told = trial.measured
         if told and trial.trained:
             self._seconds += told.seconds
         if trial.status != "finished" or trial.score is None:

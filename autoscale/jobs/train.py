@@ -36,9 +36,11 @@ from autoscale.runs.weights import Header, read_weights, write_weights
 from autoscale.scaling.family import Member
 from autoscale.settings import takes_settings
 from autoscale.training.chance import chance_warning
-from autoscale.training.fit import Epoch, Snapshot, device_named, evaluate, fit
-from autoscale.training.fit import OutOfTime as OutOfTime  # for who calls `train`
+from autoscale.training.failures import OutOfTime as OutOfTime  # for who calls `train`
+from autoscale.training.fit import evaluate, fit
 from autoscale.training.process_group import ProcessGroup, joined
+from autoscale.training.state import Epoch, Snapshot
+from autoscale.training.task import Runtime, TrainingTask, device_named
 
 STEP = "train"
 #: The file of a training in progress.
@@ -287,22 +289,23 @@ class _Training:
             f"memory at the peak: about {needed / 2**30:.2g} GiB for {share} "
             f"images of {size} pixels at once, beside all images and torch itself"
         )
-        return fit(
-            accelerated(module, kernels),
-            self.images.train,
-            self.images.validation,
-            recipe,
+        task = TrainingTask(
+            train=self.images.train,
+            validation=self.images.validation,
+            recipe=recipe,
             resolution=size,
             seed=self.task.source.seed,
-            device=self.device,
             evaluate_after=range(1, recipe.epochs + 1),
-            resume=resume,
-            keep=keeper.keep if self.peers.rank == 0 else None,
+            preparation=expected.preparation,
+        )
+        runtime = Runtime(
+            device=self.device,
             peers=self.peers,
             cut=cutter(kernels),
             time_limit=self.settings.time_limit,
-            preparation=expected.preparation,
-        ).epochs
+        )
+        keep = keeper.keep if self.peers.rank == 0 else None
+        return fit(accelerated(module, kernels), task, runtime, resume=resume, keep=keep).epochs
 
     def _tested(self, module: nn.Module, best: Path) -> float | None:
         """Accuracy of the best weights on the test images; None if there are none."""
@@ -313,8 +316,8 @@ class _Training:
             module,
             self.images.test,
             resolution=self.design.architecture.resolution,
-            device=self.device,
             preparation=self.start.expected.preparation,
+            runtime=Runtime(device=self.device),
         )
 
 

@@ -17,6 +17,7 @@ from autoscale.datasets.named import find_pictures, read_pictures
 from autoscale.datasets.named import names_in as names_in  # for the command
 from autoscale.datasets.pictures.depth import range_notices
 from autoscale.datasets.pictures.pictures import shown
+from autoscale.datasets.pictures.selection import Selection
 from autoscale.datasets.seen import share_among
 from autoscale.errors import DataProblem, InvalidSetting
 from autoscale.listener import Listener, duration
@@ -26,7 +27,7 @@ from autoscale.network.threads import threads_of_torch
 from autoscale.settings import takes_settings
 from autoscale.training.batches import as_channels_last, normalised
 from autoscale.training.chance import chance_warning
-from autoscale.training.fit import device_named
+from autoscale.training.task import device_named
 
 #: Training images of each class that are read where other images are asked for.
 _FEW = 8
@@ -260,9 +261,11 @@ def _split(model: Model, data: str, *, split: str, seed: int | None) -> _Chosen:
     found = load(
         data,
         size=model.resolution,
-        seed=seed,
-        limit=None if split in ("train", "all") else _FEW * len(classes_in(data)),
-        test=split in ("auto", "test", "all"),
+        selection=Selection(
+            seed=seed,
+            limit=None if split in ("train", "all") else _FEW * len(classes_in(data)),
+            test=split in ("auto", "test", "all"),
+        ),
         preparation=model.preparation,
     )
     name, images = _chosen(found, split, place)

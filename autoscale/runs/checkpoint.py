@@ -10,7 +10,7 @@ from safetensors.torch import save
 from autoscale.design.versions import FORMAT, UPGRADE, version_problem
 from autoscale.errors import RunConflict
 from autoscale.runs.store import write_bytes
-from autoscale.training.fit import Epoch, Snapshot
+from autoscale.training.state import Epoch, Snapshot
 
 #: Of a safetensors header, where it holds a training and not just weights.
 KEY = "autoscale-training"

@@ -70,6 +70,11 @@ class Trial:
         """Whether it cost a training, with or without success."""
         return self.status in ("finished", "stopped", "failed")
 
+    @property
+    def measured(self) -> Score | None:
+        """Its score, where it was stopped if it was; None if it has none."""
+        return self.score or self.partial
+
     def climb(self, objective: Objective) -> LearningCurve | None:
         """How its training went; None if it had no rungs or broke."""
         if not self.rungs or self.status not in ("finished", "stopped"):
@@ -82,57 +87,70 @@ class Trial:
         )
 
 
+Evaluate = Callable[..., Score | Future[TrainingResult]]
+"""Scores an architecture, or begins to.
+
+Called with the architecture and a number that says which training of its network that is. With
+rungs a third argument is to be called after each of them, with the epochs done and the accuracy; if
+it returns True, training ends there and that is the score. A future answers with it, as it then is.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchPlan:
+    """What is searched, for what, and how far.
+
+    Raises:
+        InvalidSetting: if `trials` or `at_once` is below 1.
+    """
+
+    space: SearchSpace
+    objective: Objective
+    trials: int  # trainings; failed ones count
+    seed: int = 0  # of the random draws that replace a sampler which only repeats itself
+    limits: Sequence[Limit] = ()  # designs that break one are refused before training
+    # When trainings are looked at and may be stopped. A repeat that the sampler asks for is not
+    # stopped: only lucky ones would count.
+    rungs: Rungs | None = None
+    at_once: int = 1  # trainings that may have begun and not finished
+
+    def __post_init__(self) -> None:
+        if self.trials < 1:
+            raise InvalidSetting(f"trials must be at least 1, got {self.trials}")
+        if self.at_once < 1:
+            raise InvalidSetting(f"trainings at once must be at least 1, got {self.at_once}")
+
+
 def search(
-    space: SearchSpace,
-    objective: Objective,
-    evaluate: Callable[..., Score | Future[TrainingResult]],
-    *,
-    trials: int,
+    plan: SearchPlan,
     sampler: BaseSampler,
-    seed: int = 0,
-    limits: Sequence[Limit] = (),
-    rungs: Rungs | None = None,
+    evaluate: Evaluate,
+    *,
     history: Sequence[Trial] = (),
     record: Callable[[Trial], None] = lambda trial: None,
-    at_once: int = 1,
 ) -> list[Trial]:
-    """Propose, score and record until `trials` trainings are done; failed ones count.
+    """Propose, score and record until the plan's trainings are done.
 
     No network is trained twice, under whatever choices it comes, unless the sampler asks for
     repeats to beat noise (`asks_for_repeats`); then no two trainings have the same number.
 
     Args:
-        evaluate: scores an architecture, or begins to; the number says which training of its
-            network that is. With `rungs` a third argument is to be called after each of them, with
-            the epochs done and the accuracy; if it returns True, training ends there and that is
-            the score. A future answers with it, as it then is.
-        limits: designs that break one are refused before training.
-        rungs: when trainings are looked at and may be stopped. A repeat that the sampler asks for
-            is not stopped: only lucky ones would count.
-        seed: of the random draws that replace a sampler which only repeats itself.
-        history: steps of an earlier, broken call with the same arguments; they count.
+        evaluate: scores an architecture, see `Evaluate`.
+        history: steps of an earlier, broken call with the same plan and sampler; they count.
         record: called with each step when it is done, before the next one begins.
-        at_once: trainings that `evaluate` may have begun and not finished.
 
     Returns:
         All steps, `history` included. Fewer than `trials` are trained only if the space has no more
         different networks.
 
     Raises:
-        InvalidSetting: if `trials` or `at_once` is below 1.
-        BudgetUnreachable: if nothing in the space keeps all `limits`.
+        BudgetUnreachable: if nothing in the space keeps all limits.
         EvaluationFailed: if the first trainings all fail.
     """
-    if trials < 1:
-        raise InvalidSetting(f"trials must be at least 1, got {trials}")
-    if at_once < 1:
-        raise InvalidSetting(f"trainings at once must be at least 1, got {at_once}")
-    require_reachable(space, limits)
-    course = _Course(
-        space, objective, evaluate, sampler, seed, limits, rungs, record, list(history)
-    )
-    work_off(lambda running: course.begin(running, trials=trials), course.finish, at_once=at_once)
-    return course.steps
+    require_reachable(plan.space, plan.limits)
+    running = _Search(plan, sampler, evaluate, record, list(history))
+    work_off(running.begin, running.finish, at_once=plan.at_once)
+    return running.steps
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,34 +172,25 @@ class _Training:
     answer: Future[TrainingResult]
 
 
-class _Course:
+class _Search:
     """A search on its way."""
 
     def __init__(
         self,
-        space: SearchSpace,
-        objective: Objective,
-        evaluate: Callable[..., Score | Future[TrainingResult]],
+        plan: SearchPlan,
         sampler: BaseSampler,
-        seed: int,
-        limits: Sequence[Limit],
-        rungs: Rungs | None,
+        evaluate: Evaluate,
         record: Callable[[Trial], None],
         steps: list[Trial],
     ) -> None:
         self.steps = steps
-        self._space = space
-        self._objective = objective
-        self._evaluate = evaluate
+        self._plan, self._objective = plan, plan.objective
+        self._evaluate, self._record = evaluate, record
         self._again = bool(getattr(sampler, "asks_for_repeats", False))
-        self._seed = seed
-        self._limits = limits
-        self._rungs = rungs
-        self._record = record
         self._recording = False
-        self._study = _study(space, objective, sampler, steps)
+        self._study = _study(plan.space, plan.objective, sampler, steps)
         self._trained = [step for step in steps if step.trained]
-        climbs = [step.climb(objective) for step in self._trained]
+        climbs = [step.climb(plan.objective) for step in self._trained]
         self._climbs = [climb for climb in climbs if climb]
         self._known: dict[Hashable, list[Trial]] = {}
         for step in self._trained:
@@ -194,11 +203,11 @@ class _Course:
         self._waiting: list[_Proposal] = []  # for the score of a network that is being trained
 
     def begin(
-        self, running: Sequence[_Training], *, trials: int
+        self, running: Sequence[_Training]
     ) -> tuple[Future[TrainingResult], _Training] | None:
-        """One more training, after what needs none; None if `trials` are begun or none is left."""
+        """One more training, after what needs none; None if all are begun or none is left."""
         self._running = running
-        while not self._exhausted and len(running) < trials - len(self._trained):
+        while not self._exhausted and len(running) < self._plan.trials - len(self._trained):
             if training := self._propose():
                 return training.answer, training
         return None
@@ -213,7 +222,7 @@ class _Course:
             self._study.enqueue_trial(params)
         trial = self._study.ask()
         try:
-            architecture = self._space.suggest(trial)
+            architecture = self._plan.space.suggest(trial)
         except SpaceExhausted:
             self._exhausted = True
             return None
@@ -223,7 +232,7 @@ class _Course:
         self._idle += 1
         if earlier and not (self._again and all(step.score for step in earlier)):
             self._repeat(proposal)
-        elif over := broken(self._limits, architecture):
+        elif over := broken(self._plan.limits, architecture):
             self._keep(proposal, status="refused", cause=f"over {over.exactly}")
         elif running and not self._again:
             self._waiting.append(proposal)
@@ -235,9 +244,9 @@ class _Course:
     def _train(self, proposal: _Proposal, repetition: int) -> _Training:
         self._idle = 0
         look = None
-        if self._rungs is not None:
+        if self._plan.rungs is not None:
             look = RungCheck(
-                rungs=self._rungs,
+                rungs=self._plan.rungs,
                 objective=self._objective,
                 climbs=tuple(self._climbs),
                 trial=len(self.steps),
@@ -323,12 +332,14 @@ class _Course:
 
     def _untried(self) -> dict[str, Value] | None:
         """The choices of a random network that was never trained; None if none is met."""
-        rng = random.Random(f"{self._seed}/{len(self.steps)}")
+        rng = random.Random(f"{self._plan.seed}/{len(self.steps)}")
         taken = self._known.keys() | {training.proposal.network for training in self._running}
         for _ in range(DRAWS):
-            architecture = self._space.sample(rng)
-            if network_of(architecture) not in taken and not broken(self._limits, architecture):
-                return self._space.params_of(architecture)
+            architecture = self._plan.space.sample(rng)
+            if network_of(architecture) not in taken and not broken(
+                self._plan.limits, architecture
+            ):
+                return self._plan.space.params_of(architecture)
         return None
 
 

@@ -11,35 +11,28 @@ from torch import Tensor
 
 from autoscale.datasets.data import Images
 from autoscale.datasets.pictures.preparation import OURS, Preparation
-from autoscale.training import crops
-from autoscale.training.crops import Cut, resize, windows_of
-from autoscale.training.recipe import Recipe
+from autoscale.training.crops import resize, windows_of
+from autoscale.training.task import HERE, Runtime, TrainingTask
 
 _CHUNK = 256  # images resized together
 
 
 def batches(
-    images: Images,
-    recipe: Recipe,
-    resolution: int,
-    *,
-    seed: int,
-    epoch: int,
-    part: int = 0,
-    parts: int = 1,
-    cut: Cut = crops.cut,
+    task: TrainingTask, epoch: int, runtime: Runtime = HERE
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """One epoch in random order: augmented uint8 (B, 3, size, size), int64 (B,).
+    """One epoch of training images in random order: augmented uint8 (B, 3, size, size), int64 (B,).
 
-    The size is `resolution`, or less early in a recipe whose images grow. A last incomplete batch
-    is dropped, unless it is the only one. Order and augmentation depend on the seed and the epoch's
-    number alone.
+    The size is the task's resolution, or less early in a recipe whose images grow. A last
+    incomplete batch is dropped, unless it is the only one. Order and augmentation depend on the
+    seed and the epoch's number alone.
 
     Args:
-        part: of `parts` that share each batch, from 0; the parts are augmented independently.
-        cut: cuts the windows out; every implementation gives the same bytes.
+        epoch: its number, from 1.
+        runtime: its peers share each batch, augmented independently.
     """
-    size = recipe.resolution_at(epoch, resolution)
+    images, recipe, seed = task.train, task.recipe, task.seed
+    part, parts = runtime.peers.rank, runtime.peers.size
+    size = recipe.resolution_at(epoch, task.resolution)
     # Shifted and whole images are cut as they are and shrunk afterwards, if at all.
     cut_size = size if recipe.crop == "random-resized" else images.pixels.shape[1]
     order = np.random.default_rng([seed, epoch]).permutation(len(images))
@@ -53,7 +46,7 @@ def batches(
         mirrored = np.zeros(len(chosen), dtype=bool)
         if recipe.flip:
             mirrored = random.random(len(chosen)) < 0.5
-        batch = resize(cut(images.pixels, chosen, windows, mirrored, cut_size), size)
+        batch = resize(runtime.cut(images.pixels, chosen, windows, mirrored, cut_size), size)
         yield batch, torch.from_numpy(images.labels[chosen])
 
 

@@ -24,7 +24,7 @@ from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
 from autoscale.jobs.workers.proxy import ImageSource, Proxy, recipe_named
-from autoscale.search.engine import search
+from autoscale.search.engine import SearchPlan, search
 from autoscale.search.objective import Objective, Score
 from autoscale.search.samplers import make_sampler
 
@@ -39,7 +39,8 @@ def proposed(space: SearchSpace, count: int) -> list[Architecture]:
         return Score(accuracy=0.5, macs=cost(architecture).macs, params=1, activations=1)
 
     goal = Objective(kind="front", target=1_000_000)
-    steps = search(space, goal, nothing, trials=count, sampler=make_sampler("random", seed=0))
+    plan = SearchPlan(space=space, objective=goal, trials=count)
+    steps = search(plan, make_sampler("random", seed=0), nothing)
     return [step.architecture for step in steps if step.trained]
 
 

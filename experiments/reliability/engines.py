@@ -20,7 +20,7 @@ from autoscale.engines.cluster import on_ray
 from autoscale.engines.engine import Engine, closing
 from autoscale.engines.local import local
 from autoscale.jobs.search.spaces import load_space
-from autoscale.search.engine import search
+from autoscale.search.engine import SearchPlan, search
 from autoscale.search.objective import Objective, Score
 from autoscale.search.rungs import TrainingResult
 from autoscale.search.samplers import make_sampler
@@ -60,14 +60,8 @@ def seconds_of(engine: Engine[Job, TrainingResult], trials: int) -> float:
         return engine.submit((architecture, repetition))
 
     started = time.perf_counter()
-    steps = search(
-        space,
-        GOAL,
-        evaluate,
-        trials=trials,
-        sampler=make_sampler("random", seed=0),
-        at_once=engine.places,
-    )
+    plan = SearchPlan(space=space, objective=GOAL, trials=trials, at_once=engine.places)
+    steps = search(plan, make_sampler("random", seed=0), evaluate)
     assert sum(step.trained for step in steps) == trials
     return time.perf_counter() - started
 

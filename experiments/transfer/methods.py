@@ -34,6 +34,7 @@ from autoscale.runs.weights import read_weights
 from autoscale.training.batches import batches, normalised, to_input
 from autoscale.training.fit import evaluate, fit
 from autoscale.training.recipe import RECIPES, Recipe
+from autoscale.training.task import TrainingTask
 
 LITE0, STYLE = published("efficientnet-lite0"), STYLES["tf"]
 PREPARATION = Preparation(deviation=(0.5, 0.5, 0.5))  # (x - 127.5) / 127.5
@@ -59,7 +60,7 @@ def main() -> None:
     parser.add_argument("--rates", type=float, nargs="+", default=[0.003])
     asked = parser.parse_args()
 
-    data = load(asked.data, size=round(asked.resolution * 1.15), test=True, preparation=PREPARATION)
+    data = load(asked.data, size=round(asked.resolution * 1.15), preparation=PREPARATION)
     state = read_weights(asked.weights).state
     design = scale(
         replace(LITE0, num_classes=len(data.classes)),
@@ -108,7 +109,10 @@ def started(
 
 def some(images: Images, recipe: Recipe, resolution: int, count: int) -> list[Tensor]:
     """Batches as the training will see them."""
-    epoch = islice(batches(images, recipe, resolution, seed=0, epoch=1), count)
+    task = TrainingTask(
+        train=images, validation=images, recipe=recipe, resolution=resolution, seed=0
+    )
+    epoch = islice(batches(task, 1), count)
     return [normalised(pixels, PREPARATION) for pixels, _ in epoch]
 
 
@@ -141,10 +145,16 @@ def trained(
     network: Network, data: ImageData, recipe: Recipe, resolution: int, *, seed: int
 ) -> dict[str, str]:
     begun = time.process_time()
-    done = fit(
-        network, data.train, data.validation, recipe, resolution=resolution, seed=seed,
-        preparation=PREPARATION, evaluate_after=range(1, recipe.epochs + 1),
-    )  # fmt: skip
+    task = TrainingTask(
+        train=data.train,
+        validation=data.validation,
+        recipe=recipe,
+        resolution=resolution,
+        seed=seed,
+        preparation=PREPARATION,
+        evaluate_after=range(1, recipe.epochs + 1),
+    )
+    done = fit(network, task)
     seconds = time.process_time() - begun
     test = evaluate(network, data.test, resolution=resolution, preparation=PREPARATION)
     return {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from autoscale.datasets.data import ImageData, Images, load
+from autoscale.datasets.pictures.selection import Selection
 
 RED, BLUE = (220, 20, 20), (20, 20, 220)
 
@@ -37,8 +39,10 @@ def write_classes(folder: Path, count: int = 10) -> Path:
     return folder
 
 
-def read(source: Path, **options: Any) -> ImageData:
-    return load(str(source), **{"size": 8, **options})
+def read(source: Path | str, **options: Any) -> ImageData:
+    """`load` at 8 pixels; options of a `Selection` are taken for it."""
+    chosen = {f.name: options.pop(f.name) for f in fields(Selection) if f.name in options}
+    return load(str(source), selection=Selection(**chosen), **{"size": 8, **options})
 
 
 def is_blue(images: Images) -> np.ndarray:

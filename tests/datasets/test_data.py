@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from autoscale.datasets.data import Images, carve, has_splits, load, load_whole
+from autoscale.datasets.data import Images, has_splits, load, load_whole
 from autoscale.datasets.pictures import decoding
+from autoscale.datasets.pictures.selection import carve
 from autoscale.datasets.summary import DataSummary
 from autoscale.datasets.survey import survey
 from autoscale.errors import DataProblem, InvalidSetting
@@ -120,7 +121,7 @@ def test_a_limited_part_is_told_with_all_it_has(classes: Path) -> None:
     assert "; 4 of 12 train, 4 validation, 4 test, cut by the seed" in some.sentence
     assert "; 12 train (unread), 4 validation" in some.without("train").sentence
     assert read(classes, limit=12).summary == whole
-    assert "; 50 of 2,400 train" in load("synthetic", size=16, seed=0, limit=50).summary.sentence
+    assert "; 50 of 2,400 train" in read("synthetic", size=16, limit=50).summary.sentence
 
 
 def test_classes_that_validation_or_test_lack_are_told(tmp_path: Path) -> None:
@@ -448,7 +449,7 @@ def test_an_empty_source(source: str) -> None:
 def test_a_negative_seed(classes: Path) -> None:
     for source in (str(classes), "synthetic"):
         with pytest.raises(InvalidSetting, match="seed must be at least 0, got -1"):
-            load(source, size=8, seed=-1)
+            read(source, seed=-1)
 
 
 # What a seed decides
@@ -537,19 +538,19 @@ def test_the_fingerprint_does_not_depend_on_the_size(classes: Path) -> None:
 
 
 def test_the_synthetic_source(tmp_path: Path) -> None:
-    data, blind = load("synthetic", size=12), load("synthetic", size=12, limit=100, test=False)
+    data, blind = read("synthetic", size=12), read("synthetic", size=12, limit=100, test=False)
     assert data.name == "synthetic shapes"
     assert data.test is not None
     assert blind.test is None
     assert np.bincount(blind.train.labels).tolist() == [10] * 10
     assert blind.fingerprint != data.fingerprint
     np.testing.assert_array_equal(blind.validation.pixels, data.validation.pixels)
-    assert load("synthetic", size=12, seed=1).fingerprint != data.fingerprint
+    assert read("synthetic", size=12, seed=1).fingerprint != data.fingerprint
 
 
 @pytest.mark.skipif(not CLOTHING.is_dir(), reason="the clothing photographs are not here")
 def test_clothing_photographs() -> None:
-    data = load(str(CLOTHING), size=16, limit=100, test=False, strict=True)
+    data = read(CLOTHING, size=16, limit=100, test=False, strict=True)
     assert len(data.classes) == 10
     assert data.classes[0] == "dress"
     assert (len(data.train), len(data.validation)) == (100, 341)

@@ -13,8 +13,11 @@ from torch import Tensor, nn
 
 from autoscale.datasets.data import Images
 from autoscale.errors import InvalidSetting
-from autoscale.training.fit import Fit, OutOfMemory, OutOfTime, Snapshot, TrainingFailed, fit
+from autoscale.training.failures import OutOfMemory, OutOfTime, TrainingFailed
+from autoscale.training.fit import Fit
 from autoscale.training.recipe import Recipe
+from autoscale.training.state import Snapshot
+from tests.training.trainings import fitted
 
 RECIPE = Recipe(
     epochs=4, batch_size=8, learning_rate=0.02, crop="random-resized", flip=True, ema_decay=0.9
@@ -41,7 +44,15 @@ def convnet(norm: bool = True) -> nn.Sequential:
 
 
 def run(network: nn.Module, recipe: Recipe = RECIPE, **options: Any) -> Fit:
-    return fit(network, noise(40), noise(20, seed=1), recipe, resolution=8, seed=3, **options)
+    return fitted(
+        network,
+        train=noise(40),
+        validation=noise(20, seed=1),
+        recipe=recipe,
+        resolution=8,
+        seed=3,
+        **options,
+    )
 
 
 class Greedy(nn.Module):

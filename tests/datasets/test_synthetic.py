@@ -11,6 +11,7 @@ from autoscale.datasets.synthetic import CLASSES, COUNTS, Part, draw
 from autoscale.errors import InvalidSetting
 from autoscale.training.fit import fit
 from autoscale.training.recipe import Recipe
+from autoscale.training.task import TrainingTask
 
 
 @pytest.mark.parametrize("part", COUNTS)
@@ -78,5 +79,6 @@ def test_a_small_convnet_learns_the_marks_above_chance() -> None:
         epochs=4, batch_size=32, optimizer="adamw", learning_rate=0.01, warmup=0.1, crop="none"
     )
     train, validation = (Images(*draw(part, size=24, seed=0)) for part in ("train", "validation"))
-    found = fit(network, train, validation, recipe, resolution=24, seed=0)
+    task = TrainingTask(train=train, validation=validation, recipe=recipe, resolution=24, seed=0)
+    found = fit(network, task)
     assert found.accuracy > 0.2  # chance is 0.1

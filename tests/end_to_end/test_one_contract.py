@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -246,14 +246,14 @@ def _answers(folder: Path) -> dict[str, Callable[[Tensor], Tensor]]:
         ("tf", ["python", "torch-export", "onnx", "timm"]),
         ("header", ["python", "torch-export"]),
         *(
-            pytest.param(way, None, marks=pytest.mark.slow)
+            pytest.param(way, (), marks=pytest.mark.slow)
             for way in WAYS
             if way not in ("tf", "fresh")
         ),
     ],
 )
 def test_every_exported_file_answers_like_the_trained_network(
-    way: str, formats: list[str] | None, photos: Path, tmp_path: Path
+    way: str, formats: Sequence[str], photos: Path, tmp_path: Path
 ) -> None:
     best, _ = trained(way, photos, tmp_path, "none")
     model = load_model(str(best))

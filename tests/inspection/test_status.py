@@ -21,7 +21,7 @@ from autoscale.runs.at_work import AtWork
 from autoscale.runs.job_file import write_job
 from autoscale.runs.records import Outcome, outcome_to_record, trial_to_record
 from autoscale.runs.store import Journal, StepFolder
-from autoscale.search.engine import Trial, search
+from autoscale.search.engine import SearchPlan, Trial, search
 from autoscale.search.objective import Objective, Score
 from autoscale.search.samplers import make_sampler
 
@@ -56,11 +56,9 @@ def begin(run: Path, *, asked: int = 12) -> list[Trial]:
         )
 
     return search(
-        space,
-        GOAL,
+        SearchPlan(space=space, objective=GOAL, trials=8),
+        make_sampler("random", seed=0),
         evaluate,
-        trials=8,
-        sampler=make_sampler("random", seed=0),
         record=lambda trial: journal.append(trial_to_record(trial)),
     )
 

@@ -13,7 +13,7 @@ from autoscale.errors import InvalidSetting, NotEnoughTrials
 from autoscale.jobs.search.spaces import load_space, space_text
 from autoscale.runs.records import trial_to_record
 from autoscale.runs.store import Journal, StepFolder
-from autoscale.search.engine import search
+from autoscale.search.engine import SearchPlan, search
 from autoscale.search.objective import Objective, Score
 from autoscale.search.samplers import make_sampler
 
@@ -38,11 +38,9 @@ def begin(run: Path, *, trials: int = 24, w: float = -0.2) -> None:
     }
     step.begin(settings, notes={}, journal=journal)
     search(
-        space,
-        goal,
+        SearchPlan(space=space, objective=goal, trials=trials),
+        make_sampler("random", seed=0),
         evaluate,
-        trials=trials,
-        sampler=make_sampler("random", seed=0),
         record=lambda trial: journal.append(trial_to_record(trial)),
     )
 

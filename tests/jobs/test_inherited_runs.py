@@ -41,6 +41,7 @@ from autoscale.report.page import page
 from autoscale.runs.weights import Header, file_digest, read_weights, write_weights
 from autoscale.training.batches import to_input
 from autoscale.training.fit import fit
+from autoscale.training.task import TrainingTask
 
 SOURCE = Architecture(
     resolution=16,
@@ -141,10 +142,15 @@ def test_every_candidate_begins_with_the_weights_and_what_they_expect(
     shares = inherit_into(
         module, design, state, SOURCE, channels="rebuild", images=images, style=style
     )
-    fitted = fit(
-        module, proxy.images.train, proxy.images.validation, proxy.recipe,
-        resolution=16, seed=0, preparation=SHIFTED,
-    )  # fmt: skip
+    task = TrainingTask(
+        train=proxy.images.train,
+        validation=proxy.images.validation,
+        recipe=proxy.recipe,
+        resolution=16,
+        seed=0,
+        preparation=SHIFTED,
+    )
+    fitted = fit(module, task)
     assert line["score"]["accuracy"] == fitted.accuracy
     taken = sum(s.inherited for s in shares) / sum(s.params for s in shares)
     assert line["score"]["inherited"] == taken > 0.5

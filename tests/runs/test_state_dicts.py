@@ -15,7 +15,7 @@ from autoscale.errors import InvalidSetting
 from autoscale.runs.checkpoint import write_snapshot
 from autoscale.runs.state_dicts import NESTED, PREFIXES, unwrapped
 from autoscale.runs.weights import read_weights
-from autoscale.training.fit import Snapshot
+from autoscale.training.state import Snapshot
 
 STATE = {
     "stem.0.weight": torch.ones(2, 3),

@@ -15,11 +15,12 @@ from test_rungs import RUNGS
 from autoscale.design.architecture import Architecture
 from autoscale.design.space import SearchSpace
 from autoscale.errors import DataProblem, EvaluationFailed, InvalidSetting
-from autoscale.search.engine import Trial, search
+from autoscale.search.engine import Trial
 from autoscale.search.identity import network_of
 from autoscale.search.objective import Objective, Score
 from autoscale.search.rungs import RungCheck, TrainingResult
 from autoscale.search.samplers import SAMPLERS, make_sampler
+from tests.search.searching import searched
 
 PLACES = 4
 #: The samplers that never ask for a training of the same network again; gp needs scipy.
@@ -85,7 +86,7 @@ def run(
 ) -> list[Trial]:
     options = {"trials": 14, "at_once": PLACES, **options}
     made = make_sampler(sampler, seed=3, space=space)
-    return search(space, objective, evaluate, sampler=made, seed=3, **options)  # type: ignore[arg-type]
+    return searched(space, objective, evaluate, made, seed=3, **options)
 
 
 @pytest.mark.parametrize(("sampler", "objective"), CASES)
@@ -140,7 +141,7 @@ def test_samplers_see_trainings_at_work_as_running(tiny: SearchSpace, workers: W
         return inner(study, trial, space)
 
     made.sample_relative = spy  # type: ignore[method-assign]
-    search(tiny, HARD, workers, trials=14, sampler=made, at_once=PLACES)
+    searched(tiny, HARD, workers, made, trials=14, at_once=PLACES)
     assert max(seen) >= PLACES - 1
 
 

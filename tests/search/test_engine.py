@@ -16,11 +16,12 @@ from autoscale.design.space import SearchSpace
 from autoscale.design.workload import workload
 from autoscale.errors import BudgetUnreachable, EvaluationFailed, InvalidSetting
 from autoscale.jobs.search.spaces import load_space
-from autoscale.search.engine import Standings, Trial, believed_ranking, frozen, knowledge, search
+from autoscale.search.engine import Standings, Trial, believed_ranking, frozen, knowledge
 from autoscale.search.model.design_facts import ExactCost, Excess, FactReader
 from autoscale.search.objective import Objective, Score
 from autoscale.search.samplers import SAMPLERS, make_sampler
 from tests.design.test_measures import COUNTED
+from tests.search.searching import searched
 
 
 def known_score(architecture: Architecture, repetition: int = 0) -> Score:
@@ -43,9 +44,8 @@ FRONT = Objective(kind="front", target=450_000)
 def run(space: SearchSpace, sampler: str, objective: Objective = HARD, **options) -> list[Trial]:
     options = {"trials": 12, "seed": 3, **options}
     evaluate = options.pop("evaluate", known_score)
-    return search(
-        space, objective, evaluate, sampler=make_sampler(sampler, seed=options["seed"]), **options
-    )
+    made = make_sampler(sampler, seed=options["seed"])
+    return searched(space, objective, evaluate, made, **options)
 
 
 def worth(step: Trial, objective: Objective = HARD) -> float:
@@ -149,7 +149,7 @@ def test_what_is_believed_best_is_best_where_nothing_scatters(
 def test_knowing_costs_guides_away_from_what_is_too_dear(tiny: SearchSpace) -> None:
     limits = most_macs(400_000)
     sampler = make_sampler("guided", seed=0, space=tiny, known=knowledge(HARD, limits))
-    steps = search(tiny, HARD, known_score, trials=12, sampler=sampler, limits=limits)
+    steps = searched(tiny, HARD, known_score, sampler, trials=12, limits=limits)
     assert not [step for step in steps if step.status == "refused"]
 
 
@@ -171,7 +171,7 @@ def test_a_search_keeps_every_one_of_several_limits(tiny: SearchSpace, sampler: 
         others = [other for other in LIMITS if other != limit]
         assert len([d for d in tiny.enumerate() if not broken(others, d)]) > len(allowed)
     made = make_sampler(sampler, seed=3, space=tiny, known=knowledge(HARD, LIMITS))
-    steps = search(tiny, HARD, known_score, trials=5, sampler=made, limits=LIMITS)
+    steps = searched(tiny, HARD, known_score, made, trials=5, limits=LIMITS)
     trained = [step.architecture for step in steps if step.trained]
     assert len(trained) == 5
     assert set(trained) <= set(allowed)

@@ -16,7 +16,7 @@ from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting
 from autoscale.search.designs import Designs
-from autoscale.search.engine import Standings, Trial, believed_ranking, frozen, knowledge, search
+from autoscale.search.engine import Standings, Trial, believed_ranking, frozen, knowledge
 from autoscale.search.history import Hints
 from autoscale.search.identity import network_of
 from autoscale.search.model.gaussian_process import PRIOR_MEAN, Inputs, Posterior, Scores
@@ -24,6 +24,7 @@ from autoscale.search.model.predictor import ImputedScores, Predictor
 from autoscale.search.objective import Objective, Score
 from autoscale.search.rungs import LEARN, LearningCurve, Rungs
 from autoscale.search.samplers import SAMPLERS, make_sampler
+from tests.search.searching import searched
 
 HARD = Objective(kind="hard", target=450_000)
 FRONT = Objective(kind="front", target=450_000)
@@ -138,7 +139,7 @@ class Trainings:
 def run(space: SearchSpace, sampler: str, objective: Objective, **options) -> list[Trial]:  # type: ignore[no-untyped-def]
     options = {"trials": 24, "rungs": RUNGS, "seed": 3, "evaluate": Trainings(), **options}
     made = make_sampler(sampler, seed=3, space=space, known=knowledge(objective))
-    return search(space, objective, options.pop("evaluate"), sampler=made, **options)
+    return searched(space, objective, options.pop("evaluate"), made, **options)
 
 
 CASES = [

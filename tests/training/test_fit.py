@@ -12,8 +12,11 @@ from torch import Tensor, nn
 from autoscale.datasets.data import Images
 from autoscale.errors import DataProblem, InvalidSetting
 from autoscale.training.batches import to_input
-from autoscale.training.fit import Epoch, Fit, TrainingDiverged, evaluate, fit
+from autoscale.training.failures import TrainingDiverged
+from autoscale.training.fit import Fit, evaluate
 from autoscale.training.recipe import Recipe
+from autoscale.training.state import Epoch
+from tests.training.trainings import fitted
 
 RECIPE = Recipe(epochs=2, batch_size=8, learning_rate=0.05, crop="none", flip=False)
 
@@ -52,8 +55,8 @@ def weights(network: nn.Module) -> list[Tensor]:
 
 
 def run(network: nn.Module, recipe: Recipe = RECIPE, seed: int = 0, **options: Any) -> Fit:
-    train, validation = stripes(40), stripes(20, seed=1)
-    return fit(network, train, validation, recipe, resolution=8, seed=seed, **options)
+    options = {"train": stripes(40), "validation": stripes(20, seed=1), **options}
+    return fitted(network, recipe=recipe, **{"resolution": 8, "seed": seed, **options})
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "rmsprop", "adamw"])
@@ -149,7 +152,7 @@ def test_images_that_grow_reach_the_network_in_their_sizes(crop: str) -> None:
     network.register_forward_pre_hook(look)
     recipe = replace(RECIPE, crop=crop, epochs=4, start_size=0.5)
     images = stripes(16, size=16)
-    fit(network, images, images, recipe, resolution=16, seed=0)
+    run(network, recipe, train=images, validation=images, resolution=16)
     assert seen == [8, 8, 12, 12, 12, 12, 16, 16]
 
 
@@ -159,19 +162,16 @@ def test_an_incomplete_last_batch_is_dropped() -> None:
     network.register_forward_hook(
         lambda module, inputs, _: seen.append(len(inputs[0])) if module.training else None
     )
-    fit(network, stripes(21), stripes(4), replace(RECIPE, epochs=1), resolution=8, seed=0)
+    run(network, replace(RECIPE, epochs=1), train=stripes(21))
     assert seen == [8, 8]
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_fewer_images_than_a_batch_train_in_one_step(count: int) -> None:
-    found = fit(
+    found = run(
         nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(3, 2)),
-        stripes(count),
-        stripes(1),
-        RECIPE,
-        resolution=8,
-        seed=0,
+        train=stripes(count),
+        validation=stripes(1),
     )
     assert len(found.epochs) == RECIPE.epochs
 
@@ -237,7 +237,7 @@ def test_images_of_another_size_are_resized_for_training_and_evaluation() -> Non
         )
         recipe = replace(RECIPE, crop=crop, epochs=4, learning_rate=0.002)
         train, validation = stripes(40, size=12), stripes(20, size=16, seed=1)
-        found = fit(network, train, validation, recipe, resolution=8, seed=0)
+        found = run(network, recipe, train=train, validation=validation)
         assert found.accuracy > 0.9
     assert sizes == {(3, 8, 8)}
 
@@ -247,7 +247,7 @@ def test_the_callers_images_are_never_written_to() -> None:
         train, validation = stripes(20), stripes(8)
         before = train.pixels.copy(), validation.pixels.copy()
         recipe = replace(RECIPE, crop=crop, flip=True)
-        fit(linear(), train, validation, recipe, resolution=8, seed=0)
+        run(linear(), recipe, train=train, validation=validation)
         np.testing.assert_array_equal(train.pixels, before[0])
         np.testing.assert_array_equal(validation.pixels, before[1])
 
@@ -276,16 +276,16 @@ def test_evaluation_counts_the_right_answers_and_restores_the_mode() -> None:
 def test_settings_and_images_out_of_range_are_refused() -> None:
     images, none = stripes(4), stripes(0)
     with pytest.raises(InvalidSetting, match="resolution must be at least 1"):
-        fit(linear(), images, images, RECIPE, resolution=0, seed=0)
+        run(linear(), resolution=0)
     for number in (0, 3):
         with pytest.raises(InvalidSetting, match=f"epochs from 1 to 2, the recipe's; got {number}"):
-            fit(linear(), images, images, RECIPE, resolution=8, seed=0, evaluate_after=[number])
+            run(linear(), evaluate_after=[number])
     with pytest.raises(InvalidSetting, match="device 'warp'"):
-        fit(linear(), images, images, RECIPE, resolution=8, seed=0, device="warp")
+        run(linear(), device="warp")
     with pytest.raises(InvalidSetting, match="batch_size must be at least 1"):
         evaluate(linear(), images, resolution=8, batch_size=0)
     for train, validation in ((none, images), (images, none)):
         with pytest.raises(DataProblem, match="got 0 images"):
-            fit(linear(), train, validation, RECIPE, resolution=8, seed=0)
+            run(linear(), train=train, validation=validation)
     with pytest.raises(DataProblem, match="got 0 images"):
         evaluate(linear(), none, resolution=8)

@@ -8,9 +8,11 @@ import torch
 
 from autoscale.datasets.data import Images
 from autoscale.training import crops, fit
-from autoscale.training.fit import TrainingDiverged
+from autoscale.training.failures import TrainingDiverged
+from autoscale.training.gradients import Losses
 from autoscale.training.recipe import RECIPES
 from autoscale.training.resident import ResidentCut, fits, shares
+from autoscale.training.task import TrainingTask
 
 CPU = torch.device("cpu")
 
@@ -50,12 +52,13 @@ def test_a_training_learns_from_resident_images(monkeypatch: pytest.MonkeyPatch)
     recipe = replace(RECIPES["proxy"], epochs=4, batch_size=8)
     monkeypatch.setattr(fit, "fits", lambda *_: True)
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 36, 2))
-    found = fit.fit(network, images, images, recipe, resolution=6, seed=0)
+    task = TrainingTask(train=images, validation=images, recipe=recipe, resolution=6, seed=0)
+    found = fit.fit(network, task)
     assert found.accuracy == 1.0
 
 
 def test_a_card_is_asked_now_and_then_and_the_step_that_diverged_is_named() -> None:
-    losses = fit._Losses(RECIPES["proxy"], epoch=3, steps=50, device=torch.device("cuda"))
+    losses = Losses(RECIPES["proxy"], epoch=3, steps=50, device=torch.device("cuda"))
     for step in range(19):
         losses.add(torch.tensor(float("nan") if step == 4 else 1.0))
     with pytest.raises(TrainingDiverged, match="became nan in epoch 3, step 5 of 50"):

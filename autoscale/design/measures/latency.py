@@ -13,7 +13,6 @@ measured there; a sum of operations is then priced: a network, a stage or a bloc
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -72,13 +71,10 @@ class Latency(CostMeasure):
 class LatencyTable(Latency):
     """What each kind of operation takes on one device, in milliseconds."""
 
-    rates: Mapping[Feature, float]
+    rates: Mapping[Feature, float] = field(hash=False)
     error: float  # median of |predicted / measured - 1| over the networks left out in turn
     measurements: int  # networks that it was fitted to
     _prices: dict[Place, float] = field(default_factory=dict, repr=False, compare=False)
-
-    def __hash__(self) -> int:
-        return hash((self.error, self.measurements))
 
     def price(self, work: Workload) -> float:
         """Milliseconds of so much work.
@@ -139,23 +135,11 @@ class LatencyLine(Latency):
 
     @classmethod
     def fit(cls, costs: Sequence[Cost], milliseconds: Sequence[float]) -> "LatencyLine":
-        """The line with the smallest relative errors.
-
-        Of all sets of counts whose least-squares weights are not negative, the best is taken, so
-        that a larger network is never predicted to be faster.
-        """
+        """The line with the smallest relative errors; no weight is negative, so that a larger
+        network is never predicted to be faster."""
+        rows = np.array([_features(found) for found in costs], dtype=float)
         times = np.asarray(milliseconds, dtype=float)
-        rows = np.array([_features(found) for found in costs], dtype=float) / times[:, None]
-        best, least = np.zeros(rows.shape[1]), np.inf
-        for size in range(1, min(rows.shape[1], len(times)) + 1):
-            for chosen in combinations(range(rows.shape[1]), size):
-                part = rows[:, chosen]
-                weights, *_ = np.linalg.lstsq(part, np.ones(len(times)), rcond=None)
-                error = float(np.sum((part @ weights - 1) ** 2))
-                if (weights >= 0).all() and error < least - 1e-12:
-                    best, least = np.zeros(rows.shape[1]), error
-                    best[list(chosen)] = weights
-        return cls(tuple(best.tolist()))
+        return cls(tuple(_fit(rows, times, ridge=1e-12).tolist()))
 
     def count(self, counts: Cost) -> Number:
         """Milliseconds of a network, or of many."""
@@ -203,14 +187,19 @@ def fit_latency_table(
     )
 
 
-def _fit(table: NDArray[np.float64], measured: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rates of at least 0 with the least squares of relative errors."""
+def _fit(
+    table: NDArray[np.float64], measured: NDArray[np.float64], ridge: float = 1e-6
+) -> NDArray[np.float64]:
+    """Rates of at least 0 with the least squares of relative errors.
+
+    Args:
+        ridge: a little of each rate's square, which keeps features apart that always come together.
+    """
     scale = table.max(axis=0)
     scale[scale == 0] = 1.0
     rows = table / scale / measured[:, None]
     gram, target = rows.T @ rows, rows.sum(axis=0)
-    # A little of each square keeps features apart that always come together.
-    gram[np.diag_indices_from(gram)] += 1e-6 * np.trace(gram) / len(gram)
+    gram[np.diag_indices_from(gram)] += ridge * np.trace(gram) / len(gram)
     fitted: NDArray[np.float64] = _nonnegative(gram, target) / scale
     return fitted
 

@@ -20,7 +20,7 @@ from autoscale.runs.records import trial_to_record, trials_from_journal
 from autoscale.runs.store import Journal, StepFolder, write_text
 from autoscale.runs.tensorboard import require_tensorboard
 from autoscale.search.dashboard import Copy, database, in_database, in_file, shown
-from autoscale.search.engine import Trial, knowledge, search
+from autoscale.search.engine import SearchPlan, Trial, knowledge, search
 from autoscale.search.rungs import RungCheck, TrainingResult
 from autoscale.search.samplers import make_sampler
 from autoscale.settings import takes_settings
@@ -114,24 +114,22 @@ def _search(
             name=f"{objective.show(objective.cost(architecture))}, seed {seed + repetition}",
         )
 
-    return search(
-        problem.space,
-        objective,
-        evaluate,
+    plan = SearchPlan(
+        space=problem.space,
+        objective=objective,
         trials=settings.trials,
-        sampler=make_sampler(
-            settings.sampler,
-            seed=seed,
-            space=problem.space,
-            known=knowledge(objective, problem.limits),
-        ),
         seed=seed,
         limits=problem.limits,
         rungs=problem.rungs,
-        history=history,
-        record=record,
         at_once=workers.at_once,
     )
+    sampler = make_sampler(
+        settings.sampler,
+        seed=seed,
+        space=problem.space,
+        known=knowledge(objective, problem.limits),
+    )
+    return search(plan, sampler, evaluate, history=history, record=record)
 
 
 def _copies(problem: SearchProblem, history: Sequence[Trial]) -> list[Copy]:

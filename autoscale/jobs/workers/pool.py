@@ -26,7 +26,7 @@ from autoscale.runs.at_work import AtWork
 from autoscale.runs.store import StepFolder
 from autoscale.scaling.scalable import Network
 from autoscale.search.rungs import RungCheck, TrainingResult
-from autoscale.training.fit import out_of_memory
+from autoscale.training.failures import out_of_memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

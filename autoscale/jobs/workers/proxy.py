@@ -12,6 +12,7 @@ from torch import nn
 
 from autoscale.datasets.data import ImageData, Images, load
 from autoscale.datasets.pictures.preparation import OURS, Preparation
+from autoscale.datasets.pictures.selection import Selection
 from autoscale.design.architecture import Architecture
 from autoscale.design.style import Style
 from autoscale.errors import DataProblem, EvaluationFailed, InvalidSetting
@@ -27,8 +28,11 @@ from autoscale.network.threads import threads_of_torch
 from autoscale.runs.images import ImageCache
 from autoscale.scaling.scalable import Network, cost_of
 from autoscale.search.objective import Score
-from autoscale.training.fit import Epoch, TrainingFailed, fit
+from autoscale.training.failures import TrainingFailed
+from autoscale.training.fit import fit
 from autoscale.training.recipe import RECIPES, Recipe
+from autoscale.training.state import Epoch
+from autoscale.training.task import Runtime, TrainingTask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,10 +78,13 @@ class ImageSource:
             DataProblem: for images that cannot be used.
         """
         images = load(
-            self.data, size=size, seed=self.seed, strict=self.strict, limit=self.limit, test=test,
+            self.data,
+            size=size,
+            selection=Selection(seed=self.seed, limit=self.limit, test=test),
+            strict=self.strict,
             keep=ImageCache(notice=listener.notice),
             preparation=replace(preparation, white_level=self.white_level),
-        )  # fmt: skip
+        )
         listener.notice(images.summary.sentence)
         for line in images.notices:
             listener.notice(f"warning: {line}")
@@ -130,6 +137,11 @@ class Proxy:
         """The images, once they are loaded."""
         assert self.loaded is not None, "load the images first"
         return self.loaded
+
+    @property
+    def runtime(self) -> Runtime:
+        """What computes a training."""
+        return Runtime(device=self.device, cut=cutter(self.kernels))
 
     def load(self, *, size: int, test: bool = False, listener: Listener | None = None) -> Proxy:
         """With the images, `size` pixels per side, and with the weights to start from, if any.
@@ -256,20 +268,19 @@ class Proxy:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
                 module = self._realised(network)
+            task = TrainingTask(
+                train=self.images.train,
+                validation=measured,
+                recipe=self.recipe,
+                resolution=network.resolution,
+                seed=seed,
+                evaluate_after=rungs,
+                preparation=self.start.expected.preparation,
+            )
             with threads_of_torch(self.threads):
                 inherited = self._inherit(module, network)
                 fitted = fit(
-                    accelerated(module, self.kernels),
-                    self.images.train,
-                    measured,
-                    self.recipe,
-                    resolution=network.resolution,
-                    seed=seed,
-                    device=self.device,
-                    on_epoch=on_epoch,
-                    evaluate_after=rungs,
-                    cut=cutter(self.kernels),
-                    preparation=self.start.expected.preparation,
+                    accelerated(module, self.kernels), task, self.runtime, on_epoch=on_epoch
                 )
         except TrainingFailed as problem:
             raise EvaluationFailed(str(problem)) from None
@@ -323,12 +334,16 @@ class Proxy:
         module = accelerated(self._realised(network), self.kernels)
 
         def timed(images: Images) -> tuple[float, float]:
+            task = TrainingTask(
+                train=images,
+                validation=images,
+                recipe=few,
+                resolution=network.resolution,
+                seed=0,
+                preparation=self.start.expected.preparation,
+            )
             with threads_of_torch(self.threads):
-                fitted = fit(
-                    module, images, images, few,
-                    resolution=network.resolution, seed=0, device=self.device,
-                    cut=cutter(self.kernels), preparation=self.start.expected.preparation,
-                )  # fmt: skip
+                fitted = fit(module, task, self.runtime)
             return fitted.train_seconds, fitted.seconds - fitted.train_seconds
 
         timed(_first(self.images.train, batch))  # the first steps are slower than all others

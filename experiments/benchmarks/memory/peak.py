@@ -25,6 +25,7 @@ from autoscale.jobs.workers.kernels import accelerated
 from autoscale.network.build import build
 from autoscale.training.fit import fit
 from autoscale.training.recipe import RECIPES
+from autoscale.training.task import TrainingTask
 
 #: Name, pixels, batch. The weights of `training_bytes` are fitted to these ...
 FITTED = (
@@ -51,7 +52,14 @@ def train(architecture: Architecture, batch: int, kernels: str) -> None:
     images = Images(pixels, rng.integers(0, 10, 3 * batch))
     recipe = replace(RECIPES["proxy"], epochs=1, batch_size=batch)
     network = accelerated(build(architecture), kernels)
-    fit(network, images, images.subset(range(2)), recipe, resolution=size, seed=0)
+    task = TrainingTask(
+        train=images,
+        validation=images.subset(range(2)),
+        recipe=recipe,
+        resolution=size,
+        seed=0,
+    )
+    fit(network, task)
 
 
 def status(name: str) -> int:

@@ -31,7 +31,7 @@ from autoscale.listener import Silent
 from autoscale.runs.records import trial_to_record, trials_from_journal
 from autoscale.runs.store import Journal
 from autoscale.search.dashboard import Copy, in_file
-from autoscale.search.engine import Trial, search
+from autoscale.search.engine import SearchPlan, Trial, search
 from autoscale.search.objective import Objective, Score
 from autoscale.search.pareto import front
 from autoscale.search.samplers import make_sampler
@@ -105,11 +105,9 @@ def measure(count: int, folder: Path) -> None:
         progress.trial_finished(trial)
 
     steps = search(
-        SPACE,
-        GOAL,
+        SearchPlan(space=SPACE, objective=GOAL, trials=count + STEPS + 1),
+        make_sampler("random", seed=0),
         evaluate,
-        trials=count + STEPS + 1,
-        sampler=make_sampler("random", seed=0),
         history=history,
         record=record,
     )

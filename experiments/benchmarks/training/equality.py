@@ -18,14 +18,16 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from autoscale.datasets.data import Images, load
+from autoscale.datasets.data import load
+from autoscale.datasets.pictures.selection import Selection
 from autoscale.design.architecture import Architecture
 from autoscale.jobs.workers.kernels import accelerated
 from autoscale.network.build import build
 from autoscale.runs.images import ImageCache
 from autoscale.training.batches import batches, normalised, resized
 from autoscale.training.fit import fit
-from autoscale.training.recipe import RECIPES, Recipe
+from autoscale.training.recipe import RECIPES
+from autoscale.training.task import TrainingTask
 
 RESOLUTION = 16
 DESIGN = Path(__file__).parents[2] / "scaling" / "mbconv.yaml"
@@ -36,11 +38,11 @@ def started(seed: int) -> nn.Module:
     return build(Architecture.from_yaml(DESIGN.read_text()))
 
 
-def plain(
-    network: nn.Module, train: Images, validation: Images, recipe: Recipe, seed: int
-) -> float:
+def plain(network: nn.Module, task: TrainingTask) -> float:
     """Accuracy after training in the plain way."""
-    train, validation = resized(train, RESOLUTION), resized(validation, RESOLUTION)
+    recipe = task.recipe
+    train, validation = resized(task.train, RESOLUTION), resized(task.validation, RESOLUTION)
+    task = replace(task, train=train)
     weights = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim <= 1]
     groups = [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": others}]
@@ -48,9 +50,7 @@ def plain(
     steps = len(train) // recipe.batch_size
     network.train()
     for epoch in range(1, recipe.epochs + 1):
-        for step, (pixels, labels) in enumerate(
-            batches(train, recipe, RESOLUTION, seed=seed, epoch=epoch)
-        ):
+        for step, (pixels, labels) in enumerate(batches(task, epoch)):
             progress = (epoch - 1 + (step + 0.5) / steps) / recipe.epochs
             for group in optimizer.param_groups:
                 group["lr"] = recipe.learning_rate_at(progress)
@@ -73,16 +73,23 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=8)
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    found = load(asked.data, size=32, limit=asked.images, test=False, keep=ImageCache())
+    chosen = Selection(limit=asked.images, test=False)
+    found = load(asked.data, size=32, selection=chosen, keep=ImageCache())
     validation = found.validation.subset(range(asked.images))
     recipe = replace(
         RECIPES["small-images"], epochs=asked.epochs, batch_size=32, learning_rate=0.05
     )
     accuracies: dict[str, list[float]] = {"plain": [], "fast": []}
     for seed in range(asked.seeds):
-        accuracies["plain"].append(plain(started(seed), found.train, validation, recipe, seed))
-        network = accelerated(started(seed), "native")
-        fitted = fit(network, found.train, validation, recipe, resolution=RESOLUTION, seed=seed)
+        task = TrainingTask(
+            train=found.train,
+            validation=validation,
+            recipe=recipe,
+            resolution=RESOLUTION,
+            seed=seed,
+        )
+        accuracies["plain"].append(plain(started(seed), task))
+        fitted = fit(accelerated(started(seed), "native"), task)
         accuracies["fast"].append(fitted.accuracy)
         print(
             json.dumps({"seed": seed} | {k: round(v[-1], 4) for k, v in accuracies.items()}),

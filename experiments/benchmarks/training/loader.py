@@ -26,11 +26,13 @@ from PIL import Image
 from torch import Tensor
 
 from autoscale.datasets.data import Images, load
+from autoscale.datasets.pictures.selection import Selection
 from autoscale.jobs.workers.kernels import cutter
 from autoscale.runs.images import ImageCache
 from autoscale.training.batches import as_channels_last, batches
 from autoscale.training.crops import ASPECT_RATIO_MAX
 from autoscale.training.recipe import RECIPES, Crop
+from autoscale.training.task import Runtime, TrainingTask
 
 BATCH = 64
 
@@ -62,10 +64,12 @@ def usual(files: list[bytes], size: int, scale_min: float) -> Iterator[Tensor]:
 def ours(images: Images, size: int, crop: Crop, scale_min: float, kernels: str) -> Iterator[Tensor]:
     """Endless batches from decoded images."""
     recipe = replace(RECIPES["full"], batch_size=BATCH, crop=crop, crop_scale_min=scale_min)
+    task = TrainingTask(train=images, validation=images, recipe=recipe, resolution=size, seed=0)
+    runtime = Runtime(cut=cutter(kernels))
     epoch = 0
     while True:
         epoch += 1
-        for pixels, _ in batches(images, recipe, size, seed=0, epoch=epoch, cut=cutter(kernels)):
+        for pixels, _ in batches(task, epoch, runtime):
             yield pixels
 
 
@@ -94,8 +98,8 @@ def main() -> None:
             return time.process_time() - began
 
         def read() -> Images:
-            options = {"size": asked.size, "limit": asked.limit, "keep": cache, "test": False}
-            return load(asked.data, **options).train  # type: ignore[arg-type]
+            chosen = Selection(limit=asked.limit, test=False)
+            return load(asked.data, size=asked.size, selection=chosen, keep=cache).train
 
         first, second = timed(read), timed(read)
         images = read()

@@ -15,6 +15,7 @@ from autoscale.network.kernels.library import compiler
 from autoscale.training import crops
 from autoscale.training.batches import batches
 from autoscale.training.recipe import RECIPES, Crop
+from autoscale.training.task import Runtime, TrainingTask
 
 
 @pytest.fixture(scope="module")
@@ -77,10 +78,8 @@ def test_over_the_borders_the_image_is_reflected(
 def test_an_epoch_is_the_same_with_both(native: NativeKernels, crop: Crop) -> None:
     images = Images(photos(20, 24), np.arange(20))
     recipe = replace(RECIPES["full"], crop=crop, batch_size=8)
-    epochs = [
-        list(batches(images, recipe, 24, seed=3, epoch=1, cut=cut))
-        for cut in (native.cut, crops.cut)
-    ]
+    task = TrainingTask(train=images, validation=images, recipe=recipe, resolution=24, seed=3)
+    epochs = [list(batches(task, 1, Runtime(cut=cut))) for cut in (native.cut, crops.cut)]
     for (one, labels), (other, same_labels) in zip(*epochs, strict=True):
         assert same_bytes(one, other)
         assert torch.equal(labels, same_labels)

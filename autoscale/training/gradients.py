@@ -1,0 +1,122 @@
+"""Gradients of a batch, and the losses of an epoch."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from autoscale.datasets.pictures.preparation import Preparation
+from autoscale.training.batches import normalised
+from autoscale.training.failures import OutOfMemory, TrainingDiverged, out_of_memory
+from autoscale.training.recipe import Recipe
+
+#: Steps whose losses are asked for together on a graphics card.
+_ASKED_TOGETHER = 20
+
+
+class Gradients:
+    """Computes the gradients of a batch; in two halves, once it did not fit into memory.
+
+    Attributes:
+        halved: whether batches go through in halves by now.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        device: torch.device,
+        *,
+        label_smoothing: float,
+        preparation: Preparation,
+        may_halve: bool,
+    ) -> None:
+        self.halved = False
+        self._preparation, self._label_smoothing = preparation, label_smoothing
+        self._network, self._device, self._may_halve = network, device, may_halve
+
+    def __call__(self, pixels: Tensor, labels: Tensor) -> Tensor:
+        """Give every parameter its gradient of the batch's mean loss, which is returned.
+
+        Raises:
+            OutOfMemory: if half a batch does not fit.
+        """
+        size = math.ceil(len(labels) / 2) if self.halved else len(labels)
+        try:
+            return self._sum(list(zip(pixels.split(size), labels.split(size), strict=True)))
+        except (MemoryError, RuntimeError) as problem:
+            if not out_of_memory(problem):
+                raise
+            if self.halved or len(labels) < 4 or not self._may_halve:
+                raise OutOfMemory(
+                    f"memory ran out at {size} images a step of {pixels.shape[-1]} pixels"
+                    f"{', half a batch' if self.halved else ''}; lower the batch size or the "
+                    "resolution"
+                ) from None
+        self.halved = True  # here, where the failed pass and its memory are gone
+        return self(pixels, labels)
+
+    def _sum(self, parts: list[tuple[Tensor, Tensor]]) -> Tensor:
+        self._network.zero_grad(set_to_none=True)
+        images = sum(len(labels) for _, labels in parts)
+        total = torch.zeros((), device=self._device)
+        for pixels, labels in parts:
+            # bfloat16 pays on graphics cards; on a CPU the native kernels are float32.
+            with torch.autocast("cuda", torch.bfloat16, enabled=self._device.type == "cuda"):
+                loss = functional.cross_entropy(
+                    self._network(normalised(pixels.to(self._device), self._preparation)),
+                    labels.to(self._device, non_blocking=True),
+                    label_smoothing=self._label_smoothing,
+                )
+            if len(parts) > 1:
+                loss = loss * (len(labels) / images)
+            loss.backward()
+            total += loss.detach()
+        return total
+
+
+class Losses:
+    """The losses of the steps of an epoch.
+
+    A graphics card is asked for them only now and then: asking waits until it has done all that it
+    was given. So a training there may go on for some steps after it diverged.
+    """
+
+    def __init__(self, recipe: Recipe, *, epoch: int, steps: int, device: torch.device) -> None:
+        self._recipe, self._epoch, self._steps = recipe, epoch, steps
+        self._together = 1 if device.type == "cpu" else _ASKED_TOGETHER
+        self._new: list[Tensor] = []
+        self._known: list[float] = []
+
+    def add(self, loss: Tensor) -> None:
+        """Note the loss of the next step.
+
+        Raises:
+            TrainingDiverged: if this or an earlier one is infinite or not a number.
+        """
+        self._new.append(loss)
+        if len(self._new) >= self._together:
+            self._ask()
+
+    def mean(self) -> float:
+        """The mean loss of all steps.
+
+        Raises:
+            TrainingDiverged: if one of them is infinite or not a number.
+        """
+        self._ask()
+        return float(np.mean(self._known))
+
+    def _ask(self) -> None:
+        for loss in torch.stack(self._new).tolist() if self._new else []:
+            self._known.append(loss)
+            if not math.isfinite(loss):
+                raise TrainingDiverged(
+                    f"the loss became {loss} in epoch {self._epoch}, step {len(self._known)} of "
+                    f"{self._steps}; lower the learning rate (peak "
+                    f"{self._recipe.learning_rate:g}) or lengthen the warm-up"
+                )
+        self._new.clear()

@@ -1,0 +1,136 @@
+"""A network in training: what a step changes, what goes to disk, and what is scored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from autoscale.training.ema import EMA
+from autoscale.training.gradients import Gradients
+from autoscale.training.optimizers import make_optimizer, optimizer_tensors, restore_optimizer
+from autoscale.training.process_group import ProcessGroup
+from autoscale.training.task import TrainingTask
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One pass over the training images."""
+
+    number: int  # from 1
+    loss: float  # mean over the steps of the epoch, label smoothing included
+    accuracy: float | None  # on the validation images, in [0, 1]; None when not evaluated
+    seconds: float  # evaluation included
+    evaluation_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A training after some epochs: what it needs to go on as if it had never stopped."""
+
+    epochs: tuple[Epoch, ...]
+    tensors: Mapping[str, Tensor]  # by `network/`, `average/` and `optimizer/` and a name
+    halved: bool = False
+
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        """The weights that are evaluated: the averaged ones when the recipe averages."""
+        averaged = self.part("average/")
+        return averaged or self.part("network/")
+
+    def part(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors whose names begin so, by the rest of their names."""
+        return {
+            name.removeprefix(prefix): tensor
+            for name, tensor in self.tensors.items()
+            if name.startswith(prefix)
+        }
+
+
+class TrainingState:
+    """A network and all that a training changes beside it.
+
+    Attributes:
+        network: is trained in place.
+        epochs: those that are done.
+    """
+
+    def __init__(
+        self, network: nn.Module, task: TrainingTask, device: torch.device, peers: ProcessGroup
+    ) -> None:
+        recipe = task.recipe
+        self.network = network
+        self.epochs: list[Epoch] = []
+        self._peers, self._steps = peers, task.steps
+        self._optimizer = make_optimizer(network, recipe)
+        self._average = EMA(network, recipe.ema_decay) if recipe.ema_decay else None
+        self._gradients = Gradients(
+            network,
+            device,
+            label_smoothing=recipe.label_smoothing,
+            preparation=task.preparation,
+            may_halve=peers.size == 1,
+        )
+
+    @property
+    def scored(self) -> nn.Module:
+        """What is evaluated and kept: the averaged network when the recipe averages."""
+        return self._average.network if self._average else self.network
+
+    @property
+    def halved(self) -> bool:
+        """Whether memory ran out once, and batches go through in two halves since."""
+        return self._gradients.halved
+
+    def step(self, pixels: Tensor, labels: Tensor, *, learning_rate: float) -> Tensor:
+        """One step of the optimiser; the batch's mean loss, over all processes.
+
+        Args:
+            pixels: bytes, (N, 3, S, S).
+            labels: (N,).
+
+        Raises:
+            OutOfMemory: if half a batch does not fit.
+        """
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate
+        loss = self._gradients(pixels, labels)
+        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
+        self._peers.average([loss, *gradients])
+        self._optimizer.step()
+        if self._average:
+            self._average.update(self.network)
+        return loss
+
+    def share_statistics(self) -> None:
+        """Give every process the mean of all their running statistics."""
+        for module in (self.network, self._average.network) if self._average else (self.network,):
+            self._peers.average([b for b in module.buffers() if b.is_floating_point()])
+
+    def snapshot(self) -> Snapshot:
+        """What a later call needs to go on; its tensors are the live ones."""
+        parts = {
+            "network/": self.network.state_dict(),
+            "optimizer/": optimizer_tensors(self._optimizer),
+        }
+        if self._average:
+            parts["average/"] = self._average.network.state_dict()
+        tensors = {prefix + name: t for prefix, part in parts.items() for name, t in part.items()}
+        return Snapshot(tuple(self.epochs), tensors, self.halved)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take what `snapshot` gave of the same training."""
+        self.network.load_state_dict(snapshot.part("network/"))
+        restore_optimizer(self._optimizer, snapshot.part("optimizer/"))
+        self.epochs, self._gradients.halved = list(snapshot.epochs), snapshot.halved
+        if self._average:
+            self._average.network.load_state_dict(snapshot.part("average/"))
+            self._average.steps = self._steps * len(self.epochs)
+
+    def finish(self) -> None:
+        """Leave the network in eval mode with the weights that were scored."""
+        if self._average:
+            self.network.load_state_dict(self._average.network.state_dict())
+        self.network.eval()

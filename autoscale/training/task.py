@@ -1,0 +1,109 @@
+"""What a training is asked for, and what computes it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import torch
+
+from autoscale.datasets.data import Images
+from autoscale.datasets.pictures.preparation import OURS, Preparation
+from autoscale.errors import DataProblem, InvalidSetting
+from autoscale.training import crops
+from autoscale.training.crops import Cut
+from autoscale.training.process_group import ALONE, ProcessGroup
+from autoscale.training.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TrainingTask:
+    """What a network is trained on, and how.
+
+    Raises:
+        InvalidSetting: if `resolution` is below 1, or `evaluate_after` holds a number that is no
+            epoch of the recipe.
+        DataProblem: if a set of images is empty.
+    """
+
+    train: Images  # a last incomplete batch is dropped, unless it is the only one
+    validation: Images
+    recipe: Recipe
+    # Pixels per side that the network sees; stored images of another size are resized with
+    # antialiasing.
+    resolution: int
+    seed: int  # of order and augmentation
+    # Numbers of epochs, from 1, that end with an evaluation of the weights that would be kept; a
+    # `range` does. The last epoch is always evaluated.
+    evaluate_after: Collection[int] = ()
+    # Its mean and deviation are what the network expects of its input; the images were decoded by
+    # the rest of it.
+    preparation: Preparation = OURS
+
+    def __post_init__(self) -> None:
+        for number in self.evaluate_after:
+            if not 1 <= number <= self.recipe.epochs:
+                raise InvalidSetting(
+                    f"evaluate_after must hold epochs from 1 to {self.recipe.epochs}, the "
+                    f"recipe's; got {number}"
+                )
+        require_images(self.train, self.resolution)
+        require_images(self.validation, self.resolution)
+
+    @property
+    def steps(self) -> int:
+        """Steps of an epoch."""
+        return max(1, len(self.train) // self.recipe.batch_size)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """Where a training is computed, with whom, and how long it may take.
+
+    Raises:
+        InvalidSetting: if `time_limit` is not above 0.
+    """
+
+    device: str = "cpu"  # as `device_named` takes it
+    # The other processes that train the same network; each takes its part of every batch.
+    peers: ProcessGroup = ALONE
+    # Cuts augmented images out of the stored ones; a faster way changes no byte.
+    cut: Cut = crops.cut
+    # Seconds of one call of `fit`; a training that needs more fails, with its peers.
+    time_limit: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.time_limit is not None and not self.time_limit > 0:
+            raise InvalidSetting(f"time_limit must be above 0 seconds, got {self.time_limit}")
+
+
+#: One process on the CPU, as long as it takes.
+HERE = Runtime()
+
+
+def device_named(name: str) -> torch.device:
+    """The device; "auto" is the first CUDA device if there is one, else the CPU.
+
+    Raises:
+        InvalidSetting: if it is not there.
+    """
+    if name == "auto":
+        name = "cuda:0" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InvalidSetting(f"cannot use the device {name!r} here; try 'cpu'") from error
+    return device
+
+
+def require_images(images: Images, resolution: int) -> None:
+    """
+    Raises:
+        InvalidSetting: if `resolution` is below 1.
+        DataProblem: if there are no images.
+    """
+    if resolution < 1:
+        raise InvalidSetting(f"resolution must be at least 1 pixel; got {resolution}")
+    if len(images) == 0:
+        raise DataProblem("got 0 images; at least 1 is needed to train or evaluate")
