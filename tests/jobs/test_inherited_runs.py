@@ -198,6 +198,7 @@ def test_a_broken_search_goes_on_with_a_file_that_was_moved_and_with_no_other(
     assert scores(found) == expected
 
 
+@pytest.mark.slow
 def test_workers_give_the_scores_of_one_process(
     begun: Path, expecting: str, tmp_path: Path
 ) -> None:
@@ -234,7 +235,10 @@ def test_a_worker_is_sent_a_place_and_reads_the_weights_once(
     small = replace(SOURCE, stages=(replace(SOURCE.stages[0], width=8), SOURCE.stages[1]))
     results = [work(TrainingRequest(network=small, seed=seed)) for seed in (0, 1)]
     assert counted == {"read": 1, "donors": 1}
-    assert all(result.score.inherited for result in results)
+    for seed, result in enumerate(results):
+        here = proxy.score(small, seed=seed)
+        assert result.score.accuracy == here.accuracy
+        assert result.score.inherited == here.inherited
     assert len(pickle.dumps(TrainingRequest(network=small, seed=0))) < 3_000
     write_weights(Path(expecting).with_name("x.safetensors"), read(expecting).state, Header())
     stale = replace(pickle.loads(sent).start, file=str(Path(expecting).with_name("x.safetensors")))

@@ -25,6 +25,7 @@ from autoscale.jobs.grid.scaling_base import (
 )
 from autoscale.jobs.grid.settings import GONE, GridSettings
 from autoscale.jobs.grid.timed import NoTimings, Stopwatch
+from autoscale.jobs.start import Start
 from autoscale.jobs.workers.memory import training_bytes
 from autoscale.listener import Listener, Silent
 from autoscale.scaling.scalable import Design, cost_of
@@ -56,7 +57,8 @@ def plan_grid(run: str | Path, settings: GridSettings, *, listener: Listener | N
     run, listener = Path(run), listener or Silent()
     proxy = proxy_of(run, settings)
     base = scalable_of(settings, run, num_classes=class_count(settings, proxy))
-    for note in notes_on_start(proxy.start, base) if proxy is not None else ():
+    start = Start.for_many(settings) if proxy is None else proxy.start
+    for note in notes_on_start(start, base):
         listener.notice(note)
     watch = Stopwatch(
         root_of(base), NoTimings(), listener, device=settings.device, threads=settings.threads

@@ -29,7 +29,7 @@ from autoscale.network.inheritance.rebuild import (
 from autoscale.network.inheritance.refit import arriving
 from autoscale.network.weights import class_rows, load_weights
 
-#: Bytes of results that are kept: of all sizes of images together, and of the choices of each.
+#: Bytes of results that are kept: of all sizes of images together, and the choices among them.
 KEPT, KEPT_CHOICES = 2**30, 2**28
 _BATCH = 64  # images whose moments are taken at once
 
@@ -49,12 +49,17 @@ class Recent(Generic[K, V]):
         self._size, self._most = size, most
         self._found: OrderedDict[K, V] = OrderedDict()
 
+    @property
+    def size(self) -> int:
+        """Bytes of all."""
+        return sum(map(self._size, self._found.values()))
+
     def get(self, key: K, make: Callable[[], V]) -> V:
         """The result of `key`, made if it is not kept."""
         if key not in self._found:
             self._found[key] = make()
         self._found.move_to_end(key)
-        while len(self._found) > 1 and sum(map(self._size, self._found.values())) > self._most:
+        while len(self._found) > 1 and self.size > self._most:
             self._found.popitem(last=False)
         return self._found[key]
 
@@ -149,9 +154,10 @@ class Observations:
 
     @property
     def size(self) -> int:
-        """Bytes that it takes, its choices of channels left out."""
+        """Bytes that it takes."""
         return (
-            _bytes(self.images)
+            self._reduced.size
+            + _bytes(self.images)
             + sum(map(_bytes, (self._arriving or {}).values()))
             + sum(2 * _bytes(found.covariance) for found in (self._moments or {}).values())
         )
