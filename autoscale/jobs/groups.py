@@ -225,12 +225,11 @@ class WorkerSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScalingBaseSettings(WeightsSettings):
-    """Which network is scaled, by default the baseline that the run's search found; and weights.
+class ScalingBaseSettings(Settings):
+    """Which network is scaled; by default the baseline that the run's search found.
 
     Raises:
-        InvalidSetting: if both kinds of base are named, a resolution without either, or weights for
-            a model of the user's own.
+        InvalidSetting: if both kinds of base are named, or a resolution without either.
     """
 
     # What they come to, the base itself, binds a resumed run.
@@ -271,12 +270,6 @@ class ScalingBaseSettings(WeightsSettings):
         super().__post_init__()
         if self.baseline is not None and self.model is not None:
             raise InvalidSetting("give either --baseline or --model, not both")
-        said = self.said_of_weights
-        if self.model is not None and said:
-            raise InvalidSetting(
-                "weights go into designs of autoscale, not into a model of your own; leave "
-                f"--{said[0].replace('_', '-')} out"
-            )
         if not self.named and self.resolution is not None:
             raise InvalidSetting(
                 "the resolution of a run's own baseline is the search's; leave --resolution out or "
@@ -295,6 +288,24 @@ class ScalingBaseSettings(WeightsSettings):
     def named(self) -> bool:
         """Whether the base is something else than the run's own baseline."""
         return self.baseline is not None or self.model is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseWeightsSettings(ScalingBaseSettings, WeightsSettings):
+    """A base and the weights that networks scaled from it begin with.
+
+    Raises:
+        InvalidSetting: for weights with a model of the user's own.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        said = self.said_of_weights
+        if self.model is not None and said:
+            raise InvalidSetting(
+                "weights go into designs of autoscale, not into a model of your own; leave "
+                f"--{said[0].replace('_', '-')} out"
+            )
 
 
 def place_of(data: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from autoscale.design.measures.registry import COSTS, kind_named, with_file
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups import (
+    BaseWeightsSettings,
     DataSettings,
     DeviceSettings,
     LimitSettings,
@@ -238,7 +239,7 @@ class GridSettings(
     WorkerSettings,
     DeviceSettings,
     BaseImageSettings,
-    ScalingBaseSettings,
+    BaseWeightsSettings,
     LimitSettings,
     RaceSettings,
 ):
@@ -309,7 +310,7 @@ class MemberSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FamilySettings(ScalingBaseSettings, LimitSettings, MemberSettings):
+class FamilySettings(BaseWeightsSettings, LimitSettings, MemberSettings):
     """Everything that a family can be asked for."""
 
     command: ClassVar[str] = "family"
