@@ -319,7 +319,7 @@ def test_a_space_of_other_blocks_is_refused_before_images_are_read(
     with pytest.raises(
         InvalidSetting,
         match=r"no design of fused can take over .*: stage 1 of the designs has conv blocks, .* "
-        "between mbconv and separable blocks only",
+        "between mbconv, separable and mobilenet-v3 blocks only",
     ):
         searched(tmp_path / "run", space=str(space), weights=source, data="nowhere")
 
