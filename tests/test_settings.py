@@ -366,7 +366,7 @@ VALUES = (
 )  # fmt: skip
 BESIDE: tuple[dict[str, Any], ...] = (
     {}, {"solve": True}, {"engine": "ray"}, {"baseline": "resnet-18"}, {"rungs": "1"},
-    {"teacher": "best.safetensors"},
+    {"teacher": "best.safetensors"}, {"weights": "a.safetensors"},
 )  # fmt: skip
 KINDS = tuple(
     one.settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -62,7 +63,8 @@ def family_command(settings: FamilySettings, *, run: Path, as_json: bool) -> Non
     from autoscale.cli.terminal import Live
     from autoscale.jobs.family import write_family
 
-    _show_family(write_family(run, settings, listener=Live()), run, as_json)
+    found = write_family(run, settings, listener=Live())
+    _show_family(found, run, as_json, with_weights=settings.weights is not None)
 
 
 _NETWORK = ("alpha", "beta", "gamma", "nominal", "measured", "distance", "depth", "width",
@@ -185,7 +187,7 @@ def _show_grid(found: GridResult, run: Path, as_json: bool) -> None:
         explain(EFFECTIVE)
 
 
-def _show_family(found: Family, run: Path, as_json: bool) -> None:
+def _show_family(found: Family, run: Path, as_json: bool, *, with_weights: bool) -> None:
     from autoscale.cli.terminal import CONVENTION, explain, records, say, show_json, show_table
 
     if as_json:
@@ -207,4 +209,11 @@ def _show_family(found: Family, run: Path, as_json: bool) -> None:
         spare=("dropout", "drop_path", "resolution", "blocks", "phi"),
     )
     say(f"One YAML file a member -> {run / 'family'}")
+    if with_weights:
+        member = run / "family" / found.members[-1].name
+        say(
+            "Beside each the weights that it begins with: autoscale train "
+            f"{shlex.quote(f'{member}.yaml')} --weights {shlex.quote(f'{member}.safetensors')} "
+            "--recipe finetune"
+        )
     explain(CONVENTION)

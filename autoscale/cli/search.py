@@ -24,7 +24,7 @@ def search_command(settings: SearchSettings, *, run: Path, as_json: bool) -> Non
 
     with working() as listener:
         found = job.search_baseline(run, settings, listener=listener)
-    _show_search(found, run, as_json)
+    _show_search(found, run, as_json, begun_with=settings.weights)
 
 
 def check_command(settings: CheckSettings, *, run: Path, as_json: bool) -> None:
@@ -37,7 +37,7 @@ def check_command(settings: CheckSettings, *, run: Path, as_json: bool) -> None:
     _show_check(found, as_json)
 
 
-def _show_search(found: Baseline, run: Path, as_json: bool) -> None:
+def _show_search(found: Baseline, run: Path, as_json: bool, *, begun_with: str | None) -> None:
     from autoscale.cli.terminal import CONVENTION, explain, records, say, show_json, show_table
     from autoscale.design.budget import several
 
@@ -58,6 +58,7 @@ def _show_search(found: Baseline, run: Path, as_json: bool) -> None:
                     "params": score.params,
                 },
                 "target": found.objective.target,
+                "weights": begun_with,
                 "file": str(file),
                 "trials": records(table),
             }
@@ -65,8 +66,8 @@ def _show_search(found: Baseline, run: Path, as_json: bool) -> None:
         return
     column = found.objective.measure.column
     front = table[table.on_front].sort_values(column)
-    wanted = ("trial", "accuracy", "macs", "params", column, "seconds")
-    columns = tuple(dict.fromkeys(wanted))
+    wanted = ("trial", "accuracy", "macs", "params", column, "inherited", "seconds")
+    columns = tuple(name for name in dict.fromkeys(wanted) if name in table)
     show_table(front, title="Front: no other trial is as accurate and cheaper", columns=columns)
     failed = int((table.status == "failed").sum())
     say(
@@ -76,6 +77,11 @@ def _show_search(found: Baseline, run: Path, as_json: bool) -> None:
         + (f" (mean of {len(found.accuracies)} seeds)" if len(found.accuracies) > 1 else "")
         + f", {score.macs:,} multiply-adds, {score.params:,} parameters -> {file}"
     )
+    if begun_with is not None:
+        say(
+            f"Networks began with weights of {begun_with}; check-baseline and grid go on with "
+            "them, and family and train take them with --weights."
+        )
     explain(CONVENTION)
 
 

@@ -103,7 +103,13 @@ def check_baseline(
     """
     listener = listener or Silent()
     baseline = load_baseline(run)
-    proxy = load_proxy(run, data=settings.data, device=settings.device, threads=settings.threads)
+    proxy = load_proxy(
+        run,
+        data=settings.data,
+        weights=settings.weights,
+        device=settings.device,
+        threads=settings.threads,
+    )
     chosen, seed = baseline.trial.architecture, proxy.source.seed
     rivals = networks_at_least_as_expensive(baseline.space, chosen, settings.networks, seed=seed)
     folder = StepFolder(Path(run), STEP)
@@ -162,7 +168,7 @@ class _Comparison:
         """The outcome of every job, in order; those that the folder holds are not trained again."""
         journal, seeds = Journal(folder.file("trainings.jsonl")), self.settings.seeds
         facts = {**self.proxy.record(), "baseline": self.chosen.to_dict()}
-        Record(settings=self.settings, facts=facts).begin(
+        Record(settings=self.settings, facts=facts, notes=self.proxy.start.told).begin(
             folder, journal, listener, read=outcomes_from_journal
         )
         with worker_pool(self.settings, self.proxy, folder, listener) as workers:

@@ -12,6 +12,7 @@ from autoscale.design.measures.macs import MACS
 from autoscale.design.rounding import PAPER
 from autoscale.errors import BudgetUnreachable, InvalidSetting, RunConflict
 from autoscale.jobs.costs import cost_from, limits_from
+from autoscale.jobs.family_weights import MemberWeights
 from autoscale.jobs.grid.job import load_grid
 from autoscale.jobs.grid.scaling_base import describe, scalable_of
 from autoscale.jobs.grid.settings import FamilySettings
@@ -163,6 +164,9 @@ def write_family(
     those of the run's grids: of its grid below 1x for smaller members where there is one, else the
     others turned round. Where such a grid came later than the family, all members are written anew.
 
+    With `weights`, a file beside each member of this call holds what it begins with when it is
+    trained: the weights as far as they fit, fitted by training images.
+
     Args:
         run: the run directory.
         listener: told of progress; by default nobody.
@@ -195,9 +199,12 @@ def write_family(
     )
     for line in (*family.left_out.values(), *family.stalls):
         listener.notice(f"warning: {line}")
+    weights = MemberWeights.of(run, settings, base, listener)
     folder = StepFolder(run, STEP)
     with folder.locked():
         _keep(family, settings, folder, listener)
+        if weights is not None:
+            weights.write(family.members, folder, listener)
     return family
 
 
@@ -247,6 +254,8 @@ def _keep(family: Family, settings: FamilySettings, folder: StepFolder, listener
     if gained:
         for entry in _again(names_of(members), family, settings.max_cost, listener):
             write_text(folder.file(f"{entry.name}.yaml"), entry.to_yaml())
+            if (old := folder.file(f"{entry.name}.safetensors")).exists():
+                listener.notice(f"warning: {old} is of {entry.name} before; repeat it too")
     known = Record(settings=settings, facts=facts, several=True).begin(
         folder, members, listener, instead_of=earlier if gained else None, read=names_of
     )

@@ -13,21 +13,15 @@ from typing import ClassVar
 from autoscale.design.measures.registry import COSTS, with_file
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.names import ENGINES, KERNEL_CHOICES, RECIPES, ROUNDINGS
-from autoscale.models.settings import packaged_names
+from autoscale.models.settings import PreparationSettings, packaged_names, published_names
 from autoscale.runs.sources.find import keep_names
-from autoscale.settings import Groups, Settings, begun, in_words, option
+from autoscale.settings import Groups, Settings, again, begun, in_words, option, settings_of
 
 # What a parser or a completion needs is imported where it is asked for: building the command line
 # reads this module, and `autoscale --help` must not wait for a library.
 
 
 _TEACHER = "Teacher"  # a heading of the help
-
-
-def _networks(incomplete: str) -> list[str]:
-    from autoscale.design.published import NETWORKS
-
-    return [name for name in NETWORKS if name.startswith(incomplete)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +41,44 @@ class DataSettings(Settings):
         super().__post_init__()
         if not self.data:
             raise InvalidSetting("data must not be empty; name a folder, or synthetic")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsSettings(PreparationSettings):
+    """Weights that networks begin with, and whose they are.
+
+    What the file holds binds a resumed run, not where it lies.
+    """
+
+    weights: str | None = option(
+        None,
+        "Start from these weights: a file (.safetensors, or tensors of PyTorch; our names, "
+        "timm's, torchvision's, EfficientNet-PyTorch's or transformers'), a network whose weights "
+        "an installed package brings (efficientnet-lite0), or hf:OWNER/NAME, with @REVISION if "
+        "need be, of the Hugging Face hub. Of the classifier the rows of classes that the data has "
+        "too go on; others start anew. Of those of another design of mbconv, separable or "
+        "mobilenet-v3 blocks what fits is taken over, fitted by some training images.",
+        complete=begun(packaged_names),
+        place=keep_names,
+        binds="start",
+        panel="Weights",
+    )
+    weights_of: str | None = option(
+        None,
+        "The network that the weights are of: a published one or a design's YAML file. "
+        "\\[default: as the file says, else the network itself, else the published one that they "
+        "fit]",
+        complete=begun(published_names),
+        place=True,
+        binds="inherits",
+        panel="Weights",
+    )
+
+    @property
+    def said_of_weights(self) -> list[str]:
+        """The settings that say something of weights or of what they expect; not `white_level`."""
+        names = (setting.name for setting in settings_of(WeightsSettings))
+        return [n for n in names if n != "white_level" and getattr(self, n) is not None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,10 +111,13 @@ class ImageSettings(Settings):
 
     limit: int | None = option(None, "Use at most so many training images.")
     strict: bool = option(False, "Refuse unreadable images instead of skipping them.")
-    white_level: int = option(
-        65535,
-        "The number of a picture of 16 bits that is white: 1023 for 10 bits in them, 4095 for 12, "
-        "16383 for 14. The later steps keep to it.",
+    white_level: int | None = again(
+        PreparationSettings,
+        "white_level",
+        help="The number of a picture of 16 bits that is white: 1023 for 10 bits in them, 4095 for "
+        "12, 16383 for 14. The later steps keep to it. \\[default: that of the weights, else "
+        "65535]",
+        panel="",
     )
     seed: int = option(0, "Of proposals, splits and trainings.", least=0)
 
@@ -289,7 +324,7 @@ class ScalingBaseSettings(Settings):
         "Scale this instead of the run's own baseline: a published network (efficientnet-b0, "
         "resnet-18) or a design's YAML file.",
         place=True,
-        complete=_networks,
+        complete=begun(published_names),
         binds="base",
         panel="Base",
     )
@@ -337,6 +372,24 @@ class ScalingBaseSettings(Settings):
     def named(self) -> bool:
         """Whether the base is something else than the run's own baseline."""
         return self.baseline is not None or self.model is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseWeightsSettings(ScalingBaseSettings, WeightsSettings):
+    """A base and the weights that networks scaled from it begin with.
+
+    Raises:
+        InvalidSetting: for weights with a model of the user's own.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        said = self.said_of_weights
+        if self.model is not None and said:
+            raise InvalidSetting(
+                "weights go into designs of autoscale, not into a model of your own; leave "
+                f"--{said[0].replace('_', '-')} out"
+            )
 
 
 def place_of(data: str) -> str:

@@ -1,33 +1,26 @@
-"""What a training starts from: fresh weights, its network's own, or those of another design."""
+"""What trainings start from: fresh weights, their network's own, or those of another design."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from torch import Tensor, nn
-
-from autoscale.datasets.data import ImageData, Images
-from autoscale.datasets.pictures.preparation import OURS
+from autoscale.datasets.pictures.preparation import OURS, Preparation
 from autoscale.design.architecture import Architecture
 from autoscale.design.budget import BYTES
 from autoscale.design.cost import cost
-from autoscale.errors import InvalidSetting
-from autoscale.jobs.train_settings import TrainSettings
+from autoscale.errors import InvalidSetting, RunConflict
+from autoscale.jobs.groups import WeightsSettings
 from autoscale.models.count import load_architecture
-from autoscale.models.expected import Expected, expected_by, rows_kept
-from autoscale.network.build import Network
+from autoscale.models.expected import Expected, expected_by
 from autoscale.network.inheritance.correspondence import require_kindred
-from autoscale.network.inheritance.inherit import Share, inherit_into
 from autoscale.network.inheritance.origin import fits, published_origin
-from autoscale.network.weights import STYLES, class_rows, load_weights
+from autoscale.network.weights import STYLES, Style
 from autoscale.runs.sources.find import find
 from autoscale.runs.weights import Weights, file_digest, read_weights
-from autoscale.training.batches import to_input
 
 #: Training images by which a network takes over weights of another design, if memory allows.
-_IMAGES, _FEWEST = 256, 16
+IMAGES, _FEWEST = 256, 16
 #: Bytes that they may take on their way through the other network, and its numbers that are kept
 #: for each number that it computes, as measured.
 _MEMORY, _KEPT = 2**31, 1.2
@@ -39,7 +32,7 @@ class Origin:
 
     name: str
     architecture: Architecture
-    images: int  # of the training images, by which it does, at most
+    images: int = IMAGES  # of the training images, by which it does, at most
 
     def record(self) -> dict[str, Any]:
         """What decides the weights that a network begins with, as plain data."""
@@ -50,52 +43,166 @@ class Origin:
         }
 
 
+_USUAL = Expected(style=STYLES["autoscale"], preparation=OURS)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """What a training starts from: weights of a file, or random ones."""
+    """What trainings start from: weights of a file, or random ones.
 
-    held: Weights | None
-    expected: Expected  # of the network and its pictures, from the first step to the last
-    digest: str | None  # of the file
+    It is plain data until `read` gives it the weights: so it travels to workers, which read the
+    file themselves, once.
+    """
+
+    # Of the network and its pictures, from the first step to the last.
+    expected: Expected = _USUAL
+    file: str | None = None
+    digest: str | None = None  # of the file
     origin: Origin | None = None  # of the weights, if it is another design than the network's
+    known: Mapping[str, int] | None = None  # classes and their rows; None: as `expected` tells
+    held: Weights | None = field(default=None, compare=False, repr=False)
 
     @classmethod
-    def of(cls, settings: TrainSettings, architecture: Architecture) -> "Start":
-        """Read the file, if there is one, and find out whose weights it holds.
+    def of(
+        cls, settings: WeightsSettings, architecture: Architecture, *, network: str = ""
+    ) -> "Start":
+        """Read the file, if there is one, and find out whose weights it holds, for one network.
 
         Args:
             architecture: of the network, for the resolution that it is trained at.
+            network: as the user named it.
 
         Raises:
             InvalidSetting: if it holds no weights, does not tell what they expect, or holds those
                 of a design that the network cannot take weights from.
         """
-        weights, network = settings.weights, settings.network
-        if weights is None:
-            if settings.weights_of is not None:
-                raise InvalidSetting(
-                    f"--weights-of {settings.weights_of} says which network weights are of; give "
-                    "the file as --weights"
-                )
-            return cls(
-                held=None,
-                expected=expected_by(None, None, network=network, asked=settings),
-                digest=None,
+        file, held = _held(settings)
+        origin = None
+        if held is not None and not _is_own(held, settings, architecture):
+            origin = _origin(held, settings)
+        if origin is not None:
+            _require_kindred(origin.architecture, "source", origin.name)
+            _require_kindred(architecture, "network", origin.name)
+            count = affordable(origin.architecture, architecture.resolution)
+            origin = replace(origin, images=min(IMAGES, count))
+        return cls._from(settings, file, held, origin, network=network)
+
+    @classmethod
+    def for_many(cls, settings: WeightsSettings) -> "Start":
+        """Read the file, if there is one, and find out whose weights it holds, for many designs.
+
+        Raises:
+            InvalidSetting: if it holds no weights, does not tell whose they are or what they
+                expect, or holds those of a design that gives none to others.
+        """
+        file, held = _held(settings)
+        origin = _origin(held, settings) if held is not None else None
+        if held is not None and origin is None:
+            raise InvalidSetting(
+                f"{settings.weights} does not tell which design its weights are of, and no "
+                "published network fits; name it with --weights-of"
             )
-        file = str(find(weights))
-        held = read_weights(file)
-        origin = _origin(held, settings, architecture)
-        whose = origin.name if origin else network
+        if origin is not None:
+            _require_kindred(origin.architecture, "source", origin.name)
+        return cls._from(settings, file, held, origin)
+
+    @classmethod
+    def _from(
+        cls,
+        settings: WeightsSettings,
+        file: str | None,
+        held: Weights | None,
+        origin: Origin | None,
+        *,
+        network: str = "",
+    ) -> "Start":
         return cls(
             held=held,
-            expected=expected_by(held, file, network=whose, asked=settings),
-            digest=file_digest(file),
+            file=None if file is None else str(Path(file).absolute()),  # a link stays one
+            expected=expected_by(
+                held, file, network=origin.name if origin else network, asked=settings
+            ),
+            digest=None if file is None else file_digest(file),
             origin=origin,
         )
 
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any], *, file: str | None) -> "Start":
+        """Read what `record` gave, perhaps among other things; weights are to be read.
+
+        Args:
+            file: where they lie; None if there are none.
+
+        Raises:
+            KeyError, TypeError: if something is missing or of another kind.
+        """
+        style, preparation = Style(), OURS
+        if expects := record.get("expects"):
+            given = dict(expects)
+            style = Style(padding=given.pop("padding"), norm_eps=given.pop("norm_eps"))
+            values: dict[str, Any] = {
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in given.items()
+            }
+            preparation = Preparation(**values)
+        preparation = replace(preparation, white_level=record["white_level"])
+        expected = Expected(style=style, preparation=preparation)
+        if "start" not in record:
+            return cls(expected=expected)
+        inherits = record["inherits"]
+        design = Architecture.from_dict(inherits["design"])
+        name = Path(file).name if file else "the weights"
+        return cls(
+            expected=expected,
+            file=file,
+            digest=str(record["start"]),
+            origin=Origin(name=name, architecture=design, images=inherits["images"]),
+            known=record["known_classes"],
+        )
+
+    def read(self) -> "Start":
+        """With the weights, if there are any.
+
+        Raises:
+            InvalidSetting: if the file holds none.
+            RunConflict: if they are not those that the work began with.
+        """
+        if self.file is None or self.held is not None:
+            return self
+        try:
+            file = str(find(self.file))
+            held = read_weights(file)
+        except InvalidSetting as problem:
+            raise InvalidSetting(f"{problem}, and say with --weights where they lie now") from None
+        if file_digest(file) != self.digest:
+            raise RunConflict(
+                f"{self.file} does not hold the weights that the work began with; restore it, or "
+                "say with --weights where they lie now"
+            )
+        return replace(self, file=file, held=held)
+
+    def for_worker(self) -> "Start":
+        """As plain data."""
+        return replace(self, held=None)
+
+    @property
+    def label(self) -> str:
+        """How people call the weights: the file, and whose they are."""
+        assert self.file is not None
+        name, published = Path(self.file).name, self.expected.origin
+        if published and self.held is not None and self.held.header.architecture is None:
+            name = published
+        whose = self.origin.name if self.origin else name
+        return name if whose == name else f"{name}, {whose}"
+
+    @property
+    def told(self) -> dict[str, str]:
+        """What a run notes of it for people; moving the file changes it."""
+        return {} if self.file is None else {"start": self.label}
+
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a person should know before the images are read, in sentences."""
+        """What a person should know before the images of one network are read, in sentences."""
         if self.origin is None:
             return self.expected.notes
         return (
@@ -115,118 +222,77 @@ class Start:
             known["expects"] = asdict(expected.style) | apart.to_dict()
         return known
 
-    def put_into(
-        self, module: Network, images: ImageData, *, architecture: Architecture, seed: int
-    ) -> list[str]:
-        """The weights into a fresh network for these images; what to know, in sentences.
 
-        The same arguments give the same weights.
-
-        Args:
-            architecture: of the network.
-            seed: of the choice of images that another design's weights are taken over by.
-
-        Raises:
-            InvalidSetting: if they are another network's, or not finite.
-        """
-        if self.held is None:
-            return []
-        state, count = self.held.state, class_rows(self.held.state)
-        rows, note = rows_kept(self.expected.classes, count, images.classes)
-        told = [note] if note else []
-        if self.origin is None:
-            return [*_loaded(module, state, rows), *told]
-        shares = inherit_into(
-            module,
-            architecture,
-            state,
-            self.origin.architecture,
-            channels="rebuild",
-            images=self._sample(images.train, architecture.resolution, seed=seed),
-            rows=rows,
-            style=self.expected.style,
-        )
-        if rows is None and count != len(images.classes):
-            told.append(
-                f"the weights know {count:,} classes and the data {len(images.classes):,}; the "
-                "classifier is new and must be trained"
-            )
-        return [share_table(shares, self.origin.name), *told]
-
-    def _sample(self, images: Images, resolution: int, *, seed: int) -> Tensor:
-        """Training images as the network will see them when it is used."""
-        assert self.origin is not None
-        chosen = np.random.default_rng(seed).permutation(len(images))[: self.origin.images]
-        return to_input(
-            images.pixels[np.sort(chosen)],
-            resolution=resolution,
-            preparation=self.expected.preparation,
-        )
+#: Random weights, and what autoscale's own networks expect.
+FRESH = Start()
 
 
-def share_table(shares: Sequence[Share], origin: str) -> str:
-    """How much of each part of a network came from another design, in a few lines."""
-    params, inherited = sum(s.params for s in shares), sum(s.inherited for s in shares)
-    cells = [f"{s.part:>11} {100 * s.inherited // s.params:>3}%" for s in shares]
-    rows = ["".join(cells[start : start + 5])[1:] for start in range(0, len(cells), 5)]
-    title = (
-        f"of {params:,} parameters {100 * inherited // params}% begin as {origin}'s, part by part:"
-    )
-    return "\n".join([title, *rows])
+def affordable(design: Architecture, resolution: int) -> int:
+    """Images of so many pixels per side that another design can be watched with."""
+    one = _KEPT * BYTES * cost(replace(design, resolution=resolution)).activations
+    return max(_FEWEST, int(_MEMORY / one))
 
 
-def _loaded(
-    module: nn.Module, state: Mapping[str, Tensor], rows: Sequence[int | None] | None
-) -> list[str]:
-    """Put weights of the very same network into it."""
-    try:
-        return load_weights(module, state, rows=rows)
-    except InvalidSetting as problem:
-        if "another network's" not in str(problem):
-            raise
-        raise InvalidSetting(
-            f"{problem}; if theirs is a published network or a design in a file, name it with "
-            "--weights-of, and what fits is taken over"
-        ) from None
-
-
-def _origin(held: Weights, settings: TrainSettings, architecture: Architecture) -> Origin | None:
-    """The other design that weights are of; None if they are the network's, or nobody knows.
+def _held(settings: WeightsSettings) -> tuple[str | None, Weights | None]:
+    """The file of the weights and what it holds; None if there is none.
 
     Raises:
-        InvalidSetting: if a design is named and they are not of it, or the network cannot take
-            weights from theirs.
+        InvalidSetting: if it holds no weights, or a design is named without a file.
+    """
+    if settings.weights is not None:
+        file = str(find(settings.weights))
+        return file, read_weights(file)
+    if settings.weights_of is not None:
+        raise InvalidSetting(
+            f"--weights-of {settings.weights_of} says which network weights are of; give "
+            "the file as --weights"
+        )
+    return None, None
+
+
+def _is_own(held: Weights, settings: WeightsSettings, architecture: Architecture) -> bool:
+    """Whether weights are of the network's own design.
+
+    Raises:
+        InvalidSetting: if a design is named and they are not of it.
+    """
+    _require_said(held, settings)
+    return fits(held.state, architecture)
+
+
+def _origin(held: Weights, settings: WeightsSettings) -> Origin | None:
+    """The design that weights are of; None if nobody knows.
+
+    Raises:
+        InvalidSetting: if a design is named and they are not of it.
     """
     assert settings.weights is not None
-    state, said = held.state, settings.weights_of
-    if said is not None and not fits(state, load_architecture(said)):
+    _require_said(held, settings)
+    if (said := settings.weights_of) is not None:
+        return Origin(name=said, architecture=load_architecture(said))
+    if held.header.architecture is not None:
+        design = Architecture.from_dict(held.header.architecture)
+        return (
+            Origin(name=Path(settings.weights).name, architecture=design)
+            if fits(held.state, design)
+            else None
+        )
+    if (found := published_origin(held.state)) is not None:
+        return Origin(name=found, architecture=load_architecture(found))
+    return None
+
+
+def _require_said(held: Weights, settings: WeightsSettings) -> None:
+    said = settings.weights_of
+    if said is not None and not fits(held.state, load_architecture(said)):
         raise InvalidSetting(
             f"{settings.weights} does not hold weights of {said}: names or shapes are others; "
             "correct --weights-of"
         )
-    if fits(state, architecture):
-        return None
-    if said is not None:
-        name, design = said, load_architecture(said)
-    elif held.header.architecture is not None:
-        name = Path(settings.weights).name
-        design = Architecture.from_dict(held.header.architecture)
-        if not fits(state, design):
-            return None
-    elif (found := published_origin(state)) is not None:
-        name, design = found, load_architecture(found)
-    else:
-        return None
+
+
+def _require_kindred(architecture: Architecture, whose: str, name: str) -> None:
     try:
-        require_kindred(design, "source")
-        require_kindred(architecture, "network")
+        require_kindred(architecture, whose)
     except InvalidSetting as problem:
         raise InvalidSetting(f"the weights are another network's, {name}: {problem}") from None
-    return Origin(name=name, architecture=design, images=_affordable(design, architecture))
-
-
-def _affordable(design: Architecture, architecture: Architecture) -> int:
-    """Images that another design can be watched with."""
-    seen = replace(design, resolution=architecture.resolution)
-    one = _KEPT * BYTES * cost(seen).activations
-    return max(_FEWEST, min(_IMAGES, int(_MEMORY / one)))

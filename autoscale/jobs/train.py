@@ -17,6 +17,7 @@ from autoscale.design.rounding import fit_strides
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.curves import training_point
 from autoscale.jobs.family import load_member
+from autoscale.jobs.inheritance import Inheritance
 from autoscale.jobs.record import Record
 from autoscale.jobs.start import Start
 from autoscale.jobs.teaching.lessons import Lessons
@@ -136,7 +137,11 @@ def _begun(
         recipe = replace(recipe, learning_rate=settings.learning_rate)
     design = _design(settings)
     size = settings.resolution or design.architecture.resolution
-    start = Start.of(settings, _strided(replace(design.architecture, resolution=size), design))
+    start = Start.of(
+        settings,
+        _strided(replace(design.architecture, resolution=size), design),
+        network=settings.network,
+    )
     preparation = start.expected.preparation
     for note in start.notes:
         listener.notice(note)
@@ -276,14 +281,9 @@ class _Training:
         if resume is not None:
             done, of = len(resume.epochs), self.task.recipe.epochs
             self.listener.notice(f"going on after epoch {done} of {of}")
-        else:
-            notes = self.start.put_into(
-                module,
-                self.images,
-                architecture=self.design.architecture,
-                seed=self.task.source.seed,
-            )
-            for note in notes:
+        elif self.start.held is not None:
+            inheritance = Inheritance(self.start, self.images, seed=self.task.source.seed)
+            for note in inheritance.into(module, self.design.architecture).notes:
                 self.listener.notice(note)
         return module
 

@@ -12,14 +12,14 @@ from autoscale.jobs.groups import (
     KernelSettings,
     RecipeSettings,
     TeacherSettings,
+    WeightsSettings,
 )
-from autoscale.models.settings import PreparationSettings, packaged_names, published_names
-from autoscale.runs.sources.find import keep_names
+from autoscale.models.settings import published_names
 from autoscale.settings import again, begun, option
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainSettings(PreparationSettings, TeacherSettings):
+class TrainSettings(WeightsSettings, TeacherSettings):
     """What is trained, on which images, and how.
 
     The recipe, the design and the weights themselves bind a resumed training, not their names.
@@ -73,27 +73,6 @@ class TrainSettings(PreparationSettings, TeacherSettings):
         "kernels",
         "auto",
         help="What computes the training. {choices}.",
-    )
-    weights: str | None = option(
-        None,
-        "Start from these weights: a file (.safetensors, or tensors of PyTorch; our names, "
-        "timm's, torchvision's, EfficientNet-PyTorch's or transformers'), a network whose weights "
-        "an installed package brings (efficientnet-lite0), or hf:OWNER/NAME, with @REVISION if "
-        "need be, of the Hugging Face hub. Of the classifier the rows of classes that the data has "
-        "too go on; others start anew. Of those of another design of mbconv, separable or "
-        "mobilenet-v3 blocks what fits is taken over, fitted by some training images.",
-        complete=begun(packaged_names),
-        place=keep_names,
-        binds="start",
-    )
-    weights_of: str | None = option(
-        None,
-        "The network that the weights are of: a published one or a design's YAML file. "
-        "\\[default: as the file says, else the network itself, else the published one that they "
-        "fit]",
-        complete=begun(published_names),
-        place=True,
-        binds="inherits",
     )
     time_limit: float | None = option(
         None, "Seconds, after which it fails; finished epochs are kept.", above=0, binds=False

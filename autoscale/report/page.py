@@ -77,15 +77,24 @@ def _plain(value: Any) -> Any:
 
 
 def _lead(run: Run) -> str:
+    begun = _begun_with(run)
+    beginning = f" Networks began with weights of {begun}." if begun else ""
     if run.search is None:
-        return "How a network of your own choice grows, and the family it became."
+        return f"How a network of your own choice grows, and the family it became.{beginning}"
     settings = run.search.record["settings"]
     classes = settings["classes"]
     side = "/".join(map(str, run.search.space.resolution))
     named = ", ".join(classes[:12]) + (
         f" and {len(classes) - 12} more" if len(classes) > 12 else ""
     )
-    return f"{len(classes)} classes at {side} pixels: {named}."
+    return f"{len(classes)} classes at {side} pixels: {named}.{beginning}"
+
+
+def _begun_with(run: Run) -> str | None:
+    """What the networks of search and grid began with; None if from scratch."""
+    records = [run.search.record] if run.search else [grid.record for grid in run.grids]
+    found = ((record.get("notes") or {}).get("start") for record in records)
+    return next((str(label) for label in found if label), None)
 
 
 def _facts(run: Run) -> Iterator[tuple[str, str, str]]:
@@ -132,7 +141,9 @@ def _repeat_section(run: Run, commands: Commands) -> Section:
     tables = [("Software and machine", software)]
     if run.search:
         recipe = run.search.record["settings"]["recipe"]
-        tables.append(("Training of each candidate", _settings(recipe)))
+        begun = _begun_with(run)
+        told = recipe | ({"begins with weights of": begun} if begun else {})
+        tables.append(("Training of each candidate", _settings(told)))
     code = [("Commands", "\n".join(text for _, text in commands))] if commands else []
     if run.search:
         code.append((f"Space {run.search.space.name}", run.search.record["settings"]["space"]))

@@ -20,11 +20,11 @@ def trial_to_record(trial: Trial) -> dict[str, Any]:
         "number": trial.number,
         "status": trial.status,
         "params": dict(trial.params),
-        "score": asdict(trial.score) if trial.score else None,
+        "score": trial.score.to_dict() if trial.score else None,
         "cause": trial.cause,
         "sampler_attrs": dict(trial.sampler_attrs),
         **({"rungs": {str(e): a for e, a in trial.rungs.items()}} if trial.rungs else {}),
-        **({"partial": asdict(trial.partial)} if trial.partial else {}),
+        **({"partial": trial.partial.to_dict()} if trial.partial else {}),
         **({"repetition": trial.repetition} if trial.repetition else {}),
     }
 
@@ -79,7 +79,7 @@ def network_digest(network: Network) -> str:
 
 def outcome_to_record(outcome: Outcome) -> dict[str, Any]:
     """An outcome as one line of a journal of trainings."""
-    return asdict(outcome)
+    return asdict(outcome) | {"score": outcome.score.to_dict() if outcome.score else None}
 
 
 def outcomes_from_journal(journal: Journal) -> list[Outcome]:

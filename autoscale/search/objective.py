@@ -4,7 +4,7 @@ The cost is whatever a `CostMeasure` says: multiply-adds, parameters, a predicte
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import inf
 from numbers import Integral
 from typing import Any, Literal
@@ -31,6 +31,8 @@ class Score:
     params: int
     activations: int
     seconds: float = 0.0  # of training and evaluation
+    # Share of its parameters that it began with and others had trained; None where none had.
+    inherited: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.accuracy <= 1:
@@ -41,6 +43,15 @@ class Score:
                 raise InvalidSetting(f"{name} must be a whole number of at least 0, got {value!r}")
         if not 0 <= self.seconds < inf:
             raise InvalidSetting(f"seconds must be at least 0, got {self.seconds!r}")
+        if self.inherited is not None and not 0 <= self.inherited <= 1:
+            raise InvalidSetting(f"inherited must lie in 0..1, got {self.inherited!r}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, without what is not known."""
+        plain = asdict(self)
+        if self.inherited is None:
+            del plain["inherited"]
+        return plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

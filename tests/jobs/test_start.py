@@ -14,7 +14,8 @@ from autoscale.design.architecture import Architecture, Head, Stage, Stem
 from autoscale.design.published import published
 from autoscale.design.style import STYLES
 from autoscale.errors import InvalidSetting, RunConflict
-from autoscale.jobs.start import Start, share_table
+from autoscale.jobs.inheritance import Inheritance, share_table
+from autoscale.jobs.start import Start
 from autoscale.jobs.train_settings import TrainSettings
 from autoscale.network.build import build
 from autoscale.network.inheritance.inherit import Share, inherit
@@ -68,7 +69,7 @@ def begun(small: str, folder: Path, photos: Path, **options: object) -> tuple[St
     images = load(str(photos), size=16, preparation=start.expected.preparation)
     torch.manual_seed(0)
     module = build(SMALL, **start.expected.style.options)
-    notes = start.put_into(module, images, architecture=SMALL, seed=0)
+    notes = Inheritance(start, images, seed=0).into(module, SMALL).notes if start.held else ()
     torch.save(module.state_dict(), folder / "begun.pth")
     return start, [*start.notes, *notes]
 
@@ -107,7 +108,7 @@ def test_the_images_that_weights_are_taken_over_by_are_drawn_by_the_seed(
     def drawn(seed: int) -> dict[str, torch.Tensor]:
         torch.manual_seed(0)
         module = build(SMALL)
-        start.put_into(module, images, architecture=SMALL, seed=seed)
+        Inheritance(start, images, seed=seed).into(module, SMALL)
         return dict(module.state_dict())
 
     one, same, other = (drawn(seed) for seed in (3, 3, 4))
@@ -149,7 +150,7 @@ def test_a_broken_training_from_another_designs_weights_ends_as_the_unbroken_one
     assert len(settings["start"]) == 12
     assert settings["inherits"]["design"] == LARGE.to_dict()
     assert settings["inherits"]["channels"] == "rebuild"
-    with pytest.raises(RunConflict, match="start"):
+    with pytest.raises(RunConflict, match=r"--weights .* there, asked for no --weights"):
         short(small, tmp_path / "broken", photos, recipe="finetune")
 
 
@@ -250,5 +251,5 @@ def test_a_learning_rate_that_is_given_takes_the_recipes_place(
     short(small, tmp_path / "run", photos, epochs=1, learning_rate=0.02)
     file = tmp_path / "run" / "train" / "settings.json"
     assert json.loads(file.read_text())["settings"]["recipe"]["learning_rate"] == 0.02
-    with pytest.raises(RunConflict, match="recipe"):
+    with pytest.raises(RunConflict, match=r"--learning-rate 0\.02 there"):
         short(small, tmp_path / "run", photos, epochs=1, learning_rate=0.03)

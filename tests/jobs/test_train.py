@@ -14,13 +14,13 @@ from autoscale.datasets.pictures.preparation import Preparation
 from autoscale.design.architecture import Architecture, Head, Stage, Stem
 from autoscale.design.published import published
 from autoscale.errors import InvalidSetting, RunConflict
-from autoscale.jobs.start import Start
+from autoscale.jobs.inheritance import Begun, Inheritance
 from autoscale.jobs.train import Trained, train
 from autoscale.jobs.train_settings import TrainSettings
 from autoscale.listener import Progress, Silent
 from autoscale.models.load import load_model
 from autoscale.models.predict import evaluate_model
-from autoscale.network.build import build
+from autoscale.network.build import Network, build
 from autoscale.network.weights import STYLES, to_timm
 from autoscale.runs.checkpoint import read_snapshot
 from autoscale.runs.job_file import recorded_jobs
@@ -362,18 +362,16 @@ def test_rows_of_the_classifier_go_on_by_name_and_others_start_anew(
     said: str | None, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     begun: list[dict[str, torch.Tensor]] = []
-    put = Start.put_into
+    put = Inheritance.into
 
-    def noted(
-        start: Start, module: torch.nn.Module, *images: object, **options: object
-    ) -> list[str]:
+    def noted(inheritance: Inheritance, module: Network, architecture: Architecture) -> Begun:
         fresh = module.head.classifier.weight.detach().clone()  # type: ignore[union-attr]
-        notes = put(start, module, *images, **options)  # type: ignore[arg-type]
+        beginning = put(inheritance, module, architecture)
         found = module.head.classifier.weight.detach().clone()  # type: ignore[union-attr]
         begun.append({"fresh": fresh, "found": found})
-        return notes
+        return beginning
 
-    monkeypatch.setattr(Start, "put_into", noted)
+    monkeypatch.setattr(Inheritance, "into", noted)
     start, heard = start_of(tmp_path, classes), Hears()
     short(design, tmp_path / "run", photos, epochs=1, weights=str(start), listener=heard)
     theirs = read_weights(start).state["head.classifier.weight"]

@@ -12,6 +12,7 @@ from autoscale.jobs.grid.result import GridResult
 from autoscale.jobs.grid.scaling_base import (
     class_count,
     describe,
+    notes_on_start,
     proxy_of,
     scalable_from,
     scalable_of,
@@ -113,6 +114,8 @@ def grid_search(
             "or see the candidates with --plan"
         )
     base = scalable_of(settings, run, num_classes=class_count(settings, proxy))
+    for note in notes_on_start(proxy.start, base):
+        listener.notice(note)
     race = _race(run, base, settings, listener)
     folder = StepFolder(run, race.step)
     with folder.locked():
@@ -140,7 +143,9 @@ def _carry_out(race: GridRace, proxy: Proxy, folder: StepFolder, listener: Liste
     if limits := {limit.measure.name: limit.to_dict() for limit in race.limited.limits}:
         facts["max_cost"] = limits
     record = Record(
-        settings=race.settings, facts=facts, notes={"most_trainings": race.most_trainings}
+        settings=race.settings,
+        facts=facts,
+        notes={"most_trainings": race.most_trainings, **proxy.start.told},
     )
     record.begin(folder, journal, listener, read=outcomes_from_journal)
     explain(race, listener)

@@ -18,12 +18,14 @@ from autoscale.jobs.grid.candidates import (
 from autoscale.jobs.grid.result import candidate_table
 from autoscale.jobs.grid.scaling_base import (
     class_count,
+    notes_on_start,
     proxy_of,
     scalable_of,
     with_grid_images,
 )
 from autoscale.jobs.grid.settings import GONE, GridSettings
 from autoscale.jobs.grid.timed import NoTimings, Stopwatch
+from autoscale.jobs.start import Start
 from autoscale.jobs.workers.memory import training_bytes
 from autoscale.listener import Listener, Silent
 from autoscale.scaling.scalable import Design, cost_of
@@ -55,6 +57,9 @@ def plan_grid(run: str | Path, settings: GridSettings, *, listener: Listener | N
     run, listener = Path(run), listener or Silent()
     proxy = proxy_of(run, settings)
     base = scalable_of(settings, run, num_classes=class_count(settings, proxy))
+    start = Start.for_many(settings) if proxy is None else proxy.start
+    for note in notes_on_start(start, base):
+        listener.notice(note)
     watch = Stopwatch(
         root_of(base), NoTimings(), listener, device=settings.device, threads=settings.threads
     )
@@ -66,7 +71,10 @@ def plan_grid(run: str | Path, settings: GridSettings, *, listener: Listener | N
         proxy = with_grid_images(run, settings, proxy, size=race.largest, listener=listener)
         each = proxy.estimate_seconds(networks) / len(networks) / settings.workers
         batch, kernels = proxy.recipe.batch_size, proxy.kernels
-        memory = max(training_bytes(network, batch, kernels=kernels) for network in networks)
+        padding = proxy.start.expected.style.padding
+        memory = max(
+            training_bytes(network, batch, kernels=kernels, padding=padding) for network in networks
+        )
     return Plan(
         table=candidate_table(race.field, race.grid.budget),
         trainings=race.most_trainings,

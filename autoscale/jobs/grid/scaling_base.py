@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from autoscale.datasets.data import classes_in
-from autoscale.datasets.pictures.preparation import OURS
 from autoscale.design.architecture import Architecture
 from autoscale.design.published import FAMILIES
 from autoscale.design.rounding import fit_strides, rounding_policy
 from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.jobs.grid.settings import GridSettings
 from autoscale.jobs.groups import ScalingBaseSettings
+from autoscale.jobs.inheritance import notes_for_base
 from autoscale.jobs.search.result import STEP as SEARCH
-from autoscale.jobs.search.result import load_baseline, load_proxy, with_images
+from autoscale.jobs.search.result import has_weights, load_baseline, load_proxy, with_images
+from autoscale.jobs.start import Start
 from autoscale.jobs.workers.kernels import choose_kernels
 from autoscale.jobs.workers.proxy import ImageSource, Proxy, recipe_named
 from autoscale.listener import Listener, Silent
@@ -73,15 +74,7 @@ def proxy_of(run: Path, settings: GridSettings) -> Proxy | None:
         InvalidSetting: if the run's search has decided what is set here.
     """
     if not settings.named:
-        proxy = load_proxy(
-            run, data=settings.data, device=settings.device, threads=settings.threads
-        )
-        if decided := settings.decided:
-            raise InvalidSetting(
-                f"the search in {run} has decided --{decided[0].replace('_', '-')}; leave it out, "
-                "or name a base with --baseline or --model"
-            )
-        return proxy
+        return _searched(run, settings)
     if StepFolder(run, SEARCH).read() is not None:
         raise InvalidSetting(
             f"{run} holds a search with a baseline of its own; leave --baseline and --model "
@@ -89,20 +82,56 @@ def proxy_of(run: Path, settings: GridSettings) -> Proxy | None:
         )
     if settings.data is None:
         return None
-    white = settings.white_level
+    start = Start.for_many(settings)
     return Proxy(
         source=ImageSource(
             data=settings.data,
             seed=settings.seed or 0,
             limit=settings.limit,
             strict=settings.strict,
-            white_level=OURS.white_level if white is None else white,
+            white_level=start.expected.preparation.white_level,
         ),
         recipe=recipe_named(settings.recipe or "proxy", epochs=settings.epochs),
         kernels=choose_kernels("auto", device=settings.device, listener=Silent()),
         device=settings.device,
         threads=settings.threads,
+        start=start,
     )
+
+
+def _searched(run: Path, settings: GridSettings) -> Proxy:
+    """How the run's search judged, the images yet to be loaded.
+
+    Raises:
+        InvalidSetting: if the search has decided what is set here.
+    """
+    begun = has_weights(run)
+    proxy = load_proxy(
+        run,
+        data=settings.data,
+        weights=settings.weights if begun else None,
+        device=settings.device,
+        threads=settings.threads,
+    )
+    decided, said = settings.decided, settings.said_of_weights
+    if proxy.start.settings():
+        decided += [name for name in said if name != "weights"]
+        said = []
+    if decided:
+        raise InvalidSetting(
+            f"the search in {run} has decided --{decided[0].replace('_', '-')}; leave it out, "
+            "or name a base with --baseline or --model"
+        )
+    return replace(proxy, start=Start.for_many(settings)) if said else proxy
+
+
+def notes_on_start(start: Start, base: Scalable) -> list[str]:
+    """What a person should know of the weights that a grid's networks begin with, in sentences.
+
+    Raises:
+        InvalidSetting: if they cannot take them over.
+    """
+    return notes_for_base(start, base.base) if isinstance(base, Design) else []
 
 
 def class_count(settings: GridSettings, proxy: Proxy | None) -> int | None:

@@ -8,9 +8,17 @@ from typing import Any, ClassVar
 
 from autoscale.design.measures.registry import COSTS, kind_named, with_file
 from autoscale.errors import InvalidSetting
-from autoscale.jobs.groups import DeviceSettings, LimitSettings, ScalingBaseSettings, WorkerSettings
+from autoscale.jobs.groups import (
+    BaseWeightsSettings,
+    DataSettings,
+    DeviceSettings,
+    LimitSettings,
+    ScalingBaseSettings,
+    WeightsSettings,
+    WorkerSettings,
+)
 from autoscale.jobs.names import RECIPES
-from autoscale.settings import Groups, Settings, in_words, option
+from autoscale.settings import Groups, Settings, again, in_words, option, settings_of
 
 # What a parser or a completion needs is imported where it is asked for, see `jobs.groups`.
 
@@ -223,11 +231,15 @@ class GridSettings(
     WorkerSettings,
     DeviceSettings,
     BaseImageSettings,
-    ScalingBaseSettings,
+    BaseWeightsSettings,
     LimitSettings,
     RaceSettings,
 ):
-    """Everything that a grid can be asked for."""
+    """Everything that a grid can be asked for.
+
+    With a run's own baseline networks begin as the search's did; where those began without weights,
+    the grid's may begin with some.
+    """
 
     command: ClassVar[str] = "grid"
 
@@ -292,10 +304,19 @@ class MemberSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FamilySettings(ScalingBaseSettings, LimitSettings, MemberSettings):
+class FamilySettings(BaseWeightsSettings, LimitSettings, MemberSettings):
     """Everything that a family can be asked for."""
 
     command: ClassVar[str] = "family"
+
+    data: str | None = again(
+        DataSettings,
+        "data",
+        None,
+        help="Images that weights are fitted by. \\[default: those of the run's search or grid]",
+        binds=False,
+        panel="Weights",
+    )
 
     num_classes: int | None = option(
         None,
@@ -305,3 +326,14 @@ class FamilySettings(ScalingBaseSettings, LimitSettings, MemberSettings):
         binds="base",
         panel="Base",
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.weights is None:
+            names = ["data", *(setting.name for setting in settings_of(WeightsSettings))]
+            if given := [name for name in names if getattr(self, name) is not None]:
+                flag = f"--{given[0].replace('_', '-')}"
+                raise InvalidSetting(
+                    f"{flag} says something of weights, which a family has if it is given some; "
+                    f"add --weights, or leave {flag} out"
+                )

@@ -10,11 +10,13 @@ from autoscale.design.measures.limits import Limit, require_reachable
 from autoscale.design.measures.macs import MACS
 from autoscale.design.space import SearchSpace
 from autoscale.jobs.costs import cost_from, limits_from
+from autoscale.jobs.inheritance import notes_for_space
 from autoscale.jobs.record import Record
 from autoscale.jobs.search.goal import make_objective, ready, require_objective
 from autoscale.jobs.search.result import STEP
 from autoscale.jobs.search.settings import SearchSettings
 from autoscale.jobs.search.spaces import space_text
+from autoscale.jobs.start import Start
 from autoscale.jobs.workers.kernels import choose_kernels
 from autoscale.jobs.workers.proxy import ImageSource, Proxy, recipe_named
 from autoscale.listener import Listener
@@ -49,6 +51,8 @@ class SearchProblem:
         rungs = settings.stages(proxy.recipe.epochs)
         text = space_text(settings.space)
         shipped = SearchSpace.from_yaml(text, source=settings.space)
+        for note in notes_for_space(proxy.start, shipped):
+            listener.notice(note)
         require_objective(settings)
         measure = cost_from(settings.cost_measure)
         limits = limits_from(settings.max_cost, max_macs=settings.max_macs)
@@ -95,7 +99,7 @@ class SearchProblem:
         }
         if limits := {m.measure.name: m.to_dict() for m in self.limits if m.measure != MACS}:
             facts["max_cost"] = limits
-        return Record(settings=self.settings, facts=facts)
+        return Record(settings=self.settings, facts=facts, notes=self.proxy.start.told)
 
 
 def _kept_measures(folder: StepFolder) -> dict[str, Any]:
@@ -107,16 +111,18 @@ def _kept_measures(folder: StepFolder) -> dict[str, Any]:
 
 
 def _proxy(settings: SearchSettings, listener: Listener) -> Proxy:
+    start = Start.for_many(settings)
     return Proxy(
         source=ImageSource(
             data=settings.data,
             seed=settings.seed,
             limit=settings.limit,
             strict=settings.strict,
-            white_level=settings.white_level,
+            white_level=start.expected.preparation.white_level,
         ),
         recipe=recipe_named(settings.recipe, epochs=settings.epochs),
         kernels=choose_kernels(settings.kernels, device=settings.device, listener=listener),
         device=settings.device,
         threads=settings.threads,
+        start=start,
     )

@@ -90,26 +90,52 @@ def _damaged(step: StepFolder, problem: Exception) -> RunConflict:
 
 
 def load_proxy(
-    run: str | Path, *, data: str | None = None, device: str = "cpu", threads: int = 1
+    run: str | Path,
+    *,
+    data: str | None = None,
+    weights: str | None = None,
+    device: str = "cpu",
+    threads: int = 1,
 ) -> Proxy:
     """How the search in a run directory judges; its images are to be loaded.
 
     Args:
         data: where the images lie now, if they were moved.
+        weights: where those lie now that its networks began with, if they were moved.
 
     Raises:
-        InvalidSetting: if no search is there.
+        InvalidSetting: if no search is there, or `weights` names some and it began without.
         RunConflict: if its settings are not readable.
     """
     begun = _begun(run)
     try:
-        place = begun["notes"]["data"] if data is None else data
-        return Proxy.from_record(begun["settings"], data=place, device=device, threads=threads)
+        notes, settings = begun["notes"], begun["settings"]
+        if weights is not None and "start" not in settings:
+            raise InvalidSetting(
+                f"the search in {run} began without weights, and what judges its baseline does "
+                "too; leave --weights out"
+            )
+        return Proxy.from_record(
+            settings,
+            data=notes["data"] if data is None else data,
+            weights=notes.get("weights") if weights is None else weights,
+            device=device,
+            threads=threads,
+        )
     except (KeyError, TypeError) as problem:
         raise RunConflict(
             f"{Path(run) / STEP / 'settings.json'} is damaged ({problem!r}); restore it from a "
             "copy or choose another --run"
         ) from None
+
+
+def has_weights(run: str | Path) -> bool:
+    """Whether the networks of a run's search began with weights.
+
+    Raises:
+        InvalidSetting: if no search is there.
+    """
+    return "start" in (_begun(run).get("settings") or {})
 
 
 def with_images(
@@ -146,8 +172,9 @@ def trial_table(trials: Sequence[Trial], objective: Objective) -> pd.DataFrame:
 
     Columns: trial, status, accuracy (share of validation images), macs, params, activations (one
     image), what the search took for cost if it is another (latency_ms: predicted), seconds,
-    on_front (no other is as accurate and cheaper), cause of a failure or a stop, then the choices
-    of the space.
+    inherited (where networks began with weights: the share of the parameters that these gave, 0 of
+    a design that starts fresh), on_front (no other is as accurate and cheaper), cause of a failure
+    or a stop, then the choices of the space.
     A stopped design has no accuracy; where rungs were looked at, columns accuracy_after_N say what
     it had after N epochs.
     """
@@ -157,6 +184,7 @@ def trial_table(trials: Sequence[Trial], objective: Objective) -> pd.DataFrame:
     members = (
         {finished[i].number for i in front(points, ["maximize", "minimize"])} if points else {}
     )
+    begun = any(s.inherited is not None for t in trained if (s := t.score or t.partial))
     rungs = sorted({epochs for trial in trained for epochs in trial.rungs})
     rows = []
     for trial in trained:
@@ -172,6 +200,7 @@ def trial_table(trials: Sequence[Trial], objective: Objective) -> pd.DataFrame:
                 "activations": counted.activations,
                 objective.measure.column: objective.cost(trial.architecture),
                 "seconds": round(told.seconds, 2) if told else None,
+                **({"inherited": told.inherited if told else None} if begun else {}),
                 "on_front": trial.number in members,
                 "cause": trial.cause,
                 **{f"accuracy_after_{n}": trial.rungs.get(n) for n in rungs},

@@ -45,7 +45,7 @@ class SearchProgress:
             self._listener.notice(f"all {self._total} trainings are done already")
             return
         proxy, drawn = self._workers.proxy, self._drawn()
-        seconds = self._workers.seconds(proxy.estimate_seconds(drawn) / len(drawn) * left)
+        seconds = self._workers.estimate(drawn) / len(drawn) * left
         kept = f", {self._trained} are kept from before" if self._trained else ""
         self._listener.notice(
             f"{several(left, 'training')} of {several(proxy.recipe.epochs, 'epoch')} on "

@@ -14,10 +14,11 @@ from autoscale.jobs.groups import (
     KernelSettings,
     LimitSettings,
     RecipeSettings,
+    WeightsSettings,
     WorkerSettings,
 )
 from autoscale.jobs.names import OBJECTIVES, SAMPLERS
-from autoscale.settings import Groups, Settings, in_words, option
+from autoscale.settings import Groups, Settings, again, in_words, option
 
 if TYPE_CHECKING:
     from autoscale.search.rungs import Rungs
@@ -207,6 +208,7 @@ class SearchSettings(
     ImageSettings,
     RecipeSettings,
     LimitSettings,
+    WeightsSettings,
     SearchChoices,
     DataSettings,
 ):
@@ -240,6 +242,12 @@ class CheckChoices(Settings):
         "Where the images lie now, if they were moved since the search.",
         place=True,
         binds="images",
+    )
+    weights: str | None = again(
+        WeightsSettings,
+        "weights",
+        help="Where the weights lie now that the search began with, if they were moved.",
+        panel="",
     )
 
     def __post_init__(self) -> None:

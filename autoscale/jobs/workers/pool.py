@@ -1,11 +1,12 @@
 """Who trains: this process, several of this machine, or a cluster.
 
 A training is the same wherever it is done: what goes to a worker is plain data, a `TrainingRequest`
-for each training and once the `Proxy`, by which the worker loads the images itself.
+for each training and once the `Proxy`, by which the worker loads
+the images and the weights to start from itself.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -78,6 +79,7 @@ class WorkerPool:
     proxy: Proxy
     engine: Engine[TrainingRequest, TrainingResult]
     at_work: AtWork
+    inline: bool = False  # trainings are done in this process
 
     @property
     def at_once(self) -> int:
@@ -90,6 +92,13 @@ class WorkerPool:
         future = self.engine.submit(request)
         future.add_done_callback(lambda _: done())
         return future
+
+    def estimate(self, networks: Sequence[Network]) -> float:
+        """Seconds that training each of them once takes, one after the other in each place."""
+        work = self.proxy.estimate_seconds(networks)
+        if self.proxy.inheritance and not self.inline:
+            self.proxy.inheritance.forget()  # the workers keep what they need themselves
+        return self.seconds(work)
 
     def seconds(self, work: float) -> float:
         """How long so many seconds of trainings take, one after the other in each place."""
@@ -110,7 +119,7 @@ def worker_pool(
         InvalidSetting: if an engine is not installed, or has no room for one training.
     """
     with AtWork(folder) as at_work, _engine(settings, proxy, listener) as engine:
-        yield WorkerPool(proxy=proxy, engine=engine, at_work=at_work)
+        yield WorkerPool(proxy=proxy, engine=engine, at_work=at_work, inline=settings.inline)
 
 
 @contextmanager

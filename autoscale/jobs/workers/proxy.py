@@ -14,11 +14,15 @@ from autoscale.datasets.data import ImageData, Images, load
 from autoscale.datasets.pictures.preparation import OURS, Preparation
 from autoscale.datasets.pictures.selection import Selection
 from autoscale.design.architecture import Architecture
+from autoscale.design.style import Style
 from autoscale.errors import DataProblem, EvaluationFailed, InvalidSetting
 from autoscale.jobs.groups import place_of
+from autoscale.jobs.inheritance import Inheritance
+from autoscale.jobs.start import FRESH, Start
 from autoscale.jobs.workers.kernels import accelerated, cutter
 from autoscale.listener import Listener, Silent
 from autoscale.models.user_model import make
+from autoscale.network.build import Network as Built
 from autoscale.network.build import build
 from autoscale.network.threads import threads_of_torch
 from autoscale.runs.images import ImageCache
@@ -117,10 +121,12 @@ class Proxy:
     kernels: str = "none"  # what computes the passes, one of `kernels.KERNELS`
     device: str = "cpu"
     threads: int = 1  # of torch; more pay on idle cores only, and change the last digits
+    start: Start = FRESH  # what the networks begin with, and what that expects
     size: int = 0  # pixels per side of the images
     test: bool = False  # whether test images are there, to judge on if a training asks for it
     fingerprint: str = ""  # of the images
     loaded: ImageData | None = field(default=None, compare=False, repr=False)
+    inheritance: Inheritance | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.threads < 1:
@@ -138,21 +144,29 @@ class Proxy:
         return Runtime(device=self.device, cut=cutter(self.kernels))
 
     def load(self, *, size: int, test: bool = False, listener: Listener | None = None) -> Proxy:
-        """With the images, `size` pixels per side; what a person should know is told to `listener`.
+        """With the images, `size` pixels per side, and with the weights to start from, if any.
 
         Args:
             test: read the test images too, if the data has any.
+            listener: told what a person should know.
 
         Raises:
-            DataProblem: if they cannot be read, or are others than those of `fingerprint`.
+            DataProblem: if images cannot be read, or are others than those of `fingerprint`.
+            RunConflict: if the weights are others than those that the work began with.
         """
-        images = self.source.load(size=size, test=test, listener=listener or Silent())
+        ready = replace(self, start=self.start.read())
+        images = self.source.load(
+            size=size,
+            test=test,
+            listener=listener or Silent(),
+            preparation=self.start.expected.preparation,
+        )
         if self.fingerprint and images.fingerprint != self.fingerprint:
             raise DataProblem(
                 f"the images in {self.source.data} have changed since the work began; restore them "
                 "and repeat the command, finished work is kept"
             )
-        return self.having(images, size=size)
+        return ready.having(images, size=size)
 
     def having(self, images: ImageData, *, size: int) -> Proxy:
         """With these images, which are `size` pixels per side."""
@@ -162,11 +176,20 @@ class Proxy:
             test=images.test is not None,
             fingerprint=images.fingerprint,
             loaded=images,
+            inheritance=Inheritance(self.start, images, seed=self.source.seed)
+            if self.start.held
+            else None,
         )
 
     def for_worker(self) -> Proxy:
         """As plain data that holds in every process and working directory."""
-        return replace(self, source=replace(self.source, data=self.source.place), loaded=None)
+        return replace(
+            self,
+            source=replace(self.source, data=self.source.place),
+            start=self.start.for_worker(),
+            loaded=None,
+            inheritance=None,
+        )
 
     def record(self) -> dict[str, Any]:
         """What decides a score, as plain data."""
@@ -175,16 +198,25 @@ class Proxy:
             "recipe": asdict(self.recipe),
             "kernels": self.kernels,
             "images": self.fingerprint,
+            **self.start.settings(),
+            **({"known_classes": self.inheritance.known_classes} if self.inheritance else {}),
         }
 
     @classmethod
     def from_record(
-        cls, record: Mapping[str, Any], *, data: str, device: str = "cpu", threads: int = 1
+        cls,
+        record: Mapping[str, Any],
+        *,
+        data: str,
+        weights: str | None = None,
+        device: str = "cpu",
+        threads: int = 1,
     ) -> Proxy:
         """Read what `record` gave, perhaps among other things; images are to be loaded.
 
         Args:
             data: where they lie.
+            weights: where those lie that networks begin with, if they do with any.
 
         Raises:
             KeyError, TypeError: if something is missing or of another kind.
@@ -196,6 +228,7 @@ class Proxy:
             kernels=record["kernels"],
             device=device,
             threads=threads,
+            start=Start.from_record(record, file=weights),
         )
 
     def score(
@@ -207,10 +240,10 @@ class Proxy:
         rungs: Collection[int] = (),
         look: Callable[[int, float], bool] | None = None,
     ) -> Score:
-        """Train from scratch and measure accuracy on the validation images.
+        """Train, from scratch or from the weights of `start`, and measure accuracy.
 
-        The seed decides initial weights, order of the images and augmentation, so designs that
-        share it are compared on the same footing.
+        Accuracy is that on the validation images. The seed decides fresh weights, order of the
+        images and augmentation, so designs that share it are compared on the same footing.
 
         Args:
             held_out: measure on the test images instead.
@@ -234,7 +267,7 @@ class Proxy:
         try:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
-                module = realise(network, norm_momentum=self.recipe.norm_momentum)
+                module = self._realised(network)
             task = TrainingTask(
                 train=self.images.train,
                 validation=measured,
@@ -242,10 +275,13 @@ class Proxy:
                 resolution=network.resolution,
                 seed=seed,
                 evaluate_after=rungs,
+                preparation=self.start.expected.preparation,
             )
-            module = accelerated(module, self.kernels)
             with threads_of_torch(self.threads):
-                fitted = fit(module, task, self.runtime, on_epoch=on_epoch)
+                inherited = self._inherit(module, network)
+                fitted = fit(
+                    accelerated(module, self.kernels), task, self.runtime, on_epoch=on_epoch
+                )
         except TrainingFailed as problem:
             raise EvaluationFailed(str(problem)) from None
         counted = cost_of(network)
@@ -255,13 +291,31 @@ class Proxy:
             params=counted.params,
             activations=counted.activations,
             seconds=time.perf_counter() - started,
+            inherited=inherited,
         )
+
+    def _realised(self, network: Network) -> nn.Module:
+        """A network as the start's weights expect it, with fresh ones."""
+        return realise(
+            network,
+            norm_momentum=self.recipe.norm_momentum,
+            style=self.start.expected.style,
+        )
+
+    def _inherit(self, module: nn.Module, network: Network) -> float | None:
+        """Put the start's weights into a fresh network; the share of it that they are, if any."""
+        if self.inheritance is None:
+            return None
+        assert isinstance(module, Built)
+        assert isinstance(network, Architecture)
+        return self.inheritance.into(module, network).inherited
 
     def estimate_seconds(self, networks: Sequence[Network]) -> float:
         """Seconds that training each of them once will take, from a few timed steps of two.
 
         The cheapest and the most expensive are timed, the others follow from their activations,
-        which decide the time of small networks more than multiply-adds do.
+        which decide the time of small networks more than multiply-adds do. Where networks begin
+        with weights of another design, taking these over is timed too.
         """
         sizes = [cost_of(network).activations for network in networks]
         low = networks[sizes.index(min(sizes))]
@@ -277,9 +331,7 @@ class Proxy:
         batch = self.recipe.batch_size
         few = replace(self.recipe, epochs=1)
         steps = max(1, min(5, len(self.images.train) // batch))
-        module = accelerated(
-            realise(network, norm_momentum=self.recipe.norm_momentum), self.kernels
-        )
+        module = accelerated(self._realised(network), self.kernels)
 
         def timed(images: Images) -> tuple[float, float]:
             task = TrainingTask(
@@ -288,6 +340,7 @@ class Proxy:
                 recipe=few,
                 resolution=network.resolution,
                 seed=0,
+                preparation=self.start.expected.preparation,
             )
             with threads_of_torch(self.threads):
                 fitted = fit(module, task, self.runtime)
@@ -298,20 +351,38 @@ class Proxy:
         training, evaluation = timed(sample)
         epoch = max(1, len(self.images.train) // batch) * training / steps
         whole = network.resolution  # of the last epoch, which is what was timed
+        beginning = self._inheriting_seconds(network)
         sides = [self.recipe.resolution_at(n + 1, whole) for n in range(self.recipe.epochs)]
-        return epoch * sum((side / whole) ** 2 for side in sides) + (
-            len(self.images.validation) * evaluation / len(sample)
+        return (
+            beginning
+            + epoch * sum((side / whole) ** 2 for side in sides)
+            + (len(self.images.validation) * evaluation / len(sample))
         )
 
+    def _inheriting_seconds(self, network: Network) -> float:
+        """Seconds of putting the start's weights into a network."""
+        if self.inheritance is None:
+            return 0.0
+        module = self._realised(network)
+        assert isinstance(module, Built)
+        assert isinstance(network, Architecture)
+        with threads_of_torch(self.threads):
+            return self.inheritance.seconds(module, network)
 
-def realise(network: Network, *, norm_momentum: float = 0.1) -> nn.Module:
+
+def realise(
+    network: Network, *, norm_momentum: float = 0.1, style: Style | None = None
+) -> nn.Module:
     """A network with weights from torch's global generator.
+
+    Args:
+        style: of a design; a user's network is as it was written.
 
     Raises:
         InvalidSetting: if a function of the user's fails or its answer does not fit.
     """
     if isinstance(network, Architecture):
-        return build(network, norm_momentum=norm_momentum)
+        return build(network, norm_momentum=norm_momentum, **(style or Style()).options)
     return make(network)
 
 

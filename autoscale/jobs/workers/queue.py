@@ -62,7 +62,7 @@ class Trainings:
                 f", {len(jobs) - len(left)} are kept from before" if len(left) < len(jobs) else ""
             )
             pool = self.pool
-            seconds = pool.seconds(pool.proxy.estimate_seconds([job.network for job in left]))
+            seconds = pool.estimate([job.network for job in left])
             plan = f"{several(len(left), 'training')}{kept}; about {duration(seconds)}"
             self.listener.notice(f"{purpose}; {plan}" if purpose else plan)
 

@@ -12,14 +12,18 @@ import torch
 from torch import Tensor
 
 from autoscale.errors import InvalidSetting
-from autoscale.network.inheritance.correspondence import CLASSES, Axis, Correspondence, evenly
-from autoscale.network.inheritance.rebuild import Moments, Reader, Rebuilt, reduce_channels
+from autoscale.network.inheritance.correspondence import (
+    CLASSES,
+    NEW,
+    Axis,
+    Choices,
+    Correspondence,
+    evenly,
+)
+from autoscale.network.inheritance.donor import Observations
+from autoscale.network.inheritance.rebuild import Rebuilt
 
 ChannelChoice = Literal["even", "norm", "rebuild"]
-
-#: For each channel of an axis the source's, or `NEW`.
-Choices = Mapping[Axis, Tensor]
-NEW = -1
 
 
 def choose(
@@ -27,7 +31,7 @@ def choose(
     theirs: Mapping[str, Tensor],
     *,
     channels: ChannelChoice,
-    moments: Mapping[str, Moments] | None = None,
+    observed: Observations | None = None,
     rows: Sequence[int | None] | None = None,
 ) -> tuple[dict[Axis, Tensor], dict[str, Rebuilt]]:
     """The source's channel of each channel of each axis; and readers that make up for the rest.
@@ -37,7 +41,7 @@ def choose(
 
     Args:
         theirs: the source's state dict.
-        moments: of what the source's layers read, for "rebuild".
+        observed: what the source does with some images, for "rebuild".
         rows: of each class of the network, the source's row or None.
 
     Returns:
@@ -57,7 +61,8 @@ def choose(
         elif channels == "norm":
             choices[axis] = _strongest(axis, found, theirs)
         else:
-            choices[axis], weights = _rebuilding(axis, found, theirs, choices, moments or {})
+            assert observed is not None
+            choices[axis], weights = _rebuilding(axis, found, theirs, choices, observed)
             rebuilt |= weights
     return choices, rebuilt
 
@@ -90,14 +95,14 @@ def _rebuilding(
     found: Correspondence,
     theirs: Mapping[str, Tensor],
     choices: Choices,
-    moments: Mapping[str, Moments],
+    observed: Observations,
 ) -> tuple[Tensor, dict[str, Rebuilt]]:
     readers = found.readers(axis)
-    inputs = []
+    needed = []
     for pair in readers:
-        weight = theirs[f"{pair.source}.weight"].double().flatten(1)
+        outputs = torch.arange(len(theirs[f"{pair.source}.weight"]))
         # Rows that are dropped need no inputs; streams, which come first, do not know them yet.
-        kept = choices[pair.rows] if pair.rows in choices else torch.arange(len(weight))
-        inputs.append(Reader(weight, moments[pair.source], kept[kept >= 0]))
-    chosen, weights = reduce_channels(inputs, axis.width)
-    return chosen, {pair.layer: found for pair, found in zip(readers, weights, strict=True)}
+        kept = choices.get(pair.rows, outputs)
+        needed.append(kept[kept >= 0])
+    chosen, weights = observed.reduced([pair.source for pair in readers], needed, axis.width)
+    return chosen, {pair.layer: again for pair, again in zip(readers, weights, strict=True)}

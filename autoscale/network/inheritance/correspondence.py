@@ -11,7 +11,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from autoscale.design.architecture import Architecture
+from autoscale.design.architecture import Architecture, Head, Stage, Stem
 from autoscale.errors import InvalidSetting
 from autoscale.network.inheritance.anatomy import HIDDEN, SQUEEZED, Anatomy, Block, Role
 
@@ -33,6 +33,11 @@ class Axis:
     source: str
     source_width: int
     free: bool = False
+
+
+#: For each channel of an axis the source's, or `NEW`.
+Choices = Mapping[Axis, Tensor]
+NEW = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,24 +91,35 @@ def require_kindred(architecture: Architecture, whose: str) -> None:
             the stem or the head has.
     """
     for number, stage in enumerate(architecture.stages, start=1):
-        if stage.block not in KINDRED:
-            known = f"{', '.join(KINDRED[:-1])} and {KINDRED[-1]}"
+        if not is_kindred(stage):
+            known = kindred_in_words()
             raise InvalidSetting(
                 f"stage {number} of the {whose} has {stage.block} blocks, and weights are "
                 f"inherited between {known} blocks only; choose a design of those, or train from "
                 "scratch"
             )
     stem, head = architecture.stem, architecture.head
-    for part, others in (
-        ("stem", stem.kernel % 2 == 0 or stem.norm != "batch"),
-        ("head", head.norm == "layer"),
-    ):
-        if others:
+    for part, kindred in (("stem", is_kindred(stem)), ("head", is_kindred(head))):
+        if not kindred:
             raise InvalidSetting(
                 f"the {part} of the {whose} has other layers, and weights are inherited between "
                 "stems with an odd kernel and batch norm, and heads without layer norm; "
                 "choose a design with such, or train from scratch"
             )
+
+
+def is_kindred(part: Stem | Stage | Head) -> bool:
+    """Whether a part of a design can give and take weights."""
+    if isinstance(part, Stage):
+        return part.block in KINDRED
+    if isinstance(part, Stem):
+        return part.kernel % 2 == 1 and part.norm == "batch"
+    return part.norm != "layer"
+
+
+def kindred_in_words() -> str:
+    """The blocks that can give and take weights: a, b and c."""
+    return f"{', '.join(KINDRED[:-1])} and {KINDRED[-1]}"
 
 
 def matched_stages(source: Architecture, architecture: Architecture) -> list[int]:

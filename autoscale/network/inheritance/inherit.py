@@ -13,7 +13,7 @@ to a stage whose shortcut is the identity.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -23,16 +23,17 @@ from autoscale.design.architecture import Architecture
 from autoscale.design.style import Style
 from autoscale.errors import InvalidSetting
 from autoscale.network.build import Network, build
-from autoscale.network.inheritance.channels import ChannelChoice, Choices, choose
+from autoscale.network.inheritance.channels import ChannelChoice, choose
 from autoscale.network.inheritance.correspondence import (
+    Choices,
     Correspondence,
     NewExpansion,
     correspondence,
     require_kindred,
 )
-from autoscale.network.inheritance.rebuild import Rebuilt, input_moments
+from autoscale.network.inheritance.donor import Donor, Observations
+from autoscale.network.inheritance.rebuild import Rebuilt
 from autoscale.network.inheritance.refit import loses, refit
-from autoscale.network.weights import class_rows, load_weights
 
 #: Of the last norm of an activated block that begins as the identity: at exactly 0 a ReLU passes no
 #: gradient, and the block would never move.
@@ -125,47 +126,51 @@ def inherit_into(
 
     Arguments and errors are those of `inherit`, which also builds.
     """
-    require_kindred(source, "source")
+    donor = Donor(state, source, style=style)
+    observed = None if images is None else Observations(donor, images)
+    return take_over(network, architecture, donor, channels=channels, observed=observed, rows=rows)
+
+
+def take_over(
+    network: Network,
+    architecture: Architecture,
+    donor: Donor,
+    *,
+    channels: ChannelChoice = "even",
+    observed: Observations | None = None,
+    rows: Sequence[int | None] | None = None,
+) -> tuple[Share, ...]:
+    """Give a freshly built network the weights of a donor, which may give to many.
+
+    Args:
+        observed: what the donor does with the images that the network is fitted by, if there are
+            any; the donor's own, for images as the network will see them.
+
+    The others, and the errors, are those of `inherit`.
+    """
     require_kindred(architecture, "network")
     if channels not in ("even", "norm", "rebuild"):
         raise InvalidSetting(f"channels must be one of even, norm, rebuild, got {channels!r}")
-    if channels == "rebuild" and images is None:
+    if channels == "rebuild" and observed is None:
         raise InvalidSetting("channels 'rebuild' goes by images; give some, or choose even or norm")
-    donor = _donor(state, source, style or Style())
-    theirs = donor.state_dict()
-    if class_rows(state) is None:
-        theirs = {n: v for n, v in theirs.items() if not n.startswith("head.classifier")}
+    theirs, own = donor.state, network.state_dict()
     if rows is not None and any(r is not None for r in rows) and _CLASSIFIER not in theirs:
         raise InvalidSetting("rows name classes of weights that have no classifier; leave them out")
-    own = network.state_dict()
-    found = correspondence(own, architecture, theirs, source)
-    cut = images is not None and loses(found, own, theirs)
-    moments = None
-    if images is not None and channels == "rebuild" and cut:
-        moments = input_moments(donor, images.split(_BATCH))
-    choices, rebuilt = choose(found, theirs, channels=channels, moments=moments, rows=rows)
+    found = correspondence(own, architecture, theirs, donor.architecture)
+    cut = observed is not None and loses(found, own, theirs)
+    watched = observed if channels == "rebuild" and cut else None
+    choices, rebuilt = choose(found, theirs, channels=channels, observed=watched, rows=rows)
     taken = _transfer(found, own, theirs, choices, rebuilt)
     for name in _begin(found, own, choices, architecture):
         taken[name] = 0
-    if images is not None and cut:
+    if observed is not None and cut:
         training = network.training
-        refit(network, donor, found, choices, images)
+        refit(network, donor.network, found, choices, observed.images, observed.arriving)
         network.train(training)
     return _shares(network, taken, len(architecture.stages))
 
 
 _CLASSIFIER = "head.classifier.weight"
-_BATCH = 64  # images whose moments are taken at once
-
-
-def _donor(state: Mapping[str, Tensor], source: Architecture, style: Style) -> Network:
-    """The source with its weights, which are found complete, finite and of the right shapes."""
-    classes = class_rows(state)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        donor = build(replace(source, num_classes=classes or source.num_classes), **style.options)
-    load_weights(donor, state, rows=[None] * source.num_classes if classes is None else None)
-    return donor
 
 
 # Copying

@@ -10,6 +10,7 @@ the elimination of Hassibi & Stork 1993 (optimal brain surgeon) instead of a las
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -22,12 +23,17 @@ _RIDGE = 1e-4
 _ROUNDS = 32
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Moments:
     """Of the inputs of a layer, over images and places, in double precision."""
 
     mean: Tensor  # (C,)
     covariance: Tensor  # (C, C)
+
+    @cached_property
+    def precision(self) -> Tensor:
+        """Inverse of the covariance, to which a little is added; (C, C)."""
+        return torch.linalg.inv(_ridged(self.covariance))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,7 +97,7 @@ def reduce_channels(readers: Sequence[Reader], count: int) -> tuple[Tensor, list
     Each reader's loss counts as a share of what it would lose without any channel.
     """
     covariances = [_ridged(reader.inputs.covariance) for reader in readers]
-    precisions = [torch.linalg.inv(covariance) for covariance in covariances]
+    precisions = [reader.inputs.precision for reader in readers]
     weights = [reader.weight.clone() for reader in readers]
     scales = [
         float(((reader.weight[reader.kept] @ covariance) * reader.weight[reader.kept]).sum()) or 1.0

@@ -15,8 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from autoscale.network.inheritance.channels import Choices
-from autoscale.network.inheritance.correspondence import Correspondence, Pair
+from autoscale.network.inheritance.correspondence import Choices, Correspondence, Pair
 
 #: Added to the variances of a layer's inputs, in shares of their mean.
 _RIDGE = 1e-3
@@ -35,7 +34,12 @@ def loses(found: Correspondence, own: Mapping[str, Tensor], theirs: Mapping[str,
 
 
 def refit(
-    network: nn.Module, source: nn.Module, found: Correspondence, choices: Choices, images: Tensor
+    network: nn.Module,
+    source: nn.Module,
+    found: Correspondence,
+    choices: Choices,
+    images: Tensor,
+    arriving: Mapping[str, Tensor],
 ) -> None:
     """Fit the convolutions of `network` that have a counterpart, in place; see the module.
 
@@ -45,11 +49,11 @@ def refit(
     Args:
         network: with the source's weights already in it.
         images: normalised, (N, 3, H, W), of the network's size: some 256.
+        arriving: what the source's parts read of them, see `arriving`.
     """
     pairs = {pair.layer: pair for pair in found.pairs if pair.start != "identity"}
     own, theirs = _modules(network.eval()), _modules(source.eval())
     with torch.no_grad():
-        arriving = _arriving(source, {_unit(pair.source) for pair in found.pairs}, images)
         x = images
         for name, unit in _units(network):
             mine = {layer: pairs.get(layer) for layer in _layers(name, unit)}
@@ -88,19 +92,19 @@ def _layers(name: str, unit: nn.Module) -> list[str]:
     ]
 
 
-def _arriving(source: nn.Module, units: set[str], images: Tensor) -> dict[str, Tensor]:
-    """What each of some units of the source reads."""
+def arriving(source: nn.Module, images: Tensor) -> dict[str, Tensor]:
+    """What stem, blocks and the head's convolution of a network read of some images, by name.
+
+    The network is used in evaluation mode and left in it.
+    """
     found: dict[str, Tensor] = {}
-    modules = _modules(source)
     hooks = [
-        modules[name].register_forward_pre_hook(
-            lambda _, inputs, name=name: found.update({name: inputs[0]})
-        )
-        for name in units
-        if name in modules and name != "head.classifier"
+        unit.register_forward_pre_hook(lambda _, inputs, name=name: found.update({name: inputs[0]}))
+        for name, unit in _units(source.eval())
     ]
     try:
-        source(images)
+        with torch.no_grad():
+            source(images)
     finally:
         for hook in hooks:
             hook.remove()
@@ -143,22 +147,22 @@ def _fitting(
         assert isinstance(conv, nn.Conv2d)
         assert isinstance(norm, nn.BatchNorm2d)
         if pair is None:
-            _set_statistics(norm, _rows(conv.forward(x)))
+            _Outputs(conv.forward(x)).describe(norm)
             return
         rows = choices[pair.rows]
         goal = targets[layer][:, rows[rows >= 0]]
-        size = conv.forward(x).shape[-2:]  # without the hooks, of which this is one
+        size = conv.forward(x[:1]).shape[-2:]  # without the hooks, of which this is one
         if goal.shape[-2:] != size:  # other strides
             goal = functional.adaptive_avg_pool2d(goal, (size[0], size[1]))
         wanted = _rows(goal)
         if pair.columns is not None:
             known = conv.weight[rows >= 0]
             read = choices[pair.columns] >= 0
-            known[:, read] = _least_squares(_rows(x)[:, read], wanted)[:, :, None, None]
+            known[:, read] = _least_squares(_chosen(_rows(x), read), wanted)[:, :, None, None]
             conv.weight[rows >= 0] = known
-        outputs = _rows(conv.forward(x))
-        _set_statistics(norm, outputs)
-        _set_scale(norm, outputs, wanted, rows >= 0)
+        outputs = _Outputs(conv.forward(x))
+        outputs.describe(norm)
+        outputs.scale(norm, wanted, rows >= 0)
 
     hooks = [
         own[layer].register_forward_pre_hook(lambda _, inputs, layer=layer: fit(layer, inputs[0]))
@@ -181,24 +185,37 @@ def _least_squares(inputs: Tensor, outputs: Tensor) -> Tensor:
     return torch.linalg.solve(covariance, between.T).T.to(inputs.dtype)
 
 
-def _set_statistics(norm: nn.BatchNorm2d, outputs: Tensor) -> None:
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    norm.running_mean.copy_(outputs.mean(0))
-    norm.running_var.copy_(outputs.var(0, correction=0))
+class _Outputs:
+    """What a convolution gives, (N, C, H, W), and what the norm behind it makes of that."""
+
+    def __init__(self, outputs: Tensor) -> None:
+        self._rows = _rows(outputs)
+        self._mean = self._rows.mean(0)
+        self._variance = self._rows.var(0, correction=0)
+
+    def describe(self, norm: nn.BatchNorm2d) -> None:
+        """Let the norm's statistics be theirs."""
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        norm.running_mean.copy_(self._mean)
+        norm.running_var.copy_(self._variance)
+
+    def scale(self, norm: nn.BatchNorm2d, wanted: Tensor, known: Tensor) -> None:
+        """Let known channels have the wanted means and deviations, with the nearer sign."""
+        variance, goal = self._variance[known], wanted.mean(0)
+        together = _chosen(self._rows, known) - self._mean[known]
+        agreement = together.mul_(wanted - goal).mean(0)
+        factor = wanted.std(0, correction=0) * torch.where(agreement < 0, -1.0, 1.0)
+        # A channel that hardly varies is not blown up.
+        norm.weight[known] = (
+            factor * ((variance + norm.eps) / variance.clamp_min(_LEAST * norm.eps)).sqrt()
+        )
+        norm.bias[known] = goal
 
 
-def _set_scale(norm: nn.BatchNorm2d, outputs: Tensor, wanted: Tensor, known: Tensor) -> None:
-    """Let known channels have the wanted means and deviations, with the sign that is nearer."""
-    outputs = outputs[:, known]
-    variance = outputs.var(0, correction=0)
-    agreement = ((outputs - outputs.mean(0)) * (wanted - wanted.mean(0))).mean(0)
-    factor = wanted.std(0, correction=0) * torch.where(agreement < 0, -1.0, 1.0)
-    # A channel that hardly varies is not blown up.
-    norm.weight[known] = (
-        factor * ((variance + norm.eps) / variance.clamp_min(_LEAST * norm.eps)).sqrt()
-    )
-    norm.bias[known] = wanted.mean(0)
+def _chosen(rows: Tensor, columns: Tensor) -> Tensor:
+    """Some columns; without a copy if that is all."""
+    return rows if bool(columns.all()) else rows[:, columns]
 
 
 def _rows(x: Tensor) -> Tensor:

@@ -1,0 +1,152 @@
+"""Weights that the members of a family begin with, taken over from those of another design."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from autoscale.datasets.data import ImageData
+from autoscale.errors import InvalidSetting, RunConflict
+from autoscale.jobs.grid.candidates import GROW, SHRINK
+from autoscale.jobs.grid.scaling_base import notes_on_start
+from autoscale.jobs.grid.settings import FamilySettings
+from autoscale.jobs.inheritance import Inheritance
+from autoscale.jobs.search.result import STEP as SEARCH
+from autoscale.jobs.start import Start
+from autoscale.jobs.workers.proxy import ImageSource, Proxy
+from autoscale.listener import Listener
+from autoscale.network.build import build
+from autoscale.runs.store import StepFolder
+from autoscale.runs.weights import Header, write_weights
+from autoscale.scaling.family import Member, UserMember
+from autoscale.scaling.scalable import Scalable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberWeights:
+    """Writes the weights that members begin with."""
+
+    start: Start  # with its weights read
+    source: ImageSource  # of the images that they are fitted by
+
+    @classmethod
+    def of(
+        cls, run: Path, settings: FamilySettings, base: Scalable, listener: Listener
+    ) -> "MemberWeights | None":
+        """What settings ask for; None if they name no weights.
+
+        Raises:
+            InvalidSetting: if the weights are none that members can take over, or nobody names
+                images to fit them by.
+        """
+        if settings.weights is None:
+            if begun := _noted(run, "start"):
+                listener.notice(
+                    f"the run's networks began with weights of {begun}; --weights writes what "
+                    "members begin with, too"
+                )
+            return None
+        start = Start.for_many(settings)
+        for note in notes_on_start(start, base):
+            listener.notice(note)
+        return cls(start=start, source=_images_of(run, settings, start))
+
+    def write(
+        self, members: Sequence[Member | UserMember], folder: StepFolder, listener: Listener
+    ) -> list[Path]:
+        """One file a member, beside its design; each as soon as it is made.
+
+        The same run, weights and images give the same bits.
+
+        Raises:
+            DataProblem: if the images cannot be read.
+            InvalidSetting: if they have another number of classes than the members.
+        """
+        designs = [member for member in members if isinstance(member, Member)]
+        images = self._images(designs, listener)
+        inheritance = Inheritance(self.start, images, seed=self.source.seed)
+        return [self._written(member, inheritance, images, folder, listener) for member in designs]
+
+    def _images(self, members: Sequence[Member], listener: Listener) -> ImageData:
+        images = self.source.load(
+            size=max(member.architecture.resolution for member in members),
+            test=False,
+            listener=listener,
+            preparation=self.start.expected.preparation,
+        )
+        classes = members[0].architecture.num_classes
+        if len(images.classes) != classes:
+            raise InvalidSetting(
+                f"the members tell {classes} classes apart, and {self.source.data} has "
+                f"{len(images.classes)}; name other images with --data, or for a base of your own "
+                f"--classes {len(images.classes)}"
+            )
+        return images
+
+    def _written(
+        self,
+        member: Member,
+        inheritance: Inheritance,
+        images: ImageData,
+        folder: StepFolder,
+        listener: Listener,
+    ) -> Path:
+        expected = self.start.expected
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.source.seed)
+            network = build(member.architecture, **expected.style.options)
+        begun = inheritance.into(network, member.architecture)
+        path = folder.file(f"{member.name}.safetensors")
+        header = Header(
+            architecture=member.architecture.to_dict(),
+            style=expected.style,
+            preparation=replace(expected.preparation, white_level=self.source.white_level),
+            classes=images.classes,
+            seed=self.source.seed,
+            seen=images.sketch,
+            origin=expected.origin,
+            licence=expected.licence,
+            provenance=f"autoscale family, untrained: weights of {self.start.label} (SHA-256 "
+            f"{self.start.digest}...) as far as they fit",
+        )
+        write_weights(path, network.state_dict(), header)
+        listener.notice(
+            f"{member.name}: {begun.inherited:.0%} of its parameters begin as those of "
+            f"{self.start.label}"
+        )
+        return path
+
+
+def _images_of(run: Path, settings: FamilySettings, start: Start) -> ImageSource:
+    """Where the images lie: as asked, else those of the run's search or grid.
+
+    Raises:
+        InvalidSetting: if there are none.
+    """
+    white_level = start.expected.preparation.white_level
+    place = settings.data or _noted(run, "data")
+    if place is None:
+        raise InvalidSetting("no images to fit the weights by; name them with --data")
+    record = _record(run)
+    if record is None:
+        return ImageSource(data=place, white_level=white_level)
+    try:
+        source = Proxy.from_record(record["settings"], data=place).source
+    except (KeyError, TypeError) as problem:
+        raise RunConflict(
+            f"the settings of a step of {run} are damaged ({problem!r}); restore them from a copy "
+            "or choose another --run"
+        ) from None
+    return source if settings.white_level is None else replace(source, white_level=white_level)
+
+
+def _record(run: Path) -> dict[str, dict[str, object]] | None:
+    """What the run's search or grid recorded; None if it has neither."""
+    records = (StepFolder(run, name).read() for name in (SEARCH, GROW, SHRINK))
+    return next((record for record in records if record is not None), None)
+
+
+def _noted(run: Path, name: str) -> str | None:
+    found = ((_record(run) or {}).get("notes") or {}).get(name)
+    return found if isinstance(found, str) else None
