@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from autoscale.datasets.data import Images
 from autoscale.datasets.pictures.preparation import OURS, Preparation
@@ -16,8 +17,10 @@ from autoscale.errors import InvalidSetting
 from autoscale.training.batches import as_channels_last, batches, normalised, resized
 from autoscale.training.failures import OutOfTime
 from autoscale.training.gradients import Losses
+from autoscale.training.head.feed import FeatureFeed
+from autoscale.training.parts import to_learn
 from autoscale.training.resident import ResidentCut, fits
-from autoscale.training.state import Epoch, Snapshot, TrainingState
+from autoscale.training.state import Epoch, Snapshot, TrainingState, is_over
 from autoscale.training.task import HERE, Runtime, TrainingTask, device_named, require_images
 
 EVALUATION_BATCH = 256
@@ -29,7 +32,8 @@ class Fit:
 
     accuracy: float  # on the validation images after the last epoch, in [0, 1]
     loss: float  # of the last epoch
-    epochs: tuple[Epoch, ...]  # those that ran: fewer than the recipe's if `on_epoch` stopped it
+    # Those that ran: fewer than the recipe's if its patience ended or `on_epoch` stopped it.
+    epochs: tuple[Epoch, ...]
     seconds: float  # everything, of this call
     train_seconds: float  # without the evaluations
     halved: bool = False  # memory ran out once, and batches went through in two halves since
@@ -50,6 +54,9 @@ def fit(
     ones when the recipe averages. The same initial weights, arguments, thread count and machine
     give bit-equal results on a CPU; the global random state is left alone.
 
+    Weights that do not require a gradient are left alone; a module none of whose weights does stays
+    in eval mode. With the task's features only the classifier and its dropout are passed.
+
     When memory runs out, the batch is done again in two halves whose gradients are added, and so
     are all later ones; batch norm then sees half a batch at a time.
 
@@ -62,7 +69,7 @@ def fit(
             raises stops the training and reaches the caller.
 
     Raises:
-        InvalidSetting: if the device is not there.
+        InvalidSetting: if the device is not there, or no weight learns.
         TrainingDiverged: if the loss becomes infinite or not a number.
         OutOfMemory: if half a batch does not fit.
         OutOfTime: if the time limit is exceeded.
@@ -73,8 +80,8 @@ def fit(
         state.restore(resume)
     device = training.device
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        for number in range(len(state.epochs) + 1, task.recipe.epochs + 1):
-            training.epoch(number)
+        while not is_over(state.epochs, task.recipe):
+            training.epoch(len(state.epochs) + 1)
             if keep:
                 keep(state.snapshot())
             if on_epoch and on_epoch(state.epochs[-1]):
@@ -82,23 +89,65 @@ def fit(
     return training.finish()
 
 
+class Feed(Protocol):
+    """What a training is fed with, and how its network answers to that."""
+
+    def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """One epoch in random order: what `logits` takes, and labels of shape (B,)."""
+
+    def logits(self, network: nn.Module, batch: Tensor) -> Tensor:
+        """What the network answers to a batch, (B, classes)."""
+
+    def accuracy(self, network: nn.Module) -> float:
+        """On the validation images, in [0, 1]."""
+
+
+class ImageFeed:
+    """Augmented images, for the whole network."""
+
+    def __init__(self, task: TrainingTask, runtime: Runtime) -> None:
+        self._device = device_named(runtime.device)
+        # Random-resized crops are cut from the stored pixels, the others are not.
+        stored = task.recipe.crop == "random-resized"
+        train = task.train if stored else resized(task.train, task.resolution)
+        validation = resized(task.validation, task.resolution)
+        self._task = replace(task, train=train, validation=validation)
+        if fits(train.pixels, self._device):
+            runtime = replace(runtime, cut=ResidentCut(train.pixels, self._device))
+        self._runtime = runtime
+
+    def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        return batches(self._task, epoch, self._runtime)
+
+    def logits(self, network: nn.Module, batch: Tensor) -> Tensor:
+        pixels = normalised(batch.to(self._device), self._task.preparation)
+        found: Tensor = network(pixels)
+        return found
+
+    def accuracy(self, network: nn.Module) -> float:
+        task = self._task
+        return evaluate(
+            network,
+            task.validation,
+            resolution=task.resolution,
+            preparation=task.preparation,
+            runtime=self._runtime,
+        )
+
+
 class _Training:
-    """A training on its way: its state, and the clock."""
+    """A training on its way: its state, what it is fed with, and the clock."""
 
     def __init__(self, network: nn.Module, task: TrainingTask, runtime: Runtime) -> None:
         self.device = device_named(runtime.device)
         self._started = time.perf_counter()
         self._evaluation_seconds = 0.0
         network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        # Random-resized crops are cut from the stored pixels, the others are not.
-        stored = task.recipe.crop == "random-resized"
-        train = task.train if stored else resized(task.train, task.resolution)
-        validation = resized(task.validation, task.resolution)
-        self._task = replace(task, train=train, validation=validation)
-        if fits(train.pixels, self.device):
-            runtime = replace(runtime, cut=ResidentCut(train.pixels, self.device))
-        self._runtime = runtime
-        self.state = TrainingState(network, task, self.device, runtime.peers)
+        self._task, self._runtime = task, runtime
+        self._feed: Feed = ImageFeed(task, runtime)
+        if task.features is not None:
+            self._feed = FeatureFeed(task, task.features, runtime)
+        self.state = TrainingState(network, self._feed.logits, task, self.device, runtime.peers)
 
     def epoch(self, number: int) -> None:
         """Train through one epoch, and evaluate if that is asked for."""
@@ -106,10 +155,11 @@ class _Training:
         # Of the seed and the epoch alone, so that it does not matter where a training began.
         torch.manual_seed(_derived(task.seed, number, peers.rank))
         started = time.perf_counter()
-        state.network.train()
+        to_learn(state.network)
         loss = self._steps(number)
         state.share_statistics()
-        asked = number == task.recipe.epochs or number in task.evaluate_after
+        last = number == task.recipe.epochs
+        asked = last or number in task.evaluate_after or bool(task.recipe.patience)
         accuracy, taken = self._score() if asked else (None, 0.0)
         state.epochs.append(Epoch(number, loss, accuracy, time.perf_counter() - started, taken))
 
@@ -136,14 +186,13 @@ class _Training:
 
     def _steps(self, number: int) -> float:
         """All steps of an epoch; their mean loss."""
-        task, runtime = self._task, self._runtime
-        recipe, steps = task.recipe, task.steps
+        recipe, steps = self._task.recipe, self._task.steps
         losses = Losses(recipe, epoch=number, steps=steps, device=self.device)
-        for step, (pixels, labels) in enumerate(batches(task, number, runtime)):
+        for step, (batch, labels) in enumerate(self._feed.batches(number)):
             # The middle of the step, so that neither the first nor the last has a rate of 0.
             progress = (number - 1 + (step + 0.5) / steps) / recipe.epochs
             rate = recipe.learning_rate_at(progress)
-            losses.add(self.state.step(pixels, labels, learning_rate=rate))
+            losses.add(self.state.step(batch, labels, learning_rate=rate))
             self._require_time(number, step)
         return losses.mean()
 
@@ -162,14 +211,8 @@ class _Training:
 
     def _score(self) -> tuple[float, float]:
         """Accuracy on the validation images, and the seconds that it took."""
-        before, task = time.perf_counter(), self._task
-        accuracy = evaluate(
-            self.state.scored,
-            task.validation,
-            resolution=task.resolution,
-            preparation=task.preparation,
-            runtime=self._runtime,
-        )
+        before = time.perf_counter()
+        accuracy = self._feed.accuracy(self.state.scored)
         taken = time.perf_counter() - before
         self._evaluation_seconds += taken
         return accuracy, taken

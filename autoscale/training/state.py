@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,8 +10,14 @@ from torch import Tensor, nn
 
 from autoscale.training.ema import EMA
 from autoscale.training.gradients import Gradients
-from autoscale.training.optimizers import make_optimizer, optimizer_tensors, restore_optimizer
+from autoscale.training.optimizers import (
+    make_optimizer,
+    optimizer_tensors,
+    restore_optimizer,
+    set_learning_rate,
+)
 from autoscale.training.process_group import ProcessGroup
+from autoscale.training.recipe import Recipe
 from autoscale.training.task import TrainingTask
 
 
@@ -49,8 +55,26 @@ class Snapshot:
         }
 
 
+def is_over(epochs: Sequence[Epoch], recipe: Recipe) -> bool:
+    """Whether a training ends after these epochs: they are all, or its patience is at its end."""
+    if not epochs or not recipe.patience:
+        return len(epochs) >= recipe.epochs
+    return len(epochs) >= min(recipe.epochs, best_epoch(epochs).number + recipe.patience)
+
+
+def best_epoch(epochs: Sequence[Epoch]) -> Epoch:
+    """The most accurate of those that were evaluated, the first of equals."""
+    return max(
+        (epoch for epoch in epochs if epoch.accuracy is not None),
+        key=lambda epoch: (epoch.accuracy, -epoch.number),
+    )
+
+
 class TrainingState:
     """A network and all that a training changes beside it.
+
+    Args:
+        logits: what a network, this one or its average, answers to a batch.
 
     Attributes:
         network: is trained in place.
@@ -58,7 +82,12 @@ class TrainingState:
     """
 
     def __init__(
-        self, network: nn.Module, task: TrainingTask, device: torch.device, peers: ProcessGroup
+        self,
+        network: nn.Module,
+        logits: Callable[[nn.Module, Tensor], Tensor],
+        task: TrainingTask,
+        device: torch.device,
+        peers: ProcessGroup,
     ) -> None:
         recipe = task.recipe
         self.network = network
@@ -68,9 +97,9 @@ class TrainingState:
         self._average = EMA(network, recipe.ema_decay) if recipe.ema_decay else None
         self._gradients = Gradients(
             network,
+            logits,
             device,
             label_smoothing=recipe.label_smoothing,
-            preparation=task.preparation,
             may_halve=peers.size == 1,
         )
 
@@ -84,19 +113,19 @@ class TrainingState:
         """Whether memory ran out once, and batches go through in two halves since."""
         return self._gradients.halved
 
-    def step(self, pixels: Tensor, labels: Tensor, *, learning_rate: float) -> Tensor:
+    def step(self, batch: Tensor, labels: Tensor, *, learning_rate: float) -> Tensor:
         """One step of the optimiser; the batch's mean loss, over all processes.
 
         Args:
-            pixels: bytes, (N, 3, S, S).
+            batch: what `logits` takes, (N, ...).
             labels: (N,).
+            learning_rate: of the classifier; the recipe may give other parts less.
 
         Raises:
             OutOfMemory: if half a batch does not fit.
         """
-        for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate
-        loss = self._gradients(pixels, labels)
+        set_learning_rate(self._optimizer, learning_rate)
+        loss = self._gradients(batch, labels)
         gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
         self._peers.average([loss, *gradients])
         self._optimizer.step()
