@@ -66,3 +66,13 @@ class RunConflict(AutoscaleError):
 
 class StorageProblem(AutoscaleError):
     """A disk that does not take what we write."""
+
+
+def cause(problem: BaseException) -> str:
+    """Type and message of an error of anyone's, in one line of at most 200 characters."""
+    return f"{type(problem).__name__}: {' '.join(str(problem).split())}"[:200].removesuffix(": ")
+
+
+def first_line(problem: BaseException) -> str:
+    """The first line of its message, at most 200 characters of it; its type if it says nothing."""
+    return (str(problem).strip() or type(problem).__name__).splitlines()[0][:200]

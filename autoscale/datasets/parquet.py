@@ -16,7 +16,7 @@ from autoscale.datasets.pictures.pictures import Listing, Pictures, listing, sho
 from autoscale.datasets.splits import Split
 from autoscale.datasets.summary import shortened
 from autoscale.distribution import install
-from autoscale.errors import DataProblem
+from autoscale.errors import DataProblem, first_line
 
 #: Names of columns that are looked for, in this order and in any case.
 IMAGE_COLUMNS = (
@@ -164,8 +164,9 @@ def _read(path: Path, wanted: Columns, *, labelled: bool) -> _Shard:
             nested = any("." in name for name in asked)  # which would name a field of a struct
             table = file.read(columns=None if nested else asked)
     except (pyarrow.ArrowException, OSError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise DataProblem(f"cannot read {path}: {reason}; fetch the file again") from error
+        raise DataProblem(
+            f"cannot read {path}: {first_line(error)}; fetch the file again"
+        ) from error
     pictures = _as_structs(table[image])
     _require_pictures(pictures, path)
     names, labels = None, [None] * len(pictures)

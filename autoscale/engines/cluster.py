@@ -25,7 +25,7 @@ from autoscale.engines.engine import (
     cannot_start,
     unavailable,
 )
-from autoscale.errors import EvaluationFailed, InvalidSetting
+from autoscale.errors import EvaluationFailed, InvalidSetting, first_line
 
 # Ray reads these when it is imported, or when it starts. Nothing is reported to anybody.
 _ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
@@ -71,10 +71,9 @@ def on_ray(
                 address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **own
             )
         except (ConnectionError, ValueError, RuntimeError) as problem:
-            reason = str(problem).splitlines()[0] if str(problem) else repr(problem)
             raise InvalidSetting(
-                f"no Ray cluster at {address or 'this machine'} ({reason}); start one with: ray "
-                "start --head"
+                f"no Ray cluster at {address or 'this machine'} ({first_line(problem)}); start "
+                "one with: ray start --head"
             ) from None
     _require_room(ray, cpus, gpus)
     shared = ray.put((make, spec))
@@ -146,8 +145,7 @@ class RayPlace(Generic[J, R]):
         except errors.OutOfMemoryError:
             raise lost("Ray killed the worker for want of memory") from None
         except errors.RayError as problem:
-            reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
-            raise lost(f"the worker or its node died ({reason})") from None
+            raise lost(f"the worker or its node died ({first_line(problem)})") from None
         if not succeeded:
             raise answer
         return answer

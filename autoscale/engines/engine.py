@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Generic, Protocol, TypeVar
 
-from autoscale.errors import AutoscaleError, EvaluationFailed, WorkersUnavailable
+from autoscale.errors import AutoscaleError, EvaluationFailed, WorkersUnavailable, cause
 
 Spec = TypeVar("Spec")
 J = TypeVar("J")
@@ -37,13 +37,13 @@ def cannot_start(problem: Exception) -> AutoscaleError:
     no workers. A job has not failed, whatever it is called."""
     if isinstance(problem, AutoscaleError) and not isinstance(problem, EvaluationFailed):
         return problem
-    return unavailable(f"{type(problem).__name__}: {' '.join(str(problem).split())}")
+    return unavailable(cause(problem))
 
 
-def unavailable(cause: str) -> WorkersUnavailable:
+def unavailable(reason: str) -> WorkersUnavailable:
     """That workers cannot start, with what to do."""
     return WorkersUnavailable(
-        f"the workers cannot start ({cause}); no training was counted as failed: correct this and "
+        f"the workers cannot start ({reason}); no training was counted as failed: correct this and "
         "repeat the command, or train in one process with 1 worker and no time limit"
     )
 

@@ -36,7 +36,7 @@ from autoscale.engines.engine import (
     cannot_start,
     unavailable,
 )
-from autoscale.errors import AutoscaleError, EvaluationFailed, WorkersUnavailable
+from autoscale.errors import AutoscaleError, EvaluationFailed, WorkersUnavailable, cause
 
 #: Spawned, not forked: torch's threads do not survive a fork.
 _context = multiprocessing.get_context("spawn")
@@ -269,9 +269,8 @@ class _Script:
                 # As `multiprocessing` would have done at the start: under the name __mp_main__.
                 spawn.prepare(dict(script))
             except (Exception, SystemExit) as problem:
-                cause = f"{type(problem).__name__}: {problem}"
                 raise unavailable(
-                    f"a worker asks for __main__:{name}, and {_GUARD}; {cause}"
+                    f"a worker asks for __main__:{name}, and {_GUARD}; {cause(problem)}"
                 ) from None
             finally:
                 cls.running = False

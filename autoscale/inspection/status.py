@@ -139,7 +139,7 @@ def _search(step: StepFolder, begun: Mapping[str, Any], held: bool | None) -> St
     result = step.read_result("baseline.json")
     _, goal, trials = baseline.load_trials(step.run)
     trained = [trial for trial in trials if trial.trained]
-    seconds = [told.seconds for trial in trained if (told := trial.score or trial.partial)]
+    seconds = [told.seconds for trial in trained if (told := trial.measured)]
     again = [
         outcome
         for path in sorted(step.path.glob("confirm-*.jsonl"))

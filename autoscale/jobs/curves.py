@@ -64,7 +64,7 @@ class SearchCurves:
 
     def _point(self, trial: Trial) -> Point | None:
         """The curves after the trial; None unless it is finished."""
-        told = trial.score or trial.partial
+        told = trial.measured
         if told and trial.trained:
             self._seconds += told.seconds
         if trial.status != "finished" or trial.score is None:

@@ -21,8 +21,8 @@ from autoscale.design.budget import BYTES
 from autoscale.design.cost import CONVENTIONS, Cost, part_costs
 from autoscale.design.document import kind_of
 from autoscale.design.published import FAMILIES, NETWORKS
-from autoscale.errors import InvalidSetting
-from autoscale.models.user_code import cause, named
+from autoscale.errors import InvalidSetting, cause
+from autoscale.models.user_code import named
 from autoscale.network.build import build
 from autoscale.network.measuring.second_count import (
     CountLine,

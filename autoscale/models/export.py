@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from autoscale.design.cost import Cost
-from autoscale.errors import ExportProblem, InvalidArchitecture, InvalidSetting
+from autoscale.errors import ExportProblem, InvalidArchitecture, InvalidSetting, cause
 from autoscale.models.card import BESIDE, changed_since_measured, model_card
 from autoscale.models.input_spec import LABELS, escaped, metadata, text_files, timm_config
 from autoscale.models.load import Model, as_model
@@ -346,10 +346,9 @@ def _logits(model: Model, images: Tensor) -> Tensor:
     try:
         found = _run(model.network, images)
     except Exception as problem:  # the user's code may raise anything
-        cause = f"{type(problem).__name__}: {' '.join(str(problem).split())}"[:200]
         raise InvalidSetting(
-            f"{model.name} does not take images of shape {tuple(images.shape)}: {cause}; correct "
-            "it or try another --resolution"
+            f"{model.name} does not take images of shape {tuple(images.shape)}: {cause(problem)}; "
+            "correct it or try another --resolution"
         ) from problem
     if not isinstance(found, Tensor) or found.ndim != 2:
         raise InvalidSetting(f"{model.name} must give logits of shape (N, classes)")

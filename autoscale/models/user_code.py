@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from autoscale.errors import InvalidSetting, WorkersUnavailable
+from autoscale.errors import InvalidSetting, WorkersUnavailable, cause
 
 
 def named(name: str) -> Any:
@@ -47,8 +47,3 @@ def _working_directory_importable() -> Iterator[None]:
     finally:
         with suppress(ValueError):  # the user's module may have removed it
             sys.path.remove(here)
-
-
-def cause(problem: BaseException) -> str:
-    """Type and message in one line of at most 200 characters."""
-    return f"{type(problem).__name__}: {' '.join(str(problem).split())}"[:200].removesuffix(": ")

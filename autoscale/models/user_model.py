@@ -14,8 +14,8 @@ from torch import nn
 
 from autoscale.design.cost import Cost
 from autoscale.design.numbers import Number, nearest
-from autoscale.errors import InvalidSetting
-from autoscale.models.user_code import cause, named
+from autoscale.errors import InvalidSetting, cause
+from autoscale.models.user_code import named
 from autoscale.network.measuring.trace import traced_cost
 from autoscale.scaling.scalable import UserNetwork
 from autoscale.training.failures import out_of_memory

@@ -70,6 +70,11 @@ class Trial:
         """Whether it cost a training, with or without success."""
         return self.status in ("finished", "stopped", "failed")
 
+    @property
+    def measured(self) -> Score | None:
+        """Its score, where it was stopped if it was; None if it has none."""
+        return self.score or self.partial
+
     def climb(self, objective: Objective) -> LearningCurve | None:
         """How its training went; None if it had no rungs or broke."""
         if not self.rungs or self.status not in ("finished", "stopped"):

@@ -26,7 +26,7 @@ from autoscale.datasets.pictures.formats import FORMATS as FORMATS
 from autoscale.datasets.pictures.formats import opened
 from autoscale.datasets.pictures.pictures import Pictures
 from autoscale.datasets.pictures.preparation import OURS, Preparation
-from autoscale.errors import DataProblem
+from autoscale.errors import DataProblem, first_line
 
 #: Of what `decode_one` makes of a picture. Images that were kept under another one are not used.
 VERSION = 2
@@ -203,7 +203,7 @@ def decoded_chunks(pictures: Pictures, size: int, preparation: Preparation) -> I
 def _reason(error: Exception) -> str:
     """Why a picture cannot be read, in a line; of the system's errors without the path again."""
     strerror = error.strerror if isinstance(error, OSError) else None
-    return strerror or (str(error) or type(error).__name__).splitlines()[0]
+    return strerror or first_line(error)
 
 
 def decode_one(content: bytes, size: int, preparation: Preparation) -> Square:

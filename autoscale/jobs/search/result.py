@@ -160,7 +160,7 @@ def trial_table(trials: Sequence[Trial], objective: Objective) -> pd.DataFrame:
     rungs = sorted({epochs for trial in trained for epochs in trial.rungs})
     rows = []
     for trial in trained:
-        told = trial.score or trial.partial
+        told = trial.measured
         counted = cost(trial.architecture)
         rows.append(
             {

@@ -30,7 +30,7 @@ class SearchProgress:
         self._objective, self._listener = problem.objective, problem.listener
         self._total = problem.settings.trials
         self._trained = sum(trial.trained for trial in history)
-        told = [trial.score or trial.partial for trial in history if trial.trained]
+        told = [trial.measured for trial in history if trial.trained]
         self._seconds = [score.seconds for score in told if score]
         self._standings = Standings(self._objective, history)
         self._failed = 0
@@ -77,7 +77,7 @@ class SearchProgress:
         self._trained += 1
         self._standings.add(trial)
         self._count(trial)
-        told = trial.score or trial.partial
+        told = trial.measured
         if told:
             self._seconds.append(told.seconds)
         leader, show = self._standings.best(), self._objective.show

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from autoscale.distribution import install
-from autoscale.errors import InvalidSetting
+from autoscale.errors import InvalidSetting, first_line
 from autoscale.network.measuring.trace import evaluating
 
 #: The ONNX operator set that is asked for.
@@ -48,7 +48,7 @@ def to_onnx(
                 verbose=False,
             )
         except Exception as problem:  # the exporter has its own tree of errors
-            raise InvalidSetting(f"cannot export to ONNX: {_first_line(problem)}") from problem
+            raise InvalidSetting(f"cannot export to ONNX: {first_line(problem)}") from problem
     model = program.model_proto
     _drop_traces(model.graph)
     for name, text in (metadata or {}).items():
@@ -95,7 +95,7 @@ def to_torch_export(
             torch.export.save(program, content, extra_files=dict(files or {}))
         except Exception as problem:  # the exporter has its own tree of errors
             raise InvalidSetting(
-                f"cannot export with torch.export: {_first_line(problem)}"
+                f"cannot export with torch.export: {first_line(problem)}"
             ) from problem
     return content.getvalue()
 
@@ -149,8 +149,3 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
-
-
-def _first_line(problem: BaseException) -> str:
-    text = str(problem).strip() or type(problem).__name__
-    return text.splitlines()[0][:200]

@@ -22,7 +22,7 @@ import torch
 from torch import nn
 
 from autoscale.design.architecture import Architecture
-from autoscale.errors import InvalidSetting
+from autoscale.errors import InvalidSetting, cause
 from autoscale.network.build import build
 from autoscale.network.fold import fold_norms
 from autoscale.network.interchange.onnx import onnx_session, to_onnx
@@ -248,11 +248,10 @@ def _subject(
     except InvalidSetting:
         raise
     except Exception as problem:  # the user's code may raise anything
-        cause = f"{type(problem).__name__}: {' '.join(str(problem).split())}"[:200]
         raise InvalidSetting(
             f"{type(module).__name__} does not run on images of shape "
             f"({asked.batch}, 3, {resolution}, {resolution}) with {asked.runtime} in "
-            f"{asked.dtype} on {asked.device}: {cause}; correct it or try other settings"
+            f"{asked.dtype} on {asked.device}: {cause(problem)}; correct it or try other settings"
         ) from problem
     return _Subject(
         run=run,
