@@ -113,6 +113,14 @@ class Start:
             known["expects"] = asdict(expected.style) | apart.to_dict()
         return known
 
+    def new_classifier(self, classes: Sequence[str]) -> bool:
+        """Whether weights are given, and the classifier has classes that they do not know."""
+        if self.held is None:
+            return False
+        count = class_rows(self.held.state)
+        rows, _ = rows_kept(self.expected.classes, count, classes)
+        return count != len(classes) if rows is None else None in rows
+
     def put_into(
         self, module: Network, images: ImageData, *, architecture: Architecture, seed: int
     ) -> list[str]:

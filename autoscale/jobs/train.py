@@ -26,6 +26,7 @@ from autoscale.jobs.workers.proxy import ImageSource, Proxy, recipe_named
 from autoscale.listener import Listener, Progress, Silent
 from autoscale.models.count import is_member, load_architecture
 from autoscale.network.build import Network, build
+from autoscale.network.freeze import freeze
 from autoscale.network.threads import threads_of_torch
 from autoscale.runs.checkpoint import read_snapshot, write_snapshot
 from autoscale.runs.contents import TrainingResult
@@ -37,8 +38,12 @@ from autoscale.settings import takes_settings
 from autoscale.training.chance import chance_warning
 from autoscale.training.failures import OutOfTime as OutOfTime  # for who calls `train`
 from autoscale.training.fit import evaluate, fit
+from autoscale.training.head.feed import read_features
+from autoscale.training.head.logistic import fit_head
+from autoscale.training.parts import classifier_of
 from autoscale.training.process_group import ProcessGroup, joined
-from autoscale.training.state import Epoch, Snapshot
+from autoscale.training.recipe import Recipe
+from autoscale.training.state import Epoch, Snapshot, best_epoch, is_over
 from autoscale.training.task import Runtime, TrainingTask, device_named
 
 STEP = "train"
@@ -127,11 +132,7 @@ def _begun(
 ) -> "_Training":
     """The training with its network, its start and its images read."""
     device = _device_for(peers, settings.device)
-    recipe = recipe_named(settings.recipe, epochs=settings.epochs)
-    if settings.batch_size is not None:
-        recipe = recipe.with_batch(settings.batch_size)
-    if settings.learning_rate is not None:
-        recipe = replace(recipe, learning_rate=settings.learning_rate)
+    recipe = _recipe(settings)
     design = _design(settings)
     size = settings.resolution or design.architecture.resolution
     start = Start.of(settings, _strided(replace(design.architecture, resolution=size), design))
@@ -237,7 +238,7 @@ class _Training:
             keeper.draw(
                 done, partial(training_point, recipe=recipe, images=images, resolution=size)
             )
-        if len(done) < recipe.epochs:
+        if not is_over(done, recipe):
             done = self._epochs(module, resume, keeper)
         counted = cost(self.design.architecture)
         return Trained(
@@ -273,39 +274,77 @@ class _Training:
             )
             for note in notes:
                 self.listener.notice(note)
+        freeze(module, **asdict(self.settings.frozen))
         return module
 
     def _epochs(
         self, module: nn.Module, resume: Snapshot | None, keeper: "_Keeper"
     ) -> tuple[Epoch, ...]:
         """All epochs; `module` has the last one's weights then."""
-        recipe, kernels, expected = self.task.recipe, self.task.kernels, self.start.expected
-        size = self.design.architecture.resolution
-        share = -(-recipe.batch_size // self.peers.size)
-        needed = training_bytes(
-            self.design.architecture, share, kernels=kernels, padding=expected.style.padding
-        )
-        self.listener.notice(
-            f"memory at the peak: about {needed / 2**30:.2g} GiB for {share} "
-            f"images of {size} pixels at once, beside all images and torch itself"
-        )
-        task = TrainingTask(
+        network = accelerated(module, self.task.kernels)
+        task = self._task()
+        if self.settings.frozen.features:
+            task = self._on_features(network, task)
+        else:
+            self._tell_memory()
+        if resume is None and self._begins_with_head():
+            self._fit_head(network, task)
+        runtime = replace(self._runtime, time_limit=self.settings.time_limit)
+        keep = keeper.keep if self.peers.rank == 0 else None
+        return fit(network, task, runtime, resume=resume, keep=keep).epochs
+
+    def _task(self) -> TrainingTask:
+        recipe = self.task.recipe
+        return TrainingTask(
             train=self.images.train,
             validation=self.images.validation,
             recipe=recipe,
-            resolution=size,
+            resolution=self.design.architecture.resolution,
             seed=self.task.source.seed,
             evaluate_after=range(1, recipe.epochs + 1),
-            preparation=expected.preparation,
+            preparation=self.start.expected.preparation,
         )
-        runtime = Runtime(
-            device=self.device,
-            peers=self.peers,
-            cut=cutter(kernels),
-            time_limit=self.settings.time_limit,
+
+    @property
+    def _runtime(self) -> Runtime:
+        return Runtime(device=self.device, peers=self.peers, cut=cutter(self.task.kernels))
+
+    def _begins_with_head(self) -> bool:
+        """Whether a new classifier is fitted before the first step."""
+        return self.task.recipe.head_first and self.start.new_classifier(self.images.classes)
+
+    def _fit_head(self, network: nn.Module, task: TrainingTask) -> None:
+        """Fit the classifier on features of the other weights, as long as they are whole."""
+        features = task.features or read_features(network, task, self._runtime)
+        found = fit_head(classifier_of(network), features)
+        self.listener.notice(
+            f"the new classifier is fitted first, on the features as they are: accuracy "
+            f"{found.accuracy:.4f} on validation images"
         )
-        keep = keeper.keep if self.peers.rank == 0 else None
-        return fit(accelerated(module, kernels), task, runtime, resume=resume, keep=keep).epochs
+
+    def _on_features(self, network: nn.Module, task: TrainingTask) -> TrainingTask:
+        """The task of training the classifier alone."""
+        features = read_features(network, task, self._runtime)
+        self.listener.notice(
+            f"features of {len(task.train):,} images are kept in memory, "
+            f"{features.bytes / 2**20:.3g} MiB; the classifier alone is trained, on whole pictures"
+            + (" and their mirror images" if task.recipe.flip else "")
+        )
+        return replace(task, features=features)
+
+    def _tell_memory(self) -> None:
+        share = -(-self.task.recipe.batch_size // self.peers.size)
+        needed = training_bytes(
+            self.design.architecture,
+            share,
+            kernels=self.task.kernels,
+            padding=self.start.expected.style.padding,
+        )
+        self.listener.notice(
+            f"memory at the peak: about {needed / 2**30:.2g} GiB for {share} images of "
+            f"{self.design.architecture.resolution} pixels at once, beside all images and torch "
+            "itself"
+        )
 
     def _tested(self, module: nn.Module, best: Path) -> float | None:
         """Accuracy of the best weights on the test images; None if there are none."""
@@ -321,6 +360,19 @@ class _Training:
         )
 
 
+def _recipe(settings: TrainSettings) -> Recipe:
+    """The recipe of that name, with what is given in place of its own."""
+    recipe = recipe_named(settings.recipe, epochs=settings.epochs)
+    if settings.batch_size is not None:
+        recipe = recipe.with_batch(settings.batch_size)
+    given = {
+        name: value
+        for name in ("learning_rate", "layer_decay", "patience")
+        if (value := getattr(settings, name)) is not None
+    }
+    return replace(recipe, **given)
+
+
 def _device_for(peers: ProcessGroup, device: str) -> str:
     """
     Raises:
@@ -331,14 +383,6 @@ def _device_for(peers: ProcessGroup, device: str) -> str:
     if peers.size > 1 and named != "cpu":
         raise InvalidSetting(f"several processes train on cpu only, asked for {named}")
     return named
-
-
-def best_epoch(epochs: Sequence[Epoch]) -> Epoch:
-    """The most accurate of those that were evaluated, the first of equals."""
-    return max(
-        (epoch for epoch in epochs if epoch.accuracy is not None),
-        key=lambda epoch: (epoch.accuracy, -epoch.number),
-    )
 
 
 def metrics_table(epochs: Sequence[Epoch]) -> pd.DataFrame:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from autoscale.errors import InvalidSetting
+from autoscale.jobs.freeze import Frozen
 from autoscale.jobs.groups import (
     DataSettings,
     DeviceSettings,
@@ -46,6 +48,26 @@ class TrainSettings(PreparationSettings):
         "At the peak of the recipe's schedule, for the batch size as it is. "
         "\\[default: the recipe's, in proportion to the batch size]",
         above=0,
+        binds=False,
+    )
+    layer_decay: float | None = option(
+        None,
+        "Learning rate of the stem, a stage or the head by that of the part after it, above 0 and "
+        "at most 1. \\[default: the recipe's]",
+        above=0,
+        binds=False,
+    )
+    freeze: str | None = option(
+        None,
+        "What stays as --weights has it: stem, a number of stages (the stem with them), norms "
+        "(with their statistics), features (all but the classifier, which is trained on features "
+        "that are computed once); 2,norms is both.",
+    )
+    patience: int | None = option(
+        None,
+        "End after so many epochs without a better accuracy on validation images; 0 never does. "
+        "\\[default: the recipe's]",
+        least=0,
         binds=False,
     )
     resolution: int | None = option(
@@ -98,3 +120,21 @@ class TrainSettings(PreparationSettings):
         "Write curves for TensorBoard beside metrics.csv (needs the extra tensorboard).",
         binds=False,
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.freeze is not None and self.weights is None:
+            raise InvalidSetting(
+                f"--freeze {self.freeze} keeps weights that nothing has trained; give --weights, "
+                "or leave it out"
+            )
+        if self.frozen.features and self.drop_path:
+            raise InvalidSetting(
+                "--drop-path drops branches of stages, which --freeze features leaves as they are; "
+                "leave one of them out"
+            )
+
+    @property
+    def frozen(self) -> Frozen:
+        """What is not trained."""
+        return Frozen.read(self.freeze)

@@ -14,7 +14,9 @@ from autoscale.training.head.features import Features, FeatureSets
 from autoscale.training.parts import classifier_of, head_of
 from autoscale.training.task import HERE, Runtime, TrainingTask, device_named
 
-_BATCH = 256
+#: Images passed together. On a CPU few, whose maps fit into memory that is used again and again.
+_BATCH = {"cpu": 16}
+_BATCH_ELSEWHERE = 256
 
 
 def read_features(network: nn.Module, task: TrainingTask, runtime: Runtime = HERE) -> FeatureSets:
@@ -43,6 +45,7 @@ def _rows(
 ) -> Tensor:
     rows: list[Tensor] = []
     device, was_training = device_named(runtime.device), network.training
+    together = _BATCH.get(device.type, _BATCH_ELSEWHERE)
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     network.eval()
     hook = classifier_of(network).register_forward_pre_hook(
@@ -50,8 +53,8 @@ def _rows(
     )
     try:
         with torch.no_grad():
-            for start in range(0, len(images), _BATCH):
-                pixels = as_channels_last(images.pixels[start : start + _BATCH])
+            for start in range(0, len(images), together):
+                pixels = as_channels_last(images.pixels[start : start + together])
                 batch = normalised(pixels.to(device), task.preparation)
                 network(batch.flip(-1) if mirror else batch)
     finally:

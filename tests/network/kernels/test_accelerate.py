@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from autoscale.design.architecture import Architecture, Head, Stage, Stem
 from autoscale.jobs.workers.kernels import load_kernels
 from autoscale.network.build import build
-from autoscale.network.freeze import FEATURES, freeze
+from autoscale.network.freeze import freeze
 from autoscale.network.kernels.accelerate import Accelerated, plan
 from autoscale.network.kernels.kernels import Kernels, TorchKernels
 from autoscale.network.kernels.layers import Chain, Opaque
@@ -163,7 +163,7 @@ def test_almost_everything_of_a_mobile_network_has_its_own_backward_pass() -> No
     assert left <= {nn.Sequential, nn.AdaptiveAvgPool2d, nn.Flatten, nn.Dropout, nn.Linear}
 
 
-@pytest.mark.parametrize("options", [{"parts": 2}, {"norms": True}, {"parts": FEATURES}],
+@pytest.mark.parametrize("options", [{"stages": 2}, {"norms": True}, {"features": True}],
                          ids=["stages", "norms", "features"])  # fmt: skip
 @pytest.mark.parametrize("padding", ["symmetric", "same"])
 def test_a_step_with_frozen_parts_is_that_of_the_network(
@@ -192,6 +192,6 @@ def test_a_step_with_frozen_parts_is_that_of_the_network(
 
 def test_images_get_a_gradient_through_frozen_parts_too(kernels: Kernels) -> None:
     plain = network()
-    freeze(plain, parts=2)
+    freeze(plain, stages=2)
     _, _, of_x = learn(Accelerated(plain, kernels).train(), images())
     assert of_x.any()
