@@ -28,7 +28,7 @@ class Frozen:
         words = [word.strip() for word in text.split(",")]
         norms = "norms" in words
         others = [word for word in words if word != "norms"]
-        if len(words) > 1 + norms or len(others) > 1:
+        if len(words) != len({*words}):
             raise _refusal(text)
         match others:
             case []:

@@ -1,5 +1,6 @@
 """Train one network for good: a family's member, a design or a published network."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -38,8 +39,8 @@ from autoscale.settings import takes_settings
 from autoscale.training.chance import chance_warning
 from autoscale.training.failures import OutOfTime as OutOfTime  # for who calls `train`
 from autoscale.training.fit import evaluate, fit
-from autoscale.training.head.feed import read_features
-from autoscale.training.head.logistic import fit_head
+from autoscale.training.head.features import read_features
+from autoscale.training.head.logistic import FittedHead, fit_head
 from autoscale.training.parts import classifier_of
 from autoscale.training.process_group import ProcessGroup, joined
 from autoscale.training.recipe import Recipe
@@ -216,6 +217,9 @@ class _Training:
     def header(self) -> Header:
         """Of the best weights, but for their accuracy."""
         origin = self.start.origin
+        how = f"recipe {self.settings.recipe}, {self.task.recipe.epochs} epochs"
+        if self.settings.frozen.features:
+            how = "the classifier alone"
         begun = f", begun with weights of {origin.name} as far as they fit" if origin else ""
         return Header(
             architecture=self.design.architecture.to_dict(),
@@ -225,8 +229,7 @@ class _Training:
             seed=self.task.source.seed,
             seen=self.images.sketch,
             accuracy_of=f"validation images of {self.images.name}",
-            provenance=f"autoscale train, recipe {self.settings.recipe}, "
-            f"{self.task.recipe.epochs} epochs{begun}",
+            provenance=f"autoscale train, {how}{begun}",
         )
 
     def _trained(self, resume: Snapshot | None, keeper: "_Keeper") -> Trained:
@@ -281,16 +284,18 @@ class _Training:
         self, module: nn.Module, resume: Snapshot | None, keeper: "_Keeper"
     ) -> tuple[Epoch, ...]:
         """All epochs; `module` has the last one's weights then."""
-        network = accelerated(module, self.task.kernels)
-        task = self._task()
-        if self.settings.frozen.features:
-            task = self._on_features(network, task)
-        else:
-            self._tell_memory()
-        if resume is None and self._begins_with_head():
-            self._fit_head(network, task)
-        runtime = replace(self._runtime, time_limit=self.settings.time_limit)
+        network, task = accelerated(module, self.task.kernels), self._task()
         keep = keeper.keep if self.peers.rank == 0 else None
+        if self.settings.frozen.features:
+            return self._head_alone(network, task, keep)
+        self._tell_memory()
+        if resume is None and self._begins_with_head():
+            found = self._fit_head(network, task)
+            self.listener.notice(
+                "the new classifier is fitted first, on features of the weights as they are: "
+                f"accuracy {found.accuracy:.4f} on validation images"
+            )
+        runtime = replace(self._runtime, time_limit=self.settings.time_limit)
         return fit(network, task, runtime, resume=resume, keep=keep).epochs
 
     def _task(self) -> TrainingTask:
@@ -313,24 +318,34 @@ class _Training:
         """Whether a new classifier is fitted before the first step."""
         return self.task.recipe.head_first and self.start.new_classifier(self.images.classes)
 
-    def _fit_head(self, network: nn.Module, task: TrainingTask) -> None:
-        """Fit the classifier on features of the other weights, as long as they are whole."""
-        features = task.features or read_features(network, task, self._runtime)
-        found = fit_head(classifier_of(network), features)
-        self.listener.notice(
-            f"the new classifier is fitted first, on the features as they are: accuracy "
-            f"{found.accuracy:.4f} on validation images"
-        )
+    def _fit_head(self, network: nn.Module, task: TrainingTask) -> FittedHead:
+        return fit_head(classifier_of(network), *read_features(network, task, self._runtime))
 
-    def _on_features(self, network: nn.Module, task: TrainingTask) -> TrainingTask:
-        """The task of training the classifier alone."""
-        features = read_features(network, task, self._runtime)
+    def _head_alone(
+        self, network: nn.Module, task: TrainingTask, keep: Callable[[Snapshot], None] | None
+    ) -> tuple[Epoch, ...]:
+        """The classifier fitted on features, as a training of one epoch."""
+        mirrored = ", mirrored too" if task.recipe.flip else ""
         self.listener.notice(
-            f"features of {len(task.train):,} images are kept in memory, "
-            f"{features.bytes / 2**20:.3g} MiB; the classifier alone is trained, on whole pictures"
-            + (" and their mirror images" if task.recipe.flip else "")
+            f"the classifier alone is trained, by logistic regression on features of the "
+            f"{len(task.train):,} pictures as they are{mirrored}; of the recipe nothing else counts"
         )
-        return replace(task, features=features)
+        started = time.perf_counter()
+        fitted = self._fit_head(network, task)
+        before = time.perf_counter()
+        accuracy = evaluate(
+            network,
+            task.validation,
+            resolution=task.resolution,
+            preparation=task.preparation,
+            runtime=self._runtime,
+        )
+        now = time.perf_counter()
+        epoch = Epoch(1, fitted.train_loss, accuracy, now - started, now - before)
+        tensors = {f"network/{name}": tensor for name, tensor in network.state_dict().items()}
+        if keep:
+            keep(Snapshot((epoch,), tensors))
+        return (epoch,)
 
     def _tell_memory(self) -> None:
         share = -(-self.task.recipe.batch_size // self.peers.size)
@@ -370,6 +385,8 @@ def _recipe(settings: TrainSettings) -> Recipe:
         for name in ("learning_rate", "layer_decay", "patience")
         if (value := getattr(settings, name)) is not None
     }
+    if settings.frozen.features:
+        given["epochs"] = 1
     return replace(recipe, **given)
 
 

@@ -15,7 +15,13 @@ from autoscale.jobs.groups import (
     RecipeSettings,
 )
 from autoscale.models.settings import PreparationSettings, published_names
-from autoscale.settings import again, begun, option
+from autoscale.settings import again, begun, option, settings_of
+
+#: What means nothing where the classifier alone is fitted.
+_OF_EPOCHS = {
+    "epochs", "batch_size", "learning_rate", "layer_decay", "patience", "dropout", "drop_path",
+    "time_limit",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,8 +66,8 @@ class TrainSettings(PreparationSettings):
     freeze: str | None = option(
         None,
         "What stays as --weights has it: stem, a number of stages (the stem with them), norms "
-        "(with their statistics), features (all but the classifier, which is trained on features "
-        "that are computed once); 2,norms is both.",
+        "(with their statistics), features (all but the classifier, which is fitted in one go by "
+        "logistic regression); 2,norms is both.",
     )
     patience: int | None = option(
         None,
@@ -128,10 +134,20 @@ class TrainSettings(PreparationSettings):
                 f"--freeze {self.freeze} keeps weights that nothing has trained; give --weights, "
                 "or leave it out"
             )
-        if self.frozen.features and self.drop_path:
+        if self.frozen.features:
+            self._require_one_fit()
+
+    def _require_one_fit(self) -> None:
+        """
+        Raises:
+            InvalidSetting: if something is asked of epochs, of which there are none.
+        """
+        asked = [s.flag for s in settings_of(type(self)) if s.name in _OF_EPOCHS
+                 and getattr(self, s.name) is not None]  # fmt: skip
+        if asked:
             raise InvalidSetting(
-                "--drop-path drops branches of stages, which --freeze features leaves as they are; "
-                "leave one of them out"
+                f"--freeze features fits the classifier in one go, without epochs; leave out "
+                f"{' and '.join(asked)}"
             )
 
     @property

@@ -3,10 +3,12 @@
 import os
 import platform
 from collections.abc import Mapping
+from dataclasses import MISSING, fields
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from autoscale.distribution import VERSION
+from autoscale.training.recipe import Recipe
 
 
 def environment() -> dict[str, str | int]:
@@ -27,6 +29,15 @@ RECORD_FORMAT = 2
 
 def in_this_format(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Recorded settings of whatever format as this version writes them."""
+    found = _of_format_2(settings)
+    recipe = found.get("recipe")
+    if isinstance(recipe, Mapping):  # older ones lack what did not exist, and did without it
+        defaults = {f.name: f.default for f in fields(Recipe) if f.default is not MISSING}
+        found["recipe"] = {**defaults, **recipe}
+    return found
+
+
+def _of_format_2(settings: Mapping[str, Any]) -> dict[str, Any]:
     if "task" not in settings:
         return dict(settings)
     rest = {name: value for name, value in settings.items() if name != "task"}

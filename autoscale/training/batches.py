@@ -30,34 +30,24 @@ def batches(
         epoch: its number, from 1.
         runtime: its peers share each batch, augmented independently.
     """
-    images, recipe = task.train, task.recipe
+    images, recipe, seed = task.train, task.recipe, task.seed
+    part, parts = runtime.peers.rank, runtime.peers.size
     size = recipe.resolution_at(epoch, task.resolution)
     # Shifted and whole images are cut as they are and shrunk afterwards, if at all.
     cut_size = size if recipe.crop == "random-resized" else images.pixels.shape[1]
-    for chosen, random in draws(task, epoch, runtime):
+    order = np.random.default_rng([seed, epoch]).permutation(len(images))
+    random = np.random.default_rng([seed, epoch, 1 + part])
+    if len(order) == 1:
+        order = np.repeat(order, 2)  # batch norm cannot take the variance of one number
+    together = min(recipe.batch_size, len(order))
+    for start in range(0, len(order) - together + 1, together):
+        chosen = np.sort(order[start : start + together])[part::parts]
         windows = windows_of(recipe, len(chosen), images.pixels.shape[1], random)
         mirrored = np.zeros(len(chosen), dtype=bool)
         if recipe.flip:
             mirrored = random.random(len(chosen)) < 0.5
         batch = resize(runtime.cut(images.pixels, chosen, windows, mirrored, cut_size), size)
         yield batch, torch.from_numpy(images.labels[chosen])
-
-
-def draws(
-    task: TrainingTask, epoch: int, runtime: Runtime = HERE
-) -> Iterator[tuple[NDArray[np.int64], np.random.Generator]]:
-    """Positions of the images of each batch of an epoch, and the numbers that augment them.
-
-    They depend on the seed and the epoch's number alone; peers share each batch and draw apart.
-    """
-    part, parts = runtime.peers.rank, runtime.peers.size
-    order = np.random.default_rng([task.seed, epoch]).permutation(len(task.train))
-    random = np.random.default_rng([task.seed, epoch, 1 + part])
-    if len(order) == 1:
-        order = np.repeat(order, 2)  # batch norm cannot take the variance of one number
-    together = min(task.recipe.batch_size, len(order))
-    for start in range(0, len(order) - together + 1, together):
-        yield np.sort(order[start : start + together])[part::parts], random
 
 
 def resized(images: Images, resolution: int) -> Images:

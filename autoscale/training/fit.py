@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from autoscale.datasets.data import Images
 from autoscale.datasets.pictures.preparation import OURS, Preparation
@@ -17,7 +16,6 @@ from autoscale.errors import InvalidSetting
 from autoscale.training.batches import as_channels_last, batches, normalised, resized
 from autoscale.training.failures import OutOfTime
 from autoscale.training.gradients import Losses
-from autoscale.training.head.feed import FeatureFeed
 from autoscale.training.parts import to_learn
 from autoscale.training.resident import ResidentCut, fits
 from autoscale.training.state import Epoch, Snapshot, TrainingState, is_over
@@ -54,8 +52,8 @@ def fit(
     ones when the recipe averages. The same initial weights, arguments, thread count and machine
     give bit-equal results on a CPU; the global random state is left alone.
 
-    Weights that do not require a gradient are left alone; a module none of whose weights does stays
-    in eval mode. With the task's features only the classifier and its dropout are passed.
+    Weights that take no gradient are left alone; a module none of whose weights does stays in eval
+    mode.
 
     When memory runs out, the batch is done again in two halves whose gradients are added, and so
     are all later ones; batch norm then sees half a batch at a time.
@@ -89,65 +87,23 @@ def fit(
     return training.finish()
 
 
-class Feed(Protocol):
-    """What a training is fed with, and how its network answers to that."""
-
-    def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """One epoch in random order: what `logits` takes, and labels of shape (B,)."""
-
-    def logits(self, network: nn.Module, batch: Tensor) -> Tensor:
-        """What the network answers to a batch, (B, classes)."""
-
-    def accuracy(self, network: nn.Module) -> float:
-        """On the validation images, in [0, 1]."""
-
-
-class ImageFeed:
-    """Augmented images, for the whole network."""
-
-    def __init__(self, task: TrainingTask, runtime: Runtime) -> None:
-        self._device = device_named(runtime.device)
-        # Random-resized crops are cut from the stored pixels, the others are not.
-        stored = task.recipe.crop == "random-resized"
-        train = task.train if stored else resized(task.train, task.resolution)
-        validation = resized(task.validation, task.resolution)
-        self._task = replace(task, train=train, validation=validation)
-        if fits(train.pixels, self._device):
-            runtime = replace(runtime, cut=ResidentCut(train.pixels, self._device))
-        self._runtime = runtime
-
-    def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        return batches(self._task, epoch, self._runtime)
-
-    def logits(self, network: nn.Module, batch: Tensor) -> Tensor:
-        pixels = normalised(batch.to(self._device), self._task.preparation)
-        found: Tensor = network(pixels)
-        return found
-
-    def accuracy(self, network: nn.Module) -> float:
-        task = self._task
-        return evaluate(
-            network,
-            task.validation,
-            resolution=task.resolution,
-            preparation=task.preparation,
-            runtime=self._runtime,
-        )
-
-
 class _Training:
-    """A training on its way: its state, what it is fed with, and the clock."""
+    """A training on its way: its state, and the clock."""
 
     def __init__(self, network: nn.Module, task: TrainingTask, runtime: Runtime) -> None:
         self.device = device_named(runtime.device)
         self._started = time.perf_counter()
         self._evaluation_seconds = 0.0
         network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._task, self._runtime = task, runtime
-        self._feed: Feed = ImageFeed(task, runtime)
-        if task.features is not None:
-            self._feed = FeatureFeed(task, task.features, runtime)
-        self.state = TrainingState(network, self._feed.logits, task, self.device, runtime.peers)
+        # Random-resized crops are cut from the stored pixels, the others are not.
+        stored = task.recipe.crop == "random-resized"
+        train = task.train if stored else resized(task.train, task.resolution)
+        validation = resized(task.validation, task.resolution)
+        self._task = replace(task, train=train, validation=validation)
+        if fits(train.pixels, self.device):
+            runtime = replace(runtime, cut=ResidentCut(train.pixels, self.device))
+        self._runtime = runtime
+        self.state = TrainingState(network, task, self.device, runtime.peers)
 
     def epoch(self, number: int) -> None:
         """Train through one epoch, and evaluate if that is asked for."""
@@ -186,13 +142,14 @@ class _Training:
 
     def _steps(self, number: int) -> float:
         """All steps of an epoch; their mean loss."""
-        recipe, steps = self._task.recipe, self._task.steps
+        task, runtime = self._task, self._runtime
+        recipe, steps = task.recipe, task.steps
         losses = Losses(recipe, epoch=number, steps=steps, device=self.device)
-        for step, (batch, labels) in enumerate(self._feed.batches(number)):
+        for step, (pixels, labels) in enumerate(batches(task, number, runtime)):
             # The middle of the step, so that neither the first nor the last has a rate of 0.
             progress = (number - 1 + (step + 0.5) / steps) / recipe.epochs
             rate = recipe.learning_rate_at(progress)
-            losses.add(self.state.step(batch, labels, learning_rate=rate))
+            losses.add(self.state.step(pixels, labels, learning_rate=rate))
             self._require_time(number, step)
         return losses.mean()
 
@@ -211,8 +168,14 @@ class _Training:
 
     def _score(self) -> tuple[float, float]:
         """Accuracy on the validation images, and the seconds that it took."""
-        before = time.perf_counter()
-        accuracy = self._feed.accuracy(self.state.scored)
+        before, task = time.perf_counter(), self._task
+        accuracy = evaluate(
+            self.state.scored,
+            task.validation,
+            resolution=task.resolution,
+            preparation=task.preparation,
+            runtime=self._runtime,
+        )
         taken = time.perf_counter() - before
         self._evaluation_seconds += taken
         return accuracy, taken

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from autoscale.datasets.pictures.preparation import Preparation
+from autoscale.training.batches import normalised
 from autoscale.training.failures import OutOfMemory, TrainingDiverged, out_of_memory
 from autoscale.training.recipe import Recipe
 
@@ -27,17 +28,17 @@ class Gradients:
     def __init__(
         self,
         network: nn.Module,
-        logits: Callable[[nn.Module, Tensor], Tensor],
         device: torch.device,
         *,
         label_smoothing: float,
+        preparation: Preparation,
         may_halve: bool,
     ) -> None:
         self.halved = False
-        self._network, self._logits, self._device = network, logits, device
-        self._label_smoothing, self._may_halve = label_smoothing, may_halve
+        self._preparation, self._label_smoothing = preparation, label_smoothing
+        self._network, self._device, self._may_halve = network, device, may_halve
 
-    def __call__(self, batch: Tensor, labels: Tensor) -> Tensor:
+    def __call__(self, pixels: Tensor, labels: Tensor) -> Tensor:
         """Give every parameter its gradient of the batch's mean loss, which is returned.
 
         Raises:
@@ -45,28 +46,28 @@ class Gradients:
         """
         size = math.ceil(len(labels) / 2) if self.halved else len(labels)
         try:
-            return self._sum(list(zip(batch.split(size), labels.split(size), strict=True)))
+            return self._sum(list(zip(pixels.split(size), labels.split(size), strict=True)))
         except (MemoryError, RuntimeError) as problem:
             if not out_of_memory(problem):
                 raise
             if self.halved or len(labels) < 4 or not self._may_halve:
                 raise OutOfMemory(
-                    f"memory ran out at {size} images a step of {batch.shape[-1]} pixels"
+                    f"memory ran out at {size} images a step of {pixels.shape[-1]} pixels"
                     f"{', half a batch' if self.halved else ''}; lower the batch size or the "
                     "resolution"
                 ) from None
         self.halved = True  # here, where the failed pass and its memory are gone
-        return self(batch, labels)
+        return self(pixels, labels)
 
     def _sum(self, parts: list[tuple[Tensor, Tensor]]) -> Tensor:
         self._network.zero_grad(set_to_none=True)
         images = sum(len(labels) for _, labels in parts)
         total = torch.zeros((), device=self._device)
-        for batch, labels in parts:
+        for pixels, labels in parts:
             # bfloat16 pays on graphics cards; on a CPU the native kernels are float32.
             with torch.autocast("cuda", torch.bfloat16, enabled=self._device.type == "cuda"):
                 loss = functional.cross_entropy(
-                    self._logits(self._network, batch),
+                    self._network(normalised(pixels.to(self._device), self._preparation)),
                     labels.to(self._device, non_blocking=True),
                     label_smoothing=self._label_smoothing,
                 )

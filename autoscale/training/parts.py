@@ -66,12 +66,3 @@ def classifier_of(network: nn.Module) -> nn.Linear:
             "features"
         )
     return layers[-1]
-
-
-def head_of(network: nn.Module) -> nn.Module:
-    """The classifier with the dropout that comes right before it: the network's own modules."""
-    modules = list(network.modules())
-    place = start = modules.index(classifier_of(network))
-    while isinstance(modules[start - 1], nn.Dropout):
-        start -= 1
-    return nn.Sequential(*modules[start : place + 1])

@@ -214,6 +214,8 @@ RECIPES: dict[str, Recipe] = {
         ema_decay=0.99,
         crop="random-resized",
         crop_scale_min=0.5,
+        head_first=True,
+        layer_decay=0.8,
     ),
     # Tan & Le 2019, section 5.2, and the released code: TensorFlow's RMSProp, rate 0.256 for 4096
     # images, times 0.97 every 2.4 epochs, 350 epochs with 5 of warm-up, batch norm's momentum 0.99,

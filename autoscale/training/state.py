@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -73,9 +73,6 @@ def best_epoch(epochs: Sequence[Epoch]) -> Epoch:
 class TrainingState:
     """A network and all that a training changes beside it.
 
-    Args:
-        logits: what a network, this one or its average, answers to a batch.
-
     Attributes:
         network: is trained in place.
         epochs: those that are done.
@@ -84,7 +81,6 @@ class TrainingState:
     def __init__(
         self,
         network: nn.Module,
-        logits: Callable[[nn.Module, Tensor], Tensor],
         task: TrainingTask,
         device: torch.device,
         peers: ProcessGroup,
@@ -97,9 +93,9 @@ class TrainingState:
         self._average = EMA(network, recipe.ema_decay) if recipe.ema_decay else None
         self._gradients = Gradients(
             network,
-            logits,
             device,
             label_smoothing=recipe.label_smoothing,
+            preparation=task.preparation,
             may_halve=peers.size == 1,
         )
 
@@ -113,11 +109,11 @@ class TrainingState:
         """Whether memory ran out once, and batches go through in two halves since."""
         return self._gradients.halved
 
-    def step(self, batch: Tensor, labels: Tensor, *, learning_rate: float) -> Tensor:
+    def step(self, pixels: Tensor, labels: Tensor, *, learning_rate: float) -> Tensor:
         """One step of the optimiser; the batch's mean loss, over all processes.
 
         Args:
-            batch: what `logits` takes, (N, ...).
+            pixels: bytes, (N, 3, S, S).
             labels: (N,).
             learning_rate: of the classifier; the recipe may give other parts less.
 
@@ -125,7 +121,7 @@ class TrainingState:
             OutOfMemory: if half a batch does not fit.
         """
         set_learning_rate(self._optimizer, learning_rate)
-        loss = self._gradients(batch, labels)
+        loss = self._gradients(pixels, labels)
         gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
         self._peers.average([loss, *gradients])
         self._optimizer.step()

@@ -12,7 +12,6 @@ from autoscale.datasets.pictures.preparation import OURS, Preparation
 from autoscale.errors import DataProblem, InvalidSetting
 from autoscale.training import crops
 from autoscale.training.crops import Cut
-from autoscale.training.head.features import FeatureSets
 from autoscale.training.process_group import ALONE, ProcessGroup
 from autoscale.training.recipe import Recipe
 
@@ -40,9 +39,6 @@ class TrainingTask:
     # Its mean and deviation are what the network expects of its input; the images were decoded by
     # the rest of it.
     preparation: Preparation = OURS
-    # What the classifier is given for the images. With them it alone is trained, on them: nothing
-    # before it may learn, images are seen whole, and mirrored where the recipe mirrors.
-    features: FeatureSets | None = None
 
     def __post_init__(self) -> None:
         for number in self.evaluate_after:

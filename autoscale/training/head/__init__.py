@@ -1,1 +1,1 @@
-"""The classifier alone: what it is given, kept, and the fit of it on that."""
+"""The classifier alone: the features that it is given, and its fit on them."""
