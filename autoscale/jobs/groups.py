@@ -5,13 +5,15 @@ Fields are listed in the order of the bases read from the last to the first, as 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from autoscale.design.measures.registry import COSTS, with_file
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.names import ENGINES, KERNEL_CHOICES, RECIPES, ROUNDINGS
-from autoscale.settings import Settings, in_words, option
+from autoscale.settings import Groups, Settings, in_words, option
 
 # What a parser or a completion needs is imported where it is asked for: building the command line
 # reads this module, and `autoscale --help` must not wait for a library.
@@ -33,7 +35,7 @@ class DataSettings(Settings):
         "'synthetic' (drawn in memory), a folder with one sub-folder per class, with or without "
         "train/validation/test, or Parquet in the Hugging Face image layout.",
         place=True,
-        binds=False,
+        binds="images",
     )
 
     def __post_init__(self) -> None:
@@ -54,7 +56,7 @@ class LimitSettings(Settings):
         flag="--limit",
         named=True,
         place=with_file,
-        binds=False,
+        binds="max_cost",
     )
 
     def __post_init__(self) -> None:
@@ -88,9 +90,9 @@ class RecipeSettings(Settings):
         "proxy",
         "Training recipe: {choices}.",
         choices=lambda: RECIPES,
-        binds=False,
+        binds="recipe",
     )
-    epochs: int | None = option(None, "Epochs of each training.", binds=False)
+    epochs: int | None = option(None, "Epochs of each training.", binds="recipe")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +116,7 @@ class KernelSettings(Settings):
         "auto",
         "What computes trainings. {choices}. The later steps keep to it.",
         choices=lambda: KERNEL_CHOICES,
-        binds=False,
+        binds="kernels",
     )
 
 
@@ -128,6 +130,10 @@ class WorkerSettings(Settings):
     Raises:
         InvalidSetting: for values that nothing can train with.
     """
+
+    needs: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("address", "cpus_per_trial", "gpus_per_trial"), "engine"
+    )
 
     workers: int = option(
         1,
@@ -175,11 +181,6 @@ class WorkerSettings(Settings):
         panel="Workers",
     )
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.engine != "ray" and (self.address, self.ray_share) != (None, (1.0, 0.0)):
-            raise InvalidSetting("an address, CPUs and GPUs are Ray's; choose the engine ray")
-
     @property
     def ray_share(self) -> tuple[float, float]:
         """CPUs and GPUs that Ray sets aside for one training; fractions share a device."""
@@ -199,6 +200,8 @@ class ScalingBaseSettings(Settings):
         InvalidSetting: if both kinds of base are named, or a resolution without either.
     """
 
+    exclusive: ClassVar[Groups] = (("baseline", "model"),)
+
     # What they come to, the base itself, binds a resumed run.
     baseline: str | None = option(
         None,
@@ -206,7 +209,7 @@ class ScalingBaseSettings(Settings):
         "resnet-18) or a design's YAML file.",
         place=True,
         complete=_networks,
-        binds=False,
+        binds="base",
         panel="Base",
     )
     model: str | None = option(
@@ -214,14 +217,14 @@ class ScalingBaseSettings(Settings):
         "Scale a model of your own: package.module:build, a function of depth and width "
         "(multipliers) and resolution (pixels), and of num_classes if it takes that, that gives "
         "an nn.Module. Costs are traced.",
-        binds=False,
+        binds="base",
         panel="Base",
     )
     resolution: int | None = option(
         None,
         "Pixels per side of that base. \\[default: its own; 224 for a model]",
         least=1,
-        binds=False,
+        binds="base",
         panel="Base",
     )
     rounding: str | None = option(
@@ -229,14 +232,12 @@ class ScalingBaseSettings(Settings):
         f"How multipliers become whole blocks, channels and pixels: {in_words(ROUNDINGS)}; behind "
         "it ',divisor=4' and ',fixed-ends' (stem and head keep their width). \\[default: the "
         "base's family's own, else tf]",
-        binds=False,
+        binds="base",
         panel="Base",
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.baseline is not None and self.model is not None:
-            raise InvalidSetting("give either --baseline or --model, not both")
         if not self.named and self.resolution is not None:
             raise InvalidSetting(
                 "the resolution of a run's own baseline is the search's; leave --resolution out or "

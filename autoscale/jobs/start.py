@@ -22,6 +22,7 @@ from autoscale.network.inheritance.correspondence import require_kindred
 from autoscale.network.inheritance.inherit import Share, inherit_into
 from autoscale.network.inheritance.origin import fits, published_origin
 from autoscale.network.weights import STYLES, class_rows, load_weights
+from autoscale.runs.sources.find import find
 from autoscale.runs.weights import Weights, file_digest, read_weights
 from autoscale.training.batches import to_input
 
@@ -81,13 +82,14 @@ class Start:
                 expected=expected_by(None, None, network=network, asked=settings),
                 digest=None,
             )
-        held = read_weights(weights)
+        file = str(find(weights))
+        held = read_weights(file)
         origin = _origin(held, settings, architecture)
         whose = origin.name if origin else network
         return cls(
             held=held,
-            expected=expected_by(held, weights, network=whose, asked=settings),
-            digest=file_digest(weights),
+            expected=expected_by(held, file, network=whose, asked=settings),
+            digest=file_digest(file),
             origin=origin,
         )
 

@@ -230,6 +230,8 @@ class _Training:
             seen=self.images.sketch,
             accuracy_of=f"validation images of {self.images.name}",
             provenance=f"autoscale train, {how}{begun}",
+            origin=self.start.expected.origin,
+            licence=self.start.expected.licence,
         )
 
     def _trained(self, resume: Snapshot | None, keeper: "_Keeper") -> Trained:

@@ -14,7 +14,8 @@ from autoscale.jobs.groups import (
     KernelSettings,
     RecipeSettings,
 )
-from autoscale.models.settings import PreparationSettings, published_names
+from autoscale.models.settings import PreparationSettings, packaged_names, published_names
+from autoscale.runs.sources.find import keep_names
 from autoscale.settings import again, begun, option, settings_of
 
 #: What means nothing where the classifier alone is fitted.
@@ -39,7 +40,7 @@ class TrainSettings(PreparationSettings):
         argument=True,
         complete=begun(published_names),
         place=True,
-        binds=False,
+        binds="network",
     )
     data: str = again(DataSettings, "data", "synthetic")
     recipe: str = again(RecipeSettings, "recipe", "full")
@@ -47,21 +48,21 @@ class TrainSettings(PreparationSettings):
         RecipeSettings, "epochs", help="Passes over the images. \\[default: the recipe's]"
     )
     batch_size: int | None = option(
-        None, "Images a step; the learning rate follows. \\[default: the recipe's]", binds=False
+        None, "Images a step; the learning rate follows. \\[default: the recipe's]", binds="recipe"
     )
     learning_rate: float | None = option(
         None,
         "At the peak of the recipe's schedule, for the batch size as it is. "
         "\\[default: the recipe's, in proportion to the batch size]",
         above=0,
-        binds=False,
+        binds="recipe",
     )
     layer_decay: float | None = option(
         None,
         "Learning rate of the stem, a stage or the head by that of the part after it, above 0 and "
         "at most 1. \\[default: the recipe's]",
         above=0,
-        binds=False,
+        binds="recipe",
     )
     freeze: str | None = option(
         None,
@@ -74,18 +75,18 @@ class TrainSettings(PreparationSettings):
         "End after so many epochs without a better accuracy on validation images; 0 never does. "
         "\\[default: the recipe's]",
         least=0,
-        binds=False,
+        binds="recipe",
     )
     resolution: int | None = option(
         None,
         "Pixels per side; below 128, strides are taken away until the last map has 4 x 4. "
         "\\[default: the design's own]",
         least=1,
-        binds=False,
+        binds="network",
     )
-    dropout: float | None = option(None, "\\[default: the member's, else 0]", binds=False)
+    dropout: float | None = option(None, "\\[default: the member's, else 0]", binds="network")
     drop_path: float | None = option(
-        None, "Stochastic depth. \\[default: the member's, else 0]", binds=False
+        None, "Stochastic depth. \\[default: the member's, else 0]", binds="network"
     )
     limit: int | None = again(ImageSettings, "limit")
     strict: bool = again(ImageSettings, "strict", False)
@@ -102,12 +103,15 @@ class TrainSettings(PreparationSettings):
     )
     weights: str | None = option(
         None,
-        "Start from this file's weights (.safetensors, or tensors of PyTorch; our names, "
-        "timm's, torchvision's or EfficientNet-PyTorch's). Of its classifier the rows of "
-        "classes that the data has too go on; others start anew. Of those of another design of "
-        "mbconv or separable blocks what fits is taken over, fitted by some training images.",
-        place=True,
-        binds=False,
+        "Start from these weights: a file (.safetensors, or tensors of PyTorch; our names, "
+        "timm's, torchvision's, EfficientNet-PyTorch's or transformers'), a network whose weights "
+        "an installed package brings (efficientnet-lite0), or hf:OWNER/NAME, with @REVISION if "
+        "need be, of the Hugging Face hub. Of the classifier the rows of classes that the data has "
+        "too go on; others start anew. Of those of another design of mbconv, separable or "
+        "mobilenet-v3 blocks what fits is taken over, fitted by some training images.",
+        complete=begun(packaged_names),
+        place=keep_names,
+        binds="start",
     )
     weights_of: str | None = option(
         None,
@@ -116,7 +120,7 @@ class TrainSettings(PreparationSettings):
         "fit]",
         complete=begun(published_names),
         place=True,
-        binds=False,
+        binds="inherits",
     )
     time_limit: float | None = option(
         None, "Seconds, after which it fails; finished epochs are kept.", above=0, binds=False
