@@ -250,5 +250,5 @@ def test_a_learning_rate_that_is_given_takes_the_recipes_place(
     short(small, tmp_path / "run", photos, epochs=1, learning_rate=0.02)
     file = tmp_path / "run" / "train" / "settings.json"
     assert json.loads(file.read_text())["settings"]["recipe"]["learning_rate"] == 0.02
-    with pytest.raises(RunConflict, match="--learning-rate 0.02 there, asked for"):
+    with pytest.raises(RunConflict, match=r"--learning-rate 0.02 there, asked for"):
         short(small, tmp_path / "run", photos, epochs=1, learning_rate=0.03)
