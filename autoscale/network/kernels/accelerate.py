@@ -180,8 +180,8 @@ def _layer(part: list[nn.Module], kernels: Kernels) -> Layer | None:
         and isinstance(module.act, nn.Identity)
     ):
         branch = _planned(_parts(module.branch), kernels)
-        drops = isinstance(module.drop_path, DropPath) and _learns([module])
-        dropped = [Drop(module.drop_path)] if drops else []
+        drop = module.drop_path if _learns([module]) else None
+        dropped = [Drop(drop)] if isinstance(drop, DropPath) else []
         return Skip(Chain([branch, *dropped]))
     return None
 
