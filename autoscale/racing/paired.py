@@ -36,9 +36,7 @@ class Paired:
     high: float | None = None
 
     @classmethod
-    def of(
-        cls, own: Mapping[int, float], other: Mapping[int, float], *, images: int
-    ) -> "Paired":
+    def of(cls, own: Mapping[int, float], other: Mapping[int, float], *, images: int) -> "Paired":
         """The lead of `own`; both are accuracies by seed.
 
         Args:

@@ -21,9 +21,7 @@ from autoscale.search.objective import Score
 TRAININGS, EPOCHS = "rival-trainings.jsonl", "rival-epochs.jsonl"
 
 
-def notes_of(
-    references: Sequence[ReferenceNetwork], judge: Proxy, *, seeds: int
-) -> dict[str, Any]:
+def notes_of(references: Sequence[ReferenceNetwork], judge: Proxy, *, seeds: int) -> dict[str, Any]:
     """What a step notes of its published networks, so that its trainings can be counted."""
     keys = [reference.key(judge) for reference in references]
     return {"rivals": {"keys": keys, "seeds": seeds}} if keys else {}
