@@ -10,7 +10,7 @@ from pathlib import Path
 from autoscale.errors import InvalidSetting
 from autoscale.settings import Settings, option
 
-_PIXELS = re.compile(r"(?P<source>.+)@(?P<pixels>\d{1,5})")
+_PIXELS = re.compile(r"(?P<source>.*)@(?P<pixels>\d{1,5})")
 
 
 @dataclass(frozen=True, slots=True)
