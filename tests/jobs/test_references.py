@@ -48,6 +48,8 @@ SOURCE = Architecture(
     head=Head(width=16),
     num_classes=10,
 )
+#: What every check here is asked for.
+CHECK: dict[str, Any] = {"networks": 2, "seeds": 2}
 SHIFTED = Preparation(mean=(0.4, 0.5, 0.6), deviation=(0.5, 0.5, 0.5))
 
 
@@ -93,16 +95,26 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run(searched: Path, tmp_path: Path) -> Path:
-    shutil.copytree(searched, tmp_path / "run")
+def run(plain: Path, tmp_path: Path) -> Path:
+    shutil.copytree(plain, tmp_path / "run")
     return tmp_path / "run"
 
 
 @pytest.fixture(scope="module")
-def checked(searched: Path, source: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    run = tmp_path_factory.mktemp("checked") / "run"
+def plain(searched: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The search with a check that has no rival."""
+    run = tmp_path_factory.mktemp("plain") / "run"
     shutil.copytree(searched, run)
-    check_baseline(run, networks=2, seeds=2, reference=(source,))
+    check_baseline(run, **CHECK)
+    return run
+
+
+@pytest.fixture(scope="module")
+def checked(plain: Path, source: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The check, with a rival later."""
+    run = tmp_path_factory.mktemp("checked") / "run"
+    shutil.copytree(plain, run)
+    check_baseline(run, reference=(source,), **CHECK)
     return run
 
 
@@ -161,56 +173,56 @@ def test_a_broken_check_goes_on_as_the_unbroken_one(
     run: Path, checked: Path, source: str, tmp_path: Path
 ) -> None:
     """It stops after the first training of the rival; the epochs that were decided stay."""
-    options: dict[str, Any] = {"networks": 2, "seeds": 2}
-    shutil.copytree(checked / "check", run / "check")
+    for name in (EPOCHS, TRAININGS):
+        shutil.copy(checked / "check" / name, run / "check" / name)
     (run / "check" / "check.json").unlink()
     trainings = run / "check" / TRAININGS
-    whole = trainings.read_text().splitlines(keepends=True)
-    trainings.write_text(whole[0])
+    trainings.write_text(trainings.read_text().splitlines(keepends=True)[0])
     plan = (run / "check" / EPOCHS).read_text()
-    moved = shutil.copy(source, tmp_path / "moved.safetensors")  # the same content
-    found = check_baseline(run, reference=(str(moved),), **options)
+    moved = str(shutil.copy(source, tmp_path / "moved.safetensors"))  # the same content
+    found = check_baseline(run, reference=(moved,), **CHECK)
     kept = result_of(checked, "check", "check.json")
     assert [*found.references[0].scores.accuracies.values()] == kept["references"][0]["accuracies"]
     assert (run / "check" / EPOCHS).read_text() == plan
     before = trainings.read_text()
     assert len(before.splitlines()) == 2
-    again = check_baseline(run, reference=(str(moved),), **options)
+    again = check_baseline(run, reference=(moved,), **CHECK)
     assert trainings.read_text() == before
     assert again == found
 
 
-def test_an_interrupted_rival_is_trained_on(run: Path, source: str) -> None:
-    options: dict[str, Any] = {"networks": 2, "seeds": 2, "reference": (source,)}
+def test_an_interrupted_rival_is_trained_on_and_counted(run: Path, source: str) -> None:
     with pytest.raises(KeyboardInterrupt):
-        check_baseline(run, listener=Heard(stop_after=5), **options)
+        check_baseline(run, listener=Heard(stop_after=1), reference=(source,), **CHECK)
     assert len(lines_of(run, "check", TRAININGS)) == 1
     status = next(step for step in run_status(run).steps if step.step == "check")
-    assert (status.done, status.asked, status.state) == (5, 6, "unfinished")
-    check_baseline(run, **options)
+    assert (status.done, status.asked) == (5, 6)
+    check_baseline(run, reference=(source,), **CHECK)
     status = next(step for step in run_status(run).steps if step.step == "check")
     assert (status.done, status.asked, status.state) == (6, 6, "finished")
     assert len(lines_of(run, "check", EPOCHS)) == 1
 
 
-def test_a_finished_check_may_get_a_rival_and_lose_it(run: Path, source: str) -> None:
-    plain = check_baseline(run, networks=2, seeds=2)
-    assert "references" not in result_of(run, "check", "check.json")
-    before = (run / "check" / "trainings.jsonl").read_text()
-    found = check_baseline(run, networks=2, seeds=2, reference=[source])
-    assert found.baseline == plain.baseline
-    assert len(found.references) == 1
-    assert (run / "check" / "trainings.jsonl").read_text() == before
-    (command,) = step_commands(StepFolder(run, "check"))
+def test_a_finished_check_may_get_a_rival_and_lose_it(
+    plain: Path, checked: Path, source: str, tmp_path: Path
+) -> None:
+    without, beside = (result_of(run, "check", "check.json") for run in (plain, checked))
+    assert "references" not in without
+    assert beside.pop("references")
+    assert beside == without
+    journals = [(run / "check" / "trainings.jsonl").read_bytes() for run in (plain, checked)]
+    assert journals[0] == journals[1]
+    (command,) = step_commands(StepFolder(checked, "check"))
     assert f"--rival {source}" in command
-    assert check_baseline(run, networks=2, seeds=2) == plain
+    shutil.copytree(checked, tmp_path / "run")
+    check_baseline(tmp_path / "run", **CHECK)
+    assert result_of(tmp_path / "run", "check", "check.json") == without
 
 
 @pytest.mark.slow
 def test_workers_give_the_scores_of_one_process(run: Path, checked: Path, source: str) -> None:
-    shutil.copytree(checked / "check", run / "check")
-    (run / "check" / TRAININGS).unlink()
-    found = check_baseline(run, networks=2, seeds=2, reference=(source,), workers=2)
+    shutil.copy(checked / "check" / EPOCHS, run / "check" / EPOCHS)
+    found = check_baseline(run, reference=(source,), **CHECK, workers=2)
     kept = result_of(checked, "check", "check.json")
     assert [*found.references[0].scores.accuracies.values()] == kept["references"][0]["accuracies"]
 
@@ -218,6 +230,7 @@ def test_workers_give_the_scores_of_one_process(run: Path, checked: Path, source
 def test_a_rival_whose_trainings_fail_costs_nobody_the_check(
     run: Path, source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("autoscale.jobs.reference.training.epochs_for", lambda *_: 1)
     into = Inheritance.into
 
     def breaks(self: Inheritance, *given: Any) -> Any:
@@ -225,12 +238,12 @@ def test_a_rival_whose_trainings_fail_costs_nobody_the_check(
 
     monkeypatch.setattr(Inheritance, "into", breaks)
     heard = Heard()
-    found = check_baseline(run, networks=2, seeds=2, reference=(source,), listener=heard)
+    found = check_baseline(run, reference=(source,), **CHECK, listener=heard)
     assert "its trainings failed (memory ran out)" in found.references[0].verdict
     assert any("published: memory ran out" in notice for notice in heard.notices)
     assert "memory ran out" in page(load_run(run))
     monkeypatch.setattr(Inheritance, "into", into)
-    again = check_baseline(run, networks=2, seeds=2, reference=(source,))
+    again = check_baseline(run, reference=(source,), **CHECK)
     assert again.references[0].accuracy is not None
 
 
@@ -253,7 +266,7 @@ def test_one_epoch_that_costs_more_is_trained_once_and_said_to(
     run: Path, source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("autoscale.jobs.reference.training.epochs_for", lambda *_: 1)
-    found = check_baseline(run, networks=2, seeds=2, reference=(source,))
+    found = check_baseline(run, reference=(source,), **CHECK)
     (plan,) = lines_of(run, "check", EPOCHS)
     lines = lines_of(run, "check", TRAININGS)
     assert found.references[0].scores.epochs == plan["epochs"] == 1
@@ -265,8 +278,12 @@ def test_one_epoch_that_costs_more_is_trained_once_and_said_to(
 
 
 def test_a_grid_compares_its_pick_and_shows_that(
-    run: Path, source: str, capsys: pytest.CaptureFixture[str]
+    run: Path,
+    source: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("autoscale.jobs.reference.training.epochs_for", lambda *_: 1)
     options = ["grid", "--run", str(run), "--max-candidates", "2", "--seeds", "2", "--no-rivals",
                "--no-race", "--rival", f"{source}@20", "--rival", source]  # fmt: skip
     assert main([*options, "--json"]) == 0, capsys.readouterr().err
@@ -334,9 +351,11 @@ def bad_rivals(tmp_path: Path, source: str) -> dict[str, tuple[str, str]]:
 @pytest.mark.parametrize("kind", ["unknown", "nan", "truncated", "missing", "pixels"])
 @pytest.mark.parametrize("command", ["check-baseline", "grid"])
 def test_rivals_that_cannot_be_are_refused_in_one_line_before_any_training(
-    kind: str, command: str, run: Path, source: str, tmp_path: Path,
+    kind: str, command: str, searched: Path, source: str, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
+    run = tmp_path / "run"
+    shutil.copytree(searched, run)
     shutil.copy(source, tmp_path / "published.safetensors")
     name, said = bad_rivals(tmp_path, source)[kind]
     assert main([command, "--run", str(run), "--rival", str(tmp_path / name)]) == 2
