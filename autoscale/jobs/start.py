@@ -16,6 +16,7 @@ from autoscale.models.expected import Expected, expected_by
 from autoscale.network.inheritance.correspondence import require_kindred
 from autoscale.network.inheritance.origin import fits, published_origin
 from autoscale.network.weights import STYLES, Style
+from autoscale.runs.sources.find import find
 from autoscale.runs.weights import Weights, file_digest, read_weights
 
 #: Training images by which a network takes over weights of another design, if memory allows.
@@ -75,7 +76,7 @@ class Start:
             InvalidSetting: if it holds no weights, does not tell what they expect, or holds those
                 of a design that the network cannot take weights from.
         """
-        held = _held(settings)
+        file, held = _held(settings)
         origin = None
         if held is not None and not _is_own(held, settings, architecture):
             origin = _origin(held, settings)
@@ -84,7 +85,7 @@ class Start:
             _require_kindred(architecture, "network", origin.name)
             count = affordable(origin.architecture, architecture.resolution)
             origin = replace(origin, images=min(IMAGES, count))
-        return cls._from(settings, held, origin, network)
+        return cls._from(settings, file, held, origin, network=network)
 
     @classmethod
     def for_many(cls, settings: WeightsSettings) -> "Start":
@@ -94,7 +95,7 @@ class Start:
             InvalidSetting: if it holds no weights, does not tell whose they are or what they
                 expect, or holds those of a design that gives none to others.
         """
-        held = _held(settings)
+        file, held = _held(settings)
         origin = _origin(held, settings) if held is not None else None
         if held is not None and origin is None:
             raise InvalidSetting(
@@ -103,7 +104,7 @@ class Start:
             )
         if origin is not None:
             _require_kindred(origin.architecture, "source", origin.name)
-        return cls._from(settings, held, origin, "")
+        return cls._from(settings, file, held, origin)
 
     @classmethod
     def of_published(cls, settings: WeightsSettings) -> tuple["Start", Architecture, str]:
@@ -117,7 +118,7 @@ class Start:
             InvalidSetting: if it holds no weights, or does not tell whose they are or what they
                 expect.
         """
-        held = _held(settings)
+        file, held = _held(settings)
         assert held is not None, "name a file"
         origin = _origin(held, settings)
         if origin is None:
@@ -125,17 +126,22 @@ class Start:
                 f"{settings.weights} does not tell which design its weights are of, and no "
                 "published network fits"
             )
-        start = cls._from(settings, held, None, origin.name)
+        start = cls._from(settings, file, held, None, network=origin.name)
         return start, origin.architecture, origin.name
 
     @classmethod
     def _from(
-        cls, settings: WeightsSettings, held: Weights | None, origin: Origin | None, network: str
+        cls,
+        settings: WeightsSettings,
+        file: str | None,
+        held: Weights | None,
+        origin: Origin | None,
+        *,
+        network: str = "",
     ) -> "Start":
-        file = settings.weights
         return cls(
             held=held,
-            file=None if file is None else str(Path(file).resolve()),
+            file=None if file is None else str(Path(file).absolute()),  # a link stays one
             expected=expected_by(
                 held, file, network=origin.name if origin else network, asked=settings
             ),
@@ -187,15 +193,16 @@ class Start:
         if self.file is None or self.held is not None:
             return self
         try:
-            held = read_weights(self.file)
+            file = str(find(self.file))
+            held = read_weights(file)
         except InvalidSetting as problem:
             raise InvalidSetting(f"{problem}, and say with --weights where they lie now") from None
-        if file_digest(self.file) != self.digest:
+        if file_digest(file) != self.digest:
             raise RunConflict(
                 f"{self.file} does not hold the weights that the work began with; restore it, or "
                 "say with --weights where they lie now"
             )
-        return replace(self, held=held)
+        return replace(self, file=file, held=held)
 
     def for_worker(self) -> "Start":
         """As plain data."""
@@ -205,7 +212,9 @@ class Start:
     def label(self) -> str:
         """How people call the weights: the file, and whose they are."""
         assert self.file is not None
-        name = Path(self.file).name
+        name, published = Path(self.file).name, self.expected.origin
+        if published and self.held is not None and self.held.header.architecture is None:
+            name = published
         whose = self.origin.name if self.origin else name
         return name if whose == name else f"{name}, {whose}"
 
@@ -247,20 +256,21 @@ def affordable(design: Architecture, resolution: int) -> int:
     return max(_FEWEST, int(_MEMORY / one))
 
 
-def _held(settings: WeightsSettings) -> Weights | None:
-    """What the file holds; None if there is none.
+def _held(settings: WeightsSettings) -> tuple[str | None, Weights | None]:
+    """The file of the weights and what it holds; None if there is none.
 
     Raises:
         InvalidSetting: if it holds no weights, or a design is named without a file.
     """
     if settings.weights is not None:
-        return read_weights(settings.weights)
+        file = str(find(settings.weights))
+        return file, read_weights(file)
     if settings.weights_of is not None:
         raise InvalidSetting(
             f"--weights-of {settings.weights_of} says which network weights are of; give "
             "the file as --weights"
         )
-    return None
+    return None, None
 
 
 def _is_own(held: Weights, settings: WeightsSettings, architecture: Architecture) -> bool:

@@ -32,7 +32,7 @@ class TrainSettings(WeightsSettings):
         argument=True,
         complete=begun(published_names),
         place=True,
-        binds=False,
+        binds="network",
     )
     data: str = again(DataSettings, "data", "synthetic")
     recipe: str = again(RecipeSettings, "recipe", "full")
@@ -40,25 +40,25 @@ class TrainSettings(WeightsSettings):
         RecipeSettings, "epochs", help="Passes over the images. \\[default: the recipe's]"
     )
     batch_size: int | None = option(
-        None, "Images a step; the learning rate follows. \\[default: the recipe's]", binds=False
+        None, "Images a step; the learning rate follows. \\[default: the recipe's]", binds="recipe"
     )
     learning_rate: float | None = option(
         None,
         "At the peak of the recipe's schedule, for the batch size as it is. "
         "\\[default: the recipe's, in proportion to the batch size]",
         above=0,
-        binds=False,
+        binds="recipe",
     )
     resolution: int | None = option(
         None,
         "Pixels per side; below 128, strides are taken away until the last map has 4 x 4. "
         "\\[default: the design's own]",
         least=1,
-        binds=False,
+        binds="network",
     )
-    dropout: float | None = option(None, "\\[default: the member's, else 0]", binds=False)
+    dropout: float | None = option(None, "\\[default: the member's, else 0]", binds="network")
     drop_path: float | None = option(
-        None, "Stochastic depth. \\[default: the member's, else 0]", binds=False
+        None, "Stochastic depth. \\[default: the member's, else 0]", binds="network"
     )
     limit: int | None = again(ImageSettings, "limit")
     strict: bool = again(ImageSettings, "strict", False)

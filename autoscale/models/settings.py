@@ -11,7 +11,9 @@ from autoscale.datasets.pictures.preparation import OURS, Channels, Interpolatio
 from autoscale.design.style import STYLES
 from autoscale.errors import InvalidSetting
 from autoscale.network.measuring.conditions import Conditions
-from autoscale.settings import Settings, option
+from autoscale.runs.sources.find import keep_names
+from autoscale.runs.sources.packages import PACKAGES
+from autoscale.settings import Settings, begun, option
 
 #: Which images of a data set; "auto" is all of a source without splits that the network was not
 #: trained on, else test where there are such, else validation.
@@ -68,6 +70,11 @@ def published_names() -> list[str]:
     return list(NETWORKS)
 
 
+def packaged_names() -> list[str]:
+    """Networks whose weights a package brings."""
+    return list(PACKAGES)
+
+
 def published_names_and_families() -> list[str]:
     """Published networks and their families."""
     from autoscale.design.published import FAMILIES, NETWORKS
@@ -88,7 +95,7 @@ class PreparationSettings(Settings):
         "tf_efficientnet..., with TensorFlow's padding, timm its others. \\[default: as the file "
         "says]",
         choices=lambda: STYLES,
-        binds=False,
+        binds="expects",
         panel=_EXPECTED,
     )
     mean: Channels | None = option(
@@ -97,7 +104,7 @@ class PreparationSettings(Settings):
         "number. \\[default: as the file says, else as its names or timm's config.json beside it]",
         parse=lambda text: channels(text, option="--mean"),
         show=_in_a_row,
-        binds=False,
+        binds="expects",
         panel=_EXPECTED,
     )
     deviation: Channels | None = option(
@@ -106,20 +113,20 @@ class PreparationSettings(Settings):
         "number. \\[default: as for --mean]",
         parse=lambda text: channels(text, option="--deviation"),
         show=_in_a_row,
-        binds=False,
+        binds="expects",
         panel=_EXPECTED,
     )
     interpolation: Interpolation | None = option(
         None,
         "Of resizing pictures: {choices}. \\[default: as for --mean]",
-        binds=False,
+        binds="expects",
         panel=_EXPECTED,
     )
     white_level: int | None = option(
         None,
         "The number of a picture of 16 bits that is white: 1023 for 10 bits in them, 4095 for "
         "12, 16383 for 14. \\[default: that of the weights, else 65535]",
-        binds=False,
+        binds="white_level",
         panel=_EXPECTED,
     )
 
@@ -147,9 +154,11 @@ class LoadSettings(PreparationSettings):
 
     weights: str | None = option(
         None,
-        "Weights of a network that is named otherwise: a .safetensors file, or a PyTorch file of "
-        "tensors.",
-        place=True,
+        "Weights of a network that is named otherwise: a .safetensors file or a PyTorch file of "
+        "tensors, a network whose weights an installed package brings (efficientnet-lite0), or "
+        "hf:OWNER/NAME, with @REVISION if need be, of the Hugging Face hub.",
+        complete=begun(packaged_names),
+        place=keep_names,
     )
     resolution: int | None = option(
         None,

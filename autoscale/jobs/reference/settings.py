@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoscale.errors import InvalidSetting
-from autoscale.settings import Settings, option
+from autoscale.models.settings import packaged_names
+from autoscale.runs.sources.find import keep_names
+from autoscale.settings import Settings, begun, option
 
 _PIXELS = re.compile(r"(?P<source>.*)@(?P<pixels>\d{1,5})")
 
@@ -41,7 +43,7 @@ def _place(text: str, change: Callable[[str], str]) -> str:
     """A rival with a change made to the file that it names."""
     asked = split_pixels(text)
     pixels = "" if asked.pixels is None else f"@{asked.pixels}"
-    return f"{change(asked.source)}{pixels}"
+    return f"{keep_names(asked.source, change)}{pixels}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,11 +53,13 @@ class ReferenceSettings(Settings):
     # What the files hold decides, and each that is new is trained: so they bind nothing.
     reference: tuple[str, ...] = option(
         (),
-        "A published network to beat, by its weights (as --weights of train): fine-tuned on the "
-        "same images with the same seeds for as many CPU-seconds as a candidate, and shown at its "
+        "A published network to beat, by its weights: a file, a network whose weights an installed "
+        "package brings (efficientnet-lite0), or hf:OWNER/NAME. It is fine-tuned on the same "
+        "images with the same seeds for as many CPU-seconds as a candidate, and shown at its "
         "own multiply-adds. FILE@128 gives it images of 128 pixels. As often as you like. "
         "\\[default pixels: the candidates', the largest]",
         flag="--rival",
+        complete=begun(packaged_names),
         place=_place,
         binds=False,
     )
