@@ -4,7 +4,7 @@ The cost is whatever a `CostMeasure` says: multiply-adds, parameters, a predicte
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from math import inf
 from numbers import Integral
 from typing import Any, Literal
@@ -35,8 +35,9 @@ class Score:
     inherited: float | None = None
     # Of the processor, all threads together; of another device its seconds. None where an older
     # version trained.
-    cpu_seconds: float | None = None  # of training and evaluation
-    epoch_cpu_seconds: float | None = None  # of one epoch, without evaluation
+    cpu_seconds: float | None = field(default=None, compare=False)  # of training and evaluation
+    # Of one epoch, without evaluation.
+    epoch_cpu_seconds: float | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if not 0 <= self.accuracy <= 1:
