@@ -3,7 +3,7 @@
 import random
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from math import sqrt
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ class Check:
     random: tuple[float, ...]  # accuracies, one for each random network
     baseline_macs: int
     random_macs: int  # mean of the random networks
-    each_random_macs: tuple[int, ...] = ()  # of each
+    each_random_macs: tuple[int, ...] = ()  # of each; plain data has it with published networks
     references: tuple[Reference, ...] = ()  # published networks beside the baseline
 
     @property
@@ -80,11 +80,12 @@ class Check:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data."""
-        own = [field.name for field in fields(self) if field.name != "references"]
-        names = (*own, "margin", "margin_error", "seed_noise", "verdict")
-        plain = {name: getattr(self, name) for name in names}
-        references = [reference.to_dict() for reference in self.references]
-        return plain | ({"references": references} if references else {})
+        names = ("margin", "margin_error", "seed_noise", "verdict")
+        plain = asdict(replace(self, references=())) | {n: getattr(self, n) for n in names}
+        if not self.references:
+            del plain["references"], plain["each_random_macs"]
+            return plain
+        return plain | {"references": [reference.to_dict() for reference in self.references]}
 
 
 @takes_settings(CheckSettings, gone={"staff": WorkerSettings})

@@ -209,6 +209,7 @@ def test_a_finished_check_may_get_a_rival_and_lose_it(
     without, beside = (result_of(run, "check", "check.json") for run in (plain, checked))
     assert "references" not in without
     assert beside.pop("references")
+    assert len(beside.pop("each_random_macs")) == CHECK["networks"]
     assert beside == without
     journals = [(run / "check" / "trainings.jsonl").read_bytes() for run in (plain, checked)]
     assert journals[0] == journals[1]
