@@ -1,6 +1,6 @@
 """What trainings start from: fresh weights, their network's own, or those of another design."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,10 @@ from autoscale.design.cost import cost
 from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.jobs.groups import WeightsSettings
 from autoscale.models.count import load_architecture
-from autoscale.models.expected import Expected, expected_by
+from autoscale.models.expected import Expected, expected_by, rows_kept
 from autoscale.network.inheritance.correspondence import require_kindred
 from autoscale.network.inheritance.origin import fits, published_origin
-from autoscale.network.weights import STYLES, Style
+from autoscale.network.weights import STYLES, Style, class_rows
 from autoscale.runs.sources.find import find
 from autoscale.runs.weights import Weights, file_digest, read_weights
 
@@ -244,6 +244,14 @@ class Start:
         if (expected.style, apart) != (STYLES["autoscale"], OURS):
             known["expects"] = asdict(expected.style) | apart.to_dict()
         return known
+
+    def new_classifier(self, classes: Sequence[str]) -> bool:
+        """Whether weights are given, and the classifier has classes that they do not know."""
+        if self.held is None:
+            return False
+        count = class_rows(self.held.state)
+        rows, _ = rows_kept(self.expected.classes, count, classes)
+        return count != len(classes) if rows is None else None in rows
 
 
 #: Random weights, and what autoscale's own networks expect.

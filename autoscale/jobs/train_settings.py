@@ -5,20 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from autoscale.errors import InvalidSetting
+from autoscale.jobs.freeze import Frozen
 from autoscale.jobs.groups import (
     DataSettings,
     DeviceSettings,
     ImageSettings,
     KernelSettings,
     RecipeSettings,
+    TeacherSettings,
     WeightsSettings,
 )
 from autoscale.models.settings import published_names
-from autoscale.settings import again, begun, option
+from autoscale.settings import again, begun, option, settings_of
+
+#: What means nothing where the classifier alone is fitted.
+_OF_EPOCHS = {
+    "epochs", "batch_size", "learning_rate", "layer_decay", "patience", "dropout", "drop_path",
+    "time_limit", "teacher",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainSettings(WeightsSettings):
+class TrainSettings(WeightsSettings, TeacherSettings):
     """What is trained, on which images, and how.
 
     The recipe, the design and the weights themselves bind a resumed training, not their names.
@@ -47,6 +56,26 @@ class TrainSettings(WeightsSettings):
         "At the peak of the recipe's schedule, for the batch size as it is. "
         "\\[default: the recipe's, in proportion to the batch size]",
         above=0,
+        binds="recipe",
+    )
+    layer_decay: float | None = option(
+        None,
+        "Learning rate of the stem, a stage or the head by that of the part after it, above 0 and "
+        "at most 1. \\[default: the recipe's]",
+        above=0,
+        binds="recipe",
+    )
+    freeze: str | None = option(
+        None,
+        "What stays as --weights has it: stem, a number of stages (the stem with them), norms "
+        "(with their statistics), features (all but the classifier, which is fitted in one go by "
+        "logistic regression); 2,norms is both.",
+    )
+    patience: int | None = option(
+        None,
+        "End after so many epochs without a better accuracy on validation images; 0 never does. "
+        "\\[default: the recipe's]",
+        least=0,
         binds="recipe",
     )
     resolution: int | None = option(
@@ -81,3 +110,31 @@ class TrainSettings(WeightsSettings):
         "Write curves for TensorBoard beside metrics.csv (needs the extra tensorboard).",
         binds=False,
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.freeze is not None and self.weights is None:
+            raise InvalidSetting(
+                f"--freeze {self.freeze} keeps weights that nothing has trained; give --weights, "
+                "or leave it out"
+            )
+        if self.frozen.features:
+            self._require_one_fit()
+
+    def _require_one_fit(self) -> None:
+        """
+        Raises:
+            InvalidSetting: if something is asked of epochs, of which there are none.
+        """
+        asked = [s.flag for s in settings_of(type(self)) if s.name in _OF_EPOCHS
+                 and getattr(self, s.name) is not None]  # fmt: skip
+        if asked:
+            raise InvalidSetting(
+                f"--freeze features fits the classifier in one go, without epochs; leave out "
+                f"{' and '.join(asked)}"
+            )
+
+    @property
+    def frozen(self) -> Frozen:
+        """What is not trained."""
+        return Frozen.read(self.freeze)

@@ -3,12 +3,14 @@
 import os
 import platform
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import MISSING, fields
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from autoscale.distribution import VERSION
 from autoscale.errors import InvalidSetting
 from autoscale.settings import Setting
+from autoscale.training.recipe import Recipe
 
 #: Innermost values of a fact that are said, and characters of one.
 _LEAVES, _LONGEST = 4, 40
@@ -32,6 +34,15 @@ RECORD_FORMAT = 2
 
 def in_this_format(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Recorded settings of whatever format as this version writes them."""
+    found = _of_format_2(settings)
+    recipe = found.get("recipe")
+    if isinstance(recipe, Mapping):  # older ones lack what did not exist, and did without it
+        defaults = {f.name: f.default for f in fields(Recipe) if f.default is not MISSING}
+        found["recipe"] = {**defaults, **recipe}
+    return found
+
+
+def _of_format_2(settings: Mapping[str, Any]) -> dict[str, Any]:
     if "task" not in settings:
         return dict(settings)
     rest = {name: value for name, value in settings.items() if name != "task"}

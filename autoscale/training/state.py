@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from autoscale.training.batches import Batch
 from autoscale.training.ema import EMA
 from autoscale.training.gradients import Gradients
-from autoscale.training.optimizers import make_optimizer, optimizer_tensors, restore_optimizer
+from autoscale.training.optimizers import (
+    make_optimizer,
+    optimizer_tensors,
+    restore_optimizer,
+    set_learning_rate,
+)
 from autoscale.training.process_group import ProcessGroup
+from autoscale.training.recipe import Recipe
 from autoscale.training.task import TrainingTask
 
 
@@ -20,7 +27,7 @@ class Epoch:
     """One pass over the training images."""
 
     number: int  # from 1
-    loss: float  # mean over the steps of the epoch, label smoothing included
+    loss: float  # mean over the steps of the epoch, label smoothing and a teacher's part included
     accuracy: float | None  # on the validation images, in [0, 1]; None when not evaluated
     seconds: float  # evaluation included
     evaluation_seconds: float = 0.0
@@ -49,6 +56,21 @@ class Snapshot:
         }
 
 
+def is_over(epochs: Sequence[Epoch], recipe: Recipe) -> bool:
+    """Whether a training ends after these epochs: they are all, or its patience is at its end."""
+    if not epochs or not recipe.patience:
+        return len(epochs) >= recipe.epochs
+    return len(epochs) >= min(recipe.epochs, best_epoch(epochs).number + recipe.patience)
+
+
+def best_epoch(epochs: Sequence[Epoch]) -> Epoch:
+    """The most accurate of those that were evaluated, the first of equals."""
+    return max(
+        (epoch for epoch in epochs if epoch.accuracy is not None),
+        key=lambda epoch: (epoch.accuracy, -epoch.number),
+    )
+
+
 class TrainingState:
     """A network and all that a training changes beside it.
 
@@ -58,7 +80,11 @@ class TrainingState:
     """
 
     def __init__(
-        self, network: nn.Module, task: TrainingTask, device: torch.device, peers: ProcessGroup
+        self,
+        network: nn.Module,
+        task: TrainingTask,
+        device: torch.device,
+        peers: ProcessGroup,
     ) -> None:
         recipe = task.recipe
         self.network = network
@@ -71,6 +97,7 @@ class TrainingState:
             device,
             label_smoothing=recipe.label_smoothing,
             preparation=task.preparation,
+            teaching=task.teaching,
             may_halve=peers.size == 1,
         )
 
@@ -84,19 +111,17 @@ class TrainingState:
         """Whether memory ran out once, and batches go through in two halves since."""
         return self._gradients.halved
 
-    def step(self, pixels: Tensor, labels: Tensor, *, learning_rate: float) -> Tensor:
+    def step(self, batch: Batch, *, learning_rate: float) -> Tensor:
         """One step of the optimiser; the batch's mean loss, over all processes.
 
         Args:
-            pixels: bytes, (N, 3, S, S).
-            labels: (N,).
+            learning_rate: of the classifier; the recipe may give other parts less.
 
         Raises:
             OutOfMemory: if half a batch does not fit.
         """
-        for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate
-        loss = self._gradients(pixels, labels)
+        set_learning_rate(self._optimizer, learning_rate)
+        loss = self._gradients(batch)
         gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
         self._peers.average([loss, *gradients])
         self._optimizer.step()
