@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from autoscale.cli.search import show_references
 from autoscale.jobs.grid.settings import FamilySettings, GridSettings
 from autoscale.settings import Groups, option
 
@@ -82,6 +83,7 @@ def _show_plan(planned: Plan, as_json: bool) -> None:
                 "convention": CONVENTION,
                 "trainings": planned.trainings,
                 "all_trainings": planned.all_trainings,
+                "reference_trainings": planned.reference_trainings,
                 "seconds": planned.seconds,
                 "memory": planned.memory,
                 "candidates": records(planned.table),
@@ -122,8 +124,10 @@ def _show_plan(planned: Plan, as_json: bool) -> None:
     time = f", about {duration(planned.seconds)}" if planned.seconds is not None else ""
     if planned.memory is not None:
         time += f"; the most expensive needs about {planned.memory / 2**30:.2g} GiB"
+    beside = planned.reference_trainings
+    more = f" and {beside} of published networks" if beside else ""
     say(
-        f"At most {planned.trainings} trainings of {planned.all_trainings}{time}; "
+        f"At most {planned.trainings} trainings of {planned.all_trainings}{more}{time}; "
         "nothing was trained."
     )
     explain(CONVENTION)
@@ -153,6 +157,7 @@ def _show_grid(found: GridResult, run: Path, as_json: bool) -> None:
                 "trainings": len(found.observations),
                 "candidates": records(found.table),
                 "rivals": records(found.rival_table),
+                "references": [reference.to_dict() for reference in found.references],
             }
         )
         return
@@ -180,6 +185,7 @@ def _show_grid(found: GridResult, run: Path, as_json: bool) -> None:
         f"Picked alpha {point.alpha:g}, beta {point.beta:g}, gamma {point.gamma:.4g}: nominal "
         f"{point.nominal:.3f}x, {measured}. Verdict: {found.sentence} -> {run}"
     )
+    show_references(found.references)
     explain("estimate, low, high: what all trainings together suggest, its interval at 90 %")
     if "macs" in shown:
         explain(CONVENTION)

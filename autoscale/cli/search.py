@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from autoscale.jobs.search.settings import CheckSettings, SearchSettings
 
 if TYPE_CHECKING:
     from autoscale.jobs.check import Check
+    from autoscale.jobs.reference.result import Reference
     from autoscale.jobs.search.result import Baseline
 
 # Jobs are imported where they are used: `autoscale --help` must not wait for torch.
@@ -98,3 +100,23 @@ def _show_check(found: Check, as_json: bool) -> None:
         f"{found.margin:+.4f} +- {found.margin_error:.4f} (standard error); seed noise "
         f"{found.seed_noise:.4f}. Verdict: {found.verdict}."
     )
+    show_references(found.references)
+
+
+def show_references(references: Sequence[Reference]) -> None:
+    """A table of published networks and a verdict of each; nothing where there are none."""
+    from autoscale.cli.terminal import say, show_table
+    from autoscale.jobs.reference.result import reference_table
+
+    if not references:
+        return
+    table = reference_table(references)
+    show_table(
+        table,
+        title=f"Published networks, and the lead of {references[0].own.name}",
+        columns=tuple(table.columns),
+        spare=("params", "pixels", "seeds", "macs_ratio", "epochs"),
+    )
+    for reference in references:
+        verdict = reference.verdict
+        say(f"{verdict[0].upper()}{verdict[1:]}.")

@@ -242,6 +242,20 @@ def fit_strides(architecture: Architecture, *, smallest_map: int = 4) -> Archite
     return architecture
 
 
+#: Below so many pixels a network made for larger images is taken with fewer strides.
+SMALL = 128
+
+
+def at_resolution(design: Architecture, resolution: int) -> Architecture:
+    """A finished design for images of another size; with fewer strides where these are small.
+
+    Raises:
+        InvalidSetting: as `fit_strides`.
+    """
+    asked = replace(design, resolution=resolution)
+    return asked if resolution == design.resolution or resolution >= SMALL else fit_strides(asked)
+
+
 def last_map(architecture: Architecture) -> int:
     """Pixels per side of the map that global pooling reads."""
     return ceil(architecture.resolution / architecture.reduction)

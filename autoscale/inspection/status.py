@@ -14,6 +14,7 @@ from autoscale.inspection.commands import step_commands
 from autoscale.jobs import check, family, train
 from autoscale.jobs.grid.candidates import GROW, SHRINK
 from autoscale.jobs.grid.job import TIMINGS
+from autoscale.jobs.reference.training import TRAININGS as RIVAL_TRAININGS
 from autoscale.jobs.search import result as baseline
 from autoscale.runs.at_work import Piece, at_work
 from autoscale.runs.records import Outcome, outcomes_from_journal
@@ -202,8 +203,11 @@ def _trainings(
     def look(step: StepFolder, begun: Mapping[str, Any], held: bool | None) -> StepStatus:
         done = step.read_result(result) is not None
         outcomes: list[Outcome] = outcomes_from_journal(Journal(step.file("trainings.jsonl")))
+        rivals, asked_of_rivals = _of_rivals(step, begun)
+        outcomes += rivals
         seconds = [outcome.score.seconds for outcome in outcomes if outcome.score]
         most = _count(asked(begun))
+        most = None if most is None else most + asked_of_rivals
         left = None if most is None else max(0, most - len(outcomes))
         return StepStatus(
             step=step.name,
@@ -217,6 +221,14 @@ def _trainings(
         )
 
     return look
+
+
+def _of_rivals(step: StepFolder, begun: Mapping[str, Any]) -> tuple[list[Outcome], int]:
+    """The trainings of a step's published networks, and how many are asked for."""
+    noted = begun["notes"].get("rivals") or {"keys": [], "seeds": 0}
+    keys, seeds = noted["keys"], int(noted["seeds"])
+    outcomes = outcomes_from_journal(Journal(step.file(RIVAL_TRAININGS)))
+    return [o for o in outcomes if o.key.partition("/")[0] in keys], len(keys) * seeds
 
 
 def _family(step: StepFolder, begun: Mapping[str, Any], held: bool | None) -> StepStatus:

@@ -3,7 +3,7 @@
 import random
 import statistics
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import sqrt
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,9 @@ from autoscale.design.space import SearchSpace
 from autoscale.errors import BudgetUnreachable, EvaluationFailed
 from autoscale.jobs.groups import WorkerSettings
 from autoscale.jobs.record import Record
+from autoscale.jobs.reference.network import ReferenceNetwork, find_references
+from autoscale.jobs.reference.result import Own, Reference
+from autoscale.jobs.reference.training import ReferenceTrainings, cost_of_one, notes_of
 from autoscale.jobs.search.result import load_baseline, load_proxy, with_images
 from autoscale.jobs.search.settings import CheckSettings
 from autoscale.jobs.workers.pool import worker_pool
@@ -45,6 +48,8 @@ class Check:
     random: tuple[float, ...]  # accuracies, one for each random network
     baseline_macs: int
     random_macs: int  # mean of the random networks
+    each_random_macs: tuple[int, ...] = ()  # of each; plain data has it with published networks
+    references: tuple[Reference, ...] = ()  # published networks beside the baseline
 
     @property
     def margin(self) -> float:
@@ -76,7 +81,11 @@ class Check:
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data."""
         names = ("margin", "margin_error", "seed_noise", "verdict")
-        return asdict(self) | {name: getattr(self, name) for name in names}
+        plain = asdict(replace(self, references=())) | {n: getattr(self, n) for n in names}
+        if not self.references:
+            del plain["references"], plain["each_random_macs"]
+            return plain
+        return plain | {"references": [reference.to_dict() for reference in self.references]}
 
 
 @takes_settings(CheckSettings, gone={"staff": WorkerSettings})
@@ -87,7 +96,8 @@ def check_baseline(
 
     The same call continues a broken check. Seeds differ from the search's, so that no luck of the
     search carries over. Random networks cost at least what the baseline costs, and at most half as
-    much again where the space has such.
+    much again where the space has such. Published networks that are asked for are fine-tuned with
+    the baseline's seeds, each for as many epochs as cost what a training of the baseline costs.
 
     Args:
         run: the run directory of a finished search; this step writes its `check` folder.
@@ -98,7 +108,7 @@ def check_baseline(
 
     Raises:
         InvalidSetting: if the run holds no finished search, or for fewer than two seeds or
-            networks.
+            networks, or a published network without weights that tell what it is.
         BudgetUnreachable: if the space has no networks that cost at least as much.
     """
     listener = listener or Silent()
@@ -111,14 +121,19 @@ def check_baseline(
         threads=settings.threads,
     )
     chosen, seed = baseline.trial.architecture, proxy.source.seed
-    rivals = networks_at_least_as_expensive(baseline.space, chosen, settings.networks, seed=seed)
+    others = networks_at_least_as_expensive(baseline.space, chosen, settings.networks, seed=seed)
+    references = find_references(
+        settings, resolution=chosen.resolution, classes=chosen.num_classes, listener=listener
+    )
     folder = StepFolder(Path(run), STEP)
     with folder.locked():
         size = max(baseline.space.resolution)
         proxy = with_images(run, proxy, size=size, test=True, listener=listener)
-        comparison = _Comparison(settings, chosen, rivals, proxy)
+        comparison = _Comparison(settings, chosen, others, references, proxy)
         outcomes = comparison.train(folder, listener)
         check = comparison.judged(outcomes)
+        beside = comparison.beside(outcomes, folder, listener)
+        check = replace(check, references=beside)
         folder.write_result("check.json", check.to_dict())
         mean = statistics.mean(check.baseline)
         if warning := chance_warning(
@@ -130,11 +145,12 @@ def check_baseline(
 
 @dataclass(frozen=True)
 class _Comparison:
-    """The baseline and its rivals, as they are trained and judged."""
+    """The baseline and what it is compared with, as they are trained and judged."""
 
     settings: CheckSettings
     chosen: Architecture
-    rivals: Sequence[Architecture]
+    others: Sequence[Architecture]  # random networks
+    references: Sequence[ReferenceNetwork]
     proxy: Proxy  # with its images
 
     @property
@@ -148,33 +164,40 @@ class _Comparison:
         return images.test if images.test is not None else images.validation
 
     @property
-    def jobs(self) -> list[Job]:
-        """The baseline with each seed, then each rival with the first."""
+    def seeds(self) -> list[int]:
+        """Of the baseline's new trainings."""
         first = self.proxy.source.seed + UNSEEN
+        return [first + n for n in range(self.settings.seeds)]
+
+    @property
+    def jobs(self) -> list[Job]:
+        """The baseline with each seed, then each random network with the first."""
         again = [
-            Job(network=self.chosen, seed=first + n, name=f"baseline, seed {n + 1}")
-            for n in range(self.settings.seeds)
+            Job(network=self.chosen, seed=seed, name=f"baseline, seed {n}")
+            for n, seed in enumerate(self.seeds, start=1)
         ]
         return again + [
             Job(
-                network=rival,
-                seed=first,
-                name=f"random network at {format_count(cost(rival).macs)} multiply-adds",
+                network=other,
+                seed=self.seeds[0],
+                name=f"random network at {format_count(cost(other).macs)} multiply-adds",
             )
-            for rival in self.rivals
+            for other in self.others
         ]
 
     def train(self, folder: StepFolder, listener: Listener) -> list[Outcome]:
         """The outcome of every job, in order; those that the folder holds are not trained again."""
         journal, seeds = Journal(folder.file("trainings.jsonl")), self.settings.seeds
         facts = {**self.proxy.record(), "baseline": self.chosen.to_dict()}
-        Record(settings=self.settings, facts=facts, notes=self.proxy.start.told).begin(
+        rivals = notes_of(self.references, self.proxy, seeds=seeds)
+        notes = {**self.proxy.start.told, **rivals}
+        Record(settings=self.settings, facts=facts, notes=notes).begin(
             folder, journal, listener, read=outcomes_from_journal
         )
         with worker_pool(self.settings, self.proxy, folder, listener) as workers:
             return Trainings(workers, journal, listener, held_out=self.proxy.test).all(
                 self.jobs,
-                purpose=f"the baseline with {seeds} new seeds against {len(self.rivals)} random "
+                purpose=f"the baseline with {seeds} new seeds against {len(self.others)} random "
                 f"networks of at least {format_count(cost(self.chosen).macs)} multiply-adds, on "
                 f"{self.split} images",
                 leader=lambda done: _leader([o for o in done if int(o.key) < seeds]),
@@ -199,7 +222,33 @@ class _Comparison:
             random=tuple(score.accuracy for score in others),
             baseline_macs=cost(self.chosen).macs,
             random_macs=round(statistics.mean(score.macs for score in others)),
+            each_random_macs=tuple(score.macs for score in others),
         )
+
+    def beside(
+        self, outcomes: Sequence[Outcome], folder: StepFolder, listener: Listener
+    ) -> tuple[Reference, ...]:
+        """The published networks, trained with the baseline's seeds at its training cost."""
+        if not self.references:
+            return ()
+        pairs = zip(self.seeds, outcomes, strict=False)
+        scores = {seed: outcome.score for seed, outcome in pairs if outcome.score}
+        own = Own(
+            name="the baseline",
+            macs=int(cost(self.chosen).macs),
+            accuracies={seed: score.accuracy for seed, score in scores.items()},
+            training_cost=cost_of_one([*scores.values()]),
+            images=len(self.measured),
+        )
+        trainings = ReferenceTrainings(
+            settings=self.settings,
+            folder=folder,
+            listener=listener,
+            judge=self.proxy,
+            seeds=self.seeds,
+            aim=own.training_cost,
+        )
+        return tuple(Reference(scores=trainings.scores(r), own=own) for r in self.references)
 
 
 def networks_at_least_as_expensive(
@@ -215,13 +264,13 @@ def networks_at_least_as_expensive(
     drawn = dict.fromkeys(space.sample(rng) for _ in range(DRAWS))
     expensive = [a for a in drawn if a != chosen and cost(a).macs >= least]
     near = [a for a in expensive if cost(a).macs <= 1.5 * least]
-    rivals = near if len(near) >= count else expensive
-    if len(rivals) < count:
+    others = near if len(near) >= count else expensive
+    if len(others) < count:
         raise BudgetUnreachable(
-            f"only {len(rivals)} networks of {space.name} cost at least {least:,} multiply-adds, "
+            f"only {len(others)} networks of {space.name} cost at least {least:,} multiply-adds, "
             f"{count} are asked for; ask for fewer"
         )
-    return rivals[:count]
+    return others[:count]
 
 
 def _leader(outcomes: Sequence[Outcome]) -> str:

@@ -107,6 +107,29 @@ class Start:
         return cls._from(settings, file, held, origin)
 
     @classmethod
+    def of_published(cls, settings: WeightsSettings) -> tuple["Start", Architecture, str]:
+        """Read a file and find out whose weights it holds, for that very network.
+
+        Returns:
+            The start, the design, for the pixels and the classes that it was made for, and its
+            name.
+
+        Raises:
+            InvalidSetting: if it holds no weights, or does not tell whose they are or what they
+                expect.
+        """
+        file, held = _held(settings)
+        assert held is not None, "name a file"
+        origin = _origin(held, settings)
+        if origin is None:
+            raise InvalidSetting(
+                f"{settings.weights} does not tell which design its weights are of, and no "
+                "published network fits"
+            )
+        start = cls._from(settings, file, held, None, network=origin.name)
+        return start, origin.architecture, origin.name
+
+    @classmethod
     def _from(
         cls,
         settings: WeightsSettings,

@@ -14,7 +14,7 @@ from torch import nn
 from autoscale.datasets.data import ImageData
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
-from autoscale.design.rounding import fit_strides
+from autoscale.design.rounding import at_resolution
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.curves import training_point
 from autoscale.jobs.family import load_member
@@ -52,8 +52,6 @@ from autoscale.training.task import Runtime, TrainingTask, device_named
 STEP = "train"
 #: The file of a training in progress.
 LAST = "last.safetensors"
-#: Below so many pixels a network made for larger images is taken with fewer strides.
-SMALL = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +138,7 @@ def _begun(
     size = settings.resolution or design.architecture.resolution
     start = Start.of(
         settings,
-        _strided(replace(design.architecture, resolution=size), design),
+        at_resolution(design.architecture, size),
         network=settings.network,
     )
     preparation = start.expected.preparation
@@ -496,16 +494,11 @@ def _design(settings: TrainSettings) -> Design:
     )
 
 
-def _strided(asked: Architecture, design: Design) -> Architecture:
-    """What is asked of a design; with fewer strides where images are small and not its own size."""
-    size = asked.resolution
-    return asked if size == design.architecture.resolution or size >= SMALL else fit_strides(asked)
-
-
 def _fitted(design: Design, resolution: int, num_classes: int, listener: Listener) -> Architecture:
     """The design for these images, and a word about strides that it lost."""
     asked = replace(design.architecture, resolution=resolution, num_classes=num_classes)
-    fitted = _strided(asked, design)
+    own = replace(design.architecture, num_classes=num_classes)
+    fitted = at_resolution(own, resolution)
     if fitted != asked:
         listener.notice(
             f"strides are taken away for {resolution} pixels, reduction {asked.reduction} becomes "

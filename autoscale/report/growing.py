@@ -1,6 +1,6 @@
 """How to grow: the grid's race as a section of the page, and its surface as a picture."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
@@ -8,11 +8,13 @@ import pandas as pd
 from autoscale.report.charts import triangle
 from autoscale.report.charts.axis import Axis
 from autoscale.report.charts.marks import Key, Shape, Tone
+from autoscale.report.charts.plot import Mark
 from autoscale.report.charts.rows import Row, Rows
 from autoscale.report.charts.triangle import Spot, Triangle, TriangleFrame
 from autoscale.report.document import Figure, Section, each_row
+from autoscale.report.references import reference_figure, verdicts
 from autoscale.report.wording import accuracy_axis, percent, points, readable, tick
-from autoscale.runs.contents import GridContents, Run
+from autoscale.runs.contents import GridContents, Record, Run
 
 #: What a candidate is to the pick: its tone and its meaning.
 STANDINGS: dict[str, tuple[Tone, str]] = {
@@ -40,7 +42,8 @@ def grid_sections(run: Run) -> list[Section]:
 def _section(grid: GridContents) -> Section:
     picked, first = grid.picked, grid.candidates.iloc[0]
     ratio = picked["budget"]["limit"] / picked["budget"]["base"]
-    drawn = (_surface(grid), _candidates(grid), _leads(grid))
+    references = picked.get("references", [])
+    drawn = (_surface(grid), _candidates(grid), _leads(grid), _beside_published(grid, references))
     return Section(
         key=grid.name,
         title=f"How to {'grow' if ratio >= 1 else 'shrink'} to {ratio:.3g}x the cost",
@@ -49,6 +52,7 @@ def _section(grid: GridContents) -> Section:
             f"nominally {picked['nominal']:.3f}x, counted after rounding "
             f"{picked['measured']:.3f}x, from {picked['trainings']} trainings.",
             f"Verdict: {picked['verdict']}.",
+            *verdicts(references),
         ),
         figures=tuple(figure for figure in drawn if figure is not None),
         missing="The surface was not kept by the version that made this grid: repeat its command."
@@ -218,6 +222,29 @@ def _leads(grid: GridContents) -> Figure | None:
         table=readable(grid.rivals, "rule", "alpha", "beta", "gamma", "growth", "accuracy",
                        "seeds", "lead", "low", "high"),
     )  # fmt: skip
+
+
+def _beside_published(grid: GridContents, references: Sequence[Record]) -> Figure | None:
+    told = list(zip(each_row(grid.candidates), standings(grid.candidates), strict=True))
+    own = [
+        Mark(
+            x=row.macs,
+            y=row.accuracy,
+            tone=STANDINGS[standing][0],
+            shape=_shape(row, standing),
+            label=standing if standing == "pick" else "",
+            tip=candidate_tip(row, standing),
+        )
+        for row, standing in reversed(told)
+        if row.seeds
+    ]
+    return reference_figure(
+        f"{grid.name}-published",
+        references,
+        own,
+        split="validation",
+        legend=tuple(_legend(grid.candidates)),
+    )
 
 
 def _lead_rows(rivals: Iterator[Any]) -> Iterator[Row]:

@@ -13,6 +13,7 @@ from autoscale.report.charts.marks import Key, Shape, Tone
 from autoscale.report.charts.plot import Guide, Mark, Path, Plot
 from autoscale.report.charts.rows import Row, Rows
 from autoscale.report.document import Figure, Section, each_row
+from autoscale.report.references import reference_figure, verdicts
 from autoscale.report.wording import COLUMNS, accuracy_axis, percent, points, readable, tick
 from autoscale.runs.contents import Record, Run, SearchContents
 from autoscale.search.model.importance import LEVEL, Importance, importances
@@ -342,7 +343,48 @@ def check_section(run: Run) -> Section | None:
         f"On {check['split']} images the margin is {points(check['margin'])} points "
         f"± {100 * check['margin_error']:.1f} (standard error): {check['verdict']}."
     )
-    return Section(key="check", title=title, text=(verdict,), figures=(_against_random(check),))
+    references = check.get("references", [])
+    beside = _beside_published(check, references)
+    return Section(
+        key="check",
+        title=title,
+        text=(verdict, *verdicts(references)),
+        figures=(_against_random(check), *([beside] if beside else [])),
+    )
+
+
+def _beside_published(check: Record, references: Sequence[Record]) -> Figure | None:
+    scores = zip(check.get("each_random_macs", ()), check["random"], strict=False)
+    others = [
+        Mark(
+            x=macs,
+            y=accuracy,
+            tone="quiet",
+            tip=f"Random network: {percent(accuracy)}\n{macs:,} multiply-adds",
+        )
+        for macs, accuracy in scores
+    ]
+    own = Mark(
+        x=check["baseline_macs"],
+        y=mean(check["baseline"]),
+        low=min(check["baseline"]),
+        high=max(check["baseline"]),
+        tone="pick",
+        shape="diamond",
+        label="baseline",
+        tip=f"Baseline: {percent(mean(check['baseline']))}, mean of {len(check['baseline'])} "
+        f"trainings\n{check['baseline_macs']:,} multiply-adds",
+    )
+    return reference_figure(
+        "check-published",
+        references,
+        [*others, own],
+        split=check["split"],
+        legend=(
+            Key("diamond", "pick", "baseline, whisker: its trainings"),
+            Key("dot", "quiet", "random networks"),
+        ),
+    )
 
 
 def _against_random(check: Record) -> Figure:

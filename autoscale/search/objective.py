@@ -4,7 +4,7 @@ The cost is whatever a `CostMeasure` says: multiply-adds, parameters, a predicte
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from math import inf
 from numbers import Integral
 from typing import Any, Literal
@@ -33,6 +33,11 @@ class Score:
     seconds: float = 0.0  # of training and evaluation
     # Share of its parameters that it began with and others had trained; None where none had.
     inherited: float | None = None
+    # Of the processor, all threads together; of another device its seconds. None where an older
+    # version trained.
+    cpu_seconds: float | None = field(default=None, compare=False)  # of training and evaluation
+    # Of one epoch, without evaluation.
+    epoch_cpu_seconds: float | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if not 0 <= self.accuracy <= 1:
@@ -46,12 +51,16 @@ class Score:
         if self.inherited is not None and not 0 <= self.inherited <= 1:
             raise InvalidSetting(f"inherited must lie in 0..1, got {self.inherited!r}")
 
+    @property
+    def training_cost(self) -> float:
+        """CPU-seconds of training and evaluation; seconds where these are not known."""
+        return self.seconds if self.cpu_seconds is None else self.cpu_seconds
+
     def to_dict(self) -> dict[str, Any]:
         """As plain data, without what is not known."""
+        optional = ("inherited", "cpu_seconds", "epoch_cpu_seconds")
         plain = asdict(self)
-        if self.inherited is None:
-            del plain["inherited"]
-        return plain
+        return {name: v for name, v in plain.items() if name not in optional or v is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

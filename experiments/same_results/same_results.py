@@ -31,6 +31,8 @@ SIDE = 40  # pixels
 #: What the clock, a path or wording decides, and no seed.
 NO_FACTS = {
     "seconds",
+    "cpu_seconds",
+    "epoch_cpu_seconds",
     "evaluation_seconds",
     "file",
     "weights",

@@ -41,7 +41,8 @@ def lines(run: Path) -> list[dict[str, Any]]:
     for record in records:
         for score in (record["score"], record.get("partial")):
             if score:
-                del score["seconds"]
+                for name in ("seconds", "cpu_seconds", "epoch_cpu_seconds"):
+                    del score[name]
     return records
 
 

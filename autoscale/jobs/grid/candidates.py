@@ -225,6 +225,11 @@ class GridRace:
         """Pixels per side of the largest input."""
         return max(entry.network.resolution for entry in self.field)
 
+    @property
+    def num_classes(self) -> int:
+        """That the networks tell apart."""
+        return self.field[0].network.num_classes
+
     def next(
         self, observations: Sequence[Observation], running: Sequence[tuple[int, int]] = ()
     ) -> tuple[int, int] | None:

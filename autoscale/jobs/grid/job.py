@@ -1,7 +1,7 @@
 """Find how depth, width and resolution should grow together: the grid, raced and judged."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,9 @@ from autoscale.jobs.grid.scaling_base import (
 from autoscale.jobs.grid.settings import GONE, GridSettings
 from autoscale.jobs.grid.timed import Stopwatch
 from autoscale.jobs.record import Record
+from autoscale.jobs.reference.network import ReferenceNetwork, find_references
+from autoscale.jobs.reference.result import Own, Reference
+from autoscale.jobs.reference.training import ReferenceTrainings, cost_of_one, notes_of
 from autoscale.jobs.search.result import STEP as SEARCH
 from autoscale.jobs.search.result import load_baseline
 from autoscale.jobs.workers.pool import worker_pool
@@ -94,7 +97,9 @@ def grid_search(
 
     The same call continues a broken grid; more seeds, trainings or candidates prolong a finished
     one, whose trainings serve again. Candidates are compared by seeds that they share: the
-    same initial seed, order of images and augmentation.
+    same initial seed, order of images and augmentation. Published networks that are asked for are
+    fine-tuned with every seed, each for as many epochs as cost what the training of a candidate
+    costs on average.
 
     Args:
         run: the run directory; this step writes its `grid` folder, or `shrink` below 1x.
@@ -117,11 +122,14 @@ def grid_search(
     for note in notes_on_start(proxy.start, base):
         listener.notice(note)
     race = _race(run, base, settings, listener)
+    references = find_references(
+        settings, resolution=race.largest, classes=race.num_classes, listener=listener
+    )
     folder = StepFolder(run, race.step)
     with folder.locked():
         proxy = with_grid_images(run, settings, proxy, size=race.largest, listener=listener)
         _require_same_base(folder, base, named=settings.named)
-        result = _carry_out(race, proxy, folder, listener)
+        result = _carry_out(race, references, proxy, folder, listener)
         _write(folder, base, result, race)
         images, reached = proxy.images, result.accuracy(result.index) or 0.0
         if warning := chance_warning(reached, images.validation.labels, images.classes):
@@ -129,8 +137,14 @@ def grid_search(
     return result
 
 
-def _carry_out(race: GridRace, proxy: Proxy, folder: StepFolder, listener: Listener) -> GridResult:
-    """Race the candidates, or go on with that, and judge."""
+def _carry_out(
+    race: GridRace,
+    references: Sequence[ReferenceNetwork],
+    proxy: Proxy,
+    folder: StepFolder,
+    listener: Listener,
+) -> GridResult:
+    """Race the candidates, or go on with that, train what stands beside them, and judge."""
     journal, course = Journal(folder.file("trainings.jsonl")), _Course(race, proxy.source.seed)
     facts = {
         **proxy.record(),
@@ -145,7 +159,11 @@ def _carry_out(race: GridRace, proxy: Proxy, folder: StepFolder, listener: Liste
     record = Record(
         settings=race.settings,
         facts=facts,
-        notes={"most_trainings": race.most_trainings, **proxy.start.told},
+        notes={
+            "most_trainings": race.most_trainings,
+            **proxy.start.told,
+            **notes_of(references, proxy, seeds=race.settings.seeds),
+        },
     )
     record.begin(folder, journal, listener, read=outcomes_from_journal)
     explain(race, listener)
@@ -153,7 +171,36 @@ def _carry_out(race: GridRace, proxy: Proxy, folder: StepFolder, listener: Liste
         outcomes = Trainings(workers, journal, listener).proposed(
             course.propose, most=race.most_trainings, leader=course.leader
         )
-    return GridResult.of(race.grid, race.field, course.observations(outcomes))
+    found = GridResult.of(race.grid, race.field, course.observations(outcomes))
+    if not references:
+        return found
+    own = _pick(found, outcomes, proxy)
+    trainings = ReferenceTrainings(
+        settings=race.settings,
+        folder=folder,
+        listener=listener,
+        judge=proxy,
+        seeds=range(proxy.source.seed, proxy.source.seed + race.settings.seeds),
+        aim=own.training_cost,
+    )
+    beside = tuple(Reference(scores=trainings.scores(r), own=own) for r in references)
+    return replace(found, references=beside)
+
+
+def _pick(found: GridResult, outcomes: Sequence[Outcome], proxy: Proxy) -> Own:
+    """The pick, as published networks are compared with it."""
+    seed = proxy.source.seed
+    return Own(
+        name="the pick",
+        macs=int(found.best.cost.macs),
+        accuracies={
+            seed + one.seed: one.score
+            for one in found.observations
+            if one.candidate == found.index and one.score is not None
+        },
+        training_cost=cost_of_one([outcome.score for outcome in outcomes if outcome.score]),
+        images=len(proxy.images.validation),
+    )
 
 
 def _race(run: Path, base: Scalable, settings: GridSettings, listener: Listener) -> GridRace:
@@ -177,7 +224,7 @@ def _write(folder: StepFolder, base: Scalable, result: GridResult, race: GridRac
     write_text(folder.file("grid.csv"), result.table.to_csv(index=False))
     write_text(folder.file("rivals.csv"), result.rival_table.to_csv(index=False))
     write_text(folder.file("surface.csv"), result.surface().round(6).to_csv(index=False))
-    best = result.best
+    best, beside = result.best, result.references
     folder.write_result(
         "coefficients.json",
         {
@@ -196,6 +243,7 @@ def _write(folder: StepFolder, base: Scalable, result: GridResult, race: GridRac
             "seed_noise": result.seed_noise,
             "trainings": len(result.observations),
             "verdict": result.sentence,
+            **({"references": [one.to_dict() for one in beside]} if beside else {}),
         },
     )
 

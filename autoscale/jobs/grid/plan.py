@@ -25,6 +25,7 @@ from autoscale.jobs.grid.scaling_base import (
 )
 from autoscale.jobs.grid.settings import GONE, GridSettings
 from autoscale.jobs.grid.timed import NoTimings, Stopwatch
+from autoscale.jobs.reference.network import find_references
 from autoscale.jobs.start import Start
 from autoscale.jobs.workers.memory import training_bytes
 from autoscale.listener import Listener, Silent
@@ -39,6 +40,7 @@ class Plan:
     table: pd.DataFrame  # as `candidate_table`
     trainings: int  # at most
     all_trainings: int  # without a race
+    reference_trainings: int  # of published networks beside them, each as long as a candidate's
     seconds: float | None  # None where no images are named
     memory: int | None  # bytes of the most expensive training, predicted; None where no images are
     precision: pd.DataFrame  # as `precision_table`
@@ -65,6 +67,12 @@ def plan_grid(run: str | Path, settings: GridSettings, *, listener: Listener | N
     )
     race = GridRace.of(base, settings, watch)
     explain(race, listener)
+    references = find_references(
+        settings, resolution=race.largest, classes=race.num_classes, listener=listener
+    )
+    for reference in references:
+        listener.notice(f"beside them: {reference.label}, fine-tuned")
+    beside = len(references) * settings.seeds
     networks = [candidate.network for candidate in race.field]
     each, memory = None, None
     if proxy is not None:
@@ -79,7 +87,8 @@ def plan_grid(run: str | Path, settings: GridSettings, *, listener: Listener | N
         table=candidate_table(race.field, race.grid.budget),
         trainings=race.most_trainings,
         all_trainings=race.all_trainings,
-        seconds=None if each is None else each * race.most_trainings,
+        reference_trainings=beside,
+        seconds=None if each is None else each * (race.most_trainings + beside),
         memory=memory,
         precision=precision_table(race, each),
         rounding=rounding_table(base, settings)

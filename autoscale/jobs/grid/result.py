@@ -13,6 +13,7 @@ import pandas as pd
 from autoscale.design.architecture import Architecture
 from autoscale.design.measures.macs import MACS
 from autoscale.design.rounding import Coefficients
+from autoscale.jobs.reference.result import Reference
 from autoscale.racing.response_surface import (
     COST_EXPONENTS,
     Observation,
@@ -37,6 +38,7 @@ class GridResult:
     observations: tuple[Observation, ...]
     belief: SurfacePosterior
     verdict: Verdict
+    references: tuple[Reference, ...] = ()  # published networks beside the pick
 
     @classmethod
     def of(

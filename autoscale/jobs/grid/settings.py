@@ -18,6 +18,7 @@ from autoscale.jobs.groups import (
     WorkerSettings,
 )
 from autoscale.jobs.names import RECIPES
+from autoscale.jobs.reference.settings import ReferenceSettings
 from autoscale.settings import Groups, Settings, again, in_words, option, settings_of
 
 # What a parser or a completion needs is imported where it is asked for, see `jobs.groups`.
@@ -233,6 +234,7 @@ class GridSettings(
     BaseImageSettings,
     BaseWeightsSettings,
     LimitSettings,
+    ReferenceSettings,
     RaceSettings,
 ):
     """Everything that a grid can be asked for.

@@ -18,6 +18,7 @@ from autoscale.jobs.groups import (
     WorkerSettings,
 )
 from autoscale.jobs.names import OBJECTIVES, SAMPLERS
+from autoscale.jobs.reference.settings import ReferenceSettings
 from autoscale.settings import Groups, Settings, again, in_words, option
 
 if TYPE_CHECKING:
@@ -260,7 +261,7 @@ class CheckChoices(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CheckSettings(WorkerSettings, DeviceSettings, CheckChoices):
+class CheckSettings(WorkerSettings, DeviceSettings, ReferenceSettings, CheckChoices):
     """Everything that a check of the baseline can be asked for."""
 
     command: ClassVar[str] = "check-baseline"

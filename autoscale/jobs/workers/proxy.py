@@ -30,6 +30,9 @@ from autoscale.scaling.scalable import Network, cost_of
 from autoscale.search.objective import Score
 from autoscale.training.failures import TrainingFailed
 from autoscale.training.fit import fit
+from autoscale.training.head.features import read_features
+from autoscale.training.head.logistic import fit_head
+from autoscale.training.parts import classifier_of
 from autoscale.training.recipe import RECIPES, Recipe
 from autoscale.training.state import Epoch
 from autoscale.training.task import Runtime, TrainingTask
@@ -255,7 +258,8 @@ class Proxy:
         Raises:
             EvaluationFailed: if training diverges or memory runs out.
         """
-        started = time.perf_counter()
+        started, clock = time.perf_counter(), self._clock
+        begun = clock()
         measured = self.images.test if held_out else self.images.validation
         assert measured is not None
 
@@ -271,20 +275,31 @@ class Proxy:
             task = replace(self._task(network, seed), validation=measured, evaluate_after=rungs)
             with threads_of_torch(self.threads):
                 inherited = self._inherit(module, network)
-                fitted = fit(
-                    accelerated(module, self.kernels), task, self.runtime, on_epoch=on_epoch
-                )
+                ready = accelerated(module, self.kernels)
+                if self._begins_with_head():
+                    plain = self._task(network, seed)  # validation images choose the penalty
+                    fit_head(classifier_of(ready), *read_features(ready, plain, self.runtime))
+                fitted = fit(ready, task, self.runtime, on_epoch=on_epoch)
         except TrainingFailed as problem:
             raise EvaluationFailed(str(problem)) from None
         counted = cost_of(network)
+        seconds, spent = time.perf_counter() - started, clock() - begun
+        epochs = sum(epoch.seconds - epoch.evaluation_seconds for epoch in fitted.epochs)
         return Score(
             accuracy=fitted.accuracy,
             macs=counted.macs,
             params=counted.params,
             activations=counted.activations,
-            seconds=time.perf_counter() - started,
+            seconds=seconds,
             inherited=inherited,
+            cpu_seconds=spent,
+            epoch_cpu_seconds=spent * epochs / seconds / len(fitted.epochs),
         )
+
+    @property
+    def _clock(self) -> Callable[[], float]:
+        """Counts CPU-seconds of this process; the time, where another device computes."""
+        return time.process_time if self.device == "cpu" else time.perf_counter
 
     def _task(self, network: Network, seed: int) -> TrainingTask:
         return TrainingTask(
@@ -295,6 +310,11 @@ class Proxy:
             seed=seed,
             preparation=self.start.expected.preparation,
         )
+
+    def _begins_with_head(self) -> bool:
+        """Whether a new classifier on a network's own weights is fitted before the first step."""
+        own = self.start.held is not None and self.start.origin is None
+        return self.recipe.head_first and own and self.start.new_classifier(self.images.classes)
 
     def _realised(self, network: Network) -> nn.Module:
         """A network as the start's weights expect it, with fresh ones."""

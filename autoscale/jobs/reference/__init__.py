@@ -1,0 +1,1 @@
+"""Published networks with their weights, fine-tuned beside the candidates: honest rivals."""
