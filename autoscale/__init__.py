@@ -70,6 +70,7 @@ _HOMES = {
     "spaces": "autoscale.jobs.search.spaces:space_table",
     "status": "autoscale.inspection.status:run_status",
     "train": "autoscale.jobs.train",
+    "weights": "autoscale.inspection.weights:weights_here",
     "write_family": "autoscale.jobs.family",
     "write_report": "autoscale.report.writing",
 }
@@ -93,6 +94,7 @@ if TYPE_CHECKING:  # the same for editors and type checkers; a test compares the
     from autoscale.inspection.doctor import examine
     from autoscale.inspection.read_run import load_run as load_run
     from autoscale.inspection.status import run_status
+    from autoscale.inspection.weights import weights_here
     from autoscale.jobs.check import check_baseline as check_baseline
     from autoscale.jobs.family import load_member as load_member
     from autoscale.jobs.family import scale_family as scale_family
@@ -137,6 +139,7 @@ if TYPE_CHECKING:  # the same for editors and type checkers; a test compares the
     pareto_front = front
     spaces = space_table
     status = run_status
+    weights = weights_here
 else:
 
     def __getattr__(name: str) -> Any:

@@ -107,6 +107,7 @@ ANSWERS: dict[str, Callable[..., Any]] = {
     "export": autoscale.export,
     "latency": autoscale.latency,
     "status": autoscale.status,
+    "weights": autoscale.weights,
     "doctor": autoscale.doctor,
     "report": autoscale.write_report,
     "grid": autoscale.grid_search,

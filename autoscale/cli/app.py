@@ -15,6 +15,7 @@ from autoscale.cli.counting import CompareCommand, CountCommand, compare_command
 from autoscale.cli.demo import DemoSettings, demo_command
 from autoscale.cli.export import ExportCommand, export_command
 from autoscale.cli.latency import LatencyCommand, latency_command
+from autoscale.cli.listing import SpacesCommand, WeightsCommand, spaces_command, weights_command
 from autoscale.cli.options import RUN, Cache, command
 from autoscale.cli.predict import (
     EvaluateCommand,
@@ -24,7 +25,6 @@ from autoscale.cli.predict import (
 )
 from autoscale.cli.scaling import GridOptions, family_command, grid_command
 from autoscale.cli.search import check_command, search_command
-from autoscale.cli.spaces import SpacesCommand, spaces_command
 from autoscale.cli.status import (
     DoctorCommand,
     ReportCommand,
@@ -132,6 +132,7 @@ COMMANDS = (
         run_help="Run directory; weights and metrics go to its folder train.",
         example="runs/photos/family/phi-2.yaml --data photos",
     ),
+    Command(settings=WeightsCommand, work=weights_command),
     Command(
         settings=EvaluateCommand,
         work=evaluate_command,

@@ -42,6 +42,7 @@ EXTRAS = {
     "tensorboard": ("tensorboard",),
     "postgresql": ("psycopg",),
     "ray": ("ray",),
+    "weights": ("huggingface_hub",),
     "notebooks": ("nbclient", "ipykernel"),
 }
 

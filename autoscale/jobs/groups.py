@@ -11,7 +11,8 @@ from pathlib import Path
 from autoscale.design.measures.registry import COSTS, with_file
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.names import ENGINES, KERNEL_CHOICES, RECIPES, ROUNDINGS
-from autoscale.models.settings import PreparationSettings, published_names
+from autoscale.models.settings import PreparationSettings, packaged_names, published_names
+from autoscale.runs.sources.find import keep_names
 from autoscale.settings import Settings, again, begun, in_words, option, settings_of
 
 # What a parser or a completion needs is imported where it is asked for: building the command line
@@ -46,11 +47,14 @@ class WeightsSettings(PreparationSettings):
 
     weights: str | None = option(
         None,
-        "Start from this file's weights (.safetensors, or tensors of PyTorch; our names, "
-        "timm's, torchvision's or EfficientNet-PyTorch's). Of its classifier the rows of "
-        "classes that the data has too go on; others start anew. Of those of another design of "
-        "mbconv or separable blocks what fits is taken over, fitted by some training images.",
-        place=True,
+        "Start from these weights: a file (.safetensors, or tensors of PyTorch; our names, "
+        "timm's, torchvision's, EfficientNet-PyTorch's or transformers'), a network whose weights "
+        "an installed package brings (efficientnet-lite0), or hf:OWNER/NAME, with @REVISION if "
+        "need be, of the Hugging Face hub. Of the classifier the rows of classes that the data has "
+        "too go on; others start anew. Of those of another design of mbconv, separable or "
+        "mobilenet-v3 blocks what fits is taken over, fitted by some training images.",
+        complete=begun(packaged_names),
+        place=keep_names,
         binds=False,
         panel="Weights",
     )

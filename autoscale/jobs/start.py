@@ -16,6 +16,7 @@ from autoscale.models.expected import Expected, expected_by
 from autoscale.network.inheritance.correspondence import require_kindred
 from autoscale.network.inheritance.origin import fits, published_origin
 from autoscale.network.weights import STYLES, Style
+from autoscale.runs.sources.find import find
 from autoscale.runs.weights import Weights, file_digest, read_weights
 
 #: Training images by which a network takes over weights of another design, if memory allows.
@@ -109,10 +110,10 @@ class Start:
     def _from(
         cls, settings: WeightsSettings, held: Weights | None, origin: Origin | None, network: str
     ) -> "Start":
-        file = settings.weights
+        file = None if settings.weights is None else str(find(settings.weights).resolve())
         return cls(
             held=held,
-            file=None if file is None else str(Path(file).resolve()),
+            file=file,
             expected=expected_by(
                 held, file, network=origin.name if origin else network, asked=settings
             ),
@@ -231,7 +232,7 @@ def _held(settings: WeightsSettings) -> Weights | None:
         InvalidSetting: if it holds no weights, or a design is named without a file.
     """
     if settings.weights is not None:
-        return read_weights(settings.weights)
+        return read_weights(find(settings.weights))
     if settings.weights_of is not None:
         raise InvalidSetting(
             f"--weights-of {settings.weights_of} says which network weights are of; give "

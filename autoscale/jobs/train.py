@@ -231,6 +231,8 @@ class _Training:
             accuracy_of=f"validation images of {self.images.name}",
             provenance=f"autoscale train, recipe {self.settings.recipe}, "
             f"{self.task.recipe.epochs} epochs{begun}",
+            origin=self.start.expected.origin,
+            licence=self.start.expected.licence,
         )
 
     def _trained(self, resume: Snapshot | None, keeper: "_Keeper") -> Trained:

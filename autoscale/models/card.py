@@ -38,7 +38,6 @@ def model_card(
         files: name, format, bytes, SHA-256, and largest difference of a logit from torch's.
         notes: what a person should know, in sentences.
     """
-    header = model.header
     parts = [
         f"# {_text(model.name)}",
         "\n".join(f"**Note:** {_text(note)}." for note in notes),
@@ -58,8 +57,7 @@ def model_card(
         "## Files",
         _files(files),
         "## Provenance",
-        f"{_text(header.provenance or 'Not said by the weights')}. Written by autoscale "
-        f"{VERSION} with torch {version('torch')}.",
+        _provenance(model),
         _design(model),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -126,6 +124,18 @@ def changed_since_measured(model: Model) -> str | None:
     if header.preparation not in (None, model.preparation):
         changes.append("with another preparation of pictures")
     return " and ".join(changes) or None
+
+
+def _provenance(model: Model) -> str:
+    header = model.header
+    parts = [_text(header.provenance or "Not said by the weights")]
+    if header.origin is not None or header.licence is not None:
+        began = "They began with" if header.provenance else "They are"
+        parts.append(f"{began} {_text(header.origin or 'published weights')}")
+        licence = _text(header.licence or "not said by the files that came with them")
+        parts.append(f"Licence of those: {licence}")
+    parts.append(f"Written by autoscale {VERSION} with torch {version('torch')}")
+    return " ".join(f"{part}." for part in parts)
 
 
 def _size(cost: Cost | None) -> str:

@@ -11,14 +11,15 @@ from autoscale.models.input_spec import writable
 from autoscale.models.settings import PreparationSettings
 from autoscale.network.naming import naming_of
 from autoscale.network.weights import STYLES, Style, class_rows
-from autoscale.runs.releases import (
+from autoscale.runs.sources.find import provenance_of
+from autoscale.runs.sources.releases import (
     IMAGENET_DEVIATION,
     IMAGENET_MEAN,
     Release,
     release_beside,
     release_named,
 )
-from autoscale.runs.weights import Weights
+from autoscale.runs.weights import Weights, file_digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,8 @@ class Expected:
     style: Style
     preparation: Preparation
     classes: tuple[str, ...] | None = None  # what UTF-8 cannot write is escaped
+    origin: str | None = None  # the published weights that these are, or began with
+    licence: str | None = None  # of those, as whoever gives them says
     notes: tuple[str, ...] = ()  # what a person should know, in sentences
 
 
@@ -41,8 +44,8 @@ def expected_by(
 ) -> Expected:
     """What the weights of `file` expect.
 
-    What is asked goes before what the file's header says; of another library's weights, what timm's
-    config.json beside them says goes before what their names tell. Where nobody says what pixels
+    What is asked goes before what the file's header says; of another library's weights, what its
+    files beside them say goes before what their names tell. Where nobody says what pixels
     they expect, ImageNet's are taken, and a note says so.
 
     Args:
@@ -77,12 +80,27 @@ def expected_by(
             f"several logits have the same name ({_some(twice)}): of data by that name the first "
             "is taken"
         )
+    origin, licence, told = _provenance(held, Path(file))
     return Expected(
         style=style,
         preparation=preparation,
         classes=tuple(map(writable, classes)) if classes is not None else None,
-        notes=(*held.notes, *notes),
+        origin=origin,
+        licence=licence,
+        notes=(*held.notes, *notes, *told),
     )
+
+
+def _provenance(held: Weights, file: Path) -> tuple[str | None, str | None, list[str]]:
+    """Origin and licence of published weights, and a sentence where the file does not say them."""
+    if held.header.origin is not None or held.header.licence is not None:
+        return held.header.origin, held.header.licence, []
+    found = provenance_of(file)
+    if found is None:
+        known = naming_of(held.state) is not None and file.is_file()
+        return f"{file.name} (SHA-256 {file_digest(file)}...)" if known else None, None, []
+    terms = found.licence or "not said by the files beside them"
+    return found.origin, found.licence, [f"the weights are {found.origin}; licence: {terms}"]
 
 
 def _release(
@@ -107,11 +125,12 @@ def _style(
     naming = naming_of(held.state)
     if naming is None:
         return STYLES["autoscale"]
-    found = naming.style(held.state) or (release.style if release else None)
+    found = (release.style if release else None) or naming.style(held.state)
     if found is None:
         raise InvalidSetting(
-            f"{file} has timm's names and does not say what the weights expect; add --style tf "
-            "(timm's tf_efficientnet...: same padding, epsilon 1e-3) or --style timm (the others)"
+            f"{file} has {naming.owner} names and does not say what the weights expect; add "
+            "--style tf (timm's tf_efficientnet...: same padding, epsilon 1e-3) or --style timm "
+            "(the others)"
         )
     return found
 
@@ -161,7 +180,8 @@ def _preparation(
 
 
 def _notes(release: Release, found: Preparation) -> list[str]:
-    notes = [f"pictures are prepared as {release.source} says: {_words(found)}"]
+    size = f", for {release.resolution} pixels" if release.resolution else ""
+    notes = [f"pictures are prepared as {release.source} says: {_words(found)}{size}"]
     return notes + [f"{release.source} {difference}" for difference in release.differences]
 
 

@@ -29,7 +29,7 @@ from autoscale.network.interchange.python_source import python_source, timm_sour
 from autoscale.network.measuring.latency import measure_latency
 from autoscale.network.measuring.trace import traced_cost
 from autoscale.network.weights import to_timm
-from autoscale.runs.releases import CONFIG
+from autoscale.runs.sources.releases import CONFIG
 from autoscale.runs.store import guarded, write_bytes, write_text
 from autoscale.runs.weights import KEY, Header, read_weights, weights_content, write_weights
 from autoscale.settings import takes_settings
@@ -331,6 +331,8 @@ def _header(model: Model) -> Header:
         accuracy=header.accuracy if measured else None,
         accuracy_of=header.accuracy_of if measured else None,
         provenance=header.provenance,
+        origin=header.origin,
+        licence=header.licence,
     )
 
 

@@ -14,6 +14,7 @@ from autoscale.models.expected import expected_by
 from autoscale.models.settings import LoadSettings
 from autoscale.network.build import build
 from autoscale.network.weights import Style, class_rows, load_weights
+from autoscale.runs.sources.find import find
 from autoscale.runs.weights import Header, Weights, is_pytorch, is_safetensors, read_weights
 from autoscale.settings import settings_of, takes_settings
 
@@ -107,7 +108,12 @@ def load_model(name: str | Path, settings: LoadSettings) -> Model:
         resolution=architecture.resolution if architecture else settings.resolution or 224,
         style=expected.style,
         preparation=expected.preparation,
-        header=replace(held.header if held else Header(), classes=expected.classes),
+        header=replace(
+            held.header if held else Header(),
+            classes=expected.classes,
+            origin=expected.origin,
+            licence=expected.licence,
+        ),
         trained=held is not None,
         notes=tuple(notes),
     )
@@ -125,7 +131,7 @@ def _weights_of(name: str, settings: LoadSettings) -> str | None:
         return name
     if is_pytorch(name):
         raise _nameless(name)
-    return settings.weights
+    return str(find(settings.weights)) if settings.weights is not None else None
 
 
 def _built(

@@ -11,7 +11,9 @@ from autoscale.datasets.pictures.preparation import OURS, Channels, Interpolatio
 from autoscale.design.style import STYLES
 from autoscale.errors import InvalidSetting
 from autoscale.network.measuring.conditions import Conditions
-from autoscale.settings import Settings, option
+from autoscale.runs.sources.find import keep_names
+from autoscale.runs.sources.packages import PACKAGES
+from autoscale.settings import Settings, begun, option
 
 #: Which images of a data set; "auto" is all of a source without splits that the network was not
 #: trained on, else test where there are such, else validation.
@@ -66,6 +68,11 @@ def published_names() -> list[str]:
     from autoscale.design.published import NETWORKS
 
     return list(NETWORKS)
+
+
+def packaged_names() -> list[str]:
+    """Networks whose weights a package brings."""
+    return list(PACKAGES)
 
 
 def published_names_and_families() -> list[str]:
@@ -147,9 +154,11 @@ class LoadSettings(PreparationSettings):
 
     weights: str | None = option(
         None,
-        "Weights of a network that is named otherwise: a .safetensors file, or a PyTorch file of "
-        "tensors.",
-        place=True,
+        "Weights of a network that is named otherwise: a .safetensors file or a PyTorch file of "
+        "tensors, a network whose weights an installed package brings (efficientnet-lite0), or "
+        "hf:OWNER/NAME, with @REVISION if need be, of the Hugging Face hub.",
+        complete=begun(packaged_names),
+        place=keep_names,
     )
     resolution: int | None = option(
         None,

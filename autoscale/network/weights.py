@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from autoscale.design.style import STYLES as STYLES  # for who loads weights
 from autoscale.design.style import Style as Style
 from autoscale.errors import InvalidSetting
+from autoscale.network.naming import LIBRARIES, naming_of
 from autoscale.network.naming import has_timm_names as has_timm_names
-from autoscale.network.naming import naming_of
 from autoscale.network.naming import timm_names as timm_names
 
 #: A counter of training steps, which old checkpoints lack and evaluation does not read.
@@ -36,6 +36,8 @@ def to_timm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def from_foreign(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A state dict under the names of `own`, whichever library's it had; others stay as they are.
 
+    What is a 1x1 convolution here and a matrix there, or the reverse, gets the shape of `own`.
+
     Raises:
         InvalidSetting: if that library has no network like `own`.
     """
@@ -43,19 +45,35 @@ def from_foreign(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict
     if naming is None or naming_of(own) is naming:
         return dict(state)
     try:
-        ours = {theirs: name for name, theirs in naming.names(own).items()}
+        ours = {theirs: name for name, theirs in naming.names(own, state).items()}
     except InvalidSetting as problem:
         raise InvalidSetting(
             f"the weights have {naming.owner} names and are another network's: {problem}"
         ) from None
-    return {ours.get(name, name): value for name, value in state.items()}
+    found = {ours.get(name, name): value for name, value in state.items()}
+    return {name: _shaped(value, own.get(name)) for name, value in found.items()}
+
+
+def _shaped(theirs: Tensor, own: Tensor | None) -> Tensor:
+    """Of the shape of `own`, if sides of 1 at the end are all that differs."""
+    if own is None or theirs.shape == own.shape or theirs.layout != torch.strided:
+        return theirs
+    same = _without_ones(theirs.shape) == _without_ones(own.shape)
+    return theirs.reshape(own.shape) if same else theirs
+
+
+def _without_ones(shape: Sequence[int]) -> tuple[int, ...]:
+    sides = list(shape)
+    while sides and sides[-1] == 1:
+        sides.pop()
+    return tuple(sides)
 
 
 def class_rows(state: Mapping[str, Tensor]) -> int | None:
     """How many classes weights tell apart; None if they have no classifier."""
     naming = naming_of(state)
-    theirs = ("classifier.weight", "_fc.weight", "classifier.1.weight", "fc.weight")
-    for name in ("head.classifier.weight", *(theirs if naming else theirs[:1])):
+    theirs = naming.classifier if naming else "classifier"
+    for name in ("head.classifier.weight", f"{theirs}.weight"):
         if name in state and state[name].ndim == 2:
             return state[name].shape[0]
     return None
@@ -129,8 +147,8 @@ def _require_names(
     whose = f" (their names are {naming.owner})" if naming else ""
     if naming is None and not {*own} & {*theirs}:
         whose = (
-            " (their names are neither autoscale's nor those of timm, torchvision or "
-            "EfficientNet-PyTorch)"
+            f" (their names are neither autoscale's nor those of {', '.join(LIBRARIES[:-1])} or "
+            f"{LIBRARIES[-1]})"
         )
     raise InvalidSetting(
         f"the weights are another network's: missing {_some(missing)}; left over {_some(left)}"

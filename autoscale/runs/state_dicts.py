@@ -21,8 +21,10 @@ PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.", "backbone.", 
 #: A name in every network of ours and of each library's: what is put before it is a wrapper's too.
 _FIRST = (
     "stem.0.weight", "conv_stem.weight", "_conv_stem.weight", "features.0.0.weight",
-    "layer1.0.conv1.weight",
+    "layer1.0.conv1.weight", "stem.conv.weight", "efficientnet.embeddings.convolution.weight",
 )  # fmt: skip
+#: Names of whole networks whose other names begin as a wrapper's do.
+_WHOLE = ("efficientnet.embeddings.convolution.weight", "embeddings.convolution.weight")
 #: Counters of wrappers, which are no part of a network (torch.optim.swa_utils.AveragedModel).
 _COUNTERS = ("n_averaged",)
 _MOST = 8  # levels of nesting, and wrappers of a name
@@ -86,6 +88,8 @@ def _nested(found: Mapping[Any, Any]) -> Mapping[Any, Any] | None:
 
 def _prefix(state: Mapping[str, Tensor], own: Collection[str]) -> str | None:
     """What a wrapper put before the names, if most of them have it."""
+    if not own and any(name in state for name in _WHOLE):
+        return None
     known = tuple(f".{name}" for name in ([*own][:1] or _FIRST))
     found = {n[: -len(end)] + "." for n in state for end in known if n.endswith(end)}
     for prefix in (*PREFIXES, *sorted(found)):

@@ -36,6 +36,10 @@ _HARMLESS: list[Any] = [argparse.Namespace]
 _PYTORCH = (b"PK", b"\x80")
 
 
+#: What names of files of weights end with, and of the list of several files' tensors.
+_ENDINGS, _INDEX = (".safetensors", ".pth", ".pt", ".bin"), ".index.json"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
     """What a file of weights says about itself; None where it is silent."""
@@ -49,6 +53,8 @@ class Header:
     accuracy: float | None = None  # share of images
     accuracy_of: str | None = None  # on which images
     provenance: str | None = None  # where the weights come from
+    origin: str | None = None  # the published weights that they are, or began with
+    licence: str | None = None  # of those, as whoever gives them says
 
     __pydantic_config__ = {"allow_inf_nan": False}  # noqa: RUF012  (read by pydantic alone)
 
@@ -115,12 +121,44 @@ def read_weights(path: str | Path, *, own: Collection[str] = ()) -> Weights:
         StorageProblem: if it may not be read.
     """
     path = Path(path)
+    if path.is_dir():
+        raise InvalidSetting(f"{path} is a folder; name a file of weights in it{_such_as(path)}")
     if not path.is_file():
         raise InvalidSetting(f"no such file of weights: {path}; name a .safetensors or .pth file")
+    if path.name.endswith(_INDEX):
+        raise InvalidSetting(
+            f"{path} lists the parts of weights and holds none; join the parts where they came "
+            "from and name the one file"
+        )
     if is_safetensors(path):
         return _read_safetensors(path, own)
     state, notes = unwrapped(_read_pickle(path), path, own=own)
     return Weights(state=state, header=Header(), notes=notes)
+
+
+def read_shapes(path: str | Path) -> dict[str, Tensor]:
+    """Names and shapes of the weights in a file, as tensors without numbers: on torch's "meta".
+
+    Raises:
+        InvalidSetting: if it holds no weights.
+        StorageProblem: if it may not be read.
+    """
+    path = Path(path)
+    if not is_safetensors(path):
+        return unwrapped(_read_pickle(path, device="meta"), path)[0]
+    try:
+        with safe_open(path, framework="pt") as opened:
+            shapes = {name: opened.get_slice(name).get_shape() for name in opened.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as problem:
+        raise InvalidSetting(f"{path} is no readable safetensors file: {problem}") from None
+    state = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
+    return unwrapped(state, path)[0]
+
+
+def _such_as(folder: Path) -> str:
+    with guarded(folder):
+        files = sorted(f.name for f in folder.iterdir() if f.suffix in _ENDINGS)
+    return f", such as {files[0]}" if files else ""
 
 
 def is_safetensors(path: str | Path) -> bool:
@@ -217,7 +255,7 @@ def _from_plain(plain: Any) -> Header:
     return TypeAdapter(Header).validate_python(rest)
 
 
-def _read_pickle(path: Path) -> Any:
+def _read_pickle(path: Path, *, device: str = "cpu") -> Any:
     """What `torch.save` wrote: tensors and plain data; nothing that could run code is loaded.
 
     Raises:
@@ -227,7 +265,7 @@ def _read_pickle(path: Path) -> Any:
         with warnings.catch_warnings(), torch.serialization.safe_globals(_HARMLESS):
             warnings.simplefilter("ignore")  # what torch thinks of it comes as an error too
             with path.open("rb") as handle:  # by a path torch judges its ending too
-                return torch.load(handle, map_location="cpu", weights_only=True)
+                return torch.load(handle, map_location=device, weights_only=True)
     except Exception as problem:  # damaged files make torch raise nearly anything
         raise InvalidSetting(_refusal(path, str(problem).strip())) from None
 

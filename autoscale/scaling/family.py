@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 from autoscale.design.architecture import Architecture
 from autoscale.design.budget import format_count
 from autoscale.design.cost import cost
@@ -187,7 +189,10 @@ def phi_for(base: Scalable, growths: Growths, budget: Budget) -> float:
     phis = _sizes(growths)
 
     def spent(place: int) -> float:
-        return float(budget.measure.count(cost_of(network_at(base, growths, phis[place]))))
+        # By the formulas: the largest sizes are beyond what a design may be.
+        depth, width, resolution = growths.at(phis[place])
+        factors = np.array([depth]), np.array([width]), np.array([int(base.pixels(resolution))])
+        return float(budget.measure.count(base.costs(*factors)).item())
 
     base_place = phis.index(0.0)
     grows = spent(base_place) <= budget.limit

@@ -32,9 +32,9 @@ from autoscale.network.build import build
 from autoscale.network.interchange.onnx import onnx_logits
 from autoscale.network.naming import (
     lukemelas_names,
+    mobilenet_v2_names,
     resnet_names,
     timm_names,
-    torchvision_mobilenet_names,
     torchvision_names,
 )
 from autoscale.network.weights import STYLES, Style, load_weights, to_timm
@@ -105,7 +105,7 @@ WAYS = {
         Preparation(mean=ODD, deviation=ODD),
     ),
     "mobilenet": (
-        PLAIN, torchvision_mobilenet_names, {},
+        PLAIN, mobilenet_v2_names, {},
         {"mean": ODD, "deviation": ODD, "interpolation": "bicubic"}, STYLES["timm"],
         Preparation(mean=ODD, deviation=ODD, interpolation="bicubic"),
     ),

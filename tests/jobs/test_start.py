@@ -210,7 +210,7 @@ def test_blocks_that_cannot_give_weights_are_refused_before_images_are_read(
     with pytest.raises(
         InvalidSetting,
         match=r"another network's, large\.safetensors: stage 1 of the source has fused-mbconv "
-        "blocks, and weights are inherited between mbconv and separable blocks only",
+        "blocks, and weights are inherited between mbconv, separable and mobilenet-v3 blocks only",
     ):
         Start.of(TrainSettings(network=small, data="nowhere", weights=path), SMALL)
     path = weights(tmp_path, architecture=LARGE.to_dict())

@@ -18,7 +18,7 @@ from autoscale.models.settings import PreparationSettings, channels
 from autoscale.network.build import build
 from autoscale.network.naming import lukemelas_names, resnet_names
 from autoscale.network.weights import to_timm
-from autoscale.runs.releases import HALF, IMAGENET_DEVIATION, IMAGENET_MEAN
+from autoscale.runs.sources.releases import HALF, IMAGENET_DEVIATION, IMAGENET_MEAN
 from autoscale.runs.weights import Header, Weights
 
 with torch.device("meta"):

@@ -91,7 +91,9 @@ def on_meta(design: Architecture) -> nn.Module:
 
 
 @pytest.mark.parametrize(
-    "count", [150, pytest.param(1000, marks=pytest.mark.slow)], ids=lambda count: f"{count} designs"
+    "count",
+    [150, pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])],
+    ids=lambda count: f"{count} designs",
 )
 def test_the_closed_form_is_what_a_trace_counts_in_every_field(count: int) -> None:
     # Multiply-adds, parameters of the built module, outputs of convolutions and classifier, bias
@@ -104,7 +106,9 @@ def test_the_closed_form_is_what_a_trace_counts_in_every_field(count: int) -> No
 
 
 @pytest.mark.parametrize(
-    "count", [25, pytest.param(1000, marks=pytest.mark.slow)], ids=lambda count: f"{count} designs"
+    "count",
+    [25, pytest.param(1000, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])],
+    ids=lambda count: f"{count} designs",
 )
 def test_the_closed_form_is_what_fvcore_counts(count: int) -> None:
     for design in designs(count, seed=4):

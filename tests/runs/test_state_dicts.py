@@ -125,3 +125,15 @@ def test_the_state_of_a_training_is_named_with_the_file_to_take(tmp_path: Path) 
     write_snapshot(tmp_path / "last.safetensors", snapshot)
     with pytest.raises(InvalidSetting, match=r"name best\.safetensors beside it"):
         read_weights(tmp_path / "last.safetensors")
+
+
+@pytest.mark.parametrize("wrapper", ["", "module.", "model._orig_mod."])
+@pytest.mark.parametrize("prefix", ["", "efficientnet."])
+def test_transformers_own_prefixes_are_no_wrappers(wrapper: str, prefix: str) -> None:
+    """Under its prefix stands all but the classifier; without one most stands under `encoder`."""
+    layers = ("embeddings.convolution", "encoder.a", "encoder.b", "encoder.top_conv")
+    names = [f"{prefix}{layer}.weight" for layer in layers]
+    names += ["classifier.weight"] if prefix else []
+    found, notes = unwrapped({wrapper + name: torch.ones(2) for name in names}, Path("w"))
+    assert list(found) == names
+    assert notes == ()

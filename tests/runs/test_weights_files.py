@@ -14,7 +14,7 @@ from autoscale.datasets.pictures.preparation import Preparation
 from autoscale.design.style import Style
 from autoscale.errors import InvalidSetting, StorageProblem
 from autoscale.runs import store
-from autoscale.runs.weights import KEY, Header, read_weights, write_weights
+from autoscale.runs.weights import KEY, Header, read_shapes, read_weights, write_weights
 
 STATE = {"conv.weight": torch.arange(6.0).reshape(2, 3), "steps": torch.tensor(7)}
 
@@ -150,3 +150,42 @@ def test_a_full_disk_leaves_the_earlier_file(
         write_weights(path, STATE, Header(accuracy=0.2))
     assert read_weights(path).header.accuracy == 0.1
     assert [entry.name for entry in tmp_path.iterdir()] == ["w.safetensors"]
+
+
+def test_a_folder_and_a_list_of_parts_are_refused_with_a_way_out(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSetting, match=r"is a folder; name a file of weights in it$"):
+        read_weights(tmp_path)
+    write_weights(tmp_path / "model.safetensors", STATE, Header())
+    with pytest.raises(InvalidSetting, match=r"in it, such as model\.safetensors"):
+        read_weights(tmp_path)
+    parts = tmp_path / "model.safetensors.index.json"
+    parts.write_text(json.dumps({"weight_map": {"a": "model-00001-of-00002.safetensors"}}))
+    with pytest.raises(InvalidSetting, match="lists the parts of weights and holds none"):
+        read_weights(parts)
+
+
+@pytest.mark.parametrize("name", ["w.safetensors", "w.pth"])
+def test_shapes_are_read_without_numbers(tmp_path: Path, name: str) -> None:
+    if name.endswith(".pth"):
+        torch.save({"state_dict": {f"module.{n}": v for n, v in STATE.items()}}, tmp_path / name)
+    else:
+        write_weights(tmp_path / name, STATE, Header())
+    found = read_shapes(tmp_path / name)
+    assert {n: v.shape for n, v in found.items()} == {n: v.shape for n, v in STATE.items()}
+    assert all(value.is_meta for value in found.values())
+
+
+@pytest.mark.parametrize("name", ["w.safetensors", "w.pth"])
+def test_a_file_that_was_cut_short_is_refused_in_one_line(tmp_path: Path, name: str) -> None:
+    state = {"conv.weight": torch.arange(4096.0)}
+    if name.endswith(".pth"):
+        torch.save(state, tmp_path / name)
+    else:
+        write_weights(tmp_path / name, state, Header())
+    whole = (tmp_path / name).read_bytes()
+    for size in (len(whole) - 1, len(whole) // 2, 40):
+        (tmp_path / name).write_bytes(whole[:size])
+        with pytest.raises(InvalidSetting) as refusal:
+            read_weights(tmp_path / name)
+        assert "\n" not in str(refusal.value)
+        assert str(tmp_path / name) in str(refusal.value)

@@ -333,6 +333,12 @@ def test_a_phi_keeps_a_budget_of_any_measure(name: str) -> None:
     assert 0.8 * budget.limit < value(cost(found.architecture)) <= budget.limit
 
 
+def test_a_phi_is_found_where_the_largest_sizes_are_deeper_than_a_design_may_be() -> None:
+    only_depth = Growths(Coefficients(alpha=3.5, beta=1, gamma=1))
+    phi = phi_for(B0, only_depth, Budget(2 * B0_MACS, B0_MACS))
+    assert 0 < phi < 1
+
+
 def test_a_budget_that_phi_does_not_change_is_refused() -> None:
     budget = parse_budget("2x", base=5_288_548, measure=Params())
     only_pixels = Growths(Coefficients(alpha=1, beta=1, gamma=1.2))

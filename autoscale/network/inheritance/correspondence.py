@@ -17,7 +17,7 @@ from autoscale.network.inheritance.anatomy import HIDDEN, SQUEEZED, Anatomy, Blo
 
 #: The blocks that can give weights to each other: each filters channels one by one and mixes them
 #: with 1x1 convolutions.
-KINDRED = ("mbconv", "separable")
+KINDRED = ("mbconv", "separable", "mobilenet-v3")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,17 +92,18 @@ def require_kindred(architecture: Architecture, whose: str) -> None:
     """
     for number, stage in enumerate(architecture.stages, start=1):
         if not is_kindred(stage):
+            known = f"{', '.join(KINDRED[:-1])} and {KINDRED[-1]}"
             raise InvalidSetting(
                 f"stage {number} of the {whose} has {stage.block} blocks, and weights are "
-                f"inherited between {' and '.join(KINDRED)} blocks only; choose a design of those, "
-                "or train from scratch"
+                f"inherited between {known} blocks only; choose a design of those, or train from "
+                "scratch"
             )
     stem, head = architecture.stem, architecture.head
     for part, kindred in (("stem", is_kindred(stem)), ("head", is_kindred(head))):
         if not kindred:
             raise InvalidSetting(
                 f"the {part} of the {whose} has other layers, and weights are inherited between "
-                "stems with an odd kernel and batch norm, and heads without hidden layer and norm; "
+                "stems with an odd kernel and batch norm, and heads without layer norm; "
                 "choose a design with such, or train from scratch"
             )
 
@@ -281,6 +282,19 @@ class _Matching:
                 ),
             )
             self._pairs.append(Pair(layer=last, source=last, rows=features, columns=stream))
+        if self._hidden(self._own) != self._hidden(self._theirs):
+            return  # so does it here
+        if hidden := self._hidden(self._own):
+            read, features = (
+                features,
+                Axis(
+                    name="hidden features",
+                    width=self._own.widths[hidden],
+                    source="hidden features",
+                    source_width=self._theirs.widths[hidden],
+                ),
+            )
+            self._pairs.append(Pair(layer=hidden, source=hidden, rows=features, columns=read))
         name = "head.classifier"
         if name in self._theirs.widths and not features.free:
             classes = Axis(
@@ -290,6 +304,12 @@ class _Matching:
                 source_width=self._theirs.widths[name],
             )
             self._pairs.append(Pair(layer=name, source=name, rows=classes, columns=features))
+
+    @staticmethod
+    def _hidden(anatomy: Anatomy) -> str | None:
+        """The convolution between pooling and classifier, if there is one."""
+        names = ("head.hidden.0", "head.hidden.conv", "head.hidden")
+        return next((name for name in names if name in anatomy.widths), None)
 
     def _stream_width(self, source: Block, role: Role) -> int:
         """Channels of the stream that a block of the source reads."""

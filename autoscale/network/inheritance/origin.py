@@ -23,7 +23,7 @@ def fits(state: Mapping[str, Tensor], architecture: Architecture) -> bool:
     Names may be ours or those of a library in `naming.NAMINGS`. Strides, activations and the
     resolution show in no shape, so designs that differ in those alone all fit.
     """
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):  # shapes alone
         own = build(architecture).state_dict()
     try:
         theirs = from_foreign(state, own)

@@ -15,7 +15,7 @@ from autoscale.design.architecture import Architecture, Head, Stage, Stem
 from autoscale.design.style import STYLES
 from autoscale.errors import InvalidSetting
 from autoscale.network.build import Network, build
-from autoscale.network.inheritance.correspondence import evenly, matched_stages
+from autoscale.network.inheritance.correspondence import KINDRED, evenly, matched_stages
 from autoscale.network.inheritance.inherit import Share, inherit
 from autoscale.network.inheritance.recalibrate import recalibrate
 from autoscale.network.naming import lukemelas_names
@@ -41,8 +41,8 @@ def kindred() -> st.SearchStrategy[Architecture]:
         Architecture,
         resolution=st.just(16),
         stem=stems.filter(lambda stem: stem.kernel % 2 == 1 and stem.norm == "batch"),
-        stages=st.lists(stages(("mbconv", "separable")), min_size=1, max_size=3).map(tuple),
-        head=heads.map(lambda head: replace(head, hidden=0, norm="none")),
+        stages=st.lists(stages(KINDRED), min_size=1, max_size=3).map(tuple),
+        head=heads.filter(lambda head: head.norm != "layer"),
         num_classes=st.integers(2, 6),
     )
 
@@ -123,6 +123,41 @@ def test_the_same_arguments_give_the_same_bits_and_leave_the_random_state_alone(
     assert all(torch.equal(first[name], second[name]) for name in first)
     other = inherit(state, SMALL, widened(SMALL, 4), seed=4).network.state_dict()
     assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+def test_a_hidden_layer_of_the_head_goes_along_where_both_have_one() -> None:
+    for norm in ("none", "batch"):
+        design = replace(SMALL, head=Head(width=20, activation="hswish", hidden=12, norm=norm))  # type: ignore[arg-type]
+        source = trained(design)
+        wider = replace(widened(design, 3), head=replace(design.head, width=33, hidden=15))
+        found = inherit(source.state_dict(), design, wider)
+        assert (answers(found.network) - answers(source)).abs().max() < 1e-4
+        assert found.shares[-1].part == "classifier"
+        assert found.shares[-1].inherited == 12 * 5 + 5
+        *_, head, classifier = inherit(source.state_dict(), design, SMALL).shares
+        assert head.share == 1  # the convolution before the pooling
+        assert classifier.share == 0  # which reads other things
+
+
+def test_a_mobilenet_v3_grows_into_a_wider_and_deeper_one() -> None:
+    design = replace(
+        SMALL,
+        stages=(
+            Stage(block="mobilenet-v3", width=8, depth=2, activation="relu", se_ratio=0.25),
+            Stage(block="mobilenet-v3", width=16, stride=2, expand_ratio=2.5, activation="hswish"),
+            Stage(
+                block="mobilenet-v3", width=16, depth=2, kernel=5, expand_ratio=3, se_ratio=0.25,
+                activation="hswish",
+            ),
+        ),
+        head=Head(width=24, activation="hswish", hidden=16),
+    )  # fmt: skip
+    larger = staged(widened(design, 8), 3, depth=3)
+    larger = staged(larger, 2, se_ratio=0.25)
+    source = trained(design)
+    found = inherit(source.state_dict(), design, larger)
+    assert (answers(found.network) - answers(source)).abs().max() < 1e-4
+    assert 0.1 < found.share < 1
 
 
 # Growing
@@ -415,7 +450,8 @@ def test_other_blocks_are_refused_by_name() -> None:
     state = trained(SMALL).state_dict()
     other = replace(SMALL, stages=(SMALL.stages[0], Stage(block="fused-mbconv", width=8)))
     with pytest.raises(
-        InvalidSetting, match=r"stage 2 of the network has fused-mbconv .* mbconv and separable"
+        InvalidSetting,
+        match=r"stage 2 of the network has fused-mbconv .* mbconv, separable and mobilenet-v3",
     ):
         inherit(state, SMALL, other)
     with pytest.raises(InvalidSetting, match="stage 2 of the source has fused-mbconv"):
@@ -427,7 +463,7 @@ def test_other_blocks_are_refused_by_name() -> None:
     [
         {"stem": Stem(width=8, kernel=4, stride=4)},
         {"stem": Stem(width=8, norm="layer")},
-        {"head": Head(width=20, hidden=12)},
+        {"head": Head(width=20, hidden=12, norm="layer")},
         {"head": Head(width=20, norm="layer")},
     ],
 )

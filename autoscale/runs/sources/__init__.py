@@ -1,0 +1,1 @@
+"""Published weights: where they lie, whose they are, what they expect."""
