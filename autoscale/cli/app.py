@@ -16,6 +16,7 @@ from autoscale.cli.demo import DemoSettings, demo_command
 from autoscale.cli.export import ExportCommand, export_command
 from autoscale.cli.latency import LatencyCommand, latency_command
 from autoscale.cli.listing import SpacesCommand, WeightsCommand, spaces_command, weights_command
+from autoscale.cli.make import MakeOptions, make_command
 from autoscale.cli.options import RUN, Cache, command
 from autoscale.cli.predict import (
     EvaluateCommand,
@@ -87,6 +88,12 @@ class Command:
 
 #: All commands, in the order in which the help lists them.
 COMMANDS = (
+    Command(
+        settings=MakeOptions,
+        work=make_command,
+        run="runs/make",
+        example="photos --limit macs=30M --hours 1 --run runs/photos",
+    ),
     Command(
         settings=SearchSettings,
         work=search_command,

@@ -110,7 +110,7 @@ class Start:
     def _from(
         cls, settings: WeightsSettings, held: Weights | None, origin: Origin | None, network: str
     ) -> "Start":
-        file = None if settings.weights is None else str(find(settings.weights).resolve())
+        file = None if settings.weights is None else str(find(settings.weights).absolute())
         return cls(
             held=held,
             file=file,
