@@ -76,8 +76,8 @@ def _show_made(made: Made, settings: MakeOptions, as_json: bool) -> None:
     took = ", ".join(f"{name} {duration(seconds)}" for name, seconds in made.took.items())
     say(f"It took {duration(made.seconds)}: {took}.")
     say(
-        f"Network: {made.network}, {' and '.join(made.costs.values())}; it keeps "
-        f"{' and '.join(made.limits)}."
+        f"Network: {made.network}, {' and '.join(made.costs.values())}, "
+        f"within {' and '.join(made.limits)}."
     )
     say(
         f"On {made.images:,} {made.split} images: accuracy {made.accuracy:.4f}, between "

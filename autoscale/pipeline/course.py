@@ -20,14 +20,14 @@ from autoscale.pipeline.interval import wilson
 from autoscale.pipeline.plan import CHECKED, LEAST, RACED, RESERVE, Costs, Plan, Step, plan
 from autoscale.pipeline.result import Made, Planned
 from autoscale.pipeline.settings import MakeSettings
-from autoscale.pipeline.source import Beginning
+from autoscale.pipeline.source import GROWTH, Beginning
 from autoscale.pipeline.steps import CANDIDATE_EPOCHS, Steps, design_in, seconds_of
 from autoscale.report.writing import write_report
 from autoscale.runs.store import StepFolder
 from autoscale.runs.weights import file_digest
 
 #: Seconds that evaluating, exporting and writing the page are taken to need.
-FINISH = 45.0
+FINISH = 60.0
 #: How far beyond the time a training may go before it is cut, as a share of the time.
 GRACE = 0.05
 #: Epochs of the training that is kept, at most, as a multiple of the recipe's.
@@ -73,11 +73,19 @@ class Course:
         """What fits; of a run that gets more time, with what it has done already."""
         seconds = self._time if longer else self._time - self.clock.spent
         found = plan(seconds, costs, epochs=recipe_named(self.steps.recipe).epochs)
-        if found.count("grid") and self._searched and not self._to_grow:
+        if found.count("grid") and (note := self._no_grid):
             parts = tuple(part for part in found.parts if part.step != "grid")
-            note = "no grid: the search of this run was made at the limits themselves"
             found = replace(found, parts=parts, left_out=(*found.left_out, note))
         return found
+
+    @property
+    def _no_grid(self) -> str:
+        """Why the run can have no grid; empty if it can."""
+        if self._searched and not self._to_grow:
+            return "no grid: the search of this run was made at the limits themselves"
+        if self.began.smaller is None:
+            return f"no grid: no size of {self.began.name} costs so little that it could grow"
+        return ""
 
     def _costs(self) -> Costs:
         """Speeds, measured once in a run, after a look at machine and images."""
@@ -170,7 +178,7 @@ class Course:
         _, each = self._trials()
         works: dict[Step, tuple[float, Callable[[], str]]] = {
             "check": (CHECKED * each, self.steps.check),
-            "grid": (RACED * each * self.steps.growth, self.steps.grid),
+            "grid": (RACED * each * GROWTH, self.steps.grid),
         }
         for step, (seconds, work) in works.items():
             if not found.count(step):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from autoscale.design.architecture import BLOCK_FIELDS, Architecture, Stage
 from autoscale.design.document import dump
 from autoscale.design.measures.limits import Limit
-from autoscale.design.rounding import PAPER, ROUNDINGS
-from autoscale.errors import BudgetUnreachable, InvalidArchitecture, InvalidSetting
-from autoscale.scaling.family import Growths, network_at
+from autoscale.design.rounding import PAPER, ROUNDINGS, fit_strides
+from autoscale.errors import BudgetUnreachable
+from autoscale.scaling.family import Growths, Member, counts
+from autoscale.scaling.family import member as family_member
 from autoscale.scaling.limited import Limited
 from autoscale.scaling.scalable import Design
 
@@ -21,27 +22,48 @@ _SHARES = (0.75, 1.0, 1.25)
 _LEAST, _STEPS = -14, 100
 
 
-def largest_phi(base: Design, limits: Sequence[Limit]) -> float:
-    """The largest phi up to 0, to a hundredth, whose network keeps all limits.
+def scaled(base: Design, limits: Sequence[Limit]) -> Member:
+    """The largest network of a design that keeps all limits; none is larger than the design.
 
-    Networks shrink by the paper's coefficients: none is larger than the base.
+    It shrinks by the paper's coefficients, to a hundredth of phi, but keeps as many pixels as its
+    strides need.
 
     Raises:
         BudgetUnreachable: if none keeps them; the message says what the nearest costs.
     """
-    limited, growths = Limited(limits), Growths(PAPER)
+    limited, growths, least = Limited(limits), Growths(PAPER), _fewest_pixels(base.base)
     for step in range(-_LEAST * _STEPS + 1):
         phi = -step / _STEPS
-        try:
-            network = network_at(base, growths, phi)
-        except (InvalidArchitecture, InvalidSetting):  # too few pixels for its strides
-            break
+        growth = growths.at(phi)
+        side = max(least, int(base.pixels(growth.resolution)))
+        network = base.at(growth.depth, growth.width, side)
         if limited([network])[0]:
-            return phi
+            found = family_member(base, growths, phi, name="scaled")
+            assert isinstance(found, Member)
+            return replace(
+                found,
+                resolution=side / base.resolution,
+                architecture=network,
+                counts=counts(network),
+            )
     raise BudgetUnreachable(
         f"no size of the design keeps the limits; the nearest costs {limited.nearest}; raise a "
         "limit, or search a space of smaller networks with search-baseline --space"
     )
+
+
+def _fewest_pixels(design: Architecture) -> int:
+    """The smallest side at which `fit_strides` leaves a design's strides alone."""
+    return next(
+        side
+        for side in range(4, design.resolution + 1, 4)
+        if side == design.resolution or _keeps_strides(design, side)
+    )
+
+
+def _keeps_strides(design: Architecture, side: int) -> bool:
+    there = replace(design, resolution=side)
+    return fit_strides(there) == there
 
 
 def space_around(design: Architecture, *, name: str) -> str:
@@ -52,21 +74,18 @@ def space_around(design: Architecture, *, name: str) -> str:
     itself is one of its networks.
     """
     plain = design.to_dict()
-    sides = {max(8, 8 * round(design.resolution * share / 8)) for share in _SHARES}
+    least = _fewest_pixels(design)
+    sides = {max(least, 8 * round(design.resolution * share / 8)) for share in _SHARES}
     space: dict[str, Any] = {
         "name": name,
         "description": f"designs around one at {design.resolution} pixels",
-        "resolution": sorted(sides - {_near(sides, design.resolution)} | {design.resolution}),
+        "resolution": sorted({design.resolution, *sides}),
         "stem": plain["stem"],
         "stages": [_stage(stage) for stage in design.stages],
         "head": plain["head"],
         "num_classes": design.num_classes,
     }
     return dump({"kind": "space", **space})
-
-
-def _near(sides: set[int], side: int) -> int:
-    return min(sides, key=lambda one: abs(one - side))
 
 
 def _stage(stage: Stage) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from autoscale.datasets.data import classes_in
@@ -10,17 +11,20 @@ from autoscale.design.measures.limits import Limit
 from autoscale.design.measures.macs import MACS
 from autoscale.design.measures.params import Params
 from autoscale.design.published import published
-from autoscale.design.rounding import PAPER, ROUNDINGS, fit_strides
+from autoscale.design.rounding import ROUNDINGS, fit_strides
+from autoscale.errors import BudgetUnreachable
 from autoscale.inspection.weights import weights_here
 from autoscale.jobs.costs import limits_from
 from autoscale.jobs.groups import WeightsSettings
 from autoscale.jobs.inheritance import takes_over
 from autoscale.jobs.start import Start
-from autoscale.pipeline.scaled import largest_phi
+from autoscale.pipeline.scaled import scaled
 from autoscale.pipeline.settings import AUTO, NONE, MakeSettings
-from autoscale.scaling.family import Growths, Member, member
+from autoscale.scaling.family import Member
 from autoscale.scaling.scalable import Design
 
+#: How much larger a grid's networks are than its base.
+GROWTH = 2.0
 #: What is scaled where no weights say otherwise, and the weights that are preferred.
 USUAL = "efficientnet-lite0"
 
@@ -33,6 +37,7 @@ class Beginning:
     start: Start  # with the weights read
     name: str  # of the design
     scaled: Member  # that design at the limits
+    smaller: Member | None  # the same for a grid's base; None where the design gets not so small
     limits: tuple[Limit, ...]
     notes: tuple[str, ...]  # what a person should know, in sentences
 
@@ -65,11 +70,22 @@ def beginning(settings: MakeSettings) -> Beginning:
         name, design = start.origin.name, start.origin.architecture
     whole = fit_strides(replace(design, num_classes=classes))
     base = Design(whole, ROUNDINGS["nearest"])
-    scaled = member(base, Growths(PAPER), largest_phi(base, limits), name="scaled")
-    assert isinstance(scaled, Member)
     return Beginning(
-        source=source, start=start, name=name, scaled=scaled, limits=limits, notes=tuple(notes)
+        source=source,
+        start=start,
+        name=name,
+        scaled=scaled(base, limits),
+        smaller=_smaller(base, limits),
+        limits=limits,
+        notes=tuple(notes),
     )
+
+
+def _smaller(base: Design, limits: Sequence[Limit]) -> Member | None:
+    try:
+        return scaled(base, [replace(limit, most=limit.most / GROWTH) for limit in limits])
+    except BudgetUnreachable:
+        return None
 
 
 def _source(settings: MakeSettings) -> tuple[str | None, list[str]]:

@@ -40,7 +40,7 @@ from autoscale.models.settings import ExportSettings
 from autoscale.pipeline.plan import NETWORKS, RACED, SEEDS
 from autoscale.pipeline.scaled import space_around
 from autoscale.pipeline.settings import MakeSettings
-from autoscale.pipeline.source import Beginning
+from autoscale.pipeline.source import GROWTH, Beginning
 from autoscale.runs.store import StepFolder, write_text
 from autoscale.search.engine import Trial
 
@@ -50,7 +50,6 @@ TUNED, WHOLE, CANDIDATES, CANDIDATE_EPOCHS = "finetune", "full", "proxy", 3
 #: Peak rate of a network that lost most of its source's channels: less than this share of its
 #: multiply-adds is left.
 CUT_RATE, CUT = 0.003, 0.5
-_GROWTH = 2.0  # of a grid's networks, against its base
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,21 +67,17 @@ class Steps:
         """The file of the design at the limits."""
         return self.folder.file("scaled.yaml")
 
-    @property
-    def space(self) -> Path:
-        """The file of the space that is searched."""
-        return self.folder.file("space.yaml")
-
-    @property
-    def growth(self) -> float:
-        """How much larger a grid's networks are than its base."""
-        return _GROWTH
-
     def write(self) -> None:
-        """The design at the limits, and the space around it."""
-        began = self.began
-        write_text(self.space, space_around(began.architecture, name=f"around-{began.name}"))
-        write_text(self.scaled, began.scaled.to_yaml())
+        """The design at the limits."""
+        write_text(self.scaled, self.began.scaled.to_yaml())
+
+    def _space(self, *, to_grow: bool) -> Path:
+        """The file of the space that is searched."""
+        began, file = self.began, self.folder.file("space.yaml")
+        middle = began.smaller if to_grow else began.scaled
+        assert middle is not None, "planned without a grid"
+        write_text(file, space_around(middle.architecture, name=f"around-{began.name}"))
+        return file
 
     def examined(self) -> None:
         """Look at the machine and the images; tell what may spoil the work.
@@ -130,13 +125,13 @@ class Steps:
         Args:
             to_grow: keep limits so much lower that a grid's networks keep the limits.
         """
-        own, began, shrink = self.settings, self.began, _GROWTH if to_grow else 1.0
+        own, began, shrink = self.settings, self.began, GROWTH if to_grow else 1.0
         recipe = TUNED if began.source is not None else CANDIDATES
         asked = SearchSettings(
             **own.shared(WorkerSettings, KernelSettings, DeviceSettings, ImageSettings),
             **{n: v for n, v in own.of_weights(began.source).items() if n != "white_level"},
             data=own.data,
-            space=str(self.space),
+            space=str(self._space(to_grow=to_grow)),
             trials=trials,
             recipe=recipe,
             epochs=CANDIDATE_EPOCHS,
