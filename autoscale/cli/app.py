@@ -10,7 +10,6 @@ from typing import Any
 import typer
 from typer.exceptions import TyperException
 
-from autoscale.cli.calibrate import CalibrateCommand, calibrate_command
 from autoscale.cli.counting import CompareCommand, CountCommand, compare_command, count_command
 from autoscale.cli.demo import DemoSettings, demo_command
 from autoscale.cli.export import ExportCommand, export_command
@@ -25,7 +24,12 @@ from autoscale.cli.predict import (
     predict_command,
 )
 from autoscale.cli.scaling import GridOptions, family_command, grid_command
-from autoscale.cli.search import check_command, search_command
+from autoscale.cli.search import (
+    CalibrateCommand,
+    calibrate_command,
+    check_command,
+    search_command,
+)
 from autoscale.cli.status import (
     DoctorCommand,
     ReportCommand,

@@ -14,4 +14,4 @@ def wilson(right: int, images: int) -> tuple[float, float]:
     share, weight = right / images, _Z**2 / images
     centre = (share + weight / 2) / (1 + weight)
     half = _Z / (1 + weight) * sqrt(share * (1 - share) / images + weight / (4 * images))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    return max(0.0, min(share, centre - half)), min(1.0, max(share, centre + half))
