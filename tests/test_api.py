@@ -116,8 +116,8 @@ ANSWERS: dict[str, Callable[..., Any]] = {
 }
 #: How an answer is shown, what names others, or what a value of the answer takes.
 SHOWN = {("compare", "plot"), ("count", "convention"), ("count", "op_cost"), ("count", "per_stage"),
-         ("count", "check"), ("evaluate", "pairs"), ("grid", "plan"), ("grid", "plot"), ("make", "plan"),
-         ("predict", "csv"), ("predict", "names")}  # fmt: skip
+         ("count", "check"), ("evaluate", "pairs"), ("grid", "plan"), ("grid", "plot"),
+         ("make", "plan"), ("predict", "csv"), ("predict", "names")}  # fmt: skip
 SETTINGS = {command.settings.command: command.settings for command in COMMANDS}
 
 
