@@ -42,6 +42,8 @@ from autoscale.errors import InvalidSetting
 
 S = TypeVar("S", bound="Settings")
 R = TypeVar("R")
+#: Of names of settings.
+Groups = tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +59,9 @@ class Option:
     complete: Callable[[str], list[str]] | None = None  # completes a beginning; else of `choices`
     least: float | None = None  # smallest number allowed
     above: float | None = None  # a number that it must exceed
-    binds: bool = True  # whether a resumed run must have been begun with the same value
+    # Whether a resumed run must have been begun with the same value; or the name of the fact on
+    # record that must be the same in its place: the recipe that a name came to.
+    binds: bool | str = True
     recorded: bool = True  # whether a run may keep it: not a password, not what is only shown
     # Whether it names a file or folder of the user's, if it names anything there; where that is
     # only a part of the text, a function that makes a change to that part.
@@ -187,6 +191,25 @@ class Setting:
             return [str(one) for one in value]
         return [self.option.show(value)]
 
+    def words(self, value: Any) -> list[str]:
+        """The words of a command line that give the value; none for None, or none of many."""
+        if value is None:
+            return []
+        if isinstance(value, bool):
+            return [self.flag if value else f"--no-{self.flag[2:]}"]
+        texts = self.texts(value)
+        if self.option.argument:
+            return texts
+        # What begins with a stroke would be read as an option.
+        pairs = ([f"{self.flag}={t}"] if t.startswith("-") else [self.flag, t] for t in texts)
+        return [word for pair in pairs for word in pair]
+
+    def said(self, value: Any) -> str:
+        """The value as a sentence has it: as it is typed, `--seed 0`; or `no --seed`."""
+        if self.option.hidden:
+            return f"{self.name}={value}"
+        return shlex.join(self.words(value)) or f"no {self.flag}"
+
     def placed(self, value: Any, change: Callable[[str], str]) -> Any:
         """The value with `change` made to each file or folder that it names."""
         place = self.option.place
@@ -219,11 +242,32 @@ class Settings:
 
     #: The command that takes them; "" for a group that several share.
     command: ClassVar[str] = ""
+    #: Groups of settings of which at most one may be given, and what is typed goes before a job
+    #: file's; `name=KEY` stands for a text KEY=VALUE of the list `name`. Base classes add theirs.
+    exclusive: ClassVar[Groups] = ()
+    #: Settings that say something only where another one, which each names, is not as by default.
+    needs: ClassVar[Mapping[str, str]] = {}
 
     def __post_init__(self) -> None:
         for setting in settings_of(type(self)):
             value = setting.value(getattr(self, setting.name))
             object.__setattr__(self, setting.name, value)
+        self._refuse_together()
+
+    def _refuse_together(self) -> None:
+        """Refuse settings that exclude each other, or lack the one without which they are idle."""
+        known, values = {one.name: one for one in settings_of(type(self))}, vars(self)
+        for group in _groups(type(self)):
+            given = [text for member in group for text in _given(known, member, values)]
+            if len(given) > 1:
+                raise InvalidSetting(f"{' and '.join(given)} exclude each other; give one of them")
+        for name, other in _needs(type(self)).items():
+            if _given(known, name, values) and not _given(known, other, values):
+                setting, lacking = known[name], known[other]
+                raise InvalidSetting(
+                    f"{setting.said(values[name])} needs {_not_default(lacking)}; give that too, "
+                    f"or leave {setting.flag} out"
+                )
 
     @classmethod
     def read(cls, data: Mapping[str, Any], *, source: str = "settings") -> Self:
@@ -244,6 +288,11 @@ class Settings:
                 raise InvalidSetting(f"{source}: {name} is missing; give it")
         return cls(**data)
 
+    def but(self, **changes: Any) -> Self:
+        """The same but for `changes`; what these exclude is as by default."""
+        values = {setting.name: getattr(self, setting.name) for setting in settings_of(type(self))}
+        return type(self)(**joined(type(self), values, changes))
+
     def plain(self) -> dict[str, Any]:
         """All that may be recorded, as plain data."""
         return {
@@ -262,7 +311,7 @@ class Settings:
 
     def binding(self) -> dict[str, Any]:
         """Of the plain data what a resumed run must share."""
-        binds = {s.name for s in settings_of(type(self)) if s.option.binds}
+        binds = {s.name for s in settings_of(type(self)) if s.option.binds is True}
         return {name: value for name, value in self.plain().items() if name in binds}
 
     def without_places(self) -> Self:
@@ -283,17 +332,8 @@ class Settings:
         for setting in settings_of(type(self)):
             if setting.name not in changed:
                 continue
-            value = getattr(self, setting.name)
-            if isinstance(value, bool):
-                options.append(setting.flag if value else f"--no-{setting.flag[2:]}")
-                continue
-            for text in setting.texts(value):
-                if setting.option.argument:
-                    places.append(text)
-                elif text.startswith("-"):  # which would be read as an option
-                    options.append(f"{setting.flag}={text}")
-                else:
-                    options += [setting.flag, text]
+            words = setting.words(getattr(self, setting.name))
+            (places if setting.option.argument else options).extend(words)
         if any(text.startswith("-") for text in places):
             return [*options, "--", *places]
         return [*places, *options]
@@ -332,8 +372,77 @@ def _settings_of(kind: Any) -> tuple[Setting, ...]:
         if type(None) in get_args(setting.kind) and setting.default is not None:
             raise TypeError(f"{kind.__name__}.{one.name} may be None: that must be its default")
         found.append(setting)
+    members = {name.partition("=")[0] for group in _groups(kind) for name in group}
+    needed = {name for pair in _needs(kind).items() for name in pair}
+    if unknown := (members | needed) - {setting.name for setting in found}:
+        raise TypeError(f"{kind.__name__} has no {', '.join(sorted(unknown))}")
     panels = list(dict.fromkeys(["", *(setting.option.panel for setting in found)]))
     return tuple(sorted(found, key=lambda s: (panels.index(s.option.panel), not s.required)))
+
+
+def joined(
+    kind: type[Settings], weaker: Mapping[str, Any], stronger: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Values of settings from two places, such as a job file and what is typed beside it.
+
+    Args:
+        kind: the class of the settings.
+        weaker: gives way where the other has the same setting or one that excludes it, or takes
+            back the one without which it is idle.
+        stronger: kept as it is.
+    """
+    known = {setting.name: setting for setting in settings_of(kind)}
+    kept = {name: value for name, value in weaker.items() if name not in stronger}
+    for group in _groups(kind):
+        if any(_given(known, member, stronger) for member in group):
+            for member in group:
+                _leave_out(kept, member)
+    for name, other in _needs(kind).items():
+        if other in stronger and not _given(known, other, stronger):
+            kept.pop(name, None)
+    return {**kept, **stronger}
+
+
+def _groups(kind: type[Settings]) -> Groups:
+    """The groups of settings that exclude each other, those of base classes too."""
+    own = (base for base in kind.__mro__ if "exclusive" in vars(base))
+    return tuple(group for base in own for group in vars(base)["exclusive"])
+
+
+def _needs(kind: type[Settings]) -> dict[str, str]:
+    own = (base for base in kind.__mro__ if "needs" in vars(base))
+    return {name: other for base in own for name, other in vars(base)["needs"].items()}
+
+
+def _given(known: Mapping[str, Setting], member: str, values: Mapping[str, Any]) -> list[str]:
+    """What of a group's member is among the values and not as by default, as it is typed."""
+    name, _, key = member.partition("=")
+    setting = known[name]
+    value = values.get(name, setting.default)
+    if key:
+        return [setting.said([text]) for text in value or () if _key(text) == key]
+    return [] if value == setting.default else [setting.said(value)]
+
+
+def _leave_out(values: dict[str, Any], member: str) -> None:
+    """Take a group's member out of the values."""
+    name, _, key = member.partition("=")
+    if key and name in values:
+        values[name] = [text for text in values[name] if _key(text) != key]
+    else:
+        values.pop(name, None)
+
+
+def _key(text: str) -> str:
+    return text.rpartition("=")[0].strip()
+
+
+def _not_default(setting: Setting) -> str:
+    """How a setting is typed that is not as by default, as far as that can be said."""
+    if isinstance(setting.default, bool):
+        return setting.said(not setting.default)
+    others = [name for name in setting.choices or () if name != setting.default]
+    return f"{setting.flag} {in_words(others)}" if others else setting.flag
 
 
 def in_words(names: Iterable[str]) -> str:
@@ -421,7 +530,7 @@ def _asked(work: Callable[..., Any], kind: type[S], base: S | None, given: dict[
     known = settings_of(kind)
     asked = {setting.name: given.pop(setting.name) for setting in known if setting.name in given}
     if base is not None:
-        return dataclasses.replace(base, **asked)
+        return base.but(**asked)
     if missing := [s.name for s in known if s.required and s.name not in asked]:
         raise TypeError(f"{work.__name__} needs {', '.join(missing)}")
     return kind(**asked)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,11 +18,15 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from typer.exceptions import TyperException
 
+from autoscale.cli.app import COMMANDS
 from autoscale.cli.options import command
 from autoscale.errors import InvalidSetting
 from autoscale.runs.job_file import job_text, read_job, recorded_job, write_job
+from autoscale.runs.settings import difference
 from autoscale.runs.store import StepFolder
 from autoscale.settings import (
+    Groups,
+    Setting,
     Settings,
     again,
     command_line,
@@ -63,6 +69,16 @@ class Bake(Shared):
     workers: int = again(Shared, "workers", 2)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Roast(Bake):
+    command: ClassVar[str] = "roast"
+    exclusive: ClassVar[Groups] = (("heat", "pair", "marks=hot"), ("fold", "minutes"))
+    needs: ClassVar[dict[str, str]] = {"rest": "slow"}
+
+    marks: tuple[str, ...] = option((), "As NAME=VALUE.", flag="--workers", named=True)
+    rest: int | None = option(None, "Minutes after a slow one.")
+
+
 TEXTS = st.text(st.characters(exclude_characters="\0"), max_size=12)
 NUMBERS = st.floats(20, 1e6)
 BAKES = st.builds(
@@ -90,13 +106,22 @@ def app() -> Any:
 
     made = typer.Typer(pretty_exceptions_enable=False)
     made.command("bake")(command(Bake, work, run="runs/default"))
+    made.command("roast")(command(Roast, work))
     made.callback()(lambda: None)
     return typer.main.get_command(made)
 
 
 def typed(*words: str) -> tuple[Any, dict[str, Any]]:
     """What a command line reaches the work as."""
-    app().main(["bake", *words], standalone_mode=False)
+    return reached("bake", *words)
+
+
+def roasted(*words: str) -> Any:
+    return reached("roast", *words)[0]
+
+
+def reached(*words: str) -> tuple[Any, dict[str, Any]]:
+    app().main([*words], standalone_mode=False)
     return REACHED.pop()
 
 
@@ -270,6 +295,125 @@ def test_what_is_typed_goes_before_the_environment_and_that_before_the_job_file(
     monkeypatch.delenv("BAKE_SECRET")
     file.write_text("thing: x\nrun: elsewhere\n")
     assert typed("y", "--config", str(file), "--run", "r")[1]["run"] == Path("r")
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "changes"),
+    [
+        ("pair: 1,2", "--oven 90", {"heat": 90.0}),
+        ("heat: 90", "--pair 1,2", {"pair": (1.0, 2.0)}),
+        ("heat: 90", "--workers hot=1", {"marks": ("hot=1",)}),
+        ("marks: [hot=1, dry=2]", "--oven 90", {"heat": 90.0, "marks": ("dry=2",)}),
+        ("marks: [hot=1, dry=2]", "--workers 3", {"workers": 3, "marks": ("hot=1", "dry=2")}),
+        ("marks: [hot=1]\nworkers: 3", "--workers dry=2", {"workers": 3, "marks": ("dry=2",)}),
+        ("heat: 90", "--oven 220 --pair 1,2", {"pair": (1.0, 2.0)}),
+        ("minutes: 5", "--fold", {"minutes": 5}),
+        ("minutes: 5", "--no-fold", {"fold": False}),
+        ("fold: false", "--minutes 5", {"minutes": 5}),
+        ("slow: true\nrest: 9", "", {"slow": True, "rest": 9}),
+        ("slow: true\nrest: 9", "--no-slow", {}),
+        ("slow: true", "--rest 9", {"slow": True, "rest": 9}),
+    ],
+)
+def test_what_is_typed_goes_before_what_it_excludes_in_a_job_file(
+    tmp_path: Path, text: str, words: str, changes: dict[str, Any]
+) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text(f"thing: x\n{text}\n")
+    expected = Roast(thing="x", **changes)
+    assert roasted("--config", str(file), *words.split()) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--oven 90 --pair 1,2", "--oven 90.0 and --pair 1.0,2.0 exclude each other; give one"),
+        ("--workers hot=1 --oven 90", "--oven 90.0 and --workers hot=1 exclude each other"),
+        ("--workers hot=1 --workers hot=2", "--workers hot=1 and --workers hot=2 exclude each"),
+        ("--no-fold --minutes 3", "--no-fold and --minutes 3 exclude each other; give one"),
+        ("--slow --no-slow", "--slow and --no-slow exclude each other; give one of them"),
+        ("--rest 3", "--rest 3 needs --slow; give that too, or leave --rest out"),
+    ],
+)
+def test_what_excludes_each_other_is_refused_as_it_is_typed(words: str, message: str) -> None:
+    with pytest.raises(InvalidSetting) as refused:
+        roasted("x", *words.split())
+    assert str(refused.value).startswith(message)
+
+
+def test_two_job_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSetting, match=r"^--config a and b: give one job file, and type"):
+        typed("x", "--config", "a", "--config", "b")
+
+
+@pytest.mark.parametrize("group", [("heat", "oven"), ("hot=1", "heat")])
+def test_groups_name_settings_that_there_are(group: tuple[str, ...]) -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Odd(Settings):
+        exclusive: ClassVar[Groups] = (group,)
+        heat: int = option(3, "Degrees.")
+
+    with pytest.raises(TypeError, match=r"Odd has no (oven|hot)"):
+        Odd()
+
+
+# What a resumed run must share
+
+#: Values of which each setting takes one, and what some settings need beside them.
+VALUES = (
+    "3x", "params=5K", "1.2,1.1,1.15", "1,2", "0.5", "efficientnet-b1", "a:b", "tf", "2..3",
+    "local", "auto", "params", "energy:a.yaml=3x", "stem", 7, 0.25, 96, True, False,
+)  # fmt: skip
+BESIDE: tuple[dict[str, Any], ...] = (
+    {}, {"solve": True}, {"engine": "ray"}, {"baseline": "resnet-18"}, {"rungs": "1"},
+    {"weights": "efficientnet-lite0"},
+)  # fmt: skip
+KINDS = tuple(
+    one.settings
+    for one in COMMANDS
+    if any(setting.option.binds is not True for setting in settings_of(one.settings))
+)
+
+
+def with_another(kind: type[Settings], setting: Setting) -> Iterator[tuple[Settings, Settings]]:
+    """Settings that differ in this one, and in what follows from it."""
+    needed = {one.name: "efficientnet-b0" for one in settings_of(kind) if one.required}
+    for beside, value in itertools.product(BESIDE, (*(setting.choices or ()), *VALUES)):
+        try:
+            before = kind(**{**needed, **beside})
+            after = kind(**{**needed, **beside, setting.name: (value,) if setting.many else value})
+        except (InvalidSetting, TypeError):
+            continue
+        if getattr(before, setting.name) != getattr(after, setting.name):
+            yield before, after
+
+
+def recorded(settings: Settings, fact: str) -> dict[str, Any]:
+    """As a step records settings, one of which is bound by what it came to."""
+    binding = settings.binding()
+    notes = {name: value for name, value in settings.plain().items() if name not in binding}
+    return {"settings": {**binding, fact: {"came": {"to": repr(notes)}}}, "notes": notes}
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.command)
+def test_whatever_differs_is_said_as_it_is_typed(kind: type[Settings]) -> None:
+    for setting in settings_of(kind):
+        binds = setting.option.binds
+        if not binds or not setting.option.recorded or setting.option.hidden:
+            continue
+        before, after = next(with_another(kind, setting), (None, None))
+        assert before is not None, setting.name
+        assert after is not None
+        fact = binds if isinstance(binds, str) else "came_to"
+        for one, other in ((before, after), (after, before)):
+            said = difference(recorded(one, fact), recorded(other, fact), settings_of(kind))
+            assert not set(said) & set("{}[]'\""), said
+            assert "None" not in said
+            for settings in (one, other):
+                value = getattr(settings, setting.name)
+                words = setting.words(value) or [f"no {setting.flag}"]
+                assert " ".join(words) in said
+            assert difference(recorded(one, fact), recorded(one, fact), settings_of(kind)) == ""
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import typer
 
+from autoscale.design.budget import several
 from autoscale.models.settings import (
     ConventionSettings,
     published_names,
@@ -101,7 +102,7 @@ def count_command(settings: CountCommand, *, as_json: bool) -> None:
         return
     show_table(
         table if settings.per_stage else table[-1:],
-        title=f"{settings.network}, one image of {found.resolution} pixels per side",
+        title=f"{settings.network}, one image of {several(found.resolution, 'pixel')} per side",
         columns=("part", *_COLUMNS),
     )
     total = found.row(convention)

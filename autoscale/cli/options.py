@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from autoscale.errors import InvalidSetting
-from autoscale.settings import MISSING, Setting, Settings, begun, settings_of
+from autoscale.settings import MISSING, Setting, Settings, begun, joined, settings_of
 
 RUN = "Run directory; every step finds the earlier ones in it."
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
@@ -23,8 +23,10 @@ Cache = Annotated[
 ]
 CONFIG = (
     "A job file, such as each step of a run leaves: settings as YAML. What is typed too goes "
-    "before it."
+    "before it; --no-... turns a flag of it off."
 )
+#: Where a command's context keeps the settings that its job file gives.
+_JOB = f"{__name__}.job"
 
 
 def command(
@@ -45,20 +47,17 @@ def command(
     """
 
     apart = [*(["run"] if run else []), *(["as_json"] if has_json else [])]
-    said: dict[str, Any] = {}  # by a job file, of settings that share a flag
-
-    def call(**given: Any) -> Any:
-        extra = {name: given.pop(name) for name in apart}
-        given.pop("config", None)  # whose values are among the others
-        for one, other in twins:
-            given |= _told_apart(one, other, given[one.name] or (), said)
-        return work(kind(**{name: _given(name, value) for name, value in given.items()}), **extra)
-
     known = {setting.name: setting for setting in settings_of(kind) if not setting.option.hidden}
 
-    def _given(name: str, value: Any) -> Any:
-        return value if value is not None or not known[name].many else ()
+    def call(context: typer.Context, **given: Any) -> Any:
+        typed = {name: given[name] for name in given if name in known and _is_typed(context, name)}
+        typed |= _turned_off(context, flags, typed)
+        for one, other in twins:
+            typed |= _told_apart(one, other, typed.pop(one.name, ()))
+        settings = kind(**joined(kind, context.meta.get(_JOB, {}), typed))
+        return work(settings, **{name: given[name] for name in apart})
 
+    flags = [one for one in known.values() if one.kind is bool and one.default is False]
     twins = _twins(known.values())
     behind = {other.name for _, other in twins}
     words = [
@@ -73,9 +72,11 @@ def command(
         place = sum(setting.option.argument for setting in known.values())
         words.insert(place, _keyword("run", typed, Path(run)))
     if known:
-        words.append(_keyword("config", _config(kind, said, has_run=bool(run)), None))
+        words.append(_keyword("config", _config(kind, has_run=bool(run)), None))
     if has_json:
         words.append(_keyword("as_json", Json, False))
+    words += [_keyword(_off(one), Annotated[bool, _hidden(one)], False) for one in flags]
+    words.append(_keyword("context", typer.Context, MISSING))
     call.__signature__ = inspect.Signature(words)  # type: ignore[attr-defined]
     call.__annotations__ = {word.name: word.annotation for word in words}
     call.__name__ = work.__name__
@@ -83,31 +84,65 @@ def command(
     return call
 
 
-def _config(kind: type[Settings], said: dict[str, Any], *, has_run: bool) -> Any:
-    """--config, read before the other options: its values are their defaults then.
+def _is_typed(context: typer.Context, name: str) -> bool:
+    """Whether a value was typed or is of an environment variable: not a default, nor a job's."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name in ("COMMANDLINE", "ENVIRONMENT")
 
-    Args:
-        said: is given the file's values.
+
+def _off(setting: Setting) -> str:
+    return f"no_{setting.name}"
+
+
+def _hidden(setting: Setting) -> Any:
+    """--no-..., for what a job file has turned on; most commands are typed without."""
+    return typer.Option(setting.said(False), hidden=True)
+
+
+def _turned_off(
+    context: typer.Context, flags: Iterable[Setting], typed: Container[str]
+) -> dict[str, Any]:
+    """The flags that are typed as --no-..., which are off by default.
+
+    Raises:
+        InvalidSetting: for one that is typed both ways.
     """
+    off = [setting for setting in flags if _is_typed(context, _off(setting))]
+    for setting in off:
+        if setting.name in typed:
+            raise InvalidSetting(
+                f"{setting.said(True)} and {setting.said(False)} exclude each other; give one of "
+                "them"
+            )
+    return {setting.name: False for setting in off}
 
-    def read(context: typer.Context, file: Path | None) -> Path | None:
-        said.clear()
-        if file is not None and not context.resilient_parsing:
-            from autoscale.runs.job_file import read_job
 
-            job = read_job(file, kind, has_run=has_run)
-            said.update(job.settings)
-            known = {setting.name: setting for setting in settings_of(kind)}
-            shared = {one.name for pair in _twins(known.values()) for one in pair}
-            context.default_map = {
-                name: _typed(known[name], value)
-                for name, value in job.settings.items()
-                if name not in shared
-            } | ({"run": job.run} if job.run is not None else {})
-        return file
+def _config(kind: type[Settings], *, has_run: bool) -> Any:
+    """--config, read before the other options, of which its values are defaults then."""
+
+    def read(context: typer.Context, files: list[Path] | None) -> list[Path] | None:
+        if not files or context.resilient_parsing:
+            return files
+        if len(files) > 1:
+            raise InvalidSetting(
+                f"--config {' and '.join(map(str, files))}: give one job file, and type what is to "
+                "be changed in it"
+            )
+        from autoscale.runs.job_file import read_job
+
+        job = read_job(files[0], kind, has_run=has_run)
+        known = {setting.name: setting for setting in settings_of(kind)}
+        shared = {one.name for pair in _twins(known.values()) for one in pair}
+        context.meta[_JOB] = job.settings
+        context.default_map = {
+            name: _typed(known[name], value)
+            for name, value in job.settings.items()
+            if name not in shared
+        } | ({"run": job.run} if job.run is not None else {})
+        return files
 
     return Annotated[
-        Path | None, typer.Option("--config", help=CONFIG, is_eager=True, callback=read)
+        list[Path] | None, typer.Option("--config", help=CONFIG, is_eager=True, callback=read)
     ]
 
 
@@ -128,10 +163,8 @@ def _shared(one: Setting, other: Setting) -> inspect.Parameter:
     return _keyword(one.name, Annotated[list[str] | None, info], None)
 
 
-def _told_apart(
-    one: Setting, other: Setting, texts: Sequence[str], said: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The values of two settings with one flag: of what was typed, else of the job file.
+def _told_apart(one: Setting, other: Setting, texts: Sequence[str]) -> dict[str, Any]:
+    """What was typed of two settings with one flag.
 
     Raises:
         InvalidSetting: if several texts are no NAME=VALUE, or one is no whole number either.
@@ -142,10 +175,8 @@ def _told_apart(
         raise InvalidSetting(
             f"{one.flag} {' and '.join(plain)}: give one number; NAME=VALUE may stand several times"
         )
-    return {
-        one.name: _whole(one, plain[0]) if plain else said.get(one.name, one.default),
-        other.name: named or said.get(other.name, other.default),
-    }
+    values: dict[str, Any] = {one.name: _whole(one, plain[0])} if plain else {}
+    return values | ({other.name: named} if named else {})
 
 
 def _whole(setting: Setting, text: str) -> int:
@@ -191,7 +222,7 @@ def _parameter(setting: Setting) -> inspect.Parameter:
     if option.argument:
         info: Any = typer.Argument(**told)
     elif option.flag or (kind is bool and not default):
-        info = typer.Option(setting.flag, **told)  # without a --no-... of what is off already
+        info = typer.Option(setting.flag, **told)  # `_turned_off` is its --no-...
     else:
         info = typer.Option(**told)
     return _keyword(setting.name, Annotated[kind, info], default)

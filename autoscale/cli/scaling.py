@@ -5,11 +5,10 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from autoscale.errors import InvalidSetting
 from autoscale.jobs.grid.settings import FamilySettings, GridSettings
-from autoscale.settings import option
+from autoscale.settings import Groups, option
 
 if TYPE_CHECKING:
     from autoscale.jobs.family import Family
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
 class GridOptions(GridSettings):
     """What a grid may be asked for, and how it answers."""
 
+    exclusive: ClassVar[Groups] = (("plan", "plot"),)  # a plan trains nothing
+
     plan: bool = option(
         False,
         "Show candidates, time and precision; train nothing.",
@@ -35,11 +36,6 @@ class GridOptions(GridSettings):
         binds=False,
         recorded=False,
     )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.plot is not None and self.plan:
-            raise InvalidSetting("a plan trains nothing that could be drawn; leave --plot out")
 
 
 def grid_command(settings: GridOptions, *, run: Path, as_json: bool) -> None:
@@ -144,6 +140,7 @@ def _show_grid(found: GridResult, run: Path, as_json: bool) -> None:
         show_json,
         show_table,
     )
+    from autoscale.design.measures.macs import MACS
 
     point = found.coefficients
     if as_json:
@@ -176,10 +173,12 @@ def _show_grid(found: GridResult, run: Path, as_json: bool) -> None:
                      "low", "high"),
             spare=("seeds", "growth"),
         )  # fmt: skip
+    measured = f"measured {found.best.measured:.3f}x"
+    if (measure := found.grid.budget.measure) != MACS:
+        measured = f"{found.best.growth:.3f}x in {measure.noun}, {measured} in multiply-adds"
     say(
         f"Picked alpha {point.alpha:g}, beta {point.beta:g}, gamma {point.gamma:.4g}: nominal "
-        f"{point.nominal:.3f}x, measured {found.best.measured:.3f}x. Verdict: {found.sentence} "
-        f"-> {run}"
+        f"{point.nominal:.3f}x, {measured}. Verdict: {found.sentence} -> {run}"
     )
     explain("estimate, low, high: what all trainings together suggest, its interval at 90 %")
     if "macs" in shown:
@@ -197,7 +196,7 @@ def _show_family(found: Family, run: Path, as_json: bool, *, with_weights: bool)
                 "convention": CONVENTION,
                 "members": records(found.table),
                 "stalls": found.stalls,
-                "left_out": found.left_out,
+                "left_out": list(found.left_out.values()),
             }
         )
         return

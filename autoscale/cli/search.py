@@ -57,7 +57,9 @@ def check_command(settings: CheckSettings, *, run: Path, as_json: bool) -> None:
 
 
 def calibrate_command(settings: CalibrateCommand, *, run: Path, as_json: bool) -> None:
-    """What does a doubling of FLOPs buy on your images? The exponent w that follows.
+    """What does a doubling of cost buy on your images? The exponent w that follows.
+
+    The cost is what the search counts: FLOPs, unless it was told another with --cost.
 
     The papers' -0.07 says 5 % of accuracy, seen on ImageNet. Use the answer with search-baseline
     --objective soft --w.
@@ -71,7 +73,7 @@ def calibrate_command(settings: CalibrateCommand, *, run: Path, as_json: bool) -
         return
     fitted = found.tradeoff
     say(
-        f"A doubling of multiply-adds buys {fitted.gain:+.1%} of accuracy among the good ones of "
+        f"A doubling of {found.noun} buys {fitted.gain:+.1%} of accuracy among the good ones of "
         f"{fitted.networks} networks: w = {fitted.w:.3f}, {fitted.confidence:.0%} interval "
         f"{fitted.low:.3f} to {fitted.high:.3f}."
     )
@@ -152,7 +154,4 @@ def _show_check(found: Check, as_json: bool) -> None:
 
 
 def _named(choice: Any) -> str:
-    return (
-        f"trial {choice.trial} (w {choice.w:.3f}): accuracy {choice.accuracy:.4f}, "
-        f"{choice.macs:,} multiply-adds"
-    )
+    return f"trial {choice.trial} (w {choice.w:.3f}): accuracy {choice.accuracy:.4f}, {choice.cost}"

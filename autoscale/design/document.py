@@ -202,7 +202,9 @@ def _first_mistake(problem: ValidationError, root: yaml.Node, into: type[Any], s
         wrong = str(first["loc"][-1])
         siblings = [str(e["loc"][-1]) for e in errors if e["type"] == "missing"]
         close = difflib.get_close_matches(wrong, [*siblings, *_known_keys(into)], n=1)
-        message = "unknown key" + (f"; did you mean {close[0]}?" if close else "")
+        here = _adapter(into).json_schema().get("properties", {}) if len(first["loc"]) == 1 else {}
+        known = f"; there are {', '.join(here)}" if here else ""
+        message = "unknown key" + (f"; did you mean {close[0]}?" if close else known)
     elif first["type"] in ("missing", "missing_argument"):
         message = "missing"
     elif first["type"] != "value_error" and isinstance(first["input"], str | int | float):

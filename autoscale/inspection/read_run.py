@@ -11,6 +11,7 @@ import pandas as pd
 from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.jobs.check import STEP as CHECK
 from autoscale.jobs.family import STEP as FAMILY
+from autoscale.jobs.family import names_of
 from autoscale.jobs.grid.candidates import GROW, SHRINK
 from autoscale.jobs.grid.scaling_base import scalable_from
 from autoscale.jobs.search.result import STEP as SEARCH
@@ -111,7 +112,7 @@ def _family(path: Path) -> FamilyContents | None:
     file = step.file("family.csv")
     if not file.exists():
         return None
-    names = dict.fromkeys(entry["name"] for entry in Journal(step.file("members.jsonl")).read())
+    names = names_of(Journal(step.file("members.jsonl")))
     members, record = _table(file, texts=("name",)), step.read() or {}
     base = scalable_from(record.get("settings", {}).get("base", {}))
     return FamilyContents(

@@ -1,7 +1,7 @@
 """Apply base and coefficients to any size or budget."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,8 @@ class Family:
     members: tuple[Member | UserMember, ...]
     base: Scalable
     growths: Growths
-    left_out: tuple[str, ...] = ()  # members that break a limit, one line each
+    #: Members that break a limit, and a line about each.
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def table(self) -> pd.DataFrame:
@@ -118,7 +119,7 @@ def scale_family(
     members = [member(base, growths, phi, name=name) for name, phi in dict(named).items()]
     members.sort(key=lambda m: m.counts.macs)
     kept, left_out = _within(members, base, growths, limits_from(max_cost))
-    return Family(members=tuple(kept), base=base, growths=growths, left_out=tuple(left_out))
+    return Family(members=tuple(kept), base=base, growths=growths, left_out=left_out)
 
 
 def _within(
@@ -126,14 +127,14 @@ def _within(
     base: Scalable,
     growths: Growths,
     limits: Sequence[Limit],
-) -> tuple[list[Member | UserMember], list[str]]:
-    """The members that keep all limits, and what is to say of each other.
+) -> tuple[list[Member | UserMember], dict[str, str]]:
+    """The members that keep all limits, and what is to say of each other by its name.
 
     Raises:
         BudgetUnreachable: if none keeps them.
         InvalidSetting: for a limit on what is measured on a device.
     """
-    limited, kept, left_out = Limited(limits), [], []
+    limited, kept, left_out = Limited(limits), [], {}
     for entry in members:
         network = network_at(base, growths, entry.phi)
         if limited([network])[0]:
@@ -142,7 +143,7 @@ def _within(
             over = limited.broken(network)
             assert over is not None
             cost = over.measure.exactly(float(over.measure.count(cost_of(network))))
-            left_out.append(f"{entry.name} is left out: it costs {cost}, over {over.exactly}")
+            left_out[entry.name] = f"{entry.name} is left out: it costs {cost}, over {over.exactly}"
     if not kept:
         raise BudgetUnreachable(
             f"no member keeps the limits; the nearest costs {limited.nearest}; raise a limit or "
@@ -158,9 +159,10 @@ def write_family(
     """Scale a base by its coefficients and write one YAML file a member.
 
     Files go to the run's `family` folder, beside the members of earlier calls; `family.csv` lists
-    all of them. Base and coefficients are those of the run's grids: of its grid below 1x for
-    smaller members where there is one, else the others turned round. Where such a grid came later
-    than the family, all members are written anew.
+    all of them. One of these that this call asks for too, and leaves out since it breaks a limit,
+    belongs to the family no more: its file is removed, and this is told. Base and coefficients are
+    those of the run's grids: of its grid below 1x for smaller members where there is one, else the
+    others turned round. Where such a grid came later than the family, all members are written anew.
 
     With `weights`, a file beside each member of this call holds what it begins with when it is
     trained: the weights as far as they fit, fitted by training images.
@@ -195,7 +197,7 @@ def write_family(
         measure=settings.measure,
         max_cost=settings.max_cost,
     )
-    for line in (*family.left_out, *family.stalls):
+    for line in (*family.left_out.values(), *family.stalls):
         listener.notice(f"warning: {line}")
     weights = MemberWeights.of(run, settings, base, listener)
     folder = StepFolder(run, STEP)
@@ -261,11 +263,21 @@ def _keep(family: Family, settings: FamilySettings, folder: StepFolder, listener
         write_text(folder.file(f"{entry.name}.yaml"), entry.to_yaml())
         if entry.name not in known:
             members.append({"name": entry.name})
+    _drop([name for name in family.left_out if name in known], members, folder, listener)
     files = [folder.file(f"{name}.yaml") for name in names_of(members)]
     everything = [load_member(path) for path in files if path.exists()]
     everything.sort(key=lambda m: m.counts.macs)
     whole = replace(family, members=tuple(everything))
     write_text(folder.file("family.csv"), whole.table.to_csv(index=False))
+
+
+def _drop(names: Sequence[str], members: Journal, folder: StepFolder, listener: Listener) -> None:
+    """Take members out of the family that earlier calls wrote; networks trained of them stay."""
+    for name in names:
+        members.append({"name": name, "left_out": True})
+        file = folder.file(f"{name}.yaml")
+        folder.forget(file.name)
+        listener.notice(f"{file} of an earlier call is removed, since {name} breaks a limit now")
 
 
 def _gained(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
@@ -311,7 +323,7 @@ def load_member(path: str | Path) -> Member | UserMember:
 
 
 def names_of(members: Journal) -> list[str]:
-    """Every member written so far, each once.
+    """Every member written so far and not left out since, each once.
 
     Raises:
         RunConflict: naming the line that names none.
@@ -324,5 +336,8 @@ def names_of(members: Journal) -> list[str]:
                 f"{members.path}:{line}: not the name of a member; restore the file from a copy or "
                 "choose another --run"
             )
-        names[name] = None
+        if record.get("left_out"):
+            names.pop(name, None)
+        else:
+            names[name] = None
     return list(names)

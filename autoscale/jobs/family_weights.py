@@ -105,6 +105,8 @@ class MemberWeights:
             classes=images.classes,
             seed=self.source.seed,
             seen=images.sketch,
+            origin=expected.origin,
+            licence=expected.licence,
             provenance=f"autoscale family, untrained: weights of {self.start.label} (SHA-256 "
             f"{self.start.digest}...) as far as they fit",
         )

@@ -5,15 +5,17 @@ Fields are listed in the order of the bases read from the last to the first, as 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from autoscale.design.measures.registry import COSTS, with_file
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.names import ENGINES, KERNEL_CHOICES, RECIPES, ROUNDINGS
 from autoscale.models.settings import PreparationSettings, packaged_names, published_names
 from autoscale.runs.sources.find import keep_names
-from autoscale.settings import Settings, again, begun, in_words, option, settings_of
+from autoscale.settings import Groups, Settings, again, begun, in_words, option, settings_of
 
 # What a parser or a completion needs is imported where it is asked for: building the command line
 # reads this module, and `autoscale --help` must not wait for a library.
@@ -29,7 +31,7 @@ class DataSettings(Settings):
         "'synthetic' (drawn in memory), a folder with one sub-folder per class, with or without "
         "train/validation/test, or Parquet in the Hugging Face image layout.",
         place=True,
-        binds=False,
+        binds="images",
     )
 
     def __post_init__(self) -> None:
@@ -55,7 +57,7 @@ class WeightsSettings(PreparationSettings):
         "mobilenet-v3 blocks what fits is taken over, fitted by some training images.",
         complete=begun(packaged_names),
         place=keep_names,
-        binds=False,
+        binds="start",
         panel="Weights",
     )
     weights_of: str | None = option(
@@ -65,7 +67,7 @@ class WeightsSettings(PreparationSettings):
         "fit]",
         complete=begun(published_names),
         place=True,
-        binds=False,
+        binds="inherits",
         panel="Weights",
     )
 
@@ -88,7 +90,7 @@ class LimitSettings(Settings):
         flag="--limit",
         named=True,
         place=with_file,
-        binds=False,
+        binds="max_cost",
     )
 
     def __post_init__(self) -> None:
@@ -125,9 +127,9 @@ class RecipeSettings(Settings):
         "proxy",
         "Training recipe: {choices}.",
         choices=lambda: RECIPES,
-        binds=False,
+        binds="recipe",
     )
-    epochs: int | None = option(None, "Epochs of each training.", binds=False)
+    epochs: int | None = option(None, "Epochs of each training.", binds="recipe")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,7 +153,7 @@ class KernelSettings(Settings):
         "auto",
         "What computes trainings. {choices}. The later steps keep to it.",
         choices=lambda: KERNEL_CHOICES,
-        binds=False,
+        binds="kernels",
     )
 
 
@@ -165,6 +167,10 @@ class WorkerSettings(Settings):
     Raises:
         InvalidSetting: for values that nothing can train with.
     """
+
+    needs: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("address", "cpus_per_trial", "gpus_per_trial"), "engine"
+    )
 
     workers: int = option(
         1,
@@ -212,11 +218,6 @@ class WorkerSettings(Settings):
         panel="Workers",
     )
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.engine != "ray" and (self.address, self.ray_share) != (None, (1.0, 0.0)):
-            raise InvalidSetting("an address, CPUs and GPUs are Ray's; choose the engine ray")
-
     @property
     def ray_share(self) -> tuple[float, float]:
         """CPUs and GPUs that Ray sets aside for one training; fractions share a device."""
@@ -229,13 +230,14 @@ class WorkerSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScalingBaseSettings(WeightsSettings):
-    """Which network is scaled, by default the baseline that the run's search found; and weights.
+class ScalingBaseSettings(Settings):
+    """Which network is scaled; by default the baseline that the run's search found.
 
     Raises:
-        InvalidSetting: if both kinds of base are named, a resolution without either, or weights for
-            a model of the user's own.
+        InvalidSetting: if both kinds of base are named, or a resolution without either.
     """
+
+    exclusive: ClassVar[Groups] = (("baseline", "model"),)
 
     # What they come to, the base itself, binds a resumed run.
     baseline: str | None = option(
@@ -244,7 +246,7 @@ class ScalingBaseSettings(WeightsSettings):
         "resnet-18) or a design's YAML file.",
         place=True,
         complete=begun(published_names),
-        binds=False,
+        binds="base",
         panel="Base",
     )
     model: str | None = option(
@@ -252,14 +254,14 @@ class ScalingBaseSettings(WeightsSettings):
         "Scale a model of your own: package.module:build, a function of depth and width "
         "(multipliers) and resolution (pixels), and of num_classes if it takes that, that gives "
         "an nn.Module. Costs are traced.",
-        binds=False,
+        binds="base",
         panel="Base",
     )
     resolution: int | None = option(
         None,
         "Pixels per side of that base. \\[default: its own; 224 for a model]",
         least=1,
-        binds=False,
+        binds="base",
         panel="Base",
     )
     rounding: str | None = option(
@@ -267,20 +269,12 @@ class ScalingBaseSettings(WeightsSettings):
         f"How multipliers become whole blocks, channels and pixels: {in_words(ROUNDINGS)}; behind "
         "it ',divisor=4' and ',fixed-ends' (stem and head keep their width). \\[default: the "
         "base's family's own, else tf]",
-        binds=False,
+        binds="base",
         panel="Base",
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.baseline is not None and self.model is not None:
-            raise InvalidSetting("give either --baseline or --model, not both")
-        said = self.said_of_weights
-        if self.model is not None and said:
-            raise InvalidSetting(
-                "weights go into designs of autoscale, not into a model of your own; leave "
-                f"--{said[0].replace('_', '-')} out"
-            )
         if not self.named and self.resolution is not None:
             raise InvalidSetting(
                 "the resolution of a run's own baseline is the search's; leave --resolution out or "
@@ -299,6 +293,24 @@ class ScalingBaseSettings(WeightsSettings):
     def named(self) -> bool:
         """Whether the base is something else than the run's own baseline."""
         return self.baseline is not None or self.model is not None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseWeightsSettings(ScalingBaseSettings, WeightsSettings):
+    """A base and the weights that networks scaled from it begin with.
+
+    Raises:
+        InvalidSetting: for weights with a model of the user's own.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        said = self.said_of_weights
+        if self.model is not None and said:
+            raise InvalidSetting(
+                "weights go into designs of autoscale, not into a model of your own; leave "
+                f"--{said[0].replace('_', '-')} out"
+            )
 
 
 def place_of(data: str) -> str:

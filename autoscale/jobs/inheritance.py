@@ -18,7 +18,11 @@ from autoscale.errors import InvalidSetting
 from autoscale.jobs.start import Start, affordable
 from autoscale.models.expected import rows_kept
 from autoscale.network.build import Network
-from autoscale.network.inheritance.correspondence import KINDRED, is_kindred, require_kindred
+from autoscale.network.inheritance.correspondence import (
+    is_kindred,
+    kindred_in_words,
+    require_kindred,
+)
 from autoscale.network.inheritance.donor import Donor, Observations
 from autoscale.network.inheritance.inherit import Share, take_over
 from autoscale.network.inheritance.origin import fits
@@ -183,7 +187,7 @@ def notes_for_space(start: Start, space: SearchSpace) -> list[str]:
     if share < 1:
         notes.append(
             f"warning: {100 * share:.2g}% of the designs of {space.name} can take over weights; "
-            f"those with other blocks than {' and '.join(KINDRED)} start fresh, and both are "
+            f"those with other blocks than {kindred_in_words()} start fresh, and both are "
             "compared: the column inherited of the trials tells them apart"
         )
     return notes

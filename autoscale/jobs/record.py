@@ -53,6 +53,7 @@ class Record:
             notes=notes,
             journal=journal,
             instead_of=instead_of,
+            known=settings_of(type(settings)),
             read=read,
         )
         (add_job if self.several else write_job)(folder, settings)

@@ -1,6 +1,6 @@
 """What trainings start from: fresh weights, their network's own, or those of another design."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,10 @@ from autoscale.design.cost import cost
 from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.jobs.groups import WeightsSettings
 from autoscale.models.count import load_architecture
-from autoscale.models.expected import Expected, expected_by
+from autoscale.models.expected import Expected, expected_by, rows_kept
 from autoscale.network.inheritance.correspondence import require_kindred
 from autoscale.network.inheritance.origin import fits, published_origin
-from autoscale.network.weights import STYLES, Style
+from autoscale.network.weights import STYLES, Style, class_rows
 from autoscale.runs.sources.find import find
 from autoscale.runs.weights import Weights, file_digest, read_weights
 
@@ -76,7 +76,7 @@ class Start:
             InvalidSetting: if it holds no weights, does not tell what they expect, or holds those
                 of a design that the network cannot take weights from.
         """
-        held = _held(settings)
+        file, held = _held(settings)
         origin = None
         if held is not None and not _is_own(held, settings, architecture):
             origin = _origin(held, settings)
@@ -85,7 +85,7 @@ class Start:
             _require_kindred(architecture, "network", origin.name)
             count = affordable(origin.architecture, architecture.resolution)
             origin = replace(origin, images=min(IMAGES, count))
-        return cls._from(settings, held, origin, network)
+        return cls._from(settings, file, held, origin, network=network)
 
     @classmethod
     def for_many(cls, settings: WeightsSettings) -> "Start":
@@ -95,7 +95,7 @@ class Start:
             InvalidSetting: if it holds no weights, does not tell whose they are or what they
                 expect, or holds those of a design that gives none to others.
         """
-        held = _held(settings)
+        file, held = _held(settings)
         origin = _origin(held, settings) if held is not None else None
         if held is not None and origin is None:
             raise InvalidSetting(
@@ -104,16 +104,21 @@ class Start:
             )
         if origin is not None:
             _require_kindred(origin.architecture, "source", origin.name)
-        return cls._from(settings, held, origin, "")
+        return cls._from(settings, file, held, origin)
 
     @classmethod
     def _from(
-        cls, settings: WeightsSettings, held: Weights | None, origin: Origin | None, network: str
+        cls,
+        settings: WeightsSettings,
+        file: str | None,
+        held: Weights | None,
+        origin: Origin | None,
+        *,
+        network: str = "",
     ) -> "Start":
-        file = None if settings.weights is None else str(find(settings.weights).absolute())
         return cls(
             held=held,
-            file=file,
+            file=None if file is None else str(Path(file).absolute()),  # a link stays one
             expected=expected_by(
                 held, file, network=origin.name if origin else network, asked=settings
             ),
@@ -165,15 +170,16 @@ class Start:
         if self.file is None or self.held is not None:
             return self
         try:
-            held = read_weights(self.file)
+            file = str(find(self.file))
+            held = read_weights(file)
         except InvalidSetting as problem:
             raise InvalidSetting(f"{problem}, and say with --weights where they lie now") from None
-        if file_digest(self.file) != self.digest:
+        if file_digest(file) != self.digest:
             raise RunConflict(
                 f"{self.file} does not hold the weights that the work began with; restore it, or "
                 "say with --weights where they lie now"
             )
-        return replace(self, held=held)
+        return replace(self, file=file, held=held)
 
     def for_worker(self) -> "Start":
         """As plain data."""
@@ -183,7 +189,9 @@ class Start:
     def label(self) -> str:
         """How people call the weights: the file, and whose they are."""
         assert self.file is not None
-        name = Path(self.file).name
+        name, published = Path(self.file).name, self.expected.origin
+        if published and self.held is not None and self.held.header.architecture is None:
+            name = published
         whose = self.origin.name if self.origin else name
         return name if whose == name else f"{name}, {whose}"
 
@@ -214,6 +222,14 @@ class Start:
             known["expects"] = asdict(expected.style) | apart.to_dict()
         return known
 
+    def new_classifier(self, classes: Sequence[str]) -> bool:
+        """Whether weights are given, and the classifier has classes that they do not know."""
+        if self.held is None:
+            return False
+        count = class_rows(self.held.state)
+        rows, _ = rows_kept(self.expected.classes, count, classes)
+        return count != len(classes) if rows is None else None in rows
+
 
 #: Random weights, and what autoscale's own networks expect.
 FRESH = Start()
@@ -225,20 +241,21 @@ def affordable(design: Architecture, resolution: int) -> int:
     return max(_FEWEST, int(_MEMORY / one))
 
 
-def _held(settings: WeightsSettings) -> Weights | None:
-    """What the file holds; None if there is none.
+def _held(settings: WeightsSettings) -> tuple[str | None, Weights | None]:
+    """The file of the weights and what it holds; None if there is none.
 
     Raises:
         InvalidSetting: if it holds no weights, or a design is named without a file.
     """
     if settings.weights is not None:
-        return read_weights(find(settings.weights))
+        file = str(find(settings.weights))
+        return file, read_weights(file)
     if settings.weights_of is not None:
         raise InvalidSetting(
             f"--weights-of {settings.weights_of} says which network weights are of; give "
             "the file as --weights"
         )
-    return None
+    return None, None
 
 
 def _is_own(held: Weights, settings: WeightsSettings, architecture: Architecture) -> bool:

@@ -1,5 +1,6 @@
 """Train one network for good: a family's member, a design or a published network."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -27,6 +28,7 @@ from autoscale.jobs.workers.proxy import ImageSource, Proxy, recipe_named
 from autoscale.listener import Listener, Progress, Silent
 from autoscale.models.count import is_member, load_architecture
 from autoscale.network.build import Network, build
+from autoscale.network.freeze import freeze
 from autoscale.network.threads import threads_of_torch
 from autoscale.runs.checkpoint import read_snapshot, write_snapshot
 from autoscale.runs.contents import TrainingResult
@@ -38,8 +40,12 @@ from autoscale.settings import takes_settings
 from autoscale.training.chance import chance_warning
 from autoscale.training.failures import OutOfTime as OutOfTime  # for who calls `train`
 from autoscale.training.fit import evaluate, fit
+from autoscale.training.head.features import read_features
+from autoscale.training.head.logistic import FittedHead, fit_head
+from autoscale.training.parts import classifier_of
 from autoscale.training.process_group import ProcessGroup, joined
-from autoscale.training.state import Epoch, Snapshot
+from autoscale.training.recipe import Recipe
+from autoscale.training.state import Epoch, Snapshot, best_epoch, is_over
 from autoscale.training.task import Runtime, TrainingTask, device_named
 
 STEP = "train"
@@ -128,11 +134,7 @@ def _begun(
 ) -> "_Training":
     """The training with its network, its start and its images read."""
     device = _device_for(peers, settings.device)
-    recipe = recipe_named(settings.recipe, epochs=settings.epochs)
-    if settings.batch_size is not None:
-        recipe = recipe.with_batch(settings.batch_size)
-    if settings.learning_rate is not None:
-        recipe = replace(recipe, learning_rate=settings.learning_rate)
+    recipe = _recipe(settings)
     design = _design(settings)
     size = settings.resolution or design.architecture.resolution
     start = Start.of(
@@ -220,6 +222,9 @@ class _Training:
     def header(self) -> Header:
         """Of the best weights, but for their accuracy."""
         origin = self.start.origin
+        how = f"recipe {self.settings.recipe}, {self.task.recipe.epochs} epochs"
+        if self.settings.frozen.features:
+            how = "the classifier alone"
         begun = f", begun with weights of {origin.name} as far as they fit" if origin else ""
         return Header(
             architecture=self.design.architecture.to_dict(),
@@ -229,8 +234,7 @@ class _Training:
             seed=self.task.source.seed,
             seen=self.images.sketch,
             accuracy_of=f"validation images of {self.images.name}",
-            provenance=f"autoscale train, recipe {self.settings.recipe}, "
-            f"{self.task.recipe.epochs} epochs{begun}",
+            provenance=f"autoscale train, {how}{begun}",
             origin=self.start.expected.origin,
             licence=self.start.expected.licence,
         )
@@ -244,7 +248,7 @@ class _Training:
             keeper.draw(
                 done, partial(training_point, recipe=recipe, images=images, resolution=size)
             )
-        if len(done) < recipe.epochs:
+        if not is_over(done, recipe):
             done = self._epochs(module, resume, keeper)
         counted = cost(self.design.architecture)
         return Trained(
@@ -275,39 +279,89 @@ class _Training:
             inheritance = Inheritance(self.start, self.images, seed=self.task.source.seed)
             for note in inheritance.into(module, self.design.architecture).notes:
                 self.listener.notice(note)
+        freeze(module, **asdict(self.settings.frozen))
         return module
 
     def _epochs(
         self, module: nn.Module, resume: Snapshot | None, keeper: "_Keeper"
     ) -> tuple[Epoch, ...]:
         """All epochs; `module` has the last one's weights then."""
-        recipe, kernels, expected = self.task.recipe, self.task.kernels, self.start.expected
-        size = self.design.architecture.resolution
-        share = -(-recipe.batch_size // self.peers.size)
-        needed = training_bytes(
-            self.design.architecture, share, kernels=kernels, padding=expected.style.padding
-        )
-        self.listener.notice(
-            f"memory at the peak: about {needed / 2**30:.2g} GiB for {share} "
-            f"images of {size} pixels at once, beside all images and torch itself"
-        )
-        task = TrainingTask(
+        network, task = accelerated(module, self.task.kernels), self._task()
+        keep = keeper.keep if self.peers.rank == 0 else None
+        if self.settings.frozen.features:
+            return self._head_alone(network, task, keep)
+        self._tell_memory()
+        if resume is None and self._begins_with_head():
+            found = self._fit_head(network, task)
+            self.listener.notice(
+                "the new classifier is fitted first, on features of the weights as they are: "
+                f"accuracy {found.accuracy:.4f} on validation images"
+            )
+        runtime = replace(self._runtime, time_limit=self.settings.time_limit)
+        return fit(network, task, runtime, resume=resume, keep=keep).epochs
+
+    def _task(self) -> TrainingTask:
+        recipe = self.task.recipe
+        return TrainingTask(
             train=self.images.train,
             validation=self.images.validation,
             recipe=recipe,
-            resolution=size,
+            resolution=self.design.architecture.resolution,
             seed=self.task.source.seed,
             evaluate_after=range(1, recipe.epochs + 1),
-            preparation=expected.preparation,
+            preparation=self.start.expected.preparation,
         )
-        runtime = Runtime(
-            device=self.device,
-            peers=self.peers,
-            cut=cutter(kernels),
-            time_limit=self.settings.time_limit,
+
+    @property
+    def _runtime(self) -> Runtime:
+        return Runtime(device=self.device, peers=self.peers, cut=cutter(self.task.kernels))
+
+    def _begins_with_head(self) -> bool:
+        """Whether a new classifier is fitted before the first step."""
+        return self.task.recipe.head_first and self.start.new_classifier(self.images.classes)
+
+    def _fit_head(self, network: nn.Module, task: TrainingTask) -> FittedHead:
+        return fit_head(classifier_of(network), *read_features(network, task, self._runtime))
+
+    def _head_alone(
+        self, network: nn.Module, task: TrainingTask, keep: Callable[[Snapshot], None] | None
+    ) -> tuple[Epoch, ...]:
+        """The classifier fitted on features, as a training of one epoch."""
+        mirrored = ", mirrored too" if task.recipe.flip else ""
+        self.listener.notice(
+            f"the classifier alone is trained, by logistic regression on features of the "
+            f"{len(task.train):,} pictures as they are{mirrored}; of the recipe nothing else counts"
         )
-        keep = keeper.keep if self.peers.rank == 0 else None
-        return fit(accelerated(module, kernels), task, runtime, resume=resume, keep=keep).epochs
+        started = time.perf_counter()
+        fitted = self._fit_head(network, task)
+        before = time.perf_counter()
+        accuracy = evaluate(
+            network,
+            task.validation,
+            resolution=task.resolution,
+            preparation=task.preparation,
+            runtime=self._runtime,
+        )
+        now = time.perf_counter()
+        epoch = Epoch(1, fitted.train_loss, accuracy, now - started, now - before)
+        tensors = {f"network/{name}": tensor for name, tensor in network.state_dict().items()}
+        if keep:
+            keep(Snapshot((epoch,), tensors))
+        return (epoch,)
+
+    def _tell_memory(self) -> None:
+        share = -(-self.task.recipe.batch_size // self.peers.size)
+        needed = training_bytes(
+            self.design.architecture,
+            share,
+            kernels=self.task.kernels,
+            padding=self.start.expected.style.padding,
+        )
+        self.listener.notice(
+            f"memory at the peak: about {needed / 2**30:.2g} GiB for {share} images of "
+            f"{self.design.architecture.resolution} pixels at once, beside all images and torch "
+            "itself"
+        )
 
     def _tested(self, module: nn.Module, best: Path) -> float | None:
         """Accuracy of the best weights on the test images; None if there are none."""
@@ -323,6 +377,21 @@ class _Training:
         )
 
 
+def _recipe(settings: TrainSettings) -> Recipe:
+    """The recipe of that name, with what is given in place of its own."""
+    recipe = recipe_named(settings.recipe, epochs=settings.epochs)
+    if settings.batch_size is not None:
+        recipe = recipe.with_batch(settings.batch_size)
+    given = {
+        name: value
+        for name in ("learning_rate", "layer_decay", "patience")
+        if (value := getattr(settings, name)) is not None
+    }
+    if settings.frozen.features:
+        given["epochs"] = 1
+    return replace(recipe, **given)
+
+
 def _device_for(peers: ProcessGroup, device: str) -> str:
     """
     Raises:
@@ -333,14 +402,6 @@ def _device_for(peers: ProcessGroup, device: str) -> str:
     if peers.size > 1 and named != "cpu":
         raise InvalidSetting(f"several processes train on cpu only, asked for {named}")
     return named
-
-
-def best_epoch(epochs: Sequence[Epoch]) -> Epoch:
-    """The most accurate of those that were evaluated, the first of equals."""
-    return max(
-        (epoch for epoch in epochs if epoch.accuracy is not None),
-        key=lambda epoch: (epoch.accuracy, -epoch.number),
-    )
 
 
 def metrics_table(epochs: Sequence[Epoch]) -> pd.DataFrame:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from autoscale.errors import InvalidSetting
+from autoscale.jobs.freeze import Frozen
 from autoscale.jobs.groups import (
     DataSettings,
     DeviceSettings,
@@ -14,7 +16,13 @@ from autoscale.jobs.groups import (
     WeightsSettings,
 )
 from autoscale.models.settings import published_names
-from autoscale.settings import again, begun, option
+from autoscale.settings import again, begun, option, settings_of
+
+#: What means nothing where the classifier alone is fitted.
+_OF_EPOCHS = {
+    "epochs", "batch_size", "learning_rate", "layer_decay", "patience", "dropout", "drop_path",
+    "time_limit",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +40,7 @@ class TrainSettings(WeightsSettings):
         argument=True,
         complete=begun(published_names),
         place=True,
-        binds=False,
+        binds="network",
     )
     data: str = again(DataSettings, "data", "synthetic")
     recipe: str = again(RecipeSettings, "recipe", "full")
@@ -40,25 +48,45 @@ class TrainSettings(WeightsSettings):
         RecipeSettings, "epochs", help="Passes over the images. \\[default: the recipe's]"
     )
     batch_size: int | None = option(
-        None, "Images a step; the learning rate follows. \\[default: the recipe's]", binds=False
+        None, "Images a step; the learning rate follows. \\[default: the recipe's]", binds="recipe"
     )
     learning_rate: float | None = option(
         None,
         "At the peak of the recipe's schedule, for the batch size as it is. "
         "\\[default: the recipe's, in proportion to the batch size]",
         above=0,
-        binds=False,
+        binds="recipe",
+    )
+    layer_decay: float | None = option(
+        None,
+        "Learning rate of the stem, a stage or the head by that of the part after it, above 0 and "
+        "at most 1. \\[default: the recipe's]",
+        above=0,
+        binds="recipe",
+    )
+    freeze: str | None = option(
+        None,
+        "What stays as --weights has it: stem, a number of stages (the stem with them), norms "
+        "(with their statistics), features (all but the classifier, which is fitted in one go by "
+        "logistic regression); 2,norms is both.",
+    )
+    patience: int | None = option(
+        None,
+        "End after so many epochs without a better accuracy on validation images; 0 never does. "
+        "\\[default: the recipe's]",
+        least=0,
+        binds="recipe",
     )
     resolution: int | None = option(
         None,
         "Pixels per side; below 128, strides are taken away until the last map has 4 x 4. "
         "\\[default: the design's own]",
         least=1,
-        binds=False,
+        binds="network",
     )
-    dropout: float | None = option(None, "\\[default: the member's, else 0]", binds=False)
+    dropout: float | None = option(None, "\\[default: the member's, else 0]", binds="network")
     drop_path: float | None = option(
-        None, "Stochastic depth. \\[default: the member's, else 0]", binds=False
+        None, "Stochastic depth. \\[default: the member's, else 0]", binds="network"
     )
     limit: int | None = again(ImageSettings, "limit")
     strict: bool = again(ImageSettings, "strict", False)
@@ -81,3 +109,31 @@ class TrainSettings(WeightsSettings):
         "Write curves for TensorBoard beside metrics.csv (needs the extra tensorboard).",
         binds=False,
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.freeze is not None and self.weights is None:
+            raise InvalidSetting(
+                f"--freeze {self.freeze} keeps weights that nothing has trained; give --weights, "
+                "or leave it out"
+            )
+        if self.frozen.features:
+            self._require_one_fit()
+
+    def _require_one_fit(self) -> None:
+        """
+        Raises:
+            InvalidSetting: if something is asked of epochs, of which there are none.
+        """
+        asked = [s.flag for s in settings_of(type(self)) if s.name in _OF_EPOCHS
+                 and getattr(self, s.name) is not None]  # fmt: skip
+        if asked:
+            raise InvalidSetting(
+                f"--freeze features fits the classifier in one go, without epochs; leave out "
+                f"{' and '.join(asked)}"
+            )
+
+    @property
+    def frozen(self) -> Frozen:
+        """What is not trained."""
+        return Frozen.read(self.freeze)

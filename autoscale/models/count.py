@@ -22,7 +22,7 @@ from autoscale.design.cost import CONVENTIONS, Cost, part_costs
 from autoscale.design.document import kind_of
 from autoscale.design.published import FAMILIES, NETWORKS
 from autoscale.errors import InvalidSetting, cause
-from autoscale.models.user_code import named
+from autoscale.models.user_code import code_problem, named
 from autoscale.network.build import build
 from autoscale.network.measuring.second_count import (
     CountLine,
@@ -271,6 +271,8 @@ def load_architecture(name: str) -> Architecture:
         StorageProblem: if the file cannot be read.
     """
     path = Path(name)
+    if path.suffix == ".py":
+        raise InvalidSetting(code_problem(name))
     if path.suffix in (".yaml", ".yml") or path.is_file():
         if not path.exists():
             raise InvalidSetting(f"no such file: {name}; name a design's YAML file")

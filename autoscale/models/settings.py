@@ -95,7 +95,7 @@ class PreparationSettings(Settings):
         "tf_efficientnet..., with TensorFlow's padding, timm its others. \\[default: as the file "
         "says]",
         choices=lambda: STYLES,
-        binds=False,
+        binds="expects",
         panel=_EXPECTED,
     )
     mean: Channels | None = option(
@@ -104,7 +104,7 @@ class PreparationSettings(Settings):
         "number. \\[default: as the file says, else as its names or timm's config.json beside it]",
         parse=lambda text: channels(text, option="--mean"),
         show=_in_a_row,
-        binds=False,
+        binds="expects",
         panel=_EXPECTED,
     )
     deviation: Channels | None = option(
@@ -113,20 +113,20 @@ class PreparationSettings(Settings):
         "number. \\[default: as for --mean]",
         parse=lambda text: channels(text, option="--deviation"),
         show=_in_a_row,
-        binds=False,
+        binds="expects",
         panel=_EXPECTED,
     )
     interpolation: Interpolation | None = option(
         None,
         "Of resizing pictures: {choices}. \\[default: as for --mean]",
-        binds=False,
+        binds="expects",
         panel=_EXPECTED,
     )
     white_level: int | None = option(
         None,
         "The number of a picture of 16 bits that is white: 1023 for 10 bits in them, 4095 for "
         "12, 16383 for 14. \\[default: that of the weights, else 65535]",
-        binds=False,
+        binds="white_level",
         panel=_EXPECTED,
     )
 

@@ -1,6 +1,7 @@
 """Code of the user's, by name: imported only because a command names it."""
 
 import importlib
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,9 @@ def named(name: str) -> Any:
         InvalidSetting: if there is no such thing, or its module cannot be imported.
     """
     form = re.fullmatch(r"([A-Za-z_][\w.]*):([A-Za-z_][\w.]*)", name)
+    if form is None and ".py:" in name:
+        file, _, inside = name.partition(":")
+        raise InvalidSetting(code_problem(file, inside))
     if form is None:
         raise InvalidSetting(f"not a module and a name in it: {name!r}; write package.module:build")
     module, path = form.groups()
@@ -36,6 +40,14 @@ def named(name: str) -> Any:
         except Exception as problem:
             raise InvalidSetting(f"{module} has no {path!r}; name something in it") from problem
     return found
+
+
+def code_problem(file: str, name: str = "NAME") -> str:
+    """Why a file of Python code is no name of a network, and which name is."""
+    path = Path(os.path.relpath(file)).with_suffix("")
+    if ".." in path.parts:
+        return f"{file} is Python code; name what is in it from its folder, as {path.name}:{name}"
+    return f"{file} is Python code; name what is in it, as {'.'.join(path.parts)}:{name}"
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from autoscale.design.budget import several
 from autoscale.design.cost import Cost
 from autoscale.design.numbers import Number, nearest
 from autoscale.errors import InvalidSetting, cause
@@ -109,7 +110,8 @@ def make(network: UserNetwork) -> nn.Module:
         if isinstance(problem, Exception) and out_of_memory(problem):
             raise  # costs this training alone
         raise InvalidSetting(
-            f"the network of {network.model} fails on an image of {network.resolution} pixels: "
+            f"the network of {network.model} fails on an image of "
+            f"{several(network.resolution, 'pixel')} per side: "
             f"{cause(problem)}; correct it"
         ) from problem
     shape = tuple(getattr(answer, "shape", ()))

@@ -26,6 +26,19 @@ class Network(nn.Module):
         self.stages = stages
         self.head = head
 
+    @property
+    def parts(self) -> dict[str, tuple[nn.Module, ...]]:
+        """The modules from the input to the classifier, which is the last part."""
+        head = dict(self.head.named_children())
+        classifier = head.pop("classifier")
+        stages = {f"stage {number}": (row,) for number, row in enumerate(self.stages, start=1)}
+        return {
+            "stem": (self.stem,),
+            **stages,
+            "head": tuple(head.values()),
+            "classifier": (classifier,),
+        }
+
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.head(self.stages(self.stem(x)))
         return out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -112,7 +112,12 @@ class Steps:
 
     def pace(self, design: Architecture) -> Pace:
         """How long the parts of that training take."""
-        return self.proxy(design.resolution).pace(design)
+        proxy = self.proxy(design.resolution)
+        pace, images = proxy.pace(design), proxy.images
+        if not proxy.recipe.head_first:
+            return pace
+        looks = 2 * len(images.train) / len(images.validation)  # each picture, and its mirror image
+        return replace(pace, begin=pace.begin + looks * pace.evaluation)
 
     @property
     def recipe(self) -> str:

@@ -147,7 +147,7 @@ class SurfacePosterior:
 
     @property
     def leader(self) -> int | None:
-        """The candidate believed best, of those with a score and no failure; None without one."""
+        """The candidate of the highest estimate, if one has a score and no failure; else None."""
         able = (self.scores > 0) & ~self.failed
         return int(np.argmax(np.where(able, self.mean, -inf))) if able.any() else None
 

@@ -36,7 +36,7 @@ class Verdict:
     Attributes:
         kind: "best": every other candidate is measurably worse; "tied": some others are not;
             "cannot tell": none of the others is; "only": there is no other.
-        best: the candidate that is believed best, by the mean of the belief.
+        best: the candidate of the highest estimate.
         tied: the others that are not measurably worse, the most likely to be better first.
         candidates: that can be trained; failed ones are not counted.
         failed: candidates left out because a training failed.

@@ -20,13 +20,14 @@ import fcntl
 import io
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 from autoscale.design.versions import FORMAT, version_problem
 from autoscale.errors import RunConflict, StorageProblem
 from autoscale.runs.settings import RECORD_FORMAT, difference, environment, in_this_format
+from autoscale.settings import Setting
 
 
 class StepFolder:
@@ -48,6 +49,7 @@ class StepFolder:
         notes: Mapping[str, Any],
         journal: "Journal",
         instead_of: Mapping[str, Any] | None = None,
+        known: Iterable[Setting] = (),
         read: Callable[["Journal"], Any] = lambda journal: journal.read(),
     ) -> Any:
         """Claim the folder for `settings`, or go on with earlier work of the same settings.
@@ -57,6 +59,7 @@ class StepFolder:
             notes: what may change between two calls, such as where the images lie.
             journal: the work so far; as long as it is empty, settings bind nobody.
             instead_of: earlier settings that may give way to these.
+            known: the settings of the command, to say as they are typed which differ.
             read: the work so far as the caller wants it. Asked once the settings agree and before
                 anything is written, so that a damaged folder stays as it was.
 
@@ -68,6 +71,7 @@ class StepFolder:
             StorageProblem: if the folder cannot be written.
         """
         asked = in_this_format(json.loads(json.dumps(settings)))
+        now = {"settings": asked, "notes": json.loads(json.dumps(notes))}
         earlier = self.read()
         begun = bool(journal.read())
         if begun and earlier is None:
@@ -76,19 +80,14 @@ class StepFolder:
                 "choose another --run"
             )
         if begun and earlier is not None:
-            differing = difference(earlier["settings"], asked)
+            differing = difference(earlier, now, known)
             if differing and earlier["settings"] != instead_of:
                 raise RunConflict(
-                    f"{self.path} holds a {self.name} with other settings: {differing}; "
+                    f"{self.path} was begun with other settings: {differing}; "
                     "repeat the command that began it or choose another --run"
                 )
         work = read(journal)
-        content = {
-            "format": RECORD_FORMAT,
-            "settings": asked,
-            "notes": json.loads(json.dumps(notes)),
-            "environment": environment(),
-        }
+        content = {"format": RECORD_FORMAT, **now, "environment": environment()}
         if content != earlier:
             write_json(self.path / "settings.json", content)
         return work

@@ -351,7 +351,8 @@ class Standings:
 
     def __init__(self, objective: Objective, trials: Iterable[Trial] = ()) -> None:
         self._objective = objective
-        self._networks: dict[Hashable, tuple[float, int, Trial]] = {}  # sum, count, first trial
+        # Of each the sum of its rewards, their count, its cost and its first trial.
+        self._networks: dict[Hashable, tuple[float, int, float, Trial]] = {}
         for trial in trials:
             self.add(trial)
 
@@ -359,9 +360,10 @@ class Standings:
         """Count one more trial, if it is finished."""
         if trial.status == "finished" and trial.score:
             network = network_of(trial.architecture)
-            total, count, first = self._networks.get(network, (0.0, 0, trial))
+            cost = self._objective.cost(trial.architecture)
+            total, count, _, first = self._networks.get(network, (0.0, 0, cost, trial))
             worth = self._objective.worth(trial.score.accuracy, trial.architecture)
-            self._networks[network] = (total + worth, count + 1, first)
+            self._networks[network] = (total + worth, count + 1, cost, first)
 
     def ranking(self) -> list[Trial]:
         """The first trial of each network, highest mean first, the cheaper of equals."""
@@ -372,15 +374,15 @@ class Standings:
         return min(self._networks.values(), key=_place)[-1] if self._networks else None
 
 
-def _place(standing: tuple[float, int, Trial]) -> tuple[float, int, int]:
-    total, count, first = standing
-    return (-total / count, first.score.macs if first.score else 0, first.number)
+def _place(standing: tuple[float, int, float, Trial]) -> tuple[float, float, int]:
+    total, count, cost, first = standing
+    return (-total / count, cost, first.number)
 
 
 def believed_ranking(
     trials: Sequence[Trial], space: SearchSpace, objective: Objective, *, count: int
 ) -> list[Trial]:
-    """The `count` trained networks that are believed best, each by its first finished trial.
+    """The `count` trained networks with the best estimates, each by its first finished trial.
 
     The posterior mean of a model over all trials, not one lucky score, decides; see `recommend`.
     On a front the reward decides as everywhere. A network whose trainings were stopped is never

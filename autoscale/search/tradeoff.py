@@ -1,12 +1,12 @@
-"""What a doubling of multiply-adds buys in accuracy, learnt from trials.
+"""What a doubling of cost buys in accuracy, learnt from trials.
 
 MnasNet's exponent w makes its reward blind along the trade that good networks offer: if a doubling
 buys the share g of accuracy, a (1 + g) (2 l / T)^w = a (l / T)^w, so w = -log2(1 + g) (Tan et al.
-2019, section 3; g = 5 % gave -0.07). Where accuracy grows as macs^s among good networks, 1 + g is
+2019, section 3; g = 5 % gave -0.07). Where accuracy grows as cost^s among good networks, 1 + g is
 2^s and w is -s.
 
 Good networks are told from others by regression quantiles (Koenker and Bassett 1978): the line of
-log accuracy over log macs that three of four networks lie below. The front itself would be worse:
+log accuracy over log cost that three of four networks lie below. The front itself would be worse:
 it is picked by its scores, so it rises even where nothing is to be had. The interval is the
 percentile bootstrap over networks (Efron 1979).
 """

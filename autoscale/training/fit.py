@@ -16,8 +16,9 @@ from autoscale.errors import InvalidSetting
 from autoscale.training.batches import as_channels_last, batches, normalised, resized
 from autoscale.training.failures import OutOfTime
 from autoscale.training.gradients import Losses
+from autoscale.training.parts import to_learn
 from autoscale.training.resident import ResidentCut, fits
-from autoscale.training.state import Epoch, Snapshot, TrainingState
+from autoscale.training.state import Epoch, Snapshot, TrainingState, is_over
 from autoscale.training.task import HERE, Runtime, TrainingTask, device_named, require_images
 
 EVALUATION_BATCH = 256
@@ -29,7 +30,8 @@ class Fit:
 
     accuracy: float  # on the validation images after the last epoch, in [0, 1]
     loss: float  # of the last epoch
-    epochs: tuple[Epoch, ...]  # those that ran: fewer than the recipe's if `on_epoch` stopped it
+    # Those that ran: fewer than the recipe's if its patience ended or `on_epoch` stopped it.
+    epochs: tuple[Epoch, ...]
     seconds: float  # everything, of this call
     train_seconds: float  # without the evaluations
     halved: bool = False  # memory ran out once, and batches went through in two halves since
@@ -50,6 +52,9 @@ def fit(
     ones when the recipe averages. The same initial weights, arguments, thread count and machine
     give bit-equal results on a CPU; the global random state is left alone.
 
+    Weights that take no gradient are left alone; a module none of whose weights does stays in eval
+    mode.
+
     When memory runs out, the batch is done again in two halves whose gradients are added, and so
     are all later ones; batch norm then sees half a batch at a time.
 
@@ -62,7 +67,7 @@ def fit(
             raises stops the training and reaches the caller.
 
     Raises:
-        InvalidSetting: if the device is not there.
+        InvalidSetting: if the device is not there, or no weight learns.
         TrainingDiverged: if the loss becomes infinite or not a number.
         OutOfMemory: if half a batch does not fit.
         OutOfTime: if the time limit is exceeded.
@@ -73,8 +78,8 @@ def fit(
         state.restore(resume)
     device = training.device
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        for number in range(len(state.epochs) + 1, task.recipe.epochs + 1):
-            training.epoch(number)
+        while not is_over(state.epochs, task.recipe):
+            training.epoch(len(state.epochs) + 1)
             if keep:
                 keep(state.snapshot())
             if on_epoch and on_epoch(state.epochs[-1]):
@@ -106,10 +111,11 @@ class _Training:
         # Of the seed and the epoch alone, so that it does not matter where a training began.
         torch.manual_seed(_derived(task.seed, number, peers.rank))
         started = time.perf_counter()
-        state.network.train()
+        to_learn(state.network)
         loss = self._steps(number)
         state.share_statistics()
-        asked = number == task.recipe.epochs or number in task.evaluate_after
+        last = number == task.recipe.epochs
+        asked = last or number in task.evaluate_after or bool(task.recipe.patience)
         accuracy, taken = self._score() if asked else (None, 0.0)
         state.epochs.append(Epoch(number, loss, accuracy, time.perf_counter() - started, taken))
 

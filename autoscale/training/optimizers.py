@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from autoscale.errors import InvalidSetting
+from autoscale.training.parts import shares_of_rate
 from autoscale.training.recipe import Recipe
 
 
@@ -61,12 +63,16 @@ class RMSpropTF(Optimizer):
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> Optimizer:
-    """The recipe's optimiser for all weights that learn; biases and norms are never decayed."""
-    parameters = [p for p in network.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+    """The recipe's optimiser for all weights that learn; biases and norms are never decayed.
+
+    Each group of parameters has a `share` of the learning rate, see `set_learning_rate`.
+
+    Raises:
+        InvalidSetting: if no weight learns.
+    """
+    groups = _groups(network, recipe)
+    if not groups:
+        raise InvalidSetting("no weight of the network learns; freeze less of it")
     rate = recipe.learning_rate
     match recipe.optimizer:
         case "sgd":
@@ -77,6 +83,30 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> Optimizer:
             return RMSpropTF(groups, lr=rate, momentum=recipe.momentum)
         case "adamw":
             return torch.optim.AdamW(groups, lr=rate, betas=(recipe.momentum, 0.999), fused=True)
+
+
+def _groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """Parameters by their share of the rate, the classifier's last, and by decay or none."""
+    learning = [p for p in network.parameters() if p.requires_grad]
+    shares = dict.fromkeys(learning, 1.0)
+    if recipe.layer_decay < 1:
+        shares |= shares_of_rate(network, recipe.layer_decay)
+    groups = [
+        {
+            "params": [p for p in learning if shares[p] == share and (p.ndim > 1) == decayed],
+            "weight_decay": recipe.weight_decay if decayed else 0.0,
+            "share": share,
+        }
+        for share in sorted({shares[p] for p in learning})
+        for decayed in (True, False)
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
+    """The rate of the classifier; other parts take their share of it."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["share"]
 
 
 def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:

@@ -40,6 +40,9 @@ class Recipe:
     crop_scale_min: float = 0.5  # (0, 1], smallest area of a random-resized crop / image area
     shift: float = 0.1  # [0, 0.5), largest move of a shift crop / image side
     flip: bool = True  # mirror half of the images left to right
+    layer_decay: float = 1.0  # (0, 1], a part's learning rate / that of the part after it
+    head_first: bool = False  # fit a new classifier on other weights' features before the 1st step
+    patience: int = 0  # epochs without a better validation accuracy that end it; 0 never does
     start_size: float = 1.0  # (0, 1], side of the first images / of the last; see `resolution_at`
 
     def __post_init__(self) -> None:
@@ -63,6 +66,8 @@ class Recipe:
             "a fraction of the image area in (0, 1]",
         )
         _check("shift", self.shift, 0 <= self.shift < 0.5, "a fraction of the side in [0, 0.5)")
+        _check("layer_decay", self.layer_decay, 0 < self.layer_decay <= 1, "in (0, 1]")
+        _check("patience", self.patience, self.patience >= 0, "at least 0 epochs; 0 turns it off")
         _check("start_size", self.start_size, 0 < self.start_size <= 1, "a fraction in (0, 1]")
 
     def learning_rate_at(self, progress: float) -> float:
@@ -209,6 +214,8 @@ RECIPES: dict[str, Recipe] = {
         ema_decay=0.99,
         crop="random-resized",
         crop_scale_min=0.5,
+        head_first=True,
+        layer_decay=0.8,
     ),
     # Tan & Le 2019, section 5.2, and the released code: TensorFlow's RMSProp, rate 0.256 for 4096
     # images, times 0.97 every 2.4 epochs, 350 epochs with 5 of warm-up, batch norm's momentum 0.99,

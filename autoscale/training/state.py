@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,8 +10,14 @@ from torch import Tensor, nn
 
 from autoscale.training.ema import EMA
 from autoscale.training.gradients import Gradients
-from autoscale.training.optimizers import make_optimizer, optimizer_tensors, restore_optimizer
+from autoscale.training.optimizers import (
+    make_optimizer,
+    optimizer_tensors,
+    restore_optimizer,
+    set_learning_rate,
+)
 from autoscale.training.process_group import ProcessGroup
+from autoscale.training.recipe import Recipe
 from autoscale.training.task import TrainingTask
 
 
@@ -49,6 +55,21 @@ class Snapshot:
         }
 
 
+def is_over(epochs: Sequence[Epoch], recipe: Recipe) -> bool:
+    """Whether a training ends after these epochs: they are all, or its patience is at its end."""
+    if not epochs or not recipe.patience:
+        return len(epochs) >= recipe.epochs
+    return len(epochs) >= min(recipe.epochs, best_epoch(epochs).number + recipe.patience)
+
+
+def best_epoch(epochs: Sequence[Epoch]) -> Epoch:
+    """The most accurate of those that were evaluated, the first of equals."""
+    return max(
+        (epoch for epoch in epochs if epoch.accuracy is not None),
+        key=lambda epoch: (epoch.accuracy, -epoch.number),
+    )
+
+
 class TrainingState:
     """A network and all that a training changes beside it.
 
@@ -58,7 +79,11 @@ class TrainingState:
     """
 
     def __init__(
-        self, network: nn.Module, task: TrainingTask, device: torch.device, peers: ProcessGroup
+        self,
+        network: nn.Module,
+        task: TrainingTask,
+        device: torch.device,
+        peers: ProcessGroup,
     ) -> None:
         recipe = task.recipe
         self.network = network
@@ -90,12 +115,12 @@ class TrainingState:
         Args:
             pixels: bytes, (N, 3, S, S).
             labels: (N,).
+            learning_rate: of the classifier; the recipe may give other parts less.
 
         Raises:
             OutOfMemory: if half a batch does not fit.
         """
-        for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate
+        set_learning_rate(self._optimizer, learning_rate)
         loss = self._gradients(pixels, labels)
         gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
         self._peers.average([loss, *gradients])

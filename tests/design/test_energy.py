@@ -57,7 +57,12 @@ def test_a_limit_on_energy_names_its_table() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (TABLE + "idle: 3\n", r"chip\.yaml:\d+:1: idle: unknown key"),
+        (
+            TABLE + "idle: 3\n",
+            r"chip\.yaml:\d+:1: idle: unknown key; there are multiply, add, weight_byte, "
+            "activation_byte, bytes",
+        ),
+        (TABLE + "multiplies: 3\n", "multiplies: unknown key; did you mean multiply?"),
         ("multiply: 3.7\n", r"chip\.yaml:1:1: add: missing"),
         (TABLE.replace("3.7 ", "-3.7 "), "multiply must be 0 to 1e[+]12 picojoules, got -3.7"),
         (TABLE.replace("3.7 ", "1.0e+308 "), r"multiply must be 0 to 1e[+]12 picojoules, got 1e"),

@@ -124,3 +124,18 @@ def test_headings_say_what_is_predicted() -> None:
     assert (table.title, table.heading) == ("Predicted milliseconds", "predicted ms")
     assert MACS.exactly(8_000_000) == "8,000,000 multiply-adds"
     assert table.exactly(12.5) == "12.5 ms"
+
+
+@pytest.mark.parametrize(
+    ("name", "one"),
+    [
+        ("macs", "1 multiply-add"),
+        ("params", "1 parameter"),
+        ("activations", "1 activation"),
+        ("memory", "1 byte of activations"),
+    ],
+)
+def test_one_is_said_as_one(name: str, one: str) -> None:
+    kind = MEASURES[name]
+    assert kind.exactly(1) == one
+    assert kind.exactly(2) == f"2 {kind.unit}"

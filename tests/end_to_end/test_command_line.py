@@ -172,7 +172,7 @@ def test_a_run_directory_of_another_command(
     assert main(search(run, photos)) == 0
     capsys.readouterr()
     said = refused(capsys, 1, search(run, photos, "--seed", "5"))
-    assert "seed is 0 there, asked for 5" in said
+    assert "--seed 0 there, asked for --seed 5" in said
     assert "choose another --run" in said
 
 

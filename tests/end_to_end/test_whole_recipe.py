@@ -175,7 +175,7 @@ def test_an_answer_in_a_file_has_at_most_eighty_columns(
 
 
 def test_another_search_in_the_same_run_is_refused_with_the_reason(run: Path) -> None:
-    with pytest.raises(RunConflict, match=r"recipe\.epochs is 2 there, asked for 3"):
+    with pytest.raises(RunConflict, match="--epochs 2 there, asked for --epochs 3"):
         autoscale.search_baseline(
             run, data=str(run.parent / "photos"), space="tiny", resolution=16, trials=5, epochs=3,
             sampler="random",

@@ -9,6 +9,7 @@ import pytest
 import autoscale
 from autoscale.cli.app import main
 from autoscale.design.cost import cost
+from autoscale.design.measures.registry import MEASURES
 from autoscale.errors import InvalidSetting, NotEnoughTrials
 from autoscale.jobs.search.spaces import load_space, space_text
 from autoscale.runs.records import trial_to_record
@@ -18,23 +19,23 @@ from autoscale.search.objective import Objective, Score
 from autoscale.search.samplers import make_sampler
 
 
-def begin(run: Path, *, trials: int = 24, w: float = -0.2) -> None:
+def begin(run: Path, *, trials: int = 24, w: float = -0.2, measure: str = "macs") -> None:
     """A search that is not finished; accuracy is cost to the power of -w."""
     space = load_space("tiny").for_task(resolution=None, num_classes=3)
-    goal = Objective(kind="hard", target=450_000)
+    goal = Objective(kind="hard", target=450_000, measure=MEASURES[measure]())
     step = StepFolder(run, "search")
     journal = Journal(step.file("trials.jsonl"))
 
     def evaluate(architecture: Any, repetition: int) -> Score:
         counted = cost(architecture)
-        accuracy = 0.5 * (counted.macs / 1e6) ** -w
+        accuracy = 0.5 * (goal.cost(architecture) / 1e6) ** -w
         return Score(accuracy=accuracy, macs=counted.macs, params=1, activations=1)
 
     settings = {
         "space": space_text("tiny"),
         "resolution": None,
         "classes": ["a", "b", "c"],
-        "objective": {"kind": "hard", "target": goal.target, "w": -0.07},
+        "objective": goal.to_dict(),
     }
     step.begin(settings, notes={}, journal=journal)
     search(
@@ -56,6 +57,19 @@ def test_the_exponent_of_an_unfinished_search_and_what_it_would_choose(tmp_path:
         json.loads(line) for line in (tmp_path / "search/trials.jsonl").read_text().splitlines()
     ]
     assert found.papers.macs == max(r["score"]["macs"] for r in records if r["score"])
+
+
+def test_a_search_for_few_parameters_learns_what_a_doubling_of_parameters_buys(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begin(tmp_path, measure="params")
+    found = autoscale.calibrate_w(tmp_path)
+    assert found.tradeoff.w == pytest.approx(-0.2, abs=1e-6)
+    assert main(["calibrate-w", "--run", str(tmp_path)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "A doubling of parameters buys +14.9%" in said
+    assert f"{found.papers.cost}." in said
+    assert found.papers.cost.endswith(" parameters")
 
 
 def test_limits_choose_where_to_look(tmp_path: Path) -> None:

@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 import autoscale
+from autoscale.cli.options import command
 from autoscale.design.measures.limits import Limit, broken
 from autoscale.design.measures.registry import MEASURES
 from autoscale.design.rounding import Coefficients, rounding_policy
 from autoscale.errors import BudgetUnreachable, InvalidSetting, RunConflict
 from autoscale.jobs.costs import limits_from
 from autoscale.jobs.grid.candidates import GridRace, explain, is_timed
-from autoscale.jobs.grid.settings import FamilySettings, GridSettings
+from autoscale.jobs.grid.settings import BUDGETS, FamilySettings, GridSettings
 from autoscale.jobs.grid.timed import NoTimings, Stopwatch
 from autoscale.jobs.search import goal
 from autoscale.jobs.search.job import search_baseline
@@ -51,19 +53,59 @@ def test_a_limit_on_multiply_adds_is_the_same_setting_however_it_is_given() -> N
     one = SearchSettings(max_cost=("params=5K", "macs=8M"))
     assert one == SearchSettings(max_cost=("params=5K",), max_macs=8_000_000)
     assert "--max-flops 8000000 --limit params=5K" in command_line(one)
-    with pytest.raises(InvalidSetting, match="macs is limited twice"):
+    with pytest.raises(
+        InvalidSetting, match=r"^--max-flops 8000000 and --limit macs=8M exclude each other"
+    ):
         SearchSettings(max_cost=("macs=8M",), max_macs=8_000_000)
+
+
+@pytest.mark.parametrize(
+    ("file", "typed", "macs", "others"),
+    [
+        ("max_macs: 8M", "--limit macs=1M", 1_000_000, ()),
+        ("max_macs: 8M", "--limit params=1K", 8_000_000, ("params=1K",)),
+        ("max_cost: [macs=8M, params=5K]", "--max-flops 1M", 1_000_000, ("params=5K",)),
+        ("max_cost: [params=5K]\nmax_macs: 8M", "--limit params=1K --limit macs=1M", 10**6,
+         ("params=1K",)),
+        ("max_cost: [params=5K]\nlimit: 9", "--limit 16", None, ("params=5K",)),
+    ],
+)  # fmt: skip
+def test_a_limit_that_is_typed_goes_before_that_of_a_job_file(
+    tmp_path: Path,
+    file: str,
+    typed: str,
+    macs: int | None,
+    others: tuple[str, ...],
+) -> None:
+    job = tmp_path / "job.yaml"
+    reached: list[SearchSettings] = []
+    job.write_text(file + "\n")
+
+    def work(settings: SearchSettings, **others: Any) -> None:
+        reached.append(settings)
+
+    run = command(SearchSettings, work)
+    app = typer.Typer()
+    app.command("search-baseline")(run)
+    app(["--config", str(job), *typed.split()], standalone_mode=False)
+    (settings,) = reached
+    assert (settings.max_macs, settings.max_cost) == (macs, others)
+    assert settings.limit == (16 if "16" in typed else None)
 
 
 def test_a_budget_names_any_cost_and_stands_where_the_cost_has_an_option() -> None:
     assert GridSettings(budget="params=2x") == GridSettings(params_budget="2x")
     assert GridSettings(budget="3x", measure="memory") == GridSettings(memory_budget="3x")
-    with pytest.raises(InvalidSetting, match="give one budget, not 2"):
-        GridSettings(budget="params=2x", memory_budget="2x")
-    with pytest.raises(InvalidSetting, match=r"give one budget, not 2 \(macs, memory\)"):
-        GridSettings(budget="2x", memory_budget="3x")
-    assert GridSettings(budget="2x", measure="params", memory_budget="3x").params_budget == "2x"
-    assert replace(GridSettings(budget="2x"), budget="4x") == GridSettings(budget="4x")
+    assert GridSettings(measure="params") == GridSettings(params_budget="2x")
+    for one in ({"budget": "params=2x"}, {"budget": "2x"}, {"measure": "params"}):
+        for own in BUDGETS.values():
+            with pytest.raises(InvalidSetting, match="exclude each other; give one of them"):
+                GridSettings(**one, **{own: "3x"})
+    with pytest.raises(InvalidSetting, match="budget macs=2x is of macs, but measure=params; give"):
+        GridSettings(budget="macs=2x", measure="params")
+    with pytest.raises(InvalidSetting, match="exclude each other"):
+        replace(GridSettings(params_budget="2x"), budget="4x")
+    assert GridSettings(params_budget="2x").but(budget="4x") == GridSettings(flops_budget="4x")
     with pytest.raises(InvalidSetting, match="no cost 'joules'; choose from macs"):
         GridSettings(budget="joules=2x")
 
@@ -110,11 +152,16 @@ def test_a_job_file_names_the_table_of_a_cost_wherever_it_is_repeated(
     kept = json.loads((tmp_path / "run" / "search" / "settings.json").read_text())["settings"]
     assert kept["objective"]["energy"]["multiply"] == 3.7
     placed = {"cost_measure": f"energy:{tmp_path}/chip.yaml", "max_cost": ()}
-    with pytest.raises(RunConflict, match="max_cost"):
+    with pytest.raises(RunConflict, match=r"--limit .*1J there, asked for no --limit"):
         searched(tmp_path / "run", **placed)
     (tmp_path / "chip.yaml").write_text(TABLE.replace("3.7", "3.8"))
-    with pytest.raises(RunConflict, match=r"multiply is 3\.7 there, asked for 3\.8"):
+    with pytest.raises(
+        RunConflict,
+        match=r"--cost energy:\S+ came to something else there: objective\.energy\.multiply is "
+        r"3\.7 there, asked for 3\.8;",
+    ) as refused:
         searched(tmp_path / "run", **{**placed, "max_cost": (f"energy:{tmp_path}/chip.yaml=1J",)})
+    assert "target" not in str(refused.value)
     hidden = SearchSettings(**asked).without_places()
     assert hidden.max_cost == ("energy:chip.yaml=1J",)
 
@@ -131,7 +178,7 @@ def test_a_search_keeps_its_limits_and_they_bind_whoever_goes_on(tmp_path: Path)
     recorded = json.loads((tmp_path / "search" / "settings.json").read_text())["settings"]
     assert recorded["max_macs"] == 430_000
     assert recorded["max_cost"] == {"params": {"most": 5200}, "activations": {"most": 31_000}}
-    with pytest.raises(RunConflict, match=r"max_cost\.params\.most is 5200 there, asked for 5300"):
+    with pytest.raises(RunConflict, match=r"--limit params=5.2K .*--limit params=5.3K"):
         searched(tmp_path, max_cost=("params=5.3K", *LIMITS[1:]), sampler="random")
     longer = searched(tmp_path, max_cost=LIMITS, sampler="random", trials=3)
     assert longer.trials[: len(found.trials)] == found.trials
@@ -219,7 +266,7 @@ UP = autoscale.Growths(up=Coefficients(alpha=1.2, beta=1.1, gamma=1.15))
 def test_members_that_break_a_limit_are_left_out_with_a_sentence() -> None:
     family = autoscale.scale_family(B0, UP, phis=[0, 1, 2], max_cost=["params=11M"])
     assert [member.name for member in family.members] == ["phi-0", "phi-1"]
-    (said,) = family.left_out
+    (said,) = family.left_out.values()
     assert said.startswith("phi-2 is left out: it costs ")
     assert said.endswith(" parameters, over 11,000,000 parameters")
     with pytest.raises(BudgetUnreachable, match="no member keeps the limits; the nearest costs"):

@@ -3,12 +3,15 @@
 import json
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
 import autoscale
 from autoscale.design.rounding import Coefficients, rounding_policy
 from autoscale.errors import RunConflict
+from autoscale.inspection.read_run import load_run
+from autoscale.inspection.status import run_status
 from autoscale.jobs import family
 from autoscale.jobs.grid.candidates import GridRace, explain
 from autoscale.jobs.grid.settings import GridSettings
@@ -33,7 +36,7 @@ class Heard(Silent):
         self.lines.append(text)
 
 
-def written(run: Path, growths: Growths, patch: pytest.MonkeyPatch, **options: str) -> list[str]:
+def written(run: Path, growths: Growths, patch: pytest.MonkeyPatch, **options: Any) -> list[str]:
     patch.setattr(family, "load_grid", lambda run, model=None: (BASE, growths))
     heard = Heard()
     autoscale.write_family(run, listener=heard, **options)
@@ -86,10 +89,35 @@ def test_a_family_of_other_coefficients_is_refused(
     written(tmp_path, Growths(UP), monkeypatch, phi="0,1")
     with pytest.raises(RunConflict, match="growing"):
         written(tmp_path, Growths(OTHER, DOWN), monkeypatch, phi="0,1")
-    with pytest.raises(RunConflict, match="growing"):
+    with pytest.raises(
+        RunConflict, match=r"no --coefficients there, asked for --coefficients 1\.5,1"
+    ):
         autoscale.write_family(
             tmp_path, phi="0,1", baseline="efficientnet-b0", coefficients=DOWN,
         )  # fmt: skip
+
+
+def test_a_member_that_breaks_a_later_limit_is_taken_out_of_the_family(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def files() -> set[str]:
+        found = {file.stem for file in (tmp_path / "family").glob("*.yaml")}
+        return {name for name in found if not name.startswith("job")}
+
+    def counted() -> int:
+        return run_status(tmp_path).steps[0].done
+
+    written(tmp_path, Growths(UP), monkeypatch, phi="0..2")
+    assert files() == set(sizes(tmp_path)) == {"phi-0", "phi-1", "phi-2"}
+    said = written(tmp_path, Growths(UP), monkeypatch, phi="1..3", max_cost=["params=10M"])
+    assert sum("is left out: it costs" in line for line in said) == 2
+    assert f"{tmp_path}/family/phi-2.yaml of an earlier call is removed, since phi-2" in said[-1]
+    assert files() == set(sizes(tmp_path)) == {"phi-0", "phi-1"}
+    assert counted() == 2
+    assert load_run(tmp_path).family.names == ("phi-0", "phi-1")
+    written(tmp_path, Growths(UP), monkeypatch, phi="2")
+    assert files() == set(sizes(tmp_path)) == {"phi-0", "phi-1", "phi-2"}
+    assert counted() == 3
 
 
 @pytest.mark.parametrize("name", ["resnet-50", "resnet-18", "efficientnet-b0"])

@@ -187,9 +187,9 @@ def test_a_broken_search_goes_on_with_a_file_that_was_moved_and_with_no_other(
     run = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
         searched(run, weights=expecting, listener=Heard(stop_after=1))
-    with pytest.raises(RunConflict, match="start"):
+    with pytest.raises(RunConflict, match=r"--weights .* there, asked for"):
         searched(run, weights=source)
-    with pytest.raises(RunConflict, match="start"):
+    with pytest.raises(RunConflict, match=r"--weights .* there, asked for"):
         searched(run)
     moved = shutil.copy(expecting, tmp_path / "moved.safetensors")
     found = searched(run, weights=str(moved))
@@ -319,7 +319,7 @@ def test_a_space_of_other_blocks_is_refused_before_images_are_read(
     with pytest.raises(
         InvalidSetting,
         match=r"no design of fused can take over .*: stage 1 of the designs has conv blocks, .* "
-        "between mbconv and separable blocks only",
+        "between mbconv, separable and mobilenet-v3 blocks only",
     ):
         searched(tmp_path / "run", space=str(space), weights=source, data="nowhere")
 

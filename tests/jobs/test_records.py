@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -107,16 +106,18 @@ def test_another_number_of_threads_goes_on_and_is_told(asked: SearchSettings, ru
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"sampler": "tpe"}, "sampler is 'random' there, asked for 'tpe'"),
-        ({"white_level": 1023}, "white_level is 4095 there, asked for 1023"),
-        ({"epochs": 2}, "recipe.epochs is 1 there, asked for 2"),
-        ({"objective": "front"}, "objective.kind is 'hard' there, asked for 'front'"),
+        ({"sampler": "tpe"}, "--sampler random there, asked for --sampler tpe"),
+        ({"white_level": 1023}, "--white-level 4095 there, asked for --white-level 1023"),
+        ({"epochs": 2}, "--epochs 1 there, asked for --epochs 2"),
+        ({"objective": "front"}, "--objective hard there, asked for --objective front"),
+        ({"target": "5M"}, "no --target there, asked for --target 5000000"),
+        ({"strict": True}, "--no-strict there, asked for --strict"),
     ],
 )
 def test_what_decides_the_result_must_be_the_same(
     asked: SearchSettings, run: Path, changes: dict[str, Any], said: str
 ) -> None:
-    with pytest.raises(RunConflict, match=said):
+    with pytest.raises(RunConflict, match=f"run/search was begun with other settings: {said}; "):
         autoscale.search_baseline(run, asked, **changes)
 
 
@@ -129,7 +130,7 @@ def test_a_run_of_an_older_version_is_continued(asked: SearchSettings, run: Path
     ((title, line),) = commands(run)
     assert title == "Search"
     assert line == "# Search: made by an older autoscale, which recorded no command"
-    with pytest.raises(RunConflict, match="seed is 0 there, asked for 1"):
+    with pytest.raises(RunConflict, match="--seed 0 there, asked for --seed 1"):
         autoscale.search_baseline(run, asked, seed=1)
     autoscale.search_baseline(run, asked)
     assert trained(run) == before
@@ -173,13 +174,16 @@ def test_a_budget_of_a_measure_is_the_option_of_that_measure(measure: str) -> No
     settings = GridSettings(budget="3x", measure=measure)
     assert settings == GridSettings(**{BUDGETS[measure]: "3x"})
     assert (settings.cost_measure, settings.budget_text) == (measure, "3x")
-    assert replace(settings, budget="4x", measure=measure).budget_text == "4x"
+    assert settings.but(budget="4x", measure=measure).budget_text == "4x"
     assert settings.arguments() == [f"--{BUDGETS[measure].replace('_', '-')}", "3x"]
 
 
 def test_two_budgets_are_refused() -> None:
-    with pytest.raises(InvalidSetting, match=r"give one budget, not 2 \(macs, params\)"):
-        GridSettings(flops_budget="2x", params_budget="2x")
+    with pytest.raises(
+        InvalidSetting,
+        match=r"^--flops-budget 2x and --params-budget 3x exclude each other; give one of them$",
+    ):
+        GridSettings(flops_budget="2x", params_budget="3x")
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,7 @@ def test_another_training_in_its_place_is_refused(
     design: str, photos: Path, tmp_path: Path
 ) -> None:
     short(design, tmp_path / "run", photos, epochs=1)
-    with pytest.raises(RunConflict, match="kernels is 'torch' there, asked for 'none'"):
+    with pytest.raises(RunConflict, match="--kernels torch there, asked for --kernels none"):
         short(design, tmp_path / "run", photos, epochs=1, kernels="none")
 
 
@@ -255,7 +255,7 @@ def test_a_training_may_start_from_weights_and_learn_other_classes(
     moved, other = (read_weights(found.weights).state for found in (begun, fresh))
     name = "stem.0.weight"
     assert (moved[name] - earlier[name]).norm() < (other[name] - earlier[name]).norm() / 2
-    with pytest.raises(RunConflict, match="start"):
+    with pytest.raises(RunConflict, match="--weights"):
         short(str(path), tmp_path / "run", photos, **slow)
 
 
@@ -415,7 +415,7 @@ def test_a_broken_training_from_tensorflows_weights_ends_as_the_unbroken_one(
     one, other = (read_weights(trained.weights) for trained in (expected, found))
     assert all(torch.equal(value, other.state[name]) for name, value in one.state.items())
     assert one.header == other.header
-    with pytest.raises(RunConflict, match="expects"):
+    with pytest.raises(RunConflict, match="--interpolation bicubic there"):
         short(design, tmp_path / "broken", photos, **{**options, "interpolation": "bilinear"})
 
 

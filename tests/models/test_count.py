@@ -483,3 +483,20 @@ def test_a_name_that_is_a_network_and_a_family_is_proposed_once() -> None:
         count("mobilenet-v4")
     near = str(told.value).split("did you mean ")[1].split("?")[0].split(" or ")
     assert len(near) == len(set(near)) > 1
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("nets/mine.py", "nets/mine.py is Python code; name what is in it, as nets.mine:NAME"),
+        ("./mine.py:small", "./mine.py is Python code; name what is in it, as mine:small"),
+        (
+            "../mine.py",
+            "../mine.py is Python code; name what is in it from its folder, as mine:NAME",
+        ),
+    ],
+)
+def test_a_file_of_code_is_no_design_and_the_way_to_name_it_is_said(name: str, said: str) -> None:
+    with pytest.raises(InvalidSetting) as refused:
+        count(name)
+    assert str(refused.value) == said

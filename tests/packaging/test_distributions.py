@@ -42,8 +42,8 @@ WRONG = """
 import autoscale
 
 autoscale.trian("efficientnet-b0")
-autoscale.train("efficientnet-b0", epochs="one")
-autoscale.predict("best.safetensors", ["a.jpg"], colour="red")
+autoscale.TrainSettings(network="efficientnet-b0", epochs="one")
+autoscale.SearchSettings(tirals=3)
 """
 
 

@@ -192,11 +192,16 @@ def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -> None
 
 
 def test_settings_that_differ_are_named_on_both_sides() -> None:
-    assert difference({"a": 1, "b": {"c": 2}}, {"a": 1, "b": {"c": 2}}) == ""
-    said = difference({"a": 1, "b": {"c": 2}, "d": "x" * 99}, {"a": 2, "b": {"c": 3}})
-    assert "a is 1 there, asked for 2" in said
-    assert "b.c is 2 there, asked for 3" in said
-    assert len(said) < 200
+    same = {"settings": {"a": 1, "b": {"c": 2}}}
+    assert difference(same, same) == ""
+    said = difference(
+        {"settings": {"a": 1, "b": {"c": 2}, "d": "x" * 99, "e": [[1], {"f": None}]}},
+        {"settings": {"a": False, "b": {"c": 3}, "e": [[1], {"f": [1, 2]}]}},
+    )
+    assert said == (
+        "a is 1 there, asked for false, b.c is 2 there, asked for 3, another d, "
+        "e.2.f is none there, asked for 1, 2"
+    )
 
 
 def test_a_record_is_one_line_of_json(tmp_path: Path) -> None:

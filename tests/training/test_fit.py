@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -15,7 +16,7 @@ from autoscale.training.batches import to_input
 from autoscale.training.failures import TrainingDiverged
 from autoscale.training.fit import Fit, evaluate
 from autoscale.training.recipe import Recipe
-from autoscale.training.state import Epoch
+from autoscale.training.state import Epoch, Snapshot
 from tests.training.trainings import fitted
 
 RECIPE = Recipe(epochs=2, batch_size=8, learning_rate=0.05, crop="none", flip=False)
@@ -289,3 +290,27 @@ def test_settings_and_images_out_of_range_are_refused() -> None:
             run(linear(), train=train, validation=validation)
     with pytest.raises(DataProblem, match="got 0 images"):
         evaluate(linear(), none, resolution=8)
+
+
+def accuracies(found: Fit) -> list[float]:
+    return [epoch.accuracy for epoch in found.epochs if epoch.accuracy is not None]
+
+
+def test_patience_ends_a_training_after_so_many_epochs_without_a_better_one() -> None:
+    recipe = replace(RECIPE, epochs=30, learning_rate=0.002)
+    whole = accuracies(run(convnet(), recipe, evaluate_after=range(1, 31)))
+    for patience in (1, 2, 5):
+        found = accuracies(run(convnet(), replace(recipe, patience=patience)))
+        assert found == whole[: len(found)]
+        best = found.index(max(found))
+        assert len(found) == min(30, best + 1 + patience)
+    assert len(found) < 30
+
+
+def test_patience_ends_a_training_that_goes_on_where_the_unbroken_one_ends() -> None:
+    recipe = replace(RECIPE, epochs=30, learning_rate=0.002, patience=2, ema_decay=0.5)
+    kept: list[Snapshot] = []
+    expected = run(convnet(), recipe, keep=lambda s: kept.append(copy.deepcopy(s)))
+    for snapshot in (kept[0], kept[-1]):
+        found = run(convnet(), recipe, resume=snapshot)
+        assert [e.loss for e in found.epochs] == [e.loss for e in expected.epochs]

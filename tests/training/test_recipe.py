@@ -89,6 +89,10 @@ def test_progress_outside_the_training_is_refused(progress: float) -> None:
         ("flip", 1),
         ("start_size", 0),
         ("start_size", 1.1),
+        ("layer_decay", 0),
+        ("layer_decay", 1.5),
+        ("head_first", 1),
+        ("patience", -1),
     ],
 )
 def test_a_value_out_of_range_is_refused_by_name(field: str, value: Any) -> None:

@@ -130,7 +130,7 @@ def require_reachable(space: SearchSpace, limits: Sequence[Limit]) -> None:
         least = limit.measure.exactly(cost).removesuffix(f" {limit.measure.unit}")
         raise BudgetUnreachable(
             f"no network of the space {space.name!r} costs at most {wanted}; the cheapest costs "
-            f"{least}"
+            f"{least}; raise the limit or choose another space"
         )
     found = all_of([m.measure.exactly(c) for m, c in zip(limits, costs, strict=True)])
     raise BudgetUnreachable(

@@ -1,5 +1,6 @@
 """A cost as a value: its name, its unit, how it is read and written, and what a network costs."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
@@ -106,7 +107,10 @@ class CostMeasure:
     @classmethod
     def exactly(cls, amount: float) -> str:
         """An amount with all its digits, if it is a whole number: 1,500,000 multiply-adds."""
-        return f"{round(amount):,} {cls.unit}" if cls.whole else cls.show(amount)
+        if not cls.whole:
+            return cls.show(amount)
+        unit = re.sub(r"s\b", "", cls.unit, count=1) if round(amount) == 1 else cls.unit
+        return f"{round(amount):,} {unit}"
 
     @classmethod
     def asked(cls, argument: str, read: Callable[[str], str]) -> Self:

@@ -101,7 +101,7 @@ def grid_search(
         listener: told of progress; by default nobody.
 
     Returns:
-        The candidates with what is believed of each, the pick, and how sure it is.
+        The candidates with the estimate of each, the pick, and how sure it is.
 
     Raises:
         AutoscaleError: one of its kinds, for anything that cannot be done.

@@ -58,7 +58,7 @@ class GridResult:
 
     @property
     def index(self) -> int:
-        """Of the pick in the field: the trained candidate that is believed best."""
+        """Of the pick in the field: the trained candidate of the highest estimate."""
         return self.verdict.best
 
     @property

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from autoscale.design.measures.registry import COSTS, kind_named, with_file
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups import (
+    BaseWeightsSettings,
     DataSettings,
     DeviceSettings,
     LimitSettings,
@@ -16,7 +18,7 @@ from autoscale.jobs.groups import (
     WorkerSettings,
 )
 from autoscale.jobs.names import RECIPES
-from autoscale.settings import Settings, again, in_words, option, settings_of
+from autoscale.settings import Groups, Settings, again, in_words, option, settings_of
 
 # What a parser or a completion needs is imported where it is asked for, see `jobs.groups`.
 
@@ -37,36 +39,43 @@ class RaceSettings(Settings):
     """Which networks a grid holds and how they are raced.
 
     From Python, `budget` and `measure` may say what the option of one measure says, and are kept as
-    that: `budget="2x", measure="macs"` is `flops_budget="2x"`. They go before it. `budget` may also
-    name the cost, as in `budget="params=2x"`.
+    that: `budget="2x", measure="macs"` is `flops_budget="2x"`. `budget` may also name the cost, as
+    in `budget="params=2x"`.
 
     Raises:
-        InvalidSetting: for a value that makes no grid.
+        InvalidSetting: for a value that makes no grid, or more than one budget.
     """
+
+    exclusive: ClassVar[Groups] = (
+        (*BUDGETS.values(), "budget"),
+        (*BUDGETS.values(), "measure"),
+        ("race", "trainings"),
+    )
+    needs: ClassVar[Mapping[str, str]] = {"move": "solve"}
 
     # What the budget comes to binds a resumed grid, not its text.
     flops_budget: str | None = option(
-        None, "2x the base, 0.5x, or multiply-adds such as 800M. \\[default: 2x]", binds=False
+        None, "2x the base, 0.5x, or multiply-adds such as 800M. \\[default: 2x]", binds="budget"
     )
-    params_budget: str | None = option(None, "Instead: parameters, 2x or 5M.", binds=False)
+    params_budget: str | None = option(None, "Instead: parameters, 2x or 5M.", binds="budget")
     activations_budget: str | None = option(
-        None, "Instead: outputs of all convolutions, 2x or 20M.", binds=False
+        None, "Instead: outputs of all convolutions, 2x or 20M.", binds="budget"
     )
     memory_budget: str | None = option(
         None,
         "Instead: bytes of the most activations alive at once, one image, float32; 2x or 10M.",
-        binds=False,
+        binds="budget",
     )
     latency_budget: str | None = option(
         None,
         "Instead: milliseconds of one image on --device with --threads, measured; 2x or 12ms.",
-        binds=False,
+        binds="budget",
     )
     budget: str | None = option(
         None,
         f"Instead: any cost and the budget of it, such as params=2x. Costs: {in_words(COSTS)}.",
         place=with_file,
-        binds=False,
+        binds="budget",
     )
     measure: str | None = option(
         None,
@@ -113,42 +122,26 @@ class RaceSettings(Settings):
         super().__post_init__()
         if self.budget is not None or self.measure is not None:
             self._take_budget()
-        if len(given := self._budgets) > 1:
-            raise InvalidSetting(f"give one budget, not {len(given)} ({', '.join(given)})")
-        if self.move is not None and not self.solve:
-            raise InvalidSetting("--move says what --solve moves; give --solve with it")
         if self.solve and not self.move:
             object.__setattr__(self, "move", MOVED)
-        if self.trainings is not None and not self.race:
-            raise InvalidSetting(
-                "without a race every candidate is trained with every seed; leave --trainings out"
-            )
 
     def _take_budget(self) -> None:
         """Keep the budget where the option of its cost keeps it, however it was given.
 
         Raises:
-            InvalidSetting: for a cost that there is not.
+            InvalidSetting: for a cost that there is not, or that is named twice.
         """
-        asked, sign, text = (self.budget or "2x").rpartition("=")
-        measure = asked.strip() if sign else self.measure or "macs"
+        named, sign, text = (self.budget or "2x").rpartition("=")
+        measure = named.strip() if sign else self.measure or "macs"
         kind_named(measure)
-        if not sign and self.measure is None:
-            others = [name for name in self._budgets if BUDGETS.get(name) and name != measure]
-            if others:
-                raise InvalidSetting(
-                    f"give one budget, not {1 + len(others)} ({', '.join([measure, *others])})"
-                )
-        if not sign:
-            for name in BUDGETS.values():
-                object.__setattr__(self, name, None)
-        own = BUDGETS.get(measure)
-        object.__setattr__(self, "budget", f"{measure}={text}" if own is None else None)
+        if self.measure not in (None, measure):
+            raise InvalidSetting(
+                f"the budget {self.budget} is of {measure}, but measure={self.measure}; give one"
+            )
+        own = BUDGETS.get(measure, "budget")
+        object.__setattr__(self, "budget", None)
         object.__setattr__(self, "measure", None)
-        if own is not None:
-            if sign and getattr(self, own) is not None:
-                raise InvalidSetting(f"give one budget, not 2 ({measure}, {measure})")
-            object.__setattr__(self, own, text)
+        object.__setattr__(self, own, text if own in BUDGETS.values() else f"{measure}={text}")
 
     @property
     def moved(self) -> tuple[str, ...]:
@@ -193,35 +186,35 @@ class BaseImageSettings(Settings):
         None,
         "Images for a base of your own (as search-baseline), or where the search's images lie now.",
         place=True,
-        binds=False,
+        binds="images",
     )
     recipe: str | None = option(
         None,
         "Recipe, for a base of your own. \\[default: proxy]",
         choices=lambda: RECIPES,
-        binds=False,
+        binds="recipe",
         panel="Base",
     )
     epochs: int | None = option(
-        None, "Epochs of each training of that base.", binds=False, panel="Base"
+        None, "Epochs of each training of that base.", binds="recipe", panel="Base"
     )
     limit: int | None = option(
-        None, "Use at most so many training images for that base.", binds=False, panel="Base"
+        None, "Use at most so many training images for that base.", binds="limit", panel="Base"
     )
     seed: int | None = option(
         None,
         "Of splits and trainings of that base. \\[default: 0]",
         least=0,
-        binds=False,
+        binds="seed",
         panel="Base",
     )
     strict: bool = option(
-        False, "Refuse unreadable images of that base.", binds=False, panel="Base"
+        False, "Refuse unreadable images of that base.", binds="strict", panel="Base"
     )
     white_level: int | None = option(
         None,
         "White of pictures of 16 bits, for that base. \\[default: 65535]",
-        binds=False,
+        binds="white_level",
         panel="Base",
     )
 
@@ -238,7 +231,7 @@ class GridSettings(
     WorkerSettings,
     DeviceSettings,
     BaseImageSettings,
-    ScalingBaseSettings,
+    BaseWeightsSettings,
     LimitSettings,
     RaceSettings,
 ):
@@ -280,6 +273,8 @@ def _show_coefficients(point: Any) -> str:
 class MemberSettings(Settings):
     """Which members a family gets, and by which coefficients."""
 
+    exclusive: ClassVar[Groups] = (("phi", "budgets"),)
+
     phi: str | None = option(None, "Sizes: 0..7, -2..3 or 0,0.5,1; 0 is the base.", binds=False)
     budgets: str | None = option(
         None, "Most that each member may cost: 20M,40M or 0.5x,2x,4x.", binds=False
@@ -296,7 +291,7 @@ class MemberSettings(Settings):
         "Alpha, beta, gamma to use instead of a grid's, such as 1.2,1.1,1.15.",
         parse=parse_coefficients,
         show=_show_coefficients,
-        binds=False,
+        binds="growing",
     )
 
     def __post_init__(self) -> None:
@@ -309,7 +304,7 @@ class MemberSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FamilySettings(ScalingBaseSettings, LimitSettings, MemberSettings):
+class FamilySettings(BaseWeightsSettings, LimitSettings, MemberSettings):
     """Everything that a family can be asked for."""
 
     command: ClassVar[str] = "family"
@@ -319,6 +314,7 @@ class FamilySettings(ScalingBaseSettings, LimitSettings, MemberSettings):
         "data",
         None,
         help="Images that weights are fitted by. \\[default: those of the run's search or grid]",
+        binds=False,
         panel="Weights",
     )
 
@@ -327,7 +323,7 @@ class FamilySettings(ScalingBaseSettings, LimitSettings, MemberSettings):
         "Classes of that base. \\[default: its own]",
         flag="--classes",
         least=1,
-        binds=False,
+        binds="base",
         panel="Base",
     )
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from autoscale.design.measures.measure import CostMeasure
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.search.result import load_trials
 from autoscale.search.engine import Trial, believed_ranking
@@ -25,11 +26,18 @@ class Choice:
     trial: int
     accuracy: float  # of that trial's training
     macs: int
+    cost: str  # what the search counts, for people: 1,500,000 parameters
 
     @classmethod
-    def of(cls, w: float, trial: Trial) -> "Choice":
+    def of(cls, w: float, trial: Trial, measure: CostMeasure) -> "Choice":
         assert trial.score is not None
-        return cls(w=w, trial=trial.number, accuracy=trial.score.accuracy, macs=trial.score.macs)
+        return cls(
+            w=w,
+            trial=trial.number,
+            accuracy=trial.score.accuracy,
+            macs=trial.score.macs,
+            cost=measure.exactly(measure.of(trial.architecture)),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,10 +45,12 @@ class Calibration:
     """The exponent that a run's trials give, and what it would choose beside the papers'.
 
     Attributes:
+        noun: what the search counts as cost, for people: multiply-adds.
         fitted: by the middle of the interval, `low` and `high` by its ends; above 0 they are taken
             as 0, which rewards nothing but accuracy.
     """
 
+    noun: str
     tradeoff: Tradeoff
     papers: Choice
     fitted: Choice
@@ -68,15 +78,17 @@ class Calibration:
 def calibrate_w(
     run: str | Path, *, min_macs: int | None = None, max_macs: int | None = None
 ) -> Calibration:
-    """Learn from the finished trials of a run so far what a doubling of multiply-adds buys.
+    """Learn from the finished trials of a run so far what a doubling of cost buys.
+
+    The cost is what the search counts: multiply-adds, unless it was told another.
 
     A network that was trained several times counts once, by its mean. Stopped trainings say nothing
     of the end and are left out.
 
     Args:
         run: the run directory of a search, finished or not.
-        min_macs, max_macs: only networks within are looked at; where one exponent does not describe
-            all, look around the target.
+        min_macs, max_macs: only networks within these multiply-adds are looked at; where one
+            exponent does not describe all, look around the target.
 
     Returns:
         The exponent with its interval, and what it and the papers' would choose.
@@ -96,15 +108,17 @@ def calibrate_w(
     for trial in finished:
         networks[network_of(trial.architecture)].append(trial)
     found = fit_tradeoff(
-        [trials[0].score.macs for trials in networks.values() if trials[0].score],
+        [goal.cost(trials[0].architecture) for trials in networks.values()],
         [mean(t.score.accuracy for t in trials if t.score) for trials in networks.values()],
     )
 
     def choice(w: float) -> Choice:
         reward = replace(goal, kind="soft", w=min(w, 0.0))
-        return Choice.of(w, believed_ranking(finished, space, reward, count=1)[0])
+        best = believed_ranking(finished, space, reward, count=1)[0]
+        return Choice.of(w, best, goal.measure)
 
     return Calibration(
+        noun=goal.measure.noun,
         tradeoff=found,
         papers=choice(PAPERS_W),
         fitted=choice(found.w),

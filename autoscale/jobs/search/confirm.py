@@ -1,4 +1,4 @@
-"""Which of a search's best networks is the baseline: believed best, or trained again to be sure."""
+"""Which of a search's best networks is the baseline: by the estimates, or trained again."""
 
 import statistics
 from collections.abc import Sequence
@@ -24,8 +24,8 @@ def choose(
 ) -> tuple[Trial, tuple[float, ...]]:
     """The baseline of a search by its first finished trial, and its accuracies, one a training.
 
-    Where the settings ask to confirm some, so many of those that are believed best are trained with
-    new seeds, and the mean decides; else it is the one that is believed best.
+    Where the settings ask to confirm some, so many of those with the best estimates are trained
+    with new seeds, and the mean decides; else it is the one with the best estimate.
     """
     confirm, objective = problem.settings.confirm, problem.objective
     best = believed_ranking(trials, problem.space, objective, count=max(1, confirm))

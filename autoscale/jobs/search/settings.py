@@ -18,7 +18,7 @@ from autoscale.jobs.groups import (
     WorkerSettings,
 )
 from autoscale.jobs.names import OBJECTIVES, SAMPLERS
-from autoscale.settings import Settings, again, in_words, option
+from autoscale.settings import Groups, Settings, again, in_words, option
 
 if TYPE_CHECKING:
     from autoscale.search.rungs import Rungs
@@ -65,7 +65,7 @@ class SearchChoices(Settings):
         "A shipped space (autoscale spaces) or a YAML file.",
         place=True,
         complete=_spaces,
-        binds=False,
+        binds="space",
     )
     trials: int = option(20, "Networks to train.", least=1, binds=False)
     sampler: str = option(
@@ -77,7 +77,7 @@ class SearchChoices(Settings):
         "hard",
         "{choices}.",
         choices=lambda: OBJECTIVES,
-        binds=False,
+        binds="objective",
     )
     cost_measure: str = option(
         "macs",
@@ -86,16 +86,16 @@ class SearchChoices(Settings):
         "some networks that are timed.",
         flag="--cost",
         place=with_file,
-        binds=False,
+        binds="objective",
     )
     # A text, since the measure decides how it is read.
     target: str | float | int | None = option(
         None,
         "Cost to aim at, such as 5M (multiply-adds) or 12ms. \\[default: the median]",
         parse=str,
-        binds=False,
+        binds="objective",
     )
-    w: float = option(-0.07, "Exponent of the soft reward.", binds=False)
+    w: float = option(-0.07, "Exponent of the soft reward.", binds="objective")
     max_macs: int | None = option(
         None,
         "Never train a design that costs more, such as 8M.",
@@ -113,12 +113,12 @@ class SearchChoices(Settings):
         "Stop trainings that are left behind after so many epochs, as 1,2.",
         parse=parse_epochs,
         show=_show_epochs,
-        binds=False,
+        binds="rungs",
     )
     caution: float | None = option(
         None,
         "How far behind, in standard deviations of what may still change. \\[default: 0.5]",
-        binds=False,
+        binds="rungs",
     )
     resolution: int | None = option(None, "Pixels per side. \\[default: the space's]", least=1)
 
@@ -215,22 +215,17 @@ class SearchSettings(
     """Everything that a search of a baseline can be asked for."""
 
     command: ClassVar[str] = "search-baseline"
+    exclusive: ClassVar[Groups] = (("max_macs", "max_cost=macs"),)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._take_macs()
 
     def _take_macs(self) -> None:
-        """Keep a limit on multiply-adds where --max-flops keeps it, however it was given.
-
-        Raises:
-            InvalidSetting: if both say it.
-        """
+        """Keep a limit on multiply-adds where --max-flops keeps it, however it was given."""
         own = [text for text in self.max_cost if text.partition("=")[0].strip() == "macs"]
         if not own:
             return
-        if self.max_macs is not None or own[1:]:
-            raise InvalidSetting("macs is limited twice; keep the lower limit")
         rest = tuple(text for text in self.max_cost if text not in own)
         object.__setattr__(self, "max_macs", _parse_count(own[0].partition("=")[2]))
         object.__setattr__(self, "max_cost", rest)
@@ -246,7 +241,7 @@ class CheckChoices(Settings):
         None,
         "Where the images lie now, if they were moved since the search.",
         place=True,
-        binds=False,
+        binds="images",
     )
     weights: str | None = again(
         WeightsSettings,

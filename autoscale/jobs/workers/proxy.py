@@ -277,15 +277,7 @@ class Proxy:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
                 module = self._realised(network)
-            task = TrainingTask(
-                train=self.images.train,
-                validation=measured,
-                recipe=self.recipe,
-                resolution=network.resolution,
-                seed=seed,
-                evaluate_after=rungs,
-                preparation=self.start.expected.preparation,
-            )
+            task = replace(self._task(network, seed), validation=measured, evaluate_after=rungs)
             with threads_of_torch(self.threads):
                 inherited = self._inherit(module, network)
                 fitted = fit(
@@ -301,6 +293,16 @@ class Proxy:
             activations=counted.activations,
             seconds=time.perf_counter() - started,
             inherited=inherited,
+        )
+
+    def _task(self, network: Network, seed: int) -> TrainingTask:
+        return TrainingTask(
+            train=self.images.train,
+            validation=self.images.validation,
+            recipe=self.recipe,
+            resolution=network.resolution,
+            seed=seed,
+            preparation=self.start.expected.preparation,
         )
 
     def _realised(self, network: Network) -> nn.Module:

@@ -92,7 +92,7 @@ def require_kindred(architecture: Architecture, whose: str) -> None:
     """
     for number, stage in enumerate(architecture.stages, start=1):
         if not is_kindred(stage):
-            known = f"{', '.join(KINDRED[:-1])} and {KINDRED[-1]}"
+            known = kindred_in_words()
             raise InvalidSetting(
                 f"stage {number} of the {whose} has {stage.block} blocks, and weights are "
                 f"inherited between {known} blocks only; choose a design of those, or train from "
@@ -114,7 +114,12 @@ def is_kindred(part: Stem | Stage | Head) -> bool:
         return part.block in KINDRED
     if isinstance(part, Stem):
         return part.kernel % 2 == 1 and part.norm == "batch"
-    return part.hidden == 0 and part.norm == "none"
+    return part.norm != "layer"
+
+
+def kindred_in_words() -> str:
+    """The blocks that can give and take weights: a, b and c."""
+    return f"{', '.join(KINDRED[:-1])} and {KINDRED[-1]}"
 
 
 def matched_stages(source: Architecture, architecture: Architecture) -> list[int]:

@@ -19,6 +19,8 @@ from autoscale.network.kernels.layers import (
     DepthwiseNorm,
     Drop,
     Excite,
+    FixedNorm,
+    Frozen,
     Gradients,
     Layer,
     Opaque,
@@ -36,6 +38,8 @@ class Accelerated(nn.Module):
 
     It holds the network it was given: train this one, use that one. Wherever its own passes do not
     suit (another device, other numbers than float32, gradients in eval mode) the network's do.
+    Weights that take no gradient when this is made are not trained; leading ones and norms are then
+    passed as in eval mode.
 
     Shape: that of `network`.
     """
@@ -47,8 +51,15 @@ class Accelerated(nn.Module):
         self._plan = plan(network, kernels)
         self._trained = tuple(p for p in network.parameters() if p.requires_grad)
 
+    @property
+    def parts(self) -> dict[str, tuple[nn.Module, ...]]:
+        """Those of the network."""
+        return self.network.parts
+
     def forward(self, x: Tensor) -> Tensor:
         suits = x.device.type == "cpu" and x.dtype == torch.float32
+        if isinstance(self._plan, Frozen) and x.requires_grad:  # which its plan would not give
+            suits = False
         if suits and self.training and torch.is_grad_enabled():
             result: Tensor = _Pass.apply(_nhwc(x), self._plan, *self._trained)
         elif suits and not self.training and not torch.is_grad_enabled():
@@ -60,6 +71,16 @@ class Accelerated(nn.Module):
 
 def plan(module: nn.Module, kernels: Kernels) -> Layer:
     """The layers that compute what `module` computes."""
+    parts = _parts(module)
+    leading = next((n for n, part in enumerate(parts) if _learns(part)), 0)
+    while leading and not _weighs(parts[leading - 1]):
+        leading -= 1  # what has no weights works with what comes after it
+    if leading:
+        return Frozen(_planned(parts[:leading], kernels), _planned(parts[leading:], kernels))
+    return _planned(parts, kernels)
+
+
+def _planned(parts: list[list[nn.Module]], kernels: Kernels) -> Layer:
     layers: list[Layer] = []
     opaque: list[nn.Module] = []
 
@@ -68,7 +89,7 @@ def plan(module: nn.Module, kernels: Kernels) -> Layer:
             layers.append(Opaque(nn.Sequential(*opaque)))
             opaque.clear()
 
-    for part in _parts(module):
+    for part in parts:
         layer = _layer(part, kernels)
         if layer is None:
             opaque += part
@@ -79,6 +100,15 @@ def plan(module: nn.Module, kernels: Kernels) -> Layer:
     if isinstance(kernels, NativeKernels):
         layers = invert(layers, kernels)
     return layers[0] if len(layers) == 1 else Chain(layers)
+
+
+def _weighs(part: list[nn.Module]) -> bool:
+    """Whether there are weights in it."""
+    return any(True for module in part for _ in module.parameters())
+
+
+def _learns(part: list[nn.Module]) -> bool:
+    return any(weight.requires_grad for module in part for weight in module.parameters())
 
 
 def _parts(module: nn.Module) -> list[list[nn.Module]]:
@@ -135,7 +165,8 @@ def _layer(part: list[nn.Module], kernels: Kernels) -> Layer | None:
             and conv.padding == (kernel // 2, kernel // 2)
         ):
             kind = DepthwiseNorm
-        return kind(conv, norm, ACTIVATIONS.index(type(act[0])) if act else 0, kernels)
+        found = kind(conv, norm, ACTIVATIONS.index(type(act[0])) if act else 0, kernels)
+        return found if _learns([norm]) else FixedNorm(found)
     (module,) = part
     if (
         isinstance(module, SqueezeExcite)
@@ -148,8 +179,9 @@ def _layer(part: list[nn.Module], kernels: Kernels) -> Layer | None:
         and isinstance(module.shortcut, nn.Identity)
         and isinstance(module.act, nn.Identity)
     ):
-        branch = plan(module.branch, kernels)
-        dropped = [Drop(module.drop_path)] if isinstance(module.drop_path, DropPath) else []
+        branch = _planned(_parts(module.branch), kernels)
+        drop = module.drop_path if _learns([module]) else None
+        dropped = [Drop(drop)] if isinstance(drop, DropPath) else []
         return Skip(Chain([branch, *dropped]))
     return None
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from autoscale.network.blocks import DropPath, SqueezeExcite
-from autoscale.network.kernels.kernels import ACTIVATE, DEACTIVATE, Kernels
+from autoscale.network.kernels.kernels import ACTIVATE, DEACTIVATE, Kernels, fixed_scale
 
 aten = torch.ops.aten
 Tape = list[Any]
@@ -149,6 +149,53 @@ class DepthwiseNorm(ConvNorm):
             gradient, x, self.weight, self.stride, wants_input=wants_input
         )
         return of_x if of_x is None else _sum(of_x, added), of_weight
+
+
+class FixedNorm:
+    """A convolution, its norm by the running statistics, an activation: the norm does not learn."""
+
+    def __init__(self, layer: ConvNorm) -> None:
+        self.layer = layer
+
+    def forward(self, x: Tensor, tape: Tape | None, added: Tensor | None = None) -> Tensor:
+        layer = self.layer
+        z = layer.convolve(x)
+        if tape is not None:
+            tape.append((x, z))
+        return layer.kernels.fixed_norm(z, layer.norm, layer.activation, added)
+
+    def backward(
+        self, gradient: Tensor, tape: Tape, found: Gradients, *, wants_input: bool = True,
+        added: Tensor | None = None,
+    ) -> Tensor | None:  # fmt: skip
+        layer = self.layer
+        x, z = tape.pop()
+        scale, shift = fixed_scale(layer.norm)
+        if layer.activation:
+            before = torch.addcmul(shift, z, scale)
+            gradient = DEACTIVATE[layer.activation](gradient, before)
+        of_x, found[layer.weight] = layer.convolve_backward(gradient * scale, x, wants_input, added)
+        return of_x
+
+
+class Frozen:
+    """Leading layers without a weight that learns, as in use, then those that learn.
+
+    No gradient reaches the leading layers, nor the input.
+    """
+
+    def __init__(self, leading: Layer, learning: Layer) -> None:
+        self.leading, self.learning = leading, learning
+
+    def forward(self, x: Tensor, tape: Tape | None, added: Tensor | None = None) -> Tensor:
+        return self.learning.forward(self.leading.forward(x, None), tape, added)
+
+    def backward(
+        self, gradient: Tensor, tape: Tape, found: Gradients, *, wants_input: bool = True,
+        added: Tensor | None = None,
+    ) -> Tensor | None:  # fmt: skip
+        self.learning.backward(gradient, tape, found, wants_input=False)
+        return None
 
 
 class Excite:
