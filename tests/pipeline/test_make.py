@@ -292,7 +292,9 @@ def test_what_cannot_be_is_refused_before_anything_is_trained(
 def test_another_limit_in_the_same_run_is_refused(
     short: tuple[Path, Made, Heard], weights: str
 ) -> None:
-    with pytest.raises(autoscale.AutoscaleError, match="other settings: max_cost"):
+    with pytest.raises(
+        autoscale.AutoscaleError, match="--limit macs=120K there, asked for --limit macs=130K"
+    ):
         made(short[0], weights, hours=0.08, max_cost=["macs=130K"])
 
 
