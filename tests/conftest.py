@@ -30,9 +30,9 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def draw_photos(folder: Path, *, count: int = 14, size: int = 20) -> Path:
+def draw_photos(folder: Path, *, count: int = 14, size: int = 20, seed: int = 0) -> Path:
     """A folder per colour with `count` noisy pictures of a disc of that colour."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     grid = np.mgrid[:size, :size]
     for name, colour in COLOURS.items():
         (folder / name).mkdir(parents=True)

@@ -366,7 +366,7 @@ VALUES = (
 )  # fmt: skip
 BESIDE: tuple[dict[str, Any], ...] = (
     {}, {"solve": True}, {"engine": "ray"}, {"baseline": "resnet-18"}, {"rungs": "1"},
-    {"weights": "efficientnet-lite0"},
+    {"teacher": "best.safetensors"}, {"weights": "efficientnet-lite0"},
 )  # fmt: skip
 KINDS = tuple(
     one.settings

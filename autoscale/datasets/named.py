@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from autoscale.datasets.pictures.decoding import decoded_chunks
+from autoscale.datasets.pictures.decoding import Decoded, Keep, decode, decoded_chunks
 from autoscale.datasets.pictures.formats import is_of_a_format
 from autoscale.datasets.pictures.pictures import Pictures, shown, size_of
-from autoscale.datasets.pictures.preparation import Preparation
+from autoscale.datasets.pictures.preparation import OURS, Preparation
 from autoscale.datasets.tree import scan
 from autoscale.errors import DataProblem, InvalidSetting
 
@@ -67,6 +68,69 @@ def find_pictures(names: Iterable[str | Path]) -> Named:
     return Named(tuple(paths), tuple(refused))
 
 
+class Unlabelled:
+    """The pictures of a folder, at any depth, whose classes nobody told.
+
+    Raises:
+        DataProblem: if there is no such folder, or no picture in it.
+    """
+
+    def __init__(self, folder: str) -> None:
+        named = find_pictures([folder])
+        if not os.path.isdir(folder):
+            raise DataProblem(
+                f"no such folder of unlabelled pictures: {shown(folder)}; name one that holds "
+                "pictures, at any depth"
+            )
+        if not named.paths:
+            raise DataProblem(f"{named.refused[0]}; name a folder of unlabelled pictures")
+        self.folder = folder
+        self._paths = sorted(named.paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of names within the folder and byte sizes, not of the bytes themselves."""
+        digest = hashlib.sha256()
+        for path in self._paths:
+            name = os.fsencode(os.path.relpath(path, self.folder))
+            digest.update(b"%d:%s:%d;" % (len(name), name, size_of(path)))
+        return digest.hexdigest()[:12]
+
+    def load(
+        self,
+        *,
+        size: int,
+        strict: bool = False,
+        keep: Keep | None = None,
+        preparation: Preparation = OURS,
+    ) -> Decoded:
+        """The pictures as images, as `data.load` decodes those of a data set.
+
+        Raises:
+            DataProblem: if none can be read, or if `strict` and one cannot.
+        """
+        pictures = _pictures(self._paths)
+        found = decode(pictures, size, strict=strict, keep=keep, preparation=preparation)
+        if not len(found.pixels):
+            raise DataProblem(
+                f"none of the {len(self)} unlabelled pictures in {shown(self.folder)} could be read"
+                f" ({next(iter(found.unread.values()))}); repair them"
+            )
+        return found
+
+
+def _pictures(paths: Sequence[str]) -> Pictures:
+    return Pictures(
+        [shown(path) for path in paths],
+        [size_of(path) for path in paths],
+        np.zeros(len(paths), dtype=np.int64),
+        lambda i: Path(paths[i]).read_bytes(),
+    )
+
+
 def names_in(content: bytes) -> list[str]:
     """The names of a list: one a line, or with NUL between them as `find -print0` writes it.
 
@@ -89,12 +153,7 @@ def names_in(content: bytes) -> list[str]:
 
 def read_pictures(paths: Sequence[str], *, size: int, preparation: Preparation) -> Iterator[Chunk]:
     """Files decoded exactly as those of a data set, some hundred at a time."""
-    pictures = Pictures(
-        [shown(path) for path in paths],
-        [size_of(path) for path in paths],
-        np.zeros(len(paths), dtype=np.int64),
-        lambda i: Path(paths[i]).read_bytes(),
-    )
+    pictures = _pictures(paths)
     start = 0
     for chunk in decoded_chunks(pictures, size, preparation):
         positions = range(start, start + len(chunk.pixels) + len(chunk.unread))

@@ -21,6 +21,7 @@ from autoscale.jobs.family import load_member
 from autoscale.jobs.inheritance import Inheritance
 from autoscale.jobs.record import Record
 from autoscale.jobs.start import Start
+from autoscale.jobs.teaching.lessons import Lessons
 from autoscale.jobs.train_settings import TrainSettings
 from autoscale.jobs.workers.kernels import accelerated, choose_kernels, cutter
 from autoscale.jobs.workers.memory import training_bytes
@@ -158,7 +159,10 @@ def _begun(
         device=device,
         threads=settings.threads,
     )
+    lessons = Lessons.of(settings, device=device, threads=settings.threads)
     images = task.source.load(size=size, test=True, listener=listener, preparation=preparation)
+    if lessons is not None:
+        lessons.require_classes(images.classes)
     architecture = _fitted(design, size, len(images.classes), listener)
     return _Training(
         settings=settings,
@@ -166,6 +170,7 @@ def _begun(
         start=start,
         task=task.having(images, size=size),
         images=images,
+        lessons=lessons,
         step=step,
         device=device,
         peers=peers,
@@ -182,6 +187,7 @@ class _Training:
     start: Start
     task: Proxy
     images: ImageData
+    lessons: Lessons | None
     step: StepFolder
     device: str
     peers: ProcessGroup
@@ -217,6 +223,7 @@ class _Training:
             "network": {**asdict(design), "architecture": design.architecture.to_dict()},
             "processes": self.peers.size,
             **self.start.settings(),
+            **(self.lessons.facts() if self.lessons else {}),
         }
 
     def header(self) -> Header:
@@ -226,6 +233,7 @@ class _Training:
         if self.settings.frozen.features:
             how = "the classifier alone"
         begun = f", begun with weights of {origin.name} as far as they fit" if origin else ""
+        taught = f", taught by {self.lessons.teacher.name}" if self.lessons else ""
         return Header(
             architecture=self.design.architecture.to_dict(),
             style=self.start.expected.style,
@@ -234,7 +242,7 @@ class _Training:
             seed=self.task.source.seed,
             seen=self.images.sketch,
             accuracy_of=f"validation images of {self.images.name}",
-            provenance=f"autoscale train, {how}{begun}",
+            provenance=f"autoscale train, {how}{begun}{taught}",
             origin=self.start.expected.origin,
             licence=self.start.expected.licence,
         )
@@ -244,7 +252,8 @@ class _Training:
         first, done = self.peers.rank == 0, resume.epochs if resume else ()
         if self.settings.tensorboard and first:
             size = self.design.architecture.resolution
-            images = len(self.images.train)
+            further = self.lessons.unlabelled if self.lessons else None
+            images = len(self.images.train) + len(further or ())
             keeper.draw(
                 done, partial(training_point, recipe=recipe, images=images, resolution=size)
             )
@@ -298,7 +307,7 @@ class _Training:
                 f"accuracy {found.accuracy:.4f} on validation images"
             )
         runtime = replace(self._runtime, time_limit=self.settings.time_limit)
-        return fit(network, task, runtime, resume=resume, keep=keep).epochs
+        return fit(network, self._taught(task), runtime, resume=resume, keep=keep).epochs
 
     def _task(self) -> TrainingTask:
         recipe = self.task.recipe
@@ -362,6 +371,19 @@ class _Training:
             f"{self.design.architecture.resolution} pixels at once, beside all images and torch "
             "itself"
         )
+
+    def _taught(self, task: TrainingTask) -> TrainingTask:
+        """A task with a teacher's answers, if there is a teacher, and the images it adds."""
+        if self.lessons is None:
+            return task
+        train, teaching = self.lessons.taught(
+            self.images,
+            self.task.source,
+            self.task.recipe,
+            preparation=task.preparation,
+            listener=self.listener,
+        )
+        return replace(task, train=train, teaching=teaching)
 
     def _tested(self, module: nn.Module, best: Path) -> float | None:
         """Accuracy of the best weights on the test images; None if there are none."""

@@ -13,6 +13,7 @@ from autoscale.jobs.groups import (
     ImageSettings,
     KernelSettings,
     RecipeSettings,
+    TeacherSettings,
     WeightsSettings,
 )
 from autoscale.models.settings import published_names
@@ -21,12 +22,12 @@ from autoscale.settings import again, begun, option, settings_of
 #: What means nothing where the classifier alone is fitted.
 _OF_EPOCHS = {
     "epochs", "batch_size", "learning_rate", "layer_decay", "patience", "dropout", "drop_path",
-    "time_limit",
+    "time_limit", "teacher",
 }  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainSettings(WeightsSettings):
+class TrainSettings(WeightsSettings, TeacherSettings):
     """What is trained, on which images, and how.
 
     The recipe, the design and the weights themselves bind a resumed training, not their names.

@@ -6,11 +6,17 @@ lies in it, whichever user made that.
 
 import contextlib
 import fcntl
+import io
 import os
+import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from autoscale.errors import StorageProblem
 from autoscale.runs.store import guarded
 
 #: Names the folder of the cache; without it `autoscale` in the user's cache folder is taken.
@@ -60,6 +66,96 @@ def cached(
                 finally:
                     temporary.unlink(missing_ok=True)
     return path
+
+
+class KeptRows:
+    """A table of float32 numbers in the cache that is made some rows at a time.
+
+    What an interrupted call has made is not made again, and of several processes that want the
+    table at once one makes it while the others wait.
+
+    Args:
+        folder: within the cache.
+        name: must change with whatever decides the numbers.
+        shape: rows and columns.
+        step: rows are made in steps of so many from the first one on, the last step aside.
+    """
+
+    def __init__(self, folder: str, name: str, shape: tuple[int, int], *, step: int) -> None:
+        self._folder, self._shape, self._step = cache_folder() / folder, shape, step
+        self._path = self._folder / f"{name}.npy"
+        self._part = self._folder / f".{name}.part"
+        content = io.BytesIO()
+        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(content, header)
+        self._header = content.getvalue()
+
+    @property
+    def rows(self) -> int:
+        """How many are there: whole steps, or all."""
+        if self._whole() is not None:
+            return self._shape[0]
+        try:
+            with self._part.open("rb") as handle:
+                if handle.read(len(self._header)) != self._header:
+                    return 0
+                written = os.fstat(handle.fileno()).st_size - len(self._header)
+        except OSError:
+            return 0
+        rows = min(self._shape[0], written // (4 * self._shape[1]))
+        return rows // self._step * self._step
+
+    def all(self, make: Callable[[int], Iterable[NDArray[np.float32]]]) -> NDArray[np.float32]:
+        """The table, mapped into memory; `make` gives its steps from a row on.
+
+        Raises:
+            StorageProblem: if the cache cannot be written, or half of its free disk is too little.
+        """
+        if (found := self._whole()) is not None:
+            return found
+        with guarded(self._path):
+            make_folder(self._folder)
+            with _locked(self._folder / f".{self._path.name}.lock"):
+                if (found := self._whole()) is not None:  # by another process
+                    return found
+                self._require_room()
+                self._write(make)
+        found = self._whole()
+        assert found is not None
+        return found
+
+    def _write(self, make: Callable[[int], Iterable[NDArray[np.float32]]]) -> None:
+        begun = self.rows
+        with self._part.open("r+b" if begun else "wb") as handle:
+            handle.write(self._header)
+            handle.truncate(len(self._header) + begun * 4 * self._shape[1])
+            handle.seek(0, os.SEEK_END)
+            for rows in make(begun):
+                handle.write(np.ascontiguousarray(rows, dtype="<f4").data)
+                handle.flush()
+                os.fsync(handle.fileno())
+        _let_in(self._part)
+        self._part.replace(self._path)
+
+    def _require_room(self) -> None:
+        needed = 4 * self._shape[0] * self._shape[1]
+        free = shutil.disk_usage(self._folder).free
+        if needed > free / 2:
+            raise StorageProblem(
+                f"{self._folder}: {needed / 2**30:.1f} GiB are more than half of the "
+                f"{free / 2**30:.1f} GiB that are free; free some space, or name another folder by "
+                f"{VARIABLE}"
+            )
+
+    def _whole(self) -> NDArray[np.float32] | None:
+        try:
+            found = np.load(self._path, mmap_mode="c")  # torch takes no memory that is read-only
+        except (FileNotFoundError, ValueError, EOFError):
+            return None
+        if found.shape != self._shape or found.dtype != np.float32:
+            return None
+        table: NDArray[np.float32] = found.view(np.ndarray)
+        return table
 
 
 def make_folder(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,20 +12,32 @@ from torch import Tensor
 
 from autoscale.datasets.data import Images
 from autoscale.datasets.pictures.preparation import OURS, Preparation
-from autoscale.training.crops import resize, windows_of
+from autoscale.training.crops import augmentation_of, resize
 from autoscale.training.task import HERE, Runtime, TrainingTask
 
 _CHUNK = 256  # images resized together
 
 
-def batches(
-    task: TrainingTask, epoch: int, runtime: Runtime = HERE
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """One epoch of training images in random order: augmented uint8 (B, 3, size, size), int64 (B,).
+class Batch(NamedTuple):
+    """Images of one step."""
+
+    pixels: Tensor  # bytes, (B, 3, size, size)
+    labels: Tensor  # (B,)
+    answers: Tensor | None = None  # a teacher's logits, (B, classes)
+
+    def split(self, size: int) -> list[Batch]:
+        """In parts of at most `size` images."""
+        answers = [None] * len(self.labels) if self.answers is None else self.answers.split(size)
+        parts = zip(self.pixels.split(size), self.labels.split(size), answers, strict=False)
+        return [Batch(*part) for part in parts]
+
+
+def batches(task: TrainingTask, epoch: int, runtime: Runtime = HERE) -> Iterator[Batch]:
+    """One epoch of augmented training images, in random order.
 
     The size is the task's resolution, or less early in a recipe whose images grow. A last
     incomplete batch is dropped, unless it is the only one. Order and augmentation depend on the
-    seed and the epoch's number alone.
+    seed and the epoch's number alone; where a teacher answered, the crops are those it saw.
 
     Args:
         epoch: its number, from 1.
@@ -40,14 +53,32 @@ def batches(
     if len(order) == 1:
         order = np.repeat(order, 2)  # batch norm cannot take the variance of one number
     together = min(recipe.batch_size, len(order))
+    seen = _Seen.of(task, epoch) if task.teaching else None
     for start in range(0, len(order) - together + 1, together):
         chosen = np.sort(order[start : start + together])[part::parts]
-        windows = windows_of(recipe, len(chosen), images.pixels.shape[1], random)
-        mirrored = np.zeros(len(chosen), dtype=bool)
-        if recipe.flip:
-            mirrored = random.random(len(chosen)) < 0.5
-        batch = resize(runtime.cut(images.pixels, chosen, windows, mirrored, cut_size), size)
-        yield batch, torch.from_numpy(images.labels[chosen])
+        if seen is None:
+            windows, mirrored = augmentation_of(recipe, len(chosen), images.pixels.shape[1], random)
+        else:
+            windows, mirrored = seen.windows[chosen], seen.mirrored[chosen]
+        pixels = resize(runtime.cut(images.pixels, chosen, windows, mirrored, cut_size), size)
+        answers = None if seen is None else torch.from_numpy(seen.answers[chosen])
+        yield Batch(pixels, torch.from_numpy(images.labels[chosen]), answers)
+
+
+class _Seen(NamedTuple):
+    """The crops of an epoch that a teacher saw too, and its answers."""
+
+    windows: NDArray[np.int32]
+    mirrored: NDArray[np.bool_]
+    answers: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, task: TrainingTask, epoch: int) -> _Seen:
+        assert task.teaching is not None
+        crops = task.teaching.crops
+        number, side = crops.of_epoch(epoch), task.train.pixels.shape[1]
+        windows, mirrored = crops.windows(number, len(task.train), side=side)
+        return cls(windows, mirrored, task.teaching.answers[number])
 
 
 def resized(images: Images, resolution: int) -> Images:

@@ -65,6 +65,17 @@ def windows_of(
     return np.stack((tops, lefts, heights, widths), axis=1).astype(np.int32)
 
 
+def augmentation_of(
+    recipe: Recipe, count: int, side: int, random: np.random.Generator
+) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+    """Windows of `count` images (count, 4), and which of them are mirrored (count,)."""
+    windows = windows_of(recipe, count, side, random)
+    mirrored = np.zeros(count, dtype=bool)
+    if recipe.flip:
+        mirrored = random.random(count) < 0.5
+    return windows, mirrored
+
+
 def cut(
     pixels: NDArray[np.uint8],
     rows: NDArray[np.int64],

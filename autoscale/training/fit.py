@@ -145,11 +145,11 @@ class _Training:
         task, runtime = self._task, self._runtime
         recipe, steps = task.recipe, task.steps
         losses = Losses(recipe, epoch=number, steps=steps, device=self.device)
-        for step, (pixels, labels) in enumerate(batches(task, number, runtime)):
+        for step, batch in enumerate(batches(task, number, runtime)):
             # The middle of the step, so that neither the first nor the last has a rate of 0.
             progress = (number - 1 + (step + 0.5) / steps) / recipe.epochs
             rate = recipe.learning_rate_at(progress)
-            losses.add(self.state.step(pixels, labels, learning_rate=rate))
+            losses.add(self.state.step(batch, learning_rate=rate))
             self._require_time(number, step)
         return losses.mean()
 

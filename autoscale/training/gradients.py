@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from autoscale.datasets.pictures.preparation import Preparation
-from autoscale.training.batches import normalised
+from autoscale.training.batches import Batch, normalised
 from autoscale.training.failures import OutOfMemory, TrainingDiverged, out_of_memory
 from autoscale.training.recipe import Recipe
+from autoscale.training.teacher.teaching import Teaching
 
 #: Steps whose losses are asked for together on a graphics card.
 _ASKED_TOGETHER = 20
@@ -32,50 +33,57 @@ class Gradients:
         *,
         label_smoothing: float,
         preparation: Preparation,
+        teaching: Teaching | None,
         may_halve: bool,
     ) -> None:
         self.halved = False
         self._preparation, self._label_smoothing = preparation, label_smoothing
+        self._teaching = teaching
         self._network, self._device, self._may_halve = network, device, may_halve
 
-    def __call__(self, pixels: Tensor, labels: Tensor) -> Tensor:
+    def __call__(self, batch: Batch) -> Tensor:
         """Give every parameter its gradient of the batch's mean loss, which is returned.
 
         Raises:
             OutOfMemory: if half a batch does not fit.
         """
-        size = math.ceil(len(labels) / 2) if self.halved else len(labels)
+        images = len(batch.labels)
+        size = math.ceil(images / 2) if self.halved else images
         try:
-            return self._sum(list(zip(pixels.split(size), labels.split(size), strict=True)))
+            return self._sum(batch.split(size))
         except (MemoryError, RuntimeError) as problem:
             if not out_of_memory(problem):
                 raise
-            if self.halved or len(labels) < 4 or not self._may_halve:
+            if self.halved or images < 4 or not self._may_halve:
                 raise OutOfMemory(
-                    f"memory ran out at {size} images a step of {pixels.shape[-1]} pixels"
+                    f"memory ran out at {size} images a step of {batch.pixels.shape[-1]} pixels"
                     f"{', half a batch' if self.halved else ''}; lower the batch size or the "
                     "resolution"
                 ) from None
         self.halved = True  # here, where the failed pass and its memory are gone
-        return self(pixels, labels)
+        return self(batch)
 
-    def _sum(self, parts: list[tuple[Tensor, Tensor]]) -> Tensor:
+    def _sum(self, parts: list[Batch]) -> Tensor:
         self._network.zero_grad(set_to_none=True)
-        images = sum(len(labels) for _, labels in parts)
+        images = sum(len(part.labels) for part in parts)
         total = torch.zeros((), device=self._device)
-        for pixels, labels in parts:
+        for part in parts:
             # bfloat16 pays on graphics cards; on a CPU the native kernels are float32.
             with torch.autocast("cuda", torch.bfloat16, enabled=self._device.type == "cuda"):
-                loss = functional.cross_entropy(
-                    self._network(normalised(pixels.to(self._device), self._preparation)),
-                    labels.to(self._device, non_blocking=True),
-                    label_smoothing=self._label_smoothing,
-                )
+                loss = self._loss(part)
             if len(parts) > 1:
-                loss = loss * (len(labels) / images)
+                loss = loss * (len(part.labels) / images)
             loss.backward()
             total += loss.detach()
         return total
+
+    def _loss(self, part: Batch) -> Tensor:
+        pixels = normalised(part.pixels.to(self._device), self._preparation)
+        logits, labels = self._network(pixels), part.labels.to(self._device, non_blocking=True)
+        if self._teaching is None or part.answers is None:
+            return functional.cross_entropy(logits, labels, label_smoothing=self._label_smoothing)
+        answers = part.answers.to(self._device, non_blocking=True)
+        return self._teaching.loss(logits, labels, answers, label_smoothing=self._label_smoothing)
 
 
 class Losses:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from autoscale.training.batches import Batch
 from autoscale.training.ema import EMA
 from autoscale.training.gradients import Gradients
 from autoscale.training.optimizers import (
@@ -26,7 +27,7 @@ class Epoch:
     """One pass over the training images."""
 
     number: int  # from 1
-    loss: float  # mean over the steps of the epoch, label smoothing included
+    loss: float  # mean over the steps of the epoch, label smoothing and a teacher's part included
     accuracy: float | None  # on the validation images, in [0, 1]; None when not evaluated
     seconds: float  # evaluation included
     evaluation_seconds: float = 0.0
@@ -96,6 +97,7 @@ class TrainingState:
             device,
             label_smoothing=recipe.label_smoothing,
             preparation=task.preparation,
+            teaching=task.teaching,
             may_halve=peers.size == 1,
         )
 
@@ -109,19 +111,17 @@ class TrainingState:
         """Whether memory ran out once, and batches go through in two halves since."""
         return self._gradients.halved
 
-    def step(self, pixels: Tensor, labels: Tensor, *, learning_rate: float) -> Tensor:
+    def step(self, batch: Batch, *, learning_rate: float) -> Tensor:
         """One step of the optimiser; the batch's mean loss, over all processes.
 
         Args:
-            pixels: bytes, (N, 3, S, S).
-            labels: (N,).
             learning_rate: of the classifier; the recipe may give other parts less.
 
         Raises:
             OutOfMemory: if half a batch does not fit.
         """
         set_learning_rate(self._optimizer, learning_rate)
-        loss = self._gradients(pixels, labels)
+        loss = self._gradients(batch)
         gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
         self._peers.average([loss, *gradients])
         self._optimizer.step()

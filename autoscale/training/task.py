@@ -14,6 +14,7 @@ from autoscale.training import crops
 from autoscale.training.crops import Cut
 from autoscale.training.process_group import ALONE, ProcessGroup
 from autoscale.training.recipe import Recipe
+from autoscale.training.teacher.teaching import UNLABELLED, Teaching
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -23,7 +24,8 @@ class TrainingTask:
     Raises:
         InvalidSetting: if `resolution` is below 1, or `evaluate_after` holds a number that is no
             epoch of the recipe.
-        DataProblem: if a set of images is empty.
+        DataProblem: if a set of images is empty, images to train on have no labels and no teacher,
+            or a teacher did not answer all of them.
     """
 
     train: Images  # a last incomplete batch is dropped, unless it is the only one
@@ -39,6 +41,8 @@ class TrainingTask:
     # Its mean and deviation are what the network expects of its input; the images were decoded by
     # the rest of it.
     preparation: Preparation = OURS
+    # A teacher's answers to the training images, of which some may then be `teaching.UNLABELLED`.
+    teaching: Teaching | None = None
 
     def __post_init__(self) -> None:
         for number in self.evaluate_after:
@@ -49,6 +53,13 @@ class TrainingTask:
                 )
         require_images(self.train, self.resolution)
         require_images(self.validation, self.resolution)
+        if self.teaching is not None:
+            self.teaching.require_answers(len(self.train))
+        elif (nameless := int((self.train.labels == UNLABELLED).sum())) > 0:
+            raise DataProblem(
+                f"{nameless} of {len(self.train)} images have no label; they train with a "
+                "teacher's answers only: name a teacher or leave them out"
+            )
 
     @property
     def steps(self) -> int:

@@ -113,7 +113,7 @@ def some(images: Images, recipe: Recipe, resolution: int, count: int) -> list[Te
         train=images, validation=images, recipe=recipe, resolution=resolution, seed=0
     )
     epoch = islice(batches(task, 1), count)
-    return [normalised(pixels, PREPARATION) for pixels, _ in epoch]
+    return [normalised(batch.pixels, PREPARATION) for batch in epoch]
 
 
 def ridge(network: Network, data: ImageData, resolution: int) -> float:

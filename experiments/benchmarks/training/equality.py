@@ -50,11 +50,12 @@ def plain(network: nn.Module, task: TrainingTask) -> float:
     steps = len(train) // recipe.batch_size
     network.train()
     for epoch in range(1, recipe.epochs + 1):
-        for step, (pixels, labels) in enumerate(batches(task, epoch)):
+        for step, batch in enumerate(batches(task, epoch)):
             progress = (epoch - 1 + (step + 0.5) / steps) / recipe.epochs
             for group in optimizer.param_groups:
                 group["lr"] = recipe.learning_rate_at(progress)
-            loss = functional.cross_entropy(network(normalised(pixels.contiguous())), labels)
+            logits = network(normalised(batch.pixels.contiguous()))
+            loss = functional.cross_entropy(logits, batch.labels)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -69,8 +69,8 @@ def ours(images: Images, size: int, crop: Crop, scale_min: float, kernels: str) 
     epoch = 0
     while True:
         epoch += 1
-        for pixels, _ in batches(task, epoch, runtime):
-            yield pixels
+        for batch in batches(task, epoch, runtime):
+            yield batch.pixels
 
 
 def copied(images: Images) -> Iterator[Tensor]:

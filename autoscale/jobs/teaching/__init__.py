@@ -1,0 +1,1 @@
+"""Teachers: trained networks whose answers others learn from."""
