@@ -2,6 +2,8 @@
 
     import autoscale
 
+    autoscale.make_network("photos", "runs/one", max_cost=["macs=30M"], hours=1)
+
     autoscale.search_baseline("runs/photos", data="photos", resolution=96, trials=30)
     autoscale.grid_search("runs/photos", autoscale.GridSettings(budget="2x", max_candidates=8))
     autoscale.write_family("runs/photos", phi="0..3")
@@ -30,6 +32,7 @@ _HOMES = {
     "GridSettings": "autoscale.jobs.grid.settings",
     "Growths": "autoscale.scaling.family",
     "Head": "autoscale.design.architecture",
+    "MakeSettings": "autoscale.pipeline.settings",
     "Member": "autoscale.scaling.family",
     "Model": "autoscale.models.load",
     "SearchSettings": "autoscale.jobs.search.settings",
@@ -59,8 +62,10 @@ _HOMES = {
     "load_model": "autoscale.models.load",
     "load_run": "autoscale.inspection.read_run",
     "load_space": "autoscale.jobs.search.spaces",
+    "make_network": "autoscale.pipeline.job",
     "pareto_front": "autoscale.search.pareto:front",
     "plan_grid": "autoscale.jobs.grid.plan",
+    "plan_network": "autoscale.pipeline.job",
     "predict": "autoscale.models.predict",
     "published": "autoscale.design.published",
     "rounding_policy": "autoscale.design.rounding",
@@ -121,6 +126,9 @@ if TYPE_CHECKING:  # the same for editors and type checkers; a test compares the
     from autoscale.models.predict import evaluate_model
     from autoscale.models.predict import predict as predict
     from autoscale.network.build import build as build
+    from autoscale.pipeline.job import make_network as make_network
+    from autoscale.pipeline.job import plan_network as plan_network
+    from autoscale.pipeline.settings import MakeSettings as MakeSettings
     from autoscale.report.page import figures as figures
     from autoscale.report.writing import draw_race as draw_race
     from autoscale.report.writing import draw_sizes as draw_sizes

@@ -95,6 +95,7 @@ def test_a_public_function_says_what_it_does(name: str) -> None:
 
 #: Commands, and the public function that answers each.
 ANSWERS: dict[str, Callable[..., Any]] = {
+    "make": autoscale.make_network,
     "search-baseline": autoscale.search_baseline,
     "check-baseline": autoscale.check_baseline,
     "spaces": autoscale.spaces,
@@ -116,7 +117,7 @@ ANSWERS: dict[str, Callable[..., Any]] = {
 #: How an answer is shown, what names others, or what a value of the answer takes.
 SHOWN = {("compare", "plot"), ("count", "convention"), ("count", "op_cost"), ("count", "per_stage"),
          ("count", "check"), ("evaluate", "pairs"), ("grid", "plan"), ("grid", "plot"),
-         ("predict", "csv"), ("predict", "names")}  # fmt: skip
+         ("make", "plan"), ("predict", "csv"), ("predict", "names")}  # fmt: skip
 SETTINGS = {command.settings.command: command.settings for command in COMMANDS}
 
 

@@ -45,6 +45,8 @@ TEXTS = {
     "cost_measure": ["macs", "latency"],
     "measure": ["macs", "params"],
 }
+#: Settings of a command that are not as by default if there is to be any.
+NEEDED = {"make": {"max_cost"}}
 NAMES = ["a", "-a", "photos/red ones", "b0.yaml", "7", "1e3", "null", "yes", "größe", "x: y", " "]
 
 
@@ -73,6 +75,7 @@ def settings_for(draw: st.DrawFn, kind: type[Settings]) -> Settings:
     known = [setting for setting in settings_of(kind) if on_record(setting)]
     usual = [setting.name for setting in known if not setting.required]
     changed = draw(st.sets(st.sampled_from(usual), max_size=4)) if usual else set()
+    changed |= NEEDED.get(kind.command, set())
     try:
         return kind(
             **{

@@ -47,10 +47,13 @@ ARROWS: dict[str, set[str]] = {
     "inspection": {"design", "scaling", "network", "datasets", "training", "search", "runs",
                    "models", "jobs", "settings"},
     "report": {"design", "search", "runs", "jobs", "inspection", "settings"},
-    "cli": {"design", "runs", "models", "jobs", "inspection", "report", "listener", "settings"},
+    "pipeline": {"design", "scaling", "datasets", "search", "runs", "models", "jobs",
+                 "inspection", "report", "listener", "settings"},
+    "cli": {"design", "runs", "models", "jobs", "inspection", "report", "pipeline", "listener",
+            "settings"},
     "__main__": {"cli"},
     "__init__": {"design", "scaling", "network", "search", "runs", "models", "jobs", "inspection",
-                 "report"},
+                 "report", "pipeline"},
 }  # fmt: skip
 
 

@@ -10,12 +10,12 @@ from typing import Any
 import typer
 from typer.exceptions import TyperException
 
-from autoscale.cli.calibrate import CalibrateCommand, calibrate_command
 from autoscale.cli.counting import CompareCommand, CountCommand, compare_command, count_command
 from autoscale.cli.demo import DemoSettings, demo_command
 from autoscale.cli.export import ExportCommand, export_command
 from autoscale.cli.latency import LatencyCommand, latency_command
 from autoscale.cli.listing import SpacesCommand, WeightsCommand, spaces_command, weights_command
+from autoscale.cli.make import MakeOptions, make_command
 from autoscale.cli.options import RUN, Cache, command
 from autoscale.cli.predict import (
     EvaluateCommand,
@@ -24,7 +24,12 @@ from autoscale.cli.predict import (
     predict_command,
 )
 from autoscale.cli.scaling import GridOptions, family_command, grid_command
-from autoscale.cli.search import check_command, search_command
+from autoscale.cli.search import (
+    CalibrateCommand,
+    calibrate_command,
+    check_command,
+    search_command,
+)
 from autoscale.cli.status import (
     DoctorCommand,
     ReportCommand,
@@ -87,6 +92,12 @@ class Command:
 
 #: All commands, in the order in which the help lists them.
 COMMANDS = (
+    Command(
+        settings=MakeOptions,
+        work=make_command,
+        run="runs/make",
+        example="photos --limit macs=30M --hours 1 --run runs/photos",
+    ),
     Command(
         settings=SearchSettings,
         work=search_command,

@@ -27,6 +27,8 @@ SMALLER: dict[str, dict[str, Any]] = {
         "space": "tiny", "resolution": 16, "trials": 12, "epochs": 1, "kernels": "none",
         "target": 200_000,
     },
+    "make_network": {"max_cost": ["macs=8M"], "hours": 0.03, "kernels": "none"},
+    "plan_network": {"max_cost": ["macs=8M"], "kernels": "none"},
     "check_baseline": {"networks": 2, "seeds": 2},
     "GridSettings": {"tolerance": 0.2, "max_candidates": 2, "seeds": 1},
     "train": {"epochs": 1, "kernels": "none"},

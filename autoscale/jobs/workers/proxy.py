@@ -111,6 +111,15 @@ def recipe_named(name: str, *, epochs: int | None = None) -> Recipe:
     return RECIPES[name] if epochs is None else replace(RECIPES[name], epochs=epochs)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """Seconds that the parts of a training take."""
+
+    begin: float  # putting weights of a start into the network
+    epoch: float  # of images as large as the network's
+    evaluation: float  # on the validation images
+
+
 @dataclass(frozen=True, kw_only=True)
 class Proxy:
     """How designs are judged: images, recipe, and what computes. Scores of one can be compared.
@@ -350,6 +359,13 @@ class Proxy:
 
     def _seconds(self, network: Network) -> float:
         """Seconds of one training, from a few steps of it."""
+        pace, whole = self.pace(network), network.resolution
+        sides = [self.recipe.resolution_at(n + 1, whole) for n in range(self.recipe.epochs)]
+        epochs = sum((side / whole) ** 2 for side in sides)
+        return pace.begin + pace.epoch * epochs + pace.evaluation
+
+    def pace(self, network: Network) -> Pace:
+        """How long the parts of a training take, from a few timed steps of it."""
         batch = self.recipe.batch_size
         few = replace(self.recipe, epochs=1)
         steps = max(1, min(5, len(self.images.train) // batch))
@@ -372,13 +388,10 @@ class Proxy:
         sample = _first(self.images.train, steps * batch)
         training, evaluation = timed(sample)
         epoch = max(1, len(self.images.train) // batch) * training / steps
-        whole = network.resolution  # of the last epoch, which is what was timed
-        beginning = self._inheriting_seconds(network)
-        sides = [self.recipe.resolution_at(n + 1, whole) for n in range(self.recipe.epochs)]
-        return (
-            beginning
-            + epoch * sum((side / whole) ** 2 for side in sides)
-            + (len(self.images.validation) * evaluation / len(sample))
+        return Pace(
+            begin=self._inheriting_seconds(network),
+            epoch=epoch,
+            evaluation=len(self.images.validation) * evaluation / len(sample),
         )
 
     def _inheriting_seconds(self, network: Network) -> float:

@@ -1,0 +1,92 @@
+"""The command that does everything: `autoscale make`."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from autoscale.pipeline.settings import MakeSettings
+from autoscale.settings import option
+
+if TYPE_CHECKING:
+    from autoscale.pipeline.result import Made, Planned
+
+# Jobs are imported where they are used: `autoscale --help` must not wait for torch.
+
+
+@dataclass(frozen=True, kw_only=True)
+class MakeOptions(MakeSettings):
+    """What a network is made of, and whether it is made."""
+
+    plan: bool = option(
+        False,
+        "Measure speeds, show what would be done and how long it would take; make nothing.",
+        binds=False,
+        recorded=False,
+    )
+
+
+def make_command(settings: MakeOptions, *, run: Path, as_json: bool) -> None:
+    """Make one trained network of a folder of images: within limits, within a time.
+
+    Looks at machine and images, measures speeds, and does what the time allows: a published design
+    scaled to the limits and trained; before that a search around it, a check and a grid. The same
+    command goes on where it was interrupted; a larger --hours goes on with what is finished.
+    """
+    from autoscale.cli.terminal import working
+    from autoscale.pipeline.job import make_network, plan_network
+
+    with working() as listener:
+        if settings.plan:
+            planned = plan_network(run, settings, listener=listener)
+        else:
+            made = make_network(run, settings, listener=listener)
+    if settings.plan:
+        _show_plan(planned, as_json)
+    else:
+        _show_made(made, settings, as_json)
+
+
+def _show_plan(planned: Planned, as_json: bool) -> None:
+    from autoscale.cli.terminal import say, show_json
+    from autoscale.pipeline.result import plan_lines
+
+    if as_json:
+        show_json(planned.to_dict())
+        return
+    for line in plan_lines(planned):
+        say(line)
+    say("Nothing was trained; the same command without --plan begins.")
+
+
+def _show_made(made: Made, settings: MakeOptions, as_json: bool) -> None:
+    from autoscale.cli.terminal import say, show_json
+    from autoscale.listener import duration
+
+    if as_json:
+        show_json(made.to_dict())
+        return
+    for name, verdict in (("Check", made.check), ("Grid", made.grid)):
+        if verdict:
+            say(f"{name}: {verdict}.")
+    for line in made.left_out:
+        say(f"Left out: {line}.")
+    took = ", ".join(f"{name} {duration(seconds)}" for name, seconds in made.took.items())
+    say(f"It took {duration(made.seconds)}: {took}.")
+    say(
+        f"Network: {made.network}, {' and '.join(made.costs.values())}, "
+        f"within {' and '.join(made.limits)}."
+    )
+    say(
+        f"On {made.images:,} {made.split} images: accuracy {made.accuracy:.4f}, between "
+        f"{made.low:.3f} and {made.high:.3f} (95 %, of the number of images alone). Verdict: "
+        f"{made.verdict}."
+    )
+    say(f"Weights -> {made.weights}")
+    say(f"For other programs -> {made.export}")
+    if made.report is not None:
+        say(f"Page -> {made.report}")
+    weights = shlex.quote(str(made.weights))
+    say(f"Next: autoscale predict new/*.jpg --model {weights}")

@@ -1,0 +1,306 @@
+"""One call of a run from images to a network: what is left to do, in the time that is left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+from autoscale.design.measures.limits import broken
+from autoscale.errors import EvaluationFailed, InvalidSetting
+from autoscale.jobs.search.result import STEP as SEARCH
+from autoscale.jobs.search.result import load_trials
+from autoscale.jobs.train import STEP as TRAIN
+from autoscale.jobs.train import OutOfTime
+from autoscale.jobs.workers.proxy import Pace, recipe_named
+from autoscale.pipeline.clock import Clock
+from autoscale.pipeline.interval import wilson
+from autoscale.pipeline.plan import CHECKED, LEAST, RACED, RESERVE, Costs, Plan, Step, plan
+from autoscale.pipeline.result import Made, Planned
+from autoscale.pipeline.settings import MakeSettings
+from autoscale.pipeline.source import GROWTH, Beginning
+from autoscale.pipeline.steps import CANDIDATE_EPOCHS, Steps, design_in, seconds_of
+from autoscale.report.writing import write_report
+from autoscale.runs.store import StepFolder
+from autoscale.runs.weights import file_digest
+
+#: Seconds that evaluating, exporting and writing the page are taken to need.
+FINISH = 60.0
+#: How far beyond the time a training may go before it is cut, as a share of the time.
+GRACE = 0.05
+#: Epochs of the training that is kept, at most, as a multiple of the recipe's.
+LONGEST = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """Plans, and carries out what no earlier call has done."""
+
+    run: Path
+    settings: MakeSettings
+    began: Beginning
+    clock: Clock
+    steps: Steps
+
+    @property
+    def _time(self) -> float:
+        return 3600 * self.settings.hours
+
+    @property
+    def _left(self) -> float:
+        """Seconds for whatever comes before the network is evaluated."""
+        return (1 - RESERVE) * self._time - self.clock.spent - FINISH
+
+    def planned(self) -> Planned:
+        """The plan of an earlier call with as much time, else a new one."""
+        kept, hours, costs = self.clock.last("plan"), self.settings.hours, self._costs()
+        if kept is not None and kept["hours"] >= hours:
+            found = Plan.from_dict(kept)
+        else:
+            found = self._plan(costs, longer=kept is not None)
+            self.clock.note(plan={**found.to_dict(), "hours": hours})
+        return Planned(
+            plan=found,
+            network=self.began.name,
+            costs=self.began.costs_of(self.began.architecture),
+            source=self.began.source,
+            seconds=self._time - self.clock.spent,
+        )
+
+    def _plan(self, costs: Costs, *, longer: bool) -> Plan:
+        """What fits; of a run that gets more time, with what it has done already."""
+        seconds = self._time if longer else self._time - self.clock.spent
+        found = plan(seconds, costs, epochs=recipe_named(self.steps.recipe).epochs)
+        if found.count("grid") and (note := self._no_grid):
+            parts = tuple(part for part in found.parts if part.step != "grid")
+            found = replace(found, parts=parts, left_out=(*found.left_out, note))
+        return found
+
+    @property
+    def _no_grid(self) -> str:
+        """Why the run can have no grid; empty if it can."""
+        if self._searched and not self._to_grow:
+            return "no grid: the search of this run was made at the limits themselves"
+        if self.began.smaller is None:
+            return f"no grid: no size of {self.began.name} costs so little that it could grow"
+        return ""
+
+    def _costs(self) -> Costs:
+        """Speeds, measured once in a run, after a look at machine and images."""
+        kept = self.clock.last("costs")
+        if kept is None:
+            with self.clock.step("doctor"):
+                self.steps.examined()
+            with self.clock.step("measuring"):
+                kept = self._measured().to_dict()
+            self.clock.note(costs=kept)
+        return Costs(**kept)
+
+    def _measured(self) -> Costs:
+        pace = self.steps.pace(self.began.architecture)
+        trial = pace.begin + CANDIDATE_EPOCHS * pace.epoch + pace.evaluation
+        return Costs(
+            begin=pace.begin,
+            epoch=pace.epoch + pace.evaluation,
+            trial=trial / self.settings.workers,
+            finish=FINISH,
+        )
+
+    def carried_out(self, planned: Planned) -> Made:
+        """Everything that is left to do."""
+        found, left_out = planned.plan, [*planned.plan.left_out]
+        design, verdicts = self.steps.scaled, dict[Step, str]()
+        if found.count("search"):
+            design = self._search(found, left_out)
+            verdicts = self._judged(found, left_out)
+            if self._to_grow:
+                design = self.steps.grown(by_grid="grid" in verdicts)
+        if over := broken(self.began.limits, design_in(design)):
+            raise EvaluationFailed(f"{design} costs more than {over.exactly}; raise the limit")
+        epochs, place = self._training(design)
+        weights = place / TRAIN / "best.safetensors"
+        cut = self._train(design, place, epochs)
+        if cut is not None:
+            left_out.append(cut)
+        return self._finished(design, weights, place if cut is None else None, verdicts, left_out)
+
+    # Search, check and grid
+
+    @property
+    def _searched(self) -> bool:
+        return StepFolder(self.run, SEARCH).read() is not None
+
+    @property
+    def _to_grow(self) -> bool:
+        """Whether the run's search looks for networks that a grid then enlarges."""
+        return bool(self.clock.last("to_grow"))
+
+    def _search(self, found: Plan, left_out: list[str]) -> Path:
+        """Search in rising numbers of networks, as long as the rest of the plan fits behind."""
+        if not self._searched:
+            self.clock.note(to_grow=bool(found.count("grid")))
+        asked = found.count("search")
+        behind = sum(p.seconds for p in found.parts if p.step not in ("search", "finish"))
+        done, each = self._trials()
+        while True:
+            room = max(0, int((self._left - behind) / each)) if each else asked
+            target = min(asked, done + room)
+            number = max(done, min(target, max(LEAST, done + ceil((target - done) / 2))), 1)
+            with self.clock.step("search"):
+                self.steps.search(number, to_grow=self._to_grow)
+            if done >= target or number >= asked:
+                break
+            done, each = self._trials()
+            if done < number:  # the space holds no more
+                break
+        if number < asked:
+            left_out.append(f"the search has {number} of {asked} networks: each took {each:.0f} s")
+        return StepFolder(self.run, SEARCH).file("baseline.yaml")
+
+    def _trials(self) -> tuple[int, float]:
+        """Trained networks of the search, and the seconds of each; of several at once, its share.
+
+        No seconds are known before the first.
+        """
+        if not self._searched:
+            return 0, 0.0
+        trials = load_trials(self.run)[2]
+        took = seconds_of(trials)
+        each = sum(took) / len(took) / self.settings.workers if took else 0.0
+        return sum(trial.trained for trial in trials), each
+
+    def _judged(self, found: Plan, left_out: list[str]) -> dict[Step, str]:
+        """Verdicts of the check and of the grid, as far as they still fit."""
+        verdicts: dict[Step, str] = {}
+        training = sum(part.seconds for part in found.parts if part.step == "train")
+        _, each = self._trials()
+        works: dict[Step, tuple[float, Callable[[], str]]] = {
+            "check": (CHECKED * each, self.steps.check),
+            "grid": (RACED * each * GROWTH, self.steps.grid),
+        }
+        for step, (seconds, work) in works.items():
+            if not found.count(step):
+                continue
+            begun = StepFolder(self.run, step).read() is not None
+            if not begun and self._left - training < seconds:
+                left_out.append(f"no {step}: what is left of the time is the training's")
+                continue
+            with self.clock.step(step):
+                verdicts[step] = work()
+        return verdicts
+
+    # The training of the network that is kept
+
+    def _training(self, design: Path) -> tuple[int, Path]:
+        """Epochs and run directory of the training of a design, decided once for each time."""
+        plain, earlier = design_in(design).to_dict(), self.clock.all("training")
+        last: dict[str, Any] | None = next(
+            (one for one in reversed(earlier) if one["design"] == plain), None
+        )
+        if last is not None and last["hours"] >= self.settings.hours:
+            return last["epochs"], self.run / last["place"]
+        with self.clock.step("measuring"):
+            epochs = self._epochs(self.steps.pace(design_in(design)))
+        if last is not None and last["epochs"] >= epochs:
+            return last["epochs"], self.run / last["place"]
+        place = f"training-{len(earlier) + 1}" if earlier else "."
+        self.clock.note(
+            training={
+                "design": plain,
+                "epochs": epochs,
+                "hours": self.settings.hours,
+                "place": place,
+            }
+        )
+        return epochs, self.run / place
+
+    def _epochs(self, pace: Pace) -> int:
+        """As many as fit into what is left."""
+        usual = recipe_named(self.steps.recipe).epochs
+        fit = int((self._left - pace.begin) / (pace.epoch + pace.evaluation))
+        return max(1, min(LONGEST * usual, fit))
+
+    def _train(self, design: Path, place: Path, epochs: int) -> str | None:
+        """Train, or go on; a sentence if the time ends before the training does.
+
+        Raises:
+            InvalidSetting: if it ends before the first epoch does.
+        """
+        hardest = (1 + GRACE) * self._time - self.clock.spent - FINISH
+        with self.clock.step("train"):
+            try:
+                self.steps.train(design, place, epochs=epochs, seconds=max(hardest, 1.0))
+            except OutOfTime as problem:
+                if not (place / TRAIN / "best.safetensors").exists():
+                    raise InvalidSetting(
+                        f"the time ended before one epoch did ({problem}); give it more --hours"
+                    ) from None
+                return f"the training was cut, and its best epoch so far is kept: {problem}"
+        return None
+
+    # The network
+
+    def _finished(
+        self,
+        design: Path,
+        weights: Path,
+        place: Path | None,  # of the training; None if it was cut
+        verdicts: dict[Step, str],
+        left_out: list[str],
+    ) -> Made:
+        """Evaluate once, write the network for other programs, and the page."""
+        with self.clock.step("finish"):
+            judged = self._evaluated(weights)
+            self.steps.export(weights, self.run / "export")
+            page = None
+            if place is not None:
+                beside = [] if place.samefile(self.run) else [place]
+                page = write_report(self.run, trained=beside)
+        right, images = judged["right"], judged["images"]
+        low, high = wilson(right, images)
+        return Made(
+            network=self._what(design),
+            source=self.began.source,
+            costs=self.began.costs_of(design_in(design)),
+            limits=tuple(limit.exactly for limit in self.began.limits),
+            split=judged["split"],
+            images=images,
+            accuracy=right / images,
+            low=low,
+            high=high,
+            always=judged["most"] / images,
+            check=verdicts.get("check"),
+            grid=verdicts.get("grid"),
+            weights=weights,
+            export=self.run / "export",
+            report=page,
+            took=self.clock.took(),
+            seconds=self.clock.spent,
+            left_out=tuple(left_out),
+        )
+
+    def _what(self, design: Path) -> str:
+        if design == self.steps.scaled:
+            return f"{self.began.name} scaled to the limits"
+        if self._to_grow:
+            return "the baseline of the search, grown to the limits"
+        return "the baseline of the search"
+
+    def _evaluated(self, weights: Path) -> dict[str, Any]:
+        """What the network answers on images that chose nothing; asked once of the same weights."""
+        digest = file_digest(weights)
+        kept = self.clock.last("evaluation")
+        if kept is not None and kept["weights"] == digest:
+            return dict(kept)
+        found = self.steps.evaluate(weights)
+        told = {
+            "weights": digest,
+            "split": found.split,
+            "images": found.images,
+            "right": round(found.accuracy * found.images),
+            "most": int(found.classes["images"].max()),
+        }
+        self.clock.note(evaluation=told)
+        return told

@@ -1,0 +1,97 @@
+"""The settings of `autoscale make`; light, for the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from autoscale.design.measures.registry import kind_named
+from autoscale.errors import InvalidSetting
+from autoscale.jobs.groups import (
+    DataSettings,
+    DeviceSettings,
+    ImageSettings,
+    KernelSettings,
+    LimitSettings,
+    WeightsSettings,
+    WorkerSettings,
+)
+from autoscale.settings import MISSING, again, option, settings_of
+
+#: Instead of a source of weights: look for one, or begin with random numbers.
+AUTO, NONE = "auto", "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MakeSettings(
+    WorkerSettings,
+    KernelSettings,
+    DeviceSettings,
+    ImageSettings,
+    LimitSettings,
+    WeightsSettings,
+):
+    """What a network is made of, what it may cost, and how long that may take.
+
+    Raises:
+        InvalidSetting: without a limit, for one on what only a device tells, or for settings of
+            weights without weights.
+    """
+
+    command: ClassVar[str] = "make"
+
+    data: str = again(
+        DataSettings,
+        "data",
+        MISSING,
+        help="A folder with one sub-folder per class, with or without train/validation/test, "
+        "Parquet in the Hugging Face image layout, or 'synthetic' (drawn in memory).",
+        argument=True,
+    )
+    hours: float = option(
+        1.0,
+        "Most that all may take, earlier calls included; a larger number goes on.",
+        above=0,
+        binds=False,
+    )
+    weights: str = again(
+        WeightsSettings,
+        "weights",
+        AUTO,
+        help="Weights to begin with, as search-baseline takes them; auto: of those that autoscale "
+        "weights lists, the first whose blocks can give them to other designs, else none; none: "
+        "random ones.",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.data:
+            raise InvalidSetting("data must not be empty; name a folder, or synthetic")
+        if not self.max_cost:
+            raise InvalidSetting(
+                "say what the network may cost, as in --limit macs=30M; several limits may be given"
+            )
+        for text in self.max_cost:
+            kind = kind_named(text.rpartition("=")[0])
+            if not kind.counted:
+                raise InvalidSetting(
+                    f"make keeps limits that can be counted, asked for {text}; limit macs or "
+                    f"memory, or search with search-baseline --limit {text}"
+                )
+        if self.weights == NONE and (said := self._said_beside_weights):
+            raise InvalidSetting(
+                f"--{said[0].replace('_', '-')} says something of weights; name some with --weights"
+            )
+
+    @property
+    def _said_beside_weights(self) -> list[str]:
+        return [name for name in self.said_of_weights if name != "weights"]
+
+    def of_weights(self, source: str | None) -> dict[str, Any]:
+        """The settings of weights for the steps, where those are of `source`."""
+        names = [s.name for s in settings_of(WeightsSettings) if s.name != "white_level"]
+        return {name: getattr(self, name) for name in names} | {"weights": source}
+
+    def shared(self, *groups: type[Any]) -> dict[str, Any]:
+        """The settings of groups that a step shares with this command."""
+        return {s.name: getattr(self, s.name) for group in groups for s in settings_of(group)}

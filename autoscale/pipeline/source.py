@@ -1,0 +1,110 @@
+"""What a network begins with, and what is scaled to its limits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from autoscale.datasets.data import classes_in
+from autoscale.design.architecture import Architecture
+from autoscale.design.measures.limits import Limit
+from autoscale.design.measures.macs import MACS
+from autoscale.design.measures.params import Params
+from autoscale.design.published import published
+from autoscale.design.rounding import ROUNDINGS, fit_strides
+from autoscale.errors import BudgetUnreachable
+from autoscale.inspection.weights import weights_here
+from autoscale.jobs.costs import limits_from
+from autoscale.jobs.groups import WeightsSettings
+from autoscale.jobs.inheritance import takes_over
+from autoscale.jobs.start import Start
+from autoscale.pipeline.scaled import scaled
+from autoscale.pipeline.settings import AUTO, NONE, MakeSettings
+from autoscale.scaling.family import Member
+from autoscale.scaling.scalable import Design
+
+#: How much larger a grid's networks are than its base.
+GROWTH = 2.0
+#: What is scaled where no weights say otherwise, and the weights that are preferred.
+USUAL = "efficientnet-lite0"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beginning:
+    """A published design at the limits, and the weights that networks begin with."""
+
+    source: str | None  # as --weights takes it; None for random weights
+    start: Start  # with the weights read
+    name: str  # of the design
+    scaled: Member  # that design at the limits
+    smaller: Member | None  # the same for a grid's base; None where the design gets not so small
+    limits: tuple[Limit, ...]
+    notes: tuple[str, ...]  # what a person should know, in sentences
+
+    @property
+    def architecture(self) -> Architecture:
+        """The design at the limits."""
+        return self.scaled.architecture
+
+    def costs_of(self, design: Architecture) -> dict[str, str]:
+        """What a design costs, by measure: multiply-adds, parameters, and what is limited."""
+        measures = (MACS, Params(), *(limit.measure for limit in self.limits))
+        return {m.name: m.exactly(m.of(design)) for m in measures}
+
+
+def beginning(settings: MakeSettings) -> Beginning:
+    """Choose the weights, and scale their design to the limits; no image is decoded.
+
+    Raises:
+        InvalidSetting: for weights that cannot be given to other designs.
+        BudgetUnreachable: if no size keeps the limits.
+        DataProblem: if there are no such images.
+    """
+    limits = limits_from(settings.max_cost)
+    classes = len(classes_in(settings.data))
+    source, notes = _source(settings)
+    asked = {**settings.of_weights(source), "white_level": settings.white_level}
+    start = Start.for_many(WeightsSettings(**asked))
+    name, design = USUAL, published(USUAL)
+    if start.origin is not None:
+        name, design = start.origin.name, start.origin.architecture
+    whole = fit_strides(replace(design, num_classes=classes))
+    base = Design(whole, ROUNDINGS["nearest"])
+    return Beginning(
+        source=source,
+        start=start,
+        name=name,
+        scaled=scaled(base, limits),
+        smaller=_smaller(base, limits),
+        limits=limits,
+        notes=tuple(notes),
+    )
+
+
+def _smaller(base: Design, limits: Sequence[Limit]) -> Member | None:
+    try:
+        return scaled(base, [replace(limit, most=limit.most / GROWTH) for limit in limits])
+    except BudgetUnreachable:
+        return None
+
+
+def _source(settings: MakeSettings) -> tuple[str | None, list[str]]:
+    """The weights to begin with, and what to say of the choice."""
+    if settings.weights == NONE:
+        return None, ["networks begin with random weights, as asked"]
+    if settings.weights != AUTO:
+        return settings.weights, []
+    here = weights_here()
+    usable = [
+        one.source
+        for one in here.held
+        if one.network is not None and not one.problem and takes_over(published(one.network))
+    ]
+    usable.sort(key=lambda source: source != USUAL)
+    if usable:
+        return usable[0], [f"networks begin with the weights {usable[0]}, found on this machine"]
+    way = next((one.command for one in here.missing if one.source == USUAL), None)
+    return None, [
+        "warning: no published weights are here, so networks begin with random ones, which takes "
+        f"many more epochs; to get some: {way or 'autoscale weights'}"
+    ]

@@ -1,0 +1,339 @@
+"""One command from images to a network, on tiny images: planned, broken off, gone on with."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import autoscale
+from autoscale.cli.app import main
+from autoscale.design.architecture import Architecture, Head, Stage, Stem
+from autoscale.design.cost import cost
+from autoscale.design.published import published
+from autoscale.design.rounding import ROUNDINGS
+from autoscale.design.space import SearchSpace
+from autoscale.errors import BudgetUnreachable, InvalidSetting
+from autoscale.jobs.costs import limits_from
+from autoscale.jobs.train import train
+from autoscale.jobs.workers.proxy import Pace
+from autoscale.listener import Progress, Silent
+from autoscale.models.count import load_architecture
+from autoscale.pipeline import course, plan, source, steps
+from autoscale.pipeline.job import make_network, plan_network
+from autoscale.pipeline.result import Made
+from autoscale.pipeline.scaled import scaled, space_around
+from autoscale.pipeline.settings import MakeSettings
+from autoscale.runs.store import Journal
+from autoscale.runs.weights import read_weights
+from autoscale.scaling.scalable import Design
+
+SOURCE = Architecture(
+    resolution=20,
+    stem=Stem(width=16),
+    stages=(
+        Stage(width=16, expand_ratio=2),
+        Stage(width=32, expand_ratio=4, stride=2, depth=2),
+    ),
+    head=Head(width=32),
+    num_classes=10,
+)
+LIMIT = "macs=120K"
+USUAL: dict[str, Any] = {"limit": 48, "kernels": "none", "hours": 1}
+PACE = Pace(begin=20.0, epoch=14.0, evaluation=1.0)
+
+
+class Heard(Silent):
+    """Remembers what it is told; stops the work after some progress."""
+
+    def __init__(self, stop_after: int = 10**6) -> None:
+        self.notices: list[str] = []
+        self.left = stop_after
+
+    def notice(self, text: str) -> None:
+        self.notices.append(text)
+
+    def progress(self, progress: Progress) -> None:
+        self.left -= 1
+        if not self.left:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Weights that autoscale has trained on the synthetic shapes, and that say so."""
+    folder = tmp_path_factory.mktemp("source")
+    design = folder / "source.yaml"
+    design.write_text(SOURCE.to_yaml())
+    return str(train(design, folder, limit=48, epochs=1, kernels="none").weights)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quick() -> Iterator[None]:
+    """Speeds as if they had been measured, few trainings, and one format."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(steps.Steps, "pace", lambda self, design: PACE)
+        patch.setattr(steps, "possible_formats", lambda model: ["safetensors"])
+        for room, name, value in (
+            (plan, "LEAST", 2), (course, "LEAST", 2), (plan, "ENOUGH", 3), (plan, "MOST", 4),
+            (plan, "CHECKED", 4), (course, "CHECKED", 4), (steps, "NETWORKS", 2),
+            (steps, "SEEDS", 2), (plan, "RACED", 2), (course, "RACED", 2), (steps, "RACED", 2),
+            (steps, "CANDIDATE_EPOCHS", 1), (course, "LONGEST", 1),
+        ):  # fmt: skip
+            patch.setattr(room, name, value)
+        yield
+
+
+def made(run: Path, source: str, **changes: Any) -> Made:
+    asked = {"max_cost": [LIMIT], "weights": source, **USUAL, **changes}
+    return make_network("synthetic", run, **asked)
+
+
+def steps_of(run: Path) -> list[dict[str, Any]]:
+    return Journal(run / "make" / "steps.jsonl").read()
+
+
+def epochs_of(run: Path) -> list[dict[str, Any]]:
+    return Journal(run / "train" / "epochs.jsonl").read()
+
+
+# Without a search
+
+
+@pytest.fixture(scope="module")
+def short(
+    quick: None, weights: str, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Made, Heard]:
+    """A network for which there was too little time to search."""
+    run, heard = tmp_path_factory.mktemp("short") / "run", Heard()
+    return run, made(run, weights, hours=0.08, listener=heard), heard
+
+
+def test_in_a_short_time_the_sources_design_is_scaled_trained_and_evaluated(
+    short: tuple[Path, Made, Heard],
+) -> None:
+    run, found, heard = short
+    held = read_weights(found.weights)
+    assert held.header.architecture is not None
+    design = Architecture.from_dict(held.header.architecture)
+    assert design == load_architecture(str(run / "make" / "scaled.yaml"))
+    assert 60_000 < cost(design).macs <= 120_000
+    assert not (run / "search").exists()
+    assert found.split == "test"
+    assert found.images == 1000
+    result = json.loads((run / "train" / "result.json").read_text())
+    assert found.accuracy == pytest.approx(result["test_accuracy"], abs=1e-9)
+    assert found.low < found.accuracy < found.high
+    assert (found.export / "model.safetensors").exists()
+    assert found.report is not None
+    assert found.report.exists()
+    assert any(line.startswith("plan: about") for line in heard.notices)
+    assert any("no search" in line for line in heard.notices)
+    assert any("no search" in line for line in found.left_out)
+    assert set(found.took) == {"doctor", "measuring", "train", "finish"}
+    assert sum(found.took.values()) <= found.seconds + 0.01
+
+
+def test_the_same_command_again_does_nothing_again(
+    short: tuple[Path, Made, Heard], weights: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, found, _ = short
+    before = epochs_of(run)
+    for name in ("pace", "examined", "evaluate"):
+        monkeypatch.setattr(steps.Steps, name, lambda *_, **__: pytest.fail("done again"))
+    again = made(run, weights, hours=0.08)
+    assert epochs_of(run) == before
+    assert replace(again, took={}, seconds=0.0) == replace(found, took={}, seconds=0.0)
+    assert again.seconds > found.seconds
+
+
+def test_a_run_that_was_broken_off_ends_as_an_unbroken_one(
+    short: tuple[Path, Made, Heard], weights: str, tmp_path: Path
+) -> None:
+    _, found, _ = short
+    with pytest.raises(KeyboardInterrupt):
+        made(tmp_path / "broken", weights, hours=0.08, listener=Heard(stop_after=3))
+    broken = steps_of(tmp_path / "broken")
+    assert "training" in {name for record in broken for name in record}
+    gone_on = made(tmp_path / "broken", weights, hours=0.08)
+    assert gone_on.accuracy == found.accuracy
+    one, other = read_weights(found.weights).state, read_weights(gone_on.weights).state
+    assert all(one[name].equal(other[name]) for name in one)
+    assert gone_on.seconds > max(record["spent"] for record in broken)
+
+
+def test_a_training_that_takes_longer_than_foretold_is_cut_and_its_best_epoch_kept(
+    weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, spent = tmp_path / "run", steps.Steps.train
+
+    def late(self: steps.Steps, design: Path, place: Path, *, epochs: int, seconds: float) -> Any:
+        if not epochs_of(run):
+            with pytest.raises(KeyboardInterrupt):
+                spent(replace(self, listener=Heard(stop_after=2)), design, place,
+                      epochs=epochs, seconds=1e6)  # fmt: skip
+        return spent(self, design, place, epochs=epochs, seconds=1e-6)
+
+    monkeypatch.setattr(steps.Steps, "train", late)
+    found = made(run, weights, hours=0.08)
+    assert any("was cut" in line for line in found.left_out)
+    assert found.weights.exists()
+    assert found.report is None
+    assert len(epochs_of(run)) < 8
+
+
+# With a search
+
+
+@pytest.mark.slow
+def test_a_longer_time_searches_and_checks_and_more_hours_go_on(
+    weights: str, tmp_path: Path
+) -> None:
+    run, heard = tmp_path / "run", Heard()
+    first = made(run, weights, hours=0.17, listener=heard)  # two networks fit
+    trials = Journal(run / "search" / "trials.jsonl").read()
+    assert first.network == "the baseline of the search"
+    assert first.check is None
+    design = load_architecture(str(run / "search" / "baseline.yaml"))
+    assert cost(design).macs <= 120_000
+    settings = json.loads((run / "search" / "settings.json").read_text())
+    assert "start" in settings["settings"]
+    longer = made(run, weights, hours=1)
+    more = Journal(run / "search" / "trials.jsonl").read()
+    assert more[: len(trials)] == trials
+    assert len(more) > len(trials)
+    assert longer.check is not None
+    assert longer.grid is None
+    assert any("made at the limits" in line for line in longer.left_out)
+
+
+@pytest.mark.slow
+def test_a_long_time_searches_a_smaller_baseline_and_grows_it_to_the_limits(
+    weights: str, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    found = made(run, weights, max_cost=["macs=400K", "params=9K"], hours=3)
+    assert found.grid is not None
+    assert found.check is not None
+    baseline = load_architecture(str(run / "search" / "baseline.yaml"))
+    assert cost(baseline).macs <= 200_000
+    held = read_weights(found.weights).header.architecture
+    assert held is not None
+    grown = Architecture.from_dict(held)
+    assert cost(baseline).macs < cost(grown).macs <= 400_000
+    assert cost(grown).params <= 9000
+
+
+def test_a_search_ends_where_its_trainings_take_longer_than_foretold(
+    weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(course, "seconds_of", lambda trials: [3000.0] * len(trials))
+    monkeypatch.setattr(plan, "MOST", 6)
+    monkeypatch.setattr(plan, "ENOUGH", 6)
+    found = made(tmp_path / "run", weights, hours=0.25)
+    asked = steps_of(tmp_path / "run")
+    counts = next(r["plan"]["parts"] for r in asked if "plan" in r)
+    wanted = next(part["count"] for part in counts if part["step"] == "search")
+    trained = len(Journal(tmp_path / "run" / "search" / "trials.jsonl").read())
+    assert trained < wanted
+    assert any(f"of {wanted} networks" in line for line in found.left_out)
+
+
+# The plan alone, and refusals
+
+
+def test_a_plan_trains_nothing_and_is_the_one_that_is_carried_out(
+    weights: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    words = ["make", "synthetic", "--limit", "48", "--limit", LIMIT, "--hours", "0.3"]
+    words += ["--kernels", "none", "--weights", weights, "--run", str(run)]
+    assert main([*words, "--plan"]) == 0
+    told = capsys.readouterr().out
+    assert "Nothing was trained" in told
+    assert not (run / "train").exists()
+    assert main([*words, "--plan", "--json"]) == 0
+    plain = json.loads(capsys.readouterr().out)
+    kept = next(record["plan"] for record in steps_of(run) if "plan" in record)
+    assert plain["parts"] == kept["parts"]
+    assert plain["planned_seconds"] <= 0.95 * 0.3 * 3600
+    again = plan_network(
+        "synthetic", run, max_cost=[LIMIT], weights=weights, **USUAL | {"hours": 0.3}
+    )
+    assert again.to_dict()["parts"] == kept["parts"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "why"),
+    [
+        ({"max_cost": []}, InvalidSetting, "say what the network may cost"),
+        ({"max_cost": ["latency=5ms"]}, InvalidSetting, "search-baseline --limit latency=5ms"),
+        ({"weights": "none", "style": "tf"}, InvalidSetting, "--style says something of weights"),
+        ({"max_cost": ["macs=1K"]}, BudgetUnreachable, r"the nearest costs [\d,]+ multiply-adds"),
+        ({"max_cost": ["macs=1M", "params=100"]}, BudgetUnreachable, "the nearest costs"),
+        ({"hours": 0.001}, InvalidSetting, r"not enough for one epoch .* give --hours 0\.\d\d"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_trained(
+    weights: str, tmp_path: Path, changes: dict[str, Any], error: type[Exception], why: str
+) -> None:
+    with pytest.raises(error) as refused:
+        made(tmp_path / "run", weights, **changes)
+    assert re.search(why, str(refused.value))
+    assert not (tmp_path / "run" / "train").exists()
+    assert not (tmp_path / "run" / "search").exists()
+
+
+def test_another_limit_in_the_same_run_is_refused(
+    short: tuple[Path, Made, Heard], weights: str
+) -> None:
+    with pytest.raises(
+        autoscale.AutoscaleError, match="--limit macs=120K there, asked for --limit macs=130K"
+    ):
+        made(short[0], weights, hours=0.08, max_cost=["macs=130K"])
+
+
+# The choice of weights, and what lies around a design
+
+
+def test_without_weights_on_the_machine_it_begins_with_random_ones_and_says_how_to_get_some(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("HF_HUB_CACHE", "TORCH_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    monkeypatch.setattr("autoscale.runs.sources.packages.distribution", _none)
+    found = source.beginning(MakeSettings(data="synthetic", max_cost=("macs=22M",)))
+    assert found.source is None
+    assert found.name == "efficientnet-lite0"
+    (note,) = found.notes
+    assert "pip install" in note
+
+
+def _none(name: str) -> None:
+    from importlib.metadata import PackageNotFoundError
+
+    raise PackageNotFoundError(name)
+
+
+@pytest.mark.parametrize("limits", [["macs=22M"], ["params=500K"], ["macs=60M", "memory=2M"]])
+def test_a_scaled_design_keeps_its_limits_and_lies_in_the_space_around_it(
+    limits: list[str],
+) -> None:
+    kept = limits_from(limits)
+    base = Design(replace(published("efficientnet-lite0"), num_classes=7), ROUNDINGS["nearest"])
+    design = scaled(base, kept).architecture
+    assert all(limit.allows(design) for limit in kept)
+    space = SearchSpace.from_yaml(space_around(design, name="around"))
+    assert space == space.for_task(num_classes=7), "its strides are those of the design"
+    assert space.contains(design)
+
+
+def test_a_design_within_its_limits_is_not_made_larger() -> None:
+    base = Design(published("efficientnet-lite0"), ROUNDINGS["nearest"])
+    found = scaled(base, limits_from(["macs=4G"]))
+    assert found.architecture == base.base

@@ -1,0 +1,142 @@
+"""What a plan holds, whatever the time and the speeds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from autoscale.errors import InvalidSetting
+from autoscale.pipeline.interval import wilson
+from autoscale.pipeline.plan import (
+    CHECKED,
+    ENOUGH,
+    LEAST,
+    MOST,
+    RACED,
+    RESERVE,
+    SHORT,
+    Costs,
+    Plan,
+    Step,
+    plan,
+)
+
+STEPS: tuple[Step, ...] = ("search", "check", "grid", "train", "finish")
+TYPICAL = Costs(begin=20, epoch=15, trial=70, finish=60)
+times = st.floats(1, 100 * 3600)
+epochs = st.integers(1, 100)
+costs = st.builds(
+    Costs,
+    begin=st.floats(0, 600),
+    epoch=st.floats(0.1, 3600),
+    trial=st.floats(0.1, 3600),
+    finish=st.floats(0, 600),
+)
+
+
+def planned(seconds: float, own: Costs, whole: int) -> Plan:
+    try:
+        return plan(seconds, own, epochs=whole)
+    except InvalidSetting:
+        assume(False)
+        raise
+
+
+@given(times, costs, epochs)
+def test_a_plan_never_takes_more_than_the_time(seconds: float, own: Costs, whole: int) -> None:
+    found = planned(seconds, own, whole)
+    assert found.seconds <= (1 - RESERVE) * seconds * (1 + 1e-9)
+
+
+@given(times, costs, epochs)
+def test_a_plan_ends_with_a_trained_and_evaluated_network(
+    seconds: float, own: Costs, whole: int
+) -> None:
+    found = planned(seconds, own, whole)
+    assert [part.step for part in found.parts][-2:] == ["train", "finish"]
+    assert 1 <= found.count("train") <= whole
+
+
+@given(times, st.floats(1, 10), costs, epochs)
+def test_with_more_time_no_step_gets_less(
+    seconds: float, more: float, own: Costs, whole: int
+) -> None:
+    found, larger = planned(seconds, own, whole), planned(seconds * more, own, whole)
+    assert all(found.count(step) <= larger.count(step) for step in STEPS)
+
+
+@given(times, costs, epochs)
+def test_a_time_is_refused_only_if_no_epoch_fits_and_the_time_that_is_named_does(
+    seconds: float, own: Costs, whole: int
+) -> None:
+    try:
+        plan(seconds, own, epochs=whole)
+    except InvalidSetting as problem:
+        assert own.finish + own.begin + own.epoch > (1 - RESERVE) * seconds - 1e-6
+        hours = float(str(problem).partition("--hours ")[2].split()[0])
+        assert plan(3600 * hours, own, epochs=whole).count("train") >= 1
+
+
+@given(times, costs, epochs)
+def test_a_plan_is_read_back_from_plain_data(seconds: float, own: Costs, whole: int) -> None:
+    found = planned(seconds, own, whole)
+    assert Plan.from_dict(found.to_dict()) == found
+
+
+@given(times, costs, epochs)
+def test_steps_stand_in_their_order_and_what_is_missing_is_said(
+    seconds: float, own: Costs, whole: int
+) -> None:
+    found = planned(seconds, own, whole)
+    order = [part.step for part in found.parts]
+    assert order == [step for step in STEPS if step in order]
+    said = " ".join(found.left_out)
+    assert ("no search" in said) == (not found.count("search"))
+    if found.count("search"):
+        assert ("no check" in said) == (not found.count("check"))
+        assert ("no grid" in said) == (not found.count("grid"))
+    assert ("of the training" in said or "the training has" in said) == (
+        found.count("train") < whole
+    )
+
+
+@pytest.mark.parametrize(
+    ("minutes", "expected"),
+    [
+        (3, {"train": 6}),
+        (9, {"train": 8}),
+        (24, {"train": 8, "search": 16}),
+        (60, {"train": 8, "search": 30, "check": CHECKED}),
+        (180, {"train": 8, "search": MOST, "check": CHECKED, "grid": RACED}),
+    ],
+)
+def test_what_some_times_are_spent_on(minutes: float, expected: dict[Step, int]) -> None:
+    found = plan(60 * minutes, TYPICAL, epochs=8)
+    assert {s: n for s in STEPS if (n := found.count(s)) and s != "finish"} == expected
+
+
+def test_nothing_is_searched_in_a_short_time_however_fast_the_machine() -> None:
+    fast = replace(TYPICAL, begin=0.0, epoch=0.1, trial=0.1, finish=1)
+    assert plan(SHORT - 1, fast, epochs=8).count("search") == 0
+    assert plan(SHORT, fast, epochs=8).count("search") >= LEAST
+    assert ENOUGH <= MOST
+
+
+@given(st.integers(1, 10_000), st.data())
+def test_an_interval_holds_the_share_and_lies_in_its_range(
+    images: int, data: st.DataObject
+) -> None:
+    right = data.draw(st.integers(0, images))
+    low, high = wilson(right, images)
+    assert 0 <= low <= right / images <= high <= 1
+    wide_low, wide_high = wilson(2 * right, 2 * images)
+    assert high - low > wide_high - wide_low
+
+
+def test_an_interval_is_the_published_one() -> None:
+    # Source: Newcombe 1998, table I, method 3: 81 of 263, 15 of 148.
+    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    assert wilson(15, 148) == pytest.approx((0.0624, 0.1605), abs=5e-5)
