@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import typer
 
-from autoscale.design.budget import several
+from autoscale.design.amounts import several
 from autoscale.models.settings import (
     ConventionSettings,
     published_names,

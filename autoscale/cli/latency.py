@@ -27,7 +27,7 @@ class LatencyCommand(LatencySettings):
 def latency_command(settings: LatencyCommand, *, as_json: bool) -> None:
     """Measure how long networks take on this device; several take turns."""
     from autoscale.cli.terminal import records, say, show_json, show_table
-    from autoscale.design.budget import several
+    from autoscale.design.amounts import several
     from autoscale.models.latency import time_networks
 
     found = time_networks(settings.networks, settings)

@@ -94,7 +94,7 @@ def calibrate_command(settings: CalibrateCommand, *, run: Path, as_json: bool) -
 
 def _show_search(found: Baseline, run: Path, as_json: bool, *, begun_with: str | None) -> None:
     from autoscale.cli.terminal import CONVENTION, explain, records, say, show_json, show_table
-    from autoscale.design.budget import several
+    from autoscale.design.amounts import several
 
     table = found.table
     score = found.trial.score

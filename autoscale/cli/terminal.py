@@ -23,7 +23,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
-from autoscale.design.budget import format_count
+from autoscale.design.amounts import format_count
 from autoscale.listener import Progress, duration
 
 #: Columns that hold counts, printed with a unit; so are all whose names begin with "macs".

@@ -14,7 +14,7 @@ def train_command(settings: TrainSettings, *, run: Path, as_json: bool) -> None:
     Several processes share every batch: torchrun --nproc-per-node 2 -m -- autoscale train ...
     """
     from autoscale.cli.terminal import say, show_json, working
-    from autoscale.design.budget import several
+    from autoscale.design.amounts import several
     from autoscale.jobs import train
 
     first = os.environ.get("RANK", "0") == "0"  # one process answers for all

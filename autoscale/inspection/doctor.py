@@ -17,7 +17,7 @@ from autoscale.datasets import synthetic
 from autoscale.datasets.pictures.depth import range_notices
 from autoscale.datasets.pictures.preparation import OURS
 from autoscale.datasets.survey import Survey, survey
-from autoscale.design.budget import several
+from autoscale.design.amounts import several
 from autoscale.distribution import VERSION, install
 from autoscale.errors import AutoscaleError
 from autoscale.jobs.workers.kernels import load_kernels

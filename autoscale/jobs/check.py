@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from autoscale.datasets.data import Images
+from autoscale.design.amounts import format_count
 from autoscale.design.architecture import Architecture
-from autoscale.design.budget import format_count
 from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
 from autoscale.errors import BudgetUnreachable, EvaluationFailed

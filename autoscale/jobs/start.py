@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from autoscale.datasets.pictures.preparation import OURS, Preparation
+from autoscale.design.amounts import BYTES
 from autoscale.design.architecture import Architecture
-from autoscale.design.budget import BYTES
 from autoscale.design.cost import cost
 from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.jobs.groups import WeightsSettings

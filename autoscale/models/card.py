@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
 
+from autoscale.design.amounts import several
 from autoscale.design.architecture import Architecture
-from autoscale.design.budget import several
 from autoscale.design.cost import Cost
 from autoscale.design.timm_blocks import timm_definition
 from autoscale.distribution import VERSION

@@ -16,8 +16,8 @@ import pandas as pd
 import torch
 from torch import nn
 
+from autoscale.design.amounts import BYTES
 from autoscale.design.architecture import Architecture
-from autoscale.design.budget import BYTES
 from autoscale.design.cost import CONVENTIONS, Cost, part_costs
 from autoscale.design.document import kind_of
 from autoscale.design.published import FAMILIES, NETWORKS

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from autoscale.design.budget import several
+from autoscale.design.amounts import several
 from autoscale.design.cost import Cost
 from autoscale.design.numbers import Number, nearest
 from autoscale.errors import InvalidSetting, cause

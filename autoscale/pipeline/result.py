@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from autoscale.design.budget import several
+from autoscale.design.amounts import several
 from autoscale.listener import duration
 from autoscale.pipeline.plan import Plan, Step
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from autoscale.design.budget import format_count
+from autoscale.design.amounts import format_count
 from autoscale.design.cost import cost
 from autoscale.design.published import FAMILIES
 from autoscale.report.charts.axis import Axis

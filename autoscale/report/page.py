@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from autoscale.design.budget import format_count
+from autoscale.design.amounts import format_count
 from autoscale.report.document import Figure, Page, Section, each_row, figures_of, html
 from autoscale.report.family import family_section
 from autoscale.report.growing import grid_sections

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from autoscale.design.budget import format_count
+from autoscale.design.amounts import format_count
 from autoscale.report.charts.axis import Axis
 from autoscale.report.charts.marks import Key
 from autoscale.report.charts.plot import Mark, Plot

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from autoscale.design.budget import parse_ratio
+from autoscale.design.amounts import parse_ratio
 from autoscale.design.measures.macs import MACS
 from autoscale.design.measures.measure import CostMeasure
 from autoscale.design.numbers import Number

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from autoscale.design.amounts import format_count
 from autoscale.design.architecture import Architecture
-from autoscale.design.budget import format_count
 from autoscale.design.cost import cost
 from autoscale.design.document import NO_UNKNOWN_KEYS, dump, kind_of, parse
 from autoscale.design.rounding import Coefficients

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from autoscale.design.budget import several
+from autoscale.design.amounts import several
 from autoscale.design.measures.limits import Limit, all_of
 from autoscale.scaling.scalable import Network, cost_of
 

@@ -14,7 +14,7 @@ from torch import nn
 from typer.testing import CliRunner
 
 from autoscale.cli.app import app
-from autoscale.design.budget import BYTES
+from autoscale.design.amounts import BYTES
 from autoscale.design.cost import CONVENTIONS, cost
 from autoscale.design.published import published
 from autoscale.design.rounding import PAPER, ROUNDINGS

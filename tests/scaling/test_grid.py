@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoscale.design.budget import format_count, parse_count
+from autoscale.design.amounts import format_count, parse_count
 from autoscale.design.cost import cost
 from autoscale.design.measures.params import Params
 from autoscale.design.measures.registry import MEASURES

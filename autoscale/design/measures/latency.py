@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from autoscale.design.amounts import parse_milliseconds
 from autoscale.design.architecture import Architecture
-from autoscale.design.budget import parse_milliseconds
 from autoscale.design.cost import Cost
 from autoscale.design.measures.measure import CostMeasure
 from autoscale.design.numbers import Number

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
+from autoscale.design.amounts import format_count, parse_count
 from autoscale.design.architecture import Architecture
-from autoscale.design.budget import format_count, parse_count
 from autoscale.design.cost import Cost, cost, row_of
 from autoscale.design.numbers import Number
 from autoscale.design.walk import Place

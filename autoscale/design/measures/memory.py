@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from autoscale.design.budget import BYTES
+from autoscale.design.amounts import BYTES
 from autoscale.design.cost import Cost
 from autoscale.design.measures.measure import CostMeasure
 from autoscale.design.numbers import Number

@@ -8,7 +8,7 @@ from typing import cast
 
 import numpy as np
 
-from autoscale.design.budget import several
+from autoscale.design.amounts import several
 from autoscale.design.rounding import PAPER, compound
 from autoscale.jobs.costs import cost_from, limits_from
 from autoscale.jobs.grid.settings import GridSettings

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from autoscale.design.budget import several
+from autoscale.design.amounts import several
 from autoscale.design.measures.latency import LatencyLine
 from autoscale.errors import BudgetUnreachable, RunConflict
 from autoscale.jobs.workers.proxy import realise

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from autoscale.design.amounts import format_count
 from autoscale.design.architecture import Architecture
-from autoscale.design.budget import format_count
 from autoscale.design.cost import Cost, cost
 from autoscale.design.rounding import at_resolution
 from autoscale.errors import InvalidSetting

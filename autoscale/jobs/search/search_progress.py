@@ -4,8 +4,8 @@ import random
 import statistics
 from collections.abc import Sequence
 
+from autoscale.design.amounts import several
 from autoscale.design.architecture import Architecture
-from autoscale.design.budget import several
 from autoscale.design.cost import cost
 from autoscale.design.measures.limits import broken
 from autoscale.jobs.search.problem import SearchProblem

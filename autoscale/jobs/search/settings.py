@@ -44,7 +44,7 @@ def _show_epochs(epochs: tuple[int, ...]) -> str:
 
 
 def _parse_count(text: str) -> int:
-    from autoscale.design.budget import parse_count
+    from autoscale.design.amounts import parse_count
 
     return parse_count(text)
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from itertools import accumulate
 
+from autoscale.design.amounts import BYTES
 from autoscale.design.architecture import Architecture, Head, Stage, Stem
 from autoscale.design.blocks.layers import (
     DEPTHWISE,
@@ -13,7 +14,6 @@ from autoscale.design.blocks.layers import (
     flow,
     is_inverted,
 )
-from autoscale.design.budget import BYTES
 from autoscale.design.cost import part_costs
 from autoscale.design.style import Padding
 from autoscale.design.walk import BlockPlace, Place, places_of, stem_layers, walk_stage

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from autoscale.design.budget import several
+from autoscale.design.amounts import several
 from autoscale.engines.cluster import on_ray
 from autoscale.engines.engine import Engine, Inline, closing
 from autoscale.engines.local import local

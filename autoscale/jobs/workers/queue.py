@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
-from autoscale.design.budget import several
+from autoscale.design.amounts import several
 from autoscale.errors import EvaluationFailed
 from autoscale.jobs.workers.pool import TrainingRequest, WorkerPool
 from autoscale.listener import Listener, Progress, duration
