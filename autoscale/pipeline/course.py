@@ -228,7 +228,8 @@ class Course:
         Raises:
             InvalidSetting: if it ends before the first epoch does.
         """
-        hardest = (1 + GRACE) * self._time - self.clock.spent - FINISH
+        before = self._costs().begin  # which a limit on a training does not count
+        hardest = (1 + GRACE) * self._time - self.clock.spent - FINISH - before
         with self.clock.step("train"):
             try:
                 self.steps.train(design, place, epochs=epochs, seconds=max(hardest, 1.0))
