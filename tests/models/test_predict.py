@@ -413,7 +413,7 @@ def test_a_search_says_what_is_dark_and_records_the_white_level(
     (_, line) = commands(run)[0]
     assert "--white-level 400" in line
     assert main(command) == 1
-    assert "white_level" in capsys.readouterr().err
+    assert "--white-level 400 there" in capsys.readouterr().err
     assert main([*command, "--white-level", "0"]) == 2
     assert "white_level must lie in 1..65535, got 0" in capsys.readouterr().err
 
