@@ -286,8 +286,7 @@ class Proxy:
                 inherited = self._inherit(module, network)
                 ready = accelerated(module, self.kernels)
                 if self._begins_with_head():
-                    plain = self._task(network, seed)  # validation images choose the penalty
-                    fit_head(classifier_of(ready), *read_features(ready, plain, self.runtime))
+                    self._fit_head(ready, self._task(network, seed))
                 fitted = fit(ready, task, self.runtime, on_epoch=on_epoch)
         except TrainingFailed as problem:
             raise EvaluationFailed(str(problem)) from None
@@ -309,6 +308,10 @@ class Proxy:
     def _clock(self) -> Callable[[], float]:
         """Counts CPU-seconds of this process; the time, where another device computes."""
         return time.process_time if self.device == "cpu" else time.perf_counter
+
+    def _fit_head(self, network: nn.Module, task: TrainingTask) -> None:
+        """Fit the classifier alone; the validation images choose its penalty."""
+        fit_head(classifier_of(network), *read_features(network, task, self.runtime))
 
     def _task(self, network: Network, seed: int) -> TrainingTask:
         return TrainingTask(
