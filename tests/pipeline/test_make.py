@@ -195,7 +195,7 @@ def test_a_longer_time_searches_and_checks_and_more_hours_go_on(
     weights: str, tmp_path: Path
 ) -> None:
     run, heard = tmp_path / "run", Heard()
-    first = made(run, weights, hours=0.17, listener=heard)  # two networks fit
+    first = made(run, weights, hours=0.18, listener=heard)  # two networks fit
     trials = Journal(run / "search" / "trials.jsonl").read()
     assert first.network == "the baseline of the search"
     assert first.check is None
