@@ -11,6 +11,7 @@ from PIL import Image
 
 from autoscale.design.space import SearchSpace
 from autoscale.jobs.search.spaces import load_space
+from autoscale.listener import Progress, Silent
 
 # The same examples every time: a run of the tests says something about the change, not about luck.
 # `pytest --hypothesis-profile=default` looks for new ones.
@@ -56,3 +57,19 @@ def photos(tmp_path: Path) -> Path:
 def tiny() -> SearchSpace:
     """The shipped space of 64 networks."""
     return load_space("tiny")
+
+
+class Heard(Silent):
+    """Remembers what it is told; stops the work after some progress, such as trainings."""
+
+    def __init__(self, stop_after: int = 10**6) -> None:
+        self.notices: list[str] = []
+        self.left = stop_after
+
+    def notice(self, text: str) -> None:
+        self.notices.append(text)
+
+    def progress(self, progress: Progress) -> None:
+        self.left -= 1
+        if not self.left:
+            raise KeyboardInterrupt

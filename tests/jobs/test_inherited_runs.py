@@ -33,7 +33,6 @@ from autoscale.jobs.start import Start
 from autoscale.jobs.train import train
 from autoscale.jobs.workers.pool import TrainingRequest, make_worker
 from autoscale.jobs.workers.proxy import ImageSource, Proxy, recipe_named
-from autoscale.listener import Progress, Silent
 from autoscale.network.build import build
 from autoscale.network.inheritance.inherit import inherit_into
 from autoscale.network.weights import STYLES
@@ -42,6 +41,7 @@ from autoscale.runs.weights import Header, file_digest, read_weights, write_weig
 from autoscale.training.batches import to_input
 from autoscale.training.fit import fit
 from autoscale.training.task import TrainingTask
+from tests.conftest import Heard
 
 SOURCE = Architecture(
     resolution=16,
@@ -64,22 +64,6 @@ stages:
 head: {width: 16}
 """
 SHIFTED = Preparation(mean=(0.4, 0.5, 0.6), deviation=(0.5, 0.5, 0.5))
-
-
-class Heard(Silent):
-    """Remembers what it is told; stops the work after some trainings."""
-
-    def __init__(self, stop_after: int = 10**6) -> None:
-        self.notices: list[str] = []
-        self.left = stop_after
-
-    def notice(self, text: str) -> None:
-        self.notices.append(text)
-
-    def progress(self, progress: Progress) -> None:
-        self.left -= 1
-        if not self.left:
-            raise KeyboardInterrupt
 
 
 @pytest.fixture(scope="module")

@@ -29,13 +29,14 @@ from autoscale.jobs.search.job import search_baseline
 from autoscale.jobs.search.result import load_proxy
 from autoscale.jobs.train import train
 from autoscale.jobs.workers.proxy import recipe_named
-from autoscale.listener import Progress, Silent
+from autoscale.listener import Silent
 from autoscale.network.build import build
 from autoscale.network.weights import STYLES
 from autoscale.report.page import page
 from autoscale.runs.store import StepFolder
 from autoscale.runs.weights import Header, read_weights, write_weights
 from autoscale.search.objective import Score
+from tests.conftest import Heard
 
 #: Blocks that give no weights to other designs; a rival is the network itself.
 SOURCE = Architecture(
@@ -51,22 +52,6 @@ SOURCE = Architecture(
 #: What every check here is asked for.
 CHECK: dict[str, Any] = {"networks": 2, "seeds": 2}
 SHIFTED = Preparation(mean=(0.4, 0.5, 0.6), deviation=(0.5, 0.5, 0.5))
-
-
-class Heard(Silent):
-    """Remembers what it is told; stops the work after some trainings."""
-
-    def __init__(self, stop_after: int = 10**6) -> None:
-        self.notices: list[str] = []
-        self.left = stop_after
-
-    def notice(self, text: str) -> None:
-        self.notices.append(text)
-
-    def progress(self, progress: Progress) -> None:
-        self.left -= 1
-        if not self.left:
-            raise KeyboardInterrupt
 
 
 @pytest.fixture(scope="module")

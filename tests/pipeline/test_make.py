@@ -22,7 +22,6 @@ from autoscale.errors import BudgetUnreachable, InvalidSetting
 from autoscale.jobs.costs import limits_from
 from autoscale.jobs.train import train
 from autoscale.jobs.workers.proxy import Pace
-from autoscale.listener import Progress, Silent
 from autoscale.models.count import load_architecture
 from autoscale.pipeline import course, plan, source, steps
 from autoscale.pipeline.job import make_network, plan_network
@@ -32,6 +31,7 @@ from autoscale.pipeline.settings import MakeSettings
 from autoscale.runs.store import Journal
 from autoscale.runs.weights import read_weights
 from autoscale.scaling.scalable import Design
+from tests.conftest import Heard
 
 SOURCE = Architecture(
     resolution=20,
@@ -46,22 +46,6 @@ SOURCE = Architecture(
 LIMIT = "macs=120K"
 USUAL: dict[str, Any] = {"limit": 48, "kernels": "none", "hours": 1}
 PACE = Pace(begin=20.0, epoch=14.0, evaluation=1.0)
-
-
-class Heard(Silent):
-    """Remembers what it is told; stops the work after some progress."""
-
-    def __init__(self, stop_after: int = 10**6) -> None:
-        self.notices: list[str] = []
-        self.left = stop_after
-
-    def notice(self, text: str) -> None:
-        self.notices.append(text)
-
-    def progress(self, progress: Progress) -> None:
-        self.left -= 1
-        if not self.left:
-            raise KeyboardInterrupt
 
 
 @pytest.fixture(scope="module")
