@@ -8,10 +8,11 @@ includes those that were not there yet.
 """
 
 import argparse
-import csv
 import time
 from dataclasses import replace
 from pathlib import Path
+
+from methods import note
 
 from autoscale.design.cost import cost
 from autoscale.design.published import published
@@ -77,16 +78,6 @@ def main() -> None:
                 "cpu_seconds": f"{time.process_time() - begun:.0f}",
             }
             note(asked.out / "teacher.csv", row)
-
-
-def note(out: Path, row: dict[str, object]) -> None:
-    print(*row.values(), flush=True)
-    fresh = not out.exists()
-    with out.open("a", newline="", encoding="utf-8") as opened:
-        writer = csv.DictWriter(opened, list(row))
-        if fresh:
-            writer.writeheader()
-        writer.writerow(row)
 
 
 if __name__ == "__main__":
