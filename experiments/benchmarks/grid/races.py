@@ -1,8 +1,8 @@
 """Race on grids whose truth is known and write one line of JSON for each race.
 
-    OMP_NUM_THREADS=1 python experiments/benchmarks/grid/run.py --out results.jsonl \\
+    OMP_NUM_THREADS=1 python experiments/benchmarks/grid/races.py --out results.jsonl \\
         --place b0 --method race --repetitions 100
-    python experiments/benchmarks/grid/run.py --table results.jsonl
+    python experiments/benchmarks/grid/races.py --table results.jsonl
 
 Worlds below 100,000 are for published figures; settings were chosen on worlds from 100,000 on.
 Races that a file already has are not run again.
