@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.robustness.attempts import attempt, is_clear
+from tests.robustness.attempts import attempt, is_clear, seeds
 from tests.robustness.conftest import Finished
 
 RIGHT = """\
@@ -96,7 +96,7 @@ def test_a_model_that_is_wrong_is_refused_in_one_line(
         assert not (run / "grid" / "trainings.jsonl").exists()
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", seeds(10, 20))
 def test_a_name_that_is_no_model_is_refused(tmp_path: Path, seed: int) -> None:
     rng = random.Random(f"model {seed}")
     pieces = ("os", ":", ".", "path", "json", "loads", "", " ", "\x1b", "naïve", "a" * 3000, "-",

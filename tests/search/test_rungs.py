@@ -2,7 +2,6 @@
 
 import random
 from dataclasses import replace
-from importlib.util import find_spec
 from math import sqrt
 
 import numpy as np
@@ -23,11 +22,9 @@ from autoscale.search.model.gaussian_process import PRIOR_MEAN, Inputs, Posterio
 from autoscale.search.model.predictor import ImputedScores, Predictor
 from autoscale.search.objective import Objective, Score
 from autoscale.search.rungs import LEARN, LearningCurve, Rungs
-from autoscale.search.samplers import SAMPLERS, make_sampler
-from tests.search.searching import searched
+from autoscale.search.samplers import make_sampler
+from tests.search.searching import CASES, FRONT, HARD, searched
 
-HARD = Objective(kind="hard", target=450_000)
-FRONT = Objective(kind="front", target=450_000)
 RUNGS = Rungs(epochs=(1, 2, 4))
 
 
@@ -140,14 +137,6 @@ def run(space: SearchSpace, sampler: str, objective: Objective, **options) -> li
     options = {"trials": 24, "rungs": RUNGS, "seed": 3, "evaluate": Trainings(), **options}
     made = make_sampler(sampler, seed=3, space=space, known=knowledge(objective))
     return searched(space, objective, options.pop("evaluate"), made, **options)
-
-
-CASES = [
-    pytest.param(sampler, objective, id=f"{sampler}-{name}")
-    for sampler in SAMPLERS
-    for name, objective in (("reward", HARD), ("front", FRONT))
-    if (sampler != "gp" or find_spec("scipy")) and (sampler, name) != ("controller", "front")
-]
 
 
 @pytest.mark.parametrize(("sampler", "objective"), CASES)
