@@ -88,7 +88,7 @@ def test_a_model_that_is_wrong_is_refused_in_one_line(
     planned = ["--plan"] if plan else []
     answer = attempt("grid", "--model", f"{module}:build", "--run", run, "--data", whole.photos,
                      "--resolution", 16, "--flops-budget", "2x", "--tolerance", 0.3, "--seeds", 1,
-                     "--max-candidates", 2, "--epochs", 1, *planned)  # fmt: skip
+                     "--max-candidates", 2, "--epochs", 1, "--step", 0.25, *planned)  # fmt: skip
     sys.modules.pop(module, None)
     assert is_clear(answer)
     if not plan:
