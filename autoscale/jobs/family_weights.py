@@ -14,7 +14,7 @@ from autoscale.jobs.grid.settings import FamilySettings
 from autoscale.jobs.inheritance import Inheritance
 from autoscale.jobs.search.result import STEP as SEARCH
 from autoscale.jobs.start import Start
-from autoscale.jobs.workers.proxy import ImageSource, Proxy
+from autoscale.jobs.workers.source import ImageSource
 from autoscale.listener import Listener
 from autoscale.network.build import build
 from autoscale.runs.store import StepFolder
@@ -132,7 +132,7 @@ def _images_of(run: Path, settings: FamilySettings, start: Start) -> ImageSource
     if record is None:
         return ImageSource(data=place, white_level=white_level)
     try:
-        source = Proxy.from_record(record["settings"], data=place).source
+        source = ImageSource.from_record(record["settings"], data=place)
     except (KeyError, TypeError) as problem:
         raise RunConflict(
             f"the settings of a step of {run} are damaged ({problem!r}); restore them from a copy "

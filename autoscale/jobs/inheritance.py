@@ -35,6 +35,8 @@ class Begun:
     """How a network begins."""
 
     inherited: float  # share of its parameters that are the start's, in [0, 1]
+    # Whether features are the start's, and the classifier has classes that the start does not know.
+    new_classifier: bool = False
     notes: tuple[str, ...] = ()  # what to know, in sentences
 
 
@@ -71,7 +73,11 @@ class Inheritance:
         told = (note,) if note else ()
         if origin is None or fits(self._state, architecture):
             notes = _loaded(module, self._state, rows)
-            return Begun(inherited=_share_as_it_is(module, rows, count), notes=(*notes, *told))
+            return Begun(
+                inherited=_share_as_it_is(module, rows, count),
+                new_classifier=self._is_new,
+                notes=(*notes, *told),
+            )
         if not takes_over(architecture):
             return Begun(inherited=0.0)
         shares = take_over(
@@ -90,6 +96,7 @@ class Inheritance:
             )
         return Begun(
             inherited=sum(s.inherited for s in shares) / sum(s.params for s in shares),
+            new_classifier=self._is_new,
             notes=(share_table(shares, origin.name), *told),
         )
 
@@ -122,12 +129,21 @@ class Inheritance:
             rows = tuple(range(len(classes))) if same else ()
         return {c: r for c, r in zip(classes, rows, strict=False) if r is not None}
 
+    @property
+    def _is_new(self) -> bool:
+        """Whether the data has classes that the classifier does not know."""
+        rows = self._rows[0]
+        if rows is None:
+            return class_rows(self._state) != len(self._images.classes)
+        return None in rows
+
     @cached_property
     def _rows(self) -> tuple[tuple[int | None, ...] | None, str | None]:
         """Of each class the row that it keeps, and a sentence, as `models.expected.rows_kept`."""
         known, classes = self._start.known, self._images.classes
         if known is not None:
-            return tuple(known.get(name) for name in classes), None
+            places = dict(known)
+            return tuple(places.get(name) for name in classes), None
         return rows_kept(self._start.expected.classes, class_rows(self._state), classes)
 
     @property

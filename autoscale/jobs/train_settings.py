@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.freeze import Frozen
 from autoscale.jobs.groups import (
+    TEACHER,
     DataSettings,
     DeviceSettings,
     ImageSettings,
     KernelSettings,
     RecipeSettings,
-    TeacherSettings,
-    WeightsSettings,
+    TransferSettings,
 )
 from autoscale.models.settings import published_names
 from autoscale.settings import again, begun, option, settings_of
@@ -27,13 +28,14 @@ _OF_EPOCHS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainSettings(WeightsSettings, TeacherSettings):
+class TrainSettings(TransferSettings):
     """What is trained, on which images, and how.
 
     The recipe, the design and the weights themselves bind a resumed training, not their names.
     """
 
     command: ClassVar[str] = "train"
+    needs: ClassVar[Mapping[str, str]] = {"unlabelled": "teacher"}
 
     network: str = option(
         help="A family member's YAML file (runs/photos/family/phi-2.yaml), a design's, or a "
@@ -101,6 +103,14 @@ class TrainSettings(WeightsSettings, TeacherSettings):
         "kernels",
         "auto",
         help="What computes the training. {choices}.",
+    )
+    unlabelled: str | None = option(
+        None,
+        "A folder of pictures without classes, at any depth: they train with the teacher's answers "
+        "alone, mixed with the others.",
+        place=True,
+        binds="unlabelled",
+        panel=TEACHER,
     )
     time_limit: float | None = option(
         None, "Seconds, after which it fails; finished epochs are kept.", above=0, binds=False

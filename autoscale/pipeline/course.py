@@ -14,7 +14,8 @@ from autoscale.jobs.search.result import STEP as SEARCH
 from autoscale.jobs.search.result import load_trials
 from autoscale.jobs.train import STEP as TRAIN
 from autoscale.jobs.train import OutOfTime
-from autoscale.jobs.workers.proxy import Pace, recipe_named
+from autoscale.jobs.workers.estimate import Pace
+from autoscale.jobs.workers.proxy import recipe_named
 from autoscale.pipeline.clock import Clock
 from autoscale.pipeline.interval import wilson
 from autoscale.pipeline.plan import CHECKED, LEAST, RACED, RESERVE, Costs, Plan, Step, plan

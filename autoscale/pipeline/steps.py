@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -29,8 +29,11 @@ from autoscale.jobs.search.result import Baseline
 from autoscale.jobs.search.settings import CheckSettings, SearchSettings
 from autoscale.jobs.train import Trained, train
 from autoscale.jobs.train_settings import TrainSettings
+from autoscale.jobs.workers.estimate import Pace, pace
 from autoscale.jobs.workers.kernels import choose_kernels
-from autoscale.jobs.workers.proxy import ImageSource, Pace, Proxy, recipe_named
+from autoscale.jobs.workers.proxy import Proxy, recipe_named
+from autoscale.jobs.workers.source import ImageSource
+from autoscale.jobs.workers.transfer import Transfer
 from autoscale.listener import Listener, Silent
 from autoscale.models.count import load_architecture
 from autoscale.models.export import export, possible_formats
@@ -107,17 +110,12 @@ class Steps:
             kernels=choose_kernels(settings.kernels, device=settings.device, listener=Silent()),
             device=settings.device,
             threads=settings.threads,
-            start=start,
+            transfer=Transfer(start=start),
         ).load(size=resolution, test=True, listener=Silent())
 
     def pace(self, design: Architecture) -> Pace:
         """How long the parts of that training take."""
-        proxy = self.proxy(design.resolution)
-        pace, images = proxy.pace(design), proxy.images
-        if not proxy.recipe.head_first:
-            return pace
-        looks = 2 * len(images.train) / len(images.validation)  # each picture, and its mirror image
-        return replace(pace, begin=pace.begin + looks * pace.evaluation)
+        return pace(self.proxy(design.resolution), design)
 
     @property
     def recipe(self) -> str:

@@ -31,8 +31,11 @@ from autoscale.jobs.search.result import load_proxy, load_trials
 from autoscale.jobs.search.settings import SearchSettings
 from autoscale.jobs.start import Start
 from autoscale.jobs.train import train
+from autoscale.jobs.workers.estimate import estimate_seconds
 from autoscale.jobs.workers.pool import TrainingRequest, make_worker
-from autoscale.jobs.workers.proxy import ImageSource, Proxy, recipe_named
+from autoscale.jobs.workers.proxy import Proxy, recipe_named
+from autoscale.jobs.workers.source import ImageSource
+from autoscale.jobs.workers.transfer import Transfer
 from autoscale.network.build import build
 from autoscale.network.inheritance.inherit import inherit_into
 from autoscale.network.weights import STYLES
@@ -198,7 +201,7 @@ def test_a_worker_is_sent_a_place_and_reads_the_weights_once(
     proxy = Proxy(
         source=ImageSource(data="synthetic", limit=16),
         recipe=recipe_named("proxy", epochs=1),
-        start=Start.for_many(SearchSettings(weights=expecting)),
+        transfer=Transfer.for_many(SearchSettings(weights=expecting)),
     ).load(size=16)
     sent = pickle.dumps(proxy.for_worker())
     assert len(sent) < 20_000
@@ -225,9 +228,11 @@ def test_a_worker_is_sent_a_place_and_reads_the_weights_once(
         assert result.score.inherited == here.inherited
     assert len(pickle.dumps(TrainingRequest(network=small, seed=0))) < 3_000
     write_weights(Path(expecting).with_name("x.safetensors"), read(expecting).state, Header())
-    stale = replace(pickle.loads(sent).start, file=str(Path(expecting).with_name("x.safetensors")))
+    transfer = pickle.loads(sent).transfer
+    place = str(Path(expecting).with_name("x.safetensors"))
+    stale = replace(transfer, start=replace(transfer.start, file=place))
     with pytest.raises(RunConflict, match="does not hold the weights that the work began with"):
-        make_worker(replace(pickle.loads(sent), start=stale))
+        make_worker(replace(pickle.loads(sent), transfer=stale))
 
 
 def test_designs_that_cannot_take_weights_over_start_fresh_and_it_is_said(
@@ -360,7 +365,7 @@ def test_members_have_weights_that_a_training_begins_with(
     point = Coefficients(alpha=1.2, beta=1.1, gamma=1.15)
     heard = Heard()
     family = write_family(run, phi="0,1", coefficients=point, weights=expecting, listener=heard)
-    proxy = replace(load_proxy(run), start=Start.for_many(SearchSettings(weights=expecting)))
+    proxy = replace(load_proxy(run), transfer=Transfer.for_many(SearchSettings(weights=expecting)))
     proxy = proxy.load(size=family.members[-1].architecture.resolution)
     for member in family.members:
         written = run / "family" / f"{member.name}.safetensors"
@@ -372,7 +377,7 @@ def test_members_have_weights_that_a_training_begins_with(
         assert again.origin is None
         torch.manual_seed(0)
         module = build(member.architecture, **STYLES["tf"].options)
-        Inheritance(proxy.start, proxy.images, seed=0).into(module, member.architecture)
+        Inheritance(proxy.transfer.start, proxy.images, seed=0).into(module, member.architecture)
         for name, value in module.state_dict().items():
             assert torch.equal(held.state[name], value), name
     assert sum("of its parameters begin as those of" in one for one in heard.notices) == 2
@@ -420,8 +425,8 @@ def test_what_a_search_will_take_includes_taking_weights_over(
     proxy = Proxy(
         source=ImageSource(data="synthetic", limit=16),
         recipe=recipe_named("proxy", epochs=1),
-        start=Start.for_many(SearchSettings(weights=expecting)),
+        transfer=Transfer.for_many(SearchSettings(weights=expecting)),
     ).load(size=16)
-    assert proxy.estimate_seconds([SOURCE] * 3) < 900
+    assert estimate_seconds(proxy, [SOURCE] * 3) < 900
     monkeypatch.setattr(Inheritance, "seconds", lambda *_: 300.0)
-    assert proxy.estimate_seconds([SOURCE] * 3) > 900
+    assert estimate_seconds(proxy, [SOURCE] * 3) > 900

@@ -21,7 +21,7 @@ from autoscale.design.space import SearchSpace
 from autoscale.errors import BudgetUnreachable, InvalidSetting
 from autoscale.jobs.costs import limits_from
 from autoscale.jobs.train import train
-from autoscale.jobs.workers.proxy import Pace
+from autoscale.jobs.workers.estimate import Pace
 from autoscale.models.count import load_architecture
 from autoscale.pipeline import course, plan, source, steps
 from autoscale.pipeline.job import make_network, plan_network

@@ -119,7 +119,7 @@ def grid_search(
             "or see the candidates with --plan"
         )
     base = scalable_of(settings, run, num_classes=class_count(settings, proxy))
-    for note in notes_on_start(proxy.start, base):
+    for note in notes_on_start(proxy.transfer.start, base):
         listener.notice(note)
     race = _race(run, base, settings, listener)
     references = find_references(
@@ -161,7 +161,7 @@ def _carry_out(
         facts=facts,
         notes={
             "most_trainings": race.most_trainings,
-            **proxy.start.told,
+            **proxy.transfer.told,
             **notes_of(references, proxy, seeds=race.settings.seeds),
         },
     )

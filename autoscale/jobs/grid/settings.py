@@ -14,6 +14,7 @@ from autoscale.jobs.groups import (
     DeviceSettings,
     LimitSettings,
     ScalingBaseSettings,
+    TransferSettings,
     WeightsSettings,
     WorkerSettings,
 )
@@ -233,14 +234,15 @@ class GridSettings(
     DeviceSettings,
     BaseImageSettings,
     BaseWeightsSettings,
+    TransferSettings,
     LimitSettings,
     ReferenceSettings,
     RaceSettings,
 ):
     """Everything that a grid can be asked for.
 
-    With a run's own baseline networks begin as the search's did; where those began without weights,
-    the grid's may begin with some.
+    With a run's own baseline networks begin and learn as the search's did; where those did without
+    weights or without a teacher, the grid's may have them.
     """
 
     command: ClassVar[str] = "grid"

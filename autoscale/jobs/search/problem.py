@@ -16,9 +16,10 @@ from autoscale.jobs.search.goal import make_objective, ready, require_objective
 from autoscale.jobs.search.result import STEP
 from autoscale.jobs.search.settings import SearchSettings
 from autoscale.jobs.search.spaces import space_text
-from autoscale.jobs.start import Start
 from autoscale.jobs.workers.kernels import choose_kernels
-from autoscale.jobs.workers.proxy import ImageSource, Proxy, recipe_named
+from autoscale.jobs.workers.proxy import Proxy, recipe_named
+from autoscale.jobs.workers.source import ImageSource
+from autoscale.jobs.workers.transfer import Transfer
 from autoscale.listener import Listener
 from autoscale.runs.store import StepFolder
 from autoscale.search.objective import Objective
@@ -51,7 +52,7 @@ class SearchProblem:
         rungs = settings.stages(proxy.recipe.epochs)
         text = space_text(settings.space)
         shipped = SearchSpace.from_yaml(text, source=settings.space)
-        for note in notes_for_space(proxy.start, shipped):
+        for note in notes_for_space(proxy.transfer.start, shipped):
             listener.notice(note)
         require_objective(settings)
         measure = cost_from(settings.cost_measure)
@@ -99,7 +100,7 @@ class SearchProblem:
         }
         if limits := {m.measure.name: m.to_dict() for m in self.limits if m.measure != MACS}:
             facts["max_cost"] = limits
-        return Record(settings=self.settings, facts=facts, notes=self.proxy.start.told)
+        return Record(settings=self.settings, facts=facts, notes=self.proxy.transfer.told)
 
 
 def _kept_measures(folder: StepFolder) -> dict[str, Any]:
@@ -111,18 +112,18 @@ def _kept_measures(folder: StepFolder) -> dict[str, Any]:
 
 
 def _proxy(settings: SearchSettings, listener: Listener) -> Proxy:
-    start = Start.for_many(settings)
+    transfer = Transfer.for_many(settings, device=settings.device, threads=settings.threads)
     return Proxy(
         source=ImageSource(
             data=settings.data,
             seed=settings.seed,
             limit=settings.limit,
             strict=settings.strict,
-            white_level=start.expected.preparation.white_level,
+            white_level=transfer.start.expected.preparation.white_level,
         ),
         recipe=recipe_named(settings.recipe, epochs=settings.epochs),
         kernels=choose_kernels(settings.kernels, device=settings.device, listener=listener),
         device=settings.device,
         threads=settings.threads,
-        start=start,
+        transfer=transfer,
     )

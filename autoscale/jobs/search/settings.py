@@ -14,6 +14,8 @@ from autoscale.jobs.groups import (
     KernelSettings,
     LimitSettings,
     RecipeSettings,
+    TeacherSettings,
+    TransferSettings,
     WeightsSettings,
     WorkerSettings,
 )
@@ -209,7 +211,7 @@ class SearchSettings(
     ImageSettings,
     RecipeSettings,
     LimitSettings,
-    WeightsSettings,
+    TransferSettings,
     SearchChoices,
     DataSettings,
 ):
@@ -248,6 +250,12 @@ class CheckChoices(Settings):
         WeightsSettings,
         "weights",
         help="Where the weights lie now that the search began with, if they were moved.",
+        panel="",
+    )
+    teacher: str | None = again(
+        TeacherSettings,
+        "teacher",
+        help="Where the teacher lies now that the search learned from, if it was moved.",
         panel="",
     )
 
