@@ -17,7 +17,9 @@ from autoscale.design.rounding import at_resolution
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.curves import training_point
 from autoscale.jobs.family import load_member
+from autoscale.jobs.family_weights import weights_beside
 from autoscale.jobs.inheritance import Begun
+from autoscale.jobs.names import NO_WEIGHTS
 from autoscale.jobs.record import Record
 from autoscale.jobs.start import Start
 from autoscale.jobs.teaching.lessons import Lessons
@@ -135,10 +137,11 @@ def _begun(
 ) -> "_Training":
     """The training with its network, its start and its images read."""
     device = _device_for(peers, settings.device)
+    settings = _with_member_weights(settings, listener)
     design = _design(settings)
     size = settings.resolution or design.architecture.resolution
     start = Start.of(
-        settings,
+        replace(settings, weights=None) if settings.weights == NO_WEIGHTS else settings,
         at_resolution(design.architecture, size),
         network=settings.network,
     )
@@ -373,6 +376,21 @@ class _Training:
             preparation=self._expected.preparation,
             runtime=Runtime(device=self.task.device),
         )
+
+
+def _with_member_weights(settings: TrainSettings, listener: Listener) -> TrainSettings:
+    """With the weights that `autoscale family` wrote beside the member, unless others are named."""
+    path = Path(settings.network)
+    if settings.weights is not None or not (path.is_file() and is_member(path)):
+        return settings
+    found = weights_beside(path)
+    if found is None:
+        return settings
+    listener.notice(
+        f"{path.stem} begins with the weights that family wrote beside it, {found}; --weights "
+        f"{NO_WEIGHTS} begins with random ones"
+    )
+    return replace(settings, weights=str(found))
 
 
 def _recipe(settings: TrainSettings) -> Recipe:

@@ -10,13 +10,16 @@ from autoscale.errors import InvalidSetting
 from autoscale.jobs.freeze import Frozen
 from autoscale.jobs.groups import (
     TEACHER,
+    WEIGHTS,
     DataSettings,
     DeviceSettings,
     ImageSettings,
     KernelSettings,
     RecipeSettings,
     TransferSettings,
+    WeightsSettings,
 )
+from autoscale.jobs.names import NO_WEIGHTS
 from autoscale.models.settings import published_names
 from autoscale.settings import again, begun, option, settings_of
 
@@ -46,6 +49,13 @@ class TrainSettings(TransferSettings):
         binds="network",
     )
     data: str = again(DataSettings, "data", "synthetic")
+    weights: str | None = again(
+        WeightsSettings,
+        "weights",
+        help=f"{WEIGHTS} none: random "
+        "ones. \\[default: those that `family` wrote beside the member, if it did, else random "
+        "ones]",
+    )
     recipe: str = again(RecipeSettings, "recipe", "full")
     epochs: int | None = again(
         RecipeSettings, "epochs", help="Passes over the images. \\[default: the recipe's]"
@@ -123,7 +133,7 @@ class TrainSettings(TransferSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.freeze is not None and self.weights is None:
+        if self.freeze is not None and self.weights in (None, NO_WEIGHTS):
             raise InvalidSetting(
                 f"--freeze {self.freeze} keeps weights that nothing has trained; give --weights, "
                 "or leave it out"

@@ -16,10 +16,11 @@ from autoscale.jobs.groups import (
     WeightsSettings,
     WorkerSettings,
 )
+from autoscale.jobs.names import NO_WEIGHTS
 from autoscale.settings import MISSING, again, option, settings_of
 
-#: Instead of a source of weights: look for one, or begin with random numbers.
-AUTO, NONE = "auto", "none"
+#: Instead of a source of weights: look for one.
+AUTO = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +79,7 @@ class MakeSettings(
                     f"make keeps limits that can be counted, asked for {text}; limit macs or "
                     f"memory, or search with search-baseline --limit {text}"
                 )
-        if self.weights == NONE and (said := self._said_beside_weights):
+        if self.weights == NO_WEIGHTS and (said := self._said_beside_weights):
             raise InvalidSetting(
                 f"--{said[0].replace('_', '-')} says something of weights; name some with --weights"
             )

@@ -17,9 +17,10 @@ from autoscale.inspection.weights import weights_here
 from autoscale.jobs.costs import limits_from
 from autoscale.jobs.groups import WeightsSettings
 from autoscale.jobs.inheritance import takes_over
+from autoscale.jobs.names import NO_WEIGHTS
 from autoscale.jobs.start import Start
 from autoscale.pipeline.scaled import scaled
-from autoscale.pipeline.settings import AUTO, NONE, MakeSettings
+from autoscale.pipeline.settings import AUTO, MakeSettings
 from autoscale.scaling.family import Member
 from autoscale.scaling.scalable import Design
 
@@ -90,7 +91,7 @@ def _smaller(base: Design, limits: Sequence[Limit]) -> Member | None:
 
 def _source(settings: MakeSettings) -> tuple[str | None, list[str]]:
     """The weights to begin with, and what to say of the choice."""
-    if settings.weights == NONE:
+    if settings.weights == NO_WEIGHTS:
         return None, ["networks begin with random weights, as asked"]
     if settings.weights != AUTO:
         return settings.weights, []

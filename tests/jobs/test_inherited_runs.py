@@ -393,6 +393,43 @@ def test_members_have_weights_that_a_training_begins_with(
     assert read_weights(trained.weights).header.style == STYLES["tf"]
 
 
+def test_a_member_begins_with_the_weights_beside_it_unless_they_are_declined(
+    begun: Path, expecting: str, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(begun, run)
+    point = Coefficients(alpha=1.2, beta=1.1, gamma=1.15)
+    write_family(run, phi="0", coefficients=point, weights=expecting)
+    member = run / "family" / "phi-0.yaml"
+    usual: dict[str, Any] = {"network": str(member), "epochs": 1, "limit": 48, "kernels": "none"}
+    heard = Heard()
+    found = train(run=tmp_path / "beside", listener=heard, **usual)
+    beside = str(member.with_suffix(".safetensors"))
+    (told,) = [line for line in heard.notices if "family wrote beside it" in line]
+    assert beside in told
+    named = train(run=tmp_path / "named", weights=beside, **usual)
+    one, other = (read_weights(trained.weights) for trained in (found, named))
+    assert one.header.style == STYLES["tf"]
+    assert all(torch.equal(one.state[name], other.state[name]) for name in one.state)
+    assert f"weights: {beside}" in (tmp_path / "beside" / "train" / "job.yaml").read_text()
+
+    heard = Heard()
+    fresh = train(run=tmp_path / "fresh", weights="none", listener=heard, **usual)
+    assert not [line for line in heard.notices if "beside it" in line]
+    assert read_weights(fresh.weights).header.style == STYLES["autoscale"]
+    assert "weights: none" in (tmp_path / "fresh" / "train" / "job.yaml").read_text()
+    assert "start" not in settings_of(tmp_path / "fresh", "train")["settings"]
+
+    # What the user put there is nobody's but the user's.
+    write_weights(Path(beside), read_weights(beside).state, Header())
+    heard = Heard()
+    train(run=tmp_path / "own", listener=heard, **usual)
+    assert not [line for line in heard.notices if "beside it" in line]
+    Path(beside).write_bytes(b"torn")
+    with pytest.raises(InvalidSetting, match="begin without it by --weights none"):
+        train(run=tmp_path / "torn", **usual)
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

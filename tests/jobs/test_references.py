@@ -137,7 +137,7 @@ def test_a_rival_is_fine_tuned_from_its_weights_with_what_they_expect(
     assert first["score"]["accuracy"] == score.accuracy
     assert first["score"]["inherited"] == 1.0
     assert first["score"]["macs"] == cost(SOURCE).macs
-    assert ready.start.expected.preparation == SHIFTED
+    assert ready.preparation == SHIFTED
 
 
 def test_a_check_keeps_the_rival_and_what_it_was_compared_by(checked: Path) -> None:

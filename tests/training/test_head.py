@@ -144,8 +144,8 @@ def test_each_image_is_answered_by_a_classifier_that_was_not_fitted_to_it() -> N
     head = fit_folds(features, 2)
     seen = head.logits(features.rows).argmax(1) == features.labels
     apart = head.logits(features.rows, slice(0, 120)).argmax(1) == features.labels
-    assert seen.float().mean() > 0.9
     assert apart.float().mean() < 0.65
+    assert seen.float().mean() > apart.float().mean() + 0.25
     assert head.accuracy == pytest.approx(apart.float().mean().item())
 
 
