@@ -7,23 +7,13 @@ from typing import ClassVar
 
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.freeze import Frozen
-from autoscale.jobs.groups import (
-    DataSettings,
-    DeviceSettings,
-    ImageSettings,
-    KernelSettings,
-    RecipeSettings,
-    TeacherSettings,
-    WeightsSettings,
-)
+from autoscale.jobs.groups.images import DataSettings, ImageSettings
+from autoscale.jobs.groups.networks import WeightsSettings
+from autoscale.jobs.groups.training import EPOCHS, RecipeSettings, TeacherSettings
+from autoscale.jobs.groups.workers import DeviceSettings, KernelSettings
 from autoscale.models.settings import published_names
-from autoscale.settings import again, begun, option, settings_of
-
-#: What means nothing where the classifier alone is fitted.
-_OF_EPOCHS = {
-    "epochs", "batch_size", "learning_rate", "layer_decay", "patience", "dropout", "drop_path",
-    "time_limit", "teacher",
-}  # fmt: skip
+from autoscale.settings.command import settings_of
+from autoscale.settings.option import again, begun, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +39,10 @@ class TrainSettings(WeightsSettings, TeacherSettings):
         RecipeSettings, "epochs", help="Passes over the images. \\[default: the recipe's]"
     )
     batch_size: int | None = option(
-        None, "Images a step; the learning rate follows. \\[default: the recipe's]", binds="recipe"
+        None,
+        "Images a step; the learning rate follows. \\[default: the recipe's]",
+        binds="recipe",
+        about=EPOCHS,
     )
     learning_rate: float | None = option(
         None,
@@ -57,6 +50,7 @@ class TrainSettings(WeightsSettings, TeacherSettings):
         "\\[default: the recipe's, in proportion to the batch size]",
         above=0,
         binds="recipe",
+        about=EPOCHS,
     )
     layer_decay: float | None = option(
         None,
@@ -64,6 +58,7 @@ class TrainSettings(WeightsSettings, TeacherSettings):
         "at most 1. \\[default: the recipe's]",
         above=0,
         binds="recipe",
+        about=EPOCHS,
     )
     freeze: str | None = option(
         None,
@@ -77,6 +72,7 @@ class TrainSettings(WeightsSettings, TeacherSettings):
         "\\[default: the recipe's]",
         least=0,
         binds="recipe",
+        about=EPOCHS,
     )
     resolution: int | None = option(
         None,
@@ -85,9 +81,14 @@ class TrainSettings(WeightsSettings, TeacherSettings):
         least=1,
         binds="network",
     )
-    dropout: float | None = option(None, "\\[default: the member's, else 0]", binds="network")
+    dropout: float | None = option(
+        None, "\\[default: the member's, else 0]", binds="network", about=EPOCHS
+    )
     drop_path: float | None = option(
-        None, "Stochastic depth. \\[default: the member's, else 0]", binds="network"
+        None,
+        "Stochastic depth. \\[default: the member's, else 0]",
+        binds="network",
+        about=EPOCHS,
     )
     limit: int | None = again(ImageSettings, "limit")
     strict: bool = again(ImageSettings, "strict", False)
@@ -103,7 +104,11 @@ class TrainSettings(WeightsSettings, TeacherSettings):
         help="What computes the training. {choices}.",
     )
     time_limit: float | None = option(
-        None, "Seconds, after which it fails; finished epochs are kept.", above=0, binds=False
+        None,
+        "Seconds, after which it fails; finished epochs are kept.",
+        above=0,
+        binds=False,
+        about=EPOCHS,
     )
     tensorboard: bool = option(
         False,
@@ -126,8 +131,8 @@ class TrainSettings(WeightsSettings, TeacherSettings):
         Raises:
             InvalidSetting: if something is asked of epochs, of which there are none.
         """
-        asked = [s.flag for s in settings_of(type(self)) if s.name in _OF_EPOCHS
-                 and getattr(self, s.name) is not None]  # fmt: skip
+        given = (s for s in settings_of(type(self)) if getattr(self, s.name) is not None)
+        asked = [setting.flag for setting in given if setting.option.about == EPOCHS]
         if asked:
             raise InvalidSetting(
                 f"--freeze features fits the classifier in one go, without epochs; leave out "

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
 from typing import Any, ClassVar
 
 from autoscale.design.measures.registry import kind_named
 from autoscale.errors import InvalidSetting
-from autoscale.jobs.groups import (
-    DataSettings,
-    DeviceSettings,
-    ImageSettings,
-    KernelSettings,
-    LimitSettings,
-    WeightsSettings,
-    WorkerSettings,
-)
-from autoscale.settings import MISSING, again, option, settings_of
+from autoscale.jobs.groups.images import DataSettings, ImageSettings
+from autoscale.jobs.groups.networks import LimitSettings, WeightsSettings
+from autoscale.jobs.groups.workers import DeviceSettings, KernelSettings, WorkerSettings
+from autoscale.settings.command import settings_of
+from autoscale.settings.option import again, option
 
 #: Instead of a source of weights: look for one, or begin with random numbers.
 AUTO, NONE = "auto", "none"

@@ -30,7 +30,7 @@ from autoscale.jobs.start import Start
 from autoscale.jobs.workers.memory import training_bytes
 from autoscale.listener import Listener, Silent
 from autoscale.scaling.scalable import Design, cost_of
-from autoscale.settings import takes_settings
+from autoscale.settings.function import takes_settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

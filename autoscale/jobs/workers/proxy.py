@@ -16,7 +16,7 @@ from autoscale.datasets.pictures.selection import Selection
 from autoscale.design.architecture import Architecture
 from autoscale.design.style import Style
 from autoscale.errors import DataProblem, EvaluationFailed, InvalidSetting
-from autoscale.jobs.groups import place_of
+from autoscale.jobs.groups.images import place_of
 from autoscale.jobs.inheritance import Inheritance
 from autoscale.jobs.start import FRESH, Start
 from autoscale.jobs.workers.kernels import accelerated, cutter
