@@ -21,7 +21,7 @@ from autoscale.cli.app import COMMANDS, main
 from autoscale.cli.terminal import records
 from autoscale.errors import InvalidSetting
 from autoscale.models.load import Model
-from autoscale.settings import settings_of
+from autoscale.settings.command import settings_of
 from tests.conftest import draw_photos
 
 PACKAGE = Path(autoscale.__file__).parent

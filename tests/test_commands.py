@@ -23,7 +23,8 @@ from autoscale.jobs.workers.kernels import choose_kernels, load_kernels
 from autoscale.listener import Silent
 from autoscale.network.kernels.library import KernelsUnavailable
 from autoscale.runs.job_file import job_text, read_job
-from autoscale.settings import Setting, Settings, command_line, settings_of
+from autoscale.settings.command import Settings, command_line, settings_of
+from autoscale.settings.setting import Setting
 
 BY_NAME = {one.settings.command: one for one in COMMANDS}
 #: What people type for settings that are parsed.

@@ -24,17 +24,10 @@ from autoscale.errors import InvalidSetting
 from autoscale.runs.job_file import job_text, read_job, recorded_job, write_job
 from autoscale.runs.settings import difference
 from autoscale.runs.store import StepFolder
-from autoscale.settings import (
-    Groups,
-    Setting,
-    Settings,
-    again,
-    command_line,
-    in_words,
-    option,
-    settings_of,
-    takes_settings,
-)
+from autoscale.settings.command import Groups, Settings, command_line, settings_of
+from autoscale.settings.function import takes_settings
+from autoscale.settings.option import again, in_words, option
+from autoscale.settings.setting import Setting
 
 
 def parse_pair(text: str) -> tuple[float, float]:

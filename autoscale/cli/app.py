@@ -42,7 +42,7 @@ from autoscale.cli.train import TrainSettings, train_command
 from autoscale.errors import AutoscaleError, InvalidSetting
 from autoscale.jobs.grid.settings import FamilySettings
 from autoscale.jobs.search.settings import CheckSettings, SearchSettings
-from autoscale.settings import Settings
+from autoscale.settings.command import Settings
 
 # Workflows are imported where they are used: `autoscale --help` must not wait for torch.
 

@@ -14,7 +14,7 @@ from autoscale.models.settings import (
     published_names,
     published_names_and_families,
 )
-from autoscale.settings import begun, option
+from autoscale.settings.option import begun, option
 
 if TYPE_CHECKING:
     from autoscale.models.count import Count

@@ -11,8 +11,9 @@ from typing import ClassVar
 
 import typer
 
-from autoscale.jobs.groups import DeviceSettings, KernelSettings, WorkerSettings
-from autoscale.settings import Settings, again, option
+from autoscale.jobs.groups.workers import DeviceSettings, KernelSettings, WorkerSettings
+from autoscale.settings.command import Settings
+from autoscale.settings.option import again, option
 
 
 @dataclass(frozen=True, kw_only=True)

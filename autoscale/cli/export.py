@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from autoscale.models.settings import ExportSettings, published_names
-from autoscale.settings import begun, option
+from autoscale.settings.option import begun, option
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from autoscale.models.settings import LatencySettings, published_names
-from autoscale.settings import begun, option
+from autoscale.settings.option import begun, option
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from autoscale.settings import Settings
+from autoscale.settings.command import Settings
 
 if TYPE_CHECKING:
     from autoscale.inspection.weights import WeightsHere

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autoscale.pipeline.settings import MakeSettings
-from autoscale.settings import option
+from autoscale.settings.option import option
 
 if TYPE_CHECKING:
     from autoscale.pipeline.result import Made, Planned

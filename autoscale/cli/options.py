@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Container, Iterable, Sequence
+from dataclasses import MISSING
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from autoscale.errors import InvalidSetting
-from autoscale.settings import MISSING, Setting, Settings, begun, joined, settings_of
+from autoscale.settings.command import Settings, joined, settings_of
+from autoscale.settings.option import begun
+from autoscale.settings.setting import Setting
 
 RUN = "Run directory; every step finds the earlier ones in it."
 Json = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]

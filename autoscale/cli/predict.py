@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from autoscale.errors import InvalidSetting
 from autoscale.models.settings import EvaluateSettings, PredictSettings
-from autoscale.settings import again, option
+from autoscale.settings.option import again, option
 
 if TYPE_CHECKING:
     import pandas as pd

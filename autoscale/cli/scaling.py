@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from autoscale.cli.search import show_references
 from autoscale.jobs.grid.settings import FamilySettings, GridSettings
-from autoscale.settings import Groups, option
+from autoscale.settings.command import Groups
+from autoscale.settings.option import option
 
 if TYPE_CHECKING:
     from autoscale.jobs.family import Family

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from autoscale.jobs.search.settings import CheckSettings, SearchSettings
-from autoscale.settings import Settings, again
+from autoscale.settings.command import Settings
+from autoscale.settings.option import again
 
 if TYPE_CHECKING:
     from autoscale.jobs.check import Check

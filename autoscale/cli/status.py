@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import typer
 
-from autoscale.settings import Settings, option
+from autoscale.settings.command import Settings
+from autoscale.settings.option import option
 
 if TYPE_CHECKING:
     from autoscale.inspection.doctor import Finding

@@ -13,7 +13,7 @@ from autoscale.jobs.train import STEP as TRAIN
 from autoscale.jobs.train_settings import TrainSettings
 from autoscale.runs.job_file import recorded_jobs
 from autoscale.runs.store import StepFolder
-from autoscale.settings import Settings, command_line
+from autoscale.settings.command import Settings, command_line
 
 #: Of each step in the order in which they are made: its title and the settings of its command.
 STEPS: Mapping[str, tuple[str, type[Settings]]] = {

@@ -14,7 +14,7 @@ from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
 from autoscale.errors import BudgetUnreachable, EvaluationFailed
-from autoscale.jobs.groups import WorkerSettings
+from autoscale.jobs.groups.workers import WorkerSettings
 from autoscale.jobs.record import Record
 from autoscale.jobs.reference.network import ReferenceNetwork, find_references
 from autoscale.jobs.reference.result import Own, Reference
@@ -27,7 +27,7 @@ from autoscale.jobs.workers.queue import Job, Trainings
 from autoscale.listener import Listener, Silent
 from autoscale.runs.records import Outcome, outcomes_from_journal
 from autoscale.runs.store import Journal, StepFolder
-from autoscale.settings import takes_settings
+from autoscale.settings.function import takes_settings
 from autoscale.training.chance import chance_warning
 
 STEP = "check"

@@ -16,7 +16,7 @@ from autoscale.jobs.family_weights import MemberWeights
 from autoscale.jobs.grid.job import load_grid
 from autoscale.jobs.grid.scaling_base import describe, scalable_of
 from autoscale.jobs.grid.settings import FamilySettings
-from autoscale.jobs.groups import ScalingBaseSettings
+from autoscale.jobs.groups.networks import ScalingBaseSettings
 from autoscale.jobs.record import Record
 from autoscale.listener import Listener, Silent
 from autoscale.runs.store import Journal, StepFolder, read_text, write_text
@@ -34,7 +34,7 @@ from autoscale.scaling.family import (
 )
 from autoscale.scaling.limited import Limited
 from autoscale.scaling.scalable import Scalable, cost_of
-from autoscale.settings import takes_settings
+from autoscale.settings.function import takes_settings
 
 STEP = "family"
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from autoscale.jobs.groups import place_of
+from autoscale.jobs.groups.images import place_of
 from autoscale.listener import Listener
 from autoscale.runs.job_file import add_job, write_job
 from autoscale.runs.store import Journal, StepFolder
-from autoscale.settings import Settings, settings_of
+from autoscale.settings.command import Settings, settings_of
 
 #: What changes the last digits of a score, so that a change on resuming is told.
 _TOLD = ("device", "threads")

@@ -10,7 +10,7 @@ from autoscale.design.amounts import BYTES
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
 from autoscale.errors import InvalidSetting, RunConflict
-from autoscale.jobs.groups import WeightsSettings
+from autoscale.jobs.groups.networks import WeightsSettings
 from autoscale.models.count import load_architecture
 from autoscale.models.expected import Expected, expected_by
 from autoscale.network.inheritance.correspondence import require_kindred

@@ -41,7 +41,7 @@ from autoscale.runs.store import Journal, StepFolder, write_text
 from autoscale.runs.tensorboard import Curves, Point, require_tensorboard
 from autoscale.runs.weights import Header, read_weights, write_weights
 from autoscale.scaling.family import Member
-from autoscale.settings import takes_settings
+from autoscale.settings.function import takes_settings
 from autoscale.training.chance import chance_warning
 from autoscale.training.failures import OutOfTime as OutOfTime  # for who calls `train`
 from autoscale.training.fit import evaluate, fit

@@ -8,26 +8,14 @@ from typing import ClassVar
 
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.freeze import Frozen
-from autoscale.jobs.groups import (
-    TEACHER,
-    WEIGHTS,
-    DataSettings,
-    DeviceSettings,
-    ImageSettings,
-    KernelSettings,
-    RecipeSettings,
-    TransferSettings,
-    WeightsSettings,
-)
+from autoscale.jobs.groups.images import DataSettings, ImageSettings
+from autoscale.jobs.groups.networks import WEIGHTS, WeightsSettings
+from autoscale.jobs.groups.training import EPOCHS, TEACHER, RecipeSettings, TransferSettings
+from autoscale.jobs.groups.workers import DeviceSettings, KernelSettings
 from autoscale.jobs.names import NO_WEIGHTS
 from autoscale.models.settings import published_names
-from autoscale.settings import again, begun, option, settings_of
-
-#: What means nothing where the classifier alone is fitted.
-_OF_EPOCHS = {
-    "epochs", "batch_size", "learning_rate", "layer_decay", "patience", "dropout", "drop_path",
-    "time_limit", "teacher",
-}  # fmt: skip
+from autoscale.settings.command import settings_of
+from autoscale.settings.option import again, begun, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +49,10 @@ class TrainSettings(TransferSettings):
         RecipeSettings, "epochs", help="Passes over the images. \\[default: the recipe's]"
     )
     batch_size: int | None = option(
-        None, "Images a step; the learning rate follows. \\[default: the recipe's]", binds="recipe"
+        None,
+        "Images a step; the learning rate follows. \\[default: the recipe's]",
+        binds="recipe",
+        about=EPOCHS,
     )
     learning_rate: float | None = option(
         None,
@@ -69,6 +60,7 @@ class TrainSettings(TransferSettings):
         "\\[default: the recipe's, in proportion to the batch size]",
         above=0,
         binds="recipe",
+        about=EPOCHS,
     )
     layer_decay: float | None = option(
         None,
@@ -76,6 +68,7 @@ class TrainSettings(TransferSettings):
         "at most 1. \\[default: the recipe's]",
         above=0,
         binds="recipe",
+        about=EPOCHS,
     )
     freeze: str | None = option(
         None,
@@ -89,6 +82,7 @@ class TrainSettings(TransferSettings):
         "\\[default: the recipe's]",
         least=0,
         binds="recipe",
+        about=EPOCHS,
     )
     resolution: int | None = option(
         None,
@@ -97,9 +91,14 @@ class TrainSettings(TransferSettings):
         least=1,
         binds="network",
     )
-    dropout: float | None = option(None, "\\[default: the member's, else 0]", binds="network")
+    dropout: float | None = option(
+        None, "\\[default: the member's, else 0]", binds="network", about=EPOCHS
+    )
     drop_path: float | None = option(
-        None, "Stochastic depth. \\[default: the member's, else 0]", binds="network"
+        None,
+        "Stochastic depth. \\[default: the member's, else 0]",
+        binds="network",
+        about=EPOCHS,
     )
     limit: int | None = again(ImageSettings, "limit")
     strict: bool = again(ImageSettings, "strict", False)
@@ -123,7 +122,11 @@ class TrainSettings(TransferSettings):
         panel=TEACHER,
     )
     time_limit: float | None = option(
-        None, "Seconds, after which it fails; finished epochs are kept.", above=0, binds=False
+        None,
+        "Seconds, after which it fails; finished epochs are kept.",
+        above=0,
+        binds=False,
+        about=EPOCHS,
     )
     tensorboard: bool = option(
         False,
@@ -146,8 +149,8 @@ class TrainSettings(TransferSettings):
         Raises:
             InvalidSetting: if something is asked of epochs, of which there are none.
         """
-        asked = [s.flag for s in settings_of(type(self)) if s.name in _OF_EPOCHS
-                 and getattr(self, s.name) is not None]  # fmt: skip
+        given = (s for s in settings_of(type(self)) if getattr(self, s.name) is not None)
+        asked = [setting.flag for setting in given if setting.option.about == EPOCHS]
         if asked:
             raise InvalidSetting(
                 f"--freeze features fits the classifier in one go, without epochs; leave out "

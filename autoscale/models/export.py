@@ -32,7 +32,7 @@ from autoscale.network.weights import to_timm
 from autoscale.runs.sources.releases import CONFIG
 from autoscale.runs.store import guarded, write_bytes, write_text
 from autoscale.runs.weights import KEY, Header, read_weights, weights_content, write_weights
-from autoscale.settings import takes_settings
+from autoscale.settings.function import takes_settings
 
 #: Batches on which a format is held against torch.
 BATCHES = (1, 5)

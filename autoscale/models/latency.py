@@ -12,7 +12,7 @@ from autoscale.errors import InvalidSetting
 from autoscale.models.count import load_network
 from autoscale.models.settings import LatencySettings
 from autoscale.network.measuring.latency import Latency, measure_latencies
-from autoscale.settings import takes_settings
+from autoscale.settings.function import takes_settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

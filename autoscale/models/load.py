@@ -16,7 +16,8 @@ from autoscale.network.build import build
 from autoscale.network.weights import Style, class_rows, load_weights
 from autoscale.runs.sources.find import find
 from autoscale.runs.weights import Header, Weights, is_pytorch, is_safetensors, read_weights
-from autoscale.settings import settings_of, takes_settings
+from autoscale.settings.command import settings_of
+from autoscale.settings.function import takes_settings
 
 #: Of weights that are drawn because none are given.
 SEED = 0

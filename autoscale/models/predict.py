@@ -24,7 +24,7 @@ from autoscale.listener import Listener, duration
 from autoscale.models.load import Model, as_model
 from autoscale.models.settings import EvaluateSettings, PassSettings, PredictSettings
 from autoscale.network.threads import threads_of_torch
-from autoscale.settings import takes_settings
+from autoscale.settings.function import takes_settings
 from autoscale.training.batches import as_channels_last, normalised
 from autoscale.training.chance import chance_warning
 from autoscale.training.task import device_named

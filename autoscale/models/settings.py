@@ -13,7 +13,8 @@ from autoscale.errors import InvalidSetting
 from autoscale.network.measuring.conditions import Conditions
 from autoscale.runs.sources.find import keep_names
 from autoscale.runs.sources.packages import PACKAGES
-from autoscale.settings import Settings, begun, option
+from autoscale.settings.command import Settings
+from autoscale.settings.option import begun, option
 
 #: Which images of a data set; "auto" is all of a source without splits that the network was not
 #: trained on, else test where there are such, else validation.

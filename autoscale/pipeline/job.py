@@ -15,7 +15,7 @@ from autoscale.pipeline.settings import MakeSettings
 from autoscale.pipeline.source import beginning
 from autoscale.pipeline.steps import Steps
 from autoscale.runs.store import Journal, StepFolder
-from autoscale.settings import takes_settings
+from autoscale.settings.function import takes_settings
 
 STEP = "make"
 

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
 from typing import Any, ClassVar
 
 from autoscale.design.measures.registry import kind_named
 from autoscale.errors import InvalidSetting
-from autoscale.jobs.groups import (
-    DataSettings,
-    DeviceSettings,
-    ImageSettings,
-    KernelSettings,
-    LimitSettings,
-    WeightsSettings,
-    WorkerSettings,
-)
+from autoscale.jobs.groups.images import DataSettings, ImageSettings
+from autoscale.jobs.groups.networks import LimitSettings, WeightsSettings
+from autoscale.jobs.groups.workers import DeviceSettings, KernelSettings, WorkerSettings
 from autoscale.jobs.names import NO_WEIGHTS
-from autoscale.settings import MISSING, again, option, settings_of
+from autoscale.settings.command import settings_of
+from autoscale.settings.option import again, option
 
 #: Instead of a source of weights: look for one.
 AUTO = "auto"

@@ -15,7 +15,7 @@ from autoscale.design.rounding import ROUNDINGS, fit_strides
 from autoscale.errors import BudgetUnreachable
 from autoscale.inspection.weights import weights_here
 from autoscale.jobs.costs import limits_from
-from autoscale.jobs.groups import WeightsSettings
+from autoscale.jobs.groups.networks import WeightsSettings
 from autoscale.jobs.inheritance import takes_over
 from autoscale.jobs.names import NO_WEIGHTS
 from autoscale.jobs.start import Start

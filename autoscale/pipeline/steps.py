@@ -18,12 +18,8 @@ from autoscale.jobs.check import check_baseline
 from autoscale.jobs.family import write_family
 from autoscale.jobs.grid.job import grid_search
 from autoscale.jobs.grid.settings import FamilySettings, GridSettings
-from autoscale.jobs.groups import (
-    DeviceSettings,
-    ImageSettings,
-    KernelSettings,
-    WorkerSettings,
-)
+from autoscale.jobs.groups.images import ImageSettings
+from autoscale.jobs.groups.workers import DeviceSettings, KernelSettings, WorkerSettings
 from autoscale.jobs.search.job import search_baseline
 from autoscale.jobs.search.result import Baseline
 from autoscale.jobs.search.settings import CheckSettings, SearchSettings

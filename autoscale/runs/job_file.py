@@ -18,7 +18,8 @@ from typing import Any, TypeVar
 from autoscale.design.document import Entry, dump, entries
 from autoscale.errors import InvalidSetting
 from autoscale.runs.store import StepFolder, read_text, write_text
-from autoscale.settings import Setting, Settings, settings_of
+from autoscale.settings.command import Settings, settings_of
+from autoscale.settings.setting import Setting
 
 S = TypeVar("S", bound=Settings)
 

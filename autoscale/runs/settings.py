@@ -9,7 +9,7 @@ from typing import Any
 
 from autoscale.distribution import VERSION
 from autoscale.errors import InvalidSetting
-from autoscale.settings import Setting
+from autoscale.settings.setting import Setting
 from autoscale.training.recipe import Recipe
 
 #: Innermost values of a fact that are said, and characters of one.

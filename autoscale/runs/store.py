@@ -27,7 +27,7 @@ from typing import Any, NoReturn
 from autoscale.design.versions import FORMAT, version_problem
 from autoscale.errors import RunConflict, StorageProblem
 from autoscale.runs.settings import RECORD_FORMAT, difference, environment, in_this_format
-from autoscale.settings import Setting
+from autoscale.settings.setting import Setting
 
 
 class StepFolder:

@@ -26,7 +26,7 @@ from autoscale.listener import Silent
 from autoscale.runs.job_file import read_job
 from autoscale.scaling.budget import parse_budget
 from autoscale.scaling.scalable import Design, Network
-from autoscale.settings import command_line
+from autoscale.settings.command import command_line
 from tests.design.test_energy import TABLE
 
 B0 = Design(autoscale.published("efficientnet-b0"), rounding_policy("tf"))

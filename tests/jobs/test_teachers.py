@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from autoscale.datasets.data import ImageData, load
 from autoscale.errors import AutoscaleError, DataProblem, InvalidSetting, RunConflict
-from autoscale.jobs.groups import TeacherSettings
+from autoscale.jobs.groups.training import TeacherSettings
 from autoscale.jobs.teaching import answers as answering
 from autoscale.jobs.teaching.answers import answers_to
 from autoscale.jobs.teaching.teacher import Teacher, read_teacher

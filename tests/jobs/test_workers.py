@@ -20,7 +20,7 @@ from autoscale.errors import DataProblem, EvaluationFailed, InvalidSetting, Work
 from autoscale.jobs.check import check_baseline
 from autoscale.jobs.grid.job import grid_search
 from autoscale.jobs.grid.settings import GridSettings
-from autoscale.jobs.groups import WorkerSettings
+from autoscale.jobs.groups.workers import WorkerSettings
 from autoscale.jobs.search.job import search_baseline
 from autoscale.jobs.workers.pool import TrainingRequest, worker_pool
 from autoscale.jobs.workers.proxy import Proxy, recipe_named

@@ -35,7 +35,7 @@ from autoscale.runs.records import Outcome, network_digest, outcomes_from_journa
 from autoscale.runs.store import Journal, StepFolder, write_text
 from autoscale.scaling.family import Growths
 from autoscale.scaling.scalable import Design, Scalable
-from autoscale.settings import takes_settings
+from autoscale.settings.function import takes_settings
 from autoscale.training.chance import chance_warning
 
 #: Folder of a run: latencies on this device.

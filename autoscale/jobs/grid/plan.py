@@ -31,7 +31,7 @@ from autoscale.jobs.workers.memory import training_bytes
 from autoscale.jobs.workers.transfer import Transfer
 from autoscale.listener import Listener, Silent
 from autoscale.scaling.scalable import Design, cost_of
-from autoscale.settings import takes_settings
+from autoscale.settings.function import takes_settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from autoscale.design.published import FAMILIES
 from autoscale.design.rounding import fit_strides, rounding_policy
 from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.jobs.grid.settings import GridSettings
-from autoscale.jobs.groups import ScalingBaseSettings
+from autoscale.jobs.groups.networks import ScalingBaseSettings
 from autoscale.jobs.inheritance import notes_for_base
 from autoscale.jobs.search.result import STEP as SEARCH
 from autoscale.jobs.search.result import load_baseline, load_proxy, transferred, with_images

@@ -8,19 +8,19 @@ from typing import Any, ClassVar
 
 from autoscale.design.measures.registry import COSTS, kind_named, with_file
 from autoscale.errors import InvalidSetting
-from autoscale.jobs.groups import (
+from autoscale.jobs.groups.images import DataSettings
+from autoscale.jobs.groups.networks import (
     BaseWeightsSettings,
-    DataSettings,
-    DeviceSettings,
     LimitSettings,
     ScalingBaseSettings,
-    TransferSettings,
     WeightsSettings,
-    WorkerSettings,
 )
+from autoscale.jobs.groups.training import TransferSettings
+from autoscale.jobs.groups.workers import DeviceSettings, WorkerSettings
 from autoscale.jobs.names import RECIPES
 from autoscale.jobs.reference.settings import ReferenceSettings
-from autoscale.settings import Groups, Settings, again, in_words, option, settings_of
+from autoscale.settings.command import Groups, Settings, settings_of
+from autoscale.settings.option import again, in_words, option
 
 # What a parser or a completion needs is imported where it is asked for, see `jobs.groups`.
 

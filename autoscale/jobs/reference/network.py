@@ -12,7 +12,7 @@ from autoscale.design.architecture import Architecture
 from autoscale.design.cost import Cost, cost
 from autoscale.design.rounding import at_resolution
 from autoscale.errors import InvalidSetting
-from autoscale.jobs.groups import WeightsSettings
+from autoscale.jobs.groups.networks import WeightsSettings
 from autoscale.jobs.reference.settings import Asked, ReferenceSettings, split_pixels
 from autoscale.jobs.start import Start
 from autoscale.jobs.workers.proxy import Proxy, recipe_named

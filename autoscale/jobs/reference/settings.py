@@ -10,7 +10,8 @@ from pathlib import Path
 from autoscale.errors import InvalidSetting
 from autoscale.models.settings import packaged_names
 from autoscale.runs.sources.find import keep_names
-from autoscale.settings import Settings, begun, option
+from autoscale.settings.command import Settings
+from autoscale.settings.option import begun, option
 
 _PIXELS = re.compile(r"(?P<source>.*)@(?P<pixels>\d{1,5})")
 

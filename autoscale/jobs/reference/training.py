@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from autoscale.errors import EvaluationFailed, RunConflict
-from autoscale.jobs.groups import WorkerSettings
+from autoscale.jobs.groups.workers import WorkerSettings
 from autoscale.jobs.reference.network import ReferenceNetwork
 from autoscale.jobs.reference.result import ReferenceScores
 from autoscale.jobs.workers.pool import TrainingRequest, worker_pool

@@ -8,7 +8,7 @@ from pathlib import Path
 from autoscale.design.architecture import Architecture
 from autoscale.errors import EvaluationFailed
 from autoscale.jobs.curves import SearchCurves
-from autoscale.jobs.groups import WorkerSettings
+from autoscale.jobs.groups.workers import WorkerSettings
 from autoscale.jobs.search.confirm import choose
 from autoscale.jobs.search.problem import SearchProblem
 from autoscale.jobs.search.result import Baseline
@@ -23,7 +23,7 @@ from autoscale.search.dashboard import Copy, database, in_database, in_file, sho
 from autoscale.search.engine import SearchPlan, Trial, knowledge, search
 from autoscale.search.rungs import RungCheck, TrainingResult
 from autoscale.search.samplers import make_sampler
-from autoscale.settings import takes_settings
+from autoscale.settings.function import takes_settings
 from autoscale.training.chance import chance_warning
 
 

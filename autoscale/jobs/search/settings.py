@@ -7,21 +7,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 from autoscale.design.measures.registry import COSTS, kind_named, with_file
 from autoscale.errors import InvalidSetting
-from autoscale.jobs.groups import (
-    DataSettings,
-    DeviceSettings,
-    ImageSettings,
-    KernelSettings,
-    LimitSettings,
-    RecipeSettings,
-    TeacherSettings,
-    TransferSettings,
-    WeightsSettings,
-    WorkerSettings,
-)
+from autoscale.jobs.groups.images import DataSettings, ImageSettings
+from autoscale.jobs.groups.networks import LimitSettings, WeightsSettings
+from autoscale.jobs.groups.training import RecipeSettings, TeacherSettings, TransferSettings
+from autoscale.jobs.groups.workers import DeviceSettings, KernelSettings, WorkerSettings
 from autoscale.jobs.names import OBJECTIVES, SAMPLERS
 from autoscale.jobs.reference.settings import ReferenceSettings
-from autoscale.settings import Groups, Settings, again, in_words, option
+from autoscale.settings.command import Groups, Settings
+from autoscale.settings.option import again, in_words, option
 
 if TYPE_CHECKING:
     from autoscale.search.rungs import Rungs

@@ -13,7 +13,7 @@ from autoscale.datasets.data import ImageData, Images
 from autoscale.datasets.named import Unlabelled
 from autoscale.datasets.pictures.preparation import Preparation
 from autoscale.errors import DataProblem, InvalidSetting, RunConflict
-from autoscale.jobs.groups import TeacherSettings
+from autoscale.jobs.groups.training import TeacherSettings
 from autoscale.jobs.teaching.answers import Answers, answers_to, seconds_of_answers
 from autoscale.jobs.teaching.teacher import Teacher, columns_of, read_teacher
 from autoscale.jobs.workers.source import ImageSource

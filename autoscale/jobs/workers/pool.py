@@ -19,7 +19,7 @@ from autoscale.engines.cluster import on_ray
 from autoscale.engines.engine import Engine, Inline, closing
 from autoscale.engines.local import local
 from autoscale.errors import EvaluationFailed
-from autoscale.jobs.groups import WorkerSettings
+from autoscale.jobs.groups.workers import WorkerSettings
 from autoscale.jobs.workers.estimate import estimate_seconds
 from autoscale.jobs.workers.proxy import Proxy
 from autoscale.listener import Listener, Silent

@@ -10,7 +10,7 @@ from autoscale.datasets.data import ImageData, load
 from autoscale.datasets.pictures.preparation import OURS, Preparation
 from autoscale.datasets.pictures.selection import Selection
 from autoscale.errors import InvalidSetting
-from autoscale.jobs.groups import place_of
+from autoscale.jobs.groups.images import place_of
 from autoscale.listener import Listener
 from autoscale.runs.images import ImageCache
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from autoscale.jobs.groups import TransferSettings
+from autoscale.jobs.groups.training import TransferSettings
 from autoscale.jobs.start import FRESH, Start
 from autoscale.jobs.teaching.lessons import Lessons
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from autoscale.errors import InvalidSetting
-from autoscale.settings import Settings, option
+from autoscale.settings.command import Settings
+from autoscale.settings.option import option
 
 Runtime = Literal["eager", "compiled", "onnxruntime"]
 Precision = Literal["float32", "bfloat16", "float16"]

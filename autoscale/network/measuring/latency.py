@@ -36,7 +36,7 @@ from autoscale.network.measuring.conditions import (
 )
 from autoscale.network.measuring.pace import steady_times
 from autoscale.network.threads import threads_of_torch
-from autoscale.settings import takes_settings
+from autoscale.settings.function import takes_settings
 
 #: Passes of a block together take about this long, so that reading the clock costs nothing.
 BLOCK_SECONDS = 0.1
