@@ -18,7 +18,7 @@ from autoscale.design.rounding import at_resolution
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.curves import training_point
 from autoscale.jobs.family import load_member
-from autoscale.jobs.inheritance import Inheritance
+from autoscale.jobs.inheritance import Inheritance, suited
 from autoscale.jobs.record import Record
 from autoscale.jobs.start import Start
 from autoscale.jobs.teaching.lessons import Lessons
@@ -133,7 +133,6 @@ def _begun(
 ) -> "_Training":
     """The training with its network, its start and its images read."""
     device = _device_for(peers, settings.device)
-    recipe = _recipe(settings)
     design = _design(settings)
     size = settings.resolution or design.architecture.resolution
     start = Start.of(
@@ -152,7 +151,7 @@ def _begun(
             strict=settings.strict,
             white_level=preparation.white_level,
         ),
-        recipe=recipe,
+        recipe=_recipe(settings),
         kernels=choose_kernels(settings.kernels, device=device, listener=listener),
         device=device,
         threads=settings.threads,
@@ -162,6 +161,8 @@ def _begun(
     if lessons is not None:
         lessons.require_classes(images.classes)
     architecture = _fitted(design, size, len(images.classes), listener)
+    if settings.learning_rate is None:
+        task = _at_suited_rate(task, start, architecture, listener)
     return _Training(
         settings=settings,
         design=replace(design, architecture=architecture),
@@ -410,6 +411,20 @@ def _recipe(settings: TrainSettings) -> Recipe:
     if settings.frozen.features:
         given["epochs"] = 1
     return replace(recipe, **given)
+
+
+def _at_suited_rate(
+    task: Proxy, start: Start, architecture: Architecture, listener: Listener
+) -> Proxy:
+    """At another rate than the recipe's where that suits the weights; a notice says so."""
+    recipe = suited(task.recipe, start, architecture)
+    if recipe != task.recipe:
+        listener.notice(
+            f"the peak learning rate is {recipe.learning_rate:g} in place of the recipe's "
+            f"{task.recipe.learning_rate:g}, which suits weights of another design; "
+            "--learning-rate sets it"
+        )
+    return replace(task, recipe=recipe)
 
 
 def _device_for(peers: ProcessGroup, device: str) -> str:

@@ -24,13 +24,14 @@ from autoscale.jobs.train import train
 from autoscale.jobs.workers.proxy import Pace
 from autoscale.models.count import load_architecture
 from autoscale.pipeline import course, plan, source, steps
+from autoscale.pipeline.around import space_around
 from autoscale.pipeline.job import make_network, plan_network
 from autoscale.pipeline.result import Made
-from autoscale.pipeline.scaled import scaled, space_around
 from autoscale.pipeline.settings import MakeSettings
 from autoscale.runs.store import Journal
 from autoscale.runs.weights import read_weights
 from autoscale.scaling.scalable import Design
+from autoscale.scaling.within import scaled
 from tests.conftest import Heard
 
 SOURCE = Architecture(

@@ -17,8 +17,9 @@ from autoscale.design.architecture import Architecture
 from autoscale.design.style import Style
 from autoscale.errors import DataProblem, EvaluationFailed, InvalidSetting
 from autoscale.jobs.groups import place_of
-from autoscale.jobs.inheritance import Inheritance
+from autoscale.jobs.inheritance import Inheritance, suited
 from autoscale.jobs.start import FRESH, Start
+from autoscale.jobs.workers.answers import packed
 from autoscale.jobs.workers.kernels import accelerated, cutter
 from autoscale.listener import Listener, Silent
 from autoscale.models.user_model import make
@@ -29,11 +30,11 @@ from autoscale.runs.images import ImageCache
 from autoscale.scaling.scalable import Network, cost_of
 from autoscale.search.objective import Score
 from autoscale.training.failures import TrainingFailed
-from autoscale.training.fit import fit
+from autoscale.training.fit import answered_right, fit
 from autoscale.training.head.features import read_features
 from autoscale.training.head.logistic import fit_head
 from autoscale.training.parts import classifier_of
-from autoscale.training.recipe import RECIPES, Recipe
+from autoscale.training.recipe import INHERITING_RATE, RECIPES, Recipe
 from autoscale.training.state import Epoch
 from autoscale.training.task import Runtime, TrainingTask
 
@@ -134,6 +135,9 @@ class Proxy:
     device: str = "cpu"
     threads: int = 1  # of torch; more pay on idle cores only, and change the last digits
     start: Start = FRESH  # what the networks begin with, and what that expects
+    # Peak rate of those that begin with weights, see `Recipe.inheriting`; None: the recipe's, which
+    # older versions had.
+    inheriting_rate: float | None = INHERITING_RATE
     size: int = 0  # pixels per side of the images
     test: bool = False  # whether test images are there, to judge on if a training asks for it
     fingerprint: str = ""  # of the images
@@ -211,8 +215,14 @@ class Proxy:
             "kernels": self.kernels,
             "images": self.fingerprint,
             **self.start.settings(),
+            **self._rate_of_inheriting,
             **({"known_classes": self.inheritance.known_classes} if self.inheritance else {}),
         }
+
+    @property
+    def _rate_of_inheriting(self) -> dict[str, Any]:
+        rate = self.inheriting_rate
+        return {} if rate is None or self.start.origin is None else {"inheriting_rate": rate}
 
     @classmethod
     def from_record(
@@ -241,6 +251,9 @@ class Proxy:
             device=device,
             threads=threads,
             start=Start.from_record(record, file=weights),
+            inheriting_rate=record.get(
+                "inheriting_rate", None if "start" in record else INHERITING_RATE
+            ),
         )
 
     def score(
@@ -249,6 +262,7 @@ class Proxy:
         *,
         seed: int,
         held_out: bool = False,
+        answers: bool = False,
         rungs: Collection[int] = (),
         look: Callable[[int, float], bool] | None = None,
     ) -> Score:
@@ -259,6 +273,7 @@ class Proxy:
 
         Args:
             held_out: measure on the test images instead.
+            answers: say of each image too whether it was answered right; not counted as time.
             rungs: epochs after which accuracy is measured as well.
             look: told each rung's epochs and accuracy; if it returns True, training ends there and
                 the score is that of the rung. The learning rate is that of the whole training, so
@@ -283,7 +298,9 @@ class Proxy:
                 module = self._realised(network)
             task = replace(self._task(network, seed), validation=measured, evaluate_after=rungs)
             with threads_of_torch(self.threads):
+                before = clock()
                 inherited = self._inherit(module, network)
+                inheriting = None if inherited is None else clock() - before
                 ready = accelerated(module, self.kernels)
                 if self._begins_with_head():
                     self._fit_head(ready, self._task(network, seed))
@@ -293,6 +310,7 @@ class Proxy:
         counted = cost_of(network)
         seconds, spent = time.perf_counter() - started, clock() - begun
         epochs = sum(epoch.seconds - epoch.evaluation_seconds for epoch in fitted.epochs)
+        right = self._right(ready, measured, network) if answers else None
         return Score(
             accuracy=fitted.accuracy,
             macs=counted.macs,
@@ -302,7 +320,21 @@ class Proxy:
             inherited=inherited,
             cpu_seconds=spent,
             epoch_cpu_seconds=spent * epochs / seconds / len(fitted.epochs),
+            inheriting_cpu_seconds=inheriting,
+            right=right,
         )
+
+    def _right(self, module: nn.Module, images: Images, network: Network) -> str:
+        """Which images a trained network answers right, as `answers.packed`."""
+        with threads_of_torch(self.threads):
+            found = answered_right(
+                module,
+                images,
+                resolution=network.resolution,
+                preparation=self.start.expected.preparation,
+                runtime=self.runtime,
+            )
+        return packed(found)
 
     @property
     def _clock(self) -> Callable[[], float]:
@@ -313,11 +345,17 @@ class Proxy:
         """Fit the classifier alone; the validation images choose its penalty."""
         fit_head(classifier_of(network), *read_features(network, task, self.runtime))
 
+    def recipe_of(self, network: Network) -> Recipe:
+        """By which a network is trained: at a lower rate where it begins with weights."""
+        if self.inheriting_rate is None or not isinstance(network, Architecture):
+            return self.recipe
+        return suited(self.recipe, self.start, network, rate=self.inheriting_rate)
+
     def _task(self, network: Network, seed: int) -> TrainingTask:
         return TrainingTask(
             train=self.images.train,
             validation=self.images.validation,
-            recipe=self.recipe,
+            recipe=self.recipe_of(network),
             resolution=network.resolution,
             seed=seed,
             preparation=self.start.expected.preparation,
