@@ -30,6 +30,7 @@ from autoscale.cli.search import (
     check_command,
     search_command,
 )
+from autoscale.cli.starts import try_weights_command
 from autoscale.cli.status import (
     DoctorCommand,
     ReportCommand,
@@ -42,6 +43,7 @@ from autoscale.cli.train import TrainSettings, train_command
 from autoscale.errors import AutoscaleError, InvalidSetting
 from autoscale.jobs.grid.settings import FamilySettings
 from autoscale.jobs.search.settings import CheckSettings, SearchSettings
+from autoscale.jobs.starts.settings import TryWeightsSettings
 from autoscale.settings.command import Settings
 
 # Workflows are imported where they are used: `autoscale --help` must not wait for torch.
@@ -144,6 +146,12 @@ COMMANDS = (
         example="runs/photos/family/phi-2.yaml --data photos",
     ),
     Command(settings=WeightsCommand, work=weights_command),
+    Command(
+        settings=TryWeightsSettings,
+        work=try_weights_command,
+        run=DEFAULT_RUN,
+        example="efficientnet-lite0 --data photos --budgets 10M,30M --run runs/photos",
+    ),
     Command(
         settings=EvaluateCommand,
         work=evaluate_command,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -96,4 +97,10 @@ def _show_weights(found: WeightsHere) -> None:
             say(f"Not here: {missing.source}; {missing.command}")
         else:
             say(f"Fetched when it is named, where there is a network: {missing.source}")
+    if rows:
+        source = shlex.quote(rows[0]["weights"])
+        say(
+            f"Do they help on your images? autoscale try-weights {source} --data photos "
+            "--budgets 30M"
+        )
     say(f"Looked through: installed packages, {', '.join(map(str, found.looked))}")

@@ -32,8 +32,9 @@ def make_command(settings: MakeOptions, *, run: Path, as_json: bool) -> None:
     """Make one trained network of a folder of images: within limits, within a time.
 
     Looks at machine and images, measures speeds, and does what the time allows: a published design
-    scaled to the limits and trained; before that a search around it, a check and a grid. The same
-    command goes on where it was interrupted; a larger --hours goes on with what is finished.
+    scaled to the limits and trained; before that a comparison of the weights that were found with
+    random ones, a search around the design, a check and a grid. The same command goes on where it
+    was interrupted; a larger --hours goes on with what is finished.
     """
     from autoscale.cli.terminal import working
     from autoscale.pipeline.job import make_network, plan_network
@@ -68,7 +69,8 @@ def _show_made(made: Made, settings: MakeOptions, as_json: bool) -> None:
     if as_json:
         show_json(made.to_dict())
         return
-    for name, verdict in (("Check", made.check), ("Grid", made.grid)):
+    told = (("Weights", made.compared), ("Check", made.check), ("Grid", made.grid))
+    for name, verdict in told:
         if verdict:
             say(f"{name}: {verdict}.")
     for line in made.left_out:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from autoscale.datasets.data import ImageData
 from autoscale.design.architecture import Architecture
+from autoscale.design.cost import cost
 from autoscale.design.space import HeadChoices, SearchSpace, StageChoices, StemChoices
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.start import Start, affordable
@@ -28,6 +29,7 @@ from autoscale.network.inheritance.inherit import Share, take_over
 from autoscale.network.inheritance.origin import fits
 from autoscale.network.weights import class_rows, load_weights
 from autoscale.training.batches import to_input
+from autoscale.training.recipe import INHERITING_RATE, Recipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +174,21 @@ def takes_over(architecture: Architecture) -> bool:
     except InvalidSetting:
         return False
     return True
+
+
+def suited(
+    recipe: Recipe, start: Start, architecture: Architecture, *, rate: float = INHERITING_RATE
+) -> Recipe:
+    """The recipe for a design that begins as `start` says; another one has the recipe as it is.
+
+    Args:
+        rate: see `Recipe.inheriting`.
+    """
+    origin = start.origin
+    if origin is None or not takes_over(architecture):
+        return recipe
+    whole = replace(origin.architecture, resolution=architecture.resolution)
+    return recipe.inheriting(cost(architecture).macs / cost(whole).macs, rate=rate)
 
 
 def notes_for_space(start: Start, space: SearchSpace) -> list[str]:

@@ -18,7 +18,7 @@ from autoscale.errors import InvalidSetting
 from autoscale.jobs.curves import training_point
 from autoscale.jobs.family import load_member
 from autoscale.jobs.family_weights import weights_beside
-from autoscale.jobs.inheritance import Begun
+from autoscale.jobs.inheritance import Begun, suited
 from autoscale.jobs.names import NO_WEIGHTS
 from autoscale.jobs.record import Record
 from autoscale.jobs.start import Start
@@ -163,8 +163,11 @@ def _begun(
         device=device,
         threads=settings.threads,
         transfer=Transfer(start=start, lessons=lessons),
+        inheriting_rate=None,  # the recipe has it, see `_at_suited_rate`
     ).load(size=size, test=True, listener=listener)
     architecture = _fitted(design, size, len(task.images.classes), listener)
+    if settings.learning_rate is None:
+        task = _at_suited_rate(task, start, architecture, listener)
     return _Training(
         settings=settings,
         design=replace(design, architecture=architecture),
@@ -406,6 +409,20 @@ def _recipe(settings: TrainSettings) -> Recipe:
     if settings.frozen.features:
         given["epochs"] = 1
     return replace(recipe, **given)
+
+
+def _at_suited_rate(
+    task: Proxy, start: Start, architecture: Architecture, listener: Listener
+) -> Proxy:
+    """At another rate than the recipe's where that suits the weights; a notice says so."""
+    recipe = suited(task.recipe, start, architecture)
+    if recipe != task.recipe:
+        listener.notice(
+            f"the peak learning rate is {recipe.learning_rate:g} in place of the recipe's "
+            f"{task.recipe.learning_rate:g}, which suits weights of another design; "
+            "--learning-rate sets it"
+        )
+    return replace(task, recipe=recipe)
 
 
 def _device_for(peers: ProcessGroup, device: str) -> str:

@@ -19,9 +19,9 @@ from autoscale.jobs.workers.proxy import recipe_named
 from autoscale.pipeline.clock import Clock
 from autoscale.pipeline.interval import wilson
 from autoscale.pipeline.plan import CHECKED, LEAST, RACED, RESERVE, Costs, Plan, Step, plan
-from autoscale.pipeline.result import Made, Planned
-from autoscale.pipeline.settings import MakeSettings
-from autoscale.pipeline.source import GROWTH, Beginning
+from autoscale.pipeline.result import Made, Planned, plan_lines
+from autoscale.pipeline.settings import AUTO, MakeSettings
+from autoscale.pipeline.source import GROWTH, Beginning, without_weights
 from autoscale.pipeline.steps import CANDIDATE_EPOCHS, Steps, design_in, seconds_of
 from autoscale.report.writing import write_report
 from autoscale.runs.store import StepFolder
@@ -57,11 +57,13 @@ class Course:
     def planned(self) -> Planned:
         """The plan of an earlier call with as much time, else a new one."""
         kept, hours, costs = self.clock.last("plan"), self.settings.hours, self._costs()
+        if kept is not None and kept.get("source", self.began.source) != self.began.source:
+            kept = None  # made before the weights were found to be worse
         if kept is not None and kept["hours"] >= hours:
             found = Plan.from_dict(kept)
         else:
             found = self._plan(costs, longer=kept is not None)
-            self.clock.note(plan={**found.to_dict(), "hours": hours})
+            self.clock.note(plan={**found.to_dict(), "hours": hours, "source": self.began.source})
         return Planned(
             plan=found,
             network=self.began.name,
@@ -73,7 +75,14 @@ class Course:
     def _plan(self, costs: Costs, *, longer: bool) -> Plan:
         """What fits; of a run that gets more time, with what it has done already."""
         seconds = self._time if longer else self._time - self.clock.spent
-        found = plan(seconds, costs, epochs=recipe_named(self.steps.recipe).epochs)
+        if longer and not self._comparable:
+            seconds -= self.clock.took().get("compare", 0.0)
+        found = plan(
+            seconds,
+            costs,
+            epochs=recipe_named(self.steps.recipe).epochs,
+            compare=self._comparable,
+        )
         if found.count("grid") and (note := self._no_grid):
             parts = tuple(part for part in found.parts if part.step != "grid")
             found = replace(found, parts=parts, left_out=(*found.left_out, note))
@@ -111,6 +120,14 @@ class Course:
 
     def carried_out(self, planned: Planned) -> Made:
         """Everything that is left to do."""
+        chosen = self._compare(planned.plan)
+        if chosen is not self:  # other recipes, and so another plan
+            planned = chosen.planned()
+            for line in plan_lines(planned):
+                self.clock.notice(line)
+        return chosen._carried_out(planned)
+
+    def _carried_out(self, planned: Planned) -> Made:
         found, left_out = planned.plan, [*planned.plan.left_out]
         design, verdicts = self.steps.scaled, dict[Step, str]()
         if found.count("search"):
@@ -126,6 +143,34 @@ class Course:
         if cut is not None:
             left_out.append(cut)
         return self._finished(design, weights, place if cut is None else None, verdicts, left_out)
+
+    # The weights
+
+    def settled(self) -> Course:
+        """This course, or that without weights, if an earlier call has found them to be worse."""
+        chosen = self.clock.last("compared")
+        if self.began.source is None or chosen is None or chosen["advice"] != "scratch":
+            return self
+        began = without_weights(self.began, self.settings)
+        return replace(self, began=began, steps=replace(self.steps, began=began))
+
+    def _compare(self, found: Plan) -> Course:
+        """Compare the weights with random ones, once, and take the better ones.
+
+        Where the trainings cannot tell them apart, or too few succeed, the weights stay.
+        """
+        if not found.count("compare") or self.clock.last("compared") is not None:
+            return self
+        with self.clock.step("compare"):
+            one = self.steps.compare()
+        self.clock.note(compared={"advice": one.advice, "sentence": one.sentence})
+        self.clock.notice(one.sentence)
+        return self.settled()
+
+    @property
+    def _comparable(self) -> bool:
+        """Whether it is to be decided which weights networks begin with."""
+        return self.settings.weights == AUTO and self.began.source is not None
 
     # Search, check and grid
 
@@ -143,7 +188,7 @@ class Course:
         if not self._searched:
             self.clock.note(to_grow=bool(found.count("grid")))
         asked = found.count("search")
-        behind = sum(p.seconds for p in found.parts if p.step not in ("search", "finish"))
+        behind = sum(p.seconds for p in found.parts if p.step in ("check", "grid", "train"))
         done, each = self._trials()
         while True:
             room = max(0, int((self._left - behind) / each)) if each else asked
@@ -273,6 +318,7 @@ class Course:
             low=low,
             high=high,
             always=judged["most"] / images,
+            compared=(self.clock.last("compared") or {}).get("sentence"),
             check=verdicts.get("check"),
             grid=verdicts.get("grid"),
             weights=weights,

@@ -94,6 +94,7 @@ def _begun(run: Path, settings: MakeSettings, listener: Listener) -> Iterator[Co
         for note in began.notes:
             clock.notice(note)
         try:
-            yield Course(run=run, settings=settings, began=began, clock=clock, steps=steps)
+            course = Course(run=run, settings=settings, began=began, clock=clock, steps=steps)
+            yield course.settled()
         finally:
             clock.note()

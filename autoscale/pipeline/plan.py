@@ -9,12 +9,15 @@ from typing import Any, Literal
 from autoscale.errors import InvalidSetting
 from autoscale.listener import duration
 
-Step = Literal["search", "check", "grid", "train", "finish"]
+Step = Literal["compare", "search", "check", "grid", "train", "finish"]
 
 #: Share of the time that is left over, since speeds vary.
 RESERVE = 0.05
 #: Seconds below which nothing is searched.
 SHORT = 600.0
+#: Pairs of short trainings by which weights are compared with random ones, and the trainings of a
+#: search that take as long: random ones get more epochs, and the first weights given take longest.
+PAIRS, COMPARED = 3, 7
 #: Networks of the smallest search, of one that is checked, and of the largest.
 LEAST, ENOUGH, MOST = 8, 30, 100
 #: Trainings of a check: random networks, and new seeds of the baseline.
@@ -80,15 +83,17 @@ class Plan:
         )
 
 
-def plan(seconds: float, costs: Costs, *, epochs: int) -> Plan:
+def plan(seconds: float, costs: Costs, *, epochs: int, compare: bool = False) -> Plan:
     """The most that fits into the time, the training of the network that is kept first.
 
     With more time no step gets less. Below `SHORT`, or where a whole training and `LEAST` networks
     of a search do not fit together, nothing is searched. After `ENOUGH` networks time goes to a
-    check of what was found, then to a grid, then to more networks.
+    check of what was found, then to a grid, then to more networks. Before all of that weights are
+    compared with random ones, if that is asked for.
 
     Args:
         epochs: of a whole training; it gets fewer where they do not fit.
+        compare: whether there are weights that chance found, not the user.
 
     Raises:
         InvalidSetting: if not even one epoch fits; the message says what would.
@@ -101,12 +106,19 @@ def plan(seconds: float, costs: Costs, *, epochs: int) -> Plan:
             f"{duration(seconds)} are not enough for one epoch of a network at the limits; give "
             f"--hours {least / 3600 + 0.005:.2f} or more, or lower a limit"
         )
-    searched, left_out = _searched(usable - trained * costs.epoch, costs)
+    rest = usable - trained * costs.epoch
+    compared = compare and seconds >= SHORT and trained == epochs
+    compared = compared and rest >= COMPARED * costs.trial
+    searched, left_out = _searched(rest - compared * COMPARED * costs.trial, costs)
     if trained < epochs:
         searched, left_out = {}, [f"the training has {trained} of {epochs} epochs", *_NOTHING]
     elif seconds < SHORT:
         searched, left_out = {}, [*_NOTHING]
+    if compare and not compared:
+        left_out = [*left_out, _NOT_COMPARED]
+    first = Part(step="compare", count=2 * PAIRS, seconds=COMPARED * costs.trial)
     parts = [
+        *([first] if compared else []),
         *(Part(step=step, count=n, seconds=n * costs.trial) for step, n in searched.items()),
         Part(step="train", count=trained, seconds=costs.begin + trained * costs.epoch),
         Part(step="finish", count=1, seconds=costs.finish),
@@ -114,6 +126,7 @@ def plan(seconds: float, costs: Costs, *, epochs: int) -> Plan:
     return Plan(parts=tuple(parts), left_out=tuple(left_out))
 
 
+_NOT_COMPARED = "no comparison of the weights with random ones: autoscale try-weights makes it"
 _NOTHING = ("no search: a published design is scaled to the limits instead",)
 
 

@@ -48,6 +48,7 @@ class Made:
     low: float  # of its interval at 95 %
     high: float
     always: float  # accuracy of always answering the most frequent class of those
+    compared: str | None  # advice on the weights that were found, if they were compared
     check: str | None  # verdict of the check of the baseline, if there was one
     grid: str | None  # verdict of the grid
     weights: Path
@@ -77,6 +78,7 @@ class Made:
 
 
 _WORDS: Mapping[Step, tuple[str, str]] = {
+    "compare": ("short trainings with these weights and with random ones", "training"),
     "search": ("search around it", "network"),
     "check": ("check of the baseline against random networks", "training"),
     "grid": ("grid: how the baseline grows to the limits", "training"),

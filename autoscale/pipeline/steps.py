@@ -8,7 +8,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from autoscale.design.architecture import Architecture
-from autoscale.design.cost import cost
 from autoscale.design.measures.limits import split_limit
 from autoscale.design.measures.registry import kind_named
 from autoscale.design.rounding import PAPER
@@ -23,6 +22,9 @@ from autoscale.jobs.groups.workers import DeviceSettings, KernelSettings, Worker
 from autoscale.jobs.search.job import search_baseline
 from autoscale.jobs.search.result import Baseline
 from autoscale.jobs.search.settings import CheckSettings, SearchSettings
+from autoscale.jobs.starts.job import try_weights
+from autoscale.jobs.starts.result import StartsCompared
+from autoscale.jobs.starts.settings import TryWeightsSettings
 from autoscale.jobs.train import Trained, train
 from autoscale.jobs.train_settings import TrainSettings
 from autoscale.jobs.workers.estimate import Pace, pace
@@ -36,8 +38,8 @@ from autoscale.models.export import export, possible_formats
 from autoscale.models.load import load_model
 from autoscale.models.predict import Evaluation, evaluate_model
 from autoscale.models.settings import ExportSettings
-from autoscale.pipeline.plan import NETWORKS, RACED, SEEDS
-from autoscale.pipeline.scaled import space_around
+from autoscale.pipeline.around import space_around
+from autoscale.pipeline.plan import NETWORKS, PAIRS, RACED, SEEDS
 from autoscale.pipeline.settings import MakeSettings
 from autoscale.pipeline.source import GROWTH, Beginning
 from autoscale.runs.store import StepFolder, write_text
@@ -46,9 +48,6 @@ from autoscale.search.engine import Trial
 #: Recipes of the network that is kept and of candidates, with weights and without; epochs of each
 #: candidate.
 TUNED, WHOLE, CANDIDATES, CANDIDATE_EPOCHS = "finetune", "full", "proxy", 3
-#: Peak rate of a network that lost most of its source's channels: less than this share of its
-#: multiply-adds is left.
-CUT_RATE, CUT = 0.003, 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +116,20 @@ class Steps:
     def recipe(self) -> str:
         """Of the network that is kept."""
         return TUNED if self.began.source is not None else WHOLE
+
+    def compare(self) -> StartsCompared:
+        """Train the design at the limits with the weights and without, in short pairs."""
+        own, source = self.settings, self.began.source
+        assert source is not None
+        asked = TryWeightsSettings(
+            **own.shared(WorkerSettings, KernelSettings, DeviceSettings, ImageSettings),
+            **{n: v for n, v in own.of_weights(source).items() if n != "white_level"},
+            data=own.data,
+            network=(str(self.scaled),),
+            pairs=PAIRS,
+            epochs=CANDIDATE_EPOCHS,
+        )
+        return try_weights(self.run, asked, listener=self.listener).compared[0]
 
     def search(self, trials: int, *, to_grow: bool) -> Baseline:
         """Search, or go on searching.
@@ -193,18 +206,10 @@ class Steps:
                 data=own.data,
                 recipe=self.recipe,
                 epochs=epochs,
-                learning_rate=CUT_RATE if self._is_cut(design) else None,
                 time_limit=seconds,
             ),
             listener=self.listener,
         )
-
-    def _is_cut(self, design: Path) -> bool:
-        """Whether most of the weights' network is gone."""
-        origin = self.began.start.origin
-        if origin is None:
-            return False
-        return cost(design_in(design)).macs < CUT * cost(origin.architecture).macs
 
     def evaluate(self, weights: Path) -> Evaluation:
         """How good the network is on the test images, or the validation images without such."""

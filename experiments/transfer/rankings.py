@@ -25,7 +25,7 @@ from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
 from autoscale.jobs.train import train
-from autoscale.pipeline.scaled import space_around
+from autoscale.pipeline.around import space_around
 
 DESIGNS, SEED = 20, 0
 #: Epochs and seeds of a length.

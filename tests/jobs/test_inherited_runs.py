@@ -132,7 +132,7 @@ def test_every_candidate_begins_with_the_weights_and_what_they_expect(
     task = TrainingTask(
         train=proxy.images.train,
         validation=proxy.images.validation,
-        recipe=proxy.recipe,
+        recipe=proxy.recipe_of(design),
         resolution=16,
         seed=0,
         preparation=SHIFTED,

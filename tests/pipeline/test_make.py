@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,13 +25,14 @@ from autoscale.jobs.train import train
 from autoscale.jobs.workers.estimate import Pace
 from autoscale.models.count import load_architecture
 from autoscale.pipeline import course, plan, source, steps
+from autoscale.pipeline.around import space_around
 from autoscale.pipeline.job import make_network, plan_network
 from autoscale.pipeline.result import Made
-from autoscale.pipeline.scaled import scaled, space_around
 from autoscale.pipeline.settings import MakeSettings
 from autoscale.runs.store import Journal
 from autoscale.runs.weights import read_weights
 from autoscale.scaling.scalable import Design
+from autoscale.scaling.within import scaled
 from tests.conftest import Heard
 
 SOURCE = Architecture(
@@ -226,6 +228,75 @@ def test_a_search_ends_where_its_trainings_take_longer_than_foretold(
     trained = len(Journal(tmp_path / "run" / "search" / "trials.jsonl").read())
     assert trained < wanted
     assert any(f"of {wanted} networks" in line for line in found.left_out)
+
+
+# Weights that were found on the machine
+
+
+@pytest.fixture
+def found_here(weights: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The weights are those that `auto` finds."""
+    monkeypatch.setattr(source, "_source", lambda settings: (weights, ["found"]))
+
+
+def compared_as(advice: str) -> Any:
+    """A comparison that comes to some advice, and counts how often it is made."""
+    asked: list[Path] = []
+
+    def compare(self: steps.Steps) -> Any:
+        asked.append(self.run)
+        return SimpleNamespace(advice=advice, sentence=f"at 120K {advice}")
+
+    return compare, asked
+
+
+@pytest.mark.usefixtures("found_here")
+def test_weights_that_are_found_to_be_worse_are_not_begun_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, (compare, asked) = tmp_path / "run", compared_as("scratch")
+    monkeypatch.setattr(steps.Steps, "compare", compare)
+    plain = plan_network("synthetic", run, max_cost=[LIMIT], **USUAL | {"hours": 0.2})
+    assert plain.plan.count("compare") == 2 * plan.PAIRS
+    assert plain.source is not None
+    heard = Heard()
+    with pytest.raises(KeyboardInterrupt):
+        made(run, "auto", hours=0.2, listener=Heard(stop_after=2))
+    found = made(run, "auto", hours=0.2, listener=heard)
+    assert asked == [run], "an earlier call has compared them"
+    assert found.source is None
+    assert found.compared == "at 120K scratch"
+    assert any("random weights" in line for line in heard.notices)
+    settings = json.loads((run / "train" / "settings.json").read_text())
+    assert "start" not in settings["settings"]
+    assert settings["notes"]["recipe"] == "full"
+    assert any("of 60 epochs" in line for line in found.left_out)
+    assert not any("no comparison" in line for line in found.left_out)
+
+
+@pytest.mark.usefixtures("found_here")
+def test_weights_that_were_found_are_tried_at_the_limits_and_kept_where_they_are_no_worse(
+    weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "PAIRS", 2)
+    monkeypatch.setattr("autoscale.jobs.starts.job.fresh_epochs", lambda *_: 1)
+    run = tmp_path / "run"
+    found = made(run, "auto", hours=0.3)
+    advice = json.loads((run / "advice" / "advice.json").read_text())["networks"][0]
+    assert advice["macs"] == cost(load_architecture(str(run / "make" / "scaled.yaml"))).macs
+    assert advice["pairs"] == 2
+    assert advice["advice"] in ("either", "weights"), "one epoch each, far from any difference"
+    assert found.compared == advice["sentence"]
+    assert found.source == weights
+    settings = json.loads((run / "search" / "settings.json").read_text())
+    assert "start" in settings["settings"]
+    assert "compare" in found.took
+
+
+@pytest.mark.usefixtures("found_here")
+def test_without_time_for_it_is_said_that_weights_were_not_compared(tmp_path: Path) -> None:
+    found = plan_network("synthetic", tmp_path, max_cost=[LIMIT], **USUAL | {"hours": 0.08})
+    assert any("no comparison of the weights" in line for line in found.plan.left_out)
 
 
 # The plan alone, and refusals

@@ -37,6 +37,7 @@ class TrainingRequest:
     network: Network
     seed: int
     held_out: bool = False  # judge on the test images
+    answers: bool = False  # keep which images were answered right
     look: RungCheck | None = None  # at its rungs
 
 
@@ -63,6 +64,7 @@ def train_once(proxy: Proxy, request: TrainingRequest) -> TrainingResult:
             request.network,
             seed=request.seed,
             held_out=request.held_out,
+            answers=request.answers,
             rungs=look.rungs.looks if look else (),
             look=look,
         )

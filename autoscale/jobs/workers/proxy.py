@@ -10,13 +10,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from autoscale.datasets.data import ImageData
+from autoscale.datasets.data import ImageData, Images
 from autoscale.datasets.pictures.preparation import Preparation
 from autoscale.design.architecture import Architecture
 from autoscale.design.style import Style
 from autoscale.errors import DataProblem, EvaluationFailed, InvalidSetting
-from autoscale.jobs.inheritance import Begun, Inheritance
+from autoscale.jobs.inheritance import Begun, Inheritance, suited
 from autoscale.jobs.teaching.lessons import Pupils, Taught
+from autoscale.jobs.workers.answers import packed
 from autoscale.jobs.workers.kernels import accelerated, cutter
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.jobs.workers.transfer import NOTHING, Transfer
@@ -28,11 +29,11 @@ from autoscale.network.threads import threads_of_torch
 from autoscale.scaling.scalable import Network, cost_of
 from autoscale.search.objective import Score
 from autoscale.training.failures import TrainingFailed
-from autoscale.training.fit import fit
+from autoscale.training.fit import answered_right, fit
 from autoscale.training.head.features import read_features
 from autoscale.training.head.logistic import FittedHead, fit_head
 from autoscale.training.parts import classifier_of
-from autoscale.training.recipe import RECIPES, Recipe
+from autoscale.training.recipe import INHERITING_RATE, RECIPES, Recipe
 from autoscale.training.state import Epoch
 from autoscale.training.task import Runtime, TrainingTask
 
@@ -62,6 +63,9 @@ class Proxy:
     device: str = "cpu"
     threads: int = 1  # of torch; more pay on idle cores only, and change the last digits
     transfer: Transfer = NOTHING  # what the networks get from other ones
+    # Peak rate of those that begin with weights, see `Recipe.inheriting`; None: the recipe's, which
+    # older versions had.
+    inheriting_rate: float | None = INHERITING_RATE
     size: int = 0  # pixels per side of the images
     test: bool = False  # whether test images are there, to judge on if a training asks for it
     fingerprint: str = ""  # of the images
@@ -177,8 +181,16 @@ class Proxy:
             "kernels": self.kernels,
             "images": self.fingerprint,
             **self.transfer.record(),
+            **self._rate_of_inheriting,
             **({"known_classes": self.inheritance.known_classes} if self.inheritance else {}),
         }
+
+    @property
+    def _rate_of_inheriting(self) -> dict[str, Any]:
+        rate = self.inheriting_rate
+        return (
+            {} if rate is None or self.transfer.start.origin is None else {"inheriting_rate": rate}
+        )
 
     @classmethod
     def from_record(
@@ -204,6 +216,9 @@ class Proxy:
             device=device,
             threads=threads,
             transfer=Transfer.from_record(record, notes, device=device, threads=threads),
+            inheriting_rate=record.get(
+                "inheriting_rate", None if "start" in record else INHERITING_RATE
+            ),
         )
 
     def score(
@@ -212,6 +227,7 @@ class Proxy:
         *,
         seed: int,
         held_out: bool = False,
+        answers: bool = False,
         rungs: Collection[int] = (),
         look: Callable[[int, float], bool] | None = None,
     ) -> Score:
@@ -222,6 +238,7 @@ class Proxy:
 
         Args:
             held_out: measure on the test images instead.
+            answers: say of each image too whether it was answered right; not counted as time.
             rungs: epochs after which accuracy is measured as well.
             look: told each rung's epochs and accuracy; if it returns True, training ends there and
                 the score is that of the rung. The learning rate is that of the whole training, so
@@ -246,7 +263,9 @@ class Proxy:
                 module = self.realised(network)
             task = self.task(network, seed=seed)
             with threads_of_torch(self.threads):
+                before = clock()
                 begun = self.begin(module, network)
+                inheriting = None if begun is None else clock() - before
                 ready = accelerated(module, self.kernels)
                 self.fit_first(ready, task, begun)
                 task = self.taught.given(task) if self.taught else task
@@ -257,6 +276,7 @@ class Proxy:
         counted = cost_of(network)
         seconds, spent = time.perf_counter() - started, clock() - spent_before
         epochs = sum(epoch.seconds - epoch.evaluation_seconds for epoch in fitted.epochs)
+        right = self._right(ready, measured, network) if answers else None
         return Score(
             accuracy=fitted.accuracy,
             macs=counted.macs,
@@ -266,19 +286,39 @@ class Proxy:
             inherited=None if begun is None else begun.inherited,
             cpu_seconds=spent,
             epoch_cpu_seconds=spent * epochs / seconds / len(fitted.epochs),
+            inheriting_cpu_seconds=inheriting,
+            right=right,
         )
+
+    def _right(self, module: nn.Module, images: Images, network: Network) -> str:
+        """Which images a trained network answers right, as `answers.packed`."""
+        with threads_of_torch(self.threads):
+            found = answered_right(
+                module,
+                images,
+                resolution=network.resolution,
+                preparation=self.preparation,
+                runtime=self.runtime,
+            )
+        return packed(found)
 
     @property
     def _clock(self) -> Callable[[], float]:
         """Counts CPU-seconds of this process; the time, where another device computes."""
         return time.process_time if self.device == "cpu" else time.perf_counter
 
+    def recipe_of(self, network: Network) -> Recipe:
+        """By which a network is trained: at a lower rate where it begins with weights."""
+        if self.inheriting_rate is None or not isinstance(network, Architecture):
+            return self.recipe
+        return suited(self.recipe, self.transfer.start, network, rate=self.inheriting_rate)
+
     def task(self, network: Network, *, seed: int) -> TrainingTask:
         """A training on the images, without a teacher's answers."""
         return TrainingTask(
             train=self.images.train,
             validation=self.images.validation,
-            recipe=self.recipe,
+            recipe=self.recipe_of(network),
             resolution=network.resolution,
             seed=seed,
             preparation=self.preparation,
