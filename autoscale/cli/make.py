@@ -69,7 +69,12 @@ def _show_made(made: Made, settings: MakeOptions, as_json: bool) -> None:
     if as_json:
         show_json(made.to_dict())
         return
-    told = (("Weights", made.compared), ("Check", made.check), ("Grid", made.grid))
+    told = (
+        ("Weights", made.compared),
+        ("Check", made.check),
+        ("Grid", made.grid),
+        ("Rival", made.rival),
+    )
     for name, verdict in told:
         if verdict:
             say(f"{name}: {verdict}.")
@@ -77,9 +82,10 @@ def _show_made(made: Made, settings: MakeOptions, as_json: bool) -> None:
         say(f"Left out: {line}.")
     took = ", ".join(f"{name} {duration(seconds)}" for name, seconds in made.took.items())
     say(f"It took {duration(made.seconds)}: {took}.")
+    taught = f"; {made.teacher} taught it" if made.teacher else ""
     say(
         f"Network: {made.network}, {' and '.join(made.costs.values())}, "
-        f"within {' and '.join(made.limits)}."
+        f"within {' and '.join(made.limits)}{taught}."
     )
     say(
         f"On {made.images:,} {made.split} images: accuracy {made.accuracy:.4f}, between "

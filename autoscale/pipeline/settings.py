@@ -74,13 +74,14 @@ class MakeSettings(
                     f"make keeps limits that can be counted, asked for {text}; limit macs or "
                     f"memory, or search with search-baseline --limit {text}"
                 )
-        if self.weights == NO_WEIGHTS and (said := self._said_beside_weights):
+        if self.weights == NO_WEIGHTS and (said := self.said_beside_weights):
             raise InvalidSetting(
                 f"--{said[0].replace('_', '-')} says something of weights; name some with --weights"
             )
 
     @property
-    def _said_beside_weights(self) -> list[str]:
+    def said_beside_weights(self) -> list[str]:
+        """The settings that say something of weights, but where they are."""
         return [name for name in self.said_of_weights if name != "weights"]
 
     def of_weights(self, source: str | None) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 from autoscale.design.architecture import Architecture
 from autoscale.design.measures.limits import split_limit
@@ -39,6 +40,7 @@ from autoscale.models.load import load_model
 from autoscale.models.predict import Evaluation, evaluate_model
 from autoscale.models.settings import ExportSettings
 from autoscale.pipeline.around import space_around
+from autoscale.pipeline.beside import published, rival_seconds, teaching, teaching_seconds
 from autoscale.pipeline.plan import NETWORKS, PAIRS, RACED, SEEDS
 from autoscale.pipeline.settings import MakeSettings
 from autoscale.pipeline.source import GROWTH, Beginning
@@ -48,6 +50,13 @@ from autoscale.search.engine import Trial
 #: Recipes of the network that is kept and of candidates, with weights and without; epochs of each
 #: candidate.
 TUNED, WHOLE, CANDIDATES, CANDIDATE_EPOCHS = "finetune", "full", "proxy", 3
+
+
+class Judged(NamedTuple):
+    """What a check or a grid says."""
+
+    verdict: str
+    of_rivals: Sequence[str]  # sentences
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +121,22 @@ class Steps:
         """How long the parts of that training take."""
         return pace(self.proxy(design.resolution), design)
 
+    def teaching(self, design: Architecture) -> float | None:
+        """Seconds in which the weights' own network answers what that training asks of it.
+
+        None where it does not teach.
+        """
+        asked = teaching(self.settings, self.began, design)
+        if not asked:
+            return None
+        proxy = replace(self.proxy(design.resolution), recipe=recipe_named(self.recipe))
+        return teaching_seconds(asked, proxy)
+
+    def rival(self, design: Architecture) -> float | None:
+        """Seconds of an epoch of the weights' own network; None where it is no rival."""
+        proxy = self.proxy(design.resolution)
+        return rival_seconds(self.settings, self.began, proxy, design)
+
     @property
     def recipe(self) -> str:
         """Of the network that is kept."""
@@ -153,26 +178,43 @@ class Steps:
         )
         return search_baseline(self.run, asked, listener=self.listener)
 
-    def check(self) -> str:
-        """Hold the baseline against random networks; the verdict."""
+    def check(self, *, rival: bool = False) -> Judged:
+        """Hold the baseline against random networks.
+
+        Args:
+            rival: hold it against the weights' own network too.
+        """
         asked = CheckSettings(
             **self.settings.shared(WorkerSettings, DeviceSettings),
             networks=NETWORKS,
             seeds=SEEDS,
             data=self.settings.data,
+            reference=self._rivals if rival else (),
         )
-        return check_baseline(self.run, asked, listener=self.listener).verdict
+        found = check_baseline(self.run, asked, listener=self.listener)
+        return Judged(found.verdict, [one.verdict for one in found.references])
 
-    def grid(self) -> str:
-        """Find how the baseline grows to the limits; the verdict."""
+    def grid(self, *, rival: bool = False) -> Judged:
+        """Find how the baseline grows to the limits.
+
+        Args:
+            rival: hold what is found against the weights' own network too.
+        """
         asked = GridSettings(
             **self.settings.shared(WorkerSettings, DeviceSettings),
             budget=self.settings.max_cost[0],
             max_cost=self.settings.max_cost,
             trainings=RACED,
             data=self.settings.data,
+            reference=self._rivals if rival else (),
         )
-        return grid_search(self.run, asked, listener=self.listener).sentence
+        found = grid_search(self.run, asked, listener=self.listener)
+        return Judged(found.sentence, [one.verdict for one in found.references])
+
+    @property
+    def _rivals(self) -> tuple[str, ...]:
+        source = published(self.settings, self.began)
+        return () if source is None else (source,)
 
     def grown(self, *, by_grid: bool) -> Path:
         """The baseline at the limits, by the grid's coefficients or the paper's; its file."""
@@ -189,8 +231,13 @@ class Steps:
         )
         return StepFolder(self.run, "family").file(f"{found.members[-1].name}.yaml")
 
-    def train(self, design: Path, run: Path, *, epochs: int, seconds: float) -> Trained:
+    def train(
+        self, design: Path, run: Path, *, epochs: int, seconds: float, taught: bool = False
+    ) -> Trained:
         """Train the network that is kept, or go on.
+
+        Args:
+            taught: let the weights' own network teach it.
 
         Raises:
             OutOfTime: if it takes more seconds; finished epochs are kept.
@@ -202,6 +249,7 @@ class Steps:
             TrainSettings(
                 **{name: getattr(own, name) for name in names},
                 **{n: v for n, v in own.of_weights(began.source).items() if n != "white_level"},
+                **(teaching(own, began, design_in(design)) if taught else {}),
                 network=str(design),
                 data=own.data,
                 recipe=self.recipe,

@@ -28,6 +28,7 @@ from autoscale.jobs.train import train
 from autoscale.jobs.workers.answers import packed, unpacked
 from autoscale.jobs.workers.proxy import Proxy, recipe_named
 from autoscale.jobs.workers.source import ImageSource
+from autoscale.jobs.workers.transfer import Transfer
 from autoscale.runs.weights import file_digest
 from autoscale.search.objective import Score
 from autoscale.training.recipe import INHERITING_RATE, RECIPES
@@ -318,10 +319,10 @@ def test_the_rate_is_on_record_and_older_runs_keep_theirs(source: str) -> None:
     )
     record = plain.record() | {"known_classes": {}}
     assert record["inheriting_rate"] == INHERITING_RATE
-    back = Proxy.from_record(record, data="synthetic", weights=source)
+    back = Proxy.from_record(record, notes={"data": "synthetic", "weights": source})
     assert back.recipe_of(SMALL).learning_rate == INHERITING_RATE
     del record["inheriting_rate"]
-    older = Proxy.from_record(record, data="synthetic", weights=source)
+    older = Proxy.from_record(record, notes={"data": "synthetic", "weights": source})
     assert older.recipe_of(SMALL) == older.recipe
     assert "inheriting_rate" not in older.record()
     assert "inheriting_rate" not in replace(plain, transfer=Transfer()).record()

@@ -64,6 +64,8 @@ def quick() -> Iterator[None]:
     """Speeds as if they had been measured, few trainings, and one format."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(steps.Steps, "pace", lambda self, design: PACE)
+        patch.setattr(steps.Steps, "teaching", lambda self, design: None)
+        patch.setattr(steps.Steps, "rival", lambda self, design: None)
         patch.setattr(steps, "possible_formats", lambda model: ["safetensors"])
         for room, name, value in (
             (plan, "LEAST", 2), (course, "LEAST", 2), (plan, "ENOUGH", 3), (plan, "MOST", 4),
@@ -130,7 +132,7 @@ def test_the_same_command_again_does_nothing_again(
 ) -> None:
     run, found, _ = short
     before = epochs_of(run)
-    for name in ("pace", "examined", "evaluate"):
+    for name in ("pace", "teaching", "rival", "examined", "evaluate"):
         monkeypatch.setattr(steps.Steps, name, lambda *_, **__: pytest.fail("done again"))
     again = made(run, weights, hours=0.08)
     assert epochs_of(run) == before

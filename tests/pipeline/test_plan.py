@@ -13,12 +13,14 @@ from autoscale.pipeline.interval import wilson
 from autoscale.pipeline.plan import (
     CHECKED,
     COMPARED,
+    CROPS,
     ENOUGH,
     LEAST,
     MOST,
     PAIRS,
     RACED,
     RESERVE,
+    RIVALS,
     SHORT,
     Costs,
     Plan,
@@ -26,7 +28,16 @@ from autoscale.pipeline.plan import (
     plan,
 )
 
-STEPS: tuple[Step, ...] = ("compare", "search", "check", "grid", "train", "finish")
+STEPS: tuple[Step, ...] = (
+    "compare",
+    "search",
+    "check",
+    "grid",
+    "rival",
+    "teach",
+    "train",
+    "finish",
+)
 TYPICAL = Costs(begin=20, epoch=15, trial=70, finish=60)
 times = st.floats(1, 100 * 3600)
 epochs = st.integers(1, 100)
@@ -36,6 +47,8 @@ costs = st.builds(
     epoch=st.floats(0.1, 3600),
     trial=st.floats(0.1, 3600),
     finish=st.floats(0, 600),
+    teach=st.none() | st.floats(0, 3600),
+    rival=st.none() | st.floats(0.1, 3600),
 )
 
 
@@ -105,6 +118,12 @@ def test_steps_stand_in_their_order_and_what_is_missing_is_said(
     if found.count("search"):
         assert ("no check" in said) == (not found.count("check"))
         assert ("no grid" in said) == (not found.count("grid"))
+    assert ("no teacher" in said) == (own.teach is not None and not found.count("teach"))
+    if found.count("check"):
+        lacks = own.rival is not None and not found.count("rival")
+        assert ("no published network" in said) == lacks
+    else:
+        assert not found.count("rival")
     assert ("of the training" in said or "the training has" in said) == (
         found.count("train") < whole
     )
@@ -123,6 +142,36 @@ def test_steps_stand_in_their_order_and_what_is_missing_is_said(
 def test_what_some_times_are_spent_on(minutes: float, expected: dict[Step, int]) -> None:
     found = plan(60 * minutes, TYPICAL, epochs=8)
     assert {s: n for s in STEPS if (n := found.count(s)) and s != "finish"} == expected
+
+
+@pytest.mark.parametrize(
+    ("minutes", "expected"),
+    [
+        (3, {"train": 6}),
+        (5, {"train": 8, "teach": CROPS}),
+        (24, {"train": 8, "teach": CROPS, "search": 15}),
+        (58, {"train": 8, "teach": CROPS, "search": 30, "check": CHECKED}),
+        (70, {"train": 8, "teach": CROPS, "search": 30, "check": CHECKED, "rival": RIVALS}),
+    ],
+)
+def test_a_teacher_comes_before_a_search_and_a_rival_before_a_grid(
+    minutes: float, expected: dict[Step, int]
+) -> None:
+    costs = replace(TYPICAL, teach=80, rival=100)
+    found = plan(60 * minutes, costs, epochs=8)
+    assert {s: n for s in STEPS if (n := found.count(s)) and s != "finish"} == expected
+    of = {part.step: part.seconds for part in found.parts}
+    assert of.get("teach", 80) == 80
+    assert of.get("rival", 100 * RIVALS) == 100 * RIVALS
+
+
+def test_a_teacher_or_a_rival_that_takes_too_long_is_left_out_however_much_time_there_is() -> None:
+    found = plan(36_000, replace(TYPICAL, teach=121, rival=211), epochs=8)
+    assert not found.count("teach")
+    assert not found.count("rival")
+    said = " ".join(found.left_out)
+    assert "no teacher: its answers would take 2 min 1 s" in said
+    assert "no published network beside it: a training of it would take 3 min 31 s" in said
 
 
 @pytest.mark.parametrize(
