@@ -23,14 +23,15 @@ from autoscale.errors import BudgetUnreachable, InvalidSetting
 from autoscale.jobs.costs import limits_from
 from autoscale.jobs.train import train
 from autoscale.jobs.workers.estimate import Pace
+from autoscale.listener import Silent
 from autoscale.models.count import load_architecture
-from autoscale.pipeline import course, plan, source, steps
+from autoscale.pipeline import beside, course, plan, source, steps
 from autoscale.pipeline.around import space_around
 from autoscale.pipeline.job import make_network, plan_network
 from autoscale.pipeline.result import Made
 from autoscale.pipeline.settings import MakeSettings
-from autoscale.runs.store import Journal
-from autoscale.runs.weights import read_weights
+from autoscale.runs.store import Journal, StepFolder
+from autoscale.runs.weights import read_weights, write_weights
 from autoscale.scaling.scalable import Design
 from autoscale.scaling.within import scaled
 from tests.conftest import Heard
@@ -160,7 +161,9 @@ def test_a_training_that_takes_longer_than_foretold_is_cut_and_its_best_epoch_ke
 ) -> None:
     run, spent = tmp_path / "run", steps.Steps.train
 
-    def late(self: steps.Steps, design: Path, place: Path, *, epochs: int, seconds: float) -> Any:
+    def late(
+        self: steps.Steps, design: Path, place: Path, *, epochs: int, seconds: float, **_: Any
+    ) -> Any:
         if not epochs_of(run):
             with pytest.raises(KeyboardInterrupt):
                 spent(replace(self, listener=Heard(stop_after=2)), design, place,
@@ -173,6 +176,97 @@ def test_a_training_that_takes_longer_than_foretold_is_cut_and_its_best_epoch_ke
     assert found.weights.exists()
     assert found.report is None
     assert len(epochs_of(run)) < 8
+
+
+# The published network beside it
+
+
+def test_the_weights_own_network_teaches_where_the_time_allows(
+    weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, heard = tmp_path / "run", Heard()
+    monkeypatch.setattr(steps.Steps, "teaching", lambda self, design: 10.0)
+    found = made(run, weights, hours=0.08, listener=heard)
+    assert found.teacher == weights
+    assert any("the published network teaches" in line for line in heard.notices)
+    settings = json.loads((run / "train" / "settings.json").read_text())
+    assert settings["settings"]["teacher"]
+    assert settings["settings"]["teacher_crops"] == 4
+    assert settings["notes"]["teacher_resolution"] == SOURCE.resolution
+    before = epochs_of(run)
+    monkeypatch.setattr(steps.Steps, "teaching", lambda *_: pytest.fail("timed again"))
+    again = made(run, weights, hours=0.08)
+    assert (again.teacher, again.accuracy) == (weights, found.accuracy)
+    assert epochs_of(run) == before
+
+
+def test_a_teacher_is_left_out_and_said_where_its_time_is_gone(
+    weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    takes = iter([10.0, 200.0])  # foretold, and when it is its turn
+    monkeypatch.setattr(steps.Steps, "teaching", lambda self, design: next(takes))
+    found = made(tmp_path / "run", weights, hours=0.08)
+    assert found.teacher is None
+    assert "no teacher: what is left of the time is the training's" in found.left_out
+    settings = json.loads((tmp_path / "run" / "train" / "settings.json").read_text())
+    assert "teacher" not in settings["settings"]
+
+
+def beginning(weights: str, **changes: Any) -> tuple[MakeSettings, source.Beginning]:
+    asked = {"data": "synthetic", "max_cost": (LIMIT,), "weights": weights, **changes}
+    settings = MakeSettings(**asked)
+    return settings, source.beginning(settings)
+
+
+def test_who_teaches_is_the_network_of_the_weights_where_most_of_it_is_gone(weights: str) -> None:
+    settings, began = beginning(weights)
+    asked = beside.teaching(settings, began, began.architecture)
+    assert asked == {"teacher": weights, "teacher_crops": 4, "teacher_resolution": 20}
+    whole = replace(SOURCE, resolution=16)
+    assert beside.teaching(settings, began, whole) == {}
+    # What is said of the weights beside them can be said neither of a teacher nor of a rival.
+    settings, began = beginning(weights, style="tf")
+    assert beside.teaching(settings, began, began.architecture) == {}
+    assert beside.published(settings, began) is None
+    settings, began = beginning("none", max_cost=("macs=22M",))
+    assert beside.teaching(settings, began, began.architecture) == {}
+
+
+def test_what_teacher_and_rival_take_is_timed(weights: str, tmp_path: Path) -> None:
+    settings, began = beginning(weights, limit=16, kernels="none")
+    folder = StepFolder(tmp_path, "make")
+    own = steps.Steps(
+        run=tmp_path, settings=settings, began=began, folder=folder, listener=Silent()
+    )
+    proxy = own.proxy(began.architecture.resolution)
+    asked = beside.teaching(settings, began, began.architecture)
+    taken = beside.teaching_seconds(asked, proxy)
+    assert taken is not None
+    assert 0 < taken < 60
+    seconds = beside.rival_seconds(settings, began, proxy, began.architecture)
+    assert seconds is not None
+    assert 0 < seconds < 60
+    # A teacher that knows some of the classes can tell nothing.
+    held = read_weights(weights)
+    classes = ("a", *(held.header.classes or ())[1:])
+    torn = tmp_path / "torn.safetensors"
+    write_weights(torn, held.state, replace(held.header, classes=classes))
+    assert beside.teaching_seconds(asked | {"teacher": str(torn)}, proxy) is None
+
+
+@pytest.mark.slow
+def test_the_weights_own_network_is_a_rival_of_what_is_found(
+    weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps.Steps, "rival", lambda self, design: 20.0)
+    run = tmp_path / "run"
+    found = made(run, weights, hours=1)
+    assert found.check is not None
+    assert found.grid is None
+    assert found.rival is not None
+    assert "published network" in found.rival or "the baseline" in found.rival
+    check = json.loads((run / "check" / "check.json").read_text())
+    assert [one["verdict"] for one in check["references"]] == [found.rival]
 
 
 # With a search
