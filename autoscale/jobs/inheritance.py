@@ -16,7 +16,7 @@ from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
 from autoscale.design.space import HeadChoices, SearchSpace, StageChoices, StemChoices
 from autoscale.errors import InvalidSetting
-from autoscale.jobs.start import Start, affordable
+from autoscale.jobs.start import Origin, Start, affordable
 from autoscale.models.expected import rows_kept
 from autoscale.network.build import Network
 from autoscale.network.inheritance.correspondence import (
@@ -29,7 +29,7 @@ from autoscale.network.inheritance.inherit import Share, take_over
 from autoscale.network.inheritance.origin import fits
 from autoscale.network.weights import class_rows, load_weights
 from autoscale.training.batches import to_input
-from autoscale.training.recipe import INHERITING_RATE, Recipe
+from autoscale.training.recipe import CUT, INHERITING_RATE, Recipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,11 +184,20 @@ def suited(
     Args:
         rate: see `Recipe.inheriting`.
     """
-    origin = start.origin
-    if origin is None or not takes_over(architecture):
+    if start.origin is None or not takes_over(architecture):
         return recipe
+    return recipe.inheriting(_left(start.origin, architecture), rate=rate)
+
+
+def is_cut(start: Start, architecture: Architecture) -> bool:
+    """Whether most of the network is gone whose weights a design takes over."""
+    return start.origin is not None and _left(start.origin, architecture) < CUT
+
+
+def _left(origin: Origin, architecture: Architecture) -> float:
+    """Multiply-adds of a design by those of the weights' own at the same pixels."""
     whole = replace(origin.architecture, resolution=architecture.resolution)
-    return recipe.inheriting(cost(architecture).macs / cost(whole).macs, rate=rate)
+    return cost(architecture).macs / cost(whole).macs
 
 
 def notes_for_space(start: Start, space: SearchSpace) -> list[str]:

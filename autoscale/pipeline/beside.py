@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from autoscale.design.architecture import Architecture
-from autoscale.design.cost import cost
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups.training import TeacherSettings
+from autoscale.jobs.inheritance import is_cut
 from autoscale.jobs.reference.network import find_references
 from autoscale.jobs.reference.settings import ReferenceSettings
 from autoscale.jobs.teaching.lessons import Lessons
@@ -18,7 +18,6 @@ from autoscale.listener import Silent
 from autoscale.pipeline.plan import CROPS
 from autoscale.pipeline.settings import MakeSettings
 from autoscale.pipeline.source import Beginning
-from autoscale.training.recipe import CUT
 
 #: Pixels per side that a teacher sees at least, unless its own are fewer.
 _PIXELS = 128
@@ -29,41 +28,50 @@ def published(settings: MakeSettings, began: Beginning) -> str | None:
     return None if settings.said_beside_weights else began.source
 
 
-def teaching(settings: MakeSettings, began: Beginning, design: Architecture) -> dict[str, Any]:
-    """The settings of a training of a design that its weights' own network teaches.
-
-    Empty without published weights, and where the design keeps most of that network: then it has
-    little to tell.
+def require_teacher(settings: MakeSettings, began: Beginning) -> None:
     """
-    source, origin = published(settings, began), began.start.origin
-    if source is None or origin is None:
-        return {}
-    own = origin.architecture
-    left = cost(design).macs / cost(replace(own, resolution=design.resolution)).macs
-    if left >= CUT:
-        return {}
-    side = min(own.resolution, max(_PIXELS, design.resolution))
-    return {"teacher": source, "teacher_crops": CROPS, "teacher_resolution": side}
+    Raises:
+        InvalidSetting: if the weights' own network cannot teach, or has nothing to tell.
+    """
+    if began.source is None:
+        raise InvalidSetting(
+            "--teach needs weights whose network teaches; name some with --weights"
+        )
+    if said := settings.said_beside_weights:
+        raise InvalidSetting(
+            f"--teach and --{said[0].replace('_', '-')}: a teacher's file must say this itself; "
+            "autoscale export NETWORK --weights FILE writes one that does"
+        )
+    if not is_cut(began.start, began.architecture):
+        raise InvalidSetting(
+            f"the limits leave most of {began.name}, which so has little to teach; leave --teach "
+            "out, or lower a limit"
+        )
 
 
-def teaching_seconds(asked: dict[str, Any], proxy: Proxy) -> float | None:
-    """Seconds that a teacher's answers take; None where it can tell nothing of the images.
+def teaching(began: Beginning, design: Architecture) -> dict[str, Any]:
+    """The settings of a training of a design that its weights' own network teaches."""
+    assert began.source is not None
+    assert began.start.origin is not None
+    own = began.start.origin.architecture.resolution
+    side = min(own, max(_PIXELS, design.resolution))
+    return {"teacher": began.source, "teacher_crops": CROPS, "teacher_resolution": side}
+
+
+def teaching_seconds(began: Beginning, proxy: Proxy, design: Architecture) -> float:
+    """Seconds that the answers to what a training asks take.
 
     Args:
-        asked: what `teaching` gave.
         proxy: with the images and the recipe of the training.
+
+    Raises:
+        InvalidSetting: if the teacher can tell nothing of the images.
     """
-    if not asked:
-        return None
-    settings = TeacherSettings(**asked)
-    try:
-        lessons = Lessons.of(settings, device=proxy.device, threads=proxy.threads)
-        assert lessons is not None
-        lessons.require_classes(proxy.images.classes)
-    except InvalidSetting:
-        return None
-    taught = replace(proxy, transfer=replace(proxy.transfer, lessons=lessons))
-    return taught.teacher_seconds
+    settings = TeacherSettings(**teaching(began, design))
+    lessons = Lessons.of(settings, device=proxy.device, threads=proxy.threads)
+    assert lessons is not None
+    lessons.require_classes(proxy.images.classes)
+    return replace(proxy, transfer=replace(proxy.transfer, lessons=lessons)).teacher_seconds
 
 
 def rival_seconds(

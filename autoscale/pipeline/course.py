@@ -100,6 +100,9 @@ class Course:
             epochs=recipe_named(self.steps.recipe).epochs,
             compare=self._comparable,
         )
+        if self.settings.teach and self.began.source is None:
+            note = "no teacher: networks begin with random weights, which were found to be better"
+            found = replace(found, left_out=(*found.left_out, note))
         if found.count("grid") and (note := self._no_grid):
             parts = tuple(part for part in found.parts if part.step != "grid")
             found = replace(found, parts=parts, left_out=(*found.left_out, note))

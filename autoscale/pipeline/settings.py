@@ -59,6 +59,12 @@ class MakeSettings(
         "random ones.",
     )
 
+    teach: bool = option(
+        False,
+        "Let the network of the weights teach the training that is kept, where the time allows. In "
+        "trainings of 3 epochs that gained nothing.",
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.data:

@@ -124,13 +124,15 @@ class Steps:
     def teaching(self, design: Architecture) -> float | None:
         """Seconds in which the weights' own network answers what that training asks of it.
 
-        None where it does not teach.
+        None where it is not to teach.
+
+        Raises:
+            InvalidSetting: if it cannot.
         """
-        asked = teaching(self.settings, self.began, design)
-        if not asked:
+        if not self.settings.teach or self.began.source is None:
             return None
         proxy = replace(self.proxy(design.resolution), recipe=recipe_named(self.recipe))
-        return teaching_seconds(asked, proxy)
+        return teaching_seconds(self.began, proxy, design)
 
     def rival(self, design: Architecture) -> float | None:
         """Seconds of an epoch of the weights' own network; None where it is no rival."""
@@ -249,7 +251,7 @@ class Steps:
             TrainSettings(
                 **{name: getattr(own, name) for name in names},
                 **{n: v for n, v in own.of_weights(began.source).items() if n != "white_level"},
-                **(teaching(own, began, design_in(design)) if taught else {}),
+                **(teaching(began, design_in(design)) if taught else {}),
                 network=str(design),
                 data=own.data,
                 recipe=self.recipe,

@@ -186,7 +186,7 @@ def test_the_weights_own_network_teaches_where_the_time_allows(
 ) -> None:
     run, heard = tmp_path / "run", Heard()
     monkeypatch.setattr(steps.Steps, "teaching", lambda self, design: 10.0)
-    found = made(run, weights, hours=0.08, listener=heard)
+    found = made(run, weights, hours=0.08, teach=True, listener=heard)
     assert found.teacher == weights
     assert any("the published network teaches" in line for line in heard.notices)
     settings = json.loads((run / "train" / "settings.json").read_text())
@@ -195,7 +195,7 @@ def test_the_weights_own_network_teaches_where_the_time_allows(
     assert settings["notes"]["teacher_resolution"] == SOURCE.resolution
     before = epochs_of(run)
     monkeypatch.setattr(steps.Steps, "teaching", lambda *_: pytest.fail("timed again"))
-    again = made(run, weights, hours=0.08)
+    again = made(run, weights, hours=0.08, teach=True)
     assert (again.teacher, again.accuracy) == (weights, found.accuracy)
     assert epochs_of(run) == before
 
@@ -205,7 +205,7 @@ def test_a_teacher_is_left_out_and_said_where_its_time_is_gone(
 ) -> None:
     takes = iter([10.0, 200.0])  # foretold, and when it is its turn
     monkeypatch.setattr(steps.Steps, "teaching", lambda self, design: next(takes))
-    found = made(tmp_path / "run", weights, hours=0.08)
+    found = made(tmp_path / "run", weights, hours=0.08, teach=True)
     assert found.teacher is None
     assert "no teacher: what is left of the time is the training's" in found.left_out
     settings = json.loads((tmp_path / "run" / "train" / "settings.json").read_text())
@@ -218,18 +218,21 @@ def beginning(weights: str, **changes: Any) -> tuple[MakeSettings, source.Beginn
     return settings, source.beginning(settings)
 
 
-def test_who_teaches_is_the_network_of_the_weights_where_most_of_it_is_gone(weights: str) -> None:
-    settings, began = beginning(weights)
-    asked = beside.teaching(settings, began, began.architecture)
-    assert asked == {"teacher": weights, "teacher_crops": 4, "teacher_resolution": 20}
-    whole = replace(SOURCE, resolution=16)
-    assert beside.teaching(settings, began, whole) == {}
-    # What is said of the weights beside them can be said neither of a teacher nor of a rival.
-    settings, began = beginning(weights, style="tf")
-    assert beside.teaching(settings, began, began.architecture) == {}
-    assert beside.published(settings, began) is None
-    settings, began = beginning("none", max_cost=("macs=22M",))
-    assert beside.teaching(settings, began, began.architecture) == {}
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"weights": "none", "max_cost": ("macs=22M",)}, "--teach needs weights"),
+        ({"style": "tf"}, "--teach and --style: a teacher's file must say this itself"),
+        ({"max_cost": ("macs=900K",)}, "the limits leave most of best.safetensors"),
+    ],
+)
+def test_who_cannot_teach_is_refused_before_anything_is_measured(
+    weights: str, tmp_path: Path, changes: dict[str, Any], why: str
+) -> None:
+    asked = {"weights": weights, "max_cost": (LIMIT,), "teach": True, **changes}
+    with pytest.raises(InvalidSetting, match=why):
+        make_network("synthetic", tmp_path / "run", **asked)
+    assert not (tmp_path / "run").exists()
 
 
 def test_what_teacher_and_rival_take_is_timed(weights: str, tmp_path: Path) -> None:
@@ -238,20 +241,24 @@ def test_what_teacher_and_rival_take_is_timed(weights: str, tmp_path: Path) -> N
     own = steps.Steps(
         run=tmp_path, settings=settings, began=began, folder=folder, listener=Silent()
     )
-    proxy = own.proxy(began.architecture.resolution)
-    asked = beside.teaching(settings, began, began.architecture)
-    taken = beside.teaching_seconds(asked, proxy)
-    assert taken is not None
-    assert 0 < taken < 60
-    seconds = beside.rival_seconds(settings, began, proxy, began.architecture)
+    design = began.architecture
+    proxy = own.proxy(design.resolution)
+    asked = {"teacher": weights, "teacher_crops": 4, "teacher_resolution": SOURCE.resolution}
+    assert beside.teaching(began, design) == asked
+    assert 0 < beside.teaching_seconds(began, proxy, design) < 60
+    seconds = beside.rival_seconds(settings, began, proxy, design)
     assert seconds is not None
     assert 0 < seconds < 60
+    # What is said of the weights beside them can be said of no rival.
+    other, said = beginning(weights, style="tf")
+    assert beside.rival_seconds(other, said, proxy, design) is None
     # A teacher that knows some of the classes can tell nothing.
     held = read_weights(weights)
     classes = ("a", *(held.header.classes or ())[1:])
     torn = tmp_path / "torn.safetensors"
     write_weights(torn, held.state, replace(held.header, classes=classes))
-    assert beside.teaching_seconds(asked | {"teacher": str(torn)}, proxy) is None
+    with pytest.raises(InvalidSetting, match="does not know"):
+        beside.teaching_seconds(replace(began, source=str(torn)), proxy, design)
 
 
 @pytest.mark.slow
