@@ -19,6 +19,7 @@ from autoscale.design.architecture import Architecture, Head, Stage, Stem
 from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.inspection.read_run import load_run
 from autoscale.jobs.check import check_baseline
+from autoscale.jobs.grid import scaling_base
 from autoscale.jobs.grid.job import grid_search
 from autoscale.jobs.grid.plan import plan_grid
 from autoscale.jobs.search.job import search_baseline
@@ -76,7 +77,7 @@ def teacher(folder: Path) -> str:
     """Trained on the photographs."""
     found = train(
         str(folder / "source.yaml"), folder / "teacher", data=str(folder / "photos"),
-        recipe="proxy", epochs=4, batch_size=8, kernels="none",
+        recipe="proxy", epochs=1, batch_size=8, kernels="none",
     )  # fmt: skip
     return str(found.weights)
 
@@ -171,7 +172,7 @@ def test_nobody_is_asked_twice_whatever_the_step_the_seed_and_the_resolution(
     monkeypatch.setenv("AUTOSCALE_CACHE", str(tmp_path / "cache"))
     passes, run = Passes(monkeypatch), tmp_path / "run"
     heard = Heard()
-    searched(folder, run, teacher=teacher, confirm=1, listener=heard)
+    searched(folder, run, teacher=teacher, trials=2, listener=heard)
     validation = len(load_proxy(run).load(size=16).images.validation)
     assert passes.images == EPOCHS * IMAGES + validation
     assert sum(line.startswith("it answers") for line in heard.notices) == 1
@@ -293,6 +294,7 @@ def test_a_plan_counts_what_the_teacher_takes(
         "max_candidates": 2, "seeds": 1, "rivals": False, "tolerance": 0.5,
     }  # fmt: skip
     monkeypatch.setattr(Lessons, "seconds", lambda *_: 3000.0)
+    monkeypatch.setattr(scaling_base, "choose_kernels", lambda *_, **__: "none")
     alone, taught = (
         plan_grid(tmp_path / "run", **usual, **options) for options in ({}, {"teacher": teacher})
     )
@@ -329,8 +331,10 @@ def test_a_teacher_that_can_tell_nothing_is_refused_before_anything_is_trained(
 # How trainings begin
 
 
-@pytest.mark.parametrize("width", [16, 8], ids=["its own design", "another design"])
-@pytest.mark.parametrize("recipe", ["finetune", "proxy"])
+@pytest.mark.parametrize(
+    ("width", "recipe"), [(16, "finetune"), (8, "finetune"), (8, "proxy")],
+    ids=["its own design", "another design", "another recipe"],
+)  # fmt: skip
 def test_a_search_begins_a_network_as_train_does(
     folder: Path, teacher: str, tmp_path: Path, width: int, recipe: str
 ) -> None:
