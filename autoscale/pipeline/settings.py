@@ -62,7 +62,7 @@ class MakeSettings(
     teach: bool = option(
         False,
         "Let the network of the weights teach the training that is kept, where the time allows. In "
-        "trainings of 3 epochs that gained nothing.",
+        "what was measured that gained nothing.",
     )
 
     def __post_init__(self) -> None:
