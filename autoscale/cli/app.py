@@ -14,7 +14,6 @@ from autoscale.cli.counting import CompareCommand, CountCommand, compare_command
 from autoscale.cli.demo import DemoSettings, demo_command
 from autoscale.cli.export import ExportCommand, export_command
 from autoscale.cli.latency import LatencyCommand, latency_command
-from autoscale.cli.listing import SpacesCommand, WeightsCommand, spaces_command, weights_command
 from autoscale.cli.make import MakeOptions, make_command
 from autoscale.cli.options import RUN, Cache, command
 from autoscale.cli.predict import (
@@ -26,11 +25,12 @@ from autoscale.cli.predict import (
 from autoscale.cli.scaling import GridOptions, family_command, grid_command
 from autoscale.cli.search import (
     CalibrateCommand,
+    SpacesCommand,
     calibrate_command,
     check_command,
     search_command,
+    spaces_command,
 )
-from autoscale.cli.starts import try_weights_command
 from autoscale.cli.status import (
     DoctorCommand,
     ReportCommand,
@@ -40,6 +40,7 @@ from autoscale.cli.status import (
     status_command,
 )
 from autoscale.cli.train import TrainSettings, train_command
+from autoscale.cli.weights import WeightsCommand, try_weights_command, weights_command
 from autoscale.errors import AutoscaleError, InvalidSetting
 from autoscale.jobs.grid.settings import FamilySettings
 from autoscale.jobs.search.settings import CheckSettings, SearchSettings

@@ -25,6 +25,8 @@ from autoscale.racing.paired import LEVEL, Costs, points, student
 #: Which start is advised: the weights, random numbers, or either; "unknown" below two pairs.
 Advice = Literal["weights", "scratch", "either", "unknown"]
 
+#: More pairs than this are called out of reach.
+MOST_PAIRS = 30
 #: More degrees of freedom than this change no digit that is shown.
 _MOST_FREEDOM = 10_000
 
@@ -69,10 +71,7 @@ class CrossedLead:
         middle = float(gains.mean())
         by_seed, by_image, rest = _mean_squares(gains)
         of_seeds, of_images = by_seed / gains.size, max(0.0, by_image - rest) / gains.size
-        variance = of_seeds + of_images
-        # As Hillis 2007 has it: the images' own degrees of freedom are taken to be many.
-        freedom = (pairs - 1) * (variance / of_seeds) ** 2
-        reach = student(min(int(freedom), _MOST_FREEDOM)) * sqrt(variance)
+        reach = _reach(of_seeds, of_images, pairs)
         return cls(
             pairs=pairs,
             images=images,
@@ -91,6 +90,30 @@ class CrossedLead:
         if self.low > 0:
             return "weights"
         return "scratch" if self.high < 0 else "either"
+
+    @property
+    def pairs_to_show(self) -> int | None:
+        """Pairs after which the interval would just leave out 0, if the lead and both scatters stay
+        what they are; None if more than `MOST_PAIRS` would be needed, or nothing is known."""
+        if self.lead is None or self.of_seeds is None or self.of_images is None:
+            return None
+        of_one = self.of_seeds**2 * self.pairs
+        return next(
+            (
+                pairs
+                for pairs in range(2, MOST_PAIRS + 1)
+                if _reach(of_one / pairs, self.of_images**2, pairs) < abs(self.lead)
+            ),
+            None,
+        )
+
+
+def _reach(of_seeds: float, of_images: float, pairs: int) -> float:
+    """Half of an interval's width, from the variances that are due to seeds and to images."""
+    variance = of_seeds + of_images
+    # As Hillis 2007 has it: the images' own degrees of freedom are taken to be many.
+    freedom = (pairs - 1) * (variance / of_seeds) ** 2
+    return student(min(int(freedom), _MOST_FREEDOM)) * sqrt(variance)
 
 
 def advise(lead: CrossedLead, *, size: str, training: float) -> str:
@@ -112,13 +135,15 @@ def advise(lead: CrossedLead, *, size: str, training: float) -> str:
         "either": f"the weights make no difference that {several(lead.pairs)} of trainings can "
         "show",
     }[lead.advice]
-    costs = Costs(macs=1.0, training=training)
+    costs, more = Costs(macs=1.0, training=training), ""
+    if lead.advice == "either" and (needed := lead.pairs_to_show) is not None:
+        more = f"; about {several(needed)} would show it if that is the difference"
     return (
         f"at {size} {said}: with them {points(lead.lead)} points, {LEVEL:.0%} interval "
         f"{points(lead.low)} to {points(lead.high)} over {several(lead.pairs)} and "
         f"{lead.images:,} images, at "
         + ("equal training cost" if costs.equal_training else "unequal training cost")
-        + f" ({training:.2f}x)"
+        + f" ({training:.2f}x){more}"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import sqrt
 
 import numpy as np
@@ -118,6 +119,28 @@ def test_pairs_that_agree_by_luck_do_not_show_that_there_is_no_scatter() -> None
     found = CrossedLead.of(own, other)
     assert found.low is not None
     assert found.low < 0 < (found.lead or 0.0)
+
+
+def test_more_pairs_would_show_a_difference_that_three_cannot() -> None:
+    """At so many the interval just leaves out 0; with one less it does not."""
+    found = CrossedLead(
+        pairs=3, images=600, lead=0.06, low=-0.02, high=0.14, of_seeds=0.03, of_images=0.005
+    )
+    needed = found.pairs_to_show
+    assert needed is not None
+
+    def reach(pairs: int) -> float:
+        seeds, images = 0.03**2 * 3 / pairs, 0.005**2
+        freedom = (seeds + images) ** 2 / (seeds**2 / (pairs - 1))
+        return student(int(freedom)) * sqrt(seeds + images)
+
+    assert reach(needed) < 0.06 <= reach(needed - 1)
+    said = advise(found, size="x", training=1.0)
+    assert said.endswith(f"(1.00x); about {needed} pairs would show it if that is the difference")
+    slight = replace(found, lead=0.001)
+    assert slight.pairs_to_show is None
+    assert "would show it" not in advise(slight, size="x", training=1.0)
+    assert "would show it" not in advise(replace(found, low=0.01), size="x", training=1.0)
 
 
 @pytest.mark.parametrize("pairs", [0, 1])

@@ -104,6 +104,7 @@ class StartsCompared:
             "level": LEVEL,
             "error_of_seeds": lead.of_seeds,
             "error_of_images": lead.of_images,
+            "pairs_to_show": lead.pairs_to_show,
             "advice": self.advice,
             "sentence": self.sentence,
         }
