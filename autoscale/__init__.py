@@ -40,6 +40,7 @@ _HOMES = {
     "Stage": "autoscale.design.architecture",
     "Stem": "autoscale.design.architecture",
     "TrainSettings": "autoscale.jobs.train_settings",
+    "TryWeightsSettings": "autoscale.jobs.starts.settings",
     "build": "autoscale.network.build",
     "calibrate_w": "autoscale.jobs.search.calibrate",
     "check_baseline": "autoscale.jobs.check",
@@ -75,6 +76,7 @@ _HOMES = {
     "spaces": "autoscale.jobs.search.spaces:space_table",
     "status": "autoscale.inspection.status:run_status",
     "train": "autoscale.jobs.train",
+    "try_weights": "autoscale.jobs.starts.job",
     "weights": "autoscale.inspection.weights:weights_here",
     "write_family": "autoscale.jobs.family",
     "write_report": "autoscale.report.writing",
@@ -115,6 +117,8 @@ if TYPE_CHECKING:  # the same for editors and type checkers; a test compares the
     from autoscale.jobs.search.settings import SearchSettings as SearchSettings
     from autoscale.jobs.search.spaces import load_space as load_space
     from autoscale.jobs.search.spaces import space_table
+    from autoscale.jobs.starts.job import try_weights as try_weights
+    from autoscale.jobs.starts.settings import TryWeightsSettings as TryWeightsSettings
     from autoscale.jobs.train import train as train
     from autoscale.jobs.train_settings import TrainSettings as TrainSettings
     from autoscale.models.compare import compare as compare

@@ -109,6 +109,7 @@ ANSWERS: dict[str, Callable[..., Any]] = {
     "latency": autoscale.latency,
     "status": autoscale.status,
     "weights": autoscale.weights,
+    "try-weights": autoscale.try_weights,
     "doctor": autoscale.doctor,
     "report": autoscale.write_report,
     "grid": autoscale.grid_search,

@@ -14,7 +14,6 @@ from autoscale.cli.counting import CompareCommand, CountCommand, compare_command
 from autoscale.cli.demo import DemoSettings, demo_command
 from autoscale.cli.export import ExportCommand, export_command
 from autoscale.cli.latency import LatencyCommand, latency_command
-from autoscale.cli.listing import SpacesCommand, WeightsCommand, spaces_command, weights_command
 from autoscale.cli.make import MakeOptions, make_command
 from autoscale.cli.options import RUN, Cache, command
 from autoscale.cli.predict import (
@@ -26,9 +25,11 @@ from autoscale.cli.predict import (
 from autoscale.cli.scaling import GridOptions, family_command, grid_command
 from autoscale.cli.search import (
     CalibrateCommand,
+    SpacesCommand,
     calibrate_command,
     check_command,
     search_command,
+    spaces_command,
 )
 from autoscale.cli.status import (
     DoctorCommand,
@@ -39,9 +40,11 @@ from autoscale.cli.status import (
     status_command,
 )
 from autoscale.cli.train import TrainSettings, train_command
+from autoscale.cli.weights import WeightsCommand, try_weights_command, weights_command
 from autoscale.errors import AutoscaleError, InvalidSetting
 from autoscale.jobs.grid.settings import FamilySettings
 from autoscale.jobs.search.settings import CheckSettings, SearchSettings
+from autoscale.jobs.starts.settings import TryWeightsSettings
 from autoscale.settings.command import Settings
 
 # Workflows are imported where they are used: `autoscale --help` must not wait for torch.
@@ -144,6 +147,12 @@ COMMANDS = (
         example="runs/photos/family/phi-2.yaml --data photos",
     ),
     Command(settings=WeightsCommand, work=weights_command),
+    Command(
+        settings=TryWeightsSettings,
+        work=try_weights_command,
+        run=DEFAULT_RUN,
+        example="efficientnet-lite0 --data photos --budgets 10M,30M --run runs/photos",
+    ),
     Command(
         settings=EvaluateCommand,
         work=evaluate_command,

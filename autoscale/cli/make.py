@@ -32,8 +32,9 @@ def make_command(settings: MakeOptions, *, run: Path, as_json: bool) -> None:
     """Make one trained network of a folder of images: within limits, within a time.
 
     Looks at machine and images, measures speeds, and does what the time allows: a published design
-    scaled to the limits and trained; before that a search around it, a check and a grid. The same
-    command goes on where it was interrupted; a larger --hours goes on with what is finished.
+    scaled to the limits and trained; before that a comparison of the weights that were found with
+    random ones, a search around the design, a check and a grid. The same command goes on where it
+    was interrupted; a larger --hours goes on with what is finished.
     """
     from autoscale.cli.terminal import working
     from autoscale.pipeline.job import make_network, plan_network
@@ -68,16 +69,23 @@ def _show_made(made: Made, settings: MakeOptions, as_json: bool) -> None:
     if as_json:
         show_json(made.to_dict())
         return
-    for name, verdict in (("Check", made.check), ("Grid", made.grid)):
+    told = (
+        ("Weights", made.compared),
+        ("Check", made.check),
+        ("Grid", made.grid),
+        ("Rival", made.rival),
+    )
+    for name, verdict in told:
         if verdict:
             say(f"{name}: {verdict}.")
     for line in made.left_out:
         say(f"Left out: {line}.")
     took = ", ".join(f"{name} {duration(seconds)}" for name, seconds in made.took.items())
     say(f"It took {duration(made.seconds)}: {took}.")
+    taught = f"; {made.teacher} taught it" if made.teacher else ""
     say(
         f"Network: {made.network}, {' and '.join(made.costs.values())}, "
-        f"within {' and '.join(made.limits)}."
+        f"within {' and '.join(made.limits)}{taught}."
     )
     say(
         f"On {made.images:,} {made.split} images: accuracy {made.accuracy:.4f}, between "

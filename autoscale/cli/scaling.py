@@ -217,10 +217,9 @@ def _show_family(found: Family, run: Path, as_json: bool, *, with_weights: bool)
     )
     say(f"One YAML file a member -> {run / 'family'}")
     if with_weights:
-        member = run / "family" / found.members[-1].name
+        member = run / "family" / f"{found.members[-1].name}.yaml"
         say(
             "Beside each the weights that it begins with: autoscale train "
-            f"{shlex.quote(f'{member}.yaml')} --weights {shlex.quote(f'{member}.safetensors')} "
-            "--recipe finetune"
+            f"{shlex.quote(str(member))} --recipe finetune"
         )
     explain(CONVENTION)

@@ -1,4 +1,4 @@
-"""The commands that search and judge a baseline, or learn from a search: what they answer."""
+"""The commands that search and judge a baseline, list spaces, or learn from a search."""
 
 from __future__ import annotations
 
@@ -34,6 +34,31 @@ class CalibrateCommand(Settings):
     max_macs: int | None = again(
         SearchSettings, "max_macs", help="Look only at networks that cost at most so much."
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpacesCommand(Settings):
+    """Nothing to choose."""
+
+    command: ClassVar[str] = "spaces"
+
+
+def spaces_command(settings: SpacesCommand, *, as_json: bool) -> None:
+    """List the search spaces that ship with autoscale."""
+    from autoscale.cli.terminal import CONVENTION, explain, records, show_json, show_table
+    from autoscale.jobs.search.spaces import space_table
+
+    table = space_table()
+    if as_json:
+        show_json({"convention": CONVENTION, "spaces": records(table)})
+        return
+    show_table(
+        table,
+        title="Search spaces",
+        columns=tuple(table.columns),
+        spare=("resolution", "macs_least", "macs_most"),
+    )
+    explain(CONVENTION)
 
 
 def search_command(settings: SearchSettings, *, run: Path, as_json: bool) -> None:

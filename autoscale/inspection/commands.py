@@ -9,6 +9,8 @@ from autoscale.jobs.grid.candidates import GROW, SHRINK
 from autoscale.jobs.grid.settings import FamilySettings, GridSettings
 from autoscale.jobs.search.result import STEP as SEARCH
 from autoscale.jobs.search.settings import CheckSettings, SearchSettings
+from autoscale.jobs.starts.result import STEP as ADVICE
+from autoscale.jobs.starts.settings import TryWeightsSettings
 from autoscale.jobs.train import STEP as TRAIN
 from autoscale.jobs.train_settings import TrainSettings
 from autoscale.runs.job_file import recorded_jobs
@@ -17,6 +19,7 @@ from autoscale.settings.command import Settings, command_line
 
 #: Of each step in the order in which they are made: its title and the settings of its command.
 STEPS: Mapping[str, tuple[str, type[Settings]]] = {
+    ADVICE: ("Trial of weights", TryWeightsSettings),
     SEARCH: ("Search", SearchSettings),
     CHECK: ("Check", CheckSettings),
     GROW: ("Grid", GridSettings),

@@ -16,6 +16,7 @@ from autoscale.jobs.grid.candidates import GROW, SHRINK
 from autoscale.jobs.grid.job import TIMINGS
 from autoscale.jobs.reference.training import TRAININGS as RIVAL_TRAININGS
 from autoscale.jobs.search import result as baseline
+from autoscale.jobs.starts import result as advice
 from autoscale.runs.at_work import Piece, at_work
 from autoscale.runs.records import Outcome, outcomes_from_journal
 from autoscale.runs.store import Journal, StepFolder
@@ -265,6 +266,7 @@ def _timings(step: StepFolder, begun: Mapping[str, Any], held: bool | None) -> S
 _GRID = _trainings("coefficients.json", lambda begun: begun["notes"].get("most_trainings"))
 
 _LOOKS: Mapping[str, Callable[[StepFolder, Mapping[str, Any], bool | None], StepStatus]] = {
+    advice.STEP: _trainings(advice.RESULT, lambda begun: begun["notes"].get("trainings_asked")),
     baseline.STEP: _search,
     check.STEP: _trainings(
         "check.json", lambda begun: begun["settings"]["networks"] + begun["settings"]["seeds"]

@@ -117,6 +117,7 @@ def check_baseline(
         run,
         data=settings.data,
         weights=settings.weights,
+        teacher=settings.teacher,
         device=settings.device,
         threads=settings.threads,
     )
@@ -190,7 +191,7 @@ class _Comparison:
         journal, seeds = Journal(folder.file("trainings.jsonl")), self.settings.seeds
         facts = {**self.proxy.record(), "baseline": self.chosen.to_dict()}
         rivals = notes_of(self.references, self.proxy, seeds=seeds)
-        notes = {**self.proxy.start.told, **rivals}
+        notes = {**self.proxy.transfer.told, **rivals}
         Record(settings=self.settings, facts=facts, notes=notes).begin(
             folder, journal, listener, read=outcomes_from_journal
         )

@@ -14,13 +14,32 @@ from autoscale.jobs.grid.settings import FamilySettings
 from autoscale.jobs.inheritance import Inheritance
 from autoscale.jobs.search.result import STEP as SEARCH
 from autoscale.jobs.start import Start
-from autoscale.jobs.workers.proxy import ImageSource, Proxy
+from autoscale.jobs.workers.source import ImageSource
 from autoscale.listener import Listener
 from autoscale.network.build import build
 from autoscale.runs.store import StepFolder
-from autoscale.runs.weights import Header, write_weights
+from autoscale.runs.weights import Header, read_weights, write_weights
 from autoscale.scaling.family import Member, UserMember
 from autoscale.scaling.scalable import Scalable
+
+#: How the provenance of these weights begins.
+_UNTRAINED = "autoscale family, untrained: "
+
+
+def weights_beside(member: Path) -> Path | None:
+    """The weights that `autoscale family` wrote beside a member's file; None if it wrote none.
+
+    Raises:
+        InvalidSetting: if the file of that name cannot be read.
+    """
+    file = member.with_suffix(".safetensors")
+    if not file.is_file():
+        return None
+    try:
+        header = read_weights(file).header
+    except InvalidSetting as problem:
+        raise InvalidSetting(f"{problem}; begin without it by --weights none") from None
+    return file if (header.provenance or "").startswith(_UNTRAINED) else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +126,7 @@ class MemberWeights:
             seen=images.sketch,
             origin=expected.origin,
             licence=expected.licence,
-            provenance=f"autoscale family, untrained: weights of {self.start.label} (SHA-256 "
+            provenance=f"{_UNTRAINED}weights of {self.start.label} (SHA-256 "
             f"{self.start.digest}...) as far as they fit",
         )
         write_weights(path, network.state_dict(), header)
@@ -132,7 +151,7 @@ def _images_of(run: Path, settings: FamilySettings, start: Start) -> ImageSource
     if record is None:
         return ImageSource(data=place, white_level=white_level)
     try:
-        source = Proxy.from_record(record["settings"], data=place).source
+        source = ImageSource.from_record(record["settings"], data=place)
     except (KeyError, TypeError) as problem:
         raise RunConflict(
             f"the settings of a step of {run} are damaged ({problem!r}); restore them from a copy "

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from autoscale.datasets.data import ImageData
 from autoscale.design.architecture import Architecture
+from autoscale.design.cost import cost
 from autoscale.design.space import HeadChoices, SearchSpace, StageChoices, StemChoices
 from autoscale.errors import InvalidSetting
-from autoscale.jobs.start import Start, affordable
+from autoscale.jobs.start import Origin, Start, affordable
 from autoscale.models.expected import rows_kept
 from autoscale.network.build import Network
 from autoscale.network.inheritance.correspondence import (
@@ -28,6 +29,7 @@ from autoscale.network.inheritance.inherit import Share, take_over
 from autoscale.network.inheritance.origin import fits
 from autoscale.network.weights import class_rows, load_weights
 from autoscale.training.batches import to_input
+from autoscale.training.recipe import CUT, INHERITING_RATE, Recipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,8 @@ class Begun:
     """How a network begins."""
 
     inherited: float  # share of its parameters that are the start's, in [0, 1]
+    # Whether features are the start's, and the classifier has classes that the start does not know.
+    new_classifier: bool = False
     notes: tuple[str, ...] = ()  # what to know, in sentences
 
 
@@ -71,7 +75,11 @@ class Inheritance:
         told = (note,) if note else ()
         if origin is None or fits(self._state, architecture):
             notes = _loaded(module, self._state, rows)
-            return Begun(inherited=_share_as_it_is(module, rows, count), notes=(*notes, *told))
+            return Begun(
+                inherited=_share_as_it_is(module, rows, count),
+                new_classifier=self._is_new,
+                notes=(*notes, *told),
+            )
         if not takes_over(architecture):
             return Begun(inherited=0.0)
         shares = take_over(
@@ -90,6 +98,7 @@ class Inheritance:
             )
         return Begun(
             inherited=sum(s.inherited for s in shares) / sum(s.params for s in shares),
+            new_classifier=self._is_new,
             notes=(share_table(shares, origin.name), *told),
         )
 
@@ -122,12 +131,21 @@ class Inheritance:
             rows = tuple(range(len(classes))) if same else ()
         return {c: r for c, r in zip(classes, rows, strict=False) if r is not None}
 
+    @property
+    def _is_new(self) -> bool:
+        """Whether the data has classes that the classifier does not know."""
+        rows = self._rows[0]
+        if rows is None:
+            return class_rows(self._state) != len(self._images.classes)
+        return None in rows
+
     @cached_property
     def _rows(self) -> tuple[tuple[int | None, ...] | None, str | None]:
         """Of each class the row that it keeps, and a sentence, as `models.expected.rows_kept`."""
         known, classes = self._start.known, self._images.classes
         if known is not None:
-            return tuple(known.get(name) for name in classes), None
+            places = dict(known)
+            return tuple(places.get(name) for name in classes), None
         return rows_kept(self._start.expected.classes, class_rows(self._state), classes)
 
     @property
@@ -156,6 +174,30 @@ def takes_over(architecture: Architecture) -> bool:
     except InvalidSetting:
         return False
     return True
+
+
+def suited(
+    recipe: Recipe, start: Start, architecture: Architecture, *, rate: float = INHERITING_RATE
+) -> Recipe:
+    """The recipe for a design that begins as `start` says; another one has the recipe as it is.
+
+    Args:
+        rate: see `Recipe.inheriting`.
+    """
+    if start.origin is None or not takes_over(architecture):
+        return recipe
+    return recipe.inheriting(_left(start.origin, architecture), rate=rate)
+
+
+def is_cut(start: Start, architecture: Architecture) -> bool:
+    """Whether most of the network is gone whose weights a design takes over."""
+    return start.origin is not None and _left(start.origin, architecture) < CUT
+
+
+def _left(origin: Origin, architecture: Architecture) -> float:
+    """Multiply-adds of a design by those of the weights' own at the same pixels."""
+    whole = replace(origin.architecture, resolution=architecture.resolution)
+    return cost(architecture).macs / cost(whole).macs
 
 
 def notes_for_space(start: Start, space: SearchSpace) -> list[str]:

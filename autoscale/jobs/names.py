@@ -23,6 +23,8 @@ KERNELS = {
 KERNEL_CHOICES = {"auto": "the fastest there is", **KERNELS}
 #: Of `design.rounding.ROUNDINGS`.
 ROUNDINGS = ("tf", "nearest", "lite", "v2", "mobilenet-v2", "tinynet", "int")
+#: Instead of a source of weights, where some would be taken otherwise.
+NO_WEIGHTS = "none"
 #: Where trainings may be done, of `jobs.workers.pool`.
 ENGINES = {
     "local": "processes of this machine",

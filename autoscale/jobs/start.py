@@ -1,6 +1,6 @@
 """What trainings start from: fresh weights, their network's own, or those of another design."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,10 @@ from autoscale.design.cost import cost
 from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.jobs.groups.networks import WeightsSettings
 from autoscale.models.count import load_architecture
-from autoscale.models.expected import Expected, expected_by, rows_kept
+from autoscale.models.expected import Expected, expected_by
 from autoscale.network.inheritance.correspondence import require_kindred
 from autoscale.network.inheritance.origin import fits, published_origin
-from autoscale.network.weights import STYLES, Style, class_rows
+from autoscale.network.weights import STYLES, Style
 from autoscale.runs.sources.find import find
 from autoscale.runs.weights import Weights, file_digest, read_weights
 
@@ -59,7 +59,8 @@ class Start:
     file: str | None = None
     digest: str | None = None  # of the file
     origin: Origin | None = None  # of the weights, if it is another design than the network's
-    known: Mapping[str, int] | None = None  # classes and their rows; None: as `expected` tells
+    # Classes and their rows of the classifier; None: as `expected` tells.
+    known: tuple[tuple[str, int], ...] | None = None
     held: Weights | None = field(default=None, compare=False, repr=False)
 
     @classmethod
@@ -180,7 +181,7 @@ class Start:
             file=file,
             digest=str(record["start"]),
             origin=Origin(name=name, architecture=design, images=inherits["images"]),
-            known=record["known_classes"],
+            known=tuple(dict(record["known_classes"]).items()),
         )
 
     def read(self) -> "Start":
@@ -244,14 +245,6 @@ class Start:
         if (expected.style, apart) != (STYLES["autoscale"], OURS):
             known["expects"] = asdict(expected.style) | apart.to_dict()
         return known
-
-    def new_classifier(self, classes: Sequence[str]) -> bool:
-        """Whether weights are given, and the classifier has classes that they do not know."""
-        if self.held is None:
-            return False
-        count = class_rows(self.held.state)
-        rows, _ = rows_kept(self.expected.classes, count, classes)
-        return count != len(classes) if rows is None else None in rows
 
 
 #: Random weights, and what autoscale's own networks expect.

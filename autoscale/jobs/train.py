@@ -11,23 +11,27 @@ import pandas as pd
 import torch
 from torch import nn
 
-from autoscale.datasets.data import ImageData
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
 from autoscale.design.rounding import at_resolution
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.curves import training_point
 from autoscale.jobs.family import load_member
-from autoscale.jobs.inheritance import Inheritance
+from autoscale.jobs.family_weights import weights_beside
+from autoscale.jobs.inheritance import Begun, suited
+from autoscale.jobs.names import NO_WEIGHTS
 from autoscale.jobs.record import Record
 from autoscale.jobs.start import Start
 from autoscale.jobs.teaching.lessons import Lessons
 from autoscale.jobs.train_settings import TrainSettings
-from autoscale.jobs.workers.kernels import accelerated, choose_kernels, cutter
+from autoscale.jobs.workers.kernels import accelerated, choose_kernels
 from autoscale.jobs.workers.memory import training_bytes
-from autoscale.jobs.workers.proxy import ImageSource, Proxy, recipe_named
+from autoscale.jobs.workers.proxy import Proxy, recipe_named
+from autoscale.jobs.workers.source import ImageSource
+from autoscale.jobs.workers.transfer import Transfer
 from autoscale.listener import Listener, Progress, Silent
 from autoscale.models.count import is_member, load_architecture
+from autoscale.models.expected import Expected
 from autoscale.network.build import Network, build
 from autoscale.network.freeze import freeze
 from autoscale.network.threads import threads_of_torch
@@ -42,7 +46,7 @@ from autoscale.training.chance import chance_warning
 from autoscale.training.failures import OutOfTime as OutOfTime  # for who calls `train`
 from autoscale.training.fit import evaluate, fit
 from autoscale.training.head.features import read_features
-from autoscale.training.head.logistic import FittedHead, fit_head
+from autoscale.training.head.logistic import fit_head
 from autoscale.training.parts import classifier_of
 from autoscale.training.process_group import ProcessGroup, joined
 from autoscale.training.recipe import Recipe
@@ -133,44 +137,42 @@ def _begun(
 ) -> "_Training":
     """The training with its network, its start and its images read."""
     device = _device_for(peers, settings.device)
-    recipe = _recipe(settings)
+    settings = _with_member_weights(settings, listener)
     design = _design(settings)
     size = settings.resolution or design.architecture.resolution
     start = Start.of(
-        settings,
+        replace(settings, weights=None) if settings.weights == NO_WEIGHTS else settings,
         at_resolution(design.architecture, size),
         network=settings.network,
     )
-    preparation = start.expected.preparation
     for note in start.notes:
         listener.notice(note)
+    lessons = Lessons.of(
+        settings, unlabelled=settings.unlabelled, device=device, threads=settings.threads
+    )
     task = Proxy(
         source=ImageSource(
             data=settings.data,
             seed=settings.seed,
             limit=settings.limit,
             strict=settings.strict,
-            white_level=preparation.white_level,
+            white_level=start.expected.preparation.white_level,
         ),
-        recipe=recipe,
+        recipe=_recipe(settings),
         kernels=choose_kernels(settings.kernels, device=device, listener=listener),
         device=device,
         threads=settings.threads,
-    )
-    lessons = Lessons.of(settings, device=device, threads=settings.threads)
-    images = task.source.load(size=size, test=True, listener=listener, preparation=preparation)
-    if lessons is not None:
-        lessons.require_classes(images.classes)
-    architecture = _fitted(design, size, len(images.classes), listener)
+        transfer=Transfer(start=start, lessons=lessons),
+        inheriting_rate=None,  # the recipe has it, see `_at_suited_rate`
+    ).load(size=size, test=True, listener=listener)
+    architecture = _fitted(design, size, len(task.images.classes), listener)
+    if settings.learning_rate is None:
+        task = _at_suited_rate(task, start, architecture, listener)
     return _Training(
         settings=settings,
         design=replace(design, architecture=architecture),
-        start=start,
-        task=task.having(images, size=size),
-        images=images,
-        lessons=lessons,
+        task=task,
         step=step,
-        device=device,
         peers=peers,
         listener=listener,
     )
@@ -182,12 +184,8 @@ class _Training:
 
     settings: TrainSettings
     design: Design  # for these images
-    start: Start
-    task: Proxy
-    images: ImageData
-    lessons: Lessons | None
+    task: Proxy  # with its images
     step: StepFolder
-    device: str
     peers: ProcessGroup
     listener: Listener
 
@@ -199,7 +197,10 @@ class _Training:
         if self.peers.rank != 0:
             return self._trained(read_snapshot(last), keeper)
         with self.step.locked():
-            notes = {"device": self.device}  # what was asked for may be "auto"
+            notes = {
+                "device": self.task.device,
+                **self.task.transfer.told,
+            }  # what was asked for may be "auto"
             record = Record(settings=self.settings, facts=self.facts(), notes=notes)
             resume = record.begin(
                 self.step, journal, self.listener, read=lambda _: read_snapshot(last)
@@ -207,7 +208,9 @@ class _Training:
             trained = self._trained(resume, keeper)
             self.step.write_result("result.json", trained.result.to_dict())
             told = chance_warning(
-                trained.best.accuracy or 0.0, self.images.validation.labels, self.images.classes
+                trained.best.accuracy or 0.0,
+                self.task.images.validation.labels,
+                self.task.images.classes,
             )
             if told:
                 self.listener.notice(f"warning: {told}")
@@ -220,43 +223,42 @@ class _Training:
             **self.task.record(),
             "network": {**asdict(design), "architecture": design.architecture.to_dict()},
             "processes": self.peers.size,
-            **self.start.settings(),
-            **(self.lessons.facts() if self.lessons else {}),
         }
 
     def header(self) -> Header:
         """Of the best weights, but for their accuracy."""
-        origin = self.start.origin
+        origin, lessons = self.task.transfer.start.origin, self.task.transfer.lessons
         how = f"recipe {self.settings.recipe}, {self.task.recipe.epochs} epochs"
         if self.settings.frozen.features:
             how = "the classifier alone"
         begun = f", begun with weights of {origin.name} as far as they fit" if origin else ""
-        taught = f", taught by {self.lessons.teacher.name}" if self.lessons else ""
+        taught = f", taught by {lessons.name}" if lessons else ""
         return Header(
             architecture=self.design.architecture.to_dict(),
-            style=self.start.expected.style,
-            preparation=self.start.expected.preparation,
-            classes=self.images.classes,
+            style=self._expected.style,
+            preparation=self._expected.preparation,
+            classes=self.task.images.classes,
             seed=self.task.source.seed,
-            seen=self.images.sketch,
-            accuracy_of=f"validation images of {self.images.name}",
+            seen=self.task.images.sketch,
+            accuracy_of=f"validation images of {self.task.images.name}",
             provenance=f"autoscale train, {how}{begun}{taught}",
-            origin=self.start.expected.origin,
-            licence=self.start.expected.licence,
+            origin=self._expected.origin,
+            licence=self._expected.licence,
         )
 
     def _trained(self, resume: Snapshot | None, keeper: "_Keeper") -> Trained:
-        module, recipe = self._network(resume), self.task.recipe
+        (module, begun), recipe = self._network(resume), self.task.recipe
         first, done = self.peers.rank == 0, resume.epochs if resume else ()
         if self.settings.tensorboard and first:
             size = self.design.architecture.resolution
-            further = self.lessons.unlabelled if self.lessons else None
-            images = len(self.images.train) + len(further or ())
+            lessons = self.task.transfer.lessons
+            further = lessons.unlabelled if lessons else None
+            images = len(self.task.images.train) + len(further or ())
             keeper.draw(
                 done, partial(training_point, recipe=recipe, images=images, resolution=size)
             )
         if not is_over(done, recipe):
-            done = self._epochs(module, resume, keeper)
+            done = self._epochs(module, begun, resume, keeper)
         counted = cost(self.design.architecture)
         return Trained(
             name=self.design.name,
@@ -268,67 +270,62 @@ class _Training:
             weights=keeper.best,
         )
 
-    def _network(self, resume: Snapshot | None) -> Network:
+    def _network(self, resume: Snapshot | None) -> tuple[Network, Begun | None]:
         """As the training begins, unless it goes on, which puts other weights into it."""
+        task, begun = self.task, None
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.task.source.seed)
+            torch.manual_seed(task.source.seed)
             module = build(
                 self.design.architecture,
                 dropout=self.design.dropout,
                 drop_path=self.design.drop_path,
-                norm_momentum=self.task.recipe.norm_momentum,
-                **self.start.expected.style.options,
+                norm_momentum=task.recipe.norm_momentum,
+                **self._expected.style.options,
             )
         if resume is not None:
-            done, of = len(resume.epochs), self.task.recipe.epochs
+            done, of = len(resume.epochs), task.recipe.epochs
             self.listener.notice(f"going on after epoch {done} of {of}")
-        elif self.start.held is not None:
-            inheritance = Inheritance(self.start, self.images, seed=self.task.source.seed)
-            for note in inheritance.into(module, self.design.architecture).notes:
+        elif (begun := task.begin(module, self.design.architecture)) is not None:
+            for note in begun.notes:
                 self.listener.notice(note)
         freeze(module, **asdict(self.settings.frozen))
-        return module
+        return module, begun
 
     def _epochs(
-        self, module: nn.Module, resume: Snapshot | None, keeper: "_Keeper"
+        self,
+        module: nn.Module,
+        begun: Begun | None,
+        resume: Snapshot | None,
+        keeper: "_Keeper",
     ) -> tuple[Epoch, ...]:
         """All epochs; `module` has the last one's weights then."""
-        network, task = accelerated(module, self.task.kernels), self._task()
+        network, proxy = accelerated(module, self.task.kernels), self.task
+        task = replace(
+            proxy.task(self.design.architecture, seed=proxy.source.seed),
+            evaluate_after=range(1, proxy.recipe.epochs + 1),
+        )
         keep = keeper.keep if self.peers.rank == 0 else None
         if self.settings.frozen.features:
             return self._head_alone(network, task, keep)
         self._tell_memory()
-        if resume is None and self._begins_with_head():
-            found = self._fit_head(network, task)
+        if (found := proxy.fit_first(network, task, begun)) is not None:
             self.listener.notice(
                 "the new classifier is fitted first, on features of the weights as they are: "
                 f"accuracy {found.accuracy:.4f} on validation images"
             )
+        taught = proxy.answered(self.listener).taught
         runtime = replace(self._runtime, time_limit=self.settings.time_limit)
-        return fit(network, self._taught(task), runtime, resume=resume, keep=keep).epochs
-
-    def _task(self) -> TrainingTask:
-        recipe = self.task.recipe
-        return TrainingTask(
-            train=self.images.train,
-            validation=self.images.validation,
-            recipe=recipe,
-            resolution=self.design.architecture.resolution,
-            seed=self.task.source.seed,
-            evaluate_after=range(1, recipe.epochs + 1),
-            preparation=self.start.expected.preparation,
-        )
+        given = taught.given(task) if taught else task
+        return fit(network, given, runtime, resume=resume, keep=keep).epochs
 
     @property
     def _runtime(self) -> Runtime:
-        return Runtime(device=self.device, peers=self.peers, cut=cutter(self.task.kernels))
+        return replace(self.task.runtime, peers=self.peers)
 
-    def _begins_with_head(self) -> bool:
-        """Whether a new classifier is fitted before the first step."""
-        return self.task.recipe.head_first and self.start.new_classifier(self.images.classes)
-
-    def _fit_head(self, network: nn.Module, task: TrainingTask) -> FittedHead:
-        return fit_head(classifier_of(network), *read_features(network, task, self._runtime))
+    @property
+    def _expected(self) -> Expected:
+        """What the network expects of pictures, and of itself."""
+        return self.task.transfer.start.expected
 
     def _head_alone(
         self, network: nn.Module, task: TrainingTask, keep: Callable[[Snapshot], None] | None
@@ -340,7 +337,7 @@ class _Training:
             f"{len(task.train):,} pictures as they are{mirrored}; of the recipe nothing else counts"
         )
         started = time.perf_counter()
-        fitted = self._fit_head(network, task)
+        fitted = fit_head(classifier_of(network), *read_features(network, task, self._runtime))
         before = time.perf_counter()
         accuracy = evaluate(
             network,
@@ -362,7 +359,7 @@ class _Training:
             self.design.architecture,
             share,
             kernels=self.task.kernels,
-            padding=self.start.expected.style.padding,
+            padding=self._expected.style.padding,
         )
         self.listener.notice(
             f"memory at the peak: about {needed / 2**30:.2g} GiB for {share} images of "
@@ -370,31 +367,33 @@ class _Training:
             "itself"
         )
 
-    def _taught(self, task: TrainingTask) -> TrainingTask:
-        """A task with a teacher's answers, if there is a teacher, and the images it adds."""
-        if self.lessons is None:
-            return task
-        train, teaching = self.lessons.taught(
-            self.images,
-            self.task.source,
-            self.task.recipe,
-            preparation=task.preparation,
-            listener=self.listener,
-        )
-        return replace(task, train=train, teaching=teaching)
-
     def _tested(self, module: nn.Module, best: Path) -> float | None:
         """Accuracy of the best weights on the test images; None if there are none."""
-        if self.images.test is None:
+        if self.task.images.test is None:
             return None
         module.load_state_dict(read_weights(best).state)
         return evaluate(
             module,
-            self.images.test,
+            self.task.images.test,
             resolution=self.design.architecture.resolution,
-            preparation=self.start.expected.preparation,
-            runtime=Runtime(device=self.device),
+            preparation=self._expected.preparation,
+            runtime=Runtime(device=self.task.device),
         )
+
+
+def _with_member_weights(settings: TrainSettings, listener: Listener) -> TrainSettings:
+    """With the weights that `autoscale family` wrote beside the member, unless others are named."""
+    path = Path(settings.network)
+    if settings.weights is not None or not (path.is_file() and is_member(path)):
+        return settings
+    found = weights_beside(path)
+    if found is None:
+        return settings
+    listener.notice(
+        f"{path.stem} begins with the weights that family wrote beside it, {found}; --weights "
+        f"{NO_WEIGHTS} begins with random ones"
+    )
+    return replace(settings, weights=str(found))
 
 
 def _recipe(settings: TrainSettings) -> Recipe:
@@ -410,6 +409,20 @@ def _recipe(settings: TrainSettings) -> Recipe:
     if settings.frozen.features:
         given["epochs"] = 1
     return replace(recipe, **given)
+
+
+def _at_suited_rate(
+    task: Proxy, start: Start, architecture: Architecture, listener: Listener
+) -> Proxy:
+    """At another rate than the recipe's where that suits the weights; a notice says so."""
+    recipe = suited(task.recipe, start, architecture)
+    if recipe != task.recipe:
+        listener.notice(
+            f"the peak learning rate is {recipe.learning_rate:g} in place of the recipe's "
+            f"{task.recipe.learning_rate:g}, which suits weights of another design; "
+            "--learning-rate sets it"
+        )
+    return replace(task, recipe=recipe)
 
 
 def _device_for(peers: ProcessGroup, device: str) -> str:

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.freeze import Frozen
 from autoscale.jobs.groups.images import DataSettings, ImageSettings
-from autoscale.jobs.groups.networks import WeightsSettings
-from autoscale.jobs.groups.training import EPOCHS, RecipeSettings, TeacherSettings
+from autoscale.jobs.groups.networks import WEIGHTS, WeightsSettings
+from autoscale.jobs.groups.training import EPOCHS, TEACHER, RecipeSettings, TransferSettings
 from autoscale.jobs.groups.workers import DeviceSettings, KernelSettings
+from autoscale.jobs.names import NO_WEIGHTS
 from autoscale.models.settings import published_names
 from autoscale.settings.command import settings_of
 from autoscale.settings.option import again, begun, option
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainSettings(WeightsSettings, TeacherSettings):
+class TrainSettings(TransferSettings):
     """What is trained, on which images, and how.
 
     The recipe, the design and the weights themselves bind a resumed training, not their names.
     """
 
     command: ClassVar[str] = "train"
+    needs: ClassVar[Mapping[str, str]] = {"unlabelled": "teacher"}
 
     network: str = option(
         help="A family member's YAML file (runs/photos/family/phi-2.yaml), a design's, or a "
@@ -34,6 +37,13 @@ class TrainSettings(WeightsSettings, TeacherSettings):
         binds="network",
     )
     data: str = again(DataSettings, "data", "synthetic")
+    weights: str | None = again(
+        WeightsSettings,
+        "weights",
+        help=f"{WEIGHTS} none: random "
+        "ones. \\[default: those that `family` wrote beside the member, if it did, else random "
+        "ones]",
+    )
     recipe: str = again(RecipeSettings, "recipe", "full")
     epochs: int | None = again(
         RecipeSettings, "epochs", help="Passes over the images. \\[default: the recipe's]"
@@ -103,6 +113,14 @@ class TrainSettings(WeightsSettings, TeacherSettings):
         "auto",
         help="What computes the training. {choices}.",
     )
+    unlabelled: str | None = option(
+        None,
+        "A folder of pictures without classes, at any depth: they train with the teacher's answers "
+        "alone, mixed with the others.",
+        place=True,
+        binds="unlabelled",
+        panel=TEACHER,
+    )
     time_limit: float | None = option(
         None,
         "Seconds, after which it fails; finished epochs are kept.",
@@ -118,7 +136,7 @@ class TrainSettings(WeightsSettings, TeacherSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.freeze is not None and self.weights is None:
+        if self.freeze is not None and self.weights in (None, NO_WEIGHTS):
             raise InvalidSetting(
                 f"--freeze {self.freeze} keeps weights that nothing has trained; give --weights, "
                 "or leave it out"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from autoscale.jobs.record import Record
 from autoscale.listener import Listener, Silent
+from autoscale.pipeline.beside import require_teacher
 from autoscale.pipeline.clock import Clock
 from autoscale.pipeline.course import Course
 from autoscale.pipeline.result import Made, Planned, plan_lines
@@ -77,6 +78,8 @@ def plan_network(
 def _begun(run: Path, settings: MakeSettings, listener: Listener) -> Iterator[Course]:
     """The run, claimed for this call, once it is known that something keeps the limits."""
     began = beginning(settings)
+    if settings.teach:
+        require_teacher(settings, began)
     folder = StepFolder(run, STEP)
     with folder.locked():
         journal = Journal(folder.file("steps.jsonl"))
@@ -94,6 +97,7 @@ def _begun(run: Path, settings: MakeSettings, listener: Listener) -> Iterator[Co
         for note in began.notes:
             clock.notice(note)
         try:
-            yield Course(run=run, settings=settings, began=began, clock=clock, steps=steps)
+            course = Course(run=run, settings=settings, began=began, clock=clock, steps=steps)
+            yield course.settled()
         finally:
             clock.note()

@@ -48,8 +48,13 @@ class Made:
     low: float  # of its interval at 95 %
     high: float
     always: float  # accuracy of always answering the most frequent class of those
+    compared: str | None  # advice on the weights that were found, if they were compared
     check: str | None  # verdict of the check of the baseline, if there was one
     grid: str | None  # verdict of the grid
+    rival: (
+        str | None
+    )  # verdict on what was found beside the weights' own network, if it was trained
+    teacher: str | None  # source of the network that taught it, if one did
     weights: Path
     export: Path  # folder
     report: Path | None  # None where the training was cut
@@ -77,9 +82,12 @@ class Made:
 
 
 _WORDS: Mapping[Step, tuple[str, str]] = {
+    "compare": ("short trainings with these weights and with random ones", "training"),
     "search": ("search around it", "network"),
     "check": ("check of the baseline against random networks", "training"),
     "grid": ("grid: how the baseline grows to the limits", "training"),
+    "rival": ("the published network, fine-tuned beside it", "training"),
+    "teach": ("the published network teaches: its answers to every image", "crop"),
     "train": ("training of the network that is kept", "epoch"),
     "finish": ("evaluation, export and page", ""),
 }

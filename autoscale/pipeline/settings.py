@@ -10,11 +10,12 @@ from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups.images import DataSettings, ImageSettings
 from autoscale.jobs.groups.networks import LimitSettings, WeightsSettings
 from autoscale.jobs.groups.workers import DeviceSettings, KernelSettings, WorkerSettings
+from autoscale.jobs.names import NO_WEIGHTS
 from autoscale.settings.command import settings_of
 from autoscale.settings.option import again, option
 
-#: Instead of a source of weights: look for one, or begin with random numbers.
-AUTO, NONE = "auto", "none"
+#: Instead of a source of weights: look for one.
+AUTO = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +59,12 @@ class MakeSettings(
         "random ones.",
     )
 
+    teach: bool = option(
+        False,
+        "Let the network of the weights teach the training that is kept, where the time allows. In "
+        "what was measured that gained nothing.",
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.data:
@@ -73,13 +80,14 @@ class MakeSettings(
                     f"make keeps limits that can be counted, asked for {text}; limit macs or "
                     f"memory, or search with search-baseline --limit {text}"
                 )
-        if self.weights == NONE and (said := self._said_beside_weights):
+        if self.weights == NO_WEIGHTS and (said := self.said_beside_weights):
             raise InvalidSetting(
                 f"--{said[0].replace('_', '-')} says something of weights; name some with --weights"
             )
 
     @property
-    def _said_beside_weights(self) -> list[str]:
+    def said_beside_weights(self) -> list[str]:
+        """The settings that say something of weights, but where they are."""
         return [name for name in self.said_of_weights if name != "weights"]
 
     def of_weights(self, source: str | None) -> dict[str, Any]:

@@ -11,17 +11,17 @@ from autoscale.design.measures.limits import Limit
 from autoscale.design.measures.macs import MACS
 from autoscale.design.measures.params import Params
 from autoscale.design.published import published
-from autoscale.design.rounding import ROUNDINGS, fit_strides
 from autoscale.errors import BudgetUnreachable
 from autoscale.inspection.weights import weights_here
 from autoscale.jobs.costs import limits_from
 from autoscale.jobs.groups.networks import WeightsSettings
 from autoscale.jobs.inheritance import takes_over
+from autoscale.jobs.names import NO_WEIGHTS
 from autoscale.jobs.start import Start
-from autoscale.pipeline.scaled import scaled
-from autoscale.pipeline.settings import AUTO, NONE, MakeSettings
+from autoscale.pipeline.settings import AUTO, MakeSettings
 from autoscale.scaling.family import Member
 from autoscale.scaling.scalable import Design
+from autoscale.scaling.within import scalable, scaled
 
 #: How much larger a grid's networks are than its base.
 GROWTH = 2.0
@@ -63,13 +63,11 @@ def beginning(settings: MakeSettings) -> Beginning:
     limits = limits_from(settings.max_cost)
     classes = len(classes_in(settings.data))
     source, notes = _source(settings)
-    asked = {**settings.of_weights(source), "white_level": settings.white_level}
-    start = Start.for_many(WeightsSettings(**asked))
+    start = _start(settings, source)
     name, design = USUAL, published(USUAL)
     if start.origin is not None:
         name, design = start.origin.name, start.origin.architecture
-    whole = fit_strides(replace(design, num_classes=classes))
-    base = Design(whole, ROUNDINGS["nearest"])
+    base = scalable(design, classes)
     return Beginning(
         source=source,
         start=start,
@@ -81,6 +79,16 @@ def beginning(settings: MakeSettings) -> Beginning:
     )
 
 
+def without_weights(began: Beginning, settings: MakeSettings) -> Beginning:
+    """The same designs, begun with random weights."""
+    return replace(began, source=None, start=_start(settings, None))
+
+
+def _start(settings: MakeSettings, source: str | None) -> Start:
+    asked = {**settings.of_weights(source), "white_level": settings.white_level}
+    return Start.for_many(WeightsSettings(**asked))
+
+
 def _smaller(base: Design, limits: Sequence[Limit]) -> Member | None:
     try:
         return scaled(base, [replace(limit, most=limit.most / GROWTH) for limit in limits])
@@ -90,7 +98,7 @@ def _smaller(base: Design, limits: Sequence[Limit]) -> Member | None:
 
 def _source(settings: MakeSettings) -> tuple[str | None, list[str]]:
     """The weights to begin with, and what to say of the choice."""
-    if settings.weights == NONE:
+    if settings.weights == NO_WEIGHTS:
         return None, ["networks begin with random weights, as asked"]
     if settings.weights != AUTO:
         return settings.weights, []

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 from autoscale.design.architecture import Architecture
-from autoscale.design.cost import cost
 from autoscale.design.measures.limits import split_limit
 from autoscale.design.measures.registry import kind_named
 from autoscale.design.rounding import PAPER
@@ -23,18 +23,25 @@ from autoscale.jobs.groups.workers import DeviceSettings, KernelSettings, Worker
 from autoscale.jobs.search.job import search_baseline
 from autoscale.jobs.search.result import Baseline
 from autoscale.jobs.search.settings import CheckSettings, SearchSettings
+from autoscale.jobs.starts.job import try_weights
+from autoscale.jobs.starts.result import StartsCompared
+from autoscale.jobs.starts.settings import TryWeightsSettings
 from autoscale.jobs.train import Trained, train
 from autoscale.jobs.train_settings import TrainSettings
+from autoscale.jobs.workers.estimate import Pace, pace
 from autoscale.jobs.workers.kernels import choose_kernels
-from autoscale.jobs.workers.proxy import ImageSource, Pace, Proxy, recipe_named
+from autoscale.jobs.workers.proxy import Proxy, recipe_named
+from autoscale.jobs.workers.source import ImageSource
+from autoscale.jobs.workers.transfer import Transfer
 from autoscale.listener import Listener, Silent
 from autoscale.models.count import load_architecture
 from autoscale.models.export import export, possible_formats
 from autoscale.models.load import load_model
 from autoscale.models.predict import Evaluation, evaluate_model
 from autoscale.models.settings import ExportSettings
-from autoscale.pipeline.plan import NETWORKS, RACED, SEEDS
-from autoscale.pipeline.scaled import space_around
+from autoscale.pipeline.around import space_around
+from autoscale.pipeline.beside import published, rival_seconds, teaching, teaching_seconds
+from autoscale.pipeline.plan import NETWORKS, PAIRS, RACED, SEEDS
 from autoscale.pipeline.settings import MakeSettings
 from autoscale.pipeline.source import GROWTH, Beginning
 from autoscale.runs.store import StepFolder, write_text
@@ -43,9 +50,13 @@ from autoscale.search.engine import Trial
 #: Recipes of the network that is kept and of candidates, with weights and without; epochs of each
 #: candidate.
 TUNED, WHOLE, CANDIDATES, CANDIDATE_EPOCHS = "finetune", "full", "proxy", 3
-#: Peak rate of a network that lost most of its source's channels: less than this share of its
-#: multiply-adds is left.
-CUT_RATE, CUT = 0.003, 0.5
+
+
+class Judged(NamedTuple):
+    """What a check or a grid says."""
+
+    verdict: str
+    of_rivals: Sequence[str]  # sentences
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,22 +114,49 @@ class Steps:
             kernels=choose_kernels(settings.kernels, device=settings.device, listener=Silent()),
             device=settings.device,
             threads=settings.threads,
-            start=start,
+            transfer=Transfer(start=start),
         ).load(size=resolution, test=True, listener=Silent())
 
     def pace(self, design: Architecture) -> Pace:
         """How long the parts of that training take."""
+        return pace(self.proxy(design.resolution), design)
+
+    def teaching(self, design: Architecture) -> float | None:
+        """Seconds in which the weights' own network answers what that training asks of it.
+
+        None where it is not to teach.
+
+        Raises:
+            InvalidSetting: if it cannot.
+        """
+        if not self.settings.teach or self.began.source is None:
+            return None
+        proxy = replace(self.proxy(design.resolution), recipe=recipe_named(self.recipe))
+        return teaching_seconds(self.began, proxy, design)
+
+    def rival(self, design: Architecture) -> float | None:
+        """Seconds of an epoch of the weights' own network; None where it is no rival."""
         proxy = self.proxy(design.resolution)
-        pace, images = proxy.pace(design), proxy.images
-        if not proxy.recipe.head_first:
-            return pace
-        looks = 2 * len(images.train) / len(images.validation)  # each picture, and its mirror image
-        return replace(pace, begin=pace.begin + looks * pace.evaluation)
+        return rival_seconds(self.settings, self.began, proxy, design)
 
     @property
     def recipe(self) -> str:
         """Of the network that is kept."""
         return TUNED if self.began.source is not None else WHOLE
+
+    def compare(self) -> StartsCompared:
+        """Train the design at the limits with the weights and without, in short pairs."""
+        own, source = self.settings, self.began.source
+        assert source is not None
+        asked = TryWeightsSettings(
+            **own.shared(WorkerSettings, KernelSettings, DeviceSettings, ImageSettings),
+            **{n: v for n, v in own.of_weights(source).items() if n != "white_level"},
+            data=own.data,
+            network=(str(self.scaled),),
+            pairs=PAIRS,
+            epochs=CANDIDATE_EPOCHS,
+        )
+        return try_weights(self.run, asked, listener=self.listener).compared[0]
 
     def search(self, trials: int, *, to_grow: bool) -> Baseline:
         """Search, or go on searching.
@@ -142,26 +180,43 @@ class Steps:
         )
         return search_baseline(self.run, asked, listener=self.listener)
 
-    def check(self) -> str:
-        """Hold the baseline against random networks; the verdict."""
+    def check(self, *, rival: bool = False) -> Judged:
+        """Hold the baseline against random networks.
+
+        Args:
+            rival: hold it against the weights' own network too.
+        """
         asked = CheckSettings(
             **self.settings.shared(WorkerSettings, DeviceSettings),
             networks=NETWORKS,
             seeds=SEEDS,
             data=self.settings.data,
+            reference=self._rivals if rival else (),
         )
-        return check_baseline(self.run, asked, listener=self.listener).verdict
+        found = check_baseline(self.run, asked, listener=self.listener)
+        return Judged(found.verdict, [one.verdict for one in found.references])
 
-    def grid(self) -> str:
-        """Find how the baseline grows to the limits; the verdict."""
+    def grid(self, *, rival: bool = False) -> Judged:
+        """Find how the baseline grows to the limits.
+
+        Args:
+            rival: hold what is found against the weights' own network too.
+        """
         asked = GridSettings(
             **self.settings.shared(WorkerSettings, DeviceSettings),
             budget=self.settings.max_cost[0],
             max_cost=self.settings.max_cost,
             trainings=RACED,
             data=self.settings.data,
+            reference=self._rivals if rival else (),
         )
-        return grid_search(self.run, asked, listener=self.listener).sentence
+        found = grid_search(self.run, asked, listener=self.listener)
+        return Judged(found.sentence, [one.verdict for one in found.references])
+
+    @property
+    def _rivals(self) -> tuple[str, ...]:
+        source = published(self.settings, self.began)
+        return () if source is None else (source,)
 
     def grown(self, *, by_grid: bool) -> Path:
         """The baseline at the limits, by the grid's coefficients or the paper's; its file."""
@@ -178,8 +233,13 @@ class Steps:
         )
         return StepFolder(self.run, "family").file(f"{found.members[-1].name}.yaml")
 
-    def train(self, design: Path, run: Path, *, epochs: int, seconds: float) -> Trained:
+    def train(
+        self, design: Path, run: Path, *, epochs: int, seconds: float, taught: bool = False
+    ) -> Trained:
         """Train the network that is kept, or go on.
+
+        Args:
+            taught: let the weights' own network teach it.
 
         Raises:
             OutOfTime: if it takes more seconds; finished epochs are kept.
@@ -191,22 +251,15 @@ class Steps:
             TrainSettings(
                 **{name: getattr(own, name) for name in names},
                 **{n: v for n, v in own.of_weights(began.source).items() if n != "white_level"},
+                **(teaching(began, design_in(design)) if taught else {}),
                 network=str(design),
                 data=own.data,
                 recipe=self.recipe,
                 epochs=epochs,
-                learning_rate=CUT_RATE if self._is_cut(design) else None,
                 time_limit=seconds,
             ),
             listener=self.listener,
         )
-
-    def _is_cut(self, design: Path) -> bool:
-        """Whether most of the weights' network is gone."""
-        origin = self.began.start.origin
-        if origin is None:
-            return False
-        return cost(design_in(design)).macs < CUT * cost(origin.architecture).macs
 
     def evaluate(self, weights: Path) -> Evaluation:
         """How good the network is on the test images, or the validation images without such."""

@@ -101,8 +101,8 @@ def verdict(paired: Paired, *, own: str, reference: str, costs: Costs) -> str:
         f"{_times(costs.macs)} its multiply-adds",
     }[paired.standing]
     text = (
-        f"{said}: {own} {_points(paired.lead)} points, {LEVEL:.0%} interval "
-        f"{_points(paired.low)} to {_points(paired.high)} over {paired.seeds} shared seeds"
+        f"{said}: {own} {points(paired.lead)} points, {LEVEL:.0%} interval "
+        f"{points(paired.low)} to {points(paired.high)} over {paired.seeds} shared seeds"
     )
     if costs.equal_training:
         return f"{text}, at equal training cost ({costs.training:.2f}x)"
@@ -145,5 +145,6 @@ def _times(ratio: float) -> str:
     return f"{ratio:.2g}x"
 
 
-def _points(share: float) -> str:
+def points(share: float) -> str:
+    """A difference of accuracies as people read it: +1.5, in hundredths."""
     return f"{100 * share:+.1f}"

@@ -77,8 +77,10 @@ def _plain(value: Any) -> Any:
 
 
 def _lead(run: Run) -> str:
-    begun = _begun_with(run)
+    begun, taught = _noted(run, "start"), _noted(run, "taught")
     beginning = f" Networks began with weights of {begun}." if begun else ""
+    if taught:
+        beginning += f" They learned from the answers of {taught}, too."
     if run.search is None:
         return f"How a network of your own choice grows, and the family it became.{beginning}"
     settings = run.search.record["settings"]
@@ -90,10 +92,10 @@ def _lead(run: Run) -> str:
     return f"{len(classes)} classes at {side} pixels: {named}.{beginning}"
 
 
-def _begun_with(run: Run) -> str | None:
-    """What the networks of search and grid began with; None if from scratch."""
+def _noted(run: Run, name: str) -> str | None:
+    """What search, or else grids, note of what networks get from others; None if nothing."""
     records = [run.search.record] if run.search else [grid.record for grid in run.grids]
-    found = ((record.get("notes") or {}).get("start") for record in records)
+    found = ((record.get("notes") or {}).get(name) for record in records)
     return next((str(label) for label in found if label), None)
 
 
@@ -141,8 +143,11 @@ def _repeat_section(run: Run, commands: Commands) -> Section:
     tables = [("Software and machine", software)]
     if run.search:
         recipe = run.search.record["settings"]["recipe"]
-        begun = _begun_with(run)
-        told = recipe | ({"begins with weights of": begun} if begun else {})
+        others = {
+            "begins with weights of": _noted(run, "start"),
+            "learns from the answers of": _noted(run, "taught"),
+        }
+        told = recipe | {title: label for title, label in others.items() if label}
         tables.append(("Training of each candidate", _settings(told)))
     code = [("Commands", "\n".join(text for _, text in commands))] if commands else []
     if run.search:

@@ -90,10 +90,18 @@ class KeptRows:
         np.lib.format.write_array_header_1_0(content, header)
         self._header = content.getvalue()
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, KeptRows):
+            return NotImplemented
+        return (self._path, self._shape) == (other._path, other._shape)
+
+    def __hash__(self) -> int:
+        return hash((self._path, self._shape))
+
     @property
     def rows(self) -> int:
         """How many are there: whole steps, or all."""
-        if self._whole() is not None:
+        if self.whole() is not None:
             return self._shape[0]
         try:
             with self._part.open("rb") as handle:
@@ -111,16 +119,16 @@ class KeptRows:
         Raises:
             StorageProblem: if the cache cannot be written, or half of its free disk is too little.
         """
-        if (found := self._whole()) is not None:
+        if (found := self.whole()) is not None:
             return found
         with guarded(self._path):
             make_folder(self._folder)
             with _locked(self._folder / f".{self._path.name}.lock"):
-                if (found := self._whole()) is not None:  # by another process
+                if (found := self.whole()) is not None:  # by another process
                     return found
                 self._require_room()
                 self._write(make)
-        found = self._whole()
+        found = self.whole()
         assert found is not None
         return found
 
@@ -147,7 +155,8 @@ class KeptRows:
                 f"{VARIABLE}"
             )
 
-    def _whole(self) -> NDArray[np.float32] | None:
+    def whole(self) -> NDArray[np.float32] | None:
+        """The table, mapped into memory; None as long as rows are missing."""
         try:
             found = np.load(self._path, mmap_mode="c")  # torch takes no memory that is read-only
         except (FileNotFoundError, ValueError, EOFError):

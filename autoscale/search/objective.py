@@ -38,6 +38,10 @@ class Score:
     cpu_seconds: float | None = field(default=None, compare=False)  # of training and evaluation
     # Of one epoch, without evaluation.
     epoch_cpu_seconds: float | None = field(default=None, compare=False)
+    # Of putting others' weights into it.
+    inheriting_cpu_seconds: float | None = field(default=None, compare=False)
+    # Which of the images it answered right, packed; only where that was asked for.
+    right: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if not 0 <= self.accuracy <= 1:
@@ -58,7 +62,9 @@ class Score:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data, without what is not known."""
-        optional = ("inherited", "cpu_seconds", "epoch_cpu_seconds")
+        optional = (
+            "inherited", "cpu_seconds", "epoch_cpu_seconds", "inheriting_cpu_seconds", "right"
+        )  # fmt: skip
         plain = asdict(self)
         return {name: v for name, v in plain.items() if name not in optional or v is not None}
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from autoscale.datasets.data import Images
@@ -205,6 +206,32 @@ def evaluate(
         InvalidSetting: if `resolution` or `batch_size` is below 1, or the device is not there.
         DataProblem: if there are no images.
     """
+    right = answered_right(
+        network,
+        images,
+        resolution=resolution,
+        preparation=preparation,
+        batch_size=batch_size,
+        runtime=runtime,
+    )
+    return runtime.peers.total(int(right.sum())) / len(images)
+
+
+def answered_right(
+    network: nn.Module,
+    images: Images,
+    *,
+    resolution: int,
+    preparation: Preparation = OURS,
+    batch_size: int = EVALUATION_BATCH,
+    runtime: Runtime = HERE,
+) -> NDArray[np.bool_]:
+    """Of each image whether its largest logit is that of its label; see `evaluate`.
+
+    Returns:
+        Truth values, one an image and in their order. Of peers each has those of its own batches
+        and False elsewhere.
+    """
     if batch_size < 1:
         raise InvalidSetting(f"batch_size must be at least 1; got {batch_size}")
     require_images(images, resolution)
@@ -213,15 +240,15 @@ def evaluate(
     was_training = network.training
     network.to(target, memory_format=torch.channels_last)  # type: ignore[call-overload]
     network.eval()
-    right = 0
+    right = np.zeros(len(images), dtype=bool)
     with torch.inference_mode():
         for start in range(peers.rank * batch_size, len(images), peers.size * batch_size):
-            pixels = as_channels_last(images.pixels[start : start + batch_size])
-            labels = torch.from_numpy(images.labels[start : start + batch_size])
+            batch = slice(start, start + batch_size)
+            pixels = as_channels_last(images.pixels[batch])
             guesses = network(normalised(pixels.to(target), preparation)).argmax(dim=1).cpu()
-            right += int((guesses == labels).sum())
+            right[batch] = guesses.numpy() == images.labels[batch]
     network.train(was_training)
-    return peers.total(right) / len(images)
+    return right
 
 
 def _derived(seed: int, *numbers: int) -> int:

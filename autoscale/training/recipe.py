@@ -14,6 +14,11 @@ Crop = Literal["random-resized", "shift", "none"]
 
 _SIZES = 4  # of images that grow while a network is trained
 
+#: Peak rate of AdamW, for batches of 32, at which a network is trained that begins with weights of
+#: a larger design, and the share of that design's multiply-adds, at the same pixels, below which
+#: most of its channels are gone. Measured in experiments/transfer/README.md.
+INHERITING_RATE, CUT = 0.003, 0.5
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
@@ -114,6 +119,23 @@ class Recipe:
         """
         rate = self.learning_rate * batch_size / self.batch_size
         return replace(self, batch_size=batch_size, learning_rate=rate)
+
+    def inheriting(self, left: float, *, rate: float = INHERITING_RATE) -> Recipe:
+        """This recipe for a network that begins with weights of another design, at a rate for that.
+
+        A fresh network's rate is so high that it undoes what others learned, and that of a whole
+        network's fine-tuning is too low to mend what cutting most of its channels broke. Other
+        optimisers than AdamW keep their rates, for which nothing was measured.
+
+        Args:
+            left: the network's multiply-adds by those of the other design at the same pixels.
+                Below `CUT` the rate is `rate`, else that of the recipe up to `rate`.
+            rate: at the peak, for batches of 32; in proportion for others.
+        """
+        if self.optimizer != "adamw":
+            return self
+        suits = rate * self.batch_size / 32
+        return replace(self, learning_rate=suits if left < CUT else min(suits, self.learning_rate))
 
 
 def _check(field: str, value: object, fits: bool, limit: str) -> None:

@@ -17,7 +17,7 @@ from autoscale.design.rounding import scale
 from autoscale.jobs.inheritance import Inheritance
 from autoscale.jobs.search.settings import SearchSettings
 from autoscale.jobs.start import Start
-from autoscale.jobs.workers.proxy import ImageSource
+from autoscale.jobs.workers.source import ImageSource
 from autoscale.listener import Silent
 from autoscale.network.build import build
 

@@ -14,6 +14,7 @@ answers that the cache did not have yet.
 import argparse
 import csv
 import math
+import shutil
 import time
 from dataclasses import dataclass, replace
 from itertools import product
@@ -26,6 +27,7 @@ from autoscale.design.architecture import Architecture
 from autoscale.design.published import published
 from autoscale.design.rounding import ROUNDINGS, scale
 from autoscale.jobs.train import train
+from autoscale.listener import Progress, Silent
 
 #: Width and resolution of a scaled EfficientNet-Lite0, by its multiply-adds.
 SIZES = {"5M": (0.35, 64), "10M": (0.5, 64), "22M": (0.5, 96), "60M": (0.7, 112)}
@@ -47,6 +49,22 @@ class Cell:
     @property
     def key(self) -> tuple[str, ...]:
         return (self.size, self.length, self.start, str(self.seed))
+
+
+class Clock(Silent):
+    """Notes the CPU-seconds of this process after every epoch."""
+
+    def __init__(self) -> None:
+        self.times = [time.process_time()]
+
+    def progress(self, progress: Progress) -> None:
+        if (progress.note or "").startswith("epoch "):
+            self.times.append(time.process_time())
+
+    @property
+    def epoch(self) -> float:
+        """CPU-seconds of one epoch; the first is left out, since the network is begun before it."""
+        return (self.times[-1] - self.times[1]) / (len(self.times) - 2)
 
 
 def main() -> None:
@@ -92,28 +110,29 @@ def result(cell: Cell, asked: argparse.Namespace, twin: dict[str, str] | None) -
         settings |= {"teacher": asked.weights, "teacher_resolution": TEACHER_PIXELS}
     design = asked.out / f"{cell.size}.yaml"
     design.write_text(scaled(*SIZES[cell.size], classes=10).to_yaml(), encoding="utf-8")
-    begun = time.process_time()
+    run, clock = asked.out / "-".join(cell.key), Clock()
+    shutil.rmtree(run, ignore_errors=True)  # of a cell that was stopped: its time is not known
     found = train(
         design,
-        asked.out / "-".join(cell.key),
+        run,
         data=asked.data,
         recipe="proxy",
         epochs=epochs,
         learning_rate=RATES[cell.start],
         seed=cell.seed,
         device="cpu",
+        listener=clock,
         **settings,
     )
-    seconds = time.process_time() - begun
-    trained = sum(epoch.seconds for epoch in found.epochs)
+    seconds = time.process_time() - clock.times[0]
     return {
         "macs": found.macs,
         "rate": RATES[cell.start],
         "epochs": epochs,
         "validation": " ".join(f"{epoch.accuracy:.3f}" for epoch in found.epochs),
         "test": f"{found.test_accuracy:.4f}",
-        "seconds_to_begin": f"{seconds - trained:.1f}",
-        "seconds_of_epoch": f"{trained / len(found.epochs):.2f}",
+        "seconds_to_begin": f"{seconds - epochs * clock.epoch:.1f}",
+        "seconds_of_epoch": f"{clock.epoch:.2f}",
         "cpu_seconds": f"{seconds:.0f}",
     }
 

@@ -28,7 +28,9 @@ def main() -> None:
     parser.add_argument("--width", type=float, default=0.35)
     parser.add_argument("--resolution", type=int, default=64)
     parser.add_argument("--teacher-resolution", type=int, default=128)
+    parser.add_argument("--recipe", default="proxy")
     parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--crops", type=int, default=16, help="of each image that it answers")
     parser.add_argument("--rate", type=float, default=0.003)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--shares", type=float, nargs="+", default=[0.0, 0.7], help="of the loss")
@@ -47,11 +49,14 @@ def main() -> None:
     for seed in asked.seeds:
         for share in asked.shares:
             name = f"teacher-{share:g}-{asked.temperature:g}-{asked.epochs}-{seed}"
+            if asked.recipe != "proxy":
+                name += f"-{asked.recipe}-{asked.crops}"
             teacher = {
                 "teacher": asked.weights,
                 "teacher_resolution": asked.teacher_resolution,
                 "teacher_weight": share,
                 "teacher_temperature": asked.temperature,
+                "teacher_crops": asked.crops,
             }
             begun = time.process_time()
             found = train(
@@ -59,7 +64,7 @@ def main() -> None:
                 asked.out / name,
                 data=asked.data,
                 weights=asked.weights,
-                recipe="proxy",
+                recipe=asked.recipe,
                 epochs=asked.epochs,
                 learning_rate=asked.rate,
                 seed=seed,
@@ -69,8 +74,10 @@ def main() -> None:
             accuracies = (epoch.accuracy or 0.0 for epoch in found.epochs)
             row = {
                 "macs": cost(design).macs,
+                "recipe": asked.recipe,
                 "teacher_weight": share,
                 "temperature": asked.temperature if share else "",
+                "crops": asked.crops if share else "",
                 "seed": seed,
                 "epochs": asked.epochs,
                 "validation": " ".join(f"{accuracy:.3f}" for accuracy in accuracies),

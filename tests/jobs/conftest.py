@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from autoscale.jobs.workers.proxy import Pace, Proxy
+from autoscale.jobs.workers import estimate
+from autoscale.jobs.workers.proxy import Proxy
 from autoscale.scaling.scalable import Network
 
 
@@ -17,9 +18,10 @@ def told_pace() -> Iterator[None]:
     The tests of whole commands, in `end_to_end`, measure them.
     """
 
-    def pace(self: Proxy, network: Network) -> Pace:
-        return Pace(begin=self._inheriting_seconds(network), epoch=0.1, evaluation=0.01)
+    def pace(proxy: Proxy, network: Network) -> estimate.Pace:
+        begin = estimate._beginning(proxy, network, 0.001)
+        return estimate.Pace(begin=begin, epoch=0.1, evaluation=0.01)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Proxy, "pace", pace)
+        patch.setattr(estimate, "pace", pace)
         yield

@@ -31,8 +31,11 @@ from autoscale.jobs.search.result import load_proxy, load_trials
 from autoscale.jobs.search.settings import SearchSettings
 from autoscale.jobs.start import Start
 from autoscale.jobs.train import train
+from autoscale.jobs.workers.estimate import estimate_seconds
 from autoscale.jobs.workers.pool import TrainingRequest, make_worker
-from autoscale.jobs.workers.proxy import ImageSource, Proxy, recipe_named
+from autoscale.jobs.workers.proxy import Proxy, recipe_named
+from autoscale.jobs.workers.source import ImageSource
+from autoscale.jobs.workers.transfer import Transfer
 from autoscale.network.build import build
 from autoscale.network.inheritance.inherit import inherit_into
 from autoscale.network.weights import STYLES
@@ -115,7 +118,7 @@ def test_every_candidate_begins_with_the_weights_and_what_they_expect(
     task = TrainingTask(
         train=proxy.images.train,
         validation=proxy.images.validation,
-        recipe=proxy.recipe,
+        recipe=proxy.recipe_of(design),
         resolution=16,
         seed=0,
         preparation=SHIFTED,
@@ -184,7 +187,7 @@ def test_a_worker_is_sent_a_place_and_reads_the_weights_once(
     proxy = Proxy(
         source=ImageSource(data="synthetic", limit=16),
         recipe=recipe_named("proxy", epochs=1),
-        start=Start.for_many(SearchSettings(weights=expecting)),
+        transfer=Transfer.for_many(SearchSettings(weights=expecting)),
     ).load(size=16)
     sent = pickle.dumps(proxy.for_worker())
     assert len(sent) < 20_000
@@ -211,9 +214,11 @@ def test_a_worker_is_sent_a_place_and_reads_the_weights_once(
         assert result.score.inherited == here.inherited
     assert len(pickle.dumps(TrainingRequest(network=small, seed=0))) < 3_000
     write_weights(Path(expecting).with_name("x.safetensors"), read(expecting).state, Header())
-    stale = replace(pickle.loads(sent).start, file=str(Path(expecting).with_name("x.safetensors")))
+    transfer = pickle.loads(sent).transfer
+    place = str(Path(expecting).with_name("x.safetensors"))
+    stale = replace(transfer, start=replace(transfer.start, file=place))
     with pytest.raises(RunConflict, match="does not hold the weights that the work began with"):
-        make_worker(replace(pickle.loads(sent), start=stale))
+        make_worker(replace(pickle.loads(sent), transfer=stale))
 
 
 def test_designs_that_cannot_take_weights_over_start_fresh_and_it_is_said(
@@ -346,7 +351,7 @@ def test_members_have_weights_that_a_training_begins_with(
     point = Coefficients(alpha=1.2, beta=1.1, gamma=1.15)
     heard = Heard()
     family = write_family(run, phi="0,1", coefficients=point, weights=expecting, listener=heard)
-    proxy = replace(load_proxy(run), start=Start.for_many(SearchSettings(weights=expecting)))
+    proxy = replace(load_proxy(run), transfer=Transfer.for_many(SearchSettings(weights=expecting)))
     proxy = proxy.load(size=family.members[-1].architecture.resolution)
     for member in family.members:
         written = run / "family" / f"{member.name}.safetensors"
@@ -358,7 +363,7 @@ def test_members_have_weights_that_a_training_begins_with(
         assert again.origin is None
         torch.manual_seed(0)
         module = build(member.architecture, **STYLES["tf"].options)
-        Inheritance(proxy.start, proxy.images, seed=0).into(module, member.architecture)
+        Inheritance(proxy.transfer.start, proxy.images, seed=0).into(module, member.architecture)
         for name, value in module.state_dict().items():
             assert torch.equal(held.state[name], value), name
     assert sum("of its parameters begin as those of" in one for one in heard.notices) == 2
@@ -372,6 +377,43 @@ def test_members_have_weights_that_a_training_begins_with(
         kernels="none",
     )
     assert read_weights(begun_with.weights).header.style == STYLES["tf"]
+
+
+def test_a_member_begins_with_the_weights_beside_it_unless_they_are_declined(
+    begun: Path, expecting: str, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(begun, run)
+    point = Coefficients(alpha=1.2, beta=1.1, gamma=1.15)
+    write_family(run, phi="0", coefficients=point, weights=expecting)
+    member = run / "family" / "phi-0.yaml"
+    usual: dict[str, Any] = {"network": str(member), "epochs": 1, "limit": 48, "kernels": "none"}
+    heard = Heard()
+    found = train(run=tmp_path / "beside", listener=heard, **usual)
+    beside = str(member.with_suffix(".safetensors"))
+    (told,) = [line for line in heard.notices if "family wrote beside it" in line]
+    assert beside in told
+    named = train(run=tmp_path / "named", weights=beside, **usual)
+    one, other = (read_weights(trained.weights) for trained in (found, named))
+    assert one.header.style == STYLES["tf"]
+    assert all(torch.equal(one.state[name], other.state[name]) for name in one.state)
+    assert f"weights: {beside}" in (tmp_path / "beside" / "train" / "job.yaml").read_text()
+
+    heard = Heard()
+    fresh = train(run=tmp_path / "fresh", weights="none", listener=heard, **usual)
+    assert not [line for line in heard.notices if "beside it" in line]
+    assert read_weights(fresh.weights).header.style == STYLES["autoscale"]
+    assert "weights: none" in (tmp_path / "fresh" / "train" / "job.yaml").read_text()
+    assert "start" not in settings_of(tmp_path / "fresh", "train")["settings"]
+
+    # What the user put there is nobody's but the user's.
+    write_weights(Path(beside), read_weights(beside).state, Header())
+    heard = Heard()
+    train(run=tmp_path / "own", listener=heard, **usual)
+    assert not [line for line in heard.notices if "beside it" in line]
+    Path(beside).write_bytes(b"torn")
+    with pytest.raises(InvalidSetting, match="begin without it by --weights none"):
+        train(run=tmp_path / "torn", **usual)
 
 
 @pytest.mark.parametrize(
@@ -406,8 +448,8 @@ def test_what_a_search_will_take_includes_taking_weights_over(
     proxy = Proxy(
         source=ImageSource(data="synthetic", limit=16),
         recipe=recipe_named("proxy", epochs=1),
-        start=Start.for_many(SearchSettings(weights=expecting)),
+        transfer=Transfer.for_many(SearchSettings(weights=expecting)),
     ).load(size=16)
-    assert proxy.estimate_seconds([SOURCE] * 3) < 900
+    assert estimate_seconds(proxy, [SOURCE] * 3) < 900
     monkeypatch.setattr(Inheritance, "seconds", lambda *_: 300.0)
-    assert proxy.estimate_seconds([SOURCE] * 3) > 900
+    assert estimate_seconds(proxy, [SOURCE] * 3) > 900

@@ -28,6 +28,7 @@ from autoscale.jobs.reference.training import EPOCHS, TRAININGS, epochs_for
 from autoscale.jobs.search.job import search_baseline
 from autoscale.jobs.search.result import load_proxy
 from autoscale.jobs.workers.proxy import recipe_named
+from autoscale.jobs.workers.transfer import Transfer
 from autoscale.listener import Silent
 from autoscale.network.build import build
 from autoscale.network.weights import STYLES
@@ -123,7 +124,9 @@ def test_a_rival_is_fine_tuned_from_its_weights_with_what_they_expect(
         ReferenceSettings(reference=(source,)), resolution=16, classes=10, listener=Silent()
     )
     ready = replace(
-        proxy, start=found[0].start, recipe=recipe_named("finetune", epochs=plan["epochs"])
+        proxy,
+        transfer=Transfer(start=found[0].start),
+        recipe=recipe_named("finetune", epochs=plan["epochs"]),
     ).load(size=16, test=True)
     score = ready.score(SOURCE, seed=1000, held_out=True)
     assert {line["key"].rpartition("/")[2] for line in lines} == {"1000", "1001"}
@@ -131,7 +134,7 @@ def test_a_rival_is_fine_tuned_from_its_weights_with_what_they_expect(
     assert first["score"]["accuracy"] == score.accuracy
     assert first["score"]["inherited"] == 1.0
     assert first["score"]["macs"] == cost(SOURCE).macs
-    assert ready.start.expected.preparation == SHIFTED
+    assert ready.preparation == SHIFTED
 
 
 def test_a_check_keeps_the_rival_and_what_it_was_compared_by(checked: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -19,9 +20,9 @@ from autoscale.errors import AutoscaleError, DataProblem, InvalidSetting, RunCon
 from autoscale.jobs.groups.training import TeacherSettings
 from autoscale.jobs.teaching import answers as answering
 from autoscale.jobs.teaching.answers import answers_to
-from autoscale.jobs.teaching.probe import fit_probe
 from autoscale.jobs.teaching.teacher import Teacher, read_teacher
 from autoscale.jobs.train import Trained, train
+from autoscale.jobs.train_settings import TrainSettings
 from autoscale.listener import Silent
 from autoscale.models.load import load_model
 from autoscale.network.interchange.onnx import to_onnx
@@ -130,6 +131,14 @@ def crops_for(teacher: Teacher, **changes: Any) -> FixedCrops:
     return FixedCrops(recipe=recipe, side=teacher.resolution, count=3, seed=0)
 
 
+def kept_answers(
+    crops: FixedCrops, teacher: Teacher, images: ImageData
+) -> dict[int, NDArray[np.float32]]:
+    found = answers_to(crops, teacher, images, None, listener=Silent()).read()
+    assert found is not None
+    return found
+
+
 @pytest.mark.parametrize("crop", ["shift", "random-resized", "none"])
 def test_answers_that_were_kept_are_those_to_the_crops_themselves(
     folder: Path, teacher: Path, crop: str
@@ -137,7 +146,7 @@ def test_answers_that_were_kept_are_those_to_the_crops_themselves(
     known, images = read_teacher(str(teacher)), images_of(folder, 24)
     crops = crops_for(known, crop=crop, epochs=8)
     for _ in range(2):  # computed, then read
-        found = answers_to(crops, known, images, None, listener=Silent())
+        found = kept_answers(crops, known, images)
         assert sorted(found) == [0, 1, 2]
         model, rows = load_model(str(teacher)), np.arange(len(images.train))
         for number, logits in found.items():
@@ -169,22 +178,22 @@ def test_answers_that_were_interrupted_go_on_where_they_were(
     known, images = read_teacher(str(teacher)), images_of(folder, 24)
     crops = crops_for(known, epochs=2)
     whole, passes = counting(known)
-    expected = answers_to(crops, whole, images, None, listener=Silent())
+    expected = kept_answers(crops, whole, images)
     asked = 2 * len(images.train) + len(images.validation)
     assert sum(passes) == asked
 
     monkeypatch.setenv("AUTOSCALE_CACHE", str(tmp_path / "other"))
     broken, before = counting(known, fails_after=len(passes) - 3)
     with pytest.raises(KeyboardInterrupt):
-        answers_to(crops, broken, images, None, listener=Silent())
+        kept_answers(crops, broken, images)
     again, after = counting(known)
-    found = answers_to(crops, again, images, None, listener=Silent())
+    found = kept_answers(crops, again, images)
     assert sum(after) < 12
     assert asked <= sum(before) + sum(after) <= asked + 4
     for number in expected:
         np.testing.assert_array_equal(found[number], expected[number])
     last, none = counting(known)
-    answers_to(crops, last, images, None, listener=Silent())
+    kept_answers(crops, last, images)
     assert none == []
 
 
@@ -290,9 +299,7 @@ def test_an_onnx_file_answers_as_its_network_does(
     known, ours = read_teacher(str(path)), read_teacher(str(teacher))
     assert (known.resolution, known.preparation) == (24, ours.preparation)
     crops = crops_for(known, epochs=1)
-    found, expected = (
-        answers_to(crops, one, images, None, listener=Silent()) for one in (known, ours)
-    )
+    found, expected = (kept_answers(crops, one, images) for one in (known, ours))
     for number in expected:  # its classes have other places there
         np.testing.assert_allclose(found[number], expected[number][:, ::-1], atol=1e-4)
 
@@ -314,9 +321,7 @@ def test_a_teacher_of_more_classes_answers_for_those_of_the_data(
     images = images_of(folder, 24)
     known, ours = read_teacher(str(path)), read_teacher(str(teacher))
     crops = crops_for(known, epochs=1)
-    found, expected = (
-        answers_to(crops, one, images, None, listener=Silent()) for one in (known, ours)
-    )
+    found, expected = (kept_answers(crops, one, images) for one in (known, ours))
     for number in expected:
         np.testing.assert_allclose(found[number], expected[number], atol=1e-4)
 
@@ -331,29 +336,6 @@ def test_a_teacher_of_other_classes_gets_a_classifier_of_its_features(
     assert float(line.split("right on ")[1].split()[0]) > 0.8
     (line,) = (line for line in listener.notices if "of the validation images" in line)
     assert float(line.split("right on ")[1].split()[0]) > 0.8
-
-
-def test_each_image_is_answered_by_a_classifier_that_was_not_fitted_to_it() -> None:
-    """Features of noise: a classifier that saw an image knows its label, another one does not."""
-    random = np.random.default_rng(0)
-    features = random.normal(size=(120, 100)).astype(np.float32)
-    labels = np.arange(120) % 2
-    probe = fit_probe(features, labels, 2)
-    seen = probe.logits(torch.from_numpy(features)).argmax(1).numpy() == labels
-    apart = probe.logits(torch.from_numpy(features), slice(0, 120)).argmax(1).numpy() == labels
-    assert seen.mean() > 0.9
-    assert apart.mean() < 0.65
-    assert probe.accuracy == pytest.approx(apart.mean())
-
-
-def test_a_classifier_of_features_that_tell_the_classes_is_right_and_sure() -> None:
-    random = np.random.default_rng(0)
-    labels = np.arange(90) % 3
-    features = (np.eye(3)[labels] * 4 + random.normal(size=(90, 3)) * 0.3).astype(np.float32)
-    probe = fit_probe(features, labels, 3)
-    logits = probe.logits(torch.from_numpy(features), slice(0, 90))
-    assert probe.accuracy == 1
-    assert float(functional.cross_entropy(logits, torch.from_numpy(labels))) < 0.05
 
 
 # Refusals
@@ -485,7 +467,7 @@ def test_a_folder_without_pictures_is_refused(folder: Path, teacher: Path, tmp_p
 def test_what_needs_a_teacher_is_refused_without(name: str) -> None:
     value: Any = "photos" if name == "unlabelled" else 1
     with pytest.raises(InvalidSetting, match=f"--{name.replace('_', '-')} .* needs --teacher"):
-        TeacherSettings(**{name: value})
+        TrainSettings(network="small.yaml", **{name: value})
 
 
 def test_a_weight_above_1_is_refused() -> None:

@@ -24,8 +24,9 @@ from autoscale.jobs.grid.settings import GridSettings
 from autoscale.jobs.groups.workers import WorkerSettings
 from autoscale.jobs.search.job import search_baseline
 from autoscale.jobs.workers.pool import TrainingRequest, worker_pool
-from autoscale.jobs.workers.proxy import ImageSource, Proxy, recipe_named
+from autoscale.jobs.workers.proxy import Proxy, recipe_named
 from autoscale.jobs.workers.queue import Job, Trainings
+from autoscale.jobs.workers.source import ImageSource
 from autoscale.listener import Silent
 from autoscale.runs.at_work import at_work
 from autoscale.runs.records import Outcome, outcomes_from_journal

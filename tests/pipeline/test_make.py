@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,16 +21,18 @@ from autoscale.design.rounding import ROUNDINGS
 from autoscale.design.space import SearchSpace
 from autoscale.errors import BudgetUnreachable, InvalidSetting
 from autoscale.jobs.costs import limits_from
-from autoscale.jobs.workers.proxy import Pace
+from autoscale.jobs.workers.estimate import Pace
+from autoscale.listener import Silent
 from autoscale.models.count import load_architecture
-from autoscale.pipeline import course, plan, source, steps
+from autoscale.pipeline import beside, course, plan, source, steps
+from autoscale.pipeline.around import space_around
 from autoscale.pipeline.job import make_network, plan_network
 from autoscale.pipeline.result import Made
-from autoscale.pipeline.scaled import scaled, space_around
 from autoscale.pipeline.settings import MakeSettings
-from autoscale.runs.store import Journal
-from autoscale.runs.weights import read_weights
+from autoscale.runs.store import Journal, StepFolder
+from autoscale.runs.weights import read_weights, write_weights
 from autoscale.scaling.scalable import Design
+from autoscale.scaling.within import scaled
 from tests import designs
 from tests.conftest import Heard
 
@@ -49,6 +52,8 @@ def quick() -> Iterator[None]:
     """Speeds as if they had been measured, few trainings, and one format."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(steps.Steps, "pace", lambda self, design: PACE)
+        patch.setattr(steps.Steps, "teaching", lambda self, design: None)
+        patch.setattr(steps.Steps, "rival", lambda self, design: None)
         patch.setattr(steps, "possible_formats", lambda model: ["safetensors"])
         for room, name, value in (
             (plan, "LEAST", 2), (course, "LEAST", 2), (plan, "ENOUGH", 3), (plan, "MOST", 4),
@@ -115,7 +120,7 @@ def test_the_same_command_again_does_nothing_again(
 ) -> None:
     run, found, _ = short
     before = epochs_of(run)
-    for name in ("pace", "examined", "evaluate"):
+    for name in ("pace", "teaching", "rival", "examined", "evaluate"):
         monkeypatch.setattr(steps.Steps, name, lambda *_, **__: pytest.fail("done again"))
     again = made(run, weights, hours=0.08)
     assert epochs_of(run) == before
@@ -143,7 +148,9 @@ def test_a_training_that_takes_longer_than_foretold_is_cut_and_its_best_epoch_ke
 ) -> None:
     run, spent = tmp_path / "run", steps.Steps.train
 
-    def late(self: steps.Steps, design: Path, place: Path, *, epochs: int, seconds: float) -> Any:
+    def late(
+        self: steps.Steps, design: Path, place: Path, *, epochs: int, seconds: float, **_: Any
+    ) -> Any:
         if not epochs_of(run):
             with pytest.raises(KeyboardInterrupt):
                 spent(replace(self, listener=Heard(stop_after=2)), design, place,
@@ -156,6 +163,104 @@ def test_a_training_that_takes_longer_than_foretold_is_cut_and_its_best_epoch_ke
     assert found.weights.exists()
     assert found.report is None
     assert len(epochs_of(run)) < 8
+
+
+# The published network beside it
+
+
+def test_the_weights_own_network_teaches_where_the_time_allows(
+    weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, heard = tmp_path / "run", Heard()
+    monkeypatch.setattr(steps.Steps, "teaching", lambda self, design: 10.0)
+    found = made(run, weights, hours=0.08, teach=True, listener=heard)
+    assert found.teacher == weights
+    assert any("the published network teaches" in line for line in heard.notices)
+    settings = json.loads((run / "train" / "settings.json").read_text())
+    assert settings["settings"]["teacher"]
+    assert settings["settings"]["teacher_crops"] == 4
+    assert settings["notes"]["teacher_resolution"] == SOURCE.resolution
+    before = epochs_of(run)
+    monkeypatch.setattr(steps.Steps, "teaching", lambda *_: pytest.fail("timed again"))
+    again = made(run, weights, hours=0.08, teach=True)
+    assert (again.teacher, again.accuracy) == (weights, found.accuracy)
+    assert epochs_of(run) == before
+
+
+def test_a_teacher_is_left_out_and_said_where_its_time_is_gone(
+    weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    takes = iter([10.0, 200.0])  # foretold, and when it is its turn
+    monkeypatch.setattr(steps.Steps, "teaching", lambda self, design: next(takes))
+    found = made(tmp_path / "run", weights, hours=0.08, teach=True)
+    assert found.teacher is None
+    assert "no teacher: what is left of the time is the training's" in found.left_out
+    settings = json.loads((tmp_path / "run" / "train" / "settings.json").read_text())
+    assert "teacher" not in settings["settings"]
+
+
+def beginning(weights: str, **changes: Any) -> tuple[MakeSettings, source.Beginning]:
+    asked = {"data": "synthetic", "max_cost": (LIMIT,), "weights": weights, **changes}
+    settings = MakeSettings(**asked)
+    return settings, source.beginning(settings)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"weights": "none", "max_cost": ("macs=22M",)}, "--teach needs weights"),
+        ({"style": "tf"}, "--teach and --style: a teacher's file must say this itself"),
+        ({"max_cost": ("macs=900K",)}, "the limits leave most of best.safetensors"),
+    ],
+)
+def test_who_cannot_teach_is_refused_before_anything_is_measured(
+    weights: str, tmp_path: Path, changes: dict[str, Any], why: str
+) -> None:
+    asked = {"weights": weights, "max_cost": (LIMIT,), "teach": True, **changes}
+    with pytest.raises(InvalidSetting, match=why):
+        make_network("synthetic", tmp_path / "run", **asked)
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_teacher_and_rival_take_is_timed(weights: str, tmp_path: Path) -> None:
+    settings, began = beginning(weights, limit=16, kernels="none")
+    folder = StepFolder(tmp_path, "make")
+    own = steps.Steps(
+        run=tmp_path, settings=settings, began=began, folder=folder, listener=Silent()
+    )
+    design = began.architecture
+    proxy = own.proxy(design.resolution)
+    asked = {"teacher": weights, "teacher_crops": 4, "teacher_resolution": SOURCE.resolution}
+    assert beside.teaching(began, design) == asked
+    assert 0 < beside.teaching_seconds(began, proxy, design) < 60
+    seconds = beside.rival_seconds(settings, began, proxy, design)
+    assert seconds is not None
+    assert 0 < seconds < 60
+    # What is said of the weights beside them can be said of no rival.
+    other, said = beginning(weights, style="tf")
+    assert beside.rival_seconds(other, said, proxy, design) is None
+    # A teacher that knows some of the classes can tell nothing.
+    held = read_weights(weights)
+    classes = ("a", *(held.header.classes or ())[1:])
+    torn = tmp_path / "torn.safetensors"
+    write_weights(torn, held.state, replace(held.header, classes=classes))
+    with pytest.raises(InvalidSetting, match="does not know"):
+        beside.teaching_seconds(replace(began, source=str(torn)), proxy, design)
+
+
+@pytest.mark.slow
+def test_the_weights_own_network_is_a_rival_of_what_is_found(
+    weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps.Steps, "rival", lambda self, design: 20.0)
+    run = tmp_path / "run"
+    found = made(run, weights, hours=1)
+    assert found.check is not None
+    assert found.grid is None
+    assert found.rival is not None
+    assert "published network" in found.rival or "the baseline" in found.rival
+    check = json.loads((run / "check" / "check.json").read_text())
+    assert [one["verdict"] for one in check["references"]] == [found.rival]
 
 
 # With a search
@@ -213,6 +318,75 @@ def test_a_search_ends_where_its_trainings_take_longer_than_foretold(
     trained = len(Journal(tmp_path / "run" / "search" / "trials.jsonl").read())
     assert trained < wanted
     assert any(f"of {wanted} networks" in line for line in found.left_out)
+
+
+# Weights that were found on the machine
+
+
+@pytest.fixture
+def found_here(weights: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The weights are those that `auto` finds."""
+    monkeypatch.setattr(source, "_source", lambda settings: (weights, ["found"]))
+
+
+def compared_as(advice: str) -> Any:
+    """A comparison that comes to some advice, and counts how often it is made."""
+    asked: list[Path] = []
+
+    def compare(self: steps.Steps) -> Any:
+        asked.append(self.run)
+        return SimpleNamespace(advice=advice, sentence=f"at 120K {advice}")
+
+    return compare, asked
+
+
+@pytest.mark.usefixtures("found_here")
+def test_weights_that_are_found_to_be_worse_are_not_begun_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, (compare, asked) = tmp_path / "run", compared_as("scratch")
+    monkeypatch.setattr(steps.Steps, "compare", compare)
+    plain = plan_network("synthetic", run, max_cost=[LIMIT], **USUAL | {"hours": 0.2})
+    assert plain.plan.count("compare") == 2 * plan.PAIRS
+    assert plain.source is not None
+    heard = Heard()
+    with pytest.raises(KeyboardInterrupt):
+        made(run, "auto", hours=0.2, listener=Heard(stop_after=2))
+    found = made(run, "auto", hours=0.2, listener=heard)
+    assert asked == [run], "an earlier call has compared them"
+    assert found.source is None
+    assert found.compared == "at 120K scratch"
+    assert any("random weights" in line for line in heard.notices)
+    settings = json.loads((run / "train" / "settings.json").read_text())
+    assert "start" not in settings["settings"]
+    assert settings["notes"]["recipe"] == "full"
+    assert any("of 60 epochs" in line for line in found.left_out)
+    assert not any("no comparison" in line for line in found.left_out)
+
+
+@pytest.mark.usefixtures("found_here")
+def test_weights_that_were_found_are_tried_at_the_limits_and_kept_where_they_are_no_worse(
+    weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "PAIRS", 2)
+    monkeypatch.setattr("autoscale.jobs.starts.job.fresh_epochs", lambda *_: 1)
+    run = tmp_path / "run"
+    found = made(run, "auto", hours=0.3)
+    advice = json.loads((run / "advice" / "advice.json").read_text())["networks"][0]
+    assert advice["macs"] == cost(load_architecture(str(run / "make" / "scaled.yaml"))).macs
+    assert advice["pairs"] == 2
+    assert advice["advice"] in ("either", "weights"), "one epoch each, far from any difference"
+    assert found.compared == advice["sentence"]
+    assert found.source == weights
+    settings = json.loads((run / "search" / "settings.json").read_text())
+    assert "start" in settings["settings"]
+    assert "compare" in found.took
+
+
+@pytest.mark.usefixtures("found_here")
+def test_without_time_for_it_is_said_that_weights_were_not_compared(tmp_path: Path) -> None:
+    found = plan_network("synthetic", tmp_path, max_cost=[LIMIT], **USUAL | {"hours": 0.08})
+    assert any("no comparison of the weights" in line for line in found.plan.left_out)
 
 
 # The plan alone, and refusals

@@ -57,7 +57,7 @@ def score(proxy: Proxy, network: Network, *, seed: int, **how: Any) -> Score:
 
 
 Proxy.score = score  # type: ignore[method-assign, assignment]
-Proxy.estimate_seconds = lambda self, networks: SECONDS * len(networks)  # type: ignore[method-assign, assignment]
+worker_pool.estimate_seconds = lambda proxy, networks: SECONDS * len(networks)
 
 begin = worker_pool.make_worker
 

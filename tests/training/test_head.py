@@ -14,6 +14,7 @@ from autoscale.training.batches import to_input
 from autoscale.training.fit import evaluate
 from autoscale.training.head import logistic
 from autoscale.training.head.features import Features, read_features
+from autoscale.training.head.folds import fit_folds
 from autoscale.training.head.logistic import fit_head
 from autoscale.training.recipe import Recipe
 from autoscale.training.task import TrainingTask
@@ -131,3 +132,52 @@ def test_features_that_never_change_do_no_harm() -> None:
     module = network()
     fit_head(module[-1], *read_features(module, asked))
     assert all(tensor.isfinite().all() for tensor in module.state_dict().values())
+
+
+# Answers to images that a classifier was not fitted to
+
+
+def test_each_image_is_answered_by_a_classifier_that_was_not_fitted_to_it() -> None:
+    """Features of noise: a classifier that saw an image knows its label, another one does not."""
+    noise = np.random.default_rng(0).normal(size=(120, 100))
+    features = Features(torch.tensor(noise, dtype=torch.float32), torch.arange(120) % 2)
+    head = fit_folds(features, 2)
+    seen = head.logits(features.rows).argmax(1) == features.labels
+    apart = head.logits(features.rows, slice(0, 120)).argmax(1) == features.labels
+    assert apart.float().mean() < 0.65
+    assert seen.float().mean() > apart.float().mean() + 0.25
+    assert head.accuracy == pytest.approx(apart.float().mean().item())
+
+
+def test_a_classifier_of_features_that_tell_the_classes_is_right_and_sure() -> None:
+    labels = np.arange(90) % 3
+    noise = np.random.default_rng(0).normal(size=(90, 3))
+    rows = torch.tensor(np.eye(3)[labels] * 4 + noise * 0.3, dtype=torch.float32)
+    head = fit_folds(Features(rows, torch.tensor(labels)), 3)
+    logits = head.logits(rows, slice(0, 90))
+    assert head.accuracy == 1
+    loss = functional.cross_entropy(logits, torch.tensor(labels)).item()
+    assert loss == pytest.approx(head.loss)
+    assert loss < 0.05
+
+
+def test_a_fold_is_answered_as_by_a_fit_without_it() -> None:
+    features = rows(60)
+    head = fit_folds(features, 3)
+    fold = 2
+    rest = head.folds != fold
+    scaled = logistic.Scaled(features)
+    parts = [Features(scaled.features.rows[rest], features.labels[rest])]
+    path = logistic.Path(parts, 3)
+    found = [path.fit(p) for p in logistic.PENALTIES[: logistic.PENALTIES.index(head.penalty) + 1]]
+    expected = scaled.unscaled(found[-1]).logits(features.rows)
+    answered = head.logits(features.rows, slice(0, 60))
+    torch.testing.assert_close(answered[~rest], expected[~rest], atol=1e-3, rtol=1e-3)
+    again = fit_folds(features, 3)
+    assert torch.equal(again.logits(features.rows), head.logits(features.rows))
+
+
+@pytest.mark.parametrize("count", [2, 3, 7])
+def test_a_few_images_are_answered_too(count: int) -> None:
+    head = fit_folds(rows(count, classes=2), 2)
+    assert head.logits(rows(count).rows, slice(0, count)).isfinite().all()

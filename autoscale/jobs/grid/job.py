@@ -26,6 +26,7 @@ from autoscale.jobs.reference.result import Own, Reference
 from autoscale.jobs.reference.training import ReferenceTrainings, cost_of_one, notes_of
 from autoscale.jobs.search.result import STEP as SEARCH
 from autoscale.jobs.search.result import load_baseline
+from autoscale.jobs.starts.pointer import on_weights
 from autoscale.jobs.workers.pool import worker_pool
 from autoscale.jobs.workers.proxy import Proxy
 from autoscale.jobs.workers.queue import Job, Trainings
@@ -119,7 +120,12 @@ def grid_search(
             "or see the candidates with --plan"
         )
     base = scalable_of(settings, run, num_classes=class_count(settings, proxy))
-    for note in notes_on_start(proxy.start, base):
+    sizes = ["--network", settings.baseline or str(run / "search" / "baseline.yaml")]
+    start = proxy.transfer.start
+    for note in (
+        *notes_on_start(start, base),
+        *on_weights(run, start, weights=settings.weights, data=proxy.source.data, sizes=sizes),
+    ):
         listener.notice(note)
     race = _race(run, base, settings, listener)
     references = find_references(
@@ -161,7 +167,7 @@ def _carry_out(
         facts=facts,
         notes={
             "most_trainings": race.most_trainings,
-            **proxy.start.told,
+            **proxy.transfer.told,
             **notes_of(references, proxy, seeds=race.settings.seeds),
         },
     )

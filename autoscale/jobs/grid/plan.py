@@ -26,8 +26,9 @@ from autoscale.jobs.grid.scaling_base import (
 from autoscale.jobs.grid.settings import GONE, GridSettings
 from autoscale.jobs.grid.timed import NoTimings, Stopwatch
 from autoscale.jobs.reference.network import find_references
-from autoscale.jobs.start import Start
+from autoscale.jobs.workers.estimate import estimate_seconds
 from autoscale.jobs.workers.memory import training_bytes
+from autoscale.jobs.workers.transfer import Transfer
 from autoscale.listener import Listener, Silent
 from autoscale.scaling.scalable import Design, cost_of
 from autoscale.settings.function import takes_settings
@@ -59,8 +60,8 @@ def plan_grid(run: str | Path, settings: GridSettings, *, listener: Listener | N
     run, listener = Path(run), listener or Silent()
     proxy = proxy_of(run, settings)
     base = scalable_of(settings, run, num_classes=class_count(settings, proxy))
-    start = Start.for_many(settings) if proxy is None else proxy.start
-    for note in notes_on_start(start, base):
+    transfer = Transfer.for_many(settings) if proxy is None else proxy.transfer
+    for note in notes_on_start(transfer.start, base):
         listener.notice(note)
     watch = Stopwatch(
         root_of(base), NoTimings(), listener, device=settings.device, threads=settings.threads
@@ -74,12 +75,13 @@ def plan_grid(run: str | Path, settings: GridSettings, *, listener: Listener | N
         listener.notice(f"beside them: {reference.label}, fine-tuned")
     beside = len(references) * settings.seeds
     networks = [candidate.network for candidate in race.field]
-    each, memory = None, None
+    each, once, memory = None, 0.0, None
     if proxy is not None:
         proxy = with_grid_images(run, settings, proxy, size=race.largest, listener=listener)
-        each = proxy.estimate_seconds(networks) / len(networks) / settings.workers
+        each = estimate_seconds(proxy, networks) / len(networks) / settings.workers
+        once = proxy.teacher_seconds
         batch, kernels = proxy.recipe.batch_size, proxy.kernels
-        padding = proxy.start.expected.style.padding
+        padding = proxy.transfer.start.expected.style.padding
         memory = max(
             training_bytes(network, batch, kernels=kernels, padding=padding) for network in networks
         )
@@ -88,7 +90,7 @@ def plan_grid(run: str | Path, settings: GridSettings, *, listener: Listener | N
         trainings=race.most_trainings,
         all_trainings=race.all_trainings,
         reference_trainings=beside,
-        seconds=None if each is None else each * (race.most_trainings + beside),
+        seconds=None if each is None else once + each * (race.most_trainings + beside),
         memory=memory,
         precision=precision_table(race, each),
         rounding=rounding_table(base, settings)

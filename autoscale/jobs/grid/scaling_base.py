@@ -14,10 +14,13 @@ from autoscale.jobs.grid.settings import GridSettings
 from autoscale.jobs.groups.networks import ScalingBaseSettings
 from autoscale.jobs.inheritance import notes_for_base
 from autoscale.jobs.search.result import STEP as SEARCH
-from autoscale.jobs.search.result import has_weights, load_baseline, load_proxy, with_images
+from autoscale.jobs.search.result import load_baseline, load_proxy, transferred, with_images
 from autoscale.jobs.start import Start
+from autoscale.jobs.teaching.lessons import Lessons
 from autoscale.jobs.workers.kernels import choose_kernels
-from autoscale.jobs.workers.proxy import ImageSource, Proxy, recipe_named
+from autoscale.jobs.workers.proxy import Proxy, recipe_named
+from autoscale.jobs.workers.source import ImageSource
+from autoscale.jobs.workers.transfer import Transfer
 from autoscale.listener import Listener, Silent
 from autoscale.models.count import load_architecture
 from autoscale.models.user_model import UserModel
@@ -82,20 +85,20 @@ def proxy_of(run: Path, settings: GridSettings) -> Proxy | None:
         )
     if settings.data is None:
         return None
-    start = Start.for_many(settings)
+    transfer = Transfer.for_many(settings, device=settings.device, threads=settings.threads)
     return Proxy(
         source=ImageSource(
             data=settings.data,
             seed=settings.seed or 0,
             limit=settings.limit,
             strict=settings.strict,
-            white_level=start.expected.preparation.white_level,
+            white_level=transfer.start.expected.preparation.white_level,
         ),
         recipe=recipe_named(settings.recipe or "proxy", epochs=settings.epochs),
         kernels=choose_kernels("auto", device=settings.device, listener=Silent()),
         device=settings.device,
         threads=settings.threads,
-        start=start,
+        transfer=transfer,
     )
 
 
@@ -105,24 +108,31 @@ def _searched(run: Path, settings: GridSettings) -> Proxy:
     Raises:
         InvalidSetting: if the search has decided what is set here.
     """
-    begun = has_weights(run)
+    had = transferred(run)
     proxy = load_proxy(
         run,
         data=settings.data,
-        weights=settings.weights if begun else None,
+        weights=settings.weights if "weights" in had else None,
+        teacher=settings.teacher if "teacher" in had else None,
         device=settings.device,
         threads=settings.threads,
     )
-    decided, said = settings.decided, settings.said_of_weights
-    if proxy.start.settings():
-        decided += [name for name in said if name != "weights"]
-        said = []
+    decided, transfer = settings.decided, proxy.transfer
+    if transfer.start.settings():
+        decided += [name for name in settings.said_of_weights if name != "weights"]
+    elif settings.said_of_weights:
+        transfer = replace(transfer, start=Start.for_many(settings))
+    if transfer.lessons is not None:
+        decided += [name for name in settings.said_of_teacher if name != "teacher"]
+    else:
+        lessons = Lessons.of(settings, device=settings.device, threads=settings.threads)
+        transfer = replace(transfer, lessons=lessons)
     if decided:
         raise InvalidSetting(
             f"the search in {run} has decided --{decided[0].replace('_', '-')}; leave it out, "
             "or name a base with --baseline or --model"
         )
-    return replace(proxy, start=Start.for_many(settings)) if said else proxy
+    return replace(proxy, transfer=transfer)
 
 
 def notes_on_start(start: Start, base: Scalable) -> list[str]:

@@ -15,6 +15,7 @@ from autoscale.jobs.groups.networks import (
     ScalingBaseSettings,
     WeightsSettings,
 )
+from autoscale.jobs.groups.training import TransferSettings
 from autoscale.jobs.groups.workers import DeviceSettings, WorkerSettings
 from autoscale.jobs.names import RECIPES
 from autoscale.jobs.reference.settings import ReferenceSettings
@@ -233,14 +234,15 @@ class GridSettings(
     DeviceSettings,
     BaseImageSettings,
     BaseWeightsSettings,
+    TransferSettings,
     LimitSettings,
     ReferenceSettings,
     RaceSettings,
 ):
     """Everything that a grid can be asked for.
 
-    With a run's own baseline networks begin as the search's did; where those began without weights,
-    the grid's may begin with some.
+    With a run's own baseline networks begin and learn as the search's did; where those did without
+    weights or without a teacher, the grid's may have them.
     """
 
     command: ClassVar[str] = "grid"

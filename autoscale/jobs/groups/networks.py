@@ -13,6 +13,16 @@ from autoscale.runs.sources.find import keep_names
 from autoscale.settings.command import Groups, Settings, settings_of
 from autoscale.settings.option import begun, in_words, option
 
+#: What `--weights` takes.
+WEIGHTS = (
+    "Start from these weights: a file (.safetensors, or tensors of PyTorch; our names, "
+    "timm's, torchvision's, EfficientNet-PyTorch's or transformers'), a network whose weights "
+    "an installed package brings (efficientnet-lite0), or hf:OWNER/NAME, with @REVISION if "
+    "need be, of the Hugging Face hub. Of the classifier the rows of classes that the data has "
+    "too go on; others start anew. Of those of another design of mbconv, separable or "
+    "mobilenet-v3 blocks what fits is taken over, fitted by some training images."
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class WeightsSettings(PreparationSettings):
@@ -23,12 +33,7 @@ class WeightsSettings(PreparationSettings):
 
     weights: str | None = option(
         None,
-        "Start from these weights: a file (.safetensors, or tensors of PyTorch; our names, "
-        "timm's, torchvision's, EfficientNet-PyTorch's or transformers'), a network whose weights "
-        "an installed package brings (efficientnet-lite0), or hf:OWNER/NAME, with @REVISION if "
-        "need be, of the Hugging Face hub. Of the classifier the rows of classes that the data has "
-        "too go on; others start anew. Of those of another design of mbconv, separable or "
-        "mobilenet-v3 blocks what fits is taken over, fitted by some training images.",
+        WEIGHTS,
         complete=begun(packaged_names),
         place=keep_names,
         binds="start",

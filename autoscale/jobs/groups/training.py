@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from autoscale.errors import InvalidSetting
+from autoscale.jobs.groups.networks import WeightsSettings
 from autoscale.jobs.names import RECIPES
 from autoscale.models.settings import packaged_names
 from autoscale.runs.sources.find import keep_names
-from autoscale.settings.command import Settings
+from autoscale.settings.command import Settings, settings_of
 from autoscale.settings.option import begun, option
 
 #: What some settings are about: what the classifier alone is fitted without.
 EPOCHS = "epochs"
-_TEACHER = "Teacher"  # a heading of the help
+TEACHER = "Teacher"  # a heading of the help
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +48,6 @@ class TeacherSettings(Settings):
             "teacher_temperature",
             "teacher_crops",
             "teacher_resolution",
-            "unlabelled",
         ),
         "teacher",
     )
@@ -62,21 +62,21 @@ class TeacherSettings(Settings):
         place=keep_names,
         binds="teacher",
         about=EPOCHS,
-        panel=_TEACHER,
+        panel=TEACHER,
     )
     teacher_weight: float | None = option(
         None,
         "Of its part of the loss, in 0..1; the labels have the rest. \\[default: 0.7]",
         least=0,
         binds="teacher_weight",
-        panel=_TEACHER,
+        panel=TEACHER,
     )
     teacher_temperature: float | None = option(
         None,
         "By which the logits of both are divided in its part. \\[default: 1]",
         above=0,
         binds="teacher_temperature",
-        panel=_TEACHER,
+        panel=TEACHER,
     )
     teacher_crops: int | None = option(
         None,
@@ -84,25 +84,28 @@ class TeacherSettings(Settings):
         "\\[default: 16]",
         least=1,
         binds="teacher_crops",
-        panel=_TEACHER,
+        panel=TEACHER,
     )
     teacher_resolution: int | None = option(
         None,
         "Pixels per side that it sees. \\[default: its own]",
         least=1,
         binds="teacher",
-        panel=_TEACHER,
-    )
-    unlabelled: str | None = option(
-        None,
-        "A folder of pictures without classes, at any depth: they train with the teacher's answers "
-        "alone, mixed with the others.",
-        place=True,
-        binds="unlabelled",
-        panel=_TEACHER,
+        panel=TEACHER,
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.teacher_weight is not None and self.teacher_weight > 1:
             raise InvalidSetting(f"teacher_weight must be at most 1, got {self.teacher_weight:g}")
+
+    @property
+    def said_of_teacher(self) -> list[str]:
+        """The settings that say something of a teacher."""
+        names = (setting.name for setting in settings_of(TeacherSettings))
+        return [name for name in names if getattr(self, name) is not None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferSettings(WeightsSettings, TeacherSettings):
+    """What networks get from others: weights that they begin with, and a teacher's answers."""

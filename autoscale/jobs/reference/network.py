@@ -16,6 +16,7 @@ from autoscale.jobs.groups.networks import WeightsSettings
 from autoscale.jobs.reference.settings import Asked, ReferenceSettings, split_pixels
 from autoscale.jobs.start import Start
 from autoscale.jobs.workers.proxy import Proxy, recipe_named
+from autoscale.jobs.workers.transfer import Transfer
 from autoscale.listener import Listener
 from autoscale.network.build import build
 from autoscale.network.threads import threads_of_torch
@@ -56,7 +57,7 @@ class ReferenceNetwork:
             kernels=judge.kernels,
             device=judge.device,
             threads=judge.threads,
-            start=self.start,
+            transfer=Transfer(start=self.start),
             fingerprint=judge.fingerprint,
         )
 

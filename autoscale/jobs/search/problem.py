@@ -16,9 +16,11 @@ from autoscale.jobs.search.goal import make_objective, ready, require_objective
 from autoscale.jobs.search.result import STEP
 from autoscale.jobs.search.settings import SearchSettings
 from autoscale.jobs.search.spaces import space_text
-from autoscale.jobs.start import Start
+from autoscale.jobs.starts.pointer import on_weights
 from autoscale.jobs.workers.kernels import choose_kernels
-from autoscale.jobs.workers.proxy import ImageSource, Proxy, recipe_named
+from autoscale.jobs.workers.proxy import Proxy, recipe_named
+from autoscale.jobs.workers.source import ImageSource
+from autoscale.jobs.workers.transfer import Transfer
 from autoscale.listener import Listener
 from autoscale.runs.store import StepFolder
 from autoscale.search.objective import Objective
@@ -51,7 +53,7 @@ class SearchProblem:
         rungs = settings.stages(proxy.recipe.epochs)
         text = space_text(settings.space)
         shipped = SearchSpace.from_yaml(text, source=settings.space)
-        for note in notes_for_space(proxy.start, shipped):
+        for note in notes_for_space(proxy.transfer.start, shipped):
             listener.notice(note)
         require_objective(settings)
         measure = cost_from(settings.cost_measure)
@@ -71,13 +73,22 @@ class SearchProblem:
         )
         limits = tuple(replace(limit, measure=m) for limit, m in zip(limits, limited, strict=True))
         require_reachable(space, limits)
+        objective = make_objective(settings, space, measure, listener)
+        for note in on_weights(
+            run,
+            proxy.transfer.start,
+            weights=settings.weights,
+            data=settings.data,
+            sizes=_sizes(settings, objective, space),
+        ):
+            listener.notice(note)
         return cls(
             folder=folder,
             settings=settings,
             proxy=proxy,
             space=space,
             space_text=text,
-            objective=make_objective(settings, space, measure, listener),
+            objective=objective,
             limits=limits,
             rungs=rungs,
             listener=listener,
@@ -99,7 +110,17 @@ class SearchProblem:
         }
         if limits := {m.measure.name: m.to_dict() for m in self.limits if m.measure != MACS}:
             facts["max_cost"] = limits
-        return Record(settings=self.settings, facts=facts, notes=self.proxy.start.told)
+        return Record(settings=self.settings, facts=facts, notes=self.proxy.transfer.told)
+
+
+def _sizes(settings: SearchSettings, objective: Objective, space: SearchSpace) -> list[str]:
+    """Of the weights' own design, the size that is nearest to what is searched, as it is typed."""
+    if objective.measure.counted:
+        budget = objective.measure.write(objective.target)
+        named = [] if objective.measure == MACS else ["--measure", settings.cost_measure]
+        return ["--budgets", budget, *named]
+    smallest = space.architecture_at((0,) * len(space.parameters))
+    return ["--budgets", MACS.write(MACS.of(smallest))]
 
 
 def _kept_measures(folder: StepFolder) -> dict[str, Any]:
@@ -111,18 +132,18 @@ def _kept_measures(folder: StepFolder) -> dict[str, Any]:
 
 
 def _proxy(settings: SearchSettings, listener: Listener) -> Proxy:
-    start = Start.for_many(settings)
+    transfer = Transfer.for_many(settings, device=settings.device, threads=settings.threads)
     return Proxy(
         source=ImageSource(
             data=settings.data,
             seed=settings.seed,
             limit=settings.limit,
             strict=settings.strict,
-            white_level=start.expected.preparation.white_level,
+            white_level=transfer.start.expected.preparation.white_level,
         ),
         recipe=recipe_named(settings.recipe, epochs=settings.epochs),
         kernels=choose_kernels(settings.kernels, device=settings.device, listener=listener),
         device=settings.device,
         threads=settings.threads,
-        start=start,
+        transfer=transfer,
     )

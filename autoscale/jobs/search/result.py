@@ -94,6 +94,7 @@ def load_proxy(
     *,
     data: str | None = None,
     weights: str | None = None,
+    teacher: str | None = None,
     device: str = "cpu",
     threads: int = 1,
 ) -> Proxy:
@@ -102,25 +103,25 @@ def load_proxy(
     Args:
         data: where the images lie now, if they were moved.
         weights: where those lie now that its networks began with, if they were moved.
+        teacher: where the one lies now that they learned from, if it was moved.
 
     Raises:
-        InvalidSetting: if no search is there, or `weights` names some and it began without.
+        InvalidSetting: if no search is there, or `weights` or `teacher` names what it did without.
         RunConflict: if its settings are not readable.
     """
     begun = _begun(run)
     try:
         notes, settings = begun["notes"], begun["settings"]
-        if weights is not None and "start" not in settings:
-            raise InvalidSetting(
-                f"the search in {run} began without weights, and what judges its baseline does "
-                "too; leave --weights out"
-            )
+        for fact, flag, given in (("start", "weights", weights), ("teacher", "teacher", teacher)):
+            if given is not None and fact not in settings:
+                raise InvalidSetting(
+                    f"the search in {run} began without {_WITHOUT[flag]}, and what judges its "
+                    f"baseline does too; leave --{flag} out"
+                )
+        moved = {"data": data, "weights": weights, "teacher": teacher}
+        places = {name: place for name, place in moved.items() if place is not None}
         return Proxy.from_record(
-            settings,
-            data=notes["data"] if data is None else data,
-            weights=notes.get("weights") if weights is None else weights,
-            device=device,
-            threads=threads,
+            settings, notes={**notes, **places}, device=device, threads=threads
         )
     except (KeyError, TypeError) as problem:
         raise RunConflict(
@@ -129,13 +130,18 @@ def load_proxy(
         ) from None
 
 
-def has_weights(run: str | Path) -> bool:
-    """Whether the networks of a run's search began with weights.
+_WITHOUT = {"weights": "weights", "teacher": "a teacher"}
+
+
+def transferred(run: str | Path) -> set[str]:
+    """What the networks of a run's search got from others: "weights", a "teacher", or both.
 
     Raises:
         InvalidSetting: if no search is there.
     """
-    return "start" in (_begun(run).get("settings") or {})
+    settings = _begun(run).get("settings") or {}
+    facts = {"weights": "start", "teacher": "teacher"}
+    return {name for name, fact in facts.items() if fact in settings}
 
 
 def with_images(

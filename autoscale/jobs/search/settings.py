@@ -9,7 +9,7 @@ from autoscale.design.measures.registry import COSTS, kind_named, with_file
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups.images import DataSettings, ImageSettings
 from autoscale.jobs.groups.networks import LimitSettings, WeightsSettings
-from autoscale.jobs.groups.training import RecipeSettings
+from autoscale.jobs.groups.training import RecipeSettings, TeacherSettings, TransferSettings
 from autoscale.jobs.groups.workers import DeviceSettings, KernelSettings, WorkerSettings
 from autoscale.jobs.names import OBJECTIVES, SAMPLERS
 from autoscale.jobs.reference.settings import ReferenceSettings
@@ -204,7 +204,7 @@ class SearchSettings(
     ImageSettings,
     RecipeSettings,
     LimitSettings,
-    WeightsSettings,
+    TransferSettings,
     SearchChoices,
     DataSettings,
 ):
@@ -243,6 +243,12 @@ class CheckChoices(Settings):
         WeightsSettings,
         "weights",
         help="Where the weights lie now that the search began with, if they were moved.",
+        panel="",
+    )
+    teacher: str | None = again(
+        TeacherSettings,
+        "teacher",
+        help="Where the teacher lies now that the search learned from, if it was moved.",
         panel="",
     )
 

@@ -3,8 +3,9 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,15 @@ from torch import Tensor
 
 from autoscale.datasets.data import ImageData
 from autoscale.errors import InvalidSetting
-from autoscale.jobs.teaching.probe import FOLDS, PENALTIES, Probe, fit_probe
 from autoscale.jobs.teaching.teacher import Pass, Teacher, columns_of
-from autoscale.listener import Listener, duration
+from autoscale.listener import Listener, Silent, duration
 from autoscale.runs.cache import KeptRows
 from autoscale.training.batches import as_channels_last, normalised
 from autoscale.training.chance import chance_warning
 from autoscale.training.crops import cut
+from autoscale.training.head.features import Features
+from autoscale.training.head.folds import FOLDS, FoldedHead, fit_folds
+from autoscale.training.head.logistic import PENALTIES
 from autoscale.training.teacher.crops import FixedCrops
 
 #: In the cache.
@@ -36,6 +39,24 @@ _View = Callable[[slice], Tensor]
 _Answer = Callable[[Tensor, slice], Tensor]
 
 
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Where the cache keeps a teacher's answers to sets of crops: plain data."""
+
+    #: Of each set its number and its tables: of images with labels, and perhaps of others.
+    sets: tuple[tuple[int, tuple[KeptRows, ...]], ...]
+
+    def read(self) -> dict[int, NDArray[np.float32]] | None:
+        """The logits of each set, (images, classes), mapped into memory; None if some are gone."""
+        found: dict[int, NDArray[np.float32]] = {}
+        for number, tables in self.sets:
+            parts = [part for table in tables if (part := table.whole()) is not None]
+            if len(parts) < len(tables):
+                return None
+            found[number] = parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return found
+
+
 def answers_to(
     crops: FixedCrops,
     teacher: Teacher,
@@ -43,11 +64,12 @@ def answers_to(
     further: NDArray[np.uint8] | None,
     *,
     listener: Listener,
-) -> dict[int, NDArray[np.float32]]:
-    """The logits of a teacher for each set of crops: (images, classes), the data's in their order.
+) -> Answers:
+    """Have a teacher answer each set of crops with logits of the data's classes, in their order.
 
     What the cache holds is not computed again; an interrupted call goes on where it was. A teacher
-    that knows none of the classes is given a linear classifier of its features, see `probe`.
+    that knows none of the classes is given a linear classifier of its features, see
+    `training.head.folds`.
 
     Args:
         seen: the images as the teacher sees them.
@@ -59,6 +81,16 @@ def answers_to(
         StorageProblem: if the cache cannot be written.
     """
     return _Study(teacher, seen, further, listener).of(crops)
+
+
+def seconds_of_answers(
+    crops: FixedCrops, teacher: Teacher, seen: ImageData, further: NDArray[np.uint8] | None
+) -> float:
+    """Seconds that `answers_to` will take, from a timed pass; 0 if nothing is missing.
+
+    The fit of a classifier is left out.
+    """
+    return _Study(teacher, seen, further, Silent()).seconds(crops)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +108,7 @@ class _Table:
     def filled(self, answer: _Answer, teacher: Teacher, pace: "_Pace") -> NDArray[np.float32]:
         def steps(begun: int) -> Iterator[NDArray[np.float32]]:
             for start in range(begun, self.rows, _KEPT):
+                before = time.monotonic()
                 end = min(start + _KEPT, self.rows)
                 parts = [
                     answer(normalised(self.view(rows), teacher.preparation), rows)
@@ -89,8 +122,8 @@ class _Table:
                         f"the teacher {teacher.name} answers NaN or infinity; take weights from "
                         "before its training diverged"
                     )
+                pace.add(end - start, time.monotonic() - before)
                 yield found
-                pace.add(end - start)
 
         return self.kept.all(steps)
 
@@ -112,27 +145,29 @@ class _Study:
         if note:
             listener.notice(note)
 
-    def of(self, crops: FixedCrops) -> dict[int, NDArray[np.float32]]:
+    def of(self, crops: FixedCrops) -> Answers:
         sets = {number: self._cropped(crops, number) for number in crops.used}
         whole, validation = self._whole(), self._validation()
-        tables = [validation, *whole, *(table for row in sets.values() for table in row)]
-        missing = sum(table.missing for table in tables)
+        missing = _missing([validation, *whole, *chain(*sets.values())])
         pace = _Pace(missing, self._listener)
-        probe = self._probe(whole[0], pace) if whole else None
-        self._tell(validation, probe, pace)
-        if missing:
+        head = self._head(whole[0], pace) if whole else None
+        self._tell(validation, head, pace)
+        if left := _missing(chain(*sets.values())):
             self._listener.notice(
                 f"it answers {len(sets)} crops of each of {sum(map(len, self._parts)):,} images at "
-                f"{self._teacher.resolution} pixels once; the answers are kept for later trainings"
+                f"{self._teacher.resolution} pixels once{pace.foretold(left)}; the answers are "
+                "kept for later trainings"
             )
-        found: dict[int, NDArray[np.float32]] = {}
-        for number, row in sets.items():
-            parts = [
-                table.filled(self._answer(probe, apart=part > 0), self._teacher, pace)
-                for part, table in enumerate(row)
-            ]
-            found[number] = parts[0] if len(parts) == 1 else np.concatenate(parts)
-        return found
+        for row in sets.values():
+            for part, table in enumerate(row):
+                table.filled(self._answer(head, apart=part > 0), self._teacher, pace)
+        return Answers(tuple((number, tuple(t.kept for t in row)) for number, row in sets.items()))
+
+    def seconds(self, crops: FixedCrops) -> float:
+        """Of the answers that are missing."""
+        sets = [self._cropped(crops, number) for number in crops.used]
+        missing = _missing([self._validation(), *self._whole(), *chain(*sets)])
+        return missing * _seconds_of_one(self._teacher) if missing else 0.0
 
     def _cropped(self, crops: FixedCrops, number: int) -> list[_Table]:
         """The tables of the answers to one set of crops: of images with labels, of others."""
@@ -157,7 +192,7 @@ class _Study:
         if self._columns is not None:
             return self._columns
         labels = _digest(self._seen.train.labels)
-        return ["ridge", FOLDS, PENALTIES, self._contents[0], labels, len(self._seen.classes)]
+        return ["logistic", FOLDS, PENALTIES, self._contents[0], labels, len(self._seen.classes)]
 
     def _whole(self) -> list[_Table]:
         """The table of the labelled images' features, if another classifier is fitted to them."""
@@ -180,35 +215,37 @@ class _Study:
         kept = KeptRows(FOLDER, name, (rows, columns), step=_KEPT)
         return _Table(kept=kept, rows=rows, view=view)
 
-    def _probe(self, whole: _Table, pace: "_Pace") -> Probe:
+    def _head(self, whole: _Table, pace: "_Pace") -> FoldedHead:
+        """A classifier of the data's classes, fitted on the features of the labelled images."""
         features = self._teacher.features
         assert features is not None
         table = whole.filled(_without_rows(features), self._teacher, pace)
-        return fit_probe(table, self._seen.train.labels, len(self._seen.classes))
+        labels = torch.from_numpy(self._seen.train.labels)
+        return fit_folds(Features(torch.from_numpy(table), labels), len(self._seen.classes))
 
-    def _answer(self, probe: Probe | None, *, apart: bool = False) -> _Answer:
+    def _answer(self, head: FoldedHead | None, *, apart: bool = False) -> _Answer:
         """
         Args:
-            apart: of images that the probe was not fitted to.
+            apart: of images that the head was not fitted to.
         """
         teacher, columns = self._teacher, self._columns
-        if probe is None:
+        if head is None:
             assert columns is not None
             return lambda images, rows: teacher.logits(images)[:, columns]
         features = teacher.features
         assert features is not None
-        return lambda images, rows: probe.logits(features(images), None if apart else rows)
+        return lambda images, rows: head.logits(features(images), None if apart else rows)
 
-    def _tell(self, validation: _Table, probe: Probe | None, pace: "_Pace") -> None:
+    def _tell(self, validation: _Table, head: FoldedHead | None, pace: "_Pace") -> None:
         """Say how good the teacher is: of wrong pixels or classes it shows here."""
         teacher, images = self._teacher, self._seen.validation
-        logits = validation.filled(self._answer(probe, apart=True), teacher, pace)
+        logits = validation.filled(self._answer(head, apart=True), teacher, pace)
         accuracy = float((logits.argmax(1) == images.labels).mean())
         whose = f"the teacher {teacher.name}"
-        if probe is not None:
+        if head is not None:
             self._listener.notice(
                 f"{whose} knows none of the data's classes: a linear classifier of its features "
-                f"answers for it, right on {probe.accuracy:.4f} of training images held out of the "
+                f"answers for it, right on {head.accuracy:.4f} of training images held out of the "
                 "fit"
             )
         self._listener.notice(f"{whose} is right on {accuracy:.4f} of the validation images")
@@ -217,6 +254,21 @@ class _Study:
                 f"warning: {whose} is hardly better than one answer to all; look at its classes "
                 "and at what it expects of pictures, or leave it out"
             )
+
+
+def _missing(tables: Iterable[_Table]) -> int:
+    """Images that are not answered yet."""
+    return sum(table.missing for table in tables)
+
+
+def _seconds_of_one(teacher: Teacher) -> float:
+    """Seconds that an image takes, by the second of two passes of a few."""
+    images, taken = torch.zeros(_PASS, 3, *[teacher.resolution] * 2), 0.0
+    for _ in range(2):
+        started = time.perf_counter()
+        teacher.logits(images)
+        taken = time.perf_counter() - started
+    return taken / _PASS
 
 
 def _without_rows(find: Pass) -> _Answer:
@@ -245,16 +297,22 @@ class _Pace:
     """Tells now and then how far the answers are."""
 
     def __init__(self, total: int, listener: Listener) -> None:
-        self._total, self._listener, self._done = total, listener, 0
-        self._started = time.monotonic()
-        self._due = self._started + _FIRST
+        self._total, self._listener, self._done, self._seconds = total, listener, 0, 0.0
+        self._due = time.monotonic() + _FIRST
 
-    def add(self, images: int) -> None:
+    def add(self, images: int, seconds: float) -> None:
         self._done += images
+        self._seconds += seconds
         now = time.monotonic()
         if now >= self._due and self._done < self._total:
             self._due = now + _PACE
-            left = (now - self._started) / self._done * (self._total - self._done)
+            left = self._total - self._done
             self._listener.notice(
-                f"teacher: {self._done:,} of {self._total:,} images, about {duration(left)} left"
+                f"teacher: {self._done:,} of {self._total:,} images{self.foretold(left)} left"
             )
+
+    def foretold(self, images: int) -> str:
+        """How long so many take, behind a comma; nothing before the first were answered."""
+        if not self._done:
+            return ""
+        return f", about {duration(self._seconds / self._done * images)}"

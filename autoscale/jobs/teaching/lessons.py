@@ -1,8 +1,9 @@
 """What trainings learn from a teacher: whom they ask, about which pictures, and how it counts."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,15 @@ from numpy.typing import NDArray
 from autoscale.datasets.data import ImageData, Images
 from autoscale.datasets.named import Unlabelled
 from autoscale.datasets.pictures.preparation import Preparation
-from autoscale.errors import DataProblem, InvalidSetting
+from autoscale.errors import DataProblem, InvalidSetting, RunConflict
 from autoscale.jobs.groups.training import TeacherSettings
-from autoscale.jobs.teaching.answers import answers_to
+from autoscale.jobs.teaching.answers import Answers, answers_to, seconds_of_answers
 from autoscale.jobs.teaching.teacher import Teacher, columns_of, read_teacher
-from autoscale.jobs.workers.proxy import ImageSource
+from autoscale.jobs.workers.source import ImageSource
 from autoscale.listener import Listener, Silent
 from autoscale.runs.images import ImageCache
 from autoscale.training.recipe import Recipe
+from autoscale.training.task import TrainingTask
 from autoscale.training.teacher.crops import FixedCrops
 from autoscale.training.teacher.teaching import UNLABELLED, Teaching
 
@@ -26,21 +28,61 @@ from autoscale.training.teacher.teaching import UNLABELLED, Teaching
 WEIGHT, TEMPERATURE, CROPS = 0.7, 1.0, 16
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Lessons:
-    """What trainings learn from a teacher, before any images are there."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pupils:
+    """Which images are answered, and how a training sees them."""
 
-    teacher: Teacher
+    images: ImageData  # that are trained on
+    source: ImageSource  # of them
+    preparation: Preparation  # that they were decoded by
+    recipe: Recipe  # whose crops are answered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taught:
+    """What a training learns from: images, and a teacher's answers to them."""
+
+    images: Images  # unlabelled ones behind the others
+    teaching: Teaching
+
+    def given(self, task: TrainingTask) -> TrainingTask:
+        """The task with them."""
+        return replace(task, train=self.images, teaching=self.teaching)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lessons:
+    """What trainings learn from a teacher.
+
+    It is plain data without the teacher itself, which is read where answers are missing: so it
+    travels to workers, which find the answers in the cache.
+    """
+
+    source: str  # of the teacher, as `read_teacher` takes it
+    digest: str  # of the teacher's file, and of how it is used
+    resolution: int | None  # pixels per side that it sees; None: its own, until it is read
     weight: float
     temperature: float
     crops: int
-    unlabelled: Unlabelled | None
+    unlabelled: Unlabelled | None = None
+    device: str = "cpu"  # where it computes
+    threads: int = 1
+    answers: Answers | None = field(default=None, compare=False, repr=False)
+    held: Teacher | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def of(
-        cls, settings: TeacherSettings, *, device: str = "cpu", threads: int = 1
+        cls,
+        settings: TeacherSettings,
+        *,
+        unlabelled: str | None = None,
+        device: str = "cpu",
+        threads: int = 1,
     ) -> "Lessons | None":
         """What is asked for; None if there is no teacher.
+
+        Args:
+            unlabelled: a folder of pictures without classes, which it answers too.
 
         Raises:
             InvalidSetting: if the file is no teacher.
@@ -48,107 +90,202 @@ class Lessons:
         """
         if settings.teacher is None:
             return None
+        teacher = read_teacher(
+            settings.teacher,
+            resolution=settings.teacher_resolution,
+            device=device,
+            threads=threads,
+        )
         weight, heat = settings.teacher_weight, settings.teacher_temperature
         return cls(
-            teacher=read_teacher(
-                settings.teacher,
-                resolution=settings.teacher_resolution,
-                device=device,
-                threads=threads,
-            ),
+            source=settings.teacher,
+            digest=teacher.digest,
+            resolution=teacher.resolution,
             weight=WEIGHT if weight is None else weight,
             temperature=TEMPERATURE if heat is None else heat,
             crops=settings.teacher_crops or CROPS,
-            unlabelled=None if settings.unlabelled is None else Unlabelled(settings.unlabelled),
+            unlabelled=None if unlabelled is None else Unlabelled(unlabelled),
+            device=device,
+            threads=threads,
+            held=teacher,
+        )
+
+    @classmethod
+    def from_record(
+        cls,
+        record: Mapping[str, Any],
+        *,
+        source: str | None,
+        resolution: int | None,
+        device: str = "cpu",
+        threads: int = 1,
+    ) -> "Lessons | None":
+        """Read what `facts` gave, perhaps among other things; None if it knows of no teacher.
+
+        Args:
+            source: where the teacher lies.
+            resolution: pixels per side that it was asked to see.
+
+        Raises:
+            KeyError, TypeError: if something is missing or of another kind.
+        """
+        if "teacher" not in record:
+            return None
+        if source is None:
+            raise KeyError("teacher")
+        return cls(
+            source=source,
+            digest=str(record["teacher"]),
+            resolution=resolution,
+            weight=float(record["teacher_weight"]),
+            temperature=float(record["teacher_temperature"]),
+            crops=int(record["teacher_crops"]),
+            device=device,
+            threads=threads,
         )
 
     def facts(self) -> dict[str, Any]:
         """What decides what is learned, as plain data."""
         pictures = {} if self.unlabelled is None else {"unlabelled": self.unlabelled.fingerprint}
         return {
-            "teacher": self.teacher.digest,
+            "teacher": self.digest,
             "teacher_weight": self.weight,
             "teacher_temperature": self.temperature,
             "teacher_crops": self.crops,
             **pictures,
         }
 
+    @property
+    def name(self) -> str:
+        """How people call the teacher."""
+        return Path(self.source).name
+
+    @property
+    def told(self) -> dict[str, str]:
+        """What a run notes of it for people; moving the file changes it."""
+        pixels = "" if self.resolution is None else f" at {self.resolution} pixels"
+        return {"taught": f"{self.name}{pixels}, weight {self.weight:g}"}
+
+    def read(self) -> "Lessons":
+        """With the teacher.
+
+        Raises:
+            InvalidSetting: if the file is none.
+            RunConflict: if it is not the one that the work began with.
+        """
+        if self.held is not None:
+            return self
+        try:
+            found = read_teacher(
+                self.source, resolution=self.resolution, device=self.device, threads=self.threads
+            )
+        except InvalidSetting as problem:
+            raise InvalidSetting(f"{problem}, and say with --teacher where it lies now") from None
+        if found.digest != self.digest:
+            raise RunConflict(
+                f"{self.source} is not the teacher that the work began with; restore it, or say "
+                "with --teacher where it lies now"
+            )
+        return replace(self, held=found, resolution=found.resolution)
+
+    def for_worker(self) -> "Lessons":
+        """As plain data."""
+        return replace(self, held=None)
+
     def require_classes(self, classes: Sequence[str]) -> None:
         """
         Raises:
             InvalidSetting: if the teacher can tell nothing of these classes.
         """
-        columns, _ = columns_of(self.teacher, classes)
-        if columns is None and self.teacher.features is None:
+        teacher = self._teacher
+        columns, _ = columns_of(teacher, classes)
+        if columns is None and teacher.features is None:
             raise InvalidSetting(
-                f"the teacher {self.teacher.name} tells {self.teacher.num_classes} other classes "
+                f"the teacher {teacher.name} tells {teacher.num_classes} other classes "
                 f"apart than the data's {len(classes)}, and an ONNX file takes no new classifier; "
                 "give weights instead, or train it on this data first: autoscale train NETWORK "
                 "--weights FILE --recipe finetune"
             )
 
-    def taught(
-        self,
-        images: ImageData,
-        source: ImageSource,
-        recipe: Recipe,
-        *,
-        preparation: Preparation,
-        listener: Listener,
-    ) -> tuple[Images, Teaching]:
-        """The images to train on, unlabelled ones behind the others, and the answers to them.
+    def taught(self, pupils: Pupils, *, listener: Listener) -> "tuple[Lessons, Taught]":
+        """What a training learns from, and these lessons with their answers in the cache.
 
-        Answers that are in the cache are not computed again.
-
-        Args:
-            source: of the images.
-            preparation: what the images were decoded by.
+        Answers that are there already are not computed again.
 
         Raises:
             InvalidSetting: if the teacher can tell nothing of these classes, or gives no numbers.
             DataProblem: if pictures cannot be read.
             StorageProblem: if the cache cannot be written.
         """
-        self.require_classes(images.classes)
-        for note in self.teacher.notes:
-            listener.notice(f"teacher: {note}")
+        ready, kept = self, self.answers.read() if self.answers else None
+        if kept is None:
+            ready = self.read()
+            ready.require_classes(pupils.images.classes)
+            for note in ready._teacher.notes:
+                listener.notice(f"teacher: {note}")
+        images, further = ready._with_unlabelled(pupils, listener)
+        crops = ready._crops(pupils)
+        if kept is None:
+            answers = answers_to(
+                crops, ready._teacher, ready._seen(pupils), further, listener=listener
+            )
+            ready, kept = replace(ready, answers=answers), answers.read()
+            assert kept is not None
+        teaching = Teaching(
+            crops=crops, answers=kept, weight=self.weight, temperature=self.temperature
+        )
+        return ready, Taught(images=images, teaching=teaching)
+
+    def seconds(self, pupils: Pupils) -> float:
+        """Seconds that the answers will take, from a timed pass of a few images."""
+        ready = self.read()
+        _, further = ready._with_unlabelled(pupils, Silent())
+        return seconds_of_answers(
+            ready._crops(pupils), ready._teacher, ready._seen(pupils), further
+        )
+
+    @property
+    def _teacher(self) -> Teacher:
+        assert self.held is not None, "read the teacher first"
+        return self.held
+
+    def _crops(self, pupils: Pupils) -> FixedCrops:
+        """The crops, which every training of a run shares, whatever its own seed and resolution."""
+        assert self.resolution is not None, "read the teacher first"
+        return FixedCrops(
+            recipe=pupils.recipe, side=self.resolution, count=self.crops, seed=pupils.source.seed
+        )
+
+    def _seen(self, pupils: Pupils) -> ImageData:
+        """The images as the teacher sees them.
+
+        Raises:
+            DataProblem: if they are not those that are trained on.
+        """
+        teacher, source = self._teacher, pupils.source
         seen = source.load(
-            size=self.teacher.resolution,
+            size=teacher.resolution,
             test=False,
             listener=Silent(),
-            preparation=self.teacher.preparation,
+            preparation=teacher.preparation,
         )
-        if not np.array_equal(seen.train.labels, images.train.labels):
+        if not np.array_equal(seen.train.labels, pupils.images.train.labels):
             raise DataProblem(
                 f"the images of {source.data} changed while they were read; repeat the command"
             )
-        train, further = images.train, None
-        if self.unlabelled is not None:
-            train, further = self._with_unlabelled(images, source, preparation, listener)
-        crops = FixedCrops(
-            recipe=recipe, side=self.teacher.resolution, count=self.crops, seed=source.seed
-        )
-        answers = answers_to(crops, self.teacher, seen, further, listener=listener)
-        return train, Teaching(
-            crops=crops, answers=answers, weight=self.weight, temperature=self.temperature
-        )
+        return seen
 
     def _with_unlabelled(
-        self,
-        images: ImageData,
-        source: ImageSource,
-        preparation: Preparation,
-        listener: Listener,
-    ) -> tuple[Images, NDArray[np.uint8]]:
-        """All images to train on, and the unlabelled ones as the teacher sees them."""
-        assert self.unlabelled is not None
-        keep, strict = ImageCache(notice=listener.notice), source.strict
+        self, pupils: Pupils, listener: Listener
+    ) -> tuple[Images, NDArray[np.uint8] | None]:
+        """All images to train on, and the unlabelled ones of them as the teacher sees them."""
+        images = pupils.images
+        if self.unlabelled is None:
+            return images.train, None
+        keep, strict = ImageCache(notice=listener.notice), pupils.source.strict
         sizes = (
-            (images.train.pixels.shape[1], preparation),
-            (
-                self.teacher.resolution,
-                self.teacher.preparation,
-            ),
+            (images.train.pixels.shape[1], pupils.preparation),
+            (self._teacher.resolution, self._teacher.preparation),
         )
         ours, theirs = (
             self.unlabelled.load(size=size, strict=strict, keep=keep, preparation=expected)

@@ -2,7 +2,7 @@
 
 A training is the same wherever it is done: what goes to a worker is plain data, a `TrainingRequest`
 for each training and once the `Proxy`, by which the worker loads
-the images and the weights to start from itself.
+the images, the weights to start from and a teacher's answers itself.
 """
 
 import os
@@ -20,8 +20,9 @@ from autoscale.engines.engine import Engine, Inline, closing
 from autoscale.engines.local import local
 from autoscale.errors import EvaluationFailed
 from autoscale.jobs.groups.workers import WorkerSettings
+from autoscale.jobs.workers.estimate import estimate_seconds
 from autoscale.jobs.workers.proxy import Proxy
-from autoscale.listener import Listener
+from autoscale.listener import Listener, Silent
 from autoscale.runs.at_work import AtWork
 from autoscale.runs.store import StepFolder
 from autoscale.scaling.scalable import Network
@@ -36,6 +37,7 @@ class TrainingRequest:
     network: Network
     seed: int
     held_out: bool = False  # judge on the test images
+    answers: bool = False  # keep which images were answered right
     look: RungCheck | None = None  # at its rungs
 
 
@@ -46,7 +48,7 @@ def make_worker(proxy: Proxy) -> Callable[[TrainingRequest], TrainingResult]:
         DataProblem: if the images cannot be read, or have changed since the coordinator read them.
     """
     torch.set_num_threads(proxy.threads)
-    ready = proxy.load(size=proxy.size, test=proxy.test)
+    ready = proxy.load(size=proxy.size, test=proxy.test).answered(Silent())
     return lambda request: train_once(ready, request)
 
 
@@ -62,6 +64,7 @@ def train_once(proxy: Proxy, request: TrainingRequest) -> TrainingResult:
             request.network,
             seed=request.seed,
             held_out=request.held_out,
+            answers=request.answers,
             rungs=look.rungs.looks if look else (),
             look=look,
         )
@@ -95,7 +98,7 @@ class WorkerPool:
 
     def estimate(self, networks: Sequence[Network]) -> float:
         """Seconds that training each of them once takes, one after the other in each place."""
-        work = self.proxy.estimate_seconds(networks)
+        work = estimate_seconds(self.proxy, networks)
         if self.proxy.inheritance and not self.inline:
             self.proxy.inheritance.forget()  # the workers keep what they need themselves
         return self.seconds(work)
@@ -111,6 +114,8 @@ def worker_pool(
 ) -> Iterator[WorkerPool]:
     """Workers that train by `proxy`, whose images are loaded; they end with the context.
 
+    A teacher answers before they begin.
+
     Args:
         settings: how many there are, and where.
         folder: that the trainings are for; `autoscale status` sees those at work there.
@@ -118,8 +123,13 @@ def worker_pool(
     Raises:
         InvalidSetting: if an engine is not installed, or has no room for one training.
     """
-    with AtWork(folder) as at_work, _engine(settings, proxy, listener) as engine:
-        yield WorkerPool(proxy=proxy, engine=engine, at_work=at_work, inline=settings.inline)
+    with AtWork(folder) as at_work:
+        if (lessons := proxy.transfer.lessons) is not None:
+            done = at_work.begin(f"answers of the teacher {lessons.name}")
+            proxy = proxy.answered(listener)
+            done()
+        with _engine(settings, proxy, listener) as engine:
+            yield WorkerPool(proxy=proxy, engine=engine, at_work=at_work, inline=settings.inline)
 
 
 @contextmanager

@@ -3,101 +3,39 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import nn
 
-from autoscale.datasets.data import ImageData, Images, load
-from autoscale.datasets.pictures.preparation import OURS, Preparation
-from autoscale.datasets.pictures.selection import Selection
+from autoscale.datasets.data import ImageData, Images
+from autoscale.datasets.pictures.preparation import Preparation
 from autoscale.design.architecture import Architecture
 from autoscale.design.style import Style
 from autoscale.errors import DataProblem, EvaluationFailed, InvalidSetting
-from autoscale.jobs.groups.images import place_of
-from autoscale.jobs.inheritance import Inheritance
-from autoscale.jobs.start import FRESH, Start
+from autoscale.jobs.inheritance import Begun, Inheritance, suited
+from autoscale.jobs.teaching.lessons import Pupils, Taught
+from autoscale.jobs.workers.answers import packed
 from autoscale.jobs.workers.kernels import accelerated, cutter
+from autoscale.jobs.workers.source import ImageSource
+from autoscale.jobs.workers.transfer import NOTHING, Transfer
 from autoscale.listener import Listener, Silent
 from autoscale.models.user_model import make
 from autoscale.network.build import Network as Built
 from autoscale.network.build import build
 from autoscale.network.threads import threads_of_torch
-from autoscale.runs.images import ImageCache
 from autoscale.scaling.scalable import Network, cost_of
 from autoscale.search.objective import Score
 from autoscale.training.failures import TrainingFailed
-from autoscale.training.fit import fit
+from autoscale.training.fit import answered_right, fit
 from autoscale.training.head.features import read_features
-from autoscale.training.head.logistic import fit_head
+from autoscale.training.head.logistic import FittedHead, fit_head
 from autoscale.training.parts import classifier_of
-from autoscale.training.recipe import RECIPES, Recipe
+from autoscale.training.recipe import INHERITING_RATE, RECIPES, Recipe
 from autoscale.training.state import Epoch
 from autoscale.training.task import Runtime, TrainingTask
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageSource:
-    """Where images lie, which of them are used, and how they are read."""
-
-    data: str  # "synthetic", a folder, or Parquet files
-    seed: int = 0  # of the cut into splits
-    limit: int | None = None  # training images at most
-    strict: bool = False  # refuse unreadable images instead of skipping them
-    white_level: int = OURS.white_level  # of pictures of 16 bits, see `Preparation`
-
-    def __post_init__(self) -> None:
-        Preparation(white_level=self.white_level)  # refuses what is none
-        if self.seed < 0:
-            raise InvalidSetting(f"seed must be at least 0, got {self.seed}")
-        if not self.data:
-            raise InvalidSetting("data must not be empty; name a folder, or synthetic")
-
-    @property
-    def place(self) -> str:
-        """`data` in a form that holds in every working directory."""
-        return place_of(self.data)
-
-    def record(self) -> dict[str, Any]:
-        """What decides which images these are, as plain data; where they lie does not."""
-        plain = asdict(self)
-        del plain["data"]
-        return plain
-
-    def load(
-        self, *, size: int, test: bool, listener: Listener, preparation: Preparation = OURS
-    ) -> ImageData:
-        """The images, `size` pixels per side; what a person should know is told to `listener`.
-
-        They are decoded once and kept in the cache; processes share its pages.
-
-        Args:
-            test: read the test images too.
-            preparation: what the network expects of pictures; their white level is the source's.
-
-        Raises:
-            DataProblem: for images that cannot be used.
-        """
-        images = load(
-            self.data,
-            size=size,
-            selection=Selection(seed=self.seed, limit=self.limit, test=test),
-            strict=self.strict,
-            keep=ImageCache(notice=listener.notice),
-            preparation=replace(preparation, white_level=self.white_level),
-        )
-        listener.notice(images.summary.sentence)
-        for line in images.notices:
-            listener.notice(f"warning: {line}")
-        for line in images.unreadable[:5]:
-            listener.notice(f"skipped {line}")
-        if images.unreadable:
-            listener.notice(
-                f"{len(images.unreadable)} unreadable files skipped; --strict refuses them"
-            )
-        return images
 
 
 def recipe_named(name: str, *, epochs: int | None = None) -> Recipe:
@@ -109,15 +47,6 @@ def recipe_named(name: str, *, epochs: int | None = None) -> Recipe:
     if name not in RECIPES:
         raise InvalidSetting(f"no recipe {name!r}; choose from {', '.join(RECIPES)}")
     return RECIPES[name] if epochs is None else replace(RECIPES[name], epochs=epochs)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """Seconds that the parts of a training take."""
-
-    begin: float  # putting weights of a start into the network
-    epoch: float  # of images as large as the network's
-    evaluation: float  # on the validation images
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,12 +62,16 @@ class Proxy:
     kernels: str = "none"  # what computes the passes, one of `kernels.KERNELS`
     device: str = "cpu"
     threads: int = 1  # of torch; more pay on idle cores only, and change the last digits
-    start: Start = FRESH  # what the networks begin with, and what that expects
+    transfer: Transfer = NOTHING  # what the networks get from other ones
+    # Peak rate of those that begin with weights, see `Recipe.inheriting`; None: the recipe's, which
+    # older versions had.
+    inheriting_rate: float | None = INHERITING_RATE
     size: int = 0  # pixels per side of the images
     test: bool = False  # whether test images are there, to judge on if a training asks for it
     fingerprint: str = ""  # of the images
     loaded: ImageData | None = field(default=None, compare=False, repr=False)
     inheritance: Inheritance | None = field(default=None, compare=False, repr=False)
+    taught: Taught | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.threads < 1:
@@ -151,12 +84,17 @@ class Proxy:
         return self.loaded
 
     @property
+    def preparation(self) -> Preparation:
+        """What the networks expect of pictures."""
+        return self.transfer.start.expected.preparation
+
+    @property
     def runtime(self) -> Runtime:
         """What computes a training."""
         return Runtime(device=self.device, cut=cutter(self.kernels))
 
     def load(self, *, size: int, test: bool = False, listener: Listener | None = None) -> Proxy:
-        """With the images, `size` pixels per side, and with the weights to start from, if any.
+        """With the images, `size` pixels per side, and with what networks get from others.
 
         Args:
             test: read the test images too, if the data has any.
@@ -164,33 +102,64 @@ class Proxy:
 
         Raises:
             DataProblem: if images cannot be read, or are others than those of `fingerprint`.
-            RunConflict: if the weights are others than those that the work began with.
+            InvalidSetting: if the teacher can tell nothing of their classes.
+            RunConflict: if weights or teacher are others than those that the work began with.
         """
-        ready = replace(self, start=self.start.read())
+        ready = replace(self, transfer=self.transfer.read())
         images = self.source.load(
             size=size,
             test=test,
             listener=listener or Silent(),
-            preparation=self.start.expected.preparation,
+            preparation=self.preparation,
         )
         if self.fingerprint and images.fingerprint != self.fingerprint:
             raise DataProblem(
                 f"the images in {self.source.data} have changed since the work began; restore them "
                 "and repeat the command, finished work is kept"
             )
+        if (lessons := ready.transfer.lessons) is not None and lessons.held is not None:
+            lessons.require_classes(images.classes)
         return ready.having(images, size=size)
 
     def having(self, images: ImageData, *, size: int) -> Proxy:
         """With these images, which are `size` pixels per side."""
+        start = self.transfer.start
         return replace(
             self,
             size=size,
             test=images.test is not None,
             fingerprint=images.fingerprint,
             loaded=images,
-            inheritance=Inheritance(self.start, images, seed=self.source.seed)
-            if self.start.held
-            else None,
+            inheritance=Inheritance(start, images, seed=self.source.seed) if start.held else None,
+        )
+
+    def answered(self, listener: Listener) -> Proxy:
+        """With the answers of its teacher, if it has one.
+
+        Those that are not in the cache are computed, and kept there. Every training learns from
+        the same crops, those of the images' seed; its own decides their order.
+
+        Raises:
+            AutoscaleError: as `Lessons.taught`.
+        """
+        if self.transfer.lessons is None:
+            return self
+        lessons, taught = self.transfer.lessons.taught(self._pupils, listener=listener)
+        return replace(self, transfer=replace(self.transfer, lessons=lessons), taught=taught)
+
+    @property
+    def teacher_seconds(self) -> float:
+        """Seconds that `answered` will take; 0 without a teacher, or where all is in the cache."""
+        lessons = self.transfer.lessons
+        return 0.0 if lessons is None else lessons.seconds(self._pupils)
+
+    @property
+    def _pupils(self) -> Pupils:
+        return Pupils(
+            images=self.images,
+            source=self.source,
+            preparation=self.preparation,
+            recipe=self.recipe,
         )
 
     def for_worker(self) -> Proxy:
@@ -198,9 +167,10 @@ class Proxy:
         return replace(
             self,
             source=replace(self.source, data=self.source.place),
-            start=self.start.for_worker(),
+            transfer=self.transfer.for_worker(),
             loaded=None,
             inheritance=None,
+            taught=None,
         )
 
     def record(self) -> dict[str, Any]:
@@ -210,37 +180,45 @@ class Proxy:
             "recipe": asdict(self.recipe),
             "kernels": self.kernels,
             "images": self.fingerprint,
-            **self.start.settings(),
+            **self.transfer.record(),
+            **self._rate_of_inheriting,
             **({"known_classes": self.inheritance.known_classes} if self.inheritance else {}),
         }
+
+    @property
+    def _rate_of_inheriting(self) -> dict[str, Any]:
+        rate = self.inheriting_rate
+        return (
+            {} if rate is None or self.transfer.start.origin is None else {"inheriting_rate": rate}
+        )
 
     @classmethod
     def from_record(
         cls,
         record: Mapping[str, Any],
         *,
-        data: str,
-        weights: str | None = None,
+        notes: Mapping[str, Any],
         device: str = "cpu",
         threads: int = 1,
     ) -> Proxy:
         """Read what `record` gave, perhaps among other things; images are to be loaded.
 
         Args:
-            data: where they lie.
-            weights: where those lie that networks begin with, if they do with any.
+            notes: where they lie, `data`, and what `Transfer.from_record` asks of them.
 
         Raises:
             KeyError, TypeError: if something is missing or of another kind.
         """
-        names = ("seed", "limit", "strict", "white_level")
         return cls(
-            source=ImageSource(data=data, **{name: record[name] for name in names}),
+            source=ImageSource.from_record(record, data=notes["data"]),
             recipe=Recipe(**record["recipe"]),
             kernels=record["kernels"],
             device=device,
             threads=threads,
-            start=Start.from_record(record, file=weights),
+            transfer=Transfer.from_record(record, notes, device=device, threads=threads),
+            inheriting_rate=record.get(
+                "inheriting_rate", None if "start" in record else INHERITING_RATE
+            ),
         )
 
     def score(
@@ -249,16 +227,18 @@ class Proxy:
         *,
         seed: int,
         held_out: bool = False,
+        answers: bool = False,
         rungs: Collection[int] = (),
         look: Callable[[int, float], bool] | None = None,
     ) -> Score:
-        """Train, from scratch or from the weights of `start`, and measure accuracy.
+        """Train, with what the network gets from others, and measure accuracy.
 
         Accuracy is that on the validation images. The seed decides fresh weights, order of the
         images and augmentation, so designs that share it are compared on the same footing.
 
         Args:
             held_out: measure on the test images instead.
+            answers: say of each image too whether it was answered right; not counted as time.
             rungs: epochs after which accuracy is measured as well.
             look: told each rung's epochs and accuracy; if it returns True, training ends there and
                 the score is that of the rung. The learning rate is that of the whole training, so
@@ -268,7 +248,7 @@ class Proxy:
             EvaluationFailed: if training diverges or memory runs out.
         """
         started, clock = time.perf_counter(), self._clock
-        begun = clock()
+        spent_before = clock()
         measured = self.images.test if held_out else self.images.validation
         assert measured is not None
 
@@ -280,132 +260,100 @@ class Proxy:
         try:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
-                module = self._realised(network)
-            task = replace(self._task(network, seed), validation=measured, evaluate_after=rungs)
+                module = self.realised(network)
+            task = self.task(network, seed=seed)
             with threads_of_torch(self.threads):
-                inherited = self._inherit(module, network)
+                before = clock()
+                begun = self.begin(module, network)
+                inheriting = None if begun is None else clock() - before
                 ready = accelerated(module, self.kernels)
-                if self._begins_with_head():
-                    self._fit_head(ready, self._task(network, seed))
+                self.fit_first(ready, task, begun)
+                task = self.taught.given(task) if self.taught else task
+                task = replace(task, validation=measured, evaluate_after=rungs)
                 fitted = fit(ready, task, self.runtime, on_epoch=on_epoch)
         except TrainingFailed as problem:
             raise EvaluationFailed(str(problem)) from None
         counted = cost_of(network)
-        seconds, spent = time.perf_counter() - started, clock() - begun
+        seconds, spent = time.perf_counter() - started, clock() - spent_before
         epochs = sum(epoch.seconds - epoch.evaluation_seconds for epoch in fitted.epochs)
+        right = self._right(ready, measured, network) if answers else None
         return Score(
             accuracy=fitted.accuracy,
             macs=counted.macs,
             params=counted.params,
             activations=counted.activations,
             seconds=seconds,
-            inherited=inherited,
+            inherited=None if begun is None else begun.inherited,
             cpu_seconds=spent,
             epoch_cpu_seconds=spent * epochs / seconds / len(fitted.epochs),
+            inheriting_cpu_seconds=inheriting,
+            right=right,
         )
+
+    def _right(self, module: nn.Module, images: Images, network: Network) -> str:
+        """Which images a trained network answers right, as `answers.packed`."""
+        with threads_of_torch(self.threads):
+            found = answered_right(
+                module,
+                images,
+                resolution=network.resolution,
+                preparation=self.preparation,
+                runtime=self.runtime,
+            )
+        return packed(found)
 
     @property
     def _clock(self) -> Callable[[], float]:
         """Counts CPU-seconds of this process; the time, where another device computes."""
         return time.process_time if self.device == "cpu" else time.perf_counter
 
-    def _fit_head(self, network: nn.Module, task: TrainingTask) -> None:
-        """Fit the classifier alone; the validation images choose its penalty."""
-        fit_head(classifier_of(network), *read_features(network, task, self.runtime))
+    def recipe_of(self, network: Network) -> Recipe:
+        """By which a network is trained: at a lower rate where it begins with weights."""
+        if self.inheriting_rate is None or not isinstance(network, Architecture):
+            return self.recipe
+        return suited(self.recipe, self.transfer.start, network, rate=self.inheriting_rate)
 
-    def _task(self, network: Network, seed: int) -> TrainingTask:
+    def task(self, network: Network, *, seed: int) -> TrainingTask:
+        """A training on the images, without a teacher's answers."""
         return TrainingTask(
             train=self.images.train,
             validation=self.images.validation,
-            recipe=self.recipe,
+            recipe=self.recipe_of(network),
             resolution=network.resolution,
             seed=seed,
-            preparation=self.start.expected.preparation,
+            preparation=self.preparation,
         )
 
-    def _begins_with_head(self) -> bool:
-        """Whether a new classifier on a network's own weights is fitted before the first step."""
-        own = self.start.held is not None and self.start.origin is None
-        return self.recipe.head_first and own and self.start.new_classifier(self.images.classes)
-
-    def _realised(self, network: Network) -> nn.Module:
+    def realised(self, network: Network) -> nn.Module:
         """A network as the start's weights expect it, with fresh ones."""
         return realise(
             network,
             norm_momentum=self.recipe.norm_momentum,
-            style=self.start.expected.style,
+            style=self.transfer.start.expected.style,
         )
 
-    def _inherit(self, module: nn.Module, network: Network) -> float | None:
-        """Put the start's weights into a fresh network; the share of it that they are, if any."""
+    def begin(self, module: nn.Module, network: Network) -> Begun | None:
+        """Put the start's weights into a fresh network; None where there are none."""
         if self.inheritance is None:
             return None
         assert isinstance(module, Built)
         assert isinstance(network, Architecture)
-        return self.inheritance.into(module, network).inherited
+        return self.inheritance.into(module, network)
 
-    def estimate_seconds(self, networks: Sequence[Network]) -> float:
-        """Seconds that training each of them once will take, from a few timed steps of two.
+    def fit_first(
+        self, network: nn.Module, task: TrainingTask, begun: Begun | None
+    ) -> FittedHead | None:
+        """Fit the classifier alone before the first step, if the recipe asks for that.
 
-        The cheapest and the most expensive are timed, the others follow from their activations,
-        which decide the time of small networks more than multiply-adds do. Where networks begin
-        with weights of another design, taking these over is timed too.
+        It is fitted where it is new and its features are not; the validation images choose its
+        penalty.
+
+        Args:
+            begun: how the network began.
         """
-        sizes = [cost_of(network).activations for network in networks]
-        low = networks[sizes.index(min(sizes))]
-        high = networks[sizes.index(max(sizes))]
-        fast = self._seconds(low)
-        if min(sizes) == max(sizes):
-            return fast * len(sizes)
-        slope = (self._seconds(high) - fast) / (max(sizes) - min(sizes))
-        return sum(fast + slope * (size - min(sizes)) for size in sizes)
-
-    def _seconds(self, network: Network) -> float:
-        """Seconds of one training, from a few steps of it."""
-        pace, whole = self.pace(network), network.resolution
-        sides = [self.recipe.resolution_at(n + 1, whole) for n in range(self.recipe.epochs)]
-        epochs = sum((side / whole) ** 2 for side in sides)
-        return pace.begin + pace.epoch * epochs + pace.evaluation
-
-    def pace(self, network: Network) -> Pace:
-        """How long the parts of a training take, from a few timed steps of it."""
-        batch = self.recipe.batch_size
-        few = replace(self.recipe, epochs=1)
-        steps = max(1, min(5, len(self.images.train) // batch))
-        module = accelerated(self._realised(network), self.kernels)
-
-        def timed(images: Images) -> tuple[float, float]:
-            task = TrainingTask(
-                train=images,
-                validation=images,
-                recipe=few,
-                resolution=network.resolution,
-                seed=0,
-                preparation=self.start.expected.preparation,
-            )
-            with threads_of_torch(self.threads):
-                fitted = fit(module, task, self.runtime)
-            return fitted.train_seconds, fitted.seconds - fitted.train_seconds
-
-        timed(_first(self.images.train, batch))  # the first steps are slower than all others
-        sample = _first(self.images.train, steps * batch)
-        training, evaluation = timed(sample)
-        epoch = max(1, len(self.images.train) // batch) * training / steps
-        return Pace(
-            begin=self._inheriting_seconds(network),
-            epoch=epoch,
-            evaluation=len(self.images.validation) * evaluation / len(sample),
-        )
-
-    def _inheriting_seconds(self, network: Network) -> float:
-        """Seconds of putting the start's weights into a network."""
-        if self.inheritance is None:
-            return 0.0
-        module = self._realised(network)
-        assert isinstance(module, Built)
-        assert isinstance(network, Architecture)
-        with threads_of_torch(self.threads):
-            return self.inheritance.seconds(module, network)
+        if begun is None or not (self.recipe.head_first and begun.new_classifier):
+            return None
+        return fit_head(classifier_of(network), *read_features(network, task, self.runtime))
 
 
 def realise(
@@ -422,7 +370,3 @@ def realise(
     if isinstance(network, Architecture):
         return build(network, norm_momentum=norm_momentum, **(style or Style()).options)
     return make(network)
-
-
-def _first(images: Images, count: int) -> Images:
-    return images.subset(range(min(count, len(images))))

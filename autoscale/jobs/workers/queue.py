@@ -41,6 +41,7 @@ class Trainings:
     journal: Journal
     listener: Listener
     held_out: bool = False  # judge on the test images
+    answers: bool = False  # keep which images each answered right
 
     def all(
         self, jobs: Sequence[Job], *, purpose: str = "", leader: Callable[[Sequence[Outcome]], str]
@@ -101,7 +102,10 @@ class Trainings:
                     return None
                 if job.key not in kept:
                     request = TrainingRequest(
-                        network=job.network, seed=job.seed, held_out=self.held_out
+                        network=job.network,
+                        seed=job.seed,
+                        held_out=self.held_out,
+                        answers=self.answers,
                     )
                     return self.pool.submit(request, name=job.name), job
                 outcomes.append(kept[job.key])

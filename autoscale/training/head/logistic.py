@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,6 +26,18 @@ class FittedHead:
     accuracy: float  # on the validation images, in [0, 1]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Linear:
+    """A linear classifier of features."""
+
+    weight: Tensor  # (classes, features)
+    bias: Tensor  # (classes,)
+
+    def logits(self, rows: Tensor) -> Tensor:
+        """(N, features) to (N, classes)."""
+        return rows @ self.weight.t() + self.bias
+
+
 def fit_head(classifier: nn.Linear, train: Features, validation: Features) -> FittedHead:
     """Give a classifier the weights of a logistic regression on features.
 
@@ -35,13 +48,12 @@ def fit_head(classifier: nn.Linear, train: Features, validation: Features) -> Fi
     Source: the linear probe of Radford et al. 2021 (CLIP), appendix A.3; as the first step of a
     fine-tuning, Kumar et al. 2022 (LP-FT).
     """
-    mean, deviation = train.rows.mean(0), train.rows.std(0, correction=0) + 1e-6
-    path = _Path((train.rows - mean) / deviation, train.labels, classifier.out_features)
-    unseen = (validation.rows - mean) / deviation
-    best: tuple[FittedHead, Tensor, Tensor] | None = None
+    scaled = Scaled(train)
+    path = Path([scaled.features], classifier.out_features)
+    best: tuple[FittedHead, Linear] | None = None
     for penalty in PENALTIES:
-        weight, bias = path.fit(penalty)
-        logits = unseen @ weight.t() + bias
+        linear = scaled.unscaled(path.fit(penalty))
+        logits = linear.logits(validation.rows)
         found = FittedHead(
             penalty=penalty,
             train_loss=path.loss().item(),
@@ -50,30 +62,54 @@ def fit_head(classifier: nn.Linear, train: Features, validation: Features) -> Fi
         )
         if best is not None and found.loss >= best[0].loss:
             break  # along the path the loss falls, then rises
-        best = found, weight, bias
+        best = found, linear
     assert best is not None
-    chosen, weight, bias = best
+    chosen, linear = best
     with torch.no_grad():
-        classifier.weight.copy_(weight / deviation)
+        classifier.weight.copy_(linear.weight)
         if classifier.bias is not None:
-            classifier.bias.copy_(bias - (weight / deviation) @ mean)
+            classifier.bias.copy_(linear.bias)
     return chosen
 
 
-class _Path:
-    """Logistic regressions on the same rows, each begun with the weights of the one before."""
+class Scaled:
+    """Features with mean 0 and deviation 1."""
 
-    def __init__(self, rows: Tensor, labels: Tensor, classes: int) -> None:
-        self._rows, self._labels = rows, labels
-        self._weight = torch.zeros(classes, rows.shape[1], requires_grad=True)
+    def __init__(self, features: Features) -> None:
+        self._mean = features.rows.mean(0)
+        self._deviation = features.rows.std(0, correction=0) + 1e-6
+        self.features = Features((features.rows - self._mean) / self._deviation, features.labels)
+
+    def unscaled(self, linear: Linear) -> Linear:
+        """The classifier that gives for features as they were what `linear` gives for these."""
+        weight = linear.weight / self._deviation
+        return Linear(weight, linear.bias - weight @ self._mean)
+
+
+class Path:
+    """Logistic regressions on the same features, each begun with the weights of the one before.
+
+    Args:
+        parts: of the features, which are taken together.
+    """
+
+    def __init__(self, parts: Sequence[Features], classes: int) -> None:
+        self._parts = [part for part in parts if len(part.rows)]
+        self._images = sum(len(part.rows) for part in parts)
+        self._weight = torch.zeros(classes, parts[0].rows.shape[1], requires_grad=True)
         self._bias = torch.zeros(classes, requires_grad=True)
 
     def loss(self) -> Tensor:
         """The mean cross-entropy."""
-        return functional.cross_entropy(self._rows @ self._weight.t() + self._bias, self._labels)
+        now = Linear(self._weight, self._bias)
+        sums = [
+            functional.cross_entropy(now.logits(part.rows), part.labels, reduction="sum")
+            for part in self._parts
+        ]
+        return torch.stack(sums).sum() / self._images
 
-    def fit(self, penalty: float) -> tuple[Tensor, Tensor]:
-        """Weight (classes, features) and bias (classes,) for a penalty."""
+    def fit(self, penalty: float) -> Linear:
+        """The regression for a penalty."""
         solver = torch.optim.LBFGS(
             [self._weight, self._bias], max_iter=_ITERATIONS, tolerance_change=1e-7,
             line_search_fn="strong_wolfe",
@@ -86,4 +122,4 @@ class _Path:
             return found
 
         solver.step(penalised)
-        return self._weight.detach().clone(), self._bias.detach().clone()
+        return Linear(self._weight.detach().clone(), self._bias.detach().clone())

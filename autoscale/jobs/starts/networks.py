@@ -1,0 +1,82 @@
+"""Which networks a source of weights is tried with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from autoscale.design.amounts import format_count
+from autoscale.design.architecture import Architecture
+from autoscale.design.cost import cost
+from autoscale.design.measures.limits import Limit
+from autoscale.errors import BudgetUnreachable, InvalidSetting
+from autoscale.jobs.costs import cost_from
+from autoscale.jobs.start import Start
+from autoscale.jobs.starts.settings import StartChoices
+from autoscale.models.count import load_architecture
+from autoscale.network.inheritance.correspondence import require_kindred
+from autoscale.runs.records import network_digest
+from autoscale.scaling.budget import parse_budget
+from autoscale.scaling.within import scalable, scaled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """A network that is trained with weights and without."""
+
+    name: str
+    architecture: Architecture  # with the classes of the images
+
+    @property
+    def key(self) -> str:
+        """What tells it from all others, in a few letters."""
+        return network_digest(self.architecture)
+
+    @property
+    def size(self) -> str:
+        """What it costs, for people: 5.4M multiply-adds."""
+        return f"{format_count(cost(self.architecture).macs)} multiply-adds"
+
+
+def networks_to_try(choices: StartChoices, start: Start, *, classes: int) -> tuple[Tried, ...]:
+    """The networks that are asked for, each once, in their order.
+
+    Args:
+        start: with its weights read; its design is scaled to the budgets.
+        classes: of the images.
+
+    Raises:
+        InvalidSetting: for a design that cannot take the weights over, or a budget that is none.
+        BudgetUnreachable: if the design cannot be scaled so far.
+    """
+    found = [_named(name, start, classes) for name in choices.network]
+    if choices.budgets is not None:
+        texts = [text.strip() for text in choices.budgets.split(",")]
+        found += [_within(text, choices.measure, start, classes) for text in texts]
+    return tuple({tried.key: tried for tried in found}.values())
+
+
+def _named(name: str, start: Start, classes: int) -> Tried:
+    design = load_architecture(name)
+    try:
+        require_kindred(design, "network")
+    except InvalidSetting as problem:
+        raise InvalidSetting(
+            f"--network {name} cannot take over the weights of {start.label}: {problem}"
+        ) from None
+    named = Path(name).stem if Path(name).suffix else name
+    return Tried(name=named, architecture=replace(design, num_classes=classes))
+
+
+def _within(text: str, measure: str, start: Start, classes: int) -> Tried:
+    """The weights' own design scaled to one budget."""
+    assert start.origin is not None
+    base, counted = scalable(start.origin.architecture, classes), cost_from(measure)
+    budget = parse_budget(text, base=counted.of(base.base), measure=counted)
+    try:
+        member = scaled(base, [Limit(counted, budget.limit)])
+    except BudgetUnreachable as problem:
+        raise BudgetUnreachable(
+            f"--budgets {text}: {problem}, or name a design with --network"
+        ) from None
+    return Tried(name=f"{start.origin.name} at {text}", architecture=member.architecture)
