@@ -122,6 +122,7 @@ class MemberWeights:
             style=expected.style,
             preparation=replace(expected.preparation, white_level=self.source.white_level),
             classes=images.classes,
+            learned=tuple(inheritance.known_classes),
             seed=self.source.seed,
             seen=images.sketch,
             origin=expected.origin,

@@ -77,7 +77,7 @@ class Inheritance:
             notes = _loaded(module, self._state, rows)
             return Begun(
                 inherited=_share_as_it_is(module, rows, count),
-                new_classifier=self._is_new,
+                new_classifier=self.new_classifier,
                 notes=(*notes, *told),
             )
         if not takes_over(architecture):
@@ -98,7 +98,7 @@ class Inheritance:
             )
         return Begun(
             inherited=sum(s.inherited for s in shares) / sum(s.params for s in shares),
-            new_classifier=self._is_new,
+            new_classifier=self.new_classifier,
             notes=(share_table(shares, origin.name), *told),
         )
 
@@ -132,7 +132,7 @@ class Inheritance:
         return {c: r for c, r in zip(classes, rows, strict=False) if r is not None}
 
     @property
-    def _is_new(self) -> bool:
+    def new_classifier(self) -> bool:
         """Whether the data has classes that the classifier does not know."""
         rows = self._rows[0]
         if rows is None:
@@ -146,7 +146,17 @@ class Inheritance:
         if known is not None:
             places = dict(known)
             return tuple(places.get(name) for name in classes), None
-        return rows_kept(self._start.expected.classes, class_rows(self._state), classes)
+        rows, note = rows_kept(self._start.expected.classes, class_rows(self._state), classes)
+        learned = self._start.held.header.learned if self._start.held else None
+        if learned is None or {*learned} >= {*classes}:
+            return rows, note
+        own = rows or tuple(range(len(classes)))
+        kept = tuple(r if n in learned else None for r, n in zip(own, classes, strict=True))
+        count = sum(row is not None for row in kept)
+        return kept, (
+            f"the classifier has learned {count} of the {len(classes)} classes; the rest of it is "
+            "new and must be trained"
+        )
 
     @property
     def _giver(self) -> Donor:

@@ -48,6 +48,7 @@ class Header:
     style: Style | None = None  # of `build`
     preparation: Preparation | None = None  # of pictures
     classes: tuple[str, ...] | None = None  # names, in the order of the logits
+    learned: tuple[str, ...] | None = None  # of the classes, if the classifier is not trained
     seed: int | None = None  # of the cut of the images that it was trained on
     seen: tuple[str, ...] | None = None  # some of these, see `training.seen`
     accuracy: float | None = None  # share of images

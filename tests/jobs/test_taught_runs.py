@@ -16,9 +16,11 @@ from torch import Tensor
 
 from autoscale.cli.app import main
 from autoscale.design.architecture import Architecture, Head, Stage, Stem
+from autoscale.design.rounding import Coefficients
 from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.inspection.read_run import load_run
 from autoscale.jobs.check import check_baseline
+from autoscale.jobs.family import write_family
 from autoscale.jobs.grid import scaling_base
 from autoscale.jobs.grid.job import grid_search
 from autoscale.jobs.grid.plan import plan_grid
@@ -36,6 +38,8 @@ from autoscale.jobs.workers.transfer import Transfer
 from autoscale.listener import Silent
 from autoscale.network.build import build
 from autoscale.report.page import page
+from autoscale.runs.at_work import at_work
+from autoscale.runs.store import StepFolder
 from autoscale.runs.weights import read_weights, write_weights
 from autoscale.training.fit import fit
 from tests.conftest import Heard, draw_photos
@@ -132,6 +136,20 @@ class Passes:
         patch.setattr(lessons_module, "read_teacher", watched)
 
 
+class Looks(Heard):
+    """Looks from outside what is at work when a teacher begins to answer."""
+
+    def __init__(self, step: StepFolder) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+        self._step = step
+
+    def notice(self, text: str) -> None:
+        super().notice(text)
+        if text.startswith("it answers"):
+            self.seen += [piece.name for piece in at_work(self._step)]
+
+
 # What candidates learn
 
 
@@ -171,11 +189,12 @@ def test_nobody_is_asked_twice_whatever_the_step_the_seed_and_the_resolution(
 ) -> None:
     monkeypatch.setenv("AUTOSCALE_CACHE", str(tmp_path / "cache"))
     passes, run = Passes(monkeypatch), tmp_path / "run"
-    heard = Heard()
+    heard = Looks(StepFolder(run, "search"))
     searched(folder, run, teacher=teacher, trials=2, listener=heard)
     validation = len(load_proxy(run).load(size=16).images.validation)
     assert passes.images == EPOCHS * IMAGES + validation
     assert sum(line.startswith("it answers") for line in heard.notices) == 1
+    assert heard.seen == ["answers of the teacher best.safetensors"]
     check_baseline(run, networks=2, seeds=2)
     grid_search(run, max_candidates=2, seeds=2, rivals=False, tolerance=0.5)
     assert passes.images == EPOCHS * IMAGES + validation
@@ -361,6 +380,30 @@ def test_a_search_begins_a_network_as_train_does(
     begun = proxy.begin(proxy.realised(design), design)
     assert begun is not None
     assert begun.new_classifier
+
+
+def test_a_member_that_took_weights_over_has_the_classes_that_they_did_not_know_fitted_first(
+    folder: Path, teacher: str, tmp_path: Path
+) -> None:
+    held = read_weights(teacher)
+    path = tmp_path / "other.safetensors"
+    write_weights(path, held.state, replace(held.header, classes=("red", "b", "c")))
+    write_family(
+        tmp_path, baseline=str(folder / "source.yaml"), phi="0", weights=str(path),
+        coefficients=Coefficients(alpha=1.2, beta=1.1, gamma=1.15), data=str(folder / "photos"),
+    )  # fmt: skip
+    member = tmp_path / "family" / "phi-0.yaml"
+    assert read_weights(member.with_suffix(".safetensors")).header.learned == ("red",)
+    heard = Heard()
+    trained = train(
+        str(member), tmp_path / "run", data=str(folder / "photos"), recipe="finetune", epochs=1,
+        kernels="none", listener=heard,
+    )  # fmt: skip
+    assert any("has learned 1 of the 3 classes" in line for line in heard.notices)
+    assert any("fitted first" in line for line in heard.notices)
+    assert read_weights(trained.weights).header.learned is None
+    known = settings_of(tmp_path / "run", "train")["settings"]["known_classes"]
+    assert [*known] == ["red"]
 
 
 def test_a_design_that_starts_fresh_gets_no_classifier_first(folder: Path, teacher: str) -> None:

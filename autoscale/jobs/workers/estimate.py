@@ -89,9 +89,9 @@ def _beginning(proxy: Proxy, network: Network, each: float) -> float:
     assert isinstance(network, Architecture)
     with threads_of_torch(proxy.threads):
         seconds = proxy.inheritance.seconds(module, network)
-    if not proxy.recipe.head_first:
+    if not (proxy.recipe.head_first and proxy.inheritance.new_classifier):
         return seconds
-    # The classifier is fitted on features of each image, and of mirror images.
+    # The classifier is fitted on features of each image, and of mirror images, in no time beside.
     images, looks = proxy.images, 2 if proxy.recipe.flip else 1
     return seconds + (looks * len(images.train) + len(images.validation)) * each
 
