@@ -17,6 +17,8 @@ _HOMES = {
     "memory": "memory:Memory",
     "latency": "latency:Latency",
     "energy": "energy:Energy",
+    "flash": "flash:Flash",
+    "ram": "ram:Ram",
 }
 COSTS = tuple(_HOMES)
 
