@@ -21,8 +21,8 @@ from autoscale.design.architecture import (
 )
 from autoscale.design.blocks import KINDS
 from autoscale.design.blocks.layers import NormKind
-from autoscale.design.rounding import ROUNDINGS, Coefficients
 from autoscale.design.choices import HeadChoices, Op, StageChoices, StemChoices
+from autoscale.design.rounding import ROUNDINGS, Coefficients
 from autoscale.design.space import SearchSpace
 
 # A law does not become false because the machine is busy.

@@ -1,11 +1,13 @@
-"""The commands that list: `autoscale spaces` and `autoscale weights`."""
+"""The commands that list: `autoscale spaces`, `autoscale boards` and `autoscale weights`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from autoscale.settings import Settings
+import typer
+
+from autoscale.settings import Settings, option
 
 if TYPE_CHECKING:
     from autoscale.inspection.weights import WeightsHere
@@ -34,6 +36,57 @@ def spaces_command(settings: SpacesCommand, *, as_json: bool) -> None:
         spare=("resolution", "macs_least", "macs_most"),
     )
     explain(CONVENTION)
+
+
+def _boards(incomplete: str) -> list[str]:
+    from autoscale.devices.boards import board_names
+
+    return [name for name in board_names() if name.startswith(incomplete)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoardsCommand(Settings):
+    """Which of them."""
+
+    command: ClassVar[str] = "boards"
+
+    board: str | None = option(
+        None,
+        "Print this one as a YAML file, to change it and name it with --board.",
+        complete=_boards,
+    )
+
+
+def boards_command(settings: BoardsCommand, *, as_json: bool) -> None:
+    """List boards as --board takes them: their flash and RAM, and what the firmware leaves of them.
+
+    Milliseconds are claimed of none: nothing was timed on them but on this machine (here).
+    """
+    import pandas as pd
+
+    from autoscale.cli.terminal import explain, records, show_json, show_table
+    from autoscale.devices.boards import board_table, board_text, load_board
+
+    if settings.board is not None and not as_json:
+        load_board(settings.board)
+        typer.echo(board_text(settings.board).rstrip())  # not folded: it is a file
+        return
+    table = board_table()
+    if settings.board is not None:
+        load_board(settings.board)
+        table = table[table["board"] == settings.board]
+    if as_json:
+        show_json({"boards": records(table)})
+        return
+    for name in ("flash_left", "ram_left"):
+        table[name] = ["any" if pd.isna(n) else f"{n:,}" for n in table[name]]
+    show_table(
+        table,
+        title="Boards",
+        columns=("board", "dtype", "flash_left", "ram_left", "description"),
+        spare=("dtype",),
+    )
+    explain("flash_left, ram_left: bytes for the network, a bootloader and the like taken off")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,6 +57,9 @@ class Parameter:
         object.__setattr__(self, "labels", labels(self.options))
 
 
+_PLAIN_HEAD = HeadChoices()
+
+
 @dataclass(frozen=True, kw_only=True)
 class SearchSpace:
     """A set of architectures, described by the options of each part.
@@ -70,7 +73,7 @@ class SearchSpace:
     resolution: Options[int]
     stem: StemChoices
     stages: tuple[StageChoices, ...]
-    head: HeadChoices = HeadChoices()
+    head: HeadChoices = _PLAIN_HEAD
     num_classes: int = 10
     activation: Options[Activation] = ()  # of all parts; () leaves it to each
     parameters: tuple[Parameter, ...] = field(init=False, repr=False, compare=False)
@@ -181,7 +184,10 @@ class SearchSpace:
             raise InvalidSpace("activation: an option stands twice; keep one")
         groups = [(name, one) for name, one in self._groups() if name != "stem" or self._activated]
         for name, choices in groups:
-            if choices.activation != ("silu",) or any(op.activation is not None for op in getattr(choices, "op", ())):
+            own = dict(choices.options()).get("activation")
+            if own != ("silu",) or any(
+                op.activation is not None for op in getattr(choices, "op", ())
+            ):
                 raise InvalidSpace(
                     f"activation is chosen for the whole network; leave it out of {name}"
                 )

@@ -18,9 +18,9 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from autoscale.design.architecture import Architecture
+from autoscale.design.choices import Value
 from autoscale.design.cost import cost
 from autoscale.design.measures.limits import Limit, broken, require_reachable
-from autoscale.design.choices import Value
 from autoscale.design.space import SearchSpace
 from autoscale.errors import EvaluationFailed, InvalidSetting, SpaceExhausted
 from autoscale.search.history import RUNGS

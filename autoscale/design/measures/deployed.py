@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Self, get_args
+from typing import Any, Self
 
 from autoscale.design.amounts import format_count, parse_bytes
 from autoscale.design.architecture import Architecture
@@ -10,11 +10,9 @@ from autoscale.design.cost import Cost
 from autoscale.design.measures.measure import CostMeasure
 from autoscale.design.numbers import Number
 from autoscale.design.style import Padding
-from autoscale.design.tflite.sizes import PRECISIONS, Precision
+from autoscale.design.tflite.graph import PRECISIONS, Precision
 from autoscale.design.walk import Place
 from autoscale.errors import InvalidSetting
-
-_PADDINGS: tuple[Padding, ...] = get_args(Padding)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,19 +72,14 @@ class Deployed(CostMeasure):
         Raises:
             InvalidSetting: for another word.
         """
-        words = [word.strip() for word in argument.split(",") if word.strip()]
-        precision, padding = PRECISIONS[0], _PADDINGS[0]
-        for word in words:
-            if word in PRECISIONS:
-                precision = word
-            elif word in _PADDINGS:
-                padding = word
-            else:
-                raise InvalidSetting(
-                    f"{cls.name} of {word!r} is not known; write {cls.name}, or "
-                    f"{cls.name}:{' or '.join(PRECISIONS)}, with {' or '.join(_PADDINGS)} padding"
-                )
-        return cls(precision, padding)
+        if not argument:
+            return cls()
+        if argument not in PRECISIONS:
+            raise InvalidSetting(
+                f"{cls.name} of {argument!r} is not known; write {cls.name}:"
+                f"{' or '.join(PRECISIONS)}, or {cls.name}, which is of {PRECISIONS[0]}"
+            )
+        return cls(argument)
 
     def to_dict(self) -> dict[str, Any]:
         """What differs from the usual, as plain data."""

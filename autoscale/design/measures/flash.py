@@ -32,5 +32,5 @@ class Flash(Deployed):
 
     def shares(self, place: Place) -> tuple[float, ...]:
         """Bytes of one part; those of an empty file are its head's."""
-        bytes_ = file_bytes(part_graph(place, self.padding), self.precision)
+        bytes_ = file_bytes(part_graph(place, self.precision, self.padding), self.precision)
         return (bytes_ + FILE * isinstance(place.part, Head),)

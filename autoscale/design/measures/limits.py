@@ -170,8 +170,9 @@ def _cost(limit: Limit, architecture: Architecture) -> float:
 def _nearest(space: SearchSpace, limits: Sequence[Limit]) -> tuple[Architecture, bool]:
     """The nearest design, and whether the parts of some design leave it open to keep all limits."""
     most = np.array([abs(limit.most) or 1 for limit in limits], dtype=float)
-    ends = [end for one in space.variants for side in one.resolution
-            for end in _ends(one, side, limits)]
+    ends = [
+        end for one in space.variants for side in one.resolution for end in _ends(one, side, limits)
+    ]
     least = np.array([end.totals(limits) for end in ends])
     worst = (least / most).max(axis=1)
     order = np.lexsort((least.sum(axis=1), worst)).tolist()
@@ -206,7 +207,8 @@ class _Way:
     def architecture(self) -> Architecture:
         """The design at its end."""
         stem, *stages, head = self.parts
-        assert isinstance(stem, Stem) and isinstance(head, Head)
+        assert isinstance(stem, Stem)
+        assert isinstance(head, Head)
         return Architecture(
             resolution=self.resolution,
             stem=stem,
@@ -260,9 +262,7 @@ def _ends(space: SearchSpace, resolution: int, limits: Sequence[Limit]) -> list[
     ends = [
         way
         for width, ways in reached.items()
-        for way in further(
-            ways, [(costs(head, width, size), head) for head in space.head.parts()]
-        )
+        for way in further(ways, [(costs(head, width, size), head) for head in space.head.parts()])
     ]
     return _best_of(ends)
 
@@ -272,7 +272,7 @@ def _best_of(ways: Sequence[_Way]) -> list[_Way]:
 
 
 def _undercut_by_none(rows: np.ndarray) -> list[int]:
-    """The places of rows that no other is at most as large as in every column; of equal ones, one."""
+    """The places of rows that no other undercuts everywhere; of equal ones, one."""
     unique, places = np.unique(rows, axis=0, return_index=True)
     kept = []
     while len(unique):

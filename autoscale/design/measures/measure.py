@@ -12,7 +12,6 @@ from autoscale.design.numbers import Number
 from autoscale.design.walk import Place
 from autoscale.errors import InvalidSetting
 
-
 Fold = Literal["sum", "max"]
 
 

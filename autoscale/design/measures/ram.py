@@ -5,16 +5,11 @@ from functools import lru_cache
 
 from autoscale.design.architecture import Architecture, Head
 from autoscale.design.measures.deployed import Deployed
+from autoscale.design.measures.flash import Flash
 from autoscale.design.style import Padding
 from autoscale.design.tflite.arena import buffers, most_alive, planned
-from autoscale.design.tflite.graph import graph, part_graph
-from autoscale.design.tflite.sizes import (
-    INTERPRETER,
-    NUMBER,
-    Precision,
-    kept_bytes,
-    planning_bytes,
-)
+from autoscale.design.tflite.graph import Precision, graph, part_graph
+from autoscale.design.tflite.sizes import INTERPRETER, NUMBER, kept_bytes, planning_bytes
 from autoscale.design.walk import Place, places_of
 
 
@@ -24,9 +19,12 @@ class Ram(Deployed):
     puts them, and what the interpreter keeps for itself.
 
     The plan of the activations is the interpreter's own, to the byte; the rest is an estimate
-    (`design.tflite.sizes`). Weights are read from flash and not counted. Of a part alone is known
-    what is alive together at its worst moment, which is the least that a plan can need.
+    (`design.tflite.sizes`). Weights are read from flash and not counted, unless the file is loaded.
+    Of a part alone is known what is alive together at its worst moment, which is the least that a
+    plan can need.
     """
+
+    loaded: bool = False  # whether the whole file is in RAM too
 
     name = "ram"
     column = "ram"
@@ -51,18 +49,19 @@ class Ram(Deployed):
 
     def shares(self, place: Place) -> tuple[float, ...]:
         """What is alive together in one part at most, and what the interpreter keeps for it."""
-        return _shares(place, self.precision, self.padding)
+        most, kept = _shares(place, self.precision, self.padding)
+        return most, kept + (Flash(self.precision, self.padding).at(place) if self.loaded else 0)
 
 
 @lru_cache(maxsize=65536)
 def _shares(place: Place, precision: Precision, padding: Padding) -> tuple[int, int]:
-    part = part_graph(place, padding)
+    part = part_graph(place, precision, padding)
     own = INTERPRETER if isinstance(place.part, Head) else 0
     return most_alive(buffers(part, NUMBER[precision])), kept_bytes(part) + own
 
 
 @lru_cache(maxsize=8192)
 def _arena(architecture: Architecture, precision: Precision, padding: Padding) -> int:
-    whole = graph(architecture, padding)
+    whole = graph(architecture, precision, padding)
     held = buffers(whole, NUMBER[precision])
     return max(planned(held), planning_bytes(whole, len(held)))

@@ -4,12 +4,13 @@ They follow from the layers, as costs do: a batch norm is folded into the convol
 a ReLU or ReLU6 costs no operation. All others do: a SiLU is a logistic function and a product, a
 hard-swish one operation, squeeze-and-excitation a mean, two convolutions, a gate and a product. A
 convolution with stride 2 that pads an even side alike on both ends, as PyTorch does, needs its map
-padded before; TensorFlow's padding needs nothing (`Padding`).
+padded before; TensorFlow's padding needs nothing (`Padding`). First of all the bytes of the picture
+become whole numbers with a sign, in int8, and normalised pixels.
 """
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from autoscale.design.architecture import Architecture, Stage, Stem
 from autoscale.design.blocks.layers import (
@@ -31,11 +32,16 @@ from autoscale.design.style import Padding
 from autoscale.design.walk import Place, head_layers, places_of, stem_layers, walk_stage
 from autoscale.errors import InvalidSetting
 
+Precision = Literal["int8", "float32"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
 Kind = Literal[
+    "quantize",
     "conv",
     "depthwise",
     "fully-connected",
     "pad",
+    "pad-lowest",
     "add",
     "mul",
     "logistic",
@@ -78,7 +84,9 @@ class Graph(NamedTuple):
     operations: tuple[Operation, ...]
 
 
-def graph(architecture: Architecture, padding: Padding = "symmetric") -> Graph:
+def graph(
+    architecture: Architecture, precision: Precision = "int8", padding: Padding = "symmetric"
+) -> Graph:
     """The operations of a whole network for one image.
 
     Raises:
@@ -87,7 +95,7 @@ def graph(architecture: Architecture, padding: Padding = "symmetric") -> Graph:
     tensors: list[Tensor] = [Tensor(architecture.resolution, 3)]
     operations: list[Operation] = []
     for place in places_of(architecture):
-        part, shift = part_graph(place, padding), len(tensors) - 1
+        part, shift = part_graph(place, precision, padding), len(tensors) - 1
         tensors += part.tensors[1:]
         operations += [
             one._replace(inputs=tuple([i + shift for i in one.inputs]), output=one.output + shift)
@@ -97,7 +105,9 @@ def graph(architecture: Architecture, padding: Padding = "symmetric") -> Graph:
 
 
 @lru_cache(maxsize=65536)
-def part_graph(place: Place, padding: Padding = "symmetric") -> Graph:
+def part_graph(
+    place: Place, precision: Precision = "int8", padding: Padding = "symmetric"
+) -> Graph:
     """The operations of a stem, a stage or a head where it stands.
 
     Raises:
@@ -109,6 +119,7 @@ def part_graph(place: Place, padding: Padding = "symmetric") -> Graph:
         for block in walk_stage(place):
             found.block(block.layout)
     elif isinstance(part, Stem):
+        found.pixels(quantised=precision == "int8")
         found.layers(stem_layers(part, place.width))
     else:
         found.layers(head_layers(part, place.width, place.num_classes))
@@ -126,11 +137,19 @@ class _Writer:
         """The place of the last tensor."""
         return len(self.tensors) - 1
 
-    def add(self, kind: Kind, inputs: tuple[int, ...], made: Tensor, **own: int | str | None) -> int:
+    def add(
+        self, kind: Kind, inputs: tuple[int, ...], made: Tensor, **own: int | str | None
+    ) -> int:
         """An operation and the tensor that it makes; gives the place of that."""
         self.tensors.append(made)
         self.operations.append(Operation(kind, inputs, self.last, **own))  # type: ignore[arg-type]
         return self.last
+
+    def pixels(self, *, quantised: bool) -> None:
+        """From bytes to normalised pixels."""
+        if quantised:
+            self.add("quantize", (self.last,), self.tensors[-1])
+        self.add("depthwise", (self.last,), self.tensors[-1], weights=3, channels=3)
 
     def block(self, layout: Layout) -> None:
         """A block: its branch, its shortcut, their sum."""
@@ -155,16 +174,13 @@ class _Writer:
 
     def layer(self, layer: Layer, given: int) -> int:
         """A layer; gives the place of what it makes."""
-        size, width = self.tensors[given]
+        width = self.tensors[given].width
         if isinstance(layer, Conv):
             return self.conv(layer, given)
         if isinstance(layer, SqueezeExcite):
             return self.excite(layer, given)
         if isinstance(layer, Pool):
-            given = self.padded(given, layer.kernel, layer.stride)
-            made = Tensor(output_size(size, layer.stride), width)
-            kind: Kind = "max-pool" if layer.kind == "max" else "average-pool"
-            return self.add(kind, (given,), made, kernel=layer.kernel, stride=layer.stride)
+            return self.pool(layer, given)
         if isinstance(layer, GlobalPool):
             return self.add("mean", (given,), Tensor(1, width))
         if isinstance(layer, Linear):
@@ -181,7 +197,8 @@ class _Writer:
         alone = layer.groups == DEPTHWISE
         seen = 1 if alone else width // layer.groups
         fused = layer.act if layer.act in ("relu", "relu6") else None
-        given = self.padded(given, layer.kernel, layer.stride)
+        if not (self._padding == "same" and layer.stride > 1):
+            given = self.padded(given, layer.kernel, layer.stride)
         self.add(
             "depthwise" if alone else "conv",
             (given,),
@@ -194,15 +211,27 @@ class _Writer:
         )
         return self.last if fused or layer.act is None else self.activation(layer.act)
 
-    def padded(self, given: int, kernel: int, stride: int) -> int:
-        """The map with the zeros around it that the operation itself does not add."""
+    def pool(self, layer: Pool, given: int) -> int:
+        """A pooling. A mean of windows that reach beyond the map at one end only is a filter, and a
+        factor for each pixel."""
         size, width = self.tensors[given]
-        wanted = max(0, (output_size(size, stride) - 1) * stride + kernel - size)
-        patches = kernel == stride
-        before = 0 if patches else kernel // 2
-        if self._padding == "same" or wanted == 0 or before == wanted // 2:
-            return given  # TensorFlow puts the smaller half before
-        return self.add("pad", (given,), Tensor(size + wanted, width))
+        made, (kernel, stride) = Tensor(output_size(size, layer.stride), width), layer[1:3]
+        ends = {"kernel": kernel, "stride": stride}
+        if layer.kind == "average" and _wanted(size, kernel, stride):
+            weights = kernel * kernel * width
+            given = self.padded(given, kernel, stride)
+            given = self.add("depthwise", (given,), made, weights=weights, channels=width, **ends)
+            return self.add("mul", (given,), made, weights=made.size * made.size)
+        given = self.padded(given, kernel, stride, kind="pad-lowest")
+        kind: Kind = "max-pool" if layer.kind == "max" else "average-pool"
+        return self.add(kind, (given,), made, **ends)
+
+    def padded(self, given: int, kernel: int, stride: int, kind: Kind = "pad") -> int:
+        """The map with what stands around it that the operation itself does not add."""
+        size, width = self.tensors[given]
+        if wanted := _wanted(size, kernel, stride):
+            return self.add(kind, (given,), Tensor(size + wanted, width))
+        return given
 
     def activation(self, act: Activation) -> int:
         """An activation that no convolution computes on the way."""
@@ -221,16 +250,23 @@ class _Writer:
         made = self.tensors[given]
         self.add("mean", (given,), Tensor(1, made.width))
         self.conv(Conv(layer.squeeze, act=layer.act, norm=None), self.last)
-        self.conv(Conv(made.width, norm=None), self.last)
-        return self.add("mul", (given, self.gate(layer.gate)), made)
+        return self.add("mul", (given, self.gate(layer.gate, made.width)), made)
 
-    def gate(self, gate: Gate) -> int:
-        """The last tensor between 0 and 1; a hard sigmoid adds 3, cuts at 6 and divides by it."""
-        given, made = self.last, self.tensors[-1]
+    def gate(self, gate: Gate, width: int) -> int:
+        """A factor for each channel; a hard sigmoid is a ReLU6 of 3 more, divided by 6."""
         if gate == "sigmoid":
-            return self.add("logistic", (given,), made)
-        shifted = self.add("add", (given,), made, weights=1, act="relu6")
-        return self.add("mul", (shifted,), made, weights=1)
+            given = self.conv(Conv(width, norm=None), self.last)
+            return self.add("logistic", (given,), self.tensors[given])
+        given = self.conv(Conv(width, act="relu6", norm=None), self.last)
+        return self.add("mul", (given,), self.tensors[given], weights=1)
+
+
+def _wanted(size: int, kernel: int, stride: int) -> int:
+    """Pixels by which a side must grow before an operation that pads as TensorFlow does, which puts
+    the smaller half before the map; PyTorch puts half a kernel there."""
+    wanted = max(0, (output_size(size, stride) - 1) * stride + kernel - size)
+    before = 0 if kernel == stride else kernel // 2
+    return 0 if before == wanted // 2 else wanted
 
 
 def _lacking(layer: Layer) -> InvalidSetting:

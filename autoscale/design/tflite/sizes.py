@@ -5,23 +5,21 @@ near they come.
 """
 
 from collections.abc import Mapping
-from typing import Literal, get_args
 
 from autoscale.design.tflite.arena import aligned
-from autoscale.design.tflite.graph import Graph, Kind, Operation
-
-Precision = Literal["int8", "float32"]
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+from autoscale.design.tflite.graph import Graph, Kind, Operation, Precision
 
 #: Bytes of a number.
 NUMBER: Mapping[Precision, int] = {"int8": 1, "float32": 4}
 
 #: Constants of each operation: weights and biases, axes, what is padded.
 CONSTANTS: Mapping[Kind, int] = {
+    "quantize": 0,
     "conv": 2,
     "depthwise": 2,
     "fully-connected": 2,
     "pad": 1,
+    "pad-lowest": 2,
     "mean": 1,
     "add": 0,
     "mul": 0,
@@ -33,10 +31,8 @@ CONSTANTS: Mapping[Kind, int] = {
 
 # The file. FlatBuffers: tables of offsets, names, shapes, scales.
 
-#: Bytes of a file besides what stands in it.
-_FILE = 1024
 #: Bytes of a tensor's entry and of its buffer's, and of an operation's.
-_TENSOR, _OPERATION = 148, 64
+_TENSOR, _OPERATION = 136, 64
 #: Bytes of a channel's bias, and of the scales and zero points of its weights and bias.
 _BIAS, _SCALES = 4, 24
 
@@ -47,11 +43,14 @@ def file_bytes(graph: Graph, precision: Precision) -> int:
     scales = _SCALES if precision == "int8" else 0
     for operation in graph.operations:
         total += _OPERATION + _TENSOR * (1 + constants(operation))
-        total += aligned(operation.weights * number) + operation.channels * (_BIAS + scales)
+        total += aligned(operation.weights * number) + operation.channels * _BIAS
+        if operation.kind != "fully-connected":  # which has one scale for all
+            total += operation.channels * scales
     return total
 
 
-FILE = _FILE
+#: Bytes of a file whatever stands in it.
+FILE = 1100
 
 # The interpreter's own. Structures of 32-bit processors: a tensor is two pointers and a type, an
 # operation eight words. What the operations keep was fitted on a 64-bit processor, where pointers
@@ -61,21 +60,23 @@ FILE = _FILE
 _EVAL_TENSOR, _NODE = 12, 32
 #: Bytes that it keeps for an operation of each kind besides, and for each channel of a convolution.
 _OWN: Mapping[Kind, int] = {
-    "conv": 112,
+    "quantize": 108,
+    "conv": 116,
     "depthwise": 104,
     "fully-connected": 96,
     "pad": 64,
+    "pad-lowest": 76,
     "add": 76,
     "mul": 40,
     "logistic": 40,
     "hard-swish": 36,
     "mean": 88,
-    "max-pool": 72,
-    "average-pool": 72,
+    "max-pool": 76,
+    "average-pool": 76,
 }
 _CHANNEL = 8
 #: Bytes that it keeps whatever it runs.
-INTERPRETER = 1024
+INTERPRETER = 720
 #: Bytes that planning the arena takes for a tensor and for a buffer, before anything runs.
 _INFO, _REQUEST = 24, 40
 
@@ -101,5 +102,5 @@ def planning_bytes(graph: Graph, buffers: int) -> int:
 
 def constants(operation: Operation) -> int:
     """Constant tensors that an operation reads."""
-    scalar = operation.kind in ("add", "mul") and operation.weights
-    return CONSTANTS[operation.kind] + bool(scalar)
+    factor = operation.kind == "mul" and operation.weights > 0
+    return CONSTANTS[operation.kind] + factor

@@ -10,9 +10,9 @@ from autoscale.design.measures.registry import COSTS, kind_named, with_file
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups import (
     BaseWeightsSettings,
+    BoardSettings,
     DataSettings,
     DeviceSettings,
-    LimitSettings,
     ScalingBaseSettings,
     WeightsSettings,
     WorkerSettings,
@@ -233,7 +233,7 @@ class GridSettings(
     DeviceSettings,
     BaseImageSettings,
     BaseWeightsSettings,
-    LimitSettings,
+    BoardSettings,
     ReferenceSettings,
     RaceSettings,
 ):
@@ -306,7 +306,7 @@ class MemberSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FamilySettings(BaseWeightsSettings, LimitSettings, MemberSettings):
+class FamilySettings(BaseWeightsSettings, BoardSettings, MemberSettings):
     """Everything that a family can be asked for."""
 
     command: ClassVar[str] = "family"

@@ -9,7 +9,7 @@ from typing import Any
 from autoscale.design.measures.limits import Limit, require_reachable
 from autoscale.design.measures.macs import MACS
 from autoscale.design.space import SearchSpace
-from autoscale.jobs.costs import cost_from, limits_from
+from autoscale.jobs.costs import board_of, cost_from, limits_from
 from autoscale.jobs.inheritance import notes_for_space
 from autoscale.jobs.record import Record
 from autoscale.jobs.search.goal import make_objective, ready, require_objective
@@ -54,8 +54,12 @@ class SearchProblem:
         for note in notes_for_space(proxy.start, shipped):
             listener.notice(note)
         require_objective(settings)
-        measure = cost_from(settings.cost_measure)
-        limits = limits_from(settings.max_cost, max_macs=settings.max_macs)
+        padding = proxy.start.expected.style.padding
+        measure = cost_from(settings.cost_measure, padding=padding)
+        board = board_of(settings, listener)
+        limits = limits_from(
+            settings.max_cost, max_macs=settings.max_macs, board=board, padding=padding
+        )
         size = settings.resolution or max(shipped.resolution)
         proxy = proxy.load(size=size, listener=listener)
         space = shipped.for_task(

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, ClassVar
 from autoscale.design.measures.registry import COSTS, kind_named, with_file
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups import (
+    BoardSettings,
     DataSettings,
     DeviceSettings,
     ImageSettings,
     KernelSettings,
-    LimitSettings,
     RecipeSettings,
     WeightsSettings,
     WorkerSettings,
@@ -208,7 +208,7 @@ class SearchSettings(
     DeviceSettings,
     ImageSettings,
     RecipeSettings,
-    LimitSettings,
+    BoardSettings,
     WeightsSettings,
     SearchChoices,
     DataSettings,

@@ -12,10 +12,10 @@ from typing import Any
 
 from autoscale.design.architecture import Architecture, Head, Stage, Stem
 from autoscale.design.blocks.layers import Layout
+from autoscale.design.choices import StageChoices
 from autoscale.design.cost import Cost, head_cost, stage_cost, stem_cost
 from autoscale.design.measures.limits import Limit
 from autoscale.design.measures.measure import CostMeasure
-from autoscale.design.choices import StageChoices
 from autoscale.design.space import SearchSpace
 from autoscale.design.walk import output_size, stem_output_size
 from autoscale.search.identity import returns_input, stage_blocks
