@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,8 @@ from typing import Any
 from autoscale.design.measures.limits import Limit, require_reachable
 from autoscale.design.measures.macs import MACS
 from autoscale.design.space import SearchSpace
+from autoscale.devices.board import Board
+from autoscale.errors import BudgetUnreachable
 from autoscale.jobs.costs import board_of, cost_from, limits_from
 from autoscale.jobs.inheritance import notes_for_space
 from autoscale.jobs.record import Record
@@ -65,7 +69,8 @@ class SearchProblem:
         space = shipped.for_task(
             resolution=settings.resolution, num_classes=len(proxy.images.classes)
         )
-        require_reachable(space, [limit for limit in limits if limit.measure.counted])
+        with _named(board):
+            require_reachable(space, [limit for limit in limits if limit.measure.counted])
         measure, *limited = ready(
             [measure, *(limit.measure for limit in limits)],
             space,
@@ -74,7 +79,8 @@ class SearchProblem:
             listener=listener,
         )
         limits = tuple(replace(limit, measure=m) for limit, m in zip(limits, limited, strict=True))
-        require_reachable(space, limits)
+        with _named(board):
+            require_reachable(space, limits)
         return cls(
             folder=folder,
             settings=settings,
@@ -104,6 +110,15 @@ class SearchProblem:
         if limits := {m.measure.name: m.to_dict() for m in self.limits if m.measure != MACS}:
             facts["max_cost"] = limits
         return Record(settings=self.settings, facts=facts, notes=self.proxy.start.told)
+
+
+@contextmanager
+def _named(board: Board | None) -> Iterator[None]:
+    """Say of limits that nothing keeps which board's they are."""
+    try:
+        yield
+    except BudgetUnreachable as problem:
+        raise problem if board is None else BudgetUnreachable(f"{board.name}: {problem}") from None
 
 
 def _kept_measures(folder: StepFolder) -> dict[str, Any]:
