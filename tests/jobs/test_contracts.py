@@ -1,17 +1,18 @@
-"""A board's limits hold: in a search, a grid, a family; and those that nothing keeps are refused."""
+"""A board's limits hold in a search, a grid and a family; what nothing keeps is refused."""
 
 import json
 import random
 from dataclasses import replace
+from functools import cache
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import autoscale
+from autoscale.design.measures.flash import Flash
 from autoscale.design.measures.limits import Limit, broken, nearest_costs, require_reachable
 from autoscale.design.measures.ram import Ram
 from autoscale.design.rounding import Coefficients, rounding_policy
@@ -23,6 +24,7 @@ from autoscale.errors import BudgetUnreachable, InvalidSetting, RunConflict
 from autoscale.jobs.costs import board_of, limits_from
 from autoscale.jobs.grid.candidates import GridRace
 from autoscale.jobs.grid.settings import FamilySettings, GridSettings
+from autoscale.jobs.inheritance import takes_over
 from autoscale.jobs.search.settings import SearchSettings
 from autoscale.jobs.search.spaces import load_space
 from autoscale.pipeline.settings import MakeSettings
@@ -36,28 +38,29 @@ SPACES = ("mcu", "lite", "tiny", "mbconv-small", "pixels-or-width")
 TOO_LITTLE = ((0.9, 2.0), (2.0, 0.9), (0.5, 0.5), (None, 0.1), (0.2, None))
 
 
-def board_with(space: SearchSpace, flash: float | None, ram: float | None) -> Board:
-    """A board with such shares of what the smallest files and arenas of a space need."""
-    least = {name: nearest_costs(space, [Limit(measure, 1)])[0] for name, measure in _measures()}
-    sizes = {
-        "flash": None if flash is None else round(least["flash"] * flash),
-        "ram": None if ram is None else round(least["ram"] * ram),
-    }
+space_named = cache(load_space)
+
+
+@cache
+def least(name: str) -> tuple[float, float]:
+    """Bytes of the smallest file and of the smallest arena of a space."""
+    flash, ram = (nearest_costs(space_named(name), [Limit(m, 1)])[0] for m in (Flash(), Ram()))
+    return flash, ram
+
+
+def board_with(name: str, flash: float | None, ram: float | None) -> Board:
+    """A board with such shares of what a space needs at least."""
+    shares = zip(("flash", "ram"), (flash, ram), least(name), strict=True)
+    sizes = {what: round(share * size) for what, share, size in shares if share is not None}
     return Board(name="small", **sizes)
-
-
-def _measures() -> list[tuple[str, Any]]:
-    return [
-        (limit.measure.name, limit.measure) for limit in Board(name="a", flash=1, ram=1).limits()
-    ]
 
 
 @pytest.mark.parametrize(("name", "shares"), [*product(SPACES, TOO_LITTLE)])
 def test_a_board_that_no_design_fits_is_refused_with_what_the_nearest_needs(
     name: str, shares: tuple[float | None, float | None]
 ) -> None:
-    space = load_space(name)
-    limits = board_with(space, *shares).limits()
+    space = space_named(name)
+    limits = board_with(name, *shares).limits()
     with pytest.raises(BudgetUnreachable) as refused:
         require_reachable(space, limits)
     nearest = nearest_costs(space, limits)
@@ -81,7 +84,7 @@ def test_two_kilobytes_of_ram_are_refused_before_anything_is_trained(tmp_path: P
 
 def test_a_search_trains_what_fits_and_whoever_goes_on_has_the_same_board(tmp_path: Path) -> None:
     file, run, heard = tmp_path / "b.yaml", tmp_path / "run", Heard()
-    file.write_text("kind: board\nname: b\nflash: 64K\nram: 40K\nreserve: {flash: 20K, ram: 8K}\n")
+    file.write_text("kind: board\nname: b\nflash: 64K\nram: 50K\nreserve: {flash: 20K, ram: 8K}\n")
     asked = {"board": str(file), "sampler": "random", "trials": 2}
     found = searched(run, **asked, listener=heard)
     assert any(line.startswith("b leaves a network 44,000 bytes") for line in heard.lines)
@@ -91,7 +94,7 @@ def test_a_search_trains_what_fits_and_whoever_goes_on_has_the_same_board(tmp_pa
     assert not [trial for trial in trained if broken(limits, trial.architecture)]
     recorded = json.loads((run / "search" / "settings.json").read_text())["settings"]["max_cost"]
     assert {name: plain["most"] for name, plain in recorded.items()} == {
-        "flash": 44_000, "ram": 32_000
+        "flash": 44_000, "ram": 42_000
     }  # fmt: skip
     assert searched(run, **{**asked, "trials": 3}).trials[: len(found.trials)] == found.trials
     again = SearchSettings.read(read_job(run / "search" / "job.yaml", SearchSettings).settings)
@@ -99,8 +102,8 @@ def test_a_search_trains_what_fits_and_whoever_goes_on_has_the_same_board(tmp_pa
     assert f"--board {file}" in command_line(again)
     (tmp_path / "moved.yaml").write_text(file.read_text())
     searched(run, **{**asked, "board": str(tmp_path / "moved.yaml"), "trials": 3})
-    file.write_text(file.read_text().replace("40K", "50K"))
-    with pytest.raises(RunConflict, match=r"max_cost.ram.most is 32000 there, asked for 42000"):
+    file.write_text(file.read_text().replace("50K", "60K"))
+    with pytest.raises(RunConflict, match=r"max_cost.ram.most is 42000 there, asked for 52000"):
         searched(run, **asked)
 
 
@@ -165,9 +168,13 @@ def test_a_grid_leaves_out_what_does_not_fit(tmp_path: Path) -> None:
 
 def test_a_family_leaves_out_what_does_not_fit() -> None:
     up = autoscale.Growths(Coefficients(alpha=1.2, beta=1.1, gamma=1.15))
-    family = autoscale.scale_family(LITE, up, phis=[-2, 0, 1], board="stm32h747-m7",
-                                    max_cost=["flash=50M"])  # fmt: skip
-    assert not family.members or family.left_out
+    family = autoscale.scale_family(LITE, up, phis=[-2, 0, 2], board="raspberry-pi-4")
+    assert [member.name for member in family.members] == ["phi--2", "phi-0", "phi-2"]
+    some = autoscale.scale_family(
+        LITE, up, phis=[-2, 0, 2], board="raspberry-pi-4", max_cost=["ram=20M"]
+    )
+    assert [member.name for member in some.members] == ["phi--2"]
+    assert "over 20,000,000 bytes of RAM" in some.left_out["phi-2"]
     with pytest.raises(BudgetUnreachable, match=r"nearest costs [\d,]+ bytes of flash and"):
         autoscale.scale_family(LITE, up, phis=[0, 1], board="raspberry-pi-pico")
 
@@ -181,9 +188,7 @@ def test_a_family_takes_a_board_as_a_search_does() -> None:
 
 @given(st.integers(0, 10**6))
 def test_every_design_of_lite_can_take_weights_over(seed: int) -> None:
-    from autoscale.jobs.inheritance import takes_over
-
-    assert takes_over(load_space("lite").sample(random.Random(seed)))
+    assert takes_over(space_named("lite").sample(random.Random(seed)))
 
 
 def test_no_part_of_lite_is_of_another_kind_than_efficientnet_lite0() -> None:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from autoscale.design.measures.registry import COSTS, kind_named, with_file
+from autoscale.design.measures.registry import BUDGETS as MEASURES
+from autoscale.design.measures.registry import kind_named, with_file
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups import (
     BaseWeightsSettings,
@@ -74,7 +75,7 @@ class RaceSettings(Settings):
     )
     budget: str | None = option(
         None,
-        f"Instead: any cost and the budget of it, such as params=2x. Costs: {in_words(COSTS)}.",
+        f"Instead: any cost and the budget of it, such as params=2x. Costs: {in_words(MEASURES)}.",
         place=with_file,
         binds="budget",
     )
@@ -283,7 +284,7 @@ class MemberSettings(Settings):
     )
     measure: str = option(
         "macs",
-        f"Of the budgets: {in_words(COSTS)}; but not latency, which is measured.",
+        f"Of the budgets: {in_words(MEASURES)}; but not latency, which is measured.",
         place=with_file,
         binds=False,
     )

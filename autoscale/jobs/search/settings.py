@@ -83,8 +83,9 @@ class SearchChoices(Settings):
     cost_measure: str = option(
         "macs",
         f"What networks cost: {in_words(COSTS)}. macs are multiply-adds (FLOPs); memory is "
-        "bytes of the most activations alive at once; latency on this device is predicted from "
-        "some networks that are timed.",
+        "bytes of the most activations alive at once, float32; flash and ram are bytes of an int8 "
+        "file and of what TensorFlow Lite Micro needs to run it (ram:float32 of a float one); "
+        "latency on this device is predicted from some networks that are timed.",
         flag="--cost",
         place=with_file,
         binds="objective",
