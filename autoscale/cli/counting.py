@@ -91,6 +91,7 @@ class CompareCommand(ConventionSettings):
 def count_command(settings: CountCommand, *, as_json: bool) -> None:
     """Count what one image costs in a network, exactly."""
     from autoscale.cli.terminal import records, say, show_json, show_table
+    from autoscale.devices.boards import load_board
     from autoscale.models import count
 
     convention = settings.convention
@@ -100,7 +101,7 @@ def count_command(settings: CountCommand, *, as_json: bool) -> None:
         handles=count.parse_handles(settings.op_cost),
     )
     table = found.table(convention)
-    fits = _fits(found, settings.board) if settings.board is not None else ()
+    fits = found.fit(load_board(settings.board)) if settings.board is not None else ()
     if as_json:
         answer: dict[str, Any] = {
             **found.row(convention),
@@ -158,18 +159,6 @@ def count_command(settings: CountCommand, *, as_json: bool) -> None:
         )
     _exit_unless_explained(found, settings.check)
     _exit_unless_it_fits(fits)
-
-
-def _fits(found: Count, board: str) -> Sequence[Fit]:
-    from autoscale.devices.boards import load_board
-    from autoscale.errors import InvalidSetting
-
-    if found.design is None:
-        raise InvalidSetting(
-            f"{found.network} is a module, and flash and RAM follow from the layers of a design; "
-            "leave --board out, or name a design"
-        )
-    return load_board(board).fit(found.design)
 
 
 def _exit_unless_it_fits(fits: Sequence[Fit]) -> None:
