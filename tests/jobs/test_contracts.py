@@ -22,7 +22,7 @@ from autoscale.devices.board import Board, Reserve
 from autoscale.devices.boards import load_board
 from autoscale.errors import BudgetUnreachable, InvalidSetting, RunConflict
 from autoscale.jobs.costs import board_of, limits_from
-from autoscale.jobs.grid.candidates import GridRace
+from autoscale.jobs.grid.candidates import GridRace, is_timed
 from autoscale.jobs.grid.settings import FamilySettings, GridSettings
 from autoscale.jobs.inheritance import takes_over
 from autoscale.jobs.search.settings import SearchSettings
@@ -143,6 +143,15 @@ def test_milliseconds_beside_a_board_are_said_to_be_those_of_this_machine() -> N
         "warning: milliseconds are those of this machine; nothing was timed on raspberry-pi-pico"
     )
     assert board_of(SearchSettings(), heard) is None
+
+
+def test_milliseconds_of_this_machine_are_a_limit_that_is_timed(tmp_path: Path) -> None:
+    file = tmp_path / "this.yaml"
+    file.write_text("kind: board\nname: this\nhere: true\nmilliseconds: 20\n")
+    limits = limits_from(["latency=30ms"], board=load_board(str(file)))
+    assert [limit.text for limit in limits] == ["latency=20.0ms"]
+    assert is_timed(GridSettings(board=str(file)))
+    assert not is_timed(GridSettings(board="raspberry-pi-pico"))
 
 
 def test_make_grows_to_what_grows_in_a_formula() -> None:
