@@ -24,6 +24,7 @@ from autoscale.distribution import VERSION as __version__  # noqa: F401
 _HOMES = {
     "Architecture": "autoscale.design.architecture",
     "AutoscaleError": "autoscale.errors",
+    "Board": "autoscale.devices.board",
     "CheckSettings": "autoscale.jobs.search.settings",
     "Coefficients": "autoscale.design.rounding",
     "Cost": "autoscale.design.cost",
@@ -41,6 +42,7 @@ _HOMES = {
     "Stem": "autoscale.design.architecture",
     "TrainSettings": "autoscale.jobs.train_settings",
     "TryWeightsSettings": "autoscale.jobs.starts.settings",
+    "boards": "autoscale.devices.boards:board_table",
     "build": "autoscale.network.build",
     "calibrate_w": "autoscale.jobs.search.calibrate",
     "check_baseline": "autoscale.jobs.check",
@@ -59,6 +61,7 @@ _HOMES = {
     "knee": "autoscale.search.pareto",
     "latency": "autoscale.models.latency:time_networks",
     "load_baseline": "autoscale.jobs.search.result",
+    "load_board": "autoscale.devices.boards",
     "load_member": "autoscale.jobs.family",
     "load_model": "autoscale.models.load",
     "load_run": "autoscale.inspection.read_run",
@@ -97,6 +100,9 @@ if TYPE_CHECKING:  # the same for editors and type checkers; a test compares the
     from autoscale.design.rounding import rounding_policy as rounding_policy
     from autoscale.design.rounding import scale as scale
     from autoscale.design.space import SearchSpace as SearchSpace
+    from autoscale.devices.board import Board as Board
+    from autoscale.devices.boards import board_table
+    from autoscale.devices.boards import load_board as load_board
     from autoscale.errors import AutoscaleError as AutoscaleError
     from autoscale.inspection.doctor import examine
     from autoscale.inspection.read_run import load_run as load_run
@@ -145,6 +151,7 @@ if TYPE_CHECKING:  # the same for editors and type checkers; a test compares the
     from autoscale.search.pareto import knee as knee
 
     # Assigned, since an import under another name is not public to a strict type checker.
+    boards = board_table
     doctor = examine
     evaluate = evaluate_model
     latency = time_networks

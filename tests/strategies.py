@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from dataclasses import replace
 from itertools import product
 from typing import Any, get_args
 
@@ -20,8 +21,9 @@ from autoscale.design.architecture import (
 )
 from autoscale.design.blocks import KINDS
 from autoscale.design.blocks.layers import NormKind
+from autoscale.design.choices import HeadChoices, Op, StageChoices, StemChoices
 from autoscale.design.rounding import ROUNDINGS, Coefficients
-from autoscale.design.space import HeadChoices, Op, SearchSpace, StageChoices, StemChoices
+from autoscale.design.space import SearchSpace
 
 # A law does not become false because the machine is busy.
 settings.register_profile("autoscale", deadline=None)
@@ -135,7 +137,20 @@ def _stage_choices(draw: st.DrawFn) -> StageChoices:
 
 
 def spaces(largest: int = 100) -> st.SearchStrategy[SearchSpace]:
-    """Spaces of one or two stages and at most `largest` points, by fields and by ops."""
+    """Spaces of one or two stages and at most `largest` points, by fields and by ops; some choose
+    the activation for all parts at once."""
+    return st.builds(_activated, _spaces(), st.just(()) | _options(activations)).filter(
+        lambda space: space.size <= largest
+    )
+
+
+def _activated(space: SearchSpace, activation: tuple[Activation, ...]) -> SearchSpace:
+    """The space with these activations for all parts, unless an op chooses its own."""
+    own = any(op.activation is not None for stage in space.stages for op in stage.op)
+    return space if own else replace(space, activation=activation)
+
+
+def _spaces() -> st.SearchStrategy[SearchSpace]:
     return st.builds(
         SearchSpace,
         name=st.text(string.ascii_lowercase, min_size=1, max_size=8),
@@ -144,7 +159,7 @@ def spaces(largest: int = 100) -> st.SearchStrategy[SearchSpace]:
         stages=st.lists(_stage_choices(), min_size=1, max_size=2).map(tuple),
         head=st.builds(HeadChoices, width=_options(st.integers(0, 32))),
         num_classes=st.integers(1, 12),
-    ).filter(lambda space: space.size <= largest)
+    )
 
 
 def points(space: SearchSpace) -> st.SearchStrategy[tuple[int, ...]]:

@@ -99,6 +99,7 @@ ANSWERS: dict[str, Callable[..., Any]] = {
     "search-baseline": autoscale.search_baseline,
     "check-baseline": autoscale.check_baseline,
     "spaces": autoscale.spaces,
+    "boards": autoscale.boards,
     "calibrate-w": autoscale.calibrate_w,
     "count": autoscale.count,
     "compare": autoscale.compare,
@@ -117,8 +118,9 @@ ANSWERS: dict[str, Callable[..., Any]] = {
 }
 #: How an answer is shown, what names others, or what a value of the answer takes.
 SHOWN = {("compare", "plot"), ("count", "convention"), ("count", "op_cost"), ("count", "per_stage"),
-         ("count", "check"), ("evaluate", "pairs"), ("grid", "plan"), ("grid", "plot"),
-         ("make", "plan"), ("predict", "csv"), ("predict", "names")}  # fmt: skip
+         ("count", "check"), ("count", "board"), ("boards", "board"), ("evaluate", "pairs"),
+         ("grid", "plan"), ("grid", "plot"), ("make", "plan"), ("predict", "csv"),
+         ("predict", "names")}  # fmt: skip
 SETTINGS = {command.settings.command: command.settings for command in COMMANDS}
 
 

@@ -41,7 +41,7 @@ TYPED = {
 TEXTS = {
     "rounding": ["tf", "nearest,divisor=2"],
     "move": ["width", "depth,resolution"],
-    "max_cost": ["params=250K", "memory=256K", "macs=5M"],
+    "max_cost": ["params=250K", "memory=256K", "macs=5M", "ram:float32=192KiB"],
     "budget": ["memory=2x", "energy=0.5x"],
     "cost_measure": ["macs", "latency"],
     "measure": ["macs", "params"],

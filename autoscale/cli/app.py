@@ -12,8 +12,8 @@ from typer.exceptions import TyperException
 
 from autoscale.cli.counting import CompareCommand, CountCommand, compare_command, count_command
 from autoscale.cli.demo import DemoSettings, demo_command
+from autoscale.cli.devices import BoardsCommand, LatencyCommand, boards_command, latency_command
 from autoscale.cli.export import ExportCommand, export_command
-from autoscale.cli.latency import LatencyCommand, latency_command
 from autoscale.cli.make import MakeOptions, make_command
 from autoscale.cli.options import RUN, Cache, command
 from autoscale.cli.predict import (
@@ -114,6 +114,7 @@ COMMANDS = (
         example="--run runs/photos --networks 10",
     ),
     Command(settings=SpacesCommand, work=spaces_command),
+    Command(settings=BoardsCommand, work=boards_command, example="--board nano-33-ble-sense"),
     Command(
         settings=GridOptions,
         work=grid_command,

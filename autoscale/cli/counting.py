@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import typer
 
 from autoscale.design.amounts import several
+from autoscale.jobs.groups.networks import BoardSettings
 from autoscale.models.settings import (
     ConventionSettings,
     published_names,
     published_names_and_families,
 )
-from autoscale.settings.option import begun, option
+from autoscale.settings.option import again, begun, option
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from autoscale.devices.board import Fit
     from autoscale.models.count import Count
 
 MEMORY = "memory: bytes of the most activations alive at once, float32; weights not counted"
@@ -45,6 +49,12 @@ class CountCommand(ConventionSettings):
         "Multiply-adds of an operation that a traced module runs and autoscale does not "
         "know: aten::cumsum=0, or aten::cumsum=package.module:function of the shapes of its "
         "inputs and outputs. May be given several times.",
+    )
+    board: str | None = again(
+        BoardSettings,
+        "board",
+        help="Say whether a design fits this board: a shipped one (autoscale boards) or a YAML "
+        "file; exit 1 if it does not.",
     )
     check: bool = option(
         False,
@@ -75,6 +85,7 @@ class CompareCommand(ConventionSettings):
 def count_command(settings: CountCommand, *, as_json: bool) -> None:
     """Count what one image costs in a network, exactly."""
     from autoscale.cli.terminal import records, say, show_json, show_table
+    from autoscale.devices.boards import load_board
     from autoscale.models import count
 
     convention = settings.convention
@@ -84,6 +95,7 @@ def count_command(settings: CountCommand, *, as_json: bool) -> None:
         handles=count.parse_handles(settings.op_cost),
     )
     table = found.table(convention)
+    fits = found.fit(load_board(settings.board)) if settings.board is not None else ()
     if as_json:
         answer: dict[str, Any] = {
             **found.row(convention),
@@ -97,8 +109,19 @@ def count_command(settings: CountCommand, *, as_json: bool) -> None:
             answer["parts"] = records(table[:-1])
         if settings.check:
             answer["check"] = [asdict(line) for line in found.check]
+        if settings.board is not None:
+            answer["board"] = [
+                {
+                    "cost": fit.limit.measure.name,
+                    "needs": fit.cost,
+                    "leaves": fit.limit.most,
+                    "fits": fit.fits,
+                }
+                for fit in fits
+            ]
         show_json(answer)
         _exit_unless_explained(found, settings.check)
+        _exit_unless_it_fits(fits)
         return
     show_table(
         table if settings.per_stage else table[-1:],
@@ -122,7 +145,19 @@ def count_command(settings: CountCommand, *, as_json: bool) -> None:
                 say(f"{line.what}: not explained: {line.reason}.")
             elif any(number != line.fvcore for number in line.ours.values()) and line.reason:
                 say(f"{line.what}: {line.reason}.")
+    for fit in fits:
+        spare = "fits" if fit.fits else f"does not fit, {fit.cost / fit.limit.most:.3g} times that"
+        say(
+            f"{settings.board}: needs {fit.limit.measure.exactly(fit.cost)} of "
+            f"{fit.limit.exactly.partition(' ')[0]}: {spare}."
+        )
     _exit_unless_explained(found, settings.check)
+    _exit_unless_it_fits(fits)
+
+
+def _exit_unless_it_fits(fits: Sequence[Fit]) -> None:
+    if not all(fit.fits for fit in fits):
+        raise typer.Exit(1)
 
 
 def _exit_unless_explained(found: Count, check: bool) -> None:

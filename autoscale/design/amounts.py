@@ -1,10 +1,11 @@
-"""Amounts as people write them: `2x`, `800M`, `1.5G`, `20000`, `12ms`."""
+"""Amounts as people write them: `2x`, `800M`, `1.5G`, `20000`, `256KiB`, `12ms`."""
 
 import re
 
 from autoscale.errors import InvalidSetting
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**12}
+_BINARY = {"KI": 2**10, "MI": 2**20, "GI": 2**30}
 _FORM = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*([a-z]*)", re.IGNORECASE)
 
 #: Bytes of a number in float32.
@@ -20,6 +21,24 @@ def parse_count(text: str) -> int:
     number, unit = _split(text)
     if number is None or unit not in _UNITS:
         raise InvalidSetting(f"not a count: {text!r}; write 800M, 1.5G or a whole number")
+    return round(number * _UNITS[unit])
+
+
+def parse_bytes(text: str) -> int:
+    """Read `256KiB` (262,144), `1MiB`, `256K` (256,000) or `20000` as bytes.
+
+    Raises:
+        InvalidSetting: for anything else; `KB`, which some take for 1,000 and others for 1,024, is
+            one of them.
+    """
+    number, unit = _split(text)
+    if number is not None and unit.removesuffix("B") in _BINARY:
+        return round(number * _BINARY[unit.removesuffix("B")])
+    if number is None or unit not in _UNITS or unit == "B":
+        raise InvalidSetting(
+            f"not a number of bytes: {text!r}; write 256KiB for 262,144, 256K for 256,000 or a "
+            "whole number"
+        )
     return round(number * _UNITS[unit])
 
 

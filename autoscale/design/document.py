@@ -23,7 +23,7 @@ T = TypeVar("T")
 NO_UNKNOWN_KEYS = {"extra": "forbid"}
 
 #: What a file may describe.
-Kind = Literal["design", "member", "user-model-member", "space"]
+Kind = Literal["design", "member", "user-model-member", "space", "board"]
 #: Top-level keys that tell the kind of files from before they stated it.
 _TELLING: Mapping[str, Kind] = {
     "model": "user-model-member",

@@ -8,236 +8,41 @@ stage may have `op`, a list of alternatives that set several fields together:
         kernel: [3, 5]
         width: 24
 
+`activation` beside `resolution` is that of every part that has one, chosen once for the network.
 Each list of more than one option is a `Parameter`; one option for each parameter is a point.
 """
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from functools import cache, cached_property, lru_cache
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import product
 from math import prod
-from typing import Annotated, Any, ClassVar, Generic, Literal, Protocol, TypeVar
+from typing import Any, Protocol
 
-from pydantic import BeforeValidator
-
-from autoscale.design.architecture import (
-    BLOCK_FIELDS,
-    MOST,
-    Activation,
-    Architecture,
-    Block,
-    Head,
-    Ratio,
-    Skip,
-    Stage,
-    Stem,
+from autoscale.design.architecture import MOST, Activation, Architecture
+from autoscale.design.choices import (
+    Choices,
+    HeadChoices,
+    Op,
+    Options,
+    Point,
+    StageChoices,
+    StemChoices,
+    Value,
+    labels,
 )
-from autoscale.design.blocks.layers import NormKind
 from autoscale.design.cost import head_cost, stage_cost, stem_cost
 from autoscale.design.document import NO_UNKNOWN_KEYS, parse
 from autoscale.design.rounding import fit_strides
 from autoscale.design.walk import output_size, stem_output_size
 from autoscale.errors import InvalidArchitecture, InvalidSetting, InvalidSpace
 
-T = TypeVar("T")
-Part = TypeVar("Part", Stem, Stage, Head)
-Value = str | int | float | bool
-Point = tuple[int, ...]  # the index of the chosen option of each parameter
-
-
-def _as_tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list | tuple) else (value,)
-
-
-_BLOCK_DEPENDENT = frozenset().union(*BLOCK_FIELDS.values())
-
-Options = Annotated[tuple[T, ...], BeforeValidator(_as_tuple)]
-
 
 class Trial(Protocol):
     """What `suggest` needs of an Optuna trial."""
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Op:
-    """One alternative of a stage: the fields that it sets."""
-
-    block: Block
-    expand_ratio: Ratio | None = None
-    kernel: int | None = None
-    se_ratio: float | None = None
-    skip: Skip | None = None
-    activation: Activation | None = None
-    groups: int | None = None
-    start_kernel: int | None = None
-
-    __pydantic_config__ = NO_UNKNOWN_KEYS
-
-    def __post_init__(self) -> None:
-        for name in self.settings:
-            if name in _BLOCK_DEPENDENT - BLOCK_FIELDS[self.block]:
-                raise InvalidSpace(f"{self.block} blocks have no {name}; leave it out")
-
-    @property
-    def settings(self) -> Mapping[str, Value]:
-        """The fields that it sets."""
-        return _settings_of(self)
-
-    def __str__(self) -> str:
-        rest = [f"{k} {v}" for k, v in self.settings.items() if k != "block"]
-        return ", ".join([self.block, *rest])
-
-
-@cache
-def _settings_of(op: Op) -> Mapping[str, Value]:
-    found = {f.name: getattr(op, f.name) for f in fields(op)}
-    return {name: value for name, value in found.items() if value is not None}
-
-
-class _Choices(Generic[Part]):
-    """What the choices of a stem, of a stage and of a head have in common."""
-
-    part: ClassVar[type[Any]]
-
-    def __post_init__(self) -> None:
-        for name, options in self.options():
-            if not options:
-                raise InvalidSpace(f"{name} needs at least one option")
-            if len(set(labels(options))) < len(options):
-                raise InvalidSpace(f"{name}: an option stands twice; keep one")
-        taken = {name for op in getattr(self, "op", ()) for name in op.settings}
-        for name, _ in self.decisions():
-            if name in taken:
-                raise InvalidSpace(f"{name} is chosen by op as well; choose it in one place")
-        # Whether a field is valid depends on the block and on nothing else.
-        decisions = self.decisions()
-        for varied in range(len(decisions)):
-            choices = [
-                range(len(options)) if name in ("op", "block") or place == varied else (0,)
-                for place, (name, options) in enumerate(decisions)
-            ]
-            for chosen in product(*choices):
-                self.at(chosen)
-        self.at((0,) * len(decisions))
-
-    def options(self) -> list[tuple[str, tuple[Any, ...]]]:
-        """Name and options of every field that may hold several."""
-        found = [(f.name, getattr(self, f.name)) for f in fields(self)]  # type: ignore[arg-type]
-        return [(n, v) for n, v in found if isinstance(v, tuple) and not (n == "op" and not v)]
-
-    def decisions(self) -> list[tuple[str, tuple[Any, ...]]]:
-        """The fields that do hold several options."""
-        return self._decisions
-
-    # A search reads thousands of designs of a space: what never changes is worked out once.
-
-    @cached_property
-    def _decisions(self) -> list[tuple[str, tuple[Any, ...]]]:
-        return [(name, options) for name, options in self.options() if len(options) > 1]
-
-    @cached_property
-    def _firsts(self) -> dict[str, Any]:
-        """Every field, those that may hold several options with their first."""
-        every = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
-        return every | {name: options[0] for name, options in self.options()}
-
-    def at(self, indices: Point) -> Part:
-        """The part with the chosen option of each decision."""
-        return _part_at(self, indices)
-
-    def parts(self) -> set[Part]:
-        """Every different part."""
-        sizes = [range(len(options)) for _, options in self.decisions()]
-        return {self.at(indices) for indices in product(*sizes)}
-
-    def indices_of(self, part: Part) -> Point | None:
-        """The first option of each decision that gives `part`; None if nothing does."""
-        listens = BLOCK_FIELDS[part.block] | {"block"} if isinstance(part, Stage) else None
-        candidates = []
-        for name, options in self.decisions():
-            if name == "op":
-                candidates.append([i for i, op in enumerate(options) if _fits(op, part)])
-            elif listens is not None and name in _BLOCK_DEPENDENT - listens:
-                candidates.append([0])
-            else:
-                value = getattr(part, name)
-                # A value that the op sets stands in no list of options.
-                candidates.append([options.index(value) if value in options else 0])
-        return next((i for i in product(*candidates) if self.at(i) == part), None)
-
-
-@lru_cache(maxsize=65536)
-def _part_at(choices: "_Choices[Part]", indices: Point) -> Part:
-    settings = dict(choices._firsts)
-    for (name, options), index in zip(choices.decisions(), indices, strict=True):
-        settings[name] = options[index]
-    op = settings.pop("op", ())
-    if op:
-        settings |= op.settings
-    if "block" in settings:
-        for name in _BLOCK_DEPENDENT - BLOCK_FIELDS[settings["block"]]:
-            settings.pop(name, None)
-    return choices.part(**settings)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StemChoices(_Choices[Stem]):
-    """The options of a `Stem`."""
-
-    part = Stem
-
-    width: Options[int]
-    kernel: Options[int] = (3,)
-    stride: int = 2
-    activation: Options[Activation | Literal["none"]] = ("silu",)
-    pool: bool = False
-    norm: Options[NormKind] = ("batch",)
-
-    __pydantic_config__ = NO_UNKNOWN_KEYS
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageChoices(_Choices[Stage]):
-    """The options of a `Stage`; `op` sets several of its fields together."""
-
-    part = Stage
-
-    width: Options[int]
-    op: tuple[Op, ...] = ()
-    block: Options[Block] = ("mbconv",)
-    depth: Options[int] = (1,)
-    kernel: Options[int] = (3,)
-    stride: int = 1
-    expand_ratio: Options[Ratio] = (1,)
-    se_ratio: Options[float] = (0.0,)
-    skip: Options[Skip] = ("identity",)
-    activation: Options[Activation] = ("silu",)
-    groups: Options[int] = (1,)
-    start_kernel: Options[int] = (0,)
-
-    __pydantic_config__ = NO_UNKNOWN_KEYS
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeadChoices(_Choices[Head]):
-    """The options of a `Head`."""
-
-    part = Head
-
-    width: Options[int] = (0,)
-    activation: Options[Activation] = ("silu",)
-    hidden: Options[int] = (0,)
-    norm: Options[NormKind | Literal["none"]] = ("none",)
-
-    __pydantic_config__ = NO_UNKNOWN_KEYS
-
-
-def labels(options: Sequence[Any]) -> tuple[Value, ...]:
-    """Options as plain values, an op by its text."""
-    return tuple(str(option) if isinstance(option, Op) else option for option in options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +55,9 @@ class Parameter:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "labels", labels(self.options))
+
+
+_PLAIN_HEAD = HeadChoices()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,8 +73,9 @@ class SearchSpace:
     resolution: Options[int]
     stem: StemChoices
     stages: tuple[StageChoices, ...]
-    head: HeadChoices = HeadChoices()
+    head: HeadChoices = _PLAIN_HEAD
     num_classes: int = 10
+    activation: Options[Activation] = ()  # of all parts; () leaves it to each
     parameters: tuple[Parameter, ...] = field(init=False, repr=False, compare=False)
 
     __pydantic_config__ = NO_UNKNOWN_KEYS
@@ -282,7 +91,9 @@ class SearchSpace:
             )
         if max(self.resolution) > MOST:
             raise InvalidSpace(f"resolution must be at most {MOST:,}, got {max(self.resolution)}")
+        self._require_one_activation()
         parameters = [Parameter("resolution", self.resolution)] * (len(self.resolution) > 1)
+        parameters += [Parameter("activation", self.activation)] * (len(self.activation) > 1)
         for group, choices in self._groups():
             parameters += [Parameter(f"{group}.{n}", o) for n, o in choices.decisions()]
         object.__setattr__(self, "parameters", tuple(parameters))
@@ -331,6 +142,56 @@ class SearchSpace:
             ),
         )
 
+    # Variants: a space with a choice for all parts is as many spaces without.
+
+    @cached_property
+    def variants(self) -> "tuple[SearchSpace, ...]":
+        """For each option of `activation` the space whose every part has it; itself if none."""
+        return tuple(
+            replace(
+                self,
+                activation=(),
+                stem=replace(self.stem, activation=(act,)) if self._activated else self.stem,
+                stages=tuple(replace(choices, activation=(act,)) for choices in self.stages),
+                head=replace(self.head, activation=(act,)),
+            )
+            for act in self.activation
+        ) or (self,)
+
+    def variant_of(self, point: Point) -> tuple[int, Point]:
+        """Which variant a point lies in, and which of its points it is there."""
+        if len(self.activation) < 2:
+            return 0, point
+        place = int(len(self.resolution) > 1)
+        return point[place], (*point[:place], *point[place + 1 :])
+
+    def with_variant(self, point: Point, number: int) -> Point:
+        """The point of this space that `point` is of the variant `number`."""
+        if len(self.activation) < 2:
+            return point
+        place = int(len(self.resolution) > 1)
+        return (*point[:place], number, *point[place:])
+
+    @property
+    def _activated(self) -> bool:
+        """Whether the stem has an activation."""
+        return self.stem.activation != ("none",)
+
+    def _require_one_activation(self) -> None:
+        if not self.activation:
+            return
+        if len(set(self.activation)) < len(self.activation):
+            raise InvalidSpace("activation: an option stands twice; keep one")
+        groups = [(name, one) for name, one in self._groups() if name != "stem" or self._activated]
+        for name, choices in groups:
+            own = dict(choices.options()).get("activation")
+            if own != ("silu",) or any(
+                op.activation is not None for op in getattr(choices, "op", ())
+            ):
+                raise InvalidSpace(
+                    f"activation is chosen for the whole network; leave it out of {name}"
+                )
+
     # Points and architectures
 
     @property
@@ -343,6 +204,9 @@ class SearchSpace:
 
         A choice that the chosen block does not have is ignored.
         """
+        if self.activation:
+            chosen, rest = self.variant_of(tuple(point))
+            return self.variants[chosen].architecture_at(rest)
         place = int(len(self.resolution) > 1)
         parts: list[Any] = []
         for _, choices in self._groups():
@@ -359,6 +223,9 @@ class SearchSpace:
 
     def point_of(self, architecture: Architecture) -> Point | None:
         """The first point that gives `architecture`; None if there is none in this space."""
+        if self.activation:
+            found = ((i, one.point_of(architecture)) for i, one in enumerate(self.variants))
+            return next((self.with_variant(p, i) for i, p in found if p is not None), None)
         parts = (architecture.stem, *architecture.stages, architecture.head)
         if (
             len(architecture.stages) != len(self.stages)
@@ -445,7 +312,7 @@ class SearchSpace:
 
     # Inside
 
-    def _groups(self) -> Iterator[tuple[str, _Choices[Any]]]:
+    def _groups(self) -> Iterator[tuple[str, Choices[Any]]]:
         """The choices of each part in order, with the part's name."""
         yield "stem", self.stem
         for number, stage in enumerate(self.stages, start=1):
@@ -457,10 +324,6 @@ class SearchSpace:
         if point is None:
             raise InvalidSetting(f"the space {self.name!r} does not contain this architecture")
         return point
-
-
-def _fits(op: Op, part: Stem | Stage | Head) -> bool:
-    return all(getattr(part, name, None) == value for name, value in op.settings.items())
 
 
 def _widen(ranges: dict[int, tuple[int, int]], key: int, low: int, high: int) -> None:

@@ -10,8 +10,9 @@ import pandas as pd
 from autoscale.design.measures.limits import Limit
 from autoscale.design.measures.macs import MACS
 from autoscale.design.rounding import PAPER
+from autoscale.devices.boards import load_board
 from autoscale.errors import BudgetUnreachable, InvalidSetting, RunConflict
-from autoscale.jobs.costs import cost_from, limits_from
+from autoscale.jobs.costs import board_of, cost_from, limits_from
 from autoscale.jobs.family_weights import MemberWeights
 from autoscale.jobs.grid.job import load_grid
 from autoscale.jobs.grid.scaling_base import describe, scalable_of
@@ -33,7 +34,7 @@ from autoscale.scaling.family import (
     stalls,
 )
 from autoscale.scaling.limited import Limited
-from autoscale.scaling.scalable import Scalable, cost_of
+from autoscale.scaling.scalable import Scalable, cost_of, price
 from autoscale.settings.function import takes_settings
 
 STEP = "family"
@@ -94,6 +95,7 @@ def scale_family(
     budgets: Sequence[str] = (),
     measure: str = "macs",
     max_cost: Sequence[str] = (),
+    board: str | None = None,
 ) -> Family:
     """The members of the given sizes, or the largest ones within the given budgets.
 
@@ -102,6 +104,7 @@ def scale_family(
         budgets: what a member may cost at most, such as "40M" or "4x".
         measure: of the budgets: macs, params, activations or memory (bytes).
         max_cost: limits such as "params=5M"; members that break one are left out.
+        board: a board that members must fit, by its name or a YAML file.
 
     Raises:
         InvalidSetting: for neither or both, or values that cannot be read.
@@ -118,7 +121,12 @@ def scale_family(
         named.append((f"{text.strip()}{suffix}", phi_for(base, growths, budget)))
     members = [member(base, growths, phi, name=name) for name, phi in dict(named).items()]
     members.sort(key=lambda m: m.counts.macs)
-    kept, left_out = _within(members, base, growths, limits_from(max_cost))
+    kept, left_out = _within(
+        members,
+        base,
+        growths,
+        limits_from(max_cost, board=None if board is None else load_board(board)),
+    )
     return Family(members=tuple(kept), base=base, growths=growths, left_out=left_out)
 
 
@@ -142,7 +150,7 @@ def _within(
         else:
             over = limited.broken(network)
             assert over is not None
-            cost = over.measure.exactly(float(over.measure.count(cost_of(network))))
+            cost = over.measure.exactly(price(over.measure, network))
             left_out[entry.name] = f"{entry.name} is left out: it costs {cost}, over {over.exactly}"
     if not kept:
         raise BudgetUnreachable(
@@ -179,6 +187,7 @@ def write_family(
     """
     run, listener = Path(run), listener or Silent()
     base, growths = _base_and_growths(run, settings)
+    board_of(settings, listener)
     if growths.up is growths.down:
         listener.notice(
             "warning: there is no grid above 1x; larger members grow by the coefficients found "
@@ -196,6 +205,7 @@ def write_family(
         budgets=settings.budgets.split(",") if settings.budgets is not None else (),
         measure=settings.measure,
         max_cost=settings.max_cost,
+        board=settings.board,
     )
     for line in (*family.left_out.values(), *family.stalls):
         listener.notice(f"warning: {line}")
@@ -252,7 +262,7 @@ def _keep(family: Family, settings: FamilySettings, folder: StepFolder, listener
     earlier = (folder.read() or {}).get("settings", {})
     gained = settings.coefficients is None and _gained(earlier, facts)
     if gained:
-        for entry in _again(names_of(members), family, settings.max_cost, listener):
+        for entry in _again(names_of(members), family, settings, listener):
             write_text(folder.file(f"{entry.name}.yaml"), entry.to_yaml())
             if (old := folder.file(f"{entry.name}.safetensors")).exists():
                 listener.notice(f"warning: {old} is of {entry.name} before; repeat it too")
@@ -290,7 +300,7 @@ def _gained(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
 
 
 def _again(
-    names: Sequence[str], family: Family, max_cost: Sequence[str], listener: Listener
+    names: Sequence[str], family: Family, settings: FamilySettings, listener: Listener
 ) -> list[Member | UserMember]:
     """The members of these names by the coefficients of `family`; which and which not is told."""
     found: list[Member | UserMember] = []
@@ -301,7 +311,13 @@ def _again(
             text, _, measure = name.partition("-")
             asked = {"budgets": [text], "measure": measure or "macs"}
         try:
-            again = scale_family(family.base, family.growths, max_cost=max_cost, **asked)
+            again = scale_family(
+                family.base,
+                family.growths,
+                max_cost=settings.max_cost,
+                board=settings.board,
+                **asked,
+            )
             found += again.members
         except (BudgetUnreachable, InvalidSetting) as problem:
             listener.notice(f"warning: {name} stays as it was: {problem}")

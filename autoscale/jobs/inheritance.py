@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from autoscale.datasets.data import ImageData
 from autoscale.design.architecture import Architecture
+from autoscale.design.choices import HeadChoices, StageChoices, StemChoices
 from autoscale.design.cost import cost
-from autoscale.design.space import HeadChoices, SearchSpace, StageChoices, StemChoices
+from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.start import Origin, Start, affordable
 from autoscale.models.expected import rows_kept

@@ -20,6 +20,7 @@ from autoscale.design.architecture import Architecture
 from autoscale.design.cost import CONVENTIONS, Cost, part_costs
 from autoscale.design.document import kind_of
 from autoscale.design.published import FAMILIES, NETWORKS
+from autoscale.devices.board import Board, Fit
 from autoscale.errors import InvalidSetting, cause
 from autoscale.models.user_code import code_problem, named
 from autoscale.network.build import build
@@ -97,6 +98,19 @@ class Count:
             raise InvalidSetting(
                 f"fvcore cannot count {self.network}: {cause(problem)}; leave --check out"
             ) from problem
+
+    def fit(self, board: Board) -> tuple[Fit, ...]:
+        """What a design needs of a board's flash and RAM, beside what the board leaves it.
+
+        Raises:
+            InvalidSetting: of a module, whose layers are not known as those of a file.
+        """
+        if self.design is None:
+            raise InvalidSetting(
+                f"{self.network} is a module, and flash and RAM follow from the layers of a "
+                "design; leave --board out, or name a design"
+            )
+        return board.fit(self.design)
 
     def check_table(self) -> "pd.DataFrame":
         """The lines of `check` and a last one for the totals.

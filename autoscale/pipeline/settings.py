@@ -75,6 +75,11 @@ class MakeSettings(
             )
         for text in self.max_cost:
             kind = kind_named(text.rpartition("=")[0])
+            if text is self.max_cost[0] and kind.counted and not kind.reads:
+                raise InvalidSetting(
+                    f"make grows a network to the first limit, and {kind.name} does not grow in a "
+                    f"formula; name macs or memory first, as in --limit macs=30M --limit {text}"
+                )
             if not kind.counted:
                 raise InvalidSetting(
                     f"make keeps limits that can be counted, asked for {text}; limit macs or "

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from autoscale.design.amounts import several
 from autoscale.design.measures.limits import Limit, all_of
-from autoscale.scaling.scalable import Network, cost_of
+from autoscale.scaling.scalable import Network, price
 
 #: Gives the milliseconds of networks on a device.
 Timer = Callable[[Sequence[Network]], list[float]]
@@ -40,7 +40,7 @@ class Limited:
     def _column(self, limit: Limit, networks: Sequence[Network]) -> list[float]:
         if not limit.measure.counted and self._timer is not None:
             return self._timer(networks)
-        return [float(limit.measure.count(cost_of(network))) for network in networks]
+        return [price(limit.measure, network) for network in networks]
 
     def broken(self, network: Network) -> Limit | None:
         """The first limit that a network breaks which was asked about; None if it keeps all."""

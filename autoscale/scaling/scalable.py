@@ -14,6 +14,7 @@ import numpy as np
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import Cost, cost, part_costs
 from autoscale.design.costs import scaled_costs
+from autoscale.design.measures.measure import CostMeasure
 from autoscale.design.numbers import Number
 from autoscale.design.rounding import Rounding, scale
 
@@ -102,6 +103,18 @@ class Design:
 def cost_of(network: Network) -> Cost:
     """What one image costs in a network."""
     return cost(network) if isinstance(network, Architecture) else network.cost
+
+
+def price(measure: CostMeasure, network: Network) -> float:
+    """What a network costs in a measure.
+
+    Raises:
+        InvalidSetting: if the measure is told by a design alone, and this is a user's network, or
+            if it is measured on a device.
+    """
+    if isinstance(network, Architecture) and not measure.reads:
+        return float(measure.of(network))
+    return float(measure.count(cost_of(network)))
 
 
 def effective(base: Network, network: Network) -> Growth:

@@ -18,9 +18,10 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from autoscale.design.architecture import Architecture
+from autoscale.design.choices import Value
 from autoscale.design.cost import cost
 from autoscale.design.measures.limits import Limit, broken, require_reachable
-from autoscale.design.space import SearchSpace, Value
+from autoscale.design.space import SearchSpace
 from autoscale.errors import EvaluationFailed, InvalidSetting, SpaceExhausted
 from autoscale.search.history import RUNGS
 from autoscale.search.identity import network_of

@@ -2,21 +2,25 @@
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from autoscale.design.architecture import Architecture
+from autoscale.design.architecture import Architecture, Head, Stage, Stem
 from autoscale.design.measures.macs import MACS
 from autoscale.design.measures.measure import CostMeasure
 from autoscale.design.measures.registry import MEASURES, kind_named, measure_named
 from autoscale.design.space import SearchSpace
-from autoscale.design.walk import Place, output_size, place_of, stem_output_size
+from autoscale.design.walk import output_size, place_of, stem_output_size
 from autoscale.errors import BudgetUnreachable, InvalidSetting
 
 #: Random designs that are looked at before the least costs of a space are worked out.
 _DRAWN = 200
+#: And of a space of which parts leave it open whether limits can be kept.
+_SEARCHED = 2000
+#: Ways through a space whose designs are looked at for the nearest.
+_LOOKED_AT = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +125,11 @@ def require_reachable(space: SearchSpace, limits: Sequence[Limit]) -> None:
     rng = random.Random(0)
     if any(broken(limits, space.sample(rng)) is None for _ in range(_DRAWN)):
         return
-    costs = nearest_costs(space, limits)
+    nearest, possible = _nearest(space, limits)
+    costs = [_cost(limit, nearest) for limit in limits]
     if all(cost <= limit.most for cost, limit in zip(costs, limits, strict=True)):
+        return
+    if possible and any(broken(limits, space.sample(rng)) is None for _ in range(_SEARCHED)):
         return
     wanted = all_of([limit.exactly for limit in limits])
     if len(limits) == 1:
@@ -145,64 +152,132 @@ def nearest_costs(space: SearchSpace, limits: Sequence[Limit]) -> tuple[float, .
     Nearest is whose cost is the smallest multiple of its limit, in the measure that is worst. Found
     exactly: the cost of a part depends on earlier choices only through its input's width and size,
     so of all ways that lead to one width, those suffice that no other way undercuts everywhere.
+    Where parts tell of a measure only the least that it can be, it is the nearest of the designs
+    that come out so.
 
     Returns:
         One cost for each limit, in their order.
     """
+    nearest, _ = _nearest(space, limits)
+    return tuple(_cost(limit, nearest) for limit in limits)
+
+
+def _cost(limit: Limit, architecture: Architecture) -> float:
+    cost = float(limit.measure.of(architecture))
+    return round(cost) if limit.measure.whole else cost
+
+
+def _nearest(space: SearchSpace, limits: Sequence[Limit]) -> tuple[Architecture, bool]:
+    """The nearest design, and whether the parts of some design leave it open to keep all limits."""
     most = np.array([abs(limit.most) or 1 for limit in limits], dtype=float)
-    ends = np.concatenate([_least_costs(space, side, limits) for side in space.resolution])
-    worst = (ends / most).max(axis=1)
-    best = ends[int(np.lexsort((ends.sum(axis=1), worst))[0])].tolist()
-    return tuple(
-        round(cost) if limit.measure.whole else cost
-        for cost, limit in zip(best, limits, strict=True)
-    )
+    ends = [
+        end for one in space.variants for side in one.resolution for end in _ends(one, side, limits)
+    ]
+    least = np.array([end.totals(limits) for end in ends])
+    worst = (least / most).max(axis=1)
+    order = np.lexsort((least.sum(axis=1), worst)).tolist()
+    possible = bool((least <= [limit.most for limit in limits]).all(axis=1).any())
+    found, reached = None, np.inf
+    for place in order[:_LOOKED_AT]:
+        if worst[place] >= reached:
+            break
+        design = ends[place].architecture
+        own = max(_cost(limit, design) / m for limit, m in zip(limits, most, strict=True))
+        if own < reached:
+            found, reached = design, own
+    assert found is not None, "a space has a design"
+    return found, possible
 
 
-def _least_costs(space: SearchSpace, resolution: int, limits: Sequence[Limit]) -> np.ndarray:
-    """Costs that no network of one resolution undercuts everywhere, shape (networks, limits)."""
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """A way through a space up to some part: what it costs so far, and which parts it took."""
+
+    costs: np.ndarray  # a number for each share of each limited measure
+    parts: tuple[Stem | Stage | Head, ...]
+    space: SearchSpace
+    resolution: int
+
+    def totals(self, limits: Sequence[Limit]) -> list[float]:
+        """The least that each limited measure can be."""
+        ends = np.cumsum([len(limit.measure.parts) for limit in limits])[:-1]
+        return [float(shares.sum()) for shares in np.split(self.costs, ends)]
+
+    @property
+    def architecture(self) -> Architecture:
+        """The design at its end."""
+        stem, *stages, head = self.parts
+        assert isinstance(stem, Stem)
+        assert isinstance(head, Head)
+        return Architecture(
+            resolution=self.resolution,
+            stem=stem,
+            stages=tuple(stage for stage in stages if isinstance(stage, Stage)),
+            head=head,
+            num_classes=self.space.num_classes,
+        )
+
+
+def _ends(space: SearchSpace, resolution: int, limits: Sequence[Limit]) -> list[_Way]:
+    """The ways through one resolution that no other undercuts everywhere."""
     measures = [limit.measure for limit in limits]
-    largest = np.array([measure.parts == "max" for measure in measures])
+    largest = np.array([fold == "max" for measure in measures for fold in measure.parts])
 
-    def costs(place: Place) -> list[float]:
-        return [float(measure.at(place)) for measure in measures]
+    def costs(part: Stem | Stage | Head, width: int, size: int) -> np.ndarray:
+        place = place_of(part, width, size, space.num_classes if isinstance(part, Head) else 0)
+        return np.array([float(one) for measure in measures for one in measure.shares(place)])
 
-    def further(reached: np.ndarray, parts: list[list[float]]) -> np.ndarray:
-        before, after = reached[:, None, :], _undercut_by_none(np.array(parts))[None, :, :]
+    def further(ways: Sequence[_Way], options: Sequence[tuple[np.ndarray, Any]]) -> list[_Way]:
+        before = np.array([way.costs for way in ways])[:, None, :]
+        kept = _undercut_by_none(np.array([row for row, _ in options]))
+        options = [options[place] for place in kept]
+        after = np.array([row for row, _ in options])[None, :, :]
         both = np.where(largest, np.maximum(before, after), before + after)
-        return both.reshape(-1, len(measures))
+        rows = both.reshape(-1, len(largest))
+        return [
+            replace(
+                ways[place // len(options)],
+                costs=rows[place],
+                parts=(*ways[place // len(options)].parts, options[place % len(options)][1]),
+            )
+            for place in _undercut_by_none(rows)
+        ]
 
-    ways: dict[int, list[list[float]]] = {}
+    size = resolution
+    reached: dict[int, list[_Way]] = {}
     for stem in space.stem.parts():
-        ways.setdefault(stem.width, []).append(costs(place_of(stem, 3, resolution)))
+        way = _Way(costs(stem, 3, resolution), (stem,), space, resolution)
+        reached.setdefault(stem.width, []).append(way)
         size = stem_output_size(stem, resolution)
-    reached = {width: _undercut_by_none(np.array(rows)) for width, rows in ways.items()}
     for choices in space.stages:
-        onward: dict[int, list[np.ndarray]] = {}
-        for width, before in reached.items():
-            ways = {}
+        onward: dict[int, list[_Way]] = {}
+        for width, ways in reached.items():
+            options: dict[int, list[tuple[np.ndarray, Any]]] = {}
             for stage in choices.parts():
-                ways.setdefault(stage.width, []).append(costs(place_of(stage, width, size)))
-            for after, rows in ways.items():
-                onward.setdefault(after, []).append(further(before, rows))
-        reached = {w: _undercut_by_none(np.concatenate(parts)) for w, parts in onward.items()}
+                options.setdefault(stage.width, []).append((costs(stage, width, size), stage))
+            for after, rows in options.items():
+                onward.setdefault(after, []).extend(further(ways, rows))
+        reached = {width: _best_of(ways) for width, ways in onward.items()}
         size = output_size(size, choices.stride)
     ends = [
-        further(
-            before,
-            [costs(place_of(head, width, size, space.num_classes)) for head in space.head.parts()],
-        )
-        for width, before in reached.items()
+        way
+        for width, ways in reached.items()
+        for way in further(ways, [(costs(head, width, size), head) for head in space.head.parts()])
     ]
-    return _undercut_by_none(np.concatenate(ends))
+    return _best_of(ends)
 
 
-def _undercut_by_none(rows: np.ndarray) -> np.ndarray:
-    """The rows that no other is at most as large as in every column; of equal ones, one."""
-    rows = np.unique(rows, axis=0)
+def _best_of(ways: Sequence[_Way]) -> list[_Way]:
+    return [ways[place] for place in _undercut_by_none(np.array([way.costs for way in ways]))]
+
+
+def _undercut_by_none(rows: np.ndarray) -> list[int]:
+    """The places of rows that no other undercuts everywhere; of equal ones, one."""
+    unique, places = np.unique(rows, axis=0, return_index=True)
     kept = []
-    while len(rows):
-        first, rows = rows[0], rows[1:]  # no later row is at most as large everywhere
-        kept.append(first)
-        rows = rows[(rows < first).any(axis=1)]
-    return np.array(kept)
+    while len(unique):
+        first = unique[0]  # no later row is at most as large everywhere
+        kept.append(int(places[0]))
+        left = (unique < first).any(axis=1)
+        unique, places = unique[left], places[left]
+    return kept

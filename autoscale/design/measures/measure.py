@@ -12,6 +12,8 @@ from autoscale.design.numbers import Number
 from autoscale.design.walk import Place
 from autoscale.errors import InvalidSetting
 
+Fold = Literal["sum", "max"]
+
 
 @dataclass(frozen=True, slots=True)
 class CostMeasure:
@@ -35,8 +37,9 @@ class CostMeasure:
     counted: ClassVar[bool] = True
     #: Whether it comes in whole numbers.
     whole: ClassVar[bool] = True
-    #: How the costs of a network's parts make that of the network.
-    parts: ClassVar[Literal["sum", "max"]] = "sum"
+    #: How each of the numbers that `shares` gives of a network's parts makes one of the network,
+    #: whose cost is the sum of these.
+    parts: ClassVar[tuple[Fold, ...]] = ("sum",)
     #: The fields of `Cost` that `count` reads.
     reads: ClassVar[frozenset[str]] = frozenset()
 
@@ -61,15 +64,24 @@ class CostMeasure:
         return found
 
     def at(self, place: Place) -> float:
-        """The cost of one part of a design where it stands.
-
-        `of` is the sum over a design's places, or the largest of them; see `parts`.
+        """The cost of one part of a design where it stands: the sum of its `shares`.
 
         Raises:
             InvalidSetting: if it does not follow from the design.
         """
         found: float = self.count(place_cost(place))
         return found
+
+    def shares(self, place: Place) -> tuple[float, ...]:
+        """Numbers of one part of a design where it stands, one for each of `parts`.
+
+        Of all a design's places each is added up, or the largest counts; together they are the
+        design's cost, or the least that it can be where parts do not tell all.
+
+        Raises:
+            InvalidSetting: if it does not follow from the design.
+        """
+        return (self.at(place),)
 
     @property
     def heading(self) -> str:

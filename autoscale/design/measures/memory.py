@@ -19,7 +19,7 @@ class Memory(CostMeasure):
     column = "memory"
     unit = "bytes of activations"
     noun = "bytes of activations"
-    parts = "max"
+    parts = ("max",)
     reads = frozenset({"peak"})
 
     def count(self, counts: Cost) -> Number:

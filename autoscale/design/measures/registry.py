@@ -17,8 +17,12 @@ _HOMES = {
     "memory": "memory:Memory",
     "latency": "latency:Latency",
     "energy": "energy:Energy",
+    "flash": "flash:Flash",
+    "ram": "ram:Ram",
 }
 COSTS = tuple(_HOMES)
+#: Those that a budget may be of: formulas tell them of many networks at once, or they are measured.
+BUDGETS = tuple(name for name in COSTS if name not in ("flash", "ram"))
 
 
 class _Registry(Mapping[str, "type[CostMeasure]"]):

@@ -9,7 +9,10 @@ from typing import cast
 import numpy as np
 
 from autoscale.design.amounts import several
+from autoscale.design.measures.limits import Limit
 from autoscale.design.rounding import PAPER, compound
+from autoscale.design.style import Padding
+from autoscale.devices.boards import load_board
 from autoscale.jobs.costs import cost_from, limits_from
 from autoscale.jobs.grid.settings import GridSettings
 from autoscale.jobs.grid.timed import Stopwatch, timed_grid, timed_rival
@@ -121,17 +124,23 @@ class GridRace:
 
     @classmethod
     def of(
-        cls, base: Scalable, settings: GridSettings, watch: Stopwatch | None = None
+        cls,
+        base: Scalable,
+        settings: GridSettings,
+        watch: Stopwatch | None = None,
+        *,
+        padding: Padding = "symmetric",
     ) -> "GridRace":
         """The race of a base.
 
         Args:
             watch: times networks, for a budget or a limit that is measured; see `is_timed`.
+            padding: of the networks' convolutions with a stride.
 
         Raises:
             AutoscaleError: one of its kinds, if there is no such grid.
         """
-        limited = Limited(limits_from(settings.max_cost), watch)
+        limited = Limited(_limits(settings, padding), watch)
         measure = cost_from(settings.cost_measure)
         if not measure.counted:
             assert watch is not None
@@ -253,9 +262,14 @@ class GridRace:
 
 def is_timed(settings: GridSettings) -> bool:
     """Whether the budget or a limit is measured on a device."""
-    limits = limits_from(settings.max_cost)
+    limits = _limits(settings)
     measures = [cost_from(settings.cost_measure), *(limit.measure for limit in limits)]
     return not all(measure.counted for measure in measures)
+
+
+def _limits(settings: GridSettings, padding: Padding = "symmetric") -> tuple[Limit, ...]:
+    board = None if settings.board is None else load_board(settings.board)
+    return limits_from(settings.max_cost, board=board, padding=padding)
 
 
 def _rules(settings: GridSettings, budget: Budget) -> Sequence[str]:

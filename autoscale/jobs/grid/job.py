@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from autoscale.design.rounding import Coefficients
+from autoscale.design.style import Padding
 from autoscale.errors import InvalidSetting, RunConflict
+from autoscale.jobs.costs import board_of
 from autoscale.jobs.grid.candidates import GROW, SHRINK, GridRace, explain, is_timed, label, root_of
 from autoscale.jobs.grid.result import GridResult
 from autoscale.jobs.grid.scaling_base import (
@@ -127,7 +129,8 @@ def grid_search(
         *on_weights(run, start, weights=settings.weights, data=proxy.source.data, sizes=sizes),
     ):
         listener.notice(note)
-    race = _race(run, base, settings, listener)
+    board_of(settings, listener)
+    race = _race(run, base, settings, proxy.transfer.start.expected.style.padding, listener)
     references = find_references(
         settings, resolution=race.largest, classes=race.num_classes, listener=listener
     )
@@ -209,10 +212,12 @@ def _pick(found: GridResult, outcomes: Sequence[Outcome], proxy: Proxy) -> Own:
     )
 
 
-def _race(run: Path, base: Scalable, settings: GridSettings, listener: Listener) -> GridRace:
+def _race(
+    run: Path, base: Scalable, settings: GridSettings, padding: Padding, listener: Listener
+) -> GridRace:
     """The race of a base, with the timings that it needs kept in the run."""
     if not is_timed(settings):
-        return GridRace.of(base, settings)
+        return GridRace.of(base, settings, padding=padding)
     folder = StepFolder(run, TIMINGS)
     timings = Journal(folder.file("timings.jsonl"))
     conditions: dict[str, Any] = {"device": settings.device, "threads": settings.threads}
@@ -223,7 +228,7 @@ def _race(run: Path, base: Scalable, settings: GridSettings, listener: Listener)
             journal=timings,
             read=lambda timings: Stopwatch(root_of(base), timings, listener, **conditions),
         )
-        return GridRace.of(base, settings, watch)
+        return GridRace.of(base, settings, watch, padding=padding)
 
 
 def _write(folder: StepFolder, base: Scalable, result: GridResult, race: GridRace) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from autoscale.design.rounding import PAPER, compound, rounding_policy
-from autoscale.jobs.costs import cost_from
+from autoscale.jobs.costs import board_of, cost_from
 from autoscale.jobs.grid.candidates import (
     GridRace,
     counted_budget,
@@ -66,7 +66,8 @@ def plan_grid(run: str | Path, settings: GridSettings, *, listener: Listener | N
     watch = Stopwatch(
         root_of(base), NoTimings(), listener, device=settings.device, threads=settings.threads
     )
-    race = GridRace.of(base, settings, watch)
+    board_of(settings, listener)
+    race = GridRace.of(base, settings, watch, padding=transfer.start.expected.style.padding)
     explain(race, listener)
     references = find_references(
         settings, resolution=race.largest, classes=race.num_classes, listener=listener

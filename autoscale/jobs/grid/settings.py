@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from autoscale.design.measures.registry import COSTS, kind_named, with_file
+from autoscale.design.measures.registry import BUDGETS as MEASURES
+from autoscale.design.measures.registry import kind_named, with_file
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups.images import DataSettings
 from autoscale.jobs.groups.networks import (
     BaseWeightsSettings,
-    LimitSettings,
+    BoardSettings,
     ScalingBaseSettings,
     WeightsSettings,
 )
@@ -75,7 +76,7 @@ class RaceSettings(Settings):
     )
     budget: str | None = option(
         None,
-        f"Instead: any cost and the budget of it, such as params=2x. Costs: {in_words(COSTS)}.",
+        f"Instead: any cost and the budget of it, such as params=2x. Costs: {in_words(MEASURES)}.",
         place=with_file,
         binds="budget",
     )
@@ -235,7 +236,7 @@ class GridSettings(
     BaseImageSettings,
     BaseWeightsSettings,
     TransferSettings,
-    LimitSettings,
+    BoardSettings,
     ReferenceSettings,
     RaceSettings,
 ):
@@ -285,7 +286,7 @@ class MemberSettings(Settings):
     )
     measure: str = option(
         "macs",
-        f"Of the budgets: {in_words(COSTS)}; but not latency, which is measured.",
+        f"Of the budgets: {in_words(MEASURES)}; but not latency, which is measured.",
         place=with_file,
         binds=False,
     )
@@ -308,7 +309,7 @@ class MemberSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FamilySettings(BaseWeightsSettings, LimitSettings, MemberSettings):
+class FamilySettings(BaseWeightsSettings, BoardSettings, MemberSettings):
     """Everything that a family can be asked for."""
 
     command: ClassVar[str] = "family"

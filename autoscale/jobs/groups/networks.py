@@ -81,6 +81,27 @@ class LimitSettings(Settings):
                 split_limit(text)
 
 
+def _boards() -> list[str]:
+    from autoscale.devices.boards import board_names
+
+    return board_names()
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoardSettings(LimitSettings):
+    """Where networks will run, and what they may cost there. (`device` is where they train.)"""
+
+    # What it leaves a network binds a resumed run, not its name or where its file lies.
+    board: str | None = option(
+        None,
+        "Every network must fit this board: a shipped one (autoscale boards) or a YAML file with "
+        "its flash and RAM, and what the firmware needs of them.",
+        place=True,
+        complete=begun(_boards),
+        binds="max_cost",
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class ScalingBaseSettings(Settings):
     """Which network is scaled; by default the baseline that the run's search found.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,9 @@ from typing import Any
 from autoscale.design.measures.limits import Limit, require_reachable
 from autoscale.design.measures.macs import MACS
 from autoscale.design.space import SearchSpace
-from autoscale.jobs.costs import cost_from, limits_from
+from autoscale.devices.board import Board
+from autoscale.errors import BudgetUnreachable
+from autoscale.jobs.costs import board_of, cost_from, limits_from
 from autoscale.jobs.inheritance import notes_for_space
 from autoscale.jobs.record import Record
 from autoscale.jobs.search.goal import make_objective, ready, require_objective
@@ -56,14 +60,19 @@ class SearchProblem:
         for note in notes_for_space(proxy.transfer.start, shipped):
             listener.notice(note)
         require_objective(settings)
-        measure = cost_from(settings.cost_measure)
-        limits = limits_from(settings.max_cost, max_macs=settings.max_macs)
+        padding = proxy.transfer.start.expected.style.padding
+        measure = cost_from(settings.cost_measure, padding=padding)
+        board = board_of(settings, listener)
+        limits = limits_from(
+            settings.max_cost, max_macs=settings.max_macs, board=board, padding=padding
+        )
         size = settings.resolution or max(shipped.resolution)
         proxy = proxy.load(size=size, listener=listener)
         space = shipped.for_task(
             resolution=settings.resolution, num_classes=len(proxy.images.classes)
         )
-        require_reachable(space, [limit for limit in limits if limit.measure.counted])
+        with _named(board):
+            require_reachable(space, [limit for limit in limits if limit.measure.counted])
         measure, *limited = ready(
             [measure, *(limit.measure for limit in limits)],
             space,
@@ -72,7 +81,8 @@ class SearchProblem:
             listener=listener,
         )
         limits = tuple(replace(limit, measure=m) for limit, m in zip(limits, limited, strict=True))
-        require_reachable(space, limits)
+        with _named(board):
+            require_reachable(space, limits)
         objective = make_objective(settings, space, measure, listener)
         for note in on_weights(
             run,
@@ -121,6 +131,15 @@ def _sizes(settings: SearchSettings, objective: Objective, space: SearchSpace) -
         return ["--budgets", budget, *named]
     smallest = space.architecture_at((0,) * len(space.parameters))
     return ["--budgets", MACS.write(MACS.of(smallest))]
+
+
+@contextmanager
+def _named(board: Board | None) -> Iterator[None]:
+    """Say of limits that nothing keeps which board's they are."""
+    try:
+        yield
+    except BudgetUnreachable as problem:
+        raise problem if board is None else BudgetUnreachable(f"{board.name}: {problem}") from None
 
 
 def _kept_measures(folder: StepFolder) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from autoscale.design.measures.registry import COSTS, kind_named, with_file
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups.images import DataSettings, ImageSettings
-from autoscale.jobs.groups.networks import LimitSettings, WeightsSettings
+from autoscale.jobs.groups.networks import BoardSettings, WeightsSettings
 from autoscale.jobs.groups.training import RecipeSettings, TeacherSettings, TransferSettings
 from autoscale.jobs.groups.workers import DeviceSettings, KernelSettings, WorkerSettings
 from autoscale.jobs.names import OBJECTIVES, SAMPLERS
@@ -78,8 +78,9 @@ class SearchChoices(Settings):
     cost_measure: str = option(
         "macs",
         f"What networks cost: {in_words(COSTS)}. macs are multiply-adds (FLOPs); memory is "
-        "bytes of the most activations alive at once; latency on this device is predicted from "
-        "some networks that are timed.",
+        "bytes of the most activations alive at once, float32; flash and ram are bytes of an int8 "
+        "file and of what TensorFlow Lite Micro needs to run it (ram:float32 of a float one); "
+        "latency on this device is predicted from some networks that are timed.",
         flag="--cost",
         place=with_file,
         binds="objective",
@@ -203,7 +204,7 @@ class SearchSettings(
     DeviceSettings,
     ImageSettings,
     RecipeSettings,
-    LimitSettings,
+    BoardSettings,
     TransferSettings,
     SearchChoices,
     DataSettings,

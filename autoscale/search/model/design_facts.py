@@ -12,10 +12,11 @@ from typing import Any
 
 from autoscale.design.architecture import Architecture, Head, Stage, Stem
 from autoscale.design.blocks.layers import Layout
+from autoscale.design.choices import StageChoices
 from autoscale.design.cost import Cost, head_cost, stage_cost, stem_cost
 from autoscale.design.measures.limits import Limit
 from autoscale.design.measures.measure import CostMeasure
-from autoscale.design.space import SearchSpace, StageChoices
+from autoscale.design.space import SearchSpace
 from autoscale.design.walk import output_size, stem_output_size
 from autoscale.search.identity import returns_input, stage_blocks
 
@@ -165,6 +166,21 @@ class _Exit:
 
 class FactReader:
     """Reads points of `space`; what it has worked out it remembers."""
+
+    def __init__(self, space: SearchSpace) -> None:
+        self._space = space
+        self._variants = [_VariantReader(variant) for variant in space.variants]
+
+    def read(self, point: Point) -> DesignFacts:
+        if len(self._variants) == 1:
+            return self._variants[0].read(point)
+        number, rest = self._space.variant_of(point)
+        facts = self._variants[number].read(rest)
+        return replace(facts, normal=self._space.with_variant(facts.normal, number))
+
+
+class _VariantReader:
+    """Reads points of a space in which each part has choices of its own."""
 
     def __init__(self, space: SearchSpace) -> None:
         self._space = space

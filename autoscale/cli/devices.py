@@ -1,12 +1,16 @@
-"""The command that measures: `autoscale latency`."""
+"""The commands on devices: `autoscale latency` measures here, `autoscale boards` lists."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar
 
+import typer
+
+from autoscale.jobs.groups.networks import BoardSettings
 from autoscale.models.settings import LatencySettings, published_names
-from autoscale.settings.option import begun, option
+from autoscale.settings.command import Settings
+from autoscale.settings.option import again, begun, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,3 +60,48 @@ def latency_command(settings: LatencyCommand, *, as_json: bool) -> None:
             f"{', '.join(unsettled)}: the machine is busy or the time was short; try --clock cpu "
             "or more --seconds."
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoardsCommand(Settings):
+    """Which of them."""
+
+    command: ClassVar[str] = "boards"
+
+    board: str | None = again(
+        BoardSettings,
+        "board",
+        help="Print this one as a YAML file, to change it and name it with --board.",
+    )
+
+
+def boards_command(settings: BoardsCommand, *, as_json: bool) -> None:
+    """List boards as --board takes them: their flash and RAM, and what the firmware leaves of them.
+
+    Milliseconds are claimed of none: nothing was timed on them but on this machine (here).
+    """
+    import pandas as pd
+
+    from autoscale.cli.terminal import explain, records, show_json, show_table
+    from autoscale.devices.boards import board_table, board_text, load_board
+
+    if settings.board is not None and not as_json:
+        load_board(settings.board)
+        typer.echo(board_text(settings.board).rstrip())  # not folded: it is a file
+        return
+    table = board_table()
+    if settings.board is not None:
+        load_board(settings.board)
+        table = table[table["board"] == settings.board]
+    if as_json:
+        show_json({"boards": records(table)})
+        return
+    for name in ("flash_left", "ram_left"):
+        table[name] = ["any" if pd.isna(n) else f"{n:,}" for n in table[name]]
+    show_table(
+        table,
+        title="Boards",
+        columns=("board", "dtype", "flash_left", "ram_left", "description"),
+        spare=("dtype",),
+    )
+    explain("flash_left, ram_left: bytes for the network, a bootloader and the like taken off")

@@ -1,0 +1,1 @@
+"""What a design becomes as a TensorFlow Lite file: operations, their memory, and bytes."""

@@ -1,0 +1,1 @@
+"""Where networks run: boards, and what they leave for a network."""
