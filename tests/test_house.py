@@ -119,6 +119,30 @@ def test_the_design_room_loads_neither_torch_nor_optuna() -> None:
     assert done.stdout.strip() == "set()", done.stderr
 
 
+def loaded_with(path: Path) -> set[str]:
+    """Modules that are loaded when a file is: what files import outside functions, and theirs."""
+    found: set[str] = set()
+    left = [path]
+    while left:
+        body = ast.parse(left.pop().read_text(encoding="utf-8")).body
+        for node in body:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            for name in set(names) - found:
+                found.add(name)
+                file = ROOT.joinpath(*name.split("."))
+                sources = (file.with_suffix(".py"), file / "__init__.py")
+                left += [source for source in sources if source.is_file()]
+    return found
+
+
+def test_a_worker_process_loads_no_library_of_tables() -> None:
+    loaded = loaded_with(PACKAGE / "jobs" / "workers" / "pool.py")
+    assert {"torch", "autoscale.training.fit"} <= loaded
+    assert "pandas" not in loaded
+
+
 def test_only_the_search_names_optuna_and_jobs_its_studies() -> None:
     rooms = {found.split("/")[1] for found in by_room({"optuna"})}
     assert rooms <= {"search", "jobs"}

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from autoscale.cli.app import main
-from autoscale.design.architecture import Architecture, Head, Stage, Stem
+from autoscale.design.architecture import Stage
 from autoscale.design.rounding import Coefficients
 from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.inspection.read_run import load_run
@@ -42,18 +42,10 @@ from autoscale.runs.at_work import at_work
 from autoscale.runs.store import StepFolder
 from autoscale.runs.weights import read_weights, write_weights
 from autoscale.training.fit import fit
+from tests import designs
 from tests.conftest import Heard, draw_photos
 
-SOURCE = Architecture(
-    resolution=16,
-    stem=Stem(width=16),
-    stages=(
-        Stage(width=16, expand_ratio=2),
-        Stage(width=32, expand_ratio=4, stride=2, depth=2),
-    ),
-    head=Head(width=32),
-    num_classes=3,
-)
+SOURCE = replace(designs.SOURCE, num_classes=3)
 SPACE = """
 name: sizes
 resolution: [12, 16]

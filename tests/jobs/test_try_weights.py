@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoscale.cli.app import main
-from autoscale.design.architecture import Architecture, Head, Stage, Stem
+from autoscale.design.architecture import Stage
 from autoscale.errors import AutoscaleError, BudgetUnreachable, InvalidSetting, RunConflict
 from autoscale.inspection.status import run_status
 from autoscale.jobs.search.job import search_baseline
@@ -32,18 +32,10 @@ from autoscale.jobs.workers.transfer import Transfer
 from autoscale.runs.weights import file_digest
 from autoscale.search.objective import Score
 from autoscale.training.recipe import INHERITING_RATE, RECIPES
+from tests import designs
 from tests.conftest import Heard
 
-SOURCE = Architecture(
-    resolution=20,
-    stem=Stem(width=16),
-    stages=(
-        Stage(width=16, expand_ratio=2),
-        Stage(width=32, expand_ratio=4, stride=2, depth=2),
-    ),
-    head=Head(width=32),
-    num_classes=10,
-)
+SOURCE = replace(designs.SOURCE, resolution=20)
 SMALL = replace(SOURCE, resolution=16, stages=(Stage(width=8), Stage(width=16, stride=2)))
 USUAL: dict[str, Any] = {"limit": 48, "epochs": 1, "pairs": 2, "kernels": "none"}
 EPOCHS = 2  # of a fresh start here

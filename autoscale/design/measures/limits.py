@@ -117,6 +117,9 @@ def all_of(texts: Sequence[str]) -> str:
 def require_reachable(space: SearchSpace, limits: Sequence[Limit]) -> None:
     """Refuse limits that no network of the space keeps together.
 
+    Where parts tell of a measure only the least that it can be, limits are refused too that no
+    design keeps of those that come nearest by it, and of some thousands that are drawn.
+
     Raises:
         BudgetUnreachable: naming what the nearest network costs.
     """
