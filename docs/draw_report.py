@@ -39,7 +39,7 @@ def draw(page: Path, picture: Path) -> None:
         with Image.open(shot) as image:
             drawn = image.convert("RGB")
     empty = Image.new("RGB", drawn.size, drawn.getpixel((0, 0)))
-    left, top, right, bottom = ImageChops.difference(drawn, empty).getbbox() or drawn.getbbox()
+    left, top, right, bottom = ImageChops.difference(drawn, empty).getbbox() or (0, 0, *drawn.size)
     cut = drawn.crop((max(left - 16, 0), max(top - 16, 0), right + 16, bottom + 16))
     cut.save(picture, optimize=True)
 

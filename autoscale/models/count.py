@@ -10,9 +10,8 @@ from functools import cached_property, reduce
 from numbers import Integral
 from operator import add
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import torch
 from torch import nn
 
@@ -33,6 +32,10 @@ from autoscale.network.measuring.second_count import (
 from autoscale.network.measuring.trace import Handle, Shape, traced_part_costs
 from autoscale.runs.store import read_text
 from autoscale.scaling.family import Member
+
+# Worker processes read this module and make no table: pandas is loaded where one is made.
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ class Count:
                 f"fvcore cannot count {self.network}: {cause(problem)}; leave --check out"
             ) from problem
 
-    def check_table(self) -> pd.DataFrame:
+    def check_table(self) -> "pd.DataFrame":
         """The lines of `check` and a last one for the totals.
 
         Columns: counted (the kind of operation), fvcore_says, and what each convention says.
@@ -103,6 +106,8 @@ class Count:
         Raises:
             InvalidSetting: if fvcore cannot trace the network.
         """
+        import pandas as pd
+
         rows = [{"counted": x.what, "fvcore_says": x.fvcore, **x.ours} for x in self.check]
         table = pd.DataFrame(rows, columns=["counted", "fvcore_says", *CONVENTIONS])
         table.loc[len(table)] = ["total", *table.sum()[1:]]
@@ -119,7 +124,7 @@ class Count:
             row["flops"] = self.fvcore.total
         return row
 
-    def table(self, convention: str = "paper") -> pd.DataFrame:
+    def table(self, convention: str = "paper") -> "pd.DataFrame":
         """One row for each part and a last one for the total.
 
         Columns: part, and those of `figures`.
@@ -127,6 +132,8 @@ class Count:
         Raises:
             InvalidSetting: if there is no such convention, or fvcore cannot trace the module.
         """
+        import pandas as pd
+
         parts, flops = dict(self.parts), {}
         if convention == "fvcore" and self.fvcore:
             own = type(self.module).__name__

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from autoscale.errors import InvalidSetting
-from autoscale.racing.response_surface import COST_EXPONENTS, Observation, believe
+from autoscale.racing.response_surface import COST_EXPONENTS, Observation, infer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,13 +69,13 @@ def next_training(
     not been. A candidate whose training failed is not trained again. Seeds count from 0.
 
     Args:
-        positions: as in `believe`.
+        positions: as in `infer`.
         required: candidates that get all seeds whatever they score.
         running: candidates and seeds at work. They count as done and paid for; what they will
             score is not guessed, so None then only means that nothing is to be begun now.
 
     Raises:
-        InvalidSetting: for required candidates that are not there, or as `believe`.
+        InvalidSetting: for required candidates that are not there, or as `infer`.
     """
     race = _Race.of(positions, observations, settings, required, running)
     candidate = race.next_candidate()
@@ -165,19 +165,20 @@ class _Race:
 
     def contender(self) -> int | None:
         """The leader or its strongest challenger; None if no challenger is left a chance."""
-        belief = believe(self.positions, self.observations)
-        leader = belief.leader
+        posterior = infer(self.positions, self.observations)
+        leader = posterior.leader
         able = [c for c in range(len(self.positions)) if not self.failed[c]]
         if leader is None:
             return next(filter(self.open, able), None)
-        if not belief.measurable and len(able) > 1:
+        if not posterior.measurable and len(able) > 1:
             return min(filter(self.open, able), key=lambda c: (len(self.done[c]), c), default=None)
-        near = belief.chance_near(leader, tolerance=self.settings.tolerance)
+        near = posterior.chance_near(leader, tolerance=self.settings.tolerance)
         if near >= self.settings.confidence:
             return None
         # What taking the leader is expected to lose to each, in noises of a training. With few
         # scores the tails know no end, so ten of these are as bad as any more.
-        ahead = (belief.draws[:, able] - belief.draws[:, [leader]]) / belief.noise_draws[:, None]
+        draws, noise = posterior.draws, posterior.noise_draws
+        ahead = (draws[:, able] - draws[:, [leader]]) / noise[:, None]
         loss = np.clip(ahead, 0.0, 10.0).mean(axis=0)
         for place in np.argsort(-loss, kind="stable"):
             if loss[place] > 0:

@@ -44,12 +44,12 @@ COST_EXPONENTS = np.array([1.0, 2.0, 2.0])
 SURFACE_RATIOS = (0.0, 0.4, 1.0, 2.5, 6.0, 15.0)
 #: Standard deviation of the candidates' own parts, in those of the noise.
 OWN_RATIOS = (0.0, 0.3, 0.7, 1.5)
-#: What is believed of these before any score: large own parts are rare.
+#: The prior of these, before any score: large own parts are rare.
 OWN_CHANCES = (0.3, 0.3, 0.25, 0.15)
 #: How far the surface stays alike, in root mean square distances of candidates from their centre:
 #: about two bumps, about a quadratic, nearly a plane.
 LENGTHS = (0.6, 1.2, 3.0)
-#: Equally likely surfaces that a belief holds.
+#: Equally likely surfaces that a posterior holds.
 DRAWS = 2048
 _NEGLIGIBLE = 0.01  # combinations that weigh less, against the heaviest, are left out
 
@@ -102,7 +102,7 @@ class SurfacePosterior:
 
     @cached_property
     def noise(self) -> float:
-        """Standard deviation of one training, seed effect left out; the middle of the belief."""
+        """Standard deviation of one training, seed effect left out; the middle of the posterior."""
         return float(np.median(self.noise_draws))
 
     def noise_interval(self, level: float) -> Interval:
@@ -175,7 +175,7 @@ class SurfacePosterior:
         return np.bincount(best, minlength=len(self.mean)) / len(self.draws)
 
 
-def believe(positions: np.ndarray, observations: Sequence[Observation]) -> SurfacePosterior:
+def infer(positions: np.ndarray, observations: Sequence[Observation]) -> SurfacePosterior:
     """What `observations` say about candidates at `positions`.
 
     The order of the observations and the numbers of candidates and seeds do not matter.
@@ -189,7 +189,7 @@ def believe(positions: np.ndarray, observations: Sequence[Observation]) -> Surfa
             finite, or a pair of candidate and seed that comes twice.
         EvaluationFailed: if there is no score at all.
     """
-    return _believe(_positions(positions), observations, np.empty((0, 3)))
+    return _infer(_positions(positions), observations, np.empty((0, 3)))
 
 
 def surface(
@@ -202,13 +202,13 @@ def surface(
     """The smooth part of the scores at other positions than the candidates', for a plot.
 
     Args:
-        at: shape (places, 3), as `positions` in `believe`.
+        at: shape (places, 3), as `positions` in `infer`.
 
     Raises:
-        InvalidSetting, EvaluationFailed: as `believe`.
+        InvalidSetting, EvaluationFailed: as `infer`.
     """
-    belief = _believe(_positions(positions), observations, _positions(at))
-    return [belief.interval(len(positions) + place, level) for place in range(len(at))]
+    posterior = _infer(_positions(positions), observations, _positions(at))
+    return [posterior.interval(len(positions) + place, level) for place in range(len(at))]
 
 
 def _tails(level: float) -> tuple[float, float]:
@@ -284,10 +284,10 @@ class _Trainings:
         )
 
 
-def _believe(
+def _infer(
     positions: np.ndarray, observations: Sequence[Observation], places: np.ndarray
 ) -> SurfacePosterior:
-    """Belief about the candidates and, after them, about the smooth part at `places`."""
+    """The posterior of the candidates and, after them, of the smooth part at `places`."""
     count = len(positions)
     by_candidate: list[list[tuple[int, float]]] = [[] for _ in range(count)]
     failed = np.zeros(count + len(places), dtype=bool)

@@ -19,7 +19,7 @@ _NAMED = 4  # tied candidates that a sentence lists
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoreSeeds:
     """How many further trainings would separate the leader from the runner-up, at the difference
-    now believed and if the noise stays what it is."""
+    now estimated and if the noise stays what it is."""
 
     best: int  # further seeds of the leader
     runner_up: int  # further seeds of the runner-up
@@ -102,8 +102,8 @@ class Verdict:
         return text
 
 
-def judge(belief: SurfacePosterior, *, level: float = 0.95) -> Verdict:
-    """The verdict that a belief allows.
+def judge(posterior: SurfacePosterior, *, level: float = 0.95) -> Verdict:
+    """The verdict that a posterior allows.
 
     A candidate is measurably worse than the leader if the interval of their difference at `level`
     lies above 0.
@@ -114,15 +114,16 @@ def judge(belief: SurfacePosterior, *, level: float = 0.95) -> Verdict:
     """
     if not 0 < level < 1:
         raise InvalidSetting(f"the level of a verdict must lie between 0 and 1, got {level}")
-    best = belief.leader
+    best = posterior.leader
     if best is None:
         raise EvaluationFailed(
-            f"a training of each candidate failed ({int(belief.failed.sum())}); none can be taken"
+            f"a training of each candidate failed ({int(posterior.failed.sum())}); "
+            "none can be taken"
         )
-    others = [int(c) for c in np.flatnonzero(~belief.failed) if c != best]
-    ahead = {c: belief.chance_better(c, best) for c in others}
+    others = [int(c) for c in np.flatnonzero(~posterior.failed) if c != best]
+    ahead = {c: posterior.chance_better(c, best) for c in others}
     tied = [c for c in others if ahead[c] >= (1 - level) / 2]
-    runner_up = max(others, key=lambda c: belief.mean[c], default=None)
+    runner_up = max(others, key=lambda c: posterior.mean[c], default=None)
     kind: Literal["best", "tied", "cannot tell", "only"]
     if not others:
         kind = "only"
@@ -135,31 +136,31 @@ def judge(belief: SurfacePosterior, *, level: float = 0.95) -> Verdict:
         best=best,
         tied=tuple(sorted(tied, key=lambda c: (-ahead[c], c))),
         candidates=len(others) + 1,
-        failed=tuple(int(c) for c in np.flatnonzero(belief.failed)),
-        chance=float(belief.chance_of_best[best]),
-        chance_near=belief.chance_near(best),
-        noise=belief.noise if belief.measurable else None,
+        failed=tuple(int(c) for c in np.flatnonzero(posterior.failed)),
+        chance=float(posterior.chance_of_best[best]),
+        chance_near=posterior.chance_near(best),
+        noise=posterior.noise if posterior.measurable else None,
         level=level,
         runner_up=runner_up,
-        lead=None if runner_up is None else belief.difference(best, runner_up, level),
-        more=None if runner_up not in tied else more_seeds(belief, best, runner_up, level=level),
+        lead=None if runner_up is None else posterior.difference(best, runner_up, level),
+        more=None if runner_up not in tied else more_seeds(posterior, best, runner_up, level=level),
     )
 
 
 def more_seeds(
-    belief: SurfacePosterior, best: int, runner_up: int, *, level: float
+    posterior: SurfacePosterior, best: int, runner_up: int, *, level: float
 ) -> MoreSeeds | None:
     """Further seeds after which the interval of the difference at `level` would just exclude 0.
 
     What the surface says of the difference stays; seeds that both have add precision.
     """
-    lead = belief.difference(best, runner_up, level)
-    if not belief.measurable or lead.mean <= 0:
+    lead = posterior.difference(best, runner_up, level)
+    if not posterior.measurable or lead.mean <= 0:
         return None
     z = NormalDist().inv_cdf((1 + level) / 2)
     variance = ((lead.high - lead.low) / (2 * z)) ** 2
-    noise = belief.noise**2
-    have = int(belief.scores[best]), int(belief.scores[runner_up])
+    noise = posterior.noise**2
+    have = int(posterior.scores[best]), int(posterior.scores[runner_up])
     counted = 1 / (noise * sum(1 / n if n else inf for n in have)) if noise else inf
     from_surface = max(1 / variance - counted, 0.0) if variance else inf
     wanted = 2 * noise * ((z / lead.mean) ** 2 - from_surface)

@@ -379,7 +379,7 @@ def _place(standing: tuple[float, int, float, Trial]) -> tuple[float, float, int
     return (-total / count, cost, first.number)
 
 
-def believed_ranking(
+def predicted_ranking(
     trials: Sequence[Trial], space: SearchSpace, objective: Objective, *, count: int
 ) -> list[Trial]:
     """The `count` trained networks with the best estimates, each by its first finished trial.

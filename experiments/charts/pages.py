@@ -49,6 +49,12 @@ class Data:
     @classmethod
     def of(cls, run: Run) -> "Data":
         search, grid = run.search, run.grids[0]
+        assert search is not None
+        assert search.accuracy is not None
+        assert search.baseline is not None
+        assert search.baseline.score is not None
+        assert run.trials is not None
+        assert grid.surface is not None
         trials = run.trials[run.trials.status == "finished"]
         trials = trials[["trial", "macs", "params", "accuracy", "on_front"]]
         surface = grid.surface

@@ -23,10 +23,10 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from autoscale.search.objective import Objective
-from autoscale.search.pareto import front, hypervolume
+from autoscale.search.pareto import Direction, front, hypervolume
 from autoscale.search.rungs import LearningCurve, Rungs
 
-FRONT = ("maximize", "minimize")
+FRONT: tuple[Direction, Direction] = ("maximize", "minimize")
 GOAL = Objective(kind="front", target=1_000_000)
 CAUTIONS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)
 SETS = ((1, 3, 9), (2, 4, 9), (3, 6, 9), (1, 2, 4, 9))

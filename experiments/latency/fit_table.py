@@ -32,7 +32,7 @@ work = [
 unseen = frame[fitted:]
 print(f"fitted to {fitted} networks, tested on {len(unseen)} others")
 for column in ("steady_ms", "median_ms"):
-    table = fit_latency_table(work[:fitted], frame[column][:fitted].to_numpy())
+    table = fit_latency_table(work[:fitted], frame[column][:fitted].tolist())
     predicted = np.array([table.price(one) for one in work[fitted:]])
     measured = unseen[column].to_numpy()
     errors = np.abs(predicted / measured - 1)

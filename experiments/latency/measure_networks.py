@@ -12,6 +12,7 @@ import random
 import sys
 from pathlib import Path
 
+from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
 from autoscale.jobs.search.spaces import load_space
 from autoscale.network.measuring.latency import measure_latencies
@@ -19,10 +20,12 @@ from autoscale.network.measuring.latency import measure_latencies
 out, count, passes = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 space = load_space("mnasnet")
 rng = random.Random(0)
-designs = {}
+designs: dict[str, Architecture] = {}
 while len(designs) < count:
     design = space.sample(rng)
-    designs.setdefault(" ".join(map(str, space.point_of(design))), design)
+    point_of = space.point_of(design)
+    assert point_of is not None  # it was drawn from this space
+    designs.setdefault(" ".join(map(str, point_of)), design)
 rounds = [measure_latencies(list(designs.values()), clock="cpu", repeats=passes) for _ in range(2)]
 with Path(out).open("w", newline="", encoding="utf-8") as opened:
     writer = csv.writer(opened)

@@ -17,7 +17,7 @@ from concurrent.futures import Future
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
 from autoscale.engines.cluster import on_ray
-from autoscale.engines.engine import Engine, closing
+from autoscale.engines.engine import Engine, PooledEngine, closing
 from autoscale.engines.local import local
 from autoscale.jobs.search.spaces import load_space
 from autoscale.search.engine import SearchPlan, search
@@ -25,10 +25,12 @@ from autoscale.search.objective import Objective, Score
 from autoscale.search.rungs import TrainingResult
 from autoscale.search.samplers import make_sampler
 
-ENGINES = {"local": local, "ray": on_ray}
-GOAL = Objective(kind="hard", target=2_000_000)
-
 Job = tuple[Architecture, int]
+ENGINES: dict[str, Callable[..., PooledEngine[Job, TrainingResult]]] = {
+    "local": local,
+    "ray": on_ray,
+}
+GOAL = Objective(kind="hard", target=2_000_000)
 
 
 def make(seconds: float) -> Callable[[Job], TrainingResult]:

@@ -176,7 +176,9 @@ def run(tree: Path, work: Path, command: Command) -> Facts:
 def flat(value: Any, name: str = "") -> Facts:
     """Nested dictionaries and lists as one dictionary of dotted names, less `NO_FACTS`."""
     if isinstance(value, dict):
-        items = [(FORMER.get(key, key), one) for key, one in value.items() if key not in NO_FACTS]
+        items: list[tuple[Any, Any]] = [
+            (FORMER.get(key, key), one) for key, one in value.items() if key not in NO_FACTS
+        ]
     elif isinstance(value, list):
         items = list(enumerate(value))
     else:

@@ -8,7 +8,6 @@ python experiments/transfer/finetune.py clothing lite0.pth finetune.csv --rows "
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import time
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from methods import note, test_images
 
 from autoscale.datasets.data import ImageData, load
 from autoscale.datasets.pictures.preparation import Preparation
@@ -75,6 +75,7 @@ def trained(
     data: ImageData, weights: str, resolution: int, *, seed: int, changes: dict[str, Any]
 ) -> dict[str, object]:
     """Accuracies of the best epoch, on validation images, and seconds."""
+    reported = test_images(data)
     changes = dict(changes)
     frozen, dropout = changes.pop("freeze", {}), changes.pop("dropout", 0.0)
     head_alone = changes.get("epochs") == 0
@@ -99,7 +100,7 @@ def trained(
         fitted = fit_head(classifier_of(network), *read_features(module, task, runtime))
         head = f"{fitted.accuracy:.4f}"
     if head_alone:
-        test = evaluate(module, data.test, resolution=resolution, preparation=PREPARATION)
+        test = evaluate(module, reported, resolution=resolution, preparation=PREPARATION)
         return row_of(head, [], test, test, time.process_time() - begun)
     best: dict[str, torch.Tensor] = {}
 
@@ -110,9 +111,9 @@ def trained(
 
     done = fit(module, task, runtime, keep=keep)
     seconds = time.process_time() - begun
-    last = evaluate(module, data.test, resolution=resolution, preparation=PREPARATION)
+    last = evaluate(module, reported, resolution=resolution, preparation=PREPARATION)
     module.load_state_dict(best)
-    test = evaluate(module, data.test, resolution=resolution, preparation=PREPARATION)
+    test = evaluate(module, reported, resolution=resolution, preparation=PREPARATION)
     return row_of(head, done.epochs, test, last, seconds)
 
 
@@ -136,16 +137,6 @@ def begin(weights: str, resolution: int, classes: int, *, seed: int, dropout: fl
     network = build(design, dropout=dropout, **STYLE.options)
     load_weights(network, read_weights(weights).state)
     return network
-
-
-def note(out: Path, row: dict[str, object]) -> None:
-    print(*row.values(), flush=True)
-    fresh = not out.exists()
-    with out.open("a", newline="", encoding="utf-8") as opened:
-        writer = csv.DictWriter(opened, row)
-        if fresh:
-            writer.writeheader()
-        writer.writerow(row)
 
 
 if __name__ == "__main__":

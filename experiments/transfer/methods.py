@@ -28,6 +28,7 @@ from autoscale.design.published import published
 from autoscale.design.rounding import ROUNDINGS, scale
 from autoscale.design.style import STYLES
 from autoscale.network.build import Network, build
+from autoscale.network.inheritance.channels import ChannelChoice
 from autoscale.network.inheritance.inherit import inherit
 from autoscale.network.inheritance.recalibrate import recalibrate
 from autoscale.runs.weights import read_weights
@@ -38,6 +39,7 @@ from autoscale.training.task import TrainingTask
 
 LITE0, STYLE = published("efficientnet-lite0"), STYLES["tf"]
 PREPARATION = Preparation(deviation=(0.5, 0.5, 0.5))  # (x - 127.5) / 127.5
+CHANNELS: dict[str, ChannelChoice] = {"even": "even", "norm": "norm", "rebuild": "rebuild"}
 #: Ways to begin: which channels are kept, and what is done before the first step.
 WAYS = (
     "scratch",
@@ -99,7 +101,8 @@ def started(
     if way == "scratch":
         torch.manual_seed(seed)
         return build(design, **STYLE.options)
-    channels, _, then = way.partition("+")
+    chosen, _, then = way.partition("+")
+    channels = CHANNELS[chosen]
     images = torch.cat(some(data.train, recipe, design.resolution, 8)) if then == "refit" else None
     found = inherit(state, LITE0, design, channels=channels, images=images, style=STYLE, seed=seed)
     if then == "recalibrated":
@@ -144,6 +147,7 @@ def read(network: Network, images: Images, resolution: int) -> tuple[Tensor, Ten
 def trained(
     network: Network, data: ImageData, recipe: Recipe, resolution: int, *, seed: int
 ) -> dict[str, str]:
+    reported = test_images(data)
     begun = time.process_time()
     task = TrainingTask(
         train=data.train,
@@ -156,12 +160,18 @@ def trained(
     )
     done = fit(network, task)
     seconds = time.process_time() - begun
-    test = evaluate(network, data.test, resolution=resolution, preparation=PREPARATION)
+    test = evaluate(network, reported, resolution=resolution, preparation=PREPARATION)
     return {
         "validation": " ".join(f"{e.accuracy:.3f}" for e in done.epochs),
         "test": f"{test:.3f}",
         "seconds_to_train": f"{seconds:.0f}",
     }
+
+
+def test_images(data: ImageData) -> Images:
+    if data.test is None:
+        raise SystemExit(f"{data.name} has no test images; give a folder that has some")
+    return data.test
 
 
 def note(out: Path, row: dict[str, object]) -> None:

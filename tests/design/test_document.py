@@ -130,7 +130,7 @@ broken_documents = st.builds(
 binary = st.binary().map(lambda data: data.decode("latin-1"))
 
 
-@settings(max_examples=500)
+@settings(max_examples=200)
 @given(st.text() | broken_documents | binary)
 def test_any_text_is_a_design_or_an_invalid_architecture(text: str) -> None:
     with suppress(InvalidArchitecture):

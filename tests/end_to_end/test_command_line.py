@@ -16,12 +16,28 @@ import pytest
 from autoscale.cli.app import main
 from autoscale.errors import StorageProblem
 from autoscale.runs import store
+from tests.conftest import draw_photos
 
 SMALL = ["--space", "tiny", "--resolution", "16", "--trials", "3", "--epochs", "1"]
 
 
 def search(run: Path, photos: Path, *more: str) -> list[str]:
     return ["search-baseline", "--run", str(run), "--data", str(photos), *SMALL, *more]
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A search in `run` of the images in `photos`, to be copied."""
+    folder = tmp_path_factory.mktemp("searched")
+    assert main(search(folder / "run", draw_photos(folder / "photos"))) == 0
+    return folder
+
+
+@pytest.fixture
+def run(searched: Path, tmp_path: Path) -> Path:
+    """A finished search that a test may change; its images are left as they are."""
+    shutil.copytree(searched / "run", tmp_path / "run")
+    return tmp_path / "run"
 
 
 def refused(capsys: pytest.CaptureFixture[str], status: int, arguments: list[str]) -> str:
@@ -154,11 +170,7 @@ def test_a_space_file_with_a_typing_mistake(
     assert "kernl: unknown key; did you mean kernel?" in said
 
 
-def test_a_budget_that_nothing_meets(
-    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run = tmp_path / "run"
-    assert main(search(run, photos)) == 0
+def test_a_budget_that_nothing_meets(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     said = refused(capsys, 1, ["grid", "--run", str(run), "--flops-budget", "90x"])
     assert "within 0.05 of 90x" in said
@@ -166,12 +178,10 @@ def test_a_budget_that_nothing_meets(
 
 
 def test_a_run_directory_of_another_command(
-    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    searched: Path, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = tmp_path / "run"
-    assert main(search(run, photos)) == 0
     capsys.readouterr()
-    said = refused(capsys, 1, search(run, photos, "--seed", "5"))
+    said = refused(capsys, 1, search(run, searched / "photos", "--seed", "5"))
     assert "--seed 0 there, asked for --seed 5" in said
     assert "choose another --run" in said
 
@@ -254,12 +264,10 @@ def test_a_disk_that_is_really_full(
 
 
 def test_a_longer_search_with_another_baseline_is_not_mixed_with_the_old_grid(
-    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = tmp_path / "run"
     grid = ["grid", "--run", str(run), "--tolerance", "0.2", "--max-candidates", "1",
             "--no-rivals"]  # fmt: skip
-    assert main(search(run, photos)) == 0
     assert main(grid) == 0
     before = (run / "search" / "baseline.yaml").read_text()
     other = run / "search" / "baseline.json"
@@ -309,10 +317,8 @@ def test_images_that_were_moved_are_found_with_data(
     ],
 )
 def test_a_damaged_run_is_refused_in_one_line(
-    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: str
+    run: Path, capsys: pytest.CaptureFixture[str], name: str, content: str
 ) -> None:
-    run = tmp_path / "run"
-    assert main(search(run, photos)) == 0
     (run / name).write_text(content)
     capsys.readouterr()
     refused(capsys, 1, ["grid", "--run", str(run)])

@@ -243,13 +243,9 @@ def _answers(folder: Path) -> dict[str, Callable[[Tensor], Tensor]]:
 @pytest.mark.parametrize(
     ("way", "formats"),
     [
-        ("tf", ["python", "torch-export", "onnx", "timm"]),
+        ("tf", ["python", "torch-export", "timm"]),
         ("header", ["python", "torch-export"]),
-        *(
-            pytest.param(way, (), marks=pytest.mark.slow)
-            for way in WAYS
-            if way not in ("tf", "fresh")
-        ),
+        *(pytest.param(way, (), marks=pytest.mark.slow) for way in WAYS if way != "fresh"),
     ],
 )
 def test_every_exported_file_answers_like_the_trained_network(

@@ -11,21 +11,7 @@ import torch
 import autoscale
 from autoscale.cli.app import main
 from autoscale.errors import InvalidSetting, RunConflict
-from autoscale.listener import Progress
-
-
-class Heard:
-    """A listener that remembers."""
-
-    def __init__(self) -> None:
-        self.notices: list[str] = []
-        self.done: list[Progress] = []
-
-    def notice(self, text: str) -> None:
-        self.notices.append(text)
-
-    def progress(self, progress: Progress) -> None:
-        self.done.append(progress)
+from tests.conftest import Heard
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +140,7 @@ def test_the_same_call_again_trains_nothing(run: Path) -> None:
         "check-baseline --run run --networks 2 --seeds 2",
         "grid --run run --tolerance 0.2 --max-candidates 3 --seeds 2",
         "grid --run run --tolerance 0.2 --max-candidates 3 --seeds 2 --plan",
-        "grid --run run --tolerance 0.2 --step 0.01 --seeds 5 --plan",
+        "grid --run run --tolerance 0.2 --step 0.025 --seeds 5 --plan",
         "family --run run --phi=-1..2",
         "family --baseline efficientnet-b0 --run other --coefficients 1.2,1.1,1.15 --phi 0..7",
         "status run",

@@ -27,18 +27,11 @@ from autoscale.runs.job_file import read_job
 from autoscale.scaling.budget import parse_budget
 from autoscale.scaling.scalable import Design, Network
 from autoscale.settings.command import command_line
+from tests.conftest import Heard
 from tests.design.test_energy import TABLE
 
 B0 = Design(autoscale.published("efficientnet-b0"), rounding_policy("tf"))
 LIMITS = ("params=5.2K", "activations=31K", "macs=430K")
-
-
-class Heard(Silent):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def notice(self, text: str) -> None:
-        self.lines.append(text)
 
 
 def searched(run: Path, **options: Any) -> Any:
@@ -193,7 +186,7 @@ def test_limits_that_no_design_keeps_are_refused_before_training(tmp_path: Path)
 def test_a_search_for_few_parameters_says_so_everywhere(tmp_path: Path) -> None:
     heard = Heard()
     found = searched(tmp_path, cost_measure="params", listener=heard)
-    assert any(line.startswith("target: ") and "K parameters" in line for line in heard.lines)
+    assert any(line.startswith("target: ") and "K parameters" in line for line in heard.notices)
     assert load_baseline(tmp_path).objective == found.objective
     assert list(found.table.columns[:6]) == [
         "trial", "status", "accuracy", "macs", "params", "activations"
@@ -236,11 +229,11 @@ def test_a_grid_leaves_candidates_and_rivals_out_and_says_so() -> None:
     assert len(race.required) < len(free.required)
     explain(race, heard)
     assert any(
-        " left out: " in line and "over 8,000,000 parameters" in line for line in heard.lines
+        " left out: " in line and "over 8,000,000 parameters" in line for line in heard.notices
     )
-    assert any(line.startswith("warning: not raced, over a limit: ") for line in heard.lines)
+    assert any(line.startswith("warning: not raced, over a limit: ") for line in heard.notices)
     explain(free, heard := Heard())
-    assert not any("left out" in line or "a limit" in line for line in heard.lines)
+    assert not any("left out" in line or "a limit" in line for line in heard.notices)
 
 
 def test_a_grid_times_networks_for_a_limit_on_latency(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,4 +276,4 @@ def test_a_family_is_written_without_the_members_that_break_a_limit(tmp_path: Pa
     )  # fmt: skip
     names = sorted(path.name for path in (tmp_path / "family").glob("phi*.yaml"))
     assert names == ["phi-0.yaml", "phi-1.yaml"]
-    assert any(line.startswith("warning: phi-2 is left out") for line in heard.lines)
+    assert any(line.startswith("warning: phi-2 is left out") for line in heard.notices)

@@ -11,9 +11,9 @@ from autoscale.cli.app import main
 from autoscale.distribution import install
 from autoscale.jobs.search.job import search_baseline
 from autoscale.jobs.train import train
-from autoscale.listener import Progress, Silent
 from autoscale.runs.tensorboard import Curves, Point
 from autoscale.training.recipe import RECIPES
+from tests.conftest import Heard
 
 DESIGN = """\
 resolution: 16
@@ -27,17 +27,6 @@ with_tensorboard = pytest.mark.skipif(
     importlib.util.find_spec("tensorboard") is None,
     reason="the extra tensorboard is not installed",
 )
-
-
-class Stops(Silent):
-    """Interrupts after so much work."""
-
-    def __init__(self, after: int) -> None:
-        self.after = after
-
-    def progress(self, progress: Progress) -> None:
-        if progress.done == self.after:
-            raise KeyboardInterrupt
 
 
 def events(folder: Path) -> Any:
@@ -92,7 +81,7 @@ def test_a_resumed_training_has_the_curves_of_the_unbroken_one(
 ) -> None:
     trained(tmp_path / "whole", photos, tensorboard=True)
     with pytest.raises(KeyboardInterrupt):
-        trained(tmp_path / "broken", photos, tensorboard=True, listener=Stops(after=2))
+        trained(tmp_path / "broken", photos, tensorboard=True, listener=Heard(stop_after=2))
     (file,) = (tmp_path / "broken" / "train").glob("events.*")
     file.write_bytes(file.read_bytes()[:-7])  # killed while it wrote
     trained(tmp_path / "broken", photos, tensorboard=True)
@@ -128,7 +117,7 @@ def test_the_curves_of_a_search_are_its_trials_and_go_on_when_it_does(
 ) -> None:
     found = searched(tmp_path / "run", photos, tensorboard=True)
     with pytest.raises(KeyboardInterrupt):
-        searched(tmp_path / "broken", photos, tensorboard=True, listener=Stops(after=2))
+        searched(tmp_path / "broken", photos, tensorboard=True, listener=Heard(stop_after=2))
     searched(tmp_path / "broken", photos, tensorboard=True)
     drawn = curves(tmp_path / "run" / "search")
     assert curves(tmp_path / "broken" / "search") == drawn

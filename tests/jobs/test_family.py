@@ -15,11 +15,11 @@ from autoscale.inspection.status import run_status
 from autoscale.jobs import family
 from autoscale.jobs.grid.candidates import GridRace, explain
 from autoscale.jobs.grid.settings import GridSettings
-from autoscale.listener import Silent
 from autoscale.scaling.budget import parse_budget
 from autoscale.scaling.family import Growths
 from autoscale.scaling.rules import rival
 from autoscale.scaling.scalable import Design
+from tests.conftest import Heard
 
 UP = Coefficients(alpha=1.2, beta=1.1, gamma=1.15)
 DOWN = Coefficients(alpha=1.5, beta=1.0, gamma=1.3)
@@ -28,19 +28,11 @@ OTHER = Coefficients(alpha=1.1, beta=1.3, gamma=1.0)
 BASE = Design(autoscale.published("efficientnet-b0"), rounding_policy("tf"))
 
 
-class Heard(Silent):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def notice(self, text: str) -> None:
-        self.lines.append(text)
-
-
 def written(run: Path, growths: Growths, patch: pytest.MonkeyPatch, **options: Any) -> list[str]:
     patch.setattr(family, "load_grid", lambda run, model=None: (BASE, growths))
     heard = Heard()
     autoscale.write_family(run, listener=heard, **options)
-    return heard.lines
+    return heard.notices
 
 
 def sizes(run: Path) -> dict[str, int]:
@@ -133,10 +125,10 @@ def test_a_rule_is_left_out_for_the_reason_that_is_said() -> None:
     heard = Heard()
     small = Design(autoscale.load_space("tiny").sample(Random(3)), rounding_policy("tf"))
     explain(GridRace.of(small, GridSettings(budget="1.05x")), heard)
-    (line,) = [line for line in heard.lines if "not raced" in line]
+    (line,) = [line for line in heard.notices if "not raced" in line]
     assert "over 10.1% off the budget or nearer to the base than to it at their nearest:" in line
     assert "depth only 1.02x (-2.9%, nearer to the base)" in line
-    (line,) = [line for line in heard.lines if "needed for a race" in line]
+    (line,) = [line for line in heard.notices if "needed for a race" in line]
     assert "3 are needed for a race: taken is the nearest other, 1.156x (+10.1%)" in line
 
 
@@ -144,6 +136,6 @@ def test_a_grid_of_one_point_speaks_of_one() -> None:
     heard = Heard()
     point = GridSettings(alpha="1.2", beta="1.1", gamma="1.15", tolerance=0.3, rivals=False)
     explain(GridRace.of(BASE, point), heard)
-    assert heard.lines[0].startswith("1 point, 1 within 0.3 of 2x")
-    assert "1 distinct network; 1 in the race" in heard.lines[0]
-    assert "so it is alone; widen the ranges for more" in heard.lines[1]
+    assert heard.notices[0].startswith("1 point, 1 within 0.3 of 2x")
+    assert "1 distinct network; 1 in the race" in heard.notices[0]
+    assert "so it is alone; widen the ranges for more" in heard.notices[1]

@@ -17,7 +17,8 @@ from autoscale.network.build import build
 from autoscale.runs.checkpoint import read_snapshot
 from autoscale.runs.weights import Header, read_weights, write_weights
 from autoscale.training.fit import evaluate
-from tests.jobs.test_train import SMALL, Hears, Stops, short
+from tests.conftest import Heard
+from tests.jobs.test_train import SMALL, short
 
 
 @pytest.fixture
@@ -60,9 +61,9 @@ def recipe_of(run: Path) -> dict[str, Any]:
 def test_a_new_classifier_is_fitted_before_the_first_step(
     design: str, photos: Path, tmp_path: Path, start: str
 ) -> None:
-    hears = Hears()
+    hears = Heard()
     tuned(design, tmp_path / "run", photos, start, epochs=1, listener=hears)
-    (told,) = [line for line in hears.lines if "fitted first" in line]
+    (told,) = [line for line in hears.notices if "fitted first" in line]
     assert recipe_of(tmp_path / "run")["head_first"] is True
     # What it says of the head is what a training of the head alone gives.
     head = probed(design, tmp_path / "head", photos, start)
@@ -78,9 +79,9 @@ def test_a_classifier_that_is_not_new_or_has_no_features_is_not_fitted_first(
         options: dict[str, Any] = {"weights": str(first.weights)}
     else:
         options = {"weights": None}
-    hears = Hears()
+    hears = Heard()
     tuned(design, tmp_path / "run", photos, start, epochs=1, listener=hears, **options)
-    assert not [line for line in hears.lines if "fitted first" in line]
+    assert not [line for line in hears.notices if "fitted first" in line]
 
 
 @pytest.mark.parametrize("freeze", [None, "norms", "1"])
@@ -91,7 +92,7 @@ def test_a_fine_tuning_that_was_interrupted_goes_on_to_the_same_bits(
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     expected = tuned(design, whole, photos, start, **options)
     with pytest.raises(KeyboardInterrupt):
-        tuned(design, broken, photos, start, listener=Stops(after=1), **options)
+        tuned(design, broken, photos, start, listener=Heard(stop_after=1), **options)
     found = tuned(design, broken, photos, start, **options)
     assert [e.loss for e in found.epochs] == [e.loss for e in expected.epochs]
     one, other = (read_snapshot(run / "train" / "last.safetensors") for run in (whole, broken))
@@ -115,9 +116,9 @@ def test_frozen_stages_are_those_of_the_weights(
 def test_the_classifier_alone_is_trained_on_frozen_features(
     design: str, photos: Path, tmp_path: Path, start: str
 ) -> None:
-    hears, run = Hears(), tmp_path / "run"
+    hears, run = Heard(), tmp_path / "run"
     found = probed(design, run, photos, start, listener=hears)
-    assert any("the classifier alone is trained" in line for line in hears.lines)
+    assert any("the classifier alone is trained" in line for line in hears.notices)
     before, after = read_weights(start).state, state_of(found)
     assert {name for name in after if name.startswith("head.classifier")} == {
         name for name in after if after[name].shape != before[name].shape
@@ -134,7 +135,7 @@ def test_the_classifier_alone_is_trained_on_frozen_features(
     assert evaluate(model.network, images.test, resolution=16) == found.test_accuracy
     assert "the classifier alone" in (model.header.provenance or "")
     # Done once; other parts frozen is another training.
-    assert probed(design, run, photos, start, listener=Stops(after=1)) == found
+    assert probed(design, run, photos, start, listener=Heard(stop_after=1)) == found
     with pytest.raises(RunConflict, match="freeze"):
         tuned(design, run, photos, start, epochs=1, freeze="1")
 
@@ -163,13 +164,13 @@ def test_patience_ends_a_training_and_the_best_weights_are_kept(
     assert found.result.epochs < 40
     assert tuned(
         design, run, photos, start, epochs=40, patience=2, learning_rate=1e-6,
-        listener=Stops(after=1),
+        listener=Heard(stop_after=1),
     ) == found  # fmt: skip
 
 
 def test_a_training_of_an_older_version_goes_on(design: str, photos: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        short(design, tmp_path / "run", photos, listener=Stops(after=1))
+        short(design, tmp_path / "run", photos, listener=Heard(stop_after=1))
     file = tmp_path / "run" / "train" / "settings.json"
     record = json.loads(file.read_text())
     for name in ("layer_decay", "head_first", "patience"):

@@ -29,12 +29,12 @@ from autoscale.jobs.grid.job import grid_search, load_grid
 from autoscale.jobs.grid.plan import rounding_table
 from autoscale.jobs.grid.result import GridResult, candidate_table
 from autoscale.jobs.grid.settings import GridSettings
-from autoscale.listener import Silent
 from autoscale.racing.response_surface import Observation
 from autoscale.scaling.budget import Budget
 from autoscale.scaling.grid import Candidate, Grid, build_grid
 from autoscale.scaling.nearness import FEWEST, WIDE, WIDEST, answering, limits, nearest_beyond
 from autoscale.scaling.scalable import Design, cost_of
+from tests.conftest import Heard
 
 ROOT = Path(__file__).parents[2]
 SPACES = sorted(path.stem for path in (ROOT / "search_spaces").glob("*.yaml"))
@@ -42,16 +42,6 @@ BUDGETS = ("0.5x", "0.75x", "1.5x", "2x", "3x", "4x")
 ROUNDINGS = ("nearest,divisor=4", "tf", "nearest", "tf,divisor=4")
 #: Those of `make demo`.
 SOLVED = GridSettings(solve=True, move="resolution,width", max_candidates=6, seeds=2)
-
-
-class Heard(Silent):
-    """A listener that remembers."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def notice(self, text: str) -> None:
-        self.lines.append(text)
 
 
 def designs(name: str, count: int, *, seed: int = 0) -> Iterator[Design]:
@@ -250,7 +240,7 @@ def test_a_rounding_that_cannot_reach_the_budget_is_a_row_without_networks() -> 
 def heard(study: GridRace) -> str:
     listener = Heard()
     explain(study, listener)
-    (warning,) = [line for line in listener.lines if "needed for a race" in line]
+    (warning,) = [line for line in listener.notices if "needed for a race" in line]
     return warning
 
 

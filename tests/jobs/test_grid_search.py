@@ -17,18 +17,10 @@ from autoscale.jobs.grid.job import grid_search, load_grid
 from autoscale.jobs.grid.plan import plan_grid
 from autoscale.jobs.grid.scaling_base import describe, policy_of, scalable_from, scalable_of
 from autoscale.jobs.grid.settings import FamilySettings, GridSettings, parse_coefficients
-from autoscale.listener import Progress, Silent
 from autoscale.models.user_model import UserModel, make
 from autoscale.scaling.scalable import Design
-
-SMALL = """\
-resolution: 16
-stem: {width: 8, stride: 1}
-stages:
-  - {block: mbconv, width: 16, depth: 1, expand_ratio: 2, stride: 2}
-  - {block: mbconv, width: 24, depth: 2, expand_ratio: 2, stride: 2}
-num_classes: 10
-"""
+from tests.conftest import Heard
+from tests.designs import two_stages
 
 OWN = """\
 from torch import nn
@@ -61,20 +53,10 @@ def nothing(depth, width, resolution):
 """
 
 
-class Heard(Silent):
-    """A listener that counts."""
-
-    def __init__(self) -> None:
-        self.done: list[Progress] = []
-
-    def progress(self, progress: Progress) -> None:
-        self.done.append(progress)
-
-
 @pytest.fixture
 def small(tmp_path: Path) -> str:
     path = tmp_path / "small.yaml"
-    path.write_text(SMALL)
+    path.write_text(two_stages(10))
     return str(path)
 
 

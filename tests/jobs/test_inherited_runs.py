@@ -16,7 +16,7 @@ import torch
 
 from autoscale.cli.app import main
 from autoscale.datasets.pictures.preparation import Preparation
-from autoscale.design.architecture import Architecture, Head, Stage, Stem
+from autoscale.design.architecture import Stage
 from autoscale.design.rounding import Coefficients
 from autoscale.errors import AutoscaleError, InvalidSetting, RunConflict
 from autoscale.inspection.read_run import load_run
@@ -45,17 +45,8 @@ from autoscale.training.batches import to_input
 from autoscale.training.fit import fit
 from autoscale.training.task import TrainingTask
 from tests.conftest import Heard
+from tests.designs import SOURCE, trained
 
-SOURCE = Architecture(
-    resolution=16,
-    stem=Stem(width=16),
-    stages=(
-        Stage(width=16, expand_ratio=2),
-        Stage(width=32, expand_ratio=4, stride=2, depth=2),
-    ),
-    head=Head(width=32),
-    num_classes=10,
-)
 #: Half of its designs have blocks that cannot take weights over.
 MIXED = """
 name: mixed
@@ -71,12 +62,7 @@ SHIFTED = Preparation(mean=(0.4, 0.5, 0.6), deviation=(0.5, 0.5, 0.5))
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Weights that autoscale has trained on the synthetic shapes, and that say so."""
-    folder = tmp_path_factory.mktemp("source")
-    design = folder / "source.yaml"
-    design.write_text(SOURCE.to_yaml())
-    trained = train(run=folder, network=str(design), limit=64, epochs=1, kernels="none")
-    return str(trained.weights)
+    return trained(SOURCE, tmp_path_factory.mktemp("source"))
 
 
 @pytest.fixture(scope="module")
@@ -381,7 +367,7 @@ def test_members_have_weights_that_a_training_begins_with(
         for name, value in module.state_dict().items():
             assert torch.equal(held.state[name], value), name
     assert sum("of its parameters begin as those of" in one for one in heard.notices) == 2
-    trained = train(
+    begun_with = train(
         run=tmp_path / "trained",
         network=str(run / "family" / "phi-1.yaml"),
         weights=str(run / "family" / "phi-1.safetensors"),
@@ -390,7 +376,7 @@ def test_members_have_weights_that_a_training_begins_with(
         limit=48,
         kernels="none",
     )
-    assert read_weights(trained.weights).header.style == STYLES["tf"]
+    assert read_weights(begun_with.weights).header.style == STYLES["tf"]
 
 
 def test_a_member_begins_with_the_weights_beside_it_unless_they_are_declined(

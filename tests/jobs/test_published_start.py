@@ -17,7 +17,7 @@ from autoscale.models.predict import evaluate_model
 from autoscale.network.build import build
 from autoscale.network.weights import to_timm
 from autoscale.runs.weights import read_weights
-from tests.jobs.test_train import Hears
+from tests.conftest import Heard
 from tests.sources import COMMIT, hub_model
 
 SMALL = Architecture(
@@ -50,10 +50,10 @@ def design(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_origin_licence_and_what_is_expected_reach_the_card_and_the_next_training(
     design: str, photos: Path, tmp_path: Path
 ) -> None:
-    heard, options = Hears(), {"data": str(photos), "epochs": 1, "kernels": "torch"}
+    heard, options = Heard(), {"data": str(photos), "epochs": 1, "kernels": "torch"}
     first = train(design, tmp_path / "a", weights=SOURCE, listener=heard, **options)  # type: ignore[arg-type]
     origin = f"{SOURCE}@{COMMIT}"
-    assert any(f"the weights are {origin}; licence: apache-2.0" in line for line in heard.lines)
+    assert any(f"the weights are {origin}; licence: apache-2.0" in line for line in heard.notices)
     header = read_weights(first.weights).header
     assert (header.origin, header.licence) == (origin, "apache-2.0")
     assert header.style is not None

@@ -16,20 +16,9 @@ from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.inspection.commands import commands
 from autoscale.jobs.grid.settings import BUDGETS, FamilySettings, GridSettings
 from autoscale.jobs.search.settings import CheckSettings, SearchSettings
-from autoscale.listener import Silent
 from autoscale.runs.job_file import recorded_job
 from autoscale.runs.store import StepFolder
-from tests.conftest import draw_photos
-
-
-class Heard(Silent):
-    """A listener that remembers."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def notice(self, text: str) -> None:
-        self.lines.append(text)
+from tests.conftest import Heard, draw_photos
 
 
 @pytest.fixture(scope="module")
@@ -97,9 +86,9 @@ def test_a_job_file_repeats_its_step_from_anywhere(
 def test_another_number_of_threads_goes_on_and_is_told(asked: SearchSettings, run: Path) -> None:
     heard = Heard()
     autoscale.search_baseline(run, asked, listener=heard)
-    assert not [line for line in heard.lines if "begun with" in line]
+    assert not [line for line in heard.notices if "begun with" in line]
     autoscale.search_baseline(run, asked, threads=2, listener=heard)
-    (line,) = [line for line in heard.lines if "begun with" in line]
+    (line,) = [line for line in heard.notices if "begun with" in line]
     assert "the search was begun with threads 1 and goes on with 2" in line
 
 

@@ -27,7 +27,6 @@ from autoscale.jobs.reference.settings import ReferenceSettings, split_pixels
 from autoscale.jobs.reference.training import EPOCHS, TRAININGS, epochs_for
 from autoscale.jobs.search.job import search_baseline
 from autoscale.jobs.search.result import load_proxy
-from autoscale.jobs.train import train
 from autoscale.jobs.workers.proxy import recipe_named
 from autoscale.jobs.workers.transfer import Transfer
 from autoscale.listener import Silent
@@ -38,6 +37,7 @@ from autoscale.runs.store import StepFolder
 from autoscale.runs.weights import Header, read_weights, write_weights
 from autoscale.search.objective import Score
 from tests.conftest import Heard
+from tests.designs import trained
 
 #: Blocks that give no weights to other designs; a rival is the network itself.
 SOURCE = Architecture(
@@ -59,10 +59,7 @@ SHIFTED = Preparation(mean=(0.4, 0.5, 0.6), deviation=(0.5, 0.5, 0.5))
 def source(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Weights that autoscale has trained on the synthetic shapes; they expect other pixels."""
     folder = tmp_path_factory.mktemp("source")
-    design = folder / "source.yaml"
-    design.write_text(SOURCE.to_yaml())
-    trained = train(run=folder, network=str(design), limit=64, epochs=1, kernels="none")
-    held = read_weights(trained.weights)
+    held = read_weights(trained(SOURCE, folder))
     path = folder / "published.safetensors"
     header = replace(held.header, style=STYLES["tf"], preparation=SHIFTED)
     write_weights(path, held.state, header)

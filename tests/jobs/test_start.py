@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from autoscale.datasets.data import load
-from autoscale.design.architecture import Architecture, Head, Stage, Stem
+from autoscale.design.architecture import Architecture, Head, Stage
 from autoscale.design.published import published
 from autoscale.design.style import STYLES
 from autoscale.errors import InvalidSetting, RunConflict
@@ -22,18 +22,11 @@ from autoscale.network.inheritance.inherit import Share, inherit
 from autoscale.network.naming import lukemelas_names
 from autoscale.runs.weights import Header, read_weights, write_weights
 from autoscale.training.batches import to_input
-from tests.jobs.test_train import Stops, short
+from tests.conftest import Heard
+from tests.jobs import test_train
+from tests.jobs.test_train import short
 
-SMALL = Architecture(
-    resolution=16,
-    stem=Stem(width=8),
-    stages=(
-        Stage(width=8, expand_ratio=1),
-        Stage(width=16, expand_ratio=2, stride=2, depth=2),
-    ),
-    head=Head(width=16),
-    num_classes=3,
-)
+SMALL = replace(test_train.SMALL, num_classes=3)
 LARGE = replace(
     SMALL,
     resolution=32,
@@ -138,7 +131,7 @@ def test_a_broken_training_from_another_designs_weights_ends_as_the_unbroken_one
     }
     expected = short(small, tmp_path / "whole", photos, **options)
     with pytest.raises(KeyboardInterrupt):
-        short(small, tmp_path / "broken", photos, listener=Stops(after=1), **options)
+        short(small, tmp_path / "broken", photos, listener=Heard(stop_after=1), **options)
     found = short(small, tmp_path / "broken", photos, **options)
     assert [(e.loss, e.accuracy) for e in found.epochs] == [
         (e.loss, e.accuracy) for e in expected.epochs

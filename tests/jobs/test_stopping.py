@@ -12,19 +12,8 @@ from autoscale.cli.app import main
 from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.jobs.search.job import epochs_spent
 from autoscale.jobs.search.settings import SearchSettings
-from autoscale.listener import Progress
 from autoscale.search.rungs import Rungs
-
-
-class Heard:
-    def __init__(self) -> None:
-        self.notices: list[str] = []
-
-    def notice(self, text: str) -> None:
-        self.notices.append(text)
-
-    def progress(self, progress: Progress) -> None:
-        pass
+from tests.conftest import Heard
 
 
 def search(run: Path, photos: Path, **options: Any) -> Any:

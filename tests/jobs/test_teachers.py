@@ -31,8 +31,8 @@ from autoscale.training.batches import as_channels_last, normalised
 from autoscale.training.crops import cut
 from autoscale.training.recipe import RECIPES
 from autoscale.training.teacher.crops import FixedCrops
-from tests.conftest import draw_photos
-from tests.jobs.test_train import SMALL, Hears, Stops
+from tests.conftest import Heard, draw_photos
+from tests.jobs.test_train import SMALL
 
 LARGE = replace(
     SMALL, resolution=24, stages=(SMALL.stages[0], replace(SMALL.stages[1], width=24, depth=3))
@@ -101,7 +101,7 @@ def test_a_student_answers_more_as_its_teacher_does(
     right: dict[str, list[float]] = {"alone": [], "taught": []}
     draw_photos(tmp_path / "more", count=30, seed=1)
     extra = {"teacher": teacher, "unlabelled": tmp_path / "more", "teacher_weight": 0.9}
-    for seed in range(3):
+    for seed in range(2):
         for name, options in (("alone", {}), ("taught", extra)):
             run = tmp_path / f"{name}-{seed}"
             found = student(folder, run, seed=seed, limit=6, epochs=4, **options)
@@ -202,7 +202,7 @@ def test_another_training_finds_the_answers_there(
 ) -> None:
     lines = []
     for epochs, resolution in ((2, 16), (2, 12), (3, 16)):
-        listener = Hears()
+        listener = Heard()
         student(
             folder,
             tmp_path / f"run-{epochs}-{resolution}",
@@ -211,8 +211,8 @@ def test_another_training_finds_the_answers_there(
             resolution=resolution,
             listener=listener,
         )
-        lines.append([line for line in listener.lines if line.startswith("it answers")])
-        assert any("is right on 1.0000 of the validation images" in t for t in listener.lines)
+        lines.append([line for line in listener.notices if line.startswith("it answers")])
+        assert any("is right on 1.0000 of the validation images" in t for t in listener.notices)
     assert list(map(len, lines)) == [1, 0, 1]
 
 
@@ -236,7 +236,7 @@ def test_a_taught_training_that_was_interrupted_goes_on_to_the_same_bits(
     options = {"teacher": teacher, "unlabelled": tmp_path / "more", "teacher_crops": 2}
     expected = student(folder, tmp_path / "whole", **options)
     with pytest.raises(KeyboardInterrupt):
-        student(folder, tmp_path / "broken", listener=Stops(after=1), **options)
+        student(folder, tmp_path / "broken", listener=Heard(stop_after=1), **options)
     moved = tmp_path / "moved.safetensors"
     moved.write_bytes(teacher.read_bytes())
     found = student(folder, tmp_path / "broken", **(options | {"teacher": moved}))
@@ -256,7 +256,7 @@ def test_what_is_taught_binds_a_training(
     folder: Path, teacher: Path, tmp_path: Path, changes: dict[str, Any]
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
-        student(folder, tmp_path / "run", teacher=teacher, listener=Stops(after=1))
+        student(folder, tmp_path / "run", teacher=teacher, listener=Heard(stop_after=1))
     options = {name: v for name, v in ({"teacher": teacher} | changes).items() if v is not None}
     with pytest.raises(RunConflict, match="teacher"):
         student(folder, tmp_path / "run", **options)
@@ -271,10 +271,10 @@ def test_pictures_that_the_data_holds_too_are_left_out(
             photo.read_bytes()
         )
     (tmp_path / "more" / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n torn")
-    listener = Hears()
+    listener = Heard()
     options = {"teacher": teacher, "epochs": 1, "listener": listener}
     student(folder, tmp_path / "run", unlabelled=tmp_path / "more", **options)
-    (line,) = (line for line in listener.lines if "unlabelled pictures" in line)
+    (line,) = (line for line in listener.notices if "unlabelled pictures" in line)
     assert line.startswith("6 unlabelled pictures train")
     assert line.endswith("left out: 1 unreadable, 9 that the data set holds too")
     with pytest.raises(DataProblem, match="the data set holds every picture"):
@@ -330,11 +330,11 @@ def test_a_teacher_of_other_classes_gets_a_classifier_of_its_features(
     folder: Path, teacher: Path, tmp_path: Path
 ) -> None:
     other = changed(teacher, tmp_path / "other.safetensors", classes=("cat", "dog", "owl"))
-    listener = Hears()
+    listener = Heard()
     student(folder, tmp_path / "run", teacher=other, listener=listener)
-    (line,) = (line for line in listener.lines if "knows none of the data's classes" in line)
+    (line,) = (line for line in listener.notices if "knows none of the data's classes" in line)
     assert float(line.split("right on ")[1].split()[0]) > 0.8
-    (line,) = (line for line in listener.lines if "of the validation images" in line)
+    (line,) = (line for line in listener.notices if "of the validation images" in line)
     assert float(line.split("right on ")[1].split()[0]) > 0.8
 
 

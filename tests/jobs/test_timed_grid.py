@@ -26,15 +26,7 @@ from autoscale.network.measuring.trace import traced_cost
 from autoscale.runs.store import Journal
 from autoscale.scaling.budget import Budget
 from autoscale.scaling.grid import Grid
-
-SMALL = """\
-resolution: 16
-stem: {width: 8, stride: 1}
-stages:
-  - {block: mbconv, width: 16, depth: 1, expand_ratio: 2, stride: 2}
-  - {block: mbconv, width: 24, depth: 2, expand_ratio: 2, stride: 2}
-num_classes: 10
-"""
+from tests.designs import two_stages
 
 
 class Clock:
@@ -69,7 +61,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def base(tmp_path: Path) -> FamilySettings:
-    (tmp_path / "small.yaml").write_text(SMALL)
+    (tmp_path / "small.yaml").write_text(two_stages(10))
     return FamilySettings(baseline=str(tmp_path / "small.yaml"), rounding="tf,divisor=4")
 
 

@@ -17,7 +17,6 @@ from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.jobs.inheritance import Begun, Inheritance
 from autoscale.jobs.train import Trained, train
 from autoscale.jobs.train_settings import TrainSettings
-from autoscale.listener import Progress, Silent
 from autoscale.models.load import load_model
 from autoscale.models.predict import evaluate_model
 from autoscale.network.build import Network, build
@@ -28,6 +27,7 @@ from autoscale.runs.store import StepFolder
 from autoscale.runs.weights import Header, read_weights, write_weights
 from autoscale.training.failures import OutOfTime
 from autoscale.training.fit import evaluate
+from tests.conftest import Heard
 
 SMALL = Architecture(
     resolution=16,
@@ -51,25 +51,6 @@ def design(tmp_path: Path) -> str:
 def short(design: str, run: Path, photos: Path, **options: object) -> Trained:
     asked = {"epochs": 3, "batch_size": 8, "kernels": "torch", "drop_path": 0.2, "dropout": 0.1}
     return train(design, run, data=str(photos), **(asked | options))  # type: ignore[arg-type]
-
-
-class Stops(Silent):
-    """Interrupts a training after some epochs."""
-
-    def __init__(self, after: int) -> None:
-        self.after = after
-
-    def progress(self, progress: Progress) -> None:
-        if progress.done == self.after:
-            raise KeyboardInterrupt
-
-
-class Hears(Silent):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def notice(self, text: str) -> None:
-        self.lines.append(text)
 
 
 def test_a_training_leaves_metrics_a_result_and_weights_that_can_be_used(
@@ -98,7 +79,7 @@ def test_a_training_that_was_interrupted_goes_on_to_the_same_bits(
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     expected = short(design, whole, photos, recipe=recipe)
     with pytest.raises(KeyboardInterrupt):
-        short(design, broken, photos, recipe=recipe, listener=Stops(after=1))
+        short(design, broken, photos, recipe=recipe, listener=Heard(stop_after=1))
     found = short(design, broken, photos, recipe=recipe)
     assert [(e.loss, e.accuracy) for e in found.epochs] == [
         (e.loss, e.accuracy) for e in expected.epochs
@@ -115,15 +96,15 @@ def test_a_training_that_was_interrupted_goes_on_to_the_same_bits(
 
 
 def test_memory_is_foretold_before_a_training(design: str, photos: Path, tmp_path: Path) -> None:
-    listener = Hears()
+    listener = Heard()
     short(design, tmp_path / "run", photos, listener=listener)
-    assert any("memory at the peak: about" in line for line in listener.lines)
+    assert any("memory at the peak: about" in line for line in listener.notices)
 
 
 def test_a_finished_training_is_not_done_again(design: str, photos: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     found = short(design, run, photos)
-    assert short(design, run, photos, listener=Stops(after=1)) == found
+    assert short(design, run, photos, listener=Heard(stop_after=1)) == found
 
 
 def test_the_job_that_a_training_leaves_trains_the_same_network(
@@ -143,9 +124,9 @@ def test_other_threads_than_a_training_was_begun_with_are_told(
     design: str, photos: Path, tmp_path: Path
 ) -> None:
     for threads, told in ((1, []), (1, []), (2, ["threads 1 and goes on with 2"])):
-        hears = Hears()
+        hears = Heard()
         short(design, tmp_path / "run", photos, epochs=1, threads=threads, listener=hears)
-        lines = [line for line in hears.lines if "goes on with" in line]
+        lines = [line for line in hears.notices if "goes on with" in line]
         assert [line.partition("begun with ")[2].partition(";")[0] for line in lines] == told
     (job,) = recorded_jobs(StepFolder(tmp_path / "run", "train"), TrainSettings)
     assert job.threads == 2
@@ -161,7 +142,7 @@ def test_another_training_in_its_place_is_refused(
 
 def test_a_damaged_checkpoint_is_named(design: str, photos: Path, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        short(design, tmp_path / "run", photos, listener=Stops(after=1))
+        short(design, tmp_path / "run", photos, listener=Heard(stop_after=1))
     (tmp_path / "run" / "train" / "last.safetensors").write_bytes(b"torn")
     with pytest.raises(RunConflict, match=r"last\.safetensors holds no training to go on with"):
         short(design, tmp_path / "run", photos)
@@ -180,9 +161,9 @@ def test_the_learning_rate_follows_the_batch_size(
 def test_a_published_network_loses_strides_for_small_images_and_says_so(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heard = Hears()
+    heard = Heard()
     found = short("mnasnet-a1", tmp_path / "run", photos, epochs=1, resolution=16, listener=heard)
-    assert "reduction 32 becomes 4" in " ".join(heard.lines)
+    assert "reduction 32 becomes 4" in " ".join(heard.notices)
     model = load_model(str(found.weights))
     assert model.architecture is not None
     assert model.architecture.reduction == 4
@@ -247,10 +228,10 @@ def test_a_training_may_start_from_weights_and_learn_other_classes(
     torch.manual_seed(7)
     earlier = build(SMALL).state_dict()  # two classes
     write_weights(start, earlier, Header(architecture=SMALL.to_dict()))
-    heard = Hears()
+    heard = Heard()
     slow = {"epochs": 1, "recipe": "sgd", "batch_size": 2, "listener": heard}
     begun = short(str(path), tmp_path / "run", photos, weights=str(start), **slow)
-    assert "know 2 classes and the network 3" in " ".join(heard.lines)
+    assert "know 2 classes and the network 3" in " ".join(heard.notices)
     fresh = short(str(path), tmp_path / "fresh", photos, **slow)
     moved, other = (read_weights(found.weights).state for found in (begun, fresh))
     name = "stem.0.weight"
@@ -372,14 +353,14 @@ def test_rows_of_the_classifier_go_on_by_name_and_others_start_anew(
         return beginning
 
     monkeypatch.setattr(Inheritance, "into", noted)
-    start, heard = start_of(tmp_path, classes), Hears()
+    start, heard = start_of(tmp_path, classes), Heard()
     short(design, tmp_path / "run", photos, epochs=1, weights=str(start), listener=heard)
     theirs = read_weights(start).state["head.classifier.weight"]
     ((fresh, found),) = [tuple(each.values()) for each in begun]
     for row in range(3):
         expected = theirs[kept[row]] if row in kept else fresh[row]
         assert torch.equal(found[row], expected)
-    lines = [line for line in heard.lines if "classif" in line]
+    lines = [line for line in heard.notices if "classif" in line]
     assert len(lines) == (said is not None)
     assert said is None or said in lines[0]
 
@@ -391,9 +372,9 @@ def test_nameless_weights_of_as_many_classes_go_on_in_order_and_that_is_said(
     path.write_text(replace(SMALL, num_classes=3).to_yaml())
     start = tmp_path / "start.pth"
     torch.save(build(replace(SMALL, num_classes=3)).state_dict(), start)
-    heard = Hears()
+    heard = Heard()
     short(str(path), tmp_path / "run", photos, epochs=1, weights=str(start), listener=heard)
-    assert any("in the data's order, blue, green, red" in line for line in heard.lines)
+    assert any("in the data's order, blue, green, red" in line for line in heard.notices)
 
 
 @pytest.mark.parametrize("kernels", ["torch", "none"])
@@ -407,7 +388,7 @@ def test_a_broken_training_from_tensorflows_weights_ends_as_the_unbroken_one(
     }  # fmt: skip
     expected = short(design, tmp_path / "whole", photos, **options)
     with pytest.raises(KeyboardInterrupt):
-        short(design, tmp_path / "broken", photos, listener=Stops(after=1), **options)
+        short(design, tmp_path / "broken", photos, listener=Heard(stop_after=1), **options)
     found = short(design, tmp_path / "broken", photos, **options)
     assert [(e.loss, e.accuracy) for e in found.epochs] == [
         (e.loss, e.accuracy) for e in expected.epochs

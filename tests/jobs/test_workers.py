@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import time
@@ -31,6 +32,7 @@ from autoscale.runs.at_work import at_work
 from autoscale.runs.records import Outcome, outcomes_from_journal
 from autoscale.runs.store import Journal, StepFolder
 from autoscale.scaling.scalable import Network
+from tests.conftest import Heard, draw_photos
 
 SMALL = """\
 resolution: 16
@@ -67,16 +69,6 @@ def build(depth, width, resolution, num_classes=10):
 """
 
 TWO = WorkerSettings(workers=2)
-
-
-class Heard(Silent):
-    """A listener that remembers notices."""
-
-    def __init__(self) -> None:
-        self.notices: list[str] = []
-
-    def notice(self, text: str) -> None:
-        self.notices.append(text)
 
 
 def search(run: Path, photos: Path, **options: Any) -> Any:
@@ -127,18 +119,27 @@ def test_the_command_line_refuses_it_too(
     assert not (tmp_path / "r").exists()
 
 
-def test_two_workers_give_the_scores_of_one_process(photos: Path, tmp_path: Path) -> None:
-    alone = search(tmp_path / "one", photos, trials=4, confirm=1)
-    both = search(tmp_path / "two", photos, trials=4, confirm=1, workers=2)
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with photographs and a search of two workers in `two`."""
+    folder = tmp_path_factory.mktemp("shared")
+    search(folder / "two", draw_photos(folder / "photos"), trials=4, confirm=1, workers=2)
+    return folder
+
+
+def test_two_workers_give_the_scores_of_one_process(shared: Path, tmp_path: Path) -> None:
+    alone = search(tmp_path / "one", shared / "photos", trials=4, confirm=1)
+    both = search(shared / "two", shared / "photos", trials=4, confirm=1)  # all is there already
     assert scores(both) == scores(alone)
     assert len(both.accuracies) == len(alone.accuracies) == 3
     assert multiprocessing.active_children() == []
 
 
-def test_a_search_may_change_its_workers(photos: Path, tmp_path: Path) -> None:
-    search(tmp_path / "run", photos, trials=3, workers=2)
-    found = search(tmp_path / "run", photos, trials=5)
-    assert scores(found) == scores(search(tmp_path / "other", photos, trials=5))
+def test_a_search_may_change_its_workers(shared: Path, tmp_path: Path) -> None:
+    run, photos = tmp_path / "run", shared / "photos"
+    shutil.copytree(shared / "two", run)
+    found = search(run, photos, trials=6)
+    assert scores(found) == scores(search(tmp_path / "other", photos, trials=6))
 
 
 @pytest.fixture
@@ -177,7 +178,7 @@ def test_workers_that_cannot_start_fail_no_training_of_a_series(
     assert list(journal.read()) == []
 
 
-def test_a_grid_and_a_check_of_two_workers_say_what_one_says(photos: Path, tmp_path: Path) -> None:
+def test_a_grid_of_two_workers_says_what_one_says(photos: Path, tmp_path: Path) -> None:
     path = tmp_path / "small.yaml"
     path.write_text(SMALL)
     settings = replace(small_grid(path, photos), max_candidates=3, race=False)
@@ -187,18 +188,22 @@ def test_a_grid_and_a_check_of_two_workers_say_what_one_says(photos: Path, tmp_p
     )
     assert both.coefficients == alone.coefficients
     assert sorted(both.observations, key=str) == sorted(alone.observations, key=str)
-    search(tmp_path / "run", photos, trials=2)
-    checks = [
-        check_baseline(tmp_path / "run", networks=2, seeds=2, workers=workers)
-        for workers in (2, 1)  # the second finds what the first has kept
-    ]
-    assert checks[0] == checks[1]
+
+
+@pytest.mark.slow
+def test_a_check_of_two_workers_says_what_one_says(shared: Path, tmp_path: Path) -> None:
+    found = []
+    for workers in (1, 2):
+        run = tmp_path / str(workers)
+        shutil.copytree(shared / "two", run)
+        found.append(check_baseline(run, networks=2, seeds=2, workers=workers))
+    assert found[0] == found[1]
 
 
 def test_a_race_never_has_one_training_twice(photos: Path, tmp_path: Path) -> None:
     path = tmp_path / "small.yaml"
     path.write_text(SMALL)
-    grid_search(tmp_path / "r", small_grid(path, photos), workers=3)
+    grid_search(tmp_path / "r", small_grid(path, photos), workers=2)
     records = Journal(tmp_path / "r" / "grid" / "trainings.jsonl").read()
     keys = [record["key"] for record in records]
     assert len(keys) == len(set(keys)) >= 4
@@ -275,7 +280,7 @@ def test_whoever_looks_sees_the_trainings_at_work_until_they_are_done(
     step = StepFolder(tmp_path / "run", "search")
     with (
         step.locked(),
-        worker_pool(TWO, proxy, step, Silent()) as workers,
+        worker_pool(WorkerSettings(trial_timeout=60.0), proxy, step, Silent()) as workers,
     ):
         orders = [TrainingRequest(network=small_network(), seed=seed) for seed in range(2)]
         futures = [workers.submit(order, name=f"seed {order.seed}") for order in orders]

@@ -22,7 +22,7 @@ from autoscale.models.load import load_model
 from autoscale.network.build import build
 from autoscale.network.weights import STYLES, Style, to_timm
 from autoscale.runs.weights import read_weights
-from tests.jobs.networks import saved, shaken, small
+from tests.models.networks import saved, shaken, small
 
 QUICK = ["safetensors", "python", "timm"]
 

@@ -27,8 +27,8 @@ from autoscale.models.load import Model, load_model
 from autoscale.models.predict import predict, to_network_input
 from autoscale.network.build import build
 from autoscale.network.weights import to_timm
-from tests.jobs.kinds import KINDS, read
-from tests.jobs.networks import saved, small, telling
+from tests.models.kinds import KINDS, read
+from tests.models.networks import saved, small, telling
 
 CLOTHING = Path(__file__).parents[3] / "shared" / "data" / "clothing"
 Answers = Callable[[NDArray[np.float32]], NDArray[np.float32]]

@@ -8,18 +8,7 @@ from autoscale.design.published import published
 from autoscale.network.build import build
 from autoscale.network.fold import fold_norms
 from experiments.latency.amoebanet import amoebanet_b
-
-
-def shaken(network: nn.Module) -> nn.Module:
-    """The network with norms that do something."""
-    generator = torch.Generator().manual_seed(0)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            for tensor in (module.weight, module.running_var):
-                tensor.data.uniform_(0.5, 1.5, generator=generator)
-            for tensor in (module.bias, module.running_mean):
-                tensor.data.uniform_(-0.2, 0.2, generator=generator)
-    return network.eval()
+from tests.models.networks import shaken
 
 
 def norms(network: nn.Module) -> int:

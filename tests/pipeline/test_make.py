@@ -14,14 +14,13 @@ import pytest
 
 import autoscale
 from autoscale.cli.app import main
-from autoscale.design.architecture import Architecture, Head, Stage, Stem
+from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
 from autoscale.design.published import published
 from autoscale.design.rounding import ROUNDINGS
 from autoscale.design.space import SearchSpace
 from autoscale.errors import BudgetUnreachable, InvalidSetting
 from autoscale.jobs.costs import limits_from
-from autoscale.jobs.train import train
 from autoscale.jobs.workers.estimate import Pace
 from autoscale.listener import Silent
 from autoscale.models.count import load_architecture
@@ -34,18 +33,10 @@ from autoscale.runs.store import Journal, StepFolder
 from autoscale.runs.weights import read_weights, write_weights
 from autoscale.scaling.scalable import Design
 from autoscale.scaling.within import scaled
+from tests import designs
 from tests.conftest import Heard
 
-SOURCE = Architecture(
-    resolution=20,
-    stem=Stem(width=16),
-    stages=(
-        Stage(width=16, expand_ratio=2),
-        Stage(width=32, expand_ratio=4, stride=2, depth=2),
-    ),
-    head=Head(width=32),
-    num_classes=10,
-)
+SOURCE = replace(designs.SOURCE, resolution=20)
 LIMIT = "macs=120K"
 USUAL: dict[str, Any] = {"limit": 48, "kernels": "none", "hours": 1}
 PACE = Pace(begin=20.0, epoch=14.0, evaluation=1.0)
@@ -53,11 +44,7 @@ PACE = Pace(begin=20.0, epoch=14.0, evaluation=1.0)
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Weights that autoscale has trained on the synthetic shapes, and that say so."""
-    folder = tmp_path_factory.mktemp("source")
-    design = folder / "source.yaml"
-    design.write_text(SOURCE.to_yaml())
-    return str(train(design, folder, limit=48, epochs=1, kernels="none").weights)
+    return designs.trained(SOURCE, tmp_path_factory.mktemp("source"))
 
 
 @pytest.fixture(autouse=True, scope="module")

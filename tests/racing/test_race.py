@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from autoscale.errors import EvaluationFailed, InvalidSetting
 from autoscale.racing.race import RaceSettings, next_training
-from autoscale.racing.response_surface import Observation, believe
+from autoscale.racing.response_surface import Observation, infer
 from autoscale.racing.verdict import MOST_SEEDS, judge
 from tests.racing.test_response_surface import plane, trained
 
@@ -51,7 +51,7 @@ def peaked(positions: np.ndarray, *, height: float, noise: float = 0.1, luck: in
     return lambda candidate, seed: float(table[candidate, seed])
 
 
-#: A race is a hundred beliefs: no deadline, and not a hundred races.
+#: A race is a hundred posteriors: no deadline, and not a hundred races.
 few = examples(max_examples=15, deadline=None)
 races = st.tuples(st.integers(2, 9), st.integers(1, 3), st.integers(0, 100))
 
@@ -161,7 +161,7 @@ def test_a_candidate_that_failed_is_left_out_of_the_race() -> None:
         required=(best,),
     )
     assert [o for o in found if o.candidate == best] == [Observation(best, 0, None)]
-    assert judge(believe(positions, found)).best != best
+    assert judge(infer(positions, found)).best != best
 
 
 def test_a_race_of_failures_tries_each_candidate_once() -> None:
@@ -180,7 +180,7 @@ def test_candidates_at_one_place_that_differ_are_all_trained() -> None:
     table = rng.standard_normal((6, 1)) + 0.05 * rng.standard_normal((6, 3))
     found = run(np.zeros((6, 3)), lambda c, seed: float(table[c, seed]), RaceSettings(seeds=3))
     assert {o.candidate for o in found} == set(range(6))
-    assert judge(believe(np.zeros((6, 3)), found)).best == np.argmax(table.mean(axis=1))
+    assert judge(infer(np.zeros((6, 3)), found)).best == np.argmax(table.mean(axis=1))
 
 
 # What may be said
@@ -193,7 +193,7 @@ def test_the_pick_is_good_and_the_race_short_on_known_surfaces() -> None:
         score = peaked(positions, height=0.6, luck=luck)
         found = run(positions, score, RaceSettings(seeds=3))
         truth = peak(positions, 0.6)
-        leader = believe(positions, found).leader
+        leader = infer(positions, found).leader
         assert leader is not None
         near.append(truth.max() - truth[leader] <= 0.1)
         cost.append(len(found) / 48)
@@ -206,14 +206,14 @@ def test_where_nothing_differs_the_verdict_says_so() -> None:
     for luck in range(20):
         positions = plane(12, luck)
         found = run(positions, peaked(positions, height=0.0, luck=luck), RaceSettings(seeds=3))
-        told.append(judge(believe(positions, found)).kind == "cannot tell")
+        told.append(judge(infer(positions, found)).kind == "cannot tell")
     assert np.mean(told) >= 0.8
 
 
 def test_one_that_stands_out_is_best() -> None:
     truth = np.zeros(6)
     truth[4] = 5.0
-    verdict = judge(believe(plane(6), trained(truth, 3)))
+    verdict = judge(infer(plane(6), trained(truth, 3)))
     assert (verdict.kind, verdict.best, verdict.tied, verdict.more) == ("best", 4, (), None)
     assert verdict.chance > 0.95
     assert verdict.sentence().startswith("candidate 4 is best, measurably better than all others")
@@ -222,7 +222,7 @@ def test_one_that_stands_out_is_best() -> None:
 def test_two_that_stand_out_are_tied_and_the_way_on_is_told() -> None:
     truth = np.array([0.0, 0.0, 0.0, 0.0, 3.0, 3.03])
     positions = np.zeros((6, 3))
-    verdict = judge(believe(positions, trained(truth, 4, luck=3)))
+    verdict = judge(infer(positions, trained(truth, 4, luck=3)))
     assert verdict.kind == "tied"
     assert {verdict.best, *verdict.tied} == {4, 5}
     names = [f"net-{letter}" for letter in "abcdef"]
@@ -234,27 +234,27 @@ def test_the_seeds_that_are_said_to_separate_two_candidates_do_so_about_half_the
     for luck in range(40):
         observations = trained(truth, 30, luck=luck)
         begun = [o for o in observations if o.seed < 3]
-        before = judge(believe(np.zeros((5, 3)), begun))
+        before = judge(infer(np.zeros((5, 3)), begun))
         if before.best != 1 or before.more is None:
             continue
         asked += 1
         seeds = {1: 3 + before.more.best, 0: 3 + before.more.runner_up}
         enough = [o for o in observations if o.seed < seeds.get(o.candidate, 3)]
-        separated.append(0 not in judge(believe(np.zeros((5, 3)), enough)).tied)
+        separated.append(0 not in judge(infer(np.zeros((5, 3)), enough)).tied)
     assert asked >= 15
     assert 0.25 < np.mean(separated) < 0.95
 
 
 def test_what_no_number_of_seeds_would_separate_is_out_of_reach() -> None:
     observations = [Observation(c, s, float((c + s) % 2)) for c in range(2) for s in range(4)]
-    verdict = judge(believe(np.zeros((2, 3)), observations))
+    verdict = judge(infer(np.zeros((2, 3)), observations))
     assert verdict.kind == "cannot tell"
     assert verdict.more is None
     assert f"even {MOST_SEEDS} seeds" in verdict.sentence()
 
 
 def test_one_seed_of_each_without_pairs_cannot_tell() -> None:
-    verdict = judge(believe(plane(2), [Observation(0, 0, 0.5), Observation(1, 1, 0.9)]))
+    verdict = judge(infer(plane(2), [Observation(0, 0, 0.5), Observation(1, 1, 0.9)]))
     assert verdict.kind == "cannot tell"
     assert verdict.noise is None
     assert verdict.chance_near == 0
@@ -262,15 +262,15 @@ def test_one_seed_of_each_without_pairs_cannot_tell() -> None:
 
 
 def test_the_only_candidate_is_called_so() -> None:
-    verdict = judge(believe(plane(1), [Observation(0, 0, 0.5)]))
+    verdict = judge(infer(plane(1), [Observation(0, 0, 0.5)]))
     assert verdict.kind == "only"
     assert verdict.sentence(["tiny"]) == "tiny is the only candidate"
 
 
 def test_nothing_can_be_taken_where_every_candidate_failed_once() -> None:
-    belief = believe(plane(2), [Observation(0, 0, 0.5), Observation(0, 1, None)])
+    posterior = infer(plane(2), [Observation(0, 0, 0.5), Observation(0, 1, None)])
     with pytest.raises(EvaluationFailed, match="failed"):
-        judge(belief)
+        judge(posterior)
 
 
 def test_a_lucky_score_is_not_the_pick() -> None:
@@ -283,14 +283,14 @@ def test_a_lucky_score_is_not_the_pick() -> None:
     observations[[(o.candidate, o.seed) for o in observations].index((far, 2))] = Observation(
         far, 2, best + 0.01
     )
-    assert judge(believe(positions, observations)).best != far
+    assert judge(infer(positions, observations)).best != far
 
 
 def test_the_chance_to_be_near_grows_with_the_tolerance() -> None:
-    belief = believe(plane(8), trained(np.arange(8) * 0.02, 2))
-    chances = [belief.chance_near(7, tolerance=t) for t in (0.0, 0.5, 1.0, 5.0)]
+    posterior = infer(plane(8), trained(np.arange(8) * 0.02, 2))
+    chances = [posterior.chance_near(7, tolerance=t) for t in (0.0, 0.5, 1.0, 5.0)]
     assert chances == sorted(chances)
-    assert chances[0] == pytest.approx(belief.chance_of_best[7])
+    assert chances[0] == pytest.approx(posterior.chance_of_best[7])
 
 
 # Mistakes

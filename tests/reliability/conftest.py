@@ -10,16 +10,9 @@ from pathlib import Path
 
 import pytest
 
-REHEARSAL = Path(__file__).with_name("rehearsal.py")
+from tests.designs import two_stages
 
-SMALL = """\
-resolution: 16
-stem: {width: 8, stride: 1}
-stages:
-  - {block: mbconv, width: 16, depth: 1, expand_ratio: 2, stride: 2}
-  - {block: mbconv, width: 24, depth: 2, expand_ratio: 2, stride: 2}
-num_classes: 3
-"""
+REHEARSAL = Path(__file__).with_name("rehearsal.py")
 
 
 class Rehearsal:
@@ -79,7 +72,7 @@ def rehearsal(tmp_path: Path) -> Iterator[Rehearsal]:
 def small(tmp_path: Path) -> Path:
     """A design to scale."""
     path = tmp_path / "small.yaml"
-    path.write_text(SMALL)
+    path.write_text(two_stages(3))
     return path
 
 

@@ -7,11 +7,20 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from autoscale.cli.app import main
 
 #: Longest line that a refusal may have; what a user typed may be far longer.
 LONGEST = 1200
+
+
+def seeds(fast: int, every: int) -> list[Any]:
+    """Numbers from 0 on for a parametrised test; `pytest -m slow` has those above the fast ones."""
+    slow = (pytest.param(seed, marks=pytest.mark.slow) for seed in range(fast, every))
+    return [*range(fast), *slow]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import pytest
 from typer.main import get_command
 
 from autoscale.cli.app import app
-from tests.robustness.attempts import attempt, contents, is_clear, told
+from tests.robustness.attempts import attempt, contents, is_clear, seeds, told
 from tests.robustness.conftest import Finished
 
 VALUES = (
@@ -30,7 +30,6 @@ WRONG = ("nan", "abc", "", "-1", "0", "1.5", "½", "99999999999999999999", "a" *
 COMMANDS = ("search", "check", "grid", "plan", "family", "train", "calibrate", "count", "export",
             "status")  # fmt: skip
 NEWER = ("latency", "report", "evaluate", "predict", "search", "grid")
-FAST, SLOW = range(40), range(40, 300)
 
 
 def asked(made: Finished, rng: random.Random, names: Sequence[str] = COMMANDS) -> list[object]:
@@ -54,9 +53,7 @@ def asked(made: Finished, rng: random.Random, names: Sequence[str] = COMMANDS) -
     return arguments
 
 
-@pytest.mark.parametrize(
-    "seed", [*FAST, *(pytest.param(seed, marks=pytest.mark.slow) for seed in SLOW)]
-)
+@pytest.mark.parametrize("seed", seeds(20, 300))
 def test_wrong_arguments_are_refused_in_one_line_and_the_run_left_alone(
     copied: Callable[[], Finished], seed: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -70,9 +67,7 @@ def test_wrong_arguments_are_refused_in_one_line_and_the_run_left_alone(
         assert contents(made.run) == before, told(arguments)
 
 
-@pytest.mark.parametrize(
-    "seed", [*range(30), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(30, 200))]
-)
+@pytest.mark.parametrize("seed", seeds(15, 200))
 def test_wrong_arguments_of_the_newer_commands_and_options_do_no_harm(
     copied: Callable[[], Finished], seed: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -9,14 +9,13 @@ from typing import Any
 
 import pytest
 
-from tests.robustness.attempts import attempt, is_clear
+from tests.robustness.attempts import attempt, is_clear, seeds
 from tests.robustness.mutations import HOSTILE, damaged_bytes
 from tests.robustness.test_image_files import drawn, saved, unusual
 
 pyarrow = pytest.importorskip("pyarrow", reason="the extra parquet is not installed")
 parquet = pytest.importorskip("pyarrow.parquet")
 
-FAST, SLOW = range(60), range(60, 400)
 LABELS: tuple[Any, ...] = (0, 1, 2, -1, 10**18, 1.5, float("nan"), None, "red", "", "\x1b[2J", True,
                            b"red", [1], {"a": 1})  # fmt: skip
 CONTENTS: tuple[Any, ...] = (None, b"", b"torn", b"\x00" * 300, b"<svg/>")
@@ -58,9 +57,7 @@ def changed(columns: dict[str, Any], rng: random.Random) -> dict[str, Any]:
     return columns
 
 
-@pytest.mark.parametrize(
-    "seed", [*FAST, *(pytest.param(seed, marks=pytest.mark.slow) for seed in SLOW)]
-)
+@pytest.mark.parametrize("seed", seeds(24, 400))
 def test_a_damaged_or_unusual_parquet_file_never_hurts(tmp_path: Path, seed: int) -> None:
     rng = random.Random(f"parquet {seed}")
     columns = rows(rng)

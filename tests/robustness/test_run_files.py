@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.robustness.attempts import attempt, contents, is_clear
+from tests.robustness.attempts import attempt, contents, is_clear, seeds
 from tests.robustness.conftest import Finished
 from tests.robustness.mutations import damaged_bytes, damaged_json, damaged_lines, damaged_yaml
 
@@ -33,7 +33,6 @@ FILES = (
     "train/epochs.jsonl", "train/last.safetensors", "train/best.safetensors", "train/result.json",
     "search/job.yaml", "family/job.yaml",
 )  # fmt: skip
-FAST, SLOW = range(40), range(40, 400)
 
 
 def damage(path: Path, rng: random.Random) -> str:
@@ -81,13 +80,7 @@ def unnoted(files: dict[str, bytes | None]) -> dict[str, object]:
     return kept
 
 
-@pytest.mark.parametrize(
-    "seed",
-    [
-        *FAST,
-        *(pytest.param(seed, marks=pytest.mark.slow) for seed in SLOW),
-    ],
-)
+@pytest.mark.parametrize("seed", seeds(20, 400))
 def test_a_damaged_file_is_refused_and_the_run_left_alone_or_it_is_used(
     copied: Copy, whole: Finished, seed: int
 ) -> None:

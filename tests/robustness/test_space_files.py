@@ -9,7 +9,7 @@ import pytest
 
 from autoscale.errors import InvalidSpace
 from autoscale.jobs.search.spaces import load_space
-from tests.robustness.attempts import attempt, is_clear
+from tests.robustness.attempts import attempt, is_clear, seeds
 from tests.robustness.mutations import damaged_yaml
 
 TEXTS = [
@@ -17,18 +17,16 @@ TEXTS = [
 ]
 SMALL = [text for text in TEXTS if len(text) < 1500]
 #: A thousand cost a minute or two, the fast ones seconds.
-FAST, SLOW = range(20), range(20, 200)
+FAST = 8
 
 
-@pytest.mark.parametrize(
-    "tens", [*FAST, *(pytest.param(tens, marks=pytest.mark.slow) for tens in SLOW)]
-)
+@pytest.mark.parametrize("tens", seeds(FAST, 200))
 def test_a_damaged_space_is_refused_by_name_or_read(tens: int, tmp_path: Path) -> None:
     refusals = []
     for seed in range(10 * tens, 10 * tens + 10):
         rng = random.Random(f"space {seed}")
         file = tmp_path / "mine.yaml"
-        file.write_bytes(damaged_yaml(rng.choice(SMALL if tens in FAST else TEXTS), rng))
+        file.write_bytes(damaged_yaml(rng.choice(SMALL if tens < FAST else TEXTS), rng))
         try:
             space = load_space(str(file))
         except InvalidSpace as problem:
@@ -39,7 +37,7 @@ def test_a_damaged_space_is_refused_by_name_or_read(tens: int, tmp_path: Path) -
     assert refusals
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", seeds(10, 25))
 def test_the_command_refuses_a_damaged_space_in_one_line_and_makes_no_run(
     seed: int, tmp_path: Path
 ) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.robustness.attempts import attempt, is_clear
+from tests.robustness.attempts import attempt, is_clear, seeds
 from tests.robustness.conftest import Finished
 
 RIGHT = """\
@@ -88,7 +88,7 @@ def test_a_model_that_is_wrong_is_refused_in_one_line(
     planned = ["--plan"] if plan else []
     answer = attempt("grid", "--model", f"{module}:build", "--run", run, "--data", whole.photos,
                      "--resolution", 16, "--flops-budget", "2x", "--tolerance", 0.3, "--seeds", 1,
-                     "--max-candidates", 2, "--epochs", 1, *planned)  # fmt: skip
+                     "--max-candidates", 2, "--epochs", 1, "--step", 0.25, *planned)  # fmt: skip
     sys.modules.pop(module, None)
     assert is_clear(answer)
     if not plan:
@@ -96,7 +96,7 @@ def test_a_model_that_is_wrong_is_refused_in_one_line(
         assert not (run / "grid" / "trainings.jsonl").exists()
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", seeds(10, 20))
 def test_a_name_that_is_no_model_is_refused(tmp_path: Path, seed: int) -> None:
     rng = random.Random(f"model {seed}")
     pieces = ("os", ":", ".", "path", "json", "loads", "", " ", "\x1b", "naïve", "a" * 3000, "-",

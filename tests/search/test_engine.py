@@ -1,6 +1,5 @@
 import random
 from dataclasses import replace
-from importlib.util import find_spec
 
 import pytest
 
@@ -16,12 +15,12 @@ from autoscale.design.space import SearchSpace
 from autoscale.design.workload import workload
 from autoscale.errors import BudgetUnreachable, EvaluationFailed, InvalidSetting
 from autoscale.jobs.search.spaces import load_space
-from autoscale.search.engine import Standings, Trial, believed_ranking, frozen, knowledge
+from autoscale.search.engine import Standings, Trial, frozen, knowledge, predicted_ranking
 from autoscale.search.model.design_facts import ExactCost, Excess, FactReader
 from autoscale.search.objective import Objective, Score
-from autoscale.search.samplers import SAMPLERS, make_sampler
+from autoscale.search.samplers import make_sampler
 from tests.design.test_measures import COUNTED
-from tests.search.searching import searched
+from tests.search.searching import CASES, FRONT, HARD, searched
 
 
 def known_score(architecture: Architecture, repetition: int = 0) -> Score:
@@ -37,10 +36,6 @@ def known_score(architecture: Architecture, repetition: int = 0) -> Score:
     )
 
 
-HARD = Objective(kind="hard", target=450_000)
-FRONT = Objective(kind="front", target=450_000)
-
-
 def run(space: SearchSpace, sampler: str, objective: Objective = HARD, **options) -> list[Trial]:
     options = {"trials": 12, "seed": 3, **options}
     evaluate = options.pop("evaluate", known_score)
@@ -51,15 +46,6 @@ def run(space: SearchSpace, sampler: str, objective: Objective = HARD, **options
 def worth(step: Trial, objective: Objective = HARD) -> float:
     assert step.score is not None
     return objective.worth(step.score.accuracy, step.architecture)
-
-
-#: Each sampler with what it can search: gp needs scipy, the controller one objective.
-CASES = [
-    pytest.param(sampler, objective, id=f"{sampler}-{name}")
-    for sampler in SAMPLERS
-    for name, objective in (("reward", HARD), ("front", FRONT))
-    if (sampler != "gp" or find_spec("scipy")) and (sampler, name) != ("controller", "front")
-]
 
 
 @pytest.mark.parametrize(("sampler", "objective"), CASES)
@@ -136,11 +122,11 @@ def test_a_repeat_that_is_asked_for_is_another_training(tiny: SearchSpace) -> No
 
 
 @pytest.mark.parametrize("objective", [HARD, FRONT], ids=["reward", "front"])
-def test_what_is_believed_best_is_best_where_nothing_scatters(
+def test_what_is_predicted_best_is_best_where_nothing_scatters(
     tiny: SearchSpace, objective: Objective
 ) -> None:
     steps = run(tiny, "random", objective, trials=64)
-    (first,) = believed_ranking(steps, tiny, objective, count=1)
+    (first,) = predicted_ranking(steps, tiny, objective, count=1)
     top = Standings(objective, steps).best()
     assert top is not None
     assert worth(first, objective) == pytest.approx(worth(top, objective), rel=0.02)
@@ -268,5 +254,5 @@ def test_latency_may_be_the_cost_of_a_front(tiny: SearchSpace) -> None:
         pytest.approx(sum(n for (_, w), n in workload(step.architecture).items() if w == "calls"))
         for step in steps
     ]
-    best = believed_ranking(steps, tiny, timed, count=1)[0]
+    best = predicted_ranking(steps, tiny, timed, count=1)[0]
     assert timed.cost(best.architecture) <= 20

@@ -67,19 +67,19 @@ def test_the_posterior_is_the_textbook_one():
     cross = covariance(PRIOR_MEAN, Pairs.of(fresh, inputs))
     expected = cross @ np.linalg.solve(noisy, scores.mean)
     joint = covariance(PRIOR_MEAN, Pairs.of(fresh, fresh)) - cross @ np.linalg.solve(noisy, cross.T)
-    belief = Posterior.of(PRIOR_MEAN, inputs, scores).at(fresh)
-    np.testing.assert_allclose(belief.mean, expected, rtol=1e-8)
-    np.testing.assert_allclose(belief.variance, np.diag(joint), rtol=1e-7)
-    np.testing.assert_allclose(belief.covariance(), joint, atol=1e-8)
+    predicted = Posterior.of(PRIOR_MEAN, inputs, scores).at(fresh)
+    np.testing.assert_allclose(predicted.mean, expected, rtol=1e-8)
+    np.testing.assert_allclose(predicted.variance, np.diag(joint), rtol=1e-7)
+    np.testing.assert_allclose(predicted.covariance(), joint, atol=1e-8)
 
 
 def test_the_posterior_at_its_own_inputs_needs_no_second_look():
     inputs, scores = designs(25), plain(25)
     posterior = Posterior.of(PRIOR_MEAN, inputs, scores)
     mean, variance = posterior.at_inputs()
-    belief = posterior.at(inputs)
-    np.testing.assert_allclose(mean, belief.mean, atol=1e-6)
-    np.testing.assert_allclose(variance, belief.variance, atol=1e-6)
+    predicted = posterior.at(inputs)
+    np.testing.assert_allclose(mean, predicted.mean, atol=1e-6)
+    np.testing.assert_allclose(variance, predicted.variance, atol=1e-6)
 
 
 def test_a_mean_of_repeats_says_what_the_repeats_say():

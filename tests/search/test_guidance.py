@@ -51,7 +51,7 @@ def test_learning_is_a_function_of_the_trials_alone():
     learnt, points, designs, _ = learnt_from()
     scores = learnt.warp.backward(learnt.posterior.scores.mean)
     fresh = Predictor(Designs.of_space(MACRO)).learn(list(learnt.trained), scores)
-    one, other = learnt.believe(points), fresh.believe(points)
+    one, other = learnt.predict(points), fresh.predict(points)
     np.testing.assert_allclose(one.mean, other.mean, atol=1e-6)
     assert designs.size == 6561
 
@@ -62,8 +62,8 @@ def test_a_running_trial_keeps_the_mean_and_takes_the_doubt():
     scores = np.array([macs(MACRO.architecture_at(p)) for p in points]) / 1e7
     running = [designs.random(rng)]
     predictor = Predictor(designs)
-    free = predictor.learn(points, scores).believe(running)
-    taken = predictor.learn(points, scores, running).believe(running)
+    free = predictor.learn(points, scores).predict(running)
+    taken = predictor.learn(points, scores, running).predict(running)
     np.testing.assert_allclose(taken.mean, free.mean, atol=1e-6)
     assert taken.variance[0] < free.variance[0]
 
@@ -71,14 +71,16 @@ def test_a_running_trial_keeps_the_mean_and_takes_the_doubt():
 def test_the_gain_of_a_training_is_that_of_many_imagined_ones():
     learnt, _, designs, rng = learnt_from(noise=0.5)
     points = [designs.random(rng) for _ in range(12)]
-    belief = learnt.believe(points)
-    gain = gain_of_best(learnt, belief, lambda scores: scores)
-    joint = belief.covariance()
+    predicted = learnt.predict(points)
+    gain = gain_of_best(learnt, predicted, lambda scores: scores)
+    joint = predicted.covariance()
     draws = rng.standard_normal(20_000)
     for row in range(12):
         shift = joint[:, row] / np.sqrt(joint[row, row] + learnt.noise)
-        left = np.maximum(belief.variance - shift**2, 0)
-        scores = learnt.warp.backward(belief.mean[:, None] + np.outer(shift, draws), left[:, None])
+        left = np.maximum(predicted.variance - shift**2, 0)
+        scores = learnt.warp.backward(
+            predicted.mean[:, None] + np.outer(shift, draws), left[:, None]
+        )
         best = scores.max(axis=0)
         assert gain[row] == pytest.approx(best.mean(), abs=6 * best.std() / np.sqrt(len(draws)))
 
@@ -86,19 +88,19 @@ def test_the_gain_of_a_training_is_that_of_many_imagined_ones():
 def test_the_gain_of_a_front_is_the_area_it_will_have():
     learnt, _, designs, rng = learnt_from(noise=0.5)
     points = [designs.random(rng) for _ in range(8)]
-    belief = learnt.believe(points)
+    predicted = learnt.predict(points)
     costs = np.array([macs(MACRO.architecture_at(p)) for p in points])
     owned = np.array([True] * 5 + [False] * 3)
     corner = {"worst_score": 85.0, "worst_cost": float(costs.max() * 1.1)}
-    gain = gain_of_front(learnt, belief, costs, owned, **corner)
-    joint = belief.covariance()
+    gain = gain_of_front(learnt, predicted, costs, owned, **corner)
+    joint = predicted.covariance()
     draws = rng.standard_normal(4000)
     for row in range(8):
         shift = joint[:, row] / np.sqrt(joint[row, row] + learnt.noise)
-        left = np.maximum(belief.variance - shift**2, 0)
+        left = np.maximum(predicted.variance - shift**2, 0)
         areas = []
         for draw in draws:
-            scores = learnt.warp.backward(belief.mean + shift * draw, left)
+            scores = learnt.warp.backward(predicted.mean + shift * draw, left)
             mine = owned | (np.arange(8) == row)
             pairs = np.stack([costs[mine], scores[mine]], axis=1)
             reference = (corner["worst_cost"], corner["worst_score"])

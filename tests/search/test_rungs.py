@@ -2,7 +2,6 @@
 
 import random
 from dataclasses import replace
-from importlib.util import find_spec
 from math import sqrt
 
 import numpy as np
@@ -16,18 +15,16 @@ from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting
 from autoscale.search.designs import Designs
-from autoscale.search.engine import Standings, Trial, believed_ranking, frozen, knowledge
+from autoscale.search.engine import Standings, Trial, frozen, knowledge, predicted_ranking
 from autoscale.search.history import Hints
 from autoscale.search.identity import network_of
 from autoscale.search.model.gaussian_process import PRIOR_MEAN, Inputs, Posterior, Scores
 from autoscale.search.model.predictor import ImputedScores, Predictor
 from autoscale.search.objective import Objective, Score
 from autoscale.search.rungs import LEARN, LearningCurve, Rungs
-from autoscale.search.samplers import SAMPLERS, make_sampler
-from tests.search.searching import searched
+from autoscale.search.samplers import make_sampler
+from tests.search.searching import CASES, FRONT, HARD, searched
 
-HARD = Objective(kind="hard", target=450_000)
-FRONT = Objective(kind="front", target=450_000)
 RUNGS = Rungs(epochs=(1, 2, 4))
 
 
@@ -142,14 +139,6 @@ def run(space: SearchSpace, sampler: str, objective: Objective, **options) -> li
     return searched(space, objective, options.pop("evaluate"), made, **options)
 
 
-CASES = [
-    pytest.param(sampler, objective, id=f"{sampler}-{name}")
-    for sampler in SAMPLERS
-    for name, objective in (("reward", HARD), ("front", FRONT))
-    if (sampler != "gp" or find_spec("scipy")) and (sampler, name) != ("controller", "front")
-]
-
-
 @pytest.mark.parametrize(("sampler", "objective"), CASES)
 def test_a_search_with_rungs_goes_on_after_a_break_as_if_there_had_been_none(
     tiny: SearchSpace, sampler: str, objective: Objective
@@ -186,7 +175,7 @@ def test_a_stopped_network_is_neither_recommended_nor_trained_again(tiny: Search
         stopped = {network_of(s.architecture) for s in steps if s.status == "stopped"}
         assert stopped
         ranked = Standings(objective, steps).ranking()
-        ranked += believed_ranking(steps, tiny, objective, count=99)
+        ranked += predicted_ranking(steps, tiny, objective, count=99)
         assert not stopped & {network_of(trial.architecture) for trial in ranked}
         trained = [network_of(s.architecture) for s in steps if s.trained]
         assert all(trained.count(network) == 1 for network in stopped)
@@ -237,19 +226,19 @@ def test_doubt_lies_between_a_score_and_no_score() -> None:
     other = Inputs(rng.random((3, 4)), rng.normal(size=(3, 2)), np.arange(10, 13))
     mean, last = rng.normal(size=6), np.arange(6) == 5
 
-    def belief(doubt: np.ndarray | float, rows: slice = slice(None)) -> np.ndarray:
+    def predicted(doubt: np.ndarray | float, rows: slice = slice(None)) -> np.ndarray:
         chosen = np.arange(6)[rows]
         scores = Scores(mean, np.ones(6), 0.0, doubt)[chosen]
         return Posterior.of(PRIOR_MEAN, inputs[chosen], scores).at(other).mean
 
-    np.testing.assert_allclose(belief(1e9 * last), belief(0.0, slice(5)), rtol=1e-6)
-    np.testing.assert_array_equal(belief(0.0 * last), belief(0.0))
+    np.testing.assert_allclose(predicted(1e9 * last), predicted(0.0, slice(5)), rtol=1e-6)
+    np.testing.assert_array_equal(predicted(0.0 * last), predicted(0.0))
     half = Posterior.of(PRIOR_MEAN, inputs, Scores(mean, np.ones(6), 0.0, 0.5 * last)).at(other)
     full = Posterior.of(PRIOR_MEAN, inputs, Scores(mean, np.ones(6), 0.0)).at(other)
     assert (half.variance > full.variance).all()
 
 
-def test_the_model_believes_less_of_a_design_that_was_stopped(tiny: SearchSpace) -> None:
+def test_the_model_expects_less_of_a_design_that_was_stopped(tiny: SearchSpace) -> None:
     designs = Designs.of_space(tiny)
     rng = np.random.default_rng(0)
     points = list(dict.fromkeys(designs.random(rng) for _ in range(14)))
@@ -259,8 +248,8 @@ def test_the_model_believes_less_of_a_design_that_was_stopped(tiny: SearchSpace)
 
     def expected(guesses: ImputedScores | None) -> float:
         learnt = predictor.learn(points, scores, guesses=guesses)
-        belief = learnt.believe([stopped])
-        return float(learnt.expected(belief.mean, belief.variance)[0])
+        predicted = learnt.predict([stopped])
+        return float(learnt.expected(predicted.mean, predicted.variance)[0])
 
     without = expected(None)
     sure, unsure = (

@@ -18,7 +18,7 @@ from autoscale.racing.response_surface import (
     COST_EXPONENTS,
     Observation,
     SurfacePosterior,
-    believe,
+    infer,
     surface,
 )
 from autoscale.racing.verdict import Verdict, judge
@@ -36,7 +36,7 @@ class GridResult:
     grid: Grid
     field: tuple[Candidate, ...]
     observations: tuple[Observation, ...]
-    belief: SurfacePosterior
+    posterior: SurfacePosterior
     verdict: Verdict
     references: tuple[Reference, ...] = ()  # published networks beside the pick
 
@@ -45,13 +45,13 @@ class GridResult:
         cls, grid: Grid, field: Sequence[Candidate], observations: Sequence[Observation]
     ) -> "GridResult":
         """Judge the trainings of a field."""
-        belief = believe(np.log([entry.effective for entry in field]), observations)
+        posterior = infer(np.log([entry.effective for entry in field]), observations)
         return cls(
             grid=grid,
             field=tuple(field),
             observations=tuple(observations),
-            belief=belief,
-            verdict=judge(belief),
+            posterior=posterior,
+            verdict=judge(posterior),
         )
 
     @property
@@ -87,8 +87,8 @@ class GridResult:
     def _cost_remark(self) -> str:
         """How the pick's cost differs from the budget and the others', where that is notable.
 
-        The belief knows nothing of cost but where the candidates lie: a larger network that leads
-        may lead because it is larger.
+        The posterior knows nothing of cost but where the candidates lie: a larger network that
+        leads may lead because it is larger.
         """
         text = ""
         if not self.grid.keeps(self.best):
@@ -97,7 +97,7 @@ class GridResult:
                 f"{self.grid.budget.ratio:.4g}x asked for"
             )
         rest = [entry.growth for index, entry in enumerate(self.field)
-                if index != self.index and self.belief.scores[index]]  # fmt: skip
+                if index != self.index and self.posterior.scores[index]]  # fmt: skip
         more = self.best.growth / min(rest, default=self.best.growth) - 1
         if self.grid.widened is not None and more > self.grid.tolerance:
             text += (
@@ -109,7 +109,7 @@ class GridResult:
     @property
     def seed_noise(self) -> float | None:
         """Standard deviation of one training over seeds, what all share left out."""
-        return self.belief.noise if self.belief.measurable else None
+        return self.posterior.noise if self.posterior.measurable else None
 
     def scores(self, index: int) -> list[float]:
         """The scores of one candidate, in the order of trainings."""
@@ -124,7 +124,7 @@ class GridResult:
         """Of one candidate: pick, tied with it, measurably behind it, or failed."""
         if index == self.index:
             return "pick"
-        if self.belief.failed[index]:
+        if self.posterior.failed[index]:
             return "failed"
         return "tied" if index in self.verdict.tied else "behind"
 
@@ -141,7 +141,7 @@ class GridResult:
         frame = candidate_table(self.field, self.grid.budget)
         for index in range(len(self.field)):
             scores = self.scores(index)
-            interval = self.belief.interval(index, LEVEL)
+            interval = self.posterior.interval(index, LEVEL)
             rows.append(
                 {
                     "seeds": len(scores),
@@ -150,8 +150,8 @@ class GridResult:
                     "estimate": interval.mean,
                     "low": interval.low,
                     "high": interval.high,
-                    "chance": float(self.belief.chance_of_best[index]),
-                    "failed": bool(self.belief.failed[index]),
+                    "chance": float(self.posterior.chance_of_best[index]),
+                    "failed": bool(self.posterior.failed[index]),
                     "standing": self.standing(index),
                 }
             )
@@ -164,7 +164,7 @@ class GridResult:
         return whole.iloc[order].reset_index(drop=True)
 
     def surface(self, step: float = 0.05) -> pd.DataFrame:
-        """What the smooth part of the belief says all over the surface of equal cost.
+        """What the smooth part of the posterior says all over the surface of equal cost.
 
         Args:
             step: between neighbours, as a share of the logarithm of the growth.
@@ -204,13 +204,13 @@ class GridResult:
 
         Columns: rule; alpha, beta, gamma (its multipliers); moved; growth (of the base's cost);
         distance (of that to the budget, signed); accuracy (mean over seeds); seeds (that it shares
-        with the pick); lead (of the pick, by the belief), low and high (its interval at 90 %).
+        with the pick); lead (of the pick, by the posterior), low and high (its interval at 90 %).
         """
         rows: list[dict[str, Any]] = []
         own = {o.seed for o in self.observations if o.candidate == self.index}
         for index, entry in enumerate(self.field):
             shared = {o.seed for o in self.observations if o.candidate == index} & own
-            lead = self.belief.difference(self.index, index, LEVEL)
+            lead = self.posterior.difference(self.index, index, LEVEL)
             for rule in entry.rules:
                 rows.append(
                     {

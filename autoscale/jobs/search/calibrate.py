@@ -10,7 +10,7 @@ from typing import Any
 from autoscale.design.measures.measure import CostMeasure
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.search.result import load_trials
-from autoscale.search.engine import Trial, believed_ranking
+from autoscale.search.engine import Trial, predicted_ranking
 from autoscale.search.identity import network_of
 from autoscale.search.tradeoff import Tradeoff, fit_tradeoff
 
@@ -114,7 +114,7 @@ def calibrate_w(
 
     def choice(w: float) -> Choice:
         reward = replace(goal, kind="soft", w=min(w, 0.0))
-        best = believed_ranking(finished, space, reward, count=1)[0]
+        best = predicted_ranking(finished, space, reward, count=1)[0]
         return Choice.of(w, best, goal.measure)
 
     return Calibration(

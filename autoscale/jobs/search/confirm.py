@@ -8,7 +8,7 @@ from autoscale.jobs.search.search_progress import trial_line
 from autoscale.jobs.workers.pool import WorkerPool
 from autoscale.jobs.workers.queue import Job, Trainings
 from autoscale.runs.store import Journal
-from autoscale.search.engine import Trial, believed_ranking
+from autoscale.search.engine import Trial, predicted_ranking
 from autoscale.search.identity import network_of
 from autoscale.search.objective import Score
 
@@ -28,7 +28,7 @@ def choose(
     with new seeds, and the mean decides; else it is the one with the best estimate.
     """
     confirm, objective = problem.settings.confirm, problem.objective
-    best = believed_ranking(trials, problem.space, objective, count=max(1, confirm))
+    best = predicted_ranking(trials, problem.space, objective, count=max(1, confirm))
     scores = {trial.number: _scores(trials, trial) for trial in best}
     winner = best[0]
     if confirm:

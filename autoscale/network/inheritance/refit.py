@@ -20,7 +20,7 @@ from autoscale.network.inheritance.correspondence import Choices, Correspondence
 #: Added to the variances of a layer's inputs, in shares of their mean.
 _RIDGE = 1e-3
 _TINY = 1e-8
-#: Smallest variance that is believed, in shares of a norm's epsilon.
+#: Smallest variance that is trusted, in shares of a norm's epsilon.
 _LEAST = 0.01
 
 

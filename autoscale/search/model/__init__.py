@@ -1,1 +1,1 @@
-"""What a search believes: a Gaussian process over designs, and what to train next by it."""
+"""What a search predicts: a Gaussian process over designs, and what to train next by it."""

@@ -20,26 +20,26 @@ WEIGHTS = np.exp(-0.5 * OUTCOMES**2) / np.exp(-0.5 * OUTCOMES**2).sum()
 Value = Callable[[np.ndarray], np.ndarray]
 
 
-def _outcomes(learnt: FittedModel, belief: Predictions) -> Iterator[tuple[float, np.ndarray]]:
+def _outcomes(learnt: FittedModel, predicted: Predictions) -> Iterator[tuple[float, np.ndarray]]:
     """Weights of outcomes, and the mean scores after them, shape (designs, trained design)."""
-    joint = belief.covariance()
+    joint = predicted.covariance()
     # Source: Frazier et al. 2009, equation 2.
     shift = joint / np.sqrt(np.maximum(np.diag(joint), 1e-12) + learnt.noise)
-    left = np.maximum(belief.variance[:, None] - shift**2, 0.0)
-    means = learnt.warp.backward_along(belief.mean[:, None], left, shift, OUTCOMES)
+    left = np.maximum(predicted.variance[:, None] - shift**2, 0.0)
+    means = learnt.warp.backward_along(predicted.mean[:, None], left, shift, OUTCOMES)
     return zip(WEIGHTS, means, strict=True)
 
 
 def gain_of_best(
-    learnt: FittedModel, belief: Predictions, value: Value, adoptable: np.ndarray | None = None
+    learnt: FittedModel, predicted: Predictions, value: Value, adoptable: np.ndarray | None = None
 ) -> np.ndarray:
-    """Expected value of the best design after training each of `belief`'s.
+    """Expected value of the best design after training each of `predicted`'s.
 
     Args:
         adoptable: which designs may be the best besides the one that is trained; all by default.
     """
-    total = np.zeros(len(belief.mean))
-    for weight, scores in _outcomes(learnt, belief):
+    total = np.zeros(len(predicted.mean))
+    for weight, scores in _outcomes(learnt, predicted):
         values = value(scores)
         if adoptable is not None:
             others = np.where(adoptable[:, None], values, -np.inf).max(axis=0)
@@ -51,14 +51,14 @@ def gain_of_best(
 
 def gain_of_front(
     learnt: FittedModel,
-    belief: Predictions,
+    predicted: Predictions,
     costs: np.ndarray,
     owned: np.ndarray,
     *,
     worst_score: float,
     worst_cost: float,
 ) -> np.ndarray:
-    """Expected area under the front after training each of `belief`'s designs.
+    """Expected area under the front after training each of `predicted`'s designs.
 
     Args:
         costs: exact costs, less being better.
@@ -76,7 +76,7 @@ def gain_of_front(
     first = steps[0] if len(members) else worst_cost
     before = np.maximum(min(first, worst_cost) - costs, 0.0)
     total = np.zeros(len(costs))
-    for weight, scores in _outcomes(learnt, belief):
+    for weight, scores in _outcomes(learnt, predicted):
         stairs = np.maximum.accumulate(np.maximum(scores[members], worst_score), axis=0)
         mine = np.diag(scores)
         area = widths @ (stairs - worst_score)

@@ -33,10 +33,10 @@ class Chances:
         """Logarithms of the probability that each of `points` keeps all constraints."""
         total = np.zeros(len(points))
         for learnt in self.learnt:
-            belief, warp = learnt.believe(points), learnt.warp
+            predicted, warp = learnt.predict(points), learnt.warp
             # Where all trials broke the constraint the warp may end below 0.
             edge = warp.forward(np.array(min(0.0, warp.ceiling - 1e-6 * warp.span)))
-            total += _log_normal((belief.mean - edge) / np.sqrt(belief.variance))
+            total += _log_normal((predicted.mean - edge) / np.sqrt(predicted.variance))
         return total
 
     def of_trained(self, points: Sequence[Point]) -> np.ndarray:

@@ -27,7 +27,7 @@ from autoscale.search.model.leading import last_milestone
 CEILINGS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 20.0)
 _FIRST_CEILING = 1.0
 _FIT_ON = 128  # trials from which amplitudes are learnt
-_BELIEVE_FROM = 800  # trials from which designs are predicted
+_PREDICT_FROM = 800  # trials from which designs are predicted
 _REFERENCE = 256  # random designs that set the scale of the features
 
 
@@ -88,7 +88,7 @@ class FittedModel:
     predictor: "Predictor"
     trained: tuple[Point, ...]  # one design for each network that it learnt from
 
-    def believe(self, points: Sequence[Point]) -> Predictions:
+    def predict(self, points: Sequence[Point]) -> Predictions:
         """Warped worth of designs."""
         return self.posterior.at(self.predictor.inputs(points))
 
@@ -165,11 +165,11 @@ class Predictor:
         theta, distance = self._learn_settings(points, scores)
         tried = self._tried(points, scores)
         warp = Warp.of(tried.mean, distance)
-        rows = _spread_over(tried.mean, _BELIEVE_FROM)
+        rows = _spread_over(tried.mean, _PREDICT_FROM)
         chosen = [tried.points[row] for row in rows]
         inputs, warped = self._inputs_of_tried(tried.points)[rows], tried.warped(warp)[rows]
         if guesses and guesses.points:
-            room = max(_BELIEVE_FROM - len(chosen), 0)
+            room = max(_PREDICT_FROM - len(chosen), 0)
             hints = guesses.last(room)
             inputs = inputs.joined(self.inputs(hints.points))
             warped = Scores(

@@ -1,4 +1,4 @@
-"""Which designs to adopt after a search: by what is believed of them, not by one lucky trial.
+"""Which designs to adopt after a search: by what is predicted of them, not by one lucky trial.
 
 The best of many noisy scores is mostly lucky. The posterior mean weighs a design's own trials with
 those of designs like it.
@@ -25,12 +25,12 @@ from autoscale.search.pareto import front
 
 @dataclass(frozen=True)
 class Recommendation:
-    """A design and what is believed of it.
+    """A design and what is predicted of it.
 
     Attributes:
         params: its parameters in the study.
         values: expected values of the study's objectives; exact where they are known.
-        deviations: standard deviations of that belief; 0 where a value is known.
+        deviations: standard deviations of these predictions; 0 where a value is known.
         trials: numbers of the trials that scored this network.
     """
 
@@ -65,15 +65,15 @@ def recommend(
     history = History.of(trials, directions, designs)
     if not len(history):
         raise InvalidSetting("nothing to recommend: no finished trial has a score")
-    beliefs = Beliefs.of(history, known)
+    estimates = Estimates.of(history, known)
     allowed = _within(history, known)
     points = [point for point in history.scored.values() if allowed(point)]
     if not points:
         raise InvalidSetting(
             "nothing to recommend: no design with a score keeps the limits and constraints"
         )
-    means, deviations = beliefs.at(points)
-    rows = beliefs.best(means)
+    means, deviations = estimates.at(points)
+    rows = estimates.best(means)
     return [
         Recommendation(
             designs.params_of(points[row]),
@@ -86,7 +86,7 @@ def recommend(
 
 
 @dataclass(frozen=True)
-class Beliefs:
+class Estimates:
     """What a study's trials say about every objective of any design."""
 
     history: History
@@ -94,7 +94,7 @@ class Beliefs:
     learnt: tuple[FittedModel | None, ...]  # for each objective; None where it is known
 
     @classmethod
-    def of(cls, history: History, known: KnownCosts) -> "Beliefs":
+    def of(cls, history: History, known: KnownCosts) -> "Estimates":
         predictor = Predictor(history.designs)
         learnt: list[FittedModel | None] = []
         for number, sign in enumerate(history.signs.tolist()):
@@ -116,8 +116,8 @@ class Beliefs:
                 means.append(designs.measured(points, self.known.values[number]))
                 deviations.append(np.zeros(len(points)))
                 continue
-            belief = learnt.believe(points)
-            mean, variance = belief.mean, belief.variance
+            predicted = learnt.predict(points)
+            mean, variance = predicted.mean, predicted.variance
             middle = learnt.expected(mean, variance)
             above = learnt.hoped(mean, variance, 1.0) - learnt.hoped(mean, variance, 0.0)
             if self.known.reward is not None and self.known.cost is not None:

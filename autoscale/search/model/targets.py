@@ -1,6 +1,6 @@
 """What a search wants of the one thing that has to be measured.
 
-A goal turns the study's objectives into scores to learn, and what is believed of designs into how
+A goal turns the study's objectives into scores to learn, and what is predicted of designs into how
 promising they are and what training them would gain.
 """
 
@@ -33,7 +33,7 @@ class AcquisitionTarget(Protocol):
     def gain(
         self,
         learnt: FittedModel,
-        belief: Predictions,
+        predicted: Predictions,
         costs: np.ndarray,
         owned: np.ndarray,
         adoptable: np.ndarray | None = None,
@@ -78,12 +78,12 @@ class SingleObjective:
     def gain(
         self,
         learnt: FittedModel,
-        belief: Predictions,
+        predicted: Predictions,
         costs: np.ndarray,
         owned: np.ndarray,
         adoptable: np.ndarray | None = None,
     ) -> np.ndarray:
-        return gain_of_best(learnt, belief, lambda scores: self.merit(scores, costs), adoptable)
+        return gain_of_best(learnt, predicted, lambda scores: self.merit(scores, costs), adoptable)
 
     def recommended(self, scores: np.ndarray, costs: np.ndarray) -> list[int]:
         return np.argsort(-self.merit(scores, costs), kind="stable").tolist()
@@ -133,14 +133,14 @@ class FrontObjective:
     def gain(
         self,
         learnt: FittedModel,
-        belief: Predictions,
+        predicted: Predictions,
         costs: np.ndarray,
         owned: np.ndarray,
         adoptable: np.ndarray | None = None,
     ) -> np.ndarray:
         return gain_of_front(
             learnt,
-            belief,
+            predicted,
             costs,
             owned if adoptable is None else owned & adoptable,
             worst_score=self.corner[0],
@@ -179,12 +179,12 @@ class Compromise:
     def gain(
         self,
         learnt: FittedModel,
-        belief: Predictions,
+        predicted: Predictions,
         costs: np.ndarray,
         owned: np.ndarray,
         adoptable: np.ndarray | None = None,
     ) -> np.ndarray:
-        return gain_of_best(learnt, belief, lambda scores: scores, adoptable)
+        return gain_of_best(learnt, predicted, lambda scores: scores, adoptable)
 
     def recommended(self, scores: np.ndarray, costs: np.ndarray) -> list[int]:
         return np.argsort(-scores, kind="stable").tolist()

@@ -153,7 +153,7 @@ class GuidedSampler(DesignSampler):
 
 
 class Pool:
-    """Candidates, each network once, and what is believed of them; first what has been trained."""
+    """Candidates, each network once, and what is predicted of them; first what has been trained."""
 
     def __init__(
         self,
@@ -186,7 +186,7 @@ class Pool:
         chance = chances.of_trained(trained) if chances else np.zeros(len(rows))
         self._append(trained, costs[rows], mean[rows], variance[rows], chance)
         self._trained = len(rows)
-        self._believed: Predictions | None = None  # of the candidates behind those
+        self._predicted: Predictions | None = None  # of the candidates behind those
 
     def add(self, points: Iterable[Point]) -> None:
         new = []
@@ -196,11 +196,11 @@ class Pool:
                 self._seen.add(identity)
                 new.append(point)
         if new:
-            belief = self._learnt.believe(new)
+            predicted = self._learnt.predict(new)
             costs = self._goal.costs(self._designs, new)
             chance = self._chances.of(new) if self._chances else np.zeros(len(new))
-            self._append(new, costs, belief.mean, belief.variance, chance)
-            self._believed = self._believed.joined(belief) if self._believed else belief
+            self._append(new, costs, predicted.mean, predicted.variance, chance)
+            self._predicted = self._predicted.joined(predicted) if self._predicted else predicted
 
     def _append(
         self,
@@ -261,21 +261,21 @@ class Pool:
             gain = np.where(owned, -np.inf, chance)
         else:
             adoptable = owned & (chance >= _ADOPTABLE) if self._chances else None
-            belief = self._belief(rows)
-            gain = self._goal.gain(self._learnt, belief, self._costs[rows], owned, adoptable)
+            predicted = self._prediction(rows)
+            gain = self._goal.gain(self._learnt, predicted, self._costs[rows], owned, adoptable)
             if self._chances:
                 gain = (gain - gain.min()) * np.exp(chance)
         if not repeats:
             gain[tried] = -np.inf
         return self._points[rows[int(np.argmax(gain))]]
 
-    def _belief(self, rows: list[int]) -> Predictions:
-        """What is believed of some candidates; that of the new ones is known already."""
+    def _prediction(self, rows: list[int]) -> Predictions:
+        """What is predicted of some candidates; that of the new ones is known already."""
         old = [row for row in rows if row < self._trained]
         new = [row - self._trained for row in rows if row >= self._trained]
-        parts = [self._learnt.believe([self._points[row] for row in old])] if old else []
-        if new and self._believed is not None:
-            parts.append(self._believed[np.array(new)])
+        parts = [self._learnt.predict([self._points[row] for row in old])] if old else []
+        if new and self._predicted is not None:
+            parts.append(self._predicted[np.array(new)])
         place = {row: i for i, row in enumerate([*old, *(row + self._trained for row in new)])}
         return reduce(Predictions.joined, parts)[np.array([place[row] for row in rows])]
 

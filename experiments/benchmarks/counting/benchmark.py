@@ -11,6 +11,7 @@ import time
 import tracemalloc
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,7 +65,7 @@ def main() -> None:
     options = [len(parameter.options) for parameter in space.parameters]
     for count in (10**3, 10**4, 10**5, 10**6):
         points = numbers.integers(0, options, size=(count, len(options)))
-        together = seconds(lambda points=points: counted(points))
+        together = seconds(partial(counted, points))
         show("vectorised over points", count, together)
     agree(space, counted, points)
 
@@ -91,7 +92,7 @@ def main() -> None:
     traces: list[Taken] = []
     ratios, single_ratios = [], []
     for network, design in zip(networks, designs, strict=False):
-        traces += seconds(lambda network=network: fvcore_count(network, resolution=224), repeats=1)
+        traces += seconds(partial(fvcore_count, network, resolution=224), repeats=1)
         # Right after each trace, so that other work on the machine slows both alike.
         (million,) = seconds(lambda: counted(points), repeats=1)
         (alone,) = seconds(lambda: [cost(design) for design in designs], repeats=1)
@@ -104,7 +105,7 @@ def main() -> None:
     for design in designs[:TRACES]:
         with torch.device("meta"):
             network = build(design)
-        ours += seconds(lambda network=network: traced_cost(network, resolution=224), repeats=1)
+        ours += seconds(partial(traced_cost, network, resolution=224), repeats=1)
         assert traced_cost(network, resolution=224).macs == cost(design).macs
     show("autoscale's trace on the meta device", 1, ours)
     for name, found_ratios in (("vectorised", ratios), ("one by one", single_ratios)):

@@ -68,7 +68,8 @@ def b0_twice() -> np.ndarray:
         gammas=half,
         tolerance=0.05,
     )
-    return np.array([_effective(base, candidate.network) for candidate in grid.candidates])
+    networks = (candidate.network for candidate in grid.candidates)
+    return np.array([_effective(base, n) for n in networks if isinstance(n, Architecture)])
 
 
 def on_the_plane() -> np.ndarray:

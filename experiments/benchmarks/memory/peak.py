@@ -87,8 +87,8 @@ def measure(name: str, resolution: int, batch: int, kernels: str) -> int:
 def main() -> None:
     """One line for each network and kind of kernels; the tested ones three times."""
     if len(sys.argv) > 2:
-        name, resolution, batch, kernels = sys.argv[1:]
-        print(measure(name, int(resolution), int(batch), kernels))
+        asked, pixels, images, backend = sys.argv[1:]
+        print(measure(asked, int(pixels), int(images), backend))
         return
     with Path(sys.argv[1]).open("a", encoding="utf-8") as out:
         for kernels in ("native", "torch", "none"):

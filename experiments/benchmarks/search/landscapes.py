@@ -73,7 +73,7 @@ def chain() -> Landscape:
         strength = np.array([math.log(c.macs) for _, c in part_costs(architecture)[1:-1]])
         strength = (strength - 13.5) / 2 + hunger
         for number, stage in enumerate(stages):
-            kernel, expand = (stage.kernel - 3) // 2, stage.expand_ratio // 2 - 1
+            kernel, expand = (stage.kernel - 3) // 2, int(stage.expand_ratio) // 2 - 1
             strength[number] += likes[number, kernel, expand]
             strength[number] -= 0.08 * (stage.depth - 2) * (kernel - 1)
         weakest = -math.log(np.mean(np.exp(-3 * strength))) / 3

@@ -16,6 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -79,10 +80,10 @@ def measure(count: int, folder: Path) -> None:
     begun = time.perf_counter()
     history = trials_from_journal(journal, SPACE)
     mirror = Copy(open_study, SPACE, GOAL, history, print)
-    problem = SimpleNamespace(
+    problem: Any = SimpleNamespace(
         settings=SearchSettings(trials=count + STEPS), objective=GOAL, listener=Silent()
     )
-    workers = SimpleNamespace(seconds=lambda work: work)
+    workers: Any = SimpleNamespace(seconds=lambda work: work)
     progress = SearchProgress(problem, history, workers)
     luck = random.Random(1)
     left: list[tuple[float, float]] = []  # the two clocks when a training ended

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import optuna
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import create_trial
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[3])]
@@ -22,6 +22,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[3])]
 from landscapes import LANDSCAPES  # noqa: E402
 from tasks import Task  # noqa: E402
 
+from autoscale.design.architecture import Architecture  # noqa: E402
 from autoscale.search.samplers import make_sampler  # noqa: E402
 
 
@@ -30,10 +31,12 @@ def suggestion_ms(task: Task, sampler: str, finished: int, repetitions: int = 30
     space, luck, rng = task.landscape.space, np.random.default_rng(0), random.Random(0)
     made = make_sampler(sampler, seed=0, space=space, known=task.known)
     study = optuna.create_study(directions=task.directions, sampler=made)
-    distributions = {p.name: CategoricalDistribution(p.labels) for p in space.parameters}
+    distributions: dict[str, BaseDistribution] = {
+        p.name: CategoricalDistribution(p.labels) for p in space.parameters
+    }
 
-    def values(architecture: object) -> list[float]:
-        return task.values(architecture, task.landscape.show(architecture, luck))  # type: ignore[arg-type]
+    def values(architecture: Architecture) -> list[float]:
+        return task.values(architecture, task.landscape.show(architecture, luck))
 
     drawn = [space.sample(rng) for _ in range(finished)]
     study.add_trials(

@@ -32,10 +32,10 @@ from autoscale.search.designs import Designs, neighbours
 from autoscale.search.knowledge import KnownCosts
 from autoscale.search.model.design_facts import ExactCost
 from autoscale.search.model.recommend import recommend
-from autoscale.search.pareto import front, hypervolume
+from autoscale.search.pareto import Direction, front, hypervolume
 
 W = -0.07
-FRONT = ("maximize", "minimize")
+FRONT: tuple[Direction, Direction] = ("maximize", "minimize")
 REFERENCES = Path(__file__).parent / "references.json"
 
 
@@ -50,7 +50,7 @@ class Task:
     landscape: Landscape
 
     @property
-    def directions(self) -> list[str]:
+    def directions(self) -> list[Direction]:
         return list(FRONT) if self.kind == "front" else ["maximize"]
 
     @cached_property

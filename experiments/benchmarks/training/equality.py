@@ -13,6 +13,7 @@ import json
 import statistics
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -45,7 +46,10 @@ def plain(network: nn.Module, task: TrainingTask) -> float:
     task = replace(task, train=train)
     weights = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim <= 1]
-    groups = [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": others}]
+    groups: list[dict[str, Any]] = [
+        {"params": weights, "weight_decay": recipe.weight_decay},
+        {"params": others},
+    ]
     optimizer = torch.optim.SGD(groups, lr=0.1, momentum=recipe.momentum, nesterov=True)
     steps = len(train) // recipe.batch_size
     network.train()

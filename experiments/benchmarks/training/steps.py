@@ -42,7 +42,7 @@ def stepper(variant: str, base: nn.Module, x: Tensor, labels: Tensor) -> Callabl
     """A function that takes one step of SGD with momentum and gives the loss."""
     module = copy.deepcopy(base).train()
     if variant != "plain":
-        module.to(memory_format=torch.channels_last)
+        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         x = x.contiguous(memory_format=torch.channels_last)
     if variant in ("torch", "native"):
         module = accelerated(module, variant).train()

@@ -9,13 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from autoscale.design.architecture import Architecture, Head, Stage, Stem
-from autoscale.jobs.workers.kernels import load_kernels
 from autoscale.network.build import build
 from autoscale.network.freeze import freeze
 from autoscale.network.kernels.accelerate import Accelerated, plan
 from autoscale.network.kernels.kernels import Kernels, TorchKernels
 from autoscale.network.kernels.layers import Chain, Opaque
-from autoscale.network.kernels.library import compiler
 from autoscale.training.parts import to_learn
 
 MIXED = Architecture(
@@ -47,15 +45,6 @@ OTHERS = replace(
     ),
     head=Head(hidden=32, norm="batch"),
 )
-
-
-@pytest.fixture(params=["native", "torch"])
-def kernels(request: pytest.FixtureRequest) -> Kernels:
-    if request.param == "native" and compiler() is None:
-        pytest.skip("there is no C++ compiler here")
-    loaded = load_kernels(request.param)
-    assert loaded is not None
-    return loaded
 
 
 def network(*, padding: str = "symmetric", architecture: Architecture = MIXED) -> nn.Module:

@@ -9,20 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from autoscale.errors import AutoscaleError
-from autoscale.jobs.workers.kernels import load_kernels
 from autoscale.network.kernels.kernels import ACTIVATIONS, Kernels
-from autoscale.network.kernels.library import compiler
 
 TOLERANCE = 1e-4  # of the largest number, the error that the module states
-
-
-@pytest.fixture(params=["native", "torch"])
-def kernels(request: pytest.FixtureRequest) -> Kernels:
-    if request.param == "native" and compiler() is None:
-        pytest.skip("there is no C++ compiler here")
-    loaded = load_kernels(request.param)
-    assert loaded is not None
-    return loaded
 
 
 def random(*shape: int, seed: int = 0) -> Tensor:

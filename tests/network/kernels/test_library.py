@@ -10,14 +10,7 @@ from autoscale.jobs.workers.kernels import choose_kernels, load_kernels
 from autoscale.listener import Silent
 from autoscale.network.kernels import library
 from autoscale.network.kernels.library import KernelsUnavailable, compile_kernels, library_name
-
-
-class Heard(Silent):
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def notice(self, text: str) -> None:
-        self.lines.append(text)
+from tests.conftest import Heard
 
 
 @pytest.fixture
@@ -31,8 +24,8 @@ def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_a_compiler_torch_computes_and_one_line_says_so(no_compiler: None) -> None:
     heard = Heard()
     assert choose_kernels("auto", device="cpu", listener=heard) == "torch"
-    assert len(heard.lines) == 1
-    assert "no C++ compiler is found" in heard.lines[0]
+    assert len(heard.notices) == 1
+    assert "no C++ compiler is found" in heard.notices[0]
     load_kernels.cache_clear()
 
 

@@ -1,8 +1,8 @@
 """Search the benchmark's landscapes and write one line of JSON for each search.
 
-    OMP_NUM_THREADS=1 python experiments/benchmarks/search/run.py \\
+    OMP_NUM_THREADS=1 python experiments/benchmarks/search/searches.py \\
         --landscape macro --task single --sampler guided --repetitions 30 --out results.jsonl
-    python experiments/benchmarks/search/run.py --table results.jsonl
+    python experiments/benchmarks/search/searches.py --table results.jsonl
 
 Seeds 0 to 999 are for published figures; settings were chosen with seeds from 1000 on.
 """
@@ -13,6 +13,7 @@ import sys
 import time
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
@@ -27,7 +28,7 @@ from autoscale.search.samplers import make_sampler  # noqa: E402
 CHECKPOINTS = (25, 50, 100, 200)
 
 
-def search(task: Task, sampler: str, seed: int, trials: int) -> dict[str, object]:
+def search(task: Task, sampler: str, seed: int, trials: int) -> dict[str, Any]:
     """One search, judged at the checkpoints."""
     space = task.landscape.space
     study = optuna.create_study(
@@ -49,29 +50,27 @@ def search(task: Task, sampler: str, seed: int, trials: int) -> dict[str, object
     return {**judged, "ask ms": 1e3 * float(np.median(seconds))}
 
 
-def table(lines: list[dict[str, object]]) -> str:
+def table(lines: list[dict[str, Any]]) -> str:
     """Mean and standard error of every measure, one row for each sampler."""
     groups: dict[tuple[str, ...], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for line in lines:
         for how in ("model", "observed"):
-            for number, measures in line[how].items():  # type: ignore[attr-defined]
+            for number, measures in line[how].items():
                 for measure, value in measures.items():
                     key = (line["landscape"], line["task"], measure, how, line["sampler"])
-                    groups[key][number].append(value)  # type: ignore[index]
+                    groups[key][number].append(value)
     rows = ["| landscape | measure | chosen by | sampler | n | 25 | 50 | 100 | 200 |"]
     rows.append("|" + " --- |" * 9)
-    for key in sorted(groups):
-        landscape, kind, measure, how, sampler = key
+    for group, by_number in sorted(groups.items()):
+        landscape, kind, name, chosen_by, sampler = group
         cells = []
         for number in map(str, CHECKPOINTS):
-            values = np.array(groups[key].get(number, []))
+            values = np.array(by_number.get(number, []))
             spread = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
             cells.append(f"{values.mean():.3f} ± {spread:.3f}" if len(values) else "")
-        n = max(len(v) for v in groups[key].values())
-        name = f"{kind} {measure}"
-        rows.append(
-            f"| {landscape} | {name} | {how} | {sampler} | {n} | " + " | ".join(cells) + " |"
-        )
+        n = max(len(v) for v in by_number.values())
+        head = f"| {landscape} | {kind} {name} | {chosen_by} | {sampler} | {n} | "
+        rows.append(head + " | ".join(cells) + " |")
     return "\n".join(rows)
 
 

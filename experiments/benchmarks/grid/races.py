@@ -1,8 +1,8 @@
 """Race on grids whose truth is known and write one line of JSON for each race.
 
-    OMP_NUM_THREADS=1 python experiments/benchmarks/grid/run.py --out results.jsonl \\
+    OMP_NUM_THREADS=1 python experiments/benchmarks/grid/races.py --out results.jsonl \\
         --place b0 --method race --repetitions 100
-    python experiments/benchmarks/grid/run.py --table results.jsonl
+    python experiments/benchmarks/grid/races.py --table results.jsonl
 
 Worlds below 100,000 are for published figures; settings were chosen on worlds from 100,000 on.
 Races that a file already has are not run again.
@@ -26,7 +26,7 @@ import worlds  # noqa: E402
 from worlds import SEED_SD, SHAPES, World, make_world  # noqa: E402
 
 from autoscale.racing.race import RaceSettings, next_training  # noqa: E402
-from autoscale.racing.response_surface import Interval, Observation, believe  # noqa: E402
+from autoscale.racing.response_surface import Interval, Observation, infer  # noqa: E402
 from autoscale.racing.verdict import judge  # noqa: E402
 
 SEEDS = 3
@@ -83,11 +83,11 @@ METHODS: dict[str, Callable[..., tuple[list[Observation], int | None]]] = {
 def assess(world: World, observations: list[Observation], pick: int | None) -> dict[str, Any]:
     """One race against the truth.
 
-    "best mean" and "leader" are two picks: by plain means, and by the belief. Intervals and verdict
-    are the belief's.
+    "best mean" and "leader" are two picks: by plain means, and by the posterior. Intervals and
+    verdict are the posterior's.
     """
-    belief, truth = believe(world.positions, observations), world.truth
-    leader = belief.leader
+    posterior, truth = infer(world.positions, observations), world.truth
+    leader = posterior.leader
     assert leader is not None
 
     def holds(interval: Interval, value: float) -> bool:
@@ -97,21 +97,21 @@ def assess(world: World, observations: list[Observation], pick: int | None) -> d
         return round(float(np.mean([*held])), 4)
 
     def leads(c: int) -> bool:
-        return holds(belief.difference(leader, c, LEVEL), truth[leader] - truth[c])
+        return holds(posterior.difference(leader, c, LEVEL), truth[leader] - truth[c])
 
     others = [c for c in range(len(truth)) if c != leader]
-    verdict = judge(belief)
+    verdict = judge(posterior)
     loss = {"leader": leader, "best mean": leader if pick is None else pick}
     return {
         "loss": {how: round(float(truth.max() - truth[c]), 4) for how, c in loss.items()},
         "cost": round(len(observations) / (SEEDS * len(truth)), 4),
         "relative": share(
-            holds(belief.relative(c, LEVEL), truth[c] - truth.mean()) for c in range(len(truth))
+            holds(posterior.relative(c, LEVEL), truth[c] - truth.mean()) for c in range(len(truth))
         ),
         "to leader": share(leads(c) for c in others),
         "required": [leads(c) for c in required_of(world) if c != leader],
         "kind": verdict.kind,
-        "noise": round(belief.noise, 4),
+        "noise": round(posterior.noise, 4),
     }
 
 
@@ -121,7 +121,7 @@ def table(lines: list[dict[str, Any]]) -> str:
     for line in lines:
         for place, shape in (("both", line["shape"]), (line["place"], "all"), ("both", "all")):
             groups[line["method"], place, shape].append(line)
-    head = ["method", "candidates", "surface", "n", "near (belief)", "near (best mean)"]
+    head = ["method", "candidates", "surface", "n", "near (posterior)", "near (best mean)"]
     head += ["mean loss", "cost", "worst cost", "relative", "to leader", "required"]
     head += ["best / tied / cannot tell"]
     rows = [head, ["---"] * len(head)]
