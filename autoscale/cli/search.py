@@ -71,7 +71,7 @@ def search_command(settings: SearchSettings, *, run: Path, as_json: bool) -> Non
 
     with working() as listener:
         found = job.search_baseline(run, settings, listener=listener)
-    _show_search(found, run, as_json, begun_with=settings.weights)
+    _show_search(found, settings, run, as_json)
 
 
 def check_command(settings: CheckSettings, *, run: Path, as_json: bool) -> None:
@@ -118,7 +118,7 @@ def calibrate_command(settings: CalibrateCommand, *, run: Path, as_json: bool) -
     explain(CONVENTION)
 
 
-def _show_search(found: Baseline, run: Path, as_json: bool, *, begun_with: str | None) -> None:
+def _show_search(found: Baseline, settings: SearchSettings, run: Path, as_json: bool) -> None:
     from autoscale.cli.terminal import CONVENTION, explain, records, say, show_json, show_table
     from autoscale.design.amounts import several
 
@@ -139,7 +139,8 @@ def _show_search(found: Baseline, run: Path, as_json: bool, *, begun_with: str |
                     "params": score.params,
                 },
                 "target": found.objective.target,
-                "weights": begun_with,
+                "weights": settings.weights,
+                "teacher": settings.teacher,
                 "file": str(file),
                 "trials": records(table),
             }
@@ -158,11 +159,13 @@ def _show_search(found: Baseline, run: Path, as_json: bool, *, begun_with: str |
         + (f" (mean of {len(found.accuracies)} seeds)" if len(found.accuracies) > 1 else "")
         + f", {score.macs:,} multiply-adds, {score.params:,} parameters -> {file}"
     )
-    if begun_with is not None:
+    if settings.weights is not None:
         say(
-            f"Networks began with weights of {begun_with}; check-baseline and grid go on with "
-            "them, and family and train take them with --weights."
+            f"Networks began with weights of {settings.weights}; check-baseline and grid go on "
+            "with them, and family and train take them with --weights."
         )
+    if settings.teacher is not None:
+        say(f"Networks learned from {settings.teacher}; check-baseline and grid go on with it.")
     explain(CONVENTION)
 
 
