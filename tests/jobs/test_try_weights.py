@@ -17,10 +17,10 @@ from autoscale.cli.app import main
 from autoscale.design.architecture import Stage
 from autoscale.errors import AutoscaleError, BudgetUnreachable, InvalidSetting, RunConflict
 from autoscale.inspection.status import run_status
+from autoscale.jobs.reference.training import epochs_for
 from autoscale.jobs.search.job import search_baseline
 from autoscale.jobs.start import Start
 from autoscale.jobs.starts import job
-from autoscale.jobs.starts.epochs import fresh_epochs
 from autoscale.jobs.starts.job import try_weights
 from autoscale.jobs.starts.result import WeightsTried, advice_in
 from autoscale.jobs.starts.settings import TryWeightsSettings
@@ -54,7 +54,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(autouse=True)
 def fixed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Epochs as if a machine had always given the weights in the same time."""
-    monkeypatch.setattr(job, "fresh_epochs", lambda *_: EPOCHS)
+    monkeypatch.setattr(job, "epochs_for", lambda *_: EPOCHS)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def tried(
     """A trial with a size of the weights' own design and one of another."""
     run = tmp_path_factory.mktemp("tried") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(job, "fresh_epochs", lambda *_: EPOCHS)
+        patch.setattr(job, "epochs_for", lambda *_: EPOCHS)
         return run, try_weights(source, run, network=[small], budgets="120K", **USUAL)
 
 
@@ -158,7 +158,7 @@ def test_epochs_that_were_decided_stay(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shutil.copytree(tried[0], tmp_path / "run")
-    monkeypatch.setattr(job, "fresh_epochs", lambda *_: pytest.fail("decided again"))
+    monkeypatch.setattr(job, "epochs_for", lambda *_: pytest.fail("decided again"))
     found = try_weights(source, tmp_path / "run", network=[small], **{**USUAL, "pairs": 3})
     assert found.compared[0].scratch.epochs == EPOCHS
     assert found.compared[0].lead.pairs == 3
@@ -191,15 +191,28 @@ def test_other_images_or_epochs_are_another_trial(
 # Epochs
 
 
-@pytest.mark.parametrize(("giving", "more"), [(0.0, 0), (4.9, 0), (5.1, 1), (16.0, 2), (100.0, 10)])
-def test_a_fresh_start_gets_the_epochs_that_come_nearest_to_the_cost(
-    giving: float, more: int
+def test_a_fresh_start_is_timed_and_gets_the_epochs_that_come_nearest_to_the_cost(
+    source: str, small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    score = Score(accuracy=0.5, macs=1, params=1, activations=1, epoch_cpu_seconds=10.0,
-                  inheriting_cpu_seconds=giving)  # fmt: skip
-    assert fresh_epochs(3, [score]) == 3 + more
-    cheap = replace(score, inheriting_cpu_seconds=0.0)
-    assert fresh_epochs(3, [score, cheap]) == 3 + round(giving / 2 / 10)
+    monkeypatch.setattr(job, "epochs_for", epochs_for)
+    found = try_weights(source, tmp_path, network=[small], **USUAL)
+    (decided,) = (tmp_path / "advice" / "epochs.jsonl").read_text().splitlines()
+    told, one = json.loads(decided), found.compared[0]
+    assert told["cpu_seconds_aimed_at"] == pytest.approx(one.weights.training_cost)
+    epochs = epochs_for(told["cpu_seconds_aimed_at"], Score(**told["first_epoch"]))
+    assert one.scratch.epochs == told["epochs"] == epochs
+
+
+def test_one_epoch_that_costs_as_much_is_trained_once(
+    source: str, small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "epochs_for", lambda *_: 1)
+    found = try_weights(source, tmp_path, network=[small], **USUAL)
+    (decided,) = (tmp_path / "advice" / "epochs.jsonl").read_text().splitlines()
+    scores = {line["key"][-9:]: line["score"] for line in lines_of(tmp_path)}
+    assert len(lines_of(tmp_path)) == 4
+    assert scores["scratch/0"] == json.loads(decided)["first_epoch"]
+    assert found.compared[0].lead.pairs == 2
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=40))

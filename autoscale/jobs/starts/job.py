@@ -15,21 +15,22 @@ from autoscale.datasets.pictures.preparation import OURS
 from autoscale.design.amounts import several
 from autoscale.errors import DataProblem
 from autoscale.jobs.record import Record
+from autoscale.jobs.reference.training import cost_of_one, epochs_for
 from autoscale.jobs.start import FRESH, Start
-from autoscale.jobs.starts.epochs import decided, fresh_epochs
+from autoscale.jobs.starts.epochs import decided
 from autoscale.jobs.starts.networks import Tried, networks_to_try
 from autoscale.jobs.starts.result import RESULT, STEP, Side, StartsCompared, WeightsTried
 from autoscale.jobs.starts.settings import TryWeightsSettings
 from autoscale.jobs.workers.answers import unpacked
 from autoscale.jobs.workers.estimate import estimate_seconds
 from autoscale.jobs.workers.kernels import choose_kernels
-from autoscale.jobs.workers.pool import worker_pool
+from autoscale.jobs.workers.pool import TrainingRequest, worker_pool
 from autoscale.jobs.workers.proxy import Proxy, recipe_named
 from autoscale.jobs.workers.queue import Job, Trainings
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.jobs.workers.transfer import Transfer
 from autoscale.listener import Listener, Silent, duration
-from autoscale.runs.records import Outcome, outcomes_from_journal
+from autoscale.runs.records import Outcome, outcome_to_record, outcomes_from_journal
 from autoscale.runs.store import Journal, StepFolder, write_text
 from autoscale.search.objective import Score
 from autoscale.settings.function import takes_settings
@@ -186,13 +187,39 @@ class _Pairs:
         )
 
     def _epochs(self, network: Tried, scores: Sequence[Score]) -> int:
-        """Epochs without weights: decided by the first trainings with them, and kept ever after."""
+        """Epochs without weights: decided by what one costs, and the same ever after.
+
+        Those with weights need not cost as much: other padding makes other layers.
+
+        Args:
+            scores: of the trainings with weights, whose cost is aimed at.
+        """
         journal = Journal(self.folder.file("epochs.jsonl"))
         if (kept := decided(journal).get(network.key)) is not None:
             return kept
-        epochs = fresh_epochs(self.begun.recipe.epochs, scores)
-        journal.append({"key": network.key, "name": network.name, "epochs": epochs})
+        aim, first = cost_of_one(scores), self._one_epoch(network)
+        epochs = epochs_for(aim, first)
+        if epochs == 1:  # then that was the training with the first seed
+            outcome = Outcome(key=_key(network, "scratch", self._seeds[0]), score=first)
+            self._journal.append(outcome_to_record(outcome))
+        journal.append(
+            {
+                "key": network.key,
+                "name": network.name,
+                "epochs": epochs,
+                "cpu_seconds_aimed_at": aim,
+                "first_epoch": first.to_dict(),
+            }
+        )
         return epochs
+
+    def _one_epoch(self, network: Tried) -> Score:
+        """What training it afresh for one epoch comes to."""
+        one = replace(self.fresh, recipe=replace(self.fresh.recipe, epochs=1))
+        request = TrainingRequest(network=network.architecture, seed=self._seeds[0], answers=True)
+        with worker_pool(self.settings, one, self.folder, self.listener) as workers:
+            name = f"{network.name}, scratch, one epoch"
+            return workers.submit(request, name=name).result().score
 
     def _trained(self, network: Tried, start: str, epochs: int) -> dict[int, Score]:
         """The scores from one start, by seed."""

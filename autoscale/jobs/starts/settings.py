@@ -46,8 +46,7 @@ class StartChoices(Settings):
         RecipeSettings,
         "epochs",
         3,
-        help="Of each training with the weights; one without them gets as many more as took the "
-        "time that giving the weights took.",
+        help="Of each training with the weights; one without them gets as many as cost the same.",
         least=1,
     )
 
