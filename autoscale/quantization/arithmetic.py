@@ -99,3 +99,47 @@ def shifted(x: Any, bits: Any) -> Any:
 
 def _positive(exponent: Any) -> Any:
     return exponent * (exponent > 0)
+
+
+def mean_multiplier(factor: float, count: int) -> Multiplier:
+    """A factor divided by a count, in the integers that a mean divides by.
+
+    Source: lite/kernels/internal/reference/reduce.h, `QuantizedMeanOrSum`.
+    """
+    whole, exponent = multiplier(factor)
+    shift = min(count.bit_length() - 1, 32, 31 + exponent)
+    return Multiplier((whole << shift) // count, exponent - shift)
+
+
+def hard_swish_table(of: Quantization, to: Quantization) -> NDArray[np.int64]:
+    """Hard swish of each of the 256 numbers that an input can be, in 16 bits as the kernel goes.
+
+    Source: lite/kernels/internal/reference/hard_swish.h.
+    """
+    fine = np.float32(of.scale) / np.float32(128)
+    out, relu = _short(float(fine / np.float32(to.scale))), _short(float(fine * 32768 / 3))
+    x = (np.arange(LOWEST, HIGHEST + 1, dtype=np.int64) - of.zero_point) << 7
+    scaled = (x * out.fraction + 2**14) >> 15
+    gate = x
+    if relu.exponent > 0:
+        gate = _saturated(gate << (relu.exponent - 1))
+    gate = (gate * relu.fraction + 2**14) >> 15
+    if relu.exponent > 0:
+        gate = _saturated(gate << 1)
+    elif relu.exponent < 0:
+        gate = shifted(gate, -relu.exponent)
+    gate = (gate + 2**15) >> 1
+    product = gate * scaled
+    cut = np.sign(product) * (np.abs(product) >> 15)
+    found: NDArray[np.int64] = shifted(cut, -out.exponent) + to.zero_point
+    return found.clip(LOWEST, HIGHEST)
+
+
+def _short(factor: float) -> Multiplier:
+    """A factor to 15 bits."""
+    whole, exponent = multiplier(factor)
+    return Multiplier(min((whole + 2**15) >> 16, 2**15 - 1), exponent)
+
+
+def _saturated(x: NDArray[np.int64]) -> NDArray[np.int64]:
+    return x.clip(-(2**15), 2**15 - 1)

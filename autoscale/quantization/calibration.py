@@ -13,12 +13,15 @@ from torch import Tensor
 
 from autoscale.quantization import graph as g
 from autoscale.quantization.arithmetic import HIGHEST, LOWEST
-from autoscale.quantization.execute import run
+from autoscale.quantization.execute import padded, run
 from autoscale.quantization.quantized import Range
+from autoscale.quantization.rounding import Moments
 
 Method = Literal["min-max", "percentile", "mse"]
 #: Numbers of each map that are kept from a batch.
 _KEPT = 4096
+#: Outputs of a map, in every image, whose inputs are looked at.
+_PLACES = 32
 #: Of each tail, what "percentile" cuts off.
 _TAIL = 1e-4
 #: Shares of the whole range that "mse" tries, at each end.
@@ -34,14 +37,16 @@ class Observed:
     kept: list[NDArray[np.float32]] = field(default_factory=list)
 
     def add(self, numbers: Tensor) -> None:
+        """A batch of it."""
         flat = numbers.flatten()
         self.low = min(self.low, float(flat.min()))
         self.high = max(self.high, float(flat.max()))
         step = max(len(flat) // _KEPT, 1) | 1  # odd: it meets every column of even maps
         self.kept.append(flat[::step].numpy().copy())
 
-    def range(self, method: Method, function: Callable[[Tensor], Tensor] | None) -> Range:
-        """
+    def range(self, method: Method, function: Callable[[Tensor], Tensor] | None = None) -> Range:
+        """The least and the largest number that steps should cover.
+
         Args:
             function: what the map's readers take of its numbers; None for the numbers themselves.
         """
@@ -54,12 +59,63 @@ class Observed:
         return least_error(sample, self.low, self.high, function)
 
 
-def observe(graph: g.Graph, batches: Iterable[Tensor]) -> Mapping[str, Observed]:
-    """What every map holds for batches of pixels (N, 3, S, S)."""
-    found: dict[str, Observed] = {operation.name: Observed() for operation in graph.operations}
+@dataclass(slots=True)
+class Observations:
+    """What was seen of a graph."""
+
+    maps: dict[str, Observed]
+    moments: dict[str, Moments]  # of the inputs of each layer with weights
+
+
+def reaches(graph: g.Graph, batches: Iterable[Tensor]) -> dict[str, NDArray[np.float64]]:
+    """The largest magnitude in each channel of every map, for batches of pixels (N, 3, S, S)."""
+    found: dict[str, NDArray[np.float64]] = {}
+
+    def see(name: str, numbers: Tensor) -> None:
+        if numbers.ndim == 4:
+            most = torch.maximum(numbers.amax(dim=(0, 2, 3)), -numbers.amin(dim=(0, 2, 3)))
+            reach = most.numpy().astype(np.float64)
+            found[name] = np.maximum(found.get(name, reach), reach)
+
     for batch in batches:
-        run(graph, batch, lambda name, numbers: found[name].add(numbers))
+        run(graph, batch, see)
     return found
+
+
+def observe(graph: g.Graph, batches: Iterable[Tensor]) -> Observations:
+    """What every map holds, and what layers are given, for batches of pixels (N, 3, S, S)."""
+    found = Observations({one.name: Observed() for one in graph.operations}, {})
+    random = np.random.default_rng(0)
+    readers: dict[str, list[g.Convolution | g.Linear]] = {}
+    for one in graph.operations:
+        if isinstance(one, g.Convolution | g.Linear) and one.inputs[0] != g.PIXELS:
+            readers.setdefault(one.inputs[0], []).append(one)
+            groups = one.groups if isinstance(one, g.Convolution) else 1
+            inputs = int(np.prod(one.weight.shape[1:]))
+            found.moments[one.name] = Moments.empty(groups, inputs)
+
+    def see(name: str, numbers: Tensor) -> None:
+        found.maps[name].add(numbers)
+        for one in readers.get(name, ()):
+            found.moments[one.name].add(_rows(one, numbers, random))
+
+    for batch in batches:
+        run(graph, batch, see)
+    return found
+
+
+def _rows(
+    operation: g.Convolution | g.Linear, x: Tensor, random: np.random.Generator
+) -> NDArray[np.float32]:
+    """What some outputs of a layer are made of, (rows, groups, inputs)."""
+    if isinstance(operation, g.Linear):
+        return x.flatten(1)[:, None, :].numpy()
+    kernel, stride, side = operation.kernel, operation.stride, operation.shape[1]
+    places = random.choice(side * side, min(_PLACES, side * side), replace=False)
+    windows = padded(x, operation.pads, 0.0).unfold(2, kernel, stride).unfold(3, kernel, stride)
+    chosen = windows[:, :, torch.from_numpy(places // side), torch.from_numpy(places % side)]
+    rows = chosen.permute(0, 2, 1, 3, 4).reshape(len(x) * len(places), operation.groups, -1)
+    return rows.numpy()
 
 
 def least_error(

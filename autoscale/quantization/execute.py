@@ -46,7 +46,7 @@ def _made(operation: g.Operation, inputs: list[Tensor]) -> Tensor:
     first = inputs[0]
     if isinstance(operation, g.Convolution):
         found = functional.conv2d(
-            _padded(first, operation.pads, 0.0),
+            padded(first, operation.pads, 0.0),
             torch.from_numpy(operation.weight),
             torch.from_numpy(operation.bias),
             operation.stride,
@@ -73,7 +73,7 @@ def _activated(act: g.Act | None, x: Tensor) -> Tensor:
     return FUNCTIONS[act](x) if act else x
 
 
-def _padded(x: Tensor, pads: g.Pads, value: float) -> Tensor:
+def padded(x: Tensor, pads: g.Pads, value: float) -> Tensor:
     before, after = pads
     return functional.pad(x, (before, after, before, after), value=value) if any(pads) else x
 
@@ -82,15 +82,15 @@ def pooled(pool: g.Pool, x: Tensor) -> Tensor:
     """The largest or the mean of each window, without what lies outside the map."""
     if pool.kind == "max":
         return functional.max_pool2d(
-            _padded(x, pool.pads, -torch.inf), pool.kernel, pool.stride
+            padded(x, pool.pads, -torch.inf), pool.kernel, pool.stride
         )
     total = functional.avg_pool2d(
-        _padded(x, pool.pads, 0.0), pool.kernel, pool.stride, divisor_override=1
+        padded(x, pool.pads, 0.0), pool.kernel, pool.stride, divisor_override=1
     )
     return total / counted(pool, x.shape[-1])
 
 
 def counted(pool: g.Pool, size: int) -> Tensor:
     """How many pixels of a map of `size` each window sees, (rows, columns)."""
-    ones = _padded(torch.ones(1, 1, size, size), pool.pads, 0.0)
+    ones = padded(torch.ones(1, 1, size, size), pool.pads, 0.0)
     return functional.avg_pool2d(ones, pool.kernel, pool.stride, divisor_override=1)[0, 0]

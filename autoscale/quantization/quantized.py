@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from autoscale.quantization import graph as g
 from autoscale.quantization.arithmetic import LOWEST, WEIGHT, Quantization, covering
 from autoscale.quantization.lower import NORMALISED
+from autoscale.quantization.rounding import Moments, rounded
 
 #: The least and the largest number of a map.
 Range = tuple[float, float]
@@ -49,7 +50,11 @@ class QuantizedGraph:
 
 
 def quantized(
-    graph: g.Graph, ranges: Mapping[str, Range], *, linear_per_channel: bool = False
+    graph: g.Graph,
+    ranges: Mapping[str, Range],
+    moments: Mapping[str, Moments] | None = None,
+    *,
+    linear_per_channel: bool = False,
 ) -> QuantizedGraph:
     """The graph in int8.
 
@@ -59,6 +64,8 @@ def quantized(
 
     Args:
         ranges: of every map that the graph makes, from calibration.
+        moments: of the inputs of layers; weights of those are rounded together (see `rounding`),
+            others each by itself.
         linear_per_channel: whether the classifier has a scale for each class; older runtimes know
             one for all.
     """
@@ -73,12 +80,12 @@ def quantized(
         source = maps[operation.inputs[0]]
         maps[operation.name] = _of_map(operation, source, ranges)
         if isinstance(operation, g.Convolution | g.Linear):
-            apart = linear_per_channel or isinstance(operation, g.Convolution)
-            bias = operation.bias
-            if operation.inputs[0] == g.PIXELS and offset:
-                bias = bias + offset * operation.weight.sum(axis=(1, 2, 3), dtype=np.float64)
             kernels[operation.name] = quantized_kernel(
-                operation.weight, bias, source.scale, per_channel=apart
+                operation,
+                source.scale,
+                (moments or {}).get(operation.name),
+                offset=offset if operation.inputs[0] == g.PIXELS else 0.0,
+                per_channel=linear_per_channel or isinstance(operation, g.Convolution),
             )
         elif isinstance(operation, g.Product) and operation.constant is not None:
             scale = covering(0.0, float(operation.constant.max()))
@@ -88,24 +95,40 @@ def quantized(
 
 
 def quantized_kernel(
-    weight: g.Floats, bias: NDArray[np.floating], source: float, *, per_channel: bool = True
+    operation: g.Convolution | g.Linear,
+    source: float,
+    moments: Moments | None = None,
+    *,
+    offset: float = 0.0,
+    per_channel: bool = True,
 ) -> QuantizedKernel:
-    """Weights and biases as integers.
+    """A layer's weights and biases as integers.
 
     Args:
         source: scale of the layer's input.
+        moments: of its inputs, if its weights shall be rounded together.
+        offset: by how much all its inputs are less than they should be.
         per_channel: whether each output has a scale of its own.
     """
-    rows = np.abs(weight.reshape(len(weight), -1).astype(np.float64))
-    largest = rows.max(axis=1) if per_channel else rows.max(keepdims=True)[0]
-    biases = np.abs(bias) if per_channel else np.abs(bias).max(keepdims=True)
+    groups = operation.groups if isinstance(operation, g.Convolution) else 1
+    weight = operation.weight.astype(np.float64).reshape(groups, len(operation.bias) // groups, -1)
+    bias = operation.bias.astype(np.float64) + offset * weight.sum(axis=2).ravel()
+    largest, biases = np.abs(weight).max(axis=2).ravel(), np.abs(bias)
+    if not per_channel:
+        largest, biases = largest.max(keepdims=True), biases.max(keepdims=True)
     # A channel of small weights beside a large bias gets coarser weights, not a bias cut off.
     scales = np.maximum(largest / WEIGHT, biases / (source * _LARGEST_BIAS))
     scales = np.where(scales > 0, scales, 1.0).astype(np.float32)
-    spread = scales.reshape(-1, *[1] * (weight.ndim - 1)).astype(np.float64)
-    integers = np.round(weight / spread).clip(-WEIGHT, WEIGHT).astype(np.int8)
-    steps = np.round(bias / (scales.astype(np.float64) * source))
-    return QuantizedKernel(integers, scales, steps.astype(np.int32))
+    spread = np.broadcast_to(scales.astype(np.float64), bias.shape)
+    by_group = spread.reshape(groups, -1)
+    integers = rounded(weight, by_group, None if moments is None else moments.covariance)
+    if moments is not None:
+        lost = weight - integers * by_group[:, :, None]
+        bias = bias + (lost @ moments.mean[:, :, None]).ravel()
+    steps = np.round(bias / (spread * source)).clip(-(2.0**31), 2.0**31 - 1)
+    return QuantizedKernel(
+        integers.reshape(operation.weight.shape), scales, steps.astype(np.int32)
+    )
 
 
 def _of_map(

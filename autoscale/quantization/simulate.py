@@ -15,6 +15,8 @@ from autoscale.quantization.arithmetic import (
     LOWEST,
     SUM_BITS,
     WEIGHT,
+    hard_swish_table,
+    mean_multiplier,
     Multiplier,
     Quantization,
     multiplier,
@@ -69,6 +71,8 @@ class _Run:
         if isinstance(operation, g.Pool):
             return _pooled(operation, first)
         assert isinstance(operation, g.Function)
+        if operation.kind == "hswish":
+            return torch.from_numpy(hard_swish_table(of[0], to))[first - LOWEST]
         return _looked_up(first, of[0], to, FUNCTIONS[operation.kind])
 
     def layer(
@@ -146,10 +150,7 @@ def _sum(inputs: list[Tensor], of: list[Quantization], to: Quantization) -> Tens
 def _mean(x: Tensor, of: Quantization, to: Quantization) -> Tensor:
     count = x.shape[2] * x.shape[3]
     total = (x - of.zero_point).sum(dim=(2, 3), keepdim=True)
-    by = multiplier(of.scale / to.scale)
-    return _limited(times(total, by), to, None) if count == 1 else _limited(
-        times(total, multiplier(of.scale / (to.scale * count))), to, None
-    )
+    return _limited(times(total, mean_multiplier(of.scale / to.scale, count)), to, None)
 
 
 def _pooled(pool: g.Pool, x: Tensor) -> Tensor:
