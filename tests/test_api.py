@@ -106,6 +106,7 @@ ANSWERS: dict[str, Callable[..., Any]] = {
     "evaluate": autoscale.evaluate,
     "predict": autoscale.predict,
     "export": autoscale.export,
+    "quantize": autoscale.quantize,
     "latency": autoscale.latency,
     "status": autoscale.status,
     "weights": autoscale.weights,
@@ -117,7 +118,8 @@ ANSWERS: dict[str, Callable[..., Any]] = {
 #: How an answer is shown, what names others, or what a value of the answer takes.
 SHOWN = {("compare", "plot"), ("count", "convention"), ("count", "op_cost"), ("count", "per_stage"),
          ("count", "check"), ("evaluate", "pairs"), ("grid", "plan"), ("grid", "plot"),
-         ("make", "plan"), ("predict", "csv"), ("predict", "names")}  # fmt: skip
+         ("make", "plan"), ("predict", "csv"), ("predict", "names"),
+         ("quantize", "layers")}  # fmt: skip
 SETTINGS = {command.settings.command: command.settings for command in COMMANDS}
 
 

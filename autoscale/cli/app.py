@@ -23,6 +23,7 @@ from autoscale.cli.predict import (
     evaluate_command,
     predict_command,
 )
+from autoscale.cli.quantize import QuantizeCommand, quantize_command
 from autoscale.cli.scaling import GridOptions, family_command, grid_command
 from autoscale.cli.search import (
     CalibrateCommand,
@@ -155,6 +156,11 @@ COMMANDS = (
         example="new/*.jpg --model runs/phi-2/train/best.safetensors",
     ),
     Command(settings=ExportCommand, work=export_command, example="best.safetensors out --to onnx"),
+    Command(
+        settings=QuantizeCommand,
+        work=quantize_command,
+        example="runs/phi-2/train/best.safetensors out --data photos",
+    ),
     Command(
         settings=LatencyCommand,
         work=latency_command,

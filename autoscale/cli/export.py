@@ -51,7 +51,10 @@ def export_command(settings: ExportCommand, *, as_json: bool) -> None:
         title="Written",
         columns=("path", "format", "bytes", "difference"),
     )
-    say("difference: largest of a logit from torch's on noise, at batch 1 and 5; - is not run.")
+    say(
+        "difference: largest of a logit from torch's on noise, at batch 1 and 5, or of int8 on "
+        "held-out images; - is not run."
+    )
     for note in found.notes:
         say(f"Note: {note}.")
     say(f"Model card -> {found.card}")

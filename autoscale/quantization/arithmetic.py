@@ -67,7 +67,7 @@ def multiplier(factor: float) -> Multiplier:
     if factor == 0:
         return Multiplier(0, 0)
     fraction, exponent = math.frexp(factor)
-    whole = int(math.floor(fraction * 2**31 + 0.5))
+    whole = math.floor(fraction * 2**31 + 0.5)
     if whole == 2**31:
         whole, exponent = whole // 2, exponent + 1
     return Multiplier(0, 0) if exponent < -31 else Multiplier(whole, exponent)

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from autoscale.quantization import graph as g
 from autoscale.quantization.arithmetic import HIGHEST, LOWEST
-from autoscale.quantization.execute import padded, run
+from autoscale.quantization.execute import FUNCTIONS, padded, run
 from autoscale.quantization.quantized import Range
 from autoscale.quantization.rounding import Moments
 
@@ -82,13 +83,17 @@ def reaches(graph: g.Graph, batches: Iterable[Tensor]) -> dict[str, NDArray[np.f
     return found
 
 
-def observe(graph: g.Graph, batches: Iterable[Tensor]) -> Observations:
-    """What every map holds, and what layers are given, for batches of pixels (N, 3, S, S)."""
+def observe(graph: g.Graph, batches: Iterable[Tensor], *, moments: bool = True) -> Observations:
+    """What every map holds for batches of pixels (N, 3, S, S).
+
+    Args:
+        moments: whether to look at the inputs of layers too, which takes most of the time.
+    """
     found = Observations({one.name: Observed() for one in graph.operations}, {})
     random = np.random.default_rng(0)
     readers: dict[str, list[g.Convolution | g.Linear]] = {}
     for one in graph.operations:
-        if isinstance(one, g.Convolution | g.Linear) and one.inputs[0] != g.PIXELS:
+        if moments and isinstance(one, g.Convolution | g.Linear) and one.inputs[0] != g.PIXELS:
             readers.setdefault(one.inputs[0], []).append(one)
             groups = one.groups if isinstance(one, g.Convolution) else 1
             inputs = int(np.prod(one.weight.shape[1:]))
@@ -136,34 +141,31 @@ def least_error(
             return float((steps - numbers).square().mean())
         return float((function(steps) - function(numbers)).square().mean())
 
-    # One end after the other, twice over: the ends hardly know of each other.
-    for _ in range(2):
-        low, high = min(((low0, high) for low0 in low * _SHARES), key=lambda one: error(*one)) \
-            if low < 0 else (low, high)
-        low, high = min(((low, high0) for high0 in high * _SHARES), key=lambda one: error(*one)) \
-            if high > 0 else (low, high)
+    for _ in range(2):  # one end after the other; they hardly know of each other
+        if low < 0:
+            low = min(low * _SHARES, key=lambda end: error(end, high))
+        if high > 0:
+            high = min(high * _SHARES, key=lambda end: error(low, end))
     return float(low), float(high)
 
 
 def ranges(graph: g.Graph, observed: Mapping[str, Observed], method: Method) -> dict[str, Range]:
     """The range of every map.
 
-    A map that only its own SiLU or hard swish reads is judged by what that makes of it.
+    A map that only its own SiLU, hard swish or gate reads is judged by what that makes of it.
     """
-    from torch.nn import functional
+    return {
+        one.name: observed[one.name].range(method, function_of(graph, one))
+        for one in graph.operations
+    }
 
-    found = {}
-    for operation in graph.operations:
-        readers = graph.readers(operation.name)
-        function: Callable[[Tensor], Tensor] | None = None
-        kinds = {one.kind for one in readers if isinstance(one, g.Function)}
-        if len(readers) == 2 and kinds == {"logistic"}:
-            function = functional.silu
-        elif len(readers) == 1 and "hswish" in kinds:
-            function = functional.hardswish
-        elif len(readers) == 1 and "gelu" in kinds:
-            function = functional.gelu
-        elif len(readers) == 1 and "logistic" in kinds:
-            function = torch.sigmoid
-        found[operation.name] = observed[operation.name].range(method, function)
-    return found
+
+def function_of(graph: g.Graph, operation: g.Operation) -> Callable[[Tensor], Tensor] | None:
+    """What all that reads a map takes of its numbers, if that is a function of each number."""
+    readers = graph.readers(operation.name)
+    kinds = [one.kind for one in readers if isinstance(one, g.Function)]
+    if kinds == ["logistic"] and len(readers) == 2:
+        product = readers[1]
+        gated = isinstance(product, g.Product) and readers[0].name in product.inputs
+        return functional.silu if gated else None
+    return FUNCTIONS[kinds[0]] if len(kinds) == len(readers) == 1 else None

@@ -63,9 +63,7 @@ def _scalable(graph: g.Graph, name: str) -> bool:
     )
 
 
-def _scaled(
-    operation: g.Operation, factors: Mapping[str, NDArray[np.float64]]
-) -> g.Operation:
+def _scaled(operation: g.Operation, factors: Mapping[str, NDArray[np.float64]]) -> g.Operation:
     if not isinstance(operation, g.Convolution):
         return operation
     weight, bias = operation.weight.astype(np.float64), operation.bias.astype(np.float64)

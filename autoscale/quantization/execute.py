@@ -33,7 +33,7 @@ def run(graph: g.Graph, pixels: Tensor, seen: Seen | None = None) -> Tensor:
     """
     maps = {g.PIXELS: pixels.float()}
     for operation, done in graph.steps():
-        found = _made(operation, [maps[name] for name in operation.inputs])
+        found = made(operation, [maps[name] for name in operation.inputs])
         maps[operation.name] = found
         if seen is not None:
             seen(operation.name, found)
@@ -42,7 +42,8 @@ def run(graph: g.Graph, pixels: Tensor, seen: Seen | None = None) -> Tensor:
     return maps[graph.output.name]
 
 
-def _made(operation: g.Operation, inputs: list[Tensor]) -> Tensor:
+def made(operation: g.Operation, inputs: list[Tensor]) -> Tensor:
+    """What one operation makes of its inputs, each (N, *shape)."""
     first = inputs[0]
     if isinstance(operation, g.Convolution):
         found = functional.conv2d(
@@ -81,9 +82,7 @@ def padded(x: Tensor, pads: g.Pads, value: float) -> Tensor:
 def pooled(pool: g.Pool, x: Tensor) -> Tensor:
     """The largest or the mean of each window, without what lies outside the map."""
     if pool.kind == "max":
-        return functional.max_pool2d(
-            padded(x, pool.pads, -torch.inf), pool.kernel, pool.stride
-        )
+        return functional.max_pool2d(padded(x, pool.pads, -torch.inf), pool.kernel, pool.stride)
     total = functional.avg_pool2d(
         padded(x, pool.pads, 0.0), pool.kernel, pool.stride, divisor_override=1
     )

@@ -39,9 +39,7 @@ def require_litert() -> None:
         InvalidSetting: if the package is missing, with the way to install it.
     """
     if not has_litert():
-        raise InvalidSetting(
-            f"this needs ai-edge-litert; install it with: {install('litert')}"
-        )
+        raise InvalidSetting(f"this needs ai-edge-litert; install it with: {install('litert')}")
 
 
 def has_litert() -> bool:
@@ -98,7 +96,7 @@ class _File:
         """A buffer whose bytes lie where the schema wants them."""
         schema = self.schema
 
-        class Buffer(schema.BufferT):  # type: ignore[name-defined, misc]
+        class Buffer(schema.BufferT):  # type: ignore[name-defined]
             def Pack(self, builder: Any) -> int:
                 place = None if self.data is None else _aligned_vector(builder, self.data)
                 schema.BufferStart(builder)

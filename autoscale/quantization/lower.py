@@ -202,19 +202,13 @@ class _Lowering:
             return name
         shape = self.shapes[name]
         if act in ("hswish", "gelu"):
-            return self.add(
-                g.Function(name=f"{name}.{act}", inputs=(name,), shape=shape, kind=act)  # type: ignore[arg-type]
-            )
+            return self.add(g.Function(name=f"{name}.{act}", inputs=(name,), shape=shape, kind=act))
         gate = g.Function(name=f"{name}.logistic", inputs=(name,), shape=shape, kind="logistic")
-        return self.add(
-            g.Product(name=f"{name}.silu", inputs=(name, self.add(gate)), shape=shape)
-        )
+        return self.add(g.Product(name=f"{name}.silu", inputs=(name, self.add(gate)), shape=shape))
 
     def squeeze_excite(self, layer: SqueezeExcite, name: str) -> str:
         channels = self.shapes[name][0]
-        pooled = self.add(
-            g.Mean(name=f"{name}.pool", inputs=(name,), shape=(channels, 1, 1))
-        )
+        pooled = self.add(g.Mean(name=f"{name}.pool", inputs=(name,), shape=(channels, 1, 1)))
         reduce = Conv(layer.squeeze, act=layer.act, norm=None)
         squeezed = self.function(layer.act, self.convolution(reduce, pooled, _fused(layer.act)))
         expanded = self.gate(layer, squeezed, channels)
@@ -308,4 +302,4 @@ def _seen(size: int, side: int, layer: Pool, before: int) -> np.ndarray:
 
 def _fused(act: Activation | None) -> g.Act | None:
     """The activation, if runtimes compute it within a convolution."""
-    return act if act in ("relu", "relu6") else None  # type: ignore[return-value]
+    return act if act in ("relu", "relu6") else None

@@ -126,9 +126,7 @@ def quantized_kernel(
         lost = weight - integers * by_group[:, :, None]
         bias = bias + (lost @ moments.mean[:, :, None]).ravel()
     steps = np.round(bias / (spread * source)).clip(-(2.0**31), 2.0**31 - 1)
-    return QuantizedKernel(
-        integers.reshape(operation.weight.shape), scales, steps.astype(np.int32)
-    )
+    return QuantizedKernel(integers.reshape(operation.weight.shape), scales, steps.astype(np.int32))
 
 
 def _of_map(

@@ -99,7 +99,9 @@ def rounded(
             found[:, :, place] = _nearest(left[:, :, place] / scales)
             error = left[:, :, place] - found[:, :, place] * scales
             error /= inverse[:, place, place, None]
-            left[:, :, place + 1 : stop] -= error[..., None] * inverse[:, None, place, place + 1 : stop]
+            left[:, :, place + 1 : stop] -= (
+                error[..., None] * inverse[:, None, place, place + 1 : stop]
+            )
             errors[:, :, place - start] = error
         left[:, :, stop:] -= errors @ inverse[:, start:stop, stop:]
     return np.take_along_axis(found, np.argsort(order, axis=1)[:, None, :], 2)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 
 from autoscale.quantization.litert import require_litert
@@ -35,11 +34,11 @@ class Interpreter:
         )
         self.batch = 0
 
-    def run(self, pixels: NDArray[np.uint8]) -> NDArray[Any]:
+    def run(self, pixels: NDArray[Any]) -> NDArray[Any]:
         """Logits (N, classes) as the file gives them: float32, or int8.
 
         Args:
-            pixels: (N, S, S, 3), bytes.
+            pixels: (N, S, S, 3), bytes, or float32 for a file of float32.
         """
         (source,) = self.running.get_input_details()
         (made,) = self.running.get_output_details()

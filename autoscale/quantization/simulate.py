@@ -15,10 +15,10 @@ from autoscale.quantization.arithmetic import (
     LOWEST,
     SUM_BITS,
     WEIGHT,
-    hard_swish_table,
-    mean_multiplier,
     Multiplier,
     Quantization,
+    hard_swish_table,
+    mean_multiplier,
     multiplier,
     multipliers,
     times,
@@ -38,7 +38,7 @@ def simulate(network: QuantizedGraph, pixels: Tensor, seen: Seen | None = None) 
         pixels: (N, 3, S, S), bytes 0..255.
         seen: is shown the integers of every map as soon as they are made.
     """
-    graph, run = network.graph, _Run(network)
+    graph, run = network.graph, IntegerRun(network)
     maps = {g.PIXELS: pixels.to(torch.int64) + LOWEST}
     for operation, done in graph.steps():
         found = run.made(operation, [maps[name] for name in operation.inputs])
@@ -50,7 +50,7 @@ def simulate(network: QuantizedGraph, pixels: Tensor, seen: Seen | None = None) 
     return maps[graph.output.name]
 
 
-class _Run:
+class IntegerRun:
     """Makes one map after the other; all are 64-bit integers in -128..127."""
 
     def __init__(self, network: QuantizedGraph) -> None:
