@@ -19,6 +19,8 @@ LOWEST, HIGHEST = -128, 127
 WEIGHT = 127
 #: Bits by which addends are raised before they are brought to a common scale.
 SUM_BITS = 20
+#: Steps of a map that is all but constant.
+_LEAST_SCALE = 1e-9
 
 
 class Quantization(NamedTuple):
@@ -50,7 +52,7 @@ def covering(low: float, high: float) -> Quantization:
     low, high = min(low, 0.0), max(high, 0.0)
     if high == low:
         return Quantization(1.0, 0)
-    scale = float(np.float32((high - low) / (HIGHEST - LOWEST)))
+    scale = float(np.float32(max((high - low) / (HIGHEST - LOWEST), _LEAST_SCALE)))
     zero_point = round(LOWEST - low / scale)
     return Quantization(scale, min(max(zero_point, LOWEST), HIGHEST))
 

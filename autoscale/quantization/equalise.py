@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from autoscale.quantization import graph as g
 
 #: How far: 0 leaves channels as they are, 1 makes all reach equally far.
-STRENGTH = 0.5
+STRENGTH = 1.0
 #: No channel's factor is smaller.
 _LEAST = 1e-3
 
