@@ -115,7 +115,7 @@ def export(model: Model | str | Path, directory: str | Path, settings: ExportSet
     latency = (
         measure_latency(model.network, resolution=model.resolution) if settings.measure else None
     )
-    notes = [*model.notes, *_left_out(model, settings), *_kept(files)]
+    notes = [*model.notes, *_left_out(model, settings), *_told_of_litert(files)]
     if escaped(model.header.classes or ()):
         notes.append(
             f"names of classes hold line breaks, which {LABELS} writes as escapes such as \\n, and "
@@ -167,15 +167,23 @@ def _left_out(model: Model, settings: ExportSettings) -> list[str]:
     return [f"no LiteRT file was written, which needs: {install('litert')}"]
 
 
-def _kept(files: Sequence[File]) -> list[str]:
-    """What to say of a file that need not answer as torch does."""
-    return [
-        f"{file.path.name} gives the first answer of the float network for "
-        f"{100 * file.agreement:.1f} % of held-out images; autoscale quantize compares accuracies "
-        "and layers"
-        for file in files
-        if file.agreement is not None
-    ]
+def _told_of_litert(files: Sequence[File]) -> list[str]:
+    """What to say of LiteRT files, which take other numbers and need not answer as torch does."""
+    notes = []
+    for file in files:
+        if file.path.suffix == ".tflite":
+            kind = "float32" if file.agreement is None else "bytes"
+            notes.append(
+                f"{file.path.name} takes pixels 0..255 of shape (N, S, S, 3), {kind}; input.json "
+                "in it, which is a ZIP archive too, says the rest"
+            )
+        if file.agreement is not None:
+            notes.append(
+                f"{file.path.name} gives the first answer of the float network for "
+                f"{100 * file.agreement:.1f} % of held-out images; autoscale quantize compares "
+                "accuracies and layers"
+            )
+    return notes
 
 
 def _require_names(model: Model, num_classes: int) -> None:
