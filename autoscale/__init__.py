@@ -72,6 +72,7 @@ _HOMES = {
     "plan_network": "autoscale.pipeline.job",
     "predict": "autoscale.models.predict",
     "published": "autoscale.design.published",
+    "quantize": "autoscale.models.quantized.quantize",
     "rounding_policy": "autoscale.design.rounding",
     "scale": "autoscale.design.rounding",
     "scale_family": "autoscale.jobs.family",
@@ -135,6 +136,7 @@ if TYPE_CHECKING:  # the same for editors and type checkers; a test compares the
     from autoscale.models.load import load_model as load_model
     from autoscale.models.predict import evaluate_model
     from autoscale.models.predict import predict as predict
+    from autoscale.models.quantized.quantize import quantize as quantize
     from autoscale.network.build import build as build
     from autoscale.pipeline.job import make_network as make_network
     from autoscale.pipeline.job import plan_network as plan_network

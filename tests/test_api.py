@@ -107,6 +107,7 @@ ANSWERS: dict[str, Callable[..., Any]] = {
     "evaluate": autoscale.evaluate,
     "predict": autoscale.predict,
     "export": autoscale.export,
+    "quantize": autoscale.quantize,
     "latency": autoscale.latency,
     "status": autoscale.status,
     "weights": autoscale.weights,
@@ -120,7 +121,7 @@ ANSWERS: dict[str, Callable[..., Any]] = {
 SHOWN = {("compare", "plot"), ("count", "convention"), ("count", "op_cost"), ("count", "per_stage"),
          ("count", "check"), ("count", "board"), ("boards", "board"), ("evaluate", "pairs"),
          ("grid", "plan"), ("grid", "plot"), ("make", "plan"), ("predict", "csv"),
-         ("predict", "names")}  # fmt: skip
+         ("predict", "names"), ("quantize", "layers")}  # fmt: skip
 SETTINGS = {command.settings.command: command.settings for command in COMMANDS}
 
 

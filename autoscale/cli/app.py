@@ -13,7 +13,7 @@ from typer.exceptions import TyperException
 from autoscale.cli.counting import CompareCommand, CountCommand, compare_command, count_command
 from autoscale.cli.demo import DemoSettings, demo_command
 from autoscale.cli.devices import BoardsCommand, LatencyCommand, boards_command, latency_command
-from autoscale.cli.export import ExportCommand, export_command
+from autoscale.cli.export import ExportCommand, QuantizeCommand, export_command, quantize_command
 from autoscale.cli.make import MakeOptions, make_command
 from autoscale.cli.options import RUN, Cache, command
 from autoscale.cli.predict import (
@@ -165,6 +165,11 @@ COMMANDS = (
         example="new/*.jpg --model runs/phi-2/train/best.safetensors",
     ),
     Command(settings=ExportCommand, work=export_command, example="best.safetensors out --to onnx"),
+    Command(
+        settings=QuantizeCommand,
+        work=quantize_command,
+        example="runs/phi-2/train/best.safetensors out --data photos",
+    ),
     Command(
         settings=LatencyCommand,
         work=latency_command,

@@ -39,6 +39,7 @@ UNEVEN = 20
 EXTRAS = {
     "parquet": ("pyarrow",),
     "export": ("onnx", "onnxscript", "onnxruntime"),
+    "litert": ("ai_edge_litert",),
     "tensorboard": ("tensorboard",),
     "postgresql": ("psycopg",),
     "ray": ("ray",),

@@ -9,7 +9,7 @@ import io
 import json
 import types
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,15 @@ import torch
 from torch import Tensor
 
 from autoscale.design.cost import Cost
+from autoscale.distribution import install
 from autoscale.errors import ExportProblem, InvalidArchitecture, InvalidSetting, cause
 from autoscale.models.card import BESIDE, changed_since_measured, model_card
 from autoscale.models.input_spec import LABELS, escaped, metadata, text_files, timm_config
 from autoscale.models.load import Model, as_model
 from autoscale.models.preparing_source import preparing_source
+from autoscale.models.quantized import files as litert_files
+from autoscale.models.quantized.calibrated import calibrate, graph_of
+from autoscale.models.quantized.calibrated import impossible as no_litert
 from autoscale.models.reference import ANSWER, PICTURE, Reference, reference
 from autoscale.models.settings import FORMATS, ExportSettings
 from autoscale.network.interchange.onnx import onnx_logits, require_export, to_onnx, to_torch_export
@@ -29,6 +33,7 @@ from autoscale.network.interchange.python_source import python_source, timm_sour
 from autoscale.network.measuring.latency import measure_latency
 from autoscale.network.measuring.trace import traced_cost
 from autoscale.network.weights import to_timm
+from autoscale.quantization.litert import has_litert, require_litert
 from autoscale.runs.sources.releases import CONFIG
 from autoscale.runs.store import guarded, write_bytes, write_text
 from autoscale.runs.weights import KEY, Header, read_weights, weights_content, write_weights
@@ -45,7 +50,8 @@ TIMM_WEIGHTS = "timm.safetensors"
 TIMM_NETWORK = "timm_network.py"
 PROGRAM = "model.pt2"
 ONNX = "model.onnx"
-_NAMES = (WEIGHTS, NETWORK, TIMM_WEIGHTS, TIMM_NETWORK, CONFIG, PROGRAM, ONNX)
+_NAMES = (WEIGHTS, NETWORK, TIMM_WEIGHTS, TIMM_NETWORK, CONFIG, PROGRAM, ONNX,
+          *litert_files.FILES.values())  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +64,9 @@ class File:
     sha256: str
     # Largest difference of a logit from torch's on noise, over `BATCHES`; None if it was not run.
     difference: float | None
+    # Of int8, share of held-out images whose largest logit is of the class that torch's is; there
+    # `difference` is over these images too.
+    agreement: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,13 +109,13 @@ def export(model: Model | str | Path, directory: str | Path, settings: ExportSet
     files = [
         file
         for name in wanted
-        for file in _WRITERS[name](model, folder, _Check(name, images, expected, known))
+        for file in _WRITERS[name](model, folder, _Check(name, images, expected, known, settings))
     ]
     beside = _write_beside(model, folder, known, timm="timm" in wanted)
     latency = (
         measure_latency(model.network, resolution=model.resolution) if settings.measure else None
     )
-    notes = [*model.notes]
+    notes = [*model.notes, *_left_out(model, settings), *_told_of_litert(files)]
     if escaped(model.header.classes or ()):
         notes.append(
             f"names of classes hold line breaks, which {LABELS} writes as escapes such as \\n, and "
@@ -139,12 +148,42 @@ def _requested(model: Model, formats: Sequence[str]) -> list[str]:
         InvalidSetting: if one cannot be had.
     """
     wanted = list(dict.fromkeys(formats)) if formats else possible_formats(model)
+    if not formats and not has_litert():
+        wanted = [name for name in wanted if name != "litert"]
     for name in wanted:
         if reason := _impossible(model, name):
             raise InvalidSetting(reason)
         if name == "onnx":
             require_export("onnx", "onnxscript", "onnxruntime")
+        if name == "litert":
+            require_litert()
     return sorted(wanted, key=list(FORMATS).index)
+
+
+def _left_out(model: Model, settings: ExportSettings) -> list[str]:
+    """What to say where no format was asked for and one could not be written."""
+    if settings.formats or has_litert() or no_litert(model):
+        return []
+    return [f"no LiteRT file was written, which needs: {install('litert')}"]
+
+
+def _told_of_litert(files: Sequence[File]) -> list[str]:
+    """What to say of LiteRT files, which take other numbers and need not answer as torch does."""
+    notes = []
+    for file in files:
+        if file.path.suffix == ".tflite":
+            kind = "float32" if file.agreement is None else "bytes"
+            notes.append(
+                f"{file.path.name} takes pixels 0..255 of shape (N, S, S, 3), {kind}; input.json "
+                "in it, which is a ZIP archive too, says the rest"
+            )
+        if file.agreement is not None:
+            notes.append(
+                f"{file.path.name} gives the first answer of the float network for "
+                f"{100 * file.agreement:.1f} % of held-out images; autoscale quantize compares "
+                "accuracies and layers"
+            )
+    return notes
 
 
 def _require_names(model: Model, num_classes: int) -> None:
@@ -182,6 +221,7 @@ class _Check:
     images: Tensor
     expected: Mapping[int, Tensor]
     reference: Reference
+    settings: ExportSettings
 
     def difference(self, answers: Callable[[Tensor], Tensor]) -> float:
         """The largest one of a logit.
@@ -297,17 +337,49 @@ def _timm_config(model: Model, *, num_classes: int) -> str:
     return json.dumps(plain, indent=2) + "\n"
 
 
+def _litert(model: Model, folder: Path, check: _Check) -> list[File]:
+    if check.settings.dtype == "int8":
+        return [_litert_int8(model, folder, check)]
+    graph = graph_of(model)
+    content = litert_files.content(model, graph)
+
+    def answers(images: Tensor) -> Tensor:
+        pixels = litert_files.to_pixels(images, model)
+        return torch.from_numpy(litert_files.file_logits(content, pixels, graph))
+
+    difference = check.difference(answers)
+    path = folder / litert_files.FILES["float32"]
+    return [_write(path, content, check.format, difference)]
+
+
+def _litert_int8(model: Model, folder: Path, check: _Check) -> File:
+    """Held against torch on validation images; it differs, and how much is said."""
+    assert check.settings.data is not None
+    found = calibrate(model, check.settings.data, check.settings)
+    content, pixels = litert_files.content(model, found.network), found.held_out
+    compared = litert_files.Comparison(
+        litert_files.float_logits(found.graph, pixels),
+        litert_files.file_logits(content, pixels, found.network),
+    )
+    path = folder / litert_files.FILES["int8"]
+    file = _write(path, content, f"{check.format}, int8", compared.difference)
+    return replace(file, agreement=compared.agreement)
+
+
 _WRITERS: Mapping[str, Callable[[Model, Path, _Check], list[File]]] = {
     "safetensors": _safetensors,
     "python": _python,
     "timm": _timm,
     "torch-export": _torch_export,
     "onnx": _onnx,
+    "litert": _litert,
 }
 
 
 def _impossible(model: Model, name: str) -> str | None:
     """Why a network cannot have a format; None if it can."""
+    if name == "litert":
+        return no_litert(model)
     if name not in ("python", "timm"):
         return None
     if model.architecture is None:

@@ -68,7 +68,7 @@ class Predictions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Chosen:
+class Chosen:
     """The images that are evaluated."""
 
     split: str
@@ -104,8 +104,8 @@ def evaluate_model(model: Model | str | Path, settings: EvaluateSettings) -> Eva
     model, data = as_model(model, settings), settings.data
     _require_weights(model)
     known = classes_in(data)
-    places = _places(model, known, data)
-    found = _images(model, data, split=settings.split, seed=settings.seed)
+    places = class_places(model, known, data)
+    found = chosen_images(model, data, split=settings.split, seed=settings.seed)
     images = found.images
     labels = places[images.labels]
     logits, seconds = _logits(model, images.pixels, settings)
@@ -230,8 +230,12 @@ def _answers(
     ]
 
 
-def _images(model: Model, data: str, *, split: str, seed: int | None) -> _Chosen:
-    """The images of that split, and which they are."""
+def chosen_images(model: Model, data: str, *, split: str, seed: int | None) -> Chosen:
+    """The images of that split, as `evaluate_model` takes them, and which they are.
+
+    Raises:
+        DataProblem: if the images cannot be read, or there are none of that split.
+    """
     if split not in ("auto", "all") or has_splits(data):
         return _split(model, data, split=split, seed=seed)
     seen, place = model.header.seen, shown(data)
@@ -242,7 +246,7 @@ def _images(model: Model, data: str, *, split: str, seed: int | None) -> _Chosen
         if apart.share < _STRAY:
             rest = ", on the rest of which the network was trained"
             return replace(apart, which=apart.which + rest)
-    return _Chosen(
+    return Chosen(
         split="all",
         which=f"{len(whole.images):,} images: all of {place}, which has no splits",
         images=whole.images,
@@ -253,7 +257,7 @@ def _images(model: Model, data: str, *, split: str, seed: int | None) -> _Chosen
     )
 
 
-def _split(model: Model, data: str, *, split: str, seed: int | None) -> _Chosen:
+def _split(model: Model, data: str, *, split: str, seed: int | None) -> Chosen:
     """The images of a split that the source names, or that is cut from it."""
     header, place = model.header, shown(data)
     if seed is None:
@@ -274,7 +278,7 @@ def _split(model: Model, data: str, *, split: str, seed: int | None) -> _Chosen:
     if found.summary.cut and name in (*found.summary.cut, "train"):
         which += f", cut by seed {seed}"
     share = share_among(header.seen, found.held_out) if name == "test" else 0.0
-    return _Chosen(
+    return Chosen(
         split=name,
         which=f"{len(images):,} images: {which}",
         images=images,
@@ -352,8 +356,12 @@ def _nameless(model: Model, known: Sequence[str]) -> tuple[str, ...]:
     return (f"{model.name} does not name its classes: they are taken in the data's order, {names}",)
 
 
-def _places(model: Model, known: Sequence[str], data: str) -> NDArray[np.int64]:
-    """Which logit each class of the data is."""
+def class_places(model: Model, known: Sequence[str], data: str) -> NDArray[np.int64]:
+    """Which logit each class of the data is.
+
+    Raises:
+        InvalidSetting: if the network does not tell these classes apart.
+    """
     held = model.header.classes
     if held is None:
         if model.num_classes not in (None, len(known)):

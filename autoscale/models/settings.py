@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from autoscale.datasets.pictures.preparation import OURS, Channels, Interpolation, Preparation
 from autoscale.design.style import STYLES
@@ -14,7 +14,7 @@ from autoscale.network.measuring.conditions import Conditions
 from autoscale.runs.sources.find import keep_names
 from autoscale.runs.sources.packages import PACKAGES
 from autoscale.settings.command import Settings
-from autoscale.settings.option import begun, option
+from autoscale.settings.option import again, begun, option
 
 #: Which images of a data set; "auto" is all of a source without splits that the network was not
 #: trained on, else test where there are such, else validation.
@@ -27,6 +27,17 @@ FORMATS: Mapping[str, str] = {
     "timm": "names and blocks of timm's EfficientNet",
     "torch-export": "a .pt2 program for torch.export.load",
     "onnx": "needs the extra export",
+    "litert": "a .tflite file for phones, cameras and microcontrollers, needs the extra litert",
+}
+
+#: Of the numbers in a LiteRT file.
+DTYPES = ("float32", "int8")
+
+#: How the range of a map's int8 steps is chosen.
+RANGES: Mapping[str, str] = {
+    "mse": "what costs the least squared error",
+    "min-max": "all that was seen",
+    "percentile": "all but one number in ten thousand at each end",
 }
 
 #: What flops means by each convention, of `design.cost.CONVENTIONS`.
@@ -203,7 +214,27 @@ class PredictSettings(PassSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportSettings(LoadSettings):
+class CalibrationSettings(LoadSettings):
+    """How a network becomes one of int8."""
+
+    calibration_images: int = option(
+        256, "Training images that calibrate int8; all if there are fewer.", least=1
+    )
+    ranges: str = option("mse", "Of the steps of int8: {choices}.", choices=lambda: RANGES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantizeSettings(CalibrationSettings):
+    """What calibrates a network of int8, and which images it answers beside the float network."""
+
+    data: str = again(EvaluateSettings, "data")
+    split: str = again(EvaluateSettings, "split")
+    seed: int | None = again(EvaluateSettings, "seed")
+    threads: int = again(PassSettings, "threads")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportSettings(CalibrationSettings):
     """What is written of a network for other programs."""
 
     formats: tuple[str, ...] = option(
@@ -212,7 +243,28 @@ class ExportSettings(LoadSettings):
         flag="--to",
         choices=lambda: FORMATS,
     )
+    dtype: str = option(
+        "float32", "Of the numbers in a LiteRT file: {choices}.", choices=lambda: DTYPES
+    )
+    data: str | None = option(
+        None,
+        "Images as for train, of which some training images calibrate int8.",
+        place=True,
+    )
     measure: bool = option(False, "Measure the latency on this machine for the card.")
+
+    needs: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("data", "calibration_images", "ranges"), "dtype"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.dtype == "int8" and self.formats and "litert" not in self.formats:
+            raise InvalidSetting("--dtype int8 is of LiteRT files; give --to litert too")
+        if self.dtype == "int8" and self.data is None:
+            raise InvalidSetting(
+                "--dtype int8 needs images to calibrate on; give --data, as for train"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

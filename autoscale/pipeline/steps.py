@@ -275,9 +275,9 @@ class Steps:
         )
 
     def export(self, weights: Path, folder: Path) -> Sequence[Path]:
-        """The network in every format that needs no extra package."""
+        """The network in every format whose packages are here."""
         model = load_model(str(weights))
-        can = [name for name in possible_formats(model) if name != "onnx" or _writes_onnx()]
+        can = [name for name in possible_formats(model) if _writes(name)]
         found = export(model, folder, ExportSettings(formats=tuple(can)))
         return [file.path for file in found.files]
 
@@ -292,8 +292,9 @@ def seconds_of(trials: Sequence[Trial]) -> list[float]:
     return [told.seconds for trial in trials if trial.trained and (told := trial.measured)]
 
 
-def _writes_onnx() -> bool:
-    return all(find_spec(name) for name in ("onnx", "onnxscript", "onnxruntime"))
+def _writes(format: str) -> bool:
+    needed = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "litert": ("ai_edge_litert",)}
+    return all(find_spec(name) for name in needed.get(format, ()))
 
 
 def _lowered(text: str, growth: float) -> str:

@@ -1,0 +1,104 @@
+"""A network as a graph of runtimes' operations, and in int8 after calibration on images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from autoscale.datasets.data import classes_in, load
+from autoscale.datasets.pictures.pictures import shown
+from autoscale.datasets.pictures.selection import Selection
+from autoscale.errors import InvalidArchitecture, InvalidSetting
+from autoscale.models.load import Model
+from autoscale.models.settings import CalibrationSettings
+from autoscale.quantization.graph import Graph
+from autoscale.quantization.kernels_of import kernels_of
+from autoscale.quantization.lower import lower, require_operations
+from autoscale.quantization.post_training import after_training
+from autoscale.quantization.quantized import QuantizedGraph
+
+#: Images of one pass.
+BATCH = 16
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Calibrated:
+    """A network in int8."""
+
+    graph: Graph  # the float graph that it stands for
+    network: QuantizedGraph
+    which: str  # a sentence: the images that it was calibrated on
+    held_out: NDArray[np.uint8]  # validation images (N, S, S, 3)
+
+
+def impossible(model: Model) -> str | None:
+    """Why a network has no LiteRT file; None if it can have one."""
+    if model.architecture is None:
+        return f"{model.name} is a module of your own, so there is no design to write as litert"
+    try:
+        require_operations(model.architecture)
+    except InvalidArchitecture as problem:
+        return str(problem)
+    return None
+
+
+def graph_of(model: Model) -> Graph:
+    """The network as operations.
+
+    Raises:
+        InvalidSetting: for a module of the user's, which has no design.
+        InvalidArchitecture: if a design has layers that runtimes lack.
+    """
+    if model.architecture is None:
+        raise InvalidSetting(str(impossible(model)))
+    return lower(
+        model.architecture,
+        kernels_of(model.network),
+        padding=model.style.padding,
+        mean=model.preparation.mean,
+        deviation=model.preparation.deviation,
+    )
+
+
+def calibrate(model: Model, data: str, settings: CalibrationSettings) -> Calibrated:
+    """The network in int8, after a look at some training images.
+
+    Raises:
+        InvalidSetting: as `graph_of`, or if the network has no weights.
+        InvalidArchitecture: as `graph_of`.
+        DataProblem: if the images cannot be read.
+    """
+    if not model.trained:
+        raise InvalidSetting(
+            f"{model.name} has no weights, so nothing can be calibrated; name a .safetensors file, "
+            "or give one with --weights"
+        )
+    graph = graph_of(model)
+    found = load(
+        data,
+        size=model.resolution,
+        selection=Selection(
+            seed=model.header.seed or 0,
+            limit=max(settings.calibration_images, len(classes_in(data))),
+            test=False,
+        ),
+        preparation=model.preparation,
+    )
+    images = found.train.pixels
+    graph, network = after_training(graph, batches(images), method=settings.ranges)  # type: ignore[arg-type]
+    return Calibrated(
+        graph=graph,
+        network=network,
+        which=f"{len(images):,} training images of {shown(data)}",
+        held_out=found.validation.pixels,
+    )
+
+
+def batches(pixels: NDArray[np.uint8]) -> list[Tensor]:
+    """(N, S, S, 3) bytes as batches (n, 3, S, S)."""
+    whole = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+    return list(whole.split(BATCH))

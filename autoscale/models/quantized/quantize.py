@@ -1,0 +1,121 @@
+"""A network in int8 beside itself in float: how good both are, and which layer costs most."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from autoscale.datasets.data import classes_in
+from autoscale.datasets.pictures.pictures import shown
+from autoscale.errors import InvalidSetting
+from autoscale.models.load import Model, as_model
+from autoscale.models.predict import chosen_images, class_places
+from autoscale.models.quantized.calibrated import BATCH, Calibrated, batches, calibrate
+from autoscale.models.quantized.files import FILES, Comparison, content, file_logits, float_logits
+from autoscale.models.settings import QuantizeSettings
+from autoscale.network.threads import threads_of_torch
+from autoscale.quantization.errors import layer_errors
+from autoscale.quantization.litert import require_litert
+from autoscale.runs.store import write_bytes
+from autoscale.settings.function import takes_settings
+
+#: Images on which the error of each layer is measured.
+_ERRORS_ON = 2 * BATCH
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quantized:
+    """A network in int8 beside itself in float."""
+
+    path: Path  # the LiteRT file
+    bytes: int
+    which: str  # a sentence: how many images both answered, and which
+    calibrated_on: str  # a sentence: how many images, and which
+    images: int
+    accuracy_float: float | None  # share whose largest logit is that of their class; None if the
+    accuracy_int8: float | None  # network's classes are not the data's
+    agreement: float  # share whose largest logit is of the same class in both
+    difference: float  # largest one of a logit
+    layers: pd.DataFrame  # layer, operation, alone_db, so_far_db; in the order of the network
+    notices: tuple[str, ...]  # what a person should know, in sentences
+
+    @property
+    def worst(self) -> pd.DataFrame:
+        """The layers, those first whose own error is largest beside what they give."""
+        return self.layers.sort_values("alone_db", kind="stable", ignore_index=True)
+
+
+@takes_settings(QuantizeSettings, places=["model", "directory", "data"])
+def quantize(
+    model: Model | str | Path, directory: str | Path, settings: QuantizeSettings
+) -> Quantized:
+    """Write a network in int8 as a LiteRT file, and compare it with itself in float.
+
+    Weights and maps become integers of 8 bits after a look at some training images; nothing is
+    trained. Both then answer other images, the int8 network by LiteRT's own interpreter.
+
+    Args:
+        model: what `load_model` gave, or a name or file that it takes.
+        directory: where the file goes; made if it is not there.
+        settings: those of `load_model` are for a name.
+
+    Raises:
+        InvalidSetting: if there is no such network, it has no weights or no design, or
+            ai-edge-litert is missing.
+        InvalidArchitecture: if the design has layers that LiteRT lacks.
+        DataProblem: if the images cannot be read, or there are none of that split.
+    """
+    require_litert()
+    model, data = as_model(model, settings), settings.data
+    with threads_of_torch(settings.threads):
+        calibrated = calibrate(model, data, settings)
+        found = chosen_images(model, data, split=settings.split, seed=settings.seed)
+        file = content(model, calibrated.network)
+        pixels = found.images.pixels
+        compared = Comparison(
+            float_logits(calibrated.graph, pixels),
+            file_logits(file, pixels, calibrated.network),
+        )
+        layers = _layers(calibrated, pixels[:_ERRORS_ON])
+    labels, notices = _labels(model, data, found.images.labels)
+    path = Path(directory) / FILES["int8"]
+    write_bytes(path, file)
+    return Quantized(
+        path=path,
+        bytes=len(file),
+        which=found.which,
+        calibrated_on=calibrated.which,
+        images=len(pixels),
+        accuracy_float=_accuracy(compared.true, labels),
+        accuracy_int8=_accuracy(compared.found, labels),
+        agreement=compared.agreement,
+        difference=compared.difference,
+        layers=layers,
+        notices=(*model.notes, *found.notices, *notices),
+    )
+
+
+def _layers(calibrated: Calibrated, pixels: NDArray[np.uint8]) -> pd.DataFrame:
+    errors = layer_errors(calibrated.graph, calibrated.network, batches(pixels))
+    return pd.DataFrame([asdict(error) for error in errors])
+
+
+def _labels(
+    model: Model, data: str, labels: NDArray[np.int64]
+) -> tuple[NDArray[np.int64] | None, tuple[str, ...]]:
+    """Which logit is right for each image; None, and why, if the classes are not the data's."""
+    try:
+        return class_places(model, classes_in(data), data)[labels], ()
+    except InvalidSetting:
+        return None, (
+            f"{model.name} does not tell the classes of {shown(data)} apart, so only the agreement "
+            "of its answers is known, no accuracy",
+        )
+
+
+def _accuracy(logits: NDArray[np.float32], labels: NDArray[np.int64] | None) -> float | None:
+    return None if labels is None else float((logits.argmax(axis=1) == labels).mean())
