@@ -360,8 +360,10 @@ VALUES = (
 BESIDE: tuple[dict[str, Any], ...] = (
     {}, {"solve": True}, {"engine": "ray"}, {"baseline": "resnet-18"}, {"rungs": "1"},
     {"teacher": "best.safetensors"}, {"weights": "efficientnet-lite0"},
-    {"max_cost": ("params=6K",)}, {"budgets": "10M"},
+    {"max_cost": ("params=6K",)}, {"budgets": "10M"}, {"dtype": "int8", "data": "synthetic"},
 )  # fmt: skip
+#: What a setting cannot differ without.
+WITH: dict[str, dict[str, Any]] = {"dtype": {"data": "synthetic"}}
 KINDS = tuple(
     one.settings
     for one in COMMANDS
@@ -375,7 +377,8 @@ def with_another(kind: type[Settings], setting: Setting) -> Iterator[tuple[Setti
     for beside, value in itertools.product(BESIDE, (*(setting.choices or ()), *VALUES)):
         try:
             before = kind(**{**needed, **beside})
-            after = kind(**{**needed, **beside, setting.name: (value,) if setting.many else value})
+            changed = {setting.name: (value,) if setting.many else value}
+            after = kind(**{**needed, **beside, **WITH.get(setting.name, {}), **changed})
         except (InvalidSetting, TypeError):
             continue
         if getattr(before, setting.name) != getattr(after, setting.name):
