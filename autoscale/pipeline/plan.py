@@ -16,7 +16,7 @@ RESERVE = 0.05
 #: Seconds below which nothing is searched.
 SHORT = 600.0
 #: Pairs of short trainings by which weights are compared with random ones, and the trainings of a
-#: search that take as long: the first weights take longest to give, and an epoch is timed.
+#: search that take as long: one without weights is timed before its epochs are known.
 PAIRS, COMPARED = 3, 7
 #: Networks of the smallest search, of one that is checked, and of the largest.
 LEAST, ENOUGH, MOST = 8, 30, 100

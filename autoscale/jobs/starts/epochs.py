@@ -4,6 +4,20 @@ from collections.abc import Mapping
 
 from autoscale.errors import RunConflict
 from autoscale.runs.store import Journal
+from autoscale.search.objective import Score
+
+
+def epochs_for(aim: float, first: Score, *, epochs: int) -> int:
+    """Epochs, at least one, whose training costs about `aim` CPU-seconds.
+
+    In proportion to a whole training, evaluation included: shares of a training are told by the
+    time, which says little of them on a busy machine.
+
+    Args:
+        first: of a training of `epochs` epochs.
+    """
+    cost = first.training_cost
+    return max(1, round(epochs * aim / cost)) if cost > 0 else epochs
 
 
 def decided(journal: Journal) -> Mapping[str, int]:

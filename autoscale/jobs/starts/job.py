@@ -15,9 +15,9 @@ from autoscale.datasets.pictures.preparation import OURS
 from autoscale.design.amounts import several
 from autoscale.errors import DataProblem
 from autoscale.jobs.record import Record
-from autoscale.jobs.reference.training import cost_of_one, epochs_for
+from autoscale.jobs.reference.training import cost_of_one
 from autoscale.jobs.start import FRESH, Start
-from autoscale.jobs.starts.epochs import decided
+from autoscale.jobs.starts.epochs import decided, epochs_for
 from autoscale.jobs.starts.networks import Tried, networks_to_try
 from autoscale.jobs.starts.result import RESULT, STEP, Side, StartsCompared, WeightsTried
 from autoscale.jobs.starts.settings import TryWeightsSettings
@@ -187,7 +187,7 @@ class _Pairs:
         )
 
     def _epochs(self, network: Tried, scores: Sequence[Score]) -> int:
-        """Epochs without weights: decided by what one costs, and the same ever after.
+        """Epochs without weights: decided by what some cost, and the same ever after.
 
         Those with weights need not cost as much: other padding makes other layers.
 
@@ -197,9 +197,10 @@ class _Pairs:
         journal = Journal(self.folder.file("epochs.jsonl"))
         if (kept := decided(journal).get(network.key)) is not None:
             return kept
-        aim, first = cost_of_one(scores), self._one_epoch(network)
-        epochs = epochs_for(aim, first)
-        if epochs == 1:  # then that was the training with the first seed
+        usual, aim = self.fresh.recipe.epochs, cost_of_one(scores)
+        first = self._first(network)
+        epochs = epochs_for(aim, first, epochs=usual)
+        if epochs == usual:  # then that was the training with the first seed
             outcome = Outcome(key=_key(network, "scratch", self._seeds[0]), score=first)
             self._journal.append(outcome_to_record(outcome))
         journal.append(
@@ -208,17 +209,17 @@ class _Pairs:
                 "name": network.name,
                 "epochs": epochs,
                 "cpu_seconds_aimed_at": aim,
-                "first_epoch": first.to_dict(),
+                "epochs_timed": usual,
+                "cpu_seconds": first.training_cost,
             }
         )
         return epochs
 
-    def _one_epoch(self, network: Tried) -> Score:
-        """What training it afresh for one epoch comes to."""
-        one = replace(self.fresh, recipe=replace(self.fresh.recipe, epochs=1))
+    def _first(self, network: Tried) -> Score:
+        """What training it afresh for as many epochs as with weights comes to."""
         request = TrainingRequest(network=network.architecture, seed=self._seeds[0], answers=True)
-        with worker_pool(self.settings, one, self.folder, self.listener) as workers:
-            name = f"{network.name}, scratch, one epoch"
+        with worker_pool(self.settings, self.fresh, self.folder, self.listener) as workers:
+            name = f"{network.name}, scratch, to see what it costs"
             return workers.submit(request, name=name).result().score
 
     def _trained(self, network: Tried, start: str, epochs: int) -> dict[int, Score]:
