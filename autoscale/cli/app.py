@@ -12,7 +12,12 @@ from typer.exceptions import TyperException
 
 from autoscale.cli.counting import CompareCommand, CountCommand, compare_command, count_command
 from autoscale.cli.demo import DemoSettings, demo_command
-from autoscale.cli.export import ExportCommand, export_command
+from autoscale.cli.export import (
+    ExportCommand,
+    QuantizeCommand,
+    export_command,
+    quantize_command,
+)
 from autoscale.cli.latency import LatencyCommand, latency_command
 from autoscale.cli.listing import SpacesCommand, WeightsCommand, spaces_command, weights_command
 from autoscale.cli.make import MakeOptions, make_command
@@ -23,7 +28,6 @@ from autoscale.cli.predict import (
     evaluate_command,
     predict_command,
 )
-from autoscale.cli.quantize import QuantizeCommand, quantize_command
 from autoscale.cli.scaling import GridOptions, family_command, grid_command
 from autoscale.cli.search import (
     CalibrateCommand,

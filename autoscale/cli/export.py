@@ -1,4 +1,4 @@
-"""The command that takes a network away: `autoscale export`."""
+"""The commands that take a network away: `autoscale export` and `autoscale quantize`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from autoscale.models.settings import ExportSettings, published_names
+from autoscale.models.settings import ExportSettings, QuantizeSettings, published_names
 from autoscale.settings import begun, option
 
 
@@ -58,3 +58,67 @@ def export_command(settings: ExportCommand, *, as_json: bool) -> None:
     for note in found.notes:
         say(f"Note: {note}.")
     say(f"Model card -> {found.card}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantizeCommand(QuantizeSettings):
+    """Which network, where to, and what is shown of the answer."""
+
+    command: ClassVar[str] = "quantize"
+
+    model: str = option(
+        help="A .safetensors file (runs/phi-2/train/best.safetensors), or a network whose "
+        "--weights are given.",
+        argument=True,
+        place=True,
+    )
+    directory: Path = option(help="Where the LiteRT file goes.", argument=True, place=True)
+    layers: int = option(8, "Layers of the largest own error to show.", least=0)
+
+
+def quantize_command(settings: QuantizeCommand, *, as_json: bool) -> None:
+    """Write a network in int8 as a LiteRT file, and compare it with itself in float.
+
+    Some training images calibrate it; it is not trained. The table names the layers that int8 costs
+    most.
+    """
+    from autoscale.cli.terminal import records, refuse, say, show_json, show_table
+    from autoscale.models.quantized.quantize import quantize
+
+    found = quantize(settings.model, settings.directory, settings)
+    for notice in found.notices:
+        refuse(f"note: {notice}")
+    if as_json:
+        show_json(
+            {
+                "path": str(found.path),
+                "bytes": found.bytes,
+                "which": found.which,
+                "calibrated_on": found.calibrated_on,
+                "images": found.images,
+                "accuracy_float": found.accuracy_float,
+                "accuracy_int8": found.accuracy_int8,
+                "agreement": found.agreement,
+                "difference": found.difference,
+                "layers": records(found.layers),
+            }
+        )
+        return
+    if settings.layers:
+        show_table(
+            found.worst.head(settings.layers),
+            title="Layers of the largest own error",
+            columns=("layer", "operation", "alone_db", "so_far_db"),
+        )
+        say(
+            "alone_db: signal to noise of what a layer gives, in decibels, where its inputs have "
+            "no error but rounding; so_far_db: with the errors of all layers before it"
+        )
+    if found.accuracy_float is not None:
+        say(f"Accuracy {found.accuracy_float:.4f} in float, {found.accuracy_int8:.4f} in int8")
+    say(
+        f"The first answer is the same for {found.agreement:.4f} of {found.which}; largest "
+        f"difference of a logit {found.difference:.3g}"
+    )
+    say(f"Calibrated on {found.calibrated_on}")
+    say(f"{found.bytes:,} bytes -> {found.path}")
