@@ -1,4 +1,4 @@
-"""The commands that take a network away: `autoscale export`, and `quantize` in int8."""
+"""The commands that take a network away: `autoscale export` and `autoscale quantize`."""
 
 from __future__ import annotations
 
