@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.jobs.networks import saved, telling
 from torch import Tensor
 
 from autoscale.cli.app import main
@@ -25,6 +24,7 @@ from autoscale.models.settings import ExportSettings, QuantizeSettings
 from autoscale.network.build import build
 from autoscale.quantization.execute import run
 from autoscale.quantization.litert import has_litert
+from tests.models.networks import saved, telling
 from tests.quantization.designs import LITE
 
 CLASSES = ("blue", "green", "red", "grey")

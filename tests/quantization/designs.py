@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import torch
-from tests.jobs.networks import telling
 from torch import Tensor, nn
 
 from autoscale.design.architecture import Architecture, Head, Stage, Stem
@@ -15,6 +14,7 @@ from autoscale.network.build import build
 from autoscale.quantization.graph import Graph
 from autoscale.quantization.kernels_of import kernels_of
 from autoscale.quantization.lower import lower
+from tests.models.networks import telling
 
 INVERTED = Architecture(
     resolution=18,

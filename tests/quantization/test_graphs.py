@@ -9,7 +9,6 @@ import pytest
 import torch
 from hypothesis import assume, given
 from hypothesis import settings as examples
-from tests.jobs.networks import shaken
 from torch.nn import functional
 
 from autoscale.design.architecture import Architecture, Head
@@ -26,6 +25,7 @@ from autoscale.quantization.kernels_of import kernels_of
 from autoscale.quantization.lower import lower, require_operations
 from autoscale.quantization.post_training import after_training
 from autoscale.quantization.simulate import _convolved, simulate
+from tests.models.networks import shaken
 from tests.quantization.designs import DESIGNS, LITE, small
 from tests.strategies import architectures
 
