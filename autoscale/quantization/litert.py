@@ -181,18 +181,21 @@ class _File:
         """What callers fill; bytes become int8 of the same steps first."""
         self.shapes = graph.shapes
         shape = self.shapes[g.PIXELS]
-        pixels = self.map(g.PIXELS, shape, self.quantization(g.PIXELS))
-        self.maps[g.PIXELS] = self.read = pixels
+        sides = (shape[1], shape[2], shape[0])
         of = self.quantization(g.PIXELS)
-        if of is not None:
-            sides = (shape[1], shape[2], shape[0])
-            self.tensors[pixels].name = f"{g.PIXELS}.int8"
+        if of is not None:  # before the map: of maps as large, an interpreter plans the first first
             self.read = self.tensor(
                 g.PIXELS, (1, *sides), "UINT8", scales=of.scale,
                 zero_point=of.zero_point - LOWEST, signature=(-1, *sides),
             )  # fmt: skip
-            options = self.schema.QuantizeOptionsT()
-            self.operator("QUANTIZE", [self.read], pixels, options, "QuantizeOptions")
+        pixels = self.map(g.PIXELS, shape, of)
+        self.maps[g.PIXELS] = pixels
+        if of is None:
+            self.read = pixels
+            return
+        self.tensors[pixels].name = f"{g.PIXELS}.int8"
+        options = self.schema.QuantizeOptionsT()
+        self.operator("QUANTIZE", [self.read], pixels, options, "QuantizeOptions")
 
     def operation(self, operation: g.Operation) -> None:
         inputs = [self.maps[name] for name in operation.inputs]
