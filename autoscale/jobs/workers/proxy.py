@@ -270,12 +270,15 @@ class Proxy:
                 self.fit_first(ready, task, begun)
                 task = self.taught.given(task) if self.taught else task
                 task = replace(task, validation=measured, evaluate_after=rungs)
+                before = clock()
                 fitted = fit(ready, task, self.runtime, on_epoch=on_epoch)
+                fitting = clock() - before
         except TrainingFailed as problem:
             raise EvaluationFailed(str(problem)) from None
         counted = cost_of(network)
         seconds, spent = time.perf_counter() - started, clock() - spent_before
-        epochs = sum(epoch.seconds - epoch.evaluation_seconds for epoch in fitted.epochs)
+        whole = sum(epoch.seconds for epoch in fitted.epochs)
+        looking = sum(epoch.evaluation_seconds for epoch in fitted.epochs)
         right = self._right(ready, measured, network) if answers else None
         return Score(
             accuracy=fitted.accuracy,
@@ -285,7 +288,7 @@ class Proxy:
             seconds=seconds,
             inherited=None if begun is None else begun.inherited,
             cpu_seconds=spent,
-            epoch_cpu_seconds=spent * epochs / seconds / len(fitted.epochs),
+            epoch_cpu_seconds=fitting * (1 - looking / whole) / len(fitted.epochs),
             inheriting_cpu_seconds=inheriting,
             right=right,
         )
