@@ -367,7 +367,7 @@ VALUES = (
 BESIDE: tuple[dict[str, Any], ...] = (
     {}, {"solve": True}, {"engine": "ray"}, {"baseline": "resnet-18"}, {"rungs": "1"},
     {"teacher": "best.safetensors"}, {"weights": "efficientnet-lite0"},
-    {"max_cost": ("params=6K",)},
+    {"max_cost": ("params=6K",)}, {"dtype": "int8"},
 )  # fmt: skip
 KINDS = tuple(
     one.settings
