@@ -360,10 +360,8 @@ VALUES = (
 BESIDE: tuple[dict[str, Any], ...] = (
     {}, {"solve": True}, {"engine": "ray"}, {"baseline": "resnet-18"}, {"rungs": "1"},
     {"teacher": "best.safetensors"}, {"weights": "efficientnet-lite0"},
-    {"max_cost": ("params=6K",)}, {"budgets": "10M"}, {"dtype": "int8", "data": "synthetic"},
+    {"max_cost": ("params=6K",)}, {"budgets": "10M"}, {"dtype": "int8"},
 )  # fmt: skip
-#: What a setting cannot differ without.
-WITH: dict[str, dict[str, Any]] = {"dtype": {"data": "synthetic"}}
 KINDS = tuple(
     one.settings
     for one in COMMANDS
@@ -378,7 +376,7 @@ def with_another(kind: type[Settings], setting: Setting) -> Iterator[tuple[Setti
         try:
             before = kind(**{**needed, **beside})
             changed = {setting.name: (value,) if setting.many else value}
-            after = kind(**{**needed, **beside, **WITH.get(setting.name, {}), **changed})
+            after = kind(**{**needed, **beside, **changed})
         except (InvalidSetting, TypeError):
             continue
         if getattr(before, setting.name) != getattr(after, setting.name):

@@ -98,7 +98,7 @@ def export(model: Model | str | Path, directory: str | Path, settings: ExportSet
         StorageProblem: if the disk does not take it.
     """
     model, folder = as_model(model, settings), Path(directory)
-    wanted = _requested(model, settings.formats)
+    wanted = _requested(model, settings)
     images = torch.randn(
         max(BATCHES), 3, model.resolution, model.resolution, generator=_generator()
     )
@@ -141,14 +141,15 @@ def export(model: Model | str | Path, directory: str | Path, settings: ExportSet
     return Exported(files=tuple(files), beside=tuple(beside), card=card, notes=tuple(notes))
 
 
-def _requested(model: Model, formats: Sequence[str]) -> list[str]:
+def _requested(model: Model, settings: ExportSettings) -> list[str]:
     """The formats to write, quickest first.
 
     Raises:
         InvalidSetting: if one cannot be had.
     """
+    formats = settings.formats
     wanted = list(dict.fromkeys(formats)) if formats else possible_formats(model)
-    if not formats and not has_litert():
+    if not formats and not has_litert() and settings.dtype != "int8":
         wanted = [name for name in wanted if name != "litert"]
     for name in wanted:
         if reason := _impossible(model, name):
@@ -157,6 +158,10 @@ def _requested(model: Model, formats: Sequence[str]) -> list[str]:
             require_export("onnx", "onnxscript", "onnxruntime")
         if name == "litert":
             require_litert()
+            if settings.dtype == "int8" and settings.data is None:
+                raise InvalidSetting(
+                    "--dtype int8 needs images to calibrate on; give --data, as for train"
+                )
     return sorted(wanted, key=list(FORMATS).index)
 
 

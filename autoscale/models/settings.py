@@ -261,10 +261,6 @@ class ExportSettings(CalibrationSettings):
         super().__post_init__()
         if self.dtype == "int8" and self.formats and "litert" not in self.formats:
             raise InvalidSetting("--dtype int8 is of LiteRT files; give --to litert too")
-        if self.dtype == "int8" and self.data is None:
-            raise InvalidSetting(
-                "--dtype int8 needs images to calibrate on; give --data, as for train"
-            )
 
 
 @dataclass(frozen=True, kw_only=True)

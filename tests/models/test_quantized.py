@@ -130,7 +130,6 @@ def test_export_writes_litert_files_of_both_types(weights: Path, photos: Path) -
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
-        ({"dtype": "int8"}, "needs images to calibrate on; give --data"),
         ({"dtype": "int8", "formats": ("onnx",), "data": "photos"}, "give --to litert too"),
         ({"data": "photos"}, "needs --dtype int8"),
         ({"calibration_images": 9}, "needs --dtype int8"),
@@ -140,6 +139,14 @@ def test_export_writes_litert_files_of_both_types(weights: Path, photos: Path) -
 def test_what_says_nothing_is_refused(asked: dict[str, object], told: str) -> None:
     with pytest.raises(InvalidSetting, match=told):
         ExportSettings(**asked)  # type: ignore[arg-type]
+
+
+@needs_litert
+def test_int8_without_images_is_refused_before_anything_is_written(weights: Path) -> None:
+    out = weights.parent / "out"
+    with pytest.raises(InvalidSetting, match="needs images to calibrate on; give --data"):
+        export(weights, out, formats=["safetensors", "litert"], dtype="int8")
+    assert not out.exists()
 
 
 def test_without_the_package_export_leaves_litert_out_unless_it_is_asked_for(
