@@ -6,17 +6,18 @@ DATA is a folder of classes, WEIGHTS the .pth of efficientnet-lite0-pytorch-mode
 folder for runs and `equal.csv`. Cells that the table has are not trained again, so the script may
 be stopped at any time and given again; `--sizes`, `--lengths`, `--seeds` and `--starts` pick some.
 
-A fresh start trains as many epochs more as inheriting took CPU-seconds, rounded up: its cell comes
-after the inherited one. One with a teacher trains as many as the inherited one; its time includes
-answers that the cache did not have yet.
+A fresh start trains as many epochs as come nearest to the CPU-seconds of the inherited one of its
+seed, whose cell comes before; what an epoch costs is timed once for each size, over two, since the
+padding that Lite0 expects makes the inherited one's dearer. A start with a teacher trains as many
+epochs as the inherited one; its time includes answers that the cache did not have yet.
 """
 
 import argparse
 import csv
-import math
 import shutil
 import time
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from methods import note
 from autoscale.design.architecture import Architecture
 from autoscale.design.published import published
 from autoscale.design.rounding import ROUNDINGS, scale
-from autoscale.jobs.train import train
+from autoscale.jobs.train import Trained, train
 from autoscale.listener import Progress, Silent
 
 #: Width and resolution of a scaled EfficientNet-Lite0, by its multiply-adds.
@@ -56,10 +57,15 @@ class Clock(Silent):
 
     def __init__(self) -> None:
         self.times = [time.process_time()]
+        self.whole = 0.0
 
     def progress(self, progress: Progress) -> None:
         if (progress.note or "").startswith("epoch "):
             self.times.append(time.process_time())
+
+    def stop(self) -> None:
+        """After the training."""
+        self.whole = time.process_time() - self.times[0]
 
     @property
     def epoch(self) -> float:
@@ -103,28 +109,16 @@ def result(cell: Cell, asked: argparse.Namespace, twin: dict[str, str] | None) -
     epochs, settings = LENGTHS[cell.length], dict[str, Any]()
     if cell.start == "scratch":
         assert twin is not None, "train the inherited one first"
-        epochs += math.ceil(float(twin["seconds_to_begin"]) / float(twin["seconds_of_epoch"]))
+        once, each = pace(cell.size, asked.data, asked.out)
+        epochs = round((float(twin["cpu_seconds"]) - once) / each)
     else:
         settings |= {"weights": asked.weights}
     if cell.start == "taught":
         settings |= {"teacher": asked.weights, "teacher_resolution": TEACHER_PIXELS}
-    design = asked.out / f"{cell.size}.yaml"
-    design.write_text(scaled(*SIZES[cell.size], classes=10).to_yaml(), encoding="utf-8")
-    run, clock = asked.out / "-".join(cell.key), Clock()
-    shutil.rmtree(run, ignore_errors=True)  # of a cell that was stopped: its time is not known
-    found = train(
-        design,
-        run,
-        data=asked.data,
-        recipe="proxy",
-        epochs=epochs,
-        learning_rate=RATES[cell.start],
-        seed=cell.seed,
-        device="cpu",
-        listener=clock,
-        **settings,
+    found, clock = timed(
+        asked.out / "-".join(cell.key), cell, asked.data, epochs=epochs, **settings
     )
-    seconds = time.process_time() - clock.times[0]
+    seconds = clock.whole
     return {
         "macs": found.macs,
         "rate": RATES[cell.start],
@@ -135,6 +129,39 @@ def result(cell: Cell, asked: argparse.Namespace, twin: dict[str, str] | None) -
         "seconds_of_epoch": f"{clock.epoch:.2f}",
         "cpu_seconds": f"{seconds:.0f}",
     }
+
+
+@cache
+def pace(size: str, data: str, out: Path) -> tuple[float, float]:
+    """CPU-seconds of a fresh start's training: what it takes once, and an epoch."""
+    epochs = 2
+    cell = Cell(size, "short", "scratch", 0)
+    _, clock = timed(out / f"{size}-timed", cell, data, epochs=epochs)
+    return clock.whole - epochs * clock.epoch, clock.epoch
+
+
+def timed(
+    run: Path, cell: Cell, data: str, *, epochs: int, **settings: Any
+) -> tuple[Trained, Clock]:
+    """A training, in a fresh folder: of one that was stopped the time is not known."""
+    design = run.parent / f"{cell.size}.yaml"
+    design.write_text(scaled(*SIZES[cell.size], classes=10).to_yaml(), encoding="utf-8")
+    shutil.rmtree(run, ignore_errors=True)
+    clock = Clock()
+    found = train(
+        design,
+        run,
+        data=data,
+        recipe="proxy",
+        epochs=epochs,
+        learning_rate=RATES[cell.start],
+        seed=cell.seed,
+        device="cpu",
+        listener=clock,
+        **settings,
+    )
+    clock.stop()
+    return found, clock
 
 
 def scaled(width: float, resolution: int, *, classes: int) -> Architecture:
