@@ -170,7 +170,7 @@ def test_names_that_help_lists_are_those_of_the_registries() -> None:
     from autoscale.design import cost
     from autoscale.design.rounding import ROUNDINGS
     from autoscale.models import settings
-    from autoscale.models.export import _WRITERS
+    from autoscale.models.formats.registry import FORMATS
     from autoscale.network.measuring import conditions
     from autoscale.search.objective import Objective
     from autoscale.search.samplers import SAMPLERS
@@ -183,7 +183,7 @@ def test_names_that_help_lists_are_those_of_the_registries() -> None:
         (names.ROUNDINGS, ROUNDINGS),
         (names.OBJECTIVES, kinds),
         (settings.CONVENTIONS, cost.CONVENTIONS),
-        (settings.FORMATS, _WRITERS),
+        (settings.FORMATS, FORMATS),
         (conditions.RUNTIMES, get_args(conditions.Runtime)),
         (conditions.CLOCKS, get_args(conditions.Clock)),
     ]

@@ -170,7 +170,7 @@ RUNS_CODE: dict[str, set[str]] = {
     "__init__.py": {"import_module"},  # our own names, when they are first used
     "design/measures/registry.py": {"import_module"},  # our own costs, when asked for
     "models/user_code.py": {"import_module"},  # what a command names
-    "models/export.py": {"exec", "compile"},  # the source that it has just written itself
+    "models/formats/python.py": {"exec", "compile"},  # the source that it has just written itself
     "engines/local.py": {"pickle"},
     "runs/weights.py": {"pickle.UnpicklingError"},
 }

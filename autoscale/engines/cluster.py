@@ -60,7 +60,7 @@ def on_ray(
     try:
         import ray
     except ImportError:
-        raise InvalidSetting(f"the engine ray needs another package; {install('ray')}") from None
+        raise InvalidSetting(f"the engine ray needs another package: {install('ray')}") from None
     if not ray.is_initialized():
         own: dict[str, Any] = {}
         if address is None:

@@ -7,7 +7,6 @@ import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +17,7 @@ from autoscale.datasets.pictures.depth import range_notices
 from autoscale.datasets.pictures.preparation import OURS
 from autoscale.datasets.survey import Survey, survey
 from autoscale.design.amounts import several
-from autoscale.distribution import VERSION, install
+from autoscale.distribution import EXTRAS, VERSION, install, missing
 from autoscale.errors import AutoscaleError
 from autoscale.jobs.workers.kernels import load_kernels
 from autoscale.network.kernels.library import compiler
@@ -35,17 +34,6 @@ MEMORY = 1 * 2**30
 FEW = 10
 #: Images of the largest class / those of the smallest, above which accuracy says little.
 UNEVEN = 20
-#: What each extra is asked for by.
-EXTRAS = {
-    "parquet": ("pyarrow",),
-    "export": ("onnx", "onnxscript", "onnxruntime"),
-    "litert": ("ai_edge_litert",),
-    "tensorboard": ("tensorboard",),
-    "postgresql": ("psycopg",),
-    "ray": ("ray",),
-    "weights": ("huggingface_hub",),
-    "notebooks": ("nbclient", "ipykernel"),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,12 +178,11 @@ def _disk(run: Path) -> Iterator[Finding]:
 
 def _extras() -> Iterator[Finding]:
     for extra, packages in EXTRAS.items():
-        missing = [name for name in packages if find_spec(name) is None]
-        if missing:
+        if lacking := missing(extra):
             yield Finding(
                 subject=f"extra {extra}",
                 verdict="ok",
-                found=f"not installed: {', '.join(missing)}",
+                found=f"not installed: {', '.join(lacking)}",
                 advice=f"if needed: {install(extra)}",
             )
         else:

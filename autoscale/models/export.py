@@ -4,69 +4,31 @@ Beside them stand how pictures are prepared and what the logits are called, and 
 answer, so that another program can tell whether it does the same.
 """
 
-import hashlib
-import io
-import json
-import types
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from autoscale.design.cost import Cost
 from autoscale.distribution import install
-from autoscale.errors import ExportProblem, InvalidArchitecture, InvalidSetting, cause
-from autoscale.models.card import BESIDE, changed_since_measured, model_card
-from autoscale.models.input_spec import LABELS, escaped, metadata, text_files, timm_config
+from autoscale.errors import InvalidSetting, cause
+from autoscale.models.card import BESIDE, model_card
+from autoscale.models.formats.format import BATCHES, Check, File, Format, answer, write_file
+from autoscale.models.formats.litert import LiteRT
+from autoscale.models.formats.registry import FORMATS, possible_formats
+from autoscale.models.formats.timm import Timm, hub_config
+from autoscale.models.input_spec import LABELS, escaped, text_files
 from autoscale.models.load import Model, as_model
-from autoscale.models.preparing_source import preparing_source
-from autoscale.models.quantized import files as litert_files
-from autoscale.models.quantized.calibrated import calibrate, graph_of
-from autoscale.models.quantized.calibrated import impossible as no_litert
 from autoscale.models.reference import ANSWER, PICTURE, Reference, reference
-from autoscale.models.settings import FORMATS, ExportSettings
-from autoscale.network.interchange.onnx import onnx_logits, require_export, to_onnx, to_torch_export
-from autoscale.network.interchange.python_source import python_source, timm_source
+from autoscale.models.settings import ExportSettings
 from autoscale.network.measuring.latency import measure_latency
 from autoscale.network.measuring.trace import traced_cost
-from autoscale.network.weights import to_timm
-from autoscale.quantization.litert import has_litert, require_litert
 from autoscale.runs.sources.releases import CONFIG
-from autoscale.runs.store import guarded, write_bytes, write_text
-from autoscale.runs.weights import KEY, Header, read_weights, weights_content, write_weights
+from autoscale.runs.store import guarded, write_text
 from autoscale.settings.function import takes_settings
 
-#: Batches on which a format is held against torch.
-BATCHES = (1, 5)
-#: Largest difference of a logit, in units of the largest logit where that is above 1.
-TOLERANCE = 1e-4
 CARD = "MODEL_CARD.md"
-WEIGHTS = "model.safetensors"
-NETWORK = "network.py"
-TIMM_WEIGHTS = "timm.safetensors"
-TIMM_NETWORK = "timm_network.py"
-PROGRAM = "model.pt2"
-ONNX = "model.onnx"
-_NAMES = (WEIGHTS, NETWORK, TIMM_WEIGHTS, TIMM_NETWORK, CONFIG, PROGRAM, ONNX,
-          *litert_files.FILES.values())  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class File:
-    """One written file."""
-
-    path: Path
-    format: str
-    bytes: int
-    sha256: str
-    # Largest difference of a logit from torch's on noise, over `BATCHES`; None if it was not run.
-    difference: float | None
-    # Of int8, share of held-out images whose largest logit is of the class that torch's is; there
-    # `difference` is over these images too.
-    agreement: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,30 +61,23 @@ def export(model: Model | str | Path, directory: str | Path, settings: ExportSet
     """
     model, folder = as_model(model, settings), Path(directory)
     wanted = _requested(model, settings)
-    images = torch.randn(
-        max(BATCHES), 3, model.resolution, model.resolution, generator=_generator()
-    )
-    expected = {batch: _logits(model, images[:batch]) for batch in BATCHES}
-    num_classes = expected[1].shape[-1]
-    _require_names(model, num_classes)
-    known = reference(model)
-    files = [
-        file
-        for name in wanted
-        for file in _WRITERS[name](model, folder, _Check(name, images, expected, known, settings))
-    ]
-    beside = _write_beside(model, folder, known, timm="timm" in wanted)
+    check = _check(model, settings)
+    files, notes = list[File](), [*model.notes, *_left_out(model, settings)]
+    for one in wanted:
+        written = one.write(model, folder, check)
+        files += written
+        notes += one.notes(written)
+    timm = any(isinstance(one, Timm) for one in wanted)
+    beside = _write_beside(model, folder, check.reference, timm=timm)
     latency = (
         measure_latency(model.network, resolution=model.resolution) if settings.measure else None
     )
-    notes = [*model.notes, *_left_out(model, settings), *_told_of_litert(files)]
     if escaped(model.header.classes or ()):
         notes.append(
             f"names of classes hold line breaks, which {LABELS} writes as escapes such as \\n, and "
             "backslashes doubled"
         )
-    written = {file.path.name for file in (*files, *beside)}
-    if earlier := [name for name in _NAMES if name not in written and (folder / name).exists()]:
+    if earlier := _of_an_earlier_export(folder, [*files, *beside]):
         notes.append(f"{' and '.join(earlier)} in that folder are of an earlier export")
     card = folder / CARD
     write_text(
@@ -134,61 +89,53 @@ def export(model: Model | str | Path, directory: str | Path, settings: ExportSet
                 (f.path.name, f.format, f.bytes, f.sha256, f.difference) for f in (*files, *beside)
             ],
             latency=latency,
-            num_classes=num_classes,
+            num_classes=check.num_classes,
             notes=notes,
         ),
     )
     return Exported(files=tuple(files), beside=tuple(beside), card=card, notes=tuple(notes))
 
 
-def _requested(model: Model, settings: ExportSettings) -> list[str]:
-    """The formats to write, quickest first.
+def _requested(model: Model, settings: ExportSettings) -> list[Format]:
+    """The formats to write, quickest first: those asked for, else all that can be had here.
 
     Raises:
-        InvalidSetting: if one cannot be had.
+        InvalidSetting: if one that is asked for cannot be had.
     """
-    formats = settings.formats
-    wanted = list(dict.fromkeys(formats)) if formats else possible_formats(model)
-    if not formats and not has_litert() and settings.dtype != "int8":
-        wanted = [name for name in wanted if name != "litert"]
-    for name in wanted:
-        if reason := _impossible(model, name):
-            raise InvalidSetting(reason)
-        if name == "onnx":
-            require_export("onnx", "onnxscript", "onnxruntime")
-        if name == "litert":
-            require_litert()
-            if settings.dtype == "int8" and settings.data is None:
-                raise InvalidSetting(
-                    "--dtype int8 needs images to calibrate on; give --data, as for train"
-                )
-    return sorted(wanted, key=list(FORMATS).index)
+    asked = settings.formats or [
+        name
+        for name in possible_formats(model)
+        if not FORMATS[name].missing or (settings.dtype == "int8" and name == LiteRT.name)
+    ]
+    wanted = [one for one in FORMATS.values() if one.name in asked]
+    for one in wanted:
+        one.require(model, settings)
+    return wanted
 
 
 def _left_out(model: Model, settings: ExportSettings) -> list[str]:
-    """What to say where no format was asked for and one could not be written."""
-    if settings.formats or has_litert() or no_litert(model):
+    """What to say of formats that nobody asked for by name and whose packages are missing."""
+    if settings.formats:
         return []
-    return [f"no LiteRT file was written, which needs: {install('litert')}"]
+    lacking = [one for name in possible_formats(model) if (one := FORMATS[name]).missing]
+    return [
+        f"no {one.name} file was written, which needs: {install(one.extra)}"
+        for one in lacking
+        if one.extra is not None
+    ]
 
 
-def _told_of_litert(files: Sequence[File]) -> list[str]:
-    """What to say of LiteRT files, which take other numbers and need not answer as torch does."""
-    notes = []
-    for file in files:
-        if file.path.suffix == ".tflite":
-            kind = "float32" if file.agreement is None else "bytes"
-            notes.append(
-                f"{file.path.name} takes pixels 0..255 of shape (N, S, S, 3), {kind}; input.json "
-                "in it, which is a ZIP archive too, says the rest"
-            )
-        if file.agreement is not None:
-            notes.append(
-                f"{file.path.name} gives the first answer of the float network for "
-                f"{100 * file.agreement:.1f} % of held-out images; autoscale quantize compares "
-                "accuracies and layers"
-            )
-    return notes
+def _check(model: Model, settings: ExportSettings) -> Check:
+    """Noise, and what torch answers.
+
+    Raises:
+        InvalidSetting: if the network takes no such images, or its weights name other classes.
+    """
+    size, source = model.resolution, torch.Generator().manual_seed(0)
+    images = torch.randn(max(BATCHES), 3, size, size, generator=source)
+    expected = {batch: _logits(model, images[:batch]) for batch in BATCHES}
+    _require_names(model, expected[1].shape[-1])
+    return Check(images=images, expected=expected, reference=reference(model), settings=settings)
 
 
 def _require_names(model: Model, num_classes: int) -> None:
@@ -208,209 +155,16 @@ def _write_beside(model: Model, folder: Path, known: Reference, *, timm: bool) -
             (folder / LABELS).unlink(missing_ok=True)
     texts[ANSWER] = known.answer(model.header.classes)
     if timm:
-        texts[CONFIG] = _timm_config(model, num_classes=len(known.logits))
+        texts[CONFIG] = hub_config(model, num_classes=len(known.logits))
     contents = {name: text.encode() for name, text in texts.items()} | {PICTURE: known.picture}
-    return [_write(folder / name, content, BESIDE, None) for name, content in contents.items()]
+    return [write_file(folder / name, content, BESIDE) for name, content in contents.items()]
 
 
-def possible_formats(model: Model) -> list[str]:
-    """The formats that a network can have."""
-    return [name for name in FORMATS if _impossible(model, name) is None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Check:
-    """Holds a format's answers against torch's."""
-
-    format: str
-    images: Tensor
-    expected: Mapping[int, Tensor]
-    reference: Reference
-    settings: ExportSettings
-
-    def difference(self, answers: Callable[[Tensor], Tensor]) -> float:
-        """The largest one of a logit.
-
-        Raises:
-            ExportProblem: if it is too large.
-        """
-        largest = 0.0
-        for batch, expected in self.expected.items():
-            difference = float((answers(self.images[:batch]) - expected).abs().max())
-            limit = TOLERANCE * max(1.0, float(expected.abs().max()))
-            if not difference <= limit:
-                raise ExportProblem(
-                    f"{self.format} gives logits that differ by {difference:.2g} from torch's for "
-                    f"a batch of {batch}, over {limit:.2g}; leave it out with --to"
-                )
-            largest = max(largest, difference)
-        return largest
-
-
-def _safetensors(model: Model, folder: Path, check: _Check) -> list[File]:
-    path = folder / WEIGHTS
-    write_bytes(path, _weights(model))
-    kept = read_weights(path).state
-    for name, value in model.network.state_dict().items():
-        if not torch.equal(kept[name], value.cpu()):
-            raise ExportProblem(f"{path}: {name} was not read back as it was written")
-    return [_file(path, check.format, None)]
-
-
-def _weights(model: Model) -> bytes:
-    return weights_content(model.network.state_dict(), _header(model))
-
-
-def _onnx(model: Model, folder: Path, check: _Check) -> list[File]:
-    told = metadata(model.preparation, model.resolution, model.header.classes)
-    content = to_onnx(model.network, resolution=model.resolution, metadata=told)
-    difference = check.difference(lambda images: onnx_logits(content, images))
-    return [_write(folder / ONNX, content, check.format, difference)]
-
-
-def _torch_export(model: Model, folder: Path, check: _Check) -> list[File]:
-    texts = text_files(model.preparation, model.resolution, model.header.classes)
-    content = to_torch_export(model.network, resolution=model.resolution, files=texts)
-    program = torch.export.load(io.BytesIO(content)).module()
-    difference = check.difference(lambda images: _run(program, images))
-    return [_write(folder / PROGRAM, content, check.format, difference)]
-
-
-def _python(model: Model, folder: Path, check: _Check) -> list[File]:
-    assert model.architecture is not None
-    source = python_source(
-        model.architecture,
-        model.style,
-        name=model.name,
-        weights=WEIGHTS,
-        mean=model.preparation.mean,
-        deviation=model.preparation.deviation,
-        classes=model.header.classes,
-        preparing=preparing_source(model.preparation),
-    )
-    path = folder / NETWORK
-    module = types.ModuleType("network")
-    module.__file__ = str(path)
-    exec(compile(source, str(path), "exec"), module.__dict__)
-    network = module.Network()
-    network.load_state_dict(model.network.state_dict())
-    difference = check.difference(lambda images: _run(network.eval(), images))
-    prepared = module.prepare(io.BytesIO(check.reference.picture))
-    if not torch.equal(prepared, check.reference.prepared):
-        raise ExportProblem(
-            f"{path} prepares a picture otherwise than predict does; leave it out with --to"
-        )
-    weights = folder / WEIGHTS  # another network's may lie there
-    kept = weights.exists() and weights.read_bytes() == _weights(model)
-    beside = [] if kept else _safetensors(model, folder, check)
-    return [*beside, _write(path, source.encode(), check.format, difference)]
-
-
-def _timm(model: Model, folder: Path, check: _Check) -> list[File]:
-    assert model.architecture is not None
-    config = _timm_pretrained(model, num_classes=check.expected[1].shape[-1])
-    source = timm_source(model.architecture, model.style, weights=TIMM_WEIGHTS, config=config)
-    path = folder / TIMM_WEIGHTS
-    write_weights(path, to_timm(model.network.state_dict()), _header(model))
-    return [
-        _file(path, check.format, None),
-        _write(folder / TIMM_NETWORK, source.encode(), check.format, None),
-    ]
-
-
-def _timm_pretrained(model: Model, *, num_classes: int) -> dict[str, Any]:
-    return timm_config(
-        model.preparation, model.resolution, model.header.classes, num_classes=num_classes
-    )
-
-
-def _timm_config(model: Model, *, num_classes: int) -> str:
-    """The text of `config.json` as timm's loader for the Hub reads it.
-
-    Source of the keys: rwightman/pytorch-image-models, timm/models/_hub.py.
-    """
-    config = _timm_pretrained(model, num_classes=num_classes)
-    names = {"label_names": config.pop("label_names")} if "label_names" in config else {}
-    plain = {
-        "architecture": model.name,
-        "num_classes": num_classes,
-        "global_pool": "avg",
-        "pretrained_cfg": config,
-        **names,
-        KEY: asdict(model.style) | {"white_level": model.preparation.white_level},
-    }
-    return json.dumps(plain, indent=2) + "\n"
-
-
-def _litert(model: Model, folder: Path, check: _Check) -> list[File]:
-    if check.settings.dtype == "int8":
-        return [_litert_int8(model, folder, check)]
-    graph = graph_of(model)
-    content = litert_files.content(model, graph)
-
-    def answers(images: Tensor) -> Tensor:
-        pixels = litert_files.to_pixels(images, model)
-        return torch.from_numpy(litert_files.file_logits(content, pixels, graph))
-
-    difference = check.difference(answers)
-    path = folder / litert_files.FILES["float32"]
-    return [_write(path, content, check.format, difference)]
-
-
-def _litert_int8(model: Model, folder: Path, check: _Check) -> File:
-    """Held against torch on validation images; it differs, and how much is said."""
-    assert check.settings.data is not None
-    found = calibrate(model, check.settings.data, check.settings)
-    content, pixels = litert_files.content(model, found.network), found.held_out
-    compared = litert_files.Comparison(
-        litert_files.float_logits(found.graph, pixels),
-        litert_files.file_logits(content, pixels, found.network),
-    )
-    path = folder / litert_files.FILES["int8"]
-    file = _write(path, content, f"{check.format}, int8", compared.difference)
-    return replace(file, agreement=compared.agreement)
-
-
-_WRITERS: Mapping[str, Callable[[Model, Path, _Check], list[File]]] = {
-    "safetensors": _safetensors,
-    "python": _python,
-    "timm": _timm,
-    "torch-export": _torch_export,
-    "onnx": _onnx,
-    "litert": _litert,
-}
-
-
-def _impossible(model: Model, name: str) -> str | None:
-    """Why a network cannot have a format; None if it can."""
-    if name == "litert":
-        return no_litert(model)
-    if name not in ("python", "timm"):
-        return None
-    if model.architecture is None:
-        return f"{model.name} is a module of your own, so there is no design to write as {name}"
-    if name == "timm":
-        try:
-            timm_source(model.architecture, model.style, weights=TIMM_WEIGHTS)
-        except InvalidArchitecture as problem:
-            return str(problem)
-    return None
-
-
-def _header(model: Model) -> Header:
-    header = model.header
-    measured = changed_since_measured(model) is None
-    return Header(
-        architecture=model.architecture.to_dict() if model.architecture else None,
-        style=model.style,
-        preparation=model.preparation,
-        classes=header.classes,
-        accuracy=header.accuracy if measured else None,
-        accuracy_of=header.accuracy_of if measured else None,
-        provenance=header.provenance,
-        origin=header.origin,
-        licence=header.licence,
-    )
+def _of_an_earlier_export(folder: Path, written: list[File]) -> list[str]:
+    """Names of files of formats that lie there and were not written now."""
+    names = dict.fromkeys(name for one in FORMATS.values() for name in one.files)
+    now = {file.path.name for file in written}
+    return [name for name in names if name not in now and (folder / name).exists()]
 
 
 def _cost(model: Model) -> Cost | None:
@@ -423,7 +177,7 @@ def _cost(model: Model) -> Cost | None:
 
 def _logits(model: Model, images: Tensor) -> Tensor:
     try:
-        found = _run(model.network, images)
+        found = answer(model.network, images)
     except Exception as problem:  # the user's code may raise anything
         raise InvalidSetting(
             f"{model.name} does not take images of shape {tuple(images.shape)}: {cause(problem)}; "
@@ -432,28 +186,3 @@ def _logits(model: Model, images: Tensor) -> Tensor:
     if not isinstance(found, Tensor) or found.ndim != 2:
         raise InvalidSetting(f"{model.name} must give logits of shape (N, classes)")
     return found
-
-
-@torch.inference_mode()
-def _run(network: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
-    return network(images)
-
-
-def _generator() -> torch.Generator:
-    return torch.Generator().manual_seed(0)
-
-
-def _write(path: Path, content: bytes, format: str, difference: float | None) -> File:
-    write_bytes(path, content)
-    return _file(path, format, difference)
-
-
-def _file(path: Path, format: str, difference: float | None) -> File:
-    content = path.read_bytes()
-    return File(
-        path=path,
-        format=format,
-        bytes=len(content),
-        sha256=hashlib.sha256(content).hexdigest(),
-        difference=difference,
-    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,7 +34,7 @@ from autoscale.jobs.workers.source import ImageSource
 from autoscale.jobs.workers.transfer import Transfer
 from autoscale.listener import Listener, Silent
 from autoscale.models.count import load_architecture
-from autoscale.models.export import export, possible_formats
+from autoscale.models.export import export
 from autoscale.models.load import load_model
 from autoscale.models.predict import Evaluation, evaluate_model
 from autoscale.models.settings import ExportSettings
@@ -276,9 +275,7 @@ class Steps:
 
     def export(self, weights: Path, folder: Path) -> Sequence[Path]:
         """The network in every format whose packages are here."""
-        model = load_model(str(weights))
-        can = [name for name in possible_formats(model) if _writes(name)]
-        found = export(model, folder, ExportSettings(formats=tuple(can)))
+        found = export(load_model(str(weights)), folder, ExportSettings())
         return [file.path for file in found.files]
 
 
@@ -290,11 +287,6 @@ def design_in(file: Path) -> Architecture:
 def seconds_of(trials: Sequence[Trial]) -> list[float]:
     """What trainings of a search took."""
     return [told.seconds for trial in trials if trial.trained and (told := trial.measured)]
-
-
-def _writes(format: str) -> bool:
-    needed = {"onnx": ("onnx", "onnxscript", "onnxruntime"), "litert": ("ai_edge_litert",)}
-    return all(find_spec(name) for name in needed.get(format, ()))
 
 
 def _lowered(text: str, growth: float) -> str:

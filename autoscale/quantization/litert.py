@@ -9,14 +9,12 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Mapping
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autoscale.distribution import VERSION, install
-from autoscale.errors import InvalidSetting
+from autoscale.distribution import VERSION, require
 from autoscale.quantization import graph as g
 from autoscale.quantization.arithmetic import LOWEST, Quantization
 from autoscale.quantization.quantized import QuantizedGraph
@@ -31,20 +29,6 @@ _FUNCTIONS = {"logistic": "LOGISTIC", "hswish": "HARD_SWISH", "gelu": "GELU",
 _INT8_VERSIONS = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4, "ADD": 2, "MUL": 2,
                   "MEAN": 2, "AVERAGE_POOL_2D": 2, "MAX_POOL_2D": 2, "LOGISTIC": 2, "PAD": 2,
                   "PADV2": 2, "GELU": 2, "RELU": 2, "RELU6": 2}  # fmt: skip
-
-
-def require_litert() -> None:
-    """
-    Raises:
-        InvalidSetting: if the package is missing, with the way to install it.
-    """
-    if not has_litert():
-        raise InvalidSetting(f"this needs ai-edge-litert; install it with: {install('litert')}")
-
-
-def has_litert() -> bool:
-    """Whether the package that knows LiteRT's files is installed."""
-    return find_spec("ai_edge_litert") is not None
 
 
 def to_litert(
@@ -63,7 +47,7 @@ def to_litert(
     Raises:
         InvalidSetting: if the package of the extra `litert` is missing.
     """
-    require_litert()
+    require("litert", "a LiteRT file")
     quantized = isinstance(network, QuantizedGraph)
     file = _File(network if isinstance(network, QuantizedGraph) else None)
     graph = network.graph if isinstance(network, QuantizedGraph) else network

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-from autoscale.quantization.litert import require_litert
+from autoscale.distribution import require
 
 #: Which kernels: XNNPACK's where it has them, as apps run; LiteRT's own; or those it is checked by.
 Kernels = Literal["default", "own", "reference"]
@@ -20,7 +20,7 @@ class Interpreter:
     """
 
     def __init__(self, content: bytes, *, kernels: Kernels = "default") -> None:
-        require_litert()
+        require("litert", "LiteRT's interpreter")
         from ai_edge_litert import interpreter
 
         kinds = interpreter.OpResolverType

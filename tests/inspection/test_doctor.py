@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from autoscale import distribution
 from autoscale.cli.app import main
 from autoscale.datasets.survey import survey
 from autoscale.distribution import install
@@ -170,7 +171,7 @@ def test_little_memory_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_missing_extra_is_named_with_the_way_to_install_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "find_spec", lambda name: None)
+    monkeypatch.setattr(distribution, "find_spec", lambda name: None)
     found = finding("extra export", run=tmp_path)
     assert "not installed: onnx, onnxscript, onnxruntime" in found.found
     assert install("export") in found.advice
@@ -193,4 +194,4 @@ def test_the_command_exits_with_1_only_if_something_fails(
 
 def test_every_extra_that_is_offered_is_looked_for() -> None:
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
-    assert {*doctor.EXTRAS, "test"} == {*project["optional-dependencies"]}
+    assert {*distribution.EXTRAS, "test"} == {*project["optional-dependencies"]}

@@ -16,8 +16,9 @@ from autoscale.datasets.pictures.preparation import Preparation
 from autoscale.design.published import published
 from autoscale.errors import ExportProblem, InvalidSetting
 from autoscale.jobs.search.spaces import load_space
-from autoscale.models import export as exporting
-from autoscale.models.export import export, possible_formats
+from autoscale.models.export import export
+from autoscale.models.formats import python as python_format
+from autoscale.models.formats.registry import possible_formats
 from autoscale.models.load import load_model
 from autoscale.network.build import build
 from autoscale.network.weights import STYLES, Style, to_timm
@@ -39,12 +40,12 @@ def test_a_format_that_gives_other_logits_is_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = load_model(str(saved(tmp_path, small())))
-    wrong = exporting.python_source
+    wrong = python_format.python_source
 
     def spoiled(*values: Any, **named: Any) -> str:
         return wrong(*values, **named).replace("act='silu'", "act='relu'")
 
-    monkeypatch.setattr(exporting, "python_source", spoiled)
+    monkeypatch.setattr(python_format, "python_source", spoiled)
     with pytest.raises(ExportProblem, match=r"python gives logits that differ by .* batch of 1"):
         export(model, tmp_path / "out", formats=QUICK)
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["model.safetensors"]
@@ -54,9 +55,9 @@ def test_a_module_that_prepares_pictures_in_another_way_is_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = load_model(str(saved(tmp_path, small())))
-    right = exporting.preparing_source(model.preparation)
+    right = python_format.preparing_source(model.preparation)
     spoiled = right.replace("Resampling.BILINEAR", "Resampling.NEAREST")
-    monkeypatch.setattr(exporting, "preparing_source", lambda preparation: spoiled)
+    monkeypatch.setattr(python_format, "preparing_source", lambda preparation: spoiled)
     with pytest.raises(ExportProblem, match=r"network\.py prepares a picture otherwise"):
         export(model, tmp_path / "out", formats=["python"])
     assert not (tmp_path / "out").exists()

@@ -20,14 +20,15 @@ from safetensors.torch import load_file
 
 from autoscale.datasets.pictures.decoding import decode_one
 from autoscale.datasets.pictures.preparation import Preparation
+from autoscale.distribution import missing
 from autoscale.errors import InvalidSetting
-from autoscale.models.export import _WRITERS, FORMATS, Exported, export
+from autoscale.models.export import Exported, export
+from autoscale.models.formats.registry import FORMATS
 from autoscale.models.input_spec import preparation_data
 from autoscale.models.load import Model, load_model
 from autoscale.models.predict import predict, to_network_input
 from autoscale.network.build import build
 from autoscale.network.weights import to_timm
-from autoscale.quantization.litert import has_litert
 from tests.models.kinds import KINDS, read
 from tests.models.networks import saved, small, telling
 
@@ -136,7 +137,7 @@ def test_every_format_is_written_and_those_that_run_agree_with_torch(
     whole: tuple[Path, Model, Exported],
 ) -> None:
     folder, _, exported = whole
-    without = set() if has_litert() else {"litert"}
+    without = {"litert"} if missing("litert") else set()
     assert {file.format for file in exported.files} == set(FORMATS) - without
     assert all(file.path.stat().st_size == file.bytes for file in exported.files)
     run = {file.format: file.difference for file in exported.files if file.difference is not None}
@@ -422,7 +423,3 @@ def test_the_onnx_file_says_nothing_of_inner_shapes_nor_of_the_machine(
     assert [d.dim_value for d in given.type.tensor_type.shape.dim][1:] == [3, 24, 24]
     for name in ("model.onnx", "model.pt2"):
         assert str(Path(__file__).parents[2]).encode() not in (whole[0] / name).read_bytes()
-
-
-def test_every_format_that_help_names_can_be_written() -> None:
-    assert list(FORMATS) == list(_WRITERS)

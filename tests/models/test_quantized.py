@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from autoscale import distribution
 from autoscale.cli.app import main
 from autoscale.datasets.data import load
 from autoscale.errors import InvalidSetting
@@ -23,12 +24,13 @@ from autoscale.models.quantized.quantize import quantize
 from autoscale.models.settings import ExportSettings, QuantizeSettings
 from autoscale.network.build import build
 from autoscale.quantization.execute import run
-from autoscale.quantization.litert import has_litert
 from tests.models.networks import saved, telling
 from tests.quantization.designs import LITE
 
 CLASSES = ("blue", "green", "red", "grey")
-needs_litert = pytest.mark.skipif(not has_litert(), reason="needs the extra litert")
+needs_litert = pytest.mark.skipif(
+    bool(distribution.missing("litert")), reason="needs the extra litert"
+)
 
 
 @pytest.fixture
@@ -152,13 +154,12 @@ def test_int8_without_images_is_refused_before_anything_is_written(weights: Path
 def test_without_the_package_export_leaves_litert_out_unless_it_is_asked_for(
     weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from autoscale.models import export as exporting
-    from autoscale.quantization import litert
-
-    monkeypatch.setattr(litert, "find_spec", lambda name: None)
-    monkeypatch.setattr(exporting, "possible_formats", lambda model: ["safetensors", "litert"])
+    monkeypatch.setattr(
+        distribution, "missing", lambda extra: ["ai_edge_litert"] if extra == "litert" else ["onnx"]
+    )
     found = export(weights, weights.parent / "out")
-    assert [file.format for file in found.files] == ["safetensors"]
-    assert any("no LiteRT file was written" in note for note in found.notes)
-    with pytest.raises(InvalidSetting, match="needs ai-edge-litert"):
+    assert not {"litert", "onnx"} & {file.format for file in found.files}
+    for name in ("litert", "onnx"):
+        assert any(note.startswith(f"no {name} file was written") for note in found.notes)
+    with pytest.raises(InvalidSetting, match="litert needs ai_edge_litert: pip install"):
         export(weights, weights.parent / "out", formats=["litert"])

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from autoscale import distribution
 from autoscale.design.style import STYLES
 from autoscale.errors import InvalidSetting
-from autoscale.quantization import litert
 from autoscale.quantization.execute import run
 from autoscale.quantization.litert import to_litert
 from autoscale.quantization.post_training import after_training
@@ -21,7 +21,9 @@ from autoscale.quantization.simulate import simulate
 from tests.quantization.designs import DESIGNS, LITE, small
 
 each_design = pytest.mark.parametrize("name", DESIGNS)
-needs_litert = pytest.mark.skipif(not litert.has_litert(), reason="needs the extra litert")
+needs_litert = pytest.mark.skipif(
+    bool(distribution.missing("litert")), reason="needs the extra litert"
+)
 
 
 def rows(pixels: torch.Tensor) -> np.ndarray:
@@ -108,8 +110,6 @@ def test_numbers_lie_where_microcontrollers_can_read_them() -> None:
 
 
 def test_without_the_package_a_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(litert, "find_spec", lambda name: None)
-    with pytest.raises(
-        InvalidSetting, match=r"needs ai-edge-litert; install it with: .*\[litert\]"
-    ):
+    monkeypatch.setattr(distribution, "find_spec", lambda name: None)
+    with pytest.raises(InvalidSetting, match=r"needs ai_edge_litert: .*\[litert\]"):
         to_litert(small(LITE).graph)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from autoscale.datasets.data import classes_in
 from autoscale.datasets.pictures.pictures import shown
+from autoscale.distribution import require
 from autoscale.errors import InvalidSetting
 from autoscale.models.load import Model, as_model
 from autoscale.models.predict import chosen_images, class_places
@@ -19,7 +20,6 @@ from autoscale.models.quantized.files import FILES, Comparison, content, file_lo
 from autoscale.models.settings import QuantizeSettings
 from autoscale.network.threads import threads_of_torch
 from autoscale.quantization.errors import layer_errors
-from autoscale.quantization.litert import require_litert
 from autoscale.runs.store import write_bytes
 from autoscale.settings.function import takes_settings
 
@@ -69,7 +69,7 @@ def quantize(
         InvalidArchitecture: if the design has layers that LiteRT lacks.
         DataProblem: if the images cannot be read, or there are none of that split.
     """
-    require_litert()
+    require("litert", "quantize")
     model, data = as_model(model, settings), settings.data
     with threads_of_torch(settings.threads):
         calibrated = calibrate(model, data, settings)

@@ -5,13 +5,12 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib.util import find_spec
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from autoscale.distribution import install
+from autoscale.distribution import require
 from autoscale.errors import InvalidSetting, first_line
 from autoscale.network.measuring.trace import evaluating
 
@@ -33,7 +32,7 @@ def to_onnx(
         InvalidSetting: if the packages of the extra `export` are missing, or the network cannot be
             exported.
     """
-    require_export("onnx", "onnxscript")
+    require("export", "an ONNX file")
     images = torch.zeros(2, 3, resolution, resolution)
     with evaluating(network), torch.no_grad(), _quiet():
         try:
@@ -116,25 +115,13 @@ def onnx_session(content: bytes, *, threads: int = 1) -> Any:
     Raises:
         InvalidSetting: if ONNX Runtime is missing.
     """
-    require_export("onnxruntime")
+    require("export", "ONNX Runtime")
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-
-
-def require_export(*packages: str) -> None:
-    """
-    Raises:
-        InvalidSetting: naming what is missing, with the way to install it.
-    """
-    missing = [name for name in packages if find_spec(name) is None]
-    if missing:
-        raise InvalidSetting(
-            f"this needs {' and '.join(missing)}; install them with: {install('export')}"
-        )
 
 
 @contextmanager
