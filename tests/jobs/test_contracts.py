@@ -91,7 +91,7 @@ def test_a_search_trains_what_fits_and_whoever_goes_on_has_the_same_board(tmp_pa
     file.write_text("kind: board\nname: b\nflash: 64K\nram: 50K\nreserve: {flash: 20K, ram: 8K}\n")
     asked = {"board": str(file), "sampler": "random", "trials": 2}
     found = searched(run, **asked, listener=heard)
-    assert any(line.startswith("b leaves a network 44,000 bytes") for line in heard.lines)
+    assert any(line.startswith("b leaves a network 44,000 bytes") for line in heard.notices)
     limits = load_board(str(file)).limits()
     trained = [trial for trial in found.trials if trial.trained]
     assert len(trained) == 2
@@ -140,7 +140,7 @@ def test_limits_of_ram_and_flash_are_read_and_kept_as_data(precision: str) -> No
 def test_milliseconds_beside_a_board_are_said_to_be_those_of_this_machine() -> None:
     heard = Heard()
     board_of(SearchSettings(board="raspberry-pi-pico", max_cost=("latency=5ms",)), heard)
-    assert heard.lines[1] == (
+    assert heard.notices[1] == (
         "warning: milliseconds are those of this machine; nothing was timed on raspberry-pi-pico"
     )
     assert board_of(SearchSettings(), heard) is None

@@ -28,7 +28,9 @@ class SpaceCosts:
 
     def __init__(self, space: SearchSpace) -> None:
         self.space = space
-        tables = list(_tables(space))
+        one, *others = space.variants
+        self._variants = [SpaceCosts(variant) for variant in space.variants] if others else []
+        tables = list(_tables(one))
         # Few networks have all kinds of layers; sums of nothing would only cost time.
         self._used = [i for i in range(len(FIELDS)) if any(t.rows[:, i].any() for t in tables)]
         self._peak = self._used.index(_PEAK)
@@ -49,6 +51,8 @@ class SpaceCosts:
             raise InvalidSetting(
                 f"points must have the shape (designs, {len(sizes)}), got {points.shape}"
             )
+        if self._variants:
+            return self._of_variants(points)
         columns = np.empty((len(self._used), len(points)), dtype=np.int64)
         for start in range(0, len(points), _BATCH):
             chosen = np.ascontiguousarray(points[start : start + _BATCH].T, dtype=np.int64)
@@ -60,6 +64,17 @@ class SpaceCosts:
         found = dict(zip(self._used, columns, strict=True))
         nothing = np.zeros(len(points), dtype=np.int64)
         return Cost(*[found.get(i, nothing) for i in range(len(FIELDS))])
+
+    def _of_variants(self, points: np.ndarray) -> Cost:
+        """The same where one parameter is chosen for all parts: a space for each of its options."""
+        place = int(len(self.space.resolution) > 1)
+        columns = np.zeros((len(FIELDS), len(points)), dtype=np.int64)
+        for number, costs in enumerate(self._variants):
+            own = points[:, place] == number
+            if own.any():
+                found = costs(np.delete(points[own], place, axis=1))
+                columns[:, own] = [getattr(found, name) for name in FIELDS]
+        return Cost(*columns)
 
     def _rows(self, chosen: np.ndarray) -> np.ndarray:
         """Costs, shape (designs, used fields), of indices of shape (parameters, designs)."""
