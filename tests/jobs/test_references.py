@@ -19,12 +19,13 @@ from autoscale.inspection.commands import step_commands
 from autoscale.inspection.read_run import load_run
 from autoscale.inspection.status import run_status
 from autoscale.jobs.check import check_baseline
+from autoscale.jobs.equal_cost import epochs_by_one
 from autoscale.jobs.grid.plan import plan_grid
 from autoscale.jobs.inheritance import Inheritance
 from autoscale.jobs.reference.network import find_references
 from autoscale.jobs.reference.result import Own, Reference, ReferenceScores, reference_table
 from autoscale.jobs.reference.settings import ReferenceSettings, split_pixels
-from autoscale.jobs.reference.training import EPOCHS, TRAININGS, epochs_for
+from autoscale.jobs.reference.training import EPOCHS, TRAININGS
 from autoscale.jobs.search.job import search_baseline
 from autoscale.jobs.search.result import load_proxy
 from autoscale.jobs.workers.proxy import recipe_named
@@ -144,7 +145,7 @@ def test_a_check_keeps_the_rival_and_what_it_was_compared_by(checked: Path) -> N
     scores = [line["score"] for line in lines_of(checked, "check", "trainings.jsonl")[:2]]
     aim = sum(score["cpu_seconds"] for score in scores) / 2
     assert plan["cpu_seconds_aimed_at"] == pytest.approx(aim)
-    assert found["epochs"] == plan["epochs"] == epochs_for(aim, Score(**plan["first_epoch"]))
+    assert found["epochs"] == plan["epochs"] == epochs_by_one(aim, Score(**plan["first_epoch"]))
     assert found["name"] == "published"
     assert found["macs_ratio"] == pytest.approx(cost(SOURCE).macs / check["baseline_macs"])
     assert found["training_ratio"] == pytest.approx(found["cpu_seconds"] / aim)
@@ -216,7 +217,7 @@ def test_workers_give_the_scores_of_one_process(run: Path, checked: Path, source
 def test_a_rival_whose_trainings_fail_costs_nobody_the_check(
     run: Path, source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("autoscale.jobs.reference.training.epochs_for", lambda *_: 1)
+    monkeypatch.setattr("autoscale.jobs.reference.training.epochs_by_one", lambda *_: 1)
     into = Inheritance.into
 
     def breaks(self: Inheritance, *given: Any) -> Any:
@@ -244,14 +245,14 @@ def test_epochs_are_those_that_cost_nearest_to_the_aim(aim: float, epochs: int) 
     first = Score(accuracy=0.5, macs=1, params=1, activations=1, cpu_seconds=5.0,
                   epoch_cpu_seconds=2.0)  # fmt: skip
     expected = min(range(1, 20), key=lambda n: abs(3 + 2 * n - aim))
-    assert epochs_for(aim, first) in (epochs, expected)
-    assert abs(3 + 2 * epochs_for(aim, first) - aim) == abs(3 + 2 * expected - aim)
+    assert epochs_by_one(aim, first) in (epochs, expected)
+    assert abs(3 + 2 * epochs_by_one(aim, first) - aim) == abs(3 + 2 * expected - aim)
 
 
 def test_one_epoch_that_costs_more_is_trained_once_and_said_to(
     run: Path, source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("autoscale.jobs.reference.training.epochs_for", lambda *_: 1)
+    monkeypatch.setattr("autoscale.jobs.reference.training.epochs_by_one", lambda *_: 1)
     found = check_baseline(run, reference=(source,), **CHECK)
     (plan,) = lines_of(run, "check", EPOCHS)
     lines = lines_of(run, "check", TRAININGS)
@@ -269,7 +270,7 @@ def test_a_grid_compares_its_pick_and_shows_that(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("autoscale.jobs.reference.training.epochs_for", lambda *_: 1)
+    monkeypatch.setattr("autoscale.jobs.reference.training.epochs_by_one", lambda *_: 1)
     options = ["grid", "--run", str(run), "--max-candidates", "2", "--seeds", "2", "--no-rivals",
                "--no-race", "--rival", f"{source}@20", "--rival", source]  # fmt: skip
     assert main([*options, "--json"]) == 0, capsys.readouterr().err

@@ -17,10 +17,10 @@ from autoscale.cli.app import main
 from autoscale.design.architecture import Stage
 from autoscale.errors import AutoscaleError, BudgetUnreachable, InvalidSetting, RunConflict
 from autoscale.inspection.status import run_status
+from autoscale.jobs.equal_cost import epochs_by_whole
 from autoscale.jobs.search.job import search_baseline
 from autoscale.jobs.start import Start
 from autoscale.jobs.starts import job
-from autoscale.jobs.starts.epochs import epochs_for
 from autoscale.jobs.starts.job import try_weights
 from autoscale.jobs.starts.result import WeightsTried, advice_in
 from autoscale.jobs.starts.settings import TryWeightsSettings
@@ -54,7 +54,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(autouse=True)
 def fixed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Epochs as if a machine had always given the weights in the same time."""
-    monkeypatch.setattr(job, "epochs_for", lambda *_, **__: EPOCHS)
+    monkeypatch.setattr(job, "epochs_by_whole", lambda *_, **__: EPOCHS)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def tried(
     """A trial with a size of the weights' own design and one of another."""
     run = tmp_path_factory.mktemp("tried") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(job, "epochs_for", lambda *_, **__: EPOCHS)
+        patch.setattr(job, "epochs_by_whole", lambda *_, **__: EPOCHS)
         return run, try_weights(source, run, network=[small], budgets="120K", **USUAL)
 
 
@@ -158,7 +158,7 @@ def test_epochs_that_were_decided_stay(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shutil.copytree(tried[0], tmp_path / "run")
-    monkeypatch.setattr(job, "epochs_for", lambda *_, **__: pytest.fail("decided again"))
+    monkeypatch.setattr(job, "epochs_by_whole", lambda *_, **__: pytest.fail("decided again"))
     found = try_weights(source, tmp_path / "run", network=[small], **{**USUAL, "pairs": 3})
     assert found.compared[0].scratch.epochs == EPOCHS
     assert found.compared[0].lead.pairs == 3
@@ -198,13 +198,13 @@ def test_epochs_are_in_proportion_to_a_training_that_was_timed(
     aim: float, cost: float, epochs: int
 ) -> None:
     first = Score(accuracy=0.5, macs=1, params=1, activations=1, cpu_seconds=cost)
-    assert epochs_for(aim, first, epochs=3) == epochs
+    assert epochs_by_whole(aim, first, epochs=3) == epochs
 
 
 def test_a_fresh_start_is_timed_and_gets_the_epochs_that_cost_as_much(
     source: str, small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job, "epochs_for", epochs_for)
+    monkeypatch.setattr(job, "epochs_by_whole", epochs_by_whole)
     found = try_weights(source, tmp_path, network=[small], **USUAL)
     (decided,) = (tmp_path / "advice" / "epochs.jsonl").read_text().splitlines()
     told, one = json.loads(decided), found.compared[0]
@@ -216,7 +216,7 @@ def test_a_fresh_start_is_timed_and_gets_the_epochs_that_cost_as_much(
 def test_a_training_that_was_timed_and_cost_as_much_is_not_made_again(
     source: str, small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job, "epochs_for", lambda *_, **__: 1)
+    monkeypatch.setattr(job, "epochs_by_whole", lambda *_, **__: 1)
     found = try_weights(source, tmp_path, network=[small], **USUAL)
     (decided,) = (tmp_path / "advice" / "epochs.jsonl").read_text().splitlines()
     scores = {line["key"][-9:]: line["score"] for line in lines_of(tmp_path)}

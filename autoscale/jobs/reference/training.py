@@ -1,11 +1,12 @@
 """Fine-tunes published networks for as many CPU-seconds as a candidate is trained."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from autoscale.errors import EvaluationFailed, RunConflict
+from autoscale.errors import EvaluationFailed
+from autoscale.jobs.equal_cost import decided_epochs, epochs_by_one
 from autoscale.jobs.groups.workers import WorkerSettings
 from autoscale.jobs.reference.network import ReferenceNetwork
 from autoscale.jobs.reference.result import ReferenceScores
@@ -102,7 +103,7 @@ class ReferenceTrainings:
             EvaluationFailed: if the first fails.
         """
         key, journal = reference.key(self.judge), Journal(self.folder.file(EPOCHS))
-        if (kept := _decided(journal).get(key)) is not None:
+        if (kept := decided_epochs(journal).get(key)) is not None:
             return kept
         self.listener.notice(f"{reference.label}: one epoch is trained to see what it costs")
         request = TrainingRequest(
@@ -111,7 +112,7 @@ class ReferenceTrainings:
         with worker_pool(self.settings, ready, self.folder, self.listener) as workers:
             name = f"{reference.name}, one epoch"
             first = workers.submit(request, name=name).result().score
-        epochs = epochs_for(self.aim, first)
+        epochs = epochs_by_one(self.aim, first)
         if epochs == 1:  # then that was the training with the first seed
             outcome = Outcome(key=f"{key}/{self.seeds[0]}", score=first)
             Journal(self.folder.file(TRAININGS)).append(outcome_to_record(outcome))
@@ -132,33 +133,9 @@ class ReferenceTrainings:
         return epochs
 
 
-def epochs_for(aim: float, first: Score) -> int:
-    """Epochs, at least one, whose training costs nearest to `aim` CPU-seconds.
-
-    Args:
-        first: of a training of one epoch.
-    """
-    each = first.epoch_cpu_seconds or first.training_cost
-    once = first.training_cost - each  # of what does not grow with the epochs, such as evaluation
-    return max(1, round((aim - once) / each)) if each > 0 else 1
-
-
 def cost_of_one(scores: Sequence[Score]) -> float:
     """Mean CPU-seconds of one training."""
     return statistics.mean(score.training_cost for score in scores)
-
-
-def _decided(journal: Journal) -> Mapping[str, int]:
-    decided: dict[str, int] = {}
-    for number, record in enumerate(journal.read(), start=1):
-        try:
-            decided.setdefault(str(record["key"]), int(record["epochs"]))
-        except (KeyError, TypeError, ValueError) as problem:
-            raise RunConflict(
-                f"{journal.path}:{number}: not the epochs of a rival ({problem}); restore the file "
-                "from a copy or choose another --run"
-            ) from None
-    return decided
 
 
 def _mean(outcomes: Sequence[Outcome]) -> str:

@@ -14,10 +14,10 @@ from autoscale.datasets.data import classes_in
 from autoscale.datasets.pictures.preparation import OURS
 from autoscale.design.amounts import several
 from autoscale.errors import DataProblem
+from autoscale.jobs.equal_cost import decided_epochs, epochs_by_whole
 from autoscale.jobs.record import Record
 from autoscale.jobs.reference.training import cost_of_one
 from autoscale.jobs.start import FRESH, Start
-from autoscale.jobs.starts.epochs import decided, epochs_for
 from autoscale.jobs.starts.networks import Tried, networks_to_try
 from autoscale.jobs.starts.result import RESULT, STEP, Side, StartsCompared, WeightsTried
 from autoscale.jobs.starts.settings import TryWeightsSettings
@@ -195,11 +195,11 @@ class _Pairs:
             scores: of the trainings with weights, whose cost is aimed at.
         """
         journal = Journal(self.folder.file("epochs.jsonl"))
-        if (kept := decided(journal).get(network.key)) is not None:
+        if (kept := decided_epochs(journal).get(network.key)) is not None:
             return kept
         usual, aim = self.fresh.recipe.epochs, cost_of_one(scores)
         first = self._first(network)
-        epochs = epochs_for(aim, first, epochs=usual)
+        epochs = epochs_by_whole(aim, first, epochs=usual)
         if epochs == usual:  # then that was the training with the first seed
             outcome = Outcome(key=_key(network, "scratch", self._seeds[0]), score=first)
             self._journal.append(outcome_to_record(outcome))

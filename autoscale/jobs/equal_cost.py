@@ -1,4 +1,4 @@
-"""How long a network is trained afresh, so that it costs what one that begins with weights does."""
+"""Epochs by which one training costs the CPU-seconds of another."""
 
 from collections.abc import Mapping
 
@@ -7,11 +7,21 @@ from autoscale.runs.store import Journal
 from autoscale.search.objective import Score
 
 
-def epochs_for(aim: float, first: Score, *, epochs: int) -> int:
+def epochs_by_one(aim: float, first: Score) -> int:
+    """Epochs, at least one, whose training costs nearest to `aim` CPU-seconds.
+
+    Args:
+        first: of a training of one epoch.
+    """
+    each = first.epoch_cpu_seconds or first.training_cost
+    once = first.training_cost - each  # of what does not grow with the epochs, such as evaluation
+    return max(1, round((aim - once) / each)) if each > 0 else 1
+
+
+def epochs_by_whole(aim: float, first: Score, *, epochs: int) -> int:
     """Epochs, at least one, whose training costs about `aim` CPU-seconds.
 
-    In proportion to a whole training, evaluation included: shares of a training are told by the
-    time, which says little of them on a busy machine.
+    In proportion to a whole training, evaluation included.
 
     Args:
         first: of a training of `epochs` epochs.
@@ -20,7 +30,7 @@ def epochs_for(aim: float, first: Score, *, epochs: int) -> int:
     return max(1, round(epochs * aim / cost)) if cost > 0 else epochs
 
 
-def decided(journal: Journal) -> Mapping[str, int]:
+def decided_epochs(journal: Journal) -> Mapping[str, int]:
     """Epochs that were decided before, by the network's key.
 
     Raises:
