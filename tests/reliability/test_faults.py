@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import Rehearsal, lines_of, unwrapped, wait_for
 
 from autoscale.jobs.search.result import load_trials
 from autoscale.search.identity import network_of
+from tests.reliability.conftest import Rehearsal, lines_of, unwrapped, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Rehearsal, lines_of, wait_for
 
 from autoscale.jobs.search.result import load_trials
 from autoscale.runs.store import Journal
 from autoscale.search.engine import Trial
 from autoscale.search.identity import network_of
+from tests.reliability.conftest import Rehearsal, lines_of, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 

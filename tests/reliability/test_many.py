@@ -12,12 +12,12 @@ from pathlib import Path
 
 import optuna
 import pytest
-from conftest import Rehearsal, unwrapped, wait_for
 from optuna.trial import TrialState
 from sqlalchemy.pool import NullPool
 
 from autoscale.jobs.search.result import load_trials
 from autoscale.search.identity import network_of
+from tests.reliability.conftest import Rehearsal, unwrapped, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
