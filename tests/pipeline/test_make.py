@@ -23,6 +23,7 @@ from autoscale.errors import BudgetUnreachable, InvalidSetting
 from autoscale.jobs.costs import limits_from
 from autoscale.jobs.workers.estimate import Pace
 from autoscale.listener import Silent
+from autoscale.models import export
 from autoscale.models.count import load_architecture
 from autoscale.pipeline import beside, course, plan, source, steps
 from autoscale.pipeline.around import space_around
@@ -54,7 +55,7 @@ def quick() -> Iterator[None]:
         patch.setattr(steps.Steps, "pace", lambda self, design: PACE)
         patch.setattr(steps.Steps, "teaching", lambda self, design: None)
         patch.setattr(steps.Steps, "rival", lambda self, design: None)
-        patch.setattr(steps, "possible_formats", lambda model: ["safetensors"])
+        patch.setattr(export, "possible_formats", lambda model: ["safetensors"])
         for room, name, value in (
             (plan, "LEAST", 2), (course, "LEAST", 2), (plan, "ENOUGH", 3), (plan, "MOST", 4),
             (plan, "CHECKED", 4), (course, "CHECKED", 4), (steps, "NETWORKS", 2),
