@@ -35,7 +35,7 @@ from autoscale.network.measuring.trace import traced_cost
 from autoscale.network.weights import to_timm
 from autoscale.quantization.litert import has_litert, require_litert
 from autoscale.runs.sources.releases import CONFIG
-from autoscale.runs.store import guarded, write_bytes, write_text
+from autoscale.runs.store import guarded, require_folder, write_bytes, write_text
 from autoscale.runs.weights import KEY, Header, read_weights, weights_content, write_weights
 from autoscale.settings.function import takes_settings
 
@@ -97,7 +97,9 @@ def export(model: Model | str | Path, directory: str | Path, settings: ExportSet
         ExportProblem: if a format does not give torch's logits; the files before it are kept.
         StorageProblem: if the disk does not take it.
     """
-    model, folder = as_model(model, settings), Path(directory)
+    folder = Path(directory)
+    require_folder(folder)
+    model = as_model(model, settings)
     wanted = _requested(model, settings)
     images = torch.randn(
         max(BATCHES), 3, model.resolution, model.resolution, generator=_generator()

@@ -374,6 +374,18 @@ def _read(path: Path) -> bytes:
     return path.read_bytes()
 
 
+def require_folder(path: Path) -> None:
+    """Ask before hours of work whether files can go into a folder; it need not be there.
+
+    Raises:
+        StorageProblem: if it, or what it would lie in, is a file.
+    """
+    with guarded(path):
+        there = next(part for part in (path, *path.absolute().parents) if part.exists())
+        if not there.is_dir():
+            raise StorageProblem(f"{there} is a file, so nothing can be put into it; name a folder")
+
+
 @contextlib.contextmanager
 def guarded(path: Path) -> Iterator[None]:
     """Turn the operating system's refusals into one line with a way out."""
