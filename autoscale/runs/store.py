@@ -185,7 +185,9 @@ class StepFolder:
 
         Raises:
             RunConflict: if another process holds it.
+            StorageProblem: if the folder cannot be made.
         """
+        require_folder(self.path)
         with guarded(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             handle = (self.path / ".lock").open("a+")

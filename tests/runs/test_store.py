@@ -192,7 +192,9 @@ def test_two_processes_do_not_share_a_step(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with (
-        pytest.raises(StorageProblem, match="Not a directory"),
+        pytest.raises(
+            StorageProblem, match="file is a file, so nothing can be put into it; name a folder"
+        ),
         StepFolder(tmp_path / "file", "search").locked(),
     ):
         pass
