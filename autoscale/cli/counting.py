@@ -146,7 +146,9 @@ def count_command(settings: CountCommand, *, as_json: bool) -> None:
             elif any(number != line.fvcore for number in line.ours.values()) and line.reason:
                 say(f"{line.what}: {line.reason}.")
     for fit in fits:
-        spare = "fits" if fit.fits else f"does not fit, {fit.cost / fit.limit.most:.3g} times that"
+        times = fit.cost / fit.limit.most
+        over = f"{times:,.0f}" if times >= 100 else f"{times:.3g}"
+        spare = "fits" if fit.fits else f"does not fit, {over} times that"
         say(
             f"{settings.board}: needs {fit.limit.measure.exactly(fit.cost)} of "
             f"{fit.limit.exactly.partition(' ')[0]}: {spare}."

@@ -40,8 +40,9 @@ def board_text(name: str) -> str:
         return _here()
     path = Path(name)
     if not path.is_file():
+        said = "no such file of a board:" if path.suffix in (".yaml", ".yml") else "no board"
         raise InvalidSetting(
-            f"no board {name!r}; choose from {', '.join(board_names())}, or name a YAML file"
+            f"{said} {name!r}; choose from {', '.join(board_names())}, or name a YAML file"
         )
     return read_text(path)
 

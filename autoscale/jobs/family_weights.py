@@ -38,8 +38,23 @@ def weights_beside(member: Path) -> Path | None:
     try:
         header = read_weights(file).header
     except InvalidSetting as problem:
-        raise InvalidSetting(f"{problem}; begin without it by --weights none") from None
+        raise InvalidSetting(f"{problem}; or begin without it by --weights none") from None
     return file if (header.provenance or "").startswith(_UNTRAINED) else None
+
+
+def require_not_gone(member: Path, step: StepFolder) -> None:
+    """Ask whether the weights beside a member, with which a training of it began, still lie there.
+
+    Raises:
+        RunConflict: if the step was begun with them and they do not.
+    """
+    begun, file = step.read(), member.with_suffix(".safetensors")
+    if begun is None or file.exists() or begun["notes"].get("weights") != str(file.resolve()):
+        return
+    raise RunConflict(
+        f"{file}, with which {step.path} was begun, is gone; restore it, say with --weights where "
+        "it lies now, or choose another --run"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

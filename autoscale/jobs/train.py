@@ -17,7 +17,7 @@ from autoscale.design.rounding import at_resolution
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.curves import training_point
 from autoscale.jobs.family import load_member
-from autoscale.jobs.family_weights import weights_beside
+from autoscale.jobs.family_weights import require_not_gone, weights_beside
 from autoscale.jobs.inheritance import Begun, suited
 from autoscale.jobs.names import NO_WEIGHTS
 from autoscale.jobs.record import Record
@@ -137,7 +137,7 @@ def _begun(
 ) -> "_Training":
     """The training with its network, its start and its images read."""
     device = _device_for(peers, settings.device)
-    settings = _with_member_weights(settings, listener)
+    settings = _with_member_weights(settings, step, listener)
     design = _design(settings)
     size = settings.resolution or design.architecture.resolution
     start = Start.of(
@@ -381,13 +381,16 @@ class _Training:
         )
 
 
-def _with_member_weights(settings: TrainSettings, listener: Listener) -> TrainSettings:
+def _with_member_weights(
+    settings: TrainSettings, step: StepFolder, listener: Listener
+) -> TrainSettings:
     """With the weights that `autoscale family` wrote beside the member, unless others are named."""
     path = Path(settings.network)
     if settings.weights is not None or not (path.is_file() and is_member(path)):
         return settings
     found = weights_beside(path)
     if found is None:
+        require_not_gone(path, step)
         return settings
     listener.notice(
         f"{path.stem} begins with the weights that family wrote beside it, {found}; --weights "

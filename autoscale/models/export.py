@@ -25,7 +25,7 @@ from autoscale.models.settings import ExportSettings
 from autoscale.network.measuring.latency import measure_latency
 from autoscale.network.measuring.trace import traced_cost
 from autoscale.runs.sources.releases import CONFIG
-from autoscale.runs.store import guarded, write_text
+from autoscale.runs.store import guarded, require_folder, write_text
 from autoscale.settings.function import takes_settings
 
 CARD = "MODEL_CARD.md"
@@ -59,7 +59,9 @@ def export(model: Model | str | Path, directory: str | Path, settings: ExportSet
         ExportProblem: if a format does not give torch's logits; the files before it are kept.
         StorageProblem: if the disk does not take it.
     """
-    model, folder = as_model(model, settings), Path(directory)
+    folder = Path(directory)
+    require_folder(folder)
+    model = as_model(model, settings)
     wanted = _requested(model, settings)
     check = _check(model, settings)
     files, notes = list[File](), [*model.notes, *_left_out(model, settings)]

@@ -78,7 +78,9 @@ def difference(
         if one.name in before and one.name in now and before[one.name] != now[one.name]
     ]
     if not typed:
-        typed = [_of_fact(name, there.get(name), here.get(name), known, asked) for name in facts]
+        # Where a file was exchanged, what follows from it need not be told too.
+        own = [name for name in facts if any(_fact_of(one) == name for one in known)] or facts
+        typed = [_of_fact(name, there.get(name), here.get(name), known, asked) for name in own]
     return ", ".join(typed)
 
 

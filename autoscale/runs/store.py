@@ -185,7 +185,9 @@ class StepFolder:
 
         Raises:
             RunConflict: if another process holds it.
+            StorageProblem: if the folder cannot be made.
         """
+        require_folder(self.path)
         with guarded(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             handle = (self.path / ".lock").open("a+")
@@ -372,6 +374,18 @@ def _read(path: Path) -> bytes:
     if path.exists() and not path.is_file() and not path.is_dir():
         raise OSError(errno.EINVAL, "not a regular file")
     return path.read_bytes()
+
+
+def require_folder(path: Path) -> None:
+    """Ask before hours of work whether files can go into a folder; it need not be there.
+
+    Raises:
+        StorageProblem: if it, or what it would lie in, is a file.
+    """
+    with guarded(path):
+        there = next(part for part in (path, *path.absolute().parents) if part.exists())
+        if not there.is_dir():
+            raise StorageProblem(f"{there} is a file, so nothing can be put into it; name a folder")
 
 
 @contextlib.contextmanager

@@ -151,9 +151,16 @@ def read_shapes(path: str | Path) -> dict[str, Tensor]:
         with safe_open(path, framework="pt") as opened:
             shapes = {name: opened.get_slice(name).get_shape() for name in opened.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as problem:
-        raise InvalidSetting(f"{path} is no readable safetensors file: {problem}") from None
+        raise InvalidSetting(_unreadable(path, problem)) from None
     state = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
     return unwrapped(state, path)[0]
+
+
+def _unreadable(path: Path, problem: Exception) -> str:
+    return (
+        f"{path} is no readable safetensors file: {problem}; restore it from where it came from, "
+        "or name another"
+    )
 
 
 def _such_as(folder: Path) -> str:
@@ -208,7 +215,7 @@ def _read_safetensors(path: Path, own: Collection[str]) -> Weights:
             state = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
             metadata = opened.metadata() or {}
     except (SafetensorError, OSError) as problem:
-        raise InvalidSetting(f"{path} is no readable safetensors file: {problem}") from None
+        raise InvalidSetting(_unreadable(path, problem)) from None
     if SNAPSHOT_KEY in metadata:
         raise InvalidSetting(
             f"{path} is where a training goes on from, not a network; name best.safetensors beside "

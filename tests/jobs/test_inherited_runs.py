@@ -399,6 +399,12 @@ def test_a_member_begins_with_the_weights_beside_it_unless_they_are_declined(
     assert all(torch.equal(one.state[name], other.state[name]) for name in one.state)
     assert f"weights: {beside}" in (tmp_path / "beside" / "train" / "job.yaml").read_text()
 
+    moved = shutil.move(beside, tmp_path / "moved.safetensors")
+    with pytest.raises(RunConflict, match="is gone; restore it, say with --weights where it lies"):
+        train(run=tmp_path / "beside", **usual)
+    assert train(run=tmp_path / "beside", weights=moved, **usual).best == found.best
+    shutil.move(moved, beside)
+
     heard = Heard()
     fresh = train(run=tmp_path / "fresh", weights="none", listener=heard, **usual)
     assert not [line for line in heard.notices if "beside it" in line]
@@ -412,7 +418,7 @@ def test_a_member_begins_with_the_weights_beside_it_unless_they_are_declined(
     train(run=tmp_path / "own", listener=heard, **usual)
     assert not [line for line in heard.notices if "beside it" in line]
     Path(beside).write_bytes(b"torn")
-    with pytest.raises(InvalidSetting, match="begin without it by --weights none"):
+    with pytest.raises(InvalidSetting, match="or begin without it by --weights none"):
         train(run=tmp_path / "torn", **usual)
 
 

@@ -22,6 +22,7 @@ from autoscale.jobs.search.job import search_baseline
 from autoscale.jobs.start import Start
 from autoscale.jobs.starts import job
 from autoscale.jobs.starts.job import try_weights
+from autoscale.jobs.starts.networks import networks_to_try
 from autoscale.jobs.starts.result import WeightsTried, advice_in
 from autoscale.jobs.starts.settings import TryWeightsSettings
 from autoscale.jobs.train import train
@@ -254,7 +255,21 @@ def test_the_command_shows_both_starts_and_the_advice(
     plain = json.loads(capsys.readouterr().out)
     assert plain["networks"][0]["sentence"] == sentence
     assert [side["start"] for side in plain["networks"][0]["starts"]] == ["weights", "scratch"]
-    assert (run / "advice" / "starts.csv").read_text().count("\n") == 3
+    assert (run / "advice" / "starts.csv").read_text().count("\n") == 5  # with the other network
+
+
+def test_budgets_that_come_to_one_network_and_those_above_the_design_are_told(source: str) -> None:
+    heard = Heard()
+    settings = TryWeightsSettings(weights=source, budgets="1x,2x,120K,120001", pairs=2)
+    tried = networks_to_try(settings, Start.for_many(settings), heard, classes=10)
+    assert [one.name.rpartition(" at ")[2] for one in tried] == ["1x", "120K"]
+    above, *same = heard.notices
+    assert above.startswith("--budgets 2x: ")
+    assert "is not enlarged" in above
+    assert [line.partition(" is the same network as ")[::2] for line in same] == [
+        (f"{tried[0].name[:-2]}2x", f"{tried[0].name}, and tried with it"),
+        (f"{tried[0].name[:-2]}120001", f"{tried[1].name}, and tried with it"),
+    ]
 
 
 def fused(folder: Path) -> str:

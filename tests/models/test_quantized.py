@@ -14,7 +14,7 @@ from torch import Tensor
 from autoscale import distribution
 from autoscale.cli.app import main
 from autoscale.datasets.data import load
-from autoscale.errors import InvalidSetting
+from autoscale.errors import InvalidSetting, StorageProblem
 from autoscale.models.export import export
 from autoscale.models.load import load_model
 from autoscale.models.predict import to_network_input
@@ -149,6 +149,15 @@ def test_int8_without_images_is_refused_before_anything_is_written(weights: Path
     with pytest.raises(InvalidSetting, match="needs images to calibrate on; give --data"):
         export(weights, out, formats=["safetensors", "litert"], dtype="int8")
     assert not out.exists()
+
+
+@needs_litert
+def test_a_target_that_is_a_file_is_refused_before_images_are_read(weights: Path) -> None:
+    refused = pytest.raises(StorageProblem, match="is a file, so nothing can be put into it")
+    with refused:
+        quantize(weights, weights, data="nowhere")
+    with refused:
+        export(weights, weights, formats=["litert"], dtype="int8", data="nowhere")
 
 
 def test_without_the_package_export_leaves_litert_out_unless_it_is_asked_for(

@@ -370,7 +370,7 @@ def test_weights_that_were_found_are_tried_at_the_limits_and_kept_where_they_are
     weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(steps, "PAIRS", 2)
-    monkeypatch.setattr("autoscale.jobs.starts.job.epochs_for", lambda *_, **__: 1)
+    monkeypatch.setattr("autoscale.jobs.starts.job.epochs_by_whole", lambda *_, **__: 1)
     run = tmp_path / "run"
     found = made(run, "auto", hours=0.3)
     advice = json.loads((run / "advice" / "advice.json").read_text())["networks"][0]

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from autoscale.errors import RunConflict, StorageProblem
 from autoscale.runs import store
 from autoscale.runs.settings import difference
-from autoscale.runs.store import Journal, StepFolder, read_json, write_json, write_text
+from autoscale.runs.store import (
+    Journal,
+    StepFolder,
+    read_json,
+    require_folder,
+    write_json,
+    write_text,
+)
 
 
 def test_a_journal_returns_what_was_appended(tmp_path: Path) -> None:
@@ -185,10 +192,23 @@ def test_two_processes_do_not_share_a_step(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with (
-        pytest.raises(StorageProblem, match="Not a directory"),
+        pytest.raises(
+            StorageProblem, match="file is a file, so nothing can be put into it; name a folder"
+        ),
         StepFolder(tmp_path / "file", "search").locked(),
     ):
         pass
+
+
+def test_a_folder_is_asked_for_before_work_whether_it_is_there_or_not(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    for free in (tmp_path, tmp_path / "new" / "folder", Path("new")):
+        require_folder(free)
+    for place in (file, file / "deep" / "er"):
+        with pytest.raises(StorageProblem, match=f"{file} is a file, so nothing can be put into"):
+            require_folder(place)
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_settings_that_differ_are_named_on_both_sides() -> None:

@@ -19,7 +19,14 @@ from autoscale.jobs.record import Record
 from autoscale.jobs.reference.training import cost_of_one
 from autoscale.jobs.start import FRESH, Start
 from autoscale.jobs.starts.networks import Tried, networks_to_try
-from autoscale.jobs.starts.result import RESULT, STEP, Side, StartsCompared, WeightsTried
+from autoscale.jobs.starts.result import (
+    RESULT,
+    STEP,
+    Side,
+    StartsCompared,
+    WeightsTried,
+    starts_table,
+)
 from autoscale.jobs.starts.settings import TryWeightsSettings
 from autoscale.jobs.workers.answers import unpacked
 from autoscale.jobs.workers.estimate import estimate_seconds
@@ -71,7 +78,7 @@ def try_weights(
     """
     listener = listener or Silent()
     start = Start.for_many(settings)
-    tried = networks_to_try(settings, start, classes=len(classes_in(settings.data)))
+    tried = networks_to_try(settings, start, listener, classes=len(classes_in(settings.data)))
     for note in start.expected.notes:
         listener.notice(note)
     folder = StepFolder(Path(run), STEP)
@@ -81,8 +88,9 @@ def try_weights(
         found = WeightsTried(
             source=start.label, compared=tuple(pairs.compared(network) for network in tried)
         )
-        write_text(folder.file("starts.csv"), found.table.to_csv(index=False))
-        folder.write_result(RESULT, _with_earlier(found.to_dict(), folder))
+        kept = _with_earlier(found.to_dict(), folder)
+        write_text(folder.file("starts.csv"), starts_table(kept["networks"]).to_csv(index=False))
+        folder.write_result(RESULT, kept)
     return found
 
 

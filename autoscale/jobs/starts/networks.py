@@ -13,6 +13,7 @@ from autoscale.errors import BudgetUnreachable, InvalidSetting
 from autoscale.jobs.costs import cost_from
 from autoscale.jobs.start import Start
 from autoscale.jobs.starts.settings import StartChoices
+from autoscale.listener import Listener
 from autoscale.models.count import load_architecture
 from autoscale.network.inheritance.correspondence import require_kindred
 from autoscale.runs.records import network_digest
@@ -38,11 +39,14 @@ class Tried:
         return f"{format_count(cost(self.architecture).macs)} multiply-adds"
 
 
-def networks_to_try(choices: StartChoices, start: Start, *, classes: int) -> tuple[Tried, ...]:
+def networks_to_try(
+    choices: StartChoices, start: Start, listener: Listener, *, classes: int
+) -> tuple[Tried, ...]:
     """The networks that are asked for, each once, in their order.
 
     Args:
         start: with its weights read; its design is scaled to the budgets.
+        listener: told of budgets above that design, and of networks that are the same.
         classes: of the images.
 
     Raises:
@@ -52,8 +56,13 @@ def networks_to_try(choices: StartChoices, start: Start, *, classes: int) -> tup
     found = [_named(name, start, classes) for name in choices.network]
     if choices.budgets is not None:
         texts = [text.strip() for text in choices.budgets.split(",")]
-        found += [_within(text, choices.measure, start, classes) for text in texts]
-    return tuple({tried.key: tried for tried in found}.values())
+        found += [_within(text, choices.measure, start, listener, classes) for text in texts]
+    once: dict[str, Tried] = {}
+    for tried in found:
+        first = once.setdefault(tried.key, tried)
+        if tried.name != first.name:
+            listener.notice(f"{tried.name} is the same network as {first.name}, and tried with it")
+    return tuple(once.values())
 
 
 def _named(name: str, start: Start, classes: int) -> Tried:
@@ -68,11 +77,17 @@ def _named(name: str, start: Start, classes: int) -> Tried:
     return Tried(name=named, architecture=replace(design, num_classes=classes))
 
 
-def _within(text: str, measure: str, start: Start, classes: int) -> Tried:
+def _within(text: str, measure: str, start: Start, listener: Listener, classes: int) -> Tried:
     """The weights' own design scaled to one budget."""
     assert start.origin is not None
     base, counted = scalable(start.origin.architecture, classes), cost_from(measure)
-    budget = parse_budget(text, base=counted.of(base.base), measure=counted)
+    whole = counted.of(base.base)
+    budget = parse_budget(text, base=whole, measure=counted)
+    if budget.limit > whole:
+        listener.notice(
+            f"--budgets {text}: {start.origin.name} itself costs {counted.exactly(whole)} and is "
+            "not enlarged; a larger design is tried by --network"
+        )
     try:
         member = scaled(base, [Limit(counted, budget.limit)])
     except BudgetUnreachable as problem:

@@ -119,21 +119,8 @@ class WeightsTried:
 
     @property
     def table(self) -> pd.DataFrame:
-        """Two rows for each network, the weights first.
-
-        Columns: network; pixels; macs; params; start (weights or scratch); epochs; rate (at the
-        peak); accuracy (on validation images, mean over pairs); cpu_seconds (of one training);
-        lead (of the weights; the same in both rows), low and high (its interval at 95 %).
-        """
-        rows = []
-        for plain in (one.to_dict() for one in self.compared):
-            about = {n: plain[n] for n in ("network", "pixels", "macs", "params")}
-            lead = {n: plain[n] for n in ("lead", "low", "high")}
-            for side in plain["starts"]:
-                own = {n: side[n] for n in ("start", "epochs", "rate", "accuracy", "cpu_seconds")}
-                rows.append({**about, **own, **lead})
-        floats = dict.fromkeys(("accuracy", "cpu_seconds", "lead", "low", "high"), float)
-        return pd.DataFrame(rows).astype(floats)
+        """Two rows for each network, as `starts_table` has them."""
+        return starts_table([one.to_dict() for one in self.compared])
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -143,6 +130,27 @@ class WeightsTried:
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data."""
         return {"source": self.source, "networks": [one.to_dict() for one in self.compared]}
+
+
+def starts_table(networks: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Two rows for each network, the weights first.
+
+    Columns: network; pixels; macs; params; start (weights or scratch); epochs; rate (at the
+    peak); accuracy (on validation images, mean over pairs); cpu_seconds (of one training);
+    lead (of the weights; the same in both rows), low and high (its interval at 95 %).
+
+    Args:
+        networks: as `StartsCompared.to_dict` gives them.
+    """
+    rows = []
+    for plain in networks:
+        about = {n: plain[n] for n in ("network", "pixels", "macs", "params")}
+        lead = {n: plain[n] for n in ("lead", "low", "high")}
+        for side in plain["starts"]:
+            own = {n: side[n] for n in ("start", "epochs", "rate", "accuracy", "cpu_seconds")}
+            rows.append({**about, **own, **lead})
+    floats = dict.fromkeys(("accuracy", "cpu_seconds", "lead", "low", "high"), float)
+    return pd.DataFrame(rows).astype(floats)
 
 
 def advice_in(run: str | Path, digest: str | None) -> tuple[str, ...]:

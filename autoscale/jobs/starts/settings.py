@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from autoscale.design.measures.registry import kind_named
+from autoscale.design.measures.registry import COSTS, kind_named
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.grid.settings import FamilySettings
 from autoscale.jobs.groups.images import DataSettings, ImageSettings
@@ -14,7 +14,7 @@ from autoscale.jobs.groups.training import RecipeSettings
 from autoscale.jobs.groups.workers import DeviceSettings, KernelSettings, WorkerSettings
 from autoscale.models.settings import published_names
 from autoscale.settings.command import Settings
-from autoscale.settings.option import MISSING, again, begun, option
+from autoscale.settings.option import MISSING, again, begun, in_words, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,11 @@ class StartChoices(Settings):
         "budgets",
         help="Sizes to be tried: the weights' own design, scaled to cost at most 10M,30M or 0.1x.",
     )
-    measure: str = again(FamilySettings, "measure")
+    measure: str = again(
+        FamilySettings,
+        "measure",
+        help=f"Of the budgets: {in_words(COSTS)}; but not latency, which is measured.",
+    )
     pairs: int = option(
         3,
         "Pairs of trainings of each network, with the weights and without, from the same seed.",

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from autoscale.datasets.data import ImageData
+from autoscale.design.amounts import several
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.teaching.teacher import Pass, Teacher, columns_of
 from autoscale.listener import Listener, Silent, duration
@@ -154,9 +155,9 @@ class _Study:
         self._tell(validation, head, pace)
         if left := _missing(chain(*sets.values())):
             self._listener.notice(
-                f"it answers {len(sets)} crops of each of {sum(map(len, self._parts)):,} images at "
-                f"{self._teacher.resolution} pixels once{pace.foretold(left)}; the answers are "
-                "kept for later trainings"
+                f"it answers {several(len(sets), 'crop')} of each of "
+                f"{sum(map(len, self._parts)):,} images at {self._teacher.resolution} pixels once"
+                f"{pace.foretold(left)}; the answers are kept for later trainings"
             )
         for row in sets.values():
             for part, table in enumerate(row):

@@ -20,7 +20,7 @@ from autoscale.models.quantized.files import FILES, Comparison, content, file_lo
 from autoscale.models.settings import QuantizeSettings
 from autoscale.network.threads import threads_of_torch
 from autoscale.quantization.errors import layer_errors
-from autoscale.runs.store import write_bytes
+from autoscale.runs.store import require_folder, write_bytes
 from autoscale.settings.function import takes_settings
 
 #: Images on which the error of each layer is measured.
@@ -68,8 +68,10 @@ def quantize(
             ai-edge-litert is missing.
         InvalidArchitecture: if the design has layers that LiteRT lacks.
         DataProblem: if the images cannot be read, or there are none of that split.
+        StorageProblem: if the file cannot be written there.
     """
     require("litert", "quantize")
+    require_folder(Path(directory))
     model, data = as_model(model, settings), settings.data
     with threads_of_torch(settings.threads):
         calibrated = calibrate(model, data, settings)
