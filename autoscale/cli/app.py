@@ -15,7 +15,7 @@ from autoscale.cli.demo import DemoSettings, demo_command
 from autoscale.cli.devices import BoardsCommand, LatencyCommand, boards_command, latency_command
 from autoscale.cli.export import ExportCommand, QuantizeCommand, export_command, quantize_command
 from autoscale.cli.make import MakeOptions, make_command
-from autoscale.cli.options import RUN, Cache, command
+from autoscale.cli.options import RUN, Cache, Version, command
 from autoscale.cli.predict import (
     EvaluateCommand,
     PredictCommand,
@@ -62,7 +62,7 @@ DEFAULT_RUN = "runs/default"
 
 
 @app.callback()
-def everywhere(cache: Cache = None) -> None:
+def everywhere(cache: Cache = None, version: Version = False) -> None:
     if cache is not None:
         os.environ["AUTOSCALE_CACHE"] = str(cache)  # other processes of this command see it too
 

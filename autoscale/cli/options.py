@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from autoscale.distribution import NAME, VERSION
 from autoscale.errors import InvalidSetting
 from autoscale.settings.command import Settings, joined, settings_of
 from autoscale.settings.option import begun
@@ -22,6 +23,20 @@ Cache = Annotated[
     typer.Option(
         help="Where decoded images and compiled kernels are kept for all runs; may be deleted "
         "at any time. \\[default: $AUTOSCALE_CACHE, else autoscale in the user's cache folder]"
+    ),
+]
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"{NAME} {VERSION}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool,
+    typer.Option(
+        "--version", help="Say which version this is.", callback=_tell_version, is_eager=True
     ),
 ]
 CONFIG = (

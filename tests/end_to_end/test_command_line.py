@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from autoscale.cli.app import main
+from autoscale.distribution import NAME, VERSION
 from autoscale.errors import StorageProblem
 from autoscale.runs import store
 from tests.conftest import draw_photos
@@ -109,6 +110,11 @@ def test_help_shows_defaults_that_depend_on_other_settings(
 ) -> None:
     assert main(["grid", "--help"]) == 0
     assert "[default: 2x]" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"{NAME} {VERSION}\n"
 
 
 def test_help_does_not_wait_for_torch() -> None:
