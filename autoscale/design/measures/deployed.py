@@ -1,5 +1,6 @@
 """What the costs of a network as a TensorFlow Lite file have in common."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
@@ -16,7 +17,7 @@ from autoscale.errors import InvalidSetting
 
 
 @dataclass(frozen=True, slots=True)
-class Deployed(CostMeasure):
+class Deployed(CostMeasure, ABC):
     """Bytes of a network as a TensorFlow Lite file of one precision.
 
     They follow from the operations of that file, not from counts, so a design tells them and a
@@ -37,11 +38,13 @@ class Deployed(CostMeasure):
             f"limit it instead, as in --limit {self.name}=200K, and take macs for a budget"
         )
 
+    @abstractmethod
     def of(self, architecture: Architecture) -> float:
-        raise NotImplementedError
+        """The bytes of a design."""
 
+    @abstractmethod
     def shares(self, place: Place) -> tuple[float, ...]:
-        raise NotImplementedError
+        """What one part of a design tells of them, a number for each of `parts`."""
 
     def at(self, place: Place) -> float:
         """The bytes of one part of a design where it stands."""
