@@ -53,7 +53,7 @@ _HOMES = {
     "doctor": "autoscale.inspection.doctor:examine",
     "draw_race": "autoscale.report.writing",
     "draw_sizes": "autoscale.report.writing",
-    "evaluate": "autoscale.models.predict:evaluate_model",
+    "evaluate": "autoscale.models.inference.evaluation:evaluate_model",
     "export": "autoscale.models.export",
     "figures": "autoscale.report.page",
     "grid_search": "autoscale.jobs.grid.job",
@@ -70,7 +70,7 @@ _HOMES = {
     "pareto_front": "autoscale.search.pareto:front",
     "plan_grid": "autoscale.jobs.grid.plan",
     "plan_network": "autoscale.pipeline.job",
-    "predict": "autoscale.models.predict",
+    "predict": "autoscale.models.inference.predict",
     "published": "autoscale.design.published",
     "quantize": "autoscale.models.quantized.quantize",
     "rounding_policy": "autoscale.design.rounding",
@@ -131,11 +131,11 @@ if TYPE_CHECKING:  # the same for editors and type checkers; a test compares the
     from autoscale.models.compare import compare as compare
     from autoscale.models.count import count as count
     from autoscale.models.export import export as export
+    from autoscale.models.inference.evaluation import evaluate_model
+    from autoscale.models.inference.predict import predict as predict
     from autoscale.models.latency import time_networks
     from autoscale.models.load import Model as Model
     from autoscale.models.load import load_model as load_model
-    from autoscale.models.predict import evaluate_model
-    from autoscale.models.predict import predict as predict
     from autoscale.models.quantized.quantize import quantize as quantize
     from autoscale.network.build import build as build
     from autoscale.pipeline.job import make_network as make_network

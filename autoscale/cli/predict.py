@@ -14,7 +14,7 @@ from autoscale.settings.option import again, option
 if TYPE_CHECKING:
     import pandas as pd
 
-    from autoscale.models.predict import Evaluation
+    from autoscale.models.inference.evaluation import Evaluation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ class PredictCommand(PredictSettings):
 def evaluate_command(settings: EvaluateCommand, *, as_json: bool) -> None:
     """How good a trained network is on a data set: accuracy, by class, and what it mixes up."""
     from autoscale.cli.terminal import records, refuse, show_json
-    from autoscale.models.predict import evaluate_model
+    from autoscale.models.inference.evaluation import evaluate_model
 
     found = evaluate_model(settings.model, settings)
     for note in found.notes:
@@ -68,8 +68,10 @@ def evaluate_command(settings: EvaluateCommand, *, as_json: bool) -> None:
         refuse(f"skipped {line}")
     for line in found.notices:
         refuse(f"warning: {line}")
+    for line in found.against.notices if found.against else ():
+        refuse(f"warning: {settings.against}: {line}")
     if not as_json:
-        _show_evaluation(found, settings.pairs)
+        _show_evaluation(found, settings)
         return
     show_json(
         {
@@ -81,15 +83,33 @@ def evaluate_command(settings: EvaluateCommand, *, as_json: bool) -> None:
             "images_per_second": found.images_per_second,
             "classes": records(found.classes),
             "confusions": records(found.confusions.head(settings.pairs)),
+            "against": _against_data(found, settings),
         }
     )
 
 
-def _show_evaluation(found: Evaluation, pairs: int) -> None:
+def _against_data(found: Evaluation, settings: EvaluateCommand) -> dict[str, object] | None:
+    """The other network's answers as plain data."""
+    if found.against is None:
+        return None
+    paired = found.against.paired
+    return {
+        "network": settings.against,
+        "accuracy": found.against.accuracy,
+        "both_right": paired.both,
+        "first_alone": paired.own,
+        "other_alone": paired.other,
+        "lead": paired.lead,
+        "interval": list(paired.interval),
+        "standing": paired.standing,
+    }
+
+
+def _show_evaluation(found: Evaluation, settings: EvaluateCommand) -> None:
     from autoscale.cli.terminal import say, show_table
 
     show_table(found.classes, title="By class", columns=tuple(found.classes.columns))
-    worst = found.confusions.head(pairs)
+    worst = found.confusions.head(settings.pairs)
     if len(worst):
         show_table(worst, title="Most often mixed up", columns=tuple(worst.columns))
     say(
@@ -97,6 +117,9 @@ def _show_evaluation(found: Evaluation, pairs: int) -> None:
         f"{found.images_per_second:,.0f} images a second"
     )
     say(found.which)
+    if found.against is not None:
+        say(f"{settings.against}: accuracy {found.against.accuracy:.4f}")
+        say(found.against.paired.sentence("this network", "the other"))
     say("predicted: how often the class was answered. share: of the class's own images")
 
 
@@ -107,8 +130,8 @@ def predict_command(settings: PredictCommand, *, as_json: bool) -> int:
     status is 1. CSV is printed as it comes, some hundred images at a time.
     """
     from autoscale.cli.terminal import Live, refuse
+    from autoscale.models.inference.predict import predict_in_parts
     from autoscale.models.load import load_model
-    from autoscale.models.predict import predict_in_parts
 
     if settings.csv and as_json:
         raise InvalidSetting("give either --csv or --json, not both")
@@ -142,7 +165,7 @@ def _asked(settings: PredictCommand) -> list[str]:
     Raises:
         InvalidSetting: if a list cannot be read.
     """
-    from autoscale.models.predict import names_in
+    from autoscale.models.inference.predict import names_in
 
     names = settings.names
     if names == "-" and "-" in settings.images:

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from autoscale.datasets.pictures.decoding import decode
 from autoscale.datasets.pictures.pictures import Pictures
+from autoscale.models.inference.passes import to_network_input
 from autoscale.models.input_spec import PREPARATION
 from autoscale.models.load import Model
-from autoscale.models.predict import to_network_input
 
 PICTURE = "reference.png"
 ANSWER = "reference.json"

@@ -204,6 +204,12 @@ class EvaluateSettings(PassSettings):
     seed: int | None = option(
         None, "Of the cut, if the data has no splits. \\[default: the training's]"
     )
+    against: str | None = option(
+        None,
+        "Another trained network, as MODEL: its answers to the same images, and which of the two "
+        "is ahead.",
+        place=True,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,8 +35,8 @@ from autoscale.jobs.workers.transfer import Transfer
 from autoscale.listener import Listener, Silent
 from autoscale.models.count import load_architecture
 from autoscale.models.export import export
+from autoscale.models.inference.evaluation import Evaluation, evaluate_model
 from autoscale.models.load import load_model
-from autoscale.models.predict import Evaluation, evaluate_model
 from autoscale.models.settings import ExportSettings
 from autoscale.pipeline.around import space_around
 from autoscale.pipeline.beside import published, rival_seconds, teaching, teaching_seconds

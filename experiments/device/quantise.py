@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from autoscale.datasets.data import ImageData, classes_in, load
 from autoscale.datasets.pictures.selection import Selection
 from autoscale.models.export import export
+from autoscale.models.inference.passes import to_network_input
 from autoscale.models.load import Model, load_model
-from autoscale.models.predict import to_network_input
 from autoscale.models.quantized.calibrated import batches, graph_of
 from autoscale.models.quantized.files import Comparison, content, file_logits, float_logits
 from autoscale.quantization.calibration import Method

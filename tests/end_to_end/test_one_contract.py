@@ -26,8 +26,9 @@ from autoscale.datasets.pictures.preparation import Preparation
 from autoscale.design.architecture import Architecture, Head, Stage, Stem
 from autoscale.jobs.train import train
 from autoscale.models.export import export
+from autoscale.models.inference.evaluation import evaluate_model
+from autoscale.models.inference.passes import to_network_input
 from autoscale.models.load import load_model
-from autoscale.models.predict import evaluate_model, to_network_input
 from autoscale.network.build import build
 from autoscale.network.interchange.onnx import onnx_logits
 from autoscale.network.naming import (

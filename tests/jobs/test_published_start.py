@@ -12,8 +12,8 @@ from autoscale.design.architecture import Architecture, Head, Stage, Stem
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.train import train
 from autoscale.models.export import export
+from autoscale.models.inference.evaluation import evaluate_model
 from autoscale.models.load import load_model
-from autoscale.models.predict import evaluate_model
 from autoscale.network.build import build
 from autoscale.network.weights import to_timm
 from autoscale.runs.weights import read_weights

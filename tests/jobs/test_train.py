@@ -17,8 +17,8 @@ from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.jobs.inheritance import Begun, Inheritance
 from autoscale.jobs.train import Trained, train
 from autoscale.jobs.train_settings import TrainSettings
+from autoscale.models.inference.evaluation import evaluate_model
 from autoscale.models.load import load_model
-from autoscale.models.predict import evaluate_model
 from autoscale.network.build import Network, build
 from autoscale.network.weights import STYLES, to_timm
 from autoscale.runs.checkpoint import read_snapshot

@@ -24,9 +24,10 @@ from autoscale.distribution import missing
 from autoscale.errors import InvalidSetting
 from autoscale.models.export import Exported, export
 from autoscale.models.formats.registry import FORMATS
+from autoscale.models.inference.passes import to_network_input
+from autoscale.models.inference.predict import predict
 from autoscale.models.input_spec import preparation_data
 from autoscale.models.load import Model, load_model
-from autoscale.models.predict import predict, to_network_input
 from autoscale.network.build import build
 from autoscale.network.weights import to_timm
 from tests.models.kinds import KINDS, read

@@ -25,8 +25,10 @@ from autoscale.inspection.commands import commands
 from autoscale.jobs.search.result import load_proxy
 from autoscale.jobs.train import train
 from autoscale.listener import Silent
+from autoscale.models.inference.evaluation import evaluate_model
+from autoscale.models.inference.passes import to_network_input
+from autoscale.models.inference.predict import predict, predict_in_parts
 from autoscale.models.load import Model, load_model
-from autoscale.models.predict import evaluate_model, predict, predict_in_parts, to_network_input
 from autoscale.training.batches import to_input
 from tests.conftest import draw_photos
 
@@ -338,7 +340,7 @@ def test_many_images_are_answered_in_parts_and_their_progress_is_told(
     folder: Path, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decoding, "_CHUNK", 8)
-    monkeypatch.setattr("autoscale.models.predict._PACE", 0.0)
+    monkeypatch.setattr("autoscale.models.inference.predict._PACE", 0.0)
     told: list[str] = []
 
     class Heard(Silent):

@@ -16,8 +16,8 @@ from autoscale.cli.app import main
 from autoscale.datasets.data import load
 from autoscale.errors import InvalidSetting, StorageProblem
 from autoscale.models.export import export
+from autoscale.models.inference.passes import to_network_input
 from autoscale.models.load import load_model
-from autoscale.models.predict import to_network_input
 from autoscale.models.quantized import files
 from autoscale.models.quantized.calibrated import calibrate, graph_of
 from autoscale.models.quantized.quantize import quantize

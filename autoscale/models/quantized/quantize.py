@@ -13,8 +13,8 @@ from autoscale.datasets.data import classes_in
 from autoscale.datasets.pictures.pictures import shown
 from autoscale.distribution import require
 from autoscale.errors import InvalidSetting
+from autoscale.models.inference.images import chosen_images, class_places
 from autoscale.models.load import Model, as_model
-from autoscale.models.predict import chosen_images, class_places
 from autoscale.models.quantized.calibrated import BATCH, Calibrated, batches, calibrate
 from autoscale.models.quantized.files import FILES, Comparison, content, file_logits, float_logits
 from autoscale.models.settings import QuantizeSettings

@@ -1,0 +1,1 @@
+"""A trained network in use: its answers to a data set and to single images."""

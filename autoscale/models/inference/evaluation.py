@@ -1,0 +1,215 @@
+"""How good a trained network is on a data set."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from autoscale.datasets.data import classes_in
+from autoscale.datasets.pictures.pictures import shown
+from autoscale.errors import DataProblem
+from autoscale.models.inference.images import Chosen, chosen_images, class_places
+from autoscale.models.inference.passes import class_names, logits_of, require_weights
+from autoscale.models.load import Model, as_model, load_model
+from autoscale.models.settings import EvaluateSettings
+from autoscale.racing.answers import PairedAnswers
+from autoscale.settings.function import takes_settings
+from autoscale.training.chance import chance_warning
+
+
+@dataclass(frozen=True, kw_only=True)
+class Against:
+    """How another network did on the same images."""
+
+    accuracy: float
+    paired: PairedAnswers  # the first network's answers beside this one's
+    notices: tuple[str, ...]  # what a person should know of it, in sentences
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """How good a network is on some images."""
+
+    split: str
+    which: str  # a sentence: how many images, and which
+    images: int
+    accuracy: float  # share whose largest logit is that of their class
+    loss: float  # mean cross-entropy, nats
+    images_per_second: float  # of the passes, images in memory; decoding left out
+    right: NDArray[np.bool_]  # (images,): which of them, in the order in which they were read
+    against: Against | None  # another network on the same images, if one was named
+    classes: pd.DataFrame  # class, images, right, accuracy, predicted (how often it was answered)
+    confusions: pd.DataFrame  # class, taken_for, images, share (of the class's images); most first
+    skipped: tuple[str, ...]  # unreadable files, one line each
+    summary: str  # what was understood of the data set, a sentence
+    notices: tuple[str, ...]  # what a person should know, in sentences
+    notes: tuple[str, ...] = ()  # the same of the network
+
+
+@takes_settings(EvaluateSettings, places=["model", "data"])
+def evaluate_model(model: Model | str | Path, settings: EvaluateSettings) -> Evaluation:
+    """How good a trained network is on the images of a data set.
+
+    Images are decoded and normalised as the training's validation images were. Classes are matched
+    by name where the network's file names them.
+
+    By the split auto a source without splits is evaluated whole, unless the network was trained on
+    it: then on the test images that its training put aside; of one with splits test where there is
+    such, else validation. With another seed than the training's, images that the network has seen
+    are among them.
+
+    Args:
+        model: what `load_model` gave, or a name or file that it takes.
+        settings: those of `load_model` are for a name.
+
+    Raises:
+        InvalidSetting: if there is no such network, it has no weights, or its classes are not those
+            of the data; of `against` too.
+        DataProblem: if the images cannot be read, or there are none of that split.
+    """
+    model = as_model(model, settings)
+    own = _answered(model, settings, split=settings.split, seed=settings.seed)
+    known, names, found = classes_in(settings.data), own.names, own.chosen
+    accuracy = float(own.right.mean())
+    part = _part(found.split)
+    return Evaluation(
+        split=found.split,
+        which=found.which,
+        images=len(own.labels),
+        accuracy=accuracy,
+        loss=float(functional.cross_entropy(own.logits.double(), torch.from_numpy(own.labels))),
+        images_per_second=len(own.labels) / own.seconds,
+        right=own.right,
+        against=_against(own, settings) if settings.against else None,
+        classes=_by_class(names, own.labels, own.guesses),
+        confusions=_confusions(names, own.labels, own.guesses),
+        skipped=found.skipped,
+        summary=found.summary,
+        notices=(
+            *found.notices,
+            *_lacking(names, known, settings.data),
+            *_nameless(model, known),
+            *filter(None, [chance_warning(accuracy, own.labels, names, part=part)]),
+        ),
+        notes=model.notes,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Answers:
+    """What a network says of images."""
+
+    chosen: Chosen
+    labels: NDArray[np.int64]  # which logit is that of an image's class
+    logits: Tensor
+    names: tuple[str, ...]  # of the logits
+    seconds: float  # of the passes
+
+    @property
+    def guesses(self) -> NDArray[np.int64]:
+        return self.logits.argmax(dim=1).numpy()
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        return self.guesses == self.labels
+
+
+def _answered(
+    model: Model, settings: EvaluateSettings, *, split: str, seed: int | None
+) -> _Answers:
+    require_weights(model)
+    known = classes_in(settings.data)
+    places = class_places(model, known, settings.data)
+    chosen = chosen_images(model, settings.data, split=split, seed=seed)
+    logits, seconds = logits_of(model, chosen.images.pixels, settings)
+    return _Answers(
+        chosen=chosen,
+        labels=places[chosen.images.labels],
+        logits=logits,
+        names=class_names(model, known, logits.shape[1]),
+        seconds=seconds,
+    )
+
+
+def _against(own: _Answers, settings: EvaluateSettings) -> Against:
+    """Another network's answers to the images that `own` answered."""
+    name, chosen = str(settings.against), own.chosen
+    model = load_model(name)
+    other = _answered(model, settings, split=chosen.split, seed=chosen.seed)
+    if not np.array_equal(other.chosen.images.labels, chosen.images.labels):
+        raise DataProblem(
+            f"{name} reads other images of {settings.data}, {len(other.labels):,} in place of "
+            f"{len(own.labels):,}; mend those that cannot be read"
+        )
+    flattered = [notice for notice in other.chosen.notices if notice not in chosen.notices]
+    return Against(
+        accuracy=float(other.right.mean()),
+        paired=PairedAnswers.of(own.right, other.right),
+        notices=(*model.notes, *flattered),
+    )
+
+
+def _part(split: str) -> str:
+    """What a sentence calls the images of a split."""
+    return "the whole set's" if split == "all" else split
+
+
+def _lacking(names: Sequence[str], known: Sequence[str], data: str) -> tuple[str, ...]:
+    """What to say of classes that the network tells apart and the data lacks."""
+    lacking = [name for name in names if name not in known]
+    if not lacking:
+        return ()
+    named = ", ".join(lacking[:5]) + (", ..." if len(lacking) > 5 else "")
+    return (f"{shown(data)} has no images of {len(lacking)} of {len(names)} classes: {named}",)
+
+
+def _nameless(model: Model, known: Sequence[str]) -> tuple[str, ...]:
+    """A sentence where the classes of the data are taken by their places alone."""
+    if model.header.classes is not None:
+        return ()
+    names = ", ".join(known[:5]) + (", ..." if len(known) > 5 else "")
+    return (f"{model.name} does not name its classes: they are taken in the data's order, {names}",)
+
+
+def _by_class(
+    names: Sequence[str], labels: NDArray[np.int64], guesses: NDArray[np.int64]
+) -> pd.DataFrame:
+    rows = []
+    for number, name in enumerate(names):
+        own = labels == number
+        right = int((own & (guesses == number)).sum())
+        rows.append(
+            {
+                "class": name,
+                "images": int(own.sum()),
+                "right": right,
+                "accuracy": right / own.sum() if own.any() else None,
+                "predicted": int((guesses == number).sum()),
+            }
+        )
+    return pd.DataFrame(rows).astype({"accuracy": float})
+
+
+def _confusions(
+    names: Sequence[str], labels: NDArray[np.int64], guesses: NDArray[np.int64]
+) -> pd.DataFrame:
+    counts = np.zeros((len(names), len(names)), dtype=np.int64)
+    np.add.at(counts, (labels, guesses), 1)
+    rows = [
+        {
+            "class": names[true],
+            "taken_for": names[guess],
+            "images": int(counts[true, guess]),
+            "share": float(counts[true, guess] / counts[true].sum()),
+        }
+        for true, guess in np.argwhere(counts)
+        if true != guess
+    ]
+    rows.sort(key=lambda row: (-row["images"], -row["share"], row["class"], row["taken_for"]))
+    return pd.DataFrame(rows, columns=["class", "taken_for", "images", "share"])

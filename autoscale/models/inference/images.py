@@ -1,0 +1,141 @@
+"""Which images of a data set a network is judged by, and which logit is which class."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoscale.datasets.data import ImageData, Images, classes_in, has_splits, load, load_whole
+from autoscale.datasets.pictures.pictures import shown
+from autoscale.datasets.pictures.selection import Selection
+from autoscale.datasets.seen import share_among
+from autoscale.errors import DataProblem, InvalidSetting
+from autoscale.models.load import Model
+
+#: Training images of each class that are read where other images are asked for.
+_FEW = 8
+#: Share of the training images among those of a source from which on it is the training's own.
+_OWN = 0.5
+#: The same of a part that the training put aside: pictures that the source holds twice.
+_STRAY = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """The images that are evaluated."""
+
+    split: str
+    seed: int | None  # of the cut that they come from; None for all of a source without splits
+    which: str
+    images: Images
+    share: float  # of the images that the network was trained on, about, among these
+    skipped: tuple[str, ...]
+    summary: str
+    notices: tuple[str, ...]
+
+
+def chosen_images(model: Model, data: str, *, split: str, seed: int | None) -> Chosen:
+    """The images of that split, as `evaluate_model` takes them, and which they are.
+
+    Raises:
+        DataProblem: if the images cannot be read, or there are none of that split.
+    """
+    if split not in ("auto", "all") or has_splits(data):
+        return _split(model, data, split=split, seed=seed)
+    seen, place = model.header.seen, shown(data)
+    whole = load_whole(data, size=model.resolution, preparation=model.preparation)
+    share = share_among(seen, whole.digests)
+    if split == "auto" and share >= _OWN:
+        apart = _split(model, data, split="test", seed=seed)
+        if apart.share < _STRAY:
+            rest = ", on the rest of which the network was trained"
+            return replace(apart, which=apart.which + rest)
+    return Chosen(
+        split="all",
+        seed=None,
+        which=f"{len(whole.images):,} images: all of {place}, which has no splits",
+        images=whole.images,
+        share=share,
+        skipped=whole.skipped,
+        summary=whole.summary.sentence,
+        notices=(*whole.notices, *_seen_before(share, place)),
+    )
+
+
+def _split(model: Model, data: str, *, split: str, seed: int | None) -> Chosen:
+    """The images of a split that the source names, or that is cut from it."""
+    header, place = model.header, shown(data)
+    if seed is None:
+        seed = header.seed or 0
+    found = load(
+        data,
+        size=model.resolution,
+        selection=Selection(
+            seed=seed,
+            limit=None if split in ("train", "all") else _FEW * len(classes_in(data)),
+            test=split in ("auto", "test", "all"),
+        ),
+        preparation=model.preparation,
+    )
+    name, images = _chosen(found, split, place)
+    summary = found.summary if split in ("train", "all") else found.summary.without("train")
+    which = f"all splits of {place}" if name == "all" else f"the {name} images of {place}"
+    if found.summary.cut and name in (*found.summary.cut, "train"):
+        which += f", cut by seed {seed}"
+    share = share_among(header.seen, found.held_out) if name == "test" else 0.0
+    return Chosen(
+        split=name,
+        seed=seed,
+        which=f"{len(images):,} images: {which}",
+        images=images,
+        share=share,
+        skipped=found.skipped,
+        summary=summary.sentence,
+        notices=(*found.notices, *_seen_before(share, place)),
+    )
+
+
+def _seen_before(share: float, data: str) -> tuple[str, ...]:
+    if share == 0:
+        return ()
+    return (
+        f"about {100 * share:.0f} % of the images that the network was trained on are among these "
+        f"of {data}: the accuracy flatters",
+    )
+
+
+def _chosen(found: ImageData, split: str, data: str) -> tuple[str, Images]:
+    if split == "auto":
+        split = "validation" if found.test is None else "test"
+    if split == "all":
+        parts = [part for part in (found.train, found.validation, found.test) if part is not None]
+        pixels = np.concatenate([part.pixels for part in parts])
+        return split, Images(pixels, np.concatenate([part.labels for part in parts]))
+    images = {"train": found.train, "validation": found.validation, "test": found.test}[split]
+    if images is None:
+        raise DataProblem(f"{data} has no test images; take --split validation or all")
+    return split, images
+
+
+def class_places(model: Model, known: Sequence[str], data: str) -> NDArray[np.int64]:
+    """Which logit each class of the data is.
+
+    Raises:
+        InvalidSetting: if the network does not tell these classes apart.
+    """
+    held = model.header.classes
+    if held is None:
+        if model.num_classes not in (None, len(known)):
+            raise InvalidSetting(
+                f"{data} has {len(known)} classes, {model.name} tells {model.num_classes} apart "
+                "and does not say which; train it on these images"
+            )
+        return np.arange(len(known), dtype=np.int64)
+    strange = [name for name in known if name not in held]
+    if strange:
+        raise InvalidSetting(
+            f"{data} has the class {strange[0]!r}, which {model.name} does not know; it knows "
+            f"{', '.join(held[:10])}{', ...' if len(held) > 10 else ''}"
+        )
+    return np.array([held.index(name) for name in known], dtype=np.int64)
