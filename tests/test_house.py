@@ -49,7 +49,7 @@ ARROWS: dict[str, set[str]] = {
     "inspection": {"design", "scaling", "network", "datasets", "training", "search", "runs",
                    "models", "jobs", "settings"},
     "report": {"design", "search", "runs", "jobs", "inspection", "settings"},
-    "pipeline": {"design", "scaling", "datasets", "search", "runs", "models", "jobs",
+    "pipeline": {"design", "devices", "scaling", "datasets", "search", "runs", "models", "jobs",
                  "inspection", "report", "listener", "settings"},
     "cli": {"design", "devices", "runs", "models", "jobs", "inspection", "report", "pipeline",
             "listener", "settings"},

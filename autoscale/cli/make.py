@@ -92,6 +92,11 @@ def _show_made(made: Made, settings: MakeOptions, as_json: bool) -> None:
         f"{made.low:.3f} and {made.high:.3f} (95 %, of the number of images alone). Verdict: "
         f"{made.verdict}."
     )
+    if made.int8 is not None:
+        say(
+            f"In int8: accuracy {made.int8.accuracy:.4f}, the float network's answer to "
+            f"{made.int8.agreement:.1%} of them; {made.int8.bytes:,} bytes -> {made.int8.file}"
+        )
     say(f"Weights -> {made.weights}")
     say(f"For other programs -> {made.export}")
     if made.report is not None:

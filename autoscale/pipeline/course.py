@@ -17,15 +17,13 @@ from autoscale.jobs.train import OutOfTime
 from autoscale.jobs.workers.estimate import Pace
 from autoscale.jobs.workers.proxy import recipe_named
 from autoscale.pipeline.clock import Clock
-from autoscale.pipeline.interval import wilson
+from autoscale.pipeline.ending import Ending
 from autoscale.pipeline.plan import CHECKED, LEAST, RACED, RESERVE, Costs, Plan, Step, plan
 from autoscale.pipeline.result import Made, Planned, plan_lines
 from autoscale.pipeline.settings import AUTO, MakeSettings
 from autoscale.pipeline.source import GROWTH, Beginning, without_weights
 from autoscale.pipeline.steps import CANDIDATE_EPOCHS, Judged, Steps, design_in, seconds_of
-from autoscale.report.writing import write_report
 from autoscale.runs.store import StepFolder
-from autoscale.runs.weights import file_digest
 
 #: Seconds that evaluating, exporting and writing the page are taken to need.
 FINISH = 60.0
@@ -353,37 +351,34 @@ class Course:
             cut: whether the time ended before the training did.
         """
         weights = training.place / TRAIN / "best.safetensors"
-        with self.clock.step("finish"):
-            judged = self._evaluated(weights)
-            self.steps.export(weights, self.run / "export")
-            page = None
-            if not cut:
-                beside = [] if training.place.samefile(self.run) else [training.place]
-                page = write_report(self.run, trained=beside)
-        right, images = judged["right"], judged["images"]
-        low, high = wilson(right, images)
+        beside = () if training.place.samefile(self.run) else (training.place,)
+        ended = Ending(run=self.run, began=self.began, clock=self.clock, steps=self.steps).reached(
+            weights, beside=None if cut else beside
+        )
+        judged = ended.judged
         return Made(
             network=self._what(design),
             source=self.began.source,
             costs=self.began.costs_of(design_in(design)),
             limits=tuple(limit.exactly for limit in self.began.limits),
-            split=judged["split"],
-            images=images,
-            accuracy=right / images,
-            low=low,
-            high=high,
-            always=judged["most"] / images,
+            split=judged.split,
+            images=judged.images,
+            accuracy=judged.accuracy,
+            low=judged.interval[0],
+            high=judged.interval[1],
+            always=judged.always,
             compared=(self.clock.last("compared") or {}).get("sentence"),
             check=verdicts.get("check"),
             grid=verdicts.get("grid"),
             rival=verdicts.get("rival"),
             teacher=self.began.source if training.taught else None,
+            int8=ended.int8,
             weights=weights,
             export=self.run / "export",
-            report=page,
+            report=ended.page,
             took=self.clock.took(),
             seconds=self.clock.spent,
-            left_out=tuple(left_out),
+            left_out=(*left_out, *ended.left_out),
         )
 
     def _what(self, design: Path) -> str:
@@ -392,20 +387,3 @@ class Course:
         if self._to_grow:
             return "the baseline of the search, grown to the limits"
         return "the baseline of the search"
-
-    def _evaluated(self, weights: Path) -> dict[str, Any]:
-        """What the network answers on images that chose nothing; asked once of the same weights."""
-        digest = file_digest(weights)
-        kept = self.clock.last("evaluation")
-        if kept is not None and kept["weights"] == digest:
-            return dict(kept)
-        found = self.steps.evaluate(weights)
-        told = {
-            "weights": digest,
-            "split": found.split,
-            "images": found.images,
-            "right": round(found.accuracy * found.images),
-            "most": int(found.classes["images"].max()),
-        }
-        self.clock.note(evaluation=told)
-        return told

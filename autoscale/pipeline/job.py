@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from autoscale.jobs.costs import board_of
 from autoscale.jobs.record import Record
 from autoscale.listener import Listener, Silent
 from autoscale.pipeline.beside import require_teacher
@@ -94,6 +95,7 @@ def _begun(run: Path, settings: MakeSettings, listener: Listener) -> Iterator[Co
         clock = Clock(journal, listener)
         steps = Steps(run=run, settings=settings, began=began, folder=folder, listener=clock)
         steps.write()
+        board_of(settings, clock)
         for note in began.notes:
             clock.notice(note)
         try:

@@ -35,6 +35,16 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MadeInt8:
+    """The same network in int8, for the board."""
+
+    file: Path  # LiteRT
+    bytes: int  # of the file
+    accuracy: float  # on the images that the float network was evaluated on
+    agreement: float  # share of them to which both answer the same
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
     """One trained network within the limits."""
 
@@ -55,6 +65,7 @@ class Made:
         str | None
     )  # verdict on what was found beside the weights' own network, if it was trained
     teacher: str | None  # source of the network that taught it, if one did
+    int8: MadeInt8 | None  # where the board runs int8 and LiteRT is installed
     weights: Path
     export: Path  # folder
     report: Path | None  # None where the training was cut
@@ -75,10 +86,14 @@ class Made:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data."""
-        plain = asdict(self) | {"verdict": self.verdict}
-        return {
-            name: str(value) if isinstance(value, Path) else value for name, value in plain.items()
-        }
+        return _plain(asdict(self) | {"verdict": self.verdict})
+
+
+def _plain(value: Any) -> Any:
+    """With paths as texts."""
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    return str(value) if isinstance(value, Path) else value
 
 
 _WORDS: Mapping[Step, tuple[str, str]] = {

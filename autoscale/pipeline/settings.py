@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from autoscale.design.measures.registry import kind_named
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups.images import DataSettings, ImageSettings
-from autoscale.jobs.groups.networks import LimitSettings, WeightsSettings
+from autoscale.jobs.groups.networks import BoardSettings, WeightsSettings
 from autoscale.jobs.groups.workers import DeviceSettings, KernelSettings, WorkerSettings
 from autoscale.jobs.names import NO_WEIGHTS
 from autoscale.settings.command import settings_of
@@ -24,14 +24,14 @@ class MakeSettings(
     KernelSettings,
     DeviceSettings,
     ImageSettings,
-    LimitSettings,
+    BoardSettings,
     WeightsSettings,
 ):
     """What a network is made of, what it may cost, and how long that may take.
 
     Raises:
-        InvalidSetting: without a limit, for one on what only a device tells, or for settings of
-            weights without weights.
+        InvalidSetting: without a limit or a board, for a limit on what only a device tells, or for
+            settings of weights without weights.
     """
 
     command: ClassVar[str] = "make"
@@ -69,9 +69,10 @@ class MakeSettings(
         super().__post_init__()
         if not self.data:
             raise InvalidSetting("data must not be empty; name a folder, or synthetic")
-        if not self.max_cost:
+        if not self.max_cost and self.board is None:
             raise InvalidSetting(
-                "say what the network may cost, as in --limit macs=30M; several limits may be given"
+                "say what the network may cost, as in --limit macs=30M, or name the board that it "
+                "must fit, as in --board nano-33-ble-sense"
             )
         for text in self.max_cost:
             kind = kind_named(text.rpartition("=")[0])

@@ -7,11 +7,15 @@ from dataclasses import dataclass, replace
 
 from autoscale.datasets.data import classes_in
 from autoscale.design.architecture import Architecture
-from autoscale.design.measures.limits import Limit
+from autoscale.design.cost import cost
+from autoscale.design.measures.limits import Limit, split_limit
 from autoscale.design.measures.macs import MACS
 from autoscale.design.measures.params import Params
+from autoscale.design.measures.registry import kind_named
 from autoscale.design.published import published
-from autoscale.errors import BudgetUnreachable
+from autoscale.devices.board import Board
+from autoscale.devices.boards import load_board
+from autoscale.errors import BudgetUnreachable, InvalidSetting
 from autoscale.inspection.weights import weights_here
 from autoscale.jobs.costs import limits_from
 from autoscale.jobs.groups.networks import WeightsSettings
@@ -38,7 +42,9 @@ class Beginning:
     name: str  # of the design
     scaled: Member  # that design at the limits
     smaller: Member | None  # the same for a grid's base; None where the design gets not so small
-    limits: tuple[Limit, ...]
+    limits: tuple[Limit, ...]  # the board's among them
+    aim: str  # what search and grid come near to, as --limit takes it
+    board: Board | None  # that the network must fit
     notes: tuple[str, ...]  # what a person should know, in sentences
 
     @property
@@ -60,21 +66,30 @@ def beginning(settings: MakeSettings) -> Beginning:
         BudgetUnreachable: if no size keeps the limits.
         DataProblem: if there are no such images.
     """
-    limits = limits_from(settings.max_cost)
     classes = len(classes_in(settings.data))
     source, notes = _source(settings)
     start = _start(settings, source)
     name, design = USUAL, published(USUAL)
     if start.origin is not None:
         name, design = start.origin.name, start.origin.architecture
+    board, padding = _board(settings), start.expected.style.padding
+    limits = limits_from(settings.max_cost, board=board, padding=padding)
     base = scalable(design, classes)
+    try:
+        largest = scaled(base, limits)
+    except BudgetUnreachable as problem:
+        raise problem if board is None else BudgetUnreachable(f"{board.name}: {problem}") from None
+    aims = settings.max_cost or (f"macs={cost(largest.architecture).macs}",)
+    smaller = [lowered(limit, GROWTH) for limit in aims]
     return Beginning(
         source=source,
         start=start,
         name=name,
-        scaled=scaled(base, limits),
-        smaller=_smaller(base, limits),
+        scaled=largest,
+        smaller=_smaller(base, limits_from(smaller, board=board, padding=padding)),
         limits=limits,
+        aim=aims[0],
+        board=board,
         notes=tuple(notes),
     )
 
@@ -89,9 +104,33 @@ def _start(settings: MakeSettings, source: str | None) -> Start:
     return Start.for_many(WeightsSettings(**asked))
 
 
+def _board(settings: MakeSettings) -> Board | None:
+    """
+    Raises:
+        InvalidSetting: if there is no such board, or it has a limit that must be timed.
+    """
+    if settings.board is None:
+        return None
+    board = load_board(settings.board)
+    if board.milliseconds is not None:
+        raise InvalidSetting(
+            f"make keeps limits that can be counted, and {board.name} has one of "
+            f"{board.milliseconds:g} ms; leave it out of the board's file and limit macs, or "
+            f"search with search-baseline --board {settings.board}"
+        )
+    return board
+
+
+def lowered(text: str, growth: float) -> str:
+    """A limit as settings take it, divided by a growth."""
+    measure, most = split_limit(text)
+    kind = kind_named(measure)
+    return f"{measure}={int(most / growth) if kind.whole else kind.write(most / growth)}"
+
+
 def _smaller(base: Design, limits: Sequence[Limit]) -> Member | None:
     try:
-        return scaled(base, [replace(limit, most=limit.most / GROWTH) for limit in limits])
+        return scaled(base, limits)
     except BudgetUnreachable:
         return None
 

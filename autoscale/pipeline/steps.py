@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from autoscale.design.architecture import Architecture
 from autoscale.design.measures.limits import split_limit
-from autoscale.design.measures.registry import kind_named
 from autoscale.design.rounding import PAPER
 from autoscale.errors import DataProblem
 from autoscale.inspection.doctor import examine
@@ -36,13 +35,14 @@ from autoscale.listener import Listener, Silent
 from autoscale.models.count import load_architecture
 from autoscale.models.export import export
 from autoscale.models.inference.evaluation import Evaluation, evaluate_model
-from autoscale.models.load import load_model
+from autoscale.models.load import Model, load_model
+from autoscale.models.quantized.quantize import Quantized, quantize
 from autoscale.models.settings import ExportSettings
 from autoscale.pipeline.around import space_around
 from autoscale.pipeline.beside import published, rival_seconds, teaching, teaching_seconds
 from autoscale.pipeline.plan import NETWORKS, PAIRS, RACED, SEEDS
 from autoscale.pipeline.settings import MakeSettings
-from autoscale.pipeline.source import GROWTH, Beginning
+from autoscale.pipeline.source import GROWTH, Beginning, lowered
 from autoscale.runs.store import StepFolder, write_text
 from autoscale.search.engine import Trial
 
@@ -173,9 +173,10 @@ class Steps:
             trials=trials,
             recipe=recipe,
             epochs=CANDIDATE_EPOCHS,
-            max_cost=tuple(_lowered(text, shrink) for text in own.max_cost),
-            cost_measure=split_limit(own.max_cost[0])[0],
-            target=_lowered(own.max_cost[0], shrink).rpartition("=")[2],
+            max_cost=tuple(lowered(text, shrink) for text in own.max_cost),
+            board=own.board,
+            cost_measure=split_limit(began.aim)[0],
+            target=lowered(began.aim, shrink).rpartition("=")[2],
         )
         return search_baseline(self.run, asked, listener=self.listener)
 
@@ -203,8 +204,9 @@ class Steps:
         """
         asked = GridSettings(
             **self.settings.shared(WorkerSettings, DeviceSettings),
-            budget=self.settings.max_cost[0],
+            budget=self.began.aim,
             max_cost=self.settings.max_cost,
+            board=self.settings.board,
             trainings=RACED,
             data=self.settings.data,
             reference=self._rivals if rival else (),
@@ -219,13 +221,14 @@ class Steps:
 
     def grown(self, *, by_grid: bool) -> Path:
         """The baseline at the limits, by the grid's coefficients or the paper's; its file."""
-        measure, _, budget = self.settings.max_cost[0].rpartition("=")
+        measure, _, budget = self.began.aim.rpartition("=")
         found = write_family(
             self.run,
             FamilySettings(
                 budgets=budget,
                 measure=measure,
                 max_cost=self.settings.max_cost,
+                board=self.settings.board,
                 coefficients=None if by_grid else PAPER,
             ),
             listener=self.listener,
@@ -263,15 +266,18 @@ class Steps:
     def evaluate(self, weights: Path) -> Evaluation:
         """How good the network is on the test images, or the validation images without such."""
         own, model = self.settings, load_model(str(weights))
+        return evaluate_model(model, **self._unseen(model), device=own.device, threads=own.threads)
+
+    def quantize(self, weights: Path, folder: Path) -> Quantized:
+        """The network in int8, answering the images that `evaluate` takes."""
+        model = load_model(str(weights))
+        return quantize(model, folder, **self._unseen(model), threads=self.settings.threads)
+
+    def _unseen(self, model: Model) -> dict[str, Any]:
+        """The images that a network is evaluated on, in settings."""
         tested = self.proxy(model.resolution).test
-        return evaluate_model(
-            model,
-            data=own.data,
-            split="test" if tested else "validation",
-            seed=own.seed,
-            device=own.device,
-            threads=own.threads,
-        )
+        split = "test" if tested else "validation"
+        return {"data": self.settings.data, "split": split, "seed": self.settings.seed}
 
     def export(self, weights: Path, folder: Path) -> Sequence[Path]:
         """The network in every format whose packages are here."""
@@ -287,10 +293,3 @@ def design_in(file: Path) -> Architecture:
 def seconds_of(trials: Sequence[Trial]) -> list[float]:
     """What trainings of a search took."""
     return [told.seconds for trial in trials if trial.trained and (told := trial.measured)]
-
-
-def _lowered(text: str, growth: float) -> str:
-    """A limit as settings take it, divided by a growth."""
-    measure, most = split_limit(text)
-    kind = kind_named(measure)
-    return f"{measure}={int(most / growth) if kind.whole else kind.write(most / growth)}"

@@ -19,13 +19,14 @@ from autoscale.design.cost import cost
 from autoscale.design.published import published
 from autoscale.design.rounding import ROUNDINGS
 from autoscale.design.space import SearchSpace
+from autoscale.devices.boards import load_board
 from autoscale.errors import BudgetUnreachable, InvalidSetting
 from autoscale.jobs.costs import limits_from
 from autoscale.jobs.workers.estimate import Pace
 from autoscale.listener import Silent
 from autoscale.models import export
 from autoscale.models.count import load_architecture
-from autoscale.pipeline import beside, course, plan, source, steps
+from autoscale.pipeline import beside, course, ending, plan, source, steps
 from autoscale.pipeline.around import space_around
 from autoscale.pipeline.job import make_network, plan_network
 from autoscale.pipeline.result import Made
@@ -422,6 +423,7 @@ def test_a_plan_trains_nothing_and_is_the_one_that_is_carried_out(
         ({"weights": "none", "style": "tf"}, InvalidSetting, "--style says something of weights"),
         ({"max_cost": ["macs=1K"]}, BudgetUnreachable, r"the nearest costs [\d,]+ multiply-adds"),
         ({"max_cost": ["macs=1M", "params=100"]}, BudgetUnreachable, "the nearest costs"),
+        ({"max_cost": [], "board": "nowhere"}, InvalidSetting, "nowhere"),
         ({"hours": 0.001}, InvalidSetting, r"not enough for one epoch .* give --hours 0\.\d\d"),
     ],
 )
@@ -442,6 +444,63 @@ def test_another_limit_in_the_same_run_is_refused(
         autoscale.AutoscaleError, match="--limit macs=120K there, asked for --limit macs=130K"
     ):
         made(short[0], weights, hours=0.08, max_cost=["macs=130K"])
+
+
+# A board
+
+
+BOARD = """kind: board
+name: small
+flash: 60KiB
+ram: 24KiB
+"""
+
+
+def test_a_board_alone_says_what_a_network_may_cost_and_gets_its_int8_file(
+    weights: str, tmp_path: Path
+) -> None:
+    pytest.importorskip("ai_edge_litert")
+    board, run, heard = tmp_path / "small.yaml", tmp_path / "run", Heard()
+    board.write_text(BOARD)
+    found = made(run, weights, max_cost=[], board=str(board), hours=0.08, listener=heard)
+    assert any(line.startswith("small leaves a network") for line in heard.notices)
+    design = load_architecture(str(run / "make" / "scaled.yaml"))
+    assert all(fit.fits for fit in load_board(str(board)).fit(design))
+    assert found.limits == ("61,440 bytes of flash", "24,576 bytes of RAM")
+    assert found.int8 is not None
+    assert found.int8.file.stat().st_size == found.int8.bytes <= 60 * 1024
+    right = found.int8.accuracy * found.images
+    assert right == pytest.approx(round(right))
+    assert 0 < found.int8.agreement <= 1
+    again = made(run, weights, max_cost=[], board=str(board), hours=0.08)
+    assert again.int8 == found.int8
+    assert again.to_dict()["int8"]["file"] == str(found.int8.file)
+
+
+def test_without_litert_the_int8_file_is_left_out_and_said(
+    short: tuple[Path, Made, Heard], weights: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    board = tmp_path / "small.yaml"
+    board.write_text(BOARD)
+    monkeypatch.setattr(ending, "missing", lambda extra: ["ai_edge_litert"])
+    _, began = beginning(weights, board=str(board))
+    end = ending.Ending(run=tmp_path, began=began, clock=None, steps=None)  # type: ignore[arg-type]
+    assert end._int8(short[1].weights, "0") == (
+        None,
+        ('no int8 file: it needs ai_edge_litert: pip install "autoscale-cnn[litert]"',),
+    )
+
+
+@pytest.mark.slow
+def test_search_check_and_grid_keep_to_the_board(weights: str, tmp_path: Path) -> None:
+    board, run = tmp_path / "small.yaml", tmp_path / "run"
+    board.write_text(BOARD)
+    found = made(run, weights, max_cost=[], board=str(board), hours=3)
+    assert found.grid is not None
+    held = read_weights(found.weights).header.architecture
+    assert held is not None
+    kept = Architecture.from_dict(held)
+    assert all(fit.fits for fit in load_board(str(board)).fit(kept))
 
 
 # The choice of weights, and what lies around a design
