@@ -40,7 +40,7 @@ _HOMES = {
     "SearchSpace": "autoscale.design.space",
     "Stage": "autoscale.design.architecture",
     "Stem": "autoscale.design.architecture",
-    "TrainSettings": "autoscale.jobs.train_settings",
+    "TrainSettings": "autoscale.jobs.train.settings",
     "TryWeightsSettings": "autoscale.jobs.starts.settings",
     "boards": "autoscale.devices.boards:board_table",
     "build": "autoscale.network.build",
@@ -79,7 +79,7 @@ _HOMES = {
     "search_baseline": "autoscale.jobs.search.job",
     "spaces": "autoscale.jobs.search.spaces:space_table",
     "status": "autoscale.inspection.status:run_status",
-    "train": "autoscale.jobs.train",
+    "train": "autoscale.jobs.train.job",
     "try_weights": "autoscale.jobs.starts.job",
     "weights": "autoscale.inspection.weights:weights_here",
     "write_family": "autoscale.jobs.family",
@@ -126,8 +126,8 @@ if TYPE_CHECKING:  # the same for editors and type checkers; a test compares the
     from autoscale.jobs.search.spaces import space_table
     from autoscale.jobs.starts.job import try_weights as try_weights
     from autoscale.jobs.starts.settings import TryWeightsSettings as TryWeightsSettings
-    from autoscale.jobs.train import train as train
-    from autoscale.jobs.train_settings import TrainSettings as TrainSettings
+    from autoscale.jobs.train.job import train as train
+    from autoscale.jobs.train.settings import TrainSettings as TrainSettings
     from autoscale.models.compare import compare as compare
     from autoscale.models.count import count as count
     from autoscale.models.export import export as export

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from autoscale.design.architecture import Architecture, Head, Stage, Stem
-from autoscale.jobs.train import train
+from autoscale.jobs.train.job import train
 
 
 def two_stages(num_classes: int) -> str:

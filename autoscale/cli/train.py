@@ -5,7 +5,7 @@ from pathlib import Path
 
 import typer
 
-from autoscale.jobs.train_settings import TrainSettings
+from autoscale.jobs.train.settings import TrainSettings
 
 
 def train_command(settings: TrainSettings, *, run: Path, as_json: bool) -> None:
@@ -15,13 +15,13 @@ def train_command(settings: TrainSettings, *, run: Path, as_json: bool) -> None:
     """
     from autoscale.cli.terminal import say, show_json, working
     from autoscale.design.amounts import several
-    from autoscale.jobs import train
+    from autoscale.jobs.train.job import OutOfTime, train
 
     first = os.environ.get("RANK", "0") == "0"  # one process answers for all
     try:
         with working("finished epochs are kept") as listener:
-            trained = train.train(run, settings, listener=listener)
-    except train.OutOfTime:
+            trained = train(run, settings, listener=listener)
+    except OutOfTime:
         if not first:
             raise typer.Exit(1) from None  # all stop together, and one says so
         raise

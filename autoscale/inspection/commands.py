@@ -11,8 +11,8 @@ from autoscale.jobs.search.result import STEP as SEARCH
 from autoscale.jobs.search.settings import CheckSettings, SearchSettings
 from autoscale.jobs.starts.result import STEP as ADVICE
 from autoscale.jobs.starts.settings import TryWeightsSettings
-from autoscale.jobs.train import STEP as TRAIN
-from autoscale.jobs.train_settings import TrainSettings
+from autoscale.jobs.train.result import STEP as TRAIN
+from autoscale.jobs.train.settings import TrainSettings
 from autoscale.runs.job_file import recorded_jobs
 from autoscale.runs.store import StepFolder
 from autoscale.settings.command import Settings, command_line

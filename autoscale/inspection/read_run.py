@@ -16,7 +16,7 @@ from autoscale.jobs.grid.candidates import GROW, SHRINK
 from autoscale.jobs.grid.scaling_base import scalable_from
 from autoscale.jobs.search.result import STEP as SEARCH
 from autoscale.jobs.search.result import load_baseline, load_trials, trial_table
-from autoscale.jobs.train import STEP as TRAIN
+from autoscale.jobs.train.result import STEP as TRAIN
 from autoscale.runs.contents import (
     FamilyContents,
     GridContents,

@@ -11,12 +11,13 @@ from typing import Any, Literal
 
 from autoscale.errors import AutoscaleError, InvalidSetting
 from autoscale.inspection.commands import step_commands
-from autoscale.jobs import check, family, train
+from autoscale.jobs import check, family
 from autoscale.jobs.grid.candidates import GROW, SHRINK
 from autoscale.jobs.grid.job import TIMINGS
 from autoscale.jobs.reference.training import TRAININGS as RIVAL_TRAININGS
 from autoscale.jobs.search import result as baseline
 from autoscale.jobs.starts import result as advice
+from autoscale.jobs.train.result import STEP as TRAIN
 from autoscale.runs.at_work import Piece, at_work
 from autoscale.runs.records import Outcome, outcomes_from_journal
 from autoscale.runs.store import Journal, StepFolder
@@ -275,7 +276,7 @@ _LOOKS: Mapping[str, Callable[[StepFolder, Mapping[str, Any], bool | None], Step
     GROW: _GRID,
     SHRINK: _GRID,
     family.STEP: _family,
-    train.STEP: _train,
+    TRAIN: _train,
 }
 
 

@@ -12,8 +12,8 @@ from autoscale.design.measures.limits import broken
 from autoscale.errors import EvaluationFailed, InvalidSetting
 from autoscale.jobs.search.result import STEP as SEARCH
 from autoscale.jobs.search.result import load_trials
-from autoscale.jobs.train import STEP as TRAIN
-from autoscale.jobs.train import OutOfTime
+from autoscale.jobs.train.job import OutOfTime
+from autoscale.jobs.train.result import STEP as TRAIN
 from autoscale.jobs.workers.estimate import Pace
 from autoscale.jobs.workers.proxy import recipe_named
 from autoscale.pipeline.clock import Clock

@@ -24,8 +24,9 @@ from autoscale.jobs.search.settings import CheckSettings, SearchSettings
 from autoscale.jobs.starts.job import try_weights
 from autoscale.jobs.starts.result import StartsCompared
 from autoscale.jobs.starts.settings import TryWeightsSettings
-from autoscale.jobs.train import Trained, train
-from autoscale.jobs.train_settings import TrainSettings
+from autoscale.jobs.train.job import train
+from autoscale.jobs.train.result import Trained
+from autoscale.jobs.train.settings import TrainSettings
 from autoscale.jobs.workers.estimate import Pace, pace
 from autoscale.jobs.workers.kernels import choose_kernels
 from autoscale.jobs.workers.proxy import Proxy, recipe_named

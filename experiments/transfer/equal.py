@@ -27,7 +27,8 @@ from methods import note
 from autoscale.design.architecture import Architecture
 from autoscale.design.published import published
 from autoscale.design.rounding import ROUNDINGS, scale
-from autoscale.jobs.train import Trained, train
+from autoscale.jobs.train.job import train
+from autoscale.jobs.train.result import Trained
 from autoscale.listener import Progress, Silent
 
 #: Width and resolution of a scaled EfficientNet-Lite0, by its multiply-adds.

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
-from autoscale.jobs.train import train
+from autoscale.jobs.train.job import train
 from autoscale.pipeline.around import space_around
 
 DESIGNS, SEED = 20, 0

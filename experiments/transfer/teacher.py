@@ -17,7 +17,7 @@ from methods import note
 from autoscale.design.cost import cost
 from autoscale.design.published import published
 from autoscale.design.rounding import ROUNDINGS, scale
-from autoscale.jobs.train import train
+from autoscale.jobs.train.job import train
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ from autoscale.cli.app import main
 from autoscale.datasets.data import load
 from autoscale.datasets.pictures.preparation import Preparation
 from autoscale.design.architecture import Architecture, Head, Stage, Stem
-from autoscale.jobs.train import train
+from autoscale.jobs.train.job import train
 from autoscale.models.export import export
 from autoscale.models.inference.evaluation import evaluate_model
 from autoscale.models.inference.passes import to_network_input

@@ -16,7 +16,7 @@ from autoscale.design.cost import cost
 from autoscale.errors import EvaluationFailed, InvalidSetting
 from autoscale.inspection.status import StepStatus, run_status
 from autoscale.jobs.search.spaces import load_space, space_text
-from autoscale.jobs.train_settings import TrainSettings
+from autoscale.jobs.train.settings import TrainSettings
 from autoscale.runs.at_work import AtWork
 from autoscale.runs.job_file import write_job
 from autoscale.runs.records import Outcome, outcome_to_record, trial_to_record

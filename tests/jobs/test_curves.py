@@ -10,7 +10,7 @@ import pytest
 from autoscale.cli.app import main
 from autoscale.distribution import install
 from autoscale.jobs.search.job import search_baseline
-from autoscale.jobs.train import train
+from autoscale.jobs.train.job import train
 from autoscale.runs.tensorboard import Curves, Point
 from autoscale.training.recipe import RECIPES
 from tests.conftest import Heard

@@ -11,7 +11,7 @@ import torch
 
 from autoscale.datasets.data import load
 from autoscale.errors import InvalidSetting, RunConflict
-from autoscale.jobs.train import Trained
+from autoscale.jobs.train.result import Trained
 from autoscale.models.load import load_model
 from autoscale.network.build import build
 from autoscale.runs.checkpoint import read_snapshot

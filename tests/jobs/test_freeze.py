@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from autoscale.errors import InvalidSetting
-from autoscale.jobs.freeze import Frozen
-from autoscale.jobs.train_settings import TrainSettings
+from autoscale.jobs.train.freeze import Frozen
+from autoscale.jobs.train.settings import TrainSettings
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ from autoscale.jobs.search.job import search_baseline
 from autoscale.jobs.search.result import load_proxy, load_trials
 from autoscale.jobs.search.settings import SearchSettings
 from autoscale.jobs.start import Start
-from autoscale.jobs.train import train
+from autoscale.jobs.train.job import train
 from autoscale.jobs.workers.estimate import estimate_seconds
 from autoscale.jobs.workers.pool import TrainingRequest, make_worker
 from autoscale.jobs.workers.proxy import Proxy, recipe_named

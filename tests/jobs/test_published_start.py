@@ -10,7 +10,7 @@ import torch
 
 from autoscale.design.architecture import Architecture, Head, Stage, Stem
 from autoscale.errors import InvalidSetting
-from autoscale.jobs.train import train
+from autoscale.jobs.train.job import train
 from autoscale.models.export import export
 from autoscale.models.inference.evaluation import evaluate_model
 from autoscale.models.load import load_model

@@ -16,7 +16,7 @@ from autoscale.design.style import STYLES
 from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.jobs.inheritance import Inheritance, share_table
 from autoscale.jobs.start import Start
-from autoscale.jobs.train_settings import TrainSettings
+from autoscale.jobs.train.settings import TrainSettings
 from autoscale.network.build import build
 from autoscale.network.inheritance.inherit import Share, inherit
 from autoscale.network.naming import lukemelas_names

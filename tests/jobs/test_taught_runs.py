@@ -30,7 +30,7 @@ from autoscale.jobs.search.settings import SearchSettings
 from autoscale.jobs.teaching import lessons as lessons_module
 from autoscale.jobs.teaching.lessons import Lessons
 from autoscale.jobs.teaching.teacher import Teacher, read_teacher
-from autoscale.jobs.train import train
+from autoscale.jobs.train.job import train
 from autoscale.jobs.workers.pool import TrainingRequest, make_worker
 from autoscale.jobs.workers.proxy import Proxy, recipe_named
 from autoscale.jobs.workers.source import ImageSource

@@ -21,8 +21,9 @@ from autoscale.jobs.groups.training import TeacherSettings
 from autoscale.jobs.teaching import answers as answering
 from autoscale.jobs.teaching.answers import answers_to
 from autoscale.jobs.teaching.teacher import Teacher, read_teacher
-from autoscale.jobs.train import Trained, train
-from autoscale.jobs.train_settings import TrainSettings
+from autoscale.jobs.train.job import train
+from autoscale.jobs.train.result import Trained
+from autoscale.jobs.train.settings import TrainSettings
 from autoscale.listener import Silent
 from autoscale.models.load import load_model
 from autoscale.network.interchange.onnx import to_onnx

@@ -15,8 +15,9 @@ from autoscale.design.architecture import Architecture, Head, Stage, Stem
 from autoscale.design.published import published
 from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.jobs.inheritance import Begun, Inheritance
-from autoscale.jobs.train import Trained, train
-from autoscale.jobs.train_settings import TrainSettings
+from autoscale.jobs.train.job import train
+from autoscale.jobs.train.result import Trained
+from autoscale.jobs.train.settings import TrainSettings
 from autoscale.models.inference.evaluation import evaluate_model
 from autoscale.models.load import load_model
 from autoscale.network.build import Network, build

@@ -25,7 +25,7 @@ from autoscale.jobs.starts.job import try_weights
 from autoscale.jobs.starts.networks import networks_to_try
 from autoscale.jobs.starts.result import WeightsTried, advice_in
 from autoscale.jobs.starts.settings import TryWeightsSettings
-from autoscale.jobs.train import train
+from autoscale.jobs.train.job import train
 from autoscale.jobs.workers.answers import packed, unpacked
 from autoscale.jobs.workers.proxy import Proxy, recipe_named
 from autoscale.jobs.workers.source import ImageSource

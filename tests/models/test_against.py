@@ -10,7 +10,7 @@ import pytest
 from autoscale.cli.app import main
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.search.spaces import load_space
-from autoscale.jobs.train import train
+from autoscale.jobs.train.job import train
 from autoscale.models.inference.evaluation import evaluate_model
 from tests.conftest import draw_photos
 

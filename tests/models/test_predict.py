@@ -23,7 +23,7 @@ from autoscale.datasets.pictures.preparation import Preparation
 from autoscale.errors import InvalidSetting
 from autoscale.inspection.commands import commands
 from autoscale.jobs.search.result import load_proxy
-from autoscale.jobs.train import train
+from autoscale.jobs.train.job import train
 from autoscale.listener import Silent
 from autoscale.models.inference.evaluation import evaluate_model
 from autoscale.models.inference.passes import to_network_input

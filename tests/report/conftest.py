@@ -39,7 +39,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def trained(run: Path) -> Path:
     """A member trained in full."""
-    from autoscale.jobs.train import train
+    from autoscale.jobs.train.job import train
 
     folder = run.parent / "phi-1"
     train(

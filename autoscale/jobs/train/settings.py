@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from autoscale.errors import InvalidSetting
-from autoscale.jobs.freeze import Frozen
 from autoscale.jobs.groups.images import DataSettings, ImageSettings
 from autoscale.jobs.groups.networks import WEIGHTS, WeightsSettings
 from autoscale.jobs.groups.training import EPOCHS, TEACHER, RecipeSettings, TransferSettings
 from autoscale.jobs.groups.workers import DeviceSettings, KernelSettings
 from autoscale.jobs.names import NO_WEIGHTS
+from autoscale.jobs.train.freeze import Frozen
 from autoscale.models.settings import published_names
 from autoscale.settings.command import settings_of
 from autoscale.settings.option import again, begun, option

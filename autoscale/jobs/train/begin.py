@@ -1,0 +1,131 @@
+"""A training as settings ask for it: its network, its start and its images."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from autoscale.design.architecture import Architecture
+from autoscale.design.rounding import at_resolution
+from autoscale.errors import InvalidSetting
+from autoscale.jobs.family_weights import require_not_gone, weights_beside
+from autoscale.jobs.inheritance import suited
+from autoscale.jobs.names import NO_WEIGHTS
+from autoscale.jobs.start import Start
+from autoscale.jobs.teaching.lessons import Lessons
+from autoscale.jobs.train.design import design_of, fitted
+from autoscale.jobs.train.settings import TrainSettings
+from autoscale.jobs.train.training import Training
+from autoscale.jobs.workers.kernels import choose_kernels
+from autoscale.jobs.workers.proxy import Proxy, recipe_named
+from autoscale.jobs.workers.source import ImageSource
+from autoscale.jobs.workers.transfer import Transfer
+from autoscale.listener import Listener
+from autoscale.models.count import is_member
+from autoscale.runs.store import StepFolder
+from autoscale.training.process_group import ProcessGroup
+from autoscale.training.recipe import Recipe
+from autoscale.training.task import device_named
+
+
+def begun(
+    settings: TrainSettings, step: StepFolder, peers: ProcessGroup, listener: Listener
+) -> Training:
+    """The training with its network, its start and its images read."""
+    device = _device_for(peers, settings.device)
+    settings = _with_member_weights(settings, step, listener)
+    design = design_of(settings)
+    size = settings.resolution or design.architecture.resolution
+    start = Start.of(
+        replace(settings, weights=None) if settings.weights == NO_WEIGHTS else settings,
+        at_resolution(design.architecture, size),
+        network=settings.network,
+    )
+    for note in start.notes:
+        listener.notice(note)
+    lessons = Lessons.of(
+        settings, unlabelled=settings.unlabelled, device=device, threads=settings.threads
+    )
+    task = Proxy(
+        source=ImageSource(
+            data=settings.data,
+            seed=settings.seed,
+            limit=settings.limit,
+            strict=settings.strict,
+            white_level=start.expected.preparation.white_level,
+        ),
+        recipe=_recipe(settings),
+        kernels=choose_kernels(settings.kernels, device=device, listener=listener),
+        device=device,
+        threads=settings.threads,
+        transfer=Transfer(start=start, lessons=lessons),
+        inheriting_rate=None,  # the recipe has it, see `_at_suited_rate`
+    ).load(size=size, test=True, listener=listener)
+    architecture = fitted(design, size, len(task.images.classes), listener)
+    if settings.learning_rate is None:
+        task = _at_suited_rate(task, start, architecture, listener)
+    return Training(
+        settings=settings,
+        design=replace(design, architecture=architecture),
+        task=task,
+        step=step,
+        peers=peers,
+        listener=listener,
+    )
+
+
+def _with_member_weights(
+    settings: TrainSettings, step: StepFolder, listener: Listener
+) -> TrainSettings:
+    """With the weights that `autoscale family` wrote beside the member, unless others are named."""
+    path = Path(settings.network)
+    if settings.weights is not None or not (path.is_file() and is_member(path)):
+        return settings
+    found = weights_beside(path)
+    if found is None:
+        require_not_gone(path, step)
+        return settings
+    listener.notice(
+        f"{path.stem} begins with the weights that family wrote beside it, {found}; --weights "
+        f"{NO_WEIGHTS} begins with random ones"
+    )
+    return replace(settings, weights=str(found))
+
+
+def _recipe(settings: TrainSettings) -> Recipe:
+    """The recipe of that name, with what is given in place of its own."""
+    recipe = recipe_named(settings.recipe, epochs=settings.epochs)
+    if settings.batch_size is not None:
+        recipe = recipe.with_batch(settings.batch_size)
+    given = {
+        name: value
+        for name in ("learning_rate", "layer_decay", "patience")
+        if (value := getattr(settings, name)) is not None
+    }
+    if settings.frozen.features:
+        given["epochs"] = 1
+    return replace(recipe, **given)
+
+
+def _at_suited_rate(
+    task: Proxy, start: Start, architecture: Architecture, listener: Listener
+) -> Proxy:
+    """At another rate than the recipe's where that suits the weights; a notice says so."""
+    recipe = suited(task.recipe, start, architecture)
+    if recipe != task.recipe:
+        listener.notice(
+            f"the peak learning rate is {recipe.learning_rate:g} in place of the recipe's "
+            f"{task.recipe.learning_rate:g}, which suits weights of another design; "
+            "--learning-rate sets it"
+        )
+    return replace(task, recipe=recipe)
+
+
+def _device_for(peers: ProcessGroup, device: str) -> str:
+    """
+    Raises:
+        InvalidSetting: if there is no such device, or several processes are to use another than a
+            CPU.
+    """
+    named = str(device_named(device))
+    if peers.size > 1 and named != "cpu":
+        raise InvalidSetting(f"several processes train on cpu only, asked for {named}")
+    return named

@@ -1,0 +1,48 @@
+"""The job of `autoscale train`."""
+
+from pathlib import Path
+
+from autoscale.jobs.train.begin import begun
+from autoscale.jobs.train.result import STEP, Trained
+from autoscale.jobs.train.settings import TrainSettings
+from autoscale.listener import Listener, Silent
+from autoscale.network.threads import threads_of_torch
+from autoscale.runs.store import StepFolder
+from autoscale.runs.tensorboard import require_tensorboard
+from autoscale.settings.function import takes_settings
+from autoscale.training.failures import OutOfTime as OutOfTime  # for who calls `train`
+from autoscale.training.process_group import joined
+
+
+@takes_settings(TrainSettings)
+def train(
+    run: str | Path = "runs/train",
+    *,
+    settings: TrainSettings,
+    listener: Listener | None = None,
+) -> Trained:
+    """Train a network and keep its best and its last weights in `run`/train.
+
+    The same call continues a broken training after its last whole epoch, to the same bits. Under
+    torchrun the processes share every batch; the first of them writes.
+
+    The style, the mean and the deviation of the trained network are those of the weights that it
+    starts from: as given, else as `expected.expected_by` finds out.
+
+    Args:
+        run: the run directory; this step writes its `train` folder.
+        listener: told of progress; by default nobody.
+
+    Returns:
+        The epochs, the best one, and the file of its weights.
+
+    Raises:
+        AutoscaleError: one of its kinds, for anything that cannot be done.
+    """
+    listener = listener or Silent()
+    if settings.tensorboard:
+        require_tensorboard()
+    with joined() as peers, threads_of_torch(settings.threads):
+        if peers.rank != 0:
+            listener = Silent()
+        return begun(settings, StepFolder(Path(run), STEP), peers, listener).run()

@@ -1,0 +1,241 @@
+"""One training, from its first epoch or from where it was broken off, to its end."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from autoscale.design.cost import cost
+from autoscale.jobs.curves import training_point
+from autoscale.jobs.inheritance import Begun
+from autoscale.jobs.record import Record
+from autoscale.jobs.train.design import Design
+from autoscale.jobs.train.keeper import LAST, Keeper
+from autoscale.jobs.train.result import Trained
+from autoscale.jobs.train.settings import TrainSettings
+from autoscale.jobs.workers.kernels import accelerated
+from autoscale.jobs.workers.memory import training_bytes
+from autoscale.jobs.workers.proxy import Proxy
+from autoscale.listener import Listener
+from autoscale.models.expected import Expected
+from autoscale.network.build import Network, build
+from autoscale.network.freeze import freeze
+from autoscale.runs.checkpoint import read_snapshot
+from autoscale.runs.store import Journal, StepFolder
+from autoscale.runs.weights import Header, read_weights
+from autoscale.training.chance import chance_warning
+from autoscale.training.fit import evaluate, fit
+from autoscale.training.head.features import read_features
+from autoscale.training.head.logistic import fit_head
+from autoscale.training.parts import classifier_of
+from autoscale.training.process_group import ProcessGroup
+from autoscale.training.state import Epoch, Snapshot, best_epoch, is_over
+from autoscale.training.task import Runtime, TrainingTask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """One training, as one of its processes does it."""
+
+    settings: TrainSettings
+    design: Design  # for these images
+    task: Proxy  # with its images
+    step: StepFolder
+    peers: ProcessGroup
+    listener: Listener
+
+    def run(self) -> Trained:
+        """Train from the first epoch, or from where an earlier call got to, and say how it went."""
+        last = self.step.file(LAST)
+        journal = Journal(self.step.file("epochs.jsonl"))
+        keeper = Keeper(self.step, journal, self.header(), self.task.recipe.epochs, self.listener)
+        if self.peers.rank != 0:
+            return self._trained(read_snapshot(last), keeper)
+        with self.step.locked():
+            notes = {
+                "device": self.task.device,
+                **self.task.transfer.told,
+            }  # what was asked for may be "auto"
+            record = Record(settings=self.settings, facts=self.facts(), notes=notes)
+            resume = record.begin(
+                self.step, journal, self.listener, read=lambda _: read_snapshot(last)
+            )
+            trained = self._trained(resume, keeper)
+            self.step.write_result("result.json", trained.result.to_dict())
+            told = chance_warning(
+                trained.best.accuracy or 0.0,
+                self.task.images.validation.labels,
+                self.task.images.classes,
+            )
+            if told:
+                self.listener.notice(f"warning: {told}")
+            return trained
+
+    def facts(self) -> dict[str, Any]:
+        """What decides the result and must be the same to go on, as plain data."""
+        design = self.design
+        return {
+            **self.task.record(),
+            "network": {**asdict(design), "architecture": design.architecture.to_dict()},
+            "processes": self.peers.size,
+        }
+
+    def header(self) -> Header:
+        """Of the best weights, but for their accuracy."""
+        origin, lessons = self.task.transfer.start.origin, self.task.transfer.lessons
+        how = f"recipe {self.settings.recipe}, {self.task.recipe.epochs} epochs"
+        if self.settings.frozen.features:
+            how = "the classifier alone"
+        begun = f", begun with weights of {origin.name} as far as they fit" if origin else ""
+        taught = f", taught by {lessons.name}" if lessons else ""
+        return Header(
+            architecture=self.design.architecture.to_dict(),
+            style=self._expected.style,
+            preparation=self._expected.preparation,
+            classes=self.task.images.classes,
+            seed=self.task.source.seed,
+            seen=self.task.images.sketch,
+            accuracy_of=f"validation images of {self.task.images.name}",
+            provenance=f"autoscale train, {how}{begun}{taught}",
+            origin=self._expected.origin,
+            licence=self._expected.licence,
+        )
+
+    def _trained(self, resume: Snapshot | None, keeper: "Keeper") -> Trained:
+        (module, begun), recipe = self._network(resume), self.task.recipe
+        first, done = self.peers.rank == 0, resume.epochs if resume else ()
+        if self.settings.tensorboard and first:
+            size = self.design.architecture.resolution
+            lessons = self.task.transfer.lessons
+            further = lessons.unlabelled if lessons else None
+            images = len(self.task.images.train) + len(further or ())
+            keeper.draw(
+                done, partial(training_point, recipe=recipe, images=images, resolution=size)
+            )
+        if not is_over(done, recipe):
+            done = self._epochs(module, begun, resume, keeper)
+        counted = cost(self.design.architecture)
+        return Trained(
+            name=self.design.name,
+            epochs=done,
+            best=best_epoch(done),
+            test_accuracy=self._tested(module, keeper.best) if first else None,
+            macs=counted.macs,
+            params=counted.params,
+            weights=keeper.best,
+        )
+
+    def _network(self, resume: Snapshot | None) -> tuple[Network, Begun | None]:
+        """As the training begins, unless it goes on, which puts other weights into it."""
+        task, begun = self.task, None
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(task.source.seed)
+            module = build(
+                self.design.architecture,
+                dropout=self.design.dropout,
+                drop_path=self.design.drop_path,
+                norm_momentum=task.recipe.norm_momentum,
+                **self._expected.style.options,
+            )
+        if resume is not None:
+            done, of = len(resume.epochs), task.recipe.epochs
+            self.listener.notice(f"going on after epoch {done} of {of}")
+        elif (begun := task.begin(module, self.design.architecture)) is not None:
+            for note in begun.notes:
+                self.listener.notice(note)
+        freeze(module, **asdict(self.settings.frozen))
+        return module, begun
+
+    def _epochs(
+        self,
+        module: nn.Module,
+        begun: Begun | None,
+        resume: Snapshot | None,
+        keeper: "Keeper",
+    ) -> tuple[Epoch, ...]:
+        """All epochs; `module` has the last one's weights then."""
+        network, proxy = accelerated(module, self.task.kernels), self.task
+        task = replace(
+            proxy.task(self.design.architecture, seed=proxy.source.seed),
+            evaluate_after=range(1, proxy.recipe.epochs + 1),
+        )
+        keep = keeper.keep if self.peers.rank == 0 else None
+        if self.settings.frozen.features:
+            return self._head_alone(network, task, keep)
+        self._tell_memory()
+        if (found := proxy.fit_first(network, task, begun)) is not None:
+            self.listener.notice(
+                "the new classifier is fitted first, on features of the weights as they are: "
+                f"accuracy {found.accuracy:.4f} on validation images"
+            )
+        taught = proxy.answered(self.listener).taught
+        runtime = replace(self._runtime, time_limit=self.settings.time_limit)
+        given = taught.given(task) if taught else task
+        return fit(network, given, runtime, resume=resume, keep=keep).epochs
+
+    @property
+    def _runtime(self) -> Runtime:
+        return replace(self.task.runtime, peers=self.peers)
+
+    @property
+    def _expected(self) -> Expected:
+        """What the network expects of pictures, and of itself."""
+        return self.task.transfer.start.expected
+
+    def _head_alone(
+        self, network: nn.Module, task: TrainingTask, keep: Callable[[Snapshot], None] | None
+    ) -> tuple[Epoch, ...]:
+        """The classifier fitted on features, as a training of one epoch."""
+        mirrored = ", mirrored too" if task.recipe.flip else ""
+        self.listener.notice(
+            f"the classifier alone is trained, by logistic regression on features of the "
+            f"{len(task.train):,} pictures as they are{mirrored}; of the recipe nothing else counts"
+        )
+        started = time.perf_counter()
+        fitted = fit_head(classifier_of(network), *read_features(network, task, self._runtime))
+        before = time.perf_counter()
+        accuracy = evaluate(
+            network,
+            task.validation,
+            resolution=task.resolution,
+            preparation=task.preparation,
+            runtime=self._runtime,
+        )
+        now = time.perf_counter()
+        epoch = Epoch(1, fitted.train_loss, accuracy, now - started, now - before)
+        tensors = {f"network/{name}": tensor for name, tensor in network.state_dict().items()}
+        if keep:
+            keep(Snapshot((epoch,), tensors))
+        return (epoch,)
+
+    def _tell_memory(self) -> None:
+        share = -(-self.task.recipe.batch_size // self.peers.size)
+        needed = training_bytes(
+            self.design.architecture,
+            share,
+            kernels=self.task.kernels,
+            padding=self._expected.style.padding,
+        )
+        self.listener.notice(
+            f"memory at the peak: about {needed / 2**30:.2g} GiB for {share} images of "
+            f"{self.design.architecture.resolution} pixels at once, beside all images and torch "
+            "itself"
+        )
+
+    def _tested(self, module: nn.Module, best: Path) -> float | None:
+        """Accuracy of the best weights on the test images; None if there are none."""
+        if self.task.images.test is None:
+            return None
+        module.load_state_dict(read_weights(best).state)
+        return evaluate(
+            module,
+            self.task.images.test,
+            resolution=self.design.architecture.resolution,
+            preparation=self._expected.preparation,
+            runtime=Runtime(device=self.task.device),
+        )
