@@ -17,9 +17,9 @@ from autoscale.jobs.start import Start
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.listener import Listener
 from autoscale.network.build import build
-from autoscale.runs.store import StepFolder
+from autoscale.runs.store import StepFolder, read_text
 from autoscale.runs.weights import Header, read_weights, write_weights
-from autoscale.scaling.family import Member, UserMember
+from autoscale.scaling.family import Member, UserMember, read_member
 from autoscale.scaling.scalable import Scalable
 
 #: How the provenance of these weights begins.
@@ -30,7 +30,8 @@ def weights_beside(member: Path) -> Path | None:
     """The weights that `autoscale family` wrote beside a member's file; None if it wrote none.
 
     Raises:
-        InvalidSetting: if the file of that name cannot be read.
+        InvalidSetting: if the file of that name cannot be read, or is of an earlier member, another
+            design under the same name.
     """
     file = member.with_suffix(".safetensors")
     if not file.is_file():
@@ -39,7 +40,16 @@ def weights_beside(member: Path) -> Path | None:
         header = read_weights(file).header
     except InvalidSetting as problem:
         raise InvalidSetting(f"{problem}; or begin without it by --weights none") from None
-    return file if (header.provenance or "").startswith(_UNTRAINED) else None
+    if not (header.provenance or "").startswith(_UNTRAINED):
+        return None
+    own = read_member(read_text(member), source=str(member))
+    if isinstance(own, Member) and header.architecture != own.architecture.to_dict():
+        raise InvalidSetting(
+            f"{file} holds what an earlier {member.stem} began with, another design than "
+            f"{member.name}: write the family again with --weights, or begin without by "
+            "--weights none"
+        )
+    return file
 
 
 def require_not_gone(member: Path, step: StepFolder) -> None:
