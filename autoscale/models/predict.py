@@ -308,7 +308,7 @@ def _lacking(names: Sequence[str], known: Sequence[str], data: str) -> tuple[str
 
 
 def to_network_input(pixels: NDArray[np.uint8], model: Model) -> Tensor:
-    """(N, S, S, 3) bytes as the network expects them: (N, 3, S, S), normalised as in training."""
+    """(N, S, S, C) bytes as the network expects them: (N, C, S, S), normalised as in training."""
     return normalised(as_channels_last(pixels), model.preparation)
 
 
