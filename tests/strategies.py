@@ -45,6 +45,7 @@ block_fields: dict[str, st.SearchStrategy[Any]] = {
     "groups": st.sampled_from([1, 2, 4]),
     "start_kernel": st.sampled_from([0, 3, 5]),
 }
+channels = st.sampled_from([3, 1])
 norms: st.SearchStrategy[NormKind] = st.sampled_from(get_args(NormKind))
 
 
@@ -103,6 +104,7 @@ def architectures() -> st.SearchStrategy[Architecture]:
     return st.builds(
         Architecture,
         resolution=st.integers(1, 40),
+        channels=channels,
         stem=stems,
         stages=st.lists(stages(), min_size=1, max_size=4).map(tuple),
         head=heads,
@@ -155,6 +157,7 @@ def _spaces() -> st.SearchStrategy[SearchSpace]:
         SearchSpace,
         name=st.text(string.ascii_lowercase, min_size=1, max_size=8),
         resolution=_options(st.integers(4, 40)),
+        channels=channels,
         stem=st.builds(StemChoices, width=_options(widths), stride=strides, pool=st.booleans()),
         stages=st.lists(_stage_choices(), min_size=1, max_size=2).map(tuple),
         head=st.builds(HeadChoices, width=_options(st.integers(0, 32))),

@@ -46,15 +46,18 @@ def export_command(settings: ExportCommand, *, as_json: bool) -> None:
         card = str(found.card)
         show_json({"files": files, "beside": beside, "card": card, "notes": found.notes})
         return
+    columns = ("path", "format", "bytes", "difference")
     show_table(
         pd.DataFrame([*files, *beside]),
         title="Written",
-        columns=("path", "format", "bytes", "difference"),
+        columns=columns if settings.data is None else (*columns, "agreement"),
     )
     say(
-        "difference: largest of a logit from torch's on noise, at batch 1 and 5, or of int8 on "
-        "held-out images; - is not run."
+        "difference: largest of a logit from torch's on noise, at batch 1 and 5, and on validation "
+        "images if there are data, of int8 on these alone; - is not run."
     )
+    if settings.data is not None:
+        say("agreement: share of validation images with torch's first answer.")
     for note in found.notes:
         say(f"Note: {note}.")
     say(f"Model card -> {found.card}")

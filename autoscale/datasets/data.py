@@ -38,7 +38,7 @@ from autoscale.errors import DataProblem, InvalidSetting
 class Images:
     """Decoded square images and their classes."""
 
-    pixels: NDArray[np.uint8]  # (N, S, S, 3), contiguous
+    pixels: NDArray[np.uint8]  # (N, S, S, C), contiguous; 3 channels in RGB, 1 in grey
     labels: NDArray[np.int64]  # (N,), positions in the classes of the data set
 
     def __len__(self) -> int:
@@ -80,7 +80,7 @@ def load(
     keep: Keep | None = None,
     preparation: Preparation = OURS,
 ) -> ImageData:
-    """Read a data set; every image is decoded once and takes 3 * size**2 bytes.
+    """Read a data set; every image is decoded once and takes 3 * size**2 bytes, a third in grey.
 
     Each image is turned upright by its EXIF orientation, laid on white where it is transparent,
     and its centre square is resized to `size` with antialiasing. Images of 16 bits are scaled to 8.
@@ -110,7 +110,7 @@ def load(
     if size < 1:
         raise InvalidSetting(f"size must be at least 1 pixel; got {size}")
     if source == "synthetic":
-        return _draw(size, selection)
+        return _draw(size, selection, preparation.channels)
     root = Path(source).expanduser()
     listing = list_source(root, test=selection.test)
     splits = split(listing, selection, source)
@@ -297,9 +297,10 @@ def _hash(value: object) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:12]
 
 
-def _draw(size: int, selection: Selection) -> ImageData:
+def _draw(size: int, selection: Selection, channels: int) -> ImageData:
     def part(name: synthetic.Part) -> Images:
-        return Images(*synthetic.draw(name, size=size, seed=selection.seed))
+        pixels, labels = synthetic.draw(name, size=size, seed=selection.seed)
+        return Images(pixels if channels == 3 else synthetic.in_grey(pixels), labels)
 
     train = part("train")
     kept = within_limit(train.labels, selection, len(synthetic.CLASSES))

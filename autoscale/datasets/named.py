@@ -30,7 +30,7 @@ class Named(NamedTuple):
 class Chunk(NamedTuple):
     """Some pictures, decoded."""
 
-    pixels: NDArray[np.uint8]  # (N, S, S, 3)
+    pixels: NDArray[np.uint8]  # (N, S, S, C)
     names: tuple[str, ...]  # of the N, printable
     refused: tuple[str, ...]  # one line for each of the others
     peaks: tuple[int, ...]  # the largest number of each that has 16 bits

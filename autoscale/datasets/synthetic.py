@@ -89,6 +89,12 @@ def draw(
     return np.rint(255 * np.clip(canvas, 0, 1)).astype(np.uint8), labels.astype(np.int64)
 
 
+def in_grey(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Pictures (N, S, S, 3) as grey ones (N, S, S, 1), by the luma of `Preparation`."""
+    luma = pixels.astype(np.uint32) @ np.array([19595, 38470, 7471], np.uint32)
+    return ((luma + 32768) >> 16).astype(np.uint8)[..., None]
+
+
 def _waves(count: int, size: int, random: np.random.Generator) -> Floats:
     """A plain colour under coloured plane waves, each averaged exactly over every pixel."""
     # Cycles per side, along x and y: from slow shades to patterns finer than a small pixel.

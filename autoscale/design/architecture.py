@@ -37,6 +37,8 @@ def _whole(value: float) -> float:
 #: A number that is an int where it is whole, whichever way a file writes it.
 Ratio = Annotated[float, AfterValidator(_whole)]
 
+#: Channels that an image may have: one of grey, or red, green and blue.
+CHANNELS = (1, 3)
 #: No size of a network is larger; beyond it counts would no longer fit 64 bits.
 MOST = 1_000_000
 
@@ -75,9 +77,20 @@ def _require_kind(name: str, value: object, kind: type) -> None:
         raise InvalidArchitecture(f"{name} must be a {kind.__name__}, got {value!r}")
 
 
+def require_channels(channels: int) -> None:
+    """
+    Raises:
+        InvalidArchitecture: unless an image may have so many channels.
+    """
+    if type(channels) is not int or channels not in CHANNELS:
+        raise InvalidArchitecture(
+            f"channels must be 3 (red, green, blue) or 1 (grey), got {channels!r}"
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stem:
-    """The first convolution, from 3 channels to `width`; with `pool`, a 3x3 max pooling of
+    """The first convolution, from the image to `width` channels; with `pool`, a 3x3 max pooling of
     stride 2 follows it (ResNet). A kernel as large as the stride sees patches (ConvNeXt)."""
 
     width: int
@@ -232,13 +245,14 @@ class Sizes(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
-    """A classifier of square RGB images.
+    """A classifier of square images, in colour or grey.
 
     Raises:
         InvalidArchitecture: for a design that no network can have.
     """
 
     resolution: int  # pixels per side of the input
+    channels: int = field(default=3, hash=False)  # of the input: 3 in RGB, 1 in grey
     stem: Stem
     stages: tuple[Stage, ...]
     head: Head = Head()
@@ -248,6 +262,7 @@ class Architecture:
 
     def __post_init__(self) -> None:
         _require_count("resolution", self.resolution)
+        require_channels(self.channels)
         _require_count("num_classes", self.num_classes)
         _require_kind("stem", self.stem, Stem)
         _require_kind("head", self.head, Head)
@@ -303,8 +318,10 @@ class Architecture:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data: numbers, strings, lists and dictionaries; `from_dict` reads it back."""
+        grey = {} if self.channels == 3 else {"channels": self.channels}
         return {
             "resolution": self.resolution,
+            **grey,  # written where it is there, so that most files stay as they were
             "stem": _plain(self.stem),
             "stages": [_plain(stage) for stage in self.stages],
             "head": _plain(self.head),

@@ -112,9 +112,9 @@ def part_costs(architecture: Architecture, sizes: Sizes | None = None) -> list[t
     return [(name, Cost(*row)) for name, row in zip(["stem", *stages, "head"], rows, strict=True)]
 
 
-def stem_cost(stem: Stem, resolution: int) -> Cost:
-    """The cost of a stem, for images of `resolution` pixels per side."""
-    return Cost(*row_of(place_of(stem, 3, resolution)))
+def stem_cost(stem: Stem, resolution: int, channels: int = 3) -> Cost:
+    """The cost of a stem, for images of `channels` and of `resolution` pixels per side."""
+    return Cost(*row_of(place_of(stem, channels, resolution)))
 
 
 def stage_cost(stage: Stage, width_in: int, size: int) -> Cost:

@@ -9,6 +9,7 @@ stage may have `op`, a list of alternatives that set several fields together:
         width: 24
 
 `activation` beside `resolution` is that of every part that has one, chosen once for the network.
+`channels: 1` beside it makes the images grey, which is no choice.
 Each list of more than one option is a `Parameter`; one option for each parameter is a point.
 """
 
@@ -20,7 +21,7 @@ from itertools import product
 from math import prod
 from typing import Any, Protocol
 
-from autoscale.design.architecture import MOST, Activation, Architecture
+from autoscale.design.architecture import MOST, Activation, Architecture, require_channels
 from autoscale.design.choices import (
     Choices,
     HeadChoices,
@@ -71,6 +72,7 @@ class SearchSpace:
     name: str
     description: str = ""
     resolution: Options[int]
+    channels: int = 3  # of the images: 3 in RGB, 1 in grey
     stem: StemChoices
     stages: tuple[StageChoices, ...]
     head: HeadChoices = _PLAIN_HEAD
@@ -91,6 +93,10 @@ class SearchSpace:
             )
         if max(self.resolution) > MOST:
             raise InvalidSpace(f"resolution must be at most {MOST:,}, got {max(self.resolution)}")
+        try:
+            require_channels(self.channels)
+        except InvalidArchitecture as problem:
+            raise InvalidSpace(str(problem)) from None
         self._require_one_activation()
         parameters = [Parameter("resolution", self.resolution)] * (len(self.resolution) > 1)
         parameters += [Parameter("activation", self.activation)] * (len(self.activation) > 1)
@@ -215,6 +221,7 @@ class SearchSpace:
             place = end
         return Architecture(
             resolution=self.resolution[point[0] if len(self.resolution) > 1 else 0],
+            channels=self.channels,
             stem=parts[0],
             stages=tuple(parts[1:-1]),
             head=parts[-1],
@@ -231,6 +238,7 @@ class SearchSpace:
             len(architecture.stages) != len(self.stages)
             or architecture.resolution not in self.resolution
             or architecture.num_classes != self.num_classes
+            or architecture.channels != self.channels
         ):
             return None
         point: Point = ()
@@ -290,7 +298,7 @@ class SearchSpace:
         for resolution in self.resolution:
             reached: dict[int, tuple[int, int]] = {}
             for stem in self.stem.parts():
-                macs = stem_cost(stem, resolution).macs
+                macs = stem_cost(stem, resolution, self.channels).macs
                 _widen(reached, stem.width, macs, macs)
                 size = stem_output_size(stem, resolution)  # its strides are no choices
             for choices in self.stages:

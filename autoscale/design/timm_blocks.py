@@ -27,6 +27,7 @@ class TimmDefinition:
     stem_size: int  # channels
     num_features: int  # channels of the head
     num_classes: int
+    in_chans: int  # channels of the image
     output_stride: int  # beyond this, timm would dilate instead of stride
     activation: Activation  # of the stem, the head, and blocks that name none
 
@@ -56,6 +57,7 @@ def timm_definition(architecture: Architecture) -> TimmDefinition:
         stem_size=stem.width,
         num_features=head.width,
         num_classes=architecture.num_classes,
+        in_chans=architecture.channels,
         output_stride=max(32, architecture.reduction),
         activation=stem.activation,
     )

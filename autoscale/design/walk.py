@@ -49,7 +49,7 @@ def places_of(architecture: Architecture, sizes: Sizes | None = None) -> list[Pl
     """Stem, stages and head in order; `sizes` stand in for the architecture's own."""
     resolution, width, widths, depths, head_width = sizes or architecture.sizes
     stem, head = architecture.stem, architecture.head
-    places: list[Place] = [_place((stem, 3, resolution, width, 1, 0))]
+    places: list[Place] = [_place((stem, architecture.channels, resolution, width, 1, 0))]
     size = stem_output_size(stem, resolution)
     for stage, width_out, depth in zip(architecture.stages, widths, depths, strict=True):
         places.append(_place((stage, width, size, width_out, depth, 0)))

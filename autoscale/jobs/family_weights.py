@@ -8,7 +8,7 @@ import torch
 
 from autoscale.datasets.data import ImageData
 from autoscale.errors import InvalidSetting, RunConflict
-from autoscale.jobs.grid.candidates import GROW, SHRINK
+from autoscale.jobs.grid.candidates import GROW, SHRINK, root_of
 from autoscale.jobs.grid.scaling_base import notes_on_start
 from autoscale.jobs.grid.settings import FamilySettings
 from autoscale.jobs.inheritance import Inheritance
@@ -91,7 +91,7 @@ class MemberWeights:
                     "members begin with, too"
                 )
             return None
-        start = Start.for_many(settings)
+        start = Start.for_many(settings).for_channels(root_of(base).channels)
         for note in notes_on_start(start, base):
             listener.notice(note)
         return cls(start=start, source=_images_of(run, settings, start))

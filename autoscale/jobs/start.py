@@ -13,7 +13,9 @@ from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.jobs.groups.networks import WeightsSettings
 from autoscale.models.count import load_architecture
 from autoscale.models.expected import Expected, expected_by
+from autoscale.models.settings import PreparationSettings
 from autoscale.network.inheritance.correspondence import require_kindred
+from autoscale.network.inheritance.grey import in_grey
 from autoscale.network.inheritance.origin import fits, published_origin
 from autoscale.network.weights import STYLES, Style
 from autoscale.runs.sources.find import find
@@ -61,6 +63,9 @@ class Start:
     origin: Origin | None = None  # of the weights, if it is another design than the network's
     # Classes and their rows of the classifier; None: as `expected` tells.
     known: tuple[tuple[str, int], ...] | None = None
+    colour: Preparation | None = (
+        None  # what the file's weights expect, if networks get them in grey
+    )
     held: Weights | None = field(default=None, compare=False, repr=False)
 
     @classmethod
@@ -86,7 +91,41 @@ class Start:
             _require_kindred(architecture, "network", origin.name)
             count = affordable(origin.architecture, architecture.resolution)
             origin = replace(origin, images=min(IMAGES, count))
-        return cls._from(settings, file, held, origin, network=network)
+        start = cls._from(settings, file, held, origin, network=network)
+        return start.for_channels(architecture.channels, own=architecture)
+
+    def for_channels(self, channels: int, *, own: Architecture | None = None) -> "Start":
+        """The same for networks whose images have so many channels.
+
+        Weights for images in colour become those for grey ones, see `inheritance.grey`.
+
+        Args:
+            own: whose the weights are, where they are not another design's.
+
+        Raises:
+            InvalidSetting: if the weights expect grey images and the networks take colour, or
+                several numbers are given for grey ones.
+        """
+        colour = self.expected.preparation
+        if colour.channels == channels:
+            return self
+        if channels == 3:
+            raise InvalidSetting(
+                f"{self.file} holds weights for grey images, and the network takes images in "
+                "colour; give the design or space channels: 1, or take other weights"
+            )
+        expected = replace(self.expected, preparation=colour.in_grey())
+        if self.file is None:
+            PreparationSettings(mean=colour.mean, deviation=colour.deviation).over(
+                expected.preparation
+            )  # refuses several numbers
+            return replace(self, expected=expected)
+        design = self.origin.architecture if self.origin else own
+        origin = self.origin and replace(
+            self.origin, architecture=replace(self.origin.architecture, channels=1)
+        )
+        held = self.held and _in_grey(self.held, design, colour)
+        return replace(self, expected=expected, origin=origin, colour=colour, held=held)
 
     @classmethod
     def for_many(cls, settings: WeightsSettings) -> "Start":
@@ -164,11 +203,7 @@ class Start:
         if expects := record.get("expects"):
             given = dict(expects)
             style = Style(padding=given.pop("padding"), norm_eps=given.pop("norm_eps"))
-            values: dict[str, Any] = {
-                name: tuple(value) if isinstance(value, list) else value
-                for name, value in given.items()
-            }
-            preparation = Preparation(**values)
+            preparation = _preparation_of(given)
         preparation = replace(preparation, white_level=record["white_level"])
         expected = Expected(style=style, preparation=preparation)
         if "start" not in record:
@@ -182,6 +217,7 @@ class Start:
             digest=str(record["start"]),
             origin=Origin(name=name, architecture=design, images=inherits["images"]),
             known=tuple(dict(record["known_classes"]).items()),
+            colour=_preparation_of(record["colour"]) if "colour" in record else None,
         )
 
     def read(self) -> "Start":
@@ -203,6 +239,9 @@ class Start:
                 f"{self.file} does not hold the weights that the work began with; restore it, or "
                 "say with --weights where they lie now"
             )
+        if self.colour is not None:
+            design = self.origin.architecture if self.origin else None
+            held = _in_grey(held, design, self.colour)
         return replace(self, file=file, held=held)
 
     def for_worker(self) -> "Start":
@@ -241,6 +280,8 @@ class Start:
         known: dict[str, Any] = {} if self.digest is None else {"start": self.digest}
         if self.origin is not None:
             known["inherits"] = self.origin.record()
+        if self.colour is not None:
+            known["colour"] = self.colour.to_dict()
         apart = replace(expected.preparation, white_level=OURS.white_level)  # which is the task's
         if (expected.style, apart) != (STYLES["autoscale"], OURS):
             known["expects"] = asdict(expected.style) | apart.to_dict()
@@ -249,6 +290,21 @@ class Start:
 
 #: Random weights, and what autoscale's own networks expect.
 FRESH = Start()
+
+
+def _preparation_of(plain: Mapping[str, Any]) -> Preparation:
+    """What `Preparation.to_dict` gave."""
+    values: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()
+    }
+    return Preparation(**values)
+
+
+def _in_grey(held: Weights, design: Architecture | None, colour: Preparation) -> Weights:
+    assert design is not None, "weights are of a design"
+    grey = colour.in_grey().normalisation
+    state = in_grey(held.state, design, colour=colour.normalisation, grey=grey)
+    return replace(held, state=state)
 
 
 def affordable(design: Architecture, resolution: int) -> int:
@@ -281,7 +337,8 @@ def _is_own(held: Weights, settings: WeightsSettings, architecture: Architecture
         InvalidSetting: if a design is named and they are not of it.
     """
     _require_said(held, settings)
-    return fits(held.state, architecture)
+    every = {architecture.channels, 3}  # weights in colour become grey
+    return any(fits(held.state, replace(architecture, channels=count)) for count in every)
 
 
 def _origin(held: Weights, settings: WeightsSettings) -> Origin | None:

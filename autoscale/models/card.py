@@ -22,11 +22,16 @@ MOST_CLASSES = 100
 BESIDE = "-"
 
 
+#: Of a file: name, format, bytes, SHA-256, largest difference of a logit from torch's, and share of
+#: validation images with torch's first answer.
+Row = tuple[str, str, int, str, float | None, float | None]
+
+
 def model_card(
     model: Model,
     *,
     cost: Cost | None,
-    files: Sequence[tuple[str, str, int, str, float | None]],
+    files: Sequence[Row],
     latency: Latency | None,
     num_classes: int,
     notes: Sequence[str] = (),
@@ -35,7 +40,7 @@ def model_card(
 
     Args:
         cost: of one image; None if it cannot be counted.
-        files: name, format, bytes, SHA-256, and largest difference of a logit from torch's.
+        files: what is told of each.
         notes: what a person should know, in sentences.
     """
     parts = [
@@ -64,16 +69,18 @@ def model_card(
 
 
 def _input(model: Model) -> str:
-    size = model.resolution
+    size, channels = model.resolution, model.preparation.channels
+    colour = "Grey" if channels == 1 else "RGB"
     steps = "\n".join(
         f"{number}. {_text(step)}"
         for number, step in enumerate(preparation_steps(model.preparation, size), start=1)
     )
     return (
-        f"RGB images, float32, (N, 3, {size}, {size}), any N. A picture becomes one in these "
-        "steps; left out or done in another way, they change answers. "
+        f"{colour} images, float32, (N, {channels}, {size}, {size}), any N. A picture becomes one "
+        "in these steps; left out or done in another way, they change answers. "
         f"`{PREPARATION}` says the same to programs, and `prepare` of `network.py`, "
-        f"where that is exported, does it.\n\n{steps}"
+        "where that is exported, does it. Scripts called `use_....py` beside a format's file go "
+        f"from a picture to the name of its class without autoscale.\n\n{steps}"
     )
 
 
@@ -81,9 +88,10 @@ def _check() -> str:
     return (
         f"Prepare `{PICTURE}` by the steps above and pass it through the network: the logits are "
         f"those in `{ANSWER}`, up to rounding. If they are not, compare what the network got with "
-        "`prepared` there: mean and deviation of each channel (red, green, blue), and the pixels "
+        "`prepared` there: mean and deviation of each channel, and the pixels "
         "at the top left and in the middle (row and column S / 2, counted from 0). `pixels.sha256` "
-        "is of the S x S x 3 bytes before they are divided by 255, as Pillow makes them."
+        "is of the bytes, row by row and channels last, before they are divided by 255, as Pillow "
+        "makes them."
     )
 
 
@@ -161,14 +169,16 @@ def _latency(latency: Latency | None) -> str:
     )
 
 
-def _files(files: Sequence[tuple[str, str, int, str, float | None]]) -> str:
+def _files(files: Sequence[Row]) -> str:
     rows = [
         "| file | format | bytes | SHA-256 | logits differ from torch's by |",
         "| --- " * 5 + "|",
     ]
-    for name, kind, size, digest, difference in files:
+    for name, kind, size, digest, difference, agreement in files:
         missing = "-" if kind == BESIDE else "not run"
         differs = missing if difference is None else f"{difference:.2g}"
+        if agreement is not None:
+            differs += f"; the first answer is the same for {100 * agreement:.1f} % of images"
         rows.append(f"| {name} | {kind} | {size:,} | `{digest}` | {differs} |")
     return "\n".join(rows)
 

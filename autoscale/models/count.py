@@ -24,6 +24,7 @@ from autoscale.devices.board import Board, Fit
 from autoscale.errors import InvalidSetting, cause
 from autoscale.models.user_code import code_problem, named
 from autoscale.network.build import build
+from autoscale.network.image import image_shape
 from autoscale.network.measuring.second_count import (
     CountLine,
     FvcoreCount,
@@ -242,7 +243,7 @@ def count_module(
         raise
     except Exception as problem:  # the user's code may raise anything
         raise InvalidSetting(
-            f"{name} does not take an image of shape (1, 3, {resolution}, {resolution}): "
+            f"{name} does not take an image of shape {image_shape(module, resolution)}: "
             f"{cause(problem)}; correct it or try another --resolution"
         ) from problem
     if idle := [operation for operation in watched if operation not in ran]:

@@ -4,6 +4,7 @@ Beside them stand how pictures are prepared and what the logits are called, and 
 answer, so that another program can tell whether it does the same.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,14 +15,17 @@ from autoscale.design.cost import Cost
 from autoscale.distribution import install
 from autoscale.errors import InvalidSetting, cause
 from autoscale.models.card import BESIDE, model_card
-from autoscale.models.formats.format import BATCHES, Check, File, Format, answer, write_file
+from autoscale.models.formats.check import BATCHES, Check
+from autoscale.models.formats.format import File, Format, answer, write_file
 from autoscale.models.formats.litert import LiteRT
 from autoscale.models.formats.registry import FORMATS, possible_formats
 from autoscale.models.formats.timm import Timm, hub_config
+from autoscale.models.formats.use import script, script_name
 from autoscale.models.input_spec import LABELS, escaped, text_files
 from autoscale.models.load import Model, as_model
 from autoscale.models.reference import ANSWER, PICTURE, Reference, reference
 from autoscale.models.settings import ExportSettings
+from autoscale.network.image import image_shape
 from autoscale.network.measuring.latency import measure_latency
 from autoscale.network.measuring.trace import traced_cost
 from autoscale.runs.sources.releases import CONFIG
@@ -69,8 +73,7 @@ def export(model: Model | str | Path, directory: str | Path, settings: ExportSet
         written = one.write(model, folder, check)
         files += written
         notes += one.notes(written)
-    timm = any(isinstance(one, Timm) for one in wanted)
-    beside = _write_beside(model, folder, check.reference, timm=timm)
+    beside = _write_beside(model, folder, check.reference, _texts_of(wanted, model, check))
     latency = (
         measure_latency(model.network, resolution=model.resolution) if settings.measure else None
     )
@@ -88,7 +91,8 @@ def export(model: Model | str | Path, directory: str | Path, settings: ExportSet
             model,
             cost=_cost(model),
             files=[
-                (f.path.name, f.format, f.bytes, f.sha256, f.difference) for f in (*files, *beside)
+                (f.path.name, f.format, f.bytes, f.sha256, f.difference, f.agreement)
+                for f in (*files, *beside)
             ],
             latency=latency,
             num_classes=check.num_classes,
@@ -107,7 +111,8 @@ def _requested(model: Model, settings: ExportSettings) -> list[Format]:
     asked = settings.formats or [
         name
         for name in possible_formats(model)
-        if not FORMATS[name].missing or (settings.dtype == "int8" and name == LiteRT.name)
+        if not FORMATS[name].by_name
+        and (not FORMATS[name].missing or (settings.dtype == "int8" and name == LiteRT.name))
     ]
     wanted = [one for one in FORMATS.values() if one.name in asked]
     for one in wanted:
@@ -119,7 +124,8 @@ def _left_out(model: Model, settings: ExportSettings) -> list[str]:
     """What to say of formats that nobody asked for by name and whose packages are missing."""
     if settings.formats:
         return []
-    lacking = [one for name in possible_formats(model) if (one := FORMATS[name]).missing]
+    found = [FORMATS[name] for name in possible_formats(model)]
+    lacking = [one for one in found if one.missing and not one.by_name]
     return [
         f"no {one.name} file was written, which needs: {install(one.extra)}"
         for one in lacking
@@ -134,10 +140,17 @@ def _check(model: Model, settings: ExportSettings) -> Check:
         InvalidSetting: if the network takes no such images, or its weights name other classes.
     """
     size, source = model.resolution, torch.Generator().manual_seed(0)
-    images = torch.randn(max(BATCHES), 3, size, size, generator=source)
+    shape = image_shape(model.network, size, batch=max(BATCHES))
+    images = torch.randn(shape, generator=source)
     expected = {batch: _logits(model, images[:batch]) for batch in BATCHES}
     _require_names(model, expected[1].shape[-1])
-    return Check(images=images, expected=expected, reference=reference(model), settings=settings)
+    return Check(
+        model=model,
+        images=images,
+        expected=expected,
+        reference=reference(model),
+        settings=settings,
+    )
 
 
 def _require_names(model: Model, num_classes: int) -> None:
@@ -149,15 +162,25 @@ def _require_names(model: Model, num_classes: int) -> None:
         )
 
 
-def _write_beside(model: Model, folder: Path, known: Reference, *, timm: bool) -> list[File]:
+def _texts_of(wanted: Sequence[Format], model: Model, check: Check) -> dict[str, str]:
+    """What goes beside the files of these formats: text by file name."""
+    uses = [(one.name, one.use(check.settings)) for one in wanted]
+    texts = {script_name(name): script(name, use, model) for name, use in uses if use is not None}
+    if any(isinstance(one, Timm) for one in wanted):
+        texts[CONFIG] = hub_config(model, num_classes=check.num_classes)
+    return texts
+
+
+def _write_beside(
+    model: Model, folder: Path, known: Reference, more: Mapping[str, str]
+) -> list[File]:
     """What is needed to use the formats' files as `predict` uses the network."""
     texts = text_files(model.preparation, model.resolution, model.header.classes)
     if LABELS not in texts:
         with guarded(folder / LABELS):  # another network's would be taken for this one's
             (folder / LABELS).unlink(missing_ok=True)
     texts[ANSWER] = known.answer(model.header.classes)
-    if timm:
-        texts[CONFIG] = hub_config(model, num_classes=len(known.logits))
+    texts |= more
     contents = {name: text.encode() for name, text in texts.items()} | {PICTURE: known.picture}
     return [write_file(folder / name, content, BESIDE) for name, content in contents.items()]
 

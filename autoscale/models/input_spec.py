@@ -32,7 +32,7 @@ def preparation_data(preparation: Preparation, size: int) -> dict[str, Any]:
         "size": size,
         "exif_orientation": "applied",
         "background": list(BACKGROUND),
-        "channel_order": "RGB",
+        "channel_order": "RGB" if preparation.channels == 3 else "L",
         **preparation.to_dict(),
         "antialias": True,
         "scale": 1 / 255,
@@ -50,7 +50,7 @@ def preparation_steps(preparation: Preparation, size: int) -> list[str]:
         "Turn it upright as its EXIF orientation says, mirrored ones too.",
         _sixteen_bits(preparation.white_level),
         f"Where it is transparent, lay it on white {BACKGROUND}.",
-        "Make it RGB, red first: grey stands in all three channels, a palette is looked up.",
+        _colours(preparation.channels),
         "Cut out the largest square in the middle: of the shorter side, from "
         "(width - side) / 2 and (height - side) / 2, halves of a pixel not rounded.",
         f"Resize the square to {size} x {size} pixels, {preparation.interpolation} with "
@@ -58,9 +58,24 @@ def preparation_steps(preparation: Preparation, size: int) -> list[str]:
         f"image.resize(({size}, {size}), Image.Resampling.{preparation.interpolation.upper()}, "
         "box=(left, top, left + side, top + side)).",
         f"Pixels in 0..1 (divided by 255), minus mean {row(preparation.mean)}, divided by "
-        f"{row(preparation.deviation)} (red, green, blue).",
-        f"As float32 of shape (N, 3, {size}, {size}).",
+        f"{row(preparation.deviation)} ({names_of_channels(preparation.channels)}).",
+        f"As float32 of shape (N, {preparation.channels}, {size}, {size}).",
     ]
+
+
+def names_of_channels(channels: int) -> str:
+    """What the channels of an image show, in order."""
+    return "red, green, blue" if channels == 3 else "grey"
+
+
+def _colours(channels: int) -> str:
+    rgb = "Make it RGB, red first: grey stands in all three channels, a palette is looked up"
+    if channels == 3:
+        return f"{rgb}."
+    return (
+        f"{rgb}. Then make it grey by the luma of ITU-R BT.601, (19595 R + 38470 G + 7471 B + "
+        '32768) // 65536, which Pillow calls image.convert("L").'
+    )
 
 
 def _sixteen_bits(white: int) -> str:
@@ -128,7 +143,7 @@ def timm_config(
     named = {"label_names": list(classes)} if classes is not None else {}
     return {
         "custom_load": False,
-        "input_size": [3, size, size],
+        "input_size": [preparation.channels, size, size],
         "fixed_input_size": False,
         "interpolation": preparation.interpolation,
         "crop_pct": 1.0,

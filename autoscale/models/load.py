@@ -13,6 +13,7 @@ from autoscale.models.count import load_network
 from autoscale.models.expected import expected_by
 from autoscale.models.settings import LoadSettings
 from autoscale.network.build import build
+from autoscale.network.image import channels_of
 from autoscale.network.weights import Style, class_rows, load_weights
 from autoscale.runs.sources.find import find
 from autoscale.runs.weights import Header, Weights, is_pytorch, is_safetensors, read_weights
@@ -97,6 +98,7 @@ def load_model(name: str | Path, settings: LoadSettings) -> Model:
         designed=isinstance(found, Architecture),
     )
     network, architecture = _built(found, settings.resolution, held, expected.style)
+    preparation = _for_network(network, expected.preparation, settings, name=name)
     notes = [*expected.notes]
     if held is not None:
         notes += load_weights(network, held.state)
@@ -108,7 +110,7 @@ def load_model(name: str | Path, settings: LoadSettings) -> Model:
         architecture=architecture,
         resolution=architecture.resolution if architecture else settings.resolution or 224,
         style=expected.style,
-        preparation=expected.preparation,
+        preparation=preparation,
         header=replace(
             held.header if held else Header(),
             classes=expected.classes,
@@ -133,6 +135,26 @@ def _weights_of(name: str, settings: LoadSettings) -> str | None:
     if is_pytorch(name):
         raise _nameless(name)
     return str(find(settings.weights)) if settings.weights is not None else None
+
+
+def _for_network(
+    network: nn.Module, preparation: Preparation, settings: LoadSettings, *, name: str
+) -> Preparation:
+    """What a network expects of pictures, in as many channels as it takes.
+
+    Raises:
+        InvalidSetting: if the weights know grey pictures alone and the network takes colour, or
+            several numbers are given for grey ones.
+    """
+    channels = channels_of(network)
+    if channels == preparation.channels:
+        return preparation
+    if channels == 3:
+        raise InvalidSetting(
+            f"the weights expect grey images, and {name} takes images in colour; name the network "
+            "that they belong to"
+        )
+    return settings.over(preparation.in_grey())
 
 
 def _built(

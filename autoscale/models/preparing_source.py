@@ -20,7 +20,7 @@ class _memory:  # no other pictures are decoded meanwhile
 
 _AFTER = '''
 def prepare(picture):
-    """A picture as the network wants it: (1, 3, RESOLUTION, RESOLUTION), float32.
+    """A picture as the network wants it: (1, len(MEAN), RESOLUTION, RESOLUTION), float32.
 
     Args:
         picture: a path, or a file that is open for reading bytes. Pillow and numpy are needed.
@@ -28,8 +28,8 @@ def prepare(picture):
     content = picture.read() if hasattr(picture, "read") else Path(picture).read_bytes()
     square = _decoder()(content, RESOLUTION, SimpleNamespace(**DECODING)).pixels
     numbers = torch.tensor(square).permute(2, 0, 1)[None].float()
-    mean = torch.tensor([255 * value for value in MEAN]).view(3, 1, 1)
-    deviation = torch.tensor([255 * value for value in DEVIATION]).view(3, 1, 1)
+    mean = torch.tensor([255 * value for value in MEAN]).view(-1, 1, 1)
+    deviation = torch.tensor([255 * value for value in DEVIATION]).view(-1, 1, 1)
     return (numbers - mean) / deviation
 
 
@@ -75,7 +75,7 @@ def _decoder():
 
 def _decoding(preparation: Preparation) -> dict[str, object]:
     """What of a preparation is done to the picture and not to its numbers."""
-    known = preparation.to_dict()
+    known = preparation.to_dict() | {"channels": preparation.channels}
     return {name: value for name, value in known.items() if name not in ("mean", "deviation")}
 
 

@@ -28,8 +28,8 @@ class Reference:
     """A picture, and what becomes of it here."""
 
     picture: bytes  # a PNG file
-    pixels: NDArray[np.uint8]  # (S, S, 3), before they are normalised
-    prepared: Tensor  # (1, 3, S, S), what the network gets
+    pixels: NDArray[np.uint8]  # (S, S, C), before they are normalised
+    prepared: Tensor  # (1, C, S, S), what the network gets
     logits: Tensor  # (classes,)
 
     def answer(self, classes: tuple[str, ...] | None) -> str:

@@ -28,9 +28,14 @@ FORMATS: Mapping[str, str] = {
     "torch-export": "a .pt2 program for torch.export.load",
     "onnx": "needs the extra export",
     "litert": "a .tflite file for phones, cameras and microcontrollers, needs the extra litert",
+    "openvino": "an .xml and a .bin file for Intel's runtime, needs the extra openvino",
+    "ncnn": "a .param and a .bin file for phones, needs the extra ncnn",
+    "coreml": "an .mlpackage for Apple's devices, needs the extra coreml",
+    "c-array": "the int8 .tflite file as C source for TensorFlow Lite Micro, needs the extra "
+    "litert",
 }
 
-#: Of the numbers in a LiteRT file.
+#: Of the numbers in files that can have both.
 DTYPES = ("float32", "int8")
 
 #: How the range of a map's int8 steps is chosen.
@@ -69,6 +74,21 @@ def channels(text: str, *, option: str) -> Channels:
         )
     red, green, blue = values if len(values) == 3 else values * 3
     return red, green, blue
+
+
+def _for_channels(name: str, values: Channels, count: int) -> Channels:
+    """A mean or deviation for each of so many channels; the same for all, if it is one number.
+
+    Raises:
+        InvalidSetting: for grey images, if it is several.
+    """
+    if len(values) == count or len({*values}) > 1 < count:
+        return values  # which `Preparation` looks at
+    if len({*values}) > 1:
+        raise InvalidSetting(
+            f"{name} must be one number, for the images are grey; got {_in_a_row(values)}"
+        )
+    return values[:1] * count
 
 
 def _in_a_row(values: Channels) -> str:
@@ -150,6 +170,8 @@ class PreparationSettings(Settings):
         """A preparation, with what is asked in place of what it says."""
         asked = {name: getattr(self, name, None) for name in known.to_dict()}
         said: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+        for name in said.keys() & {"mean", "deviation"}:
+            said[name] = _for_channels(name, said[name], known.channels)
         return replace(known, **said)
 
 
@@ -245,28 +267,25 @@ class ExportSettings(CalibrationSettings):
 
     formats: tuple[str, ...] = option(
         (),
-        "{choices}. May be given several times. \\[default: all that the network can have]",
+        "{choices}. May be given several times. \\[default: those before openvino that the "
+        "network can have]",
         flag="--to",
         choices=lambda: FORMATS,
     )
     dtype: str = option(
-        "float32", "Of the numbers in a LiteRT file: {choices}.", choices=lambda: DTYPES
+        "float32",
+        "Of the numbers in files: {choices}. int8 is there for onnx, litert and c-array.",
+        choices=lambda: DTYPES,
     )
     data: str | None = option(
         None,
-        "Images as for train, of which some training images calibrate int8.",
+        "Images as for train: some training images calibrate int8, and validation images are "
+        "answered by each file and by torch.",
         place=True,
     )
     measure: bool = option(False, "Measure the latency on this machine for the card.")
 
-    needs: ClassVar[Mapping[str, str]] = dict.fromkeys(
-        ("data", "calibration_images", "ranges"), "dtype"
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.dtype == "int8" and self.formats and "litert" not in self.formats:
-            raise InvalidSetting("--dtype int8 is of LiteRT files; give --to litert too")
+    needs: ClassVar[Mapping[str, str]] = dict.fromkeys(("calibration_images", "ranges"), "dtype")
 
 
 @dataclass(frozen=True, kw_only=True)

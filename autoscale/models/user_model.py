@@ -17,6 +17,7 @@ from autoscale.design.cost import Cost
 from autoscale.design.numbers import Number, nearest
 from autoscale.errors import InvalidSetting, cause
 from autoscale.models.user_code import named
+from autoscale.network.image import blank, channels_of, image_shape
 from autoscale.network.measuring.trace import traced_cost
 from autoscale.scaling.scalable import UserNetwork
 from autoscale.training.failures import out_of_memory
@@ -79,8 +80,8 @@ class UserModel:
                 raise
             except (Exception, SystemExit) as problem:  # the user's code may raise anything
                 raise InvalidSetting(
-                    f"the network of {self.name} does not take an image of shape (1, 3, "
-                    f"{resolution}, {resolution}): {cause(problem)}; correct it"
+                    f"the network of {self.name} does not take an image of shape "
+                    f"{image_shape(module, resolution)}: {cause(problem)}; correct it"
                 ) from problem
         return UserNetwork(
             model=self.name,
@@ -88,6 +89,7 @@ class UserModel:
             width=width,
             resolution=resolution,
             num_classes=self.num_classes,
+            channels=channels_of(module),
             shapes=shapes,
             cost=self._costs[key],
         )
@@ -105,7 +107,7 @@ def make(network: UserNetwork) -> nn.Module:
     module.eval()
     try:
         with torch.no_grad():
-            answer = module(torch.zeros(1, 3, network.resolution, network.resolution))
+            answer = module(blank(module, network.resolution))
     except (Exception, SystemExit) as problem:
         if isinstance(problem, Exception) and out_of_memory(problem):
             raise  # costs this training alone

@@ -16,7 +16,7 @@ from autoscale.network.modules_of import block_call, head_calls, stem_calls
 class Network(nn.Module):
     """Stem, blocks and head of one architecture.
 
-    Shape: (N, 3, H, W) -> (N, num_classes) logits; any H and W of at least 1 pixel work, counts
+    Shape: (N, C, H, W) -> (N, num_classes) logits; any H and W of at least 1 pixel work, counts
     hold for the architecture's resolution.
     """
 

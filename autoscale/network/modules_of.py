@@ -72,7 +72,9 @@ _NOTHING = Call(nn.Identity)
 def stem_calls(architecture: Architecture) -> tuple[Call, dict[str, Call]]:
     """The convolution of a stem, and what is added to it by name."""
     stem = architecture.stem
-    first, *others = flow(stem_layers(stem, stem.width), 3, architecture.resolution)
+    first, *others = flow(
+        stem_layers(stem, stem.width), architecture.channels, architecture.resolution
+    )
     return _call(first), {step.layer.name: _call(step) for step in others}
 
 

@@ -69,7 +69,7 @@ class Observations:
 
 
 def reaches(graph: g.Graph, batches: Iterable[Tensor]) -> dict[str, NDArray[np.float64]]:
-    """The largest magnitude in each channel of every map, for batches of pixels (N, 3, S, S)."""
+    """The largest magnitude in each channel of every map, for batches of pixels (N, C, S, S)."""
     found: dict[str, NDArray[np.float64]] = {}
 
     def see(name: str, numbers: Tensor) -> None:
@@ -84,7 +84,7 @@ def reaches(graph: g.Graph, batches: Iterable[Tensor]) -> dict[str, NDArray[np.f
 
 
 def observe(graph: g.Graph, batches: Iterable[Tensor], *, moments: bool = True) -> Observations:
-    """What every map holds for batches of pixels (N, 3, S, S).
+    """What every map holds for batches of pixels (N, C, S, S).
 
     Args:
         moments: whether to look at the inputs of layers too, which takes most of the time.

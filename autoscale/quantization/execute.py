@@ -27,7 +27,7 @@ def run(graph: g.Graph, pixels: Tensor, seen: Seen | None = None) -> Tensor:
     """Logits (N, classes).
 
     Args:
-        pixels: (N, 3, S, S), numbers 0..255 of any type.
+        pixels: (N, C, S, S), numbers 0..255 of any type.
         seen: is shown every map as soon as it is made; maps that nothing reads any more are
             forgotten, so that memory holds large ones.
     """

@@ -20,7 +20,7 @@ Floats = NDArray[np.float32]
 Act = Literal["relu", "relu6"]
 Pads = tuple[int, int]  # pixels before (above, left) and after (below, right)
 
-#: The name of what goes in: pixels 0..255, red first.
+#: The name of what goes in: pixels 0..255, red first, or grey.
 PIXELS = "pixels"
 
 
@@ -112,6 +112,7 @@ class Graph:
     """Operations in the order in which they run; the last one makes the logits."""
 
     resolution: int  # pixels per side of the input
+    channels: int = 3  # of the input
     operations: tuple[Operation, ...]
 
     @property
@@ -122,7 +123,7 @@ class Graph:
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Of every map by name, the pixels among them."""
-        pixels = {PIXELS: (3, self.resolution, self.resolution)}
+        pixels = {PIXELS: (self.channels, self.resolution, self.resolution)}
         return pixels | {operation.name: operation.shape for operation in self.operations}
 
     def steps(self) -> Iterator[tuple[Operation, tuple[str, ...]]]:

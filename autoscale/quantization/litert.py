@@ -365,6 +365,15 @@ class _File:
         return maps
 
 
+def operators_of(content: bytes) -> list[str]:
+    """The kinds of operators of a file of `to_litert`, as its schema names them."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    names = {number: name for name, number in vars(schema.BuiltinOperator).items()}
+    codes = schema.ModelT.InitFromPackedBuf(content, 0).operatorCodes
+    return [names[code.builtinCode] for code in codes]
+
+
 def _aligned_vector(builder: Any, data: NDArray[np.uint8]) -> int:
     """As flatbuffers' CreateNumpyVector, which knows no alignment but that of the numbers."""
     builder.StartVector(1, len(data), _ALIGNED)

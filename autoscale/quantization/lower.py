@@ -62,7 +62,9 @@ def lower(
     found.row(head_layers(architecture.head, head.width, architecture.num_classes), name)
     if next(found.kernels, None) is not None:
         raise InvalidSetting("the network has more layers than its design")
-    return g.Graph(resolution=size, operations=tuple(found.operations))
+    return g.Graph(
+        resolution=size, channels=architecture.channels, operations=tuple(found.operations)
+    )
 
 
 def require_operations(architecture: Architecture) -> None:
@@ -106,10 +108,10 @@ class _Lowering:
             g.Convolution(
                 name=NORMALISED,
                 inputs=(g.PIXELS,),
-                shape=(3, size, size),
-                weight=(1 / (255 * spread)).astype(np.float32).reshape(3, 1, 1, 1),
+                shape=(len(spread), size, size),
+                weight=(1 / (255 * spread)).astype(np.float32).reshape(-1, 1, 1, 1),
                 bias=(-np.asarray(mean, np.float64) / spread).astype(np.float32),
-                groups=3,
+                groups=len(spread),
             )
         )
 

@@ -55,6 +55,7 @@ def quantized(
     moments: Mapping[str, Moments] | None = None,
     *,
     linear_per_channel: bool = False,
+    most: int = WEIGHT,
 ) -> QuantizedGraph:
     """The graph in int8.
 
@@ -68,6 +69,7 @@ def quantized(
             others each by itself.
         linear_per_channel: whether the classifier has a scale for each class; older runtimes know
             one for all.
+        most: the largest magnitude of a weight.
     """
     maps: dict[str, Quantization] = {g.PIXELS: BYTES}
     offset = 0.0
@@ -86,6 +88,7 @@ def quantized(
                 (moments or {}).get(operation.name),
                 offset=offset if operation.inputs[0] == g.PIXELS else 0.0,
                 per_channel=linear_per_channel or isinstance(operation, g.Convolution),
+                most=most,
             )
         elif isinstance(operation, g.Product) and operation.constant is not None:
             scale = covering(0.0, float(operation.constant.max()))
@@ -101,6 +104,7 @@ def quantized_kernel(
     *,
     offset: float = 0.0,
     per_channel: bool = True,
+    most: int = WEIGHT,
 ) -> QuantizedKernel:
     """A layer's weights and biases as integers.
 
@@ -109,6 +113,7 @@ def quantized_kernel(
         moments: of its inputs, if its weights shall be rounded together.
         offset: by how much all its inputs are less than they should be.
         per_channel: whether each output has a scale of its own.
+        most: the largest magnitude of a weight.
     """
     groups = operation.groups if isinstance(operation, g.Convolution) else 1
     weight = operation.weight.astype(np.float64).reshape(groups, len(operation.bias) // groups, -1)
@@ -117,11 +122,11 @@ def quantized_kernel(
     if not per_channel:
         largest, biases = largest.max(keepdims=True), biases.max(keepdims=True)
     # A channel of small weights beside a large bias gets coarser weights, not a bias cut off.
-    scales = np.maximum(largest / WEIGHT, biases / (source * _LARGEST_BIAS))
+    scales = np.maximum(largest / most, biases / (source * _LARGEST_BIAS))
     scales = np.where(scales > 0, scales, 1.0).astype(np.float32)
     spread = np.broadcast_to(scales.astype(np.float64), bias.shape)
     by_group = spread.reshape(groups, -1)
-    integers = rounded(weight, by_group, None if moments is None else moments.covariance)
+    integers = rounded(weight, by_group, None if moments is None else moments.covariance, most)
     if moments is not None:
         lost = weight - integers * by_group[:, :, None]
         bias = bias + (lost @ moments.mean[:, :, None]).ravel()

@@ -74,6 +74,7 @@ def rounded(
     weight: NDArray[np.float64],
     scales: NDArray[np.float64],
     covariance: NDArray[np.float64] | None = None,
+    most: int = WEIGHT,
 ) -> NDArray[np.int8]:
     """Whole numbers near `weight / scales`, of the shape of `weight`.
 
@@ -82,9 +83,10 @@ def rounded(
         scales: (groups, outputs).
         covariance: of the inputs, (groups, inputs, inputs), invertible; without, each weight is
             rounded by itself.
+        most: their largest magnitude.
     """
     if covariance is None:
-        return _nearest(weight / scales[:, :, None])
+        return _nearest(weight / scales[:, :, None], most)
     order = np.argsort(-np.diagonal(covariance, axis1=1, axis2=2), axis=1, kind="stable")
     left = np.take_along_axis(weight, order[:, None, :], 2)
     covariance = np.take_along_axis(covariance, order[:, :, None], 1)
@@ -96,7 +98,7 @@ def rounded(
         stop = min(start + _BLOCK, inputs)
         errors = np.empty((*scales.shape, stop - start))
         for place in range(start, stop):
-            found[:, :, place] = _nearest(left[:, :, place] / scales)
+            found[:, :, place] = _nearest(left[:, :, place] / scales, most)
             error = left[:, :, place] - found[:, :, place] * scales
             error /= inverse[:, place, place, None]
             left[:, :, place + 1 : stop] -= (
@@ -107,5 +109,5 @@ def rounded(
     return np.take_along_axis(found, np.argsort(order, axis=1)[:, None, :], 2)
 
 
-def _nearest(steps: NDArray[np.float64]) -> NDArray[np.int8]:
-    return np.round(steps).clip(-WEIGHT, WEIGHT).astype(np.int8)
+def _nearest(steps: NDArray[np.float64], most: int) -> NDArray[np.int8]:
+    return np.round(steps).clip(-most, most).astype(np.int8)

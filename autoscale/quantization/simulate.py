@@ -35,7 +35,7 @@ def simulate(network: QuantizedGraph, pixels: Tensor, seen: Seen | None = None) 
     """Logits (N, classes), as integers.
 
     Args:
-        pixels: (N, 3, S, S), bytes 0..255.
+        pixels: (N, C, S, S), bytes 0..255.
         seen: is shown the integers of every map as soon as they are made.
     """
     graph, run = network.graph, IntegerRun(network)

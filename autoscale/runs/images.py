@@ -1,6 +1,6 @@
 """Decoded images, kept for every run: each picture is decoded once at each size.
 
-A file of the cache is an array as numpy writes it, of uint8 (N, S, S, 3), followed by JSON of what
+A file of the cache is an array as numpy writes it, of uint8 (N, S, S, C), followed by JSON of what
 else is known of the pictures. It is mapped into memory, so that processes share its pages. Its
 name is a digest of what was decoded. The files are no run's own: any may be deleted at any time.
 """

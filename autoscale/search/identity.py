@@ -19,10 +19,11 @@ _NOTHING = Layout((), Shortcut(True))
 def network_of(architecture: Architecture) -> Hashable:
     """A value that two architectures share exactly if `network.build` makes one network of both.
 
-    That is the stem, each block with what it really does, the head and the classes.
+    That is the image, the stem, each block with what it really does, the head and the classes.
     """
     return (
         architecture.resolution,
+        architecture.channels,
         architecture.stem,
         blocks_of(architecture),
         architecture.head,

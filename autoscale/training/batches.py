@@ -21,7 +21,7 @@ _CHUNK = 256  # images resized together
 class Batch(NamedTuple):
     """Images of one step."""
 
-    pixels: Tensor  # bytes, (B, 3, size, size)
+    pixels: Tensor  # bytes, (B, C, size, size)
     labels: Tensor  # (B,)
     answers: Tensor | None = None  # a teacher's logits, (B, classes)
 
@@ -84,7 +84,8 @@ class _Seen(NamedTuple):
 def resized(images: Images, resolution: int) -> Images:
     if images.pixels.shape[1] == resolution:
         return images
-    pixels = np.empty((len(images), resolution, resolution, 3), dtype=np.uint8)
+    channels = images.pixels.shape[3]
+    pixels = np.empty((len(images), resolution, resolution, channels), dtype=np.uint8)
     for start in range(0, len(images), _CHUNK):
         part = slice(start, start + _CHUNK)
         batch = resize(as_channels_last(images.pixels[part]), resolution)
@@ -93,17 +94,17 @@ def resized(images: Images, resolution: int) -> Images:
 
 
 def as_channels_last(pixels: NDArray[np.uint8]) -> Tensor:
-    """(N, S, S, 3) seen as (N, 3, S, S): the same memory, already in channels_last order."""
+    """(N, S, S, C) seen as (N, C, S, S): the same memory, already in channels_last order."""
     return torch.from_numpy(pixels).permute(0, 3, 1, 2)
 
 
 def normalised(batch: Tensor, preparation: Preparation = OURS) -> Tensor:
-    """Numbers 0..255 of shape (N, 3, H, W) as a network's input, float32, on the same device."""
+    """Numbers 0..255 of shape (N, C, H, W) as a network's input, float32, on the same device."""
     numbers = batch.to(torch.float32, copy=True)
     mean, deviation = preparation.mean, preparation.deviation
     if len({*mean}) == len({*deviation}) == 1:  # in one go, which is several times as fast
         return numbers.sub_(255 * mean[0]).div_(255 * deviation[0])
-    for channel in range(3):
+    for channel in range(preparation.channels):
         numbers[:, channel].sub_(255 * mean[channel]).div_(255 * deviation[channel])
     return numbers
 
@@ -111,7 +112,7 @@ def normalised(batch: Tensor, preparation: Preparation = OURS) -> Tensor:
 def to_input(
     pixels: NDArray[np.uint8], *, resolution: int, preparation: Preparation = OURS
 ) -> Tensor:
-    """What a trained network expects: (N, S, S, 3) bytes to (N, 3, resolution, resolution) floats.
+    """What a trained network expects: (N, S, S, C) bytes to (N, C, resolution, resolution) floats.
 
     Resized with antialiasing when S differs from `resolution`, then (value / 255 - mean) /
     deviation in each channel.

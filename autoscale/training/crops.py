@@ -30,14 +30,14 @@ class Cut(Protocol):
         """Windows resized with antialiasing, some mirrored left to right.
 
         Args:
-            pixels: (N, S, S, 3).
+            pixels: (N, S, S, C).
             rows: (B,), which of the images.
             windows: (B, 4), top, left, height and width. Those as large as the result may reach
                 over the borders by less than a side, where the image is reflected; others lie
                 inside.
             mirrored: (B,).
 
-        Shape of the result: (B, 3, resolution, resolution), channels last, bytes.
+        Shape of the result: (B, C, resolution, resolution), channels last, bytes.
         """
 
 
@@ -85,14 +85,14 @@ def cut(
 ) -> Tensor:
     """The crops of `windows` at `resolution`, mirrored where asked, by torch's operations.
 
-    Shape: (images, side, side, 3), (N,), (N, 4), (N,) -> (N, 3, resolution, resolution); see `Cut`.
+    Shape: (images, side, side, C), (N,), (N, 4), (N,) -> (N, C, resolution, resolution); see `Cut`.
     """
     side = pixels.shape[1]
     over = int(max(0, -windows[:, :2].min(), (windows[:, :2] + windows[:, 2:]).max() - side))
     images = pixels[rows]
     if over:
         images = np.pad(images, ((0, 0), (over, over), (over, over), (0, 0)), mode="reflect")
-    crops = np.empty((len(rows), resolution, resolution, 3), dtype=np.uint8)
+    crops = np.empty((len(rows), resolution, resolution, pixels.shape[3]), dtype=np.uint8)
     inner = windows + np.array([over, over, 0, 0])
     for i, (top, left, height, width) in enumerate(inner):
         crop = images[i, top : top + height, left : left + width]
@@ -104,7 +104,7 @@ def cut(
 
 
 def resize(batch: Tensor, resolution: int) -> Tensor:
-    """(N, 3, H, W) with antialiasing to (N, 3, resolution, resolution)."""
+    """(N, C, H, W) with antialiasing to (N, C, resolution, resolution)."""
     if batch.shape[-2:] == (resolution, resolution):
         return batch
     return functional.interpolate(batch, (resolution, resolution), mode="bilinear", antialias=True)

@@ -60,7 +60,7 @@ def fit(
     are all later ones; batch norm then sees half a batch at a time.
 
     Args:
-        network: maps (N, 3, resolution, resolution) to logits (N, classes).
+        network: maps (N, C, resolution, resolution) to logits (N, classes).
         resume: go on from here, to the same bits as without the interruption.
         keep: called after each epoch with a snapshot whose tensors are the live ones: write or copy
             them before it returns.

@@ -412,11 +412,12 @@ def test_a_member_begins_with_the_weights_beside_it_unless_they_are_declined(
     assert "weights: none" in (tmp_path / "fresh" / "train" / "job.yaml").read_text()
     assert "start" not in settings_of(tmp_path / "fresh", "train")["settings"]
 
-    # Weights of another design under the same name, as a family written again leaves them.
-    member.write_text(member.read_text().replace("kernel: 3", "kernel: 5"))
+    # Weights of another design under the same name, as an earlier family leaves them.
+    held = read_weights(beside)
+    other_design = {**(held.header.architecture or {}), "resolution": 36}
+    write_weights(Path(beside), held.state, replace(held.header, architecture=other_design))
     with pytest.raises(InvalidSetting, match="holds what an earlier phi-0 began with"):
         train(run=tmp_path / "again", **usual)
-    write_family(run, phi="0", coefficients=point)
 
     # What the user put there is nobody's but the user's.
     write_weights(Path(beside), read_weights(beside).state, Header())

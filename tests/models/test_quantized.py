@@ -132,8 +132,6 @@ def test_export_writes_litert_files_of_both_types(weights: Path, photos: Path) -
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
-        ({"dtype": "int8", "formats": ("onnx",), "data": "photos"}, "give --to litert too"),
-        ({"data": "photos"}, "needs --dtype int8"),
         ({"calibration_images": 9}, "needs --dtype int8"),
         ({"dtype": "int4"}, "int4"),
     ],
@@ -147,7 +145,24 @@ def test_what_says_nothing_is_refused(asked: dict[str, object], told: str) -> No
 def test_int8_without_images_is_refused_before_anything_is_written(weights: Path) -> None:
     out = weights.parent / "out"
     with pytest.raises(InvalidSetting, match="needs images to calibrate on; give --data"):
-        export(weights, out, formats=["safetensors", "litert"], dtype="int8")
+        export(weights, out, formats=["litert"], dtype="int8")
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "told"),
+    [
+        ("safetensors", "int8", "safetensors has no int8 numbers; it can have float32"),
+        ("openvino", "int8", "openvino has no int8 numbers; it can have float32"),
+        ("c-array", "float32", "c-array has no float32 numbers; it can have int8"),
+    ],
+)
+def test_numbers_that_a_format_cannot_have_are_refused(
+    weights: Path, photos: Path, name: str, dtype: str, told: str
+) -> None:
+    out = weights.parent / "out"
+    with pytest.raises(InvalidSetting, match=told):
+        export(weights, out, formats=["litert", name], dtype=dtype, data=str(photos))
     assert not out.exists()
 
 

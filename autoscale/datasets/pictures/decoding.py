@@ -1,7 +1,7 @@
 """Pictures as square images of one size: the one home of what is done to a picture.
 
 In the order of `Preparation`: turned upright by its EXIF orientation, 16 bits scaled to 8, laid on
-white where it is transparent, made RGB, its centre square resized.
+white where it is transparent, made RGB or grey, its centre square resized.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _CHUNK = 256  # pictures handed to the decoders at a time
 class Square(NamedTuple):
     """A picture, decoded."""
 
-    pixels: NDArray[np.uint8]  # (S, S, 3)
+    pixels: NDArray[np.uint8]  # (S, S, C): 3 channels in RGB, 1 in grey
     side: int  # pixels of the picture's shorter side
     peak: int | None  # the largest number of a picture of 16 bits; None of others
 
@@ -67,7 +67,7 @@ class Square(NamedTuple):
 class Decoded:
     """Pictures as images, without those that could not be read."""
 
-    pixels: NDArray[np.uint8]  # (N, S, S, 3), in the order of the pictures
+    pixels: NDArray[np.uint8]  # (N, S, S, C), in the order of the pictures
     unread: Mapping[int, str]  # position among the pictures -> the reason, one line
     sides: tuple[int, ...] = ()  # pixels of the shorter side of each of the N pictures
     peaks: tuple[int, ...] = ()  # the largest number of each of them that has 16 bits
@@ -83,7 +83,7 @@ class Keep(Protocol):
 
         Args:
             name: changes with whatever decides the images.
-            shape: (N, S, S, 3) if every picture can be read.
+            shape: (N, S, S, C) if every picture can be read.
             chunks: makes the images, in order, with positions among all pictures; not called for
                 images that are there.
         """
@@ -112,7 +112,7 @@ def decode(
                 raise _refusal(pictures, chunk)
             yield chunk
 
-    shape = (len(pictures), size, size, 3)
+    shape = (len(pictures), size, size, preparation.channels)
     decoded = keep(_content(pictures, size, preparation), shape, chunks) if keep else None
     if decoded is None:
         decoded = _in_memory(shape, chunks())
@@ -152,6 +152,7 @@ def _in_memory(shape: tuple[int, ...], chunks: Iterator[Decoded]) -> Decoded:
 def _content(pictures: Pictures, size: int, preparation: Preparation) -> str:
     """A name of what the pictures hold, in order, and of what becomes of them here."""
     steps = f"{preparation.area}, {preparation.interpolation}, {preparation.white_level}"
+    steps += ", grey" if preparation.channels == 1 else ""
     digest = hashlib.sha256(f"{VERSION}, {steps}, Pillow {PIL.__version__}".encode())
     for i in range(len(pictures)):
         try:
@@ -193,7 +194,7 @@ def decoded_chunks(pictures: Pictures, size: int, preparation: Preparation) -> I
             yield Decoded(
                 np.stack([square.pixels for square in squares])
                 if squares
-                else np.empty((0, size, size, 3), dtype=np.uint8),
+                else np.empty((0, size, size, preparation.channels), dtype=np.uint8),
                 {i: reason for i, reason in found.items() if isinstance(reason, str)},
                 tuple(square.side for square in squares),
                 tuple(square.peak for square in squares if square.peak is not None),
@@ -226,17 +227,19 @@ def decode_one(content: bytes, size: int, preparation: Preparation) -> Square:
 def _shrunk(
     image: ImageFile.ImageFile, content: bytes, scale: int, size: int, preparation: Preparation
 ) -> tuple[NDArray[np.uint8], int | None]:
-    """Pixels of shape (S, S, 3), and the largest number of a picture of 16 bits."""
+    """Pixels of shape (S, S, C), and the largest number of a picture of 16 bits."""
     seen = _draft(image, scale)
     plain, peak = _eight_bits(image, content, preparation.white_level)
     orientation = _orientation(image)
     upright = _on_white(_turned(plain, orientation))
+    if preparation.channels == 1:
+        upright = upright.convert("L")
     resized = upright.resize(
         (size, size),
         _INTERPOLATIONS[preparation.interpolation],
         box=_centre_square(seen, upright.size, orientation),
     )
-    return np.asarray(resized), peak
+    return np.asarray(resized).reshape(size, size, preparation.channels), peak
 
 
 def _orientation(image: Image.Image) -> int:

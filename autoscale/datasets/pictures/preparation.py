@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
 from autoscale.errors import InvalidSetting
 
-Channels = tuple[float, float, float]  # red, green, blue
+Channels = tuple[float, ...]  # red, green, blue; or grey
 Area = Literal["centre-square"]
 Interpolation = Literal["bilinear", "bicubic"]
 
@@ -17,9 +17,12 @@ class Preparation:
     """Everything done to a picture before a network sees it, but the size, which is the design's.
 
     In this order: turned upright by its EXIF orientation; grey or colour of 16 bits scaled to 8 so
-    that `white_level` becomes white; laid on white where it is transparent; made RGB; the `area`
-    cut out; resized to the network's resolution with antialiasing; divided by 255; less `mean`,
-    divided by `deviation`.
+    that `white_level` becomes white; laid on white where it is transparent; made RGB; made grey if
+    `mean` has one number; the `area` cut out; resized to the network's resolution with
+    antialiasing; divided by 255; less `mean`, divided by `deviation`.
+
+    Grey is the luma of ITU-R BT.601 as Pillow's mode "L" has it:
+    (19595 R + 38470 G + 7471 B + 32768) // 65536.
 
     Raises:
         InvalidSetting: for a mean outside 0..1, a deviation outside 0..1 or 0, or a choice that is
@@ -34,8 +37,15 @@ class Preparation:
 
     def __post_init__(self) -> None:
         for name, values in (("mean", self.mean), ("deviation", self.deviation)):
-            if len(values) != 3:
-                raise InvalidSetting(f"{name} must be 3 numbers (red, green, blue), got {values}")
+            if len(values) not in (1, 3):
+                raise InvalidSetting(
+                    f"{name} must be 3 numbers (red, green, blue) or 1 (grey), got {values}"
+                )
+        if len(self.mean) != len(self.deviation):
+            raise InvalidSetting(
+                f"mean and deviation must have as many numbers, got {self.mean} and "
+                f"{self.deviation}"
+            )
         if not all(0 <= value <= 1 for value in self.mean):
             raise InvalidSetting(
                 f"mean must lie in 0..1 in each channel, got {self.mean}; pixels count from 0 to 1 "
@@ -54,12 +64,32 @@ class Preparation:
         if not 1 <= self.white_level <= 65535:
             raise InvalidSetting(f"white_level must lie in 1..65535, got {self.white_level}")
 
+    @property
+    def channels(self) -> int:
+        """Of the network's images: 3 in RGB, 1 in grey."""
+        return len(self.mean)
+
+    @property
+    def normalisation(self) -> tuple[Channels, Channels]:
+        """Mean and deviation."""
+        return self.mean, self.deviation
+
+    def in_grey(self) -> Preparation:
+        """The same of grey pictures: the mean of the means, and of the deviations."""
+        mean, deviation = (sum(each) / self.channels for each in (self.mean, self.deviation))
+        return replace(self, mean=(mean,), deviation=(deviation,))
+
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
 
-#: Of networks that are trained from scratch: the same for every data set, so that an exported
-#: network needs no file of statistics. Photographs come out with a mean near 0 and a deviation near
-#: 1; batch norm does the rest.
+#: Of networks that are trained from scratch, in colour: the same for every data set, so that an
+#: exported network needs no file of statistics. Photographs come out with a mean near 0 and a
+#: deviation near 1; batch norm does the rest.
 OURS = Preparation()
+
+
+def ours(channels: int) -> Preparation:
+    """What networks that are trained from scratch expect, by the channels of their images."""
+    return OURS if channels == 3 else OURS.in_grey()

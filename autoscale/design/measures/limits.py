@@ -214,6 +214,7 @@ class _Way:
         assert isinstance(head, Head)
         return Architecture(
             resolution=self.resolution,
+            channels=self.space.channels,
             stem=stem,
             stages=tuple(stage for stage in stages if isinstance(stage, Stage)),
             head=head,
@@ -249,7 +250,7 @@ def _ends(space: SearchSpace, resolution: int, limits: Sequence[Limit]) -> list[
     size = resolution
     reached: dict[int, list[_Way]] = {}
     for stem in space.stem.parts():
-        way = _Way(costs(stem, 3, resolution), (stem,), space, resolution)
+        way = _Way(costs(stem, space.channels, resolution), (stem,), space, resolution)
         reached.setdefault(stem.width, []).append(way)
         size = stem_output_size(stem, resolution)
     for choices in space.stages:

@@ -92,7 +92,7 @@ def graph(
     Raises:
         InvalidSetting: for a layer that TensorFlow Lite has no operation for.
     """
-    tensors: list[Tensor] = [Tensor(architecture.resolution, 3)]
+    tensors: list[Tensor] = [Tensor(architecture.resolution, architecture.channels)]
     operations: list[Operation] = []
     for place in places_of(architecture):
         part, shift = part_graph(place, precision, padding), len(tensors) - 1
@@ -149,7 +149,8 @@ class _Writer:
         """From bytes to normalised pixels."""
         if quantised:
             self.add("quantize", (self.last,), self.tensors[-1])
-        self.add("depthwise", (self.last,), self.tensors[-1], weights=3, channels=3)
+        made = self.tensors[-1]
+        self.add("depthwise", (self.last,), made, weights=made.width, channels=made.width)
 
     def block(self, layout: Layout) -> None:
         """A block: its branch, its shortcut, their sum."""

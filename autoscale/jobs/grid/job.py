@@ -122,6 +122,7 @@ def grid_search(
             "or see the candidates with --plan"
         )
     base = scalable_of(settings, run, num_classes=class_count(settings, proxy))
+    proxy = proxy.for_channels(root_of(base).channels)
     sizes = ["--network", settings.baseline or str(run / "search" / "baseline.yaml")]
     start = proxy.transfer.start
     for note in (

@@ -61,6 +61,8 @@ def plan_grid(run: str | Path, settings: GridSettings, *, listener: Listener | N
     proxy = proxy_of(run, settings)
     base = scalable_of(settings, run, num_classes=class_count(settings, proxy))
     transfer = Transfer.for_many(settings) if proxy is None else proxy.transfer
+    transfer = transfer.for_channels(root_of(base).channels)
+    proxy = proxy and replace(proxy, transfer=transfer)
     for note in notes_on_start(transfer.start, base):
         listener.notice(note)
     watch = Stopwatch(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from autoscale.datasets.data import classes_in
-from autoscale.datasets.pictures.preparation import OURS
+from autoscale.datasets.pictures.preparation import ours
 from autoscale.design.amounts import several
 from autoscale.errors import DataProblem
 from autoscale.jobs.equal_cost import decided_epochs, epochs_by_whole
@@ -126,7 +126,8 @@ def _ready(
         threads=settings.threads,
         transfer=Transfer(start=start),
     ).load(size=size, listener=listener)
-    expected = replace(FRESH.expected, preparation=replace(OURS, white_level=white_level))
+    usual = ours(start.expected.preparation.channels)
+    expected = replace(FRESH.expected, preparation=replace(usual, white_level=white_level))
     fresh = replace(
         begun,
         transfer=Transfer(start=replace(FRESH, expected=expected)),

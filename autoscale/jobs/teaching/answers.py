@@ -34,7 +34,7 @@ _PASS = 16  # images that go through together; few, whose maps fit into memory u
 #: Seconds until the first line that tells how far the answers are, and between the others.
 _FIRST, _PACE = 5.0, 30.0
 
-#: Some of the images as a teacher sees them: rows of a set to bytes (N, 3, S, S).
+#: Some of the images as a teacher sees them: rows of a set to bytes (N, C, S, S).
 _View = Callable[[slice], Tensor]
 #: What is wanted of them: images as a network wants them, and their rows, to numbers (N, D).
 _Answer = Callable[[Tensor, slice], Tensor]
@@ -201,7 +201,7 @@ class _Study:
             return []
         teacher, images = self._teacher, self._seen.train.pixels
         assert teacher.features is not None
-        width = teacher.features(torch.zeros(1, 3, *[teacher.resolution] * 2)).shape[1]
+        width = teacher.features(torch.zeros(teacher.shape(1))).shape[1]
         key = [self._contents[0], "features"]
         return [self._table(key, len(images), width, _as_they_are(images))]
 
@@ -264,7 +264,7 @@ def _missing(tables: Iterable[_Table]) -> int:
 
 def _seconds_of_one(teacher: Teacher) -> float:
     """Seconds that an image takes, by the second of two passes of a few."""
-    images, taken = torch.zeros(_PASS, 3, *[teacher.resolution] * 2), 0.0
+    images, taken = torch.zeros(teacher.shape(_PASS)), 0.0
     for _ in range(2):
         started = time.perf_counter()
         teacher.logits(images)

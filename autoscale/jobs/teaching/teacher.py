@@ -25,7 +25,7 @@ from autoscale.runs.sources.find import find
 from autoscale.runs.sources.releases import IMAGENET_DEVIATION, IMAGENET_MEAN
 from autoscale.runs.weights import file_digest, read_weights
 
-#: From images (N, 3, S, S) as a network wants them to what it gives, (N, D).
+#: From images (N, C, S, S) as a network wants them to what it gives, (N, D).
 Pass = Callable[[Tensor], Tensor]
 
 
@@ -42,6 +42,10 @@ class Teacher:
     logits: Pass
     features: Pass | None  # what its classifier reads; None where that is not to be had
     notes: tuple[str, ...] = ()  # what a person should know, in sentences
+
+    def shape(self, count: int) -> tuple[int, ...]:
+        """Of so many images."""
+        return count, self.preparation.channels, self.resolution, self.resolution
 
 
 def read_teacher(
@@ -134,13 +138,13 @@ def _from_onnx(path: Path, resolution: int | None, threads: int) -> Teacher:
             f"{path} is no ONNX file that ONNX Runtime can run: {first_line(problem)}; export it "
             "again"
         ) from None
-    together, side = _input_of(session, path)
     told = session.get_modelmeta().custom_metadata_map
-    size = _size(side, resolution, told, path)
     preparation, notes = _preparation_of(told, path)
+    together, side = _input_of(session, path, preparation.channels)
+    size = _size(side, resolution, told, path)
     classes = _told(told, "classes", path)
     logits = _onnx_pass(session, together, path)
-    answer = logits(torch.zeros(1, 3, size, size))
+    answer = logits(torch.zeros(1, preparation.channels, size, size))
     if answer.ndim != 2 or answer.shape[0] != 1:
         raise InvalidSetting(
             f"{path} answers one image with shape {tuple(answer.shape)}; a teacher gives logits of "
@@ -164,21 +168,21 @@ def _from_onnx(path: Path, resolution: int | None, threads: int) -> Teacher:
     )
 
 
-def _input_of(session: Any, path: Path) -> tuple[int | None, int | None]:
+def _input_of(session: Any, path: Path, channels: int) -> tuple[int | None, int | None]:
     """Images at once and pixels per side; None where any number will do.
 
     Raises:
-        InvalidSetting: if it takes something else than images (N, 3, S, S) of float32.
+        InvalidSetting: if it takes something else than images (N, `channels`, S, S) of float32.
     """
     inputs = session.get_inputs()
     shapes = [tuple(one.shape) for one in inputs]
     if len(inputs) == 1 and inputs[0].type == "tensor(float)" and len(shapes[0]) == 4:
-        images, channels, *sides = (n if isinstance(n, int) else None for n in shapes[0])
-        if channels in (3, None) and sides[0] == sides[1]:
+        images, of_image, *sides = (n if isinstance(n, int) else None for n in shapes[0])
+        if of_image in (channels, None) and sides[0] == sides[1]:
             return images, sides[0]
     taken = " and ".join(f"{one.type} {shape}" for one, shape in zip(inputs, shapes, strict=True))
     raise InvalidSetting(
-        f"{path} takes {taken}; a teacher takes tensor(float) images of shape (N, 3, S, S)"
+        f"{path} takes {taken}; a teacher takes tensor(float) images of shape (N, {channels}, S, S)"
     )
 
 

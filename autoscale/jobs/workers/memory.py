@@ -51,7 +51,7 @@ def numbers_held(network: Network, kernels: str, padding: Padding = "symmetric")
         return 2.0 * float(network.cost.activations)
     passing = [float(found.peak) for _, found in part_costs(network)]
     kept = accumulate(_kept_by_part(network, kernels, padding))
-    return 3 * network.resolution**2 + max(map(sum, zip(kept, passing, strict=True)))
+    return network.channels * network.resolution**2 + max(map(sum, zip(kept, passing, strict=True)))
 
 
 def numbers_kept(architecture: Architecture, kernels: str, padding: Padding = "symmetric") -> float:
@@ -60,7 +60,7 @@ def numbers_kept(architecture: Architecture, kernels: str, padding: Padding = "s
 
 
 def _kept_by_part(architecture: Architecture, kernels: str, padding: Padding) -> list[float]:
-    image = 3 * architecture.resolution**2
+    image = architecture.channels * architecture.resolution**2
     places = places_of(architecture)
     costs = [cost for _, cost in part_costs(architecture)]
     found = []

@@ -93,6 +93,10 @@ class Proxy:
         """What computes a training."""
         return Runtime(device=self.device, cut=cutter(self.kernels))
 
+    def for_channels(self, channels: int) -> Proxy:
+        """The same for networks whose images have so many channels, as `Start.for_channels`."""
+        return replace(self, transfer=self.transfer.for_channels(channels))
+
     def load(self, *, size: int, test: bool = False, listener: Listener | None = None) -> Proxy:
         """With the images, `size` pixels per side, and with what networks get from others.
 

@@ -63,6 +63,10 @@ class Transfer:
             ),
         )
 
+    def for_channels(self, channels: int) -> Transfer:
+        """The same for networks whose images have so many channels, as `Start.for_channels`."""
+        return replace(self, start=self.start.for_channels(channels))
+
     def read(self) -> Transfer:
         """With the weights, and with the teacher unless its answers are in the cache.
 

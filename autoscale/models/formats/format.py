@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -13,16 +13,13 @@ import torch
 from torch import Tensor
 
 from autoscale import distribution
-from autoscale.errors import ExportProblem, InvalidSetting
+from autoscale.errors import InvalidSetting
+from autoscale.models.formats.check import Check, Compared
+from autoscale.models.formats.use import Use
 from autoscale.models.load import Model
-from autoscale.models.reference import Reference
+from autoscale.models.quantized.files import Comparison
 from autoscale.models.settings import ExportSettings
 from autoscale.runs.store import write_bytes
-
-#: Batches on which a format is held against torch.
-BATCHES = (1, 5)
-#: Largest difference of a logit, in units of the largest logit where that is above 1.
-TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,44 +30,11 @@ class File:
     format: str
     bytes: int
     sha256: str
-    # Largest difference of a logit from torch's on noise, over `BATCHES`; None if it was not run.
+    # Largest difference of a logit from torch's, on noise over `BATCHES` and on validation images
+    # where data are named; of int8, on these alone. None if it was not run.
     difference: float | None
-    # Of int8, share of held-out images whose largest logit is of the class that torch's is; there
-    # `difference` is over these images too.
+    # Share of validation images with torch's first answer; None without such.
     agreement: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """What a format's answers are held against."""
-
-    images: Tensor  # (N, 3, S, S), normalised noise; N is the largest of `BATCHES`
-    expected: Mapping[int, Tensor]  # torch's logits by batch
-    reference: Reference
-    settings: ExportSettings
-
-    @property
-    def num_classes(self) -> int:
-        """Logits of an image."""
-        return self.expected[1].shape[-1]
-
-    def difference(self, format: str, answers: Callable[[Tensor], Tensor]) -> float:
-        """The largest difference of a logit from torch's.
-
-        Raises:
-            ExportProblem: if it is too large.
-        """
-        largest = 0.0
-        for batch, expected in self.expected.items():
-            difference = float((answers(self.images[:batch]) - expected).abs().max())
-            limit = TOLERANCE * max(1.0, float(expected.abs().max()))
-            if not difference <= limit:
-                raise ExportProblem(
-                    f"{format} gives logits that differ by {difference:.2g} from torch's for "
-                    f"a batch of {batch}, over {limit:.2g}; leave it out with --to"
-                )
-            largest = max(largest, difference)
-        return largest
 
 
 class Format(ABC):
@@ -79,6 +43,8 @@ class Format(ABC):
     name: ClassVar[str]  # as `--to` takes it
     files: ClassVar[tuple[str, ...]]  # that it may write
     extra: ClassVar[str | None] = None  # of autoscale, whose packages it needs
+    dtypes: ClassVar[tuple[str, ...]] = ("float32",)  # of its numbers, as `--dtype` takes them
+    by_name: ClassVar[bool] = False  # written only where it is asked for by name
 
     def impossible(self, model: Model) -> str | None:
         """Why a network cannot have it, in a sentence; None if it can."""
@@ -89,12 +55,27 @@ class Format(ABC):
         """Whether a package is not installed that it needs."""
         return self.extra is not None and bool(distribution.missing(self.extra))
 
+    def in_int8(self, settings: ExportSettings) -> bool:
+        """Whether it is written in int8."""
+        return settings.dtype == "int8" and "int8" in self.dtypes
+
     def require(self, model: Model, settings: ExportSettings) -> None:
         """Refuse, before anything is written, what could not be.
 
         Raises:
-            InvalidSetting: if the network cannot have it, or a package is missing.
+            InvalidSetting: if the network cannot have it, or it cannot have the numbers that are
+                asked for or has no images to calibrate them on, or a package is missing.
         """
+        if settings.dtype not in self.dtypes and self.name in settings.formats:
+            raise InvalidSetting(
+                f"{self.name} has no {settings.dtype} numbers; it can have "
+                f"{' and '.join(self.dtypes)}: give --dtype {self.dtypes[0]}, or leave "
+                f"--to {self.name} out"
+            )
+        if self.in_int8(settings) and settings.data is None:
+            raise InvalidSetting(
+                "--dtype int8 needs images to calibrate on; give --data, as for train"
+            )
         if reason := self.impossible(model):
             raise InvalidSetting(reason)
         if self.extra is not None:
@@ -109,23 +90,33 @@ class Format(ABC):
             StorageProblem: if the disk does not take it.
         """
 
+    def use(self, settings: ExportSettings) -> Use | None:
+        """How its file is used from a script; None if it is not, or has functions of its own."""
+        return None
+
     def notes(self, files: Sequence[File]) -> list[str]:
         """What a person should know of these files of it, in sentences."""
         return []
 
-    def written(self, path: Path, content: bytes, difference: float | None = None) -> File:
+    def written(self, path: Path, content: bytes, compared: Compared | None = None) -> File:
         """Write a file of it."""
-        return write_file(path, content, self.name, difference)
+        return write_file(path, content, self.name, compared)
+
+    def written_in_int8(self, path: Path, content: bytes, compared: Comparison) -> File:
+        """Write a file of it in int8, which need not answer as torch does."""
+        found = Compared(compared.difference, compared.agreement)
+        return write_file(path, content, f"{self.name}, int8", found)
 
 
-def write_file(path: Path, content: bytes, format: str, difference: float | None = None) -> File:
+def write_file(path: Path, content: bytes, format: str, compared: Compared | None = None) -> File:
     """Write a file, and say what it is."""
     write_bytes(path, content)
-    return file_at(path, format, difference)
+    return file_at(path, format, compared)
 
 
-def file_at(path: Path, format: str, difference: float | None = None) -> File:
+def file_at(path: Path, format: str, compared: Compared | None = None) -> File:
     """What a file that was written is."""
+    difference, agreement = compared or (None, None)
     content = path.read_bytes()
     return File(
         path=path,
@@ -133,6 +124,7 @@ def file_at(path: Path, format: str, difference: float | None = None) -> File:
         bytes=len(content),
         sha256=hashlib.sha256(content).hexdigest(),
         difference=difference,
+        agreement=agreement,
     )
 
 

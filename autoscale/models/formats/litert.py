@@ -1,17 +1,17 @@
 """A network as a LiteRT file, in float32 or int8."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from autoscale.errors import InvalidSetting
-from autoscale.models.formats.format import Check, File, Format
+from autoscale.models.formats.check import Check
+from autoscale.models.formats.format import File, Format
+from autoscale.models.formats.use import Use
 from autoscale.models.load import Model
 from autoscale.models.quantized import files
-from autoscale.models.quantized.calibrated import calibrate, graph_of
+from autoscale.models.quantized.calibrated import graph_of
 from autoscale.models.quantized.calibrated import impossible as no_operations
 from autoscale.models.settings import ExportSettings
 
@@ -22,23 +22,16 @@ class LiteRT(Format):
     name = "litert"
     files = tuple(files.FILES.values())
     extra = "litert"
+    dtypes = ("float32", "int8")
 
     def impossible(self, model: Model) -> str | None:
         """It needs a design, of layers that runtimes have."""
         return no_operations(model)
 
-    def require(self, model: Model, settings: ExportSettings) -> None:
-        """int8 needs images too."""
-        super().require(model, settings)
-        if settings.dtype == "int8" and settings.data is None:
-            raise InvalidSetting(
-                "--dtype int8 needs images to calibrate on; give --data, as for train"
-            )
-
     def write(self, model: Model, folder: Path, check: Check) -> list[File]:
         """The float file is held against torch as any other."""
-        if check.settings.dtype == "int8":
-            return [self._in_int8(model, folder, check.settings)]
+        if self.in_int8(check.settings):
+            return [self._in_int8(model, folder, check)]
         graph = graph_of(model)
         content = files.content(model, graph)
 
@@ -46,31 +39,43 @@ class LiteRT(Format):
             pixels = files.to_pixels(images, model)
             return torch.from_numpy(files.file_logits(content, pixels, graph))
 
-        difference = check.difference(self.name, answers)
-        return [self.written(folder / files.FILES["float32"], content, difference)]
+        compared = check.compare(self.name, answers)
+        return [self.written(folder / files.FILES["float32"], content, compared)]
 
-    def _in_int8(self, model: Model, folder: Path, settings: ExportSettings) -> File:
+    def use(self, settings: ExportSettings) -> Use | None:
+        """By LiteRT's interpreter."""
+        in_int8 = self.in_int8(settings)
+        file = files.FILES["int8" if in_int8 else "float32"]
+        given = "pixels[None]" if in_int8 else "pixels[None].astype(np.float32)"
+        return Use(
+            needs="ai-edge-litert",
+            imports="from ai_edge_litert.interpreter import Interpreter",
+            opened=f'network = Interpreter(str(here / "{file}")).get_signature_runner()',
+            answered=f'logits = network(pixels={given})["logits"]',
+            takes="pixels",
+        )
+
+    def _in_int8(self, model: Model, folder: Path, check: Check) -> File:
         """Held against torch on validation images; it differs, and how much is said."""
-        assert settings.data is not None
-        found = calibrate(model, settings.data, settings)
+        found = check.calibrated
         content, pixels = files.content(model, found.network), found.held_out
         compared = files.Comparison(
             files.float_logits(found.graph, pixels),
             files.file_logits(content, pixels, found.network),
         )
-        file = self.written(folder / files.FILES["int8"], content, compared.difference)
-        return replace(file, format=f"{self.name}, int8", agreement=compared.agreement)
+        return self.written_in_int8(folder / files.FILES["int8"], content, compared)
 
     def notes(self, written: Sequence[File]) -> list[str]:
         """It takes other numbers than the other formats, and need not answer as torch does."""
         told = []
         for file in written:
-            kind = "float32" if file.agreement is None else "bytes"
+            in_int8 = file.path.name == files.FILES["int8"]
+            kind = "bytes" if in_int8 else "float32"
             told.append(
-                f"{file.path.name} takes pixels 0..255 of shape (N, S, S, 3), {kind}; input.json "
+                f"{file.path.name} takes pixels 0..255 of shape (N, S, S, C), {kind}; input.json "
                 "in it, which is a ZIP archive too, says the rest"
             )
-            if file.agreement is not None:
+            if in_int8 and file.agreement is not None:
                 told.append(
                     f"{file.path.name} gives the first answer of the float network for "
                     f"{100 * file.agreement:.1f} % of held-out images; autoscale quantize compares "

@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 
 from autoscale.errors import ExportProblem
-from autoscale.models.formats.format import Check, File, Format, answer
+from autoscale.models.formats.check import Check
+from autoscale.models.formats.format import File, Format, answer
 from autoscale.models.formats.weights import WEIGHTS, Safetensors, content_of
 from autoscale.models.load import Model
 from autoscale.models.preparing_source import preparing_source
@@ -36,7 +37,7 @@ class PythonModule(Format):
         exec(compile(source, str(path), "exec"), module.__dict__)
         network = module.Network()
         network.load_state_dict(model.network.state_dict())
-        difference = check.difference(self.name, lambda images: answer(network.eval(), images))
+        compared = check.compare(self.name, lambda images: answer(network.eval(), images))
         prepared = module.prepare(io.BytesIO(check.reference.picture))
         if not torch.equal(prepared, check.reference.prepared):
             raise ExportProblem(
@@ -45,7 +46,7 @@ class PythonModule(Format):
         weights = folder / WEIGHTS  # another network's may lie there
         kept = weights.exists() and weights.read_bytes() == content_of(model)
         beside = [] if kept else Safetensors().write(model, folder, check)
-        return [*beside, self.written(path, source.encode(), difference)]
+        return [*beside, self.written(path, source.encode(), compared)]
 
 
 def _source(model: Model) -> str:

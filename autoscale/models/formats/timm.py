@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from autoscale.errors import InvalidArchitecture
-from autoscale.models.formats.format import Check, File, Format, file_at
+from autoscale.models.formats.check import Check
+from autoscale.models.formats.format import File, Format, file_at
 from autoscale.models.formats.weights import header_of
 from autoscale.models.input_spec import timm_config
 from autoscale.models.load import Model

@@ -6,7 +6,8 @@ import torch
 
 from autoscale.errors import ExportProblem
 from autoscale.models.card import changed_since_measured
-from autoscale.models.formats.format import Check, File, Format, file_at
+from autoscale.models.formats.check import Check
+from autoscale.models.formats.format import File, Format, file_at
 from autoscale.models.load import Model
 from autoscale.runs.store import write_bytes
 from autoscale.runs.weights import Header, read_weights, weights_content

@@ -17,7 +17,7 @@ from autoscale.training.task import device_named
 
 
 def to_network_input(pixels: NDArray[np.uint8], model: Model) -> Tensor:
-    """(N, S, S, 3) bytes as the network expects them: (N, 3, S, S), normalised as in training."""
+    """(N, S, S, C) bytes as the network expects them: (N, C, S, S), normalised as in training."""
     return normalised(as_channels_last(pixels), model.preparation)
 
 

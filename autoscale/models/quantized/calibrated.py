@@ -15,6 +15,7 @@ from autoscale.datasets.pictures.selection import Selection
 from autoscale.errors import InvalidArchitecture, InvalidSetting
 from autoscale.models.load import Model
 from autoscale.models.settings import CalibrationSettings
+from autoscale.quantization.arithmetic import WEIGHT
 from autoscale.quantization.graph import Graph
 from autoscale.quantization.kernels_of import kernels_of
 from autoscale.quantization.lower import lower, require_operations
@@ -32,13 +33,13 @@ class Calibrated:
     graph: Graph  # the float graph that it stands for
     network: QuantizedGraph
     which: str  # a sentence: the images that it was calibrated on
-    held_out: NDArray[np.uint8]  # validation images (N, S, S, 3)
+    held_out: NDArray[np.uint8]  # validation images (N, S, S, C)
 
 
-def impossible(model: Model) -> str | None:
-    """Why a network has no LiteRT file; None if it can have one."""
+def impossible(model: Model, format: str = "litert") -> str | None:
+    """Why a network has no LiteRT file, or another one of its operations; None if it can."""
     if model.architecture is None:
-        return f"{model.name} is a module of your own, so there is no design to write as litert"
+        return f"{model.name} is a module of your own, so there is no design to write as {format}"
     try:
         require_operations(model.architecture)
     except InvalidArchitecture as problem:
@@ -64,8 +65,13 @@ def graph_of(model: Model) -> Graph:
     )
 
 
-def calibrate(model: Model, data: str, settings: CalibrationSettings) -> Calibrated:
+def calibrate(
+    model: Model, data: str, settings: CalibrationSettings, *, most: int = WEIGHT
+) -> Calibrated:
     """The network in int8, after a look at some training images.
+
+    Args:
+        most: the largest magnitude of a weight.
 
     Raises:
         InvalidSetting: as `graph_of`, or if the network has no weights.
@@ -89,7 +95,7 @@ def calibrate(model: Model, data: str, settings: CalibrationSettings) -> Calibra
         preparation=model.preparation,
     )
     images = found.train.pixels
-    graph, network = after_training(graph, batches(images), method=settings.ranges)  # type: ignore[arg-type]
+    graph, network = after_training(graph, batches(images), method=settings.ranges, most=most)  # type: ignore[arg-type]
     return Calibrated(
         graph=graph,
         network=network,
@@ -98,7 +104,18 @@ def calibrate(model: Model, data: str, settings: CalibrationSettings) -> Calibra
     )
 
 
+def held_out(model: Model, data: str) -> NDArray[np.uint8]:
+    """The validation images of a data set (N, S, S, C), as the network's training cut them.
+
+    Raises:
+        DataProblem: if the images cannot be read.
+    """
+    cut = Selection(seed=model.header.seed or 0, limit=len(classes_in(data)), test=False)
+    found = load(data, size=model.resolution, selection=cut, preparation=model.preparation)
+    return found.validation.pixels
+
+
 def batches(pixels: NDArray[np.uint8]) -> list[Tensor]:
-    """(N, S, S, 3) bytes as batches (n, 3, S, S)."""
+    """(N, S, S, C) bytes as batches (n, C, S, S)."""
     whole = torch.from_numpy(pixels).permute(0, 3, 1, 2)
     return list(whole.split(BATCH))

@@ -102,7 +102,7 @@ class Observations:
     """What a donor computes on some images, worked out when it is first asked for.
 
     Args:
-        images: normalised, (N, 3, H, W), on the CPU.
+        images: normalised, (N, C, H, W), on the CPU.
     """
 
     def __init__(self, donor: Donor, images: Tensor) -> None:

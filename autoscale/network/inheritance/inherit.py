@@ -88,7 +88,7 @@ def inherit(
         channels: which of the source's channels a narrower network keeps: "even" ones, those read
             with the largest "norm", or, by `images`, those from which the layers that read them can
             best "rebuild" what they read of the others.
-        images: some 256 normalised ones as the network will see them, (N, 3, H, W), on the CPU; no
+        images: some 256 normalised ones as the network will see them, (N, C, H, W), on the CPU; no
             labels. With them, what a cut network has left is fitted to what the source gives, see
             `refit`. Memory: some 6 MB for each image of 96 pixels and a source of Lite0's size, in
             proportion to the pixels.

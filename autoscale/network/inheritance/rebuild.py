@@ -59,7 +59,7 @@ def input_moments(network: nn.Module, batches: Iterable[Tensor]) -> dict[str, Mo
     The network is used in evaluation mode and left as it was.
 
     Args:
-        batches: normalised images, (N, 3, H, W), of the size that matters: a few hundred suffice.
+        batches: normalised images, (N, C, H, W), of the size that matters: a few hundred suffice.
 
     Returns:
         By the names of the layers.

@@ -21,7 +21,7 @@ def recalibrate(network: nn.Module, batches: Iterable[Tensor]) -> None:
     off meanwhile. Each batch counts alike, so give them one size.
 
     Args:
-        batches: normalised images, (N, 3, H, W), on the network's device, augmented as they will be
+        batches: normalised images, (N, C, H, W), on the network's device, augmented as they will be
             in training; some 20 batches of 32 to 64 suffice.
 
     Raises:

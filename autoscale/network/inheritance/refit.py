@@ -48,7 +48,7 @@ def refit(
 
     Args:
         network: with the source's weights already in it.
-        images: normalised, (N, 3, H, W), of the network's size: some 256.
+        images: normalised, (N, C, H, W), of the network's size: some 256.
         arriving: what the source's parts read of them, see `arriving`.
     """
     pairs = {pair.layer: pair for pair in found.pairs if pair.start != "identity"}

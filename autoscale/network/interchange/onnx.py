@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from autoscale.distribution import require
 from autoscale.errors import InvalidSetting, first_line
+from autoscale.network.image import blank
 from autoscale.network.measuring.trace import evaluating
 
 #: The ONNX operator set that is asked for.
@@ -21,7 +22,9 @@ OPSET = 20
 def to_onnx(
     network: nn.Module, *, resolution: int, metadata: Mapping[str, str] | None = None
 ) -> bytes:
-    """An ONNX model of float32 images (batch, 3, resolution, resolution), any batch of at least 1.
+    """An ONNX model of float32 images (batch, C, resolution, resolution), any batch of at least 1.
+
+    C is that of `image.channels_of` the network.
 
     Input `images`, output `logits`. The network keeps its mode.
 
@@ -33,7 +36,7 @@ def to_onnx(
             exported.
     """
     require("export", "an ONNX file")
-    images = torch.zeros(2, 3, resolution, resolution)
+    images = blank(network, resolution, batch=2)
     with evaluating(network), torch.no_grad(), _quiet():
         try:
             program: Any = torch.onnx.export(
@@ -82,7 +85,7 @@ def to_torch_export(
     Raises:
         InvalidSetting: if the network cannot be exported.
     """
-    images = torch.zeros(2, 3, resolution, resolution)
+    images = blank(network, resolution, batch=2)
     content = io.BytesIO()
     with evaluating(network), torch.no_grad(), _quiet():
         try:
@@ -100,7 +103,7 @@ def to_torch_export(
 
 
 def onnx_logits(content: bytes, images: Tensor) -> Tensor:
-    """What ONNX Runtime answers for `images` (N, 3, H, W), on one thread of the CPU.
+    """What ONNX Runtime answers for `images` (N, C, H, W), on one thread of the CPU.
 
     Raises:
         InvalidSetting: if ONNX Runtime is missing.

@@ -46,9 +46,10 @@ def python_source(
     """
     body = _network(architecture, style)
     pieces = definitions([blocks], body)
+    colours = "grey" if architecture.channels == 1 else "red, green, blue"
     facts = f"""
 RESOLUTION = {architecture.resolution}  # pixels per side
-MEAN = {tuple(mean)!r}  # of red, green, blue in 0..1, to be subtracted
+MEAN = {tuple(mean)!r}  # of {colours} in 0..1, to be subtracted
 DEVIATION = {tuple(deviation)!r}  # to divide by afterwards
 CLASSES = {tuple(classes) if classes is not None else None!r}
 """
@@ -65,7 +66,8 @@ def load(path=Path(__file__).with_name({weights!r})):
     needs = "torch, and Pillow and numpy for pictures" if preparing else "torch alone"
     top = (
         f'"""{title}, written by autoscale; needs {needs}.\n\n'
-        f"Shape: (N, 3, {architecture.resolution}, {architecture.resolution}) -> "
+        f"Shape: (N, {architecture.channels}, {architecture.resolution}, "
+        f"{architecture.resolution}) -> "
         f'(N, {architecture.num_classes}) logits.\n"""\n'
     )
     parts = [top, _imports(pieces + body, preparing), facts, pieces, body, load, preparing]
@@ -92,6 +94,7 @@ def timm_source(
     strings = "\n".join(f"    [{text!r}]," for text in found.blocks).replace("'", '"')
     act = blocks.ACTIVATIONS[found.activation].__name__
     padding = "same" if style.padding == "same" else ""
+    grey = "" if found.in_chans == 3 else f"        in_chans={found.in_chans},\n"
     facts = pformat(dict(config or {}), width=96, sort_dicts=False)
     return f'''"""A network for timm, written by autoscale."""
 
@@ -114,7 +117,7 @@ def build(num_classes={found.num_classes}):
     network = EfficientNet(
         block_args=decode_arch_def(BLOCKS),
         num_classes=num_classes,
-        num_features={found.num_features},
+{grey}        num_features={found.num_features},
         stem_size={found.stem_size},
         fix_stem=True,
         output_stride={found.output_stride},

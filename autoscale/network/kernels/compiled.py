@@ -94,20 +94,21 @@ class NativeKernels:
         """Windows of images, resized; the same bytes as `training.crops.cut` gives.
 
         Args:
-            pixels: (N, S, S, 3).
+            pixels: (N, S, S, C), of 3 channels or 1.
             rows: (B,), which images.
             windows: (B, 4), top, left, height and width. Those of the resolution's size may reach
                 over the borders by less than a side; the image is reflected there.
             mirrored: (B,), left to right.
 
-        Shape of the result: (B, 3, resolution, resolution), channels last, bytes.
+        Shape of the result: (B, C, resolution, resolution), channels last, bytes.
         """
         assert pixels.flags.c_contiguous
         rows, windows = np.ascontiguousarray(rows), np.ascontiguousarray(windows)
-        y = torch.empty((len(rows), resolution, resolution, 3), dtype=torch.uint8)
+        side, channels = pixels.shape[2:]
+        y = torch.empty((len(rows), resolution, resolution, channels), dtype=torch.uint8)
         self._functions.cut_windows(
             pixels.ctypes.data, rows.ctypes.data, windows.ctypes.data, mirrored.ctypes.data,
-            y.data_ptr(), len(rows), pixels.shape[1], resolution, torch.get_num_threads(),
+            y.data_ptr(), len(rows), side, resolution, channels, torch.get_num_threads(),
         )  # fmt: skip
         return y.permute(0, 3, 1, 2)
 
@@ -310,7 +311,7 @@ _SIGNATURES = {
     "apply_and_sum": "ppppnnnii",
     "sum_pixels": "pppnnni",
     "scale_images": "ppppnnni",
-    "cut_windows": "pppppnnni",
+    "cut_windows": "pppppnnnni",
 }
 
 

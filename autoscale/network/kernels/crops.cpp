@@ -15,7 +15,6 @@ namespace {
 
 using Index = std::int64_t;
 using Byte = std::uint8_t;
-constexpr Index CHANNELS = 3;
 
 // For each pixel of the result: the pixels that it is made of, and their shares.
 struct Shares {
@@ -79,23 +78,19 @@ inline Byte rounded(std::int32_t sum, int precision) {
     return static_cast<Byte>(std::clamp(sum >> precision, 0, 255));
 }
 
-// One row of pixels, `to` of them made of others; mirrored if `step` is -3.
-template <Index TAPS>
+// One row of pixels, `to` of them made of others; mirrored if `step` is below 0.
+template <Index CHANNELS, Index TAPS>
 void along_row(const Byte *input, Byte *output, Index to, const Shares &shares, Index step) {
     const Index taps = TAPS ? TAPS : shares.taps;
     const std::int32_t half = 1 << (shares.precision - 1);
     for (Index x = 0; x < to; ++x, output += step) {
         const Byte *from = input + shares.start[x] * CHANNELS;
         const std::int32_t *weight = &shares.weights[x * taps];
-        std::int32_t red = half, green = half, blue = half;
-        for (Index t = 0; t < taps; ++t) {
-            red += weight[t] * from[t * CHANNELS];
-            green += weight[t] * from[t * CHANNELS + 1];
-            blue += weight[t] * from[t * CHANNELS + 2];
-        }
-        output[0] = rounded(red, shares.precision);
-        output[1] = rounded(green, shares.precision);
-        output[2] = rounded(blue, shares.precision);
+        std::int32_t sums[CHANNELS];
+        for (Index c = 0; c < CHANNELS; ++c) sums[c] = half;
+        for (Index t = 0; t < taps; ++t)
+            for (Index c = 0; c < CHANNELS; ++c) sums[c] += weight[t] * from[t * CHANNELS + c];
+        for (Index c = 0; c < CHANNELS; ++c) output[c] = rounded(sums[c], shares.precision);
     }
 }
 
@@ -121,6 +116,7 @@ Index reflected(Index i, Index side) {
     return i < side ? i : 2 * (side - 1) - i;
 }
 
+template <Index CHANNELS>
 void copy_row(const Byte *row, Index side, Index left, Index width, Byte *output, bool mirrored) {
     if (!mirrored) {
         const Index first = std::max(Index(0), -left), last = std::min(width, side - left);
@@ -135,7 +131,7 @@ void copy_row(const Byte *row, Index side, Index left, Index width, Byte *output
     for (Index x = 0; x < width; ++x) {
         const Byte *from = row + reflected(left + x, side) * CHANNELS;
         Byte *to = output + (width - 1 - x) * CHANNELS;
-        to[0] = from[0], to[1] = from[1], to[2] = from[2];
+        for (Index c = 0; c < CHANNELS; ++c) to[c] = from[c];
     }
 }
 
@@ -143,6 +139,7 @@ struct Window {
     std::int32_t top, left, height, width;
 };
 
+template <Index CHANNELS>
 void cut(const Byte *image, Index side, const Window &w, bool mirrored, Byte *output, Index size) {
     static thread_local Shares horizontal, vertical;
     static thread_local std::vector<Byte> scratch;
@@ -158,15 +155,15 @@ void cut(const Byte *image, Index side, const Window &w, bool mirrored, Byte *ou
         const Byte *row = image + reflected(w.top + y, side) * side * CHANNELS;
         Byte *to = narrow + y * bytes;
         if (w.width == size) {
-            copy_row(row, side, w.left, w.width, to, mirrored);
+            copy_row<CHANNELS>(row, side, w.left, w.width, to, mirrored);
             continue;
         }
         const Byte *from = row + w.left * CHANNELS;
         Byte *first = mirrored ? to + bytes - CHANNELS : to;
         switch (horizontal.taps) {
-            case 2: along_row<2>(from, first, size, horizontal, step); break;
-            case 3: along_row<3>(from, first, size, horizontal, step); break;
-            default: along_row<0>(from, first, size, horizontal, step);
+            case 2: along_row<CHANNELS, 2>(from, first, size, horizontal, step); break;
+            case 3: along_row<CHANNELS, 3>(from, first, size, horizontal, step); break;
+            default: along_row<CHANNELS, 0>(from, first, size, horizontal, step);
         }
     }
     if (w.height == size) return;
@@ -176,21 +173,29 @@ void cut(const Byte *image, Index side, const Window &w, bool mirrored, Byte *ou
                     vertical.taps, &vertical.weights[y * vertical.taps], vertical.precision);
 }
 
+template <Index CHANNELS>
+void cut_all(const Byte *images, const Index *rows, const Window *window, const Byte *mirrored,
+             Byte *output, Index count, Index side, Index size, int threads) {
+#pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
+    for (Index b = 0; b < count; ++b)
+        cut<CHANNELS>(images + rows[b] * side * side * CHANNELS, side, window[b], mirrored[b] != 0,
+                      output + b * size * size * CHANNELS, size);
+}
+
 }  // namespace
 
 extern "C" {
 
 // output[b] = the window (top, left, height, width) of images[rows[b]], resized to `size` x `size`
-// and mirrored left to right if asked. Images are (side, side, 3) bytes. A window of `size` x `size`
-// may reach over the borders by less than a side, where the image is reflected; others lie inside.
+// and mirrored left to right if asked. Images are (side, side, channels) bytes, of 3 channels or 1.
+// A window of `size` x `size` may reach over the borders by less than a side, where the image is
+// reflected; others lie inside.
 void cut_windows(const Byte *images, const Index *rows, const std::int32_t *windows,
                  const Byte *mirrored, Byte *output, Index count, Index side, Index size,
-                 int threads) {
+                 Index channels, int threads) {
     const Window *window = reinterpret_cast<const Window *>(windows);
-#pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
-    for (Index b = 0; b < count; ++b)
-        cut(images + rows[b] * side * side * CHANNELS, side, window[b], mirrored[b] != 0,
-            output + b * size * size * CHANNELS, size);
+    const auto all = channels == 1 ? cut_all<1> : cut_all<3>;
+    all(images, rows, window, mirrored, output, count, side, size, threads);
 }
 
 }  // extern "C"

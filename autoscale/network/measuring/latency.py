@@ -25,6 +25,7 @@ from autoscale.design.architecture import Architecture
 from autoscale.errors import InvalidSetting, cause
 from autoscale.network.build import build
 from autoscale.network.fold import fold_norms
+from autoscale.network.image import image_shape
 from autoscale.network.interchange.onnx import onnx_session, to_onnx
 from autoscale.network.measuring.conditions import (
     LEAST_BLOCKS,
@@ -250,7 +251,7 @@ def _subject(
     except Exception as problem:  # the user's code may raise anything
         raise InvalidSetting(
             f"{type(module).__name__} does not run on images of shape "
-            f"({asked.batch}, 3, {resolution}, {resolution}) with {asked.runtime} in "
+            f"{image_shape(module, resolution, batch=asked.batch)} with {asked.runtime} in "
             f"{asked.dtype} on {asked.device}: {cause(problem)}; correct it or try other settings"
         ) from problem
     return _Subject(
@@ -271,7 +272,8 @@ def _runner(network: nn.Module, resolution: int, asked: Conditions) -> Callable[
     last = asked.layout == "channels-last"
     layout = torch.channels_last if last else torch.contiguous_format
     ready.to(device, dtype, memory_format=layout)  # type: ignore[call-overload]
-    images = torch.randn(asked.batch, 3, resolution, resolution, generator=_noise())
+    shape = image_shape(ready, resolution, batch=asked.batch)
+    images = torch.randn(shape, generator=_noise())
     images = images.to(device=device, dtype=dtype, memory_format=layout)
     forward = torch.compile(ready, dynamic=False) if asked.runtime == "compiled" else ready
 
@@ -287,7 +289,8 @@ def _runner(network: nn.Module, resolution: int, asked: Conditions) -> Callable[
 
 def _onnx_runner(network: nn.Module, resolution: int, asked: Conditions) -> Callable[[], object]:
     session = onnx_session(to_onnx(network, resolution=resolution), threads=asked.threads)
-    images = torch.randn(asked.batch, 3, resolution, resolution, generator=_noise()).numpy()
+    shape = image_shape(network, resolution, batch=asked.batch)
+    images = torch.randn(shape, generator=_noise()).numpy()
     return lambda: session.run(None, {"images": images})
 
 

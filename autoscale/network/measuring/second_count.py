@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from autoscale.design.cost import CONVENTIONS, Cost
+from autoscale.network.image import blank
 from autoscale.network.measuring.trace import evaluating, plain_attention, without_jit_warnings
 
 #: fvcore's names of what it counts.
@@ -59,7 +60,7 @@ def fvcore_analysis(
     """fvcore's own count of one image of `resolution` pixels per side; the network keeps its mode.
 
     Args:
-        network: takes (1, 3, resolution, resolution).
+        network: takes (1, C, resolution, resolution), of `image.channels_of` it.
         rules: counts of operators in the place of fvcore's own, from the graph's values that go in
             and come out. With them torch's attention runs as its single layers, as `traced_cost`
             sees it.
@@ -67,9 +68,7 @@ def fvcore_analysis(
     Raises:
         Exception: whatever the network raises, or torch's tracer, which fvcore uses.
     """
-    parameter = next(network.parameters(), None)
-    device = torch.device("cpu") if parameter is None else parameter.device
-    image = torch.zeros(1, 3, resolution, resolution, device=device)
+    image = blank(network, resolution)
     with ExitStack() as stack:
         for context in (without_jit_warnings(), evaluating(network), torch.no_grad()):
             stack.enter_context(context)
@@ -154,7 +153,7 @@ def compare_counts(
 
     Args:
         cost: ours, of one image.
-        network: takes (1, 3, resolution, resolution).
+        network: takes (1, C, resolution, resolution), of `image.channels_of` it.
         priced: multiply-adds in `cost` of operations whose cost the caller gave.
 
     Raises:

@@ -20,6 +20,7 @@ from torch.utils._pytree import tree_leaves
 
 from autoscale.design.cost import Cost
 from autoscale.errors import InvalidSetting
+from autoscale.network.image import blank
 
 Shape = tuple[int, ...]
 #: From the shapes of an operation's tensors, going in and coming out, to its multiply-adds.
@@ -34,7 +35,7 @@ def traced_cost(
     It runs where its parameters live; on the meta device that takes neither time nor memory.
 
     Args:
-        network: takes (1, 3, resolution, resolution).
+        network: takes (1, C, resolution, resolution), of `image.channels_of` it.
         handles: costs of operations that are not known here, such as ``{"aten::cumsum": fn}``.
 
     Raises:
@@ -54,9 +55,7 @@ def traced_part_costs(
     Raises:
         InvalidSetting: for operations of unknown cost, naming each and the modules that run it.
     """
-    parameter = next(network.parameters(), None)
-    device = torch.device("cpu") if parameter is None else parameter.device
-    image = torch.zeros(1, 3, resolution, resolution, device=device)
+    image = blank(network, resolution)
     trace = _Trace(network, handles or {})
     with evaluating(network), plain_attention(), torch.no_grad(), trace.following(network), trace:
         kept = network(image)

@@ -58,12 +58,14 @@ class DesignFacts:
         """`identity.network_of` what it stands for."""
         blocks = tuple([block for stage in self._stages for block in stage.blocks])
         entry, way_out = self._entry, self._exit
-        return (entry.resolution, entry.stem, blocks, way_out.head, way_out.num_classes)
+        image = (entry.resolution, entry.channels)
+        return (*image, entry.stem, blocks, way_out.head, way_out.num_classes)
 
     @property
     def architecture(self) -> Architecture:
         return Architecture(
             resolution=self._entry.resolution,
+            channels=self._entry.channels,
             stem=self._entry.stem,
             stages=tuple(
                 [
@@ -145,9 +147,10 @@ class _Place:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """Resolution and stem, and the place behind them."""
+    """The image and the stem, and the place behind them."""
 
     resolution: int
+    channels: int
     stem: Stem
     mark: int
     cost: Costs
@@ -253,9 +256,10 @@ class _VariantReader:
         stem = space.stem.at(indices[several:])
         found = self._entries[indices] = _Entry(
             resolution,
+            space.channels,
             stem,
             hash((resolution, stem)),
-            _triple(stem_cost(stem, resolution)),
+            _triple(stem_cost(stem, resolution, space.channels)),
             self._place(0, stem.width, stem_output_size(stem, resolution)),
         )
         return found

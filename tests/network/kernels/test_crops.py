@@ -27,8 +27,9 @@ def native() -> NativeKernels:
     return kernels
 
 
-def photos(count: int, side: int) -> np.ndarray:
-    return np.random.default_rng(side).integers(0, 256, (count, side, side, 3), dtype=np.uint8)
+def photos(count: int, side: int, channels: int = 3) -> np.ndarray:
+    shape = (count, side, side, channels)
+    return np.random.default_rng(side).integers(0, 256, shape, dtype=np.uint8)
 
 
 def same_bytes(one: torch.Tensor, other: torch.Tensor) -> bool:
@@ -38,11 +39,11 @@ def same_bytes(one: torch.Tensor, other: torch.Tensor) -> bool:
     return difference <= (0 if exact else 1)
 
 
-@given(st.data(), st.integers(1, 40), st.integers(1, 40))
+@given(st.data(), st.integers(1, 40), st.integers(1, 40), st.sampled_from([3, 1]))
 def test_windows_of_any_size_have_the_bytes_that_torch_gives(
-    native: NativeKernels, data: st.DataObject, side: int, resolution: int
+    native: NativeKernels, data: st.DataObject, side: int, resolution: int, channels: int
 ) -> None:
-    pixels = photos(3, side)
+    pixels = photos(3, side, channels)
     windows = []
     for _ in range(4):
         height = data.draw(st.integers(1, side))
@@ -58,25 +59,26 @@ def test_windows_of_any_size_have_the_bytes_that_torch_gives(
     )
     found = native.cut(*asked)
     assert same_bytes(found, crops.cut(*asked))
-    assert found.shape == (4, 3, resolution, resolution)
+    assert found.shape == (4, channels, resolution, resolution)
 
 
-@given(st.integers(1, 20), st.data())
+@given(st.integers(1, 20), st.sampled_from([3, 1]), st.data())
 def test_over_the_borders_the_image_is_reflected(
-    native: NativeKernels, side: int, data: st.DataObject
+    native: NativeKernels, side: int, channels: int, data: st.DataObject
 ) -> None:
     reach = (side - 1) // 2
     shifts = data.draw(
         st.lists(st.tuples(*[st.integers(-reach, reach)] * 2), min_size=4, max_size=4)
     )
     windows = np.array([(top, left, side, side) for top, left in shifts], dtype=np.int32)
-    asked = (photos(4, side), np.arange(4), windows, np.array([True, False] * 2), side)
+    asked = (photos(4, side, channels), np.arange(4), windows, np.array([True, False] * 2), side)
     assert torch.equal(native.cut(*asked), crops.cut(*asked))
 
 
+@pytest.mark.parametrize("channels", [3, 1])
 @pytest.mark.parametrize("crop", ["random-resized", "shift", "none"])
-def test_an_epoch_is_the_same_with_both(native: NativeKernels, crop: Crop) -> None:
-    images = Images(photos(20, 24), np.arange(20))
+def test_an_epoch_is_the_same_with_both(native: NativeKernels, crop: Crop, channels: int) -> None:
+    images = Images(photos(20, 24, channels), np.arange(20))
     recipe = replace(RECIPES["full"], crop=crop, batch_size=8)
     task = TrainingTask(train=images, validation=images, recipe=recipe, resolution=24, seed=3)
     epochs = [list(batches(task, 1, Runtime(cut=cut))) for cut in (native.cut, crops.cut)]

@@ -1,0 +1,90 @@
+"""Scripts that use an exported file without autoscale, from a picture to the name of its class."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from autoscale.models.input_spec import LABELS, row
+from autoscale.models.load import Model
+
+
+class Use(NamedTuple):
+    """How a file of some format is used in Python.
+
+    In its source `here` is the folder of the files. `images` are normalised, float32,
+    (1, C, S, S), and `pixels` bytes of (S, S, C).
+    """
+
+    needs: str  # packages besides Pillow and numpy
+    imports: str  # source, a line for each
+    opened: str  # source that makes `network`
+    answered: str  # source that makes `logits`, (1, classes)
+    takes: Literal["images", "pixels"] = "images"
+
+
+_NORMALISED = """
+    numbers = (pixels / 255 - mean) / deviation
+    images = np.ascontiguousarray(numbers.transpose(2, 0, 1)[None], np.float32)"""
+
+
+def script_name(format: str) -> str:
+    """The file name of a format's script."""
+    return f"use_{format.replace('-', '_')}.py"
+
+
+def script(format: str, use: Use, model: Model) -> str:
+    """The text of a script that names what each picture shows, for the network as exported."""
+    preparation, size = model.preparation, model.resolution
+    channels, filter = preparation.channels, preparation.interpolation.upper()
+    mode = "RGB" if channels == 3 else "L"
+    answered = "\n".join(f"    {line}" for line in use.answered.splitlines())
+    images = _NORMALISED if use.takes == "images" else ""
+    means = ""
+    if use.takes == "images":
+        mean, deviation = row(preparation.mean), row(preparation.deviation)
+        means = f"mean, deviation = np.array({mean}), np.array({deviation})\n"
+    named = f'(here / "{LABELS}").read_text("utf-8").splitlines()'
+    classes = model.header.classes
+    names = named if classes is not None else "None"
+    shown = "names[answer]" if classes is not None else 'f"class {answer}"'
+    return f'''\
+"""Names what pictures show: python {script_name(format)} photo.jpg ...
+
+Needs {use.needs}, Pillow and numpy. A picture is prepared as preparation.json says.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+{use.imports}
+
+here = Path(__file__).parent
+names = {names}
+{means}{use.opened}
+
+
+def prepared(path):
+    """Bytes of shape ({size}, {size}, {channels})."""
+    image = ImageOps.exif_transpose(Image.open(path))
+    if image.mode.startswith("I"):  # grey of 16 bits
+        levels = np.minimum(np.asarray(image) * 255.0 / {preparation.white_level} + 0.5, 255)
+        image = Image.fromarray(levels.astype(np.uint8))
+    if image.has_transparency_data:
+        seen = image.convert("RGBA")
+        image = Image.new("RGB", image.size, "white")
+        image.paste(seen, mask=seen)
+    image, side = image.convert("RGB").convert("{mode}"), min(image.size)
+    left, top = ((length - side) / 2 for length in image.size)
+    box = (left, top, left + side, top + side)
+    square = image.resize(({size}, {size}), Image.Resampling.{filter}, box)
+    return np.asarray(square).reshape({size}, {size}, {channels})
+
+
+for path in sys.argv[1:]:
+    pixels = prepared(path){images}
+{answered}
+    answer = int(np.argmax(logits))
+    print(f"{{path}}: {{{shown}}}")
+'''

@@ -1,0 +1,27 @@
+"""The images that a network takes, told from its layers."""
+
+import torch
+from torch import Tensor, nn
+
+
+def channels_of(network: nn.Module) -> int:
+    """Channels of a network's images: 1 if its first convolution takes one, else 3.
+
+    The first is that which `network.modules()` gives first, as a network names its stem before what
+    follows.
+    """
+    convs = (module for module in network.modules() if isinstance(module, nn.Conv2d))
+    first = next(convs, None)
+    return 1 if first is not None and first.in_channels == 1 else 3
+
+
+def image_shape(network: nn.Module, resolution: int, *, batch: int = 1) -> tuple[int, ...]:
+    """The shape of `batch` images of `resolution` pixels per side."""
+    return batch, channels_of(network), resolution, resolution
+
+
+def blank(network: nn.Module, resolution: int, *, batch: int = 1) -> Tensor:
+    """Images of zeros for a network, where its parameters live."""
+    parameter = next(network.parameters(), None)
+    device = torch.device("cpu") if parameter is None else parameter.device
+    return torch.zeros(image_shape(network, resolution, batch=batch), device=device)

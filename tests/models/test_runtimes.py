@@ -1,0 +1,241 @@
+"""Files for OpenVINO, ncnn, Core ML and TensorFlow Lite Micro, and for ONNX Runtime in int8."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from autoscale.datasets.data import load
+from autoscale.datasets.pictures.preparation import ours
+from autoscale.distribution import missing
+from autoscale.errors import ExportProblem, InvalidSetting
+from autoscale.models.export import Exported, export
+from autoscale.models.formats import c_array, coreml, ncnn, openvino
+from autoscale.models.formats.graphs import ONNX
+from autoscale.models.load import Model, load_model
+from autoscale.models.quantized.calibrated import calibrate
+from autoscale.models.quantized.onnx_qdq import to_onnx_int8
+from autoscale.models.settings import ExportSettings
+from autoscale.network.build import build
+from autoscale.network.interchange.onnx import onnx_session
+from autoscale.network.weights import STYLES
+from autoscale.quantization.arithmetic import WEIGHT_IN_PAIRS
+from autoscale.quantization.execute import run
+from autoscale.quantization.litert import to_litert
+from autoscale.quantization.post_training import after_training
+from autoscale.quantization.simulate import simulate
+from tests.models.networks import saved, telling
+from tests.quantization.designs import DESIGNS, LITE, small
+
+CLASSES = ("blue", 'gr"een??/', "röt", "\\grey")
+
+
+def needs(extra: str) -> pytest.MarkDecorator:
+    return pytest.mark.skipif(bool(missing(extra)), reason=f"needs the extra {extra}")
+
+
+def network_that_has_seen(photos: Path, folder: Path, channels: int) -> Model:
+    design = replace(LITE, channels=channels)
+    pixels = load(str(photos), size=design.resolution, preparation=ours(channels)).train.pixels
+    images = torch.tensor(pixels / 255).permute(0, 3, 1, 2).float().sub(0.5).div(0.25)
+    torch.manual_seed(0)
+    network = telling(build(design), images)
+    file = saved(folder, design, network, classes=CLASSES, preparation=ours(channels))
+    return load_model(file)
+
+
+@pytest.fixture(params=[3, 1], ids=["colour", "grey"])
+def model(request: pytest.FixtureRequest, photos: Path, tmp_path: Path) -> Model:
+    return network_that_has_seen(photos, tmp_path, request.param)
+
+
+def exported(model: Model, name: str, photos: Path, out: Path, dtype: str) -> Exported:
+    return export(model, out, formats=[name], data=str(photos), dtype=dtype)
+
+
+@pytest.mark.parametrize(
+    ("name", "names"),
+    [
+        pytest.param("openvino", ["model.bin", "model.xml"], marks=needs("openvino")),
+        pytest.param("ncnn", ["model.ncnn.bin", "model.ncnn.param"], marks=needs("ncnn")),
+    ],
+)
+def test_files_in_float_answer_validation_images_as_torch_does(
+    model: Model, photos: Path, tmp_path: Path, name: str, names: list[str]
+) -> None:
+    found = exported(model, name, photos, tmp_path / "out", "float32")
+    assert [file.path.name for file in found.files] == names
+    for file in found.files:
+        assert file.agreement == 1.0
+        assert file.difference is not None
+        assert file.difference < 1e-4
+    again = exported(model, name, photos, tmp_path / "again", "float32")
+    assert [file.sha256 for file in again.files] == [file.sha256 for file in found.files]
+    assert "the first answer is the same for 100.0 % of images" in found.card.read_text()
+
+
+@needs("openvino")
+def test_a_graph_of_openvino_says_how_pictures_are_prepared(
+    model: Model, photos: Path, tmp_path: Path
+) -> None:
+    import openvino as runtime
+
+    exported(model, "openvino", photos, tmp_path / "out", "float32")
+    graph = runtime.Core().read_model(tmp_path / "out" / openvino.GRAPH)
+    told = graph.get_rt_info([openvino.KEY, "classes"]).value
+    assert tuple(json.loads(told)) == CLASSES
+
+
+@needs("ncnn")
+def test_a_file_that_answers_otherwise_is_not_written(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = network_that_has_seen(photos, tmp_path, 3)
+    right = ncnn._converted
+
+    def wrong(onnx: bytes, shape: list[int]) -> tuple[bytes, bytes]:
+        layers, numbers = right(onnx, shape)
+        return layers, numbers[:-200] + bytes(200)  # of the classifier
+
+    monkeypatch.setattr(ncnn, "_converted", wrong)
+    with pytest.raises(ExportProblem, match="ncnn gives logits that differ by"):
+        export(model, tmp_path / "out", formats=["ncnn"])
+    assert not (tmp_path / "out").exists()
+
+
+@needs("coreml")
+def test_a_package_for_core_ml_is_the_same_each_time_and_said_not_to_be_run(
+    model: Model, photos: Path, tmp_path: Path
+) -> None:
+    import coremltools
+
+    found = exported(model, "coreml", photos, tmp_path / "out", "float32")
+    again = exported(model, "coreml", photos, tmp_path / "again", "float32")
+    assert [file.sha256 for file in again.files] == [file.sha256 for file in found.files]
+    assert all(file.difference is None for file in found.files)
+    assert f"{coreml.PACKAGE} was not run: Core ML runs on Apple's systems alone" in found.notes
+    spec = coremltools.utils.load_spec(str(tmp_path / "out" / coreml.PACKAGE))
+    (given,), (made,) = spec.description.input, spec.description.output
+    side = model.resolution
+    assert (given.name, made.name) == ("images", "logits")
+    shape = list(given.type.multiArrayType.shape)
+    assert shape == [1, model.preparation.channels, side, side]
+    assert json.loads(spec.description.metadata.userDefined["classes"]) == list(CLASSES)
+
+
+# int8
+
+
+@needs("litert")
+def test_c_source_holds_the_bytes_of_the_litert_file(
+    model: Model, photos: Path, tmp_path: Path
+) -> None:
+    found = exported(model, "c-array", photos, tmp_path / "out", "int8")
+    assert [file.path.name for file in found.files] == [c_array.HEADER, c_array.SOURCE]
+    assert all(file.agreement is not None and file.agreement >= 0.8 for file in found.files)
+    settings = ExportSettings(data=str(photos), dtype="int8")
+    network = calibrate(model, str(photos), settings).network
+    content = to_litert(network)
+    last = network.maps[network.graph.output.name]
+    compiler = shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("there is no gcc here")
+    (tmp_path / "main.c").write_text(_PROGRAM)
+    program = tmp_path / "program"
+    sources = [tmp_path / "main.c", tmp_path / "out" / c_array.SOURCE]
+    strict = ["-std=c11", "-Wall", "-Wextra", "-Werror", f"-I{tmp_path / 'out'}"]
+    subprocess.run([compiler, *strict, *sources, "-o", program], check=True)
+    written = subprocess.run([program, tmp_path / "bytes"], check=True, capture_output=True)
+    assert (tmp_path / "bytes").read_bytes() == content
+    facts, *names = written.stdout.decode().splitlines()
+    aligned, side, channels, scale, zero_point = facts.split()
+    assert (int(aligned), int(side), int(channels)) == (
+        0,
+        model.resolution,
+        model.preparation.channels,
+    )
+    assert float(scale) == pytest.approx(last.scale, rel=1e-6)
+    assert int(zero_point) == last.zero_point
+    assert tuple(names) == CLASSES
+
+
+_PROGRAM = """
+#include <stdint.h>
+#include <stdio.h>
+#include "network.h"
+
+int main(int count, char **arguments) {
+    if (count != 2) return 1;
+    FILE *file = fopen(arguments[1], "wb");
+    fwrite(network_data, 1, sizeof network_data, file);
+    fclose(file);
+    printf("%d %d %d %.9g %d\\n", (int)((uintptr_t)network_data % 16), NETWORK_SIDE,
+           NETWORK_CHANNELS, NETWORK_OUTPUT_SCALE, NETWORK_OUTPUT_ZERO_POINT);
+    for (int i = 0; i < NETWORK_CLASSES; ++i) printf("%s\\n", network_classes[i]);
+    return 0;
+}
+"""
+
+
+@needs("export")
+@pytest.mark.parametrize("name", DESIGNS)
+@pytest.mark.parametrize("style", ["autoscale", "tf"])
+def test_an_onnx_file_in_int8_has_the_numbers_of_the_simulation(name: str, style: str) -> None:
+    made = small(DESIGNS[name], STYLES[style], even=style == "tf")
+    _, network = after_training(made.graph, [made.pixels], most=WEIGHT_IN_PAIRS)
+    content = to_onnx_int8(network)
+    asked = {"pixels": made.pixels.numpy().astype(np.uint8)}
+    found = onnx_session(content).run(None, asked)[0]
+    of = network.maps[network.graph.output.name]
+    # In integers, and in float between the pairs: nothing is cut off.
+    plain = onnxruntime.SessionOptions()
+    plain.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    in_float = onnxruntime.InferenceSession(content, plain).run(None, asked)[0]
+    assert (np.abs(found - in_float) < of.scale / 2).mean() > 0.9
+    # Sums are rounded to a map's steps in float there, and in whole numbers here: that is less than
+    # what 8 bits cost.
+    true = run(made.graph, made.pixels).numpy()
+    integers = of.numbers(simulate(network, made.pixels).numpy())
+    assert np.abs(found - integers).mean() < 1.2 * np.abs(integers - true).mean() + of.scale
+
+
+@needs("export")
+def test_weights_whose_sums_would_be_cut_off_are_no_onnx_file() -> None:
+    made = small(DESIGNS["relu6"])
+    _, network = after_training(made.graph, [made.pixels])
+    with pytest.raises(ValueError, match="quantise with at most 64"):
+        to_onnx_int8(network)
+
+
+@needs("export")
+def test_an_onnx_file_in_int8_answers_validation_images(
+    model: Model, photos: Path, tmp_path: Path
+) -> None:
+    found = exported(model, "onnx", photos, tmp_path / "out", "int8")
+    (file,) = found.files
+    assert file.path.name == ONNX["int8"]
+    assert file.agreement is not None
+    assert file.agreement >= 0.8
+    assert any("takes pixels 0..255, bytes" in note for note in found.notes)
+    session = onnxruntime.InferenceSession(file.path)
+    known = session.get_modelmeta().custom_metadata_map
+    assert tuple(json.loads(known["classes"])) == CLASSES
+
+
+def test_a_runtime_that_is_missing_is_named_with_what_installs_it(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = network_that_has_seen(photos, tmp_path, 3)
+    monkeypatch.setattr("autoscale.distribution.find_spec", lambda name: None)
+    for name in ("openvino", "ncnn", "coreml"):
+        with pytest.raises(InvalidSetting, match=rf"{name} needs .*autoscale-cnn\[{name}\]"):
+            export(model, tmp_path / "out", formats=[name])
+    assert not (tmp_path / "out").exists()
