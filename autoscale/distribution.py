@@ -14,6 +14,8 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "parquet": ("pyarrow",),
     "export": ("onnx", "onnxscript", "onnxruntime"),
     "litert": ("ai_edge_litert",),
+    "openvino": ("openvino",),
+    "ncnn": ("ncnn", "pnnx"),
     "tensorboard": ("tensorboard",),
     "postgresql": ("psycopg",),
     "ray": ("ray",),

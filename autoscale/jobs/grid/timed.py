@@ -15,10 +15,10 @@ import torch
 
 from autoscale.design.amounts import several
 from autoscale.design.measures.latency import LatencyLine
+from autoscale.devices.timing.latency import measure_latencies
 from autoscale.errors import BudgetUnreachable, RunConflict
 from autoscale.jobs.workers.proxy import realise
 from autoscale.listener import Listener
-from autoscale.network.measuring.latency import measure_latencies
 from autoscale.runs.records import network_digest
 from autoscale.scaling.budget import Budget
 from autoscale.scaling.grid import Candidate, Grid, spread
@@ -67,7 +67,7 @@ class Stopwatch:
     Args:
         base: what the others are held against.
         timings: where they are kept.
-        device, threads: as in `network.measuring.latency.Conditions`; one image at a time.
+        device, threads: as in `devices.timing.latency.Conditions`; one image at a time.
     """
 
     def __init__(

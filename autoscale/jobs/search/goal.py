@@ -11,10 +11,10 @@ from autoscale.design.measures.macs import MACS
 from autoscale.design.measures.measure import CostMeasure
 from autoscale.design.space import SearchSpace
 from autoscale.design.workload import workload
+from autoscale.devices.timing.latency import measure_latencies
 from autoscale.jobs.search.settings import SearchSettings
 from autoscale.jobs.search.spaces import usual_cost
 from autoscale.listener import Listener
-from autoscale.network.measuring.latency import measure_latencies
 from autoscale.search.objective import Objective
 
 #: Networks that are timed to predict the latency of all others, and passes of each.
