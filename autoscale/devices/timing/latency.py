@@ -22,6 +22,7 @@ import torch
 from torch import nn
 
 from autoscale.design.architecture import Architecture
+from autoscale.design.measures.latency import TimedIn
 from autoscale.devices.runtimes.registry import RUNTIMES
 from autoscale.devices.runtimes.runtime import MemoryFormat, Pass, Precision, Subject
 from autoscale.devices.timing.conditions import LEAST_BLOCKS, Clock, Conditions
@@ -69,6 +70,17 @@ class Latency:
     settled: bool  # the standard error reached what was asked
     memory_format: MemoryFormat = "channels-last"
     version: str = ""  # of the runtime and what converts for it: "ncnn 1.0.20261020, pnnx 20261020"
+
+    @property
+    def timed_in(self) -> TimedIn:
+        """What a prediction from it holds for."""
+        return TimedIn(
+            runtime=self.runtime,
+            dtype=self.dtype,
+            threads=self.threads,
+            version=self.version,
+            hardware=self.hardware,
+        )
 
     def agrees_with(self, other: "Latency") -> bool:
         """Whether the ranges of the two, from `low_ms` to `high_ms`, overlap."""
