@@ -184,7 +184,6 @@ def test_names_that_help_lists_are_those_of_the_registries() -> None:
         (names.OBJECTIVES, kinds),
         (settings.CONVENTIONS, cost.CONVENTIONS),
         (settings.FORMATS, FORMATS),
-        (conditions.RUNTIMES, get_args(conditions.Runtime)),
         (conditions.CLOCKS, get_args(conditions.Clock)),
     ]
     assert [list(told) for told, _ in pairs] == [list(held) for _, held in pairs]

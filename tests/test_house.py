@@ -36,7 +36,7 @@ ARROWS: dict[str, set[str]] = {
     "engines": set(),
     "racing": set(),
     "scaling": {"design"},
-    "devices": {"design", "runs"},
+    "devices": {"design", "runs", "network", "quantization", "settings"},
     "network": {"design", "settings"},
     "quantization": {"design", "network"},
     "search": {"design"},

@@ -47,7 +47,7 @@ def latency_command(settings: LatencyCommand, *, as_json: bool) -> None:
     threads_used = several(one.threads, "thread")
     say(
         f"{one.runtime}, {one.dtype}, {threads_used}, {norms}, {one.clock} clock, on "
-        f"{one.device}: {one.hardware}. In memory maps lie {one.memory_format}."
+        f"{one.device}: {one.hardware}. In memory maps lie {one.memory_format}. {one.version}."
     )
     say(
         "low_ms, high_ms: 10th and 90th percentile of the timed passes. steady_ms: with the "

@@ -1,1 +1,1 @@
-"""Where networks run: boards, and what they leave for a network."""
+"""Where networks run: runtimes and their timings, boards, and what they leave for a network."""

@@ -9,12 +9,12 @@ from autoscale.design.amounts import several
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import Cost
 from autoscale.design.timm_blocks import timm_definition
+from autoscale.devices.timing.latency import Latency
 from autoscale.distribution import VERSION
 from autoscale.errors import InvalidArchitecture
 from autoscale.models.input_spec import LABELS, PREPARATION, preparation_steps, writable
 from autoscale.models.load import Model
 from autoscale.models.reference import ANSWER, PICTURE
-from autoscale.network.measuring.latency import Latency
 
 #: Class names that are printed; the others stand in `LABELS`.
 MOST_CLASSES = 100
@@ -164,7 +164,7 @@ def _latency(latency: Latency | None) -> str:
     return (
         f"{latency.median_ms:.4g} ms (median; 10th to 90th percentile {latency.low_ms:.4g} to "
         f"{latency.high_ms:.4g}) for a batch of {latency.batch}, {threads}, "
-        f"{latency.dtype}, {latency.runtime}, {latency.memory_format}, on "
+        f"{latency.dtype}, {latency.runtime} ({latency.version}), {latency.memory_format}, on "
         f"{_text(latency.hardware)}; {latency.repeats} passes after {latency.warm_up} untimed ones."
     )
 

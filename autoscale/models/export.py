@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from autoscale.design.cost import Cost
+from autoscale.devices.timing.latency import measure_latency
 from autoscale.distribution import install
 from autoscale.errors import InvalidSetting, cause
 from autoscale.models.card import BESIDE, model_card
@@ -26,7 +27,6 @@ from autoscale.models.load import Model, as_model
 from autoscale.models.reference import ANSWER, PICTURE, Reference, reference
 from autoscale.models.settings import ExportSettings
 from autoscale.network.image import image_shape
-from autoscale.network.measuring.latency import measure_latency
 from autoscale.network.measuring.trace import traced_cost
 from autoscale.runs.sources.releases import CONFIG
 from autoscale.runs.store import guarded, require_folder, write_text

@@ -8,10 +8,10 @@ import pandas as pd
 from torch import nn
 
 from autoscale.design.architecture import Architecture
+from autoscale.devices.timing.latency import Latency, measure_latencies
 from autoscale.errors import InvalidSetting
 from autoscale.models.count import load_network
 from autoscale.models.settings import LatencySettings
-from autoscale.network.measuring.latency import Latency, measure_latencies
 from autoscale.settings.function import takes_settings
 
 

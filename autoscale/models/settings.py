@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 from autoscale.datasets.pictures.preparation import OURS, Channels, Interpolation, Preparation
 from autoscale.design.style import STYLES
+from autoscale.devices.timing.conditions import Conditions
 from autoscale.errors import InvalidSetting
-from autoscale.network.measuring.conditions import Conditions
 from autoscale.runs.sources.find import keep_names
 from autoscale.runs.sources.packages import PACKAGES
 from autoscale.settings.command import Settings

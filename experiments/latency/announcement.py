@@ -12,7 +12,7 @@ import sys
 from amoebanet import amoebanet_b
 
 from autoscale.design.published import published
-from autoscale.network.measuring.latency import Latency, measure_latencies, measure_latency
+from autoscale.devices.timing.latency import Latency, measure_latencies, measure_latency
 
 
 def show(name: str, found: Latency) -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
+from autoscale.devices.timing.latency import measure_latencies
 from autoscale.jobs.search.spaces import load_space
-from autoscale.network.measuring.latency import measure_latencies
 
 out, count, passes = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 space = load_space("mnasnet")

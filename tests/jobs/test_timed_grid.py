@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from autoscale.design.cost import Cost, cost
 from autoscale.design.measures.latency import Latency, LatencyLine
@@ -22,6 +23,7 @@ from autoscale.jobs.grid.scaling_base import scalable_of
 from autoscale.jobs.grid.settings import FamilySettings, GridSettings
 from autoscale.jobs.grid.timed import NoTimings, Stopwatch
 from autoscale.listener import Silent
+from autoscale.network.build import build
 from autoscale.network.measuring.trace import traced_cost
 from autoscale.runs.store import Journal
 from autoscale.scaling.budget import Budget
@@ -41,7 +43,9 @@ class Clock:
     ) -> list[Any]:
         self.asked += len(networks)
         found = [
-            traced_cost(network, resolution=pixels)
+            traced_cost(
+                network if isinstance(network, nn.Module) else build(network), resolution=pixels
+            )
             for network, pixels in zip(networks, resolution, strict=True)
         ]
         return [

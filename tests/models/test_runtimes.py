@@ -29,7 +29,7 @@ from autoscale.network.interchange.onnx import onnx_session
 from autoscale.network.weights import STYLES
 from autoscale.quantization.arithmetic import WEIGHT_IN_PAIRS
 from autoscale.quantization.execute import run
-from autoscale.quantization.litert import to_litert
+from autoscale.quantization.files.litert import to_litert
 from autoscale.quantization.post_training import after_training
 from autoscale.quantization.simulate import simulate
 from tests.models.networks import saved, telling

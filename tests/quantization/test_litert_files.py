@@ -14,9 +14,9 @@ from autoscale import distribution
 from autoscale.design.style import STYLES
 from autoscale.errors import InvalidSetting
 from autoscale.quantization.execute import run
-from autoscale.quantization.litert import to_litert
+from autoscale.quantization.files.litert import to_litert
+from autoscale.quantization.files.run_litert import Interpreter
 from autoscale.quantization.post_training import after_training
-from autoscale.quantization.run_litert import Interpreter
 from autoscale.quantization.simulate import simulate
 from tests.quantization.designs import DESIGNS, LITE, small
 

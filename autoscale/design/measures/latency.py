@@ -4,15 +4,16 @@ A search predicts with a table of operations (`LatencyTable`), a grid with a lin
 of networks that it has timed already (`LatencyLine`), which answers for thousands of points at once
 and for a user's model too.
 
-What eager torch runs is a row of operations, and the time of a network is the sum of theirs. An
+What a runtime runs is a row of operations, and the time of a network is the sum of theirs. An
 operation of one kind takes a fixed time, plus a time for each multiply-add, each number that it
-reads or writes, and each weight. Those rates are fitted once for a device, to networks that were
-measured there; a sum of operations is then priced: a network, a stage or a block.
+reads or writes, and each weight. Those rates are fitted once for a device, a runtime and a type of
+numbers, to networks that were measured so; a sum of operations is then priced: a network, a stage
+or a block.
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -68,12 +69,24 @@ class Latency(CostMeasure):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TimedIn:
+    """What the networks were timed in that predictions come from."""
+
+    runtime: str  # eager, litert, ...
+    dtype: str
+    threads: int
+    version: str  # of the runtime: "onnxruntime 1.32.0"
+    hardware: str  # the name of the processor or graphics card
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LatencyTable(Latency):
-    """What each kind of operation takes on one device, in milliseconds."""
+    """What each kind of operation takes on one device in one runtime, in milliseconds."""
 
     rates: Mapping[Feature, float] = field(hash=False)
     error: float  # median of |predicted / measured - 1| over the networks left out in turn
     measurements: int  # networks that it was fitted to
+    timed_in: TimedIn | None = None  # None in runs of older versions: eager torch, float32
     _prices: dict[Place, float] = field(default_factory=dict, repr=False, compare=False)
 
     def price(self, work: Workload) -> float:
@@ -115,13 +128,20 @@ class LatencyTable(Latency):
         rates: dict[str, dict[str, float]] = {}
         for (kind, what), rate in self.rates.items():
             rates.setdefault(kind, {})[what] = rate
-        return {"rates": rates, "error": self.error, "measurements": self.measurements}
+        found = {"rates": rates, "error": self.error, "measurements": self.measurements}
+        return found | ({"timed_in": asdict(self.timed_in)} if self.timed_in else {})
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> "LatencyTable":
         """Read what `to_dict` gave."""
         rates = {(k, w): float(r) for k, row in plain["rates"].items() for w, r in row.items()}
-        return cls(rates=rates, error=plain["error"], measurements=plain["measurements"])
+        timed_in = TimedIn(**plain["timed_in"]) if "timed_in" in plain else None
+        return cls(
+            rates=rates,
+            error=plain["error"],
+            measurements=plain["measurements"],
+            timed_in=timed_in,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,13 +172,18 @@ def _features(counts: Cost) -> list[Number]:
 
 
 def fit_latency_table(
-    work: Sequence[Mapping[Feature, float]], latencies_ms: Sequence[float], *, folds: int = 10
+    work: Sequence[Mapping[Feature, float]],
+    latencies_ms: Sequence[float],
+    *,
+    folds: int = 10,
+    timed_in: TimedIn | None = None,
 ) -> LatencyTable:
     """Fit the rates to measured networks; none is below 0, and relative errors count.
 
     Args:
         work: of each network; see `workload`.
         folds: parts of the networks that are left out in turn to state the error.
+        timed_in: where they were measured.
 
     Raises:
         InvalidSetting: for too few or too many networks, or a latency that is none.
@@ -184,6 +209,7 @@ def fit_latency_table(
         rates=dict(zip(features, map(float, rates), strict=True)),
         error=float(np.median(errors)),
         measurements=count,
+        timed_in=timed_in,
     )
 
 

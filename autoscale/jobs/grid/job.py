@@ -38,6 +38,7 @@ from autoscale.runs.records import Outcome, network_digest, outcomes_from_journa
 from autoscale.runs.store import Journal, StepFolder, write_text
 from autoscale.scaling.family import Growths
 from autoscale.scaling.scalable import Design, Scalable
+from autoscale.settings.command import settings_of
 from autoscale.settings.function import takes_settings
 from autoscale.training.chance import chance_warning
 
@@ -166,6 +167,7 @@ def _carry_out(
         facts["measure_table"] = table
     if limits := {limit.measure.name: limit.to_dict() for limit in race.limited.limits}:
         facts["max_cost"] = limits
+    facts |= race.settings.timed_in
     record = Record(
         settings=race.settings,
         facts=facts,
@@ -217,6 +219,7 @@ def _race(
     run: Path, base: Scalable, settings: GridSettings, padding: Padding, listener: Listener
 ) -> GridRace:
     """The race of a base, with the timings that it needs kept in the run."""
+    settings.require_runtime(timed=is_timed(settings))
     if not is_timed(settings):
         return GridRace.of(base, settings, padding=padding)
     folder = StepFolder(run, TIMINGS)
@@ -224,10 +227,13 @@ def _race(
     conditions: dict[str, Any] = {"device": settings.device, "threads": settings.threads}
     with folder.locked():
         watch = folder.begin(
-            {"base": describe(base), "batch": 1, **conditions},
-            notes={},
+            {"base": describe(base), "batch": 1, **conditions, **settings.timed_in},
+            notes={"runtime": settings.runtime, "dtype": settings.dtype},
             journal=timings,
-            read=lambda timings: Stopwatch(root_of(base), timings, listener, **conditions),
+            known=settings_of(type(settings)),
+            read=lambda timings: Stopwatch(
+                root_of(base), timings, listener, settings.timing(**conditions)
+            ),
         )
         return GridRace.of(base, settings, watch, padding=padding)
 

@@ -13,6 +13,7 @@ from autoscale.jobs.grid.candidates import (
     counted_budget,
     explain,
     grid_points,
+    is_timed,
     root_of,
 )
 from autoscale.jobs.grid.result import candidate_table
@@ -65,9 +66,9 @@ def plan_grid(run: str | Path, settings: GridSettings, *, listener: Listener | N
     proxy = proxy and replace(proxy, transfer=transfer)
     for note in notes_on_start(transfer.start, base):
         listener.notice(note)
-    watch = Stopwatch(
-        root_of(base), NoTimings(), listener, device=settings.device, threads=settings.threads
-    )
+    settings.require_runtime(timed=is_timed(settings))
+    asked = settings.timing(settings.device, settings.threads)
+    watch = Stopwatch(root_of(base), NoTimings(), listener, asked)
     board_of(settings, listener)
     race = GridRace.of(base, settings, watch, padding=transfer.start.expected.style.padding)
     explain(race, listener)

@@ -16,6 +16,7 @@ from autoscale.jobs.groups.networks import (
     ScalingBaseSettings,
     WeightsSettings,
 )
+from autoscale.jobs.groups.runtime import RuntimeSettings
 from autoscale.jobs.groups.training import TransferSettings
 from autoscale.jobs.groups.workers import DeviceSettings, WorkerSettings
 from autoscale.jobs.names import RECIPES
@@ -71,7 +72,7 @@ class RaceSettings(Settings):
     )
     latency_budget: str | None = option(
         None,
-        "Instead: milliseconds of one image on --device with --threads, measured; 2x or 12ms.",
+        "Instead: milliseconds of one image in --runtime with --threads, measured; 2x or 12ms.",
         binds="budget",
     )
     budget: str | None = option(
@@ -236,6 +237,7 @@ class GridSettings(
     BaseImageSettings,
     BaseWeightsSettings,
     TransferSettings,
+    RuntimeSettings,
     BoardSettings,
     ReferenceSettings,
     RaceSettings,

@@ -14,11 +14,13 @@ import numpy as np
 import torch
 
 from autoscale.design.amounts import several
+from autoscale.design.architecture import Architecture
 from autoscale.design.measures.latency import LatencyLine
+from autoscale.devices.timing.conditions import Conditions
+from autoscale.devices.timing.latency import measure_latencies
 from autoscale.errors import BudgetUnreachable, RunConflict
 from autoscale.jobs.workers.proxy import realise
 from autoscale.listener import Listener
-from autoscale.network.measuring.latency import measure_latencies
 from autoscale.runs.records import network_digest
 from autoscale.scaling.budget import Budget
 from autoscale.scaling.grid import Candidate, Grid, spread
@@ -67,7 +69,7 @@ class Stopwatch:
     Args:
         base: what the others are held against.
         timings: where they are kept.
-        device, threads: as in `network.measuring.latency.Conditions`; one image at a time.
+        asked: what networks are timed under; by default in eager torch on one thread.
     """
 
     def __init__(
@@ -75,20 +77,12 @@ class Stopwatch:
         base: Network,
         timings: Timings,
         listener: Listener,
-        *,
-        device: str = "cpu",
-        threads: int = 1,
+        asked: Conditions | None = None,
     ) -> None:
         self._base = base
         self._timings = timings
         self._listener = listener
-        self._conditions: dict[str, Any] = {
-            "device": device,
-            "threads": threads,
-            "seconds": SECONDS,
-            # One thread's own time does not depend on what else the machine does.
-            "clock": "cpu" if device == "cpu" and threads == 1 else "wall",
-        }
+        self._asked_for = (asked or Conditions(clock="cpu")).but(seconds=SECONDS)
         self._asked: dict[Network, float] = {}
         self._kept: dict[str, float] = {}
         for record in timings.read():
@@ -124,9 +118,9 @@ class Stopwatch:
             found = [
                 latency.steady_ms
                 for latency in measure_latencies(
-                    [realise(network) for network in every],
+                    [n if isinstance(n, Architecture) else realise(n) for n in every],
+                    settings=self._asked_for,
                     resolution=[network.resolution for network in every],
-                    **self._conditions,
                 )
             ]
         scale = self._kept.get(network_digest(self._base), found[0]) / found[0]

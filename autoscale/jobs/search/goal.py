@@ -11,10 +11,11 @@ from autoscale.design.measures.macs import MACS
 from autoscale.design.measures.measure import CostMeasure
 from autoscale.design.space import SearchSpace
 from autoscale.design.workload import workload
+from autoscale.devices.timing.conditions import Conditions
+from autoscale.devices.timing.latency import measure_latencies
 from autoscale.jobs.search.settings import SearchSettings
 from autoscale.jobs.search.spaces import usual_cost
 from autoscale.listener import Listener
-from autoscale.network.measuring.latency import measure_latencies
 from autoscale.search.objective import Objective
 
 #: Networks that are timed to predict the latency of all others, and passes of each.
@@ -74,13 +75,14 @@ def ready(
     measures: Sequence[CostMeasure],
     space: SearchSpace,
     *,
-    device: str,
+    timing: Conditions,
     kept: Mapping[str, Any],
     listener: Listener,
 ) -> list[CostMeasure]:
     """The measures in their order, those of a device fitted to networks of the space, each once.
 
     Args:
+        timing: what networks are timed under.
         kept: by their names, what an earlier call of the same search knew of them, as plain data;
             such are not measured again.
 
@@ -92,30 +94,31 @@ def ready(
         if not measure.counted and measure.name not in fitted:
             known = kept.get(measure.name)
             fitted[measure.name] = (
-                measure.from_dict(known) if known else time_space(space, device, listener)
+                measure.from_dict(known) if known else time_space(space, timing, listener)
             )
     return [fitted.get(measure.name, measure) for measure in measures]
 
 
-def time_space(space: SearchSpace, device: str, listener: Listener) -> LatencyTable:
+def time_space(space: SearchSpace, timing: Conditions, listener: Listener) -> LatencyTable:
     """Latencies of the designs of a space on this device, from a few that are timed.
 
-    One image at a time, float32, eager, channels-last, batch norms folded; on a CPU the processor
-    time of one thread, which does not count waiting for a core that others hold.
-
     Raises:
-        InvalidSetting: for a device that cannot be timed.
+        InvalidSetting: for a device or a runtime that cannot be timed.
     """
     chosen = spanning(space, TIMED)
     listener.notice(
-        f"timing {len(chosen)} networks of {space.name} on this device, {PASSES} passes each"
+        f"timing {len(chosen)} networks of {space.name} on this device in {timing.runtime}, "
+        f"{timing.dtype}, {PASSES} passes each"
     )
-    clock = "cpu" if device == "cpu" else "wall"
-    timed = measure_latencies(chosen, clock=clock, device=device, repeats=PASSES)
-    table = fit_latency_table([workload(a) for a in chosen], [one.steady_ms for one in timed])
+    timed = measure_latencies(chosen, timing.but(repeats=PASSES))
+    table = fit_latency_table(
+        [workload(a) for a in chosen],
+        [one.steady_ms for one in timed],
+        timed_in=timed[0].timed_in,
+    )
     listener.notice(
-        f"latencies are predicted; the error on networks left out in turn is {table.error:.1%} in "
-        "the median"
+        f"latencies are predicted for {timed[0].version}, {timing.dtype}; the error on networks "
+        f"left out in turn is {table.error:.1%} in the median"
     )
     return table
 

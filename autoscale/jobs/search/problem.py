@@ -67,6 +67,9 @@ class SearchProblem:
         limits = limits_from(
             settings.max_cost, max_macs=settings.max_macs, board=board, padding=padding
         )
+        settings.require_runtime(
+            timed=not all(one.counted for one in (measure, *(limit.measure for limit in limits)))
+        )
         size = settings.resolution or max(shipped.resolution)
         proxy = proxy.load(size=size, listener=listener)
         space = shipped.for_task(
@@ -77,7 +80,7 @@ class SearchProblem:
         measure, *limited = ready(
             [measure, *(limit.measure for limit in limits)],
             space,
-            device=settings.device,
+            timing=settings.timing(settings.device),
             kept=_kept_measures(folder),
             listener=listener,
         )
@@ -121,6 +124,7 @@ class SearchProblem:
         }
         if limits := {m.measure.name: m.to_dict() for m in self.limits if m.measure != MACS}:
             facts["max_cost"] = limits
+        facts |= self.settings.timed_in
         return Record(settings=self.settings, facts=facts, notes=self.proxy.transfer.told)
 
 

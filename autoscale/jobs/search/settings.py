@@ -9,6 +9,7 @@ from autoscale.design.measures.registry import COSTS, kind_named, with_file
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups.images import DataSettings, ImageSettings
 from autoscale.jobs.groups.networks import BoardSettings, WeightsSettings
+from autoscale.jobs.groups.runtime import RuntimeSettings
 from autoscale.jobs.groups.training import RecipeSettings, TeacherSettings, TransferSettings
 from autoscale.jobs.groups.workers import DeviceSettings, KernelSettings, WorkerSettings
 from autoscale.jobs.names import OBJECTIVES, SAMPLERS
@@ -80,7 +81,7 @@ class SearchChoices(Settings):
         f"What networks cost: {in_words(COSTS)}. macs are multiply-adds (FLOPs); memory is "
         "bytes of the most activations alive at once, float32; flash and ram are bytes of an int8 "
         "file and of what TensorFlow Lite Micro needs to run it (ram:float32 of a float one); "
-        "latency on this device is predicted from some networks that are timed.",
+        "latency on this device, in --runtime, is predicted from some networks that are timed.",
         flag="--cost",
         place=with_file,
         binds="objective",
@@ -204,6 +205,7 @@ class SearchSettings(
     DeviceSettings,
     ImageSettings,
     RecipeSettings,
+    RuntimeSettings,
     BoardSettings,
     TransferSettings,
     SearchChoices,

@@ -15,7 +15,7 @@ from autoscale.models.quantized import files
 from autoscale.models.quantized.calibrated import impossible as no_operations
 from autoscale.quantization import graph as g
 from autoscale.quantization.arithmetic import LOWEST
-from autoscale.quantization.litert import operators_of, to_litert
+from autoscale.quantization.files.litert import operators_of, to_litert
 from autoscale.quantization.quantized import QuantizedGraph
 
 HEADER, SOURCE = "network.h", "network.c"

@@ -15,10 +15,10 @@ from autoscale.models.input_spec import LABELS, labels_text, preparation_data
 from autoscale.models.load import Model
 from autoscale.models.quantized.calibrated import BATCH
 from autoscale.quantization.execute import run
+from autoscale.quantization.files.litert import to_litert
+from autoscale.quantization.files.run_litert import Interpreter
 from autoscale.quantization.graph import Graph
-from autoscale.quantization.litert import to_litert
 from autoscale.quantization.quantized import QuantizedGraph
-from autoscale.quantization.run_litert import Interpreter
 
 #: The file names by the type of the numbers in them.
 FILES: Mapping[str, str] = {"float32": "model.tflite", "int8": "model-int8.tflite"}

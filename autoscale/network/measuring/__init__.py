@@ -1,1 +1,1 @@
-"""What a network costs when it runs: traced operations and timings."""
+"""What a network costs when it runs: traced operations, counted a second way."""

@@ -1,4 +1,4 @@
-"""A LiteRT file carried out by its own interpreter, on one thread of the CPU."""
+"""A LiteRT file carried out by its own interpreter on the CPU."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Interpreter:
         InvalidSetting: if the package of the extra `litert` is missing.
     """
 
-    def __init__(self, content: bytes, *, kernels: Kernels = "default") -> None:
+    def __init__(self, content: bytes, *, kernels: Kernels = "default", threads: int = 1) -> None:
         require("litert", "LiteRT's interpreter")
         from ai_edge_litert import interpreter
 
@@ -30,7 +30,7 @@ class Interpreter:
             "reference": kinds.BUILTIN_REF,
         }[kernels]
         self.running: Any = interpreter.Interpreter(
-            model_content=content, num_threads=1, experimental_op_resolver_type=resolver
+            model_content=content, num_threads=threads, experimental_op_resolver_type=resolver
         )
         self.batch = 0
 

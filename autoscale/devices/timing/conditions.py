@@ -6,25 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from autoscale.devices.runtimes.registry import RUNTIMES, able, runtimes_told
+from autoscale.devices.runtimes.runtime import MemoryFormat, Precision
 from autoscale.errors import InvalidSetting
 from autoscale.settings.command import Settings
-from autoscale.settings.option import option
+from autoscale.settings.option import in_words, option
 
-Runtime = Literal["eager", "compiled", "onnxruntime"]
-Precision = Literal["float32", "bfloat16", "float16"]
 Clock = Literal["wall", "cpu"]
-#: What each runtime and each clock is.
-RUNTIMES: Mapping[Runtime, str] = {
-    "eager": "torch without a compiler",
-    "compiled": "torch.compile, which takes minutes and needs a C++ compiler",
-    "onnxruntime": "exported first (extra export)",
-}
+#: What each clock is.
 CLOCKS: Mapping[Clock, str] = {
     "wall": "what a user waits",
     "cpu": "processor time of one thread, which does not count waiting for a core that others hold",
 }
-#: How maps lie in memory: pixel by pixel with all channels, or channel by channel, torch's default.
-MemoryFormat = Literal["channels-last", "channels-first"]
 
 #: Blocks that are always timed if the number of passes is not given.
 LEAST_BLOCKS = 5
@@ -40,19 +33,18 @@ class Conditions(Settings):
 
     batch: int = option(1, "Images of one pass.", least=1)
     threads: int = option(1, "Threads of the runtime.", least=1)
-    runtime: Runtime = option(
-        "eager",
-        "{choices}.",
-        choices=lambda: RUNTIMES,
-    )
+    runtime: str = option("eager", "{choices}.", choices=runtimes_told)
     memory_format: MemoryFormat | None = option(
         None,
         "How maps lie in memory: channels-last, or channels-first as torch has them by "
         "default. EfficientNet-B0 on a CPU takes channels-last 0.7 to 0.9 of the time that it "
-        "takes channels-first. \\[default: channels-last; "
-        "channels-first with onnxruntime]",
+        "takes channels-first. \\[default: the runtime's own]",
     )
-    dtype: Precision = option("float32", "{choices}.")
+    dtype: Precision = option(
+        "float32",
+        "What networks run in: {choices}; int8 is of designs, calibrated on noise, since only the "
+        "time counts here.",
+    )
     device: str = option("cpu", "cpu, or a CUDA device such as cuda:0.")
     clock: Clock = option(
         "wall",
@@ -74,26 +66,42 @@ class Conditions(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._require_runtime()
         on_cpu = self.device == "cpu"
-        if self.runtime == "onnxruntime" and (self.dtype != "float32" or not on_cpu):
-            raise InvalidSetting(
-                f"onnxruntime is measured in float32 on the cpu, got {self.dtype} on "
-                f"{self.device}; choose runtime eager or compiled for that"
-            )
-        if self.runtime == "onnxruntime" and self.memory_format == "channels-last":
-            raise InvalidSetting(
-                "onnxruntime takes images channels-first; leave the memory format out or choose "
-                "runtime eager or compiled"
-            )
         if self.clock == "cpu" and (self.threads > 1 or not on_cpu):
             raise InvalidSetting(
                 f"the cpu clock measures one thread on the cpu, got {self.threads} threads on "
                 f"{self.device}; choose clock wall"
             )
 
+    def _require_runtime(self) -> None:
+        """Refuse what the runtime cannot do."""
+        runtime, gpu = RUNTIMES[self.runtime], self.device != "cpu"
+        if self.dtype not in runtime.dtypes or (gpu and not runtime.gpu):
+            others = able(self.dtype, gpu=gpu)
+            raise InvalidSetting(
+                f"{self.runtime} is measured in {in_words(runtime.dtypes)} "
+                f"{'on any device' if runtime.gpu else 'on the cpu'}, got {self.dtype} on "
+                f"{self.device}; choose "
+                + (f"runtime {in_words(others)} for that" if others else "device cpu for that")
+            )
+        if self.layout not in runtime.formats:
+            raise InvalidSetting(
+                f"{self.runtime} takes images {in_words(runtime.formats)}; leave the memory format "
+                "out or choose runtime eager or compiled"
+            )
+        if not self.fold and (runtime.folds or self.dtype == "int8"):
+            raise InvalidSetting(
+                f"{self.runtime} in {self.dtype} folds batch norms always; leave --no-fold out or "
+                "choose runtime eager, compiled or onnxruntime in float32"
+            )
+        if self.batch > 1 and not runtime.batches:
+            raise InvalidSetting(
+                f"{self.runtime} runs one image at a time, got a batch of {self.batch}; give "
+                "batch 1 or choose another runtime"
+            )
+
     @property
     def layout(self) -> MemoryFormat:
         """The memory format that is measured."""
-        if self.memory_format is not None:
-            return self.memory_format
-        return "channels-first" if self.runtime == "onnxruntime" else "channels-last"
+        return self.memory_format or RUNTIMES[self.runtime].formats[0]

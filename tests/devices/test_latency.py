@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from autoscale.design.published import published
+from autoscale.devices.timing.latency import Latency, measure_latencies, measure_latency
 from autoscale.errors import InvalidSetting
-from autoscale.network.measuring.latency import Latency, measure_latencies, measure_latency
 
 B0 = replace(published("efficientnet-b0"), resolution=32)
 QUICK: dict[str, Any] = {"repeats": 5}
@@ -106,7 +106,7 @@ def test_measuring_leaves_the_network_the_threads_and_the_generator_as_they_were
         ({"repeats": 4}, "repeats must be at least 5, got 4"),
         ({"seconds": 0}, "seconds must be above 0, got 0"),
         ({"precision": -1.0}, "precision must be above 0, got -1"),
-        ({"dtype": "int8"}, "no dtype 'int8'; choose from float32, bfloat16, float16"),
+        ({"dtype": "int4"}, "no dtype 'int4'; choose from float32, bfloat16, float16, int8"),
         (
             {"runtime": "tensorrt"},
             "no runtime 'tensorrt'; choose from eager, compiled, onnxruntime",

@@ -13,8 +13,8 @@ import random
 import re
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from itertools import chain, pairwise
 from pathlib import Path
 
@@ -22,20 +22,15 @@ import torch
 from torch import nn
 
 from autoscale.design.architecture import Architecture
-from autoscale.errors import InvalidSetting, cause
+from autoscale.design.measures.latency import TimedIn
+from autoscale.devices.runtimes.registry import RUNTIMES
+from autoscale.devices.runtimes.runtime import MemoryFormat, Pass, Precision, Subject
+from autoscale.devices.timing.conditions import LEAST_BLOCKS, Clock, Conditions
+from autoscale.devices.timing.pace import steady_times
+from autoscale.errors import AutoscaleError, InvalidSetting, cause
 from autoscale.network.build import build
 from autoscale.network.fold import fold_norms
 from autoscale.network.image import image_shape
-from autoscale.network.interchange.onnx import onnx_session, to_onnx
-from autoscale.network.measuring.conditions import (
-    LEAST_BLOCKS,
-    Clock,
-    Conditions,
-    MemoryFormat,
-    Precision,
-    Runtime,
-)
-from autoscale.network.measuring.pace import steady_times
 from autoscale.network.threads import threads_of_torch
 from autoscale.settings.function import takes_settings
 
@@ -68,13 +63,25 @@ class Latency:
     resolution: int  # pixels per side
     threads: int
     dtype: Precision
-    runtime: Runtime
+    runtime: str
     device: str
     hardware: str  # the name of the processor or graphics card
     clock: Clock
     folded: bool  # batch norms went into the convolutions before them
     settled: bool  # the standard error reached what was asked
     memory_format: MemoryFormat = "channels-last"
+    version: str = ""  # of the runtime and what converts for it: "ncnn 1.0.20261020, pnnx 20261020"
+
+    @property
+    def timed_in(self) -> TimedIn:
+        """What a prediction from it holds for."""
+        return TimedIn(
+            runtime=self.runtime,
+            dtype=self.dtype,
+            threads=self.threads,
+            version=self.version,
+            hardware=self.hardware,
+        )
 
     def agrees_with(self, other: "Latency") -> bool:
         """Whether the ranges of the two, from `low_ms` to `high_ms`, overlap."""
@@ -98,7 +105,9 @@ def measure_latency(
         resolution: pixels per side; an architecture's own, or 224 for a module, if not given.
 
     Raises:
-        InvalidSetting: for a setting that cannot be, or a network that does not take such images.
+        InvalidSetting: for a setting that cannot be, a runtime that is not installed, or a network
+            that does not take such images or is none of the runtime's.
+        InvalidArchitecture: for a design with layers that the runtime lacks.
     """
     found: list[Latency] = measure_latencies([network], settings, resolution=resolution)
     return found[0]
@@ -120,6 +129,7 @@ def measure_latencies(
         InvalidSetting: for a setting that cannot be, or a network that does not take such images.
     """
     turns = len(networks) > 1
+    RUNTIMES[settings.runtime].require()
     with threads_of_torch(settings.threads):
         each = resolution if isinstance(resolution, Sequence) else [resolution] * len(networks)
         subjects = [
@@ -148,7 +158,7 @@ def _steady(subjects: Sequence["_Subject"], took: Sequence[int]) -> list[float]:
 class _Subject:
     """One network being measured."""
 
-    run: Callable[[], object]  # one pass, finished when it returns
+    run: Pass  # one pass, finished when it returns
     resolution: int
     per_block: int  # passes
     warm_up: int
@@ -224,6 +234,7 @@ class _Subject:
             folded=asked.fold,
             settled=self.settled(asked),
             memory_format=asked.layout,
+            version=RUNTIMES[asked.runtime].version,
         )
 
 
@@ -231,14 +242,11 @@ def _subject(
     network: nn.Module | Architecture, resolution: int | None, asked: Conditions
 ) -> _Subject:
     """The network made ready and warm."""
-    if isinstance(network, Architecture):
-        resolution = resolution or network.resolution
-        module: nn.Module = build(network)
-    else:
-        resolution = resolution or 224
-        module = network
+    design = network if isinstance(network, Architecture) else None
+    resolution = resolution or (224 if design is None else design.resolution)
+    module = network if isinstance(network, nn.Module) else build(network)
     try:
-        run = _runner(module, resolution, asked)
+        run = _made_ready(module, design, resolution, asked)
         run()  # allocates, chooses kernels, compiles
         warm_up = 0
         begin = time.perf_counter()
@@ -246,7 +254,7 @@ def _subject(
             run()
             warm_up += 1
         per_pass = (time.perf_counter() - begin) / warm_up
-    except InvalidSetting:
+    except AutoscaleError:
         raise
     except Exception as problem:  # the user's code may raise anything
         raise InvalidSetting(
@@ -262,52 +270,26 @@ def _subject(
     )
 
 
-def _runner(network: nn.Module, resolution: int, asked: Conditions) -> Callable[[], object]:
-    """A copy of the network as a function that makes one pass."""
-    ready = fold_norms(network) if asked.fold else copy.deepcopy(network).eval()
-    if asked.runtime == "onnxruntime":
-        return _onnx_runner(ready.cpu().float(), resolution, asked)
-    device = _device(asked.device)
-    dtype = getattr(torch, asked.dtype)
-    last = asked.layout == "channels-last"
-    layout = torch.channels_last if last else torch.contiguous_format
-    ready.to(device, dtype, memory_format=layout)  # type: ignore[call-overload]
-    shape = image_shape(ready, resolution, batch=asked.batch)
-    images = torch.randn(shape, generator=_noise())
-    images = images.to(device=device, dtype=dtype, memory_format=layout)
-    forward = torch.compile(ready, dynamic=False) if asked.runtime == "compiled" else ready
-
-    @torch.inference_mode()
-    def run() -> object:
-        logits = forward(images)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        return logits
-
-    return run
-
-
-def _onnx_runner(network: nn.Module, resolution: int, asked: Conditions) -> Callable[[], object]:
-    session = onnx_session(to_onnx(network, resolution=resolution), threads=asked.threads)
-    shape = image_shape(network, resolution, batch=asked.batch)
-    images = torch.randn(shape, generator=_noise()).numpy()
-    return lambda: session.run(None, {"images": images})
+def _made_ready(
+    module: nn.Module, design: Architecture | None, resolution: int, asked: Conditions
+) -> Pass:
+    """A copy of the network in the runtime."""
+    return RUNTIMES[asked.runtime].ready(
+        Subject(
+            network=fold_norms(module) if asked.fold else copy.deepcopy(module).eval(),
+            design=None if design is None else replace(design, resolution=resolution),
+            folded=asked.fold,
+            images=torch.randn(
+                image_shape(module, resolution, batch=asked.batch), generator=_noise()
+            ),
+        ),
+        asked,
+    )
 
 
 def _noise() -> torch.Generator:
     """Measuring leaves torch's global generator alone."""
     return torch.Generator().manual_seed(0)
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as problem:
-        raise InvalidSetting(f"cannot use the device {name!r} here; try 'cpu'") from problem
-    if device.type not in ("cpu", "cuda"):
-        raise InvalidSetting(f"latency is measured on cpu and CUDA devices, got {name!r}")
-    return device
 
 
 def hardware(device: str) -> str:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from autoscale.network.measuring.pace import steady_times
+from autoscale.devices.timing.pace import steady_times
 
 
 def order_of(networks: int, rounds: int, seed: int) -> NDArray[np.int64]:

@@ -1,0 +1,1 @@
+"""What runs networks on this device: a file for each runtime."""

@@ -1,0 +1,1 @@
+"""Graphs as the files that runtimes read."""

@@ -1,0 +1,122 @@
+"""Searches and grids whose latency is that of a runtime, in float32 or int8."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autoscale.cli.app import main
+from autoscale.design.measures.latency import LatencyTable
+from autoscale.devices.runtimes.registry import RUNTIMES
+from autoscale.distribution import missing
+from autoscale.errors import InvalidSetting, RunConflict
+from autoscale.jobs.grid import timed
+from autoscale.jobs.grid.job import grid_search
+from autoscale.jobs.grid.plan import plan_grid
+from autoscale.jobs.search import goal
+from autoscale.jobs.search.job import search_baseline
+from autoscale.jobs.search.result import load_baseline
+from tests.designs import two_stages
+
+needs_litert = pytest.mark.skipif(bool(missing("litert")), reason="needs the extra litert")
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(goal, "TIMED", 20)
+    monkeypatch.setattr(goal, "PASSES", 5)
+    monkeypatch.setattr(timed, "SECONDS", 0.05)
+
+
+def searched(run: Path, **asked: Any) -> Any:
+    settings: dict[str, Any] = {"space": "tiny", "trials": 2, "epochs": 1, "limit": 32}
+    return search_baseline(run, **{**settings, "kernels": "none", **asked})
+
+
+@needs_litert
+def test_a_search_for_a_runtime_keeps_to_it(tmp_path: Path, quick: None) -> None:
+    asked = {"cost_measure": "latency", "runtime": "litert", "dtype": "int8"}
+    searched(tmp_path, **asked)
+    table = load_baseline(tmp_path).objective.measure
+    assert isinstance(table, LatencyTable)
+    assert table.timed_in is not None
+    assert (table.timed_in.runtime, table.timed_in.dtype) == ("litert", "int8")
+    assert table.timed_in.version == RUNTIMES["litert"].version
+    assert LatencyTable.from_dict(json.loads(json.dumps(table.to_dict()))) == table
+    for other in ({"dtype": "float32"}, {"runtime": "eager", "dtype": "float32"}):
+        flag = "--runtime litert" if "runtime" in other else "--dtype int8"
+        with pytest.raises(RunConflict, match=f"{flag} there, asked for"):
+            searched(tmp_path, **{**asked, **other}, trials=3)
+    longer = searched(tmp_path, **asked, trials=3)
+    assert longer.objective.measure == table
+
+
+def test_a_search_of_an_older_version_goes_on(tmp_path: Path, quick: None) -> None:
+    searched(tmp_path, max_cost=("latency=10s",))
+    path = tmp_path / "search" / "settings.json"
+    record = json.loads(path.read_text())
+    assert "timed_in" not in record["settings"]  # that of torch itself is as it always was
+    del record["settings"]["max_cost"]["latency"]["measure"]["timed_in"]
+    del record["notes"]["runtime"], record["notes"]["dtype"]
+    path.write_text(json.dumps(record))
+    assert len(searched(tmp_path, max_cost=("latency=10s",), trials=3).trials) >= 3
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"runtime": "litert"}, "--runtime litert says what latency is measured in"),
+        ({"dtype": "int8"}, "--dtype int8 says what latency is measured in"),
+        (
+            {"dtype": "int8", "max_cost": ("latency=12ms",)},
+            "got int8 on cpu; choose runtime onnxruntime, openvino or litert",
+        ),
+        (
+            {"runtime": "ncnn", "dtype": "int8", "cost_measure": "latency"},
+            "ncnn is measured in float32",
+        ),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_timed_is_refused_before_anything_is(
+    tmp_path: Path, asked: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(InvalidSetting, match=said):
+        searched(tmp_path, **asked)
+    assert not list(tmp_path.rglob("*.json*"))
+
+
+def test_without_the_extra_a_search_says_at_once_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("autoscale.distribution.find_spec", lambda name: None)
+    words = ["--space", "tiny", "--cost", "latency", "--runtime", "litert", "--kernels", "none"]
+    assert main(["search-baseline", "--run", str(tmp_path), *words]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert 'the runtime litert needs ai_edge_litert: pip install "autoscale-cnn[litert]"' in told
+
+
+@needs_litert
+def test_a_grid_with_a_budget_in_a_runtime_keeps_to_it(tmp_path: Path, quick: None) -> None:
+    (tmp_path / "small.yaml").write_text(two_stages(10))
+    asked: dict[str, Any] = {
+        "baseline": str(tmp_path / "small.yaml"), "rounding": "tf,divisor=4", "step": 0.25,
+        "latency_budget": "2x", "tolerance": 0.5, "max_candidates": 2, "rivals": False,
+        "runtime": "litert", "dtype": "int8",
+    }  # fmt: skip
+    training: dict[str, Any] = {"data": "synthetic", "limit": 32, "epochs": 1, "seeds": 1}
+    found = grid_search(tmp_path / "run", **asked, **training)
+    assert found.grid.budget.text.endswith("ms")
+    kept = json.loads((tmp_path / "run" / "latency" / "settings.json").read_text())
+    assert kept["settings"]["timed_in"] == {"runtime": "litert", "dtype": "int8"}
+    with pytest.raises(RunConflict, match="--dtype int8 there, asked for --dtype float32"):
+        grid_search(tmp_path / "run", **{**asked, "dtype": "float32"}, **training)
+
+
+def test_a_grid_with_a_counted_budget_refuses_a_runtime(tmp_path: Path) -> None:
+    asked: dict[str, Any] = {"baseline": "efficientnet-b0", "runtime": "onnxruntime"}
+    with pytest.raises(InvalidSetting, match="neither cost, budget nor limit is latency"):
+        plan_grid(tmp_path, **asked)
