@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from autoscale.design.rounding import PAPER, compound, rounding_policy
-from autoscale.jobs.costs import board_of, cost_from
+from autoscale.jobs.costs import cost_from
 from autoscale.jobs.grid.candidates import (
     GridRace,
     counted_budget,
@@ -20,6 +20,7 @@ from autoscale.jobs.grid.scaling_base import (
     class_count,
     notes_on_start,
     proxy_of,
+    require_scorable,
     scalable_of,
     with_grid_images,
 )
@@ -66,11 +67,16 @@ def plan_grid(run: str | Path, settings: GridSettings, *, listener: Listener | N
     watch = Stopwatch(
         root_of(base), NoTimings(), listener, device=settings.device, threads=settings.threads
     )
-    board_of(settings, listener)
+    dtype = (settings.dtype or "float32") if proxy is None else proxy.dtype
+    require_scorable(base, settings, dtype, listener)
     race = GridRace.of(base, settings, watch, padding=transfer.start.expected.style.padding)
     explain(race, listener)
     references = find_references(
-        settings, resolution=race.largest, classes=race.num_classes, listener=listener
+        settings,
+        resolution=race.largest,
+        classes=race.num_classes,
+        listener=listener,
+        dtype=dtype,
     )
     for reference in references:
         listener.notice(f"beside them: {reference.label}, fine-tuned")

@@ -9,7 +9,7 @@ from typing import ClassVar
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups.networks import WeightsSettings
 from autoscale.jobs.names import RECIPES
-from autoscale.models.settings import packaged_names
+from autoscale.models.settings import DTYPES, packaged_names
 from autoscale.runs.sources.find import keep_names
 from autoscale.settings.command import Settings, settings_of
 from autoscale.settings.option import begun, option
@@ -30,6 +30,20 @@ class RecipeSettings(Settings):
         binds="recipe",
     )
     epochs: int | None = option(None, "Epochs of each training.", binds="recipe", about=EPOCHS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DtypeSettings(Settings):
+    """In which numbers a trained network is scored."""
+
+    dtype: str = option(
+        "float32",
+        "Of the network that is scored: {choices}. int8: trained in float32, it becomes one of "
+        "8-bit integers as quantize makes it, whose accuracy on the validation images decides. The "
+        "later steps keep to it.",
+        choices=lambda: DTYPES,
+        binds="dtype",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

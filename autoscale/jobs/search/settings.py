@@ -9,7 +9,12 @@ from autoscale.design.measures.registry import COSTS, kind_named, with_file
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups.images import DataSettings, ImageSettings
 from autoscale.jobs.groups.networks import BoardSettings, WeightsSettings
-from autoscale.jobs.groups.training import RecipeSettings, TeacherSettings, TransferSettings
+from autoscale.jobs.groups.training import (
+    DtypeSettings,
+    RecipeSettings,
+    TeacherSettings,
+    TransferSettings,
+)
 from autoscale.jobs.groups.workers import DeviceSettings, KernelSettings, WorkerSettings
 from autoscale.jobs.names import OBJECTIVES, SAMPLERS
 from autoscale.jobs.reference.settings import ReferenceSettings
@@ -203,6 +208,7 @@ class SearchSettings(
     KernelSettings,
     DeviceSettings,
     ImageSettings,
+    DtypeSettings,
     RecipeSettings,
     BoardSettings,
     TransferSettings,
