@@ -42,7 +42,7 @@ def test_choosing_trains_a_few_networks_and_goes_on(
     choosing = importlib.import_module("choosing")
     table = tmp_path / "rows.csv"
     words = ["synthetic", str(table), "--resolution", "16", "--epochs", "1", "--limit", "32",
-             "--most-macs", "200000"]  # fmt: skip
+             "--most-macs", "2000000"]  # fmt: skip
     choosing.main([*words, "--networks", "2"])
     first = table.read_text(encoding="utf-8")
     choosing.main([*words, "--networks", "3"])
@@ -51,14 +51,14 @@ def test_choosing_trains_a_few_networks_and_goes_on(
     assert [(row.activation, row.squeeze_excite) for row in rows] == [
         ("relu6", "no"), ("relu6", "yes"), ("hswish", "no")
     ]  # fmt: skip
-    assert all(row.macs <= 200_000 for row in rows)
+    assert all(row.macs <= 2_000_000 for row in rows)
     capsys.readouterr()
     choosing.main([*words, "--tell"])
     told = capsys.readouterr().out.splitlines()
     assert told[0].startswith("all: 3 networks, tau-b ")
     assert "relu6: 2 networks, too few to tell" in told
     with pytest.raises(SystemExit, match="rows of other images or settings"):
-        choosing.main([*words[:-1], "300000", "--epochs", "2"])
+        choosing.main([*words[:-1], "3000000", "--epochs", "2"])
 
 
 def test_what_choosing_tells_is_right(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from autoscale.models.quantized.quantize import quantize
 from autoscale.models.quantized.tune import tune
 from autoscale.models.settings import QuantizeSettings
 from autoscale.network.build import build
-from autoscale.quantization.fake import FakeQuantized
+from autoscale.quantization.learning.fake import FakeQuantized
 from autoscale.training.failures import TrainingDiverged
 from autoscale.training.fit import Fit
 from autoscale.training.state import Epoch, Snapshot

@@ -17,7 +17,7 @@ from autoscale.design.style import Padding
 from autoscale.errors import InvalidArchitecture, InvalidSetting
 from autoscale.models.quantized.calibrated import batches, lowered
 from autoscale.models.settings import CalibrationSettings
-from autoscale.quantization.fake import FakeQuantized
+from autoscale.quantization.learning.fake import FakeQuantized
 from autoscale.quantization.lower import require_operations, unsupported
 from autoscale.quantization.post_training import after_training
 from autoscale.training.batches import resized

@@ -15,7 +15,7 @@ from autoscale.models.predict import class_places
 from autoscale.models.quantized.calibrated import BATCH
 from autoscale.models.quantized.in_loop import AS_BYTES
 from autoscale.models.settings import QuantizeSettings
-from autoscale.quantization.fake import FakeQuantized
+from autoscale.quantization.learning.fake import FakeQuantized
 from autoscale.quantization.quantized import QuantizedGraph
 from autoscale.training.failures import TrainingFailed
 from autoscale.training.fit import evaluate, fit

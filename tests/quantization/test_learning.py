@@ -10,7 +10,7 @@ from autoscale.design.style import STYLES
 from autoscale.quantization import graph as g
 from autoscale.quantization.arithmetic import LOWEST
 from autoscale.quantization.execute import run
-from autoscale.quantization.fake import FakeQuantized, to_steps
+from autoscale.quantization.learning.fake import FakeQuantized, to_steps
 from autoscale.quantization.post_training import after_training
 from autoscale.quantization.quantized import QuantizedGraph
 from autoscale.quantization.simulate import simulate
