@@ -6,6 +6,7 @@ import ast
 import importlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
@@ -32,3 +33,39 @@ def test_every_script_is_named_by_a_page_or_imported_by_another() -> None:
         if path.name not in pages and f"import {path.stem}" not in sources
         and f"from {path.stem} import" not in sources
     ] == []  # fmt: skip
+
+
+def test_choosing_trains_a_few_networks_and_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(EXPERIMENTS / "device"))
+    choosing = importlib.import_module("choosing")
+    table = tmp_path / "rows.csv"
+    words = ["synthetic", str(table), "--resolution", "16", "--epochs", "1", "--limit", "32",
+             "--most-macs", "2000000"]  # fmt: skip
+    choosing.main([*words, "--networks", "2"])
+    first = table.read_text(encoding="utf-8")
+    choosing.main([*words, "--networks", "3"])
+    assert table.read_text(encoding="utf-8").startswith(first)
+    rows = choosing.read(table)
+    assert [(row.activation, row.squeeze_excite) for row in rows] == [
+        ("relu6", "no"), ("relu6", "yes"), ("hswish", "no")
+    ]  # fmt: skip
+    assert all(row.macs <= 2_000_000 for row in rows)
+    capsys.readouterr()
+    choosing.main([*words, "--tell"])
+    told = capsys.readouterr().out.splitlines()
+    assert told[0].startswith("all: 3 networks, tau-b ")
+    assert "relu6: 2 networks, too few to tell" in told
+    with pytest.raises(SystemExit, match="rows of other images or settings"):
+        choosing.main([*words[:-1], "3000000", "--epochs", "2"])
+
+
+def test_what_choosing_tells_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(EXPERIMENTS / "device"))
+    choosing = importlib.import_module("choosing")
+    pairs = np.array([(0.1, 0.2), (0.2, 0.1), (0.3, 0.3), (0.4, 0.4), (0.4, 0.2)])
+    # Of ten pairs six agree and two do not; one of each column is tied: (6 - 2) / sqrt(9 * 9).
+    assert choosing.tau_b(pairs) == pytest.approx(4 / 9)
+    assert choosing.tau_b(pairs[:, [0, 0]]) == pytest.approx(1)
+    assert choosing.lost(pairs) == pytest.approx(0.4 - (0.4 + 0.2) / 2)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from autoscale.models.settings import ExportSettings, QuantizeSettings, published_names
 from autoscale.settings.option import begun, option
+
+if TYPE_CHECKING:
+    from autoscale.models.quantized.quantize import Quantized
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,8 +85,8 @@ class QuantizeCommand(QuantizeSettings):
 def quantize_command(settings: QuantizeCommand, *, as_json: bool) -> None:
     """Write a network in int8 as a LiteRT file, and compare it with itself in float.
 
-    Some training images calibrate it; it is not trained. The table names the layers that int8 costs
-    most.
+    Some training images calibrate it. It is not trained, unless --epochs says so. The table names
+    the layers that int8 costs most, before any training.
     """
     from autoscale.cli.terminal import records, refuse, say, show_json, show_table
     from autoscale.models.quantized.quantize import quantize
@@ -101,6 +104,7 @@ def quantize_command(settings: QuantizeCommand, *, as_json: bool) -> None:
                 "images": found.images,
                 "accuracy_float": found.accuracy_float,
                 "accuracy_int8": found.accuracy_int8,
+                **_as_tuned(found),
                 "agreement": found.agreement,
                 "difference": found.difference,
                 "layers": records(found.layers),
@@ -118,10 +122,27 @@ def quantize_command(settings: QuantizeCommand, *, as_json: bool) -> None:
             "no error but rounding; so_far_db: with the errors of all layers before it"
         )
     if found.accuracy_float is not None:
-        say(f"Accuracy {found.accuracy_float:.4f} in float, {found.accuracy_int8:.4f} in int8")
+        before = "" if found.tuned is None else f"{found.accuracy_before:.4f} in int8 before, "
+        say(
+            f"Accuracy {found.accuracy_float:.4f} in float, {before}{found.accuracy_int8:.4f} in "
+            f"int8{' after learning' if before else ''}"
+        )
+    if found.tuned is not None:
+        say(f"Learning: {found.tuned.which}")
     say(
         f"The first answer is the same for {found.agreement:.4f} of {found.which}; largest "
         f"difference of a logit {found.difference:.3g}"
     )
     say(f"Calibrated on {found.calibrated_on}")
     say(f"{found.bytes:,} bytes -> {found.path}")
+
+
+def _as_tuned(found: Quantized) -> dict[str, Any]:
+    """What is known of an int8 network that learned; nothing of one that did not."""
+    if found.tuned is None:
+        return {}
+    return {
+        "accuracy_before": found.accuracy_before,
+        "best_epoch": found.tuned.best,
+        "validation_accuracies": list(found.tuned.accuracies),
+    }

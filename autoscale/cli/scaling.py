@@ -163,13 +163,23 @@ def _show_grid(found: GridResult, run: Path, as_json: bool) -> None:
         )
         return
     columns = ("alpha", "beta", "gamma", "nominal", "measured", "distance", "depth", "width",
-               "resolution", "pixels", "macs", "rules", "seeds", "accuracy", "estimate", "low",
-               "high")  # fmt: skip
+               "resolution", "pixels", "macs", "rules", "seeds", "accuracy", "accuracy_float",
+               "estimate", "low", "high")  # fmt: skip
     shown = show_table(
         found.table,
         title="Candidates, best estimate first",
-        columns=columns,
-        spare=("nominal", "depth", "width", "resolution", "macs", "accuracy", "distance", "pixels"),
+        columns=tuple(name for name in columns if name in found.table),
+        spare=(
+            "nominal",
+            "depth",
+            "width",
+            "resolution",
+            "macs",
+            "accuracy",
+            "accuracy_float",
+            "distance",
+            "pixels",
+        ),
     )
     if len(found.rival_table) and not is_brief():
         show_table(

@@ -126,6 +126,8 @@ def _show_search(found: Baseline, settings: SearchSettings, run: Path, as_json: 
     score = found.trial.score
     assert score is not None, "a baseline is a finished trial"
     accuracy = sum(found.accuracies) / len(found.accuracies)
+    floats = found.accuracies_float
+    as_trained = sum(floats) / len(floats) if floats else None
     file = run / "search" / "baseline.yaml"
     if as_json:
         show_json(
@@ -134,6 +136,7 @@ def _show_search(found: Baseline, settings: SearchSettings, run: Path, as_json: 
                 "baseline": {
                     "trial": found.trial.number,
                     "accuracy": accuracy,
+                    **({} if as_trained is None else {"accuracy_float": as_trained}),
                     "seeds": len(found.accuracies),
                     "macs": score.macs,
                     "params": score.params,
@@ -148,14 +151,17 @@ def _show_search(found: Baseline, settings: SearchSettings, run: Path, as_json: 
         return
     column = found.objective.measure.column
     front = table[table.on_front].sort_values(column)
-    wanted = ("trial", "accuracy", "macs", "params", column, "inherited", "seconds")
+    wanted = ("trial", "accuracy", "accuracy_float", "macs", "params", column, "inherited",
+              "seconds")  # fmt: skip
     columns = tuple(name for name in dict.fromkeys(wanted) if name in table)
     show_table(front, title="Front: no other trial is as accurate and cheaper", columns=columns)
     failed = int((table.status == "failed").sum())
     say(
         several(len(table), "network")
         + (f" trained, {failed} failed. " if failed else " trained. ")
-        + f"Baseline: trial {found.trial.number}, accuracy {accuracy:.4f} on validation images"
+        + f"Baseline: trial {found.trial.number}, accuracy {accuracy:.4f} "
+        + ("" if as_trained is None else f"in int8 ({as_trained:.4f} in float) ")
+        + "on validation images"
         + (f" (mean of {len(found.accuracies)} seeds)" if len(found.accuracies) > 1 else "")
         + f", {score.macs:,} multiply-adds, {score.params:,} parameters -> {file}"
     )
@@ -176,6 +182,12 @@ def _show_check(found: Check, as_json: bool) -> None:
         show_json(found.to_dict())
         return
     mean = sum(found.baseline) / len(found.baseline)
+    if floats := found.baseline_float:
+        others = sum(found.random_float) / len(found.random_float)
+        say(
+            f"In float the baseline has {sum(floats) / len(floats):.4f}, random networks "
+            f"{others:.4f}; what follows is in int8."
+        )
     say(
         f"On {found.split} images: baseline {mean:.4f} at {found.baseline_macs:,} multiply-adds, "
         f"random networks {mean - found.margin:.4f} at {found.random_macs:,} on average. Margin "

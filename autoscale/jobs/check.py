@@ -27,6 +27,7 @@ from autoscale.jobs.workers.queue import Job, Trainings
 from autoscale.listener import Listener, Silent
 from autoscale.runs.records import Outcome, outcomes_from_journal
 from autoscale.runs.store import Journal, StepFolder
+from autoscale.search.objective import floats_of
 from autoscale.settings.function import takes_settings
 from autoscale.training.chance import chance_warning
 
@@ -50,6 +51,8 @@ class Check:
     random_macs: int  # mean of the random networks
     each_random_macs: tuple[int, ...] = ()  # of each; plain data has it with published networks
     references: tuple[Reference, ...] = ()  # published networks beside the baseline
+    baseline_float: tuple[float, ...] = ()  # accuracies as trained, where `baseline` and `random`
+    random_float: tuple[float, ...] = ()  # are those in int8
 
     @property
     def margin(self) -> float:
@@ -82,6 +85,8 @@ class Check:
         """Everything as plain data."""
         names = ("margin", "margin_error", "seed_noise", "verdict")
         plain = asdict(replace(self, references=())) | {n: getattr(self, n) for n in names}
+        if not self.baseline_float:
+            del plain["baseline_float"], plain["random_float"]
         if not self.references:
             del plain["references"], plain["each_random_macs"]
             return plain
@@ -124,7 +129,11 @@ def check_baseline(
     chosen, seed = baseline.trial.architecture, proxy.source.seed
     others = networks_at_least_as_expensive(baseline.space, chosen, settings.networks, seed=seed)
     references = find_references(
-        settings, resolution=chosen.resolution, classes=chosen.num_classes, listener=listener
+        settings,
+        resolution=chosen.resolution,
+        classes=chosen.num_classes,
+        listener=listener,
+        dtype=proxy.dtype,
     )
     folder = StepFolder(Path(run), STEP)
     with folder.locked():
@@ -221,6 +230,8 @@ class _Comparison:
             split=self.split,
             baseline=tuple(score.accuracy for score in own),
             random=tuple(score.accuracy for score in others),
+            baseline_float=floats_of(own),
+            random_float=floats_of(others),
             baseline_macs=cost(self.chosen).macs,
             random_macs=round(statistics.mean(score.macs for score in others)),
             each_random_macs=tuple(score.macs for score in others),

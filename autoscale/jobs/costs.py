@@ -85,6 +85,25 @@ def board_of(settings: BoardSettings, listener: Listener) -> Board | None:
     return board
 
 
+def hold_to_board(board: Board | None, dtype: str, listener: Listener) -> None:
+    """Compare the numbers of a board's networks with those of the networks that are scored.
+
+    Raises:
+        InvalidSetting: if int8 networks are scored for a board of others.
+    """
+    if board is None or board.dtype == dtype:
+        return
+    if board.dtype != "int8":
+        raise InvalidSetting(
+            f"{board.name} runs networks of {board.dtype}; leave out --dtype {dtype}, or say "
+            f"dtype: {dtype} in the board's file"
+        )
+    listener.notice(
+        f"the limits of {board.name} are for int8 networks, while {dtype} ones are scored; "
+        "--dtype int8 scores what the board will run"
+    )
+
+
 def _padded(limit: Limit, padding: Padding) -> Limit:
     measure = limit.measure
     return (

@@ -259,6 +259,16 @@ class QuantizeSettings(CalibrationSettings):
     split: str = again(EvaluateSettings, "split")
     seed: int | None = again(EvaluateSettings, "seed")
     threads: int = again(PassSettings, "threads")
+    epochs: int = option(
+        0,
+        "Passes over the training images in which the int8 network learns, its steps as "
+        "calibration found them. What is written is the best of them on the validation images, or "
+        "what was before.",
+        least=0,
+    )
+    learning_rate: float = option(0.02, "Of these epochs at their peak, in steps of int8.", above=0)
+
+    needs: ClassVar[Mapping[str, str]] = {"learning_rate": "epochs"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from autoscale.errors import EvaluationFailed
 from autoscale.quantization import graph as g
 from autoscale.quantization.arithmetic import HIGHEST, LOWEST
 from autoscale.quantization.execute import FUNCTIONS, padded, run
@@ -133,13 +134,14 @@ def least_error(
     numbers = torch.from_numpy(sample)
     low, high = min(low, 0.0), max(high, 0.0)
 
+    true = numbers if function is None else function(numbers)
+
     def error(low: float, high: float) -> float:
         scale = max((high - low) / (HIGHEST - LOWEST), 1e-12)
         zero = round(-low / scale)
-        steps = (numbers / scale).round().clamp(-zero, HIGHEST - LOWEST - zero) * scale
-        if function is None:
-            return float((steps - numbers).square().mean())
-        return float((function(steps) - function(numbers)).square().mean())
+        steps = (numbers / scale).round_().clamp_(-zero, HIGHEST - LOWEST - zero).mul_(scale)
+        found = steps if function is None else function(steps)
+        return float(found.sub_(true).square_().mean())
 
     for _ in range(2):  # one end after the other; they hardly know of each other
         if low < 0:
@@ -153,7 +155,13 @@ def ranges(graph: g.Graph, observed: Mapping[str, Observed], method: Method) -> 
     """The range of every map.
 
     A map that only its own SiLU, hard swish or gate reads is judged by what that makes of it.
+
+    Raises:
+        EvaluationFailed: if a map held something infinite or not a number.
     """
+    for name, one in observed.items():
+        if not np.isfinite([one.low, one.high]).all():
+            raise EvaluationFailed(f"the map {name} is not finite, so no steps of int8 cover it")
     return {
         one.name: observed[one.name].range(method, function_of(graph, one))
         for one in graph.operations

@@ -72,18 +72,41 @@ def require_operations(architecture: Architecture) -> None:
     Raises:
         InvalidArchitecture: if a design has layers that runtimes have no operation for.
     """
-    rows = [
-        stem_layers(architecture.stem, architecture.stem.width),
-        *(block.layout.entry + block.layout.branch for block in walk(architecture)),
-        head_layers(architecture.head, last_place(architecture).width, architecture.num_classes),
-    ]
-    for layer in (layer for row in rows for layer in row):
-        norm = isinstance(layer, Conv) and layer.norm == "layer"
-        if norm or isinstance(layer, LayerNorm | LayerScale):
-            raise InvalidArchitecture(
-                "LiteRT has no layer norm, which this design has; export it as onnx, or take one "
-                "with batch norm"
+    if unsupported(architecture) is not None:
+        raise InvalidArchitecture(
+            "LiteRT has no layer norm, which this design has; export it as onnx, or take one "
+            "with batch norm"
+        )
+
+
+def unsupported(architecture: Architecture) -> str | None:
+    """Which part of a design has a layer that runtimes lack, in words; None if none has."""
+    stages = architecture.stages
+    rows: list[tuple[str, Iterable[object]]] = [
+        ("the stem", stem_layers(architecture.stem, architecture.stem.width)),
+        *(
+            (
+                f"the {stages[block.stage].block} block of stage {block.stage + 1}",
+                block.layout.entry + block.layout.branch,
             )
+            for block in walk(architecture)
+        ),
+        (
+            "the head",
+            head_layers(
+                architecture.head, last_place(architecture).width, architecture.num_classes
+            ),
+        ),
+    ]
+    for part, layers in rows:
+        if any(_is_layer_norm(layer) for layer in layers):
+            return f"{part} has a layer norm, which LiteRT lacks"
+    return None
+
+
+def _is_layer_norm(layer: object) -> bool:
+    norm = isinstance(layer, Conv) and layer.norm == "layer"
+    return norm or isinstance(layer, LayerNorm | LayerScale)
 
 
 class _Lowering:

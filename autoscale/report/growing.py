@@ -13,7 +13,7 @@ from autoscale.report.charts.rows import Row, Rows
 from autoscale.report.charts.triangle import Spot, Triangle, TriangleFrame
 from autoscale.report.document import Figure, Section, each_row
 from autoscale.report.references import reference_figure, verdicts
-from autoscale.report.wording import accuracy_axis, percent, points, readable, tick
+from autoscale.report.wording import accuracy_axis, in_float, percent, points, readable, tick
 from autoscale.runs.contents import GridContents, Record, Run
 
 #: What a candidate is to the pick: its tone and its meaning.
@@ -76,7 +76,9 @@ def candidate_name(row: Any) -> str:
 
 def candidate_tip(row: Any, standing: str) -> str:
     """What the page says of a candidate at the pointer."""
-    measured = f"{percent(row.accuracy)}, mean of {row.seeds} seeds" if row.seeds else "not trained"
+    measured = "not trained"
+    if row.seeds:
+        measured = f"{percent(row.accuracy)}{in_float(row)}, mean of {row.seeds} seeds"
     return (
         f"{candidate_name(row)}: {STANDINGS[standing][1]}\n{measured}\n"
         f"estimated {percent(row.estimate)} ({percent(row.low)} to {percent(row.high)})\n"

@@ -14,7 +14,16 @@ from autoscale.report.charts.plot import Guide, Mark, Path, Plot
 from autoscale.report.charts.rows import Row, Rows
 from autoscale.report.document import Figure, Section, each_row
 from autoscale.report.references import reference_figure, verdicts
-from autoscale.report.wording import COLUMNS, accuracy_axis, percent, points, readable, tick
+from autoscale.report.wording import (
+    COLUMNS,
+    FLOAT,
+    accuracy_axis,
+    in_float,
+    percent,
+    points,
+    readable,
+    tick,
+)
 from autoscale.runs.contents import Record, Run, SearchContents
 from autoscale.search.model.importance import LEVEL, Importance, importances
 from autoscale.search.objective import Objective
@@ -92,7 +101,8 @@ def _front(found: SearchContents) -> Figure:
         )
         for row in each_row(finished.sort_values("on_front"))
     ]
-    columns = list(dict.fromkeys(["trial", "accuracy", cost, "macs", "params", "on_front"]))
+    wanted = ["trial", "accuracy", FLOAT, cost, "macs", "params", "on_front"]
+    columns = [name for name in dict.fromkeys(wanted) if name in finished]
     return Figure(
         key="front",
         title="Accuracy against cost",
@@ -149,7 +159,7 @@ def _baseline(found: SearchContents) -> Iterator[Mark]:
 
 def _tip(row: Any) -> str:
     return (
-        f"Trial {row.trial}: {percent(row.accuracy)}\n{row.macs:,} multiply-adds\n"
+        f"Trial {row.trial}: {percent(row.accuracy)}{in_float(row)}\n{row.macs:,} multiply-adds\n"
         f"{row.params:,} parameters"
     )
 

@@ -84,7 +84,7 @@ class Trial:
             trial=self.number,
             cost=objective.cost(self.architecture),
             rungs=self.rungs,
-            end=self.score.accuracy if self.score else None,
+            end=self.score.trained_accuracy if self.score else None,
         )
 
 

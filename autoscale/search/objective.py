@@ -3,7 +3,7 @@
 The cost is whatever a `CostMeasure` says: multiply-adds, parameters, a predicted latency.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from math import inf
 from numbers import Integral
@@ -26,7 +26,7 @@ LEAST_EXPONENT = -100.0
 class Score:
     """How good one network turned out, and what it costs."""
 
-    accuracy: float  # share of validation images, 0..1
+    accuracy: float  # share of validation images, 0..1; of the network in int8 if that is scored
     macs: int  # multiply-adds of one image
     params: int
     activations: int
@@ -42,10 +42,14 @@ class Score:
     inheriting_cpu_seconds: float | None = field(default=None, compare=False)
     # Which of the images it answered right, packed; only where that was asked for.
     right: str | None = field(default=None, compare=False)
+    # As it was trained, where `accuracy` is that of the network in int8.
+    accuracy_float: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.accuracy <= 1:
             raise InvalidSetting(f"accuracy must lie in 0..1, got {self.accuracy!r}")
+        if self.accuracy_float is not None and not 0 <= self.accuracy_float <= 1:
+            raise InvalidSetting(f"accuracy_float must lie in 0..1, got {self.accuracy_float!r}")
         for name in ("macs", "params", "activations"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
@@ -56,6 +60,18 @@ class Score:
             raise InvalidSetting(f"inherited must lie in 0..1, got {self.inherited!r}")
 
     @property
+    def trained_accuracy(self) -> float:
+        """Of the network as it was trained, in float32."""
+        return self.accuracy if self.accuracy_float is None else self.accuracy_float
+
+    @property
+    def told(self) -> str:
+        """Its accuracy as a line of progress says it."""
+        if self.accuracy_float is None:
+            return f"accuracy {self.accuracy:.3f}"
+        return f"accuracy {self.accuracy:.3f} in int8, {self.accuracy_float:.3f} in float"
+
+    @property
     def training_cost(self) -> float:
         """CPU-seconds of training and evaluation; seconds where these are not known."""
         return self.seconds if self.cpu_seconds is None else self.cpu_seconds
@@ -63,10 +79,16 @@ class Score:
     def to_dict(self) -> dict[str, Any]:
         """As plain data, without what is not known."""
         optional = (
-            "inherited", "cpu_seconds", "epoch_cpu_seconds", "inheriting_cpu_seconds", "right"
+            "inherited", "cpu_seconds", "epoch_cpu_seconds", "inheriting_cpu_seconds", "right",
+            "accuracy_float",
         )  # fmt: skip
         plain = asdict(self)
         return {name: v for name, v in plain.items() if name not in optional or v is not None}
+
+
+def floats_of(scores: Iterable[Score]) -> tuple[float, ...]:
+    """The accuracies of networks as they were trained, where int8 ones were scored; else none."""
+    return tuple(s.accuracy_float for s in scores if s.accuracy_float is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

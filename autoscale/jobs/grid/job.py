@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from autoscale.design.rounding import Coefficients
-from autoscale.design.style import Padding
 from autoscale.errors import InvalidSetting, RunConflict
-from autoscale.jobs.costs import board_of
 from autoscale.jobs.grid.candidates import GROW, SHRINK, GridRace, explain, is_timed, label, root_of
 from autoscale.jobs.grid.result import GridResult
 from autoscale.jobs.grid.scaling_base import (
@@ -16,6 +14,7 @@ from autoscale.jobs.grid.scaling_base import (
     describe,
     notes_on_start,
     proxy_of,
+    require_scorable,
     scalable_from,
     scalable_of,
     with_grid_images,
@@ -38,6 +37,7 @@ from autoscale.runs.records import Outcome, network_digest, outcomes_from_journa
 from autoscale.runs.store import Journal, StepFolder, write_text
 from autoscale.scaling.family import Growths
 from autoscale.scaling.scalable import Design, Scalable
+from autoscale.search.objective import Score, floats_of
 from autoscale.settings.command import settings_of
 from autoscale.settings.function import takes_settings
 from autoscale.training.chance import chance_warning
@@ -65,6 +65,14 @@ class _Course:
             Observation(*self._asked[o.key], o.score.accuracy if o.score else None)
             for o in outcomes
         ]
+
+    def floats(self, outcomes: Sequence[Outcome]) -> dict[int, tuple[float, ...]]:
+        """Of each candidate its accuracies as trained, where int8 networks are scored."""
+        found: dict[int, list[Score]] = {}
+        for outcome in outcomes:
+            if outcome.score:
+                found.setdefault(self._asked[outcome.key][0], []).append(outcome.score)
+        return {candidate: floats_of(scores) for candidate, scores in found.items()}
 
     def propose(self, outcomes: Sequence[Outcome], running: Sequence[Job]) -> Job | None:
         """The next training, as `Trainings.proposed` asks for it."""
@@ -131,10 +139,14 @@ def grid_search(
         *on_weights(run, start, weights=settings.weights, data=proxy.source.data, sizes=sizes),
     ):
         listener.notice(note)
-    board_of(settings, listener)
-    race = _race(run, base, settings, proxy.transfer.start.expected.style.padding, listener)
+    require_scorable(base, settings, proxy.dtype, listener)
+    race = _race(run, base, settings, proxy, listener)
     references = find_references(
-        settings, resolution=race.largest, classes=race.num_classes, listener=listener
+        settings,
+        resolution=race.largest,
+        classes=race.num_classes,
+        listener=listener,
+        dtype=proxy.dtype,
     )
     folder = StepFolder(run, race.step)
     with folder.locked():
@@ -183,7 +195,9 @@ def _carry_out(
         outcomes = Trainings(workers, journal, listener).proposed(
             course.propose, most=race.most_trainings, leader=course.leader
         )
-    found = GridResult.of(race.grid, race.field, course.observations(outcomes))
+    found = GridResult.of(
+        race.grid, race.field, course.observations(outcomes), floats=course.floats(outcomes)
+    )
     if not references:
         return found
     own = _pick(found, outcomes, proxy)
@@ -216,23 +230,25 @@ def _pick(found: GridResult, outcomes: Sequence[Outcome], proxy: Proxy) -> Own:
 
 
 def _race(
-    run: Path, base: Scalable, settings: GridSettings, padding: Padding, listener: Listener
+    run: Path, base: Scalable, settings: GridSettings, proxy: Proxy, listener: Listener
 ) -> GridRace:
     """The race of a base, with the timings that it needs kept in the run."""
-    settings.require_runtime(timed=is_timed(settings))
+    dtype, padding = proxy.dtype, proxy.transfer.start.expected.style.padding
+    settings.require_runtime(dtype, timed=is_timed(settings))
     if not is_timed(settings):
         return GridRace.of(base, settings, padding=padding)
     folder = StepFolder(run, TIMINGS)
     timings = Journal(folder.file("timings.jsonl"))
     conditions: dict[str, Any] = {"device": settings.device, "threads": settings.threads}
+    facts = {"base": describe(base), "batch": 1, **conditions, **settings.timed_in}
     with folder.locked():
         watch = folder.begin(
-            {"base": describe(base), "batch": 1, **conditions, **settings.timed_in},
-            notes={"runtime": settings.runtime, "dtype": settings.dtype},
+            facts if dtype == "float32" else {**facts, "dtype": dtype},
+            notes={"runtime": settings.runtime, "dtype": dtype},
             journal=timings,
             known=settings_of(type(settings)),
             read=lambda timings: Stopwatch(
-                root_of(base), timings, listener, settings.timing(**conditions)
+                root_of(base), timings, listener, settings.timing(dtype, **conditions)
             ),
         )
         return GridRace.of(base, settings, watch, padding=padding)
@@ -242,7 +258,8 @@ def _write(folder: StepFolder, base: Scalable, result: GridResult, race: GridRac
     write_text(folder.file("grid.csv"), result.table.to_csv(index=False))
     write_text(folder.file("rivals.csv"), result.rival_table.to_csv(index=False))
     write_text(folder.file("surface.csv"), result.surface().round(6).to_csv(index=False))
-    best, beside = result.best, result.references
+    best, rivals = result.best, result.references
+    as_trained = result.accuracy_float(result.index)
     folder.write_result(
         "coefficients.json",
         {
@@ -258,10 +275,11 @@ def _write(folder: StepFolder, base: Scalable, result: GridResult, race: GridRac
             "budget": race.grid.budget.to_dict(),
             "rounding": base.rounding.name if isinstance(base, Design) else None,
             "accuracy": result.accuracy(result.index),
+            **({} if as_trained is None else {"accuracy_float": as_trained}),
             "seed_noise": result.seed_noise,
             "trainings": len(result.observations),
             "verdict": result.sentence,
-            **({"references": [one.to_dict() for one in beside]} if beside else {}),
+            **({"references": [one.to_dict() for one in rivals]} if rivals else {}),
         },
     )
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from autoscale.design.rounding import PAPER, compound, rounding_policy
-from autoscale.jobs.costs import board_of, cost_from
+from autoscale.jobs.costs import cost_from
 from autoscale.jobs.grid.candidates import (
     GridRace,
     counted_budget,
@@ -21,6 +21,7 @@ from autoscale.jobs.grid.scaling_base import (
     class_count,
     notes_on_start,
     proxy_of,
+    require_scorable,
     scalable_of,
     with_grid_images,
 )
@@ -66,14 +67,19 @@ def plan_grid(run: str | Path, settings: GridSettings, *, listener: Listener | N
     proxy = proxy and replace(proxy, transfer=transfer)
     for note in notes_on_start(transfer.start, base):
         listener.notice(note)
-    settings.require_runtime(timed=is_timed(settings))
-    asked = settings.timing(settings.device, settings.threads)
+    dtype = (settings.dtype or "float32") if proxy is None else proxy.dtype
+    require_scorable(base, settings, dtype, listener)
+    settings.require_runtime(dtype, timed=is_timed(settings))
+    asked = settings.timing(dtype, settings.device, settings.threads)
     watch = Stopwatch(root_of(base), NoTimings(), listener, asked)
-    board_of(settings, listener)
     race = GridRace.of(base, settings, watch, padding=transfer.start.expected.style.padding)
     explain(race, listener)
     references = find_references(
-        settings, resolution=race.largest, classes=race.num_classes, listener=listener
+        settings,
+        resolution=race.largest,
+        classes=race.num_classes,
+        listener=listener,
+        dtype=dtype,
     )
     for reference in references:
         listener.notice(f"beside them: {reference.label}, fine-tuned")

@@ -1,8 +1,9 @@
 """What a grid's race has shown: who leads, by how much, and how sure that is."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from dataclasses import field as dataclass_field
 from functools import cached_property
 from math import exp, log
 from typing import Any
@@ -39,10 +40,17 @@ class GridResult:
     posterior: SurfacePosterior
     verdict: Verdict
     references: tuple[Reference, ...] = ()  # published networks beside the pick
+    # Of candidates by index the accuracies as trained, where the scores are those in int8.
+    floats: Mapping[int, tuple[float, ...]] = dataclass_field(default_factory=dict)
 
     @classmethod
     def of(
-        cls, grid: Grid, field: Sequence[Candidate], observations: Sequence[Observation]
+        cls,
+        grid: Grid,
+        field: Sequence[Candidate],
+        observations: Sequence[Observation],
+        *,
+        floats: Mapping[int, tuple[float, ...]] | None = None,
     ) -> "GridResult":
         """Judge the trainings of a field."""
         posterior = infer(np.log([entry.effective for entry in field]), observations)
@@ -52,6 +60,7 @@ class GridResult:
             observations=tuple(observations),
             posterior=posterior,
             verdict=judge(posterior),
+            floats=floats or {},
         )
 
     @property
@@ -120,6 +129,11 @@ class GridResult:
         scores = self.scores(index)
         return statistics.mean(scores) if scores else None
 
+    def accuracy_float(self, index: int) -> float | None:
+        """Mean accuracy of one candidate as trained; None where no int8 networks were scored."""
+        found = self.floats.get(index)
+        return statistics.mean(found) if found else None
+
     def standing(self, index: int) -> str:
         """Of one candidate: pick, tied with it, measurably behind it, or failed."""
         if index == self.index:
@@ -132,20 +146,22 @@ class GridResult:
     def table(self) -> pd.DataFrame:
         """One row for each candidate, best estimate first and untrained ones last.
 
-        Columns: those of `candidate_table`; seeds (scores); accuracy (their mean); accuracy_sd;
+        Columns: those of `candidate_table`; seeds (scores); accuracy (their mean); accuracy_float
+        (the mean as trained, where the scores are those in int8); accuracy_sd;
         estimate, low and high (the mean that all trainings together suggest for this candidate,
         with its interval at 90 %); chance (of being the best); failed; standing (pick, tied,
         behind or failed).
         """
         rows = []
-        frame = candidate_table(self.field, self.grid.budget)
+        frame, both = candidate_table(self.field, self.grid.budget), any(self.floats.values())
         for index in range(len(self.field)):
             scores = self.scores(index)
             interval = self.posterior.interval(index, LEVEL)
             rows.append(
                 {
                     "seeds": len(scores),
-                    "accuracy": statistics.mean(scores) if scores else None,
+                    "accuracy": self.accuracy(index),
+                    **({"accuracy_float": self.accuracy_float(index)} if both else {}),
                     "accuracy_sd": statistics.stdev(scores) if len(scores) > 1 else None,
                     "estimate": interval.mean,
                     "low": interval.low,
@@ -155,7 +171,8 @@ class GridResult:
                     "standing": self.standing(index),
                 }
             )
-        scored = pd.DataFrame(rows).astype({"accuracy": float, "accuracy_sd": float})
+        scored = pd.DataFrame(rows)
+        scored = scored.astype({name: float for name in scored if "accuracy" in str(name)})
         whole = pd.concat([frame, scored], axis=1)
         order = sorted(
             range(len(whole)),

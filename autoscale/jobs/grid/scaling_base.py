@@ -10,6 +10,7 @@ from autoscale.design.architecture import Architecture
 from autoscale.design.published import FAMILIES
 from autoscale.design.rounding import fit_strides, rounding_policy
 from autoscale.errors import InvalidSetting, RunConflict
+from autoscale.jobs.costs import board_of, hold_to_board
 from autoscale.jobs.grid.settings import GridSettings
 from autoscale.jobs.groups.networks import ScalingBaseSettings
 from autoscale.jobs.inheritance import notes_for_base
@@ -23,6 +24,7 @@ from autoscale.jobs.workers.source import ImageSource
 from autoscale.jobs.workers.transfer import Transfer
 from autoscale.listener import Listener, Silent
 from autoscale.models.count import load_architecture
+from autoscale.models.quantized.in_loop import require_int8_design
 from autoscale.models.user_model import UserModel
 from autoscale.runs.store import StepFolder
 from autoscale.scaling.scalable import Design, Scalable
@@ -96,6 +98,7 @@ def proxy_of(run: Path, settings: GridSettings) -> Proxy | None:
         ),
         recipe=recipe_named(settings.recipe or "proxy", epochs=settings.epochs),
         kernels=choose_kernels("auto", device=settings.device, listener=Silent()),
+        dtype=settings.dtype or "float32",
         device=settings.device,
         threads=settings.threads,
         transfer=transfer,
@@ -132,7 +135,25 @@ def _searched(run: Path, settings: GridSettings) -> Proxy:
             f"the search in {run} has decided --{decided[0].replace('_', '-')}; leave it out, "
             "or name a base with --baseline or --model"
         )
-    return replace(proxy, transfer=transfer)
+    return replace(proxy, transfer=transfer, dtype=settings.dtype or proxy.dtype)
+
+
+def require_scorable(
+    base: Scalable, settings: GridSettings, dtype: str, listener: Listener
+) -> None:
+    """Say what a board leaves networks, and refuse numbers that a base or board cannot have.
+
+    Args:
+        dtype: of the networks that are scored.
+
+    Raises:
+        InvalidArchitecture: for int8 of a design that has none.
+        InvalidSetting: for int8 of a user's model, or for a board of other networks.
+    """
+    hold_to_board(board_of(settings, listener), dtype, listener)
+    if dtype == "int8":
+        name = settings.model or settings.baseline or "the run's baseline"
+        require_int8_design(base.at(1.0, 1.0, base.resolution), name=name)
 
 
 def notes_on_start(start: Start, base: Scalable) -> list[str]:

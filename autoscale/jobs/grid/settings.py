@@ -16,7 +16,7 @@ from autoscale.jobs.groups.networks import (
     ScalingBaseSettings,
     WeightsSettings,
 )
-from autoscale.jobs.groups.runtime import RuntimeSettings
+from autoscale.jobs.groups.runtime import DtypeSettings, RuntimeSettings
 from autoscale.jobs.groups.training import TransferSettings
 from autoscale.jobs.groups.workers import DeviceSettings, WorkerSettings
 from autoscale.jobs.names import RECIPES
@@ -249,6 +249,14 @@ class GridSettings(
     """
 
     command: ClassVar[str] = "grid"
+
+    dtype: str | None = again(
+        DtypeSettings,
+        "dtype",
+        None,
+        help="Of the networks that are scored, as for search-baseline: {choices}. \\[default: as "
+        "the run's search, else float32]",
+    )
 
 
 #: What older versions took as values of their own.

@@ -16,10 +16,25 @@ _RUNTIME = "Runtime"
 
 
 @dataclass(frozen=True, kw_only=True)
-class RuntimeSettings(Settings):
-    """What networks will run in, and in which numbers; of latency, wherever that is a cost."""
+class DtypeSettings(Settings):
+    """In which numbers networks run once they are trained."""
 
-    # What is timed in it binds a resumed run; without any timing neither says anything.
+    dtype: str = option(
+        "float32",
+        "Of the networks that are compared: {choices}. int8: trained in float32, each becomes one "
+        "of 8-bit integers as quantize makes it, whose accuracy on the validation images decides; "
+        "latency is that of int8 too. The later steps keep to it.",
+        choices=lambda: DTYPES,
+        binds="dtype",
+        panel=_RUNTIME,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuntimeSettings(Settings):
+    """What networks will run in; of latency, wherever that is a cost."""
+
+    # What is timed in it binds a resumed run; without any timing it says nothing.
     runtime: str = option(
         "eager",
         "What latency is measured in. {choices}. All but torch run on the CPU of this machine, "
@@ -28,46 +43,37 @@ class RuntimeSettings(Settings):
         binds="timed_in",
         panel=_RUNTIME,
     )
-    dtype: str = option(
-        "float32",
-        "What networks run in there: {choices}.",
-        choices=lambda: DTYPES,
-        binds="timed_in",
-        panel=_RUNTIME,
-    )
 
     @property
     def timed_in(self) -> dict[str, Any]:
         """As a fact on record; empty for what runs of older versions were timed in."""
-        found = {"runtime": self.runtime, "dtype": self.dtype}
-        return {} if found == {"runtime": "eager", "dtype": "float32"} else {"timed_in": found}
+        return {} if self.runtime == "eager" else {"timed_in": {"runtime": self.runtime}}
 
-    def require_runtime(self, *, timed: bool) -> None:
+    def require_runtime(self, dtype: str, *, timed: bool) -> None:
         """Refuse at once what could not be timed, or a runtime that nothing is timed in.
 
         Args:
+            dtype: of the networks.
             timed: whether a cost, a budget or a limit is latency.
 
         Raises:
             InvalidSetting: naming the setting.
         """
         if timed:
-            self.timing("cpu")  # refuses what a runtime cannot do
+            self.timing(dtype, "cpu")  # refuses what a runtime cannot do
             RUNTIMES[self.runtime].require()
         elif self.timed_in:
-            flag = "--runtime" if self.runtime != "eager" else "--dtype"
-            value = self.runtime if self.runtime != "eager" else self.dtype
             raise InvalidSetting(
-                f"{flag} {value} says what latency is measured in, and neither cost, budget nor "
-                f"limit is latency; add --limit latency=12ms, or leave {flag} out"
+                f"--runtime {self.runtime} says what latency is measured in, and neither cost, "
+                "budget nor limit is latency; add --limit latency=12ms, or leave --runtime out"
             )
 
-    def timing(self, device: str, threads: int = 1, **rest: Any) -> Conditions:
+    def timing(self, dtype: str, device: str, threads: int = 1) -> Conditions:
         """What one image is timed under: the processor time of one thread where that is all.
 
         Args:
+            dtype: of the networks.
             device: where networks train, which runtimes that know GPUs are timed on too.
-            rest: further fields of `Conditions`.
 
         Raises:
             InvalidSetting: for what the runtime cannot do.
@@ -76,9 +82,8 @@ class RuntimeSettings(Settings):
         clock = "cpu" if place == "cpu" and threads == 1 else "wall"
         return Conditions(
             runtime=self.runtime,
-            dtype=self.dtype,  # type: ignore[arg-type]
+            dtype=dtype,  # type: ignore[arg-type]
             device=place,
             threads=threads,
             clock=clock,  # type: ignore[arg-type]
-            **rest,
         )

@@ -18,6 +18,7 @@ from autoscale.jobs.start import Start
 from autoscale.jobs.workers.proxy import Proxy, recipe_named
 from autoscale.jobs.workers.transfer import Transfer
 from autoscale.listener import Listener
+from autoscale.models.quantized.in_loop import require_int8_design
 from autoscale.network.build import build
 from autoscale.network.threads import threads_of_torch
 from autoscale.network.weights import class_rows, load_weights
@@ -55,6 +56,7 @@ class ReferenceNetwork:
             source=judge.source,
             recipe=recipe_named(RECIPE, epochs=epochs),
             kernels=judge.kernels,
+            dtype=judge.dtype,
             device=judge.device,
             threads=judge.threads,
             transfer=Transfer(start=self.start),
@@ -74,7 +76,12 @@ class ReferenceNetwork:
 
 
 def find_references(
-    settings: ReferenceSettings, *, resolution: int, classes: int, listener: Listener
+    settings: ReferenceSettings,
+    *,
+    resolution: int,
+    classes: int,
+    listener: Listener,
+    dtype: str = "float32",
 ) -> tuple[ReferenceNetwork, ...]:
     """The published networks that are asked for; nothing is trained.
 
@@ -82,8 +89,10 @@ def find_references(
         resolution: pixels per side where none are asked for.
         classes: of the images.
         listener: told what a person should know of them.
+        dtype: of the networks that are scored.
 
     Raises:
+        InvalidArchitecture: naming the one that cannot be had in int8, if that is scored.
         InvalidSetting: naming the one whose weights cannot be had or read, whose network or
             preparation of pictures they do not tell, or that cannot take so few pixels.
     """
@@ -93,6 +102,8 @@ def find_references(
             network = _found(split_pixels(text), resolution=resolution, classes=classes)
         except InvalidSetting as problem:
             raise InvalidSetting(f"--rival {text}: {_with_way_out(str(problem))}") from None
+        if dtype == "int8":
+            require_int8_design(network.architecture, name=f"--rival {text}")
         if any((f.name, f.architecture) == (network.name, network.architecture) for f in found):
             network = replace(network, name=f"{network.name} ({text})")
         for note in network.start.expected.notes:

@@ -21,8 +21,8 @@ FRESH = 500
 
 def choose(
     problem: SearchProblem, trials: Sequence[Trial], workers: WorkerPool
-) -> tuple[Trial, tuple[float, ...]]:
-    """The baseline of a search by its first finished trial, and its accuracies, one a training.
+) -> tuple[Trial, tuple[Score, ...]]:
+    """The baseline of a search by its first finished trial, and its scores, one a training.
 
     Where the settings ask to confirm some, so many of those with the best estimates are trained
     with new seeds, and the mean decides; else it is the one with the best estimate.
@@ -43,7 +43,7 @@ def choose(
                 for score in scores[trial.number]
             ),
         )
-    return winner, tuple(score.accuracy for score in scores[winner.number])
+    return winner, tuple(scores[winner.number])
 
 
 def _train_again(

@@ -21,6 +21,7 @@ from autoscale.runs.store import Journal, StepFolder, write_text
 from autoscale.runs.tensorboard import require_tensorboard
 from autoscale.search.dashboard import Copy, database, in_database, in_file, shown
 from autoscale.search.engine import SearchPlan, Trial, knowledge, search
+from autoscale.search.objective import floats_of
 from autoscale.search.rungs import RungCheck, TrainingResult
 from autoscale.search.samplers import make_sampler
 from autoscale.settings.function import takes_settings
@@ -74,16 +75,17 @@ def _solve(problem: SearchProblem) -> Baseline:
     with worker_pool(problem.settings, problem.proxy, folder, listener) as workers:
         trials = _search(problem, history, workers, journal, [*copies, *curves])
         _sum_up(problem, trials)
-        winner, accuracies = choose(problem, trials, workers)
+        winner, scores = choose(problem, trials, workers)
     _complete(copies, listener)
-    _warn_of_chance(problem, accuracies)
     baseline = Baseline(
         trial=winner,
-        accuracies=accuracies,
+        accuracies=tuple(score.accuracy for score in scores),
+        accuracies_float=floats_of(scores),
         trials=tuple(trials),
         objective=problem.objective,
         space=problem.space,
     )
+    _warn_of_chance(problem, baseline.accuracies)
     _write(folder, baseline)
     return baseline
 
@@ -194,6 +196,11 @@ def _write(folder: StepFolder, baseline: Baseline) -> None:
     """What the later steps, people and other programs read of a finished search."""
     write_text(folder.file("trials.csv"), baseline.table.to_csv(index=False))
     folder.write_result(
-        "baseline.json", {"trial": baseline.trial.number, "accuracies": baseline.accuracies}
+        "baseline.json",
+        {
+            "trial": baseline.trial.number,
+            "accuracies": baseline.accuracies,
+            **({"accuracies_float": floats} if (floats := baseline.accuracies_float) else {}),
+        },
     )
     write_text(folder.file("baseline.yaml"), baseline.trial.architecture.to_yaml())

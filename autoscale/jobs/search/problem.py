@@ -13,7 +13,7 @@ from autoscale.design.measures.macs import MACS
 from autoscale.design.space import SearchSpace
 from autoscale.devices.board import Board
 from autoscale.errors import BudgetUnreachable
-from autoscale.jobs.costs import board_of, cost_from, limits_from
+from autoscale.jobs.costs import board_of, cost_from, hold_to_board, limits_from
 from autoscale.jobs.inheritance import notes_for_space
 from autoscale.jobs.record import Record
 from autoscale.jobs.search.goal import make_objective, ready, require_objective
@@ -26,6 +26,7 @@ from autoscale.jobs.workers.proxy import Proxy, recipe_named
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.jobs.workers.transfer import Transfer
 from autoscale.listener import Listener
+from autoscale.models.quantized.in_loop import require_int8_space
 from autoscale.runs.store import StepFolder
 from autoscale.search.objective import Objective
 from autoscale.search.rungs import Rungs
@@ -64,11 +65,15 @@ class SearchProblem:
         padding = proxy.transfer.start.expected.style.padding
         measure = cost_from(settings.cost_measure, padding=padding)
         board = board_of(settings, listener)
+        hold_to_board(board, settings.dtype, listener)
+        if settings.dtype == "int8":
+            require_int8_space(shipped)
         limits = limits_from(
             settings.max_cost, max_macs=settings.max_macs, board=board, padding=padding
         )
         settings.require_runtime(
-            timed=not all(one.counted for one in (measure, *(limit.measure for limit in limits)))
+            settings.dtype,
+            timed=not all(one.counted for one in (measure, *(limit.measure for limit in limits))),
         )
         size = settings.resolution or max(shipped.resolution)
         proxy = proxy.load(size=size, listener=listener)
@@ -80,7 +85,7 @@ class SearchProblem:
         measure, *limited = ready(
             [measure, *(limit.measure for limit in limits)],
             space,
-            timing=settings.timing(settings.device),
+            timing=settings.timing(settings.dtype, settings.device),
             kept=_kept_measures(folder),
             listener=listener,
         )
@@ -167,6 +172,7 @@ def _proxy(settings: SearchSettings, listener: Listener) -> Proxy:
         ),
         recipe=recipe_named(settings.recipe, epochs=settings.epochs),
         kernels=choose_kernels(settings.kernels, device=settings.device, listener=listener),
+        dtype=settings.dtype,
         device=settings.device,
         threads=settings.threads,
         transfer=transfer,

@@ -30,6 +30,7 @@ class Baseline:
     trials: tuple[Trial, ...]  # every step, in order
     objective: Objective
     space: SearchSpace  # with the classes and the resolution of the images
+    accuracies_float: tuple[float, ...] = ()  # as trained, where `accuracies` are those in int8
 
     @property
     def table(self) -> pd.DataFrame:
@@ -51,11 +52,13 @@ def load_baseline(run: str | Path) -> Baseline:
         raise InvalidSetting(f"the search in {run} is not finished; repeat its command first")
     try:
         trial, accuracies = trials[chosen["trial"]], tuple(chosen["accuracies"])
+        floats = tuple(chosen.get("accuracies_float", ()))
     except (KeyError, TypeError, IndexError) as problem:
         raise _damaged(step, problem) from None
     return Baseline(
         trial=trial,
         accuracies=accuracies,
+        accuracies_float=floats,
         trials=trials,
         objective=goal,
         space=space,
@@ -176,7 +179,8 @@ def _begun(run: str | Path) -> dict[str, Any]:
 def trial_table(trials: Sequence[Trial], objective: Objective) -> pd.DataFrame:
     """One row for each trained design.
 
-    Columns: trial, status, accuracy (share of validation images), macs, params, activations (one
+    Columns: trial, status, accuracy (share of validation images), accuracy_float (as trained, where
+    accuracy is that in int8), macs, params, activations (one
     image), what the search took for cost if it is another (latency_ms: predicted), seconds,
     inherited (where networks began with weights: the share of the parameters that these gave, 0 of
     a design that starts fresh), on_front (no other is as accurate and cheaper), cause of a failure
@@ -191,6 +195,7 @@ def trial_table(trials: Sequence[Trial], objective: Objective) -> pd.DataFrame:
         {finished[i].number for i in front(points, ["maximize", "minimize"])} if points else {}
     )
     begun = any(s.inherited is not None for t in trained if (s := t.score or t.partial))
+    both = any(trial.score.accuracy_float is not None for trial in finished if trial.score)
     rungs = sorted({epochs for trial in trained for epochs in trial.rungs})
     rows = []
     for trial in trained:
@@ -201,6 +206,11 @@ def trial_table(trials: Sequence[Trial], objective: Objective) -> pd.DataFrame:
                 "trial": trial.number,
                 "status": trial.status,
                 "accuracy": trial.score.accuracy if trial.score else None,
+                **(
+                    {"accuracy_float": s.accuracy_float if (s := trial.score) else None}
+                    if both
+                    else {}
+                ),
                 "macs": counted.macs,
                 "params": counted.params,
                 "activations": counted.activations,

@@ -107,4 +107,4 @@ def trial_line(trial: Trial, objective: Objective) -> str:
         return f"trial {trial.number}: {trial.cause}, at {at}"
     if trial.score is None:
         return f"trial {trial.number}: failed, {trial.cause}"
-    return f"trial {trial.number}: accuracy {trial.score.accuracy:.3f} at {at}"
+    return f"trial {trial.number}: {trial.score.told} at {at}"

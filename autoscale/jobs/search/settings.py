@@ -9,7 +9,7 @@ from autoscale.design.measures.registry import COSTS, kind_named, with_file
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups.images import DataSettings, ImageSettings
 from autoscale.jobs.groups.networks import BoardSettings, WeightsSettings
-from autoscale.jobs.groups.runtime import RuntimeSettings
+from autoscale.jobs.groups.runtime import DtypeSettings, RuntimeSettings
 from autoscale.jobs.groups.training import RecipeSettings, TeacherSettings, TransferSettings
 from autoscale.jobs.groups.workers import DeviceSettings, KernelSettings, WorkerSettings
 from autoscale.jobs.names import OBJECTIVES, SAMPLERS
@@ -205,6 +205,7 @@ class SearchSettings(
     DeviceSettings,
     ImageSettings,
     RecipeSettings,
+    DtypeSettings,
     RuntimeSettings,
     BoardSettings,
     TransferSettings,

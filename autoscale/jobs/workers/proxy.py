@@ -7,7 +7,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from autoscale.datasets.data import ImageData, Images
@@ -22,6 +24,9 @@ from autoscale.jobs.workers.kernels import accelerated, cutter
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.jobs.workers.transfer import NOTHING, Transfer
 from autoscale.listener import Listener, Silent
+from autoscale.models.quantized.calibrated import BATCH
+from autoscale.models.quantized.in_loop import AS_BYTES, in_int8
+from autoscale.models.settings import DTYPES
 from autoscale.models.user_model import make
 from autoscale.network.build import Network as Built
 from autoscale.network.build import build
@@ -62,6 +67,7 @@ class Proxy:
     kernels: str = "none"  # what computes the passes, one of `kernels.KERNELS`
     device: str = "cpu"
     threads: int = 1  # of torch; more pay on idle cores only, and change the last digits
+    dtype: str = "float32"  # of the network that is scored, one of `models.settings.DTYPES`
     transfer: Transfer = NOTHING  # what the networks get from other ones
     # Peak rate of those that begin with weights, see `Recipe.inheriting`; None: the recipe's, which
     # older versions had.
@@ -76,6 +82,8 @@ class Proxy:
     def __post_init__(self) -> None:
         if self.threads < 1:
             raise InvalidSetting(f"threads must be at least 1, got {self.threads}")
+        if self.dtype not in DTYPES:
+            raise InvalidSetting(f"no dtype {self.dtype!r}; choose from {', '.join(DTYPES)}")
 
     @property
     def images(self) -> ImageData:
@@ -184,6 +192,7 @@ class Proxy:
             "recipe": asdict(self.recipe),
             "kernels": self.kernels,
             "images": self.fingerprint,
+            **({} if self.dtype == "float32" else {"dtype": self.dtype}),
             **self.transfer.record(),
             **self._rate_of_inheriting,
             **({"known_classes": self.inheritance.known_classes} if self.inheritance else {}),
@@ -217,6 +226,7 @@ class Proxy:
             source=ImageSource.from_record(record, data=notes["data"]),
             recipe=Recipe(**record["recipe"]),
             kernels=record["kernels"],
+            dtype=record.get("dtype", "float32"),
             device=device,
             threads=threads,
             transfer=Transfer.from_record(record, notes, device=device, threads=threads),
@@ -237,8 +247,9 @@ class Proxy:
     ) -> Score:
         """Train, with what the network gets from others, and measure accuracy.
 
-        Accuracy is that on the validation images. The seed decides fresh weights, order of the
-        images and augmentation, so designs that share it are compared on the same footing.
+        Accuracy is that on the validation images: of the network as it was trained, or in int8 if
+        that is asked for; at rungs it is always the former. The seed decides fresh weights, order
+        of the images and augmentation, so designs that share it are compared on the same footing.
 
         Args:
             held_out: measure on the test images instead.
@@ -255,11 +266,13 @@ class Proxy:
         spent_before = clock()
         measured = self.images.test if held_out else self.images.validation
         assert measured is not None
+        stopped = False
 
         def on_epoch(epoch: Epoch) -> bool:
-            if look is None or epoch.number not in rungs or epoch.accuracy is None:
-                return False
-            return look(epoch.number, epoch.accuracy)
+            nonlocal stopped
+            if look is not None and epoch.number in rungs and epoch.accuracy is not None:
+                stopped = look(epoch.number, epoch.accuracy)
+            return stopped
 
         try:
             with torch.random.fork_rng(devices=[]):
@@ -277,15 +290,21 @@ class Proxy:
                 before = clock()
                 fitted = fit(ready, task, self.runtime, on_epoch=on_epoch)
                 fitting = clock() - before
+                quantized = None  # which a training that was stopped is not worth
+                if self.dtype == "int8" and not stopped:
+                    quantized = self.answered_in_int8(module, network, measured)
         except TrainingFailed as problem:
             raise EvaluationFailed(str(problem)) from None
         counted = cost_of(network)
         seconds, spent = time.perf_counter() - started, clock() - spent_before
         whole = sum(epoch.seconds for epoch in fitted.epochs)
         looking = sum(epoch.evaluation_seconds for epoch in fitted.epochs)
-        right = self._right(ready, measured, network) if answers else None
+        right = quantized
+        if answers and quantized is None:
+            right = self._answered_right(ready, network, measured)
         return Score(
-            accuracy=fitted.accuracy,
+            accuracy=fitted.accuracy if quantized is None else float(quantized.mean()),
+            accuracy_float=None if quantized is None else fitted.accuracy,
             macs=counted.macs,
             params=counted.params,
             activations=counted.activations,
@@ -294,20 +313,50 @@ class Proxy:
             cpu_seconds=spent,
             epoch_cpu_seconds=fitting * (1 - looking / whole) / len(fitted.epochs),
             inheriting_cpu_seconds=inheriting,
-            right=right,
+            right=packed(right) if answers and right is not None else None,
         )
 
-    def _right(self, module: nn.Module, images: Images, network: Network) -> str:
-        """Which images a trained network answers right, as `answers.packed`."""
+    def _answered_right(
+        self, module: nn.Module, network: Network, images: Images
+    ) -> NDArray[np.bool_]:
+        """Which images a trained network answers right."""
         with threads_of_torch(self.threads):
-            found = answered_right(
+            return answered_right(
                 module,
                 images,
                 resolution=network.resolution,
                 preparation=self.preparation,
                 runtime=self.runtime,
             )
-        return packed(found)
+
+    def answered_in_int8(
+        self, module: nn.Module, network: Network, images: Images
+    ) -> NDArray[np.bool_]:
+        """Which images a trained network answers right in int8, on the CPU.
+
+        Args:
+            module: as `realised` gave it, trained since; it stays as it is.
+
+        Raises:
+            EvaluationFailed: if no int8 network can be made of it.
+        """
+        assert isinstance(network, Architecture), "refused before"
+        quantized = in_int8(
+            module,
+            network,
+            self.images.train,
+            padding=self.transfer.start.expected.style.padding,
+            preparation=self.preparation,
+            classes=len(self.images.classes),
+            seed=self.source.seed,
+        )
+        return answered_right(
+            quantized,
+            images,
+            resolution=network.resolution,
+            preparation=AS_BYTES,
+            batch_size=BATCH,
+        )
 
     @property
     def _clock(self) -> Callable[[], float]:

@@ -131,7 +131,7 @@ class Trainings:
     def _tell(self, job: Job, outcomes: Sequence[Outcome], most: int, best: str) -> None:
         """Of the last outcome, which is that of `job`."""
         outcome, seconds = outcomes[-1], [o.score.seconds for o in outcomes if o.score]
-        result = f"accuracy {outcome.score.accuracy:.3f}" if outcome.score else outcome.cause
+        result = outcome.score.told if outcome.score else outcome.cause
         left = most - len(outcomes)
         self.listener.progress(
             Progress(

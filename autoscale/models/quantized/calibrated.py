@@ -7,11 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from autoscale.datasets.data import classes_in, load
 from autoscale.datasets.pictures.pictures import shown
+from autoscale.datasets.pictures.preparation import Preparation
 from autoscale.datasets.pictures.selection import Selection
+from autoscale.design.architecture import Architecture
+from autoscale.design.style import Padding
 from autoscale.errors import InvalidArchitecture, InvalidSetting
 from autoscale.models.load import Model
 from autoscale.models.settings import CalibrationSettings
@@ -56,12 +59,28 @@ def graph_of(model: Model) -> Graph:
     """
     if model.architecture is None:
         raise InvalidSetting(str(impossible(model)))
-    return lower(
+    return lowered(
+        model.network,
         model.architecture,
-        kernels_of(model.network),
         padding=model.style.padding,
-        mean=model.preparation.mean,
-        deviation=model.preparation.deviation,
+        preparation=model.preparation,
+    )
+
+
+def lowered(
+    network: nn.Module, architecture: Architecture, *, padding: Padding, preparation: Preparation
+) -> Graph:
+    """A network of a design as operations.
+
+    Raises:
+        InvalidArchitecture: if the design has layers that runtimes lack.
+    """
+    return lower(
+        architecture,
+        kernels_of(network),
+        padding=padding,
+        mean=preparation.mean,
+        deviation=preparation.deviation,
     )
 
 

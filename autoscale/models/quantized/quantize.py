@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from autoscale.datasets.data import classes_in
+from autoscale.datasets.data import classes_in, has_splits
 from autoscale.datasets.pictures.pictures import shown
 from autoscale.distribution import require
 from autoscale.errors import InvalidSetting
@@ -17,6 +17,7 @@ from autoscale.models.inference.images import chosen_images, class_places
 from autoscale.models.load import Model, as_model
 from autoscale.models.quantized.calibrated import BATCH, Calibrated, batches, calibrate
 from autoscale.models.quantized.files import FILES, Comparison, content, file_logits, float_logits
+from autoscale.models.quantized.tune import Tuned, tune
 from autoscale.models.settings import QuantizeSettings
 from autoscale.network.threads import threads_of_torch
 from autoscale.quantization.errors import layer_errors
@@ -42,6 +43,8 @@ class Quantized:
     difference: float  # largest one of a logit
     layers: pd.DataFrame  # layer, operation, alone_db, so_far_db; in the order of the network
     notices: tuple[str, ...]  # what a person should know, in sentences
+    tuned: Tuned | None = None  # how it was fine-tuned, if that was asked for
+    accuracy_before: float | None = None  # in int8 before that, on the same images
 
     @property
     def worst(self) -> pd.DataFrame:
@@ -55,8 +58,10 @@ def quantize(
 ) -> Quantized:
     """Write a network in int8 as a LiteRT file, and compare it with itself in float.
 
-    Weights and maps become integers of 8 bits after a look at some training images; nothing is
-    trained. Both then answer other images, the int8 network by LiteRT's own interpreter.
+    Weights and maps become integers of 8 bits after a look at some training images. Nothing is
+    trained, unless epochs are asked for: then the int8 network learns, and the best of the epochs
+    on the validation images is kept, or what was before. Both networks then answer other images,
+    the int8 network by LiteRT's own interpreter. The errors of layers are those before learning.
 
     Args:
         model: what `load_model` gave, or a name or file that it takes.
@@ -64,8 +69,9 @@ def quantize(
         settings: those of `load_model` are for a name.
 
     Raises:
-        InvalidSetting: if there is no such network, it has no weights or no design, or
-            ai-edge-litert is missing.
+        InvalidSetting: if there is no such network, it has no weights or no design, its classes
+            are not those of the images that it shall learn from, or ai-edge-litert is missing.
+        EvaluationFailed: if its fine-tuning diverges.
         InvalidArchitecture: if the design has layers that LiteRT lacks.
         DataProblem: if the images cannot be read, or there are none of that split.
         StorageProblem: if the file cannot be written there.
@@ -75,13 +81,17 @@ def quantize(
     model, data = as_model(model, settings), settings.data
     with threads_of_torch(settings.threads):
         calibrated = calibrate(model, data, settings)
-        found = chosen_images(model, data, split=settings.split, seed=settings.seed)
-        file = content(model, calibrated.network)
+        found = chosen_images(model, data, split=_split(settings), seed=settings.seed)
         pixels = found.images.pixels
+        tuned = tune(model, calibrated.network, data, settings) if settings.epochs else None
+        network = tuned.network if tuned else calibrated.network
+        file = content(model, network)
         compared = Comparison(
-            float_logits(calibrated.graph, pixels),
-            file_logits(file, pixels, calibrated.network),
+            float_logits(calibrated.graph, pixels), file_logits(file, pixels, network)
         )
+        before = None
+        if tuned:
+            before = file_logits(content(model, calibrated.network), pixels, calibrated.network)
         layers = _layers(calibrated, pixels[:_ERRORS_ON])
     labels, notices = _labels(model, data, found.images.labels)
     path = Path(directory) / FILES["int8"]
@@ -97,8 +107,23 @@ def quantize(
         agreement=compared.agreement,
         difference=compared.difference,
         layers=layers,
-        notices=(*model.notes, *found.notices, *notices),
+        notices=(*model.notes, *found.notices, *notices, *_learned_from(settings)),
+        tuned=tuned,
+        accuracy_before=None if before is None else _accuracy(before, labels),
     )
+
+
+def _split(settings: QuantizeSettings) -> str:
+    """Which images both answer: where the network learns, none that it learned from."""
+    if settings.epochs and settings.split == "auto" and not has_splits(settings.data):
+        return "test"
+    return settings.split
+
+
+def _learned_from(settings: QuantizeSettings) -> tuple[str, ...]:
+    if settings.epochs and settings.split in ("train", "all"):
+        return ("it learned from some of the images that it answers; --split test has others",)
+    return ()
 
 
 def _layers(calibrated: Calibrated, pixels: NDArray[np.uint8]) -> pd.DataFrame:

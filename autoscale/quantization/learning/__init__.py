@@ -1,0 +1,1 @@
+"""An int8 graph that learns: its numbers rounded in float32, its gradients not."""
