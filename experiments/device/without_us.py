@@ -75,7 +75,8 @@ def main() -> None:
 
 def named(script: Path, paths: list[Path]) -> list[str]:
     """What a script answers to pictures."""
-    command = [sys.executable, "-I", "-c", ALONE, script.absolute(), *map(Path.absolute, paths)]
+    files = [str(path.absolute()) for path in (script, *paths)]
+    command = [sys.executable, "-I", "-c", ALONE, *files]
     done = subprocess.run(command, cwd="/", capture_output=True, text=True, check=True)
     return [line.rpartition(": ")[2] for line in done.stdout.splitlines()]
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from autoscale.datasets.data import load
 from autoscale.datasets.pictures.preparation import ours
@@ -30,6 +31,7 @@ from autoscale.network.measuring.trace import traced_cost
 from autoscale.runs.weights import read_weights
 from tests.designs import SOURCE
 from tests.designs import trained as trained_in_colour
+from tests.models.networks import saved, small
 
 GREY = replace(SOURCE, channels=1)
 needs_onnx = pytest.mark.skipif(bool(missing("export")), reason="needs the extra export")
@@ -188,3 +190,16 @@ def test_a_module_of_the_users_is_grey_if_its_first_convolution_is(
     model = load_model("grey_net:net", weights="net.pth", resolution=16)
     assert model.preparation == ours(1)
     assert len(predict(model, pictures[:2], top=1).table) == 2
+
+
+def test_files_for_timm_take_one_channel_and_say_so(tmp_path: Path) -> None:
+    design = replace(small(), channels=1)
+    model = load_model(saved(tmp_path, design, classes=("x", "y", "z"), preparation=ours(1)))
+    export(model, tmp_path / "out", formats=["timm"])
+    assert "in_chans=1," in (tmp_path / "out" / "timm_network.py").read_text()
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert config["pretrained_cfg"]["input_size"] == [1, 24, 24]
+    (tmp_path / "design.yaml").write_text(design.to_yaml())
+    torch.save(load_file(tmp_path / "out" / "timm.safetensors"), tmp_path / "out" / "tuned.pth")
+    back = load_model(tmp_path / "design.yaml", weights=tmp_path / "out" / "tuned.pth", style="tf")
+    assert back.preparation == model.preparation

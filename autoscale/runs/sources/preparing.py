@@ -47,17 +47,18 @@ def prepared(said: Mapping[str, Any]) -> Prepared:
         factor = float(said.get("rescale_factor", 1 / 255))
         offset = 1.0 if said.get("rescale_offset", False) else 0.0
     std = channels_of(said.get("image_std", [0.5] * 3))
-    mean: Channels = (0.0, 0.0, 0.0)
+    mean: Channels = (0.0,) * len(std)
     power = 1 if said.get("include_top", True) else 0
     if said.get("do_normalize", True):
         mean, power = channels_of(said.get("image_mean", [0.5] * 3)), power + 1
     white = 255 * factor  # what a white pixel comes to
     if not white > 0:
         raise ValueError(f"rescale_factor must be above 0, got {factor:g}")
-    red, green, blue = ((value + offset) / white for value in mean)
+    if len(mean) != len(std):
+        raise ValueError(f"mean and std must have as many numbers, got {mean} and {std}")
     found = Preparation(
-        mean=(red, green, blue),
-        deviation=(std[0] ** power / white, std[1] ** power / white, std[2] ** power / white),
+        mean=tuple((value + offset) / white for value in mean),
+        deviation=tuple(value**power / white for value in std),
     )
     number = said.get("resample")
     way = _RESAMPLING[number] if isinstance(number, int) and 0 <= number < 6 else None
@@ -80,12 +81,11 @@ def _differences(said: Mapping[str, Any], way: str | None) -> list[str]:
 
 
 def channels_of(values: Any) -> Channels:
-    """Three numbers as JSON has them.
+    """Three numbers as JSON has them, or one of grey images.
 
     Raises:
         ValueError: if they are not that.
     """
-    if not isinstance(values, Sequence) or isinstance(values, str) or len(values) != 3:
+    if not isinstance(values, Sequence) or isinstance(values, str) or len(values) not in (1, 3):
         raise ValueError(f"mean and std must be 3 numbers each, got {values!s:.60}")
-    red, green, blue = (float(value) for value in values)
-    return red, green, blue
+    return tuple(float(value) for value in values)
