@@ -91,8 +91,8 @@ def hold_to_board(board: Board | None, dtype: str, listener: Listener) -> None:
     Raises:
         InvalidSetting: if int8 networks are scored for a board of others.
     """
-    if board is None or board.dtype == dtype:
-        return
+    if board is None or board.dtype == dtype or board.left == (None, None):
+        return  # without flash and RAM it says nothing of the numbers
     if board.dtype != "int8":
         raise InvalidSetting(
             f"{board.name} runs networks of {board.dtype}; leave out --dtype {dtype}, or say "

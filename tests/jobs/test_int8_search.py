@@ -186,6 +186,8 @@ def test_a_board_and_the_numbers_that_are_scored() -> None:
     assert heard.notices == []
     hold_to_board(board, "float32", heard)
     assert "--dtype int8 scores what the board will run" in heard.notices[0]
+    hold_to_board(replace(board, flash=None, ram=None), "float32", heard)
+    assert len(heard.notices) == 1
     with pytest.raises(InvalidSetting, match="runs networks of float32; leave out --dtype int8"):
         hold_to_board(replace(board, dtype="float32"), "int8", heard)
 

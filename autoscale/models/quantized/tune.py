@@ -10,8 +10,8 @@ from torch import Tensor
 from autoscale.datasets.data import ImageData, Images, classes_in, load
 from autoscale.datasets.pictures.selection import Selection
 from autoscale.errors import EvaluationFailed
-from autoscale.models.load import Model
 from autoscale.models.inference.images import class_places
+from autoscale.models.load import Model
 from autoscale.models.quantized.calibrated import BATCH
 from autoscale.models.quantized.in_loop import AS_BYTES
 from autoscale.models.settings import QuantizeSettings
