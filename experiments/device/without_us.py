@@ -27,12 +27,12 @@ from autoscale.models.formats.registry import FORMATS
 from autoscale.models.formats.use import script_name
 from autoscale.models.inference.predict import predict
 from autoscale.models.load import Model, load_model
-from autoscale.models.quantized import onnx_qdq
 from autoscale.models.quantized.calibrated import batches, calibrate
 from autoscale.models.quantized.files import Comparison, float_logits
 from autoscale.models.settings import ExportSettings
 from autoscale.network.interchange.onnx import onnx_session
 from autoscale.quantization.arithmetic import WEIGHT, WEIGHT_IN_PAIRS
+from autoscale.quantization.files.onnx import to_onnx
 
 #: Runs a script in which `import autoscale` raises.
 ALONE = """
@@ -91,8 +91,7 @@ def ways(model: Model, data: str) -> None:
         settings = ExportSettings(data=data, dtype="int8")
         found = calibrate(model, data, settings, most=most)
         true = float_logits(found.graph, pixels)
-        onnx_qdq.WEIGHT_IN_PAIRS = WEIGHT  # 8 bits are written all the same, to be compared
-        content = onnx_qdq.to_onnx_int8(found.network)
+        content = to_onnx(found.network, takes="pixels")
         for maps, way in (("unsigned", content), ("signed", signed(content))):
             tell(f"weights of {bits} bits, {maps} maps", true, answered(way, pixels))
     own = _by_onnxruntime(model, read.train.pixels[:100], pixels)

@@ -22,7 +22,6 @@ from autoscale.models.formats import c_array, coreml, ncnn, openvino
 from autoscale.models.formats.graphs import ONNX
 from autoscale.models.load import Model, load_model
 from autoscale.models.quantized.calibrated import calibrate
-from autoscale.models.quantized.onnx_qdq import to_onnx_int8
 from autoscale.models.settings import ExportSettings
 from autoscale.network.build import build
 from autoscale.network.interchange.onnx import onnx_session
@@ -30,6 +29,7 @@ from autoscale.network.weights import STYLES
 from autoscale.quantization.arithmetic import WEIGHT_IN_PAIRS
 from autoscale.quantization.execute import run
 from autoscale.quantization.files.litert import to_litert
+from autoscale.quantization.files.onnx import to_onnx
 from autoscale.quantization.post_training import after_training
 from autoscale.quantization.simulate import simulate
 from tests.models.networks import saved, telling
@@ -99,13 +99,13 @@ def test_a_file_that_answers_otherwise_is_not_written(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = network_that_has_seen(photos, tmp_path, 3)
-    right = ncnn._converted
+    right = ncnn.converted
 
     def wrong(onnx: bytes, shape: list[int]) -> tuple[bytes, bytes]:
         layers, numbers = right(onnx, shape)
         return layers, numbers[:-200] + bytes(200)  # of the classifier
 
-    monkeypatch.setattr(ncnn, "_converted", wrong)
+    monkeypatch.setattr(ncnn, "converted", wrong)
     with pytest.raises(ExportProblem, match="ncnn gives logits that differ by"):
         export(model, tmp_path / "out", formats=["ncnn"])
     assert not (tmp_path / "out").exists()
@@ -191,7 +191,7 @@ int main(int count, char **arguments) {
 def test_an_onnx_file_in_int8_is_as_near_as_the_simulation(name: str, style: str) -> None:
     made = small(DESIGNS[name], STYLES[style], even=style == "tf")
     _, network = after_training(made.graph, [made.pixels], most=WEIGHT_IN_PAIRS)
-    content = to_onnx_int8(network)
+    content = to_onnx(network, takes="pixels")
     asked = {"pixels": made.pixels.numpy().astype(np.uint8)}
     found = onnx_session(content).run(None, asked)[0]
     of = network.maps[network.graph.output.name]
@@ -199,14 +199,6 @@ def test_an_onnx_file_in_int8_is_as_near_as_the_simulation(name: str, style: str
     true = run(made.graph, made.pixels).numpy()
     integers = of.numbers(simulate(network, made.pixels).numpy())
     assert np.abs(found - true).mean() < 1.2 * np.abs(integers - true).mean() + of.scale / 2
-
-
-@needs("export")
-def test_weights_whose_sums_would_be_cut_off_are_no_onnx_file() -> None:
-    made = small(DESIGNS["relu6"])
-    _, network = after_training(made.graph, [made.pixels])
-    with pytest.raises(ValueError, match="quantise with at most 64"):
-        to_onnx_int8(network)
 
 
 @needs("export")

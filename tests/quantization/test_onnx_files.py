@@ -13,7 +13,7 @@ from autoscale.design.style import STYLES
 from autoscale.errors import InvalidSetting
 from autoscale.network.interchange.onnx import onnx_session
 from autoscale.quantization.execute import run
-from autoscale.quantization.files.onnx import graph_to_onnx
+from autoscale.quantization.files.onnx import to_onnx
 from autoscale.quantization.post_training import after_training
 from autoscale.quantization.simulate import simulate
 from tests.quantization.designs import DESIGNS, INVERTED, LITE, small
@@ -29,7 +29,7 @@ needs_onnx = pytest.mark.skipif(
 @pytest.mark.parametrize("style", ["autoscale", "tf"])
 def test_a_float_file_gives_the_graphs_logits_for_any_batch(name: str, style: str) -> None:
     made = small(DESIGNS[name], STYLES[style], even=style == "tf")
-    session = onnx_session(graph_to_onnx(made.graph))
+    session = onnx_session(to_onnx(made.graph))
     true = run(made.graph, made.pixels).numpy()
     for count in (12, 1):
         (found,) = session.run(None, {"images": made.images[:count].numpy()})
@@ -44,7 +44,7 @@ def test_an_int8_file_stands_for_the_integers_of_the_graph(name: str) -> None:
 
     made = small(DESIGNS[name])
     _, network = after_training(made.graph, [made.pixels])
-    file = load_from_string(graph_to_onnx(network))
+    file = load_from_string(to_onnx(network))
     (found,) = ReferenceEvaluator(file).run(None, {"images": made.images[:3].numpy()})
     of = network.maps[network.graph.output.name]
     steps = of.integers(found) - simulate(network, made.pixels[:3]).numpy()
@@ -58,7 +58,7 @@ def test_an_int8_file_is_refused_where_channels_are_normalised_each_in_its_way()
     made = small(LITE, even=False)
     _, network = after_training(made.graph, [made.pixels])
     with pytest.raises(InvalidSetting, match="one mean and one deviation for all channels"):
-        graph_to_onnx(network)
+        to_onnx(network)
 
 
 @needs_onnx
@@ -72,9 +72,7 @@ def test_onnx_runtime_computes_with_integers_alone(design: object, tmp_path: Pat
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
-    onnxruntime.InferenceSession(
-        graph_to_onnx(network), options, providers=["CPUExecutionProvider"]
-    )
+    onnxruntime.InferenceSession(to_onnx(network), options, providers=["CPUExecutionProvider"])
     ran = Counter(node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node)
     assert ran["QLinearConv"] == sum(hasattr(one, "groups") for one in network.graph.operations)
     in_float = {"Conv", "FusedConv", "Gemm", "Add", "Mul", "Clip", "Relu", "Sigmoid"} & {*ran}
@@ -85,4 +83,4 @@ def test_without_the_extra_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPa
     made = small(LITE)
     monkeypatch.setattr(distribution, "find_spec", lambda name: None)
     with pytest.raises(InvalidSetting, match=r"autoscale-cnn\[export\]"):
-        graph_to_onnx(made.graph)
+        to_onnx(made.graph)

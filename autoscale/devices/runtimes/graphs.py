@@ -14,7 +14,7 @@ from torch import Tensor
 from autoscale.design.style import Style
 from autoscale.errors import InvalidArchitecture, InvalidSetting
 from autoscale.network.interchange.onnx import to_onnx
-from autoscale.quantization.files.onnx import graph_to_onnx
+from autoscale.quantization.files.onnx import to_onnx as graph_to_onnx
 from autoscale.quantization.graph import Graph
 from autoscale.quantization.kernels_of import kernels_of
 from autoscale.quantization.lower import lower

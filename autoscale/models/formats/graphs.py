@@ -17,7 +17,6 @@ from autoscale.models.load import Model
 from autoscale.models.quantized.calibrated import batches
 from autoscale.models.quantized.calibrated import impossible as no_operations
 from autoscale.models.quantized.files import Comparison, float_logits, input_data
-from autoscale.models.quantized.onnx_qdq import to_onnx_int8
 from autoscale.models.settings import ExportSettings
 from autoscale.network.interchange.onnx import (
     onnx_logits,
@@ -25,6 +24,7 @@ from autoscale.network.interchange.onnx import (
     to_onnx,
     to_torch_export,
 )
+from autoscale.quantization.files.onnx import to_onnx as graph_to_onnx
 
 PROGRAM = "model.pt2"
 #: The ONNX file by the numbers in it.
@@ -91,12 +91,13 @@ class Onnx(Format):
         )
 
     def _in_int8(self, model: Model, folder: Path, check: Check) -> File:
-        """As the LiteRT file is, but for weights that have 7 bits: see `onnx_qdq`."""
+        """As the LiteRT file is, but for weights that have 7 bits: see `files.onnx`."""
         found = check.calibrated_for_pairs
         told = input_data(model, found.network) | {"layout": "NCHW", "logits": {"dtype": "float32"}}
         classes = model.header.classes
         named = {"classes": json.dumps(list(classes))} if classes is not None else {}
-        content = to_onnx_int8(found.network, metadata={"input": json.dumps(told), **named})
+        told_of = {"input": json.dumps(told), **named}
+        content = graph_to_onnx(found.network, takes="pixels", metadata=told_of)
         session = onnx_session(content)
         logits = [
             session.run(None, {"pixels": part.numpy()})[0] for part in batches(found.held_out)

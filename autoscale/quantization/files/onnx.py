@@ -1,14 +1,17 @@
 """A graph as an ONNX file, in float32 or int8; who calls writes it to disk.
 
-In: normalised images `images`, float32 (batch, 3, S, S). Out: `logits`, float32 (batch, classes).
 An int8 graph has a quantisation after every operation and a dequantisation before the next (QDQ),
-which runtimes turn into operations on integers. Weights are signed, with a scale for each output
-channel; maps are unsigned, which processors without VNNI need and others take at no loss.
+which runtimes turn into operations on integers. Weights, biases and maps are the graph's, but that
+maps are unsigned, a zero point 128 higher: processors without VNNI need that, others take it at no
+loss. On such processors ONNX Runtime adds up products of bytes and weights in pairs of 16 bits,
+signed bytes too (version 1.32.0), so for right answers there weights must be at most
+`arithmetic.WEIGHT_IN_PAIRS`; larger ones cut sums off.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,60 +23,72 @@ from autoscale.quantization.arithmetic import LOWEST, Quantization
 from autoscale.quantization.lower import NORMALISED
 from autoscale.quantization.quantized import QuantizedGraph
 
-#: As `network.interchange.onnx` asks for.
+#: The operator set, as `network.interchange.onnx` asks for; the first with Gelu.
 OPSET = 20
 #: The oldest version of the file format that knows this operator set's types.
 _IR_VERSION = 10
-#: The largest number that ReLU6 gives, and what a scale's last digit adds to it.
-_SIX = 6 * (1 + 1e-6)
 _FUNCTIONS = {"logistic": "Sigmoid", "hswish": "HardSwish", "gelu": "Gelu", "relu": "Relu"}
+#: What goes in: normalised images, float32, or bytes 0..255; (batch, C, S, S) both.
+Taken = Literal["images", "pixels"]
+OUTPUT = "logits"
 
 
-def graph_to_onnx(network: g.Graph | QuantizedGraph) -> bytes:
-    """The bytes of an `.onnx` file; no network is traced, so it takes a second at most.
+def to_onnx(
+    network: g.Graph | QuantizedGraph,
+    *,
+    takes: Taken = "images",
+    metadata: Mapping[str, str] | None = None,
+) -> bytes:
+    """The bytes of an ONNX file; no network is traced, so it takes a second at most.
+
+    Out: `logits`, float32 (batch, classes).
+
+    Args:
+        takes: what goes in, and its name.
+        metadata: text by name, for the model's `metadata_props`.
 
     Raises:
-        InvalidSetting: if the packages of the extra `export` are missing, or for an int8 graph
-            that normalises each channel in another way: what goes in is one map of one scale.
+        InvalidSetting: if the packages of the extra `export` are missing, or for an int8 graph of
+            images that normalises each channel in another way: these are one map of one scale.
     """
     require("export", "an ONNX file")
     if not isinstance(network, QuantizedGraph):
-        return _File(network, None).content()
-    if network.graph.operations[0].name == NORMALISED:
+        return _File(network, None, takes).content(metadata or {})
+    if takes == "images" and network.graph.operations[0].name == NORMALISED:
         raise InvalidSetting(
             "an ONNX file in int8 needs one mean and one deviation for all channels; normalise "
             "images alike, or write a LiteRT file"
         )
-    return _File(network.graph, network).content()
+    return _File(network.graph, network, takes).content(metadata or {})
 
 
 class _File:
     """Collects the nodes and the numbers of a file."""
 
-    def __init__(self, graph: g.Graph, network: QuantizedGraph | None) -> None:
+    def __init__(self, graph: g.Graph, network: QuantizedGraph | None, takes: Taken) -> None:
         import onnx
 
         self.onnx: Any = onnx
-        self.graph, self.network = graph, network
+        self.graph, self.network, self.takes = graph, network, takes
         self.nodes: list[Any] = []
         self.numbers: dict[str, Any] = {}
         self.values: dict[str, str] = {}  # the value that readers of a map take
 
-    def content(self) -> bytes:
-        helper, kind = self.onnx.helper, self.onnx.TensorProto.FLOAT
-        size, output = self.graph.resolution, self.graph.output
-        # Callers normalise images themselves; a graph of int8 has no such operation.
-        skipped = 1 if self.graph.operations[0].name == NORMALISED else 0
-        source = NORMALISED if skipped else g.PIXELS
-        self.values[source] = self.steps("images", source)
-        for operation in self.graph.operations[skipped:]:
+    def content(self, metadata: Mapping[str, str]) -> bytes:
+        helper, kinds = self.onnx.helper, self.onnx.TensorProto
+        for operation in self.begun():
             made = self.operation(operation, [self.values[name] for name in operation.inputs])
             self.values[operation.name] = self.steps(made, operation.name)
-        self.node("Identity", [self.values[output.name]], "logits")
-        inputs = [helper.make_tensor_value_info("images", kind, ["batch", 3, size, size])]
-        outputs = [helper.make_tensor_value_info("logits", kind, ["batch", *output.shape])]
+        self.node("Identity", [self.values[self.graph.output.name]], OUTPUT)
+        size, kind = self.graph.resolution, kinds.UINT8 if self.takes == "pixels" else kinds.FLOAT
+        sides = ["batch", self.graph.channels, size, size]
+        logits = ["batch", *self.graph.output.shape]
         graph = helper.make_graph(
-            self.nodes, "autoscale", inputs, outputs, list(self.numbers.values())
+            self.nodes,
+            "autoscale",
+            [helper.make_tensor_value_info(self.takes, kind, sides)],
+            [helper.make_tensor_value_info(OUTPUT, kinds.FLOAT, logits)],
+            list(self.numbers.values()),
         )
         model = helper.make_model(
             graph,
@@ -82,8 +97,27 @@ class _File:
             producer_name="autoscale",
             producer_version=VERSION,
         )
+        for name, text in metadata.items():
+            model.metadata_props.add(key=name, value=text)
+        self.onnx.checker.check_model(model, full_check=True)
         content: bytes = model.SerializeToString()
         return content
+
+    def begun(self) -> tuple[g.Operation, ...]:
+        """Take what goes in, and give the operations that are left."""
+        operations = tuple(self.graph.operations)
+        if self.takes == "images":
+            # Callers normalise images themselves.
+            normalises = operations[0].name == NORMALISED
+            source = NORMALISED if normalises else g.PIXELS
+            self.values[source] = self.steps("images", source)
+            return operations[normalises:]
+        if self.network is None:
+            self.values[g.PIXELS] = self.node("Cast", ["pixels"], "pixels.numbers", to=1)
+            return operations
+        own = self.scale(g.PIXELS, self.network.maps[g.PIXELS])
+        self.values[g.PIXELS] = self.back("pixels", own, "pixels")
+        return operations
 
     # Values
 
@@ -217,6 +251,6 @@ class _File:
 
 
 def _within(of: Quantization, act: g.Act) -> bool:
-    """Whether all that the integers of a map can stand for is what the activation gives."""
+    """Whether the integers of a map cut off all that its activation does."""
     low, high = of.range
-    return low >= 0 and (act == "relu" or high <= _SIX)
+    return low >= 0 and (act == "relu" or high <= 6 + of.scale / 2)
