@@ -43,10 +43,10 @@ def script(format: str, use: Use, model: Model) -> str:
     if use.takes == "images":
         mean, deviation = row(preparation.mean), row(preparation.deviation)
         means = f"mean, deviation = np.array({mean}), np.array({deviation})\n"
-    named = f'(here / "{LABELS}").read_text("utf-8").splitlines()'
-    classes = model.header.classes
-    names = named if classes is not None else "None"
-    shown = "names[answer]" if classes is not None else 'f"class {answer}"'
+    names, shown = "", "class {answer}"
+    if model.header.classes is not None:
+        names = f'names = (here / "{LABELS}").read_text("utf-8").splitlines()\n'
+        shown = "{names[answer]}"
     return f'''\
 """Names what pictures show: python {script_name(format)} photo.jpg ...
 
@@ -61,8 +61,7 @@ from PIL import Image, ImageOps
 {use.imports}
 
 here = Path(__file__).parent
-names = {names}
-{means}{use.opened}
+{names}{means}{use.opened}
 
 
 def prepared(path):
@@ -86,5 +85,5 @@ for path in sys.argv[1:]:
     pixels = prepared(path){images}
 {answered}
     answer = int(np.argmax(logits))
-    print(f"{{path}}: {{{shown}}}")
+    print(f"{{path}}: {shown}")
 '''
