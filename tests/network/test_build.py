@@ -146,14 +146,14 @@ def test_any_image_gives_one_logit_for_each_class(height: int) -> None:
 def test_large_images_give_one_logit_for_each_class(name: str) -> None:
     design = published(f"efficientnet-{name}")
     with torch.device("meta"), torch.no_grad():
-        image = torch.zeros(2, 3, design.resolution, design.resolution)
+        image = torch.zeros(2, design.channels, design.resolution, design.resolution)
         assert build(design)(image).shape == (2, 1000)
 
 
 @settings(max_examples=30)
 @given(architectures(), st.integers(1, 3))
 def test_every_design_gives_finite_logits(design: Architecture, batch: int) -> None:
-    images = torch.randn(batch, 3, design.resolution, design.resolution)
+    images = torch.randn(batch, design.channels, design.resolution, design.resolution)
     with torch.no_grad():
         logits = seeded(design).eval()(images)
     assert logits.shape == (batch, design.num_classes)
