@@ -70,8 +70,10 @@ def plan_grid(run: str | Path, settings: GridSettings, *, listener: Listener | N
     dtype = (settings.dtype or "float32") if proxy is None else proxy.dtype
     require_scorable(base, settings, dtype, listener)
     settings.require_runtime(dtype, timed=is_timed(settings))
-    asked = settings.timing(dtype, settings.device, settings.threads)
-    watch = Stopwatch(root_of(base), NoTimings(), listener, asked)
+    watch = None
+    if is_timed(settings):
+        asked = settings.timing(dtype, settings.device, settings.threads)
+        watch = Stopwatch(root_of(base), NoTimings(), listener, asked)
     race = GridRace.of(base, settings, watch, padding=transfer.start.expected.style.padding)
     explain(race, listener)
     references = find_references(

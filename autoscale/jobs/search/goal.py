@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from autoscale.design.architecture import Architecture
@@ -75,14 +75,14 @@ def ready(
     measures: Sequence[CostMeasure],
     space: SearchSpace,
     *,
-    timing: Conditions,
+    timing: Callable[[], Conditions],
     kept: Mapping[str, Any],
     listener: Listener,
 ) -> list[CostMeasure]:
     """The measures in their order, those of a device fitted to networks of the space, each once.
 
     Args:
-        timing: what networks are timed under.
+        timing: gives what networks are timed under; asked only if one of the measures is timed.
         kept: by their names, what an earlier call of the same search knew of them, as plain data;
             such are not measured again.
 
@@ -94,7 +94,7 @@ def ready(
         if not measure.counted and measure.name not in fitted:
             known = kept.get(measure.name)
             fitted[measure.name] = (
-                measure.from_dict(known) if known else time_space(space, timing, listener)
+                measure.from_dict(known) if known else time_space(space, timing(), listener)
             )
     return [fitted.get(measure.name, measure) for measure in measures]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ class SearchProblem:
         measure, *limited = ready(
             [measure, *(limit.measure for limit in limits)],
             space,
-            timing=settings.timing(settings.dtype, settings.device),
+            timing=partial(settings.timing, settings.dtype, settings.device),
             kept=_kept_measures(folder),
             listener=listener,
         )
