@@ -169,9 +169,9 @@ def test_every_setting_says_what_it_is(name: str) -> None:
 def test_names_that_help_lists_are_those_of_the_registries() -> None:
     from autoscale.design import cost
     from autoscale.design.rounding import ROUNDINGS
+    from autoscale.devices.timing import conditions
     from autoscale.models import settings
     from autoscale.models.formats.registry import FORMATS
-    from autoscale.network.measuring import conditions
     from autoscale.search.objective import Objective
     from autoscale.search.samplers import SAMPLERS
     from autoscale.training.recipe import RECIPES
