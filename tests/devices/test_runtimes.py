@@ -13,7 +13,7 @@ from torch import nn
 from autoscale.cli.app import main
 from autoscale.design.architecture import Architecture
 from autoscale.design.published import published
-from autoscale.devices.runtimes.graphs import to_pixels
+from autoscale.devices.runtimes.graphs import graph_of, to_pixels
 from autoscale.devices.runtimes.registry import RUNTIMES
 from autoscale.devices.runtimes.runtime import Runtime, Subject
 from autoscale.devices.timing.conditions import Conditions
@@ -22,6 +22,7 @@ from autoscale.distribution import missing
 from autoscale.errors import InvalidSetting
 from autoscale.network.build import build
 from autoscale.network.fold import fold_norms
+from autoscale.quantization.quantized import QuantizedGraph
 
 SILU = replace(published("efficientnet-b0"), resolution=32)
 RELU6 = replace(published("efficientnet-lite0"), resolution=32)
@@ -76,6 +77,22 @@ def test_in_int8_it_answers_about_the_same(name: str) -> None:
     # A network of no training, and kernels that saturate where a processor has no VNNI: not near.
     assert np.corrcoef(true, found)[0, 1] > 0.7
     assert not np.allclose(true, found, atol=1e-6 * np.abs(true).max())
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "litert"])
+def test_in_int8_a_network_whose_signals_vanish_is_timed_too(name: str) -> None:
+    network = build(SILU)
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d):
+                module.weight.mul_(1e-3)
+    network.eval()
+    image = torch.randn(1, 3, 32, 32)
+    subject = Subject(network=network, design=SILU, folded=True, images=image)
+    file = graph_of(subject, "int8", name)
+    assert isinstance(file, QuantizedGraph)
+    assert min(one.scale for one in file.maps.values()) > 1e-4
+    assert np.isfinite(logits(name, network, SILU, dtype="int8")).all()
 
 
 def test_openvino_runs_the_int8_file_of_onnx_runtime() -> None:

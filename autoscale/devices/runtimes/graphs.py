@@ -14,11 +14,12 @@ from torch import Tensor
 from autoscale.design.style import Style
 from autoscale.errors import InvalidArchitecture, InvalidSetting
 from autoscale.network.interchange.onnx import to_onnx
+from autoscale.quantization.calibration import observe
 from autoscale.quantization.files.onnx import to_onnx as graph_to_onnx
 from autoscale.quantization.graph import Graph
 from autoscale.quantization.kernels_of import kernels_of
 from autoscale.quantization.lower import lower
-from autoscale.quantization.post_training import after_training
+from autoscale.quantization.quantized import quantized
 
 if TYPE_CHECKING:
     from autoscale.devices.runtimes.runtime import Precision, Subject
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 #: Of each channel: noise of a standard normal is within 0..255 but for one number in forty.
 _MEAN, _DEVIATION = (0.5, 0.5, 0.5), (0.225, 0.225, 0.225)
 _CALIBRATED_ON = 2  # images
+#: What the steps of every map cover at least, at each end.
+_LEAST_RANGE = 0.05
 
 
 def graph_of(subject: Subject, dtype: Precision, runtime: str) -> Graph | QuantizedGraph:
@@ -54,10 +57,17 @@ def graph_of(subject: Subject, dtype: Precision, runtime: str) -> Graph | Quanti
     generator = torch.Generator().manual_seed(0)
     side = design.resolution
     noise = torch.randn(_CALIBRATED_ON, 3, side, side, generator=generator)
-    _, found = after_training(
-        graph, [to_pixels(noise).byte()], method="min-max", together=False, strength=0
-    )
-    return found
+    seen = observe(graph, [to_pixels(noise).byte()], moments=False)
+    return quantized(graph, {name: _wide(one.low, one.high) for name, one in seen.maps.items()})
+
+
+def _wide(low: float, high: float) -> tuple[float, float]:
+    """A range that covers some of what is above 0, and below where anything is.
+
+    Signals of a fresh network may vanish on the way, and where scales are a million times apart
+    LiteRT ends the program and XNNPACK leaves the operation to slower kernels.
+    """
+    return (min(low, -_LEAST_RANGE) if low < 0 else low), max(high, _LEAST_RANGE)
 
 
 def onnx_file(subject: Subject, dtype: Precision, runtime: str) -> bytes:
