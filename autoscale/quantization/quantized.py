@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoscale.quantization import graph as g
-from autoscale.quantization.arithmetic import LOWEST, WEIGHT, Quantization, covering
+from autoscale.quantization.arithmetic import HIGHEST, LOWEST, WEIGHT, Quantization, covering
 from autoscale.quantization.lower import NORMALISED
 from autoscale.quantization.rounding import Moments, rounded
 
@@ -20,6 +20,9 @@ Range = tuple[float, float]
 LOGISTIC = Quantization(1 / 256, LOWEST)
 #: Pixels as they are: 0..255.
 BYTES = Quantization(1.0, LOWEST)
+#: The smallest step of a sum by the larger one of its inputs: kernels carry out sums with 20 bits
+#: to spare, and LiteRT's refuse what needs more than 19 of them.
+_FINEST_SUM = 2.0**-18
 #: A bias stays below this, so that 32 bits hold it and what is added to it.
 _LARGEST_BIAS = 2.0**30
 
@@ -80,7 +83,8 @@ def quantized(
     constants: dict[str, Constant] = {}
     for operation in graph.operations:
         source = maps[operation.inputs[0]]
-        maps[operation.name] = _of_map(operation, source, ranges)
+        inputs = [maps[name] for name in operation.inputs]
+        maps[operation.name] = _of_map(operation, inputs, ranges)
         if isinstance(operation, g.Convolution | g.Linear):
             kernels[operation.name] = quantized_kernel(
                 operation,
@@ -135,13 +139,19 @@ def quantized_kernel(
 
 
 def _of_map(
-    operation: g.Operation, source: Quantization, ranges: Mapping[str, Range]
+    operation: g.Operation, inputs: Sequence[Quantization], ranges: Mapping[str, Range]
 ) -> Quantization:
     if isinstance(operation, g.Pool):
-        return source  # its numbers are its input's
+        return inputs[0]  # its numbers are its input's
     if isinstance(operation, g.Function) and operation.kind == "logistic":
         return LOGISTIC
-    return covering(*ranges[operation.name])
+    found = covering(*ranges[operation.name])
+    if isinstance(operation, g.Sum):
+        least = max(one.scale for one in inputs) * _FINEST_SUM
+        if found.scale < least:
+            low = min(ranges[operation.name][0], 0.0)
+            return covering(low, low + (HIGHEST - LOWEST) * least)
+    return found
 
 
 def _even(normalise: g.Convolution) -> bool:

@@ -18,10 +18,11 @@ from autoscale.quantization.arithmetic import (
     multipliers,
     times,
 )
-from autoscale.quantization.calibration import least_error
-from autoscale.quantization.graph import Convolution, Linear
-from autoscale.quantization.quantized import quantized_kernel
+from autoscale.quantization.calibration import least_error, observe, ranges
+from autoscale.quantization.graph import Convolution, Linear, Sum
+from autoscale.quantization.quantized import quantized, quantized_kernel
 from autoscale.quantization.rounding import Moments, rounded
+from tests.quantization.designs import DESIGNS, small
 
 ends = st.floats(-50, 50, allow_nan=False)
 
@@ -132,3 +133,19 @@ def test_the_range_of_least_error_cuts_a_lone_far_number_off() -> None:
     low, high = least_error(sample, float(sample.min()), 12.0)
     assert 3 < high < 11
     assert -5 < low < -3
+
+
+def test_a_sum_has_no_steps_that_are_too_fine_for_its_inputs() -> None:
+    """As where two branches cancel out, or one of them is dead."""
+    made = small(DESIGNS["residual"])
+    seen = observe(made.graph, [made.pixels], moments=False)
+    chosen = ranges(made.graph, seen.maps, "min-max")
+    (name, *_) = (one.name for one in made.graph.operations if isinstance(one, Sum))
+    (source,) = (one for one in made.graph.operations if one.name == name)
+    found = quantized(made.graph, {**chosen, name: (-1e-9, 2e-9)})
+    largest = max(found.maps[one].scale for one in source.inputs)
+    of = found.maps[name]
+    assert of.scale == pytest.approx(largest * 2**-18, rel=0.02)
+    assert of.range[0] <= 0 <= of.range[1]
+    usual = quantized(made.graph, chosen)
+    assert usual.maps[name] == covering(*chosen[name])
