@@ -497,6 +497,9 @@ def test_search_check_and_grid_keep_to_the_board(weights: str, tmp_path: Path) -
     board.write_text(BOARD)
     found = made(run, weights, max_cost=[], board=str(board), hours=3)
     assert found.grid is not None
+    for step in ("search", "check", "grid"):
+        record = json.loads((run / step / "settings.json").read_text())
+        assert record["settings"]["dtype"] == "int8", step
     held = read_weights(found.weights).header.architecture
     assert held is not None
     kept = Architecture.from_dict(held)
