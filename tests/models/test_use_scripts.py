@@ -89,8 +89,9 @@ def test_scripts_name_what_predict_names(
 
 @pytest.mark.parametrize("name", ["onnx", "litert"])
 def test_scripts_of_files_in_int8_run(name: str, photos: Path, tmp_path: Path) -> None:
-    if missing("litert" if name == "litert" else "export"):
-        pytest.skip("needs an extra")
+    extra = "litert" if name == "litert" else "export"
+    if lacking := missing(extra):
+        pytest.skip(f"needs the extra {extra} ({', '.join(lacking)})")
     torch.manual_seed(0)
     network = telling(build(LITE), torch.randn(16, 3, LITE.resolution, LITE.resolution))
     model = load_model(saved(tmp_path, LITE, network, classes=CLASSES))
