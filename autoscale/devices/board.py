@@ -123,6 +123,11 @@ class Board:
         flash = None if self.flash is None else self.flash - kept.flash
         return flash, None if self.ram is None else self.ram - kept.ram
 
+    @property
+    def judged_in(self) -> Precision:
+        """The numbers of the networks that its flash and RAM are about; float32 without these."""
+        return "float32" if self.left == (None, None) else self.dtype
+
     def limits(self, padding: Padding = "symmetric") -> tuple[Limit, ...]:
         """What a network may cost at most.
 

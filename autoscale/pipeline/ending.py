@@ -97,7 +97,7 @@ class Ending:
     def _int8(self, weights: Path, digest: str) -> tuple[MadeInt8 | None, tuple[str, ...]]:
         """The network as the board runs it, and what was left out."""
         board = self.began.board
-        if board is None or board.dtype != "int8":
+        if board is None or board.judged_in != "int8":
             return None, ()
         if lacking := missing("litert"):
             return None, (f"no int8 file: it needs {' and '.join(lacking)}: {install('litert')}",)

@@ -74,6 +74,11 @@ def beginning(settings: MakeSettings) -> Beginning:
         name, design = start.origin.name, start.origin.architecture
     board, padding = _board(settings), start.expected.style.padding
     limits = limits_from(settings.max_cost, board=board, padding=padding)
+    if not limits:
+        raise InvalidSetting(
+            f"the board {settings.board} limits neither flash nor RAM; say what the network may "
+            "cost, as in --limit macs=30M"
+        )
     base = scalable(design, classes)
     try:
         largest = scaled(base, limits)

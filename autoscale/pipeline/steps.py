@@ -176,7 +176,7 @@ class Steps:
             epochs=CANDIDATE_EPOCHS,
             max_cost=tuple(lowered(text, shrink) for text in own.max_cost),
             board=own.board,
-            dtype="float32" if began.board is None else began.board.dtype,
+            dtype="float32" if began.board is None else began.board.judged_in,
             cost_measure=split_limit(began.aim)[0],
             target=lowered(began.aim, shrink).rpartition("=")[2],
         )

@@ -477,6 +477,16 @@ def test_a_board_alone_says_what_a_network_may_cost_and_gets_its_int8_file(
     assert again.to_dict()["int8"]["file"] == str(found.int8.file)
 
 
+def test_a_board_that_limits_nothing_needs_a_limit(weights: str, tmp_path: Path) -> None:
+    board = tmp_path / "open.yaml"
+    board.write_text("kind: board\nname: open\n")
+    with pytest.raises(InvalidSetting, match="limits neither flash nor RAM; say what"):
+        beginning(weights, max_cost=(), board=str(board))
+    _, began = beginning(weights, board=str(board))
+    assert began.board is not None
+    assert began.board.judged_in == "float32"  # nothing says that int8 networks are meant
+
+
 def test_without_litert_the_int8_file_is_left_out_and_said(
     short: tuple[Path, Made, Heard], weights: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
