@@ -1,7 +1,7 @@
 """A board as a value: what it holds, what its firmware needs of that, and the limits left."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
@@ -14,10 +14,11 @@ from autoscale.design.measures.limits import Limit, all_of
 from autoscale.design.measures.ram import Ram
 from autoscale.design.style import Padding
 from autoscale.design.tflite.graph import Precision
+from autoscale.devices.runtimes.registry import RUNTIMES
 from autoscale.errors import InvalidSetting
 
-Runtime = Literal["tflite-micro", "litert"]
-RUNTIMES: tuple[Runtime, ...] = get_args(Runtime)
+#: The runtime of microcontrollers, which reads weights from flash. It is not timed here.
+MICRO = "tflite-micro"
 
 #: The name of the machine that this runs on.
 HERE = "here"
@@ -64,18 +65,19 @@ class Fit:
 class Board:
     """What a device offers a network.
 
-    A runtime for microcontrollers ("tflite-micro") reads weights from flash; another one ("litert")
-    loads the file, so that it needs RAM too.
+    A runtime for microcontrollers ("tflite-micro") reads weights from flash; any other loads the
+    file, so that it needs RAM too.
 
     Raises:
-        InvalidSetting: for sizes that leave nothing, or for milliseconds of a board that is not
-            the machine at work.
+        InvalidSetting: for sizes that leave nothing, for a runtime that is none, or for
+            milliseconds of a board that is not the machine at work, or in a runtime that is not
+            timed.
     """
 
     name: str
     description: str = ""
     source: str = ""  # of its figures
-    runtime: Runtime = "tflite-micro"
+    runtime: str = MICRO
     dtype: Precision = "int8"
     flash: Bytes | None = None  # bytes; None is no limit
     ram: Bytes | None = None
@@ -98,13 +100,26 @@ class Board:
                     f"{what} of {size:,} bytes leaves nothing beside the reserve of {kept:,}; "
                     "lower the reserve"
                 )
-        if self.milliseconds is not None and not self.milliseconds > 0:
-            raise InvalidSetting(f"milliseconds must be above 0, got {self.milliseconds:g}")
-        if self.milliseconds is not None and not self.here:
+        if self.runtime != MICRO and self.runtime not in RUNTIMES:
             raise InvalidSetting(
-                f"nothing was timed on {self.name}, so no limit of {self.milliseconds:g} ms can be "
+                f"no runtime {self.runtime!r}; choose from {', '.join((MICRO, *RUNTIMES))}"
+            )
+        if self.milliseconds is not None:
+            self._require_timed(self.milliseconds)
+
+    def _require_timed(self, milliseconds: float) -> None:
+        if not milliseconds > 0:
+            raise InvalidSetting(f"milliseconds must be above 0, got {milliseconds:g}")
+        if not self.here:
+            raise InvalidSetting(
+                f"nothing was timed on {self.name}, so no limit of {milliseconds:g} ms can be "
                 "kept; leave milliseconds out and limit macs, or say here: true where autoscale "
                 "runs on the board itself"
+            )
+        if self.runtime == MICRO:
+            raise InvalidSetting(
+                f"{MICRO} is not timed here, so no limit of {milliseconds:g} ms can be kept; say "
+                f"runtime: with one of {', '.join(RUNTIMES)}"
             )
 
     @classmethod
@@ -125,8 +140,8 @@ class Board:
 
     @property
     def judged_in(self) -> Precision:
-        """The numbers of the networks that its flash and RAM are about; float32 without these."""
-        return "float32" if self.left == (None, None) else self.dtype
+        """The numbers of the networks that its limits are about; float32 if it has none."""
+        return self.dtype if self.limits() else "float32"
 
     def limits(self, padding: Padding = "symmetric") -> tuple[Limit, ...]:
         """What a network may cost at most.
@@ -139,7 +154,7 @@ class Board:
         if flash is not None:
             found.append(Limit(Flash(self.dtype, padding), flash))
         if ram is not None:
-            loaded = self.runtime != "tflite-micro"
+            loaded = self.runtime != MICRO
             found.append(Limit(Ram(self.dtype, padding, loaded), ram))
         if self.milliseconds is not None:
             found.append(Limit(Latency(), self.milliseconds))

@@ -81,7 +81,7 @@ def _here() -> str:
         "name": HERE,
         "description": "this machine; its milliseconds can be measured",
         "source": "read from the system",
-        "runtime": "litert",
+        "runtime": "eager",
         "dtype": "float32",
         "ram": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "here": True,

@@ -86,17 +86,24 @@ def board_of(settings: BoardSettings, listener: Listener) -> Board | None:
 
 
 def hold_to_board(board: Board | None, dtype: str, listener: Listener) -> None:
-    """Compare the numbers of a board's networks with those of the networks that are scored.
+    """Compare the numbers of a board's networks with those of the networks that are scored, and
+    timed if the board limits milliseconds.
 
     Raises:
-        InvalidSetting: if int8 networks are scored for a board of others.
+        InvalidSetting: if int8 networks are scored for a board of others, or others are timed for
+            one of int8.
     """
-    if board is None or board.dtype == dtype or board.left == (None, None):
-        return  # without flash and RAM it says nothing of the numbers
+    if board is None or board.dtype == dtype or not board.limits():
+        return  # without limits it says nothing of the numbers
     if board.dtype != "int8":
         raise InvalidSetting(
             f"{board.name} runs networks of {board.dtype}; leave out --dtype {dtype}, or say "
             f"dtype: {dtype} in the board's file"
+        )
+    if board.milliseconds is not None:
+        raise InvalidSetting(
+            f"{board.name} limits milliseconds of int8 networks; add --dtype int8, or say dtype: "
+            f"{dtype} in the board's file"
         )
     listener.notice(
         f"the limits of {board.name} are for int8 networks, while {dtype} ones are scored; "

@@ -85,6 +85,11 @@ def test_milliseconds_are_claimed_of_this_machine_alone() -> None:
         ("name: a\nreserve: {ram: -1}", "reserve.ram must be at least 0, got -1"),
         ("name: a\nrom: 64K", "a.yaml:2:1: rom: unknown key; did you mean ram"),
         ("name: a\ndtype: int4", "a.yaml:2:1: dtype: input should be 'int8' or 'float32'"),
+        ("name: a\nruntime: tensorrt", "no runtime 'tensorrt'; choose from tflite-micro, eager, "),
+        (
+            "name: a\nhere: true\nmilliseconds: 8",
+            "tflite-micro is not timed here, so no limit of 8 ms can be kept; say runtime: with",
+        ),
         ("ram: 64K", "name: missing"),
         ("kind: space\nname: a", "expected board, got 'space'"),
     ],

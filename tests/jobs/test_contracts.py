@@ -148,7 +148,7 @@ def test_milliseconds_beside_a_board_are_said_to_be_those_of_this_machine() -> N
 
 def test_milliseconds_of_this_machine_are_a_limit_that_is_timed(tmp_path: Path) -> None:
     file = tmp_path / "this.yaml"
-    file.write_text("kind: board\nname: this\nhere: true\nmilliseconds: 20\n")
+    file.write_text("kind: board\nname: this\nhere: true\nruntime: eager\nmilliseconds: 20\n")
     limits = limits_from(["latency=30ms"], board=load_board(str(file)))
     assert [limit.text for limit in limits] == ["latency=20.0ms"]
     assert is_timed(GridSettings(board=str(file)))

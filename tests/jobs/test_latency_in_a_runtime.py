@@ -31,6 +31,12 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timed, "SECONDS", 0.05)
 
 
+def design_file(folder: Path) -> Path:
+    file = folder / "small.yaml"
+    file.write_text(two_stages(10))
+    return file
+
+
 def searched(run: Path, **asked: Any) -> Any:
     settings: dict[str, Any] = {"space": "tiny", "trials": 2, "epochs": 1, "limit": 32}
     return search_baseline(run, **{**settings, "kernels": "none", **asked})
@@ -52,6 +58,43 @@ def test_a_search_for_a_runtime_keeps_to_it(tmp_path: Path, quick: None) -> None
             searched(tmp_path, **{**asked, **other}, trials=3)
     longer = searched(tmp_path, **asked, trials=3)
     assert longer.objective.measure == table
+
+
+def board_file(folder: Path, **changes: Any) -> str:
+    plain = {"name": "pc", "here": True, "runtime": "litert", "milliseconds": 10_000} | changes
+    file = folder / "pc.yaml"
+    file.write_text("".join(f"{name}: {json.dumps(value)}\n" for name, value in plain.items()))
+    return str(file)
+
+
+@needs_litert
+def test_a_board_that_is_this_machine_names_the_runtime(tmp_path: Path, quick: None) -> None:
+    board = board_file(tmp_path)
+    searched(tmp_path, board=board, dtype="int8")
+    kept = json.loads((tmp_path / "search" / "settings.json").read_text())["settings"]
+    assert kept["timed_in"] == {"runtime": "litert"}
+    timed_in = kept["max_cost"]["latency"]["measure"]["timed_in"]
+    assert (timed_in["runtime"], timed_in["dtype"]) == ("litert", "int8")
+    with pytest.raises(RunConflict, match="--runtime litert there"):
+        searched(tmp_path, board=board, dtype="int8", runtime="onnxruntime", trials=3)
+    plan = plan_grid(  # in eager torch int8 would be refused
+        tmp_path / "grid", board=board, latency_budget="2x", max_candidates=2, rivals=False, tolerance=0.5,
+        step=0.25, rounding="tf,divisor=4", baseline=str(design_file(tmp_path)),
+        data="synthetic", dtype="int8", limit=32, epochs=1,
+    )  # fmt: skip
+    assert plan.trainings > 0
+
+
+def test_what_is_typed_goes_before_the_boards_runtime(tmp_path: Path, quick: None) -> None:
+    board = board_file(tmp_path, dtype="float32")
+    searched(tmp_path, board=board, runtime="eager")
+    kept = json.loads((tmp_path / "search" / "settings.json").read_text())["settings"]
+    assert kept["max_cost"]["latency"]["measure"]["timed_in"]["runtime"] == "eager"
+
+
+def test_milliseconds_of_int8_are_not_kept_by_networks_in_float(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSetting, match="pc limits milliseconds of int8 networks; add --dt"):
+        searched(tmp_path / "run", board=board_file(tmp_path))
 
 
 def test_a_search_of_an_older_version_goes_on(tmp_path: Path, quick: None) -> None:
@@ -100,9 +143,8 @@ def test_without_the_extra_a_search_says_at_once_what_to_install(
 
 @needs_litert
 def test_a_grid_with_a_budget_in_a_runtime_keeps_to_it(tmp_path: Path, quick: None) -> None:
-    (tmp_path / "small.yaml").write_text(two_stages(10))
     asked: dict[str, Any] = {
-        "baseline": str(tmp_path / "small.yaml"), "rounding": "tf,divisor=4", "step": 0.25,
+        "baseline": str(design_file(tmp_path)), "rounding": "tf,divisor=4", "step": 0.25,
         "latency_budget": "2x", "tolerance": 0.5, "max_candidates": 2, "rivals": False,
         "runtime": "litert", "dtype": "int8",
     }  # fmt: skip

@@ -12,6 +12,7 @@ from autoscale.design.amounts import several
 from autoscale.design.measures.limits import Limit
 from autoscale.design.rounding import PAPER, compound
 from autoscale.design.style import Padding
+from autoscale.devices.board import Board
 from autoscale.devices.boards import load_board
 from autoscale.jobs.costs import cost_from, limits_from
 from autoscale.jobs.grid.settings import GridSettings
@@ -267,9 +268,21 @@ def is_timed(settings: GridSettings) -> bool:
     return not all(measure.counted for measure in measures)
 
 
+def where_timed(settings: GridSettings, dtype: str) -> GridSettings:
+    """The settings, with the runtime named that latencies of networks of `dtype` are of.
+
+    Raises:
+        InvalidSetting: for a runtime that cannot time them, or if nothing is timed in one.
+    """
+    return settings.timed_on(_board(settings), dtype, timed=is_timed(settings))
+
+
 def _limits(settings: GridSettings, padding: Padding = "symmetric") -> tuple[Limit, ...]:
-    board = None if settings.board is None else load_board(settings.board)
-    return limits_from(settings.max_cost, board=board, padding=padding)
+    return limits_from(settings.max_cost, board=_board(settings), padding=padding)
+
+
+def _board(settings: GridSettings) -> Board | None:
+    return None if settings.board is None else load_board(settings.board)
 
 
 def _rules(settings: GridSettings, budget: Budget) -> Sequence[str]:

@@ -7,7 +7,16 @@ from typing import Any
 
 from autoscale.design.rounding import Coefficients
 from autoscale.errors import InvalidSetting, RunConflict
-from autoscale.jobs.grid.candidates import GROW, SHRINK, GridRace, explain, is_timed, label, root_of
+from autoscale.jobs.grid.candidates import (
+    GROW,
+    SHRINK,
+    GridRace,
+    explain,
+    is_timed,
+    label,
+    root_of,
+    where_timed,
+)
 from autoscale.jobs.grid.result import GridResult
 from autoscale.jobs.grid.scaling_base import (
     class_count,
@@ -234,7 +243,7 @@ def _race(
 ) -> GridRace:
     """The race of a base, with the timings that it needs kept in the run."""
     dtype, padding = proxy.dtype, proxy.transfer.start.expected.style.padding
-    settings.require_runtime(dtype, timed=is_timed(settings))
+    settings = where_timed(settings, dtype)
     if not is_timed(settings):
         return GridRace.of(base, settings, padding=padding)
     folder = StepFolder(run, TIMINGS)

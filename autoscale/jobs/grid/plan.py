@@ -15,6 +15,7 @@ from autoscale.jobs.grid.candidates import (
     grid_points,
     is_timed,
     root_of,
+    where_timed,
 )
 from autoscale.jobs.grid.result import candidate_table
 from autoscale.jobs.grid.scaling_base import (
@@ -69,7 +70,7 @@ def plan_grid(run: str | Path, settings: GridSettings, *, listener: Listener | N
         listener.notice(note)
     dtype = (settings.dtype or "float32") if proxy is None else proxy.dtype
     require_scorable(base, settings, dtype, listener)
-    settings.require_runtime(dtype, timed=is_timed(settings))
+    settings = where_timed(settings, dtype)
     watch = None
     if is_timed(settings):
         asked = settings.timing(dtype, settings.device, settings.threads)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
+from autoscale.devices.board import Board
 from autoscale.devices.runtimes.registry import RUNTIMES, runtimes_told
 from autoscale.devices.timing.conditions import Conditions
 from autoscale.errors import InvalidSetting
@@ -13,6 +14,8 @@ from autoscale.settings.command import Settings
 from autoscale.settings.option import option
 
 _RUNTIME = "Runtime"
+#: What is timed in where nothing says otherwise.
+_USUAL = "eager"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +38,11 @@ class RuntimeSettings(Settings):
     """What networks will run in; of latency, wherever that is a cost."""
 
     # What is timed in it binds a resumed run; without any timing it says nothing.
-    runtime: str = option(
-        "eager",
+    runtime: str | None = option(
+        None,
         "What latency is measured in. {choices}. All but torch run on the CPU of this machine, "
-        "wherever --device trains.",
+        "wherever --device trains. \\[default: that of a --board that is this machine, else "
+        f"{_USUAL}]",
         choices=runtimes_told,
         binds="timed_in",
         panel=_RUNTIME,
@@ -47,10 +51,16 @@ class RuntimeSettings(Settings):
     @property
     def timed_in(self) -> dict[str, Any]:
         """As a fact on record; empty for what runs of older versions were timed in."""
-        return {} if self.runtime == "eager" else {"timed_in": {"runtime": self.runtime}}
+        return {} if self._named == _USUAL else {"timed_in": {"runtime": self._named}}
 
-    def require_runtime(self, dtype: str, *, timed: bool) -> None:
-        """Refuse at once what could not be timed, or a runtime that nothing is timed in.
+    @property
+    def _named(self) -> str:
+        return self.runtime or _USUAL
+
+    def timed_on(self, board: Board | None, dtype: str, *, timed: bool) -> Self:
+        """The same with a runtime named, if latency counts: the board's, if none was asked for and
+        it is this machine. What could not be timed is refused, and a runtime that nothing is timed
+        in.
 
         Args:
             dtype: of the networks.
@@ -59,14 +69,20 @@ class RuntimeSettings(Settings):
         Raises:
             InvalidSetting: naming the setting.
         """
-        if timed:
-            self.timing(dtype, "cpu")  # refuses what a runtime cannot do
-            RUNTIMES[self.runtime].require()
-        elif self.timed_in:
-            raise InvalidSetting(
-                f"--runtime {self.runtime} says what latency is measured in, and neither cost, "
-                "budget nor limit is latency; add --limit latency=12ms, or leave --runtime out"
-            )
+        if not timed:
+            if self.timed_in:
+                raise InvalidSetting(
+                    f"--runtime {self.runtime} says what latency is measured in, and neither cost, "
+                    "budget nor limit is latency; add --limit latency=12ms, or leave --runtime out"
+                )
+            return self
+        own = self._named
+        if self.runtime is None and board is not None and board.here and board.runtime in RUNTIMES:
+            own = board.runtime
+        found = replace(self, runtime=own)
+        found.timing(dtype, "cpu")  # refuses what a runtime cannot do
+        RUNTIMES[own].require()
+        return found
 
     def timing(self, dtype: str, device: str, threads: int = 1) -> Conditions:
         """What one image is timed under: the processor time of one thread where that is all.
@@ -78,10 +94,10 @@ class RuntimeSettings(Settings):
         Raises:
             InvalidSetting: for what the runtime cannot do.
         """
-        place = device if RUNTIMES[self.runtime].gpu else "cpu"
+        place = device if RUNTIMES[self._named].gpu else "cpu"
         clock = "cpu" if place == "cpu" and threads == 1 else "wall"
         return Conditions(
-            runtime=self.runtime,
+            runtime=self._named,
             dtype=dtype,  # type: ignore[arg-type]
             device=place,
             threads=threads,

@@ -72,7 +72,8 @@ class SearchProblem:
         limits = limits_from(
             settings.max_cost, max_macs=settings.max_macs, board=board, padding=padding
         )
-        settings.require_runtime(
+        settings = settings.timed_on(
+            board,
             settings.dtype,
             timed=not all(one.counted for one in (measure, *(limit.measure for limit in limits))),
         )
