@@ -62,7 +62,7 @@ _HOMES = {
     "latency": "autoscale.models.latency:time_networks",
     "load_baseline": "autoscale.jobs.search.result",
     "load_board": "autoscale.devices.boards",
-    "load_member": "autoscale.jobs.family",
+    "load_member": "autoscale.jobs.family.kept",
     "load_model": "autoscale.models.load",
     "load_run": "autoscale.inspection.read_run",
     "load_space": "autoscale.jobs.search.spaces",
@@ -75,14 +75,14 @@ _HOMES = {
     "quantize": "autoscale.models.quantized.quantize",
     "rounding_policy": "autoscale.design.rounding",
     "scale": "autoscale.design.rounding",
-    "scale_family": "autoscale.jobs.family",
+    "scale_family": "autoscale.jobs.family.scale",
     "search_baseline": "autoscale.jobs.search.job",
     "spaces": "autoscale.jobs.search.spaces:space_table",
     "status": "autoscale.inspection.status:run_status",
     "train": "autoscale.jobs.train.job",
     "try_weights": "autoscale.jobs.starts.job",
     "weights": "autoscale.inspection.weights:weights_here",
-    "write_family": "autoscale.jobs.family",
+    "write_family": "autoscale.jobs.family.job",
     "write_report": "autoscale.report.writing",
 }
 
@@ -110,9 +110,9 @@ if TYPE_CHECKING:  # the same for editors and type checkers; a test compares the
     from autoscale.inspection.status import run_status
     from autoscale.inspection.weights import weights_here
     from autoscale.jobs.check import check_baseline as check_baseline
-    from autoscale.jobs.family import load_member as load_member
-    from autoscale.jobs.family import scale_family as scale_family
-    from autoscale.jobs.family import write_family as write_family
+    from autoscale.jobs.family.job import write_family as write_family
+    from autoscale.jobs.family.kept import load_member as load_member
+    from autoscale.jobs.family.scale import scale_family as scale_family
     from autoscale.jobs.grid.job import grid_search as grid_search
     from autoscale.jobs.grid.plan import plan_grid as plan_grid
     from autoscale.jobs.grid.settings import FamilySettings as FamilySettings

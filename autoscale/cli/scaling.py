@@ -13,7 +13,7 @@ from autoscale.settings.command import Groups
 from autoscale.settings.option import option
 
 if TYPE_CHECKING:
-    from autoscale.jobs.family import Family
+    from autoscale.jobs.family.scale import Family
     from autoscale.jobs.grid.plan import Plan
     from autoscale.jobs.grid.result import GridResult
 
@@ -63,7 +63,7 @@ def grid_command(settings: GridOptions, *, run: Path, as_json: bool) -> None:
 def family_command(settings: FamilySettings, *, run: Path, as_json: bool) -> None:
     """Write the family: the base scaled to sizes or budgets, one YAML file a member."""
     from autoscale.cli.terminal import Live
-    from autoscale.jobs.family import write_family
+    from autoscale.jobs.family.job import write_family
 
     found = write_family(run, settings, listener=Live())
     _show_family(found, run, as_json, with_weights=settings.weights is not None)

@@ -139,6 +139,11 @@ class Board:
         return flash, None if self.ram is None else self.ram - kept.ram
 
     @property
+    def timed_in(self) -> str | None:
+        """The runtime in which its latencies can be measured here; None of another machine's."""
+        return self.runtime if self.here and self.runtime != MICRO else None
+
+    @property
     def judged_in(self) -> Precision:
         """The numbers of the networks that its limits are about; float32 if it has none."""
         return self.dtype if self.limits() else "float32"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from autoscale.jobs.check import STEP as CHECK
-from autoscale.jobs.family import STEP as FAMILY
+from autoscale.jobs.family.kept import STEP as FAMILY
 from autoscale.jobs.grid.candidates import GROW, SHRINK
 from autoscale.jobs.grid.settings import FamilySettings, GridSettings
 from autoscale.jobs.search.result import STEP as SEARCH

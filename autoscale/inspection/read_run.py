@@ -10,8 +10,8 @@ import pandas as pd
 
 from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.jobs.check import STEP as CHECK
-from autoscale.jobs.family import STEP as FAMILY
-from autoscale.jobs.family import names_of
+from autoscale.jobs.family.kept import STEP as FAMILY
+from autoscale.jobs.family.kept import names_of
 from autoscale.jobs.grid.candidates import GROW, SHRINK
 from autoscale.jobs.grid.scaling_base import scalable_from
 from autoscale.jobs.search.result import STEP as SEARCH

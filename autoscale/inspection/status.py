@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 from autoscale.errors import AutoscaleError, InvalidSetting
 from autoscale.inspection.commands import step_commands
-from autoscale.jobs import check, family
+from autoscale.jobs import check
+from autoscale.jobs.family import kept as family
 from autoscale.jobs.grid.candidates import GROW, SHRINK
-from autoscale.jobs.grid.job import TIMINGS
+from autoscale.jobs.grid.stopwatch import TIMINGS
 from autoscale.jobs.reference.training import TRAININGS as RIVAL_TRAININGS
 from autoscale.jobs.search import result as baseline
 from autoscale.jobs.starts import result as advice

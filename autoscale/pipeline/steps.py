@@ -13,7 +13,7 @@ from autoscale.design.rounding import PAPER
 from autoscale.errors import DataProblem
 from autoscale.inspection.doctor import examine
 from autoscale.jobs.check import check_baseline
-from autoscale.jobs.family import write_family
+from autoscale.jobs.family.job import write_family
 from autoscale.jobs.grid.job import grid_search
 from autoscale.jobs.grid.settings import FamilySettings, GridSettings
 from autoscale.jobs.groups.images import ImageSettings

@@ -47,6 +47,13 @@ class Limited:
         costs = self._costs.get(network, [])
         return next((m for m, cost in zip(self.limits, costs, strict=False) if cost > m.most), None)
 
+    def excess(self, network: Network) -> str:
+        """What a network costs that breaks a limit, and which, as "11 ms, over 8 ms"."""
+        over = self.broken(network)
+        assert over is not None, "it keeps all"
+        cost = self._costs[network][self.limits.index(over)]
+        return f"{over.measure.exactly(cost)}, over {over.exactly}"
+
     @property
     def left_out(self) -> str:
         """How many networks broke a limit, and which one first; empty if none did."""

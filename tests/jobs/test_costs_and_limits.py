@@ -17,7 +17,7 @@ from autoscale.errors import BudgetUnreachable, InvalidSetting, RunConflict
 from autoscale.jobs.costs import limits_from
 from autoscale.jobs.grid.candidates import GridRace, explain, is_timed
 from autoscale.jobs.grid.settings import BUDGETS, FamilySettings, GridSettings
-from autoscale.jobs.grid.timed import NoTimings, Stopwatch
+from autoscale.jobs.grid.stopwatch import NoTimings, Stopwatch
 from autoscale.jobs.search import goal
 from autoscale.jobs.search.job import search_baseline
 from autoscale.jobs.search.result import load_baseline

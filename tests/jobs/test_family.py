@@ -12,7 +12,7 @@ from autoscale.design.rounding import Coefficients, rounding_policy
 from autoscale.errors import RunConflict
 from autoscale.inspection.read_run import load_run
 from autoscale.inspection.status import run_status
-from autoscale.jobs import family
+from autoscale.jobs.family import job
 from autoscale.jobs.grid.candidates import GridRace, explain
 from autoscale.jobs.grid.settings import GridSettings
 from autoscale.scaling.budget import parse_budget
@@ -29,7 +29,7 @@ BASE = Design(autoscale.published("efficientnet-b0"), rounding_policy("tf"))
 
 
 def written(run: Path, growths: Growths, patch: pytest.MonkeyPatch, **options: Any) -> list[str]:
-    patch.setattr(family, "load_grid", lambda run, model=None: (BASE, growths))
+    patch.setattr(job, "load_grid", lambda run, model=None: (BASE, growths))
     heard = Heard()
     autoscale.write_family(run, listener=heard, **options)
     return heard.notices

@@ -23,7 +23,7 @@ from autoscale.inspection.read_run import load_run
 from autoscale.jobs import inheritance as inheritance_module
 from autoscale.jobs import start as start_module
 from autoscale.jobs.check import check_baseline
-from autoscale.jobs.family import write_family
+from autoscale.jobs.family.job import write_family
 from autoscale.jobs.grid.job import grid_search
 from autoscale.jobs.inheritance import Inheritance
 from autoscale.jobs.search.job import search_baseline

@@ -8,14 +8,17 @@ from typing import Any
 
 import pytest
 
+import autoscale
 from autoscale.cli.app import main
 from autoscale.design.measures.latency import LatencyTable
 from autoscale.devices.runtimes.registry import RUNTIMES
 from autoscale.distribution import missing
 from autoscale.errors import InvalidSetting, RunConflict
-from autoscale.jobs.grid import timed
+from autoscale.jobs.grid import stopwatch
+from autoscale.jobs.grid.candidates import where_timed
 from autoscale.jobs.grid.job import grid_search
 from autoscale.jobs.grid.plan import plan_grid
+from autoscale.jobs.grid.settings import GridSettings
 from autoscale.jobs.search import goal
 from autoscale.jobs.search.job import search_baseline
 from autoscale.jobs.search.result import load_baseline
@@ -28,7 +31,7 @@ needs_litert = pytest.mark.skipif(bool(missing("litert")), reason="needs the ext
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(goal, "TIMED", 20)
     monkeypatch.setattr(goal, "PASSES", 5)
-    monkeypatch.setattr(timed, "SECONDS", 0.05)
+    monkeypatch.setattr(stopwatch, "SECONDS", 0.05)
 
 
 def design_file(folder: Path) -> Path:
@@ -56,6 +59,8 @@ def test_a_search_for_a_runtime_keeps_to_it(tmp_path: Path, quick: None) -> None
         flag = "--runtime litert" if "runtime" in other else "--dtype int8"
         with pytest.raises(RunConflict, match=f"{flag} there, asked for"):
             searched(tmp_path, **{**asked, **other}, trials=3)
+    grid = where_timed(tmp_path, GridSettings(budget="2x", measure="latency"), "int8")
+    assert grid.runtime == "litert"  # as the search
     longer = searched(tmp_path, **asked, trials=3)
     assert longer.objective.measure == table
 
@@ -78,8 +83,8 @@ def test_a_board_that_is_this_machine_names_the_runtime(tmp_path: Path, quick: N
     with pytest.raises(RunConflict, match="--runtime litert there"):
         searched(tmp_path, board=board, dtype="int8", runtime="onnxruntime", trials=3)
     plan = plan_grid(  # in eager torch int8 would be refused
-        tmp_path / "grid", board=board, latency_budget="2x", max_candidates=2, rivals=False, tolerance=0.5,
-        step=0.25, rounding="tf,divisor=4", baseline=str(design_file(tmp_path)),
+        tmp_path / "grid", board=board, latency_budget="2x", max_candidates=2, rivals=False,
+        tolerance=0.5, step=0.25, rounding="tf,divisor=4", baseline=str(design_file(tmp_path)),
         data="synthetic", dtype="int8", limit=32, epochs=1,
     )  # fmt: skip
     assert plan.trainings > 0
@@ -90,6 +95,54 @@ def test_what_is_typed_goes_before_the_boards_runtime(tmp_path: Path, quick: Non
     searched(tmp_path, board=board, runtime="eager")
     kept = json.loads((tmp_path / "search" / "settings.json").read_text())["settings"]
     assert kept["max_cost"]["latency"]["measure"]["timed_in"]["runtime"] == "eager"
+
+
+def family_of(run: Path, **asked: Any) -> Any:
+    plain: dict[str, Any] = {"coefficients": "1.2,1.1,1.15", "phi": "0,5", "rounding": "tf"}
+    base = {"baseline": str(design_file(run.parent))}
+    return autoscale.write_family(run, **{**base, **plain, **asked})
+
+
+def test_members_that_take_longer_than_a_limit_are_left_out(tmp_path: Path, quick: None) -> None:
+    run = tmp_path / "run"
+    both = family_of(run, max_cost=["latency=10s"])
+    assert [member.name for member in both.members] == ["phi-0", "phi-5"]
+    kept = run / "latency" / "timings.jsonl"
+    times = [json.loads(line) for line in kept.read_text().splitlines()]
+    first, last = (one["milliseconds"] for one in times)
+    again = family_of(run, max_cost=[f"latency={(first + last) / 2}ms"])
+    assert [member.name for member in again.members] == ["phi-0"]
+    (said,) = again.left_out.values()
+    assert said == f"phi-5 is left out: it costs {last:.3g} ms, over {(first + last) / 2:.3g} ms"
+    assert len(kept.read_text().splitlines()) == 2  # each is timed once
+
+
+@needs_litert
+def test_a_family_is_timed_as_its_board_says_and_later_ones_alike(
+    tmp_path: Path, quick: None
+) -> None:
+    run = tmp_path / "run"
+    family_of(run, phi="0", board=board_file(tmp_path))
+    record = json.loads((run / "latency" / "settings.json").read_text())
+    assert record["notes"] == {"runtime": "litert", "dtype": "int8"}
+    family_of(run, phi="1", max_cost=["latency=10s"])  # no conflict
+    with pytest.raises(RunConflict, match="--runtime litert there, asked for"):
+        family_of(run, phi="1", max_cost=["latency=10s"], runtime="eager", dtype="float32")
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"dtype": "int8"}, "--dtype int8 says in which numbers latency is measured, and none is"),
+        ({"runtime": "litert"}, "neither cost, budget nor limit is latency"),
+    ],
+    ids=str,
+)
+def test_a_family_that_is_not_timed_refuses_to_be_told_how(
+    tmp_path: Path, asked: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(InvalidSetting, match=said):
+        family_of(tmp_path / "run", **asked)
 
 
 def test_milliseconds_of_int8_are_not_kept_by_networks_in_float(tmp_path: Path) -> None:

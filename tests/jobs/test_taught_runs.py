@@ -20,7 +20,7 @@ from autoscale.design.rounding import Coefficients
 from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.inspection.read_run import load_run
 from autoscale.jobs.check import check_baseline
-from autoscale.jobs.family import write_family
+from autoscale.jobs.family.job import write_family
 from autoscale.jobs.grid import scaling_base
 from autoscale.jobs.grid.job import grid_search
 from autoscale.jobs.grid.plan import plan_grid

@@ -16,12 +16,13 @@ from autoscale.design.cost import Cost, cost
 from autoscale.design.measures.latency import Latency, LatencyLine
 from autoscale.design.published import NETWORKS
 from autoscale.errors import BudgetUnreachable, InvalidSetting, RunConflict
+from autoscale.jobs.grid import stopwatch
 from autoscale.jobs.grid import timed as timed_grid
 from autoscale.jobs.grid.candidates import GridRace, grid_around
 from autoscale.jobs.grid.plan import plan_grid
 from autoscale.jobs.grid.scaling_base import scalable_of
 from autoscale.jobs.grid.settings import FamilySettings, GridSettings
-from autoscale.jobs.grid.timed import NoTimings, Stopwatch
+from autoscale.jobs.grid.stopwatch import NoTimings, Stopwatch
 from autoscale.listener import Silent
 from autoscale.network.build import build
 from autoscale.network.measuring.trace import traced_cost
@@ -59,7 +60,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(timed_grid, "measure_latencies", made)
+    monkeypatch.setattr(stopwatch, "measure_latencies", made)
     return made
 
 

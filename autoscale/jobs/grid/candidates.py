@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -16,7 +17,8 @@ from autoscale.devices.board import Board
 from autoscale.devices.boards import load_board
 from autoscale.jobs.costs import cost_from, limits_from
 from autoscale.jobs.grid.settings import GridSettings
-from autoscale.jobs.grid.timed import Stopwatch, timed_grid, timed_rival
+from autoscale.jobs.grid.stopwatch import Stopwatch, runtime_before
+from autoscale.jobs.grid.timed import timed_grid, timed_rival
 from autoscale.listener import Listener
 from autoscale.racing.race import RaceSettings, next_training
 from autoscale.racing.response_surface import Observation
@@ -268,13 +270,14 @@ def is_timed(settings: GridSettings) -> bool:
     return not all(measure.counted for measure in measures)
 
 
-def where_timed(settings: GridSettings, dtype: str) -> GridSettings:
+def where_timed(run: Path, settings: GridSettings, dtype: str) -> GridSettings:
     """The settings, with the runtime named that latencies of networks of `dtype` are of.
 
     Raises:
         InvalidSetting: for a runtime that cannot time them, or if nothing is timed in one.
     """
-    return settings.timed_on(_board(settings), dtype, timed=is_timed(settings))
+    usual = runtime_before(run, _board(settings))
+    return settings.timed_in_runtime(usual, dtype, timed=is_timed(settings))
 
 
 def _limits(settings: GridSettings, padding: Padding = "symmetric") -> tuple[Limit, ...]:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from autoscale.design.rounding import Coefficients
 from autoscale.errors import InvalidSetting, RunConflict
@@ -29,7 +28,7 @@ from autoscale.jobs.grid.scaling_base import (
     with_grid_images,
 )
 from autoscale.jobs.grid.settings import GONE, GridSettings
-from autoscale.jobs.grid.timed import Stopwatch
+from autoscale.jobs.grid.stopwatch import kept_timings
 from autoscale.jobs.record import Record
 from autoscale.jobs.reference.network import ReferenceNetwork, find_references
 from autoscale.jobs.reference.result import Own, Reference
@@ -47,12 +46,8 @@ from autoscale.runs.store import Journal, StepFolder, write_text
 from autoscale.scaling.family import Growths
 from autoscale.scaling.scalable import Design, Scalable
 from autoscale.search.objective import Score, floats_of
-from autoscale.settings.command import settings_of
 from autoscale.settings.function import takes_settings
 from autoscale.training.chance import chance_warning
-
-#: Folder of a run: latencies on this device.
-TIMINGS = "latency"
 
 _OTHER_BASELINE = (
     "the grid in {} is around another baseline than the search has now, since a longer search "
@@ -243,23 +238,11 @@ def _race(
 ) -> GridRace:
     """The race of a base, with the timings that it needs kept in the run."""
     dtype, padding = proxy.dtype, proxy.transfer.start.expected.style.padding
-    settings = where_timed(settings, dtype)
+    settings = where_timed(run, settings, dtype)
     if not is_timed(settings):
         return GridRace.of(base, settings, padding=padding)
-    folder = StepFolder(run, TIMINGS)
-    timings = Journal(folder.file("timings.jsonl"))
-    conditions: dict[str, Any] = {"device": settings.device, "threads": settings.threads}
-    facts = {"base": describe(base), "batch": 1, **conditions, **settings.timed_in}
-    with folder.locked():
-        watch = folder.begin(
-            facts if dtype == "float32" else {**facts, "dtype": dtype},
-            notes={"runtime": settings.runtime, "dtype": dtype},
-            journal=timings,
-            known=settings_of(type(settings)),
-            read=lambda timings: Stopwatch(
-                root_of(base), timings, listener, settings.timing(dtype, **conditions)
-            ),
-        )
+    asked = settings.timing(dtype, settings.device, settings.threads)
+    with kept_timings(run, base, asked, settings, listener) as watch:
         return GridRace.of(base, settings, watch, padding=padding)
 
 

@@ -27,7 +27,7 @@ from autoscale.jobs.grid.scaling_base import (
     with_grid_images,
 )
 from autoscale.jobs.grid.settings import GONE, GridSettings
-from autoscale.jobs.grid.timed import NoTimings, Stopwatch
+from autoscale.jobs.grid.stopwatch import NoTimings, Stopwatch
 from autoscale.jobs.reference.network import find_references
 from autoscale.jobs.workers.estimate import estimate_seconds
 from autoscale.jobs.workers.memory import training_bytes
@@ -70,7 +70,7 @@ def plan_grid(run: str | Path, settings: GridSettings, *, listener: Listener | N
         listener.notice(note)
     dtype = (settings.dtype or "float32") if proxy is None else proxy.dtype
     require_scorable(base, settings, dtype, listener)
-    settings = where_timed(settings, dtype)
+    settings = where_timed(run, settings, dtype)
     watch = None
     if is_timed(settings):
         asked = settings.timing(dtype, settings.device, settings.threads)

@@ -319,7 +319,7 @@ class MemberSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FamilySettings(BaseWeightsSettings, BoardSettings, MemberSettings):
+class FamilySettings(BaseWeightsSettings, RuntimeSettings, BoardSettings, MemberSettings):
     """Everything that a family can be asked for."""
 
     command: ClassVar[str] = "family"
@@ -331,6 +331,15 @@ class FamilySettings(BaseWeightsSettings, BoardSettings, MemberSettings):
         help="Images that weights are fitted by. \\[default: those of the run's search or grid]",
         binds=False,
         panel="Weights",
+    )
+
+    dtype: str | None = again(
+        DtypeSettings,
+        "dtype",
+        None,
+        help="Of the networks whose latency is limited: {choices}. \\[default: as a --board that "
+        "limits milliseconds, else as the run's search or grid, else float32]",
+        binds=False,
     )
 
     num_classes: int | None = option(

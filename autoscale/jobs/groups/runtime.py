@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-from autoscale.devices.board import Board
 from autoscale.devices.runtimes.registry import RUNTIMES, runtimes_told
 from autoscale.devices.timing.conditions import Conditions
 from autoscale.errors import InvalidSetting
@@ -41,8 +40,8 @@ class RuntimeSettings(Settings):
     runtime: str | None = option(
         None,
         "What latency is measured in. {choices}. All but torch run on the CPU of this machine, "
-        "wherever --device trains. \\[default: that of a --board that is this machine, else "
-        f"{_USUAL}]",
+        "wherever --device trains. \\[default: what the run was timed in before, else that of a "
+        f"--board that is this machine, else {_USUAL}]",
         choices=runtimes_told,
         binds="timed_in",
         panel=_RUNTIME,
@@ -57,12 +56,12 @@ class RuntimeSettings(Settings):
     def _named(self) -> str:
         return self.runtime or _USUAL
 
-    def timed_on(self, board: Board | None, dtype: str, *, timed: bool) -> Self:
-        """The same with a runtime named, if latency counts: the board's, if none was asked for and
-        it is this machine. What could not be timed is refused, and a runtime that nothing is timed
-        in.
+    def timed_in_runtime(self, usual: str | None, dtype: str, *, timed: bool) -> Self:
+        """The same with a runtime named, if latency counts. What could not be timed is refused, and
+        a runtime that nothing is timed in.
 
         Args:
+            usual: the runtime if none was asked for; None for eager torch.
             dtype: of the networks.
             timed: whether a cost, a budget or a limit is latency.
 
@@ -76,12 +75,9 @@ class RuntimeSettings(Settings):
                     "budget nor limit is latency; add --limit latency=12ms, or leave --runtime out"
                 )
             return self
-        own = self._named
-        if self.runtime is None and board is not None and board.here and board.runtime in RUNTIMES:
-            own = board.runtime
-        found = replace(self, runtime=own)
+        found = replace(self, runtime=self.runtime or usual or _USUAL)
         found.timing(dtype, "cpu")  # refuses what a runtime cannot do
-        RUNTIMES[own].require()
+        RUNTIMES[found._named].require()
         return found
 
     def timing(self, dtype: str, device: str, threads: int = 1) -> Conditions:

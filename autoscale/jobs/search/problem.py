@@ -72,8 +72,8 @@ class SearchProblem:
         limits = limits_from(
             settings.max_cost, max_macs=settings.max_macs, board=board, padding=padding
         )
-        settings = settings.timed_on(
-            board,
+        settings = settings.timed_in_runtime(
+            None if board is None else board.timed_in,
             settings.dtype,
             timed=not all(one.counted for one in (measure, *(limit.measure for limit in limits))),
         )

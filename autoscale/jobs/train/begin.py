@@ -6,7 +6,7 @@ from pathlib import Path
 from autoscale.design.architecture import Architecture
 from autoscale.design.rounding import at_resolution
 from autoscale.errors import InvalidSetting
-from autoscale.jobs.family_weights import require_not_gone, weights_beside
+from autoscale.jobs.family.weights import require_not_gone, weights_beside
 from autoscale.jobs.inheritance import suited
 from autoscale.jobs.names import NO_WEIGHTS
 from autoscale.jobs.start import Start

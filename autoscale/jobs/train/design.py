@@ -7,7 +7,7 @@ from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
 from autoscale.design.rounding import at_resolution
 from autoscale.errors import InvalidSetting
-from autoscale.jobs.family import load_member
+from autoscale.jobs.family.kept import load_member
 from autoscale.jobs.train.settings import TrainSettings
 from autoscale.listener import Listener
 from autoscale.models.count import is_member, load_architecture
