@@ -172,9 +172,11 @@ class Writer:
             through = self.layer(shortcut.layer, given, f"{place}.shortcut")
         if not layout.branch:
             return
-        total = Operation("add", (branch, through), f"{place}.sum", act=_fused(layout.act))
+        act, fused = layout.act, _fused(layout.act)
+        total = Operation("add", (branch, through), f"{place}.sum", act=fused)
         self.add(self.tensors[branch], total)
-        self.activation(layout.act)
+        if act is not None and fused is None:
+            self.activation(act)
 
     def layers(self, layers: Iterable[Layer], place: str = "") -> None:
         """Layers, each given what the one before it makes; `place` is their block's name."""
@@ -205,10 +207,11 @@ class Writer:
         size, width = self.tensors[given]
         made, kernel = layer.width, layer.kernel
         groups, pads = width if layer.groups == DEPTHWISE else layer.groups, (0, 0)
+        act, fused = layer.act, _fused(layer.act)
         if kernel > 1:
             pads = pads_of(layer, size, self.padding)
             given, pads = self.around(given, kernel, layer.stride, pads)
-        self.add(
+        convolved = self.add(
             Tensor(output_size(size, layer.stride), made),
             Operation(
                 "depthwise" if groups == width == made else "conv",
@@ -221,10 +224,10 @@ class Writer:
                 stride=layer.stride,
                 pads=pads,
                 groups=groups,
-                act=_fused(layer.act),
+                act=fused,
             ),
         )
-        return self.activation(layer.act)
+        return convolved if act is None or fused else self.activation(act)
 
     def pool(self, layer: Pool, given: int, name: str) -> int:
         """A pooling. A mean of windows that no runtime places so is a filter, and a factor for
@@ -255,12 +258,9 @@ class Writer:
         """What an operation reads, and the pads that are left to it: all of them."""
         return given, pads
 
-    def activation(self, act: Activation | None) -> int:
-        """What no convolution or sum computes itself, of the last tensor."""
-        given, made = self.last, self.tensors[-1]
-        if act is None or _fused(act):
-            return given
-        name = self.names[given]
+    def activation(self, act: Activation) -> int:
+        """Of the last tensor, what no convolution or sum computes itself."""
+        given, made, name = self.last, self.tensors[-1], self.names[-1]
         if act == "silu":
             gate = self.add(made, Operation("logistic", (given,), f"{name}.logistic"))
             return self.add(made, Operation("mul", (given, gate), f"{name}.silu"))
