@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import ast
 import importlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
+
+from autoscale import distribution
+from autoscale.datasets.data import classes_in
+from autoscale.network.build import build
+from tests.models.networks import saved, telling
+from tests.quantization.designs import HARD
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 SCRIPTS = sorted(EXPERIMENTS.rglob("*.py"))
@@ -69,3 +78,31 @@ def test_what_choosing_tells_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choosing.tau_b(pairs) == pytest.approx(4 / 9)
     assert choosing.tau_b(pairs[:, [0, 0]]) == pytest.approx(1)
     assert choosing.lost(pairs) == pytest.approx(0.4 - (0.4 + 0.2) / 2)
+
+
+@pytest.mark.skipif(bool(distribution.missing("litert")), reason="needs the extra litert")
+def test_scoring_lets_everyone_answer_each_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(EXPERIMENTS / "device"))
+    scoring = importlib.import_module("scoring")
+    classes = classes_in("synthetic")
+    design = replace(HARD, num_classes=len(classes))
+    images = torch.randn(16, 3, 20, 20, generator=torch.Generator().manual_seed(0))
+    network = str(saved(tmp_path, design, telling(build(design), images), classes=classes))
+    table = tmp_path / "rows.csv"
+    scoring.main(["synthetic", network, network, str(table), "--simulated", "20"])
+    rows = pd.read_csv(table)
+    names = ["becoming int8", "xnnpack", "own", "torch", "float", "integers"]
+    assert rows.who.to_list() == names * 2
+    answers = rows[rows.who != "becoming int8"].set_index("who")
+    assert (answers.loc["integers"].images == 20).all()
+    assert (answers.loc["torch"].images > 20).all()
+    # All but a few answers are the same: each rounds some numbers otherwise.
+    assert answers[["same_as_xnnpack", "same_as_own", "same_as_torch"]].min().min() > 0.8
+    assert (answers.loc["own"].same_as_own == 1).all()
+    mirrored = answers.loc["own"].same_as_torch, answers.loc["torch"].same_as_own
+    assert mirrored[0].to_list() == mirrored[1].to_list()
+    # The same network twice: all but the times is the same.
+    first, second = (part.drop(columns="cpu_seconds") for part in (rows[:6], rows[6:]))
+    assert first.reset_index(drop=True).equals(second.reset_index(drop=True))

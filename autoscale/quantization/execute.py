@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from autoscale.design.tflite.pads import Pads
 from autoscale.quantization import graph as g
 
 #: Is given the name of each map and its numbers, (N, *shape).
@@ -74,7 +75,7 @@ def _activated(act: g.Act | None, x: Tensor) -> Tensor:
     return FUNCTIONS[act](x) if act else x
 
 
-def padded(x: Tensor, pads: g.Pads, value: float) -> Tensor:
+def padded(x: Tensor, pads: Pads, value: float) -> Tensor:
     before, after = pads
     return functional.pad(x, (before, after, before, after), value=value) if any(pads) else x
 

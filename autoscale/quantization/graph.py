@@ -16,9 +16,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from autoscale.design.tflite.pads import Pads
+
 Floats = NDArray[np.float32]
 Act = Literal["relu", "relu6"]
-Pads = tuple[int, int]  # pixels before (above, left) and after (below, right)
 
 #: The name of what goes in: pixels 0..255, red first, or grey.
 PIXELS = "pixels"
@@ -136,15 +137,3 @@ class Graph:
     def readers(self, name: str) -> list[Operation]:
         """The operations that read a map."""
         return [operation for operation in self.operations if name in operation.inputs]
-
-
-def same_pads(size: int, kernel: int, stride: int) -> Pads:
-    """TensorFlow's padding "same" of a side of `size` pixels."""
-    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
-    return total // 2, total - total // 2
-
-
-def symmetric_pads(size: int, kernel: int, stride: int) -> Pads:
-    """Half a kernel before, and after it as much as the last window reaches."""
-    before = kernel // 2
-    return before, max((-(-size // stride) - 1) * stride + kernel - size - before, 0)

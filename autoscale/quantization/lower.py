@@ -1,4 +1,5 @@
-"""From a design and its folded numbers to the graph of operations: a fold over its layers."""
+"""From a design and its folded numbers to the graph of operations: each operation that follows from
+its layers (`design.tflite.operations`) is handed its numbers."""
 
 from __future__ import annotations
 
@@ -6,28 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from autoscale.design.architecture import Architecture
-from autoscale.design.blocks.layers import (
-    DEPTHWISE,
-    Activation,
-    Conv,
-    GlobalPool,
-    LayerNorm,
-    LayerScale,
-    Layout,
-    Linear,
-    Pool,
-    SqueezeExcite,
-    Step,
-    flow,
-)
+from autoscale.design.architecture import Architecture, Stage, Stem
 from autoscale.design.style import Padding
-from autoscale.design.walk import head_layers, last_place, stem_layers, walk
+from autoscale.design.tflite.operations import Operation, Tensor, operations_of
+from autoscale.design.walk import Place, places_of
 from autoscale.errors import InvalidArchitecture, InvalidSetting
 from autoscale.quantization import graph as g
-
-#: The name of the normalised pixels.
-NORMALISED = "normalised"
 
 
 def lower(
@@ -52,18 +37,15 @@ def lower(
         InvalidSetting: if the kernels are another network's.
     """
     require_operations(architecture)
-    found = _Lowering(iter(kernels), padding)
-    size = architecture.resolution
-    name = found.normalise(size, mean, deviation)
-    stem, (head, *_) = architecture.stem, [last_place(architecture)]
-    name = found.row(stem_layers(stem, stem.width), name)
-    for block in walk(architecture):
-        name = found.block(block.layout, name, f"stages.{block.stage}.{block.number}")
-    found.row(head_layers(architecture.head, head.width, architecture.num_classes), name)
+    found = _Lowering(iter(kernels), _normalisation(mean, deviation))
+    for number, place in enumerate(places_of(architecture)):
+        found.part(place, padding, number - 1)
     if next(found.kernels, None) is not None:
         raise InvalidSetting("the network has more layers than its design")
     return g.Graph(
-        resolution=size, channels=architecture.channels, operations=tuple(found.operations)
+        resolution=architecture.resolution,
+        channels=architecture.channels,
+        operations=tuple(found.made.values()),
     )
 
 
@@ -81,250 +63,133 @@ def require_operations(architecture: Architecture) -> None:
 
 def unsupported(architecture: Architecture) -> str | None:
     """Which part of a design has a layer that runtimes lack, in words; None if none has."""
-    stages = architecture.stages
-    rows: list[tuple[str, Iterable[object]]] = [
-        ("the stem", stem_layers(architecture.stem, architecture.stem.width)),
-        *(
-            (
-                f"the {stages[block.stage].block} block of stage {block.stage + 1}",
-                block.layout.entry + block.layout.branch,
-            )
-            for block in walk(architecture)
-        ),
-        (
-            "the head",
-            head_layers(
-                architecture.head, last_place(architecture).width, architecture.num_classes
-            ),
-        ),
-    ]
-    for part, layers in rows:
-        if any(_is_layer_norm(layer) for layer in layers):
-            return f"{part} has a layer norm, which LiteRT lacks"
+    for number, place in enumerate(places_of(architecture)):
+        try:
+            operations_of(place, "symmetric")
+        except InvalidSetting:
+            return f"{_called(place, number)} has a layer norm, which LiteRT lacks"
     return None
 
 
-def _is_layer_norm(layer: object) -> bool:
-    norm = isinstance(layer, Conv) and layer.norm == "layer"
-    return norm or isinstance(layer, LayerNorm | LayerScale)
+def _called(place: Place, stage: int) -> str:
+    if isinstance(place.part, Stage):
+        return f"the {place.part.block} block of stage {stage}"
+    return "the stem" if isinstance(place.part, Stem) else "the head"
+
+
+def _normalisation(mean: Sequence[float], deviation: Sequence[float]) -> g.Kernel:
+    """(pixel / 255 - mean) / deviation of each channel, as a filter of one pixel."""
+    spread = np.asarray(deviation, np.float64)
+    weight = (1 / (255 * spread)).astype(np.float32).reshape(-1, 1, 1, 1)
+    return g.Kernel("", weight, (-np.asarray(mean, np.float64) / spread).astype(np.float32))
 
 
 class _Lowering:
-    """Adds one operation after the other."""
+    """Adds the operations of one part after the other."""
 
-    def __init__(self, kernels: Iterator[g.Kernel], padding: Padding) -> None:
-        self.kernels = kernels
-        self.padding = padding
-        self.operations: list[g.Operation] = []
-        self.shapes: dict[str, tuple[int, ...]] = {}
+    def __init__(self, kernels: Iterator[g.Kernel], normalisation: g.Kernel) -> None:
+        self.kernels, self.normalisation = kernels, normalisation
+        self.made: dict[str, g.Operation] = {}
+        self.layers: list[str] = []  # names of the part's layers with weights so far
 
-    def add(self, operation: g.Operation) -> str:
-        self.operations.append(operation)
-        assert operation.name not in self.shapes, operation.name
-        self.shapes[operation.name] = operation.shape
-        return operation.name
+    def part(self, place: Place, padding: Padding, stage: int) -> None:
+        """The operations of a stem, of the stage of a number, or of a head."""
+        graph = operations_of(place, padding)
+        names = [next(reversed(self.made), g.PIXELS)]  # of each tensor
+        self.layers = []
+        for operation, made in zip(graph.operations, graph.tensors[1:], strict=True):
+            given = graph.tensors[operation.inputs[0]]
+            kernel = self.kernel(operation, given)
+            name = operation.name.format(*self.layers, given=names[0], stage=stage)
+            inputs = tuple(names[place] for place in operation.inputs)
+            assert name not in self.made, name
+            self.made[name] = self.operation(operation, made, kernel, name=name, inputs=inputs)
+            names.append(name)
 
-    def normalise(self, size: int, mean: Sequence[float], deviation: Sequence[float]) -> str:
-        """(pixel / 255 - mean) / deviation of each channel, as a filter of one pixel."""
-        spread = np.asarray(deviation, np.float64)
-        return self.add(
-            g.Convolution(
-                name=NORMALISED,
-                inputs=(g.PIXELS,),
-                shape=(len(spread), size, size),
-                weight=(1 / (255 * spread)).astype(np.float32).reshape(-1, 1, 1, 1),
-                bias=(-np.asarray(mean, np.float64) / spread).astype(np.float32),
-                groups=len(spread),
-            )
-        )
-
-    def row(self, layers: Iterable[object], name: str, place: str = "") -> str:
-        """Layers one after another; the name of the last map."""
-        channels, *sides = self.shapes[name]
-        for step in flow(layers, channels, sides[0]):  # type: ignore[arg-type]
-            name = self.layer(step, name, place)
-        return name
-
-    def block(self, layout: Layout, name: str, place: str) -> str:
-        entered = self.row(layout.entry, name, place)
-        shortcut = layout.shortcut
-        branch = self.row(layout.branch, entered, place)
-        if layout.branch and not shortcut.added:
-            return branch
-        passed = entered
-        if shortcut.layer is not None:
-            passed = self.row([shortcut.layer], entered, f"{place}.shortcut")
-        if not layout.branch:
-            return passed
-        total = g.Sum(
-            name=f"{place}.sum",
-            inputs=(branch, passed),
-            shape=self.shapes[branch],
-            act=_fused(layout.act),
-        )
-        return self.function(layout.act, self.add(total))
-
-    def layer(self, step: Step, name: str, place: str) -> str:
-        layer = step.layer
-        if isinstance(layer, Conv):
-            return self.function(layer.act, self.convolution(layer, name, _fused(layer.act)))
-        if isinstance(layer, SqueezeExcite):
-            return self.squeeze_excite(layer, name)
-        if isinstance(layer, Pool):
-            return self.pool(layer, name, place)
-        if isinstance(layer, GlobalPool):
-            return self.add(g.Mean(name="pool", inputs=(name,), shape=(step.width, 1, 1)))
-        assert isinstance(layer, Linear)
-        kernel = self.kernel((layer.width, step.width))
-        return self.add(
-            g.Linear(
-                name=kernel.name,
-                inputs=(name,),
-                shape=(layer.width,),
-                weight=kernel.weight,
-                bias=kernel.bias,
-            )
-        )
-
-    def convolution(self, layer: Conv, name: str, act: g.Act | None = None) -> str:
-        """Without activations that are operations of their own."""
-        channels, size, _ = self.shapes[name]
-        groups = channels if layer.groups == DEPTHWISE else layer.groups
-        kernel = self.kernel((layer.width, channels // groups, layer.kernel, layer.kernel))
-        side = -(-size // layer.stride)
-        return self.add(
-            g.Convolution(
-                name=kernel.name,
-                inputs=(name,),
-                shape=(layer.width, side, side),
-                weight=kernel.weight,
-                bias=kernel.bias,
-                stride=layer.stride,
-                pads=self.pads(layer, size),
-                groups=groups,
-                act=act,
-            )
-        )
-
-    def kernel(self, shape: tuple[int, ...]) -> g.Kernel:
-        """The next numbers."""
+    def kernel(self, operation: Operation, given: Tensor) -> g.Kernel | None:
+        """The weights and biases of an operation, if it has any."""
+        channels, side = operation.channels, operation.kernel
+        if operation.constants == "normalisation":
+            return self.normalisation
+        if operation.constants == "window":
+            weight = np.full((channels, 1, side, side), 1 / side**2, np.float32)
+            return g.Kernel("", weight, np.zeros(channels, np.float32))
+        if operation.constants not in ("layer", "layer+3"):
+            return None
+        shape: tuple[int, ...] = (channels, given.width // operation.groups)
+        if operation.kind != "fully-connected":
+            shape = (*shape, side, side)
         found = next(self.kernels, None)
         if found is None or found.weight.shape != shape:
             had = "none" if found is None else f"{found.name} of shape {found.weight.shape}"
             raise InvalidSetting(f"the design has a layer of shape {shape}, the network {had}")
+        self.layers.append(found.name)
+        if operation.constants == "layer+3":
+            return found._replace(bias=found.bias + np.float32(3))
         return found
 
-    def pads(self, layer: Conv, size: int) -> g.Pads:
-        if layer.patches:
-            return 0, -size % layer.kernel
-        if layer.stride > 1 and self.padding == "same":
-            return g.same_pads(size, layer.kernel, layer.stride)
-        return g.symmetric_pads(size, layer.kernel, layer.stride)
-
-    def function(self, act: Activation | None, name: str) -> str:
-        """What no convolution does itself. SiLU is a product with its own logistic."""
-        if act is None or _fused(act):
-            return name
-        shape = self.shapes[name]
-        if act in ("hswish", "gelu"):
-            return self.add(g.Function(name=f"{name}.{act}", inputs=(name,), shape=shape, kind=act))
-        gate = g.Function(name=f"{name}.logistic", inputs=(name,), shape=shape, kind="logistic")
-        return self.add(g.Product(name=f"{name}.silu", inputs=(name, self.add(gate)), shape=shape))
-
-    def squeeze_excite(self, layer: SqueezeExcite, name: str) -> str:
-        channels = self.shapes[name][0]
-        pooled = self.add(g.Mean(name=f"{name}.pool", inputs=(name,), shape=(channels, 1, 1)))
-        reduce = Conv(layer.squeeze, act=layer.act, norm=None)
-        squeezed = self.function(layer.act, self.convolution(reduce, pooled, _fused(layer.act)))
-        expanded = self.gate(layer, squeezed, channels)
-        return self.add(
-            g.Product(
-                name=f"{expanded}.excited",
-                inputs=(name, expanded),
-                shape=self.shapes[name],
-            )
-        )
-
-    def gate(self, layer: SqueezeExcite, name: str, channels: int) -> str:
-        """The factors of the channels; a hard sigmoid is ReLU6 of x + 3, divided by 6."""
-        if layer.gate == "sigmoid":
-            expanded = self.convolution(Conv(channels, norm=None), name)
-            return self.add(
-                g.Function(
-                    name=f"{expanded}.logistic",
-                    inputs=(expanded,),
-                    shape=(channels, 1, 1),
-                    kind="logistic",
-                )
-            )
-        kernel = self.kernel((channels, self.shapes[name][0], 1, 1))
-        shifted = self.add(
-            g.Convolution(
-                name=kernel.name,
-                inputs=(name,),
-                shape=(channels, 1, 1),
+    def operation(
+        self,
+        operation: Operation,
+        tensor: Tensor,
+        kernel: g.Kernel | None,
+        *,
+        name: str,
+        inputs: tuple[str, ...],
+    ) -> g.Operation:
+        """An operation that makes a map like `tensor`."""
+        size, width = tensor
+        shape = (width, size, size)
+        if operation.kind == "fully-connected":
+            assert kernel is not None
+            _, weight, bias = kernel
+            return g.Linear(name=name, inputs=inputs, shape=(width,), weight=weight, bias=bias)
+        if operation.kind in ("conv", "depthwise"):
+            assert kernel is not None
+            return g.Convolution(
+                name=name,
+                inputs=inputs,
+                shape=shape,
                 weight=kernel.weight,
-                bias=kernel.bias + np.float32(3),
-                act="relu6",
+                bias=kernel.bias,
+                stride=operation.stride,
+                pads=operation.pads,
+                groups=operation.groups,
+                act=operation.act,
             )
-        )
-        return self.add(
-            g.Product(
-                name=f"{shifted}.hsigmoid",
-                inputs=(shifted,),
-                shape=(channels, 1, 1),
-                constant=np.full((1, 1, 1), 1 / 6, np.float32),
+        if operation.kind == "add":
+            return g.Sum(name=name, inputs=inputs, shape=shape, act=operation.act)
+        if operation.kind == "mul":
+            constant = self.factor(operation, inputs[0])
+            return g.Product(name=name, inputs=inputs, shape=shape, constant=constant)
+        if operation.kind == "mean":
+            return g.Mean(name=name, inputs=inputs, shape=shape)
+        if operation.kind in ("max-pool", "average-pool"):
+            return g.Pool(
+                name=name,
+                inputs=inputs,
+                shape=shape,
+                kind="max" if operation.kind == "max-pool" else "average",
+                kernel=operation.kernel,
+                stride=operation.stride,
+                pads=operation.pads,
             )
-        )
+        assert operation.kind in ("logistic", "hswish", "gelu")
+        return g.Function(name=name, inputs=inputs, shape=shape, kind=operation.kind)
 
-    def pool(self, layer: Pool, name: str, place: str) -> str:
-        """Averages that runtimes cannot place are a filter, corrected where it saw padding."""
-        channels, size, _ = self.shapes[name]
-        side = -(-size // layer.stride)
-        pads = g.symmetric_pads(size, layer.kernel, layer.stride)
-        own = f"{place}.pool" if place else f"{name}.pool"
-        if layer.kind == "max" or pads == g.same_pads(size, layer.kernel, layer.stride):
-            return self.add(
-                g.Pool(
-                    name=own,
-                    inputs=(name,),
-                    shape=(channels, side, side),
-                    kind=layer.kind,
-                    kernel=layer.kernel,
-                    stride=layer.stride,
-                    pads=pads,
-                )
-            )
-        area = layer.kernel**2
-        weight = np.full((channels, 1, layer.kernel, layer.kernel), 1 / area, np.float32)
-        filtered = g.Convolution(
-            name=f"{own}.filter",
-            inputs=(name,),
-            shape=(channels, side, side),
-            weight=weight,
-            bias=np.zeros(channels, np.float32),
-            stride=layer.stride,
-            pads=pads,
-            groups=channels,
-        )
-        seen = _seen(size, side, layer, pads[0])
-        correction = (area / np.outer(seen, seen)).astype(np.float32)[None]
-        return self.add(
-            g.Product(
-                name=own,
-                inputs=(self.add(filtered),),
-                shape=(channels, side, side),
-                constant=correction,
-            )
-        )
+    def factor(self, operation: Operation, name: str) -> g.Floats | None:
+        """What a product multiplies the map of that name by, if not by another map."""
+        if operation.constants == "sixth":
+            return np.full((1, 1, 1), 1 / 6, np.float32)
+        if operation.constants == "unpadded":
+            filtered = self.made[name]
+            assert isinstance(filtered, g.Convolution)
+            seen = self.seen(filtered)
+            return (filtered.kernel**2 / np.outer(seen, seen)).astype(np.float32)[None]
+        return None
 
-
-def _seen(size: int, side: int, layer: Pool, before: int) -> np.ndarray:
-    """How many pixels of a row of `size` each of `side` windows sees."""
-    first = np.arange(side) * layer.stride - before
-    return np.minimum(first + layer.kernel, size) - np.maximum(first, 0)
-
-
-def _fused(act: Activation | None) -> g.Act | None:
-    """The activation, if runtimes compute it within a convolution."""
-    return act if act in ("relu", "relu6") else None
+    def seen(self, filtered: g.Convolution) -> np.ndarray:
+        """How many pixels of a row of its input each window of a filter sees."""
+        size = self.made[filtered.inputs[0]].shape[-1]
+        first = np.arange(filtered.shape[-1]) * filtered.stride - filtered.pads[0]
+        return np.minimum(first + filtered.kernel, size) - np.maximum(first, 0)

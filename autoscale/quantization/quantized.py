@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from autoscale.design.tflite.operations import NORMALISED
 from autoscale.quantization import graph as g
 from autoscale.quantization.arithmetic import HIGHEST, LOWEST, WEIGHT, Quantization, covering
-from autoscale.quantization.lower import NORMALISED
 from autoscale.quantization.rounding import Moments, rounded
 
 #: The least and the largest number of a map.

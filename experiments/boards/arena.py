@@ -27,7 +27,8 @@ from autoscale.design.measures.ram import Ram
 from autoscale.design.space import SearchSpace
 from autoscale.design.style import Padding
 from autoscale.design.tflite.arena import buffers, most_alive, planned
-from autoscale.design.tflite.graph import PRECISIONS, Graph, Precision, graph
+from autoscale.design.tflite.graph import PRECISIONS, Precision, graph
+from autoscale.design.tflite.operations import Graph
 from autoscale.design.tflite.sizes import INTERPRETER, NUMBER, constants, kept_bytes
 
 SPACES = Path(__file__).parents[2] / "search_spaces"

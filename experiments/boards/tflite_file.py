@@ -10,7 +10,7 @@ import flatbuffers
 import numpy as np
 from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema
 
-from autoscale.design.tflite.graph import Graph, Operation, Tensor
+from autoscale.design.tflite.operations import Graph, Operation, Tensor
 
 _CODES = {
     "quantize": (schema.BuiltinOperator.QUANTIZE, 1),
@@ -22,7 +22,7 @@ _CODES = {
     "add": (schema.BuiltinOperator.ADD, 2),
     "mul": (schema.BuiltinOperator.MUL, 2),
     "logistic": (schema.BuiltinOperator.LOGISTIC, 2),
-    "hard-swish": (schema.BuiltinOperator.HARD_SWISH, 1),
+    "hswish": (schema.BuiltinOperator.HARD_SWISH, 1),
     "mean": (schema.BuiltinOperator.MEAN, 2),
     "max-pool": (schema.BuiltinOperator.MAX_POOL_2D, 2),
     "average-pool": (schema.BuiltinOperator.AVERAGE_POOL_2D, 2),
@@ -102,7 +102,7 @@ def _shape(tensor: Tensor) -> tuple[int, ...]:
 
 
 def _write(file: _File, op: Operation, graph: Graph, places: list[int]) -> None:
-    given, made = graph.tensors[op.inputs[0]], graph.tensors[op.output]
+    given, made = graph.tensors[op.inputs[0]], graph.tensors[len(places)]
     flat = op.kind == "fully-connected"
     scale = 1 / 256 if op.kind == "logistic" else 0.1
     shape = (1, made.width) if flat else _shape(made)
@@ -131,11 +131,7 @@ def _write(file: _File, op: Operation, graph: Graph, places: list[int]) -> None:
             quantization.scale, quantization.zeroPoint = [0.001], [0]
         options = schema.FullyConnectedOptionsT()
     elif op.kind in ("pad", "pad-lowest"):
-        more = made.size - given.size
-        before = (more + 1) // 2
-        inputs.append(
-            file.whole([[0, 0], [before, more - before], [before, more - before], [0, 0]])
-        )
+        inputs.append(file.whole([[0, 0], [*op.pads], [*op.pads], [0, 0]]))
         options = schema.PadOptionsT()
         if op.kind == "pad-lowest":
             inputs.append(file.constant((1,), 1))
@@ -158,7 +154,7 @@ def _write(file: _File, op: Operation, graph: Graph, places: list[int]) -> None:
         options.padding = schema.Padding.VALID if valid else schema.Padding.SAME
         options.strideH = options.strideW = op.stride
         options.filterHeight = options.filterWidth = op.kernel
-    elif op.kind == "hard-swish":
+    elif op.kind == "hswish":
         options = schema.HardSwishOptionsT()
     places.append(file.activation(shape, scale))
     file.operator(op.kind, inputs, places[-1], options)
@@ -172,7 +168,6 @@ def file_of(graph: Graph, *, quantised: bool) -> bytes:
         given = file.tensors[0]
         given.type, given.quantization.zeroPoint = schema.TensorType.UINT8, [0]
     for operation in graph.operations:
-        assert operation.output == len(places)
         _write(file, operation, graph, places)
     subgraph = schema.SubGraphT()
     subgraph.tensors, subgraph.operators = file.tensors, file.operators

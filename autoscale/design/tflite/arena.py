@@ -12,7 +12,7 @@ memory management for deep neural net inference", greedy by size.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from autoscale.design.tflite.graph import Graph
+from autoscale.design.tflite.operations import Graph
 
 #: Bytes that every buffer of the arena begins at a multiple of.
 ALIGNMENT = 16
@@ -34,20 +34,18 @@ def buffers(graph: Graph, number: int) -> list[Buffer]:
     Args:
         number: bytes of a number.
     """
-    first, last = [0] * len(graph.tensors), [0] * len(graph.tensors)
+    last = list(range(len(graph.tensors)))  # a tensor's number is also the step that makes it
     for step, operation in enumerate(graph.operations, start=1):
-        first[operation.output] = step
-        last[operation.output] = step
         for given in operation.inputs:
             last[given] = step
     last[-1] = len(graph.operations)
     found = [
-        Buffer(aligned(tensor.numbers * number), start, end)
-        for tensor, start, end in zip(graph.tensors, first, last, strict=True)
+        Buffer(aligned(tensor.numbers * number), first, end)
+        for first, (tensor, end) in enumerate(zip(graph.tensors, last, strict=True))
     ]
     if number == 1:  # a mean of whole numbers adds up in larger ones
         found += [
-            Buffer(aligned(graph.tensors[operation.output].numbers * _SUM), step, step)
+            Buffer(aligned(graph.tensors[step].numbers * _SUM), step, step)
             for step, operation in enumerate(graph.operations, start=1)
             if operation.kind == "mean"
         ]

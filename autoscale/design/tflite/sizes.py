@@ -7,7 +7,8 @@ near they come.
 from collections.abc import Mapping
 
 from autoscale.design.tflite.arena import aligned
-from autoscale.design.tflite.graph import Graph, Kind, Operation, Precision
+from autoscale.design.tflite.graph import Precision
+from autoscale.design.tflite.operations import Graph, Kind, Operation
 
 #: Bytes of a number.
 NUMBER: Mapping[Precision, int] = {"int8": 1, "float32": 4}
@@ -24,7 +25,7 @@ CONSTANTS: Mapping[Kind, int] = {
     "add": 0,
     "mul": 0,
     "logistic": 0,
-    "hard-swish": 0,
+    "hswish": 0,
     "max-pool": 0,
     "average-pool": 0,
 }
@@ -69,7 +70,7 @@ _OWN: Mapping[Kind, int] = {
     "add": 76,
     "mul": 40,
     "logistic": 40,
-    "hard-swish": 36,
+    "hswish": 36,
     "mean": 88,
     "max-pool": 76,
     "average-pool": 76,

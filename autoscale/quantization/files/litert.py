@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from autoscale.design.tflite.pads import need_operation
 from autoscale.distribution import VERSION, require
 from autoscale.quantization import graph as g
 from autoscale.quantization.arithmetic import LOWEST, Quantization
@@ -291,10 +292,8 @@ class _File:
         """
         kinds, (name,) = self.schema.Padding, operation.inputs
         channels, size, _ = self.shapes[name]
-        if not any(operation.pads):
-            return source, kinds.VALID
-        if operation.pads == g.same_pads(size, kernel, operation.stride):
-            return source, kinds.SAME
+        if not need_operation(operation.pads, size, kernel, operation.stride):
+            return source, kinds.SAME if any(operation.pads) else kinds.VALID
         before, after = operation.pads
         side, of = size + before + after, self.quantization(name)
         made = self.map(f"{operation.name}.padded", (channels, side, side), of)

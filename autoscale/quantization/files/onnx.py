@@ -16,11 +16,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from autoscale.design.tflite.operations import NORMALISED
 from autoscale.distribution import VERSION, require
 from autoscale.errors import InvalidSetting
 from autoscale.quantization import graph as g
 from autoscale.quantization.arithmetic import LOWEST, Quantization
-from autoscale.quantization.lower import NORMALISED
 from autoscale.quantization.quantized import QuantizedGraph
 
 #: The operator set, as `network.interchange.onnx` asks for; the first with Gelu.
