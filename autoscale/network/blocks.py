@@ -47,6 +47,11 @@ class SamePad(nn.Module):
             pads += [total // 2, total - total // 2]
         return functional.pad(x, pads)
 
+    def precedes(self, conv: nn.Conv2d) -> bool:
+        """Whether it pads a map for this convolution, which pads nothing itself."""
+        sides = {*conv.kernel_size}, {*conv.stride}, {*conv.padding}
+        return sides == ({self.kernel}, {self.stride}, {0})
+
     def extra_repr(self) -> str:
         return f"kernel={self.kernel}, stride={self.stride}"
 

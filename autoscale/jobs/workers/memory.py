@@ -10,7 +10,6 @@ from autoscale.design.blocks.layers import (
     Conv,
     Layer,
     Layout,
-    SqueezeExcite,
     flow,
     is_inverted,
 )
@@ -118,7 +117,7 @@ def _saved_by_widening(block: BlockPlace) -> int:
 def _kept_by_padding(place: Place, kernels: str) -> float:
     """What TensorFlow's padding adds: padded copies of the maps that strided convolutions read.
 
-    A native block with such a convolution is computed layer by layer and stores its hidden maps.
+    Native kernels that filter each channel by itself pad as they read.
     """
     part, width, size = place.part, place.width_in, place.size
     if isinstance(part, Head) or part.stride == 1:
@@ -126,26 +125,23 @@ def _kept_by_padding(place: Place, kernels: str) -> float:
     # Torch's autograd keeps a copy in place of the map, unless a sum or a ReLU keeps that too.
     instead = kernels == "none"
     if isinstance(part, Stem):
-        return _copied(stem_layers(part, place.width), width, size, instead)
+        return _copied(stem_layers(part, place.width), width, size, kernels, instead)
     layout = next(walk_stage(place)).layout
     instead = instead and _is_accelerated(layout)
-    found = _copied(layout.branch, width, size, instead)
+    found = _copied(layout.branch, width, size, kernels, instead)
     if isinstance(layout.shortcut.layer, Conv):
-        found += _copied([layout.shortcut.layer], width, size, instead)
-    if kernels == "native" and is_inverted(layout):
-        for step in flow(layout.branch, width, size):
-            if isinstance(step.layer, SqueezeExcite):
-                found += step.width * step.size**2
-            elif isinstance(step.layer, Conv) and step.layer.groups == DEPTHWISE:
-                found += step.width * step.size**2 if step.width > width else 0
+        found += _copied([layout.shortcut.layer], width, size, kernels, instead)
     return found
 
 
-def _copied(layers: Iterable[Layer], width: int, size: int, instead: bool) -> float:
+def _copied(layers: Iterable[Layer], width: int, size: int, kernels: str, instead: bool) -> float:
     """Numbers of the padded maps; where they stand `instead` of the maps, how many more."""
     found = 0
     for step in flow(layers, width, size):
-        if isinstance(step.layer, Conv) and step.layer.stride > 1:
-            side = max(step.size, (step.size_out - 1) * step.layer.stride + step.layer.kernel)
+        layer = step.layer
+        if isinstance(layer, Conv) and layer.stride > 1:
+            if kernels == "native" and layer.groups == DEPTHWISE:
+                continue
+            side = max(step.size, (step.size_out - 1) * layer.stride + layer.kernel)
             found += step.width * (side**2 - step.size**2 * instead)
     return float(found)

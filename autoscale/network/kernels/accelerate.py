@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from autoscale.network.blocks import DropPath, Residual, SqueezeExcite
+from autoscale.network.blocks import DropPath, Residual, SamePad, SqueezeExcite
 from autoscale.network.build import Network
 from autoscale.network.kernels.compiled import NativeKernels
 from autoscale.network.kernels.inverted import invert
-from autoscale.network.kernels.kernels import ACTIVATIONS, Kernels, TorchKernels
+from autoscale.network.kernels.kernels import ACTIVATIONS, Kernels
 from autoscale.network.kernels.layers import (
     Chain,
     ConvNorm,
@@ -120,7 +120,7 @@ def _parts(module: nn.Module) -> list[list[nn.Module]]:
     parts: list[list[nn.Module]] = []
     children = list(module.children())
     while children:
-        taken = 3
+        taken = 4
         while taken > 1 and not _fits(children[:taken]):
             taken -= 1
         parts += [children[:taken]] if taken > 1 else _parts(children[0])
@@ -129,7 +129,10 @@ def _parts(module: nn.Module) -> list[list[nn.Module]]:
 
 
 def _fits(modules: list[nn.Module]) -> bool:
-    """Whether these are a convolution, its norm and perhaps an activation, as `ConvNorm` does."""
+    """Whether these are a convolution, its norm and perhaps an activation, as `ConvNorm` does, or
+    what pads the map and these."""
+    if isinstance(modules[0], SamePad):
+        modules = modules[1:]
     if len(modules) < 2:
         return False
     conv, norm, *act = modules
@@ -144,6 +147,7 @@ def _fits(modules: list[nn.Module]) -> bool:
         and norm.affine
         and norm.track_running_stats
         and norm.momentum is not None
+        and len(act) < 2
         and all(type(module) in ACTIVATIONS for module in act)
     )
 
@@ -151,22 +155,27 @@ def _fits(modules: list[nn.Module]) -> bool:
 def _layer(part: list[nn.Module], kernels: Kernels) -> Layer | None:
     """None where only torch's autograd can do it."""
     if len(part) > 1:
-        conv, norm, *act = part
+        pad = part[0] if isinstance(part[0], SamePad) else None
+        conv, norm, *act = part if pad is None else part[1:]
         assert isinstance(conv, nn.Conv2d)
         assert isinstance(norm, nn.BatchNorm2d)
-        kind = ConvNorm
-        kernel = conv.kernel_size[0]
+        kernel, native = conv.kernel_size[0], isinstance(kernels, NativeKernels)
+        activation = ACTIVATIONS.index(type(act[0])) if act else 0
+        alone = conv.groups == conv.in_channels == conv.out_channels
+        alone = alone and kernel in DEPTHWISE_KERNELS
+        found: ConvNorm
         if kernel == 1 and conv.stride == (1, 1) and conv.groups == 1:
             widens = conv.out_channels >= FACTOR * conv.in_channels
-            kind = Widening if widens and isinstance(kernels, TorchKernels) else PointwiseNorm
-        elif (
-            conv.groups == conv.in_channels == conv.out_channels
-            and kernel in DEPTHWISE_KERNELS
-            and conv.padding == (kernel // 2, kernel // 2)
-        ):
-            kind = DepthwiseNorm
-        found = kind(conv, norm, ACTIVATIONS.index(type(act[0])) if act else 0, kernels)
-        return found if _learns([norm]) else FixedNorm(found)
+            kind = Widening if widens and not native else PointwiseNorm
+            found = kind(conv, norm, activation, kernels)
+        elif alone and pad is None and conv.padding == (kernel // 2, kernel // 2):
+            found = DepthwiseNorm(conv, norm, activation, kernels)
+        elif alone and native and pad is not None and pad.precedes(conv):
+            found, pad = DepthwiseNorm(conv, norm, activation, kernels, same=True), None
+        else:
+            found = ConvNorm(conv, norm, activation, kernels)
+        layer: Layer = found if _learns([norm]) else FixedNorm(found)
+        return layer if pad is None else Chain([Opaque(pad), layer])
     (module,) = part
     if (
         isinstance(module, SqueezeExcite)

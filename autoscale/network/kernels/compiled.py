@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from autoscale.network.kernels.kernels import fixed_scale
+from autoscale.network.kernels.kernels import Filter, fixed_scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +53,14 @@ class NativeKernels:
 
     # What every implementation has: see kernels.Kernels.
 
-    def depthwise(self, x: Tensor, weight: Tensor, stride: int) -> Tensor:
-        return self._depthwise(x, weight, stride, None)[0]
+    def depthwise(self, x: Tensor, by: Filter) -> Tensor:
+        return self._depthwise(x, by, None)[0]
 
     def depthwise_backward(
-        self, gradient: Tensor, x: Tensor, weight: Tensor, stride: int, *, wants_input: bool
+        self, gradient: Tensor, x: Tensor, by: Filter, *, wants_input: bool
     ) -> tuple[Tensor | None, Tensor]:
         of_x = torch.empty_like(x) if wants_input else None
-        of_weight = torch.empty_like(weight)
-        self._depthwise_backward(x, weight, stride, gradient, None, of_x, of_weight, None)
-        return of_x, of_weight
+        return of_x, self._depthwise_backward(x, by, gradient, None, of_x, None)
 
     def norm(
         self, x: Tensor, norm: nn.BatchNorm2d, activation: int, added: Tensor | None
@@ -143,37 +141,26 @@ class NativeKernels:
         return self._apply(x.z, x.statistics[2], x.statistics[3], x.activation, added)
 
     def depthwise_measured(
-        self, x: Tensor | Normed, weight: Tensor, stride: int, norm: nn.BatchNorm2d
+        self, x: Tensor | Normed, by: Filter, norm: nn.BatchNorm2d
     ) -> tuple[Tensor, Tensor]:
         """`depthwise`, and the statistics of what comes out as `measure` gives them."""
-        y, statistics = self._depthwise(x, weight, stride, norm)
+        y, statistics = self._depthwise(x, by, norm)
         assert statistics is not None
         return y, statistics
 
     def depthwise_backward_normed(
-        self, gradient: NormGradient, z: Tensor, x: Normed, weight: Tensor, stride: int
+        self, gradient: NormGradient, z: Tensor, x: Normed, by: Filter
     ) -> tuple[NormGradient, Tensor]:
         """The gradients of what `x` was before its norm, and of the weight; `z` came out."""
-        of_weight, pre = torch.empty_like(weight), torch.empty_like(x.z)
-        found = _norm_gradient(pre)
-        self._depthwise_backward(x, weight, stride, gradient, z, pre, of_weight, found)
-        return found, of_weight
+        found = _norm_gradient(torch.empty_like(x.z))
+        return found, self._depthwise_backward(x, by, gradient, z, found.pre, found)
 
     def depthwise_backward_stored(
-        self,
-        gradient: NormGradient,
-        z: Tensor,
-        x: Tensor,
-        weight: Tensor,
-        stride: int,
-        *,
-        wants_input: bool,
+        self, gradient: NormGradient, z: Tensor, x: Tensor, by: Filter, *, wants_input: bool
     ) -> tuple[Tensor | None, Tensor]:
         """The gradients of input and weight; `z` came out."""
-        of_weight = torch.empty_like(weight)
         of_x = torch.empty_like(x) if wants_input else None
-        self._depthwise_backward(x, weight, stride, gradient, z, of_x, of_weight, None)
-        return of_x, of_weight
+        return of_x, self._depthwise_backward(x, by, gradient, z, of_x, None)
 
     def apply_pooled(self, x: Normed) -> tuple[Tensor, Tensor]:
         """The map, stored, and its mean over the pixels, (N, C)."""
@@ -241,11 +228,11 @@ class NativeKernels:
         return found
 
     def _depthwise(
-        self, x: Tensor | Normed, weight: Tensor, stride: int, norm: nn.BatchNorm2d | None
+        self, x: Tensor | Normed, by: Filter, norm: nn.BatchNorm2d | None
     ) -> tuple[Tensor, Tensor | None]:
         stored, before, activation = _source(x)
         images, height, width, channels = stored.shape
-        y = stored.new_empty(images, -(-height // stride), -(-width // stride), channels)
+        y = stored.new_empty(images, -(-height // by.stride), -(-width // by.stride), channels)
         statistics = None
         own: tuple[int | float | None, ...] = (None, None, None, None, None, 0.0, 0.0)
         if norm is not None:
@@ -255,15 +242,17 @@ class NativeKernels:
                 _pointer(norm.running_mean), _pointer(norm.running_var), norm.eps, norm.momentum,
             )  # fmt: skip
         self._functions.depthwise_forward(
-            stored.data_ptr(), _pointer(before), activation, weight.data_ptr(), y.data_ptr(), *own,
-            images, height, width, channels, weight.shape[-1], stride, torch.get_num_threads(),
+            stored.data_ptr(), _pointer(before), activation, by.weight.data_ptr(), y.data_ptr(),
+            *own, images, height, width, channels, *_shape(by), torch.get_num_threads(),
         )  # fmt: skip
         return y, statistics
 
     def _depthwise_backward(
-        self, x: Tensor | Normed, weight: Tensor, stride: int, gradient: Tensor | NormGradient,
-        z: Tensor | None, of_x: Tensor | None, of_weight: Tensor, found: NormGradient | None,
-    ) -> None:  # fmt: skip
+        self, x: Tensor | Normed, by: Filter, gradient: Tensor | NormGradient, z: Tensor | None,
+        of_x: Tensor | None, found: NormGradient | None,
+    ) -> Tensor:  # fmt: skip
+        """Fills `of_x` and `found`; gives the gradient of the weight."""
+        of_weight = torch.empty_like(by.weight)
         stored, before, activation = _source(x)
         images, height, width, channels = stored.shape
         numbers, coefficients = (
@@ -275,11 +264,12 @@ class NativeKernels:
             found.of_scale.data_ptr(), found.of_shift.data_ptr(), found.coefficients.data_ptr(),
         )  # fmt: skip
         self._functions.depthwise_backward(
-            stored.data_ptr(), _pointer(before), activation, weight.data_ptr(),
+            stored.data_ptr(), _pointer(before), activation, by.weight.data_ptr(),
             numbers.data_ptr(), _pointer(z), _pointer(coefficients), _pointer(of_x),
-            of_weight.data_ptr(), *of_norm, images, height, width, channels, weight.shape[-1],
-            stride, torch.get_num_threads(),
+            of_weight.data_ptr(), *of_norm, images, height, width, channels, *_shape(by),
+            torch.get_num_threads(),
         )  # fmt: skip
+        return of_weight
 
     def _sum_pixels(self, x: Tensor, factor: Tensor | None) -> Tensor:
         images, height, width, channels = x.shape
@@ -302,8 +292,8 @@ class NativeKernels:
 # Of the functions' arguments in C++: pointer, Index, int, double.
 _KINDS = {"p": ctypes.c_void_p, "n": ctypes.c_int64, "i": ctypes.c_int, "d": ctypes.c_double}
 _SIGNATURES = {
-    "depthwise_forward": "ppipppppppddnnnniii",
-    "depthwise_backward": "ppipppppppppnnnniii",
+    "depthwise_forward": "ppipppppppddnnnniiii",
+    "depthwise_backward": "ppipppppppppnnnniiii",
     "measure_norm": "ppppppnnddi",
     "apply_norm": "pppppnnii",
     "differentiate_norm": "pppppppppnnnii",
@@ -317,6 +307,11 @@ _SIGNATURES = {
 
 def _pointer(x: Tensor | None) -> int | None:
     return None if x is None else x.data_ptr()
+
+
+def _shape(by: Filter) -> tuple[int, int, int]:
+    """As the functions take it."""
+    return by.weight.shape[-1], by.stride, int(by.same)
 
 
 def _source(x: Tensor | Normed) -> tuple[Tensor, Tensor | None, int]:

@@ -180,7 +180,19 @@ void correlate(int kernel, const vec *input, Index input_columns, Index stride,
 struct Depthwise {
     Index images, height, width, channels;  // of the input
     int kernel, stride;
-    Index padding() const { return kernel / 2; }
+    bool same;  // TensorFlow's padding
+    Index top() const { return before(height); }
+    Index left() const { return before(width); }
+    // Zeros before a side; "same" puts the smaller half of what it needs there.
+    Index before(Index side) const {
+        const Index needed = std::max<Index>((out(side) - 1) * stride + kernel - side, 0);
+        return same ? needed / 2 : kernel / 2;
+    }
+    // Outputs beyond the map that a pixel at its border would be seen by.
+    Index margin() const {
+        const Index least = std::min(top(), left()), most = std::max(top(), left());
+        return (std::max(most, kernel - 1 - least) + stride - 1) / stride;
+    }
     Index out(Index side) const { return (side + stride - 1) / stride; }
     Index out_height() const { return out(height); }
     Index out_width() const { return out(width); }
@@ -210,10 +222,10 @@ void forward_block(const Depthwise &d, const Source &source, const vec *weights,
     vec reference = moments ? load(moments->reference(part) + channel, lanes) : vec{};
     for (Index top = 0; top < d.out_height(); top += band) {
         const Index rows = std::min(band, d.out_height() - top);
-        window.slide(top * d.stride - d.padding(), (rows - 1) * d.stride + d.kernel, in_rows,
-                     columns, packed, [&](Index first, Index count, vec *to) {
-                         pack(d.height, d.width, d.channels, first, -d.padding(), count, columns,
-                              to, source);
+        window.slide(top * d.stride - d.top(), (rows - 1) * d.stride + d.kernel, in_rows, columns,
+                     packed, [&](Index first, Index count, vec *to) {
+                         pack(d.height, d.width, d.channels, first, -d.left(), count, columns, to,
+                              source);
                      });
         for (Index y = 0; y < rows; ++y) {
             const vec *from = packed + y * d.stride * columns;
@@ -256,9 +268,9 @@ void input_gradient(const Depthwise &d, const Source &source, const vec *gradien
     for (int ry = 0; ry < s; ++ry)
         for (int rx = 0; rx < s; ++rx) {
             Taps taps;
-            for (int ky = (ry + d.padding()) % s; ky < d.kernel; ky += s)
-                for (int kx = (rx + d.padding()) % s; kx < d.kernel; kx += s, ++taps.count) {
-                    const Index dy = (ry + d.padding() - ky) / s, dx = (rx + d.padding() - kx) / s;
+            for (int ky = (ry + d.top()) % s; ky < d.kernel; ky += s)
+                for (int kx = (rx + d.left()) % s; kx < d.kernel; kx += s, ++taps.count) {
+                    const Index dy = (ry + d.top() - ky) / s, dx = (rx + d.left() - kx) / s;
                     taps.offset[taps.count] = (margin + dy) * columns + margin + dx;
                     taps.weight[taps.count] = ky * d.kernel + kx;
                 }
@@ -316,7 +328,7 @@ void backward_block(const Depthwise &d, const Source &source, const vec *weights
                     const Gradient &gradient, const Place &place, float *image_gradient, vec *sums,
                     double *norm_sums) {
     const Index columns = (d.out_width() - 1) * d.stride + d.kernel;
-    const Index margin = (d.padding() + d.stride - 1) / d.stride;
+    const Index margin = d.margin();
     const Index gradient_columns = d.out_width() + 2 * margin;
     const Index band = rows_of_band(columns * d.stride, d.out_height());
     const Index in_rows = (band - 1) * d.stride + d.kernel, out_rows = band + 2 * margin;
@@ -325,10 +337,10 @@ void backward_block(const Depthwise &d, const Source &source, const vec *weights
     Window inputs, outputs;
     for (Index top = 0; top < d.out_height(); top += band) {
         const Index rows = std::min(band, d.out_height() - top);
-        inputs.slide(top * d.stride - d.padding(), (rows - 1) * d.stride + d.kernel, in_rows,
-                     columns, packed, [&](Index first, Index count, vec *to) {
-                         pack(d.height, d.width, d.channels, first, -d.padding(), count, columns,
-                              to, source);
+        inputs.slide(top * d.stride - d.top(), (rows - 1) * d.stride + d.kernel, in_rows, columns,
+                     packed, [&](Index first, Index count, vec *to) {
+                         pack(d.height, d.width, d.channels, first, -d.left(), count, columns, to,
+                              source);
                      });
         outputs.slide(top - margin, rows + 2 * margin, out_rows, gradient_columns, packed_gradient,
                       [&](Index first, Index count, vec *to) {
@@ -353,15 +365,15 @@ void pack_all_weights(const Depthwise &d, const float *weights, vec *to) {
 
 extern "C" {
 
-// output = depthwise convolution of x with "same" padding kernel / 2; kernel odd, 1 to 9. x is
-// `input`, or act(input * scale + shift) if `statistics` is not null. Unless `gamma` is null, the
+// output = depthwise convolution of x, padded by kernel / 2, or as TensorFlow's "same" says if `same`
+// is not 0; kernel odd, 1 to 9. x is `input`, or act(input * scale + shift) if `statistics` is not null. Unless `gamma` is null, the
 // output's statistics are measured as by `measure_norm`.
 void depthwise_forward(const float *input, const float *statistics, int activation,
                        const float *weights, float *output, const float *gamma, const float *beta,
                        float *output_statistics, float *running_mean, float *running_variance,
                        double eps, double momentum, Index images, Index height, Index width,
-                       Index channels, int kernel, int stride, int threads) {
-    const Depthwise d{images, height, width, channels, kernel, stride};
+                       Index channels, int kernel, int stride, int same, int threads) {
+    const Depthwise d{images, height, width, channels, kernel, stride, same != 0};
     const Index blocks = (channels + LANES - 1) / LANES;
     Moments moments(channels, threads);
     with_source(input, statistics, channels, activation, [&](auto source) {
@@ -394,9 +406,9 @@ void depthwise_backward(const float *input, const float *statistics, int activat
                         const float *weights, const float *gradient, const float *output,
                         const float *coefficients, float *input_gradient, float *weight_gradient,
                         float *of_gamma, float *of_beta, float *input_coefficients, Index images,
-                        Index height, Index width, Index channels, int kernel, int stride,
+                        Index height, Index width, Index channels, int kernel, int stride, int same,
                         int threads) {
-    const Depthwise d{images, height, width, channels, kernel, stride};
+    const Depthwise d{images, height, width, channels, kernel, stride, same != 0};
     const Index blocks = (channels + LANES - 1) / LANES, size = blocks * d.taps();
     const Memory memory = allocate(threads * size * static_cast<Index>(sizeof(vec)));
     vec *sums = static_cast<vec *>(memory.get());

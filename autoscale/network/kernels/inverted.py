@@ -48,7 +48,7 @@ class Inverted:
             source = Normed(z, statistics, self.expand.activation)
         filtered = Normed(
             *self.kernels.depthwise_measured(
-                source, self.depthwise.weight, self.depthwise.stride, self.depthwise.counted()
+                source, self.depthwise.filter, self.depthwise.counted()
             ),
             self.depthwise.activation,
         )
@@ -80,14 +80,14 @@ class Inverted:
         of_z = self.kernels.differentiate(of_hidden, filtered, gate, of_pooled)
         found[self.depthwise.norm.weight] = of_z.of_scale
         found[self.depthwise.norm.bias] = of_z.of_shift
-        weight, stride = self.depthwise.weight, self.depthwise.stride
+        by = self.depthwise.filter
         if self.expand is None:
-            of_x, found[weight] = self.kernels.depthwise_backward_stored(
-                of_z, filtered.z, x, weight, stride, wants_input=wants_input
+            of_x, found[by.weight] = self.kernels.depthwise_backward_stored(
+                of_z, filtered.z, x, by, wants_input=wants_input
             )
             return of_x if of_x is None or added is None else of_x.add_(added)
-        of_source, found[weight] = self.kernels.depthwise_backward_normed(
-            of_z, filtered.z, source, weight, stride
+        of_source, found[by.weight] = self.kernels.depthwise_backward_normed(
+            of_z, filtered.z, source, by
         )
         del of_hidden, of_z, filtered
         found[self.expand.norm.weight] = of_source.of_scale

@@ -7,7 +7,7 @@ the largest of an output or gradient, and each gives the same bits every time.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -38,14 +38,24 @@ DEACTIVATE = (
 )
 
 
+class Filter(NamedTuple):
+    """What filters each channel by itself."""
+
+    weight: Tensor  # (C, 1, k, k), k odd
+    stride: int = 1
+    same: bool = (
+        False  # TensorFlow's padding, which compiled kernels know; else k // 2 on all sides
+    )
+
+
 class Kernels(Protocol):
     """The operations that dominate the time of small networks."""
 
-    def depthwise(self, x: Tensor, weight: Tensor, stride: int) -> Tensor:
-        """(N, H, W, C) filtered by (C, 1, k, k), k odd, with padding k // 2."""
+    def depthwise(self, x: Tensor, by: Filter) -> Tensor:
+        """(N, H, W, C) filtered."""
 
     def depthwise_backward(
-        self, gradient: Tensor, x: Tensor, weight: Tensor, stride: int, *, wants_input: bool
+        self, gradient: Tensor, x: Tensor, by: Filter, *, wants_input: bool
     ) -> tuple[Tensor | None, Tensor]:
         """The gradients of input and weight."""
 
@@ -83,15 +93,17 @@ class Kernels(Protocol):
 class TorchKernels:
     """Torch's own operations, without the bookkeeping of its autograd."""
 
-    def depthwise(self, x: Tensor, weight: Tensor, stride: int) -> Tensor:
-        padding = weight.shape[-1] // 2
-        y = functional.conv2d(_nchw(x), weight, None, stride, padding, 1, len(weight))
+    def depthwise(self, x: Tensor, by: Filter) -> Tensor:
+        assert not by.same
+        padding = by.weight.shape[-1] // 2
+        y = functional.conv2d(_nchw(x), by.weight, None, by.stride, padding, 1, len(by.weight))
         return _nhwc(y)
 
     def depthwise_backward(
-        self, gradient: Tensor, x: Tensor, weight: Tensor, stride: int, *, wants_input: bool
+        self, gradient: Tensor, x: Tensor, by: Filter, *, wants_input: bool
     ) -> tuple[Tensor | None, Tensor]:
-        return depthwise_backward(gradient, x, weight, stride, wants_input=wants_input)
+        assert not by.same
+        return depthwise_backward(gradient, x, by.weight, by.stride, wants_input=wants_input)
 
     def norm(
         self, x: Tensor, norm: nn.BatchNorm2d, activation: int, added: Tensor | None

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from autoscale.network.blocks import DropPath, SqueezeExcite
-from autoscale.network.kernels.kernels import ACTIVATE, DEACTIVATE, Kernels, fixed_scale
+from autoscale.network.kernels.kernels import ACTIVATE, DEACTIVATE, Filter, Kernels, fixed_scale
 
 aten = torch.ops.aten
 Tape = list[Any]
@@ -137,16 +137,32 @@ class PointwiseNorm(ConvNorm):
 
 
 class DepthwiseNorm(ConvNorm):
-    """Each channel is filtered by itself."""
+    """Each channel is filtered by itself.
+
+    Args:
+        same: whether the map is padded as TensorFlow does; the convolution then pads nothing.
+    """
+
+    def __init__(
+        self,
+        conv: nn.Conv2d,
+        norm: nn.BatchNorm2d,
+        activation: int,
+        kernels: Kernels,
+        *,
+        same: bool = False,
+    ) -> None:
+        super().__init__(conv, norm, activation, kernels)
+        self.filter = Filter(self.weight, self.stride, same)
 
     def convolve(self, x: Tensor) -> Tensor:
-        return self.kernels.depthwise(x, self.weight, self.stride)
+        return self.kernels.depthwise(x, self.filter)
 
     def convolve_backward(
         self, gradient: Tensor, x: Tensor, wants_input: bool, added: Tensor | None
     ) -> tuple[Tensor | None, Tensor]:
         of_x, of_weight = self.kernels.depthwise_backward(
-            gradient, x, self.weight, self.stride, wants_input=wants_input
+            gradient, x, self.filter, wants_input=wants_input
         )
         return of_x if of_x is None else _sum(of_x, added), of_weight
 

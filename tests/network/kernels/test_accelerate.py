@@ -9,11 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from autoscale.design.architecture import Architecture, Head, Stage, Stem
+from autoscale.jobs.workers.kernels import load_kernels
 from autoscale.network.build import build
 from autoscale.network.freeze import freeze
 from autoscale.network.kernels.accelerate import Accelerated, plan
+from autoscale.network.kernels.inverted import Inverted
 from autoscale.network.kernels.kernels import Kernels, TorchKernels
 from autoscale.network.kernels.layers import Chain, Opaque
+from autoscale.network.kernels.library import compiler
 from autoscale.training.parts import to_learn
 
 MIXED = Architecture(
@@ -150,6 +153,24 @@ def test_almost_everything_of_a_mobile_network_has_its_own_backward_pass() -> No
 
     left = {type(module) for module in opaque(plan(network(architecture=mobile), TorchKernels()))}
     assert left <= {nn.Sequential, nn.AdaptiveAvgPool2d, nn.Flatten, nn.Dropout, nn.Linear}
+
+
+@pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler here")
+def test_inverted_bottlenecks_are_one_layer_in_either_padding() -> None:
+    kernels = load_kernels("native")
+    assert kernels is not None
+    mobile = replace(MIXED, stages=MIXED.stages[:2])
+    assert any(stage.stride > 1 for stage in mobile.stages)
+
+    def inverted(layer: object) -> int:
+        inner = getattr(layer, "layers", [getattr(layer, "branch", None)])
+        return isinstance(layer, Inverted) + sum(inverted(one) for one in inner if one is not None)
+
+    one, other = (
+        inverted(plan(network(padding=padding, architecture=mobile), kernels))
+        for padding in ("symmetric", "same")
+    )
+    assert one == other == sum(stage.depth for stage in mobile.stages)
 
 
 @pytest.mark.parametrize("options", [{"stages": 2}, {"norms": True}, {"features": True}],

@@ -15,7 +15,7 @@ from autoscale.network.blocks import Residual
 from autoscale.network.kernels.accelerate import plan
 from autoscale.network.kernels.compiled import NativeKernels, Normed
 from autoscale.network.kernels.inverted import Inverted
-from autoscale.network.kernels.kernels import ACTIVATIONS, TorchKernels
+from autoscale.network.kernels.kernels import ACTIVATIONS, Filter, TorchKernels
 from autoscale.network.kernels.layers import Chain, Layer, Skip
 from autoscale.network.kernels.library import compiler
 from autoscale.network.modules_of import block_call
@@ -192,7 +192,7 @@ def test_statistics_of_filtered_maps_keep_their_digits_far_from_zero(
     norm = nn.BatchNorm2d(channels, eps=0.0)
     weight = torch.ones(channels, 1, 1, 1)
     with torch.no_grad():
-        z, statistics = native().depthwise_measured(x, weight, 1, norm)
+        z, statistics = native().depthwise_measured(x, Filter(weight), norm)
         measured = native().measure(x, nn.BatchNorm2d(channels, eps=0.0))
     assert torch.equal(z, x)
     exact = x.double().flatten(0, 2)
@@ -236,7 +236,7 @@ def test_what_is_no_number_stays_visible_behind_a_filter() -> None:
     with torch.no_grad():
         map_ = Normed(z, native().measure(z, nn.BatchNorm2d(24)), 3)
         y, statistics = native().depthwise_measured(
-            map_, torch.ones(24, 1, 3, 3), 1, nn.BatchNorm2d(24)
+            map_, Filter(torch.ones(24, 1, 3, 3)), nn.BatchNorm2d(24)
         )
     assert y[..., 7].isnan().any()
     assert statistics[:, 7].isnan().any()

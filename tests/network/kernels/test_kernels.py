@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from autoscale.errors import AutoscaleError
-from autoscale.network.kernels.kernels import ACTIVATIONS, Kernels
+from autoscale.network.blocks import SamePad
+from autoscale.network.kernels.compiled import NativeKernels
+from autoscale.network.kernels.kernels import ACTIVATIONS, Filter, Kernels
 
 TOLERANCE = 1e-4  # of the largest number, the error that the module states
 
@@ -53,26 +55,35 @@ SHAPES = [  # images, height, width, channels, kernel, stride
 def test_a_depthwise_convolution_and_its_gradients_are_those_of_torch(
     kernels: Kernels, shape: tuple[int, ...]
 ) -> None:
+    assert_filters(kernels, shape, same=False)
+    if isinstance(kernels, NativeKernels):  # torch pads in a step of its own
+        assert_filters(kernels, shape, same=True)
+
+
+def assert_filters(kernels: Kernels, shape: tuple[int, ...], *, same: bool) -> None:
     images, height, width, channels, kernel, stride = shape
     x = random(images, height, width, channels)
     weight = random(channels, 1, kernel, kernel, seed=1)
     exact_x = x.double().requires_grad_()
     exact_weight = weight.double().requires_grad_()
-    exact = functional.conv2d(
-        exact_x.permute(0, 3, 1, 2), exact_weight, None, stride, kernel // 2, 1, channels
-    ).permute(0, 2, 3, 1)
+    planes, padding = exact_x.permute(0, 3, 1, 2), kernel // 2
+    if same:
+        planes, padding = SamePad(kernel, stride)(planes), 0
+    exact = functional.conv2d(planes, exact_weight, None, stride, padding, 1, channels)
+    exact = exact.permute(0, 2, 3, 1)
     gradient = random(*exact.shape, seed=2)
     exact.backward(gradient.double())
 
-    assert_near(kernels.depthwise(x, weight, stride), exact)
-    of_x, of_weight = kernels.depthwise_backward(gradient, x, weight, stride, wants_input=True)
+    by = Filter(weight, stride, same)
+    assert_near(kernels.depthwise(x, by), exact)
+    of_x, of_weight = kernels.depthwise_backward(gradient, x, by, wants_input=True)
     assert exact_x.grad is not None
     assert exact_weight.grad is not None
     assert_near(of_x, exact_x.grad)
     assert_near(of_weight, exact_weight.grad)
-    alone, same = kernels.depthwise_backward(gradient, x, weight, stride, wants_input=False)
+    alone, again = kernels.depthwise_backward(gradient, x, by, wants_input=False)
     assert alone is None
-    assert torch.equal(same, of_weight)
+    assert torch.equal(again, of_weight)
 
 
 def some_norm(channels: int) -> nn.BatchNorm2d:
@@ -161,16 +172,16 @@ def test_pooling_and_reweighting_are_those_of_torch(kernels: Kernels, channels: 
 
 
 def test_two_threads_give_the_results_of_one(kernels: Kernels) -> None:
-    x, weight = random(5, 9, 9, 40), random(40, 1, 5, 5, seed=1)
+    x, by = random(5, 9, 9, 40), Filter(random(40, 1, 5, 5, seed=1))
     gradient, norm = random(5, 9, 9, 40, seed=2), some_norm(40)
 
     def results() -> list[Tensor]:
         with torch.no_grad():
             y, kept = kernels.norm(x, copy.deepcopy(norm), 3, None)
-            of_x, of_weight = kernels.depthwise_backward(gradient, x, weight, 1, wants_input=True)
+            of_x, of_weight = kernels.depthwise_backward(gradient, x, by, wants_input=True)
             assert of_x is not None
             back = kernels.norm_backward(gradient, x, norm, 3, kept)
-            return [y, of_x, of_weight, kernels.depthwise(x, weight, 1), kernels.pool(x), *back]
+            return [y, of_x, of_weight, kernels.depthwise(x, by), kernels.pool(x), *back]
 
     before = torch.get_num_threads()
     try:
