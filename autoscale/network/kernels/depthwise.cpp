@@ -180,24 +180,23 @@ void correlate(int kernel, const vec *input, Index input_columns, Index stride,
 struct Depthwise {
     Index images, height, width, channels;  // of the input
     int kernel, stride;
-    bool same;  // TensorFlow's padding
-    Index top() const { return before(height); }
-    Index left() const { return before(width); }
-    // Zeros before a side; "same" puts the smaller half of what it needs there.
-    Index before(Index side) const {
-        const Index needed = std::max<Index>((out(side) - 1) * stride + kernel - side, 0);
-        return same ? needed / 2 : kernel / 2;
-    }
-    // Outputs beyond the map that a pixel at its border would be seen by.
-    Index margin() const {
-        const Index least = std::min(top(), left()), most = std::max(top(), left());
-        return (std::max(most, kernel - 1 - least) + stride - 1) / stride;
+    int top, left;  // zeros above and to the left of a map
+    Index margin() const {  // outputs beyond the map that a pixel at its border would be seen by
+        const int most = std::max({top, left, kernel - 1 - top, kernel - 1 - left});
+        return (most + stride - 1) / stride;
     }
     Index out(Index side) const { return (side + stride - 1) / stride; }
     Index out_height() const { return out(height); }
     Index out_width() const { return out(width); }
     int taps() const { return kernel * kernel; }
 };
+
+// Half a kernel; TensorFlow's padding puts the smaller half of what a side needs there.
+int zeros_before(Index side, int kernel, int stride, int same) {
+    if (!same) return kernel / 2;
+    const Index last = (side - 1) / stride * stride;  // where the last window would begin
+    return static_cast<int>(std::max<Index>(last + kernel - side, 0) / 2);
+}
 
 Index rows_of_band(Index columns, Index rows) {
     return std::clamp<Index>(BAND_BYTES / (columns * static_cast<Index>(sizeof(vec))), 1, rows);
@@ -222,9 +221,9 @@ void forward_block(const Depthwise &d, const Source &source, const vec *weights,
     vec reference = moments ? load(moments->reference(part) + channel, lanes) : vec{};
     for (Index top = 0; top < d.out_height(); top += band) {
         const Index rows = std::min(band, d.out_height() - top);
-        window.slide(top * d.stride - d.top(), (rows - 1) * d.stride + d.kernel, in_rows, columns,
+        window.slide(top * d.stride - d.top, (rows - 1) * d.stride + d.kernel, in_rows, columns,
                      packed, [&](Index first, Index count, vec *to) {
-                         pack(d.height, d.width, d.channels, first, -d.left(), count, columns, to,
+                         pack(d.height, d.width, d.channels, first, -d.left, count, columns, to,
                               source);
                      });
         for (Index y = 0; y < rows; ++y) {
@@ -268,9 +267,9 @@ void input_gradient(const Depthwise &d, const Source &source, const vec *gradien
     for (int ry = 0; ry < s; ++ry)
         for (int rx = 0; rx < s; ++rx) {
             Taps taps;
-            for (int ky = (ry + d.top()) % s; ky < d.kernel; ky += s)
-                for (int kx = (rx + d.left()) % s; kx < d.kernel; kx += s, ++taps.count) {
-                    const Index dy = (ry + d.top() - ky) / s, dx = (rx + d.left() - kx) / s;
+            for (int ky = (ry + d.top) % s; ky < d.kernel; ky += s)
+                for (int kx = (rx + d.left) % s; kx < d.kernel; kx += s, ++taps.count) {
+                    const Index dy = (ry + d.top - ky) / s, dx = (rx + d.left - kx) / s;
                     taps.offset[taps.count] = (margin + dy) * columns + margin + dx;
                     taps.weight[taps.count] = ky * d.kernel + kx;
                 }
@@ -337,9 +336,9 @@ void backward_block(const Depthwise &d, const Source &source, const vec *weights
     Window inputs, outputs;
     for (Index top = 0; top < d.out_height(); top += band) {
         const Index rows = std::min(band, d.out_height() - top);
-        inputs.slide(top * d.stride - d.top(), (rows - 1) * d.stride + d.kernel, in_rows, columns,
+        inputs.slide(top * d.stride - d.top, (rows - 1) * d.stride + d.kernel, in_rows, columns,
                      packed, [&](Index first, Index count, vec *to) {
-                         pack(d.height, d.width, d.channels, first, -d.left(), count, columns, to,
+                         pack(d.height, d.width, d.channels, first, -d.left, count, columns, to,
                               source);
                      });
         outputs.slide(top - margin, rows + 2 * margin, out_rows, gradient_columns, packed_gradient,
@@ -373,7 +372,9 @@ void depthwise_forward(const float *input, const float *statistics, int activati
                        float *output_statistics, float *running_mean, float *running_variance,
                        double eps, double momentum, Index images, Index height, Index width,
                        Index channels, int kernel, int stride, int same, int threads) {
-    const Depthwise d{images, height, width, channels, kernel, stride, same != 0};
+    const Depthwise d{images, height, width,  channels, kernel, stride,
+                      zeros_before(height, kernel, stride, same),
+                      zeros_before(width, kernel, stride, same)};
     const Index blocks = (channels + LANES - 1) / LANES;
     Moments moments(channels, threads);
     with_source(input, statistics, channels, activation, [&](auto source) {
@@ -408,7 +409,9 @@ void depthwise_backward(const float *input, const float *statistics, int activat
                         float *of_gamma, float *of_beta, float *input_coefficients, Index images,
                         Index height, Index width, Index channels, int kernel, int stride, int same,
                         int threads) {
-    const Depthwise d{images, height, width, channels, kernel, stride, same != 0};
+    const Depthwise d{images, height, width,  channels, kernel, stride,
+                      zeros_before(height, kernel, stride, same),
+                      zeros_before(width, kernel, stride, same)};
     const Index blocks = (channels + LANES - 1) / LANES, size = blocks * d.taps();
     const Memory memory = allocate(threads * size * static_cast<Index>(sizeof(vec)));
     vec *sums = static_cast<vec *>(memory.get());
