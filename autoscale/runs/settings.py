@@ -99,6 +99,13 @@ def _both(setting: Setting, there: Any, here: Any) -> str:
     return f"{_said(setting, there)} there, asked for {_said(setting, here)}"
 
 
+def _by_default(setting: Setting, plain: Any) -> bool:
+    try:
+        return bool(setting.value(plain) == setting.default)
+    except InvalidSetting:
+        return False
+
+
 def _said(setting: Setting, plain: Any) -> str:
     try:
         return setting.said(setting.value(plain))
@@ -119,7 +126,7 @@ def _of_fact(
     differing = [leaf for leaf in differing if leaf not in following] or differing
     parts = [_leaf(leaf, before.get(leaf), now.get(leaf)) for leaf in differing[:_LEAVES]]
     more = [f"{len(differing) - _LEAVES} more"] if len(differing) > _LEAVES else []
-    typed = [_said(one, values[one.name]) for one in own if values[one.name] != one.default]
+    typed = [_said(one, values[one.name]) for one in own if not _by_default(one, values[one.name])]
     said = ", ".join(parts + more)
     return f"{' '.join(typed)} came to something else there: {said}" if typed else said
 

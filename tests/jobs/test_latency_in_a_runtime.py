@@ -130,6 +130,26 @@ def test_a_family_is_timed_as_its_board_says_and_later_ones_alike(
         family_of(run, phi="1", max_cost=["latency=10s"], runtime="eager", dtype="float32")
 
 
+@needs_litert
+def test_a_board_that_limits_milliseconds_goes_before_what_the_run_was_timed_in(
+    tmp_path: Path, quick: None
+) -> None:
+    run = tmp_path / "run"
+    family_of(run, phi="0", max_cost=["latency=10s"])
+    with pytest.raises(RunConflict, match="--runtime eager there, asked for --runtime lite"):
+        family_of(run, phi="0", board=board_file(tmp_path))
+
+
+def test_a_board_that_was_edited_is_named_and_what_it_says_now(tmp_path: Path) -> None:
+    board = {"here": False, "runtime": "tflite-micro", "milliseconds": None}
+    searched(tmp_path, board=board_file(tmp_path, ram="200KiB", **board))
+    with pytest.raises(RunConflict) as refused:
+        searched(tmp_path, board=board_file(tmp_path, ram="180KiB", **board), trials=3)
+    assert "no --limit" not in str(refused.value)
+    assert "--board " in str(refused.value)
+    assert "max_cost.ram.most is 204800 there, asked for 184320" in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("asked", "said"),
     [

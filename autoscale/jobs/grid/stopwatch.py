@@ -133,11 +133,15 @@ class Stopwatch:
 
 
 def runtime_before(run: Path, board: Board | None) -> str | None:
-    """The runtime that a run was timed in so far, else that of a board that is this machine."""
+    """The runtime that latencies are of unless one is asked for: that of a board which limits them,
+    else the one that the run was timed in so far, else that of a board that is this machine."""
+    own = None if board is None else board.timed_in
+    if board is not None and board.milliseconds is not None:
+        return own
     for step in (TIMINGS, SEARCH):
         if found := _notes(run, step).get("runtime"):
             return str(found)
-    return None if board is None else board.timed_in
+    return own
 
 
 def dtype_before(run: Path) -> str | None:
