@@ -95,7 +95,8 @@ def count_command(settings: CountCommand, *, as_json: bool) -> None:
         handles=count.parse_handles(settings.op_cost),
     )
     table = found.table(convention)
-    fits = found.fit(load_board(settings.board)) if settings.board is not None else ()
+    board = None if settings.board is None else load_board(settings.board)
+    fits = () if board is None else found.fit(board)
     if as_json:
         answer: dict[str, Any] = {
             **found.row(convention),
@@ -152,6 +153,12 @@ def count_command(settings: CountCommand, *, as_json: bool) -> None:
         say(
             f"{settings.board}: needs {fit.limit.measure.exactly(fit.cost)} of "
             f"{fit.limit.exactly.partition(' ')[0]}: {spare}."
+        )
+    if board is not None and board.milliseconds is not None:
+        timed = f"autoscale latency {settings.network} --runtime {board.runtime}"
+        say(
+            f"{settings.board}: its {board.milliseconds:g} ms are not checked, for nothing is "
+            f"timed here; {timed} --dtype {board.dtype} times it."
         )
     _exit_unless_explained(found, settings.check)
     _exit_unless_it_fits(fits)

@@ -145,3 +145,16 @@ def test_boards_prints_a_file_that_is_read_back(
     rows = json.loads(capsys.readouterr().out)["boards"]
     assert [row["board"] for row in rows] == board_names()
     assert rows[0]["ram"] is None
+
+
+def test_count_says_that_it_times_nothing(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "pc.yaml").write_text(
+        "name: pc\nhere: true\nruntime: litert\nram: 1GiB\nmilliseconds: 8\n"
+    )
+    board = str(tmp_path / "pc.yaml")
+    assert main(["count", "efficientnet-lite0", "--resolution", "64", "--board", board]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "its 8 ms are not checked, for nothing is timed here" in said
+    assert "--runtime litert --dtype int8 times it" in said

@@ -200,7 +200,7 @@ def test_a_run_directory_of_another_command(
         (["--trials", "many"], "valid integer"),
         (["--objective", "best"], "choose from hard, soft, front"),
         (["--target", "5Q"], "5Q"),
-        (["--space", "none"], "choose from lite, mbconv-small"),
+        (["--space", "none"], "choose from device, lite, mbconv-small"),
         (["--recipe", "none"], "choose from"),
         (["--epochs", "0"], "epochs must be at least 1"),
         (["--resolution", "2"], "2"),

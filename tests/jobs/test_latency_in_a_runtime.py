@@ -22,6 +22,7 @@ from autoscale.jobs.grid.settings import GridSettings
 from autoscale.jobs.search import goal
 from autoscale.jobs.search.job import search_baseline
 from autoscale.jobs.search.result import load_baseline
+from tests.conftest import Heard
 from tests.designs import two_stages
 
 needs_litert = pytest.mark.skipif(bool(missing("litert")), reason="needs the extra litert")
@@ -107,7 +108,7 @@ def test_members_that_take_longer_than_a_limit_are_left_out(tmp_path: Path, quic
     run = tmp_path / "run"
     both = family_of(run, max_cost=["latency=10s"])
     assert [member.name for member in both.members] == ["phi-0", "phi-5"]
-    kept = run / "latency" / "timings.jsonl"
+    kept = run / "latency-eager-float32" / "timings.jsonl"
     times = [json.loads(line) for line in kept.read_text().splitlines()]
     first, last = (one["milliseconds"] for one in times)
     again = family_of(run, max_cost=[f"latency={(first + last) / 2}ms"])
@@ -118,26 +119,27 @@ def test_members_that_take_longer_than_a_limit_are_left_out(tmp_path: Path, quic
 
 
 @needs_litert
-def test_a_family_is_timed_as_its_board_says_and_later_ones_alike(
-    tmp_path: Path, quick: None
-) -> None:
-    run = tmp_path / "run"
-    family_of(run, phi="0", board=board_file(tmp_path))
-    record = json.loads((run / "latency" / "settings.json").read_text())
-    assert record["notes"] == {"runtime": "litert", "dtype": "int8"}
-    family_of(run, phi="1", max_cost=["latency=10s"])  # no conflict
-    with pytest.raises(RunConflict, match="--runtime litert there, asked for"):
-        family_of(run, phi="1", max_cost=["latency=10s"], runtime="eager", dtype="float32")
-
-
-@needs_litert
-def test_a_board_that_limits_milliseconds_goes_before_what_the_run_was_timed_in(
+def test_a_family_is_timed_as_its_board_says_and_what_was_timed_otherwise_binds_it_not(
     tmp_path: Path, quick: None
 ) -> None:
     run = tmp_path / "run"
     family_of(run, phi="0", max_cost=["latency=10s"])
-    with pytest.raises(RunConflict, match="--runtime eager there, asked for --runtime lite"):
-        family_of(run, phi="0", board=board_file(tmp_path))
+    family_of(run, phi="0", board=board_file(tmp_path))
+    family_of(run, phi="1", max_cost=["latency=10s"], runtime="litert", dtype="float32")
+    kept = {path.name: json.loads((path / "settings.json").read_text())["notes"]
+            for path in run.glob("latency-*")}  # fmt: skip
+    assert kept == {
+        f"latency-{runtime}-{dtype}": {"runtime": runtime, "dtype": dtype}
+        for runtime, dtype in (("eager", "float32"), ("litert", "int8"), ("litert", "float32"))
+    }
+
+
+def test_a_later_step_says_that_the_search_kept_to_a_board(tmp_path: Path) -> None:
+    board = {"here": False, "runtime": "tflite-micro", "milliseconds": None}
+    searched(tmp_path, board=board_file(tmp_path, ram="200KiB", **board))
+    heard = Heard()
+    autoscale.write_family(tmp_path, phi="0", coefficients="1.2,1.1,1.15", listener=heard)
+    assert any(one.startswith("the run's search kept to the board ") for one in heard.notices)
 
 
 def test_a_board_that_was_edited_is_named_and_what_it_says_now(tmp_path: Path) -> None:
@@ -229,6 +231,11 @@ def test_a_grid_with_a_budget_in_a_runtime_keeps_to_it(tmp_path: Path, quick: No
     assert kept["settings"]["dtype"] == "int8"
     with pytest.raises(RunConflict, match="--dtype int8 there, asked for --dtype float32"):
         grid_search(tmp_path / "run", **{**asked, "dtype": "float32"}, **training)
+    timings, heard = tmp_path / "run" / "latency" / "timings.jsonl", Heard()
+    before = len(timings.read_text().splitlines())
+    autoscale.write_family(tmp_path / "run", phi="0,3", max_cost=["latency=10s"], listener=heard)
+    assert "timing 1 network in litert, int8" in heard.notices  # the base was timed by the grid
+    assert len(timings.read_text().splitlines()) == before + 1
 
 
 def test_a_grid_with_a_counted_budget_refuses_a_runtime(tmp_path: Path) -> None:

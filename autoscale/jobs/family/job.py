@@ -8,12 +8,12 @@ from pathlib import Path
 from autoscale.design.rounding import PAPER
 from autoscale.devices.board import Board
 from autoscale.errors import InvalidSetting
-from autoscale.jobs.costs import board_of, hold_to_board, limits_from
+from autoscale.jobs.costs import hold_to_board, limits_from
 from autoscale.jobs.family.kept import STEP, keep
 from autoscale.jobs.family.scale import Family, scale_family
 from autoscale.jobs.family.weights import MemberWeights
 from autoscale.jobs.grid.job import load_grid
-from autoscale.jobs.grid.scaling_base import scalable_of
+from autoscale.jobs.grid.scaling_base import board_after_search, scalable_of
 from autoscale.jobs.grid.settings import FamilySettings
 from autoscale.jobs.grid.stopwatch import dtype_before, kept_timings, runtime_before
 from autoscale.jobs.groups.networks import ScalingBaseSettings
@@ -52,7 +52,7 @@ def write_family(
     """
     run, listener = Path(run), listener or Silent()
     base, growths = _base_and_growths(run, settings)
-    board = board_of(settings, listener)
+    board = board_after_search(run, settings, listener)
     _tell_of(growths, run, settings, listener)
     with _timer(run, base, settings, board, listener) as timer:
         scaled = partial(
@@ -103,7 +103,8 @@ def _timer(
     if not timed:
         yield None
         return
-    with kept_timings(run, base, settings.timing(dtype, "cpu"), settings, listener) as watch:
+    asked = settings.timing(dtype, "cpu")
+    with kept_timings(run, base, asked, settings, listener, beside=True) as watch:
         yield watch
 
 

@@ -143,7 +143,7 @@ def grid_search(
         *on_weights(run, start, weights=settings.weights, data=proxy.source.data, sizes=sizes),
     ):
         listener.notice(note)
-    require_scorable(base, settings, proxy.dtype, listener)
+    require_scorable(run, base, settings, proxy.dtype, listener)
     race = _race(run, base, settings, proxy, listener)
     references = find_references(
         settings,

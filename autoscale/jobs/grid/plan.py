@@ -69,7 +69,7 @@ def plan_grid(run: str | Path, settings: GridSettings, *, listener: Listener | N
     for note in notes_on_start(transfer.start, base):
         listener.notice(note)
     dtype = (settings.dtype or "float32") if proxy is None else proxy.dtype
-    require_scorable(base, settings, dtype, listener)
+    require_scorable(run, base, settings, dtype, listener)
     settings = where_timed(run, settings, dtype)
     watch = None
     if is_timed(settings):

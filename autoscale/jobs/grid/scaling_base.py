@@ -9,10 +9,11 @@ from autoscale.datasets.data import classes_in
 from autoscale.design.architecture import Architecture
 from autoscale.design.published import FAMILIES
 from autoscale.design.rounding import fit_strides, rounding_policy
+from autoscale.devices.board import Board
 from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.jobs.costs import board_of, hold_to_board
 from autoscale.jobs.grid.settings import GridSettings
-from autoscale.jobs.groups.networks import ScalingBaseSettings
+from autoscale.jobs.groups.networks import BoardSettings, ScalingBaseSettings
 from autoscale.jobs.inheritance import notes_for_base
 from autoscale.jobs.search.result import STEP as SEARCH
 from autoscale.jobs.search.result import load_baseline, load_proxy, transferred, with_images
@@ -138,8 +139,25 @@ def _searched(run: Path, settings: GridSettings) -> Proxy:
     return replace(proxy, transfer=transfer, dtype=settings.dtype or proxy.dtype)
 
 
+def board_after_search(run: Path, settings: BoardSettings, listener: Listener) -> Board | None:
+    """The board of a step, told; where it has none, that the run's search kept to one.
+
+    Raises:
+        InvalidSetting: if there is no such board.
+        StorageProblem: if its file cannot be read.
+    """
+    found = board_of(settings, listener)
+    searched = (StepFolder(run, SEARCH).read() or {}).get("notes", {}).get("board")
+    if found is None and searched is not None:
+        listener.notice(
+            f"the run's search kept to the board {searched}; these networks need not, unless "
+            "--board names it too"
+        )
+    return found
+
+
 def require_scorable(
-    base: Scalable, settings: GridSettings, dtype: str, listener: Listener
+    run: Path, base: Scalable, settings: GridSettings, dtype: str, listener: Listener
 ) -> None:
     """Say what a board leaves networks, and refuse numbers that a base or board cannot have.
 
@@ -150,7 +168,7 @@ def require_scorable(
         InvalidArchitecture: for int8 of a design that has none.
         InvalidSetting: for int8 of a user's model, or for a board of other networks.
     """
-    hold_to_board(board_of(settings, listener), dtype, listener)
+    hold_to_board(board_after_search(run, settings, listener), dtype, listener)
     if dtype == "int8":
         name = settings.model or settings.baseline or "the run's baseline"
         require_int8_design(base.at(1.0, 1.0, base.resolution), name=name)

@@ -1,5 +1,6 @@
 """Networks timed on this device, each once, and remembered in the run."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -105,7 +106,10 @@ class Stopwatch:
         return [self._asked[network] for network in networks]
 
     def _time(self, networks: Sequence[Network]) -> None:
-        self._listener.notice(f"timing {several(len(networks), 'network')}")
+        asked = self._asked_for
+        self._listener.notice(
+            f"timing {several(len(networks), 'network')} in {asked.runtime}, {asked.dtype}"
+        )
         every = list(dict.fromkeys([self._base, *networks]))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
@@ -156,7 +160,13 @@ def _notes(run: Path, step: str) -> Mapping[str, Any]:
 
 @contextmanager
 def kept_timings(
-    run: Path, base: Scalable, asked: Conditions, settings: RuntimeSettings, listener: Listener
+    run: Path,
+    base: Scalable,
+    asked: Conditions,
+    settings: RuntimeSettings,
+    listener: Listener,
+    *,
+    beside: bool = False,
 ) -> Iterator[Stopwatch]:
     """The latencies of a run's networks, those of earlier calls among them.
 
@@ -164,23 +174,27 @@ def kept_timings(
         base: what the networks are scaled from.
         asked: what they are timed under.
         settings: of the command, to say as they are typed which differ from those of earlier calls.
+        beside: keep those that were taken otherwise than the grid's in a folder of their own.
 
     Raises:
         RunConflict: if the run's latencies were taken otherwise.
     """
-    folder = StepFolder(run, TIMINGS)
-    timings = Journal(folder.file("timings.jsonl"))
     facts = {
         "base": describe(base),
         "batch": 1,
         "device": asked.device,
         "threads": asked.threads,
         **settings.timed_in,
+        **({} if asked.dtype == "float32" else {"dtype": asked.dtype}),
     }
+    folder = StepFolder(run, TIMINGS)
+    if beside and (folder.read() or {}).get("settings") != json.loads(json.dumps(facts)):
+        folder = StepFolder(run, f"{TIMINGS}-{asked.runtime}-{asked.dtype}")
+    timings = Journal(folder.file("timings.jsonl"))
     root = base.at(1.0, 1.0, base.resolution)
     with folder.locked():
         yield folder.begin(
-            facts if asked.dtype == "float32" else {**facts, "dtype": asked.dtype},
+            facts,
             notes={"runtime": asked.runtime, "dtype": asked.dtype},
             journal=timings,
             known=settings_of(type(settings)),

@@ -40,8 +40,9 @@ class RuntimeSettings(Settings):
     runtime: str | None = option(
         None,
         "What latency is measured in. {choices}. All but torch run on the CPU of this machine, "
-        "wherever --device trains. \\[default: that of a --board that limits milliseconds, else what "
-        f"the run was timed in before, else that of a --board that is this machine, else {_USUAL}]",
+        "wherever --device trains. \\[default: that of a --board that limits milliseconds, else "
+        "what the run was timed in before, else that of a --board that is this machine, else "
+        f"{_USUAL}]",
         choices=runtimes_told,
         binds="timed_in",
         panel=_RUNTIME,

@@ -7,6 +7,7 @@ from typing import Any
 
 from autoscale.design.architecture import Architecture
 from autoscale.design.measures.latency import LatencyTable, fit_latency_table
+from autoscale.design.measures.limits import Limit
 from autoscale.design.measures.macs import MACS
 from autoscale.design.measures.measure import CostMeasure
 from autoscale.design.space import SearchSpace
@@ -35,14 +36,20 @@ def require_objective(settings: SearchSettings) -> None:
 
 
 def make_objective(
-    settings: SearchSettings, space: SearchSpace, measure: CostMeasure, listener: Listener
+    settings: SearchSettings,
+    space: SearchSpace,
+    measure: CostMeasure,
+    limits: Sequence[Limit],
+    listener: Listener,
 ) -> Objective:
     """The objective of a search over `space`.
 
-    Without a target it is what half of the designs cost at most.
+    Without a target it is what half of the designs cost at most, or the limit on that cost if that
+    is less.
 
     Args:
         measure: what the cost is, ready to be asked.
+        limits: that every network keeps.
 
     Raises:
         InvalidSetting: for values that make no objective.
@@ -51,6 +58,10 @@ def make_objective(
     if target is None:
         usual = usual_cost(space, measure.of)
         target = round(usual) if measure.whole else usual
+    least = min((one.most for one in limits if one.measure == measure), default=target)
+    bounded = settings.target_cost is None and least < target
+    if bounded:
+        target = least
     objective = _objective(settings, measure, target=target)
     if objective.kind == "soft" and objective.reward.ignores_target:
         listener.notice(
@@ -58,6 +69,8 @@ def make_objective(
             "multiplies every reward by the same factor and changes no choice; hold a budget with "
             "--objective hard or --max-flops"
         )
+    elif bounded:
+        listener.notice(f"target: {objective.show(target)}, the limit; --target sets another")
     elif settings.target is None:
         listener.notice(
             f"target: {objective.show(target)}, which half of the designs of {space.name} do not "

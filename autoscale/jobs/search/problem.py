@@ -94,7 +94,7 @@ class SearchProblem:
         limits = tuple(replace(limit, measure=m) for limit, m in zip(limits, limited, strict=True))
         with _named(board):
             require_reachable(space, limits)
-        objective = make_objective(settings, space, measure, listener)
+        objective = make_objective(settings, space, measure, limits, listener)
         for note in on_weights(
             run,
             proxy.transfer.start,
