@@ -25,7 +25,7 @@ from tasks import Task  # noqa: E402
 
 from autoscale.search.samplers import make_sampler  # noqa: E402
 
-CHECKPOINTS = (25, 50, 100, 200)
+CHECKPOINTS = (25, 50, 100, 200, 400)
 
 
 def search(task: Task, sampler: str, seed: int, trials: int) -> dict[str, Any]:
@@ -43,7 +43,8 @@ def search(task: Task, sampler: str, seed: int, trials: int) -> dict[str, Any]:
         trial = study.ask()
         architecture = space.suggest(trial)
         seconds.append(time.process_time() - start)
-        study.tell(trial, task.values(architecture, task.landscape.show(architecture, luck)))
+        shown = task.landscape.show(architecture, luck)
+        study.tell(trial, task.values(architecture, shown, luck))
         if number in CHECKPOINTS:
             for how in ("model", "observed"):
                 judged[how][str(number)] = task.judge(task.recommended(study, how))
@@ -77,7 +78,7 @@ def table(lines: list[dict[str, Any]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--landscape", choices=list(LANDSCAPES))
-    parser.add_argument("--task", choices=["single", "reward", "front"])
+    parser.add_argument("--task", choices=["single", "reward", "front", "timed"])
     parser.add_argument("--sampler")
     parser.add_argument("--repetitions", type=int, default=30)
     parser.add_argument("--first-seed", type=int, default=0)
