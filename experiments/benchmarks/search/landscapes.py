@@ -1,9 +1,9 @@
-"""What the benchmark searches: one measured table and two made-up landscapes.
+"""What the benchmark searches: one measured table and made-up landscapes.
 
-All three give an accuracy in points for an architecture and a seed. The landscapes are formulas, so
-that spaces of 1e13 and 1e18 points have a known mean for every network. Neither formula is the
-model that `guided` fits: both saturate, mix stages through products and minima, and one is not even
-smooth in its costs.
+All give an accuracy in points for an architecture and a seed. The landscapes are formulas, so that
+spaces of 1e13 and 1e18 points have a known mean for every network. No formula is the model that
+`guided` fits: they saturate, mix stages through products and minima, and one is not even smooth in
+its costs.
 """
 
 import json
@@ -113,8 +113,8 @@ def mnasnet() -> Landscape:
 
 
 def saturating() -> Landscape:
-    """28 choices as on ImageNet: capacity helps less and less, each choice has its own worth and
-    many pairs of choices too; seeds scatter by 0.43, as trainings on ImageNet's 100 classes do."""
+    """28 choices: capacity helps less and less, each choice has its own worth and many pairs of
+    choices too; seeds scatter by 0.43."""
     space = _chain_space()
     worth = _Worth(space, seed=7, alone=0.06, pairs=40, together=0.04)
 

@@ -36,7 +36,7 @@ def suggestion_ms(task: Task, sampler: str, finished: int, repetitions: int = 30
     }
 
     def values(architecture: Architecture) -> list[float]:
-        return task.values(architecture, task.landscape.show(architecture, luck))
+        return task.values(architecture, luck)
 
     drawn = [space.sample(rng) for _ in range(finished)]
     study.add_trials(

@@ -51,9 +51,7 @@ def milliseconds(architecture: Architecture) -> float:
     """Of a made-up device on which every block takes its time, wide ones are well used, and large
     kernels are dear: multiply-adds and this rank networks only roughly alike."""
     total = 0.3
-    for (_, counts), stage in zip(
-        part_costs(architecture)[1:-1], architecture.stages, strict=True
-    ):
+    for (_, counts), stage in zip(part_costs(architecture)[1:-1], architecture.stages, strict=True):
         used = min(1.0, stage.width / 64) ** 0.7 * (1 if stage.kernel == 3 else 0.6)
         total += 0.08 * stage.depth + counts.macs / (4e6 * used) + counts.activations / 6e5
     return total
@@ -87,10 +85,9 @@ class Task:
     def reward(self, accuracy: Any, cost: Any) -> Any:
         return accuracy * (cost / self.landscape.median_macs) ** W
 
-    def values(
-        self, architecture: Architecture, accuracy: float, luck: np.random.Generator
-    ) -> list[float]:
-        """What the study is told."""
+    def values(self, architecture: Architecture, luck: np.random.Generator) -> list[float]:
+        """What the study is told of one training."""
+        accuracy = self.landscape.show(architecture, luck)
         if self.kind == "timed":
             return [accuracy, self.cost(architecture) * float(np.exp(luck.normal(0, TIMING)))]
         if self.kind == "front":
@@ -149,7 +146,8 @@ class Task:
             if point not in seen:
                 architecture = designs.describe(point).design
                 accuracy = self.landscape.mean(architecture)
-                seen[point] = (accuracy, self.cost(architecture), self.worth(architecture, accuracy))
+                worth = self.worth(architecture, accuracy)
+                seen[point] = (accuracy, self.cost(architecture), worth)
             return seen[point]
 
         starts = 24
