@@ -13,6 +13,8 @@ from autoscale.settings.command import Groups
 from autoscale.settings.option import option
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from autoscale.jobs.family.scale import Family
     from autoscale.jobs.grid.plan import Plan
     from autoscale.jobs.grid.result import GridResult
@@ -72,6 +74,14 @@ def family_command(settings: FamilySettings, *, run: Path, as_json: bool) -> Non
 _NETWORK = ("alpha", "beta", "gamma", "nominal", "measured", "distance", "depth", "width",
             "resolution", "blocks", "channels", "pixels", "macs", "params")  # fmt: skip
 EFFECTIVE = "depth, width, resolution: what the multipliers became after rounding"
+GROWTH = "growth: of what the budget limits, over the base's"
+
+
+def _grown(columns: tuple[str, ...], table: pd.DataFrame) -> tuple[str, ...]:
+    """The columns, with the growth of what the budget limits in the place of multiply-adds' if that
+    is another cost."""
+    other = bool((table["growth"] != table["measured"]).any())
+    return tuple("growth" if other and name == "measured" else name for name in columns)
 
 
 def _show_plan(planned: Plan, as_json: bool) -> None:
@@ -93,7 +103,7 @@ def _show_plan(planned: Plan, as_json: bool) -> None:
             }
         )
         return
-    columns = (*_NETWORK, "points", "moved", "rules")
+    columns = _grown((*_NETWORK, "points", "moved", "rules"), planned.table)
     show_table(
         planned.table,
         title="Candidates",
@@ -132,6 +142,8 @@ def _show_plan(planned: Plan, as_json: bool) -> None:
         "nothing was trained."
     )
     explain(CONVENTION)
+    if "growth" in columns:
+        explain(GROWTH)
     explain(EFFECTIVE)
 
 
@@ -162,13 +174,14 @@ def _show_grid(found: GridResult, run: Path, as_json: bool) -> None:
             }
         )
         return
-    columns = ("alpha", "beta", "gamma", "nominal", "measured", "distance", "depth", "width",
+    every = ("alpha", "beta", "gamma", "nominal", "measured", "distance", "depth", "width",
                "resolution", "pixels", "macs", "rules", "seeds", "accuracy", "accuracy_float",
                "estimate", "low", "high")  # fmt: skip
+    columns = _grown(tuple(name for name in every if name in found.table), found.table)
     shown = show_table(
         found.table,
         title="Candidates, best estimate first",
-        columns=tuple(name for name in columns if name in found.table),
+        columns=columns,
         spare=(
             "nominal",
             "depth",
@@ -198,6 +211,8 @@ def _show_grid(found: GridResult, run: Path, as_json: bool) -> None:
     )
     show_references(found.references)
     explain("estimate, low, high: what all trainings together suggest, its interval at 90 %")
+    if "growth" in columns:
+        explain(GROWTH)
     if "macs" in shown:
         explain(CONVENTION)
     if "depth" in shown:

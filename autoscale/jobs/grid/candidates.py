@@ -372,7 +372,7 @@ def explain(race: GridRace, listener: Listener) -> None:
         scaled = compound(race.base.base, PAPER, rounding=race.base.rounding)
         listener.notice(
             f"the paper's (1.2, 1.1, 1.15): nominal {PAPER.nominal:.3f}x, measured "
-            f"{cost_of(scaled).macs / grid.base_cost.macs:.3f}x here"
+            f"{cost_of(scaled).macs / grid.base_cost.macs:.3f}x here in multiply-adds"
         )
 
 
