@@ -165,10 +165,15 @@ def _show_search(found: Baseline, settings: SearchSettings, run: Path, as_json: 
         + (f" (mean of {len(found.accuracies)} seeds)" if len(found.accuracies) > 1 else "")
         + f", {score.macs:,} multiply-adds, {score.params:,} parameters -> {file}"
     )
-    if settings.weights is not None:
+    if "inherited" in table:
+        begun = int((table["inherited"] > 0).sum())
         say(
-            f"Networks began with weights of {settings.weights}; check-baseline and grid go on "
-            "with them, and family and train take them with --weights."
+            f"{begun} of {several(len(table), 'network')} began with weights of "
+            f"{settings.weights}; check-baseline and grid go on with them, and family and train "
+            "take them with --weights."
+            if begun
+            else f"No network could begin with weights of {settings.weights}: none has blocks that "
+            "can take them over; autoscale spaces says which spaces inherit."
         )
     if settings.teacher is not None:
         say(f"Networks learned from {settings.teacher}; check-baseline and grid go on with it.")
