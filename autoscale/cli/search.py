@@ -165,7 +165,7 @@ def _show_search(found: Baseline, settings: SearchSettings, run: Path, as_json: 
         + (f" (mean of {len(found.accuracies)} seeds)" if len(found.accuracies) > 1 else "")
         + f", {score.macs:,} multiply-adds, {score.params:,} parameters -> {file}"
     )
-    if "inherited" in table:
+    if settings.weights is not None and "inherited" in table:
         begun = int((table["inherited"] > 0).sum())
         say(
             f"{begun} of {several(len(table), 'network')} began with weights of "
