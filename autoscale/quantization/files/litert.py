@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +59,14 @@ def to_litert(
     return _with_files(content, files) if files else content
 
 
+class _Steps(NamedTuple):
+    """What the integers of a tensor stand for."""
+
+    scales: Any  # one, or one for each channel
+    zero_point: int = 0
+    dimension: int = 0  # that of the channels
+
+
 class _File:
     """Collects tensors, buffers and operators of the one subgraph of a file."""
 
@@ -100,9 +108,7 @@ class _File:
         kind: str,
         *,
         data: NDArray[Any] | None = None,
-        scales: Any = None,
-        zero_point: int = 0,
-        channels: int = 0,
+        steps: _Steps | None = None,
         signature: tuple[int, ...] | None = None,
     ) -> int:
         """A tensor; its number.
@@ -110,8 +116,7 @@ class _File:
         Args:
             kind: of its numbers, as the schema names it.
             data: of a constant.
-            scales: one, or one for each channel, if the numbers are quantised.
-            channels: the dimension of these.
+            steps: if the numbers are quantised.
             signature: its shape with -1 for what is free.
         """
         found = self.schema.TensorT()
@@ -123,12 +128,12 @@ class _File:
         if data is not None:
             self.buffers.append(self.buffer(np.frombuffer(data.tobytes(), np.uint8)))
             found.buffer = len(self.buffers) - 1
-        if scales is not None:
-            steps = np.atleast_1d(np.asarray(scales, np.float32))
+        if steps is not None:
+            scales = np.atleast_1d(np.asarray(steps.scales, np.float32))
             found.quantization = self.schema.QuantizationParametersT()
-            found.quantization.scale = steps.tolist()
-            found.quantization.zeroPoint = [zero_point] * len(steps)
-            found.quantization.quantizedDimension = channels if len(steps) > 1 else 0
+            found.quantization.scale = scales.tolist()
+            found.quantization.zeroPoint = [steps.zero_point] * len(scales)
+            found.quantization.quantizedDimension = steps.dimension if len(scales) > 1 else 0
         self.tensors.append(found)
         return len(self.tensors) - 1
 
@@ -137,13 +142,13 @@ class _File:
         sides = (shape[1], shape[2], shape[0]) if len(shape) == 3 else shape
         if of is None:
             return self.tensor(name, (1, *sides), "FLOAT32", signature=(-1, *sides))
-        return self.tensor(
-            name, (1, *sides), "INT8", scales=of.scale, zero_point=of.zero_point,
-            signature=(-1, *sides),
-        )  # fmt: skip
+        return self.tensor(name, (1, *sides), "INT8", steps=_Steps(*of), signature=(-1, *sides))
 
-    def constant(self, name: str, numbers: NDArray[Any], kind: str, **rest: Any) -> int:
-        return self.tensor(name, numbers.shape, kind, data=np.ascontiguousarray(numbers), **rest)
+    def constant(
+        self, name: str, numbers: NDArray[Any], kind: str, steps: _Steps | None = None
+    ) -> int:
+        data = np.ascontiguousarray(numbers)
+        return self.tensor(name, numbers.shape, kind, data=data, steps=steps)
 
     def quantization(self, name: str) -> Quantization | None:
         return None if self.network is None else self.network.maps[name]
@@ -170,8 +175,8 @@ class _File:
         of = self.quantization(g.PIXELS)
         if of is not None:  # before the map: of maps as large, an interpreter plans the first first
             self.read = self.tensor(
-                g.PIXELS, (1, *sides), "UINT8", scales=of.scale,
-                zero_point=of.zero_point - LOWEST, signature=(-1, *sides),
+                g.PIXELS, (1, *sides), "UINT8",
+                steps=_Steps(of.scale, of.zero_point - LOWEST), signature=(-1, *sides),
             )  # fmt: skip
         pixels = self.map(g.PIXELS, shape, of)
         self.maps[g.PIXELS] = pixels
@@ -191,7 +196,7 @@ class _File:
         if isinstance(operation, g.Convolution):
             self.convolution(operation, inputs[0], made)
         elif isinstance(operation, g.Linear):
-            weight, bias = self.kernel(operation, operation.weight, 0)
+            weight, bias = self.kernel(operation, (0, 1), channels=0)
             options = schema.FullyConnectedOptionsT()
             self.operator(
                 "FULLY_CONNECTED", [inputs[0], weight, bias], made, options, "FullyConnectedOptions"
@@ -222,12 +227,12 @@ class _File:
         source, padding = self.padded(operation, source, operation.kernel, lowest=False)
         schema = self.schema
         if operation.depthwise:
-            weight, bias = self.kernel(operation, operation.weight.transpose(1, 2, 3, 0), 3)
+            weight, bias = self.kernel(operation, (1, 2, 3, 0), channels=3)
             options = schema.DepthwiseConv2DOptionsT()
             options.depthMultiplier = 1
             kind, union = "DEPTHWISE_CONV_2D", "DepthwiseConv2DOptions"
         else:
-            weight, bias = self.kernel(operation, operation.weight.transpose(0, 2, 3, 1), 0)
+            weight, bias = self.kernel(operation, (0, 2, 3, 1), channels=0)
             options = schema.Conv2DOptionsT()
             kind, union = "CONV_2D", "Conv2DOptions"
         options.padding = padding
@@ -237,29 +242,28 @@ class _File:
         self.operator(kind, [source, weight, bias], made, options, union)
 
     def kernel(
-        self, operation: g.Convolution | g.Linear, weight: NDArray[Any], channels: int
+        self, operation: g.Convolution | g.Linear, axes: tuple[int, ...], *, channels: int
     ) -> tuple[int, int]:
-        """Tensors of weights and biases, the weights' dimensions in the file's order."""
+        """Tensors of weights and biases.
+
+        Args:
+            axes: the weights' dimensions in the file's order.
+            channels: which of these is that of the outputs.
+        """
         name = operation.name
         if self.network is None:
+            weight = operation.weight.transpose(axes)
             return (
                 self.constant(f"{name}.weight", weight, "FLOAT32"),
                 self.constant(f"{name}.bias", operation.bias, "FLOAT32"),
             )
         found = self.network.kernels[name]
-        order = {(0, 2, 3, 1): 0, (1, 2, 3, 0): 3}
-        axes = (0, 1) if weight.ndim == 2 else next(a for a, c in order.items() if c == channels)
-        source = self.network.maps[operation.inputs[0]].scale
+        sums = found.scales.astype(np.float64) * self.network.maps[operation.inputs[0]].scale
+        steps = _Steps(found.scales, dimension=channels)
         return (
-            self.constant(
-                f"{name}.weight", found.weight.transpose(axes), "INT8", scales=found.scales,
-                channels=channels,
-            ),
-            self.constant(
-                f"{name}.bias", found.bias, "INT32",
-                scales=found.scales.astype(np.float64) * source,
-            ),
-        )  # fmt: skip
+            self.constant(f"{name}.weight", found.weight.transpose(axes), "INT8", steps),
+            self.constant(f"{name}.bias", found.bias, "INT32", _Steps(sums)),
+        )
 
     def factor(self, operation: g.Product) -> int:
         name = f"{operation.name}.factor"
@@ -267,10 +271,7 @@ class _File:
         if self.network is None:
             return self.constant(name, operation.constant.transpose(1, 2, 0)[None], "FLOAT32")
         integers, of = self.network.constants[operation.name]
-        return self.constant(
-            name, integers.transpose(1, 2, 0)[None], "INT8", scales=of.scale,
-            zero_point=of.zero_point,
-        )  # fmt: skip
+        return self.constant(name, integers.transpose(1, 2, 0)[None], "INT8", _Steps(*of))
 
     def pool(self, operation: g.Pool, source: int, made: int) -> None:
         largest = operation.kind == "max"
@@ -306,9 +307,7 @@ class _File:
         if of is None:
             least = self.constant(name, np.array([_LOWEST_FLOAT]), "FLOAT32")
         else:
-            least = self.constant(
-                name, np.array([LOWEST], np.int8), "INT8", scales=of.scale, zero_point=of.zero_point
-            )
+            least = self.constant(name, np.array([LOWEST], np.int8), "INT8", _Steps(*of))
         self.operator("PADV2", [*inputs, least], made, self.schema.PadV2OptionsT(), "PadV2Options")
         return made, kinds.VALID
 
