@@ -85,7 +85,7 @@ class Stopwatch:
                 self._kept[str(record["network"])] = float(record["milliseconds"])
             except (KeyError, TypeError, ValueError) as problem:
                 raise RunConflict(
-                    f"a record of the grid's timings is damaged ({problem!r}); choose another --run"
+                    f"a record of the run's timings is damaged ({problem!r}); choose another --run"
                 ) from None
 
     @property
