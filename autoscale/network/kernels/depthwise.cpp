@@ -180,7 +180,7 @@ void correlate(int kernel, const vec *input, Index input_columns, Index stride,
 struct Depthwise {
     Index images, height, width, channels;  // of the input
     int kernel, stride;
-    int top, left;  // zeros above and to the left of a map
+    int top = 0, left = 0;  // zeros above and to the left of a map
     Index margin() const {  // outputs beyond the map that a pixel at its border would be seen by
         const int most = std::max({top, left, kernel - 1 - top, kernel - 1 - left});
         return (most + stride - 1) / stride;
@@ -191,11 +191,16 @@ struct Depthwise {
     int taps() const { return kernel * kernel; }
 };
 
-// Half a kernel; TensorFlow's padding puts the smaller half of what a side needs there.
-int zeros_before(Index side, int kernel, int stride, int same) {
-    if (!same) return kernel / 2;
-    const Index last = (side - 1) / stride * stride;  // where the last window would begin
-    return static_cast<int>(std::max<Index>(last + kernel - side, 0) / 2);
+// With zeros before a map: half a kernel; TensorFlow's padding puts the smaller half of what a side
+// needs there.
+Depthwise padded(Depthwise d, int same) {
+    const auto before = [&](Index side) {
+        const Index needed = std::max<Index>((d.out(side) - 1) * d.stride + d.kernel - side, 0);
+        return same ? static_cast<int>(needed / 2) : d.kernel / 2;
+    };
+    d.top = before(d.height);
+    d.left = before(d.width);
+    return d;
 }
 
 Index rows_of_band(Index columns, Index rows) {
@@ -365,16 +370,14 @@ void pack_all_weights(const Depthwise &d, const float *weights, vec *to) {
 extern "C" {
 
 // output = depthwise convolution of x, padded by kernel / 2, or as TensorFlow's "same" says if `same`
-// is not 0; kernel odd, 1 to 9. x is `input`, or act(input * scale + shift) if `statistics` is not null. Unless `gamma` is null, the
-// output's statistics are measured as by `measure_norm`.
+// is not 0; kernel odd, 1 to 9. x is `input`, or act(input * scale + shift) if `statistics` is not
+// null. Unless `gamma` is null, the output's statistics are measured as by `measure_norm`.
 void depthwise_forward(const float *input, const float *statistics, int activation,
                        const float *weights, float *output, const float *gamma, const float *beta,
                        float *output_statistics, float *running_mean, float *running_variance,
                        double eps, double momentum, Index images, Index height, Index width,
                        Index channels, int kernel, int stride, int same, int threads) {
-    const Depthwise d{images, height, width,  channels, kernel, stride,
-                      zeros_before(height, kernel, stride, same),
-                      zeros_before(width, kernel, stride, same)};
+    const Depthwise d = padded({images, height, width, channels, kernel, stride}, same);
     const Index blocks = (channels + LANES - 1) / LANES;
     Moments moments(channels, threads);
     with_source(input, statistics, channels, activation, [&](auto source) {
@@ -409,9 +412,7 @@ void depthwise_backward(const float *input, const float *statistics, int activat
                         float *of_gamma, float *of_beta, float *input_coefficients, Index images,
                         Index height, Index width, Index channels, int kernel, int stride, int same,
                         int threads) {
-    const Depthwise d{images, height, width,  channels, kernel, stride,
-                      zeros_before(height, kernel, stride, same),
-                      zeros_before(width, kernel, stride, same)};
+    const Depthwise d = padded({images, height, width, channels, kernel, stride}, same);
     const Index blocks = (channels + LANES - 1) / LANES, size = blocks * d.taps();
     const Memory memory = allocate(threads * size * static_cast<Index>(sizeof(vec)));
     vec *sums = static_cast<vec *>(memory.get());

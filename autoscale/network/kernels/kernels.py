@@ -43,9 +43,7 @@ class Filter(NamedTuple):
 
     weight: Tensor  # (C, 1, k, k), k odd
     stride: int = 1
-    same: bool = (
-        False  # TensorFlow's padding, which compiled kernels know; else k // 2 on all sides
-    )
+    same: bool = False  # TensorFlow's padding, which compiled kernels know; else k // 2 everywhere
 
 
 class Kernels(Protocol):
