@@ -284,9 +284,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def refuse(text: str) -> None:
     """Say on standard error why there is no answer."""
-    from autoscale.cli import (
-        terminal,  # it loads pandas: the help and completions do not wait for that
-    )
+    from autoscale.cli import terminal  # it loads rich, which few completions need
 
     terminal.refuse(text)
 

@@ -1,5 +1,7 @@
 """What one network costs: a published one, a design in a file, or a module of the user's."""
 
+from __future__ import annotations
+
 import difflib
 import inspect
 import reprlib
@@ -12,32 +14,24 @@ from operator import add
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import nn
-
 from autoscale.design.amounts import BYTES
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import CONVENTIONS, Cost, part_costs
 from autoscale.design.document import kind_of
 from autoscale.design.published import FAMILIES, NETWORKS
-from autoscale.devices.board import Board, Fit
 from autoscale.errors import InvalidSetting, cause
 from autoscale.models.user_code import code_problem, named
-from autoscale.network.build import build
-from autoscale.network.image import image_shape
-from autoscale.network.measuring.second_count import (
-    CountLine,
-    FvcoreCount,
-    compare_counts,
-    fvcore_analysis,
-)
-from autoscale.network.measuring.trace import Handle, Shape, traced_part_costs
 from autoscale.runs.store import read_text
-from autoscale.scaling.family import Member
 
-# Worker processes read this module and make no table: pandas is loaded where one is made.
+# A design is counted without torch, which is loaded where there is a module, and a count is no
+# table: pandas is loaded where one is made.
 if TYPE_CHECKING:
     import pandas as pd
+    from torch import nn
+
+    from autoscale.devices.board import Board, Fit
+    from autoscale.network.measuring.second_count import CountLine, FvcoreCount
+    from autoscale.network.measuring.trace import Handle, Shape
 
 
 @dataclass(frozen=True)
@@ -71,6 +65,8 @@ class Count:
         """
         if self.module is None:
             return None
+        from autoscale.network.measuring.second_count import fvcore_analysis
+
         try:
             return fvcore_analysis(self.module, resolution=self.resolution)
         except Exception as problem:  # the user's code may raise anything
@@ -88,6 +84,11 @@ class Count:
         Raises:
             InvalidSetting: if fvcore cannot trace the network.
         """
+        import torch
+
+        from autoscale.network.build import build
+        from autoscale.network.measuring.second_count import compare_counts
+
         module = self.module
         if module is None:
             assert self.design is not None
@@ -113,7 +114,7 @@ class Count:
             )
         return board.fit(self.design)
 
-    def check_table(self) -> "pd.DataFrame":
+    def check_table(self) -> pd.DataFrame:
         """The lines of `check` and a last one for the totals.
 
         Columns: counted (the kind of operation), fvcore_says, and what each convention says.
@@ -139,7 +140,7 @@ class Count:
             row["flops"] = self.fvcore.total
         return row
 
-    def table(self, convention: str = "paper") -> "pd.DataFrame":
+    def table(self, convention: str = "paper") -> pd.DataFrame:
         """One row for each part and a last one for the total.
 
         Columns: part, and those of `figures`.
@@ -149,6 +150,14 @@ class Count:
         """
         import pandas as pd
 
+        return pd.DataFrame(self.rows(convention))
+
+    def rows(self, convention: str = "paper") -> list[dict[str, Any]]:
+        """The rows of `table` as plain data.
+
+        Raises:
+            InvalidSetting: if there is no such convention, or fvcore cannot trace the module.
+        """
         parts, flops = dict(self.parts), {}
         if convention == "fvcore" and self.fvcore:
             own = type(self.module).__name__
@@ -156,11 +165,9 @@ class Count:
             # It may count what costs nothing here.
             parts |= {name: Cost() for name in flops if flops[name] and name not in parts}
             flops["total"] = self.fvcore.total
-        rows = [*parts.items(), ("total", self.cost)]
-        table = pd.DataFrame([{"part": name} | figures(part, convention) for name, part in rows])
-        if flops:
-            table["flops"] = [flops.get(name, 0) for name in table["part"]]
-        return table
+        costs = [*parts.items(), ("total", self.cost)]
+        rows = [{"part": name, **figures(part, convention)} for name, part in costs]
+        return [{**row, "flops": flops.get(row["part"], 0)} for row in rows] if flops else rows
 
 
 def figures(cost: Cost, convention: str = "paper") -> dict[str, int]:
@@ -233,6 +240,9 @@ def count_module(
         InvalidSetting: if it does not take such images, or runs operations of unknown cost, or does
             not run one of `handles`.
     """
+    from autoscale.network.image import image_shape
+    from autoscale.network.measuring.trace import traced_part_costs
+
     ran: Counter[str] = Counter()
     watched = {
         operation: _watched(operation, handle, ran) for operation, handle in (handles or {}).items()
@@ -261,8 +271,13 @@ def load_network(network: str | Path | nn.Module | Architecture) -> nn.Module | 
         InvalidArchitecture: if the file is no design; the message names line and key.
         StorageProblem: if the file cannot be read.
     """
-    if isinstance(network, nn.Module | Architecture):
+    if isinstance(network, Architecture):
         return network
+    if not isinstance(network, str | Path):
+        from torch import nn
+
+        if isinstance(network, nn.Module):
+            return network
     name = str(network)
     if ":" in name and not Path(name).exists():
         return _imported(name)
@@ -272,7 +287,7 @@ def load_network(network: str | Path | nn.Module | Architecture) -> nn.Module | 
 def _called(network: str | Path | nn.Module | Architecture) -> str:
     if isinstance(network, Architecture):
         return "design"
-    return type(network).__name__ if isinstance(network, nn.Module) else str(network)
+    return str(network) if isinstance(network, str | Path) else type(network).__name__
 
 
 def is_member(path: Path) -> bool:
@@ -300,6 +315,8 @@ def load_architecture(name: str) -> Architecture:
             raise InvalidSetting(f"no such file: {name}; name a design's YAML file")
         text = read_text(path)
         if kind_of(text) == "member":
+            from autoscale.scaling.family import Member
+
             return Member.from_yaml(text, source=name).architecture
         return Architecture.from_yaml(text, source=name)
     if name not in NETWORKS:
@@ -391,6 +408,8 @@ def _unknown(name: str) -> str:
 
 
 def _imported(name: str) -> nn.Module | Architecture:
+    from torch import nn
+
     found = named(name)
     if callable(found) and not isinstance(found, nn.Module):
         try:
