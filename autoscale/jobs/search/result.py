@@ -10,6 +10,7 @@ import pandas as pd
 from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting, RunConflict
+from autoscale.jobs.names import SEARCH
 from autoscale.jobs.workers.proxy import Proxy
 from autoscale.listener import Listener
 from autoscale.runs.records import trials_from_journal
@@ -18,7 +19,7 @@ from autoscale.search.engine import Trial
 from autoscale.search.objective import Objective
 from autoscale.search.pareto import front
 
-STEP = "search"
+STEP = SEARCH
 
 
 @dataclass(frozen=True, kw_only=True)
