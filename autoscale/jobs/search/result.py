@@ -1,11 +1,11 @@
 """The search of a run directory, read back: its trials, what it chose, and how it judged."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
@@ -18,6 +18,9 @@ from autoscale.runs.store import Journal, StepFolder
 from autoscale.search.engine import Trial
 from autoscale.search.objective import Objective
 from autoscale.search.pareto import front
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 STEP = SEARCH
 
@@ -189,6 +192,8 @@ def trial_table(trials: Sequence[Trial], objective: Objective) -> pd.DataFrame:
     A stopped design has no accuracy; where rungs were looked at, columns accuracy_after_N say what
     it had after N epochs.
     """
+    import pandas as pd
+
     trained = [trial for trial in trials if trial.trained]
     finished = [trial for trial in trained if trial.score]
     points = [(t.score.accuracy, objective.cost(t.architecture)) for t in finished if t.score]
