@@ -144,6 +144,12 @@ def test_a_worker_process_loads_no_library_of_tables() -> None:
     assert "pandas" not in loaded
 
 
+def test_a_search_begins_without_libraries_of_tables_and_databases() -> None:
+    loaded = loaded_with(PACKAGE / "jobs" / "search" / "job.py")
+    assert {"torch", "optuna"} <= loaded
+    assert not {"pandas", "sqlalchemy", "fvcore"} & {name.partition(".")[0] for name in loaded}
+
+
 def test_only_the_search_names_optuna_and_jobs_its_studies() -> None:
     rooms = {found.split("/")[1] for found in by_room({"optuna"})}
     assert rooms <= {"search", "jobs"}
