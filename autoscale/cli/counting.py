@@ -86,12 +86,13 @@ def count_command(settings: CountCommand, *, as_json: bool) -> None:
     """Count what one image costs in a network, exactly."""
     from autoscale.cli.terminal import say, show_json, show_table
     from autoscale.models import count
+    from autoscale.models.op_costs import parse_handles
 
     convention = settings.convention
     found = count.count(
         settings.network,
         resolution=settings.resolution,
-        handles=count.parse_handles(settings.op_cost),
+        handles=parse_handles(settings.op_cost),
     )
     rows = found.rows(convention)
     board = None

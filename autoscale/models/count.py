@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import difflib
 import inspect
-import reprlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
-from numbers import Integral
 from operator import add
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +18,7 @@ from autoscale.design.cost import CONVENTIONS, Cost, part_costs
 from autoscale.design.document import kind_of
 from autoscale.design.published import FAMILIES, NETWORKS
 from autoscale.errors import InvalidSetting, cause
+from autoscale.models.op_costs import watched
 from autoscale.models.user_code import code_problem, named
 from autoscale.runs.store import read_text
 
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
     from autoscale.devices.board import Board, Fit
     from autoscale.network.measuring.second_count import CountLine, FvcoreCount
-    from autoscale.network.measuring.trace import Handle, Shape
+    from autoscale.network.measuring.trace import Handle
 
 
 @dataclass(frozen=True)
@@ -244,11 +243,11 @@ def count_module(
     from autoscale.network.measuring.trace import traced_part_costs
 
     ran: Counter[str] = Counter()
-    watched = {
-        operation: _watched(operation, handle, ran) for operation, handle in (handles or {}).items()
+    priced = {
+        operation: watched(operation, handle, ran) for operation, handle in (handles or {}).items()
     }
     try:
-        parts = traced_part_costs(module, resolution=resolution, handles=watched)
+        parts = traced_part_costs(module, resolution=resolution, handles=priced)
     except InvalidSetting:
         raise
     except Exception as problem:  # the user's code may raise anything
@@ -256,7 +255,7 @@ def count_module(
             f"{name} does not take an image of shape {image_shape(module, resolution)}: "
             f"{cause(problem)}; correct it or try another --resolution"
         ) from problem
-    if idle := [operation for operation in watched if operation not in ran]:
+    if idle := [operation for operation in priced if operation not in ran]:
         raise InvalidSetting(
             f"{name} does not run {', '.join(idle)}; correct --op-cost or leave it out"
         )
@@ -322,74 +321,6 @@ def load_architecture(name: str) -> Architecture:
     if name not in NETWORKS:
         raise InvalidSetting(_unknown(name))
     return NETWORKS[name]
-
-
-def parse_handles(texts: Sequence[str]) -> dict[str, Handle]:
-    """Read `aten::cumsum=0` and `aten::cumsum=package.module:function` as costs of operations.
-
-    Raises:
-        InvalidSetting: for anything else, or if there is no such function.
-    """
-    handles: dict[str, Handle] = {}
-    for text in texts:
-        operation, _, value = text.partition("=")
-        if not operation or not value:
-            raise InvalidSetting(_no_cost(text))
-        if _is_number(value):
-            if not value.isdecimal():
-                raise InvalidSetting(
-                    f"the cost of {operation} must be a whole number of at least 0, got {value}"
-                )
-            handles[operation] = _constant(int(value))
-        elif callable(found := named(value)):
-            handles[operation] = found
-        else:
-            raise InvalidSetting(_no_cost(text))
-    return handles
-
-
-def _no_cost(text: str) -> str:
-    return (
-        f"not the cost of an operation: {text!r}; write aten::name=0 or "
-        "aten::name=package.module:function"
-    )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _constant(macs: int) -> Handle:
-    return lambda inputs, outputs: macs
-
-
-def _watched(operation: str, handle: Handle, ran: Counter[str]) -> Handle:
-    """`handle`, whose answers are checked and added up in `ran`.
-
-    The user's function is named when it fails, not the network that it prices.
-    """
-    name = getattr(handle, "__qualname__", type(handle).__name__)
-    function = f"{getattr(handle, '__module__', '')}:{name}, the cost of {operation},"
-
-    def price(inputs: list[Shape], outputs: list[Shape]) -> int:
-        try:
-            macs = handle(inputs, outputs)
-        except Exception as problem:
-            raise InvalidSetting(
-                f"{function} failed on inputs {inputs}: {cause(problem)}; correct it"
-            ) from problem
-        if not isinstance(macs, Integral) or isinstance(macs, bool) or macs < 0:
-            raise InvalidSetting(
-                f"{function} must give a whole number of at least 0, got {reprlib.repr(macs)}"
-            )
-        ran[operation] += int(macs)
-        return int(macs)
-
-    return price
 
 
 def _unknown(name: str) -> str:
