@@ -35,9 +35,9 @@ from autoscale.design.choices import (
     Value,
     labels,
 )
+from autoscale.design.costs import PartMacs, extremes, macs_at, macs_tables
 from autoscale.design.document import NO_UNKNOWN_KEYS, parse
 from autoscale.design.rounding import fit_strides
-from autoscale.design.space_macs import PartMacs, extremes, macs_at, macs_tables
 from autoscale.errors import InvalidArchitecture, InvalidSetting, InvalidSpace
 
 

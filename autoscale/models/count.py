@@ -165,7 +165,9 @@ class Count:
             parts |= {name: Cost() for name in flops if flops[name] and name not in parts}
             flops["total"] = self.fvcore.total
         costs = [*parts.items(), ("total", self.cost)]
-        rows = [{"part": name, **figures(part, convention)} for name, part in costs]
+        rows: list[dict[str, Any]] = [
+            {"part": name, **figures(part, convention)} for name, part in costs
+        ]
         return [{**row, "flops": flops.get(row["part"], 0)} for row in rows] if flops else rows
 
 

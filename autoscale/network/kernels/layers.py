@@ -356,7 +356,7 @@ class _End(torch.autograd.Function):
         return y.new_zeros(())
 
     @staticmethod
-    def backward(ctx: Any, one: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, one: Tensor) -> tuple[Tensor, None]:
         return ctx.gradient, None
 
 
