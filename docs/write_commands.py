@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 from typer.cli import get_docs_for_click
 
-from autoscale.cli.app import app
+from autoscale.cli.app import COMMANDS, app
 
 FOLDER = Path(__file__).parent / "commands"
 
@@ -16,10 +16,10 @@ FOLDER = Path(__file__).parent / "commands"
 def pages() -> dict[str, str]:
     """The text of each page by the name of its command."""
     group = typer.main.get_command(app)
-    assert isinstance(group, typer.core.TyperGroup)
     parent = group.make_context("autoscale", [], resilient_parsing=True)
     found = {}
-    for name, command in group.commands.items():
+    for one in COMMANDS:
+        name, command = one.name, one.whole
         context = typer.Context(command, info_name=name, parent=parent)
         text = get_docs_for_click(obj=command, ctx=context, name=name, call_prefix="autoscale")
         # Brackets are escaped for the terminal's markup only.

@@ -26,7 +26,7 @@ from autoscale.runs.job_file import job_text, read_job
 from autoscale.settings.command import Settings, command_line, settings_of
 from autoscale.settings.setting import Setting
 
-BY_NAME = {one.settings.command: one for one in COMMANDS}
+BY_NAME = {one.name: one for one in COMMANDS}
 #: What people type for settings that are parsed.
 TYPED = {
     "mean": ["0.5", "0.485,0.456,0.406"],
@@ -140,9 +140,16 @@ def test_plain_data_a_command_line_and_a_job_file_give_equal_settings(
 
 def test_a_command_is_made_of_one_class_of_settings() -> None:
     assert len(BY_NAME) == len(COMMANDS)
-    assert all(BY_NAME)
+    assert list(BY_NAME) == [one.settings.command for one in COMMANDS]
     offered = typer.main.get_command(app).commands
     assert list(offered) == list(BY_NAME)
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_the_list_of_commands_says_how_the_help_of_each_begins(name: str) -> None:
+    whole = BY_NAME[name].whole
+    assert whole.name == name
+    assert " ".join(whole.help.partition("\n\n")[0].split()) == BY_NAME[name].summary
 
 
 def classes_of_commands(kind: type[Settings] = Settings) -> set[type[Settings]]:
@@ -151,8 +158,8 @@ def classes_of_commands(kind: type[Settings] = Settings) -> set[type[Settings]]:
 
 
 def test_every_class_with_a_command_is_in_the_table() -> None:
+    tables = {base for one in COMMANDS for base in one.settings.__mro__}  # imports all of them
     ours = {one for one in classes_of_commands() if one.__module__.startswith("autoscale.")}
-    tables = {base for one in COMMANDS for base in one.settings.__mro__}
     assert ours <= tables
 
 

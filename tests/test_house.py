@@ -144,6 +144,12 @@ def test_a_worker_process_loads_no_library_of_tables() -> None:
     assert "pandas" not in loaded
 
 
+def test_a_search_begins_without_libraries_of_tables_and_databases() -> None:
+    loaded = loaded_with(PACKAGE / "jobs" / "search" / "job.py")
+    assert {"torch", "optuna"} <= loaded
+    assert not {"pandas", "sqlalchemy", "fvcore"} & {name.partition(".")[0] for name in loaded}
+
+
 def test_only_the_search_names_optuna_and_jobs_its_studies() -> None:
     rooms = {found.split("/")[1] for found in by_room({"optuna"})}
     assert rooms <= {"search", "jobs"}
@@ -168,6 +174,7 @@ def test_the_library_does_not_import_experiments_or_tests() -> None:
 RUNS_CODE: dict[str, set[str]] = {
     "__init__.py": {"import_module"},  # our own names, when they are first used
     "design/measures/registry.py": {"import_module"},  # our own costs, when asked for
+    "cli/app.py": {"import_module"},  # our own commands, when they are typed
     "models/user_code.py": {"import_module"},  # what a command names
     "models/formats/python.py": {"exec", "compile"},  # the source that it has just written itself
     "engines/local.py": {"pickle"},
@@ -269,7 +276,7 @@ def test_the_users_modules_are_imported_by_the_models_that_a_command_gives_a_nam
         for name, _ in calls_of(path)
         if name == "named"
     }
-    assert callers == {"models/count.py", "models/user_model.py"}
+    assert callers == {"models/count.py", "models/op_costs.py", "models/user_model.py"}
 
 
 # What is shipped

@@ -5,51 +5,32 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from importlib import import_module
+from typing import Any, get_type_hints
 
 import typer
+from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from autoscale.cli.counting import CompareCommand, CountCommand, compare_command, count_command
-from autoscale.cli.demo import DemoSettings, demo_command
-from autoscale.cli.devices import BoardsCommand, LatencyCommand, boards_command, latency_command
-from autoscale.cli.export import ExportCommand, QuantizeCommand, export_command, quantize_command
-from autoscale.cli.make import MakeOptions, make_command
 from autoscale.cli.options import RUN, Cache, Version, command
-from autoscale.cli.predict import (
-    EvaluateCommand,
-    PredictCommand,
-    evaluate_command,
-    predict_command,
-)
-from autoscale.cli.scaling import GridOptions, family_command, grid_command
-from autoscale.cli.search import (
-    CalibrateCommand,
-    SpacesCommand,
-    calibrate_command,
-    check_command,
-    search_command,
-    spaces_command,
-)
-from autoscale.cli.status import (
-    DoctorCommand,
-    ReportCommand,
-    StatusCommand,
-    doctor_command,
-    report_command,
-    status_command,
-)
-from autoscale.cli.train import TrainSettings, train_command
-from autoscale.cli.weights import WeightsCommand, try_weights_command, weights_command
 from autoscale.errors import AutoscaleError, InvalidSetting
-from autoscale.jobs.grid.settings import FamilySettings
-from autoscale.jobs.search.settings import CheckSettings, SearchSettings
-from autoscale.jobs.starts.settings import TryWeightsSettings
 from autoscale.settings.command import Settings
 
-# Workflows are imported where they are used: `autoscale --help` must not wait for torch.
+# A command is imported when it is typed, and a job where the command begins it: the list of
+# commands waits for no command, and a command's help for no job.
+
+
+class _Commands(TyperGroup):
+    """The commands as the help lists them; the one that is typed is found with all its options."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        name, listed, rest = super().resolve_command(ctx, args)
+        return name, listed if name is None else _BY_NAME[name].whole, rest
+
 
 app = typer.Typer(
+    cls=_Commands,
     name="autoscale",
     help="Search a small network on your images, find how to scale it, get a family of sizes.",
     no_args_is_help=True,
@@ -69,131 +50,205 @@ def everywhere(cache: Cache = None, version: Version = False) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """A command: its settings, what it does with them, and what its help says of it."""
+    """A command: what its help says of it, and where the function is that does its work."""
 
-    settings: type[Settings]
-    work: Callable[..., Any]
+    name: str
+    summary: str  # the first line of its help, as the docstring of its work begins
+    home: str  # module:function in `autoscale.cli`
     example: str = ""  # without "autoscale" and the command
     run: str = ""  # the default run directory of one that has such
     run_help: str = RUN
     has_json: bool = True
 
-    def add_to(self, group: typer.Typer) -> None:
-        """Make typer offer it."""
-        name = self.settings.command
-        epilog = f"Example: autoscale {name} {self.example}" if self.example else None
-        group.command(name, epilog=epilog)(
-            command(
-                self.settings,
-                self.work,
-                run=self.run,
-                run_help=self.run_help,
-                has_json=self.has_json,
-            )
+    @cached_property
+    def work(self) -> Callable[..., Any]:
+        """What it does with its settings; importing it takes a while."""
+        module, _, name = self.home.partition(":")
+        work: Callable[..., Any] = getattr(import_module(f"autoscale.cli.{module}"), name)
+        return work
+
+    @cached_property
+    def settings(self) -> type[Settings]:
+        """The class of its settings."""
+        kind: type[Settings] = get_type_hints(self.work)["settings"]
+        return kind
+
+    @cached_property
+    def whole(self) -> Any:
+        """typer's command, with all its options."""
+        epilog = f"Example: autoscale {self.name} {self.example}" if self.example else None
+        call = command(
+            self.settings,
+            self.work,
+            run=self.run,
+            run_help=self.run_help,
+            has_json=self.has_json,
         )
+        alone = typer.Typer(add_completion=False, rich_markup_mode="rich")
+        alone.command(self.name, epilog=epilog)(call)
+        return typer.main.get_command(alone)
 
 
 #: All commands, in the order in which the help lists them.
 COMMANDS = (
     Command(
-        settings=MakeOptions,
-        work=make_command,
+        name="make",
+        summary="Make one trained network of a folder of images: within limits, within a time.",
+        home="make:make_command",
         run="runs/make",
         example="photos --limit macs=30M --hours 1 --run runs/photos",
     ),
     Command(
-        settings=SearchSettings,
-        work=search_command,
+        name="search-baseline",
+        summary="Search a small baseline network on your images.",
+        home="search:search_command",
         run=DEFAULT_RUN,
         example="--data photos --resolution 96 --trials 30 --run runs/photos",
     ),
     Command(
-        settings=CheckSettings,
-        work=check_command,
+        name="check-baseline",
+        summary="Is the baseline better than random networks of its cost, on held-out images?",
+        home="search:check_command",
         run=DEFAULT_RUN,
         example="--run runs/photos --networks 10",
     ),
-    Command(settings=SpacesCommand, work=spaces_command),
-    Command(settings=BoardsCommand, work=boards_command, example="--board nano-33-ble-sense"),
     Command(
-        settings=GridOptions,
-        work=grid_command,
+        name="spaces",
+        summary="List the search spaces that ship with autoscale.",
+        home="search:spaces_command",
+    ),
+    Command(
+        name="boards",
+        summary="List boards as --board takes them: their flash and RAM, and what the "
+        "firmware leaves of them.",
+        home="devices:boards_command",
+        example="--board nano-33-ble-sense",
+    ),
+    Command(
+        name="grid",
+        summary="Find how depth, width and resolution should grow, or shrink, together "
+        "within a budget.",
+        home="scaling:grid_command",
         run=DEFAULT_RUN,
         example="--run runs/photos --flops-budget 2x --max-candidates 8",
     ),
     Command(
-        settings=FamilySettings,
-        work=family_command,
+        name="family",
+        summary="Write the family: the base scaled to sizes or budgets, one YAML file a member.",
+        home="scaling:family_command",
         run=DEFAULT_RUN,
         example="--run runs/photos --budgets 20M,40M,80M",
     ),
     Command(
-        settings=CalibrateCommand,
-        work=calibrate_command,
+        name="calibrate-w",
+        summary="What does a doubling of cost buy on your images? The exponent w that follows.",
+        home="search:calibrate_command",
         run=DEFAULT_RUN,
         run_help="Run directory of a search, finished or not.",
         example="--run runs/photos",
     ),
-    Command(settings=CountCommand, work=count_command, example="efficientnet-b4 --per-stage"),
     Command(
-        settings=CompareCommand,
-        work=compare_command,
+        name="count",
+        summary="Count what one image costs in a network, exactly.",
+        home="counting:count_command",
+        example="efficientnet-b4 --per-stage",
+    ),
+    Command(
+        name="compare",
+        summary="Put designs and families side by side, with published accuracies.",
+        home="counting:compare_command",
         example="efficientnet resnet --plot sizes.svg",
     ),
     Command(
-        settings=TrainSettings,
-        work=train_command,
+        name="train",
+        summary="Train a network in full; the same command continues where it was interrupted.",
+        home="train:train_command",
         run="runs/train",
         run_help="Run directory; weights and metrics go to its folder train.",
         example="runs/photos/family/phi-2.yaml --data photos",
     ),
-    Command(settings=WeightsCommand, work=weights_command),
     Command(
-        settings=TryWeightsSettings,
-        work=try_weights_command,
+        name="weights",
+        summary="List published weights on this machine, as --weights takes them, and what "
+        "could be had.",
+        home="weights:weights_command",
+    ),
+    Command(
+        name="try-weights",
+        summary="Do weights help on your images? Short trainings with them and without, "
+        "side by side.",
+        home="weights:try_weights_command",
         run=DEFAULT_RUN,
         example="efficientnet-lite0 --data photos --budgets 10M,30M --run runs/photos",
     ),
     Command(
-        settings=EvaluateCommand,
-        work=evaluate_command,
+        name="evaluate",
+        summary="How good a trained network is on a data set: accuracy, by class, and what "
+        "it mixes up.",
+        home="predict:evaluate_command",
         example="runs/phi-2/train/best.safetensors --data photos",
     ),
     Command(
-        settings=PredictCommand,
-        work=predict_command,
+        name="predict",
+        summary="What a trained network sees in images: classes with probabilities.",
+        home="predict:predict_command",
         example="new/*.jpg --model runs/phi-2/train/best.safetensors",
     ),
-    Command(settings=ExportCommand, work=export_command, example="best.safetensors out --to onnx"),
     Command(
-        settings=QuantizeCommand,
-        work=quantize_command,
+        name="export",
+        summary="Write a network for other programs, each file checked against torch, and a "
+        "model card.",
+        home="export:export_command",
+        example="best.safetensors out --to onnx",
+    ),
+    Command(
+        name="quantize",
+        summary="Write a network in int8 as a LiteRT file, and compare it with itself in float.",
+        home="export:quantize_command",
         example="runs/phi-2/train/best.safetensors out --data photos",
     ),
     Command(
-        settings=LatencyCommand,
-        work=latency_command,
+        name="latency",
+        summary="Measure how long networks take on this device; several take turns.",
+        home="devices:latency_command",
         example="efficientnet-b0 resnet-50 --clock cpu",
     ),
-    Command(settings=StatusCommand, work=status_command, example="runs/photos"),
     Command(
-        settings=DoctorCommand,
-        work=doctor_command,
+        name="status",
+        summary="Show where a run stands: what is done, at work, failed and why, left. "
+        "Changes nothing.",
+        home="status:status_command",
+        example="runs/photos",
+    ),
+    Command(
+        name="doctor",
+        summary="Look for what would spoil hours of work, before they begin. Exit 1 if "
+        "something would.",
+        home="status:doctor_command",
         run=DEFAULT_RUN,
         run_help="Where a run would be written; nothing is written.",
         example="--data photos --run runs/photos",
     ),
     Command(
-        settings=ReportCommand,
-        work=report_command,
+        name="report",
+        summary="Write a run as one HTML page that works without a network.",
+        home="status:report_command",
         run=DEFAULT_RUN,
         run_help="Run directory; the page tells what its steps have left.",
         example="--run runs/photos --trained runs/phi-2",
     ),
-    Command(settings=DemoSettings, work=demo_command, run="runs/demo", has_json=False),
+    Command(
+        name="demo",
+        summary="Search, check, grid and family on the built-in synthetic images, in about "
+        "four minutes.",
+        home="demo:demo_command",
+        run="runs/demo",
+        has_json=False,
+    ),
 )
+_BY_NAME = {one.name: one for one in COMMANDS}
 for _one in COMMANDS:
-    _one.add_to(app)
+    app.command(_one.name, help=_one.summary)(lambda: None)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -229,9 +284,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def refuse(text: str) -> None:
     """Say on standard error why there is no answer."""
-    from autoscale.cli import (
-        terminal,  # it loads pandas: the help and completions do not wait for that
-    )
+    from autoscale.cli import terminal  # it loads rich, which few completions need
 
     terminal.refuse(text)
 

@@ -84,18 +84,22 @@ class CompareCommand(ConventionSettings):
 
 def count_command(settings: CountCommand, *, as_json: bool) -> None:
     """Count what one image costs in a network, exactly."""
-    from autoscale.cli.terminal import records, say, show_json, show_table
-    from autoscale.devices.boards import load_board
+    from autoscale.cli.terminal import say, show_json, show_table
     from autoscale.models import count
+    from autoscale.models.op_costs import parse_handles
 
     convention = settings.convention
     found = count.count(
         settings.network,
         resolution=settings.resolution,
-        handles=count.parse_handles(settings.op_cost),
+        handles=parse_handles(settings.op_cost),
     )
-    table = found.table(convention)
-    board = None if settings.board is None else load_board(settings.board)
+    rows = found.rows(convention)
+    board = None
+    if settings.board is not None:
+        from autoscale.devices.boards import load_board
+
+        board = load_board(settings.board)
     fits = () if board is None else found.fit(board)
     if as_json:
         answer: dict[str, Any] = {
@@ -107,7 +111,7 @@ def count_command(settings: CountCommand, *, as_json: bool) -> None:
         if convention == "fvcore" and found.fvcore:
             answer["left_out"] = dict(found.fvcore.left_out)
         if settings.per_stage:
-            answer["parts"] = records(table[:-1])
+            answer["parts"] = rows[:-1]
         if settings.check:
             answer["check"] = [asdict(line) for line in found.check]
         if settings.board is not None:
@@ -125,7 +129,7 @@ def count_command(settings: CountCommand, *, as_json: bool) -> None:
         _exit_unless_it_fits(fits)
         return
     show_table(
-        table if settings.per_stage else table[-1:],
+        rows if settings.per_stage else rows[-1:],
         title=f"{settings.network}, one image of {several(found.resolution, 'pixel')} per side",
         columns=("part", *_COLUMNS),
     )

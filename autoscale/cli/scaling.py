@@ -45,19 +45,21 @@ class GridOptions(GridSettings):
 def grid_command(settings: GridOptions, *, run: Path, as_json: bool) -> None:
     """Find how depth, width and resolution should grow, or shrink, together within a budget."""
     from autoscale.cli.terminal import working
-    from autoscale.jobs.grid.job import grid_search
-    from autoscale.jobs.grid.plan import plan_grid
-    from autoscale.report.writing import draw_race
 
-    with working() as listener:
-        if settings.plan:
-            planned = plan_grid(run, settings, listener=listener)
-        else:
-            found = grid_search(run, settings, listener=listener)
     if settings.plan:
+        from autoscale.jobs.grid.plan import plan_grid
+
+        with working() as listener:
+            planned = plan_grid(run, settings, listener=listener)
         _show_plan(planned, as_json)
         return
+    from autoscale.jobs.grid.job import grid_search
+
+    with working() as listener:
+        found = grid_search(run, settings, listener=listener)
     if settings.plot is not None:
+        from autoscale.report.writing import draw_race
+
         draw_race(found, settings.plot)
     _show_grid(found, run, as_json)
 

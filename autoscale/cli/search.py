@@ -45,17 +45,17 @@ class SpacesCommand(Settings):
 
 def spaces_command(settings: SpacesCommand, *, as_json: bool) -> None:
     """List the search spaces that ship with autoscale."""
-    from autoscale.cli.terminal import CONVENTION, explain, records, show_json, show_table
-    from autoscale.jobs.search.spaces import space_table
+    from autoscale.cli.terminal import CONVENTION, explain, show_json, show_table
+    from autoscale.jobs.search.spaces import space_rows
 
-    table = space_table()
+    rows = space_rows()
     if as_json:
-        show_json({"convention": CONVENTION, "spaces": records(table)})
+        show_json({"convention": CONVENTION, "spaces": rows})
         return
     show_table(
-        table,
+        rows,
         title="Search spaces",
-        columns=tuple(table.columns),
+        columns=tuple(rows[0]),
         spare=("resolution", "macs_least", "macs_most"),
     )
     explain(CONVENTION)

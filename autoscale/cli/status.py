@@ -103,8 +103,6 @@ def report_command(settings: ReportCommand, *, run: Path, as_json: bool) -> None
 
 
 def _show_status(found: Status) -> None:
-    import pandas as pd
-
     from autoscale.cli.terminal import say, show_table
     from autoscale.listener import duration
 
@@ -119,7 +117,7 @@ def _show_status(found: Status) -> None:
         }
         for step in found.steps
     ]
-    show_table(pd.DataFrame(rows), title=f"Run {found.run}", columns=tuple(rows[0]))
+    show_table(rows, title=f"Run {found.run}", columns=tuple(rows[0]))
     for step in found.steps:
         if step.facts:
             say(_sentence(step))

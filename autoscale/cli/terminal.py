@@ -1,18 +1,18 @@
 """What a person sees: live progress on standard error, answers on standard output."""
 
+from __future__ import annotations
+
 import json
 import math
 import sys
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
 from rich.console import Console, Group
@@ -25,6 +25,12 @@ from rich.text import Text
 
 from autoscale.design.amounts import format_count
 from autoscale.listener import Progress, duration
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    #: A table: a frame, or its rows.
+    Rows = pd.DataFrame | Sequence[Mapping[str, Any]]
 
 #: Columns that hold counts, printed with a unit; so are all whose names begin with "macs".
 COUNTS = ("macs", "flops", "params", "activations", "memory")
@@ -69,7 +75,7 @@ class Live:
         self._written = time.monotonic()  # when the last line of progress was, in seconds
         self._failed = 0
 
-    def __enter__(self) -> "Live":
+    def __enter__(self) -> Live:
         if self._console.is_terminal:
             self._view.start()
         return self
@@ -205,9 +211,9 @@ def printable(text: str) -> str:
 
 
 def show_table(
-    frame: pd.DataFrame, *, title: str, columns: tuple[str, ...], spare: tuple[str, ...] = ()
+    rows: Rows, *, title: str, columns: tuple[str, ...], spare: tuple[str, ...] = ()
 ) -> tuple[str, ...]:
-    """A table of some columns of a frame, counts with their unit.
+    """A table of some columns of a frame or of rows, counts with their unit.
 
     Where it is wider than the terminal, or than 80 columns elsewhere, text wraps between words,
     then `spare` columns are left out, and that is said below. Numbers stay whole, even if the table
@@ -222,10 +228,9 @@ def show_table(
     console = Console(highlight=False)
     # Off a terminal nobody sees the width that rich would guess.
     room = console.width if console.is_terminal else COLUMNS
-    cells = {name: [_cell(name, value) for value in frame[name]] for name in columns}
-    texts = {
-        name for name in columns if frame[name].map(lambda v: v is None or isinstance(v, str)).all()
-    }
+    values = {name: _column(rows, name) for name in columns}
+    cells = {name: [_cell(name, value) for value in values[name]] for name in columns}
+    texts = {name for name in columns if all(v is None or isinstance(v, str) for v in values[name])}
     least = {name: _least_width(name, cells[name], wraps=name in texts) for name in columns}
     wanted = {
         name: max(width, min(COMFORTABLE, max(map(cell_len, cells[name]), default=0)))
@@ -257,6 +262,10 @@ def show_table(
     return tuple(least)
 
 
+def _column(rows: Rows, name: str) -> list[Any]:
+    return [row[name] for row in rows] if isinstance(rows, Sequence) else list(rows[name])
+
+
 #: Between two columns of a table.
 _GAP = "  "
 
@@ -280,8 +289,16 @@ def show_json(data: Any) -> None:
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows of a frame as plain data: integers exact at any size, None for what is missing."""
+    import numpy as np
+    import pandas as pd
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, np.generic | np.ndarray):
+            value = value.tolist()
+        return None if pd.api.types.is_scalar(value) and pd.isna(value) else value
+
     rows = frame.astype(object).to_dict("records")
-    return [{str(name): _plain(value) for name, value in row.items()} for row in rows]
+    return [{str(name): plain(value) for name, value in row.items()} for row in rows]
 
 
 def _cell(name: str, value: Any) -> str:
@@ -296,12 +313,6 @@ def _cell(name: str, value: Any) -> str:
     return (
         f"{value:.4g}" if isinstance(value, float) else printable(str(value)).replace("\n", "\\n")
     )
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic | np.ndarray):
-        value = value.tolist()
-    return None if pd.api.types.is_scalar(value) and pd.isna(value) else value
 
 
 def _finite(data: Any) -> Any:

@@ -47,8 +47,6 @@ def weights_command(settings: WeightsCommand, *, as_json: bool) -> None:
 
 
 def _show_weights(found: WeightsHere) -> None:
-    import pandas as pd
-
     from autoscale.cli.terminal import say, show_table
 
     rows = [
@@ -62,9 +60,7 @@ def _show_weights(found: WeightsHere) -> None:
         for one in found.held
     ]
     if rows:
-        show_table(
-            pd.DataFrame(rows), title="Weights here", columns=tuple(rows[0]), spare=("names",)
-        )
+        show_table(rows, title="Weights here", columns=tuple(rows[0]), spare=("names",))
     else:
         say("No published weights are here.")
     for one in found.held:

@@ -122,6 +122,17 @@ def stage_cost(stage: Stage, width_in: int, size: int) -> Cost:
     return Cost(*row_of(place_of(stage, width_in, size)))
 
 
+def block_macs(stage: Stage, width_in: int, size: int, *, stride: int) -> int:
+    """Multiply-adds of one block of a stage, for a map of `width_in` channels.
+
+    Args:
+        size: pixels per side of its input.
+        stride: the stage's for its first block, 1 for the others.
+    """
+    macs: int = _block(stage, width_in, stage.width, size, stride)[0]
+    return macs
+
+
 def head_cost(head: Head, width_in: int, size: int, num_classes: int) -> Cost:
     """The cost of a head whose input has `width_in` channels and `size` pixels per side."""
     return Cost(*row_of(place_of(head, width_in, size, num_classes)))
@@ -144,17 +155,19 @@ def layers_cost(layers: Iterable[Layer], width_in: Number, size: Number) -> Cost
 def _row(place: Place) -> Row:
     part, width_in, size, width, depth, num_classes = place
     if isinstance(part, Stage):
-        layout = part.layout(width_in, width, part.stride)
-        first = _together(_block_rows(layout, width_in, width, size))
+        first = _block(part, width_in, width, size, part.stride)
         if isinstance(depth, int) and depth == 1:
             return first
-        again = part.layout(width, width, 1)
-        small = output_size(size, part.stride)
-        other = _together(_block_rows(again, width, width, small))
+        other = _block(part, width, width, output_size(size, part.stride), 1)
         return _together([first, _times(other, depth - 1)])
     if isinstance(part, Stem):
         return _together(_rows(stem_layers(part, width), width_in, size)[0])
     return _together(_rows(head_layers(part, width, num_classes), width_in, size)[0])
+
+
+def _block(stage: Stage, width_in: Number, width: Number, size: Number, stride: int) -> Row:
+    layout = stage.layout(width_in, width, stride)
+    return _together(_block_rows(layout, width_in, width, size))
 
 
 # Single designs repeat their parts, so those are remembered; arrays cannot be.

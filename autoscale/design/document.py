@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
+from yaml.constructor import SafeConstructor
 
 from autoscale.design.versions import FORMAT, UPGRADE, version_problem
 from autoscale.errors import AutoscaleError
@@ -50,8 +51,10 @@ def parse(
     """
     root = _root(text, source, error)
     try:
+        # What `yaml.safe_load` makes of the nodes; it takes merged keys into them, so where a
+        # mistake stands is looked for in fresh ones.
+        data = SafeConstructor().construct_document(root)
         # JSON rules: lists become tuples, and nothing else changes its type.
-        data = yaml.safe_load(text)
         version = data.pop("format", FORMAT)
         stated = data.pop("kind", kind) if kind is not None else None
         content = json.dumps(data, default=str)
@@ -60,11 +63,12 @@ def parse(
     if reason := version_problem(version):
         raise error(f"{source}: {reason}; {UPGRADE}")
     if stated != kind:
-        node, _ = _locate(root, ("kind",))
+        node, _ = _locate(_root(text, source, error), ("kind",))
         raise error(f"{_place(node, source)}: kind: expected {kind}, got {stated!r:.40}")
     try:
         return _adapter(into).validate_json(content, strict=True)
     except ValidationError as problem:
+        root = _root(text, source, error)
         raise error(_first_mistake(problem, root, into, source)) from None
 
 

@@ -21,6 +21,8 @@ from itertools import product
 from math import prod
 from typing import Any, Protocol
 
+import numpy as np
+
 from autoscale.design.architecture import MOST, Activation, Architecture, require_channels
 from autoscale.design.choices import (
     Choices,
@@ -33,10 +35,9 @@ from autoscale.design.choices import (
     Value,
     labels,
 )
-from autoscale.design.cost import head_cost, stage_cost, stem_cost
+from autoscale.design.costs import PartMacs, extremes, macs_at, macs_tables
 from autoscale.design.document import NO_UNKNOWN_KEYS, parse
 from autoscale.design.rounding import fit_strides
-from autoscale.design.walk import output_size, stem_output_size
 from autoscale.errors import InvalidArchitecture, InvalidSetting, InvalidSpace
 
 
@@ -257,7 +258,16 @@ class SearchSpace:
 
     def sample(self, rng: random.Random) -> Architecture:
         """An architecture drawn uniformly over points."""
-        return self.architecture_at([rng.randrange(len(p.options)) for p in self.parameters])
+        return self.architecture_at(self.draw(rng))
+
+    def draw(self, rng: random.Random) -> Point:
+        """A point drawn uniformly."""
+        return tuple([rng.randrange(count) for count in self._counts])
+
+    @cached_property
+    def _counts(self) -> tuple[int, ...]:
+        """Of the options of each parameter."""
+        return tuple(len(parameter.options) for parameter in self.parameters)
 
     def suggest(self, trial: Trial) -> Architecture:
         """The architecture that an Optuna trial asks for, one categorical for each parameter."""
@@ -288,35 +298,27 @@ class SearchSpace:
                 yield architecture
 
     def macs_range(self) -> tuple[int, int]:
-        """Least and most multiply-adds of any architecture of the space, exactly.
+        """Least and most multiply-adds of any architecture of the space, exactly."""
+        return extremes(self._macs_tables)
 
-        A stage's cost depends on earlier choices only through width and size, so the extremes
-        follow stage by stage.
-        """
-        least: list[int] = []
-        most: list[int] = []
-        for resolution in self.resolution:
-            reached: dict[int, tuple[int, int]] = {}
-            for stem in self.stem.parts():
-                macs = stem_cost(stem, resolution, self.channels).macs
-                _widen(reached, stem.width, macs, macs)
-                size = stem_output_size(stem, resolution)  # its strides are no choices
-            for choices in self.stages:
-                after: dict[int, tuple[int, int]] = {}
-                for stage in choices.parts():
-                    for width_in, (low, high) in reached.items():
-                        macs = stage_cost(stage, width_in, size).macs
-                        _widen(after, stage.width, low + macs, high + macs)
-                reached = after
-                size = output_size(size, choices.stride)
-            for width_in, (low, high) in reached.items():
-                heads = [
-                    head_cost(head, width_in, size, self.num_classes).macs
-                    for head in self.head.parts()
-                ]
-                least.append(low + min(heads))
-                most.append(high + max(heads))
-        return min(least), max(most)
+    def macs_of(self, points: Sequence[Sequence[int]]) -> list[int]:
+        """The multiply-adds of `architecture_at` each of many points, exactly."""
+        rows = np.array(points, dtype=np.intp).reshape(len(points), len(self.parameters))
+        several = int(len(self.resolution) > 1)
+        resolutions = rows[:, 0] if several else np.zeros(len(rows), dtype=np.intp)
+        # An activation for the whole network costs nothing.
+        return macs_at(
+            self._macs_tables, rows[:, several + (len(self.activation) > 1) :], resolutions
+        )
+
+    @cached_property
+    def _macs_tables(self) -> list[PartMacs]:
+        return macs_tables(
+            [choices for _, choices in self._groups()],
+            channels=self.channels,
+            resolutions=self.resolution,
+            num_classes=self.num_classes,
+        )
 
     # Inside
 
@@ -332,8 +334,3 @@ class SearchSpace:
         if point is None:
             raise InvalidSetting(f"the space {self.name!r} does not contain this architecture")
         return point
-
-
-def _widen(ranges: dict[int, tuple[int, int]], key: int, low: int, high: int) -> None:
-    before = ranges.get(key, (low, high))
-    ranges[key] = (min(before[0], low), max(before[1], high))

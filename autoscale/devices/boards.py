@@ -1,16 +1,20 @@
 """Boards by the name they ship under, or by file."""
 
+from __future__ import annotations
+
 import os
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from autoscale.design.document import dump
 from autoscale.devices.board import HERE, Board
 from autoscale.errors import InvalidSetting
 from autoscale.runs.store import read_text
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def board_names() -> list[str]:
@@ -53,6 +57,8 @@ def board_table() -> pd.DataFrame:
     Columns: board; dtype; runtime; flash, ram (bytes; missing where there is no limit);
     flash_left, ram_left (what the firmware leaves of them); description; source.
     """
+    import pandas as pd
+
     rows = []
     for name in board_names():
         board = load_board(name)

@@ -10,6 +10,7 @@ A worker imports what it is told by name and never the script that it works for,
 something in `__main__`. So a script needs no main guard, and may come from standard input.
 """
 
+import gc
 import multiprocessing
 import os
 import pickle
@@ -296,7 +297,8 @@ def _serve(
         os.sched_setaffinity(0, cores)
     _Script.lend(script)
     try:
-        make, spec = pickle.loads(order)
+        with _uncollected():
+            make, spec = pickle.loads(order)
         work: Callable[[Any], object] = make(spec)
     except Exception as problem:
         _send(pipe, (False, problem))
@@ -310,6 +312,20 @@ def _serve(
             except Exception as problem:
                 answer = (False, problem)
             _send(pipe, answer)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Nothing is looked through for garbage meanwhile, nor later what was loaded by then.
+
+    Modules are no garbage, and looking for it takes a seventh of the time that torch's take.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _send(pipe: Connection, answer: tuple[bool, object]) -> None:

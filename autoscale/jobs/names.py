@@ -3,6 +3,8 @@
 A test compares each with its registry.
 """
 
+#: The folder of a run's search.
+SEARCH = "search"
 #: Of `search.samplers.SAMPLERS`, which loads Optuna.
 SAMPLERS = ("guided", "evolution", "controller", "random", "tpe", "nsga2", "gp")
 #: Of `search.objective.Objective`, and what each maximises.

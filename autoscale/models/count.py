@@ -1,43 +1,36 @@
 """What one network costs: a published one, a design in a file, or a module of the user's."""
 
+from __future__ import annotations
+
 import difflib
 import inspect
-import reprlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
-from numbers import Integral
 from operator import add
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import torch
-from torch import nn
 
 from autoscale.design.amounts import BYTES
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import CONVENTIONS, Cost, part_costs
 from autoscale.design.document import kind_of
 from autoscale.design.published import FAMILIES, NETWORKS
-from autoscale.devices.board import Board, Fit
 from autoscale.errors import InvalidSetting, cause
+from autoscale.models.op_costs import watched
 from autoscale.models.user_code import code_problem, named
-from autoscale.network.build import build
-from autoscale.network.image import image_shape
-from autoscale.network.measuring.second_count import (
-    CountLine,
-    FvcoreCount,
-    compare_counts,
-    fvcore_analysis,
-)
-from autoscale.network.measuring.trace import Handle, Shape, traced_part_costs
 from autoscale.runs.store import read_text
-from autoscale.scaling.family import Member
 
-# Worker processes read this module and make no table: pandas is loaded where one is made.
+# A design is counted without torch, which is loaded where there is a module, and a count is no
+# table: pandas is loaded where one is made.
 if TYPE_CHECKING:
     import pandas as pd
+    from torch import nn
+
+    from autoscale.devices.board import Board, Fit
+    from autoscale.network.measuring.second_count import CountLine, FvcoreCount
+    from autoscale.network.measuring.trace import Handle
 
 
 @dataclass(frozen=True)
@@ -71,6 +64,8 @@ class Count:
         """
         if self.module is None:
             return None
+        from autoscale.network.measuring.second_count import fvcore_analysis
+
         try:
             return fvcore_analysis(self.module, resolution=self.resolution)
         except Exception as problem:  # the user's code may raise anything
@@ -88,6 +83,11 @@ class Count:
         Raises:
             InvalidSetting: if fvcore cannot trace the network.
         """
+        import torch
+
+        from autoscale.network.build import build
+        from autoscale.network.measuring.second_count import compare_counts
+
         module = self.module
         if module is None:
             assert self.design is not None
@@ -113,7 +113,7 @@ class Count:
             )
         return board.fit(self.design)
 
-    def check_table(self) -> "pd.DataFrame":
+    def check_table(self) -> pd.DataFrame:
         """The lines of `check` and a last one for the totals.
 
         Columns: counted (the kind of operation), fvcore_says, and what each convention says.
@@ -139,7 +139,7 @@ class Count:
             row["flops"] = self.fvcore.total
         return row
 
-    def table(self, convention: str = "paper") -> "pd.DataFrame":
+    def table(self, convention: str = "paper") -> pd.DataFrame:
         """One row for each part and a last one for the total.
 
         Columns: part, and those of `figures`.
@@ -149,6 +149,14 @@ class Count:
         """
         import pandas as pd
 
+        return pd.DataFrame(self.rows(convention))
+
+    def rows(self, convention: str = "paper") -> list[dict[str, Any]]:
+        """The rows of `table` as plain data.
+
+        Raises:
+            InvalidSetting: if there is no such convention, or fvcore cannot trace the module.
+        """
         parts, flops = dict(self.parts), {}
         if convention == "fvcore" and self.fvcore:
             own = type(self.module).__name__
@@ -156,11 +164,11 @@ class Count:
             # It may count what costs nothing here.
             parts |= {name: Cost() for name in flops if flops[name] and name not in parts}
             flops["total"] = self.fvcore.total
-        rows = [*parts.items(), ("total", self.cost)]
-        table = pd.DataFrame([{"part": name} | figures(part, convention) for name, part in rows])
-        if flops:
-            table["flops"] = [flops.get(name, 0) for name in table["part"]]
-        return table
+        costs = [*parts.items(), ("total", self.cost)]
+        rows: list[dict[str, Any]] = [
+            {"part": name, **figures(part, convention)} for name, part in costs
+        ]
+        return [{**row, "flops": flops.get(row["part"], 0)} for row in rows] if flops else rows
 
 
 def figures(cost: Cost, convention: str = "paper") -> dict[str, int]:
@@ -233,12 +241,15 @@ def count_module(
         InvalidSetting: if it does not take such images, or runs operations of unknown cost, or does
             not run one of `handles`.
     """
+    from autoscale.network.image import image_shape
+    from autoscale.network.measuring.trace import traced_part_costs
+
     ran: Counter[str] = Counter()
-    watched = {
-        operation: _watched(operation, handle, ran) for operation, handle in (handles or {}).items()
+    priced = {
+        operation: watched(operation, handle, ran) for operation, handle in (handles or {}).items()
     }
     try:
-        parts = traced_part_costs(module, resolution=resolution, handles=watched)
+        parts = traced_part_costs(module, resolution=resolution, handles=priced)
     except InvalidSetting:
         raise
     except Exception as problem:  # the user's code may raise anything
@@ -246,7 +257,7 @@ def count_module(
             f"{name} does not take an image of shape {image_shape(module, resolution)}: "
             f"{cause(problem)}; correct it or try another --resolution"
         ) from problem
-    if idle := [operation for operation in watched if operation not in ran]:
+    if idle := [operation for operation in priced if operation not in ran]:
         raise InvalidSetting(
             f"{name} does not run {', '.join(idle)}; correct --op-cost or leave it out"
         )
@@ -261,8 +272,13 @@ def load_network(network: str | Path | nn.Module | Architecture) -> nn.Module | 
         InvalidArchitecture: if the file is no design; the message names line and key.
         StorageProblem: if the file cannot be read.
     """
-    if isinstance(network, nn.Module | Architecture):
+    if isinstance(network, Architecture):
         return network
+    if not isinstance(network, str | Path):
+        from torch import nn
+
+        if isinstance(network, nn.Module):
+            return network
     name = str(network)
     if ":" in name and not Path(name).exists():
         return _imported(name)
@@ -272,7 +288,7 @@ def load_network(network: str | Path | nn.Module | Architecture) -> nn.Module | 
 def _called(network: str | Path | nn.Module | Architecture) -> str:
     if isinstance(network, Architecture):
         return "design"
-    return type(network).__name__ if isinstance(network, nn.Module) else str(network)
+    return str(network) if isinstance(network, str | Path) else type(network).__name__
 
 
 def is_member(path: Path) -> bool:
@@ -300,79 +316,13 @@ def load_architecture(name: str) -> Architecture:
             raise InvalidSetting(f"no such file: {name}; name a design's YAML file")
         text = read_text(path)
         if kind_of(text) == "member":
+            from autoscale.scaling.family import Member
+
             return Member.from_yaml(text, source=name).architecture
         return Architecture.from_yaml(text, source=name)
     if name not in NETWORKS:
         raise InvalidSetting(_unknown(name))
     return NETWORKS[name]
-
-
-def parse_handles(texts: Sequence[str]) -> dict[str, Handle]:
-    """Read `aten::cumsum=0` and `aten::cumsum=package.module:function` as costs of operations.
-
-    Raises:
-        InvalidSetting: for anything else, or if there is no such function.
-    """
-    handles: dict[str, Handle] = {}
-    for text in texts:
-        operation, _, value = text.partition("=")
-        if not operation or not value:
-            raise InvalidSetting(_no_cost(text))
-        if _is_number(value):
-            if not value.isdecimal():
-                raise InvalidSetting(
-                    f"the cost of {operation} must be a whole number of at least 0, got {value}"
-                )
-            handles[operation] = _constant(int(value))
-        elif callable(found := named(value)):
-            handles[operation] = found
-        else:
-            raise InvalidSetting(_no_cost(text))
-    return handles
-
-
-def _no_cost(text: str) -> str:
-    return (
-        f"not the cost of an operation: {text!r}; write aten::name=0 or "
-        "aten::name=package.module:function"
-    )
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _constant(macs: int) -> Handle:
-    return lambda inputs, outputs: macs
-
-
-def _watched(operation: str, handle: Handle, ran: Counter[str]) -> Handle:
-    """`handle`, whose answers are checked and added up in `ran`.
-
-    The user's function is named when it fails, not the network that it prices.
-    """
-    name = getattr(handle, "__qualname__", type(handle).__name__)
-    function = f"{getattr(handle, '__module__', '')}:{name}, the cost of {operation},"
-
-    def price(inputs: list[Shape], outputs: list[Shape]) -> int:
-        try:
-            macs = handle(inputs, outputs)
-        except Exception as problem:
-            raise InvalidSetting(
-                f"{function} failed on inputs {inputs}: {cause(problem)}; correct it"
-            ) from problem
-        if not isinstance(macs, Integral) or isinstance(macs, bool) or macs < 0:
-            raise InvalidSetting(
-                f"{function} must give a whole number of at least 0, got {reprlib.repr(macs)}"
-            )
-        ran[operation] += int(macs)
-        return int(macs)
-
-    return price
 
 
 def _unknown(name: str) -> str:
@@ -391,6 +341,8 @@ def _unknown(name: str) -> str:
 
 
 def _imported(name: str) -> nn.Module | Architecture:
+    from torch import nn
+
     found = named(name)
     if callable(found) and not isinstance(found, nn.Module):
         try:

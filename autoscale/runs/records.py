@@ -1,15 +1,11 @@
 """Values of the other rooms as plain data and back."""
 
-import hashlib
-import json
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
-from autoscale.design.architecture import Architecture
 from autoscale.design.space import SearchSpace
 from autoscale.errors import RunConflict
 from autoscale.runs.store import Journal
-from autoscale.scaling.scalable import Network
 from autoscale.search.engine import Status, Trial
 from autoscale.search.objective import Score
 
@@ -69,12 +65,6 @@ class Outcome:
     key: str = ""  # of the job
     score: Score | None = None
     cause: str = ""
-
-
-def network_digest(network: Network) -> str:
-    """What tells a network from all others, in a few letters that stay the same for ever."""
-    plain = network.to_dict() if isinstance(network, Architecture) else asdict(network)
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def outcome_to_record(outcome: Outcome) -> dict[str, Any]:

@@ -4,8 +4,10 @@ A `Scalable` answers for any multipliers of depth and width and any whole resolu
 network cost, and which network is it? The grid asks nothing else, so it scales whatever answers.
 """
 
+import hashlib
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from math import exp, log, sqrt
 from typing import NamedTuple, Protocol
 
@@ -104,6 +106,12 @@ class Design:
 def cost_of(network: Network) -> Cost:
     """What one image costs in a network."""
     return cost(network) if isinstance(network, Architecture) else network.cost
+
+
+def network_digest(network: Network) -> str:
+    """What tells a network from all others, in a few letters that stay the same for ever."""
+    plain = network.to_dict() if isinstance(network, Architecture) else asdict(network)
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def price(measure: CostMeasure, network: Network) -> float:

@@ -15,20 +15,12 @@ from typing import Any
 
 import optuna
 from optuna.exceptions import ExperimentalWarning
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import NullPool
 
 from autoscale.design.space import SearchSpace
-from autoscale.distribution import install
-from autoscale.errors import InvalidSetting, RunConflict, StorageProblem
 from autoscale.search.engine import Trial, frozen
 from autoscale.search.objective import Objective
-
-#: Seconds that a server may take to answer when it is called.
-_PATIENCE = 5
 
 
 class Copy:
@@ -83,8 +75,8 @@ class Copy:
             self._study = None
             if not self._failing:
                 self._tell(
-                    f"warning: the copy of the search for Optuna's tools fails ({_line(problem)}); "
-                    "the search goes on and brings it up to date later"
+                    "warning: the copy of the search for Optuna's tools fails "
+                    f"({first_line(problem)}); the search goes on and brings it up to date later"
                 )
             self._failing = True
             return len(self._steps) - self._kept
@@ -105,80 +97,18 @@ def in_file(path: Path, name: str, objective: Objective) -> Callable[[int], optu
     def open_study(steps: int) -> optuna.Study:
         if path.exists():
             with contextlib.suppress(Exception):  # whatever a torn journal makes Optuna raise
-                study = _study(_journal(path), name, objective)
+                study = study_in(_journal(path), name, objective)
                 if len(study.get_trials(deepcopy=False)) <= steps:
                     return study
         for leftover in (path, path.with_name(path.name + ".lock")):
             leftover.unlink(missing_ok=True)
         path.parent.mkdir(parents=True, exist_ok=True)
-        return _study(_journal(path), name, objective)
+        return study_in(_journal(path), name, objective)
 
     return open_study
 
 
-def in_database(url: str, name: str, objective: Objective) -> Callable[[int], optuna.Study]:
-    """Opens the study `name` in the PostgreSQL database at `url`.
-
-    Raises:
-        InvalidSetting: if `url` names no such database.
-    """
-    place = database(url)
-
-    def open_study(steps: int) -> optuna.Study:
-        try:
-            storage = RDBStorage(
-                place.render_as_string(hide_password=False),
-                engine_kwargs={
-                    # A connection for each transaction: none is left open, none grows stale.
-                    "poolclass": NullPool,
-                    "connect_args": {"connect_timeout": _PATIENCE},
-                },
-            )
-            study = _study(storage, name, objective)
-            kept = len(study.get_trials(deepcopy=False))
-        except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as problem:
-            raise StorageProblem(f"{shown(place)}: {_line(problem)}") from None
-        if kept > steps:
-            raise RunConflict(
-                f"the study {name} in {shown(place)} holds {kept} trials, this run {steps}: it was "
-                "filled by a copy of the run that went on; continue that one, or remove study.json "
-                "from this one to begin a study of its own"
-            )
-        return study
-
-    return open_study
-
-
-def database(url: str) -> URL:
-    """A PostgreSQL database by its address, for the driver that we bring.
-
-    Raises:
-        InvalidSetting: if it is none, or the driver is missing; a password in it is not shown.
-    """
-    try:
-        found = make_url(url)
-    except (SQLAlchemyError, ValueError):
-        raise InvalidSetting(
-            "the storage is not an address such as postgresql://user@host/database"
-        ) from None
-    if found.drivername not in ("postgresql", "postgres", "postgresql+psycopg"):
-        raise InvalidSetting(
-            f"the storage must begin with postgresql://, got {found.drivername}://; without "
-            "--storage the run directory keeps everything"
-        )
-    try:
-        import psycopg  # noqa: F401
-    except ImportError:
-        raise InvalidSetting(f"PostgreSQL needs another package; {install('postgresql')}") from None
-    return found.set(drivername="postgresql+psycopg")
-
-
-def shown(url: URL) -> str:
-    """The address without anything secret."""
-    return url.set(drivername="postgresql", query={}).render_as_string(hide_password=True)
-
-
-def _line(problem: Exception) -> str:
+def first_line(problem: Exception) -> str:
     """The first line of an error; of a database's own error where Optuna wraps it."""
     while problem.__cause__ is not None and isinstance(problem.__cause__, Exception):
         problem = problem.__cause__
@@ -190,7 +120,7 @@ def _journal(path: Path) -> BaseStorage:
     return JournalStorage(JournalFileBackend(file, lock_obj=JournalFileOpenLock(file)))
 
 
-def _study(storage: Any, name: str, objective: Objective) -> optuna.Study:
+def study_in(storage: Any, name: str, objective: Objective) -> optuna.Study:
     """The study `name`; nothing is written if it is there."""
     with contextlib.suppress(KeyError):
         return optuna.load_study(study_name=name, storage=storage)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,7 +15,37 @@ from autoscale.training.parts import shares_of_rate
 from autoscale.training.recipe import Recipe
 
 
-class RMSpropTF(Optimizer):
+class Eager(Optimizer):
+    """Base of optimisers that do not load torch's compiler.
+
+    torch shields these methods from `torch.compile` by wrappers that import the compiler when they
+    are first called: a second of CPU time and 70 MB in every process that trains (torch 2.13). No
+    optimiser is compiled here, so they are taken as they were before they were wrapped.
+    """
+
+    add_param_group = inspect.unwrap(Optimizer.add_param_group)
+    zero_grad = inspect.unwrap(Optimizer.zero_grad)
+    state_dict = inspect.unwrap(Optimizer.state_dict)
+    load_state_dict = inspect.unwrap(Optimizer.load_state_dict)
+
+
+class SGD(Eager, torch.optim.SGD):
+    """torch's, eager."""
+
+    step = torch.no_grad()(inspect.unwrap(torch.optim.SGD.step))
+
+
+class AdamW(Eager, torch.optim.AdamW):
+    """torch's, eager."""
+
+    step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
+
+
+class LBFGS(Eager, torch.optim.LBFGS):
+    """torch's, eager; its step is not wrapped."""
+
+
+class RMSpropTF(Eager):
     """RMSProp as TensorFlow 1 computes it, which the papers' recipes were tuned for.
 
     Unlike torch's, `eps` is added inside the root, squares are averaged from 1 instead of 0 (so the
@@ -76,13 +107,13 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> Optimizer:
     rate = recipe.learning_rate
     match recipe.optimizer:
         case "sgd":
-            return torch.optim.SGD(
+            return SGD(
                 groups, lr=rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0, fused=True
             )
         case "rmsprop":
             return RMSpropTF(groups, lr=rate, momentum=recipe.momentum)
         case "adamw":
-            return torch.optim.AdamW(groups, lr=rate, betas=(recipe.momentum, 0.999), fused=True)
+            return AdamW(groups, lr=rate, betas=(recipe.momentum, 0.999), fused=True)
 
 
 def _groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:

@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoscale.design.architecture import Architecture
+from autoscale.design.choices import StageChoices, StemChoices
 from autoscale.design.cost import cost
 from autoscale.design.rounding import last_map
 from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting, InvalidSpace
-from tests.strategies import designs_in_spaces, spaces
+from tests.strategies import designs_in_spaces, points, spaces
 
 FILES = Path(__file__).parents[2] / "search_spaces"
 SHIPPED = {
@@ -172,6 +173,24 @@ def test_an_op_leaves_what_it_does_not_set_to_the_stage() -> None:
 def test_the_range_of_multiply_adds_is_that_of_all_designs(space: SearchSpace) -> None:
     macs = [cost(design).macs for design in space.enumerate()]
     assert space.macs_range() == (min(macs), max(macs))
+
+
+@given(st.data())
+def test_many_points_are_counted_as_their_designs(data: st.DataObject) -> None:
+    space = data.draw(spaces() | st.sampled_from([TINY, *SHIPPED.values()]))
+    chosen = data.draw(st.lists(points(space), max_size=5))
+    assert space.macs_of(chosen) == [cost(space.architecture_at(p)).macs for p in chosen]
+
+
+def test_multiply_adds_of_a_space_are_exact_beyond_64_bits() -> None:
+    stage = StageChoices(width=(10**6,), depth=(1, 10**6), expand_ratio=(1, 10**6))
+    space = SearchSpace(
+        name="vast", resolution=(10**5,), stem=StemChoices(width=(10**6,)), stages=(stage,) * 2
+    )
+    last = tuple(len(parameter.options) - 1 for parameter in space.parameters)
+    most = cost(space.architecture_at(last)).macs
+    assert most > 2**64
+    assert space.macs_range()[1] == most == space.macs_of([last])[0]
 
 
 def test_the_range_of_a_vast_space_holds_its_samples() -> None:

@@ -1,5 +1,6 @@
 """What the engines' tests let workers do."""
 
+import gc
 import os
 import signal
 import time
@@ -84,4 +85,5 @@ JOBS: dict[str, Callable[..., object]] = {
     "sleep": sleep,
     "lambda": lambda _: lambda: None,
     "call": lambda function: function(),
+    "garbage": lambda _: (gc.isenabled(), gc.get_freeze_count() > 0),
 }

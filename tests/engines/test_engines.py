@@ -85,6 +85,10 @@ def test_no_process_is_started_before_there_is_a_job(start: Start, tmp_path: Pat
     assert starts(tmp_path) == 0
 
 
+def test_a_worker_collects_garbage_but_not_what_it_was_loaded_with(start: Start) -> None:
+    assert start().submit(("garbage", None)).result() == (True, True)
+
+
 def test_jobs_are_done_in_other_processes_at_once(start: Start) -> None:
     engine = start(workers=2)
     first = [engine.submit(("sleep", 0.5)) for _ in range(2)]

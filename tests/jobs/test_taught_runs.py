@@ -21,7 +21,7 @@ from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.inspection.read_run import load_run
 from autoscale.jobs.check import check_baseline
 from autoscale.jobs.family.job import write_family
-from autoscale.jobs.grid import scaling_base
+from autoscale.jobs.grid import judging
 from autoscale.jobs.grid.job import grid_search
 from autoscale.jobs.grid.plan import plan_grid
 from autoscale.jobs.search.job import search_baseline
@@ -305,7 +305,7 @@ def test_a_plan_counts_what_the_teacher_takes(
         "max_candidates": 2, "seeds": 1, "rivals": False, "tolerance": 0.5,
     }  # fmt: skip
     monkeypatch.setattr(Lessons, "seconds", lambda *_: 3000.0)
-    monkeypatch.setattr(scaling_base, "choose_kernels", lambda *_, **__: "none")
+    monkeypatch.setattr(judging, "choose_kernels", lambda *_, **__: "none")
     alone, taught = (
         plan_grid(tmp_path / "run", **usual, **options) for options in ({}, {"teacher": teacher})
     )

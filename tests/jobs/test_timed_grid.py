@@ -15,8 +15,8 @@ from torch import nn
 from autoscale.design.cost import Cost, cost
 from autoscale.design.measures.latency import Latency, LatencyLine
 from autoscale.design.published import NETWORKS
+from autoscale.devices.timing import latency
 from autoscale.errors import BudgetUnreachable, InvalidSetting, RunConflict
-from autoscale.jobs.grid import stopwatch
 from autoscale.jobs.grid import timed as timed_grid
 from autoscale.jobs.grid.candidates import GridRace, grid_around
 from autoscale.jobs.grid.plan import plan_grid
@@ -60,7 +60,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(stopwatch, "measure_latencies", made)
+    monkeypatch.setattr(latency, "measure_latencies", made)
     return made
 
 

@@ -19,7 +19,8 @@ from autoscale.design.cost import CONVENTIONS, cost
 from autoscale.design.published import published
 from autoscale.design.rounding import PAPER, ROUNDINGS
 from autoscale.errors import AutoscaleError, InvalidArchitecture, InvalidSetting
-from autoscale.models.count import Count, count, count_module, parse_handles
+from autoscale.models.count import Count, count, count_module
+from autoscale.models.op_costs import parse_handles
 from autoscale.network.measuring.second_count import CountLine, compare_counts
 from autoscale.network.measuring.trace import without_jit_warnings
 from autoscale.scaling.family import Growths, member

@@ -19,8 +19,7 @@ from autoscale.cli.app import main
 from autoscale.errors import EvaluationFailed
 from autoscale.jobs.workers import pool as worker_pool
 from autoscale.jobs.workers.proxy import Proxy
-from autoscale.runs.records import network_digest
-from autoscale.scaling.scalable import Network, cost_of
+from autoscale.scaling.scalable import Network, cost_of, network_digest
 from autoscale.search.objective import Score
 
 SECONDS = float(os.environ.get("REHEARSAL_SECONDS", "0.03"))

@@ -7,9 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from typer.main import get_command
 
-from autoscale.cli.app import app
+from autoscale.cli.app import COMMANDS as KNOWN
 from tests.robustness.attempts import attempt, contents, is_clear, seeds, told
 from tests.robustness.conftest import Finished
 
@@ -35,7 +34,7 @@ NEWER = ("latency", "report", "evaluate", "predict", "search", "grid")
 def asked(made: Finished, rng: random.Random, names: Sequence[str] = COMMANDS) -> list[object]:
     """A command that is right but for one to three arguments."""
     arguments = list(made.commands[rng.choice(names)])
-    command = get_command(app).commands[str(arguments[0])]  # type: ignore[attr-defined]
+    command = next(one.whole for one in KNOWN if one.name == arguments[0])
     options = [option for option in command.params if option.name not in ("help", "plot")]
     for _ in range(rng.choice((1, 1, 2, 3))):
         option = rng.choice(options)
@@ -87,7 +86,7 @@ def test_wrong_arguments_of_the_newer_commands_and_options_do_no_harm(
 
 
 def test_every_command_has_help_and_refuses_an_unknown_option() -> None:
-    for name in get_command(app).commands:  # type: ignore[attr-defined]
+    for name in (one.name for one in KNOWN):
         assert attempt(name, "--help").status == 0
         answer = attempt(name, "--nonsense")
         assert answer.status == 2

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from autoscale.training.optimizers import (
+    Eager,
     RMSpropTF,
     make_optimizer,
     optimizer_tensors,
@@ -71,3 +75,45 @@ def test_the_rate_of_the_efficientnet_recipe_falls_by_3_percent_every_2_4_epochs
 def test_the_learning_rate_grows_with_the_batch() -> None:
     wide = RECIPES["efficientnet"].with_batch(4096)
     assert (wide.batch_size, wide.learning_rate) == (4096, pytest.approx(0.256))
+
+
+@pytest.mark.parametrize("kind", ["sgd", "adamw"])
+def test_an_eager_optimizer_gives_the_bits_of_torchs(kind: str) -> None:
+    recipe = Recipe(epochs=1, batch_size=2, learning_rate=0.1, optimizer=kind)  # type: ignore[arg-type]
+    networks = []
+    for eager in (True, False):
+        torch.manual_seed(0)
+        network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten())
+        optimizer = make_optimizer(network, recipe)
+        assert isinstance(optimizer, Eager)
+        if not eager:
+            groups = [{**group, "params": [*group["params"]]} for group in optimizer.param_groups]
+            usual = torch.optim.SGD if kind == "sgd" else torch.optim.AdamW
+            optimizer = usual(groups)
+        for _ in range(3):
+            optimizer.zero_grad()
+            network(torch.randn(2, 3, 4, 4)).square().sum().backward()
+            optimizer.step()
+        networks.append(network)
+    for a, b in zip(*(network.parameters() for network in networks), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_a_training_does_not_load_torchs_compiler() -> None:
+    code = """
+import sys, torch
+from autoscale.training.optimizers import make_optimizer, optimizer_tensors, restore_optimizer
+from autoscale.training.head.logistic import Features, fit_head
+from autoscale.training.recipe import RECIPES
+network = torch.nn.Linear(2, 2)
+for recipe in RECIPES.values():
+    optimizer = make_optimizer(network, recipe)
+    network(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    restore_optimizer(optimizer, optimizer_tensors(optimizer))
+rows, labels = torch.eye(2), torch.tensor([0, 1])
+fit_head(network, Features(rows, labels), Features(rows, labels))
+print({"torch._dynamo", "sympy"} & set(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "set()", done.stderr

@@ -9,7 +9,7 @@ import torch
 from autoscale.datasets.data import ImageData
 from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.jobs.grid.candidates import GROW, SHRINK, root_of
-from autoscale.jobs.grid.scaling_base import notes_on_start
+from autoscale.jobs.grid.judging import notes_on_start
 from autoscale.jobs.grid.settings import FamilySettings
 from autoscale.jobs.inheritance import Inheritance
 from autoscale.jobs.search.result import STEP as SEARCH

@@ -16,16 +16,13 @@ from autoscale.jobs.grid.candidates import (
     root_of,
     where_timed,
 )
+from autoscale.jobs.grid.judging import class_count, notes_on_start, proxy_of, with_grid_images
 from autoscale.jobs.grid.result import GridResult
 from autoscale.jobs.grid.scaling_base import (
-    class_count,
     describe,
-    notes_on_start,
-    proxy_of,
     require_scorable,
     scalable_from,
     scalable_of,
-    with_grid_images,
 )
 from autoscale.jobs.grid.settings import GONE, GridSettings
 from autoscale.jobs.grid.stopwatch import kept_timings
@@ -41,10 +38,10 @@ from autoscale.jobs.workers.proxy import Proxy
 from autoscale.jobs.workers.queue import Job, Trainings
 from autoscale.listener import Listener, Silent
 from autoscale.racing.response_surface import Observation
-from autoscale.runs.records import Outcome, network_digest, outcomes_from_journal
+from autoscale.runs.records import Outcome, outcomes_from_journal
 from autoscale.runs.store import Journal, StepFolder, write_text
 from autoscale.scaling.family import Growths
-from autoscale.scaling.scalable import Design, Scalable
+from autoscale.scaling.scalable import Design, Scalable, network_digest
 from autoscale.search.objective import Score, floats_of
 from autoscale.settings.function import takes_settings
 from autoscale.training.chance import chance_warning

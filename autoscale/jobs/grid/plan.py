@@ -1,7 +1,10 @@
 """What a grid would train, how long that would take, and what it could tell."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -18,23 +21,21 @@ from autoscale.jobs.grid.candidates import (
     where_timed,
 )
 from autoscale.jobs.grid.result import candidate_table
-from autoscale.jobs.grid.scaling_base import (
-    class_count,
-    notes_on_start,
-    proxy_of,
-    require_scorable,
-    scalable_of,
-    with_grid_images,
-)
-from autoscale.jobs.grid.settings import GONE, GridSettings
+from autoscale.jobs.grid.scaling_base import require_no_search, require_scorable, scalable_of
+from autoscale.jobs.grid.settings import GONE, BaseImageSettings, GridSettings
 from autoscale.jobs.grid.stopwatch import NoTimings, Stopwatch
-from autoscale.jobs.reference.network import find_references
-from autoscale.jobs.workers.estimate import estimate_seconds
-from autoscale.jobs.workers.memory import training_bytes
-from autoscale.jobs.workers.transfer import Transfer
+from autoscale.jobs.groups.training import TransferSettings
+from autoscale.jobs.reference.settings import ReferenceSettings
 from autoscale.listener import Listener, Silent
 from autoscale.scaling.scalable import Design, cost_of
+from autoscale.settings.command import settings_of
 from autoscale.settings.function import takes_settings
+
+if TYPE_CHECKING:
+    from autoscale.jobs.grid.forecast import Forecast
+
+#: Settings that say something of trainings; without any, a named design is only counted.
+_OF_TRAININGS = (BaseImageSettings, TransferSettings, ReferenceSettings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,43 +62,24 @@ def plan_grid(run: str | Path, settings: GridSettings, *, listener: Listener | N
         AutoscaleError: one of its kinds, for anything that cannot be done.
     """
     run, listener = Path(run), listener or Silent()
-    proxy = proxy_of(run, settings)
-    base = scalable_of(settings, run, num_classes=class_count(settings, proxy))
-    transfer = Transfer.for_many(settings) if proxy is None else proxy.transfer
-    transfer = transfer.for_channels(root_of(base).channels)
-    proxy = proxy and replace(proxy, transfer=transfer)
-    for note in notes_on_start(transfer.start, base):
-        listener.notice(note)
-    dtype = (settings.dtype or "float32") if proxy is None else proxy.dtype
+    forecast = _forecast(run, settings)
+    base = scalable_of(settings, run, num_classes=None if forecast is None else forecast.classes)
+    if forecast is not None:
+        forecast = forecast.around(base, listener)
+    dtype = (settings.dtype or "float32") if forecast is None else forecast.dtype
     require_scorable(run, base, settings, dtype, listener)
     settings = where_timed(run, settings, dtype)
     watch = None
     if is_timed(settings):
         asked = settings.timing(dtype, settings.device, settings.threads)
         watch = Stopwatch(root_of(base), NoTimings(), listener, asked)
-    race = GridRace.of(base, settings, watch, padding=transfer.start.expected.style.padding)
+    padding = "symmetric" if forecast is None else forecast.padding
+    race = GridRace.of(base, settings, watch, padding=padding)
     explain(race, listener)
-    references = find_references(
-        settings,
-        resolution=race.largest,
-        classes=race.num_classes,
-        listener=listener,
-        dtype=dtype,
-    )
-    for reference in references:
-        listener.notice(f"beside them: {reference.label}, fine-tuned")
-    beside = len(references) * settings.seeds
-    networks = [candidate.network for candidate in race.field]
-    each, once, memory = None, 0.0, None
-    if proxy is not None:
-        proxy = with_grid_images(run, settings, proxy, size=race.largest, listener=listener)
-        each = estimate_seconds(proxy, networks) / len(networks) / settings.workers
-        once = proxy.teacher_seconds
-        batch, kernels = proxy.recipe.batch_size, proxy.kernels
-        padding = proxy.transfer.start.expected.style.padding
-        memory = max(
-            training_bytes(network, batch, kernels=kernels, padding=padding) for network in networks
-        )
+    beside, each, once, memory = 0, None, 0.0, None
+    if forecast is not None:
+        beside = forecast.references(race, listener) * settings.seeds
+        each, once, memory = forecast.of_trainings(race, listener)
     return Plan(
         table=candidate_table(race.field, race.grid.budget),
         trainings=race.most_trainings,
@@ -110,6 +92,23 @@ def plan_grid(run: str | Path, settings: GridSettings, *, listener: Listener | N
         if isinstance(base, Design) and cost_from(settings.cost_measure).counted
         else None,
     )
+
+
+def _forecast(run: Path, settings: GridSettings) -> Forecast | None:
+    """What can be known of trainings; None where nothing is said of any, and torch is not needed.
+
+    Raises:
+        AutoscaleError: one of its kinds, if there is no such base, or no such weights.
+    """
+    said = [setting for group in _OF_TRAININGS for setting in settings_of(group)]
+    if settings.baseline is not None and all(
+        getattr(settings, setting.name) == setting.default for setting in said
+    ):
+        require_no_search(run)
+        return None
+    from autoscale.jobs.grid.forecast import Forecast
+
+    return Forecast.of(run, settings)
 
 
 def precision_table(race: GridRace, seconds: float | None) -> pd.DataFrame:

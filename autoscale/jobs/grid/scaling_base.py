@@ -1,11 +1,10 @@
-"""What is to be scaled, and on which images it is judged."""
+"""What is to be scaled."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from autoscale.datasets.data import classes_in
 from autoscale.design.architecture import Architecture
 from autoscale.design.published import FAMILIES
 from autoscale.design.rounding import fit_strides, rounding_policy
@@ -14,21 +13,13 @@ from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.jobs.costs import board_of, hold_to_board
 from autoscale.jobs.grid.settings import GridSettings
 from autoscale.jobs.groups.networks import BoardSettings, ScalingBaseSettings
-from autoscale.jobs.inheritance import notes_for_base
-from autoscale.jobs.search.result import STEP as SEARCH
-from autoscale.jobs.search.result import load_baseline, load_proxy, transferred, with_images
-from autoscale.jobs.start import Start
-from autoscale.jobs.teaching.lessons import Lessons
-from autoscale.jobs.workers.kernels import choose_kernels
-from autoscale.jobs.workers.proxy import Proxy, recipe_named
-from autoscale.jobs.workers.source import ImageSource
-from autoscale.jobs.workers.transfer import Transfer
-from autoscale.listener import Listener, Silent
+from autoscale.jobs.names import SEARCH
+from autoscale.listener import Listener
 from autoscale.models.count import load_architecture
-from autoscale.models.quantized.in_loop import require_int8_design
-from autoscale.models.user_model import UserModel
 from autoscale.runs.store import StepFolder
 from autoscale.scaling.scalable import Design, Scalable
+
+# A named design is scaled and counted without torch: what other bases need is imported for them.
 
 #: The rounding of a family's own released code; all others take `tf`.
 OWN_ROUNDING = {
@@ -59,10 +50,14 @@ def scalable_of(settings: ScalingBaseSettings, run: Path, *, num_classes: int | 
         AutoscaleError: one of its kinds, if there is no such base.
     """
     if settings.model is not None:
+        from autoscale.models.user_model import UserModel
+
         classes = num_classes or USUAL_CLASSES
         return UserModel(settings.model, settings.resolution or USUAL_RESOLUTION, classes)
     policy = rounding_policy(policy_of(settings))
     if settings.baseline is None:
+        from autoscale.jobs.search.result import load_baseline
+
         return Design(load_baseline(run).trial.architecture, policy)
     architecture = load_architecture(settings.baseline)
     architecture = replace(
@@ -73,70 +68,16 @@ def scalable_of(settings: ScalingBaseSettings, run: Path, *, num_classes: int | 
     return Design(fit_strides(architecture), policy)
 
 
-def proxy_of(run: Path, settings: GridSettings) -> Proxy | None:
-    """How candidates are judged, the images yet to be loaded; None where a named base has none.
-
-    Raises:
-        InvalidSetting: if the run's search has decided what is set here.
+def require_no_search(run: Path) -> None:
     """
-    if not settings.named:
-        return _searched(run, settings)
+    Raises:
+        InvalidSetting: if the run has a baseline of its own, where another is named.
+    """
     if StepFolder(run, SEARCH).read() is not None:
         raise InvalidSetting(
             f"{run} holds a search with a baseline of its own; leave --baseline and --model "
             "out or choose another --run"
         )
-    if settings.data is None:
-        return None
-    transfer = Transfer.for_many(settings, device=settings.device, threads=settings.threads)
-    return Proxy(
-        source=ImageSource(
-            data=settings.data,
-            seed=settings.seed or 0,
-            limit=settings.limit,
-            strict=settings.strict,
-            white_level=transfer.start.expected.preparation.white_level,
-        ),
-        recipe=recipe_named(settings.recipe or "proxy", epochs=settings.epochs),
-        kernels=choose_kernels("auto", device=settings.device, listener=Silent()),
-        dtype=settings.dtype or "float32",
-        device=settings.device,
-        threads=settings.threads,
-        transfer=transfer,
-    )
-
-
-def _searched(run: Path, settings: GridSettings) -> Proxy:
-    """How the run's search judged, the images yet to be loaded.
-
-    Raises:
-        InvalidSetting: if the search has decided what is set here.
-    """
-    had = transferred(run)
-    proxy = load_proxy(
-        run,
-        data=settings.data,
-        weights=settings.weights if "weights" in had else None,
-        teacher=settings.teacher if "teacher" in had else None,
-        device=settings.device,
-        threads=settings.threads,
-    )
-    decided, transfer = settings.decided, proxy.transfer
-    if transfer.start.settings():
-        decided += [name for name in settings.said_of_weights if name != "weights"]
-    elif settings.said_of_weights:
-        transfer = replace(transfer, start=Start.for_many(settings))
-    if transfer.lessons is not None:
-        decided += [name for name in settings.said_of_teacher if name != "teacher"]
-    else:
-        lessons = Lessons.of(settings, device=settings.device, threads=settings.threads)
-        transfer = replace(transfer, lessons=lessons)
-    if decided:
-        raise InvalidSetting(
-            f"the search in {run} has decided --{decided[0].replace('_', '-')}; leave it out, "
-            "or name a base with --baseline or --model"
-        )
-    return replace(proxy, transfer=transfer, dtype=settings.dtype or proxy.dtype)
 
 
 def board_after_search(run: Path, settings: BoardSettings, listener: Listener) -> Board | None:
@@ -170,48 +111,18 @@ def require_scorable(
     """
     hold_to_board(board_after_search(run, settings, listener), dtype, listener)
     if dtype == "int8":
+        from autoscale.models.quantized.in_loop import require_int8_design
+
         name = settings.model or settings.baseline or "the run's baseline"
         require_int8_design(base.at(1.0, 1.0, base.resolution), name=name)
-
-
-def notes_on_start(start: Start, base: Scalable) -> list[str]:
-    """What a person should know of the weights that a grid's networks begin with, in sentences.
-
-    Raises:
-        InvalidSetting: if they cannot take them over.
-    """
-    return notes_for_base(start, base.base) if isinstance(base, Design) else []
-
-
-def class_count(settings: GridSettings, proxy: Proxy | None) -> int | None:
-    """Classes of the images of a named base; None where no images are named.
-
-    Raises:
-        DataProblem: if there are no such images.
-    """
-    if not settings.named or proxy is None:
-        return None
-    return len(classes_in(proxy.source.data))
-
-
-def with_grid_images(
-    run: Path, settings: GridSettings, proxy: Proxy, *, size: int, listener: Listener
-) -> Proxy:
-    """With the images, `size` pixels per side, without the test images.
-
-    Raises:
-        DataProblem: if they cannot be read.
-        RunConflict: if they are not those of the run's search.
-    """
-    if settings.named:
-        return proxy.load(size=size, listener=listener)
-    return with_images(run, proxy, size=size, test=False, listener=listener)
 
 
 def describe(base: Scalable) -> dict[str, Any]:
     """A base as plain data, for a run's settings; `scalable_from` reads it back."""
     if isinstance(base, Design):
         return {"design": base.base.to_dict(), "rounding": base.rounding.name}
+    from autoscale.models.user_model import UserModel
+
     assert isinstance(base, UserModel)
     return {"model": base.name, "resolution": base.resolution, "num_classes": base.num_classes}
 
@@ -239,6 +150,8 @@ def scalable_from(description: Mapping[str, Any], *, model: str | None = None) -
         )
     try:
         if model is not None:
+            from autoscale.models.user_model import UserModel
+
             return UserModel(
                 str(description["model"]),
                 int(description["resolution"]),

@@ -6,23 +6,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
-
 from autoscale.design.amounts import several
 from autoscale.design.architecture import Architecture
 from autoscale.design.measures.latency import LatencyLine
 from autoscale.devices.board import Board
 from autoscale.devices.timing.conditions import Conditions
-from autoscale.devices.timing.latency import measure_latencies
 from autoscale.errors import RunConflict
 from autoscale.jobs.grid.scaling_base import describe
 from autoscale.jobs.groups.runtime import RuntimeSettings
-from autoscale.jobs.search.result import STEP as SEARCH
-from autoscale.jobs.workers.proxy import realise
+from autoscale.jobs.names import SEARCH
 from autoscale.listener import Listener
-from autoscale.runs.records import network_digest
 from autoscale.runs.store import Journal, StepFolder
-from autoscale.scaling.scalable import Network, Scalable, cost_of
+from autoscale.scaling.scalable import Network, Scalable, cost_of, network_digest
 from autoscale.settings.command import settings_of
 
 #: Folder of a run: latencies on this device.
@@ -106,6 +101,11 @@ class Stopwatch:
         return [self._asked[network] for network in networks]
 
     def _time(self, networks: Sequence[Network]) -> None:
+        import torch  # of which a grid that times nothing has no need
+
+        from autoscale.devices.timing.latency import measure_latencies
+        from autoscale.jobs.workers.proxy import realise
+
         asked = self._asked_for
         self._listener.notice(
             f"timing {several(len(networks), 'network')} in {asked.runtime}, {asked.dtype}"

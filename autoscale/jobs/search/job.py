@@ -19,7 +19,7 @@ from autoscale.listener import Listener, Silent
 from autoscale.runs.records import trial_to_record, trials_from_journal
 from autoscale.runs.store import Journal, StepFolder, write_text
 from autoscale.runs.tensorboard import require_tensorboard
-from autoscale.search.dashboard import Copy, database, in_database, in_file, shown
+from autoscale.search.dashboard import Copy, in_file
 from autoscale.search.engine import SearchPlan, Trial, knowledge, search
 from autoscale.search.objective import floats_of
 from autoscale.search.rungs import RungCheck, TrainingResult
@@ -49,6 +49,8 @@ def search_baseline(
     """
     make_sampler(settings.sampler, seed=settings.seed)  # its package may be missing
     if settings.storage is not None:
+        from autoscale.search.database import database
+
         database(settings.storage)
     if settings.tensorboard:
         require_tensorboard()
@@ -140,6 +142,8 @@ def _copies(problem: SearchProblem, history: Sequence[Trial]) -> list[Copy]:
     run, storage = folder.run.resolve().name, problem.settings.storage
     opened = [in_file(folder.file("optuna.journal"), run, objective)]
     if storage is not None:
+        from autoscale.search.database import database, in_database, shown
+
         kept = folder.read_result("study.json")
         if kept is None:  # one that no other run will have
             kept = {"study": f"{run}-{secrets.token_hex(4)}"}

@@ -1,15 +1,16 @@
 """The search of a run directory, read back: its trials, what it chose, and how it judged."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting, RunConflict
+from autoscale.jobs.names import SEARCH
 from autoscale.jobs.workers.proxy import Proxy
 from autoscale.listener import Listener
 from autoscale.runs.records import trials_from_journal
@@ -18,7 +19,10 @@ from autoscale.search.engine import Trial
 from autoscale.search.objective import Objective
 from autoscale.search.pareto import front
 
-STEP = "search"
+if TYPE_CHECKING:
+    import pandas as pd
+
+STEP = SEARCH
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,6 +192,8 @@ def trial_table(trials: Sequence[Trial], objective: Objective) -> pd.DataFrame:
     A stopped design has no accuracy; where rungs were looked at, columns accuracy_after_N say what
     it had after N epochs.
     """
+    import pandas as pd
+
     trained = [trial for trial in trials if trial.trained]
     finished = [trial for trial in trained if trial.score]
     points = [(t.score.accuracy, objective.cost(t.architecture)) for t in finished if t.score]

@@ -1,19 +1,22 @@
 """Spaces and designs by the name they ship under, or by file."""
 
+from __future__ import annotations
+
 import random
 import statistics
 from collections.abc import Callable
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from autoscale.design.architecture import Architecture
-from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting, InvalidSpace
 from autoscale.runs.store import read_text
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Designs that are drawn to know what is usual in a space.
 USUAL = 1000
@@ -60,7 +63,14 @@ def space_table() -> pd.DataFrame:
     per side); macs_least, macs_median (of a thousand drawn) and macs_most (multiply-adds of one
     image); description.
     """
-    rows = []
+    import pandas as pd
+
+    return pd.DataFrame(space_rows()).astype({"networks": object})
+
+
+def space_rows() -> list[dict[str, Any]]:
+    """The rows of `space_table` as plain data."""
+    rows: list[dict[str, Any]] = []
     for name in space_names():
         space = load_space(name)
         least, most = space.macs_range()
@@ -75,7 +85,7 @@ def space_table() -> pd.DataFrame:
                 "description": space.description,
             }
         )
-    return pd.DataFrame(rows).astype({"networks": object})
+    return rows
 
 
 def usual_cost(space: SearchSpace, price: Callable[[Architecture], float]) -> float:
@@ -86,7 +96,8 @@ def usual_cost(space: SearchSpace, price: Callable[[Architecture], float]) -> fl
 
 def usual_macs(space: SearchSpace) -> int:
     """What half of the designs of a space cost at most, in multiply-adds."""
-    return round(usual_cost(space, lambda architecture: cost(architecture).macs))
+    rng = random.Random(0)
+    return round(statistics.median(space.macs_of([space.draw(rng) for _ in range(USUAL)])))
 
 
 def _shipped() -> list[Traversable]:

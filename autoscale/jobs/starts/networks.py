@@ -16,8 +16,8 @@ from autoscale.jobs.starts.settings import StartChoices
 from autoscale.listener import Listener
 from autoscale.models.count import load_architecture
 from autoscale.network.inheritance.correspondence import require_kindred
-from autoscale.runs.records import network_digest
 from autoscale.scaling.budget import parse_budget
+from autoscale.scaling.scalable import network_digest
 from autoscale.scaling.within import scalable, scaled
 
 

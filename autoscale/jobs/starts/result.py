@@ -6,10 +6,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from autoscale.design.cost import cost
@@ -17,6 +16,9 @@ from autoscale.jobs.starts.networks import Tried
 from autoscale.racing.crossed import Advice, CrossedLead, advise
 from autoscale.racing.paired import LEVEL
 from autoscale.runs.store import StepFolder
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 STEP = "advice"
 RESULT = "advice.json"
@@ -142,6 +144,8 @@ def starts_table(networks: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     Args:
         networks: as `StartsCompared.to_dict` gives them.
     """
+    import pandas as pd
+
     rows = []
     for plain in networks:
         about = {n: plain[n] for n in ("network", "pixels", "macs", "params")}

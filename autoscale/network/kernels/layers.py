@@ -331,7 +331,9 @@ class Opaque:
         asked = [*self.parameters, *([seen] if wants_input else [])]
         if not asked:
             return None
-        gradients = list(torch.autograd.grad(y, asked, gradient, allow_unused=True))
+        with torch.enable_grad():
+            end = _End.apply(y, gradient)
+        gradients = list(torch.autograd.grad(end, asked, allow_unused=True))
         of_x = gradients.pop() if wants_input else None
         for parameter, of_parameter in zip(self.parameters, gradients, strict=True):
             if of_parameter is not None:
@@ -339,6 +341,23 @@ class Opaque:
         if of_x is None:
             return None
         return _sum(of_x.contiguous(), added)
+
+
+class _End(torch.autograd.Function):
+    """A number whose gradient by a tensor is one that is given.
+
+    Given a gradient itself, torch's autograd loads symbolic shapes and sympy, only to compare two
+    shapes: 0.3 seconds of CPU time and 35 MB in every process that trains (torch 2.13).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, y: Tensor, gradient: Tensor) -> Tensor:
+        ctx.gradient = gradient
+        return y.new_zeros(())
+
+    @staticmethod
+    def backward(ctx: Any, one: Tensor) -> tuple[Tensor, None]:
+        return ctx.gradient, None
 
 
 def _sum(x: Tensor, added: Tensor | None) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from autoscale.training.head.features import Features
+from autoscale.training.optimizers import LBFGS
 
 #: Half of it times the squared weights is added to the loss; from the strongest to the weakest.
 PENALTIES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
@@ -110,7 +111,7 @@ class Path:
 
     def fit(self, penalty: float) -> Linear:
         """The regression for a penalty."""
-        solver = torch.optim.LBFGS(
+        solver = LBFGS(
             [self._weight, self._bias], max_iter=_ITERATIONS, tolerance_change=1e-7,
             line_search_fn="strong_wolfe",
         )  # fmt: skip
