@@ -1,0 +1,53 @@
+"""Metrics by the names that people type; light, for the command line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from autoscale.errors import InvalidSetting
+
+#: What each metric is; the word in capitals stands for what is given with it.
+METRICS: Mapping[str, str] = {
+    "accuracy": "share of images answered right",
+    "balanced-accuracy": "mean over classes of the share of each that is answered right",
+    "macro-f1": "mean over classes of F1, the harmonic mean of precision and recall",
+    "auroc": "mean over classes of the area under the ROC curve, each class against the others",
+    "recall:CLASS": "share of that class's images that is answered right",
+    "top-K": "share of images whose class is among the K best answers, such as top-5",
+    "log-loss": "mean negative logarithm of the probability of an image's class; less is better",
+    "cost:FILE.csv": "mean cost of the answers, by a table with a row for each true class and a "
+    "column for each answer; less is better",
+}
+
+USUAL = "accuracy"
+RECALL, COST = "recall:", "cost:"
+_TOP = re.compile(r"top-([1-9]\d*)")
+_PLAIN = tuple(name for name in METRICS if name == name.lower())
+
+
+def metric_names() -> list[str]:
+    """What the name of a metric may be or begin with, for completions."""
+    return [*_PLAIN, RECALL, "top-5", COST]
+
+
+def require_metric(text: str) -> None:
+    """Refuse what names no metric, before a file or an image is read.
+
+    Raises:
+        InvalidSetting: for such a text.
+    """
+    named = text.startswith((RECALL, COST)) and text.partition(":")[2].strip()
+    if not (text in _PLAIN or named or _TOP.fullmatch(text)):
+        raise InvalidSetting(f"no metric {text!r}; choose from {', '.join(METRICS)}")
+
+
+def best_answers(text: str) -> int | None:
+    """The K of top-K; None of another metric."""
+    found = _TOP.fullmatch(text)
+    return int(found[1]) if found else None
+
+
+def with_metric_file(text: str, change: Callable[[str], str]) -> str:
+    """A metric's name with a change made to the file that it names, if it names one."""
+    return COST + change(text.removeprefix(COST)) if text.startswith(COST) else text
