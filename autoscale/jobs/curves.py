@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from autoscale.metrics.metric import Metric
 from autoscale.runs.tensorboard import Curves, Point
 from autoscale.search.engine import Standings, Trial
 from autoscale.search.objective import Objective
@@ -12,7 +13,12 @@ from autoscale.training.state import Epoch
 
 
 def training_point(
-    epochs: Sequence[Epoch], recipe: Recipe, *, images: int, resolution: int
+    epochs: Sequence[Epoch],
+    recipe: Recipe,
+    *,
+    images: int,
+    resolution: int,
+    metric: Metric | None = None,
 ) -> Point:
     """The last of `epochs` of a training on so many images, of a network for `resolution` pixels.
 
@@ -31,6 +37,8 @@ def training_point(
     }
     if epoch.accuracy is not None:
         values["validation accuracy"] = epoch.accuracy
+    if metric is not None and epoch.score is not None:
+        values[f"validation {metric.label}"] = epoch.score
     return Point(step=epoch.number, seconds=sum(epoch.seconds for epoch in epochs), values=values)
 
 

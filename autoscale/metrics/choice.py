@@ -170,6 +170,10 @@ class MetricChoice:
         return cls(name=plain["name"], table=table)
 
 
+#: What decides where nothing else is asked for.
+ACCURACY = MetricChoice()
+
+
 def _cost(text: str, row: str, source: str) -> float:
     try:
         cost = float(text)

@@ -62,16 +62,23 @@ class TrainingResult:
 
     name: str  # of the network
     epochs: int
-    best_epoch: int  # the most accurate on the validation images, the first of equals
+    best_epoch: int  # the best on the validation images, the first of equals
     validation_accuracy: float  # of the best epoch
     last_validation_accuracy: float
     test_accuracy: float | None  # of the best weights; None without test images
     macs: int
     params: int
+    metric: str | None = None  # decides which epoch is best; None for accuracy
+    validation_score: float | None = None  # of that metric, of the best epoch
+    test_score: float | None = None  # of that metric, of the best weights
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain data."""
-        return asdict(self)
+        """Everything as plain data; nothing of a metric where accuracy decides."""
+        plain = asdict(self)
+        if self.metric is None:
+            for name in ("metric", "validation_score", "test_score"):
+                del plain[name]
+        return plain
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> "TrainingResult":
@@ -80,17 +87,23 @@ class TrainingResult:
         Raises:
             KeyError, TypeError, ValueError: if it is something else.
         """
-        tested = plain["test_accuracy"]
         return cls(
             name=str(plain["name"]),
             epochs=int(plain["epochs"]),
             best_epoch=int(plain["best_epoch"]),
             validation_accuracy=float(plain["validation_accuracy"]),
             last_validation_accuracy=float(plain["last_validation_accuracy"]),
-            test_accuracy=None if tested is None else float(tested),
+            test_accuracy=_number(plain["test_accuracy"]),
             macs=int(plain["macs"]),
             params=int(plain["params"]),
+            metric=None if (metric := plain.get("metric")) is None else str(metric),
+            validation_score=_number(plain.get("validation_score")),
+            test_score=_number(plain.get("test_score")),
         )
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ import torch
 from autoscale.datasets.data import Images
 from autoscale.datasets.pictures.preparation import OURS, Preparation
 from autoscale.errors import DataProblem, InvalidSetting
+from autoscale.metrics.metric import Metric
 from autoscale.training import crops
 from autoscale.training.crops import Cut
 from autoscale.training.process_group import ALONE, ProcessGroup
@@ -41,6 +42,8 @@ class TrainingTask:
     # Its mean and deviation are what the network expects of its input; the images were decoded by
     # the rest of it.
     preparation: Preparation = OURS
+    # Decides which epoch is best, and is known of each that is evaluated; None for accuracy.
+    metric: Metric | None = None
     # A teacher's answers to the training images, of which some may then be `teaching.UNLABELLED`.
     teaching: Teaching | None = None
 

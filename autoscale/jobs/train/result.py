@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoscale.metrics.metric import Metric
 from autoscale.runs.contents import TrainingResult
 from autoscale.training.state import Epoch
 
@@ -15,11 +16,13 @@ class Trained:
 
     name: str
     epochs: tuple[Epoch, ...]
-    best: Epoch  # the most accurate on the validation images, the first of equals
+    best: Epoch  # on the validation images, by `metric`; the first of equals
     test_accuracy: float | None  # of the best weights; None without test images
     macs: int
     params: int
     weights: Path  # of the best epoch
+    metric: Metric | None = None  # decides which epoch is best; None for accuracy
+    test_score: float | None = None  # of the metric, of the best weights
 
     @property
     def result(self) -> TrainingResult:
@@ -36,4 +39,7 @@ class Trained:
             test_accuracy=self.test_accuracy,
             macs=self.macs,
             params=self.params,
+            metric=self.metric and self.metric.name,
+            validation_score=self.best.score,
+            test_score=self.test_score,
         )

@@ -13,9 +13,10 @@ from autoscale.jobs.groups.training import EPOCHS, TEACHER, RecipeSettings, Tran
 from autoscale.jobs.groups.workers import DeviceSettings, KernelSettings
 from autoscale.jobs.names import NO_WEIGHTS
 from autoscale.jobs.train.freeze import Frozen
-from autoscale.models.settings import published_names
+from autoscale.metrics.names import METRICS, require_metric
+from autoscale.models.settings import MetricSettings, published_names
 from autoscale.settings.command import settings_of
-from autoscale.settings.option import again, begun, option
+from autoscale.settings.option import again, begun, in_words, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +79,7 @@ class TrainSettings(TransferSettings):
     )
     patience: int | None = option(
         None,
-        "End after so many epochs without a better accuracy on validation images; 0 never does. "
+        "End after so many epochs without a better --metric on validation images; 0 never does. "
         "\\[default: the recipe's]",
         least=0,
         binds="recipe",
@@ -99,6 +100,12 @@ class TrainSettings(TransferSettings):
         "Stochastic depth. \\[default: the member's, else 0]",
         binds="network",
         about=EPOCHS,
+    )
+    metric: str = again(
+        MetricSettings,
+        "metric",
+        help="What decides which epoch is best, and when patience ends, on validation images. "
+        f"{in_words(METRICS)}.",
     )
     limit: int | None = again(ImageSettings, "limit")
     strict: bool = again(ImageSettings, "strict", False)
@@ -136,6 +143,7 @@ class TrainSettings(TransferSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require_metric(self.metric)
         if self.freeze is not None and self.weights in (None, NO_WEIGHTS):
             raise InvalidSetting(
                 f"--freeze {self.freeze} keeps weights that nothing has trained; give --weights, "

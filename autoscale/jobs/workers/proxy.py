@@ -24,6 +24,8 @@ from autoscale.jobs.workers.kernels import accelerated, cutter
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.jobs.workers.transfer import NOTHING, Transfer
 from autoscale.listener import Listener, Silent
+from autoscale.metrics.choice import ACCURACY, MetricChoice
+from autoscale.metrics.metric import Metric
 from autoscale.models.quantized.calibrated import BATCH
 from autoscale.models.quantized.in_loop import AS_BYTES, in_int8
 from autoscale.models.settings import DTYPES
@@ -72,6 +74,7 @@ class Proxy:
     # Peak rate of those that begin with weights, see `Recipe.inheriting`; None: the recipe's, which
     # older versions had.
     inheriting_rate: float | None = INHERITING_RATE
+    chosen: MetricChoice = ACCURACY  # what networks are judged by
     size: int = 0  # pixels per side of the images
     test: bool = False  # whether test images are there, to judge on if a training asks for it
     fingerprint: str = ""  # of the images
@@ -90,6 +93,11 @@ class Proxy:
         """The images, once they are loaded."""
         assert self.loaded is not None, "load the images first"
         return self.loaded
+
+    @property
+    def metric(self) -> Metric | None:
+        """What networks are judged by, for the classes of the images; None for accuracy."""
+        return None if self.chosen.usual else self.chosen.for_classes(self.images.classes)
 
     @property
     def preparation(self) -> Preparation:
@@ -131,7 +139,21 @@ class Proxy:
             )
         if (lessons := ready.transfer.lessons) is not None and lessons.held is not None:
             lessons.require_classes(images.classes)
-        return ready.having(images, size=size)
+        ready = ready.having(images, size=size)
+        ready.require_metric()
+        return ready
+
+    def require_metric(self) -> None:
+        """Refuse images of which the metric says nothing.
+
+        Raises:
+            InvalidSetting: naming what is lacking.
+        """
+        if (metric := self.metric) is None:
+            return
+        for part, images in (("validation", self.images.validation), ("test", self.images.test)):
+            if images is not None:
+                metric.require(images.labels, self.images.classes, part=part)
 
     def having(self, images: ImageData, *, size: int) -> Proxy:
         """With these images, which are `size` pixels per side."""
@@ -193,6 +215,7 @@ class Proxy:
             "kernels": self.kernels,
             "images": self.fingerprint,
             **({} if self.dtype == "float32" else {"dtype": self.dtype}),
+            **self.chosen.record(),
             **self.transfer.record(),
             **self._rate_of_inheriting,
             **({"known_classes": self.inheritance.known_classes} if self.inheritance else {}),
@@ -227,6 +250,7 @@ class Proxy:
             recipe=Recipe(**record["recipe"]),
             kernels=record["kernels"],
             dtype=record.get("dtype", "float32"),
+            chosen=MetricChoice.from_record(record),
             device=device,
             threads=threads,
             transfer=Transfer.from_record(record, notes, device=device, threads=threads),
@@ -378,6 +402,7 @@ class Proxy:
             resolution=network.resolution,
             seed=seed,
             preparation=self.preparation,
+            metric=self.metric,
         )
 
     def realised(self, network: Network) -> nn.Module:
