@@ -87,6 +87,11 @@ class Proxy:
             raise InvalidSetting(f"threads must be at least 1, got {self.threads}")
         if self.dtype not in DTYPES:
             raise InvalidSetting(f"no dtype {self.dtype!r}; choose from {', '.join(DTYPES)}")
+        if self.dtype != "float32" and not self.chosen.usual:
+            raise InvalidSetting(
+                f"networks in {self.dtype} are judged by accuracy, and --metric "
+                f"{self.chosen.name} is asked for; leave --metric or --dtype out"
+            )
 
     @property
     def images(self) -> ImageData:
@@ -279,9 +284,9 @@ class Proxy:
             held_out: measure on the test images instead.
             answers: say of each image too whether it was answered right; not counted as time.
             rungs: epochs after which accuracy is measured as well.
-            look: told each rung's epochs and accuracy; if it returns True, training ends there and
-                the score is that of the rung. The learning rate is that of the whole training, so
-                one that is not ended equals one without rungs.
+            look: told each rung's epochs and accuracy, or the metric's share; if it returns True,
+                training ends there and the score is that of the rung. The learning rate is that of
+                the whole training, so one that is not ended equals one without rungs.
 
         Raises:
             EvaluationFailed: if training diverges or memory runs out.
@@ -295,7 +300,8 @@ class Proxy:
         def on_epoch(epoch: Epoch) -> bool:
             nonlocal stopped
             if look is not None and epoch.number in rungs and epoch.accuracy is not None:
-                stopped = look(epoch.number, epoch.accuracy)
+                quality = self._quality(epoch.score)
+                stopped = look(epoch.number, epoch.accuracy if quality is None else quality)
             return stopped
 
         try:
@@ -329,6 +335,7 @@ class Proxy:
         return Score(
             accuracy=fitted.accuracy if quantized is None else float(quantized.mean()),
             accuracy_float=None if quantized is None else fitted.accuracy,
+            quality=self._quality(fitted.score),
             macs=counted.macs,
             params=counted.params,
             activations=counted.activations,
@@ -339,6 +346,11 @@ class Proxy:
             inheriting_cpu_seconds=inheriting,
             right=packed(right) if answers and right is not None else None,
         )
+
+    def _quality(self, score: float | None) -> float | None:
+        """The share that a metric's score is; None for accuracy."""
+        metric = self.metric
+        return None if metric is None or score is None else metric.quality(score)
 
     def _answered_right(
         self, module: nn.Module, network: Network, images: Images
