@@ -207,9 +207,9 @@ def _show_check(found: Check, as_json: bool) -> None:
     by = "" if found.quality == ACCURACY else f" by {found.quality.label}"
     say(
         f"On {found.split} images{by}: baseline {mean:.4f} at {found.baseline_macs:,} "
-        f"multiply-adds, random networks {mean - found.margin:.4f} at {found.random_macs:,} on average. Margin "
-        f"{found.margin:+.4f} +- {found.margin_error:.4f} (standard error); seed noise "
-        f"{found.seed_noise:.4f}. Verdict: {found.verdict}."
+        f"multiply-adds, random networks {mean - found.margin:.4f} at {found.random_macs:,} on "
+        f"average. Margin {found.margin:+.4f} +- {found.margin_error:.4f} (standard error); seed "
+        f"noise {found.seed_noise:.4f}. Verdict: {found.verdict}."
     )
     show_references(found.references)
 

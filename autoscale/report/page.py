@@ -8,10 +8,11 @@ import pandas as pd
 
 from autoscale.design.amounts import format_count
 from autoscale.metrics.names import ACCURACY
+from autoscale.report.checking import check_section
 from autoscale.report.document import Figure, Page, Section, each_row, figures_of, html
 from autoscale.report.family import family_section, in_full, run_quality
 from autoscale.report.growing import grid_sections
-from autoscale.report.searching import check_section, choices_section, search_section
+from autoscale.report.searching import choices_section, search_section
 from autoscale.report.wording import percent
 from autoscale.runs.contents import Run
 

@@ -15,12 +15,12 @@ from torch import nn
 from autoscale.datasets.data import ImageData, Images
 from autoscale.datasets.pictures.preparation import Preparation
 from autoscale.design.architecture import Architecture
-from autoscale.design.style import Style
 from autoscale.errors import DataProblem, EvaluationFailed, InvalidSetting
 from autoscale.jobs.inheritance import Begun, Inheritance, suited
 from autoscale.jobs.teaching.lessons import Pupils, Taught
 from autoscale.jobs.workers.answers import packed
 from autoscale.jobs.workers.kernels import accelerated, cutter
+from autoscale.jobs.workers.realise import realise
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.jobs.workers.transfer import NOTHING, Transfer
 from autoscale.listener import Listener, Silent
@@ -29,9 +29,7 @@ from autoscale.metrics.metric import Metric
 from autoscale.models.quantized.calibrated import BATCH
 from autoscale.models.quantized.in_loop import AS_BYTES, in_int8
 from autoscale.models.settings import DTYPES
-from autoscale.models.user_model import make
 from autoscale.network.build import Network as Built
-from autoscale.network.build import build
 from autoscale.network.threads import threads_of_torch
 from autoscale.scaling.scalable import Network, cost_of
 from autoscale.search.objective import Score
@@ -447,19 +445,3 @@ class Proxy:
         if begun is None or not (self.recipe.head_first and begun.new_classifier):
             return None
         return fit_head(classifier_of(network), *read_features(network, task, self.runtime))
-
-
-def realise(
-    network: Network, *, norm_momentum: float = 0.1, style: Style | None = None
-) -> nn.Module:
-    """A network with weights from torch's global generator.
-
-    Args:
-        style: of a design; a user's network is as it was written.
-
-    Raises:
-        InvalidSetting: if a function of the user's fails or its answer does not fit.
-    """
-    if isinstance(network, Architecture):
-        return build(network, norm_momentum=norm_momentum, **(style or Style()).options)
-    return make(network)
