@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from autoscale.models.inference.evaluation import Evaluation
+    from autoscale.models.inference.measured import Measured, MeasuredLead
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +86,7 @@ def evaluate_command(settings: EvaluateCommand, *, as_json: bool) -> None:
             "classes": records(found.classes),
             "confusions": records(found.confusions.head(settings.pairs)),
             "against": _against_data(found, settings),
+            **_metrics_data(found.metrics),
         }
     )
 
@@ -102,7 +105,13 @@ def _against_data(found: Evaluation, settings: EvaluateCommand) -> dict[str, obj
         "lead": paired.lead,
         "interval": list(paired.interval),
         "standing": paired.standing,
+        **_metrics_data(found.against.metrics),
     }
+
+
+def _metrics_data(metrics: Sequence[Measured | MeasuredLead]) -> dict[str, object]:
+    """The metrics that were asked for, as plain data; nothing if none was."""
+    return {"metrics": [one.to_dict() for one in metrics]} if metrics else {}
 
 
 def _show_evaluation(found: Evaluation, settings: EvaluateCommand) -> None:
@@ -116,10 +125,14 @@ def _show_evaluation(found: Evaluation, settings: EvaluateCommand) -> None:
         f"Accuracy {found.accuracy:.4f}, loss {found.loss:.4f}; "
         f"{found.images_per_second:,.0f} images a second"
     )
+    for one in found.metrics:
+        say(one.sentence)
     say(found.which)
     if found.against is not None:
         say(f"{settings.against}: accuracy {found.against.accuracy:.4f}")
         say(found.against.paired.sentence("this network", "the other"))
+        for lead in found.against.metrics:
+            say(lead.sentence("this network", "the other"))
     say("predicted: how often the class was answered. share: of the class's own images")
 
 

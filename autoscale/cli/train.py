@@ -2,10 +2,14 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from autoscale.jobs.train.settings import TrainSettings
+
+if TYPE_CHECKING:
+    from autoscale.jobs.train.result import Trained
 
 
 def train_command(settings: TrainSettings, *, run: Path, as_json: bool) -> None:
@@ -34,6 +38,16 @@ def train_command(settings: TrainSettings, *, run: Path, as_json: bool) -> None:
     tested = "" if told.test_accuracy is None else f", {told.test_accuracy:.4f} on test images"
     say(
         f"{told.name}: {told.macs:,} multiply-adds, {told.params:,} parameters, "
-        f"{several(told.epochs, 'epoch')}. Best after epoch {told.best_epoch}: accuracy "
-        f"{told.validation_accuracy:.4f} on validation images{tested} -> {trained.weights}"
+        f"{several(told.epochs, 'epoch')}. Best after epoch {told.best_epoch}: "
+        f"{_decisive(trained)}accuracy {told.validation_accuracy:.4f} on validation images{tested} "
+        f"-> {trained.weights}"
     )
+
+
+def _decisive(trained: "Trained") -> str:
+    """What decided in place of accuracy, to say before it."""
+    metric, best, tested = trained.metric, trained.best.score, trained.test_score
+    if metric is None or best is None:
+        return ""
+    more = "" if tested is None else f", {metric.show(tested)} on test images"
+    return f"{metric.label} {metric.show(best)} on validation images{more}; "

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from autoscale.metrics.metric import Metric
 from autoscale.runs.tensorboard import Curves, Point
 from autoscale.search.engine import Standings, Trial
 from autoscale.search.objective import Objective
@@ -12,7 +13,12 @@ from autoscale.training.state import Epoch
 
 
 def training_point(
-    epochs: Sequence[Epoch], recipe: Recipe, *, images: int, resolution: int
+    epochs: Sequence[Epoch],
+    recipe: Recipe,
+    *,
+    images: int,
+    resolution: int,
+    metric: Metric | None = None,
 ) -> Point:
     """The last of `epochs` of a training on so many images, of a network for `resolution` pixels.
 
@@ -31,6 +37,8 @@ def training_point(
     }
     if epoch.accuracy is not None:
         values["validation accuracy"] = epoch.accuracy
+    if metric is not None and epoch.score is not None:
+        values[f"validation {metric.label}"] = epoch.score
     return Point(step=epoch.number, seconds=sum(epoch.seconds for epoch in epochs), values=values)
 
 
@@ -70,8 +78,8 @@ class SearchCurves:
         if trial.status != "finished" or trial.score is None:
             return None
         self._standings.add(trial)
-        accuracy, price = trial.score.accuracy, self._goal.cost(trial.architecture)
-        self._front.add((accuracy, price), trial.number)
+        share, price = trial.score.judged, self._goal.cost(trial.architecture)
+        self._front.add((share, price), trial.number)
         leader = self._standings.best()
         assert leader is not None
         assert leader.score is not None
@@ -79,10 +87,10 @@ class SearchCurves:
             step=trial.number,
             seconds=self._seconds,
             values={
-                "trial/accuracy": accuracy,
+                f"trial/{self._goal.quality.label}": share,
                 f"trial/{self._price}": price,
-                "trial/reward": self._goal.worth(accuracy, trial.architecture),
-                "best/accuracy": leader.score.accuracy,
+                "trial/reward": self._goal.worth(share, trial.architecture),
+                f"best/{self._goal.quality.label}": leader.score.judged,
                 f"best/{self._price}": self._goal.cost(leader.architecture),
                 "front/hypervolume": self._hypervolume(),
             },

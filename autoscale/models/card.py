@@ -114,7 +114,10 @@ def _accuracy(model: Model) -> str:
     known = f"{header.accuracy:.4f} of {_text(header.accuracy_of or 'unnamed images')}"
     if change := changed_since_measured(model):
         return f"Not known as exported. {known} was measured {change}."
-    return f"{known}."
+    decided = ""
+    if header.metric is not None and header.score is not None:
+        decided = f" They were chosen by {_text(header.metric)}, {header.score:.4f} on these."
+    return f"{known}.{decided}"
 
 
 def changed_since_measured(model: Model) -> str | None:

@@ -11,10 +11,17 @@ from autoscale.datasets.pictures.preparation import OURS, Channels, Interpolatio
 from autoscale.design.style import STYLES
 from autoscale.devices.timing.conditions import Conditions
 from autoscale.errors import InvalidSetting
+from autoscale.metrics.names import (
+    METRICS,
+    USUAL,
+    metric_names,
+    require_metric,
+    with_metric_file,
+)
 from autoscale.runs.sources.find import keep_names
 from autoscale.runs.sources.packages import PACKAGES
 from autoscale.settings.command import Settings
-from autoscale.settings.option import again, begun, option
+from autoscale.settings.option import again, begun, in_words, option
 
 #: Which images of a data set; "auto" is all of a source without splits that the network was not
 #: trained on, else test where there are such, else validation.
@@ -211,6 +218,27 @@ class PassSettings(LoadSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class MetricSettings(Settings):
+    """What decides which of several networks is best.
+
+    Raises:
+        InvalidSetting: if there is no such metric.
+    """
+
+    metric: str = option(
+        USUAL,
+        f"What decides which is best, on validation images. {in_words(METRICS)}.",
+        place=with_metric_file,
+        complete=begun(metric_names),
+        binds="metric",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_metric(self.metric)
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluateSettings(PassSettings):
     """How good a network is, on which images."""
 
@@ -232,6 +260,19 @@ class EvaluateSettings(PassSettings):
         "is ahead.",
         place=True,
     )
+    metrics: tuple[str, ...] = again(
+        MetricSettings,
+        "metric",
+        (),
+        flag="--metric",
+        help="Say this too, with an interval over images. May be given several times. "
+        f"{in_words(METRICS)}.",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in self.metrics:
+            require_metric(name)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,6 @@
 """A training in progress on disk: numbers and text, no code."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -24,7 +23,7 @@ def write_snapshot(path: Path, snapshot: Snapshot) -> None:
     """
     about = {
         "format": FORMAT,
-        "epochs": [asdict(epoch) for epoch in snapshot.epochs],
+        "epochs": [epoch.to_dict() for epoch in snapshot.epochs],
         "halved": snapshot.halved,
     }
     tensors = {

@@ -25,6 +25,8 @@ class SearchContents:
     objective: Objective
     baseline: Trial | None  # None as long as the search is not finished
     accuracies: tuple[float, ...]  # of the baseline on validation images, one a seed
+    # What decided, one a seed: accuracies, or shares of the objective's quality.
+    judged: tuple[float, ...]
     confirmed: int  # how many of the best were trained again, as `--confirm`
     record: Record  # settings.json: settings, notes, environment
 
@@ -32,6 +34,11 @@ class SearchContents:
     def accuracy(self) -> float | None:
         """Mean accuracy of the baseline over its seeds."""
         return sum(self.accuracies) / len(self.accuracies) if self.accuracies else None
+
+    @property
+    def mean_judged(self) -> float | None:
+        """Mean of what decided, over the baseline's seeds."""
+        return sum(self.judged) / len(self.judged) if self.judged else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,16 +69,24 @@ class TrainingResult:
 
     name: str  # of the network
     epochs: int
-    best_epoch: int  # the most accurate on the validation images, the first of equals
+    best_epoch: int  # the best on the validation images, the first of equals
     validation_accuracy: float  # of the best epoch
     last_validation_accuracy: float
     test_accuracy: float | None  # of the best weights; None without test images
     macs: int
     params: int
+    metric: str | None = None  # decides which epoch is best; None for accuracy
+    validation_score: float | None = None  # of that metric, of the best epoch
+    validation_quality: float | None = None  # the share that this is, see `metrics.names.Quality`
+    test_score: float | None = None  # of that metric, of the best weights
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain data."""
-        return asdict(self)
+        """Everything as plain data; nothing of a metric where accuracy decides."""
+        plain = asdict(self)
+        if self.metric is None:
+            for name in ("metric", "validation_score", "validation_quality", "test_score"):
+                del plain[name]
+        return plain
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> "TrainingResult":
@@ -80,17 +95,24 @@ class TrainingResult:
         Raises:
             KeyError, TypeError, ValueError: if it is something else.
         """
-        tested = plain["test_accuracy"]
         return cls(
             name=str(plain["name"]),
             epochs=int(plain["epochs"]),
             best_epoch=int(plain["best_epoch"]),
             validation_accuracy=float(plain["validation_accuracy"]),
             last_validation_accuracy=float(plain["last_validation_accuracy"]),
-            test_accuracy=None if tested is None else float(tested),
+            test_accuracy=_number(plain["test_accuracy"]),
             macs=int(plain["macs"]),
             params=int(plain["params"]),
+            metric=None if (metric := plain.get("metric")) is None else str(metric),
+            validation_score=_number(plain.get("validation_score")),
+            validation_quality=_number(plain.get("validation_quality")),
+            test_score=_number(plain.get("test_score")),
         )
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 @dataclass(frozen=True, kw_only=True)

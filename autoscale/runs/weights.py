@@ -53,6 +53,8 @@ class Header:
     seen: tuple[str, ...] | None = None  # some of these, see `training.seen`
     accuracy: float | None = None  # share of images
     accuracy_of: str | None = None  # on which images
+    metric: str | None = None  # by which they were chosen on these, where that is not accuracy
+    score: float | None = None  # of that metric
     provenance: str | None = None  # where the weights come from
     origin: str | None = None  # the published weights that they are, or began with
     licence: str | None = None  # of those, as whoever gives them says

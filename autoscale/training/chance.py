@@ -6,23 +6,38 @@ from math import sqrt
 import numpy as np
 from numpy.typing import ArrayLike
 
+from autoscale.metrics.metric import Metric
+
 #: Standard errors of the accuracy within which a network is hardly better than one answer.
 ERRORS = 2.0
 
+_WAY_OUT = (
+    "Look at the classes and splits above, train for more epochs or on more images, or take "
+    "another --recipe"
+)
+
 
 def chance_warning(
-    accuracy: float, labels: ArrayLike, classes: Sequence[str], *, part: str = "validation"
+    accuracy: float,
+    labels: ArrayLike,
+    classes: Sequence[str],
+    *,
+    part: str = "validation",
+    metric: Metric | None = None,
 ) -> str | None:
     """What to say of an accuracy that always giving the commonest class would reach as well.
 
     Args:
-        accuracy: share of the images that were told right.
+        accuracy: share of the images that were told right, or what the metric says of them.
         labels: of these images, positions in `classes`.
         part: what the images are called.
+        metric: other than accuracy, by which networks are judged.
 
     Returns:
         A sentence; None for an accuracy that is clearly better, or without images.
     """
+    if metric is not None:
+        return _no_better_than_one_answer(accuracy, labels, classes, part=part, metric=metric)
     counts = np.bincount(np.asarray(labels, dtype=np.int64), minlength=len(classes))
     images = int(counts.sum())
     if images == 0:
@@ -39,6 +54,19 @@ def chance_warning(
     better = "no better than" if accuracy <= share else "within the noise of"
     return (
         f"{part} accuracy {accuracy:.4f} is {better} {constant}: nothing may have been learned. "
-        "Look at the classes and splits above, train for more epochs or on more "
-        "images, or take another --recipe"
+        f"{_WAY_OUT}"
+    )
+
+
+def _no_better_than_one_answer(
+    score: float, labels: ArrayLike, classes: Sequence[str], *, part: str, metric: Metric
+) -> str | None:
+    """What to say of a score that one answer to all images reaches; None for a better one."""
+    reached = metric.of_one_answer(np.asarray(labels, dtype=np.int64), len(classes))
+    if reached is None or metric.better(score, reached):
+        return None
+    return (
+        f"{part} {metric.label} {metric.show(score)} is no better than {metric.show(reached)}, "
+        f"which giving every image the same answer reaches: nothing may have been learned. "
+        f"{_WAY_OUT}"
     )

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from autoscale.datasets.data import Images
 from autoscale.datasets.pictures.preparation import OURS, Preparation
 from autoscale.errors import InvalidSetting
+from autoscale.metrics.predictions import Predictions
 from autoscale.training.batches import as_channels_last, batches, normalised, resized
-from autoscale.training.failures import OutOfTime
+from autoscale.training.failures import OutOfTime, TrainingDiverged
 from autoscale.training.gradients import Losses
 from autoscale.training.parts import to_learn
 from autoscale.training.resident import ResidentCut, fits
@@ -36,6 +37,7 @@ class Fit:
     seconds: float  # everything, of this call
     train_seconds: float  # without the evaluations
     halved: bool = False  # memory ran out once, and batches went through in two halves since
+    score: float | None = None  # of the task's metric, where that is not accuracy
 
 
 def fit(
@@ -79,7 +81,7 @@ def fit(
         state.restore(resume)
     device = training.device
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        while not is_over(state.epochs, task.recipe):
+        while not is_over(state.epochs, task.recipe, task.metric):
             training.epoch(len(state.epochs) + 1)
             if keep:
                 keep(state.snapshot())
@@ -117,17 +119,22 @@ class _Training:
         state.share_statistics()
         last = number == task.recipe.epochs
         asked = last or number in task.evaluate_after or bool(task.recipe.patience)
-        accuracy, taken = self._score() if asked else (None, 0.0)
-        state.epochs.append(Epoch(number, loss, accuracy, time.perf_counter() - started, taken))
+        accuracy, score, taken = self._score() if asked else (None, None, 0.0)
+        seconds = time.perf_counter() - started
+        state.epochs.append(Epoch(number, loss, accuracy, seconds, taken, score))
 
     def finish(self) -> Fit:
         """What the training gave; the network keeps the weights that were scored."""
         state = self.state
         last = state.epochs[-1]
         if last.accuracy is None:  # it was stopped after an epoch that nobody wanted evaluated
-            accuracy, taken = self._score()
+            accuracy, score, taken = self._score()
             last = state.epochs[-1] = replace(
-                last, accuracy=accuracy, seconds=last.seconds + taken, evaluation_seconds=taken
+                last,
+                accuracy=accuracy,
+                seconds=last.seconds + taken,
+                evaluation_seconds=taken,
+                score=score,
             )
         state.finish()
         assert last.accuracy is not None
@@ -139,6 +146,7 @@ class _Training:
             seconds,
             seconds - self._evaluation_seconds,
             state.halved,
+            last.score,
         )
 
     def _steps(self, number: int) -> float:
@@ -167,22 +175,51 @@ class _Training:
                 f"of {self._task.steps}, after {limit:g} seconds; allow more, or fewer epochs"
             )
 
-    def _score(self) -> tuple[float, float]:
-        """Accuracy on the validation images, and the seconds that it took."""
-        before, task = time.perf_counter(), self._task
-        accuracy = evaluate(
-            self.state.scored,
-            task.validation,
-            resolution=task.resolution,
-            preparation=task.preparation,
-            runtime=self._runtime,
+    def _score(self) -> tuple[float, float | None, float]:
+        """Accuracy on the validation images, the metric's score, and the seconds that they took."""
+        before = time.perf_counter()
+        accuracy, score = scored(
+            self.state.scored, self._task, self._task.validation, runtime=self._runtime
         )
         taken = time.perf_counter() - before
         self._evaluation_seconds += taken
-        return accuracy, taken
+        return accuracy, score, taken
 
     def _elapsed(self) -> float:
         return time.perf_counter() - self._started
+
+
+def scored(
+    network: nn.Module, task: TrainingTask, images: Images, *, runtime: Runtime = HERE
+) -> tuple[float, float | None]:
+    """Accuracy on images as a task sees them, and the score of its metric if it has one.
+
+    Raises:
+        TrainingDiverged: if the network answers a metric with numbers that are not finite.
+    """
+    if task.metric is None:
+        accuracy = evaluate(
+            network,
+            images,
+            resolution=task.resolution,
+            preparation=task.preparation,
+            runtime=runtime,
+        )
+        return accuracy, None
+    logits = logits_of(
+        network,
+        images,
+        resolution=task.resolution,
+        preparation=task.preparation,
+        runtime=runtime,
+    )
+    if not np.isfinite(logits).all():
+        raise TrainingDiverged(
+            f"the network answers with numbers that are not finite; lower the learning rate (peak "
+            f"{task.recipe.learning_rate:g}) or lengthen the warm-up"
+        )
+    found = Predictions(images.labels, logits)
+    return float(found.right.mean()), task.metric.of(found)
 
 
 def evaluate(
@@ -232,6 +269,51 @@ def answered_right(
         Truth values, one an image and in their order. Of peers each has those of its own batches
         and False elsewhere.
     """
+    right = np.zeros(len(images), dtype=bool)
+    for batch, logits in _passes(
+        network, images, resolution, preparation, batch_size=batch_size, runtime=runtime
+    ):
+        right[batch] = logits.argmax(dim=1).cpu().numpy() == images.labels[batch]
+    return right
+
+
+def logits_of(
+    network: nn.Module,
+    images: Images,
+    *,
+    resolution: int,
+    preparation: Preparation = OURS,
+    batch_size: int = EVALUATION_BATCH,
+    runtime: Runtime = HERE,
+) -> NDArray[np.float32]:
+    """The logits of each image; see `evaluate`.
+
+    Returns:
+        Shape (images, classes). All peers have those of all images.
+    """
+    found: NDArray[np.float32] | None = None
+    for batch, logits in _passes(
+        network, images, resolution, preparation, batch_size=batch_size, runtime=runtime
+    ):
+        if found is None:
+            found = np.zeros((len(images), logits.shape[1]), dtype=np.float32)
+        found[batch] = logits.float().cpu().numpy()
+    peers = runtime.peers
+    # The first process has the first batch; one without any learns from it how many classes are.
+    classes = round(peers.total(found.shape[1] if found is not None and peers.rank == 0 else 0))
+    return peers.together(np.zeros((len(images), classes), np.float32) if found is None else found)
+
+
+def _passes(
+    network: nn.Module,
+    images: Images,
+    resolution: int,
+    preparation: Preparation,
+    *,
+    batch_size: int,
+    runtime: Runtime,
+) -> Iterator[tuple[slice, Tensor]]:
+    """The logits of each batch of this process, and which images it holds; see `evaluate`."""
     if batch_size < 1:
         raise InvalidSetting(f"batch_size must be at least 1; got {batch_size}")
     require_images(images, resolution)
@@ -240,15 +322,13 @@ def answered_right(
     was_training = network.training
     network.to(target, memory_format=torch.channels_last)  # type: ignore[call-overload]
     network.eval()
-    right = np.zeros(len(images), dtype=bool)
-    with torch.inference_mode():
-        for start in range(peers.rank * batch_size, len(images), peers.size * batch_size):
-            batch = slice(start, start + batch_size)
-            pixels = as_channels_last(images.pixels[batch])
-            guesses = network(normalised(pixels.to(target), preparation)).argmax(dim=1).cpu()
-            right[batch] = guesses.numpy() == images.labels[batch]
+    for start in range(peers.rank * batch_size, len(images), peers.size * batch_size):
+        batch = slice(start, start + batch_size)
+        pixels = as_channels_last(images.pixels[batch])
+        with torch.inference_mode():
+            logits = network(normalised(pixels.to(target), preparation))
+        yield batch, logits
     network.train(was_training)
-    return right
 
 
 def _derived(seed: int, *numbers: int) -> int:

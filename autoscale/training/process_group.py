@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, distributed
 
 
@@ -41,6 +43,14 @@ class ProcessGroup:
         held = torch.tensor([number], dtype=torch.float64)
         distributed.all_reduce(held)
         return held.item()
+
+    def together(self, numbers: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The sums over the processes, element by element."""
+        if self.size == 1:
+            return numbers
+        held = torch.from_numpy(numbers).clone()
+        distributed.all_reduce(held)
+        return held.numpy()
 
 
 ALONE = ProcessGroup()

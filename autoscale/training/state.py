@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from autoscale.metrics.metric import Metric
 from autoscale.training.batches import Batch
 from autoscale.training.ema import EMA
 from autoscale.training.gradients import Gradients
@@ -31,6 +33,18 @@ class Epoch:
     accuracy: float | None  # on the validation images, in [0, 1]; None when not evaluated
     seconds: float  # evaluation included
     evaluation_seconds: float = 0.0
+    # Of the metric that decides, where that is not accuracy; None when not evaluated.
+    score: float | None = None
+
+    @property
+    def decisive(self) -> float | None:
+        """What decides which epoch is best: the metric's score, else accuracy."""
+        return self.accuracy if self.score is None else self.score
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data; without a score where accuracy decides."""
+        plain = asdict(self)
+        return plain if self.score is not None else {k: v for k, v in plain.items() if k != "score"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +70,22 @@ class Snapshot:
         }
 
 
-def is_over(epochs: Sequence[Epoch], recipe: Recipe) -> bool:
+def is_over(epochs: Sequence[Epoch], recipe: Recipe, metric: Metric | None = None) -> bool:
     """Whether a training ends after these epochs: they are all, or its patience is at its end."""
     if not epochs or not recipe.patience:
         return len(epochs) >= recipe.epochs
-    return len(epochs) >= min(recipe.epochs, best_epoch(epochs).number + recipe.patience)
+    return len(epochs) >= min(recipe.epochs, best_epoch(epochs, metric).number + recipe.patience)
 
 
-def best_epoch(epochs: Sequence[Epoch]) -> Epoch:
-    """The most accurate of those that were evaluated, the first of equals."""
-    return max(
-        (epoch for epoch in epochs if epoch.accuracy is not None),
-        key=lambda epoch: (epoch.accuracy, -epoch.number),
-    )
+def best_epoch(epochs: Sequence[Epoch], metric: Metric | None = None) -> Epoch:
+    """The best of those that were evaluated, the first of equals.
+
+    Args:
+        metric: decides; None for accuracy.
+    """
+    sign = 1 if metric is None or metric.higher_is_better else -1
+    known = [(one.decisive, one) for one in epochs if one.accuracy is not None]
+    return max(known, key=lambda pair: (sign * (pair[0] or 0.0), -pair[1].number))[1]
 
 
 class TrainingState:
@@ -98,6 +115,7 @@ class TrainingState:
             label_smoothing=recipe.label_smoothing,
             preparation=task.preparation,
             teaching=task.teaching,
+            class_weights=task.class_weights,
             may_halve=peers.size == 1,
         )
 

@@ -104,7 +104,7 @@ class Stopwatch:
         import torch  # of which a grid that times nothing has no need
 
         from autoscale.devices.timing.latency import measure_latencies
-        from autoscale.jobs.workers.proxy import realise
+        from autoscale.jobs.workers.realise import realise
 
         asked = self._asked_for
         self._listener.notice(

@@ -19,6 +19,7 @@ from autoscale.jobs.workers.proxy import Proxy, recipe_named
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.jobs.workers.transfer import Transfer
 from autoscale.listener import Listener
+from autoscale.metrics.choice import MetricChoice
 from autoscale.models.count import is_member
 from autoscale.runs.store import StepFolder
 from autoscale.training.process_group import ProcessGroup
@@ -54,6 +55,8 @@ def begun(
         ),
         recipe=_recipe(settings),
         kernels=choose_kernels(settings.kernels, device=device, listener=listener),
+        chosen=MetricChoice.named(settings.metric),
+        class_weights=settings.class_weights,
         device=device,
         threads=settings.threads,
         transfer=Transfer(start=start, lessons=lessons),

@@ -11,11 +11,12 @@ from autoscale.jobs.groups.images import DataSettings, ImageSettings
 from autoscale.jobs.groups.networks import WEIGHTS, WeightsSettings
 from autoscale.jobs.groups.training import EPOCHS, TEACHER, RecipeSettings, TransferSettings
 from autoscale.jobs.groups.workers import DeviceSettings, KernelSettings
-from autoscale.jobs.names import NO_WEIGHTS
+from autoscale.jobs.names import CLASS_WEIGHTS, NO_WEIGHTS
 from autoscale.jobs.train.freeze import Frozen
-from autoscale.models.settings import published_names
+from autoscale.metrics.names import METRICS, require_metric
+from autoscale.models.settings import MetricSettings, published_names
 from autoscale.settings.command import settings_of
-from autoscale.settings.option import again, begun, option
+from autoscale.settings.option import again, begun, in_words, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +79,7 @@ class TrainSettings(TransferSettings):
     )
     patience: int | None = option(
         None,
-        "End after so many epochs without a better accuracy on validation images; 0 never does. "
+        "End after so many epochs without a better --metric on validation images; 0 never does. "
         "\\[default: the recipe's]",
         least=0,
         binds="recipe",
@@ -98,6 +99,19 @@ class TrainSettings(TransferSettings):
         None,
         "Stochastic depth. \\[default: the member's, else 0]",
         binds="network",
+        about=EPOCHS,
+    )
+    metric: str = again(
+        MetricSettings,
+        "metric",
+        help="What decides which epoch is best, and when patience ends, on validation images. "
+        f"{in_words(METRICS)}.",
+    )
+    class_weights: str = option(
+        "none",
+        "By which the loss of an image counts, by its class. {choices}.",
+        choices=lambda: CLASS_WEIGHTS,
+        binds="class_weights",
         about=EPOCHS,
     )
     limit: int | None = again(ImageSettings, "limit")
@@ -136,6 +150,7 @@ class TrainSettings(TransferSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require_metric(self.metric)
         if self.freeze is not None and self.weights in (None, NO_WEIGHTS):
             raise InvalidSetting(
                 f"--freeze {self.freeze} keeps weights that nothing has trained; give --weights, "
@@ -149,7 +164,7 @@ class TrainSettings(TransferSettings):
         Raises:
             InvalidSetting: if something is asked of epochs, of which there are none.
         """
-        given = (s for s in settings_of(type(self)) if getattr(self, s.name) is not None)
+        given = (s for s in settings_of(type(self)) if getattr(self, s.name) != s.default)
         asked = [setting.flag for setting in given if setting.option.about == EPOCHS]
         if asked:
             raise InvalidSetting(

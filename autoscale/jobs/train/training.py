@@ -29,7 +29,7 @@ from autoscale.runs.checkpoint import read_snapshot
 from autoscale.runs.store import Journal, StepFolder
 from autoscale.runs.weights import Header, read_weights
 from autoscale.training.chance import chance_warning
-from autoscale.training.fit import evaluate, fit
+from autoscale.training.fit import fit, scored
 from autoscale.training.head.features import read_features
 from autoscale.training.head.logistic import fit_head
 from autoscale.training.parts import classifier_of
@@ -53,7 +53,14 @@ class Training:
         """Train from the first epoch, or from where an earlier call got to, and say how it went."""
         last = self.step.file(LAST)
         journal = Journal(self.step.file("epochs.jsonl"))
-        keeper = Keeper(self.step, journal, self.header(), self.task.recipe.epochs, self.listener)
+        keeper = Keeper(
+            self.step,
+            journal,
+            self.header(),
+            self.task.recipe.epochs,
+            self.listener,
+            self.task.metric,
+        )
         if self.peers.rank != 0:
             return self._trained(read_snapshot(last), keeper)
         with self.step.locked():
@@ -68,9 +75,10 @@ class Training:
             trained = self._trained(resume, keeper)
             self.step.write_result("result.json", trained.result.to_dict())
             told = chance_warning(
-                trained.best.accuracy or 0.0,
+                trained.best.decisive or 0.0,
                 self.task.images.validation.labels,
                 self.task.images.classes,
+                metric=self.task.metric,
             )
             if told:
                 self.listener.notice(f"warning: {told}")
@@ -101,6 +109,7 @@ class Training:
             seed=self.task.source.seed,
             seen=self.task.images.sketch,
             accuracy_of=f"validation images of {self.task.images.name}",
+            metric=None if self.task.chosen.usual else self.task.chosen.name,
             provenance=f"autoscale train, {how}{begun}{taught}",
             origin=self._expected.origin,
             licence=self._expected.licence,
@@ -115,19 +124,29 @@ class Training:
             further = lessons.unlabelled if lessons else None
             images = len(self.task.images.train) + len(further or ())
             keeper.draw(
-                done, partial(training_point, recipe=recipe, images=images, resolution=size)
+                done,
+                partial(
+                    training_point,
+                    recipe=recipe,
+                    images=images,
+                    resolution=size,
+                    metric=self.task.metric,
+                ),
             )
-        if not is_over(done, recipe):
+        if not is_over(done, recipe, self.task.metric):
             done = self._epochs(module, begun, resume, keeper)
         counted = cost(self.design.architecture)
+        tested, test_score = self._tested(module, keeper.best) if first else (None, None)
         return Trained(
             name=self.design.name,
             epochs=done,
-            best=best_epoch(done),
-            test_accuracy=self._tested(module, keeper.best) if first else None,
+            best=best_epoch(done, self.task.metric),
+            test_accuracy=tested,
             macs=counted.macs,
             params=counted.params,
             weights=keeper.best,
+            metric=self.task.metric,
+            test_score=test_score,
         )
 
     def _network(self, resume: Snapshot | None) -> tuple[Network, Begun | None]:
@@ -199,15 +218,9 @@ class Training:
         started = time.perf_counter()
         fitted = fit_head(classifier_of(network), *read_features(network, task, self._runtime))
         before = time.perf_counter()
-        accuracy = evaluate(
-            network,
-            task.validation,
-            resolution=task.resolution,
-            preparation=task.preparation,
-            runtime=self._runtime,
-        )
+        accuracy, score = scored(network, task, task.validation, runtime=self._runtime)
         now = time.perf_counter()
-        epoch = Epoch(1, fitted.train_loss, accuracy, now - started, now - before)
+        epoch = Epoch(1, fitted.train_loss, accuracy, now - started, now - before, score)
         tensors = {f"network/{name}": tensor for name, tensor in network.state_dict().items()}
         if keep:
             keep(Snapshot((epoch,), tensors))
@@ -227,15 +240,10 @@ class Training:
             "itself"
         )
 
-    def _tested(self, module: nn.Module, best: Path) -> float | None:
-        """Accuracy of the best weights on the test images; None if there are none."""
+    def _tested(self, module: nn.Module, best: Path) -> tuple[float | None, float | None]:
+        """Accuracy and score of the best weights on the test images; None if there are none."""
         if self.task.images.test is None:
-            return None
+            return None, None
         module.load_state_dict(read_weights(best).state)
-        return evaluate(
-            module,
-            self.task.images.test,
-            resolution=self.design.architecture.resolution,
-            preparation=self._expected.preparation,
-            runtime=Runtime(device=self.task.device),
-        )
+        task = self.task.task(self.design.architecture, seed=self.task.source.seed)
+        return scored(module, task, self.task.images.test, runtime=Runtime(device=self.task.device))

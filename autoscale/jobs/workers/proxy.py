@@ -15,21 +15,21 @@ from torch import nn
 from autoscale.datasets.data import ImageData, Images
 from autoscale.datasets.pictures.preparation import Preparation
 from autoscale.design.architecture import Architecture
-from autoscale.design.style import Style
 from autoscale.errors import DataProblem, EvaluationFailed, InvalidSetting
 from autoscale.jobs.inheritance import Begun, Inheritance, suited
 from autoscale.jobs.teaching.lessons import Pupils, Taught
 from autoscale.jobs.workers.answers import packed
 from autoscale.jobs.workers.kernels import accelerated, cutter
+from autoscale.jobs.workers.realise import realise
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.jobs.workers.transfer import NOTHING, Transfer
 from autoscale.listener import Listener, Silent
+from autoscale.metrics.choice import ACCURACY, MetricChoice
+from autoscale.metrics.metric import Metric
 from autoscale.models.quantized.calibrated import BATCH
 from autoscale.models.quantized.in_loop import AS_BYTES, in_int8
 from autoscale.models.settings import DTYPES
-from autoscale.models.user_model import make
 from autoscale.network.build import Network as Built
-from autoscale.network.build import build
 from autoscale.network.threads import threads_of_torch
 from autoscale.scaling.scalable import Network, cost_of
 from autoscale.search.objective import Score
@@ -40,7 +40,7 @@ from autoscale.training.head.logistic import FittedHead, fit_head
 from autoscale.training.parts import classifier_of
 from autoscale.training.recipe import INHERITING_RATE, RECIPES, Recipe
 from autoscale.training.state import Epoch
-from autoscale.training.task import Runtime, TrainingTask
+from autoscale.training.task import Runtime, TrainingTask, balanced_weights
 
 
 def recipe_named(name: str, *, epochs: int | None = None) -> Recipe:
@@ -72,6 +72,8 @@ class Proxy:
     # Peak rate of those that begin with weights, see `Recipe.inheriting`; None: the recipe's, which
     # older versions had.
     inheriting_rate: float | None = INHERITING_RATE
+    class_weights: str = "none"  # by which images count in the loss, one of `CLASS_WEIGHTS`
+    chosen: MetricChoice = ACCURACY  # what networks are judged by
     size: int = 0  # pixels per side of the images
     test: bool = False  # whether test images are there, to judge on if a training asks for it
     fingerprint: str = ""  # of the images
@@ -84,12 +86,22 @@ class Proxy:
             raise InvalidSetting(f"threads must be at least 1, got {self.threads}")
         if self.dtype not in DTYPES:
             raise InvalidSetting(f"no dtype {self.dtype!r}; choose from {', '.join(DTYPES)}")
+        if self.dtype != "float32" and not self.chosen.usual:
+            raise InvalidSetting(
+                f"networks in {self.dtype} are judged by accuracy, and --metric "
+                f"{self.chosen.name} is asked for; leave --metric or --dtype out"
+            )
 
     @property
     def images(self) -> ImageData:
         """The images, once they are loaded."""
         assert self.loaded is not None, "load the images first"
         return self.loaded
+
+    @property
+    def metric(self) -> Metric | None:
+        """What networks are judged by, for the classes of the images; None for accuracy."""
+        return None if self.chosen.usual else self.chosen.for_classes(self.images.classes)
 
     @property
     def preparation(self) -> Preparation:
@@ -131,7 +143,21 @@ class Proxy:
             )
         if (lessons := ready.transfer.lessons) is not None and lessons.held is not None:
             lessons.require_classes(images.classes)
-        return ready.having(images, size=size)
+        ready = ready.having(images, size=size)
+        ready.require_metric()
+        return ready
+
+    def require_metric(self) -> None:
+        """Refuse images of which the metric says nothing.
+
+        Raises:
+            InvalidSetting: naming what is lacking.
+        """
+        if (metric := self.metric) is None:
+            return
+        for part, images in (("validation", self.images.validation), ("test", self.images.test)):
+            if images is not None:
+                metric.require(images.labels, self.images.classes, part=part)
 
     def having(self, images: ImageData, *, size: int) -> Proxy:
         """With these images, which are `size` pixels per side."""
@@ -193,6 +219,8 @@ class Proxy:
             "kernels": self.kernels,
             "images": self.fingerprint,
             **({} if self.dtype == "float32" else {"dtype": self.dtype}),
+            **self.chosen.record(),
+            **({} if self.class_weights == "none" else {"class_weights": self.class_weights}),
             **self.transfer.record(),
             **self._rate_of_inheriting,
             **({"known_classes": self.inheritance.known_classes} if self.inheritance else {}),
@@ -227,6 +255,8 @@ class Proxy:
             recipe=Recipe(**record["recipe"]),
             kernels=record["kernels"],
             dtype=record.get("dtype", "float32"),
+            chosen=MetricChoice.from_record(record),
+            class_weights=record.get("class_weights", "none"),
             device=device,
             threads=threads,
             transfer=Transfer.from_record(record, notes, device=device, threads=threads),
@@ -255,9 +285,9 @@ class Proxy:
             held_out: measure on the test images instead.
             answers: say of each image too whether it was answered right; not counted as time.
             rungs: epochs after which accuracy is measured as well.
-            look: told each rung's epochs and accuracy; if it returns True, training ends there and
-                the score is that of the rung. The learning rate is that of the whole training, so
-                one that is not ended equals one without rungs.
+            look: told each rung's epochs and accuracy, or the metric's share; if it returns True,
+                training ends there and the score is that of the rung. The learning rate is that of
+                the whole training, so one that is not ended equals one without rungs.
 
         Raises:
             EvaluationFailed: if training diverges or memory runs out.
@@ -271,7 +301,8 @@ class Proxy:
         def on_epoch(epoch: Epoch) -> bool:
             nonlocal stopped
             if look is not None and epoch.number in rungs and epoch.accuracy is not None:
-                stopped = look(epoch.number, epoch.accuracy)
+                quality = self._quality(epoch.score)
+                stopped = look(epoch.number, epoch.accuracy if quality is None else quality)
             return stopped
 
         try:
@@ -305,6 +336,7 @@ class Proxy:
         return Score(
             accuracy=fitted.accuracy if quantized is None else float(quantized.mean()),
             accuracy_float=None if quantized is None else fitted.accuracy,
+            quality=self._quality(fitted.score),
             macs=counted.macs,
             params=counted.params,
             activations=counted.activations,
@@ -315,6 +347,11 @@ class Proxy:
             inheriting_cpu_seconds=inheriting,
             right=packed(right) if answers and right is not None else None,
         )
+
+    def _quality(self, score: float | None) -> float | None:
+        """The share that a metric's score is; None for accuracy."""
+        metric = self.metric
+        return None if metric is None or score is None else metric.quality(score)
 
     def _answered_right(
         self, module: nn.Module, network: Network, images: Images
@@ -371,6 +408,8 @@ class Proxy:
 
     def task(self, network: Network, *, seed: int) -> TrainingTask:
         """A training on the images, without a teacher's answers."""
+        labels, classes = self.images.train.labels, len(self.images.classes)
+        weigh = self.class_weights == "balanced"
         return TrainingTask(
             train=self.images.train,
             validation=self.images.validation,
@@ -378,6 +417,8 @@ class Proxy:
             resolution=network.resolution,
             seed=seed,
             preparation=self.preparation,
+            metric=self.metric,
+            class_weights=balanced_weights(labels, classes) if weigh else None,
         )
 
     def realised(self, network: Network) -> nn.Module:
@@ -410,19 +451,3 @@ class Proxy:
         if begun is None or not (self.recipe.head_first and begun.new_classifier):
             return None
         return fit_head(classifier_of(network), *read_features(network, task, self.runtime))
-
-
-def realise(
-    network: Network, *, norm_momentum: float = 0.1, style: Style | None = None
-) -> nn.Module:
-    """A network with weights from torch's global generator.
-
-    Args:
-        style: of a design; a user's network is as it was written.
-
-    Raises:
-        InvalidSetting: if a function of the user's fails or its answer does not fit.
-    """
-    if isinstance(network, Architecture):
-        return build(network, norm_momentum=norm_momentum, **(style or Style()).options)
-    return make(network)

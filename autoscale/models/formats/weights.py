@@ -48,6 +48,8 @@ def header_of(model: Model) -> Header:
         classes=header.classes,
         accuracy=header.accuracy if measured else None,
         accuracy_of=header.accuracy_of if measured else None,
+        metric=header.metric if measured else None,
+        score=header.score if measured else None,
         provenance=header.provenance,
         origin=header.origin,
         licence=header.licence,

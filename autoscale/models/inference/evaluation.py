@@ -13,8 +13,18 @@ from torch.nn import functional
 
 from autoscale.datasets.data import classes_in
 from autoscale.datasets.pictures.pictures import shown
-from autoscale.errors import DataProblem
+from autoscale.errors import DataProblem, InvalidSetting
+from autoscale.metrics.metric import Metric
+from autoscale.metrics.predictions import Predictions
 from autoscale.models.inference.images import Chosen, chosen_images, class_places
+from autoscale.models.inference.measured import (
+    Measured,
+    MeasuredLead,
+    asked_metrics,
+    measured,
+    measured_leads,
+    require_metrics,
+)
 from autoscale.models.inference.passes import class_names, logits_of, require_weights
 from autoscale.models.load import Model, as_model, load_model
 from autoscale.models.settings import EvaluateSettings
@@ -29,6 +39,7 @@ class Against:
 
     accuracy: float
     paired: PairedAnswers  # the first network's answers beside this one's
+    metrics: tuple[MeasuredLead, ...]  # those asked for, in the order of the first's
     notices: tuple[str, ...]  # what a person should know of it, in sentences
 
 
@@ -50,6 +61,7 @@ class Evaluation:
     summary: str  # what was understood of the data set, a sentence
     notices: tuple[str, ...]  # what a person should know, in sentences
     notes: tuple[str, ...] = ()  # the same of the network
+    metrics: tuple[Measured, ...] = ()  # those asked for
 
 
 @takes_settings(EvaluateSettings, places=["model", "data"])
@@ -74,8 +86,10 @@ def evaluate_model(model: Model | str | Path, settings: EvaluateSettings) -> Eva
         DataProblem: if the images cannot be read, or there are none of that split.
     """
     model = as_model(model, settings)
-    own = _answered(model, settings, split=settings.split, seed=settings.seed)
-    known, names, found = classes_in(settings.data), own.names, own.chosen
+    known = classes_in(settings.data)
+    metrics = asked_metrics(settings.metrics, model.header.classes or known)
+    own = _answered(model, settings, metrics, split=settings.split, seed=settings.seed)
+    names, found = own.names, own.chosen
     accuracy = float(own.right.mean())
     part = _part(found.split)
     return Evaluation(
@@ -86,7 +100,7 @@ def evaluate_model(model: Model | str | Path, settings: EvaluateSettings) -> Eva
         loss=float(functional.cross_entropy(own.logits.double(), torch.from_numpy(own.labels))),
         images_per_second=len(own.labels) / own.seconds,
         right=own.right,
-        against=_against(own, settings) if settings.against else None,
+        against=_against(own, settings, metrics) if settings.against else None,
         classes=_by_class(names, own.labels, own.guesses),
         confusions=_confusions(names, own.labels, own.guesses),
         skipped=found.skipped,
@@ -98,7 +112,13 @@ def evaluate_model(model: Model | str | Path, settings: EvaluateSettings) -> Eva
             *filter(None, [chance_warning(accuracy, own.labels, names, part=part)]),
         ),
         notes=model.notes,
+        metrics=measured(metrics, own.predictions, seed=_draws(settings)) if metrics else (),
     )
+
+
+def _draws(settings: EvaluateSettings) -> int:
+    """The seed of bootstraps."""
+    return settings.seed or 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +132,10 @@ class _Answers:
     seconds: float  # of the passes
 
     @property
+    def predictions(self) -> Predictions:
+        return Predictions(self.labels, self.logits.numpy())
+
+    @property
     def guesses(self) -> NDArray[np.int64]:
         return self.logits.argmax(dim=1).numpy()
 
@@ -121,12 +145,24 @@ class _Answers:
 
 
 def _answered(
-    model: Model, settings: EvaluateSettings, *, split: str, seed: int | None
+    model: Model,
+    settings: EvaluateSettings,
+    metrics: Sequence[Metric],
+    *,
+    split: str,
+    seed: int | None,
 ) -> _Answers:
     require_weights(model)
     known = classes_in(settings.data)
     places = class_places(model, known, settings.data)
     chosen = chosen_images(model, settings.data, split=split, seed=seed)
+    require_metrics(
+        metrics,
+        places[chosen.images.labels],
+        model.header.classes or known,
+        part="" if chosen.split == "all" else chosen.split,
+        expected=known,
+    )
     logits, seconds = logits_of(model, chosen.images.pixels, settings)
     return _Answers(
         chosen=chosen,
@@ -137,11 +173,16 @@ def _answered(
     )
 
 
-def _against(own: _Answers, settings: EvaluateSettings) -> Against:
+def _against(own: _Answers, settings: EvaluateSettings, metrics: Sequence[Metric]) -> Against:
     """Another network's answers to the images that `own` answered."""
     name, chosen = str(settings.against), own.chosen
     model = load_model(name)
-    other = _answered(model, settings, split=chosen.split, seed=chosen.seed)
+    other = _answered(model, settings, (), split=chosen.split, seed=chosen.seed)
+    if metrics and other.names != own.names:
+        raise InvalidSetting(
+            f"{name} tells other classes apart or in another order; compare its {metrics[0].label} "
+            "in a call of its own, without --against"
+        )
     if not np.array_equal(other.chosen.images.labels, chosen.images.labels):
         raise DataProblem(
             f"{name} reads other images of {settings.data}, {len(other.labels):,} in place of "
@@ -151,6 +192,9 @@ def _against(own: _Answers, settings: EvaluateSettings) -> Against:
     return Against(
         accuracy=float(other.right.mean()),
         paired=PairedAnswers.of(own.right, other.right),
+        metrics=measured_leads(metrics, own.predictions, other.predictions, seed=_draws(settings))
+        if metrics
+        else (),
         notices=(*model.notes, *flattered),
     )
 

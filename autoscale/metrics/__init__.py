@@ -1,0 +1,1 @@
+"""What networks are judged by: accuracy and other measures of their answers, with intervals."""
