@@ -70,6 +70,13 @@ class SearchChoices(Settings):
         "{choices} (needs scipy).",
         choices=lambda: SAMPLERS,
     )
+    learn_from: tuple[str, ...] = option(
+        (),
+        "A run whose search is of the same or a similar space, on whatever images: its accuracies "
+        "guide this one, as far as they turn out to agree; as often as you like.",
+        place=True,
+        binds="learn_from",
+    )
     objective: str = option(
         "hard",
         "{choices}.",

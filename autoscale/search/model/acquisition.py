@@ -216,5 +216,6 @@ def _known(learnt: FittedModel, predicted: Predictions) -> np.ndarray:
     """What each design may be worth, shape (designs, outcomes)."""
     wide = np.sqrt(predicted.variance)[:, None]
     return np.stack(
-        list(learnt.warp.backward_along(predicted.mean[:, None], 0.0, wide, OUTCOMES)), axis=-1
+        list(learnt.warp.backward_along(predicted.mean[:, None], np.zeros(1), wide, OUTCOMES)),
+        axis=-1,
     )[:, 0]

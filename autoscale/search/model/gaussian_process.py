@@ -8,14 +8,17 @@ What a design scores is a sum of five parts, each with an amplitude that the dat
     local    a function of the choices in which near designs are alike: interactions
     own      what belongs to this network alone and would come back if it were trained again
 
-and of noise that would not come back. Sums of kernels: Duvenaud et al. 2011 (additive Gaussian
-processes); the exponential of agreeing choices is the Hamming kernel of BOCS and Bounce (Baptista
-and Poloczek 2018; Papenmeier et al. 2023). Formulas: Rasmussen and Williams 2006, chapters 2 and 5.
+and of noise that would not come back. Where there are views, what others than the scores say of a
+design, the sum has one more part that is linear in them. Sums of kernels: Duvenaud et al. 2011
+(additive Gaussian processes); the exponential of agreeing choices is the Hamming kernel of BOCS and
+Bounce (Baptista and Poloczek 2018; Papenmeier et al. 2023). Formulas: Rasmussen and Williams 2006,
+chapters 2 and 5.
 
 Symbols, for n designs that were trained and m others:
 
     theta              (8,)    logarithms of the six amplitudes, in the order of PARTS, and of the
-                               lengths of the smooth and of the local part
+                               lengths of the smooth and of the local part; (9,) with that of the
+                               views behind
     K = covariance     (n, n)  prior covariance of what the designs are worth
     S                  (n,)    noise variance / trainings behind each mean score, and its doubt
     L                  (n, n)  Cholesky factor, L L^T = K + diag(S)
@@ -36,7 +39,9 @@ PARTS = ("linear", "choices", "smooth", "local", "own", "noise")
 #: standard deviation, for scores of variance 1. "own" is relative to the noise.
 PRIOR_MEAN = np.array([-0.5, 0.0, -1.0, -1.0, -0.35, -1.9, 0.0, -0.7])
 PRIOR_SD = np.array([1.0, 1.0, 1.0, 1.0, 0.3, 1.0, 0.7, 0.7])
-_OWN, _NOISE, _SMOOTH_LENGTH, _LOCAL_LENGTH = 4, 5, 6, 7
+#: The same of the amplitude of the views.
+VIEWS_MEAN, VIEWS_SD = 0.0, 1.0
+_OWN, _NOISE, _SMOOTH_LENGTH, _LOCAL_LENGTH, _VIEWS = 4, 5, 6, 7, 8
 _CONSTANT = 4.0  # variance of the level of all scores
 _JITTER = 1e-8
 _BLOCK = 128  # designs whose part of a covariance is worked out together
@@ -51,23 +56,29 @@ class Inputs:
         code: shape (designs, columns); the product of two rows is the share of equal choices.
         features: shape (designs, features), standardised.
         network: shape (designs,), equal for designs that are one network.
+        views: shape (designs, views), standardised; None if there are none.
     """
 
     code: np.ndarray
     features: np.ndarray
     network: np.ndarray
+    views: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.network)
 
     def __getitem__(self, rows: np.ndarray | slice) -> "Inputs":
-        return Inputs(self.code[rows], self.features[rows], self.network[rows])
+        views = None if self.views is None else self.views[rows]
+        return Inputs(self.code[rows], self.features[rows], self.network[rows], views)
 
     def joined(self, other: "Inputs") -> "Inputs":
         return Inputs(
             np.concatenate([self.code, other.code]),
             np.concatenate([self.features, other.features]),
             np.concatenate([self.network, other.network]),
+            None
+            if self.views is None or other.views is None
+            else np.concatenate([self.views, other.views]),
         )
 
 
@@ -100,6 +111,7 @@ class Pairs:
     agreement: np.ndarray
     distance: np.ndarray
     same: np.ndarray
+    views: np.ndarray | None = None
 
     @classmethod
     def of(cls, one: Inputs, other: Inputs) -> "Pairs":
@@ -111,7 +123,10 @@ class Pairs:
         distance += squares[1][None]
         np.maximum(distance, 0.0, out=distance)
         same = one.network[:, None] == other.network[None]
-        return cls(linear, one.code @ other.code.T, distance, same)
+        views = None
+        if one.views is not None and other.views is not None:
+            views = one.views @ other.views.T / one.views.shape[1]
+        return cls(linear, one.code @ other.code.T, distance, same, views)
 
 
 def covariance(theta: np.ndarray, pairs: Pairs) -> np.ndarray:
@@ -149,8 +164,18 @@ def _with_flat_parts(
     ):
         np.multiply(share, amplitude, out=spare)
         total += spare
+    if pairs.views is not None:
+        np.multiply(pairs.views, _views_variance(theta), out=spare)
+        total += spare
     total += _CONSTANT
     return total
+
+
+def _prior_of(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation of `theta` before any scores."""
+    if len(theta) == len(PRIOR_MEAN):
+        return PRIOR_MEAN, PRIOR_SD
+    return np.append(PRIOR_MEAN, VIEWS_MEAN), np.append(PRIOR_SD, VIEWS_SD)
 
 
 def noise_variance(theta: np.ndarray) -> float:
@@ -164,15 +189,22 @@ def _variances(theta: np.ndarray) -> np.ndarray:
     return np.exp(2 * logs)
 
 
+def _views_variance(theta: np.ndarray) -> float:
+    return float(np.exp(2 * theta[_VIEWS]))
+
+
 def _prior_variance(theta: np.ndarray, inputs: Inputs) -> np.ndarray:
     linear, choices, smooth, local, own = _variances(theta)[:5]
     columns = max(inputs.features.shape[1], 1)
     flat = _CONSTANT + smooth + local + own
-    return (
+    total: np.ndarray = (
         flat
         + linear * np.sum(inputs.features**2, axis=1) / columns
         + choices * np.sum(inputs.code**2, axis=1)
     )
+    if inputs.views is not None:
+        total += _views_variance(theta) * np.mean(inputs.views**2, axis=1)
+    return total
 
 
 class Evidence:
@@ -200,9 +232,15 @@ class Evidence:
             pairs.agreement.take(self._places),
             pairs.distance.take(self._places),
             pairs.same.take(self._places).astype(float),
+            None if pairs.views is None else pairs.views.take(self._places),
         )
         self._whole = np.zeros((size, size))
         self._inverse = np.zeros((size, size))
+
+    @property
+    def start(self) -> np.ndarray:
+        """What is most probable before any scores."""
+        return PRIOR_MEAN if self._pairs.views is None else np.append(PRIOR_MEAN, VIEWS_MEAN)
 
     def losses(self, theta: np.ndarray, several: Sequence[Scores]) -> list[float]:
         """Negative log posterior of `theta`, up to a constant, for several score vectors that share
@@ -211,7 +249,7 @@ class Evidence:
         return [self._value(theta, inverse_cholesky @ s.mean, determinant, s) for s in several]
 
     def loss(self, theta: np.ndarray, scores: Scores) -> tuple[float, np.ndarray]:
-        """Negative log posterior of `theta` and its gradient, shape (8,).
+        """Negative log posterior of `theta` and its gradient, of its shape.
 
         Rasmussen and Williams 2006, equations 5.8 and 5.9, and the logarithm of the prior.
         """
@@ -245,7 +283,10 @@ class Evidence:
                 0.5 * (local_slope - local_part @ pairs.agreement) * np.exp(-theta[_LOCAL_LENGTH]),
             ]
         )
-        return value, gradient + (theta - PRIOR_MEAN) / PRIOR_SD**2
+        if pairs.views is not None:
+            gradient = np.append(gradient, _views_variance(theta) * (slope @ pairs.views))
+        mean, deviation = _prior_of(theta)
+        return value, gradient + (theta - mean) / deviation**2
 
     def _root(
         self, theta: np.ndarray, count: np.ndarray
@@ -265,7 +306,8 @@ class Evidence:
     def _value(
         theta: np.ndarray, whitened: np.ndarray, determinant: float, scores: Scores
     ) -> float:
-        from_prior = (theta - PRIOR_MEAN) / PRIOR_SD
+        mean, deviation = _prior_of(theta)
+        from_prior = (theta - mean) / deviation
         return float(
             0.5 * (whitened @ whitened)
             + determinant
@@ -277,7 +319,7 @@ class Evidence:
 
 def fit(evidence: Evidence, scores: Scores, *, steps: int = 20) -> np.ndarray:
     """The most probable amplitudes and lengths, given scores of about mean 0 and variance 1."""
-    return minimise(lambda theta: evidence.loss(theta, scores), PRIOR_MEAN, steps=steps)
+    return minimise(lambda theta: evidence.loss(theta, scores), evidence.start, steps=steps)
 
 
 class CholeskyCache:
@@ -323,6 +365,8 @@ class CholeskyCache:
             & (known.features[:count] == inputs.features[:count]).all(axis=1)
             & (known.code[:count] == inputs.code[:count]).all(axis=1)
         )
+        if known.views is not None and inputs.views is not None:
+            equal &= (known.views[:count] == inputs.views[:count]).all(axis=1)
         same = count if equal.all() else int(equal.argmin())
         same -= same % _BLOCK
         return np.ascontiguousarray(self._inverse_cholesky[:same, :same])

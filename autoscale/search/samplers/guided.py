@@ -69,7 +69,7 @@ class GuidedSampler(DesignSampler):
         super().__init__(seed=seed, space=space, known=known)
         self.asks_for_repeats = repeats
         self._startup = startup
-        self._predictors: dict[int, Predictor] = {}  # by the number of what they learn
+        self._predictors: dict[int | None, Predictor] = {}  # by the objective they learn
         self._feasibility: Feasibility | None = None
         self._plan: tuple[Designs, list[Point]] | None = None
 
@@ -110,23 +110,25 @@ class GuidedSampler(DesignSampler):
         """
         signs = [float(sign) for sign in history.signs]
         known_front = front_of_known(history.signs, self._known)
-        goal: AcquisitionTarget
         if known_front is not None:
-            goal = known_front
-        elif len(signs) == 1:
+            return known_front, self._learn(history, known_front, known_front.objective)
+        if len(signs) == 1:
             goal = SingleObjective(signs[0], self._known)
-        elif len(signs) == 2:
+            return goal, self._learn(history, goal, 0)
+        if len(signs) == 2:
             pair = [self._learn(history, SingleObjective(signs[n], objective=n), n) for n in (0, 1)]
             steady = int(pair[1].noise <= pair[0].noise)
             return FrontObjective(1 - steady, PredictedCost(pair[steady])), pair[1 - steady]
-        else:
-            goal = Compromise(rng.dirichlet(np.ones(len(signs))))
-        return goal, self._learn(history, goal)
+        compromise = Compromise(rng.dirichlet(np.ones(len(signs))))
+        return compromise, self._learn(history, compromise, None)
 
-    def _learn(self, history: History, goal: AcquisitionTarget, objective: int = 0) -> FittedModel:
+    def _learn(
+        self, history: History, goal: AcquisitionTarget, objective: int | None
+    ) -> FittedModel:
         predictor = self._predictors.get(objective)
         if predictor is None or predictor.designs is not history.designs:
-            predictor = self._predictors[objective] = Predictor(history.designs)
+            views = () if objective is None else self._known.views.get(objective, ())
+            predictor = self._predictors[objective] = Predictor(history.designs, views)
         scores = goal.scores(history)
         guesses = imputed_scores_of(history, goal, scores)
         return predictor.learn(history.points, scores, history.running, guesses)
