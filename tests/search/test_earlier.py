@@ -106,9 +106,7 @@ def searched(run: Path, photos: Path, **options: Any) -> Any:
     return search_baseline(run, data=str(photos), **(asked | options))
 
 
-def test_a_search_learns_from_another_and_goes_on_as_it_began(
-    photos: Path, tmp_path: Path
-) -> None:
+def test_a_search_learns_from_another_and_goes_on_as_it_began(photos: Path, tmp_path: Path) -> None:
     before, once, twice = (tmp_path / name for name in ("before", "once", "twice"))
     searched(before, photos, seed=7, sampler="random")
     heard = Heard()
@@ -127,12 +125,13 @@ def test_what_cannot_be_learned_from_is_said_in_one_line(
 ) -> None:
     before = tmp_path / "before"
     searched(before, photos, trials=3)
-    common = ["search-baseline", "--data", str(photos), "--space", "tiny", "--run", str(tmp_path / "new")]
+    new = str(tmp_path / "new")
+    common = ["search-baseline", "--data", str(photos), "--space", "tiny", "--run", new]
     for asked, said in (
         (["--learn-from", str(tmp_path / "nothing")], "nothing"),
         (["--learn-from", str(before)], "at least 8 are needed"),
         (["--learn-from", str(before), "--sampler", "random"], "--sampler guided"),
-        (["--learn-from", str(tmp_path / "new")], "cannot learn from itself"),
+        (["--learn-from", new], "cannot learn from itself"),
     ):
         assert main([*common, *asked]) in (1, 2)
         told = capsys.readouterr().err

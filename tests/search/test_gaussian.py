@@ -5,22 +5,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from autoscale.search.model.evidence import Evidence, fit, minimise
 from autoscale.search.model.gaussian_process import (
     PRIOR_MEAN,
     CholeskyCache,
-    Evidence,
     Inputs,
     Pairs,
     Posterior,
     Scores,
     covariance,
-    fit,
-    lower_inverse,
-    lower_product,
-    minimise,
     noise_variance,
 )
 from autoscale.search.model.predictor import Warp
+from autoscale.search.model.triangles import lower_inverse, lower_product
 
 
 def designs(count, seed=0):

@@ -12,14 +12,13 @@ import numpy as np
 
 from autoscale.search.designs import Designs, Point
 from autoscale.search.knowledge import View
+from autoscale.search.model.evidence import Evidence, fit
 from autoscale.search.model.gaussian_process import (
     CholeskyCache,
-    Evidence,
     Inputs,
     Posterior,
     Predictions,
     Scores,
-    fit,
     noise_variance,
 )
 from autoscale.search.model.leading import last_milestone
