@@ -39,13 +39,18 @@ class GuidedSampler(DesignSampler):
     """A few designs spread over the costs, then by expected gain under a Gaussian process.
 
     The process predicts what has to be measured (`predictor`), with what is known taken as known
-    (`goals`); the gain is that of the knowledge gradient (`acquisition`). Candidates are children
-    of promising designs and strangers, so spaces need not be small enough to enumerate. A design
-    that was trained is a candidate too: in noise a second look may gain most. What a design gains
-    counts by its chance to keep the constraints of the trials (`feasibility`).
+    (`targets`), and with what others say of designs (`KnownCosts.views`) as far as that agrees; the
+    gain is that of `acquisition`. Candidates are children of promising designs and strangers, so
+    spaces need not be small enough to enumerate. A design that was trained is a candidate too: in
+    noise a second look may gain most. What a design gains counts by its chance to keep the
+    constraints of the trials (`feasibility`).
+
+    Of two objectives the gain is area under their front, whether one of them is known or both are
+    measured; then each is predicted, and that with less noise is taken for the cost. Three or more
+    are mixed into one, at random for each trial (ParEGO), and what is known of them is not used.
 
     Sources: White et al. 2021 (BANANAS) for prediction and mutation of candidates; Frazier et al.
-    2009 for the gain; Jones et al. 1998 for designs that fill space first.
+    2009 and Jones et al. 1998 for the gain, the latter for designs that fill space first too.
 
     Args:
         startup: designs before the model is asked; by default 5, or a fifth of the number of
