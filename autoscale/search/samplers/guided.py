@@ -46,7 +46,7 @@ class GuidedSampler(DesignSampler):
     constraints of the trials (`feasibility`).
 
     Of two objectives the gain is area under their front, whether one of them is known or both are
-    measured; then each is predicted, and that with less noise is taken for the cost. Three or more
+    measured; then each is predicted, and now one, now the other is taken for the cost. Three or more
     are mixed into one, at random for each trial (ParEGO), and what is known of them is not used.
 
     Sources: White et al. 2021 (BANANAS) for prediction and mutation of candidates; Frazier et al.
@@ -110,8 +110,9 @@ class GuidedSampler(DesignSampler):
     ) -> tuple[AcquisitionTarget, FittedModel]:
         """What the study wants, and what has been learnt of the score that it is about.
 
-        Of two objectives that have to be measured each has a model; that with less noise is the
-        cost. Of three or more a random compromise is learnt.
+        Of two objectives that have to be measured each has a model. Which is taken for the cost is
+        drawn for each trial: candidates are sifted by what may be hoped of the other alone. Of
+        three or more a random compromise is learnt.
         """
         signs = [float(sign) for sign in history.signs]
         known_front = front_of_known(history.signs, self._known)
@@ -122,8 +123,8 @@ class GuidedSampler(DesignSampler):
             return goal, self._learn(history, goal, 0)
         if len(signs) == 2:
             pair = [self._learn(history, SingleObjective(signs[n], objective=n), n) for n in (0, 1)]
-            steady = int(pair[1].noise <= pair[0].noise)
-            return FrontObjective(1 - steady, PredictedCost(pair[steady])), pair[1 - steady]
+            cost = int(rng.integers(2))
+            return FrontObjective(1 - cost, PredictedCost(pair[cost])), pair[1 - cost]
         compromise = Compromise(rng.dirichlet(np.ones(len(signs))))
         return compromise, self._learn(history, compromise, None)
 
