@@ -5,7 +5,7 @@ Optuna study; then every parameter is taken at its word and nothing is known of 
 study may lack parameters that others have; see `conditions`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
@@ -234,13 +234,29 @@ class Designs:
 
     def measured(self, points: Sequence[Point], measure: Callable[[Design], float]) -> np.ndarray:
         """What `measure` says of each design; remembered."""
-        known = self._measured.setdefault(measure, {})
+        return self.remembered(
+            measure, points, lambda new: [self._measure(point, measure) for point in new]
+        )
+
+    def remembered(
+        self, key: Hashable, points: Sequence[Point], ask: Callable[[list[Point]], Iterable[float]]
+    ) -> np.ndarray:
+        """A number of each design, `ask`ed for where it is not known yet under `key`."""
+        known = self._measured.setdefault(key, {})
         if len(known) >= _REMEMBERED:
             known.clear()
-        for point in points:
-            if point not in known:
-                known[point] = self._measure(point, measure)
+        new = [point for point in dict.fromkeys(points) if point not in known]
+        if new:
+            known.update(zip(new, ask(new), strict=True))
         return np.array([known[point] for point in points])
+
+    def nearest(self, params: Params) -> Point | None:
+        """The point of the levels nearest to `params`; None if one of them is missing or unlike
+        all levels."""
+        found = [
+            axis.nearest(params[axis.name]) if axis.name in params else None for axis in self.axes
+        ]
+        return None if None in found else tuple([level for level in found if level is not None])
 
     def violation(self, point: Point, limits: Sequence[Callable[[Design], float]]) -> float:
         """The sum by which a design exceeds limits, each of them 0; 0 if it keeps all."""

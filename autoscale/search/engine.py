@@ -25,7 +25,7 @@ from autoscale.design.space import SearchSpace
 from autoscale.errors import EvaluationFailed, InvalidSetting, SpaceExhausted
 from autoscale.search.history import RUNGS
 from autoscale.search.identity import network_of
-from autoscale.search.knowledge import KnownCosts
+from autoscale.search.knowledge import KnownCosts, View
 from autoscale.search.model.design_facts import ExactCost, Excess
 from autoscale.search.model.recommend import recommend
 from autoscale.search.objective import Objective, Score
@@ -382,7 +382,12 @@ def _place(standing: tuple[float, int, float, Trial]) -> tuple[float, float, int
 
 
 def predicted_ranking(
-    trials: Sequence[Trial], space: SearchSpace, objective: Objective, *, count: int
+    trials: Sequence[Trial],
+    space: SearchSpace,
+    objective: Objective,
+    *,
+    count: int,
+    views: Sequence[View] = (),
 ) -> list[Trial]:
     """The `count` trained networks with the best estimates, each by its first finished trial.
 
@@ -397,19 +402,22 @@ def predicted_ranking(
     if objective.kind == "front":
         objective = replace(objective, kind="hard")
     study = _study(space, objective, None, telling)
-    known = knowledge(objective)
+    known = knowledge(objective, views=views)
     found = recommend(
         study.get_trials(deepcopy=False), study.directions, space=space, known=known, count=count
     )
     return [telling[entry.trials[0]] for entry in found]
 
 
-def knowledge(objective: Objective, limits: Sequence[Limit] = ()) -> KnownCosts:
-    """What samplers may know of a design before any training: its costs, exactly."""
+def knowledge(
+    objective: Objective, limits: Sequence[Limit] = (), views: Sequence[View] = ()
+) -> KnownCosts:
+    """What samplers may know of a design before any training: its costs, exactly, and what may
+    tell its accuracy."""
     price, excesses = ExactCost(objective.measure), [Excess(limit) for limit in limits]
     if objective.kind == "front":
-        return KnownCosts(values={1: price}, limits=excesses)
-    return KnownCosts(reward=objective.reward.of, cost=price, limits=excesses)
+        return KnownCosts(values={1: price}, limits=excesses, views={0: views})
+    return KnownCosts(reward=objective.reward.of, cost=price, limits=excesses, views={0: views})
 
 
 def frozen(trial: Trial, space: SearchSpace, objective: Objective) -> FrozenTrial:

@@ -11,9 +11,19 @@ from typing import Protocol
 import numpy as np
 
 from autoscale.errors import InvalidSetting
-from autoscale.search.designs import Design
+from autoscale.search.designs import Design, Designs, Point
 
 Measure = Callable[[Design], float]
+
+
+class View(Protocol):
+    """What may tell a design's score before it is trained; how far is learnt from the trials.
+
+    It must be equal to itself only, or to views that say the same, and can be hashed.
+    """
+
+    def of(self, designs: Designs, points: Sequence[Point]) -> np.ndarray:
+        """A number for each of `points`, more for what is believed to be better."""
 
 
 class RewardFunction(Protocol):
@@ -39,18 +49,23 @@ class KnownCosts:
         reward: how the only objective of the study follows from an accuracy, which has to be
             measured, and from `cost`, which has not.
         cost: what `reward` reads.
+        views: for the number of an objective that is measured, what may tell it beforehand, such as
+            an earlier search (`EarlierSearch`).
     """
 
     values: Mapping[int, Measure] = field(default_factory=dict)
     limits: Sequence[Measure] = ()
     reward: RewardFunction | None = None
     cost: Measure | None = None
+    views: Mapping[int, Sequence[View]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if (self.reward is None) != (self.cost is None):
             raise InvalidSetting("reward and cost belong together: give both or neither")
         if self.reward is not None and self.values:
             raise InvalidSetting("a reward is one objective; values of others make no sense")
+        if both := sorted(self.views.keys() & self.values.keys()):
+            raise InvalidSetting(f"objective {both[0]} is known, so views of it make no sense")
 
 
 NOTHING = KnownCosts()

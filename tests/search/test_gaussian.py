@@ -1,24 +1,23 @@
 """The Gaussian process against formulas written out another way."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from autoscale.search.model.evidence import Evidence, fit, minimise
 from autoscale.search.model.gaussian_process import (
     PRIOR_MEAN,
     CholeskyCache,
-    Evidence,
     Inputs,
     Pairs,
     Posterior,
     Scores,
     covariance,
-    fit,
-    lower_inverse,
-    lower_product,
-    minimise,
     noise_variance,
 )
 from autoscale.search.model.predictor import Warp
+from autoscale.search.model.triangles import lower_inverse, lower_product
 
 
 def designs(count, seed=0):
@@ -51,6 +50,30 @@ def test_the_prior_covariance_is_the_sum_of_its_five_parts():
                 + np.exp(2 * (own + noise)) * (i == j)
             )
     np.testing.assert_allclose(covariance(theta, Pairs.of(inputs, inputs)), expected, rtol=1e-10)
+
+
+def test_views_add_a_part_that_is_linear_in_them():
+    inputs = seen(designs(6))
+    theta = np.append(PRIOR_MEAN, 0.4)
+    without = covariance(PRIOR_MEAN, Pairs.of(designs(6), designs(6)))
+    part = np.exp(0.8) * inputs.views @ inputs.views.T / 2
+    np.testing.assert_allclose(covariance(theta, Pairs.of(inputs, inputs)), without + part)
+    drawn = Posterior.of(theta, inputs[:5], plain(5)).at(inputs[5:])
+    prior = covariance(theta, Pairs.of(inputs, inputs))
+    noisy = prior[:5, :5] + (noise_variance(theta) + 1e-8) * np.eye(5)
+    mean = prior[5:, :5] @ np.linalg.solve(noisy, plain(5).mean)
+    left = prior[5:, 5:] - prior[5:, :5] @ np.linalg.solve(noisy, prior[:5, 5:])
+    np.testing.assert_allclose(drawn.mean, mean, atol=1e-8)
+    np.testing.assert_allclose(drawn.covariance(), left, atol=1e-8)
+
+
+def test_a_view_is_trusted_as_far_as_it_agrees():
+    inputs = designs(40)
+    truth = seen(inputs).views[:, 0] + 0.3 * plain(40, 1).mean
+    scores = Scores((truth - truth.mean()) / truth.std(), np.ones(40), 0.0)
+    telling = fit(Evidence(seen(inputs)), scores)
+    useless = fit(Evidence(seen(inputs, seed=9)), scores)
+    assert telling[8] > useless[8] + 0.5
 
 
 def test_the_prior_covariance_is_positive_semidefinite():
@@ -106,13 +129,20 @@ def test_a_mean_of_repeats_says_what_the_repeats_say():
     assert gaps[0] == pytest.approx(gaps[1], abs=1e-4)
 
 
-def test_the_gradient_of_the_evidence_is_that_of_finite_differences():
-    evidence = Evidence(designs(20))
+def seen(inputs, seed=0):
+    """The same designs, with two views of each."""
+    views = np.random.default_rng(seed).normal(size=(len(inputs), 2))
+    return replace(inputs, views=views)
+
+
+@pytest.mark.parametrize("size", [8, 9])
+def test_the_gradient_of_the_evidence_is_that_of_finite_differences(size):
+    evidence = Evidence(designs(20) if size == 8 else seen(designs(20)))
     scores = Scores(plain(20).mean, np.arange(20) % 3 + 1, 0.7)
-    theta = PRIOR_MEAN + np.linspace(-0.3, 0.3, 8)
+    theta = evidence.start + np.linspace(-0.3, 0.3, size)
     _, gradient = evidence.loss(theta, scores)
-    for place in range(8):
-        step = np.zeros(8)
+    for place in range(size):
+        step = np.zeros(size)
         step[place] = 1e-5
         ends = [evidence.loss(theta + way * step, scores)[0] for way in (1, -1)]
         slope = (ends[0] - ends[1]) / 2e-5

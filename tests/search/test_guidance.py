@@ -13,7 +13,7 @@ from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting
 from autoscale.search.designs import Designs
 from autoscale.search.knowledge import KnownCosts, accuracies
-from autoscale.search.model.acquisition import gain_of_best, gain_of_front
+from autoscale.search.model.acquisition import Costs, Stairs, gain_of_best, gain_of_front
 from autoscale.search.model.predictor import CEILINGS, Predictor, Warp
 from autoscale.search.model.recommend import recommend
 from autoscale.search.pareto import hypervolume
@@ -68,45 +68,91 @@ def test_a_running_trial_keeps_the_mean_and_takes_the_doubt():
     assert taken.variance[0] < free.variance[0]
 
 
+def imagined(learnt, predicted, row, draws):
+    """Mean scores of all designs after imagined trainings of one, shape (designs, draws)."""
+    joint = predicted.covariance()
+    shift = joint[:, row] / np.sqrt(joint[row, row] + learnt.noise)
+    left = np.maximum(predicted.variance - shift**2, 0)
+    return learnt.warp.backward(predicted.mean[:, None] + np.outer(shift, draws), left[:, None])
+
+
+def worths(learnt, predicted, row, draws):
+    """What one design may be worth."""
+    return learnt.warp.backward(
+        predicted.mean[row] + np.sqrt(predicted.variance[row]) * draws, np.zeros(len(draws))
+    )
+
+
 def test_the_gain_of_a_training_is_that_of_many_imagined_ones():
     learnt, _, designs, rng = learnt_from(noise=0.5)
     points = [designs.random(rng) for _ in range(12)]
     predicted = learnt.predict(points)
-    gain = gain_of_best(learnt, predicted, lambda scores: scores)
-    joint = predicted.covariance()
+    owned = np.arange(12) < 7
+    gain = gain_of_best(learnt, predicted, lambda scores: scores, owned)
+    best = learnt.expected(predicted.mean, predicted.variance)[owned].max()
     draws = rng.standard_normal(20_000)
     for row in range(12):
-        shift = joint[:, row] / np.sqrt(joint[row, row] + learnt.noise)
-        left = np.maximum(predicted.variance - shift**2, 0)
-        scores = learnt.warp.backward(
-            predicted.mean[:, None] + np.outer(shift, draws), left[:, None]
-        )
-        best = scores.max(axis=0)
-        assert gain[row] == pytest.approx(best.mean(), abs=6 * best.std() / np.sqrt(len(draws)))
+        wanted = imagined(learnt, predicted, row, draws).max(axis=0)
+        if not owned[row]:
+            known = np.maximum(worths(learnt, predicted, row, draws), best)
+            wanted = max((wanted, known), key=np.mean)
+        error = wanted.std() / np.sqrt(len(draws))
+        assert gain[row] == pytest.approx(wanted.mean(), abs=6 * error)
 
 
-def test_the_gain_of_a_front_is_the_area_it_will_have():
+@pytest.mark.parametrize("deviation", [0.0, 2e5])
+def test_the_gain_of_a_front_is_the_area_it_will_have(deviation):
     learnt, _, designs, rng = learnt_from(noise=0.5)
     points = [designs.random(rng) for _ in range(8)]
     predicted = learnt.predict(points)
     costs = np.array([macs(MACRO.architecture_at(p)) for p in points])
     owned = np.array([True] * 5 + [False] * 3)
     corner = {"worst_score": 85.0, "worst_cost": float(costs.max() * 1.1)}
-    gain = gain_of_front(learnt, predicted, costs, owned, **corner)
-    joint = predicted.covariance()
-    draws = rng.standard_normal(4000)
+    reference = (corner["worst_cost"], corner["worst_score"])
+    believed = Costs(costs, np.where(owned, 0.0, deviation))
+    gain = gain_of_front(learnt, predicted, believed, owned, **corner)
+    expected = learnt.expected(predicted.mean, predicted.variance)
+
+    def area(scores, costs):
+        return hypervolume(np.stack([costs, scores], axis=1), reference, ("minimize", "maximize"))
+
+    draws = rng.standard_normal(3000)
     for row in range(8):
-        shift = joint[:, row] / np.sqrt(joint[row, row] + learnt.noise)
-        left = np.maximum(predicted.variance - shift**2, 0)
-        areas = []
-        for draw in draws:
-            scores = learnt.warp.backward(predicted.mean + shift * draw, left)
-            mine = owned | (np.arange(8) == row)
-            pairs = np.stack([costs[mine], scores[mine]], axis=1)
-            reference = (corner["worst_cost"], corner["worst_score"])
-            areas.append(hypervolume(pairs, reference, ("minimize", "maximize")))
-        error = np.std(areas) / np.sqrt(len(draws))
-        assert gain[row] == pytest.approx(np.mean(areas), abs=6 * error + 1e-6)
+        mine = owned | (np.arange(8) == row)
+        after = imagined(learnt, predicted, row, draws)
+        areas = [[area(scores[mine], costs[mine]) for scores in after.T]]
+        if not owned[row]:
+            known = worths(learnt, predicted, row, draws)
+            paid = costs[row] + deviation * rng.standard_normal(len(draws))
+            areas.append(
+                [
+                    area(np.append(expected[owned], worth), np.append(costs[owned], cost))
+                    for worth, cost in zip(known, paid, strict=True)
+                ]
+            )
+        wanted = max(areas, key=np.mean)
+        error = np.std(wanted) / np.sqrt(len(draws))
+        assert gain[row] == pytest.approx(np.mean(wanted), abs=6 * error + 1e-6)
+
+
+numbers = st.floats(-3, 3).map(lambda x: round(x, 1))
+
+
+@given(st.lists(st.tuples(numbers, numbers), max_size=6), numbers, numbers)
+def test_what_a_design_adds_to_a_front_is_the_difference_of_two_areas(members, cost, score):
+    costs, scores = np.array(members).reshape(-1, 2).T
+    corner = {"worst_score": -2.0, "worst_cost": 2.0}
+
+    def area(pairs):
+        kept = [pair for pair in pairs if pair[0] <= 2 and pair[1] >= -2]
+        return hypervolume(kept, (2.0, -2.0), ("minimize", "maximize")) if kept else 0.0
+
+    stairs = Stairs.of(costs, scores, **corner)
+    added = stairs.added(np.array([[score, score - 1]]), np.array([cost]))
+    assert stairs.area() == pytest.approx(area(members))
+    for place in (0, 1):
+        more = area([*members, (cost, score - place)])
+        assert added[0, place] == pytest.approx(more - area(members), abs=1e-9)
 
 
 def test_an_accuracy_is_found_back_from_its_reward():

@@ -28,7 +28,13 @@ def choose(
     with new seeds, and the mean decides; else it is the one with the best estimate.
     """
     confirm, objective = problem.settings.confirm, problem.objective
-    best = predicted_ranking(trials, problem.space, objective, count=max(1, confirm))
+    best = predicted_ranking(
+        trials,
+        problem.space,
+        objective,
+        count=max(1, confirm),
+        views=problem.earlier.views,
+    )
     scores = {trial.number: _scores(trials, trial) for trial in best}
     winner = best[0]
     if confirm:

@@ -10,6 +10,7 @@ from autoscale.errors import EvaluationFailed
 from autoscale.jobs.curves import SearchCurves
 from autoscale.jobs.groups.workers import WorkerSettings
 from autoscale.jobs.search.confirm import choose
+from autoscale.jobs.search.earlier import agreement
 from autoscale.jobs.search.problem import SearchProblem
 from autoscale.jobs.search.result import Baseline
 from autoscale.jobs.search.search_progress import SearchProgress
@@ -66,6 +67,7 @@ def _solve(problem: SearchProblem) -> Baseline:
     history = problem.record().begin(
         folder, journal, listener, read=lambda journal: trials_from_journal(journal, problem.space)
     )
+    problem.earlier.keep(folder)
     if sum(trial.trained for trial in history) < problem.settings.trials:
         folder.forget("baseline.yaml", "baseline.json")  # the choice is open again
     copies = _copies(problem, history)
@@ -132,7 +134,7 @@ def _search(
         settings.sampler,
         seed=seed,
         space=problem.space,
-        known=knowledge(objective, problem.limits),
+        known=knowledge(objective, problem.limits, problem.earlier.views),
     )
     return search(plan, sampler, evaluate, history=history, record=record)
 
@@ -180,6 +182,9 @@ def _sum_up(problem: SearchProblem, trials: Sequence[Trial]) -> None:
             f"{sum(t.status == 'stopped' for t in trials)} of {trained} trainings were stopped; "
             f"{spent} of {all_epochs} epochs were trained, {1 - spent / all_epochs:.0%} saved"
         )
+    for view in problem.earlier.views:
+        if told := agreement(view, problem.space, trials):
+            notice(told)
     if not any(trial.score for trial in trials):
         raise EvaluationFailed(f"no training succeeded; the last failed: {trials[-1].cause}")
 

@@ -17,6 +17,7 @@ from autoscale.errors import BudgetUnreachable
 from autoscale.jobs.costs import board_of, cost_from, hold_to_board, limits_from
 from autoscale.jobs.inheritance import notes_for_space
 from autoscale.jobs.record import Record
+from autoscale.jobs.search.earlier import EarlierSearches
 from autoscale.jobs.search.goal import make_objective, ready, require_objective
 from autoscale.jobs.search.result import STEP
 from autoscale.jobs.search.settings import SearchSettings
@@ -46,6 +47,7 @@ class SearchProblem:
     objective: Objective
     limits: tuple[Limit, ...]
     rungs: Rungs | None
+    earlier: EarlierSearches
     listener: Listener
 
     @classmethod
@@ -99,6 +101,7 @@ class SearchProblem:
             make_objective(settings, space, measure, limits, listener),
             quality=proxy.chosen.quality,
         )
+        earlier = EarlierSearches.of(folder, settings.learn_from, space, sampler=settings.sampler)
         for note in on_weights(
             run,
             proxy.transfer.start,
@@ -116,6 +119,7 @@ class SearchProblem:
             objective=objective,
             limits=limits,
             rungs=rungs,
+            earlier=earlier,
             listener=listener,
         )
 
@@ -135,7 +139,7 @@ class SearchProblem:
         }
         if limits := {m.measure.name: m.to_dict() for m in self.limits if m.measure != MACS}:
             facts["max_cost"] = limits
-        facts |= self.settings.timed_in
+        facts |= self.settings.timed_in | self.earlier.facts()
         return Record(settings=self.settings, facts=facts, notes=self.proxy.transfer.told)
 
 

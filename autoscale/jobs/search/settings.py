@@ -78,6 +78,13 @@ class SearchChoices(Settings):
         help="What networks are judged by, on validation images; the search, the later steps and "
         f"--rungs go by it. {in_words(METRICS)}.",
     )
+    learn_from: tuple[str, ...] = option(
+        (),
+        "A run whose search is of the same or a similar space, on whatever images: its accuracies "
+        "guide this one, as far as they turn out to agree; as often as you like.",
+        place=True,
+        binds="learn_from",
+    )
     objective: str = option(
         "hard",
         "{choices}.",

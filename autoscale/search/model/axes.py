@@ -114,6 +114,12 @@ class Axis:
             return exact
         return int(np.argmin([abs(float(level) - float(value)) for level in self.levels]))
 
+    def nearest(self, value: Any) -> int | None:
+        """The index of the level at `value`; where all are numbers, of the nearest one."""
+        if not any(isinstance(one, bool | str) or one is None for one in (value, *self.levels)):
+            return int(np.argmin([abs(float(level) - float(value)) for level in self.levels]))
+        return next((i for i, level in enumerate(self.levels) if level == value), None)
+
     def level_at(self, place: float) -> int:
         """The index of the level nearest to a place; only where there are `places`."""
         return int(np.searchsorted(self._middles, place))

@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from autoscale.search.designs import Designs, Point
+from autoscale.search.knowledge import View
+from autoscale.search.model.evidence import Evidence, fit
 from autoscale.search.model.gaussian_process import (
     CholeskyCache,
-    Evidence,
     Inputs,
     Posterior,
     Predictions,
     Scores,
-    fit,
     noise_variance,
 )
 from autoscale.search.model.leading import last_milestone
@@ -120,24 +120,28 @@ class Predictor:
     anew says the same.
     """
 
-    def __init__(self, designs: Designs) -> None:
+    def __init__(self, designs: Designs, views: Sequence[View] = ()) -> None:
         self.designs = designs
+        self._views = views
         self._settings: tuple[Hashable, tuple[np.ndarray, float]] | None = None
         self._tried_inputs: tuple[list[Point], Inputs] | None = None
         self._cholesky = CholeskyCache()
         rng = np.random.default_rng(0)
-        sample = [designs.describe(designs.random(rng)).features for _ in range(_REFERENCE)]
-        self._centre = np.mean(sample, axis=0)
-        spread = np.std(sample, axis=0)
-        self._scale = np.where(spread > 1e-9, spread, 1.0)
+        sample = [designs.random(rng) for _ in range(_REFERENCE)]
+        self._features = _Scale.of(np.array([designs.describe(p).features for p in sample]))
+        self._seen = _Scale.of(self._raw_views(sample)) if views else None
 
     def inputs(self, points: Sequence[Point]) -> Inputs:
         found = [self.designs.describe(point) for point in points]
         return Inputs(
             self.designs.codes(points),
-            (np.array([d.features for d in found]) - self._centre) / self._scale,
+            self._features(np.array([d.features for d in found])),
             np.array([d.identity for d in found]),
+            self._seen(self._raw_views(points)) if self._seen else None,
         )
+
+    def _raw_views(self, points: Sequence[Point]) -> np.ndarray:
+        return np.stack([view.of(self.designs, points) for view in self._views], axis=1)
 
     def _inputs_of_tried(self, points: list[Point]) -> Inputs:
         """`inputs` of scored designs; most were there at the last trial and are remembered."""
@@ -218,6 +222,22 @@ class Predictor:
         mean = np.bincount(row_of, scores) / count
         squares = np.bincount(row_of, (scores - mean[row_of]) ** 2)
         return Observations([first[row] for row in range(len(rows))], mean, count, squares)
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """Columns of numbers to mean 0 and variance 1, as a sample had them."""
+
+    centre: np.ndarray
+    spread: np.ndarray
+
+    @classmethod
+    def of(cls, sample: np.ndarray) -> "_Scale":
+        spread = sample.std(axis=0)
+        return cls(sample.mean(axis=0), np.where(spread > 1e-9, spread, 1.0))
+
+    def __call__(self, numbers: np.ndarray) -> np.ndarray:
+        return (numbers - self.centre) / self.spread
 
 
 @dataclass(frozen=True)

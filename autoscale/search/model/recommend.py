@@ -95,7 +95,6 @@ class Estimates:
 
     @classmethod
     def of(cls, history: History, known: KnownCosts) -> "Estimates":
-        predictor = Predictor(history.designs)
         learnt: list[FittedModel | None] = []
         for number, sign in enumerate(history.signs.tolist()):
             if number in known.values:
@@ -104,6 +103,7 @@ class Estimates:
             goal = SingleObjective(sign, known, number)
             scores = goal.scores(history)
             guesses = imputed_scores_of(history, goal, scores)
+            predictor = Predictor(history.designs, known.views.get(number, ()))
             learnt.append(predictor.learn(history.points, scores, guesses=guesses))
         return cls(history, known, tuple(learnt))
 

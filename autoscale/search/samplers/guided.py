@@ -10,13 +10,17 @@ from autoscale.errors import InvalidSetting, SpaceExhausted
 from autoscale.search.designs import Designs, Point, neighbours
 from autoscale.search.history import History
 from autoscale.search.knowledge import NOTHING, KnownCosts
+from autoscale.search.model.acquisition import Costs
 from autoscale.search.model.feasibility import Chances, Feasibility
 from autoscale.search.model.gaussian_process import Predictions
 from autoscale.search.model.predictor import FittedModel, Predictor
 from autoscale.search.model.targets import (
     AcquisitionTarget,
+    Compromise,
     FrontObjective,
-    goal_of,
+    PredictedCost,
+    SingleObjective,
+    front_of_known,
     imputed_scores_of,
 )
 from autoscale.search.samplers.base import DesignSampler, every_network
@@ -35,13 +39,19 @@ class GuidedSampler(DesignSampler):
     """A few designs spread over the costs, then by expected gain under a Gaussian process.
 
     The process predicts what has to be measured (`predictor`), with what is known taken as known
-    (`goals`); the gain is that of the knowledge gradient (`acquisition`). Candidates are children
-    of promising designs and strangers, so spaces need not be small enough to enumerate. A design
-    that was trained is a candidate too: in noise a second look may gain most. What a design gains
-    counts by its chance to keep the constraints of the trials (`feasibility`).
+    (`targets`), and with what others say of designs (`KnownCosts.views`) as far as that agrees; the
+    gain is that of `acquisition`. Candidates are children of promising designs and strangers, so
+    spaces need not be small enough to enumerate. A design that was trained is a candidate too: in
+    noise a second look may gain most. What a design gains counts by its chance to keep the
+    constraints of the trials (`feasibility`).
+
+    Of two objectives the gain is area under their front, whether one of them is known or both are
+    measured; then each is predicted, and now one, now the other is taken for the cost. Three or
+    more are mixed into one, at random for each trial (ParEGO), and what is known of them is not
+    used.
 
     Sources: White et al. 2021 (BANANAS) for prediction and mutation of candidates; Frazier et al.
-    2009 for the gain; Jones et al. 1998 for designs that fill space first.
+    2009 and Jones et al. 1998 for the gain, the latter for designs that fill space first too.
 
     Args:
         startup: designs before the model is asked; by default 5, or a fifth of the number of
@@ -65,14 +75,14 @@ class GuidedSampler(DesignSampler):
         super().__init__(seed=seed, space=space, known=known)
         self.asks_for_repeats = repeats
         self._startup = startup
-        self._predictor: Predictor | None = None
+        self._predictors: dict[int | None, Predictor] = {}  # by the objective they learn
         self._feasibility: Feasibility | None = None
         self._plan: tuple[Designs, list[Point]] | None = None
 
     def choose(self, history: History, rng: np.random.Generator, number: int) -> Point:
         designs = history.designs
         if len(history.tried) - len(history.broken) < self._first(designs) or not len(history):
-            planned = iter(self._planned(designs, goal_of(history.signs, self._known, rng)))
+            planned = iter(self._planned(designs, front_of_known(history.signs, self._known)))
             try:
                 return self.unseen(
                     history, lambda _: next(planned, None) or designs.random(rng), rng
@@ -80,12 +90,7 @@ class GuidedSampler(DesignSampler):
             except SpaceExhausted:
                 if designs.space is not None or not self.asks_for_repeats or not len(history):
                     raise
-        goal = goal_of(history.signs, self._known, rng)
-        if self._predictor is None or self._predictor.designs is not designs:
-            self._predictor = Predictor(designs)
-        scores = goal.scores(history)
-        guesses = imputed_scores_of(history, goal, scores)
-        learnt = self._predictor.learn(history.points, scores, history.running, guesses)
+        goal, learnt = self._learnt(history, rng)
         if self._feasibility is None or self._feasibility.designs is not designs:
             self._feasibility = Feasibility(designs)
         chances = self._feasibility.learn(history)
@@ -101,14 +106,48 @@ class GuidedSampler(DesignSampler):
             return self.unseen(history, lambda _: designs.random(rng), rng)
         return chosen
 
+    def _learnt(
+        self, history: History, rng: np.random.Generator
+    ) -> tuple[AcquisitionTarget, FittedModel]:
+        """What the study wants, and what has been learnt of the score that it is about.
+
+        Of two objectives that have to be measured each has a model. Which is taken for the cost is
+        drawn for each trial: candidates are sifted by what may be hoped of the other alone. Of
+        three or more a random compromise is learnt.
+        """
+        signs = [float(sign) for sign in history.signs]
+        known_front = front_of_known(history.signs, self._known)
+        if known_front is not None:
+            return known_front, self._learn(history, known_front, known_front.objective)
+        if len(signs) == 1:
+            goal = SingleObjective(signs[0], self._known)
+            return goal, self._learn(history, goal, 0)
+        if len(signs) == 2:
+            pair = [self._learn(history, SingleObjective(signs[n], objective=n), n) for n in (0, 1)]
+            cost = int(rng.integers(2))
+            return FrontObjective(1 - cost, PredictedCost(pair[cost])), pair[1 - cost]
+        compromise = Compromise(rng.dirichlet(np.ones(len(signs))))
+        return compromise, self._learn(history, compromise, None)
+
+    def _learn(
+        self, history: History, goal: AcquisitionTarget, objective: int | None
+    ) -> FittedModel:
+        predictor = self._predictors.get(objective)
+        if predictor is None or predictor.designs is not history.designs:
+            views = () if objective is None else self._known.views.get(objective, ())
+            predictor = self._predictors[objective] = Predictor(history.designs, views)
+        scores = goal.scores(history)
+        guesses = imputed_scores_of(history, goal, scores)
+        return predictor.learn(history.points, scores, history.running, guesses)
+
     def _first(self, designs: Designs) -> int:
         return self._startup or max(5, len(designs.axes) // 5)
 
-    def _planned(self, designs: Designs, goal: AcquisitionTarget) -> list[Point]:
+    def _planned(self, designs: Designs, goal: FrontObjective | None) -> list[Point]:
         if self._plan is None or self._plan[0] is not designs:
             rng = np.random.default_rng(self._seed)
             plan = self._spread(designs, rng)
-            if isinstance(goal, FrontObjective):
+            if goal is not None:
                 # One end of the front is known before any training: the cheapest design.
                 plan = [self._cheapest(designs, goal, plan), *plan]
             self._plan = (designs, plan[: self._first(designs)])
@@ -116,10 +155,10 @@ class GuidedSampler(DesignSampler):
 
     def _cheapest(self, designs: Designs, goal: FrontObjective, starts: list[Point]) -> Point:
         """The cheapest design within the limits that single changes lead to."""
-        best = min(starts, key=lambda point: goal.costs(designs, [point])[0])
+        best = min(starts, key=lambda point: goal.costs(designs, [point]).mean[0])
         while True:
             near = [p for p in neighbours(designs, best) if self.keeps_limits(designs, p)]
-            costs = goal.costs(designs, [best, *near])
+            costs = goal.costs(designs, [best, *near]).mean
             if costs.argmin() == 0:
                 return best
             best = near[int(costs.argmin()) - 1]
@@ -175,10 +214,11 @@ class Pool:
             # The trained ones tell where the front must be.
             known = chances.of_trained(points) if chances else np.zeros(len(points))
             expected = learnt.expected(mean, variance)
-            goal = goal.with_stairs(history, costs, expected, known >= _ADOPTABLE)
+            goal = goal.with_stairs(history, costs.mean, expected, known >= _ADOPTABLE)
         self._goal = goal
         self._points: list[Point] = []
-        self._costs, self._expected, self._merit = np.zeros(0), np.zeros(0), np.zeros(0)
+        self._costs = Costs.known(np.zeros(0))
+        self._expected, self._merit = np.zeros(0), np.zeros(0)
         self._chance = np.zeros(0)  # logarithms
         rows = [i for i, point in enumerate(points) if allowed(point)]
         self._seen.update(self._designs.identity(points[i]) for i in rows)
@@ -205,14 +245,14 @@ class Pool:
     def _append(
         self,
         points: list[Point],
-        costs: np.ndarray,
+        costs: Costs,
         mean: np.ndarray,
         variance: np.ndarray,
         chance: np.ndarray,
     ) -> None:
         hope = self._learnt.hoped(mean, variance, _HOPE)
         self._points += points
-        self._costs = np.append(self._costs, costs)
+        self._costs = self._costs.joined(costs)
         self._expected = np.append(self._expected, self._learnt.expected(mean, variance))
         self._merit = np.append(self._merit, self._goal.merit(hope, costs))
         self._chance = np.append(self._chance, chance)

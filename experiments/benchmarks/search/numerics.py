@@ -14,7 +14,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
@@ -29,7 +29,9 @@ from landscapes import LANDSCAPES  # noqa: E402
 from speed import suggestion_ms  # noqa: E402
 from tasks import Task  # noqa: E402
 
+from autoscale.search.model import evidence as ev  # noqa: E402
 from autoscale.search.model import gaussian_process as gp  # noqa: E402
+from autoscale.search.model.triangles import lower_inverse, lower_product  # noqa: E402
 from autoscale.search.samplers import make_sampler  # noqa: E402
 
 COLUMNS = 2000
@@ -76,7 +78,10 @@ def scipys_bfgs(
 
 @contextmanager
 def scipys_triangles() -> Iterator[None]:
-    with patch.object(gp, "lower_inverse", inverse), patch.object(gp, "lower_product", product):
+    with ExitStack() as patched:
+        for module in (gp, ev):
+            patched.enter_context(patch.object(module, "lower_inverse", inverse))
+        patched.enter_context(patch.object(gp, "lower_product", product))
         yield
 
 
@@ -98,16 +103,16 @@ def triangles(size: int) -> None:
     numbers = np.random.default_rng(0)
     wide = numbers.standard_normal((size, 2 * size))
     lower = np.linalg.cholesky(wide @ wide.T / size + np.eye(size))
-    known, right = gp.lower_inverse(lower), numbers.standard_normal((size, COLUMNS))
+    known, right = lower_inverse(lower), numbers.standard_normal((size, COLUMNS))
     equal = [
         np.array_equal(known, inverse(lower)),
-        np.array_equal(gp.lower_product(known, right), product(known, right)),
-        np.array_equal(gp.lower_product(known, right), solve_triangular(lower, right, lower=True)),
+        np.array_equal(lower_product(known, right), product(known, right)),
+        np.array_equal(lower_product(known, right), solve_triangular(lower, right, lower=True)),
     ]
     taken = [
-        milliseconds(lambda: gp.lower_inverse(lower)),
+        milliseconds(lambda: lower_inverse(lower)),
         milliseconds(lambda: inverse(lower)),
-        milliseconds(lambda: gp.lower_product(known, right)),
+        milliseconds(lambda: lower_product(known, right)),
         milliseconds(lambda: product(known, right)),
         milliseconds(lambda: solve_triangular(lower, right, lower=True, check_finite=False)),
     ]
@@ -121,7 +126,7 @@ def amplitudes(size: int) -> None:
     inputs = gp.Inputs(numbers.random((size, 40)) / 6, features, np.arange(size))
     mean = features @ numbers.standard_normal(6) / 2 + 0.4 * numbers.standard_normal(size)
     scores = gp.Scores((mean - mean.mean()) / mean.std(), np.ones(size), 0.0)
-    evidence = gp.Evidence(inputs)
+    evidence = ev.Evidence(inputs)
     calls = 0
 
     def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
@@ -129,7 +134,7 @@ def amplitudes(size: int) -> None:
         calls += 1
         return evidence.loss(theta, scores)
 
-    for name, minimiser in (("ours", gp.minimise), ("scipy's L-BFGS-B", scipys_bfgs)):
+    for name, minimiser in (("ours", ev.minimise), ("scipy's L-BFGS-B", scipys_bfgs)):
         calls = 0
         found = minimiser(loss, gp.PRIOR_MEAN, steps=20)
         evaluations = calls
@@ -156,7 +161,7 @@ def proposals(trials: int = 80) -> None:
         ours = search(seed)
         with scipys_triangles():
             others = {"triangles": search(seed)}
-        with patch.object(gp, "minimise", scipys_bfgs):
+        with patch.object(ev, "minimise", scipys_bfgs):
             others["L-BFGS-B"] = search(seed)
         for name, theirs in others.items():
             apart = [i for i, (a, b) in enumerate(zip(ours, theirs, strict=True)) if a != b]
