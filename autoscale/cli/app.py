@@ -39,7 +39,14 @@ from autoscale.cli.status import (
     report_command,
     status_command,
 )
-from autoscale.cli.train import TrainSettings, train_command
+from autoscale.cli.train import (
+    CutSettings,
+    TrainFamilySettings,
+    TrainSettings,
+    cut_command,
+    train_command,
+    train_family_command,
+)
 from autoscale.cli.weights import WeightsCommand, try_weights_command, weights_command
 from autoscale.errors import AutoscaleError, InvalidSetting
 from autoscale.jobs.grid.settings import FamilySettings
@@ -146,6 +153,20 @@ COMMANDS = (
         run="runs/train",
         run_help="Run directory; weights and metrics go to its folder train.",
         example="runs/photos/family/phi-2.yaml --data photos",
+    ),
+    Command(
+        settings=TrainFamilySettings,
+        work=train_family_command,
+        run=DEFAULT_RUN,
+        run_help="Run directory with a family; weights and metrics go to its folder nested.",
+        example="--run runs/photos --epochs 30",
+    ),
+    Command(
+        settings=CutSettings,
+        work=cut_command,
+        run=DEFAULT_RUN,
+        run_help="Run directory in which train-family has trained.",
+        example="--run runs/photos --limit macs=12M",
     ),
     Command(settings=WeightsCommand, work=weights_command),
     Command(

@@ -1,0 +1,132 @@
+"""The training of a family in one set of weights: its largest member, with the others inside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from autoscale.datasets.data import ImageData
+from autoscale.design.architecture import Architecture
+from autoscale.design.cost import cost
+from autoscale.jobs.nested.members import NestedFamily
+from autoscale.jobs.nested.result import (
+    RESULT,
+    MemberResult,
+    members_table,
+    read_members,
+    result_of,
+)
+from autoscale.jobs.nested.settings import TrainFamilySettings
+from autoscale.jobs.nested.slicing import sliced
+from autoscale.jobs.train.result import Trained
+from autoscale.jobs.train.training import Training
+from autoscale.jobs.workers.kernels import accelerated
+from autoscale.listener import Silent
+from autoscale.network.build import build
+from autoscale.runs.store import write_text
+from autoscale.runs.weights import read_weights
+from autoscale.training.fit import evaluate
+from autoscale.training.nested.inner import Inner
+from autoscale.training.task import TrainingTask
+
+
+@dataclass(frozen=True, kw_only=True)
+class NestedTraining(Training):
+    """The training of the largest member, in which the others learn along.
+
+    Dropout and stochastic depth are the largest's alone. After each epoch it alone is evaluated;
+    the others are at the end.
+    """
+
+    family_settings: TrainFamilySettings
+    family: NestedFamily  # for the classes of the images
+
+    @property
+    def asked(self) -> TrainFamilySettings:
+        """The settings of the command, with the images that they come to."""
+        return replace(self.family_settings, data=self.settings.data)
+
+    def facts(self) -> dict[str, Any]:
+        """What decides the result and must be the same to go on, as plain data."""
+        return {**super().facts(), **self.family.record()}
+
+    @property
+    def _how(self) -> str:
+        names = ", ".join(member.name for member in self.family.members)
+        return f"{super()._how}, with {names} in one set of weights"
+
+    def _task(self, network: nn.Module) -> TrainingTask:
+        inner = tuple(self._inner(design, network) for design in self.family.inside)
+        return replace(super()._task(network), inner=inner)
+
+    def _inner(self, design: Architecture, outer: nn.Module) -> Inner:
+        with torch.random.fork_rng(devices=[]):
+            module = build(
+                design,
+                norm_momentum=self.task.recipe.norm_momentum,
+                **self._expected.style.options,
+            )
+        return Inner(accelerated(module, self.task.kernels), outer, resolution=design.resolution)
+
+    def _conclude(self, trained: Trained) -> None:
+        """Cut and evaluate the members, unless an earlier call did, and write the result."""
+        if read_members(self.step) is not None:
+            return
+        members = self._members(trained)
+        write_text(self.step.file("members.csv"), members_table(members).to_csv(index=False))
+        self.step.write_result(RESULT, result_of(trained.weights, members))
+
+    def _members(self, trained: Trained) -> tuple[MemberResult, ...]:
+        state, found = read_weights(trained.weights).state, []
+        task = super()._task(nn.Identity())
+        images: dict[int, ImageData] = {
+            self.family.largest.architecture.resolution: self.task.images
+        }
+        for member in self.family.members:
+            design = member.architecture
+            if design.resolution not in images:
+                images = {design.resolution: self._images_of(design.resolution)}
+            own = images[design.resolution]
+            network = sliced(
+                state,
+                design,
+                outer=self.design.architecture,
+                style=self._expected.style,
+                task=task,
+                runtime=self._runtime,
+            )
+            validation, test = (
+                None
+                if part is None
+                else evaluate(
+                    network,
+                    part,
+                    resolution=design.resolution,
+                    preparation=self._expected.preparation,
+                    runtime=self._runtime,
+                )
+                for part in (own.validation, own.test)
+            )
+            assert validation is not None
+            counted = cost(design)
+            found.append(
+                MemberResult(
+                    name=member.name,
+                    phi=member.phi,
+                    pixels=design.resolution,
+                    macs=counted.macs,
+                    params=counted.params,
+                    validation_accuracy=validation,
+                    test_accuracy=test,
+                )
+            )
+        return tuple(found)
+
+    def _images_of(self, size: int) -> ImageData:
+        """The images as a member sees them that is used alone: decoded at its own resolution."""
+        return self.task.source.load(
+            size=size, test=True, listener=Silent(), preparation=self._expected.preparation
+        )
