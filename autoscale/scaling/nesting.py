@@ -42,7 +42,7 @@ def why_not_nested(inner: Architecture, outer: Architecture) -> str | None:
     Returns:
         What differs, as it goes on after "it does not nest in X: ".
     """
-    if outer.resized(inner.sizes) != inner:
+    if len(inner.stages) != len(outer.stages) or outer.resized(inner.sizes) != inner:
         return "they differ in more than sizes"
     if (layer := _unsliceable(outer)) is not None:
         return f"{layer} cannot be sliced by channels"

@@ -61,6 +61,7 @@ def test_published_families_nest_by_the_papers_rule(name: str) -> None:
     ("inner", "why"),
     [
         (stages(SMALL, 1, kernel=5), "they differ in more than sizes"),
+        (replace(SMALL, stages=SMALL.stages[:1]), "they differ in more than sizes"),
         (stages(SMALL, 1, depth=3), "its stage 2 has a depth of 3, more than 2"),
         (replace(SMALL, head=Head(width=24)), "its head has a width of 24, more than 16"),
         (replace(SMALL, stem=Stem(width=10)), "its stem has a width of 10, more than 8"),

@@ -46,8 +46,8 @@ class NestedTraining(Training):
 
     @property
     def asked(self) -> TrainFamilySettings:
-        """The settings of the command, with the images that they come to."""
-        return replace(self.family_settings, data=self.settings.data)
+        """The settings of the command, with the images and weights that they come to."""
+        return replace(self.family_settings, data=self.settings.data, weights=self.settings.weights)
 
     def facts(self) -> dict[str, Any]:
         """What decides the result and must be the same to go on, as plain data."""

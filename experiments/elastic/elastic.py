@@ -1,0 +1,243 @@
+"""Is a family that is trained in one set of weights as good as its members trained apart, for less?
+
+    OMP_NUM_THREADS=1 python experiments/elastic/elastic.py DATA TABLE.csv --runs runs/elastic
+
+A family of `base.yaml` (or --base) is written; for each seed its members are trained by
+`autoscale train` one by one and by `autoscale train-family` together, on the same images and by the
+same recipe. A row a member and a way goes to TABLE.csv; those that are there are not trained again,
+and a training that was broken off goes on. CPU-seconds are those of the trainings, with their
+evaluations; images are decoded before. `--tell` trains nothing: it prints for each member the mean
+of together less apart over the seeds, and the share of CPU-seconds.
+"""
+
+import argparse
+import csv
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import torch
+
+import autoscale
+from autoscale.jobs.workers.source import ImageSource
+from autoscale.listener import Progress, Silent
+from autoscale.scaling.family import Member
+
+BASE = Path(__file__).with_name("base.yaml")
+APART, TOGETHER = "apart", "together"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One member of one seed, trained in one way."""
+
+    data: str  # the name of the folder
+    limit: int
+    recipe: str
+    epochs: int
+    seed: int
+    way: str
+    member: str
+    pixels: int
+    macs: int
+    validation_accuracy: float
+    test_accuracy: float
+    cpu_seconds: float  # of its training; of the whole family's, if it was trained together
+
+    @property
+    def cell(self) -> tuple[str, int, str, int, int, str]:
+        """What trainings are told apart by, without the member."""
+        return self.data, self.limit, self.recipe, self.epochs, self.seed, self.way
+
+
+class Clock(Silent):
+    """Adds the CPU-seconds of a training up, also over calls that were broken off."""
+
+    def __init__(self, file: Path) -> None:
+        self._file, self._begun = file, time.process_time()
+        self._before: float = json.loads(file.read_text()) if file.exists() else 0.0
+
+    def progress(self, progress: Progress) -> None:
+        self.keep()
+
+    def keep(self) -> float:
+        """The sum so far, kept in the file."""
+        total = self._before + time.process_time() - self._begun
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        self._file.write_text(json.dumps(total))
+        return total
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path, help="a folder of images, as autoscale train takes it")
+    parser.add_argument("table", type=Path)
+    parser.add_argument("--runs", type=Path, default=Path("runs/elastic"))
+    parser.add_argument("--base", type=Path, default=BASE)
+    parser.add_argument("--phi", default="0..3")
+    parser.add_argument("--coefficients", default="1.2,1.1,1.15")
+    parser.add_argument("--rounding", default="nearest,divisor=4")
+    parser.add_argument("--limit", type=int, default=8000, help="training images at most")
+    parser.add_argument("--recipe", default="proxy")
+    parser.add_argument("--epochs", type=int, default=30, help="of a member apart")
+    parser.add_argument(
+        "--together", type=int, help="epochs of the family [default: half of --epochs]"
+    )
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--tell", action="store_true")
+    asked = parser.parse_args(words)
+    rows = read(asked.table)
+    if not asked.tell:
+        torch.set_num_threads(1)
+        for seed in range(asked.seeds):
+            rows = fill(asked, rows, seed)
+    tell(rows)
+
+
+def fill(asked: argparse.Namespace, rows: list[Row], seed: int) -> list[Row]:
+    """Train what is not there yet of a seed, and keep its rows as soon as they are known."""
+    name = asked.data.name
+    run = asked.runs / f"{name}-{asked.limit}-{asked.recipe}-{asked.epochs}" / str(seed)
+    members = family(asked, run)
+    known = {(row.cell, row.member) for row in rows}
+    common = {"data": name, "limit": asked.limit, "recipe": asked.recipe, "seed": seed}
+    options = {"data": str(asked.data), "limit": asked.limit, "recipe": asked.recipe, "seed": seed}
+    decode(asked, members, seed)
+    for member in members:
+        design = member.architecture
+        cell = (name, asked.limit, asked.recipe, asked.epochs, seed, APART)
+        if (cell, member.name) in known:
+            continue
+        folder = run / member.name
+        clock = Clock(folder / "cpu.json")
+        trained = autoscale.train(
+            run / "family" / f"{member.name}.yaml",
+            folder,
+            **options,
+            epochs=asked.epochs,
+            listener=clock,
+        )
+        rows = keep(
+            asked.table,
+            rows,
+            Row(
+                **common,
+                epochs=asked.epochs,
+                way=APART,
+                member=member.name,
+                pixels=design.resolution,
+                macs=trained.macs,
+                validation_accuracy=rounded(trained.best.accuracy),
+                test_accuracy=rounded(trained.test_accuracy),
+                cpu_seconds=round(clock.keep(), 1),
+            ),
+        )
+    epochs = asked.together or -(-asked.epochs // 2)
+    cell = (name, asked.limit, asked.recipe, epochs, seed, TOGETHER)
+    if (cell, members[-1].name) in known:
+        return rows
+    together = run / f"together-{epochs}"
+    family(asked, together)
+    clock = Clock(together / "cpu.json")
+    found = autoscale.train_family(together, **options, epochs=epochs, listener=clock)
+    seconds = round(clock.keep(), 1)
+    for result in found.members:
+        row = Row(
+            **common,
+            epochs=epochs,
+            way=TOGETHER,
+            member=result.name,
+            pixels=result.pixels,
+            macs=result.macs,
+            validation_accuracy=rounded(result.validation_accuracy),
+            test_accuracy=rounded(result.test_accuracy),
+            cpu_seconds=seconds,
+        )
+        rows = keep(asked.table, rows, row)
+    return rows
+
+
+def family(asked: argparse.Namespace, run: Path) -> list[Member]:
+    """The members, smallest first, written into a run."""
+    found = autoscale.write_family(
+        run,
+        baseline=str(asked.base),
+        coefficients=asked.coefficients,
+        rounding=asked.rounding,
+        phi=asked.phi,
+    )
+    return [member for member in found.members if isinstance(member, Member)]
+
+
+def decode(asked: argparse.Namespace, members: Sequence[Member], seed: int) -> None:
+    """Have the images in the cache at all sizes, so that no training is charged for it."""
+    source = ImageSource(data=str(asked.data), seed=seed, limit=asked.limit)
+    for size in {member.architecture.resolution for member in members}:
+        source.load(size=size, test=True, listener=Silent())
+
+
+def rounded(share: float | None) -> float:
+    assert share is not None, "name images with a test split"
+    return round(share, 4)
+
+
+def keep(table: Path, rows: list[Row], row: Row) -> list[Row]:
+    """The rows with one more, in the file too."""
+    table.parent.mkdir(parents=True, exist_ok=True)
+    fresh = not table.exists()
+    with table.open("a", newline="", encoding="utf-8") as handle:
+        writer = csv.DictWriter(handle, [field.name for field in fields(Row)])
+        if fresh:
+            writer.writeheader()
+        writer.writerow(asdict(row))
+    print(", ".join(str(value) for value in asdict(row).values()), flush=True)
+    return [*rows, row]
+
+
+def read(table: Path) -> list[Row]:
+    if not table.exists():
+        return []
+    with table.open(newline="", encoding="utf-8") as handle:
+        return [
+            Row(**{f.name: f.type(plain[f.name]) for f in fields(Row)})  # type: ignore[operator, arg-type]
+            for plain in csv.DictReader(handle)
+        ]
+
+
+def tell(rows: Sequence[Row]) -> None:
+    """Each family trained together beside its members apart, seeds together."""
+    settings = dict.fromkeys(
+        (r.data, r.limit, r.recipe, r.epochs) for r in rows if r.way == TOGETHER
+    )
+    for data, limit, recipe, epochs in settings:
+        pairs, shares = {}, {}
+        for row in rows:
+            if (row.data, row.limit, row.recipe, row.epochs) != (data, limit, recipe, epochs):
+                continue
+            if row.way == TOGETHER:
+                twins = [
+                    r for r in rows
+                    if r.way == APART
+                    and (r.data, r.limit, r.recipe, r.seed) == (data, limit, recipe, row.seed)
+                ]  # fmt: skip
+                twin = next((r for r in twins if r.member == row.member), None)
+                if twin is None:
+                    continue
+                pairs.setdefault(row.member, []).append((row.test_accuracy, twin.test_accuracy))
+                shares[row.seed] = row.cpu_seconds / sum(r.cpu_seconds for r in twins)
+        if not pairs:
+            continue
+        print(f"{data}, {limit} images, recipe {recipe}, {epochs} epochs together:")
+        for member, both in pairs.items():
+            own, other = (sum(values) / len(both) for values in zip(*both, strict=True))
+            print(
+                f"  {member}: {own:.4f} together, {other:.4f} apart, {own - other:+.4f} "
+                f"({len(both)} seeds)"
+            )
+        print(f"  CPU-seconds: {sum(shares.values()) / len(shares):.3f} of the members' apart")
+
+
+if __name__ == "__main__":
+    main()
