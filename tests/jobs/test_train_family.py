@@ -262,7 +262,9 @@ def test_another_training_in_its_place_is_refused(run: Path, photos: Path) -> No
     with pytest.raises(RunConflict, match="--seed 0 there, asked for --seed 1"):
         together(run, photos, epochs=1, seed=1)
     family(run, phi="3")
-    with pytest.raises(RunConflict, match="members"):
+    with pytest.raises(
+        RunConflict, match="phi-0, phi-1, phi-2, and the family has phi-0, phi-1, p"
+    ):
         together(run, photos, epochs=1)
 
 

@@ -6,7 +6,7 @@ import os
 from dataclasses import fields
 from pathlib import Path
 
-from autoscale.errors import InvalidSetting
+from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.jobs.family.kept import STEP as FAMILY
 from autoscale.jobs.family.weights import noted
 from autoscale.jobs.nested.members import NestedFamily
@@ -17,7 +17,7 @@ from autoscale.jobs.train.begin import begun
 from autoscale.jobs.train.training import Training
 from autoscale.listener import Listener, Silent
 from autoscale.network.threads import threads_of_torch
-from autoscale.runs.store import StepFolder
+from autoscale.runs.store import Journal, StepFolder
 from autoscale.runs.tensorboard import require_tensorboard
 from autoscale.settings.function import takes_settings
 from autoscale.training.process_group import ALONE
@@ -56,6 +56,7 @@ def train_family(
         require_tensorboard()
     family = NestedFamily.of(run)
     step = StepFolder(run, STEP)
+    _require_same_members(family, step)
     largest = run / FAMILY / f"{family.largest.name}.yaml"
     with threads_of_torch(settings.threads):
         asked = for_largest(settings, str(largest), _images(run, settings))
@@ -69,6 +70,24 @@ def train_family(
     members = read_members(step)
     assert members is not None
     return TrainedFamily(largest=trained, members=members)
+
+
+def _require_same_members(family: NestedFamily, step: StepFolder) -> None:
+    """
+    Raises:
+        RunConflict: if a training was begun there with other members than the family has now.
+    """
+    if not Journal(step.file("epochs.jsonl")).read() or step.read() is None:
+        return
+    before, now = (
+        ", ".join(member.name for member in one.members)
+        for one in (NestedFamily.from_record(step), family)
+    )
+    if before != now:
+        raise RunConflict(
+            f"{step.path} was begun with the members {before}, and the family has {now} now; write "
+            "it in another --run and train it there"
+        )
 
 
 def _images(run: Path, settings: TrainFamilySettings) -> str:
