@@ -34,7 +34,7 @@ from autoscale.runs.checkpoint import read_snapshot
 from autoscale.runs.job_file import recorded_jobs
 from autoscale.runs.store import StepFolder
 from autoscale.runs.weights import read_weights
-from tests.conftest import Heard
+from tests.conftest import Heard, draw_photos
 
 BASE = Architecture(
     resolution=12,
@@ -70,6 +70,14 @@ def run(tmp_path: Path) -> Path:
     return family(tmp_path / "run")
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, TrainedFamily]:
+    """A run whose family was trained together, its images, and the answer."""
+    folder = tmp_path_factory.mktemp("together")
+    run, photos = family(folder / "run"), draw_photos(folder / "photos")
+    return run, photos, together(run, photos)
+
+
 def test_a_family_leaves_a_table_of_its_members_and_weights_that_can_be_used(
     run: Path, photos: Path
 ) -> None:
@@ -89,8 +97,10 @@ def test_a_family_leaves_a_table_of_its_members_and_weights_that_can_be_used(
     assert heard.done[0].seconds_left is not None
 
 
-def test_members_evaluate_as_inside_the_weights_of_all(run: Path, photos: Path) -> None:
-    found = together(run, photos, epochs=6)
+def test_members_evaluate_as_inside_the_weights_of_all(
+    trained: tuple[Path, Path, TrainedFamily],
+) -> None:
+    run, photos, found = trained
     for member in found.members:
         cut = autoscale.cut(run, member=member.name)
         assert cut.trained == member
@@ -105,9 +115,9 @@ def test_members_evaluate_as_inside_the_weights_of_all(run: Path, photos: Path) 
 
 
 def test_a_cut_network_is_one_for_the_other_commands(
-    run: Path, photos: Path, tmp_path: Path
+    trained: tuple[Path, Path, TrainedFamily], tmp_path: Path
 ) -> None:
-    together(run, photos)
+    run, photos, _ = trained
     cut = autoscale.cut(run, member="phi-1", output=tmp_path / "one.safetensors")
     assert cut.weights == tmp_path / "one.safetensors"
     header = read_weights(cut.weights).header
@@ -122,15 +132,19 @@ def test_a_cut_network_is_one_for_the_other_commands(
     assert further.weights.exists()
 
 
-def test_a_cut_gives_the_same_bytes_again(run: Path, photos: Path, tmp_path: Path) -> None:
-    together(run, photos)
+def test_a_cut_gives_the_same_bytes_again(
+    trained: tuple[Path, Path, TrainedFamily], tmp_path: Path
+) -> None:
+    run = trained[0]
     one = autoscale.cut(run, max_cost=["macs=1M"], output=tmp_path / "one.safetensors")
     other = autoscale.cut(run, max_cost=["macs=1M"], output=tmp_path / "other.safetensors")
     assert one.weights.read_bytes() == other.weights.read_bytes()
 
 
-def test_a_limit_gives_the_largest_design_between_members(run: Path, photos: Path) -> None:
-    found = together(run, photos)
+def test_a_limit_gives_the_largest_design_between_members(
+    trained: tuple[Path, Path, TrainedFamily],
+) -> None:
+    run, photos, found = trained
     small, middle, large = (member.macs for member in found.members)
     assert autoscale.cut(run, max_cost=[f"macs={large}"]).name == "phi-2"
     assert autoscale.cut(run, max_cost=[f"macs={middle}"]).macs <= middle
@@ -159,11 +173,13 @@ def test_a_limit_gives_the_largest_design_between_members(run: Path, photos: Pat
     ],
 )
 def test_what_cannot_be_cut_is_refused(
-    run: Path, photos: Path, options: dict[str, Any], kind: type[AutoscaleError], why: str
+    trained: tuple[Path, Path, TrainedFamily],
+    options: dict[str, Any],
+    kind: type[AutoscaleError],
+    why: str,
 ) -> None:
-    together(run, photos, epochs=1)
     with pytest.raises(kind, match=why):
-        autoscale.cut(run, **options)
+        autoscale.cut(trained[0], **options)
 
 
 def test_nothing_is_cut_before_a_training(run: Path) -> None:
@@ -232,6 +248,7 @@ def test_a_training_that_was_interrupted_goes_on_to_the_same_bytes(
     same_bytes(whole, broken)
 
 
+@pytest.mark.slow
 def test_a_training_that_was_killed_goes_on_to_the_same_bytes(tmp_path: Path, photos: Path) -> None:
     def command(run: Path) -> list[str]:
         return [sys.executable, "-m", "autoscale", "train-family", "--run", str(run), "--data",
