@@ -122,14 +122,15 @@ def test_a_family_is_trained_together_and_apart_and_goes_on(
     rows = elastic.read(table)
     assert [(row.way, row.member, row.epochs) for row in rows] == [
         ("apart", "phi-0", 2), ("apart", "phi-1", 2),
-        ("together", "phi-0", 1), ("together", "phi-1", 1),
+        ("together", "phi-0", 1), ("together", "phi-1", 1), ("between", rows[4].member, 1),
     ]  # fmt: skip
+    assert rows[0].macs < rows[4].macs < rows[1].macs
     assert rows[2].cpu_seconds == rows[3].cpu_seconds > 0
     elastic.main([*words, "1"])
     assert table.read_text(encoding="utf-8") == first
     capsys.readouterr()
     elastic.main([*words, "1", "--tell"])
     told = capsys.readouterr().out.splitlines()
-    assert told[0] == "photos, 24 images, recipe proxy, 1 epochs together:"
+    assert told[0] == "photos, 24 images, recipe proxy, 1 epochs together, 2 apart:"
     assert told[1].startswith("  phi-0: ")
     assert told[-1].endswith("of the members' apart")

@@ -16,7 +16,10 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
+from math import sqrt
 from pathlib import Path
+from statistics import mean
 
 import torch
 
@@ -26,7 +29,9 @@ from autoscale.listener import Progress, Silent
 from autoscale.scaling.family import Member
 
 BASE = Path(__file__).with_name("base.yaml")
-APART, TOGETHER = "apart", "together"
+#: Ways: a member alone, one of a family that is trained together, and a design cut out of that one
+#: between two members, whose cost is as near as may be to the geometric mean of theirs.
+APART, TOGETHER, BETWEEN = "apart", "together", "between"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +41,8 @@ class Row:
     data: str  # the name of the folder
     limit: int
     recipe: str
-    epochs: int
+    apart: int  # epochs of a member alone
+    epochs: int  # of this training
     seed: int
     way: str
     member: str
@@ -47,9 +53,9 @@ class Row:
     cpu_seconds: float  # of its training; of the whole family's, if it was trained together
 
     @property
-    def cell(self) -> tuple[str, int, str, int, int, str]:
-        """What trainings are told apart by, without the member."""
-        return self.data, self.limit, self.recipe, self.epochs, self.seed, self.way
+    def case(self) -> tuple[str, int, str, int]:
+        """What is compared with each other."""
+        return self.data, self.limit, self.recipe, self.apart
 
 
 class Clock(Silent):
@@ -101,14 +107,14 @@ def fill(asked: argparse.Namespace, rows: list[Row], seed: int) -> list[Row]:
     name = asked.data.name
     run = asked.runs / f"{name}-{asked.limit}-{asked.recipe}-{asked.epochs}" / str(seed)
     members = family(asked, run)
-    known = {(row.cell, row.member) for row in rows}
-    common = {"data": name, "limit": asked.limit, "recipe": asked.recipe, "seed": seed}
     options = {"data": str(asked.data), "limit": asked.limit, "recipe": asked.recipe, "seed": seed}
+    common = {**options, "data": name, "apart": asked.epochs}
+    case = (name, asked.limit, asked.recipe, asked.epochs)
+    known = {(r.way, r.epochs, r.member) for r in rows if (r.case, r.seed) == (case, seed)}
     decode(asked, members, seed)
     for member in members:
         design = member.architecture
-        cell = (name, asked.limit, asked.recipe, asked.epochs, seed, APART)
-        if (cell, member.name) in known:
+        if (APART, asked.epochs, member.name) in known:
             continue
         folder = run / member.name
         clock = Clock(folder / "cpu.json")
@@ -135,15 +141,16 @@ def fill(asked: argparse.Namespace, rows: list[Row], seed: int) -> list[Row]:
             ),
         )
     epochs = asked.together or -(-asked.epochs // 2)
-    cell = (name, asked.limit, asked.recipe, epochs, seed, TOGETHER)
-    if (cell, members[-1].name) in known:
-        return rows
+    if any((way, number) == (BETWEEN, epochs) for way, number, _ in known):
+        return rows  # these come last
     together = run / f"together-{epochs}"
     family(asked, together)
     clock = Clock(together / "cpu.json")
     found = autoscale.train_family(together, **options, epochs=epochs, listener=clock)
     seconds = round(clock.keep(), 1)
     for result in found.members:
+        if (TOGETHER, epochs, result.name) in known:
+            continue
         row = Row(
             **common,
             epochs=epochs,
@@ -153,6 +160,24 @@ def fill(asked: argparse.Namespace, rows: list[Row], seed: int) -> list[Row]:
             macs=result.macs,
             validation_accuracy=rounded(result.validation_accuracy),
             test_accuracy=rounded(result.test_accuracy),
+            cpu_seconds=seconds,
+        )
+        rows = keep(asked.table, rows, row)
+    for smaller, larger in pairwise(found.members):
+        cut = autoscale.cut(together, max_cost=[f"macs={round(sqrt(smaller.macs * larger.macs))}"])
+        split = {
+            part: autoscale.evaluate(cut.weights, data=str(asked.data), split=part).accuracy
+            for part in ("validation", "test")
+        }
+        row = Row(
+            **common,
+            epochs=epochs,
+            way=BETWEEN,
+            member=cut.name,
+            pixels=cut.pixels,
+            macs=cut.macs,
+            validation_accuracy=rounded(split["validation"]),
+            test_accuracy=rounded(split["test"]),
             cpu_seconds=seconds,
         )
         rows = keep(asked.table, rows, row)
@@ -207,36 +232,33 @@ def read(table: Path) -> list[Row]:
 
 
 def tell(rows: Sequence[Row]) -> None:
-    """Each family trained together beside its members apart, seeds together."""
-    settings = dict.fromkeys(
-        (r.data, r.limit, r.recipe, r.epochs) for r in rows if r.way == TOGETHER
-    )
-    for data, limit, recipe, epochs in settings:
-        pairs, shares = {}, {}
-        for row in rows:
-            if (row.data, row.limit, row.recipe, row.epochs) != (data, limit, recipe, epochs):
-                continue
-            if row.way == TOGETHER:
-                twins = [
-                    r for r in rows
-                    if r.way == APART
-                    and (r.data, r.limit, r.recipe, r.seed) == (data, limit, recipe, row.seed)
-                ]  # fmt: skip
-                twin = next((r for r in twins if r.member == row.member), None)
-                if twin is None:
-                    continue
-                pairs.setdefault(row.member, []).append((row.test_accuracy, twin.test_accuracy))
-                shares[row.seed] = row.cpu_seconds / sum(r.cpu_seconds for r in twins)
-        if not pairs:
-            continue
-        print(f"{data}, {limit} images, recipe {recipe}, {epochs} epochs together:")
-        for member, both in pairs.items():
-            own, other = (sum(values) / len(both) for values in zip(*both, strict=True))
-            print(
-                f"  {member}: {own:.4f} together, {other:.4f} apart, {own - other:+.4f} "
-                f"({len(both)} seeds)"
-            )
-        print(f"  CPU-seconds: {sum(shares.values()) / len(shares):.3f} of the members' apart")
+    """Each family that was trained together beside its members apart, over all seeds."""
+    for case, epochs in dict.fromkeys((r.case, r.epochs) for r in rows if r.way == TOGETHER):
+        own = [r for r in rows if (r.case, r.epochs) == (case, epochs) and r.way != APART]
+        apart = {(r.seed, r.member): r for r in rows if r.case == case and r.way == APART}
+        data, limit, recipe, alone = case
+        print(f"{data}, {limit} images, recipe {recipe}, {epochs} epochs together, {alone} apart:")
+        for member in dict.fromkeys(r.member for r in own):
+            both = [
+                (r.test_accuracy, apart[r.seed, member].test_accuracy)
+                for r in own
+                if r.member == member and (r.seed, member) in apart
+            ]
+            if both:
+                together, twin = (mean(values) for values in zip(*both, strict=True))
+                print(
+                    f"  {member}: {together:.4f} together, {twin:.4f} apart, "
+                    f"{together - twin:+.4f} ({len(both)} seeds)"
+                )
+            else:
+                cut = [r.test_accuracy for r in own if r.member == member]
+                print(f"  {member}, cut between: {mean(cut):.4f} ({len(cut)} seeds)")
+        spent = {r.seed: r.cpu_seconds for r in own}
+        shares = [
+            seconds / sum(r.cpu_seconds for (own_seed, _), r in apart.items() if own_seed == seed)
+            for seed, seconds in spent.items()
+        ]
+        print(f"  CPU-seconds: {mean(shares):.3f} of the members' apart")
 
 
 if __name__ == "__main__":

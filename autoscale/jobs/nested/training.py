@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from autoscale.datasets.data import ImageData
+from autoscale.datasets.data import ImageData, Images
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
 from autoscale.jobs.nested.members import NestedFamily
@@ -28,6 +28,7 @@ from autoscale.listener import Silent
 from autoscale.network.build import build
 from autoscale.runs.store import write_text
 from autoscale.runs.weights import read_weights
+from autoscale.scaling.nesting import NestedMember
 from autoscale.training.fit import evaluate
 from autoscale.training.nested.inner import Inner
 from autoscale.training.task import TrainingTask
@@ -80,50 +81,46 @@ class NestedTraining(Training):
         self.step.write_result(RESULT, result_of(trained.weights, members))
 
     def _members(self, trained: Trained) -> tuple[MemberResult, ...]:
-        state, found = read_weights(trained.weights).state, []
-        task = super()._task(nn.Identity())
-        images: dict[int, ImageData] = {
-            self.family.largest.architecture.resolution: self.task.images
-        }
+        """How good each member is, cut out of the weights of the best epoch."""
+        state, task = read_weights(trained.weights).state, super()._task(nn.Identity())
+        largest = self.design.architecture
+        images = {largest.resolution: self.task.images}
+        found = []
         for member in self.family.members:
-            design = member.architecture
-            if design.resolution not in images:
-                images = {design.resolution: self._images_of(design.resolution)}
-            own = images[design.resolution]
+            size = member.architecture.resolution
+            if size not in images:  # those of one further size are held at a time
+                images = {largest.resolution: self.task.images, size: self._images_of(size)}
             network = sliced(
                 state,
-                design,
-                outer=self.design.architecture,
+                member.architecture,
+                outer=largest,
                 style=self._expected.style,
                 task=task,
                 runtime=self._runtime,
             )
-            validation, test = (
-                None
-                if part is None
-                else evaluate(
-                    network,
-                    part,
-                    resolution=design.resolution,
-                    preparation=self._expected.preparation,
-                    runtime=self._runtime,
-                )
-                for part in (own.validation, own.test)
-            )
-            assert validation is not None
-            counted = cost(design)
-            found.append(
-                MemberResult(
-                    name=member.name,
-                    phi=member.phi,
-                    pixels=design.resolution,
-                    macs=counted.macs,
-                    params=counted.params,
-                    validation_accuracy=validation,
-                    test_accuracy=test,
-                )
-            )
+            found.append(self._result(member, network, images[size]))
         return tuple(found)
+
+    def _result(self, member: NestedMember, network: nn.Module, images: ImageData) -> MemberResult:
+        def accuracy(part: Images) -> float:
+            return evaluate(
+                network,
+                part,
+                resolution=member.architecture.resolution,
+                preparation=self._expected.preparation,
+                runtime=self._runtime,
+            )
+
+        counted = cost(member.architecture)
+        return MemberResult(
+            name=member.name,
+            phi=member.phi,
+            pixels=member.architecture.resolution,
+            macs=counted.macs,
+            params=counted.params,
+            validation_accuracy=accuracy(images.validation),
+            test_accuracy=None if images.test is None else accuracy(images.test),
+        )
 
     def _images_of(self, size: int) -> ImageData:
         """The images as a member sees them that is used alone: decoded at its own resolution."""

@@ -28,7 +28,7 @@ class Inner:
     def __init__(self, network: nn.Module, outer: nn.Module, *, resolution: int) -> None:
         self.network, self.resolution = network, resolution
         theirs = dict(outer.named_parameters())
-        self._pairs = []
+        self._pairs: list[tuple[nn.Parameter, nn.Parameter]] = []
         for name, own in network.named_parameters():
             if name not in theirs or not _is_first(own, theirs[name]):
                 raise InvalidSetting(f"{name} of a network inside another is not a part of that")
