@@ -226,7 +226,7 @@ def read(table: Path) -> list[Row]:
         return []
     with table.open(newline="", encoding="utf-8") as handle:
         return [
-            Row(**{f.name: f.type(plain[f.name]) for f in fields(Row)})  # type: ignore[operator, arg-type]
+            Row(**{f.name: f.type(plain[f.name]) for f in fields(Row)})  # type: ignore[operator]
             for plain in csv.DictReader(handle)
         ]
 
