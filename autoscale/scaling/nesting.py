@@ -36,8 +36,8 @@ def why_not_nested(inner: Architecture, outer: Architecture) -> str | None:
 
     Nested designs are alike but for sizes: pixels, which may be any, and blocks of each stage and
     channels, of which the inner one has no more. Channels must be sliceable: dense and depthwise
-    convolutions with batch norm are. And a block must add its input in both designs or in neither,
-    which depends on widths.
+    convolutions with batch norm are. Whether a block adds its input depends on widths, too; where
+    it does in one design alone, its weights nest all the same.
 
     Returns:
         What differs, as it goes on after "it does not nest in X: ".
@@ -51,18 +51,23 @@ def why_not_nested(inner: Architecture, outer: Architecture) -> str | None:
             return f"{part} {own}, more than {most}"
     theirs = {(block.stage, block.number): block.layout for block in walk(outer)}
     for block in walk(inner):
-        if _form(block.layout) != _form(theirs[block.stage, block.number]):
+        other = theirs[block.stage, block.number]
+        if _has_more(block.layout, other) or bool(block.layout.enters) != bool(other.enters):
             return (
-                f"block {block.number + 1} of stage {block.stage + 1} adds its input as it is in "
-                "one of them alone, since widths that are equal in one differ in the other"
+                f"block {block.number + 1} of stage {block.stage + 1} leads its input through a "
+                "convolution in one of them alone, since widths that are equal in one differ in "
+                "the other"
             )
     return None
 
 
-def _form(layout: Layout) -> tuple[bool, ...]:
-    """What of a block's form depends on widths: whether it adds its input, and how."""
-    added, layer, passes = layout.shortcut
-    return bool(added), layer is not None and bool(passes), bool(layout.enters)
+def _has_more(inner: Layout, outer: Layout) -> bool:
+    """Whether a block's shortcut has a convolution and the other one's has none."""
+    own, other = (
+        isinstance(shortcut.layer, Conv) and bool(shortcut.passes)
+        for shortcut in (inner.shortcut, outer.shortcut)
+    )
+    return own and not other
 
 
 def _sizes(inner: Architecture, outer: Architecture) -> Iterator[tuple[str, int, int]]:

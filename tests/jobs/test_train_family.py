@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,21 @@ def test_members_evaluate_as_inside_the_weights_of_all(
         for name, tensor in own.items():
             if "running" not in name:
                 assert torch.equal(tensor, whole[name][tuple(map(slice, tensor.shape))])
+
+
+def test_members_with_other_shortcuts_share_their_weights(tmp_path: Path, photos: Path) -> None:
+    first = replace(BASE.stages[0], width=9)
+    base = replace(BASE, stages=(first, *BASE.stages[1:]))
+    run = family(tmp_path / "run", phi="0..1", rule="1,1.4,1", base=base)
+    found = together(run, photos, epochs=1)
+    cut = autoscale.cut(run, member="phi-0")
+    own, whole = (read_weights(file).state for file in (cut.weights, found.largest.weights))
+    one, other = "stages.0.0.project.0.weight", "stages.0.0.branch.project.0.weight"
+    assert own[one].shape[0] == 9
+    assert whole[other].shape[0] == 12  # as wide as the stem, so that the block adds its input
+    assert torch.equal(own[one], whole[other][:9, : own[one].shape[1]])
+    held = evaluate_model(cut.weights, data=str(photos))
+    assert held.accuracy == found.members[0].test_accuracy
 
 
 def test_a_cut_network_is_one_for_the_other_commands(

@@ -65,10 +65,6 @@ def test_published_families_nest_by_the_papers_rule(name: str) -> None:
         (stages(SMALL, 1, depth=3), "its stage 2 has a depth of 3, more than 2"),
         (replace(SMALL, head=Head(width=24)), "its head has a width of 24, more than 16"),
         (replace(SMALL, stem=Stem(width=10)), "its stem has a width of 10, more than 8"),
-        (
-            stages(SMALL, 0, width=6),
-            "block 1 of stage 1 adds its input as it is in one of them alone",
-        ),
     ],
 )
 def test_what_keeps_a_design_from_nesting_is_named(inner: Architecture, why: str) -> None:
@@ -82,6 +78,19 @@ def test_what_keeps_a_design_from_nesting_is_named(inner: Architecture, why: str
 def test_blocks_whose_channels_mix_otherwise_are_named(name: str) -> None:
     design = published(name)
     assert "cannot be sliced by channels" in str(why_not_nested(design, design))
+
+
+def test_a_block_that_adds_its_input_in_one_design_alone_nests() -> None:
+    assert why_not_nested(stages(SMALL, 0, width=6), SMALL) is None
+    assert why_not_nested(SMALL, stages(SMALL, 0, width=12)) is None
+
+
+def test_a_convolution_beside_a_block_that_the_larger_design_lacks_is_named() -> None:
+    larger = replace(SMALL, stages=(Stage(block="basic", width=8),))
+    smaller = replace(larger, stem=Stem(width=6))
+    found = why_not_nested(smaller, larger)
+    assert found is not None
+    assert found.startswith("block 1 of stage 1 leads its input through a convolution in one of")
 
 
 def test_every_member_that_does_not_nest_is_named() -> None:

@@ -46,10 +46,15 @@ def sliced(
     """
     with torch.random.fork_rng(devices=[]):
         network = build(design, **style.options)
-    network.load_state_dict(first_of(state, network.state_dict()))
+    network.load_state_dict(first_of(state, network.state_dict(), called=called))
     if design != outer:
         recalibrate(network, _seen(task, design.resolution, runtime))
     return network.eval()
+
+
+def called(name: str) -> str:
+    """A weight of a block by a name that does not tell whether the block adds its input."""
+    return name.replace(".branch.", ".")
 
 
 def _seen(task: TrainingTask, resolution: int, runtime: Runtime) -> Iterator[Tensor]:

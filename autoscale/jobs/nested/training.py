@@ -20,7 +20,7 @@ from autoscale.jobs.nested.result import (
     result_of,
 )
 from autoscale.jobs.nested.settings import TrainFamilySettings
-from autoscale.jobs.nested.slicing import sliced
+from autoscale.jobs.nested.slicing import called, sliced
 from autoscale.jobs.train.result import Trained
 from autoscale.jobs.train.training import Training
 from autoscale.jobs.workers.kernels import accelerated
@@ -70,7 +70,12 @@ class NestedTraining(Training):
                 norm_momentum=self.task.recipe.norm_momentum,
                 **self._expected.style.options,
             )
-        return Inner(accelerated(module, self.task.kernels), outer, resolution=design.resolution)
+        return Inner(
+            accelerated(module, self.task.kernels),
+            outer,
+            resolution=design.resolution,
+            called=called,
+        )
 
     def _conclude(self, trained: Trained) -> None:
         """Cut and evaluate the members, unless an earlier call did, and write the result."""

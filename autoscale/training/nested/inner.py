@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -17,22 +17,33 @@ class Inner:
     it too. Batch norm's statistics are its own.
 
     Attributes:
-        network: maps (N, C, resolution, resolution) to logits; of the same kind as the larger one,
-            so that parameters which belong together bear the same names.
+        network: maps (N, C, resolution, resolution) to logits.
         resolution: pixels per side that it sees.
+
+    Args:
+        outer: the larger network.
+        called: names of parameters as they are compared, where they differ between the two.
 
     Raises:
         InvalidSetting: if a parameter has no counterpart that is at least as large.
     """
 
-    def __init__(self, network: nn.Module, outer: nn.Module, *, resolution: int) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        outer: nn.Module,
+        *,
+        resolution: int,
+        called: Callable[[str], str] = str,
+    ) -> None:
         self.network, self.resolution = network, resolution
-        theirs = dict(outer.named_parameters())
+        theirs = {called(name): tensor for name, tensor in outer.named_parameters()}
         self._pairs: list[tuple[nn.Parameter, nn.Parameter]] = []
         for name, own in network.named_parameters():
-            if name not in theirs or not _is_first(own, theirs[name]):
+            other = theirs.get(called(name))
+            if other is None or not _is_first(own, other):
                 raise InvalidSetting(f"{name} of a network inside another is not a part of that")
-            self._pairs.append((own, theirs[name]))
+            self._pairs.append((own, other))
 
     def take(self) -> None:
         """Copy the weights as they are now."""
@@ -55,10 +66,20 @@ class Inner:
         torch._foreach_add_(totals, gradients)
 
 
-def first_of(outer: Mapping[str, Tensor], inner: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def first_of(
+    outer: Mapping[str, Tensor],
+    inner: Mapping[str, Tensor],
+    *,
+    called: Callable[[str], str] = str,
+) -> dict[str, Tensor]:
     """Of a state dict the first entries along each axis, in the shapes and under the names of
-    another one."""
-    return {name: _first(outer[name], tensor).clone() for name, tensor in inner.items()}
+    another one.
+
+    Args:
+        called: as for `Inner`.
+    """
+    theirs = {called(name): tensor for name, tensor in outer.items()}
+    return {name: _first(theirs[called(name)], tensor).clone() for name, tensor in inner.items()}
 
 
 def _first(tensor: Tensor, like: Tensor) -> Tensor:
