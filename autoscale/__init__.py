@@ -28,6 +28,7 @@ _HOMES = {
     "CheckSettings": "autoscale.jobs.search.settings",
     "Coefficients": "autoscale.design.rounding",
     "Cost": "autoscale.design.cost",
+    "CutSettings": "autoscale.jobs.nested.settings",
     "Design": "autoscale.scaling.scalable",
     "FamilySettings": "autoscale.jobs.grid.settings",
     "GridSettings": "autoscale.jobs.grid.settings",
@@ -40,6 +41,7 @@ _HOMES = {
     "SearchSpace": "autoscale.design.space",
     "Stage": "autoscale.design.architecture",
     "Stem": "autoscale.design.architecture",
+    "TrainFamilySettings": "autoscale.jobs.nested.settings",
     "TrainSettings": "autoscale.jobs.train.settings",
     "TryWeightsSettings": "autoscale.jobs.starts.settings",
     "boards": "autoscale.devices.boards:board_table",
@@ -50,6 +52,7 @@ _HOMES = {
     "compound": "autoscale.design.rounding",
     "cost": "autoscale.design.cost",
     "count": "autoscale.models.count",
+    "cut": "autoscale.jobs.nested.cut",
     "doctor": "autoscale.inspection.doctor:examine",
     "draw_race": "autoscale.report.writing",
     "draw_sizes": "autoscale.report.writing",
@@ -80,6 +83,7 @@ _HOMES = {
     "spaces": "autoscale.jobs.search.spaces:space_table",
     "status": "autoscale.inspection.status:run_status",
     "train": "autoscale.jobs.train.job",
+    "train_family": "autoscale.jobs.nested.job",
     "try_weights": "autoscale.jobs.starts.job",
     "weights": "autoscale.inspection.weights:weights_here",
     "write_family": "autoscale.jobs.family.job",
@@ -117,6 +121,10 @@ if TYPE_CHECKING:  # the same for editors and type checkers; a test compares the
     from autoscale.jobs.grid.plan import plan_grid as plan_grid
     from autoscale.jobs.grid.settings import FamilySettings as FamilySettings
     from autoscale.jobs.grid.settings import GridSettings as GridSettings
+    from autoscale.jobs.nested.cut import cut as cut
+    from autoscale.jobs.nested.job import train_family as train_family
+    from autoscale.jobs.nested.settings import CutSettings as CutSettings
+    from autoscale.jobs.nested.settings import TrainFamilySettings as TrainFamilySettings
     from autoscale.jobs.search.calibrate import calibrate_w as calibrate_w
     from autoscale.jobs.search.job import search_baseline as search_baseline
     from autoscale.jobs.search.result import load_baseline as load_baseline

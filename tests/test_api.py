@@ -104,6 +104,8 @@ ANSWERS: dict[str, Callable[..., Any]] = {
     "count": autoscale.count,
     "compare": autoscale.compare,
     "train": autoscale.train,
+    "train-family": autoscale.train_family,
+    "cut": autoscale.cut,
     "evaluate": autoscale.evaluate,
     "predict": autoscale.predict,
     "export": autoscale.export,

@@ -47,7 +47,7 @@ TEXTS = {
     "measure": ["macs", "params"],
 }
 #: Settings of a command that are not as by default if there is to be any.
-NEEDED = {"make": {"max_cost"}, "try-weights": {"budgets"}}
+NEEDED = {"make": {"max_cost"}, "try-weights": {"budgets"}, "cut": {"member"}}
 NAMES = ["a", "-a", "photos/red ones", "b0.yaml", "7", "1e3", "null", "yes", "größe", "x: y", " "]
 
 

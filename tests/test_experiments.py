@@ -15,6 +15,7 @@ import torch
 from autoscale import distribution
 from autoscale.datasets.data import classes_in
 from autoscale.network.build import build
+from tests.conftest import draw_photos
 from tests.models.networks import saved, telling
 from tests.quantization.designs import HARD
 
@@ -106,3 +107,30 @@ def test_scoring_lets_everyone_answer_each_network(
     # The same network twice: all but the times is the same.
     first, second = (part.drop(columns="cpu_seconds") for part in (rows[:6], rows[6:]))
     assert first.reset_index(drop=True).equals(second.reset_index(drop=True))
+
+
+def test_a_family_is_trained_together_and_apart_and_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(EXPERIMENTS / "elastic"))
+    elastic = importlib.import_module("elastic")
+    photos, table = draw_photos(tmp_path / "photos"), tmp_path / "rows.csv"
+    words = [str(photos), str(table), "--runs", str(tmp_path / "runs"), "--phi", "0,1",
+             "--epochs", "2", "--limit", "24", "--seeds"]  # fmt: skip
+    elastic.main([*words, "1"])
+    first = table.read_text(encoding="utf-8")
+    rows = elastic.read(table)
+    assert [(row.way, row.member, row.epochs) for row in rows] == [
+        ("apart", "phi-0", 2), ("apart", "phi-1", 2),
+        ("together", "phi-0", 1), ("together", "phi-1", 1), ("between", rows[4].member, 1),
+    ]  # fmt: skip
+    assert rows[0].macs < rows[4].macs < rows[1].macs
+    assert rows[2].cpu_seconds == rows[3].cpu_seconds > 0
+    elastic.main([*words, "1"])
+    assert table.read_text(encoding="utf-8") == first
+    capsys.readouterr()
+    elastic.main([*words, "1", "--tell"])
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "photos, 24 images, recipe proxy, 1 epochs together, 2 apart:"
+    assert told[1].startswith("  phi-0: ")
+    assert told[-1].endswith("of the members' apart")

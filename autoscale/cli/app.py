@@ -168,6 +168,23 @@ COMMANDS = (
         example="runs/photos/family/phi-2.yaml --data photos",
     ),
     Command(
+        name="train-family",
+        summary="Train a family in one set of weights, of which every member is the first part.",
+        home="train:train_family_command",
+        run=DEFAULT_RUN,
+        run_help="Run directory with a family; weights and metrics go to its folder nested.",
+        example="--run runs/photos --epochs 30",
+    ),
+    Command(
+        name="cut",
+        summary="Write a network out of a family that train-family has trained: a member, or "
+        "the largest design between members that keeps a limit.",
+        home="train:cut_command",
+        run=DEFAULT_RUN,
+        run_help="Run directory in which train-family has trained.",
+        example="--run runs/photos --limit macs=12M",
+    ),
+    Command(
         name="weights",
         summary="List published weights on this machine, as --weights takes them, and what "
         "could be had.",

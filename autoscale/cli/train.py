@@ -1,11 +1,13 @@
-"""The command that trains one network for good: `autoscale train`."""
+"""The commands that train networks for good: `autoscale train`, `train-family` and `cut`."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
+from autoscale.jobs.nested.settings import CutSettings, TrainFamilySettings
 from autoscale.jobs.train.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -51,3 +53,67 @@ def _decisive(trained: "Trained") -> str:
         return ""
     more = "" if tested is None else f", {metric.show(tested)} on test images"
     return f"{metric.label} {metric.show(best)} on validation images{more}; "
+
+
+def train_family_command(settings: TrainFamilySettings, *, run: Path, as_json: bool) -> None:
+    """Train a family in one set of weights, of which every member is the first part.
+
+    The same command continues where it was interrupted.
+    """
+    from autoscale.cli.terminal import (
+        CONVENTION,
+        explain,
+        records,
+        say,
+        show_json,
+        show_table,
+        working,
+    )
+    from autoscale.design.amounts import several
+    from autoscale.jobs.nested.job import train_family
+
+    with working("finished epochs are kept") as listener:
+        trained = train_family(run, settings, listener=listener)
+    weights = trained.largest.weights
+    if as_json:
+        told = trained.largest.result.to_dict()
+        show_json({**told, "weights": str(weights), "members": records(trained.table)})
+        return
+    show_table(
+        trained.table,
+        title="Members, each cut out of the weights of all",
+        columns=tuple(trained.table.columns),
+        spare=("phi", "pixels"),
+    )
+    largest = trained.members[-1].name
+    say(
+        f"{several(len(trained.largest.epochs), 'epoch')}, each image once in each by {largest}, "
+        f"the smallest and one of the others -> {weights}. A file of one member: autoscale cut "
+        f"--run {shlex.quote(str(run))} --member {trained.members[0].name}"
+    )
+    explain(CONVENTION)
+
+
+def cut_command(settings: CutSettings, *, run: Path, as_json: bool) -> None:
+    """Write a network out of a family that train-family has trained: a member, or the largest
+    design between members that keeps a limit."""
+    from dataclasses import asdict
+
+    from autoscale.cli.terminal import Live, say, show_json
+    from autoscale.jobs.nested.cut import cut
+
+    found = cut(run, settings, listener=Live())
+    if as_json:
+        show_json({**asdict(found), "weights": str(found.weights)})
+        return
+    known = found.trained
+    accuracy = (
+        "it was no member, so its accuracy is not known: autoscale evaluate tells it"
+        if known is None
+        else f"accuracy {known.validation_accuracy:.4f} on validation images"
+        + ("" if known.test_accuracy is None else f", {known.test_accuracy:.4f} on test images")
+    )
+    say(
+        f"{found.name}: {found.macs:,} multiply-adds, {found.params:,} parameters, "
+        f"{found.pixels} pixels; {accuracy} -> {found.weights}"
+    )

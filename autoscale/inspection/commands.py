@@ -7,6 +7,8 @@ from autoscale.jobs.check import STEP as CHECK
 from autoscale.jobs.family.kept import STEP as FAMILY
 from autoscale.jobs.grid.candidates import GROW, SHRINK
 from autoscale.jobs.grid.settings import FamilySettings, GridSettings
+from autoscale.jobs.nested.result import STEP as NESTED
+from autoscale.jobs.nested.settings import TrainFamilySettings
 from autoscale.jobs.search.result import STEP as SEARCH
 from autoscale.jobs.search.settings import CheckSettings, SearchSettings
 from autoscale.jobs.starts.result import STEP as ADVICE
@@ -25,6 +27,7 @@ STEPS: Mapping[str, tuple[str, type[Settings]]] = {
     GROW: ("Grid", GridSettings),
     SHRINK: ("Grid for shrinking", GridSettings),
     FAMILY: ("Family", FamilySettings),
+    NESTED: ("Training of the family", TrainFamilySettings),
     TRAIN: ("Training", TrainSettings),
 }
 #: What stands for the command of a step that an older version made; a shell skips it.

@@ -15,6 +15,7 @@ from autoscale.jobs import check
 from autoscale.jobs.family import kept as family
 from autoscale.jobs.grid.candidates import GROW, SHRINK
 from autoscale.jobs.grid.stopwatch import TIMINGS
+from autoscale.jobs.nested.result import STEP as NESTED
 from autoscale.jobs.reference.training import TRAININGS as RIVAL_TRAININGS
 from autoscale.jobs.search import result as baseline
 from autoscale.jobs.starts import result as advice
@@ -300,6 +301,7 @@ _LOOKS: Mapping[str, Callable[[StepFolder, Mapping[str, Any], bool | None], Step
     GROW: _GRID,
     SHRINK: _GRID,
     family.STEP: _family,
+    NESTED: _train,
     TRAIN: _train,
 }
 

@@ -73,18 +73,24 @@ class Gradients:
         images = sum(len(part.labels) for part in parts)
         total = torch.zeros((), device=self._device)
         for part in parts:
-            # bfloat16 pays on graphics cards; on a CPU the native kernels are float32.
-            with torch.autocast("cuda", torch.bfloat16, enabled=self._device.type == "cuda"):
-                loss = self._loss(part)
+            with self._autocast():
+                loss = self._loss(part, self._logits(part))
             if len(parts) > 1:
                 loss = loss * (len(part.labels) / images)
             loss.backward()
             total += loss.detach()
         return total
 
-    def _loss(self, part: Batch) -> Tensor:
-        pixels = normalised(part.pixels.to(self._device), self._preparation)
-        logits, labels = self._network(pixels), part.labels.to(self._device, non_blocking=True)
+    def _autocast(self) -> torch.autocast:
+        """bfloat16 pays on graphics cards; on a CPU the native kernels are float32."""
+        return torch.autocast("cuda", torch.bfloat16, enabled=self._device.type == "cuda")
+
+    def _logits(self, part: Batch) -> Tensor:
+        logits: Tensor = self._network(normalised(part.pixels.to(self._device), self._preparation))
+        return logits
+
+    def _loss(self, part: Batch, logits: Tensor) -> Tensor:
+        labels = part.labels.to(self._device, non_blocking=True)
         smoothing, weights = self._label_smoothing, self._class_weights
         if self._teaching is None or part.answers is None:
             if weights is None:

@@ -13,6 +13,7 @@ from autoscale.metrics.metric import Metric
 from autoscale.training.batches import Batch
 from autoscale.training.ema import EMA
 from autoscale.training.gradients import Gradients
+from autoscale.training.nested.gradients import NestedGradients
 from autoscale.training.optimizers import (
     make_optimizer,
     optimizer_tensors,
@@ -109,15 +110,7 @@ class TrainingState:
         self._peers, self._steps = peers, task.steps
         self._optimizer = make_optimizer(network, recipe)
         self._average = EMA(network, recipe.ema_decay) if recipe.ema_decay else None
-        self._gradients = Gradients(
-            network,
-            device,
-            label_smoothing=recipe.label_smoothing,
-            preparation=task.preparation,
-            teaching=task.teaching,
-            class_weights=task.class_weights,
-            may_halve=peers.size == 1,
-        )
+        self._gradients = _gradients(network, task, device, may_halve=peers.size == 1)
 
     @property
     def scored(self) -> nn.Module:
@@ -177,3 +170,19 @@ class TrainingState:
         if self._average:
             self.network.load_state_dict(self._average.network.state_dict())
         self.network.eval()
+
+
+def _gradients(
+    network: nn.Module, task: TrainingTask, device: torch.device, *, may_halve: bool
+) -> Gradients:
+    """What computes gradients: of the network, or of those inside it too."""
+    given: dict[str, Any] = {
+        "label_smoothing": task.recipe.label_smoothing,
+        "preparation": task.preparation,
+        "teaching": task.teaching,
+        "class_weights": task.class_weights,
+        "may_halve": may_halve,
+    }
+    if not task.inner:
+        return Gradients(network, device, **given)
+    return NestedGradients(network, device, inner=task.inner, resolution=task.resolution, **given)

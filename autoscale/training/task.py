@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from autoscale.errors import DataProblem, InvalidSetting
 from autoscale.metrics.metric import Metric
 from autoscale.training import crops
 from autoscale.training.crops import Cut
+from autoscale.training.nested.inner import Inner
 from autoscale.training.process_group import ALONE, ProcessGroup
 from autoscale.training.recipe import Recipe
 from autoscale.training.teacher.teaching import UNLABELLED, Teaching
@@ -50,6 +51,8 @@ class TrainingTask:
     class_weights: tuple[float, ...] | None = None
     # A teacher's answers to the training images, of which some may then be `teaching.UNLABELLED`.
     teaching: Teaching | None = None
+    # Networks inside the one that is trained, smallest first, which learn its answers.
+    inner: Sequence[Inner] = ()
 
     def __post_init__(self) -> None:
         for number in self.evaluate_after:

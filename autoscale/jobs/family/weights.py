@@ -85,7 +85,7 @@ class MemberWeights:
                 images to fit them by.
         """
         if settings.weights is None:
-            if begun := _noted(run, "start"):
+            if begun := noted(run, "start"):
                 listener.notice(
                     f"the run's networks began with weights of {begun}; --weights writes what "
                     "members begin with, too"
@@ -170,7 +170,7 @@ def _images_of(run: Path, settings: FamilySettings, start: Start) -> ImageSource
         InvalidSetting: if there are none.
     """
     white_level = start.expected.preparation.white_level
-    place = settings.data or _noted(run, "data")
+    place = settings.data or noted(run, "data")
     if place is None:
         raise InvalidSetting("no images to fit the weights by; name them with --data")
     record = _record(run)
@@ -192,6 +192,7 @@ def _record(run: Path) -> dict[str, dict[str, object]] | None:
     return next((record for record in records if record is not None), None)
 
 
-def _noted(run: Path, name: str) -> str | None:
+def noted(run: Path, name: str) -> str | None:
+    """What the run's search or grid noted under a name; None if nothing."""
     found = ((_record(run) or {}).get("notes") or {}).get(name)
     return found if isinstance(found, str) else None

@@ -29,8 +29,8 @@ class EarlierSearches:
     """What other runs' searches found, as plain data.
 
     Attributes:
-        runs: for the place of each, parameters and scores of its finished trainings, accuracies or what else
-            judged them.
+        runs: for the place of each, parameters and scores of its finished trainings; the scores are
+            accuracies, or what else judged them.
     """
 
     runs: Mapping[str, Sequence[Mapping[str, Any]]]

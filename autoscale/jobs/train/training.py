@@ -28,6 +28,7 @@ from autoscale.network.freeze import freeze
 from autoscale.runs.checkpoint import read_snapshot
 from autoscale.runs.store import Journal, StepFolder
 from autoscale.runs.weights import Header, read_weights
+from autoscale.settings.command import Settings
 from autoscale.training.chance import chance_warning
 from autoscale.training.fit import fit, scored
 from autoscale.training.head.features import read_features
@@ -68,12 +69,12 @@ class Training:
                 "device": self.task.device,
                 **self.task.transfer.told,
             }  # what was asked for may be "auto"
-            record = Record(settings=self.settings, facts=self.facts(), notes=notes)
+            record = Record(settings=self.asked, facts=self.facts(), notes=notes)
             resume = record.begin(
                 self.step, journal, self.listener, read=lambda _: read_snapshot(last)
             )
             trained = self._trained(resume, keeper)
-            self.step.write_result("result.json", trained.result.to_dict())
+            self._conclude(trained)
             told = chance_warning(
                 trained.best.decisive or 0.0,
                 self.task.images.validation.labels,
@@ -83,6 +84,15 @@ class Training:
             if told:
                 self.listener.notice(f"warning: {told}")
             return trained
+
+    @property
+    def asked(self) -> Settings:
+        """The settings of the command, as they are recorded."""
+        return self.settings
+
+    def _conclude(self, trained: Trained) -> None:
+        """Write the result."""
+        self.step.write_result("result.json", trained.result.to_dict())
 
     def facts(self) -> dict[str, Any]:
         """What decides the result and must be the same to go on, as plain data."""
@@ -96,9 +106,6 @@ class Training:
     def header(self) -> Header:
         """Of the best weights, but for their accuracy."""
         origin, lessons = self.task.transfer.start.origin, self.task.transfer.lessons
-        how = f"recipe {self.settings.recipe}, {self.task.recipe.epochs} epochs"
-        if self.settings.frozen.features:
-            how = "the classifier alone"
         begun = f", begun with weights of {origin.name} as far as they fit" if origin else ""
         taught = f", taught by {lessons.name}" if lessons else ""
         return Header(
@@ -110,10 +117,16 @@ class Training:
             seen=self.task.images.sketch,
             accuracy_of=f"validation images of {self.task.images.name}",
             metric=None if self.task.chosen.usual else self.task.chosen.name,
-            provenance=f"autoscale train, {how}{begun}{taught}",
+            provenance=f"autoscale {self.asked.command}, {self._how}{begun}{taught}",
             origin=self._expected.origin,
             licence=self._expected.licence,
         )
+
+    @property
+    def _how(self) -> str:
+        if self.settings.frozen.features:
+            return "the classifier alone"
+        return f"recipe {self.settings.recipe}, {self.task.recipe.epochs} epochs"
 
     def _trained(self, resume: Snapshot | None, keeper: "Keeper") -> Trained:
         (module, begun), recipe = self._network(resume), self.task.recipe
@@ -179,10 +192,7 @@ class Training:
     ) -> tuple[Epoch, ...]:
         """All epochs; `module` has the last one's weights then."""
         network, proxy = accelerated(module, self.task.kernels), self.task
-        task = replace(
-            proxy.task(self.design.architecture, seed=proxy.source.seed),
-            evaluate_after=range(1, proxy.recipe.epochs + 1),
-        )
+        task = self._task(network)
         keep = keeper.keep if self.peers.rank == 0 else None
         if self.settings.frozen.features:
             return self._head_alone(network, task, keep)
@@ -196,6 +206,13 @@ class Training:
         runtime = replace(self._runtime, time_limit=self.settings.time_limit)
         given = taught.given(task) if taught else task
         return fit(network, given, runtime, resume=resume, keep=keep).epochs
+
+    def _task(self, network: nn.Module) -> TrainingTask:
+        """What `network` is trained on, with an evaluation after each epoch."""
+        return replace(
+            self.task.task(self.design.architecture, seed=self.task.source.seed),
+            evaluate_after=range(1, self.task.recipe.epochs + 1),
+        )
 
     @property
     def _runtime(self) -> Runtime:

@@ -1,0 +1,84 @@
+"""A family that was trained in one set of weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from autoscale.errors import RunConflict
+from autoscale.jobs.train.result import Trained
+from autoscale.runs.store import StepFolder
+
+STEP = "nested"
+RESULT = "result.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberResult:
+    """How good a member is, cut out of the weights of all."""
+
+    name: str
+    phi: float
+    pixels: int  # per side
+    macs: int  # multiply-adds of convolutions and linear layers, one image
+    params: int
+    validation_accuracy: float
+    test_accuracy: float | None  # None without test images
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainedFamily:
+    """A family that was trained in one set of weights."""
+
+    largest: Trained  # with the file of the weights of all
+    members: tuple[MemberResult, ...]  # smallest first
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a member."""
+        return members_table(self.members)
+
+
+def members_table(members: tuple[MemberResult, ...]) -> pd.DataFrame:
+    """One row a member; the columns are the fields of `MemberResult`."""
+    return pd.DataFrame([asdict(member) for member in members])
+
+
+def read_members(step: StepFolder) -> tuple[MemberResult, ...] | None:
+    """The members of a finished training; None if it is not finished.
+
+    Raises:
+        RunConflict: if the file is damaged.
+    """
+    found = step.read_result(RESULT)
+    if found is None:
+        return None
+    try:
+        return tuple(_member(plain) for plain in found["members"])
+    except (KeyError, TypeError, ValueError) as problem:
+        raise RunConflict(
+            f"{step.file(RESULT)} is damaged ({problem!r}); remove it and repeat the command, "
+            "finished epochs are kept"
+        ) from None
+
+
+def result_of(path: Path, members: tuple[MemberResult, ...]) -> dict[str, Any]:
+    """A finished training as plain data: its weights' file and how good the members are."""
+    return {"weights": path.name, "members": [asdict(member) for member in members]}
+
+
+def _member(plain: Mapping[str, Any]) -> MemberResult:
+    tested = plain["test_accuracy"]
+    return MemberResult(
+        name=str(plain["name"]),
+        phi=float(plain["phi"]),
+        pixels=int(plain["pixels"]),
+        macs=int(plain["macs"]),
+        params=int(plain["params"]),
+        validation_accuracy=float(plain["validation_accuracy"]),
+        test_accuracy=None if tested is None else float(tested),
+    )

@@ -1,0 +1,134 @@
+"""The training of a family in one set of weights: its largest member, with the others inside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from autoscale.datasets.data import ImageData, Images
+from autoscale.design.architecture import Architecture
+from autoscale.design.cost import cost
+from autoscale.jobs.nested.members import NestedFamily
+from autoscale.jobs.nested.result import (
+    RESULT,
+    MemberResult,
+    members_table,
+    read_members,
+    result_of,
+)
+from autoscale.jobs.nested.settings import TrainFamilySettings
+from autoscale.jobs.nested.slicing import called, sliced
+from autoscale.jobs.train.result import Trained
+from autoscale.jobs.train.training import Training
+from autoscale.jobs.workers.kernels import accelerated
+from autoscale.listener import Silent
+from autoscale.network.build import build
+from autoscale.runs.store import write_text
+from autoscale.runs.weights import read_weights
+from autoscale.scaling.nesting import NestedMember
+from autoscale.training.fit import evaluate
+from autoscale.training.nested.inner import Inner
+from autoscale.training.task import TrainingTask
+
+
+@dataclass(frozen=True, kw_only=True)
+class NestedTraining(Training):
+    """The training of the largest member, in which the others learn along.
+
+    Dropout and stochastic depth are the largest's alone. After each epoch it alone is evaluated;
+    the others are at the end.
+    """
+
+    family_settings: TrainFamilySettings
+    family: NestedFamily  # for the classes of the images
+
+    @property
+    def asked(self) -> TrainFamilySettings:
+        """The settings of the command, with the images and weights that they come to."""
+        return replace(self.family_settings, data=self.settings.data, weights=self.settings.weights)
+
+    def facts(self) -> dict[str, Any]:
+        """What decides the result and must be the same to go on, as plain data."""
+        return {**super().facts(), **self.family.record()}
+
+    @property
+    def _how(self) -> str:
+        names = ", ".join(member.name for member in self.family.members)
+        return f"{super()._how}, with {names} in one set of weights"
+
+    def _task(self, network: nn.Module) -> TrainingTask:
+        inner = tuple(self._inner(design, network) for design in self.family.inside)
+        return replace(super()._task(network), inner=inner)
+
+    def _inner(self, design: Architecture, outer: nn.Module) -> Inner:
+        with torch.random.fork_rng(devices=[]):
+            module = build(
+                design,
+                norm_momentum=self.task.recipe.norm_momentum,
+                **self._expected.style.options,
+            )
+        return Inner(
+            accelerated(module, self.task.kernels),
+            outer,
+            resolution=design.resolution,
+            called=called,
+        )
+
+    def _conclude(self, trained: Trained) -> None:
+        """Cut and evaluate the members, unless an earlier call did, and write the result."""
+        if read_members(self.step) is not None:
+            return
+        members = self._members(trained)
+        write_text(self.step.file("members.csv"), members_table(members).to_csv(index=False))
+        self.step.write_result(RESULT, result_of(trained.weights, members))
+
+    def _members(self, trained: Trained) -> tuple[MemberResult, ...]:
+        """How good each member is, cut out of the weights of the best epoch."""
+        state, task = read_weights(trained.weights).state, super()._task(nn.Identity())
+        largest = self.design.architecture
+        images = {largest.resolution: self.task.images}
+        found = []
+        for member in self.family.members:
+            size = member.architecture.resolution
+            if size not in images:  # those of one further size are held at a time
+                images = {largest.resolution: self.task.images, size: self._images_of(size)}
+            network = sliced(
+                state,
+                member.architecture,
+                outer=largest,
+                style=self._expected.style,
+                task=task,
+                runtime=self._runtime,
+            )
+            found.append(self._result(member, network, images[size]))
+        return tuple(found)
+
+    def _result(self, member: NestedMember, network: nn.Module, images: ImageData) -> MemberResult:
+        def accuracy(part: Images) -> float:
+            return evaluate(
+                network,
+                part,
+                resolution=member.architecture.resolution,
+                preparation=self._expected.preparation,
+                runtime=self._runtime,
+            )
+
+        counted = cost(member.architecture)
+        return MemberResult(
+            name=member.name,
+            phi=member.phi,
+            pixels=member.architecture.resolution,
+            macs=counted.macs,
+            params=counted.params,
+            validation_accuracy=accuracy(images.validation),
+            test_accuracy=None if images.test is None else accuracy(images.test),
+        )
+
+    def _images_of(self, size: int) -> ImageData:
+        """The images as a member sees them that is used alone: decoded at its own resolution."""
+        return self.task.source.load(
+            size=size, test=True, listener=Silent(), preparation=self._expected.preparation
+        )

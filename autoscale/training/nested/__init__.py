@@ -1,0 +1,1 @@
+"""Several networks trained in one set of weights: the smaller ones inside the largest."""
