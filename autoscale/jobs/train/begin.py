@@ -53,7 +53,9 @@ def begun(
             white_level=start.expected.preparation.white_level,
         ),
         recipe=_recipe(settings),
-        kernels=choose_kernels(settings.kernels, device=device, listener=listener),
+        kernels=choose_kernels(
+            settings.kernels, precision=settings.precision, device=device, listener=listener
+        ),
         device=device,
         threads=settings.threads,
         transfer=Transfer(start=start, lessons=lessons),
