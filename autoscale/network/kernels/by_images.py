@@ -1,8 +1,8 @@
-"""The inverted bottleneck, a few images at a time: what is wide stays in the processor's cache.
+"""The inverted bottleneck in bfloat16, some images at a time.
 
-`inverted.Inverted` makes a whole batch's map, then reads all of it again. Where products and maps
-are bfloat16 the processor waits for memory then. Here each piece of a map is used where it was
-made, and the map that `project` reads is made again in the backward pass instead of stored.
+The map that `project` reads is made again in the backward pass instead of stored, and like the
+gradient of what `expand` gives never exists for more than a few images. Products of matrices come
+with what a norm needs of their result.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from torch import Tensor
 
 from autoscale.network.kernels.compiled import Normed, NormGradient
 from autoscale.network.kernels.inverted import Inverted
-from autoscale.network.kernels.layers import Gradients, Tape, product_over_rows
+from autoscale.network.kernels.layers import Gradients, PointwiseNorm, Tape
+from autoscale.network.kernels.products import Factor
 
-#: Of a piece of the widest map: a few such pieces fit into the second cache of a core.
-PIECE_BYTES = 512 * 1024
+#: Of a piece of the widest map. Smaller ones cost time, some tens of microseconds each; half as much
+#: and twice as much were no faster.
+PIECE_BYTES = 4 * 1024 * 1024
 
 
 class InvertedByImages(Inverted):
@@ -51,7 +53,8 @@ class InvertedByImages(Inverted):
         found[self.project.norm.weight] = of_result.of_scale
         found[self.project.norm.bias] = of_result.of_shift
 
-        weight = self.project.matrix(gradient)
+        weight = _matrix(self.project)
+        factor = self.kernels.products.ready(weight)
         of_hidden = torch.empty_like(filtered.z)
         of_weight = torch.zeros(weight.shape)
         of_gate = None if gate is None else torch.empty_like(gate)
@@ -63,9 +66,8 @@ class InvertedByImages(Inverted):
             piece = replace(filtered, z=filtered.z[at])
             self._hidden(piece, None if gate is None else gate[at], hidden[:images])
             self.kernels.combine(_piece_of(of_result, at), result.z[at], of_z[:images])
-            rows = _rows(of_z[:images])
-            torch.mm(rows, weight, out=_rows(of_hidden[at]))
-            of_weight += product_over_rows(rows, _rows(hidden[:images]))
+            self.kernels.products.rows(of_z[:images], factor, of_hidden[at])
+            self.kernels.products.add_columns(of_z[:images], hidden[:images], of_weight)
             if of_gate is None:
                 self.kernels.differentiate_more(of_hidden[at], piece, total)
             else:
@@ -87,34 +89,33 @@ class InvertedByImages(Inverted):
         added: Tensor | None,
     ) -> tuple[Tensor | None, Tensor]:  # fmt: skip
         assert self.expand is not None
-        weight = self.expand.matrix(x)
+        weight = _matrix(self.expand)
+        factor = self.kernels.products.ready(weight)
         of_x = torch.empty_like(x) if wants_input else None
-        of_weight = torch.zeros(weight.shape)
+        of_weight = torch.zeros(weight.shape[::-1])
         for at in _pieces(source.z):
-            piece = _piece_of(gradient, at)
-            of_z = _rows(self.kernels.combine(piece, source.z[at]))
-            of_weight += product_over_rows(of_z, _rows(x[at]))
-            if of_x is None:
-                continue
-            if added is None:
-                torch.mm(of_z, weight, out=_rows(of_x[at]))
-            else:
-                torch.addmm(_rows(added[at]), of_z, weight, out=_rows(of_x[at]))
-        return of_x, of_weight.view(self.expand.weight.shape)
+            of_z = self.kernels.combine(_piece_of(gradient, at), source.z[at])
+            self.kernels.products.add_columns(x[at], of_z, of_weight)
+            if of_x is not None:
+                self.kernels.products.rows(
+                    of_z, factor, of_x[at], added=None if added is None else added[at]
+                )
+        return of_x, of_weight.t().contiguous().view(self.expand.weight.shape)
 
     def _expanded(self, x: Tensor) -> Normed:
         assert self.expand is not None
-        weight = self.expand.matrix(x)
+        weight = _matrix(self.expand)
+        factor = self.kernels.products.ready(weight.t())
         z = x.new_empty(*x.shape[:3], len(weight))
         total = _sums(1 + 2 * len(weight))
         for at in _pieces(z):
-            torch.mm(_rows(x[at]), weight.t(), out=_rows(z[at]))
-            self.kernels.measure_more(z[at], total)
+            self._product(x[at], factor, z[at], total)
         statistics = self.kernels.finish_measure(total, self.expand.counted())
         return Normed(z, statistics, self.expand.activation)
 
     def _projected(self, filtered: Normed, gate: Tensor | None) -> Normed:
-        weight = self.project.matrix(filtered.z)
+        weight = _matrix(self.project)
+        factor = self.kernels.products.ready(weight.t())
         z = filtered.z.new_empty(*filtered.z.shape[:3], len(weight))
         total = _sums(1 + 2 * len(weight))
         hidden = _piece_like(filtered.z)
@@ -122,10 +123,14 @@ class InvertedByImages(Inverted):
             images = at.stop - at.start
             piece = replace(filtered, z=filtered.z[at])
             self._hidden(piece, None if gate is None else gate[at], hidden[:images])
-            torch.mm(_rows(hidden[:images]), weight.t(), out=_rows(z[at]))
-            self.kernels.measure_more(z[at], total)
+            self._product(hidden[:images], factor, z[at], total)
         statistics = self.kernels.finish_measure(total, self.project.counted())
         return Normed(z, statistics, self.project.activation)
+
+    def _product(self, x: Tensor, factor: Factor, target: Tensor, total: Tensor) -> None:
+        """`Products.rows`, the result added to the moments in `total`."""
+        if not self.kernels.products.rows(x, factor, target, total=total):
+            self.kernels.measure_more(target, total)
 
     def _hidden(self, filtered: Normed, gate: Tensor | None, target: Tensor) -> None:
         """What `project` reads."""
@@ -159,5 +164,5 @@ def _sums(count: int) -> Tensor:
     return torch.zeros(count, dtype=torch.float64)
 
 
-def _rows(x: Tensor) -> Tensor:
-    return x.view(-1, x.shape[-1])
+def _matrix(layer: PointwiseNorm) -> Tensor:
+    return layer.weight.detach().view(layer.weight.shape[:2])

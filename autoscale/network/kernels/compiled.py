@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from autoscale.network.kernels.kernels import Filter, fixed_scale
+from autoscale.network.kernels.products import Products
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class NativeKernels:
     def __init__(self, libraries: Mapping[torch.dtype, Path]) -> None:
         self.maps = torch.bfloat16 if torch.bfloat16 in libraries else torch.float32
         self._functions = {maps: _opened(library) for maps, library in libraries.items()}
+        self.products = Products(self._functions[self.maps])
 
     def __deepcopy__(self, memo: dict[int, object]) -> NativeKernels:
         return self  # a loaded library is one for the process

@@ -21,7 +21,8 @@ MAPS: Mapping[torch.dtype, tuple[str, ...]] = {
     torch.bfloat16: ("-DBFLOAT16_MAPS",),
 }
 SOURCES = tuple(
-    Path(__file__).with_name(name) for name in ("depthwise.cpp", "norm.cpp", "crops.cpp")
+    Path(__file__).with_name(name)
+    for name in ("depthwise.cpp", "norm.cpp", "crops.cpp", "products.cpp")
 )
 #: What they include; the compiler finds it beside them.
 HEADERS = tuple(Path(__file__).with_name(name) for name in ("vectors.h", "activations.h", "norm.h"))

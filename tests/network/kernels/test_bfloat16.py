@@ -33,7 +33,6 @@ pytestmark = pytest.mark.skipif(compiler() is None, reason="there is no C++ comp
 ROUNDING = 2.0**-9
 #: Of the largest number, what arithmetic in float32 may differ by; see `network.kernels.kernels`.
 FLOAT32 = 1e-4
-#: Sigmoid by fewer terms, absolute; see `activations.h`.
 MIXED = Architecture(
     resolution=20,
     stem=Stem(width=8, stride=2),
@@ -146,10 +145,9 @@ def test_norms_and_gates_round_what_they_store_once(
         expected = wide().differentiate(gradient.float(), exact, gate, pooled)
         assert_rounded(found.pre, expected.pre)
         assert_close(found.coefficients[0], expected.coefficients[0])
-        combined = kernels.combine(replace(found, coefficients=expected.coefficients), z)
         of_z = wide().combine(replace(expected, pre=found.pre.float()), z.float())
-    assert combined.data_ptr() == found.pre.data_ptr()
-    assert_rounded(combined, of_z) if not combined.equal(found.pre) else None
+        combined = kernels.combine(replace(found, coefficients=expected.coefficients), z)
+    assert_rounded(combined, of_z)
 
 
 def test_a_norm_in_pieces_is_that_of_the_whole(kernels: NativeKernels) -> None:
@@ -175,10 +173,8 @@ def test_a_norm_in_pieces_is_that_of_the_whole(kernels: NativeKernels) -> None:
 
 
 def test_what_is_no_number_or_infinite_stays_so(kernels: NativeKernels) -> None:
-    numbers = torch.tensor(
-        [torch.nan, torch.inf, -torch.inf, 3e38, -0.0, 1.0, 1.00390625, 1.01171875]
-    )
-    z = numbers.bfloat16().expand(1, 1, 40, 8).contiguous()
+    numbers = [torch.nan, torch.inf, -torch.inf, 3e38, -0.0, 1.0, 1.0078125, 1e-30]
+    z = torch.tensor(numbers).bfloat16().expand(1, 1, 40, 8).contiguous()
     statistics = torch.tensor([0.0, 1.0, 1.0, 0.0])[:, None].expand(4, 8).contiguous()
     with torch.no_grad():
         y = kernels.apply(Normed(z, statistics, 0))
@@ -263,8 +259,9 @@ def test_a_block_is_as_exact_as_torch_s_own_bfloat16(
     found = step(block, layer, x, gradient)
     names = ["output", "input", *(name for name, _ in block.named_parameters())]
     for name, one, other, expected in zip(names, found, torchs, exact, strict=True):
-        # Half as much again: two roundings of one kind differ by chance.
-        assert error(one, expected) <= 1.5 * error(other, expected) + 2 * ROUNDING, name
+        # Half as much again, as two errors by rounding differ by chance; a ReLU6 close to its ends
+        # lets a gradient pass or not, and the sums of the few numbers here move by some roundings.
+        assert error(one, expected) <= max(1.5 * error(other, expected), 16 * ROUNDING), name
 
 
 def test_pieces_are_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
