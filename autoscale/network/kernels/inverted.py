@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -86,11 +86,12 @@ class Inverted:
 
     def project_backward(
         self, gradient: Tensor, tape: Tape, found: Gradients
-    ) -> tuple[NormGradient, Tensor, Tensor | Normed, Normed]:
+    ) -> tuple[NormGradient, Tensor, Any, Normed]:
         """The gradient before the norm of `depthwise`.
 
         Returns:
-            That, the input of the block, that of `depthwise`, and what came out of its norm.
+            That, the input of the block, that of `depthwise` (`Normed` behind `expand`), and what
+            came out of its norm.
         """
         of_hidden = self.project.backward(gradient, tape, found)
         assert of_hidden is not None

@@ -29,8 +29,9 @@ from autoscale.training.parts import to_learn
 
 pytestmark = pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler here")
 
-#: The most by which rounding to bfloat16 moves a number, of the number: it keeps 8 bits.
-ROUNDING = 2.0**-9
+#: The most by which rounding to bfloat16 moves a number, of the number: of its 8 bits the first is
+#: always one, so neighbours are 2^-7 apart.
+ROUNDING = 2.0**-8
 #: Of the largest number, what arithmetic in float32 may differ by; see `network.kernels.kernels`.
 FLOAT32 = 1e-4
 MIXED = Architecture(
@@ -150,6 +151,43 @@ def test_norms_and_gates_round_what_they_store_once(
     assert_rounded(combined, of_z)
 
 
+@pytest.mark.parametrize("by_tiles", [True, False])
+@pytest.mark.parametrize(
+    ("rows", "depth", "columns"),
+    [(1, 8, 24), (77, 40, 16), (300, 96, 144), (33, 144, 7), (64, 3, 80)],
+)
+def test_products_are_exact_but_for_one_rounding(
+    rows: int, depth: int, columns: int, by_tiles: bool
+) -> None:
+    products = copy.copy(narrow().products)
+    if by_tiles and not products.by_tiles:
+        pytest.skip("this processor has no tiles")
+    products.by_tiles = by_tiles
+    x, added = rounded(1, 1, rows, depth), rounded(1, 1, rows, columns, seed=1)
+    matrix = random(columns, depth, seed=2)
+    exact = x.double() @ matrix.bfloat16().double().t()
+    y, other = torch.empty_like(added), torch.empty_like(added)
+    total = torch.zeros(1 + 2 * columns, dtype=torch.float64)
+    with torch.no_grad():
+        if not products.rows(x, products.ready(matrix.t()), y, total=total):
+            narrow().measure_more(y, total)
+        products.rows(x, products.ready(matrix.t().contiguous()), other, added=added)
+        of_weight = torch.ones(depth, columns)
+        products.add_columns(x, added, of_weight)
+    assert_rounded(y, exact)
+    assert_rounded(other, exact + added.double())
+    assert total[0] == rows
+    mean, squares = total[1 : 1 + columns], total[1 + columns :]
+    flat = exact.flatten(0, 2)
+    spread = ROUNDING * flat.abs().max()
+    assert (mean - flat.mean(0)).abs().max() <= spread
+    assert (
+        squares / rows - flat.var(0, unbiased=False)
+    ).abs().max() <= 2 * spread * flat.abs().max()
+    expected = 1 + x.flatten(0, 2).double().t() @ added.flatten(0, 2).double()
+    assert (of_weight - expected).abs().max() <= ROUNDING * expected.abs().max()
+
+
 def test_a_norm_in_pieces_is_that_of_the_whole(kernels: NativeKernels) -> None:
     z, gradient = rounded(7, 6, 5, 24), rounded(7, 6, 5, 24, seed=1)
     one, other = nn.BatchNorm2d(24), nn.BatchNorm2d(24)
@@ -261,7 +299,7 @@ def test_a_block_is_as_exact_as_torch_s_own_bfloat16(
     for name, one, other, expected in zip(names, found, torchs, exact, strict=True):
         # Half as much again, as two errors by rounding differ by chance; a ReLU6 close to its ends
         # lets a gradient pass or not, and the sums of the few numbers here move by some roundings.
-        assert error(one, expected) <= max(1.5 * error(other, expected), 16 * ROUNDING), name
+        assert error(one, expected) <= max(1.5 * error(other, expected), 8 * ROUNDING), name
 
 
 def test_pieces_are_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -274,12 +312,13 @@ def test_pieces_are_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(by_images, "PIECE_BYTES", 3 * 9 * 8 * 64 * 2)
         three = step(module, plan(module, narrow()), x, gradient)
         for one, other in zip(single, three, strict=True):
-            assert error(one, other.double()) <= 4 * ROUNDING
+            assert error(one, other.double()) <= 2 * ROUNDING
 
 
-def network(**options: Any) -> nn.Module:
+def network(*, still: bool = False, **options: Any) -> nn.Module:
     torch.manual_seed(0)
-    found = build(MIXED, dropout=0.2, drop_path=0.3, **options)
+    rates = {} if still else {"dropout": 0.2, "drop_path": 0.3}
+    found = build(MIXED, **rates, **options)
     for norm in (m for m in found.modules() if isinstance(m, nn.BatchNorm2d)):
         nn.init.uniform_(norm.weight, 0.5, 1.5)
     return found
@@ -294,17 +333,25 @@ def learn(module: nn.Module) -> tuple[Tensor, dict[str, Tensor]]:
     return logits.detach(), gradients
 
 
+def whole(gradients: dict[str, Tensor]) -> Tensor:
+    """All gradients of a network as one vector: of single ones there are some that are nought."""
+    return torch.cat([gradient.flatten() for gradient in gradients.values()])
+
+
 @pytest.mark.parametrize("padding", ["symmetric", "same"])
-def test_every_kind_of_block_is_trained(padding: str) -> None:
-    plain, fast = network(padding=padding).train(), network(padding=padding)
-    accelerated = Accelerated(fast, narrow()).train()
-    expected, found = learn(plain), learn(accelerated)
+def test_every_kind_of_block_is_trained_as_exactly_as_by_torch_s_own_bfloat16(padding: str) -> None:
+    def learnt(module: nn.Module, *, autocast: bool = False) -> tuple[Tensor, dict[str, Tensor]]:
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            return learn(module.train())
+
+    exact = learnt(network(padding=padding, still=True))
+    torchs = learnt(network(padding=padding, still=True), autocast=True)
+    found = learnt(Accelerated(network(padding=padding, still=True), narrow()))
     assert found[0].dtype == torch.float32
-    assert error(found[0], expected[0].double()) < 0.05
-    for name, gradient in expected[1].items():
-        own = found[1][f"network.{name}"]
-        assert own.dtype == torch.float32, name
-        assert functional.cosine_similarity(own.flatten(), gradient.flatten(), 0) > 0.98, name
+    assert all(gradient.dtype == torch.float32 for gradient in found[1].values())
+    assert error(found[0], exact[0].double()) <= 1.5 * error(torchs[0], exact[0].double())
+    gradient = whole(exact[1]).double()
+    assert error(whole(found[1]), gradient) <= 1.5 * error(whole(torchs[1]), gradient)
 
 
 def test_evaluation_is_float32_to_the_bit() -> None:
@@ -325,9 +372,8 @@ def test_the_same_step_gives_the_same_bits_and_two_threads_nearly_the_same() -> 
         two = stepped()
     finally:
         torch.set_num_threads(before)
-    for name, gradient in one.items():
-        assert torch.equal(gradient, again[name]), name
-        assert functional.cosine_similarity(gradient.flatten(), two[name].flatten(), 0) > 0.98, name
+    assert all(torch.equal(gradient, again[name]) for name, gradient in one.items())
+    assert error(whole(two), whole(one).double()) <= 0.3
 
 
 @pytest.mark.parametrize("options", [{"stages": 2}, {"norms": True}, {"features": True}],
@@ -341,9 +387,8 @@ def test_frozen_parts_stay_and_the_others_learn(options: dict[str, Any]) -> None
         to_learn(module)
         found.append(learn(module)[1])
     assert {f"network.{name}" for name in found[0]} == set(found[1])
-    for name, gradient in found[0].items():
-        own = found[1][f"network.{name}"].flatten()
-        assert functional.cosine_similarity(own, gradient.flatten(), 0) > 0.98, name
+    # Far from exact, as the last maps have 3 x 3 pixels of 6 images; torch's own is as far.
+    assert error(whole(found[1]), whole(found[0]).double()) <= 0.3
 
 
 def test_float32_kernels_compute_blocks_whole() -> None:
