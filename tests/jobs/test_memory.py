@@ -82,6 +82,8 @@ def test_as_many_numbers_are_kept_as_was_foretold(
         found.pop(parameter.untyped_storage().data_ptr(), None)
     kept = sum(found.values()) / BATCH
     close = 0.05 if padding == "symmetric" else 0.07
+    if kernels == BFLOAT16_KERNELS:  # maps weigh half, the statistics of a batch as much as ever
+        close *= 2
     assert numbers_kept(design, kernels, padding) == pytest.approx(kept, rel=close)
 
 

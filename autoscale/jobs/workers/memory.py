@@ -136,6 +136,8 @@ def _kept_by_padding(place: Place, kernels: str) -> float:
     if isinstance(part, Stem):
         return _copied(stem_layers(part, place.width), width, size, kernels, instead)
     layout = next(walk_stage(place)).layout
+    if kernels == BFLOAT16_KERNELS and not _is_accelerated(layout):
+        kernels = "none"  # torch's autograd has the whole block in float32
     instead = instead and _is_accelerated(layout)
     found = _copied(layout.branch, width, size, kernels, instead)
     if isinstance(layout.shortcut.layer, Conv):
@@ -145,12 +147,15 @@ def _kept_by_padding(place: Place, kernels: str) -> float:
 
 def _copied(layers: Iterable[Layer], width: int, size: int, kernels: str, instead: bool) -> float:
     """Numbers of the padded maps; where they stand `instead` of the maps, how many more."""
-    found = 0
+    found = 0.0
     for step in flow(layers, width, size):
         layer = step.layer
         if isinstance(layer, Conv) and layer.stride > 1:
             if kernels in _NATIVE and layer.groups == DEPTHWISE:
                 continue
             side = max(step.size, (step.size_out - 1) * layer.stride + layer.kernel)
-            found += step.width * (side**2 - step.size**2 * instead)
-    return float(found)
+            if kernels == BFLOAT16_KERNELS:  # torch pads a copy in float32
+                found += step.width * (1.5 * side**2 + step.size**2)
+            else:
+                found += step.width * (side**2 - step.size**2 * instead)
+    return found
