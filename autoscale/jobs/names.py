@@ -21,6 +21,14 @@ KERNELS = {
     "torch": "the same layers of torch's operations",
     "none": "the network's modules and torch's autograd as they are",
 }
+#: Of maps and products while training on a CPU.
+PRECISIONS = {
+    "float32": "as the weights",
+    "bfloat16": "less memory and, where the processor multiplies it, less time; native kernels",
+    "auto": "bfloat16 where the processor multiplies it, else float32",
+}
+#: Of `KERNELS`, what is on record where the precision came to bfloat16.
+BFLOAT16_KERNELS = "native-bfloat16"
 #: What may be asked for; see `jobs.workers.kernels`.
 KERNEL_CHOICES = {"auto": "the fastest there is", **KERNELS}
 #: Of `design.rounding.ROUNDINGS`.

@@ -9,12 +9,13 @@ from typing import Any
 
 from autoscale.jobs.groups.images import place_of
 from autoscale.listener import Listener
+from autoscale.network.kernels.precision import instructions
 from autoscale.runs.job_file import add_job, write_job
 from autoscale.runs.store import Journal, StepFolder
 from autoscale.settings.command import Settings, settings_of
 
 #: What changes the last digits of a score, so that a change on resuming is told.
-_TOLD = ("device", "threads")
+_TOLD = ("device", "threads", "processor")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +48,7 @@ class Record:
         settings = self._placed()
         binding = settings.binding()
         free = {name: value for name, value in settings.plain().items() if name not in binding}
-        notes = {**free, **self.notes}
+        notes = {**free, **self.notes, "processor": instructions()}
         work = folder.begin(
             {**binding, **self.facts},
             notes=notes,

@@ -111,7 +111,12 @@ class Steps:
                 white_level=start.expected.preparation.white_level,
             ),
             recipe=recipe_named(self.recipe, epochs=1),
-            kernels=choose_kernels(settings.kernels, device=settings.device, listener=Silent()),
+            kernels=choose_kernels(
+                settings.kernels,
+                precision=settings.precision,
+                device=settings.device,
+                listener=Silent(),
+            ),
             device=settings.device,
             threads=settings.threads,
             transfer=Transfer(start=start),
@@ -249,7 +254,8 @@ class Steps:
             OutOfTime: if it takes more seconds; finished epochs are kept.
         """
         own, began = self.settings, self.began
-        names = ("limit", "strict", "seed", "device", "threads", "kernels", "white_level")
+        names = ("limit", "strict", "seed", "device", "threads", "white_level")
+        names = (*names, "kernels", "precision")
         return train(
             run,
             TrainSettings(

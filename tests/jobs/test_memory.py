@@ -17,7 +17,8 @@ from torch import Tensor
 from autoscale.design.published import published
 from autoscale.design.rounding import fit_strides
 from autoscale.design.style import Padding
-from autoscale.jobs.workers.kernels import KERNELS, accelerated
+from autoscale.jobs.names import BFLOAT16_KERNELS, KERNELS
+from autoscale.jobs.workers.kernels import accelerated
 from autoscale.jobs.workers.memory import HELD, numbers_kept, training_bytes
 from autoscale.network.build import build
 from autoscale.network.kernels.accelerate import Accelerated
@@ -39,7 +40,7 @@ def tensors_in(kept: Any) -> Iterator[Tensor]:
 
 
 def test_every_kind_of_kernels_is_foretold() -> None:
-    assert set(HELD) == set(KERNELS)
+    assert set(HELD) == {*KERNELS, BFLOAT16_KERNELS}
 
 
 def test_twice_the_batch_takes_less_than_twice_the_memory_and_more_than_before() -> None:
@@ -49,7 +50,7 @@ def test_twice_the_batch_takes_less_than_twice_the_memory_and_more_than_before()
 
 
 @pytest.mark.parametrize("padding", ["symmetric", "same"])
-@pytest.mark.parametrize("kernels", KERNELS)
+@pytest.mark.parametrize("kernels", HELD)
 @pytest.mark.parametrize(
     "name", ["efficientnet-b0", "mobilenet-v1-0.5", "mobilenet-v2-0.5", "resnet-18",
              "efficientnetv2-b0", "tinynet-e"]
@@ -70,7 +71,8 @@ def test_as_many_numbers_are_kept_as_was_foretold(
         if isinstance(network, Accelerated):
             tape: list[Any] = []
             with torch.no_grad():
-                network._plan.forward(images.permute(0, 2, 3, 1).contiguous(), tape)
+                maps = images.permute(0, 2, 3, 1).contiguous().to(network.kernels.maps)
+                network._plan.forward(maps, tape)
             for tensor in tensors_in(tape):
                 note(tensor)
         else:
@@ -80,6 +82,8 @@ def test_as_many_numbers_are_kept_as_was_foretold(
         found.pop(parameter.untyped_storage().data_ptr(), None)
     kept = sum(found.values()) / BATCH
     close = 0.05 if padding == "symmetric" else 0.07
+    if kernels == BFLOAT16_KERNELS:  # maps weigh half, the statistics of a batch as much as ever
+        close *= 2
     assert numbers_kept(design, kernels, padding) == pytest.approx(kept, rel=close)
 
 

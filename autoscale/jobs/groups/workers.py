@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from autoscale.jobs.names import ENGINES, KERNEL_CHOICES
+from autoscale.jobs.names import ENGINES, KERNEL_CHOICES, PRECISIONS
 from autoscale.settings.command import Settings
 from autoscale.settings.option import option
 
@@ -32,6 +32,13 @@ class KernelSettings(Settings):
         "auto",
         "What computes trainings. {choices}. The later steps keep to it.",
         choices=lambda: KERNEL_CHOICES,
+        binds="kernels",
+    )
+    precision: str = option(
+        "float32",
+        "Of maps and products while training on a CPU; weights, sums and evaluations are float32. "
+        "{choices}. The later steps keep to it.",
+        choices=lambda: PRECISIONS,
         binds="kernels",
     )
 

@@ -181,7 +181,12 @@ def _proxy(settings: SearchSettings, listener: Listener) -> Proxy:
             white_level=transfer.start.expected.preparation.white_level,
         ),
         recipe=recipe_named(settings.recipe, epochs=settings.epochs),
-        kernels=choose_kernels(settings.kernels, device=settings.device, listener=listener),
+        kernels=choose_kernels(
+            settings.kernels,
+            precision=settings.precision,
+            device=settings.device,
+            listener=listener,
+        ),
         dtype=settings.dtype,
         chosen=MetricChoice.named(settings.metric),
         device=settings.device,

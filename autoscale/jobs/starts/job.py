@@ -121,7 +121,12 @@ def _ready(
             white_level=white_level,
         ),
         recipe=recipe_named(RECIPE, epochs=settings.epochs),
-        kernels=choose_kernels(settings.kernels, device=settings.device, listener=listener),
+        kernels=choose_kernels(
+            settings.kernels,
+            precision=settings.precision,
+            device=settings.device,
+            listener=listener,
+        ),
         device=settings.device,
         threads=settings.threads,
         transfer=Transfer(start=start),

@@ -54,7 +54,9 @@ def begun(
             white_level=start.expected.preparation.white_level,
         ),
         recipe=_recipe(settings),
-        kernels=choose_kernels(settings.kernels, device=device, listener=listener),
+        kernels=choose_kernels(
+            settings.kernels, precision=settings.precision, device=device, listener=listener
+        ),
         chosen=MetricChoice.named(settings.metric),
         class_weights=settings.class_weights,
         device=device,

@@ -127,6 +127,11 @@ class TrainSettings(TransferSettings):
         "auto",
         help="What computes the training. {choices}.",
     )
+    precision: str = again(
+        KernelSettings,
+        "precision",
+        help="Of maps and products on a CPU; weights, sums and evaluations are float32. {choices}.",
+    )
     unlabelled: str | None = option(
         None,
         "A folder of pictures without classes, at any depth: they train with the teacher's answers "

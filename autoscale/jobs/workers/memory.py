@@ -17,6 +17,7 @@ from autoscale.design.cost import part_costs
 from autoscale.design.style import Padding
 from autoscale.design.walk import BlockPlace, Place, places_of, stem_layers, walk_stage
 from autoscale.design.workload import ACTIVATIONS, work_at
+from autoscale.jobs.names import BFLOAT16_KERNELS
 from autoscale.network.kernels.widening import FACTOR
 from autoscale.scaling.scalable import Network, cost_of
 
@@ -28,13 +29,17 @@ HELD: Mapping[str, tuple[float, float]] = {
     "native": (1.21, 5.44),
     "torch": (1.16, 5.30),
     "none": (1.11, 5.74),
+    BFLOAT16_KERNELS: (1.21, 5.44),
 }
+#: Of a number in a map by that of a float32, where it is another.
+MAP_SIZES: Mapping[str, float] = {BFLOAT16_KERNELS: 0.5}
+_NATIVE = ("native", BFLOAT16_KERNELS)
 
 
 def training_bytes(
     network: Network, batch_size: int, *, kernels: str = "none", padding: Padding = "symmetric"
 ) -> int:
-    """Peak memory of training `network` in float32, images and libraries left out.
+    """Peak memory of training `network`, images and libraries left out.
 
     Of a user's own network only convolutions and parameters are known; each convolution is taken to
     keep two maps, its own and the one behind its norm.
@@ -48,7 +53,8 @@ def numbers_held(network: Network, kernels: str, padding: Padding = "symmetric")
     """The most that one image needs at once: what layers keep, and what passes through beside."""
     if not isinstance(network, Architecture):
         return 2.0 * float(network.cost.activations)
-    passing = [float(found.peak) for _, found in part_costs(network)]
+    size = MAP_SIZES.get(kernels, 1.0)
+    passing = [float(found.peak) * size for _, found in part_costs(network)]
     kept = accumulate(_kept_by_part(network, kernels, padding))
     return network.channels * network.resolution**2 + max(map(sum, zip(kept, passing, strict=True)))
 
@@ -66,17 +72,19 @@ def _kept_by_part(architecture: Architecture, kernels: str, padding: Padding) ->
     for place, cost in zip(places, costs, strict=True):
         kept = _kept(place, float(cost.activations), kernels)
         found.append(kept + (_kept_by_padding(place, kernels) if padding == "same" else 0.0))
-    return [image + found[0], *found[1:]]
+    return [image * MAP_SIZES.get(kernels, 1.0) + found[0], *found[1:]]
 
 
 def _kept(place: Place, outputs: float, kernels: str) -> float:
     """Of one part: `outputs` of its convolutions, and what is made of these."""
     work = work_at(place)
     blocks = list(walk_stage(place)) if isinstance(place.part, Stage) else []
-    if kernels == "native" and blocks and is_inverted(blocks[0].layout):
-        # `network.kernels.inverted`: every map before its norm, and those that `project` reads and
-        # that the block gives.
-        return outputs + sum(_read_and_given_by_the_last(block) for block in blocks)
+    if kernels in _NATIVE and blocks and is_inverted(blocks[0].layout):
+        if kernels == BFLOAT16_KERNELS:
+            # `network.kernels.by_images`: every map before its norm, and what the block gives.
+            return (outputs + sum(_of_the_last(block)[1] for block in blocks)) / 2
+        # `network.kernels.inverted`: that which `project` reads too.
+        return outputs + sum(sum(_of_the_last(block)) for block in blocks)
 
     def numbers(kind: str) -> float:
         return work.get((kind, "numbers"), 0.0)
@@ -88,11 +96,11 @@ def _kept(place: Place, outputs: float, kernels: str) -> float:
     if kernels == "torch":
         # `network.kernels.widening`: of an expansion its narrow input, not what it gives.
         kept -= sum(_saved_by_widening(block) for block in blocks)
-    if kernels != "native":  # whose backward pass makes again what was before an activation
+    if kernels not in _NATIVE:  # whose backward pass makes again what was before an activation
         before = sum(numbers(kind) for kind in ACTIVATIONS.values()) / 2
         # Torch's own gradient of a ReLU needs only what is behind it.
         kept += before - (numbers("relu") / 2 if kernels == "none" else 0.0)
-    return kept
+    return kept * MAP_SIZES.get(kernels, 1.0)
 
 
 def _is_accelerated(layout: Layout) -> bool:
@@ -101,9 +109,10 @@ def _is_accelerated(layout: Layout) -> bool:
     return layout.act is None and all(conv.norm == "batch" for conv in convs)
 
 
-def _read_and_given_by_the_last(block: BlockPlace) -> int:
+def _of_the_last(block: BlockPlace) -> tuple[int, int]:
+    """Numbers that the last layer of the branch reads, and that it gives."""
     *_, last = flow(block.layout.branch, block.width_in, block.size)
-    return (last.width + last.width_out) * last.size**2
+    return last.width * last.size**2, last.width_out * last.size**2
 
 
 def _saved_by_widening(block: BlockPlace) -> int:
@@ -127,6 +136,8 @@ def _kept_by_padding(place: Place, kernels: str) -> float:
     if isinstance(part, Stem):
         return _copied(stem_layers(part, place.width), width, size, kernels, instead)
     layout = next(walk_stage(place)).layout
+    if kernels == BFLOAT16_KERNELS and not _is_accelerated(layout):
+        kernels = "none"  # torch's autograd has the whole block in float32
     instead = instead and _is_accelerated(layout)
     found = _copied(layout.branch, width, size, kernels, instead)
     if isinstance(layout.shortcut.layer, Conv):
@@ -136,12 +147,15 @@ def _kept_by_padding(place: Place, kernels: str) -> float:
 
 def _copied(layers: Iterable[Layer], width: int, size: int, kernels: str, instead: bool) -> float:
     """Numbers of the padded maps; where they stand `instead` of the maps, how many more."""
-    found = 0
+    found = 0.0
     for step in flow(layers, width, size):
         layer = step.layer
         if isinstance(layer, Conv) and layer.stride > 1:
-            if kernels == "native" and layer.groups == DEPTHWISE:
+            if kernels in _NATIVE and layer.groups == DEPTHWISE:
                 continue
             side = max(step.size, (step.size_out - 1) * layer.stride + layer.kernel)
-            found += step.width * (side**2 - step.size**2 * instead)
-    return float(found)
+            if kernels == BFLOAT16_KERNELS:  # torch pads a copy in float32
+                found += step.width * (1.5 * side**2 + step.size**2)
+            else:
+                found += step.width * (side**2 - step.size**2 * instead)
+    return found

@@ -10,8 +10,9 @@ from torch.autograd.function import once_differentiable
 
 from autoscale.network.blocks import DropPath, Residual, SamePad, SqueezeExcite
 from autoscale.network.build import Network
+from autoscale.network.kernels.by_images import InvertedByImages
 from autoscale.network.kernels.compiled import NativeKernels
-from autoscale.network.kernels.inverted import invert
+from autoscale.network.kernels.inverted import Inverted, invert
 from autoscale.network.kernels.kernels import ACTIVATIONS, Kernels
 from autoscale.network.kernels.layers import (
     Chain,
@@ -61,7 +62,8 @@ class Accelerated(nn.Module):
         if isinstance(self._plan, Frozen) and x.requires_grad:  # which its plan would not give
             suits = False
         if suits and self.training and torch.is_grad_enabled():
-            result: Tensor = _Pass.apply(_nhwc(x), self._plan, *self._trained)
+            maps = self.kernels.maps
+            result: Tensor = _Pass.apply(_nhwc(x), self._plan, maps, *self._trained)
         elif suits and not self.training and not torch.is_grad_enabled():
             result = self._plan.forward(_nhwc(x), None)
         else:
@@ -98,7 +100,8 @@ def _planned(parts: list[list[nn.Module]], kernels: Kernels) -> Layer:
             layers.append(layer)
     flush()
     if isinstance(kernels, NativeKernels):
-        layers = invert(layers, kernels)
+        narrow = kernels.maps == torch.bfloat16
+        layers = invert(layers, kernels, InvertedByImages if narrow else Inverted)
     return layers[0] if len(layers) == 1 else Chain(layers)
 
 
@@ -203,16 +206,21 @@ class _Pass(torch.autograd.Function):
     """One pass of a plan, as one operation of torch's autograd."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, layers: Layer, *parameters: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, layers: Layer, maps: torch.dtype, *parameters: Tensor
+    ) -> Tensor:
         tape: Tape = []
-        y = layers.forward(x, tape)
+        y = layers.forward(x.to(maps), tape)
         ctx.layers, ctx.tape, ctx.parameters = layers, tape, parameters
-        return y
+        ctx.maps = maps if y.ndim == 4 else y.dtype
+        return y.to(x.dtype)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         found: Gradients = {}
         wants_input = ctx.needs_input_grad[0]
-        of_x = ctx.layers.backward(gradient.contiguous(), ctx.tape, found, wants_input=wants_input)
-        return of_x, None, *(found.get(parameter) for parameter in ctx.parameters)
+        of_y = gradient.contiguous().to(ctx.maps)
+        of_x = ctx.layers.backward(of_y, ctx.tape, found, wants_input=wants_input)
+        of_x = None if of_x is None else of_x.to(gradient.dtype)
+        return of_x, None, None, *(found.get(parameter) for parameter in ctx.parameters)

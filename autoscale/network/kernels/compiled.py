@@ -8,6 +8,7 @@ training step of a mobile network consists of.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from autoscale.network.kernels.kernels import Filter, fixed_scale
+from autoscale.network.kernels.products import Products
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +41,16 @@ class NormGradient:
 
 
 class NativeKernels:
-    """The functions of the compiled C++ sources, on torch's number of threads."""
+    """The functions of the compiled C++ sources, on torch's number of threads.
 
-    def __init__(self, library: Path) -> None:
-        self.library = library
-        self._functions = ctypes.CDLL(str(library))
-        for name, kinds in _SIGNATURES.items():
-            function = getattr(self._functions, name)
-            function.restype, function.argtypes = None, [_KINDS[kind] for kind in kinds]
+    Args:
+        libraries: by what their maps are made of; float32 always, and bfloat16 for trainings.
+    """
+
+    def __init__(self, libraries: Mapping[torch.dtype, Path]) -> None:
+        self.maps = torch.bfloat16 if torch.bfloat16 in libraries else torch.float32
+        self._functions = {maps: _opened(library) for maps, library in libraries.items()}
+        self.products = Products(self._functions[self.maps])
 
     def __deepcopy__(self, memo: dict[int, object]) -> NativeKernels:
         return self  # a loaded library is one for the process
@@ -104,7 +108,7 @@ class NativeKernels:
         rows, windows = np.ascontiguousarray(rows), np.ascontiguousarray(windows)
         side, channels = pixels.shape[2:]
         y = torch.empty((len(rows), resolution, resolution, channels), dtype=torch.uint8)
-        self._functions.cut_windows(
+        self._functions[torch.float32].cut_windows(
             pixels.ctypes.data, rows.ctypes.data, windows.ctypes.data, mirrored.ctypes.data,
             y.data_ptr(), len(rows), side, resolution, channels, torch.get_num_threads(),
         )  # fmt: skip
@@ -128,17 +132,44 @@ class NativeKernels:
     def measure(self, z: Tensor, norm: nn.BatchNorm2d) -> Tensor:
         """The statistics of a map, (4, C) as in `Normed`; moves the running ones."""
         channels = z.shape[-1]
-        statistics = z.new_empty(4, channels)
-        self._functions.measure_norm(
+        statistics = torch.empty(4, channels)
+        self._functions[z.dtype].measure_norm(
             z.data_ptr(), norm.weight.data_ptr(), norm.bias.data_ptr(), statistics.data_ptr(),
             _pointer(norm.running_mean), _pointer(norm.running_var), z.numel() // channels,
             channels, norm.eps, norm.momentum, torch.get_num_threads(),
         )  # fmt: skip
         return statistics
 
-    def apply(self, x: Normed, added: Tensor | None = None) -> Tensor:
+    def measure_more(self, z: Tensor, total: Tensor) -> None:
+        """Add a piece of a map to `total`, (1 + 2 C,) float64, zeros at first."""
+        channels = z.shape[-1]
+        self._functions[z.dtype].measure_more(
+            z.data_ptr(), total.data_ptr(), z.numel() // channels, channels,
+            torch.get_num_threads(),
+        )  # fmt: skip
+
+    def finish_measure(self, total: Tensor, norm: nn.BatchNorm2d) -> Tensor:
+        """What `measure` gives, of all pieces in `total`."""
+        statistics = torch.empty(4, norm.num_features)
+        self._functions[torch.float32].finish_norm(
+            total.data_ptr(), norm.weight.data_ptr(), norm.bias.data_ptr(), statistics.data_ptr(),
+            _pointer(norm.running_mean), _pointer(norm.running_var), norm.num_features, norm.eps,
+            norm.momentum,
+        )  # fmt: skip
+        return statistics
+
+    def apply(self, x: Normed, added: Tensor | None = None, target: Tensor | None = None) -> Tensor:
         """The map, stored, plus `added`."""
-        return self._apply(x.z, x.statistics[2], x.statistics[3], x.activation, added)
+        return self._apply(x.z, x.statistics[2], x.statistics[3], x.activation, added, target)
+
+    def apply_gated(self, x: Normed, gate: Tensor, target: Tensor) -> Tensor:
+        """The map times `gate`, (N, C), stored in `target`."""
+        images, height, width, channels = x.z.shape
+        self._functions[x.z.dtype].apply_gated(
+            x.z.data_ptr(), x.statistics.data_ptr(), gate.data_ptr(), target.data_ptr(), images,
+            height * width, channels, x.activation, torch.get_num_threads(),
+        )  # fmt: skip
+        return target
 
     def depthwise_measured(
         self, x: Tensor | Normed, by: Filter, norm: nn.BatchNorm2d
@@ -164,13 +195,18 @@ class NativeKernels:
 
     def apply_pooled(self, x: Normed) -> tuple[Tensor, Tensor]:
         """The map, stored, and its mean over the pixels, (N, C)."""
+        y = torch.empty_like(x.z)
+        return y, self.pool_normed(x, y)
+
+    def pool_normed(self, x: Normed, target: Tensor | None = None) -> Tensor:
+        """The map's mean over the pixels, (N, C); stores the map in `target`, if there is one."""
         images, height, width, channels = x.z.shape
-        y, sums = torch.empty_like(x.z), x.z.new_empty(images, channels)
-        self._functions.apply_and_sum(
-            x.z.data_ptr(), x.statistics.data_ptr(), y.data_ptr(), sums.data_ptr(), images,
+        sums = torch.empty(images, channels)
+        self._functions[x.z.dtype].apply_and_sum(
+            x.z.data_ptr(), x.statistics.data_ptr(), _pointer(target), sums.data_ptr(), images,
             height * width, channels, x.activation, torch.get_num_threads(),
         )  # fmt: skip
-        return y, sums.div_(height * width)
+        return sums.div_(height * width)
 
     def reweight_(self, x: Tensor, gate: Tensor) -> Tensor:
         """`reweight` in place."""
@@ -187,22 +223,47 @@ class NativeKernels:
         """
         return self._differentiate(gradient, x, gate, pooled, gradient)
 
+    def differentiate_more(self, gradient: Tensor, x: Normed, total: Tensor) -> None:
+        """`differentiate` of a piece, whose sums are added to `total`, (2 C,) float64."""
+        channels = x.z.shape[-1]
+        self._functions[x.z.dtype].differentiate_more(
+            gradient.data_ptr(), x.z.data_ptr(), x.statistics.data_ptr(), gradient.data_ptr(),
+            total.data_ptr(), x.z.numel() // channels, channels, x.activation,
+            torch.get_num_threads(),
+        )  # fmt: skip
+
+    def finish_differentiate(self, pre: Tensor, x: Normed, total: Tensor) -> NormGradient:
+        """What `differentiate` gives, of all pieces in `total`."""
+        found, channels = _norm_gradient(pre), x.z.shape[-1]
+        self._functions[torch.float32].finish_gradient(
+            total.data_ptr(), x.statistics.data_ptr(), found.of_scale.data_ptr(),
+            found.of_shift.data_ptr(), found.coefficients.data_ptr(), x.z.numel() // channels,
+            channels,
+        )  # fmt: skip
+        return found
+
+    def norm_gradient(self, gradient: Tensor, x: Normed) -> NormGradient:
+        """`differentiate` that leaves `gradient` as it is."""
+        target = torch.empty_like(gradient) if x.activation else gradient
+        return self._differentiate(gradient, x, None, None, target)
+
     def combine(self, gradient: NormGradient, z: Tensor, target: Tensor | None = None) -> Tensor:
         """The gradient, stored in `target`, else in the memory of `pre`."""
         target = gradient.pre if target is None else target
         channels = z.shape[-1]
-        self._functions.combine_norm(
+        self._functions[z.dtype].combine_norm(
             gradient.pre.data_ptr(), z.data_ptr(), gradient.coefficients.data_ptr(),
             target.data_ptr(), z.numel() // channels, channels, torch.get_num_threads(),
         )  # fmt: skip
         return target
 
     def _apply(
-        self, z: Tensor, scale: Tensor, shift: Tensor, activation: int, added: Tensor | None
-    ) -> Tensor:
+        self, z: Tensor, scale: Tensor, shift: Tensor, activation: int, added: Tensor | None,
+        target: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
         channels = z.shape[-1]
-        y = torch.empty_like(z)
-        self._functions.apply_norm(
+        y = torch.empty_like(z) if target is None else target
+        self._functions[z.dtype].apply_norm(
             z.data_ptr(), scale.data_ptr(), shift.data_ptr(), _pointer(added), y.data_ptr(),
             z.numel() // channels, channels, activation, torch.get_num_threads(),
         )  # fmt: skip
@@ -219,7 +280,7 @@ class NativeKernels:
         images, height, width, channels = x.z.shape
         share = None if pooled is None else pooled / (height * width)
         found = _norm_gradient(target if x.activation or gate is not None else gradient)
-        self._functions.differentiate_norm(
+        self._functions[x.z.dtype].differentiate_norm(
             gradient.data_ptr(), x.z.data_ptr(), x.statistics.data_ptr(), _pointer(gate),
             _pointer(share), found.pre.data_ptr(), found.of_scale.data_ptr(),
             found.of_shift.data_ptr(), found.coefficients.data_ptr(), images, height * width,
@@ -236,12 +297,12 @@ class NativeKernels:
         statistics = None
         own: tuple[int | float | None, ...] = (None, None, None, None, None, 0.0, 0.0)
         if norm is not None:
-            statistics = stored.new_empty(4, channels)
+            statistics = torch.empty(4, channels)
             own = (
                 norm.weight.data_ptr(), norm.bias.data_ptr(), statistics.data_ptr(),
                 _pointer(norm.running_mean), _pointer(norm.running_var), norm.eps, norm.momentum,
             )  # fmt: skip
-        self._functions.depthwise_forward(
+        self._functions[stored.dtype].depthwise_forward(
             stored.data_ptr(), _pointer(before), activation, by.weight.data_ptr(), y.data_ptr(),
             *own, images, height, width, channels, *_shape(by), torch.get_num_threads(),
         )  # fmt: skip
@@ -263,7 +324,7 @@ class NativeKernels:
         of_norm = (None, None, None) if found is None else (
             found.of_scale.data_ptr(), found.of_shift.data_ptr(), found.coefficients.data_ptr(),
         )  # fmt: skip
-        self._functions.depthwise_backward(
+        self._functions[stored.dtype].depthwise_backward(
             stored.data_ptr(), _pointer(before), activation, by.weight.data_ptr(),
             numbers.data_ptr(), _pointer(z), _pointer(coefficients), _pointer(of_x),
             of_weight.data_ptr(), *of_norm, images, height, width, channels, *_shape(by),
@@ -273,8 +334,8 @@ class NativeKernels:
 
     def _sum_pixels(self, x: Tensor, factor: Tensor | None) -> Tensor:
         images, height, width, channels = x.shape
-        sums = x.new_empty(images, channels)
-        self._functions.sum_pixels(
+        sums = torch.empty(images, channels)
+        self._functions[x.dtype].sum_pixels(
             x.data_ptr(), _pointer(factor), sums.data_ptr(), images, height * width, channels,
             torch.get_num_threads(),
         )  # fmt: skip
@@ -282,7 +343,7 @@ class NativeKernels:
 
     def _scale_images(self, x: Tensor, factor: Tensor, term: Tensor | None, y: Tensor) -> Tensor:
         images, height, width, channels = x.shape
-        self._functions.scale_images(
+        self._functions[x.dtype].scale_images(
             x.data_ptr(), factor.data_ptr(), _pointer(term), y.data_ptr(), images, height * width,
             channels, torch.get_num_threads(),
         )  # fmt: skip
@@ -295,14 +356,27 @@ _SIGNATURES = {
     "depthwise_forward": "ppipppppppddnnnniiii",
     "depthwise_backward": "ppipppppppppnnnniiii",
     "measure_norm": "ppppppnnddi",
+    "measure_more": "ppnni",
+    "finish_norm": "ppppppndd",
     "apply_norm": "pppppnnii",
     "differentiate_norm": "pppppppppnnnii",
+    "differentiate_more": "pppppnnii",
+    "finish_gradient": "pppppnn",
     "combine_norm": "ppppnni",
+    "apply_gated": "ppppnnnii",
     "apply_and_sum": "ppppnnnii",
     "sum_pixels": "pppnnni",
     "scale_images": "ppppnnni",
     "cut_windows": "pppppnnnni",
 }
+
+
+def _opened(library: Path) -> ctypes.CDLL:
+    opened = ctypes.CDLL(str(library))
+    for name, kinds in _SIGNATURES.items():
+        function = getattr(opened, name)
+        function.restype, function.argtypes = None, [_KINDS[kind] for kind in kinds]
+    return opened
 
 
 def _pointer(x: Tensor | None) -> int | None:
@@ -319,5 +393,5 @@ def _source(x: Tensor | Normed) -> tuple[Tensor, Tensor | None, int]:
 
 
 def _norm_gradient(pre: Tensor) -> NormGradient:
-    rows = pre.new_empty(5, pre.shape[-1])
+    rows = torch.empty(5, pre.shape[-1])
     return NormGradient(pre, rows[:3], rows[3], rows[4])

@@ -58,7 +58,7 @@ struct Window {
 
 // What is read of a map, a register of its channels: as it is stored, or act(z * scale + shift).
 struct Stored {
-    const float *numbers;
+    const Number *numbers;
     Index lanes;
     ALWAYS_INLINE vec operator()(Index i) const { return load(numbers + i, lanes); }
 };
@@ -67,10 +67,10 @@ template <Activation A>
 struct Normed {
     using floats = Lanes<LANES>::floats;
 
-    const float *numbers;
+    const Number *numbers;
     vec mean, scale, shift;
     Index lanes;
-    Normed(const float *numbers, const float *statistics, Index channels, Index lanes)
+    Normed(const Number *numbers, const float *statistics, Index channels, Index lanes)
         : numbers(numbers), mean(load(statistics, lanes)),
           scale(load(statistics + 2 * channels, lanes)),
           shift(load(statistics + 3 * channels, lanes)), lanes(lanes) {}
@@ -84,7 +84,7 @@ struct Normed {
 
 // Calls run(Source) with a function that makes the source at an offset into a map.
 template <typename Run>
-void with_source(const float *map, const float *statistics, Index channels, int activation,
+void with_source(const Number *map, const float *statistics, Index channels, int activation,
                  Run run) {
     if (!statistics) return run([=](Index i, Index, Index lanes) { return Stored{map + i, lanes}; });
     with_activation(activation, [&](auto a) {
@@ -209,7 +209,7 @@ Index rows_of_band(Index columns, Index rows) {
 
 // The outputs, and in `moments` their sums, unless it is null.
 template <typename Source>
-void forward_block(const Depthwise &d, const Source &source, const vec *weights, float *out,
+void forward_block(const Depthwise &d, const Source &source, const vec *weights, Number *out,
                    Index lanes, Moments *moments, int part, Index channel) {
     const Index columns = (d.out_width() - 1) * d.stride + d.kernel;
     const Index band = rows_of_band(columns * d.stride, d.out_height());
@@ -233,7 +233,7 @@ void forward_block(const Depthwise &d, const Source &source, const vec *weights,
                      });
         for (Index y = 0; y < rows; ++y) {
             const vec *from = packed + y * d.stride * columns;
-            float *to = out + (top + y) * d.out_width() * d.channels;
+            Number *to = out + (top + y) * d.out_width() * d.channels;
             if (!moments) {
                 filter_row(from, d.stride, taps, weights, d.out_width(),
                            [=](Index x, vec sum) ALWAYS_INLINE_LAMBDA {
@@ -266,7 +266,7 @@ void forward_block(const Depthwise &d, const Source &source, const vec *weights,
 // source is a norm's, this is multiplied by its slope and summed.
 template <typename Source>
 void input_gradient(const Depthwise &d, const Source &source, const vec *gradient, Index columns,
-                    Index margin, const vec *weights, Index lanes, Index top, Index rows, float *to,
+                    Index margin, const vec *weights, Index lanes, Index top, Index rows, Number *to,
                     double *sums) {
     const int s = d.stride;
     for (int ry = 0; ry < s; ++ry)
@@ -305,15 +305,16 @@ void input_gradient(const Depthwise &d, const Source &source, const vec *gradien
 
 // The gradient of the outputs: as it is stored, or a * gradient + b * z + c.
 struct Gradient {
-    const float *numbers, *z, *coefficients;
+    const Number *numbers, *z;
+    const float *coefficients;
 
     void pack(const Depthwise &d, Index i, Index c, Index lanes, Index top, Index left, Index rows,
               Index columns, vec *to) const {
-        const float *stored = numbers + i;
+        const Number *stored = numbers + i;
         if (!coefficients)
             return ::pack(d.out_height(), d.out_width(), d.channels, top, left, rows, columns, to,
                           Stored{stored, lanes});
-        const float *map = z + i;
+        const Number *map = z + i;
         const vec a = load(coefficients + c, lanes), b = load(coefficients + d.channels + c, lanes),
                   constant = load(coefficients + 2 * d.channels + c, lanes);
         ::pack(d.out_height(), d.out_width(), d.channels, top, left, rows, columns, to,
@@ -329,7 +330,7 @@ struct Place {
 
 template <typename Source>
 void backward_block(const Depthwise &d, const Source &source, const vec *weights,
-                    const Gradient &gradient, const Place &place, float *image_gradient, vec *sums,
+                    const Gradient &gradient, const Place &place, Number *image_gradient, vec *sums,
                     double *norm_sums) {
     const Index columns = (d.out_width() - 1) * d.stride + d.kernel;
     const Index margin = d.margin();
@@ -372,8 +373,8 @@ extern "C" {
 // output = depthwise convolution of x, padded by kernel / 2, or as TensorFlow's "same" says if `same`
 // is not 0; kernel odd, 1 to 9. x is `input`, or act(input * scale + shift) if `statistics` is not
 // null. Unless `gamma` is null, the output's statistics are measured as by `measure_norm`.
-void depthwise_forward(const float *input, const float *statistics, int activation,
-                       const float *weights, float *output, const float *gamma, const float *beta,
+void depthwise_forward(const Number *input, const float *statistics, int activation,
+                       const float *weights, Number *output, const float *gamma, const float *beta,
                        float *output_statistics, float *running_mean, float *running_variance,
                        double eps, double momentum, Index images, Index height, Index width,
                        Index channels, int kernel, int stride, int same, int threads) {
@@ -397,8 +398,8 @@ void depthwise_forward(const float *input, const float *statistics, int activati
         });
     });
     if (gamma)
-        moments.finish(gamma, beta, eps, momentum, output_statistics, running_mean,
-                       running_variance);
+        moments.finish(
+            {gamma, beta, eps, momentum, output_statistics, running_mean, running_variance});
 }
 
 // The gradients of the weights and, unless `input_gradient` is null, of the input x. The outputs'
@@ -406,9 +407,9 @@ void depthwise_forward(const float *input, const float *statistics, int activati
 // `statistics` is not null, x is act(input * scale + shift), and `input_gradient` becomes the
 // gradient before the activation, with the gradients of gamma and beta and the coefficients of
 // `differentiate_norm`.
-void depthwise_backward(const float *input, const float *statistics, int activation,
-                        const float *weights, const float *gradient, const float *output,
-                        const float *coefficients, float *input_gradient, float *weight_gradient,
+void depthwise_backward(const Number *input, const float *statistics, int activation,
+                        const float *weights, const Number *gradient, const Number *output,
+                        const float *coefficients, Number *input_gradient, float *weight_gradient,
                         float *of_gamma, float *of_beta, float *input_coefficients, Index images,
                         Index height, Index width, Index channels, int kernel, int stride, int same,
                         int threads) {

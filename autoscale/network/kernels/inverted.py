@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import Tensor
 
-from autoscale.network.kernels.compiled import NativeKernels, Normed
+from autoscale.network.kernels.compiled import NativeKernels, Normed, NormGradient
 from autoscale.network.kernels.layers import (
     Chain,
     DepthwiseNorm,
@@ -64,6 +64,35 @@ class Inverted:
         self, gradient: Tensor, tape: Tape, found: Gradients, *, wants_input: bool = True,
         added: Tensor | None = None,
     ) -> Tensor | None:  # fmt: skip
+        of_z, x, source, filtered = self.project_backward(gradient, tape, found)
+        found[self.depthwise.norm.weight] = of_z.of_scale
+        found[self.depthwise.norm.bias] = of_z.of_shift
+        by = self.depthwise.filter
+        if self.expand is None:
+            of_x, found[by.weight] = self.kernels.depthwise_backward_stored(
+                of_z, filtered.z, x, by, wants_input=wants_input
+            )
+            return of_x if of_x is None or added is None else of_x.add_(added)
+        of_source, found[by.weight] = self.kernels.depthwise_backward_normed(
+            of_z, filtered.z, source, by
+        )
+        del of_z, filtered
+        found[self.expand.norm.weight] = of_source.of_scale
+        found[self.expand.norm.bias] = of_source.of_shift
+        of_x, found[self.expand.weight] = self.expand_backward(
+            of_source, source, x, wants_input=wants_input, added=added
+        )
+        return of_x
+
+    def project_backward(
+        self, gradient: Tensor, tape: Tape, found: Gradients
+    ) -> tuple[NormGradient, Tensor, Any, Normed]:
+        """The gradient before the norm of `depthwise`.
+
+        Returns:
+            That, the input of the block, that of `depthwise` (`Normed` behind `expand`), and what
+            came out of its norm.
+        """
         of_hidden = self.project.backward(gradient, tape, found)
         assert of_hidden is not None
         gate: Tensor | None = None
@@ -76,31 +105,27 @@ class Inverted:
             # sigmoid's slope, gate * (1 - gate), is there already.
             of_expanded = self.kernels.gate_gradient(of_hidden, hidden).mul_(1 - gate)
             of_pooled = self.excite.gate_backward(of_expanded, excited, found)
-        del hidden
-        of_z = self.kernels.differentiate(of_hidden, filtered, gate, of_pooled)
-        found[self.depthwise.norm.weight] = of_z.of_scale
-        found[self.depthwise.norm.bias] = of_z.of_shift
-        by = self.depthwise.filter
-        if self.expand is None:
-            of_x, found[by.weight] = self.kernels.depthwise_backward_stored(
-                of_z, filtered.z, x, by, wants_input=wants_input
-            )
-            return of_x if of_x is None or added is None else of_x.add_(added)
-        of_source, found[by.weight] = self.kernels.depthwise_backward_normed(
-            of_z, filtered.z, source, by
-        )
-        del of_hidden, of_z, filtered
-        found[self.expand.norm.weight] = of_source.of_scale
-        found[self.expand.norm.bias] = of_source.of_shift
-        expanded = self.kernels.combine(of_source, source.z)
-        of_x, found[self.expand.weight] = self.expand.convolve_backward(
-            expanded, x, wants_input, added
-        )
-        return of_x
+        return self.kernels.differentiate(of_hidden, filtered, gate, of_pooled), x, source, filtered
+
+    def expand_backward(
+        self, gradient: NormGradient, source: Normed, x: Tensor, *, wants_input: bool,
+        added: Tensor | None,
+    ) -> tuple[Tensor | None, Tensor]:  # fmt: skip
+        """The gradients of the block's input, plus `added`, and of the weights of `expand`.
+
+        Args:
+            gradient: before the norm of `expand`, in memory that may be written.
+            source: what `expand` gave.
+        """
+        assert self.expand is not None
+        expanded = self.kernels.combine(gradient, source.z)
+        return self.expand.convolve_backward(expanded, x, wants_input, added)
 
 
-def invert(layers: list[Layer], kernels: NativeKernels) -> list[Layer]:
-    """`layers`, with one `Inverted` for every run of them that it computes."""
+def invert(
+    layers: list[Layer], kernels: NativeKernels, kind: type[Inverted] = Inverted
+) -> list[Layer]:
+    """`layers`, with one `Inverted`, or other `kind` of it, for every run of them it computes."""
     merged: list[Layer] = []
     at = 0
     while at < len(layers):
@@ -113,7 +138,7 @@ def invert(layers: list[Layer], kernels: NativeKernels) -> list[Layer]:
             merged.append(layers[at])
             at += 1
         else:
-            merged.append(Inverted(expand, depthwise, excite, project, kernels))
+            merged.append(kind(expand, depthwise, excite, project, kernels))
             at = after + (excite is not None) + 1
     return merged
 

@@ -1,8 +1,11 @@
-"""What the layers compute with: maps of (N, H, W, C) float32 numbers, in that order in memory.
+"""What the layers compute with: maps of (N, H, W, C) numbers, in that order in memory.
 
 `TorchKernels` is torch alone. `compiled.NativeKernels` calls the functions of the C++ sources,
 compiled for this machine by `library.compile_kernels`. Both give the same numbers within 1e-4 of
 the largest of an output or gradient, and each gives the same bits every time.
+
+Maps are float32, or bfloat16 in training where the kernels have that; what is not a map, statistics
+and weights and their gradients, is float32 always, and so is arithmetic within an operation.
 """
 
 from __future__ import annotations
@@ -49,6 +52,8 @@ class Filter(NamedTuple):
 class Kernels(Protocol):
     """The operations that dominate the time of small networks."""
 
+    maps: torch.dtype  # of what passes through a network in training
+
     def depthwise(self, x: Tensor, by: Filter) -> Tensor:
         """(N, H, W, C) filtered."""
 
@@ -90,6 +95,8 @@ class Kernels(Protocol):
 
 class TorchKernels:
     """Torch's own operations, without the bookkeeping of its autograd."""
+
+    maps = torch.float32
 
     def depthwise(self, x: Tensor, by: Filter) -> Tensor:
         assert not by.same

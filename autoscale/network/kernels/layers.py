@@ -95,8 +95,9 @@ class ConvNorm:
         return self.norm
 
     def convolve(self, x: Tensor) -> Tensor:
+        weight = self.weight.to(x.dtype)
         y = torch.conv2d(
-            x.permute(0, 3, 1, 2), self.weight, None, self.stride, self.padding, 1, self.groups
+            x.permute(0, 3, 1, 2), weight, None, self.stride, self.padding, 1, self.groups
         )
         return y.permute(0, 2, 3, 1).contiguous()
 
@@ -104,10 +105,11 @@ class ConvNorm:
         self, gradient: Tensor, x: Tensor, wants_input: bool, added: Tensor | None
     ) -> tuple[Tensor | None, Tensor]:
         of_x, of_weight, _ = aten.convolution_backward(
-            gradient.permute(0, 3, 1, 2), x.permute(0, 3, 1, 2), self.weight, None,
+            gradient.permute(0, 3, 1, 2), x.permute(0, 3, 1, 2), self.weight.to(x.dtype), None,
             [self.stride] * 2, [self.padding] * 2, [1, 1], False, [0, 0], self.groups,
             [wants_input, True, False],
         )  # fmt: skip
+        of_weight = of_weight.to(self.weight.dtype)
         return _sum(of_x.permute(0, 2, 3, 1), added) if wants_input else None, of_weight
 
 
@@ -115,25 +117,33 @@ class PointwiseNorm(ConvNorm):
     """The 1x1 convolution is a product of matrices, one row a pixel."""
 
     def convolve(self, x: Tensor) -> Tensor:
-        weight = self.weight.view(self.weight.shape[:2])
+        weight = self.matrix(x)
         return torch.mm(x.view(-1, x.shape[-1]), weight.t()).view(*x.shape[:3], -1)
 
     def convolve_backward(
         self, gradient: Tensor, x: Tensor, wants_input: bool, added: Tensor | None
     ) -> tuple[Tensor | None, Tensor]:
-        weight = self.weight.view(self.weight.shape[:2])
+        weight = self.matrix(x)
         rows, pixels = gradient.view(-1, gradient.shape[-1]), x.view(-1, x.shape[-1])
-        # Matrix products are faster when the result has more columns than rows.
-        if rows.shape[1] <= pixels.shape[1]:
-            of_weight = torch.mm(rows.t(), pixels)
-        else:
-            of_weight = torch.mm(pixels.t(), rows).t().contiguous()
+        of_weight = product_over_rows(rows, pixels).contiguous()
         of_x = None
         if wants_input and added is None:
             of_x = torch.mm(rows, weight).view(x.shape)
         elif wants_input and added is not None:
             of_x = torch.addmm(added.reshape(pixels.shape), rows, weight).view(x.shape)
-        return of_x, of_weight.view(self.weight.shape)
+        return of_x, of_weight.view(self.weight.shape).to(self.weight.dtype)
+
+    def matrix(self, x: Tensor) -> Tensor:
+        """The weights (C of the result, C of x), in the type of x."""
+        return self.weight.view(self.weight.shape[:2]).to(x.dtype)
+
+
+def product_over_rows(one: Tensor, other: Tensor) -> Tensor:
+    """(R, A) and (R, B) to (A, B)."""
+    # Matrix products are faster when the result has more columns than rows.
+    if one.shape[1] <= other.shape[1]:
+        return torch.mm(one.t(), other)
+    return torch.mm(other.t(), one).t()
 
 
 class DepthwiseNorm(ConvNorm):
@@ -188,9 +198,10 @@ class FixedNorm:
         x, z = tape.pop()
         scale, shift = fixed_scale(layer.norm)
         if layer.activation:
-            before = torch.addcmul(shift, z, scale)
-            gradient = DEACTIVATE[layer.activation](gradient, before)
-        of_x, found[layer.weight] = layer.convolve_backward(gradient * scale, x, wants_input, added)
+            before = torch.addcmul(shift, z.to(scale.dtype), scale)
+            gradient = DEACTIVATE[layer.activation](gradient.to(scale.dtype), before)
+        of_z = (gradient * scale).to(z.dtype)
+        of_x, found[layer.weight] = layer.convolve_backward(of_z, x, wants_input, added)
         return of_x
 
 
@@ -296,19 +307,19 @@ class Drop:
     def forward(self, x: Tensor, tape: Tape | None, added: Tensor | None = None) -> Tensor:
         if tape is None:
             return x if added is None else x + added
-        kept = self.module.draw(x)
+        kept = self.module.draw(torch.empty(len(x)))
         tape.append(kept)
-        return x * kept if added is None else torch.addcmul(added, x, kept)
+        return (x * kept if added is None else torch.addcmul(added, x, kept)).to(x.dtype)
 
     def backward(
         self, gradient: Tensor, tape: Tape, found: Gradients, *, wants_input: bool = True,
         added: Tensor | None = None,
     ) -> Tensor | None:  # fmt: skip
-        return _sum(gradient * tape.pop(), added) if wants_input else None
+        return _sum((gradient * tape.pop()).to(gradient.dtype), added) if wants_input else None
 
 
 class Opaque:
-    """Any module, by torch's autograd. Takes maps, gives maps or rows of numbers."""
+    """Any module, by torch's autograd in float32. Takes maps, gives maps or rows of numbers."""
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module
@@ -316,23 +327,23 @@ class Opaque:
 
     def forward(self, x: Tensor, tape: Tape | None, added: Tensor | None = None) -> Tensor:
         if tape is None:
-            return _sum(_rows(self.module(_planes(x))), added)
+            return _sum(_given(_rows(self.module(_planes(x.float()))), x), added)
         with torch.enable_grad():
-            seen = x.detach().requires_grad_()
+            seen = x.detach().float().requires_grad_()
             y = _rows(self.module(_planes(seen)))
-        tape.append((seen, y))
-        return _sum(y.detach(), added)
+        tape.append((x.dtype, seen, y))
+        return _sum(_given(y.detach(), x), added)
 
     def backward(
         self, gradient: Tensor, tape: Tape, found: Gradients, *, wants_input: bool = True,
         added: Tensor | None = None,
     ) -> Tensor | None:  # fmt: skip
-        seen, y = tape.pop()
+        maps, seen, y = tape.pop()
         asked = [*self.parameters, *([seen] if wants_input else [])]
         if not asked:
             return None
         with torch.enable_grad():
-            end = _End.apply(y, gradient)
+            end = _End.apply(y, gradient.float())
         gradients = list(torch.autograd.grad(end, asked, allow_unused=True))
         of_x = gradients.pop() if wants_input else None
         for parameter, of_parameter in zip(self.parameters, gradients, strict=True):
@@ -340,7 +351,12 @@ class Opaque:
                 found[parameter] = of_parameter
         if of_x is None:
             return None
-        return _sum(of_x.contiguous(), added)
+        return _sum(of_x.contiguous().to(maps), added)
+
+
+def _given(y: Tensor, x: Tensor) -> Tensor:
+    """A map in the type of `x`, rows of numbers as they are."""
+    return y.to(x.dtype) if y.ndim == 4 else y
 
 
 class _End(torch.autograd.Function):

@@ -7,6 +7,7 @@ import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -14,8 +15,14 @@ import torch
 
 from autoscale.errors import AutoscaleError
 
+#: What maps are made of, and what the compiler is told of it.
+MAPS: Mapping[torch.dtype, tuple[str, ...]] = {
+    torch.float32: (),
+    torch.bfloat16: ("-DBFLOAT16_MAPS",),
+}
 SOURCES = tuple(
-    Path(__file__).with_name(name) for name in ("depthwise.cpp", "norm.cpp", "crops.cpp")
+    Path(__file__).with_name(name)
+    for name in ("depthwise.cpp", "norm.cpp", "crops.cpp", "products.cpp")
 )
 #: What they include; the compiler finds it beside them.
 HEADERS = tuple(Path(__file__).with_name(name) for name in ("vectors.h", "activations.h", "norm.h"))
@@ -49,14 +56,18 @@ def compiler() -> str | None:
 
 
 @cache
-def library_name() -> str:
+def library_name(maps: torch.dtype = torch.float32) -> str:
     """A file name that changes with the source, the compiler, the processor and torch.
+
+    Args:
+        maps: one of `MAPS`.
 
     Raises:
         KernelsUnavailable: if there is no compiler.
     """
     parts = (
         *(source.read_text(encoding="utf-8") for source in (*SOURCES, *HEADERS)),
+        MAPS[maps],
         _ATTEMPTS,
         _version(),
         _processor(),
@@ -65,8 +76,11 @@ def library_name() -> str:
     return f"kernels-{hashlib.sha256(repr(parts).encode()).hexdigest()[:16]}.so"
 
 
-def compile_kernels(target: Path) -> None:
+def compile_kernels(target: Path, maps: torch.dtype = torch.float32) -> None:
     """Write the shared library to `target`.
+
+    Args:
+        maps: one of `MAPS`.
 
     Raises:
         KernelsUnavailable: if there is no compiler, or it cannot compile the source.
@@ -75,7 +89,7 @@ def compile_kernels(target: Path) -> None:
     for flags in _ATTEMPTS:
         try:
             done = subprocess.run(
-                [command, *flags, *map(str, SOURCES), "-o", str(target)],
+                [command, *flags, *MAPS[maps], *map(str, SOURCES), "-o", str(target)],
                 capture_output=True,
                 text=True,
                 errors="replace",

@@ -39,7 +39,8 @@ void sum_images(float *result, Index images, Index pixels, Index channels, int t
 // y = act(z * scale + shift), a register of it.
 template <Activation A>
 struct Normed {
-    const float *z, *scale, *shift;
+    const Number *z;
+    const float *scale, *shift;
     Index channels;
 
     template <typename L>
@@ -53,59 +54,32 @@ struct Normed {
 };
 
 template <Activation A>
-Normed<A> normed(const float *z, const float *statistics, Index channels) {
+Normed<A> normed(const Number *z, const float *statistics, Index channels) {
     return {z, statistics + 2 * channels, statistics + 3 * channels, channels};
 }
 
-}  // namespace
-
-extern "C" {
-
-// output = act(z * scale + shift) + added; `added` may be null.
-void apply_norm(const float *z, const float *scale, const float *shift, const float *added,
-                float *output, Index rows, Index channels, int activation, int threads) {
-    with_activation(activation, [=](auto a) {
-        const Normed<a()> y{z, scale, shift, channels};
-        if (added)
-            for_rows(rows, channels, threads, [=](auto lanes, Index row, Index c) ALWAYS_INLINE_LAMBDA {
-                const Index i = row * channels + c;
-                at(lanes, output + i) = y(lanes, row, c) + at(lanes, added + i);
-            });
-        else
-            for_rows(rows, channels, threads, [=](auto lanes, Index row, Index c) ALWAYS_INLINE_LAMBDA {
-                at(lanes, output + row * channels + c) = y(lanes, row, c);
-            });
-    });
-}
-
-// The statistics of a map, four rows of C; the running ones move by `momentum`, as torch's do.
-void measure_norm(const float *z, const float *gamma, const float *beta, float *statistics,
-                  float *running_mean, float *running_variance, Index rows, Index channels,
-                  double eps, double momentum, int threads) {
+// A map's moments.
+Moments measured(const Number *z, Index rows, Index channels, int threads) {
     Moments moments(channels, threads);
     for_parts(rows, threads, [&](Index first, Index last, int part) {
         moments.add(part, z + first * channels, last - first);
     });
-    moments.finish(gamma, beta, eps, momentum, statistics, running_mean, running_variance);
+    return moments;
 }
 
-// pre = (gradient * gate[n] + term[n]) * act'(z * scale + shift), and from its sums the gradients
-// of gamma and beta and the coefficients of z's. `gate` and `term`, (N, C), are null together, then
-// pre = gradient * act'(...). `pre` may be `gradient`; where there is neither gate nor activation
-// it is, and nothing is written.
-void differentiate_norm(const float *gradient, const float *z, const float *statistics,
-                        const float *gate, const float *term, float *pre, float *of_gamma,
-                        float *of_beta, float *coefficients, Index images, Index pixels,
-                        Index channels, int activation, int threads) {
+// What `differentiate_norm` writes; its sums.
+GradientSums differentiated(const Number *gradient, const Number *z, const float *statistics,
+                            const float *gate, const float *term, Number *pre, Index images,
+                            Index pixels, Index channels, int activation, int threads) {
     const Index rows = images * pixels;
     GradientSums sums(channels, threads);
     with_activation(activation, [=, &sums](auto a) {
         const auto y = normed<a()>(z, statistics, channels);
-        const auto put = [=](auto lanes, Index row, Index c, auto g, auto &one,
+        const auto take = [=](auto lanes, Index row, Index c, auto g, auto &one,
                              auto &two) ALWAYS_INLINE_LAMBDA {
             const Index i = row * channels + c;
             if constexpr (a() != NONE) g *= slope<a()>(lanes, y.before(lanes, row, c));
-            if (a() != NONE || gate) at(lanes, pre + i) = g;
+            if (a() != NONE || gate) put(lanes, pre + i, g);
             one += g;
             two += g * (at(lanes, z + i) - at(lanes, statistics + c));
         };
@@ -115,7 +89,7 @@ void differentiate_norm(const float *gradient, const float *z, const float *stat
                          [=](auto lanes, Index row, Index c, auto &one, auto &two)
                              ALWAYS_INLINE_LAMBDA {
                                  const auto g = at(lanes, gradient + row * channels + c);
-                                 put(lanes, row, c, g, one, two);
+                                 take(lanes, row, c, g, one, two);
                              });
                 return;
             }
@@ -127,41 +101,130 @@ void differentiate_norm(const float *gradient, const float *z, const float *stat
                              ALWAYS_INLINE_LAMBDA {
                                  const auto g = at(lanes, gradient + row * channels + c) *
                                      at(lanes, f + c) + at(lanes, t + c);
-                                 put(lanes, row, c, g, one, two);
+                                 take(lanes, row, c, g, one, two);
                              });
             }
         });
     });
-    sums.finish(rows, statistics, of_gamma, of_beta, coefficients);
+    return sums;
+}
+
+}  // namespace
+
+extern "C" {
+
+// output = act(z * scale + shift) + added; `added` may be null.
+void apply_norm(const Number *z, const float *scale, const float *shift, const Number *added,
+                Number *output, Index rows, Index channels, int activation, int threads) {
+    with_activation(activation, [=](auto a) {
+        const Normed<a()> y{z, scale, shift, channels};
+        if (added)
+            for_rows(rows, channels, threads, [=](auto lanes, Index row, Index c) ALWAYS_INLINE_LAMBDA {
+                const Index i = row * channels + c;
+                put(lanes, output + i, y(lanes, row, c) + at(lanes, added + i));
+            });
+        else
+            for_rows(rows, channels, threads, [=](auto lanes, Index row, Index c) ALWAYS_INLINE_LAMBDA {
+                put(lanes, output + row * channels + c, y(lanes, row, c));
+            });
+    });
+}
+
+// The statistics of a map, four rows of C; the running ones move by `momentum`, as torch's do.
+void measure_norm(const Number *z, const float *gamma, const float *beta, float *statistics,
+                  float *running_mean, float *running_variance, Index rows, Index channels,
+                  double eps, double momentum, int threads) {
+    measured(z, rows, channels, threads)
+        .finish({gamma, beta, eps, momentum, statistics, running_mean, running_variance});
+}
+
+// Adds the rows of a map to `total`, see `Moments::add_to`: the statistics of a map in pieces.
+void measure_more(const Number *z, double *total, Index rows, Index channels, int threads) {
+    measured(z, rows, channels, threads).add_to(total);
+}
+
+// What `measure_norm` gives, of all rows in `total`.
+void finish_norm(const double *total, const float *gamma, const float *beta, float *statistics,
+                 float *running_mean, float *running_variance, Index channels, double eps,
+                 double momentum) {
+    const Norm norm{gamma, beta, eps, momentum, statistics, running_mean, running_variance};
+    for (Index c = 0; c < channels; ++c)
+        norm.finish(channels, c, static_cast<Index>(total[0]), total[1 + c],
+                    total[1 + channels + c]);
+}
+
+// pre = (gradient * gate[n] + term[n]) * act'(z * scale + shift), and from its sums the gradients
+// of gamma and beta and the coefficients of z's. `gate` and `term`, (N, C), are null together, then
+// pre = gradient * act'(...). `pre` may be `gradient`; where there is neither gate nor activation
+// it is, and nothing is written.
+void differentiate_norm(const Number *gradient, const Number *z, const float *statistics,
+                        const float *gate, const float *term, Number *pre, float *of_gamma,
+                        float *of_beta, float *coefficients, Index images, Index pixels,
+                        Index channels, int activation, int threads) {
+    differentiated(gradient, z, statistics, gate, term, pre, images, pixels, channels, activation,
+                   threads)
+        .finish(images * pixels, statistics, of_gamma, of_beta, coefficients);
+}
+
+// The same for a piece of a map; the sums are added to `total`, 2 C numbers, for `finish_gradient`.
+void differentiate_more(const Number *gradient, const Number *z, const float *statistics,
+                        Number *pre, double *total, Index rows, Index channels, int activation,
+                        int threads) {
+    differentiated(gradient, z, statistics, nullptr, nullptr, pre, 1, rows, channels, activation,
+                   threads)
+        .add_to(total);
+}
+
+// What `differentiate_norm` gives beside `pre`, of all rows in `total`.
+void finish_gradient(const double *total, const float *statistics, float *of_gamma, float *of_beta,
+                     float *coefficients, Index rows, Index channels) {
+    GradientSums::finish(total, channels, rows, statistics, of_gamma, of_beta, coefficients);
 }
 
 // of_z = a * pre + b * z + c, which may take the place of `pre`.
-void combine_norm(const float *pre, const float *z, const float *coefficients, float *of_z,
+void combine_norm(const Number *pre, const Number *z, const float *coefficients, Number *of_z,
                   Index rows, Index channels, int threads) {
     const float *a = coefficients, *b = a + channels, *constant = b + channels;
     for_rows(rows, channels, threads, [=](auto lanes, Index row, Index c) ALWAYS_INLINE_LAMBDA {
         const Index i = row * channels + c;
-        at(lanes, of_z + i) = at(lanes, pre + i) * at(lanes, a + c) +
-            (at(lanes, z + i) * at(lanes, b + c) + at(lanes, constant + c));
+        put(lanes, of_z + i, at(lanes, pre + i) * at(lanes, a + c) +
+            (at(lanes, z + i) * at(lanes, b + c) + at(lanes, constant + c)));
     });
 }
 
-// output = act(z * scale + shift), and sums[n][c], its sum over the pixels of image n.
-void apply_and_sum(const float *z, const float *statistics, float *output, float *sums,
+// output = act(z * scale + shift) * gate[n][c] for every pixel.
+void apply_gated(const Number *z, const float *statistics, const float *gate, Number *output,
+                 Index images, Index pixels, Index channels, int activation, int threads) {
+    with_activation(activation, [=](auto a) {
+        const auto y = normed<a()>(z, statistics, channels);
+        for_parts(images, threads, [=](Index first, Index last, int) {
+            for (Index n = first; n < last; ++n)
+                for (Index row = n * pixels; row < (n + 1) * pixels; ++row)
+                    for_channels(channels, [=](auto lanes, Index c) ALWAYS_INLINE_LAMBDA {
+                        put(lanes, output + row * channels + c,
+                            y(lanes, row, c) * at(lanes, gate + n * channels + c));
+                    });
+        });
+    });
+}
+
+// output = act(z * scale + shift) unless it is null, and sums[n][c], its sum over the pixels of
+// image n.
+void apply_and_sum(const Number *z, const float *statistics, Number *output, float *sums,
                    Index images, Index pixels, Index channels, int activation, int threads) {
     with_activation(activation, [=](auto a) {
         const auto y = normed<a()>(z, statistics, channels);
         sum_images(sums, images, pixels, channels, threads,
                    [=](auto lanes, Index row, Index c) ALWAYS_INLINE_LAMBDA {
                        const auto result = y(lanes, row, c);
-                       at(lanes, output + row * channels + c) = result;
+                       if (output) put(lanes, output + row * channels + c, result);
                        return result;
                    });
     });
 }
 
 // sums[n][c] = sum over the pixels of image n of input * factor (may be null, then of input).
-void sum_pixels(const float *input, const float *factor, float *sums, Index images, Index pixels,
+void sum_pixels(const Number *input, const Number *factor, float *sums, Index images, Index pixels,
                 Index channels, int threads) {
     if (factor)
         sum_images(sums, images, pixels, channels, threads,
@@ -178,7 +241,7 @@ void sum_pixels(const float *input, const float *factor, float *sums, Index imag
 
 // output = input * factor[n][c] + term[n][c] for every pixel; `term` may be null, and the output
 // may take the place of the input.
-void scale_images(const float *input, const float *factor, const float *term, float *output,
+void scale_images(const Number *input, const float *factor, const float *term, Number *output,
                   Index images, Index pixels, Index channels, int threads) {
     for_parts(images, threads, [=](Index first, Index last, int) {
         for (Index n = first; n < last; ++n) {
@@ -187,7 +250,7 @@ void scale_images(const float *input, const float *factor, const float *term, fl
                 for_channels(channels, [=](auto lanes, Index c) ALWAYS_INLINE_LAMBDA {
                     const Index i = row * channels + c;
                     const auto scaled = at(lanes, input + i) * at(lanes, f + c);
-                    at(lanes, output + i) = t ? scaled + at(lanes, t + c) : scaled;
+                    put(lanes, output + i, t ? scaled + at(lanes, t + c) : scaled);
                 });
         }
     });

@@ -11,6 +11,28 @@
 
 namespace {
 
+// A norm that takes part in training, and its statistics.
+struct Norm {
+    const float *gamma, *beta;
+    double eps, momentum;
+    float *statistics, *running_mean, *running_variance;
+
+    // Of a channel with this mean and sum of squared differences to it. The running statistics move
+    // by `momentum`, the variance unbiased.
+    void finish(Index channels, Index c, Index count, double middle, double squared) const {
+        float *mean = statistics, *inverse = mean + channels, *scale = inverse + channels,
+              *shift = scale + channels;
+        const double variance = squared < 0.0 ? 0.0 : squared / count;
+        const double unbiased = count > 1 ? variance * count / (count - 1) : variance;
+        mean[c] = static_cast<float>(middle);
+        inverse[c] = static_cast<float>(1.0 / std::sqrt(variance + eps));
+        scale[c] = gamma[c] * inverse[c];
+        shift[c] = beta[c] - mean[c] * scale[c];
+        running_mean[c] += static_cast<float>(momentum * (mean[c] - running_mean[c]));
+        running_variance[c] += static_cast<float>(momentum * (unbiased - running_variance[c]));
+    }
+};
+
 // Sums over rows of a map, a share of the rows a thread, of differences to the share's first row:
 // no digits are lost where the mean is large.
 struct Moments {
@@ -24,11 +46,14 @@ struct Moments {
     float *reference(int part) { return references.get() + channels * part; }
 
     // Adds a share's next rows, its first ones before all others.
-    void add(int part, const float *map, Index count);
+    void add(int part, const Number *map, Index count);
 
-    // The statistics of all rows. The running ones move by `momentum`, the variance unbiased.
-    void finish(const float *gamma, const float *beta, double eps, double momentum,
-                float *statistics, float *running_mean, float *running_variance);
+    // Adds these rows to those that `total` knows: their number, the means, and the squares of the
+    // differences to these, 1 + 2 C numbers.
+    void add_to(double *total) const;
+
+    // The statistics of all rows.
+    void finish(const Norm &norm);
 
     Index channels;
     int parts;
@@ -65,9 +90,12 @@ void sum_rows(Index first, Index last, Index channels, double *total, Terms term
     }
 }
 
-inline void Moments::add(int part, const float *map, Index count) {
+inline void Moments::add(int part, const Number *map, Index count) {
     float *first = reference(part);
-    if (rows[part] == 0 && count > 0) std::copy(map, map + channels, first);
+    if (rows[part] == 0 && count > 0)
+        for_channels(channels, [=](auto lanes, Index c) ALWAYS_INLINE_LAMBDA {
+            put(lanes, first + c, at(lanes, map + c));
+        });
     rows[part] += count;
     const Index width = channels;
     sum_rows(0, count, channels, differences(part),
@@ -78,10 +106,7 @@ inline void Moments::add(int part, const float *map, Index count) {
              });
 }
 
-inline void Moments::finish(const float *gamma, const float *beta, double eps, double momentum,
-                            float *statistics, float *running_mean, float *running_variance) {
-    float *mean = statistics, *inverse = mean + channels, *scale = inverse + channels,
-          *shift = scale + channels;
+inline void Moments::finish(const Norm &norm) {
     Index count = 0;
     for (int part = 0; part < parts; ++part) count += rows[part];
     for (Index c = 0; c < channels; ++c) {
@@ -96,14 +121,24 @@ inline void Moments::finish(const float *gamma, const float *beta, double eps, d
                 const double apart = reference(part)[c] + off - middle;
                 squared += squares(part)[c] + rows[part] * (apart * apart - off * off);
             }
-        const double variance = squared < 0.0 ? 0.0 : squared / count;
-        const double unbiased = count > 1 ? variance * count / (count - 1) : variance;
-        mean[c] = static_cast<float>(middle);
-        inverse[c] = static_cast<float>(1.0 / std::sqrt(variance + eps));
-        scale[c] = gamma[c] * inverse[c];
-        shift[c] = beta[c] - mean[c] * scale[c];
-        running_mean[c] += static_cast<float>(momentum * (mean[c] - running_mean[c]));
-        running_variance[c] += static_cast<float>(momentum * (unbiased - running_variance[c]));
+        norm.finish(channels, c, count, middle, squared);
+    }
+}
+
+// Source: Chan et al. 1979, for two sets of rows at a time.
+inline void Moments::add_to(double *total) const {
+    double &count = total[0], *means = total + 1, *squared = means + channels;
+    for (int part = 0; part < parts; ++part) {
+        if (rows[part] == 0) continue;
+        const double own = static_cast<double>(rows[part]), all = count + own;
+        const double *difference = sums.get() + 2 * channels * part, *square = difference + channels;
+        const float *first = references.get() + channels * part;
+        for (Index c = 0; c < channels; ++c) {
+            const double off = difference[c] / own, apart = first[c] + off - means[c];
+            means[c] += apart * own / all;
+            squared[c] += square[c] - own * off * off + apart * apart * own * (count / all);
+        }
+        count = all;
     }
 }
 
@@ -114,17 +149,24 @@ struct GradientSums {
 
     double *of(int part) { return sums.get() + 2 * channels * part; }
 
-    // The gradients of gamma and beta, and the coefficients of z's: scale * (pre - mean(pre) -
-    // normalised * mean(pre * normalised)) as a * pre + b * z + c.
+    void add_to(double *total) const {
+        for (Index i = 0; i < 2 * channels * parts; ++i) total[i % (2 * channels)] += sums[i];
+    }
+
     void finish(Index rows, const float *statistics, float *of_gamma, float *of_beta,
                 float *coefficients) {
+        const auto total = zeros(2 * channels);
+        add_to(total.get());
+        finish(total.get(), channels, rows, statistics, of_gamma, of_beta, coefficients);
+    }
+
+    // The gradients of gamma and beta, and the coefficients of z's: scale * (pre - mean(pre) -
+    // normalised * mean(pre * normalised)) as a * pre + b * z + c.
+    static void finish(const double *total, Index channels, Index rows, const float *statistics,
+                       float *of_gamma, float *of_beta, float *coefficients) {
         const float *mean = statistics, *inverse = mean + channels, *scale = inverse + channels;
         for (Index c = 0; c < channels; ++c) {
-            double one = 0.0, two = 0.0;
-            for (int part = 0; part < parts; ++part) {
-                one += of(part)[c];
-                two += of(part)[channels + c];
-            }
+            const double one = total[c], two = total[channels + c];
             of_beta[c] = static_cast<float>(one);
             of_gamma[c] = static_cast<float>(two * inverse[c]);
             const double b = -two / rows * inverse[c] * inverse[c] * scale[c];

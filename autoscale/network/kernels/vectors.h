@@ -1,7 +1,8 @@
 // What all kernels are made of: registers, scratch memory, loops over rows and channels.
 //
-// Tensors are float32 in channels-last order: a map of (N, C, H, W) lies as N * H * W rows of C
-// numbers. Every function is deterministic for a given number of threads: work is cut by images or
+// Tensors are in channels-last order: a map of (N, C, H, W) lies as N * H * W rows of C numbers. Maps
+// are float32, or bfloat16 if BFLOAT16_MAPS is defined; all else is float32, and so is what is
+// computed with. Every function is deterministic for a given number of threads: work is cut by images or
 // by rows, and partial sums are added in that order. Nothing is allocated but scratch memory of a
 // few hundred kilobytes a thread, which is kept for the next call.
 
@@ -39,8 +40,22 @@ template <Index COUNT>
 struct Lanes {
     typedef float floats __attribute__((vector_size(4 * COUNT), aligned(4), may_alias));
     typedef std::int32_t ints __attribute__((vector_size(4 * COUNT), aligned(4), may_alias));
+    typedef std::uint32_t words __attribute__((vector_size(4 * COUNT), aligned(4), may_alias));
+    typedef std::uint16_t halves __attribute__((vector_size(2 * COUNT), aligned(2), may_alias));
 };
 typedef float vec __attribute__((vector_size(4 * LANES), may_alias));
+
+// The upper half of a float32.
+struct bfloat16 {
+    std::uint16_t bits;
+};
+
+// What maps are made of.
+#ifdef BFLOAT16_MAPS
+using Number = bfloat16;
+#else
+using Number = float;
+#endif
 
 struct Free {
     void operator()(void *memory) const { std::free(memory); }
@@ -72,6 +87,25 @@ ALWAYS_INLINE __m256i first_of_eight(Index lanes) {
 }
 #endif
 
+template <typename L>
+ALWAYS_INLINE typename L::floats widened(L, typename L::halves v) {
+    return reinterpret_cast<typename L::floats>(__builtin_convertvector(v, typename L::words) << 16);
+}
+
+// The nearest bfloat16, of two the even one. Not a number stays so.
+template <typename L>
+ALWAYS_INLINE typename L::halves narrowed(L, typename L::floats v) {
+#if defined(__AVX512BF16__) && defined(__AVX512F__)
+    if constexpr (std::is_same_v<L, Lanes<LANES>>)
+        return (typename L::halves)_mm512_cvtneps_pbh((__m512)v);
+#endif
+    using words = typename L::words;
+    const words bits = reinterpret_cast<words>(v);
+    const words nearest = bits + (0x7fffu + (bits >> 16 & 1u));
+    return __builtin_convertvector((v == v ? nearest : words(bits | 0x400000u)) >> 16,
+                                   typename L::halves);
+}
+
 // The first `lanes` numbers of a register; the others are zero.
 ALWAYS_INLINE vec load(const float *from, Index lanes) {
     if (lanes == LANES) return *reinterpret_cast<const Lanes<LANES>::floats *>(from);
@@ -100,6 +134,33 @@ ALWAYS_INLINE void store(float *to, vec v, Index lanes) {
 #endif
 }
 
+ALWAYS_INLINE vec load(const bfloat16 *from, Index lanes) {
+    using All = Lanes<LANES>;
+    if (lanes == LANES) return (vec)widened(All(), *reinterpret_cast<const All::halves *>(from));
+#if defined(__AVX512BW__) && defined(__AVX512VL__)
+    const auto mask = static_cast<__mmask16>((1u << lanes) - 1);
+    return (vec)widened(All(), (All::halves)_mm256_maskz_loadu_epi16(mask, from));
+#else
+    All::halves v = {};
+    std::memcpy(&v, from, lanes * sizeof(bfloat16));
+    return (vec)widened(All(), v);
+#endif
+}
+
+ALWAYS_INLINE void store(bfloat16 *to, vec v, Index lanes) {
+    using All = Lanes<LANES>;
+    const All::halves numbers = narrowed(All(), (All::floats)v);
+    if (lanes == LANES) {
+        *reinterpret_cast<All::halves *>(to) = numbers;
+        return;
+    }
+#if defined(__AVX512BW__) && defined(__AVX512VL__)
+    _mm256_mask_storeu_epi16(to, static_cast<__mmask16>((1u << lanes) - 1), (__m256i)numbers);
+#else
+    std::memcpy(to, &numbers, lanes * sizeof(bfloat16));
+#endif
+}
+
 // Runs run(lanes, c) for groups of channels: whole registers, perhaps half a one, then single ones.
 template <typename Run>
 ALWAYS_INLINE void for_channels(Index channels, Run run) {
@@ -117,6 +178,21 @@ ALWAYS_INLINE typename L::floats &at(L, float *numbers) {
 template <typename L>
 ALWAYS_INLINE typename L::floats at(L, const float *numbers) {
     return *reinterpret_cast<const typename L::floats *>(numbers);
+}
+
+template <typename L>
+ALWAYS_INLINE typename L::floats at(L lanes, const bfloat16 *numbers) {
+    return widened(lanes, *reinterpret_cast<const typename L::halves *>(numbers));
+}
+
+template <typename L>
+ALWAYS_INLINE void put(L, float *numbers, typename L::floats v) {
+    *reinterpret_cast<typename L::floats *>(numbers) = v;
+}
+
+template <typename L>
+ALWAYS_INLINE void put(L lanes, bfloat16 *numbers, typename L::floats v) {
+    *reinterpret_cast<typename L::halves *>(numbers) = narrowed(lanes, v);
 }
 
 // Calls run(first, last, part) for `parts` shares of the rows, on as many threads.

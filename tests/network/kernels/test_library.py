@@ -55,6 +55,37 @@ def test_other_devices_train_the_network_as_it_is() -> None:
     assert choose_kernels("auto", device="cuda:0", listener=Silent()) == "none"
 
 
+def test_bfloat16_takes_native_kernels_and_no_others() -> None:
+    with pytest.raises(InvalidSetting, match=r"bfloat16 needs native kernels, .* --kernels torch;"):
+        choose_kernels("torch", precision="bfloat16", device="cpu", listener=Silent())
+    with pytest.raises(InvalidSetting, match="choose from float32, bfloat16, auto"):
+        choose_kernels("auto", precision="half", device="cpu", listener=Silent())
+    # Graphics cards multiply bfloat16 whatever is asked for.
+    assert (
+        choose_kernels("auto", precision="bfloat16", device="cuda:0", listener=Silent()) == "none"
+    )
+
+
+def test_bfloat16_that_was_asked_for_is_refused_without_a_compiler(no_compiler: None) -> None:
+    with pytest.raises(KernelsUnavailable, match="install one, or name it in CXX"):
+        choose_kernels("auto", precision="bfloat16", device="cpu", listener=Silent())
+    assert choose_kernels("auto", precision="auto", device="cpu", listener=Silent()) == "torch"
+    load_kernels.cache_clear()
+
+
+@pytest.mark.skipif(library.compiler() is None, reason="there is no C++ compiler here")
+@pytest.mark.parametrize("multiplies", [True, False])
+def test_auto_takes_bfloat16_where_the_processor_multiplies_it(
+    multiplies: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels, "multiplies_bfloat16", lambda: multiplies)
+    for choice in ("auto", "native"):
+        found = choose_kernels(choice, precision="auto", device="cpu", listener=Silent())
+        assert found == ("native-bfloat16" if multiplies else "native")
+    for name in ("torch", "none"):
+        assert choose_kernels(name, precision="auto", device="cpu", listener=Silent()) == name
+
+
 @pytest.mark.skipif(library.compiler() is None, reason="there is no C++ compiler here")
 def test_several_processes_may_compile_at_once(tmp_path: Path) -> None:
     code = (

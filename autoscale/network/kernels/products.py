@@ -1,0 +1,93 @@
+"""Products of bfloat16 matrices with one row a pixel, summed in float32.
+
+By the processor's tiles where it has them (AMX): of such long and narrow matrices torch's own take
+most of their time for what comes in and goes out. Else by torch.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Factor(NamedTuple):
+    """A matrix by which rows are multiplied."""
+
+    numbers: Tensor
+    columns: int
+
+
+_P, _N = ctypes.c_void_p, ctypes.c_int64
+_ARGUMENTS = {
+    "pack_matrix": [_P, _N, _N, _P, _N, _N],
+    "multiply_rows": [_P, _P, _P, _P, _P, _N, _N, _N, ctypes.c_int],
+    "multiply_columns": [_P, _P, _P, _N, _N, _N, ctypes.c_int],
+}
+
+
+class Products:
+    """The products, by compiled functions for bfloat16 where those say that they can."""
+
+    def __init__(self, functions: ctypes.CDLL) -> None:
+        self._functions = functions
+        self.by_tiles = bool(functions.has_tiles())
+        if self.by_tiles:
+            functions.packed_size.restype, functions.packed_size.argtypes = _N, [_N, _N]
+            for name, kinds in _ARGUMENTS.items():
+                function = getattr(functions, name)
+                function.restype, function.argtypes = None, kinds
+
+    def ready(self, matrix: Tensor) -> Factor:
+        """A float32 matrix as `rows` takes it, rounded to bfloat16."""
+        depth, columns = matrix.shape
+        if not self.by_tiles:
+            return Factor(matrix.bfloat16(), columns)
+        packed = torch.empty(self._functions.packed_size(depth, columns), dtype=torch.bfloat16)
+        self._functions.pack_matrix(
+            matrix.data_ptr(), *matrix.stride(), packed.data_ptr(), depth, columns
+        )
+        return Factor(packed, columns)
+
+    def rows(
+        self, x: Tensor, factor: Factor, target: Tensor, *, added: Tensor | None = None,
+        total: Tensor | None = None,
+    ) -> bool:  # fmt: skip
+        """x times the matrix, plus `added`, in `target`; all of them maps.
+
+        Args:
+            total: as for `NativeKernels.measure_more`, to which the result is added if possible.
+
+        Returns:
+            Whether it was.
+        """
+        if not self.by_tiles:
+            ready, out = factor.numbers, _rows(target)
+            if added is None:
+                torch.mm(_rows(x), ready, out=out)
+            else:
+                torch.addmm(_rows(added), _rows(x), ready, out=out)
+            return False
+        depth = x.shape[-1]
+        self._functions.multiply_rows(
+            x.data_ptr(), factor.numbers.data_ptr(), None if added is None else added.data_ptr(),
+            target.data_ptr(), None if total is None else total.data_ptr(), x.numel() // depth,
+            depth, factor.columns, torch.get_num_threads(),
+        )  # fmt: skip
+        return True
+
+    def add_columns(self, narrow: Tensor, wide: Tensor, result: Tensor) -> None:
+        """Add to `result`, a float32 for each two channels, their products over the pixels."""
+        if not self.by_tiles:
+            result += torch.mm(_rows(narrow).t(), _rows(wide))
+            return
+        self._functions.multiply_columns(
+            narrow.data_ptr(), wide.data_ptr(), result.data_ptr(),
+            narrow.numel() // narrow.shape[-1], *result.shape, torch.get_num_threads(),
+        )  # fmt: skip
+
+
+def _rows(x: Tensor) -> Tensor:
+    return x.view(-1, x.shape[-1])
