@@ -254,8 +254,8 @@ class Steps:
             OutOfTime: if it takes more seconds; finished epochs are kept.
         """
         own, began = self.settings, self.began
-        names = ("limit", "strict", "seed", "device", "threads", "white_level")
-        names = (*names, "kernels", "precision")
+        shared = ("limit", "strict", "seed", "device", "threads", "white_level")
+        names = (*shared, "kernels", "precision")
         return train(
             run,
             TrainSettings(
