@@ -94,7 +94,7 @@ class CutSettings(BoardSettings):
         "board",
         help="The largest that fits this board: a shipped one (autoscale boards) or a YAML file.",
     )
-    member: str | None = option(None, "A member by its name, such as phi-1.")
+    member: str | None = option(None, "A member by its name, such as phi-1.", binds=False)
     output: Path | None = option(
         None,
         "The file that is written. \\[default: nested/NAME.safetensors in the run]",
