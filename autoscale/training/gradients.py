@@ -68,7 +68,7 @@ class Gradients:
         images = sum(len(part.labels) for part in parts)
         total = torch.zeros((), device=self._device)
         for part in parts:
-            # bfloat16 pays on graphics cards; on a CPU the native kernels are float32.
+            # By torch bfloat16 pays on graphics cards; on a CPU it is a choice of kernels.
             with torch.autocast("cuda", torch.bfloat16, enabled=self._device.type == "cuda"):
                 loss = self._loss(part)
             if len(parts) > 1:
