@@ -82,7 +82,7 @@ class Gradients:
         return total
 
     def _autocast(self) -> torch.autocast:
-        """bfloat16 pays on graphics cards; on a CPU the native kernels are float32."""
+        """By torch bfloat16 pays on graphics cards; on a CPU it is a choice of kernels."""
         return torch.autocast("cuda", torch.bfloat16, enabled=self._device.type == "cuda")
 
     def _logits(self, part: Batch) -> Tensor:
