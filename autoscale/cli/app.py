@@ -173,7 +173,7 @@ COMMANDS = (
         home="train:train_family_command",
         run=DEFAULT_RUN,
         run_help="Run directory with a family; weights and metrics go to its folder nested.",
-        example="--run runs/photos --epochs 30",
+        example="--run runs/photos",
     ),
     Command(
         name="cut",

@@ -16,7 +16,7 @@ from torch import nn
 
 from autoscale.datasets.data import Images
 from autoscale.design.architecture import Architecture
-from autoscale.design.rounding import PAPER, compound, rounding_policy
+from autoscale.design.rounding import PAPER, compound, fit_strides, rounding_policy
 from autoscale.jobs.workers.kernels import accelerated, choose_kernels
 from autoscale.listener import Silent
 from autoscale.network.build import build
@@ -38,7 +38,7 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     kernels = choose_kernels(asked.kernels, device="cpu", listener=Silent())
-    base = Architecture.from_yaml(BASE.read_text(encoding="utf-8"))
+    base = fit_strides(Architecture.from_yaml(BASE.read_text(encoding="utf-8")))
     rounding = rounding_policy("nearest,divisor=4")
     designs = [compound(base, PAPER, phi, rounding=rounding) for phi in (0, 1, 2, 3)]
     apart = []

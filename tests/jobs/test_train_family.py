@@ -35,6 +35,7 @@ from autoscale.runs.checkpoint import read_snapshot
 from autoscale.runs.job_file import recorded_jobs
 from autoscale.runs.store import StepFolder
 from autoscale.runs.weights import read_weights
+from autoscale.training.recipe import RECIPES
 from tests.conftest import Heard, draw_photos
 
 BASE = Architecture(
@@ -306,12 +307,9 @@ def test_a_training_that_is_finished_is_not_done_again(run: Path, photos: Path) 
     assert together(run, photos, listener=Heard(stop_after=1)) == found
 
 
-def test_it_takes_half_of_the_recipes_epochs_if_none_are_asked_for(run: Path, photos: Path) -> None:
+def test_it_takes_the_recipes_epochs_if_none_are_asked_for(run: Path, photos: Path) -> None:
     found = together(run, photos, epochs=None)
-    assert len(found.largest.epochs) == 2
-    assert json.loads((run / "nested" / "settings.json").read_text())["settings"]["recipe"][
-        "epochs"
-    ] == 2  # fmt: skip
+    assert len(found.largest.epochs) == RECIPES["proxy"].epochs
 
 
 def test_the_weights_beside_the_largest_member_are_what_all_begin_with(

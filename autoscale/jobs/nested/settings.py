@@ -41,8 +41,8 @@ class TrainFamilySettings(WeightsSettings):
     epochs: int | None = again(
         TrainSettings,
         "epochs",
-        help="Passes over the images; in each, three members see every image. \\[default: half of "
-        "the recipe's, rounded up]",
+        help="Passes over the images; in each, three members see every image. \\[default: the "
+        "recipe's]",
     )
     batch_size: int | None = again(TrainSettings, "batch_size")
     learning_rate: float | None = again(TrainSettings, "learning_rate")
@@ -117,10 +117,5 @@ class CutSettings(BoardSettings):
 
 def for_largest(settings: TrainFamilySettings, network: str, data: str) -> TrainSettings:
     """How the largest member is trained, and with it the others."""
-    own = {name: value for name, value in vars(settings).items() if name not in ("data", "epochs")}
-    epochs = settings.epochs
-    if epochs is None:
-        from autoscale.training.recipe import RECIPES
-
-        epochs = -(-RECIPES[settings.recipe].epochs // 2)
-    return TrainSettings(**own, network=network, data=data, epochs=epochs)
+    own = {name: value for name, value in vars(settings).items() if name != "data"}
+    return TrainSettings(**own, network=network, data=data)
