@@ -158,6 +158,7 @@ def _show_grid(found: GridResult, run: Path, as_json: bool) -> None:
         show_table,
     )
     from autoscale.design.measures.macs import MACS
+    from autoscale.metrics.names import ACCURACY
 
     point = found.coefficients
     if as_json:
@@ -166,6 +167,7 @@ def _show_grid(found: GridResult, run: Path, as_json: bool) -> None:
                 "convention": CONVENTION,
                 "coefficients": {"alpha": point.alpha, "beta": point.beta, "gamma": point.gamma},
                 "verdict": found.sentence,
+                **({} if found.quality == ACCURACY else {"quality": found.quality.label}),
                 "seed_noise": found.seed_noise,
                 "trainings": len(found.observations),
                 "candidates": records(found.table),
@@ -174,8 +176,9 @@ def _show_grid(found: GridResult, run: Path, as_json: bool) -> None:
             }
         )
         return
+    share = found.quality.column
     every = ("alpha", "beta", "gamma", "nominal", "measured", "distance", "depth", "width",
-               "resolution", "pixels", "macs", "rules", "seeds", "accuracy", "accuracy_float",
+               "resolution", "pixels", "macs", "rules", "seeds", share, "accuracy_float",
                "estimate", "low", "high")  # fmt: skip
     columns = _grown(tuple(name for name in every if name in found.table), found.table)
     shown = show_table(
@@ -188,7 +191,7 @@ def _show_grid(found: GridResult, run: Path, as_json: bool) -> None:
             "width",
             "resolution",
             "macs",
-            "accuracy",
+            share,
             "accuracy_float",
             "distance",
             "pixels",
@@ -198,7 +201,7 @@ def _show_grid(found: GridResult, run: Path, as_json: bool) -> None:
         show_table(
             found.rival_table,
             title="The pick's lead over simpler ways of growing, at equal cost",
-            columns=("rule", "alpha", "beta", "gamma", "growth", "accuracy", "seeds", "lead",
+            columns=("rule", "alpha", "beta", "gamma", "growth", share, "seeds", "lead",
                      "low", "high"),
             spare=("seeds", "growth"),
         )  # fmt: skip
@@ -210,7 +213,8 @@ def _show_grid(found: GridResult, run: Path, as_json: bool) -> None:
         f"{point.nominal:.3f}x, {measured}. Verdict: {found.sentence} -> {run}"
     )
     show_references(found.references)
-    explain("estimate, low, high: what all trainings together suggest, its interval at 90 %")
+    of = "" if found.quality == ACCURACY else f" of the {found.quality.label}"
+    explain(f"estimate, low, high: what all trainings together suggest{of}, its interval at 90 %")
     if "growth" in columns:
         explain(GROWTH)
     if "macs" in shown:

@@ -126,6 +126,7 @@ def _show_search(found: Baseline, settings: SearchSettings, run: Path, as_json: 
     score = found.trial.score
     assert score is not None, "a baseline is a finished trial"
     accuracy = sum(found.accuracies) / len(found.accuracies)
+    judged, quality = sum(found.judged) / len(found.judged), found.objective.quality
     floats = found.accuracies_float
     as_trained = sum(floats) / len(floats) if floats else None
     file = run / "search" / "baseline.yaml"
@@ -135,6 +136,7 @@ def _show_search(found: Baseline, settings: SearchSettings, run: Path, as_json: 
                 "convention": CONVENTION,
                 "baseline": {
                     "trial": found.trial.number,
+                    **({quality.column: judged} if found.qualities else {}),
                     "accuracy": accuracy,
                     **({} if as_trained is None else {"accuracy_float": as_trained}),
                     "seeds": len(found.accuracies),
@@ -151,15 +153,19 @@ def _show_search(found: Baseline, settings: SearchSettings, run: Path, as_json: 
         return
     column = found.objective.measure.column
     front = table[table.on_front].sort_values(column)
-    wanted = ("trial", "accuracy", "accuracy_float", "macs", "params", column, "inherited",
-              "seconds")  # fmt: skip
+    wanted = ("trial", quality.column, "accuracy", "accuracy_float", "macs", "params", column,
+              "inherited", "seconds")  # fmt: skip
     columns = tuple(name for name in dict.fromkeys(wanted) if name in table)
-    show_table(front, title="Front: no other trial is as accurate and cheaper", columns=columns)
+    show_table(
+        front,
+        title=f"Front: no other trial is as {_good(found.qualities)} and cheaper",
+        columns=columns,
+    )
     failed = int((table.status == "failed").sum())
     say(
         several(len(table), "network")
         + (f" trained, {failed} failed. " if failed else " trained. ")
-        + f"Baseline: trial {found.trial.number}, accuracy {accuracy:.4f} "
+        + f"Baseline: trial {found.trial.number}, {quality.label} {judged:.4f} "
         + ("" if as_trained is None else f"in int8 ({as_trained:.4f} in float) ")
         + "on validation images"
         + (f" (mean of {len(found.accuracies)} seeds)" if len(found.accuracies) > 1 else "")
@@ -180,8 +186,13 @@ def _show_search(found: Baseline, settings: SearchSettings, run: Path, as_json: 
     explain(CONVENTION)
 
 
+def _good(qualities: Sequence[float]) -> str:
+    return "good" if qualities else "accurate"
+
+
 def _show_check(found: Check, as_json: bool) -> None:
     from autoscale.cli.terminal import say, show_json
+    from autoscale.metrics.names import ACCURACY
 
     if as_json:
         show_json(found.to_dict())
@@ -193,11 +204,12 @@ def _show_check(found: Check, as_json: bool) -> None:
             f"In float the baseline has {sum(floats) / len(floats):.4f}, random networks "
             f"{others:.4f}; what follows is in int8."
         )
+    by = "" if found.quality == ACCURACY else f" by {found.quality.label}"
     say(
-        f"On {found.split} images: baseline {mean:.4f} at {found.baseline_macs:,} multiply-adds, "
-        f"random networks {mean - found.margin:.4f} at {found.random_macs:,} on average. Margin "
-        f"{found.margin:+.4f} +- {found.margin_error:.4f} (standard error); seed noise "
-        f"{found.seed_noise:.4f}. Verdict: {found.verdict}."
+        f"On {found.split} images{by}: baseline {mean:.4f} at {found.baseline_macs:,} "
+        f"multiply-adds, random networks {mean - found.margin:.4f} at {found.random_macs:,} on "
+        f"average. Margin {found.margin:+.4f} +- {found.margin_error:.4f} (standard error); seed "
+        f"noise {found.seed_noise:.4f}. Verdict: {found.verdict}."
     )
     show_references(found.references)
 

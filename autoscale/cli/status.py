@@ -155,8 +155,8 @@ def _sentence(step: StepStatus) -> str:
         one = facts[name]
         if one is not None:
             text += (
-                f"; {name}: trial {one.trial}, accuracy {one.accuracy:.4f} on validation images, "
-                f"{one.macs:,} multiply-adds"
+                f"; {name}: trial {one.trial}, {one.quality.label} {one.judged:.4f} on validation "
+                f"images, {one.macs:,} multiply-adds"
             )
     return text
 

@@ -25,6 +25,7 @@ from rich.text import Text
 
 from autoscale.design.amounts import format_count
 from autoscale.listener import Progress, duration
+from autoscale.metrics.names import is_quality
 
 #: Columns that hold counts, printed with a unit; so are all whose names begin with "macs".
 COUNTS = ("macs", "flops", "params", "activations", "memory")
@@ -291,7 +292,7 @@ def _cell(name: str, value: Any) -> str:
         return format_count(value)
     if name == "networks":
         return f"{value:,}" if value < 10**9 else f"{value:.2e}"
-    if name in ACCURACIES:
+    if name in ACCURACIES or is_quality(name):
         return f"{value:.4f}"
     return (
         f"{value:.4g}" if isinstance(value, float) else printable(str(value)).replace("\n", "\\n")

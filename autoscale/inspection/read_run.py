@@ -79,6 +79,7 @@ def _search(path: Path) -> SearchContents | None:
         objective=goal,
         baseline=chosen.trial if chosen else None,
         accuracies=chosen.accuracies if chosen else (),
+        judged=chosen.judged if chosen else (),
         confirmed=_confirmed(step, sum(trial.trained for trial in steps)),
         record=record,
     )

@@ -19,6 +19,7 @@ from autoscale.jobs.reference.training import TRAININGS as RIVAL_TRAININGS
 from autoscale.jobs.search import result as baseline
 from autoscale.jobs.starts import result as advice
 from autoscale.jobs.train.result import STEP as TRAIN
+from autoscale.metrics.names import Quality
 from autoscale.runs.at_work import Piece, at_work
 from autoscale.runs.records import Outcome, outcomes_from_journal
 from autoscale.runs.store import Journal, StepFolder
@@ -42,8 +43,15 @@ class Chosen:
     """One trial of the search."""
 
     trial: int
-    accuracy: float  # share of validation images; the mean if it was trained several times
+    # Share of validation images, or what decides in its place; the mean if it was trained several
+    # times.
+    judged: float
+    quality: Quality  # which of these
     macs: int  # multiply-adds of one image
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, with what decides under its name."""
+        return {"trial": self.trial, self.quality.column: self.judged, "macs": self.macs}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +93,17 @@ class Status:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data."""
-        steps = [{**asdict(step), "failed": step.failed} for step in self.steps]
+        steps = [
+            {
+                **asdict(step),
+                "facts": {
+                    name: fact.to_dict() if isinstance(fact, Chosen) else fact
+                    for name, fact in step.facts.items()
+                },
+                "failed": step.failed,
+            }
+            for step in self.steps
+        ]
         return {"run": self.run, "working": self.working, "steps": steps}
 
 
@@ -167,8 +185,8 @@ def _search(step: StepFolder, begun: Mapping[str, Any], held: bool | None) -> St
         facts={
             **{name: sum(trial.status == status for trial in trials) for name, status in _KINDS},
             "confirmations": len(again),
-            "best": _chosen(leader),
-            "baseline": _baseline(trials, result),
+            "best": _chosen(leader, goal.quality),
+            "baseline": _baseline(trials, result, goal.quality),
         },
     )
 
@@ -182,20 +200,25 @@ _KINDS = (
 )
 
 
-def _chosen(trial: Trial | None) -> Chosen | None:
+def _chosen(trial: Trial | None, quality: Quality) -> Chosen | None:
     if trial is None or trial.score is None:
         return None
-    return Chosen(trial=trial.number, accuracy=trial.score.accuracy, macs=trial.score.macs)
+    score = trial.score
+    return Chosen(trial=trial.number, judged=score.judged, quality=quality, macs=score.macs)
 
 
-def _baseline(trials: Sequence[Trial], result: Mapping[str, Any] | None) -> Chosen | None:
+def _baseline(
+    trials: Sequence[Trial], result: Mapping[str, Any] | None, quality: Quality
+) -> Chosen | None:
     if result is None:
         return None
-    number, accuracies = result["trial"], [float(value) for value in result["accuracies"]]
+    number = result["trial"]
+    judged = [float(value) for value in result.get("qualities") or result["accuracies"]]
     score = trials[number].score if number in range(len(trials)) else None
-    if score is None or not accuracies:
+    if score is None or not judged:
         raise ValueError(f"baseline.json names trial {number!r}")
-    return Chosen(trial=number, accuracy=sum(accuracies) / len(accuracies), macs=score.macs)
+    mean = sum(judged) / len(judged)
+    return Chosen(trial=number, judged=mean, quality=quality, macs=score.macs)
 
 
 def _trainings(

@@ -25,6 +25,7 @@ from autoscale.jobs.workers.pool import worker_pool
 from autoscale.jobs.workers.proxy import Proxy
 from autoscale.jobs.workers.queue import Job, Trainings
 from autoscale.listener import Listener, Silent
+from autoscale.metrics.names import USUAL, Quality, quality_of
 from autoscale.runs.records import Outcome, outcomes_from_journal
 from autoscale.runs.store import Journal, StepFolder
 from autoscale.search.objective import floats_of
@@ -45,23 +46,29 @@ class Check:
     """The baseline against random networks of its space that cost at least as much."""
 
     split: str  # "test", or "validation" where the data has no test images
-    baseline: tuple[float, ...]  # accuracies, one for each seed
-    random: tuple[float, ...]  # accuracies, one for each random network
+    baseline: tuple[float, ...]  # accuracies or another quality, one for each seed
+    random: tuple[float, ...]  # the same, one for each random network
     baseline_macs: int
     random_macs: int  # mean of the random networks
     each_random_macs: tuple[int, ...] = ()  # of each; plain data has it with published networks
     references: tuple[Reference, ...] = ()  # published networks beside the baseline
     baseline_float: tuple[float, ...] = ()  # accuracies as trained, where `baseline` and `random`
     random_float: tuple[float, ...] = ()  # are those in int8
+    metric: str = USUAL  # what `baseline` and `random` are shares of, see `quality`
+
+    @property
+    def quality(self) -> Quality:
+        """What the networks are compared by."""
+        return quality_of(self.metric)
 
     @property
     def margin(self) -> float:
-        """Mean accuracy of the baseline less that of the random networks."""
+        """Mean quality of the baseline less that of the random networks."""
         return statistics.mean(self.baseline) - statistics.mean(self.random)
 
     @property
     def seed_noise(self) -> float:
-        """Standard deviation of the baseline's accuracy over seeds."""
+        """Standard deviation of the baseline's quality over seeds."""
         return statistics.stdev(self.baseline)
 
     @property
@@ -87,6 +94,10 @@ class Check:
         plain = asdict(replace(self, references=())) | {n: getattr(self, n) for n in names}
         if not self.baseline_float:
             del plain["baseline_float"], plain["random_float"]
+        if self.metric == USUAL:
+            del plain["metric"]
+        else:
+            plain["quality"] = self.quality.label
         if not self.references:
             del plain["references"], plain["each_random_macs"]
             return plain
@@ -134,6 +145,7 @@ def check_baseline(
         classes=chosen.num_classes,
         listener=listener,
         dtype=proxy.dtype,
+        quality=proxy.chosen.quality,
     )
     folder = StepFolder(Path(run), STEP)
     with folder.locked():
@@ -145,9 +157,13 @@ def check_baseline(
         beside = comparison.beside(outcomes, folder, listener)
         check = replace(check, references=beside)
         folder.write_result("check.json", check.to_dict())
-        mean = statistics.mean(check.baseline)
+        mean, metric = statistics.mean(check.baseline), proxy.metric
         if warning := chance_warning(
-            mean, comparison.measured.labels, proxy.images.classes, part=check.split
+            mean if metric is None else metric.of_quality(mean),
+            comparison.measured.labels,
+            proxy.images.classes,
+            part=check.split,
+            metric=metric,
         ):
             listener.notice(f"warning: {warning}")
     return check
@@ -228,8 +244,9 @@ class _Comparison:
             )
         return Check(
             split=self.split,
-            baseline=tuple(score.accuracy for score in own),
-            random=tuple(score.accuracy for score in others),
+            baseline=tuple(score.judged for score in own),
+            random=tuple(score.judged for score in others),
+            metric=self.proxy.chosen.name,
             baseline_float=floats_of(own),
             random_float=floats_of(others),
             baseline_macs=cost(self.chosen).macs,
@@ -286,5 +303,5 @@ def networks_at_least_as_expensive(
 
 
 def _leader(outcomes: Sequence[Outcome]) -> str:
-    accuracies = [outcome.score.accuracy for outcome in outcomes if outcome.score]
-    return f"baseline {statistics.mean(accuracies):.3f}" if accuracies else "none yet"
+    judged = [outcome.score.judged for outcome in outcomes if outcome.score]
+    return f"baseline {statistics.mean(judged):.3f}" if judged else "none yet"

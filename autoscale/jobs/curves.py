@@ -78,8 +78,8 @@ class SearchCurves:
         if trial.status != "finished" or trial.score is None:
             return None
         self._standings.add(trial)
-        accuracy, price = trial.score.accuracy, self._goal.cost(trial.architecture)
-        self._front.add((accuracy, price), trial.number)
+        share, price = trial.score.judged, self._goal.cost(trial.architecture)
+        self._front.add((share, price), trial.number)
         leader = self._standings.best()
         assert leader is not None
         assert leader.score is not None
@@ -87,10 +87,10 @@ class SearchCurves:
             step=trial.number,
             seconds=self._seconds,
             values={
-                "trial/accuracy": accuracy,
+                f"trial/{self._goal.quality.label}": share,
                 f"trial/{self._price}": price,
-                "trial/reward": self._goal.worth(accuracy, trial.architecture),
-                "best/accuracy": leader.score.accuracy,
+                "trial/reward": self._goal.worth(share, trial.architecture),
+                f"best/{self._goal.quality.label}": leader.score.judged,
                 f"best/{self._price}": self._goal.cost(leader.architecture),
                 "front/hypervolume": self._hypervolume(),
             },

@@ -167,9 +167,13 @@ class ExpectedCost(Metric):
         low, high = of_mean(self._costs(predictions))
         return max(low, self._bounds[0]), min(high, self._bounds[1])
 
-    def worth(self, value: float) -> float:
+    def quality(self, value: float) -> float:
         least, most = self._bounds
         return (most - value) / (most - least)
+
+    def of_quality(self, share: float) -> float:
+        least, most = self._bounds
+        return most - share * (most - least)
 
     def of_one_answer(self, labels: NDArray[np.int64], classes: int) -> float:
         return float(np.array(self.matrix)[labels].mean(axis=0).min())

@@ -20,7 +20,15 @@ from autoscale.metrics.answers import (
     TopK,
 )
 from autoscale.metrics.metric import Metric
-from autoscale.metrics.names import COST, RECALL, USUAL, best_answers, require_metric
+from autoscale.metrics.names import (
+    COST,
+    RECALL,
+    USUAL,
+    Quality,
+    best_answers,
+    quality_of,
+    require_metric,
+)
 from autoscale.metrics.probabilities import Auroc, LogLoss
 
 _WHOLE: tuple[Metric, ...] = (Accuracy(), BalancedAccuracy(), MacroF1(), Auroc(), LogLoss())
@@ -116,6 +124,11 @@ class MetricChoice:
     def usual(self) -> bool:
         """Whether it is accuracy, which runs have that say nothing else."""
         return self.name == USUAL
+
+    @property
+    def quality(self) -> Quality:
+        """What networks are compared by."""
+        return quality_of(self.name)
 
     def for_classes(self, classes: Sequence[str]) -> Metric:
         """The metric of networks that tell these classes apart, in the order of their logits.

@@ -74,9 +74,13 @@ class Metric(ABC):
         middle = float(ahead(np.ones((1, len(own))))[0])
         return middle, bootstrapped(ahead, len(own), seed=seed, work=2 * own.classes)
 
-    def worth(self, value: float) -> float:
-        """A number in 0..1 that is larger for a better value, for what maximises shares."""
+    def quality(self, value: float) -> float:
+        """A share in 0..1 of which more is better, as `names.Quality` says of what."""
         return value
+
+    def of_quality(self, share: float) -> float:
+        """The value whose share that is."""
+        return share
 
     def better(self, one: float, other: float) -> bool:
         """Whether one value is better than another."""

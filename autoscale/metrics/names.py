@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from autoscale.errors import InvalidSetting
 
@@ -24,6 +25,52 @@ USUAL = "accuracy"
 RECALL, COST = "recall:", "cost:"
 _TOP = re.compile(r"top-([1-9]\d*)")
 _PLAIN = tuple(name for name in METRICS if name == name.lower())
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """What networks are compared by, as a share in 0..1 of which more is better: what it is called.
+
+    Most metrics are such shares themselves. Of log-loss the share is the geometric mean of the
+    probabilities of the images' classes, exp(-loss); of costs that of the way from the largest of
+    the table down to the least.
+    """
+
+    label: str  # in a sentence: "balanced accuracy"
+    column: str  # of a table: "balanced_accuracy"
+
+    @property
+    def title(self) -> str:
+        """As a heading begins: "Balanced accuracy"."""
+        return f"{self.label[0].upper()}{self.label[1:]}"
+
+
+ACCURACY = Quality("accuracy", "accuracy")
+_QUALITIES = {
+    "accuracy": ACCURACY,
+    "balanced-accuracy": Quality("balanced accuracy", "balanced_accuracy"),
+    "macro-f1": Quality("macro-F1", "macro_f1"),
+    "auroc": Quality("AUROC", "auroc"),
+    "log-loss": Quality("mean probability of the class", "class_probability"),
+}
+
+
+def quality_of(text: str) -> Quality:
+    """What a metric compares networks by, by its name."""
+    if text.startswith(RECALL):
+        return Quality(f"recall of {text.removeprefix(RECALL).strip()}", "recall")
+    if text.startswith(COST):
+        return Quality("share of costs saved", "saved_cost")
+    if (best := best_answers(text)) is not None:
+        return Quality(f"{text} accuracy", f"top_{best}")
+    return _QUALITIES[text]
+
+
+def is_quality(column: str) -> bool:
+    """Whether a table's column is what networks are compared by, or its mean or deviation."""
+    name = column.removesuffix("_sd")
+    known = {one.column for one in _QUALITIES.values()} | {"recall", "saved_cost"}
+    return name in known or re.fullmatch(r"top_\d+", name) is not None
 
 
 def metric_names() -> list[str]:

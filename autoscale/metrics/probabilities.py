@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp
+from math import exp, inf, log
 from typing import ClassVar
 
 import numpy as np
@@ -67,9 +67,11 @@ class LogLoss(Metric):
         low, high = of_mean(self._losses(predictions))
         return max(low, 0.0), high
 
-    def worth(self, value: float) -> float:
-        """The geometric mean of the probabilities of the images' classes."""
+    def quality(self, value: float) -> float:
         return exp(-value)
+
+    def of_quality(self, share: float) -> float:
+        return -log(share) if share > 0 else inf
 
     def require(
         self,

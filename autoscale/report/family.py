@@ -8,13 +8,14 @@ import pandas as pd
 from autoscale.design.amounts import format_count
 from autoscale.design.cost import cost
 from autoscale.design.published import FAMILIES
+from autoscale.metrics.names import ACCURACY, Quality, quality_of
 from autoscale.report.charts.axis import Axis
 from autoscale.report.charts.marks import Key, Tone
 from autoscale.report.charts.plot import Mark, Path, Plot
 from autoscale.report.document import Figure, Section, each_row
 from autoscale.report.growing import candidate_tip, standings
-from autoscale.report.wording import accuracy_axis, percent, readable
-from autoscale.runs.contents import FamilyContents, GridContents, Run
+from autoscale.report.wording import percent, quality_axis, quality_in, readable
+from autoscale.runs.contents import FamilyContents, GridContents, Run, TrainingResult
 
 #: The published families that a new one is set beside.
 BESIDE = ("efficientnet", "mobilenet-v2", "resnet")
@@ -58,10 +59,13 @@ Trained = tuple[Mark, str]
 
 
 def _scaling(run: Run) -> Figure | None:
-    """Accuracy of each way of growing, and of what was trained in full; None for one network."""
-    grid = next((grid for grid in run.grids if grid.name == "grid"), None)
-    start, full = list(_start(run)), list(_in_full(run))
-    grown = list(_grown(grid)) if grid else []
+    """Quality of each way of growing, and of what was trained in full; None for one network."""
+    grid, quality = (
+        next((grid for grid in run.grids if grid.name == "grid"), None),
+        run_quality(run),
+    )
+    start, full = list(_start(run)), list(_in_full(run, quality))
+    grown = list(_grown(grid, quality)) if grid else []
     known = [*start, *grown, *full]
     if len(known) < 2:
         return None
@@ -69,15 +73,20 @@ def _scaling(run: Run) -> Figure | None:
     ends = [end for mark in marks for end in (mark.y, mark.low, mark.high) if end is not None]
     note = " Not all were trained on the same images." if len(_images(run)) > 1 else ""
     table = [
-        {"network": mark.label, "multiply-adds": int(mark.x), "accuracy": mark.y, "training": how}
+        {
+            "network": mark.label,
+            "multiply-adds": int(mark.x),
+            quality.label: mark.y,
+            "training": how,
+        }
         for mark, how in known
     ]
     return Figure(
         key="scaling",
-        title="Accuracy by way of growing",
+        title=f"{quality.title} by way of growing",
         chart=Plot(
             x=_cost_axis([mark.x for mark in marks]),
-            y=accuracy_axis(ends),
+            y=quality_axis(ends, quality=quality),
             marks=marks,
             paths=tuple(_scaling_paths(start, grown, full)),
         ),
@@ -91,16 +100,16 @@ def _scaling(run: Run) -> Figure | None:
 def _start(run: Run) -> Iterator[Trained]:
     """The baseline of the search."""
     search = run.search
-    if search and search.baseline and search.baseline.score and search.accuracy:
+    if search and search.baseline and search.baseline.score and search.quality:
         macs = search.baseline.score.macs
         yield Mark(
-            x=macs, y=search.accuracy, low=min(search.accuracies), high=max(search.accuracies),
+            x=macs, y=search.quality, low=min(search.judged), high=max(search.judged),
             label="baseline", tone="pick", shape="diamond",
-            tip=f"Baseline\n{percent(search.accuracy)}\n{macs:,} multiply-adds",
+            tip=f"Baseline\n{percent(search.quality)}\n{macs:,} multiply-adds",
         ), "short"  # fmt: skip
 
 
-def _grown(grid: GridContents) -> Iterator[Trained]:
+def _grown(grid: GridContents, quality: Quality) -> Iterator[Trained]:
     """The pick, and the candidates that stand for a simpler rule."""
     told = standings(grid.candidates)
     for row, standing in zip(each_row(grid.candidates), told, strict=True):
@@ -109,22 +118,41 @@ def _grown(grid: GridContents) -> Iterator[Trained]:
             yield Mark(
                 x=row.macs, y=row.estimate, low=row.low, high=row.high,
                 label="pick" if picked else row.rules, tone="pick" if picked else "quiet",
-                shape="diamond" if picked else "dot", tip=candidate_tip(row, standing),
+                shape="diamond" if picked else "dot", tip=candidate_tip(row, standing, quality),
             ), "short, estimated"  # fmt: skip
 
 
-def _in_full(run: Run) -> Iterator[Trained]:
-    """Members and other networks that were trained in full, the cheapest first."""
+def run_quality(run: Run) -> Quality:
+    """What the networks of a run are compared by."""
+    records = [run.search.record] if run.search else [grid.record for grid in run.grids]
+    return quality_in(records[0]) if records else ACCURACY
+
+
+def in_full(result: TrainingResult, quality: Quality) -> float | None:
+    """The quality of a network trained in full on validation images; None if it is not known."""
+    if quality == ACCURACY:
+        return result.validation_accuracy
+    known = result.metric is not None and quality_of(result.metric) == quality
+    return result.validation_quality if known else None
+
+
+def _in_full(run: Run, quality: Quality) -> Iterator[Trained]:
+    """Members and other networks that were trained in full, the cheapest first; those alone whose
+    quality is known."""
     own = set(run.family.names) if run.family else set()
     results = (training.result for training in run.trainings)
     for one in sorted(results, key=lambda result: result.macs):
-        accuracy = one.test_accuracy
-        tested = "" if accuracy is None else f", {percent(accuracy)} on test images"
+        share = in_full(one, quality)
+        if share is None:
+            continue
+        tested = ""
+        if quality == ACCURACY and one.test_accuracy is not None:
+            tested = f", {percent(one.test_accuracy)} on test images"
         yield Mark(
-            x=one.macs, y=one.validation_accuracy, label=one.name,
+            x=one.macs, y=share, label=one.name,
             tone="good" if one.name in own else "other",
             tip=f"{one.name}, trained in full ({one.epochs} epochs)\n"
-            f"{percent(one.validation_accuracy)} on validation images{tested}\n"
+            f"{percent(share)} on validation images{tested}\n"
             f"{one.macs:,} multiply-adds, {one.params:,} parameters",
         ), f"in full, {one.epochs} epochs"  # fmt: skip
 

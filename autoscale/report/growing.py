@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from autoscale.metrics.names import ACCURACY, Quality
 from autoscale.report.charts import triangle
 from autoscale.report.charts.axis import Axis
 from autoscale.report.charts.marks import Key, Shape, Tone
@@ -13,7 +14,15 @@ from autoscale.report.charts.rows import Row, Rows
 from autoscale.report.charts.triangle import Spot, Triangle, TriangleFrame
 from autoscale.report.document import Figure, Section, each_row
 from autoscale.report.references import reference_figure, verdicts
-from autoscale.report.wording import accuracy_axis, in_float, percent, points, readable, tick
+from autoscale.report.wording import (
+    in_float,
+    percent,
+    points,
+    quality_axis,
+    quality_in,
+    readable,
+    tick,
+)
 from autoscale.runs.contents import GridContents, Record, Run
 
 #: What a candidate is to the pick: its tone and its meaning.
@@ -74,11 +83,12 @@ def candidate_name(row: Any) -> str:
     return f"({row.alpha:.3g}, {row.beta:.3g}, {row.gamma:.3g}) {row.rules}".strip()
 
 
-def candidate_tip(row: Any, standing: str) -> str:
+def candidate_tip(row: Any, standing: str, quality: Quality = ACCURACY) -> str:
     """What the page says of a candidate at the pointer."""
     measured = "not trained"
     if row.seeds:
-        measured = f"{percent(row.accuracy)}{in_float(row)}, mean of {row.seeds} seeds"
+        share = percent(getattr(row, quality.column))
+        measured = f"{share}{in_float(row)}, mean of {row.seeds} seeds"
     return (
         f"{candidate_name(row)}: {STANDINGS[standing][1]}\n{measured}\n"
         f"estimated {percent(row.estimate)} ({percent(row.low)} to {percent(row.high)})\n"
@@ -101,14 +111,18 @@ def _legend(candidates: pd.DataFrame) -> Iterator[Key]:
 
 
 def surface_chart(
-    candidates: pd.DataFrame, surface: pd.DataFrame, frame: TriangleFrame = triangle.PAGE
+    candidates: pd.DataFrame,
+    surface: pd.DataFrame,
+    frame: TriangleFrame = triangle.PAGE,
+    quality: Quality = ACCURACY,
 ) -> Triangle:
-    """Where on the surface of equal cost accuracy is high, and where the candidates lie.
+    """Where on the surface of equal cost the quality is high, and where the candidates lie.
 
     Args:
         candidates: as `GridResult.table`, the pick first.
         surface: as `GridResult.surface`.
         frame: where it is drawn.
+        quality: what the candidates are compared by.
     """
     told = list(zip(each_row(candidates), standings(candidates), strict=True))
     return Triangle(
@@ -117,18 +131,18 @@ def surface_chart(
         ),
         step=float(surface.step.iloc[0]),
         # The pick last, so that nothing covers it.
-        spots=tuple(_spot(row, standing) for row, standing in reversed(told)),
-        quantity="estimated accuracy",
+        spots=tuple(_spot(row, standing, quality) for row, standing in reversed(told)),
+        quantity=f"estimated {quality.label}",
         ends=(tick(surface.estimate.min()), tick(surface.estimate.max())),
         frame=frame,
     )
 
 
-def _spot(row: Any, standing: str) -> Spot:
+def _spot(row: Any, standing: str, quality: Quality) -> Spot:
     named = ["pick"] if standing == "pick" else []
     return Spot(
         growth=(row.depth, row.width, row.resolution),
-        tip=candidate_tip(row, standing),
+        tip=candidate_tip(row, standing, quality),
         tone=STANDINGS[standing][0],
         shape=_shape(row, standing),
         radius=4.0 + min(int(row.seeds), 5),
@@ -139,17 +153,19 @@ def _spot(row: Any, standing: str) -> Spot:
 def _surface(grid: GridContents) -> Figure | None:
     if grid.surface is None:
         return None
-    table = readable(grid.surface, "depth", "width", "resolution", "estimate", "low", "high")
+    quality = quality_in(grid.record)
+    names = ("depth", "width", "resolution", "estimate", "low", "high")
+    table = readable(grid.surface, *names, quality=quality)
     return Figure(
         key=f"{grid.name}-surface",
         title="The surface of equal cost",
-        chart=surface_chart(grid.candidates, grid.surface),
+        chart=surface_chart(grid.candidates, grid.surface, quality=quality),
         legend=tuple(_legend(grid.candidates)),
         caption="Every place costs the same; the corners spend all growth on one dimension. "
         f"{_misses(grid.candidates)}The "
-        "shade is the accuracy that all trainings together suggest. Larger marks: more seeds; "
-        "hollow: not trained. Positions are what the multipliers became after rounding.",
-        table=table.sort_values("estimated accuracy", ascending=False),
+        f"shade is the {quality.label} that all trainings together suggest. Larger marks: more "
+        "seeds; hollow: not trained. Positions are what the multipliers became after rounding.",
+        table=table.sort_values(f"estimated {quality.label}", ascending=False),
     )
 
 
@@ -166,26 +182,30 @@ def _misses(candidates: pd.DataFrame) -> str:
 
 def _candidates(grid: GridContents) -> Figure:
     table, told = grid.candidates, standings(grid.candidates)
+    quality = quality_in(grid.record)
     rows = [
         Row(
             name=f"{candidate_name(row)}  {row.seeds} seed{'' if row.seeds == 1 else 's'}",
             value=row.estimate,
             low=row.low,
             high=row.high,
-            more=(row.accuracy,) if row.seeds else (),
+            more=(getattr(row, quality.column),) if row.seeds else (),
             tone=STANDINGS[standing][0],
             shape=_shape(row, standing),
-            tip=candidate_tip(row, standing),
+            tip=candidate_tip(row, standing, quality),
         )
         for row, standing in zip(each_row(table), told, strict=True)
     ]
     shown = readable(table, "alpha", "beta", "gamma", "rules", "nominal", "measured", "macs",
-                     "pixels", "seeds", "accuracy", "estimate", "low", "high")  # fmt: skip
+                     "pixels", "seeds", quality.column, "estimate", "low", "high",
+                     quality=quality)  # fmt: skip
     return Figure(
         key=f"{grid.name}-candidates",
         title="Candidates, the best estimate first",
         chart=Rows(
-            axis=accuracy_axis([*table.low, *table.high, *table.accuracy.dropna()]),
+            axis=quality_axis(
+                [*table.low, *table.high, *table[quality.column].dropna()], quality=quality
+            ),
             rows=tuple(rows),
         ),
         legend=(*_legend(table), Key("whisker", "main", "90 % interval")),
@@ -198,6 +218,7 @@ def _candidates(grid: GridContents) -> Figure:
 
 def _leads(grid: GridContents) -> Figure | None:
     """The pick against each rule; None where no other rule was raced."""
+    quality = quality_in(grid.record)
     others = grid.rivals[(grid.rivals.low != 0) | (grid.rivals.high != 0)]
     if others.empty:
         return None
@@ -209,7 +230,7 @@ def _leads(grid: GridContents) -> Figure | None:
         chart=Rows(
             axis=Axis.around(
                 [0.0, *grid.rivals.low, *grid.rivals.high],
-                title="Lead of the pick, points of accuracy",
+                title=f"Lead of the pick, points of {quality.label}",
                 text=lambda share: f"{100 * share:+.3g}",
             ),
             rows=tuple(_lead_rows(each_row(others))),
@@ -221,12 +242,14 @@ def _leads(grid: GridContents) -> Figure | None:
         ),
         caption="Each rule was brought to the same counted cost within 2 % and trained with the "
         f"same seeds.{note}",
-        table=readable(grid.rivals, "rule", "alpha", "beta", "gamma", "growth", "accuracy",
-                       "seeds", "lead", "low", "high"),
+        table=readable(grid.rivals, "rule", "alpha", "beta", "gamma", "growth",
+                       quality.column, "seeds", "lead", "low", "high", quality=quality),
     )  # fmt: skip
 
 
 def _beside_published(grid: GridContents, references: Sequence[Record]) -> Figure | None:
+    if not references:  # so that these are judged by accuracy
+        return None
     told = list(zip(each_row(grid.candidates), standings(grid.candidates), strict=True))
     own = [
         Mark(

@@ -7,10 +7,12 @@ from typing import Any
 import pandas as pd
 
 from autoscale.design.amounts import format_count
+from autoscale.metrics.names import ACCURACY
+from autoscale.report.checking import check_section
 from autoscale.report.document import Figure, Page, Section, each_row, figures_of, html
-from autoscale.report.family import family_section
+from autoscale.report.family import family_section, in_full, run_quality
 from autoscale.report.growing import grid_sections
-from autoscale.report.searching import check_section, choices_section, search_section
+from autoscale.report.searching import choices_section, search_section
 from autoscale.report.wording import percent
 from autoscale.runs.contents import Run
 
@@ -102,10 +104,11 @@ def _noted(run: Run, name: str) -> str | None:
 def _facts(run: Run) -> Iterator[tuple[str, str, str]]:
     """Name, value and remark of what the run found."""
     search = run.search
-    if search and search.baseline and search.baseline.score and search.accuracy is not None:
-        seeds, score = len(search.accuracies), search.baseline.score
+    if search and search.baseline and search.baseline.score and search.quality is not None:
+        seeds, score = len(search.judged), search.baseline.score
         trained = f"mean of {seeds} trainings" if seeds > 1 else "once"
-        yield "Baseline", percent(search.accuracy), f"on validation images, {trained}"
+        of = "" if search.objective.quality == ACCURACY else f"{search.objective.quality.label} "
+        yield "Baseline", percent(search.quality), f"{of}on validation images, {trained}"
         size = f"multiply-adds; {format_count(score.params)} parameters"
         yield "Its cost", format_count(score.macs), size
     for grid in run.grids:
@@ -118,9 +121,13 @@ def _facts(run: Run) -> Iterator[tuple[str, str, str]]:
         macs = run.family.members.macs
         ends = f"{format_count(macs.min())} to {format_count(macs.max())} multiply-adds"
         yield "Family", f"{len(macs)} networks", ends
-    if run.trainings:
-        best = max((one.result for one in run.trainings), key=lambda one: one.validation_accuracy)
-        yield "Best in full", percent(best.validation_accuracy), best.name
+    quality = run_quality(run)
+    shares = ((in_full(one.result, quality), one) for one in run.trainings)
+    known = [(share, one) for share, one in shares if share is not None]
+    if known:
+        share, best = max(known, key=lambda pair: pair[0])
+        of = "" if quality == ACCURACY else f", {quality.label}"
+        yield "Best in full", percent(share), f"{best.result.name}{of}"
 
 
 def _repeat_section(run: Run, commands: Commands) -> Section:

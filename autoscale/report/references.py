@@ -11,7 +11,7 @@ from autoscale.report.charts.axis import Axis
 from autoscale.report.charts.marks import Key
 from autoscale.report.charts.plot import Mark, Plot
 from autoscale.report.document import Figure
-from autoscale.report.wording import accuracy_axis, percent, points
+from autoscale.report.wording import percent, points, quality_axis
 from autoscale.runs.contents import Record
 
 
@@ -51,7 +51,7 @@ def reference_figure(
                 text=format_count,
                 logarithmic=True,
             ),
-            y=accuracy_axis([end for end in ends if end is not None], split=split),
+            y=quality_axis([end for end in ends if end is not None], split=split),
             marks=marks,
         ),
         legend=(*legend, Key("diamond", "other", "published network, whisker: its trainings")),

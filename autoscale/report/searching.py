@@ -1,4 +1,4 @@
-"""What a search did, as sections of a page: its trainings, the choices that mattered, its check."""
+"""What a search did, as sections of a page: its trainings, and the choices that mattered."""
 
 from collections.abc import Iterator, Sequence
 from statistics import mean, stdev
@@ -8,23 +8,22 @@ import pandas as pd
 
 from autoscale.design.amounts import format_count
 from autoscale.errors import NotEnoughTrials
+from autoscale.metrics.names import ACCURACY, Quality
 from autoscale.report.charts.axis import Axis
 from autoscale.report.charts.marks import Key, Shape, Tone
 from autoscale.report.charts.plot import Guide, Mark, Path, Plot
 from autoscale.report.charts.rows import Row, Rows
 from autoscale.report.document import Figure, Section, each_row
-from autoscale.report.references import reference_figure, verdicts
 from autoscale.report.wording import (
     COLUMNS,
     FLOAT,
-    accuracy_axis,
     in_float,
     percent,
-    points,
+    quality_axis,
     readable,
     tick,
 )
-from autoscale.runs.contents import Record, Run, SearchContents
+from autoscale.runs.contents import Run, SearchContents
 from autoscale.search.model.importance import LEVEL, Importance, importances
 from autoscale.search.objective import Objective
 
@@ -72,12 +71,14 @@ def _failures(trials: pd.DataFrame) -> str:
 def _goal(goal: Objective) -> str:
     target = goal.show(goal.target)
     if goal.kind == "soft":
-        return f"They were ranked by accuracy x (cost / {target})^{goal.w:g}."
+        return f"They were ranked by {goal.quality.label} x (cost / {target})^{goal.w:g}."
     if goal.kind == "front":
         return (
-            "Accuracy and cost were optimised together; the baseline is the best of the front up "
-            f"to {target}."
+            f"{goal.quality.title} and cost were optimised together; the baseline is the best of "
+            f"the front up to {target}."
         )
+    if goal.quality != ACCURACY:
+        return f"The goal was the network of the best {goal.quality.label} of at most {target}."
     return f"The goal was the most accurate network of at most {target}."
 
 
@@ -86,6 +87,7 @@ def _goal(goal: Objective) -> str:
 
 def _front(found: SearchContents) -> Figure:
     finished, goal, cost = _finished(found), found.objective, found.objective.measure.column
+    quality = goal.quality
     x = Axis.around(
         [*finished[cost], goal.target],
         title=f"{goal.measure.title} of one image (logarithmic)",
@@ -95,22 +97,22 @@ def _front(found: SearchContents) -> Figure:
     marks = [
         Mark(
             x=getattr(row, cost),
-            y=row.accuracy,
-            tip=_tip(row),
+            y=getattr(row, quality.column),
+            tip=_tip(row, quality),
             tone="main" if row.on_front else "quiet",
         )
         for row in each_row(finished.sort_values("on_front"))
     ]
-    wanted = ["trial", "accuracy", FLOAT, cost, "macs", "params", "on_front"]
+    wanted = ["trial", quality.column, "accuracy", FLOAT, cost, "macs", "params", "on_front"]
     columns = [name for name in dict.fromkeys(wanted) if name in finished]
     return Figure(
         key="front",
-        title="Accuracy against cost",
+        title=f"{quality.title} against cost",
         chart=Plot(
             x=x,
-            y=accuracy_axis([*finished.accuracy, *found.accuracies]),
+            y=quality_axis([*finished[quality.column], *found.judged], quality=quality),
             marks=(*marks, *_baseline(found)),
-            paths=(Path(points=_stairs(finished[finished.on_front], cost, end=x.high)),),
+            paths=(Path(points=_stairs(finished[finished.on_front], cost, quality, end=x.high)),),
             guides=(Guide(x=goal.target, label="target"),),
         ),
         legend=(
@@ -118,48 +120,55 @@ def _front(found: SearchContents) -> Figure:
             Key("dot", "main", "on the Pareto front"),
             Key("dot", "quiet", "other networks"),
         ),
-        caption="Each dot is one training. On the front no other network is as accurate and "
-        "cheaper; single trainings are lucky or not, so the front is a little too high.",
+        caption=f"Each dot is one training. On the front no other network is as {_good(quality)} "
+        "and cheaper; single trainings are lucky or not, so the front is a little too high.",
         table=finished.sort_values(cost)[columns].rename(
-            columns=COLUMNS | {cost: goal.measure.heading}
+            columns=COLUMNS | {cost: goal.measure.heading, quality.column: quality.label}
         ),
     )
 
 
-def _stairs(front: pd.DataFrame, cost: str, *, end: float) -> tuple[tuple[float, float], ...]:
-    """The best accuracy up to each cost, as corners of a staircase up to the axis' end."""
+def _good(quality: Quality) -> str:
+    return "accurate" if quality == ACCURACY else "good"
+
+
+def _stairs(
+    front: pd.DataFrame, cost: str, quality: Quality, *, end: float
+) -> tuple[tuple[float, float], ...]:
+    """The best quality up to each cost, as corners of a staircase up to the axis' end."""
     corners: list[tuple[float, float]] = []
     for row in each_row(front.sort_values(cost)):
         if corners:
             corners.append((getattr(row, cost), corners[-1][1]))
-        corners.append((getattr(row, cost), row.accuracy))
-    return (*corners, *((end, accuracy) for _, accuracy in corners[-1:]))
+        corners.append((getattr(row, cost), getattr(row, quality.column)))
+    return (*corners, *((end, share) for _, share in corners[-1:]))
 
 
 def _baseline(found: SearchContents) -> Iterator[Mark]:
-    """The baseline with the accuracies of its trainings; none before it is chosen."""
-    baseline, accuracy = found.baseline, found.accuracy
-    if not (baseline and baseline.score and accuracy is not None):
+    """The baseline with the qualities of its trainings; none before it is chosen."""
+    baseline, share = found.baseline, found.quality
+    if not (baseline and baseline.score and share is not None):
         return
-    seeds = len(found.accuracies)
-    spread = ", ".join(percent(one) for one in found.accuracies)
+    seeds = len(found.judged)
+    spread = ", ".join(percent(one) for one in found.judged)
     trained = f"mean of {seeds} trainings ({spread})" if seeds > 1 else "one training"
     yield Mark(
         x=found.objective.cost(baseline.architecture),
-        y=accuracy,
-        low=min(found.accuracies),
-        high=max(found.accuracies),
+        y=share,
+        low=min(found.judged),
+        high=max(found.judged),
         tone="pick",
         shape="diamond",
         label="baseline",
-        tip=f"Baseline: trial {baseline.number}\n{percent(accuracy)}, {trained}\n"
+        tip=f"Baseline: trial {baseline.number}\n{percent(share)}, {trained}\n"
         f"{baseline.score.macs:,} multiply-adds\n{baseline.score.params:,} parameters",
     )
 
 
-def _tip(row: Any) -> str:
+def _tip(row: Any, quality: Quality) -> str:
+    share = percent(getattr(row, quality.column))
     return (
-        f"Trial {row.trial}: {percent(row.accuracy)}{in_float(row)}\n{row.macs:,} multiply-adds\n"
+        f"Trial {row.trial}: {share}{in_float(row)}\n{row.macs:,} multiply-adds\n"
         f"{row.params:,} parameters"
     )
 
@@ -168,7 +177,8 @@ def _tip(row: Any) -> str:
 
 
 def _history(found: SearchContents) -> Figure:
-    trials, y = found.trials, accuracy_axis([*_finished(found).accuracy])
+    trials, quality = found.trials, found.objective.quality
+    y = quality_axis([*_finished(found)[quality.column]], quality=quality)
     x = Axis(
         title="Trainings, in the order in which they were made",
         low=0,
@@ -195,20 +205,22 @@ def _history(found: SearchContents) -> Figure:
             Key("line", "pick", "of the highest reward so far"),
             *(key for status, key in ends.items() if (trials.status == status).any()),
         ),
-        caption="Each mark is one training. The line is the accuracy of the network with the "
-        "highest reward so far; it may fall where a cheaper one was worth more.",
-        table=readable(trials.fillna({"cause": ""}), "trial", "status", "accuracy", "macs",
-                       "seconds", "cause"),
+        caption=f"Each mark is one training. The line is the {quality.label} of the network with "
+        "the highest reward so far; it may fall where a cheaper one was worth more.",
+        table=readable(trials.fillna({"cause": ""}), "trial", "status", quality.column, "macs",
+                       "seconds", "cause", quality=quality),
     )  # fmt: skip
 
 
 def _trainings(found: SearchContents, *, bottom: float) -> Iterator[Mark]:
-    """A mark for each training; a cross at the bottom for one without an accuracy."""
+    """A mark for each training; a cross at the bottom for one without a score."""
     cost, target = found.objective.measure.column, found.objective.target
+    quality = found.objective.quality
     for number, row in enumerate(each_row(found.trials), start=1):
         if row.status == "finished":
             shape: Shape = "ring" if getattr(row, cost) > target else "dot"
-            yield Mark(x=number, y=row.accuracy, shape=shape, tip=_tip(row))
+            share = getattr(row, quality.column)
+            yield Mark(x=number, y=share, shape=shape, tip=_tip(row, quality))
         else:
             tone: Tone = "bad" if row.status == "failed" else "quiet"
             told = f"Trial {row.trial}: {row.status}\n{row.cause}"
@@ -216,9 +228,9 @@ def _trainings(found: SearchContents, *, bottom: float) -> Iterator[Mark]:
 
 
 def _best_so_far(found: SearchContents, *, end: float) -> tuple[tuple[float, float], ...]:
-    """The accuracy of the highest reward so far, as corners of a line up to the axis' end."""
+    """The quality of the highest reward so far, as corners of a line up to the axis' end."""
     rewards = {
-        trial.number: found.objective.worth(trial.score.accuracy, trial.architecture)
+        trial.number: found.objective.worth(trial.score.judged, trial.architecture)
         for trial in found.steps
         if trial.status == "finished" and trial.score
     }
@@ -229,7 +241,7 @@ def _best_so_far(found: SearchContents, *, end: float) -> tuple[tuple[float, flo
             if corners:
                 corners.append((number, corners[-1][1]))
             highest = rewards[row.trial]
-            corners.append((number, row.accuracy))
+            corners.append((number, getattr(row, found.objective.quality.column)))
     return (*corners, (end, corners[-1][1]))
 
 
@@ -299,21 +311,23 @@ def _importance(ranked: Sequence[Importance]) -> Figure:
 
 
 def _options(found: SearchContents, choices: list[str]) -> Figure:
-    finished = _finished(found)
+    finished, quality = _finished(found), found.objective.quality
     rows, table = [], []
     for choice in choices:
         for option, own in finished.groupby(choice, sort=True):
-            scores = [float(value) for value in own.accuracy]
+            scores = [float(value) for value in own[quality.column]]
             error = stdev(scores) / len(scores) ** 0.5 if len(scores) > 1 else None
             rows.append(_option(f"{choice} = {option}", scores, error))
             table.append(
                 {"choice": choice, "option": str(option), "networks": len(scores),
-                 "mean accuracy": round(mean(scores), 4), "standard error": error}
+                 f"mean {quality.label}": round(mean(scores), 4), "standard error": error}
             )  # fmt: skip
     return Figure(
         key="options",
-        title="Accuracy by option of the most important choices",
-        chart=Rows(axis=accuracy_axis([*finished.accuracy]), rows=tuple(rows)),
+        title=f"{quality.title} by option of the most important choices",
+        chart=Rows(
+            axis=quality_axis([*finished[quality.column]], quality=quality), rows=tuple(rows)
+        ),
         legend=(Key("dot", "main", "mean"), Key("whisker", "main", "standard error")),
         caption="Small dots are the networks with that option, their number in brackets. More "
         "expensive options also buy multiply-adds, and the other choices were not held still.",
@@ -331,102 +345,4 @@ def _option(name: str, scores: list[float], error: float | None) -> Row:
         high=None if error is None else middle + error,
         more=tuple(scores),
         tip=tip if error is None else f"{tip}\nstandard error {percent(error)}",
-    )
-
-
-# The check
-
-
-def check_section(run: Run) -> Section | None:
-    """The baseline against random networks; None where the run has no search."""
-    title, check = "Better than a random network?", run.check
-    if run.search is None:
-        return None
-    if check is None:
-        return Section(
-            key="check",
-            title=title,
-            missing=f"Not checked yet: `autoscale check-baseline --run {run.path}` compares the "
-            "baseline with random networks of its cost on images that no search has seen.",
-        )
-    verdict = (
-        f"On {check['split']} images the margin is {points(check['margin'])} points "
-        f"± {100 * check['margin_error']:.1f} (standard error): {check['verdict']}."
-    )
-    references = check.get("references", [])
-    beside = _beside_published(check, references)
-    return Section(
-        key="check",
-        title=title,
-        text=(verdict, *verdicts(references)),
-        figures=(_against_random(check), *([beside] if beside else [])),
-    )
-
-
-def _beside_published(check: Record, references: Sequence[Record]) -> Figure | None:
-    scores = zip(check.get("each_random_macs", ()), check["random"], strict=False)
-    others = [
-        Mark(
-            x=macs,
-            y=accuracy,
-            tone="quiet",
-            tip=f"Random network: {percent(accuracy)}\n{macs:,} multiply-adds",
-        )
-        for macs, accuracy in scores
-    ]
-    own = Mark(
-        x=check["baseline_macs"],
-        y=mean(check["baseline"]),
-        low=min(check["baseline"]),
-        high=max(check["baseline"]),
-        tone="pick",
-        shape="diamond",
-        label="baseline",
-        tip=f"Baseline: {percent(mean(check['baseline']))}, mean of {len(check['baseline'])} "
-        f"trainings\n{check['baseline_macs']:,} multiply-adds",
-    )
-    return reference_figure(
-        "check-published",
-        references,
-        [*others, own],
-        split=check["split"],
-        legend=(
-            Key("diamond", "pick", "baseline, whisker: its trainings"),
-            Key("dot", "quiet", "random networks"),
-        ),
-    )
-
-
-def _against_random(check: Record) -> Figure:
-    groups: tuple[tuple[str, list[float], float, Tone], ...] = (
-        ("Baseline, new seeds", check["baseline"], check["baseline_macs"], "pick"),
-        ("Random networks, on average", check["random"], check["random_macs"], "quiet"),
-    )
-    rows = [
-        Row(
-            name=f"{name}: {format_count(macs)} multiply-adds",
-            value=mean(scores),
-            more=tuple(scores),
-            tone=tone,
-            shape="diamond",
-            tip=f"{name}: mean {percent(mean(scores))} of {len(scores)} trainings",
-        )
-        for name, scores, macs, tone in groups
-    ]
-    return Figure(
-        key="against-random",
-        title="Baseline and random networks",
-        chart=Rows(
-            axis=accuracy_axis([*check["baseline"], *check["random"]], split=check["split"]),
-            rows=tuple(rows),
-        ),
-        caption="Small dots are trainings, the diamond is their mean. Seeds are new ones, so no "
-        "luck of the search counts.",
-        table=pd.DataFrame(
-            [
-                {"network": name, "multiply-adds": macs, "accuracy": score}
-                for name, scores, macs, _ in groups
-                for score in scores
-            ]
-        ),
     )

@@ -4,7 +4,9 @@ from typing import Any
 
 import pandas as pd
 
+from autoscale.metrics.names import ACCURACY, USUAL, Quality, quality_of
 from autoscale.report.charts.axis import Axis
+from autoscale.runs.contents import Record
 
 #: Of the networks as they were trained, where those in int8 are scored.
 FLOAT = "accuracy_float"
@@ -19,24 +21,33 @@ COLUMNS = {
     "measured": "cost ratio",
     "growth": "cost ratio",
     "accuracy_float": "accuracy in float",
-    "estimate": "estimated accuracy",
     "low": "90 % low",
     "high": "90 % high",
     "drop_path": "drop path",
 }
 
 
-def readable(table: pd.DataFrame, *columns: str) -> pd.DataFrame:
+def quality_in(record: Record) -> Quality:
+    """What a step's networks are compared by, by its `settings.json`."""
+    settings = record.get("settings") or {}
+    return quality_of((settings.get("metric") or {}).get("name", USUAL))
+
+
+def readable(table: pd.DataFrame, *columns: str, quality: Quality = ACCURACY) -> pd.DataFrame:
     """The columns of a table under their names on the page, accuracies and ratios rounded.
 
     Where int8 networks were scored, the accuracy in float stands beside theirs.
+
+    Args:
+        quality: what networks are compared by.
     """
     held = [
         name
         for column in columns
         for name in ([column, FLOAT] if column == "accuracy" and FLOAT in table else [column])
     ]
-    return table[held].rename(columns=COLUMNS).round(4)
+    names = COLUMNS | {quality.column: quality.label, "estimate": f"estimated {quality.label}"}
+    return table[held].rename(columns=names).round(4)
 
 
 def percent(share: float) -> str:
@@ -60,6 +71,9 @@ def points(share: float) -> str:
     return f"{100 * share:+.1f}"
 
 
-def accuracy_axis(shares: list[float], *, split: str = "validation") -> Axis:
-    """An axis for accuracies on the images of a split."""
-    return Axis.around(shares, title=f"Accuracy on {split} images", text=tick, limits=(0, 1))
+def quality_axis(
+    shares: list[float], *, split: str = "validation", quality: Quality = ACCURACY
+) -> Axis:
+    """An axis for accuracies, or another quality, on the images of a split."""
+    title = f"{quality.title} on {split} images"
+    return Axis.around(shares, title=title, text=tick, limits=(0, 1))

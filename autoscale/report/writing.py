@@ -67,5 +67,5 @@ def draw_race(found: GridResult, file: str | Path) -> None:
         StorageProblem: if the disk does not take it.
     """
     title = f"How to grow to {found.grid.budget.ratio:.3g}x the cost"
-    chart = surface_chart(found.table, found.surface(), triangle.SHEET)
+    chart = surface_chart(found.table, found.surface(), triangle.SHEET, found.quality)
     write_picture(Path(file), chart.draw(title).standalone(found.sentence))

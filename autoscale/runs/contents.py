@@ -25,6 +25,8 @@ class SearchContents:
     objective: Objective
     baseline: Trial | None  # None as long as the search is not finished
     accuracies: tuple[float, ...]  # of the baseline on validation images, one a seed
+    # What decided, one a seed: accuracies, or shares of the objective's quality.
+    judged: tuple[float, ...]
     confirmed: int  # how many of the best were trained again, as `--confirm`
     record: Record  # settings.json: settings, notes, environment
 
@@ -32,6 +34,11 @@ class SearchContents:
     def accuracy(self) -> float | None:
         """Mean accuracy of the baseline over its seeds."""
         return sum(self.accuracies) / len(self.accuracies) if self.accuracies else None
+
+    @property
+    def quality(self) -> float | None:
+        """Mean of what decided, over the baseline's seeds."""
+        return sum(self.judged) / len(self.judged) if self.judged else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,13 +77,14 @@ class TrainingResult:
     params: int
     metric: str | None = None  # decides which epoch is best; None for accuracy
     validation_score: float | None = None  # of that metric, of the best epoch
+    validation_quality: float | None = None  # the share that this is, see `metrics.names.Quality`
     test_score: float | None = None  # of that metric, of the best weights
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data; nothing of a metric where accuracy decides."""
         plain = asdict(self)
         if self.metric is None:
-            for name in ("metric", "validation_score", "test_score"):
+            for name in ("metric", "validation_score", "validation_quality", "test_score"):
                 del plain[name]
         return plain
 
@@ -98,6 +106,7 @@ class TrainingResult:
             params=int(plain["params"]),
             metric=None if (metric := plain.get("metric")) is None else str(metric),
             validation_score=_number(plain.get("validation_score")),
+            validation_quality=_number(plain.get("validation_quality")),
             test_score=_number(plain.get("test_score")),
         )
 

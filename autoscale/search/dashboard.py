@@ -197,7 +197,7 @@ def _study(storage: Any, name: str, objective: Objective) -> optuna.Study:
     study = optuna.create_study(
         storage=storage, study_name=name, directions=objective.directions, load_if_exists=True
     )
-    names = ["accuracy", "multiply-adds"] if objective.kind == "front" else ["reward"]
+    names = [objective.quality.label, "multiply-adds"] if objective.kind == "front" else ["reward"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)  # names on the axes, nothing else
         study.set_metric_names(names)

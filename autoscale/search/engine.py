@@ -62,7 +62,7 @@ class Trial:
     score: Score | None = None
     cause: str = ""
     sampler_attrs: Mapping[str, Any] = field(default_factory=dict)  # the sampler's own notes
-    rungs: Mapping[int, float] = field(default_factory=dict)  # accuracy after so many epochs
+    rungs: Mapping[int, float] = field(default_factory=dict)  # what is judged, after so many epochs
     partial: Score | None = None  # at the rung where it was stopped
     repetition: int = 0  # which training of its network this was
 
@@ -84,7 +84,7 @@ class Trial:
             trial=self.number,
             cost=objective.cost(self.architecture),
             rungs=self.rungs,
-            end=self.score.trained_accuracy if self.score else None,
+            end=self.score.judged_as_trained if self.score else None,
         )
 
 
@@ -92,7 +92,8 @@ Evaluate = Callable[..., Score | Future[TrainingResult]]
 """Scores an architecture, or begins to.
 
 Called with the architecture and a number that says which training of its network that is. With
-rungs a third argument is to be called after each of them, with the epochs done and the accuracy; if
+rungs a third argument is to be called after each of them, with the epochs done and what
+is judged, accuracy or another share; if
 it returns True, training ends there and that is the score. A future answers with it, as it then is.
 """
 
@@ -363,7 +364,7 @@ class Standings:
             network = network_of(trial.architecture)
             cost = self._objective.cost(trial.architecture)
             total, count, _, first = self._networks.get(network, (0.0, 0, cost, trial))
-            worth = self._objective.worth(trial.score.accuracy, trial.architecture)
+            worth = self._objective.worth(trial.score.judged, trial.architecture)
             self._networks[network] = (total + worth, count + 1, cost, first)
 
     def ranking(self) -> list[Trial]:
@@ -420,7 +421,7 @@ def frozen(trial: Trial, space: SearchSpace, objective: Objective) -> FrozenTria
         values=_values(trial, objective),
         system_attrs=dict(trial.sampler_attrs),
         user_attrs={"status": trial.status, "macs": cost(trial.architecture).macs}
-        | ({"accuracy": trial.score.accuracy} if trial.score else {})
+        | ({objective.quality.column: trial.score.judged} if trial.score else {})
         | ({RUNGS: _rung_values(trial, objective)} if trial.rungs else {}),
     )
 
@@ -448,7 +449,7 @@ def _values(trial: Trial, objective: Objective) -> list[float] | None:
     """The study's values of a finished trial."""
     if trial.score is None:
         return None
-    return list(objective.values(trial.score.accuracy, objective.cost(trial.architecture)))
+    return list(objective.values(trial.score.judged, objective.cost(trial.architecture)))
 
 
 def _rung_values(trial: Trial, objective: Objective) -> dict[str, list[float]]:

@@ -16,6 +16,7 @@ from autoscale.design.measures.macs import MACS
 from autoscale.design.measures.measure import CostMeasure
 from autoscale.design.measures.registry import MEASURES
 from autoscale.errors import InvalidSetting
+from autoscale.metrics.names import ACCURACY, Quality
 from autoscale.search.pareto import Direction
 
 #: Steeper punishments of cost than this only lose digits.
@@ -44,12 +45,16 @@ class Score:
     right: str | None = field(default=None, compare=False)
     # As it was trained, where `accuracy` is that of the network in int8.
     accuracy_float: float | None = None
+    # What it is judged by, where that is not accuracy: a share in 0..1, see `metrics.Quality`.
+    quality: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.accuracy <= 1:
             raise InvalidSetting(f"accuracy must lie in 0..1, got {self.accuracy!r}")
         if self.accuracy_float is not None and not 0 <= self.accuracy_float <= 1:
             raise InvalidSetting(f"accuracy_float must lie in 0..1, got {self.accuracy_float!r}")
+        if self.quality is not None and not 0 <= self.quality <= 1:
+            raise InvalidSetting(f"quality must lie in 0..1, got {self.quality!r}")
         for name in ("macs", "params", "activations"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, Integral) or value < 0:
@@ -60,13 +65,20 @@ class Score:
             raise InvalidSetting(f"inherited must lie in 0..1, got {self.inherited!r}")
 
     @property
-    def trained_accuracy(self) -> float:
-        """Of the network as it was trained, in float32."""
-        return self.accuracy if self.accuracy_float is None else self.accuracy_float
+    def judged(self) -> float:
+        """What networks are compared by, more is better: the quality that is asked for, else
+        accuracy."""
+        return self.accuracy if self.quality is None else self.quality
 
     @property
-    def told(self) -> str:
-        """Its accuracy as a line of progress says it."""
+    def judged_as_trained(self) -> float:
+        """The same of the network as it was trained, in float32."""
+        return self.judged if self.accuracy_float is None else self.accuracy_float
+
+    def told(self, quality: Quality = ACCURACY) -> str:
+        """What it is judged by as a line of progress says it."""
+        if self.quality is not None:
+            return f"{quality.label} {self.quality:.3f}, accuracy {self.accuracy:.3f}"
         if self.accuracy_float is None:
             return f"accuracy {self.accuracy:.3f}"
         return f"accuracy {self.accuracy:.3f} in int8, {self.accuracy_float:.3f} in float"
@@ -80,7 +92,7 @@ class Score:
         """As plain data, without what is not known."""
         optional = (
             "inherited", "cpu_seconds", "epoch_cpu_seconds", "inheriting_cpu_seconds", "right",
-            "accuracy_float",
+            "accuracy_float", "quality",
         )  # fmt: skip
         plain = asdict(self)
         return {name: v for name, v in plain.items() if name not in optional or v is not None}
@@ -150,6 +162,7 @@ class Objective:
     target: float  # in the measure's unit; on a front it only chooses the baseline
     w: float = -0.07  # of the soft reward
     measure: CostMeasure = MACS  # what the cost is
+    quality: Quality = ACCURACY  # what the study calls accuracy
 
     def __post_init__(self) -> None:
         if self.kind not in ("hard", "soft", "front"):
@@ -185,7 +198,10 @@ class Objective:
         return self.measure.show(cost)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data: kind, target, w and, but for multiply-adds, the measure by its name."""
+        """As plain data: kind, target, w and, but for multiply-adds, the measure by its name.
+
+        The quality is on record with how networks are judged.
+        """
         plain = {"kind": self.kind, "target": self.target, "w": self.w}
         if self.measure == MACS:
             return plain

@@ -29,8 +29,8 @@ class LearningCurve:
     Attributes:
         trial: its number.
         cost: of its network, as the objective counts it.
-        rungs: accuracy after so many epochs.
-        end: accuracy after the last one; None if it was stopped before.
+        rungs: what is judged, accuracy or another share, after so many epochs.
+        end: the same after the last one; None if it was stopped before.
     """
 
     trial: int
@@ -98,7 +98,8 @@ class Rungs:
 
 @dataclass(kw_only=True, slots=True)
 class RungCheck:
-    """Looks at one training at its rungs: to be told epochs and accuracy, True ends the training.
+    """Looks at one training at its rungs: to be told epochs and accuracy, or another share
+    by which networks are judged; True ends the training.
 
     Plain data that knows only what was known when the training began, so that it may go to where
     the training is done and come back.
@@ -108,7 +109,7 @@ class RungCheck:
         trial: the step's number if no other ends before.
         cost: of its network, as the objective counts it.
         stop: whether it may be stopped at all.
-        seen: accuracy at each rung so far.
+        seen: what was told at each rung so far.
         verdict: why it was stopped; empty if it was not.
     """
 

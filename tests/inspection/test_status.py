@@ -97,7 +97,7 @@ def test_a_finished_search_names_its_baseline_and_needs_no_more_time(tmp_path: P
     assert found.state == "finished"
     assert found.seconds_left == 0
     assert found.facts["baseline"].trial == chosen.number
-    assert found.facts["baseline"].accuracy == 0.5
+    assert found.facts["baseline"].judged == 0.5
 
 
 def test_the_steps_that_are_there_are_listed_in_the_order_of_the_recipe(tmp_path: Path) -> None:

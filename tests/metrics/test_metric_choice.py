@@ -50,7 +50,7 @@ def test_costs_are_read_by_names_in_any_order(tmp_path: Path) -> None:
     low, high = found.interval(SEVEN)
     assert 0 <= low < 1 < high <= 9
     assert not found.higher_is_better
-    assert (found.worth(0), found.worth(9)) == (1, 0)
+    assert (found.quality(0), found.quality(9)) == (1, 0)
 
 
 def test_one_answer_costs_what_the_cheapest_does(tmp_path: Path) -> None:

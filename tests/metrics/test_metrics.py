@@ -178,7 +178,7 @@ def test_a_cost_of_1_for_each_wrong_answer_is_what_accuracy_lacks(found: Predict
 
     wrong = ExpectedCost("cost:x.csv", tuple(map(tuple, 1 - np.eye(3))))
     assert wrong.of(found) == pytest.approx(1 - metric("accuracy").of(found))
-    assert wrong.worth(wrong.of(found)) == pytest.approx(metric("accuracy").of(found))
+    assert wrong.quality(wrong.of(found)) == pytest.approx(metric("accuracy").of(found))
 
 
 @given(predictions())
@@ -302,7 +302,7 @@ def test_what_learned_nothing_reaches_what_one_answer_does() -> None:
 def test_a_smaller_loss_is_better_and_worth_more() -> None:
     loss = metric("log-loss")
     assert loss.better(0.1, 0.2)
-    assert loss.worth(0.1) == pytest.approx(exp(-0.1))
+    assert loss.quality(0.1) == pytest.approx(exp(-0.1))
     assert metric("auroc").better(0.2, 0.1)
 
 

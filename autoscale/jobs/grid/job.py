@@ -66,8 +66,7 @@ class _Course:
     def observations(self, outcomes: Sequence[Outcome]) -> list[Observation]:
         """What came of trainings."""
         return [
-            Observation(*self._asked[o.key], o.score.accuracy if o.score else None)
-            for o in outcomes
+            Observation(*self._asked[o.key], o.score.judged if o.score else None) for o in outcomes
         ]
 
     def floats(self, outcomes: Sequence[Outcome]) -> dict[int, tuple[float, ...]]:
@@ -151,6 +150,7 @@ def grid_search(
         classes=race.num_classes,
         listener=listener,
         dtype=proxy.dtype,
+        quality=proxy.chosen.quality,
     )
     folder = StepFolder(run, race.step)
     with folder.locked():
@@ -158,8 +158,11 @@ def grid_search(
         _require_same_base(folder, base, named=settings.named)
         result = _carry_out(race, references, proxy, folder, listener)
         _write(folder, base, result, race)
-        images, reached = proxy.images, result.accuracy(result.index) or 0.0
-        if warning := chance_warning(reached, images.validation.labels, images.classes):
+        images, metric = proxy.images, proxy.metric
+        reached = result.accuracy(result.index) or 0.0
+        reached = reached if metric is None else metric.of_quality(reached)
+        labels = images.validation.labels
+        if warning := chance_warning(reached, labels, images.classes, metric=metric):
             listener.notice(f"warning: {warning}")
     return result
 
@@ -200,7 +203,11 @@ def _carry_out(
             course.propose, most=race.most_trainings, leader=course.leader
         )
     found = GridResult.of(
-        race.grid, race.field, course.observations(outcomes), floats=course.floats(outcomes)
+        race.grid,
+        race.field,
+        course.observations(outcomes),
+        floats=course.floats(outcomes),
+        quality=proxy.chosen.quality,
     )
     if not references:
         return found
@@ -266,7 +273,7 @@ def _write(folder: StepFolder, base: Scalable, result: GridResult, race: GridRac
             "effective": best.effective._asdict(),
             "budget": race.grid.budget.to_dict(),
             "rounding": base.rounding.name if isinstance(base, Design) else None,
-            "accuracy": result.accuracy(result.index),
+            result.quality.column: result.accuracy(result.index),
             **({} if as_trained is None else {"accuracy_float": as_trained}),
             "seed_noise": result.seed_noise,
             "trainings": len(result.observations),

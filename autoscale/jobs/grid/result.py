@@ -15,6 +15,7 @@ from autoscale.design.architecture import Architecture
 from autoscale.design.measures.macs import MACS
 from autoscale.design.rounding import Coefficients
 from autoscale.jobs.reference.result import Reference
+from autoscale.metrics.names import ACCURACY, Quality
 from autoscale.racing.response_surface import (
     COST_EXPONENTS,
     Observation,
@@ -42,6 +43,7 @@ class GridResult:
     references: tuple[Reference, ...] = ()  # published networks beside the pick
     # Of candidates by index the accuracies as trained, where the scores are those in int8.
     floats: Mapping[int, tuple[float, ...]] = dataclass_field(default_factory=dict)
+    quality: Quality = ACCURACY  # what the scores are
 
     @classmethod
     def of(
@@ -51,6 +53,7 @@ class GridResult:
         observations: Sequence[Observation],
         *,
         floats: Mapping[int, tuple[float, ...]] | None = None,
+        quality: Quality = ACCURACY,
     ) -> "GridResult":
         """Judge the trainings of a field."""
         posterior = infer(np.log([entry.effective for entry in field]), observations)
@@ -61,6 +64,7 @@ class GridResult:
             posterior=posterior,
             verdict=judge(posterior),
             floats=floats or {},
+            quality=quality,
         )
 
     @property
@@ -125,7 +129,7 @@ class GridResult:
         return [o.score for o in self.observations if o.candidate == index and o.score is not None]
 
     def accuracy(self, index: int) -> float | None:
-        """Mean score of one candidate; None if it has none."""
+        """Mean score of one candidate, by accuracy or another quality; None if it has none."""
         scores = self.scores(index)
         return statistics.mean(scores) if scores else None
 
@@ -147,12 +151,13 @@ class GridResult:
         """One row for each candidate, best estimate first and untrained ones last.
 
         Columns: those of `candidate_table`; seeds (scores); accuracy (their mean); accuracy_float
-        (the mean as trained, where the scores are those in int8); accuracy_sd;
+        (the mean as trained, where the scores are those in int8); accuracy_sd; all three under the
+        name of what is scored, `quality.column`, where that is not accuracy;
         estimate, low and high (the mean that all trainings together suggest for this candidate,
         with its interval at 90 %); chance (of being the best); failed; standing (pick, tied,
         behind or failed).
         """
-        rows = []
+        rows, name = [], self.quality.column
         frame, both = candidate_table(self.field, self.grid.budget), any(self.floats.values())
         for index in range(len(self.field)):
             scores = self.scores(index)
@@ -160,9 +165,9 @@ class GridResult:
             rows.append(
                 {
                     "seeds": len(scores),
-                    "accuracy": self.accuracy(index),
+                    name: self.accuracy(index),
                     **({"accuracy_float": self.accuracy_float(index)} if both else {}),
-                    "accuracy_sd": statistics.stdev(scores) if len(scores) > 1 else None,
+                    f"{name}_sd": statistics.stdev(scores) if len(scores) > 1 else None,
                     "estimate": interval.mean,
                     "low": interval.low,
                     "high": interval.high,
@@ -172,7 +177,7 @@ class GridResult:
                 }
             )
         scored = pd.DataFrame(rows)
-        scored = scored.astype({name: float for name in scored if "accuracy" in str(name)})
+        scored = scored.astype({one: float for one in scored if name in str(one)})
         whole = pd.concat([frame, scored], axis=1)
         order = sorted(
             range(len(whole)),
@@ -220,7 +225,8 @@ class GridResult:
         """The pick against each simpler way of growing.
 
         Columns: rule; alpha, beta, gamma (its multipliers); moved; growth (of the base's cost);
-        distance (of that to the budget, signed); accuracy (mean over seeds); seeds (that it shares
+        distance (of that to the budget, signed); accuracy, or what is scored in its place
+        (mean over seeds); seeds (that it shares
         with the pick); lead (of the pick, by the posterior), low and high (its interval at 90 %).
         """
         rows: list[dict[str, Any]] = []
@@ -236,15 +242,15 @@ class GridResult:
                         "moved": entry.moved,
                         "growth": round(entry.growth, 4),
                         "distance": round(self.grid.budget.distance(entry.growth), 4),
-                        "accuracy": self.accuracy(index),
+                        self.quality.column: self.accuracy(index),
                         "seeds": len(shared),
                         "lead": lead.mean,
                         "low": lead.low,
                         "high": lead.high,
                     }
                 )
-        columns = ["rule", "alpha", "beta", "gamma", "moved", "growth", "distance", "accuracy",
-                   "seeds", "lead", "low", "high"]  # fmt: skip
+        columns = ["rule", "alpha", "beta", "gamma", "moved", "growth", "distance",
+                   self.quality.column, "seeds", "lead", "low", "high"]  # fmt: skip
         return pd.DataFrame(rows, columns=columns)
 
 

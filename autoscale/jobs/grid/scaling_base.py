@@ -24,6 +24,8 @@ from autoscale.jobs.workers.proxy import Proxy, recipe_named
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.jobs.workers.transfer import Transfer
 from autoscale.listener import Listener, Silent
+from autoscale.metrics.choice import MetricChoice
+from autoscale.metrics.names import USUAL
 from autoscale.models.count import load_architecture
 from autoscale.models.quantized.in_loop import require_int8_design
 from autoscale.models.user_model import UserModel
@@ -100,6 +102,7 @@ def proxy_of(run: Path, settings: GridSettings) -> Proxy | None:
         recipe=recipe_named(settings.recipe or "proxy", epochs=settings.epochs),
         kernels=choose_kernels("auto", device=settings.device, listener=Silent()),
         dtype=settings.dtype or "float32",
+        chosen=MetricChoice.named(settings.metric or USUAL),
         device=settings.device,
         threads=settings.threads,
         transfer=transfer,

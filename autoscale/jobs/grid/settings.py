@@ -21,6 +21,8 @@ from autoscale.jobs.groups.training import TransferSettings
 from autoscale.jobs.groups.workers import DeviceSettings, WorkerSettings
 from autoscale.jobs.names import RECIPES
 from autoscale.jobs.reference.settings import ReferenceSettings
+from autoscale.metrics.names import METRICS, USUAL, require_metric
+from autoscale.models.settings import MetricSettings
 from autoscale.settings.command import Groups, Settings, settings_of
 from autoscale.settings.option import again, in_words, option
 
@@ -257,6 +259,23 @@ class GridSettings(
         help="Of the networks that are scored, as for search-baseline: {choices}. \\[default: as "
         "the run's search, else float32]",
     )
+    metric: str | None = again(
+        MetricSettings,
+        "metric",
+        None,
+        help="What networks are judged by, on validation images. "
+        f"{in_words(METRICS)}. \\[default: as the run's search, else {USUAL}]",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.metric is not None:
+            require_metric(self.metric)
+
+    @property
+    def decided(self) -> list[str]:
+        """Those that are set although a run's own search would have decided them."""
+        return super().decided + ["metric"] * (self.metric is not None)
 
 
 #: What older versions took as values of their own.

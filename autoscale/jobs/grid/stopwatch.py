@@ -18,7 +18,7 @@ from autoscale.errors import RunConflict
 from autoscale.jobs.grid.scaling_base import describe
 from autoscale.jobs.groups.runtime import RuntimeSettings
 from autoscale.jobs.search.result import STEP as SEARCH
-from autoscale.jobs.workers.proxy import realise
+from autoscale.jobs.workers.realise import realise
 from autoscale.listener import Listener
 from autoscale.runs.records import network_digest
 from autoscale.runs.store import Journal, StepFolder

@@ -18,6 +18,7 @@ from autoscale.jobs.start import Start
 from autoscale.jobs.workers.proxy import Proxy, recipe_named
 from autoscale.jobs.workers.transfer import Transfer
 from autoscale.listener import Listener
+from autoscale.metrics.names import ACCURACY, Quality
 from autoscale.models.quantized.in_loop import require_int8_design
 from autoscale.network.build import build
 from autoscale.network.threads import threads_of_torch
@@ -82,6 +83,7 @@ def find_references(
     classes: int,
     listener: Listener,
     dtype: str = "float32",
+    quality: Quality = ACCURACY,
 ) -> tuple[ReferenceNetwork, ...]:
     """The published networks that are asked for; nothing is trained.
 
@@ -90,12 +92,19 @@ def find_references(
         classes: of the images.
         listener: told what a person should know of them.
         dtype: of the networks that are scored.
+        quality: what these are compared by.
 
     Raises:
         InvalidArchitecture: naming the one that cannot be had in int8, if that is scored.
-        InvalidSetting: naming the one whose weights cannot be had or read, whose network or
-            preparation of pictures they do not tell, or that cannot take so few pixels.
+        InvalidSetting: for a quality other than accuracy, or naming the one whose weights cannot
+            be had or read, whose network or preparation of pictures they do not tell, or that
+            cannot take so few pixels.
     """
+    if settings.reference and quality != ACCURACY:
+        raise InvalidSetting(
+            f"--rival {settings.reference[0]} is compared by accuracy, and networks are judged by "
+            f"{quality.label} here; leave --rival out"
+        )
     found: list[ReferenceNetwork] = []
     for text in settings.reference:
         try:

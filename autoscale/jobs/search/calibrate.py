@@ -10,6 +10,7 @@ from typing import Any
 from autoscale.design.measures.measure import CostMeasure
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.search.result import load_trials
+from autoscale.metrics.names import ACCURACY
 from autoscale.search.engine import Trial, predicted_ranking
 from autoscale.search.identity import network_of
 from autoscale.search.tradeoff import Tradeoff, fit_tradeoff
@@ -94,13 +95,19 @@ def calibrate_w(
         The exponent with its interval, and what it and the papers' would choose.
 
     Raises:
-        InvalidSetting: if the run holds no search, or for limits that leave nothing between them.
+        InvalidSetting: if the run holds no search, or one by another metric than accuracy, or for
+            limits that leave nothing between them.
         NotEnoughTrials: for too few networks, or if all cost about the same.
     """
     low, high = min_macs or 0, max_macs if max_macs is not None else float("inf")
     if low > high:
         raise InvalidSetting(f"the least cost {low:,} lies above the most, {high:,}")
     space, goal, steps = load_trials(run)
+    if goal.quality != ACCURACY:
+        raise InvalidSetting(
+            f"the search in {run} was judged by {goal.quality.label}, and what a doubling of cost "
+            "buys is learnt of accuracy alone; calibrate on a search without --metric"
+        )
     finished = [
         t for t in steps if t.status == "finished" and t.score and low <= t.score.macs <= high
     ]

@@ -39,8 +39,7 @@ def choose(
         winner = max(
             best,
             key=lambda trial: statistics.mean(
-                objective.worth(score.accuracy, trial.architecture)
-                for score in scores[trial.number]
+                objective.worth(score.judged, trial.architecture) for score in scores[trial.number]
             ),
         )
     return winner, tuple(scores[winner.number])

@@ -81,11 +81,12 @@ def _solve(problem: SearchProblem) -> Baseline:
         trial=winner,
         accuracies=tuple(score.accuracy for score in scores),
         accuracies_float=floats_of(scores),
+        qualities=tuple(score.quality for score in scores if score.quality is not None),
         trials=tuple(trials),
         objective=problem.objective,
         space=problem.space,
     )
-    _warn_of_chance(problem, baseline.accuracies)
+    _warn_of_chance(problem, baseline.judged)
     _write(folder, baseline)
     return baseline
 
@@ -186,9 +187,12 @@ def epochs_spent(trials: Sequence[Trial], epochs: int) -> tuple[int, int]:
     return spent, epochs * len(kept)
 
 
-def _warn_of_chance(problem: SearchProblem, accuracies: Sequence[float]) -> None:
-    images, mean = problem.proxy.images, sum(accuracies) / len(accuracies)
-    if warning := chance_warning(mean, images.validation.labels, images.classes):
+def _warn_of_chance(problem: SearchProblem, judged: Sequence[float]) -> None:
+    images, mean = problem.proxy.images, sum(judged) / len(judged)
+    metric = problem.proxy.metric
+    reached = mean if metric is None else metric.of_quality(mean)
+    labels = images.validation.labels
+    if warning := chance_warning(reached, labels, images.classes, metric=metric):
         problem.listener.notice(f"warning: {warning}")
 
 
@@ -201,6 +205,7 @@ def _write(folder: StepFolder, baseline: Baseline) -> None:
             "trial": baseline.trial.number,
             "accuracies": baseline.accuracies,
             **({"accuracies_float": floats} if (floats := baseline.accuracies_float) else {}),
+            **({"qualities": qualities} if (qualities := baseline.qualities) else {}),
         },
     )
     write_text(folder.file("baseline.yaml"), baseline.trial.architecture.to_yaml())

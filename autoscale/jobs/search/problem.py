@@ -27,6 +27,7 @@ from autoscale.jobs.workers.proxy import Proxy, recipe_named
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.jobs.workers.transfer import Transfer
 from autoscale.listener import Listener
+from autoscale.metrics.choice import MetricChoice
 from autoscale.models.quantized.in_loop import require_int8_space
 from autoscale.runs.store import StepFolder
 from autoscale.search.objective import Objective
@@ -94,7 +95,10 @@ class SearchProblem:
         limits = tuple(replace(limit, measure=m) for limit, m in zip(limits, limited, strict=True))
         with _named(board):
             require_reachable(space, limits)
-        objective = make_objective(settings, space, measure, limits, listener)
+        objective = replace(
+            make_objective(settings, space, measure, limits, listener),
+            quality=proxy.chosen.quality,
+        )
         for note in on_weights(
             run,
             proxy.transfer.start,
@@ -175,6 +179,7 @@ def _proxy(settings: SearchSettings, listener: Listener) -> Proxy:
         recipe=recipe_named(settings.recipe, epochs=settings.epochs),
         kernels=choose_kernels(settings.kernels, device=settings.device, listener=listener),
         dtype=settings.dtype,
+        chosen=MetricChoice.named(settings.metric),
         device=settings.device,
         threads=settings.threads,
         transfer=transfer,

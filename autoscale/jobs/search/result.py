@@ -1,7 +1,7 @@
 """The search of a run directory, read back: its trials, what it chose, and how it judged."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.jobs.workers.proxy import Proxy
 from autoscale.listener import Listener
+from autoscale.metrics.choice import MetricChoice
+from autoscale.metrics.names import ACCURACY
 from autoscale.runs.records import trials_from_journal
 from autoscale.runs.store import Journal, StepFolder
 from autoscale.search.engine import Trial
@@ -31,6 +33,13 @@ class Baseline:
     objective: Objective
     space: SearchSpace  # with the classes and the resolution of the images
     accuracies_float: tuple[float, ...] = ()  # as trained, where `accuracies` are those in int8
+    # What decided in place of `accuracies`, one for each seed; none where these did.
+    qualities: tuple[float, ...] = ()
+
+    @property
+    def judged(self) -> tuple[float, ...]:
+        """What decided, one for each seed: the objective's quality, or accuracy."""
+        return self.qualities or self.accuracies
 
     @property
     def table(self) -> pd.DataFrame:
@@ -53,12 +62,14 @@ def load_baseline(run: str | Path) -> Baseline:
     try:
         trial, accuracies = trials[chosen["trial"]], tuple(chosen["accuracies"])
         floats = tuple(chosen.get("accuracies_float", ()))
+        qualities = tuple(chosen.get("qualities", ()))
     except (KeyError, TypeError, IndexError) as problem:
         raise _damaged(step, problem) from None
     return Baseline(
         trial=trial,
         accuracies=accuracies,
         accuracies_float=floats,
+        qualities=qualities,
         trials=trials,
         objective=goal,
         space=space,
@@ -80,7 +91,8 @@ def load_trials(run: str | Path) -> tuple[SearchSpace, Objective, tuple[Trial, .
         space = space.for_task(
             resolution=settings["resolution"], num_classes=len(settings["classes"])
         )
-        goal = Objective.from_dict(settings["objective"])
+        quality = MetricChoice.from_record(settings).quality
+        goal = replace(Objective.from_dict(settings["objective"]), quality=quality)
     except (KeyError, TypeError) as problem:
         raise _damaged(step, problem) from None
     return space, goal, tuple(trials_from_journal(Journal(step.file("trials.jsonl")), space))
@@ -179,24 +191,27 @@ def _begun(run: str | Path) -> dict[str, Any]:
 def trial_table(trials: Sequence[Trial], objective: Objective) -> pd.DataFrame:
     """One row for each trained design.
 
-    Columns: trial, status, accuracy (share of validation images), accuracy_float (as trained, where
-    accuracy is that in int8), macs, params, activations (one
+    Columns: trial, status, what decides where that is not accuracy (`objective.quality.column`),
+    accuracy (share of validation images), accuracy_float (as trained, where accuracy is that in
+    int8), macs, params, activations (one
     image), what the search took for cost if it is another (latency_ms: predicted), seconds,
     inherited (where networks began with weights: the share of the parameters that these gave, 0 of
-    a design that starts fresh), on_front (no other is as accurate and cheaper), cause of a failure
+    a design that starts fresh), on_front (no other is as good and cheaper), cause of a failure
     or a stop, then the choices of the space.
-    A stopped design has no accuracy; where rungs were looked at, columns accuracy_after_N say what
-    it had after N epochs.
+    A stopped design has no accuracy; where rungs were looked at, columns accuracy_after_N, or of
+    what decides in its place, say what it had after N epochs.
     """
     trained = [trial for trial in trials if trial.trained]
     finished = [trial for trial in trained if trial.score]
-    points = [(t.score.accuracy, objective.cost(t.architecture)) for t in finished if t.score]
+    points = [(t.score.judged, objective.cost(t.architecture)) for t in finished if t.score]
     members = (
         {finished[i].number for i in front(points, ["maximize", "minimize"])} if points else {}
     )
     begun = any(s.inherited is not None for t in trained if (s := t.score or t.partial))
     both = any(trial.score.accuracy_float is not None for trial in finished if trial.score)
     rungs = sorted({epochs for trial in trained for epochs in trial.rungs})
+    quality = objective.quality.column
+    other = objective.quality != ACCURACY
     rows = []
     for trial in trained:
         told = trial.measured
@@ -205,6 +220,7 @@ def trial_table(trials: Sequence[Trial], objective: Objective) -> pd.DataFrame:
             {
                 "trial": trial.number,
                 "status": trial.status,
+                **({quality: s.judged if (s := trial.score) else None} if other else {}),
                 "accuracy": trial.score.accuracy if trial.score else None,
                 **(
                     {"accuracy_float": s.accuracy_float if (s := trial.score) else None}
@@ -219,7 +235,7 @@ def trial_table(trials: Sequence[Trial], objective: Objective) -> pd.DataFrame:
                 **({"inherited": told.inherited if told else None} if begun else {}),
                 "on_front": trial.number in members,
                 "cause": trial.cause,
-                **{f"accuracy_after_{n}": trial.rungs.get(n) for n in rungs},
+                **{f"{quality}_after_{n}": trial.rungs.get(n) for n in rungs},
                 **trial.params,
             }
         )

@@ -67,7 +67,7 @@ class SearchProgress:
         """Keep failures and the front up to date."""
         self._failed += trial.status == "failed"
         if trial.status == "finished" and trial.score:
-            point = (trial.score.accuracy, self._objective.cost(trial.architecture))
+            point = (trial.score.judged, self._objective.cost(trial.architecture))
             self._front.add(point, point)
 
     def trial_finished(self, trial: Trial) -> None:
@@ -93,8 +93,8 @@ class SearchProgress:
                 else None,
                 failed=self._failed,
                 front=tuple(
-                    f"{accuracy:.3f} at {show(price).removesuffix(' multiply-adds')}"
-                    for accuracy, price in sorted(self._front, key=lambda point: point[1])
+                    f"{share:.3f} at {show(price).removesuffix(' multiply-adds')}"
+                    for share, price in sorted(self._front, key=lambda point: point[1])
                 ),
             )
         )
@@ -107,4 +107,4 @@ def trial_line(trial: Trial, objective: Objective) -> str:
         return f"trial {trial.number}: {trial.cause}, at {at}"
     if trial.score is None:
         return f"trial {trial.number}: failed, {trial.cause}"
-    return f"trial {trial.number}: {trial.score.told} at {at}"
+    return f"trial {trial.number}: {trial.score.told(objective.quality)} at {at}"

@@ -14,6 +14,8 @@ from autoscale.jobs.groups.training import RecipeSettings, TeacherSettings, Tran
 from autoscale.jobs.groups.workers import DeviceSettings, KernelSettings, WorkerSettings
 from autoscale.jobs.names import OBJECTIVES, SAMPLERS
 from autoscale.jobs.reference.settings import ReferenceSettings
+from autoscale.metrics.names import METRICS, require_metric
+from autoscale.models.settings import MetricSettings
 from autoscale.settings.command import Groups, Settings
 from autoscale.settings.option import again, in_words, option
 
@@ -70,6 +72,12 @@ class SearchChoices(Settings):
         "{choices} (needs scipy).",
         choices=lambda: SAMPLERS,
     )
+    metric: str = again(
+        MetricSettings,
+        "metric",
+        help="What networks are judged by, on validation images; the search, the later steps and "
+        f"--rungs go by it. {in_words(METRICS)}.",
+    )
     objective: str = option(
         "hard",
         "{choices}.",
@@ -122,6 +130,7 @@ class SearchChoices(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        require_metric(self.metric)
         kind_named(self.cost_measure)  # refuses what there is not
         if not self.rungs:  # an empty sequence asks for none
             object.__setattr__(self, "rungs", None)

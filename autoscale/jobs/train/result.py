@@ -41,5 +41,6 @@ class Trained:
             params=self.params,
             metric=self.metric and self.metric.name,
             validation_score=self.best.score,
+            validation_quality=self.metric and self.metric.quality(self.best.score or 0.0),
             test_score=self.test_score,
         )

@@ -15,12 +15,12 @@ from torch import nn
 from autoscale.datasets.data import ImageData, Images
 from autoscale.datasets.pictures.preparation import Preparation
 from autoscale.design.architecture import Architecture
-from autoscale.design.style import Style
 from autoscale.errors import DataProblem, EvaluationFailed, InvalidSetting
 from autoscale.jobs.inheritance import Begun, Inheritance, suited
 from autoscale.jobs.teaching.lessons import Pupils, Taught
 from autoscale.jobs.workers.answers import packed
 from autoscale.jobs.workers.kernels import accelerated, cutter
+from autoscale.jobs.workers.realise import realise
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.jobs.workers.transfer import NOTHING, Transfer
 from autoscale.listener import Listener, Silent
@@ -29,9 +29,7 @@ from autoscale.metrics.metric import Metric
 from autoscale.models.quantized.calibrated import BATCH
 from autoscale.models.quantized.in_loop import AS_BYTES, in_int8
 from autoscale.models.settings import DTYPES
-from autoscale.models.user_model import make
 from autoscale.network.build import Network as Built
-from autoscale.network.build import build
 from autoscale.network.threads import threads_of_torch
 from autoscale.scaling.scalable import Network, cost_of
 from autoscale.search.objective import Score
@@ -87,6 +85,11 @@ class Proxy:
             raise InvalidSetting(f"threads must be at least 1, got {self.threads}")
         if self.dtype not in DTYPES:
             raise InvalidSetting(f"no dtype {self.dtype!r}; choose from {', '.join(DTYPES)}")
+        if self.dtype != "float32" and not self.chosen.usual:
+            raise InvalidSetting(
+                f"networks in {self.dtype} are judged by accuracy, and --metric "
+                f"{self.chosen.name} is asked for; leave --metric or --dtype out"
+            )
 
     @property
     def images(self) -> ImageData:
@@ -279,9 +282,9 @@ class Proxy:
             held_out: measure on the test images instead.
             answers: say of each image too whether it was answered right; not counted as time.
             rungs: epochs after which accuracy is measured as well.
-            look: told each rung's epochs and accuracy; if it returns True, training ends there and
-                the score is that of the rung. The learning rate is that of the whole training, so
-                one that is not ended equals one without rungs.
+            look: told each rung's epochs and accuracy, or the metric's share; if it returns True,
+                training ends there and the score is that of the rung. The learning rate is that of
+                the whole training, so one that is not ended equals one without rungs.
 
         Raises:
             EvaluationFailed: if training diverges or memory runs out.
@@ -295,7 +298,8 @@ class Proxy:
         def on_epoch(epoch: Epoch) -> bool:
             nonlocal stopped
             if look is not None and epoch.number in rungs and epoch.accuracy is not None:
-                stopped = look(epoch.number, epoch.accuracy)
+                quality = self._quality(epoch.score)
+                stopped = look(epoch.number, epoch.accuracy if quality is None else quality)
             return stopped
 
         try:
@@ -329,6 +333,7 @@ class Proxy:
         return Score(
             accuracy=fitted.accuracy if quantized is None else float(quantized.mean()),
             accuracy_float=None if quantized is None else fitted.accuracy,
+            quality=self._quality(fitted.score),
             macs=counted.macs,
             params=counted.params,
             activations=counted.activations,
@@ -339,6 +344,11 @@ class Proxy:
             inheriting_cpu_seconds=inheriting,
             right=packed(right) if answers and right is not None else None,
         )
+
+    def _quality(self, score: float | None) -> float | None:
+        """The share that a metric's score is; None for accuracy."""
+        metric = self.metric
+        return None if metric is None or score is None else metric.quality(score)
 
     def _answered_right(
         self, module: nn.Module, network: Network, images: Images
@@ -435,19 +445,3 @@ class Proxy:
         if begun is None or not (self.recipe.head_first and begun.new_classifier):
             return None
         return fit_head(classifier_of(network), *read_features(network, task, self.runtime))
-
-
-def realise(
-    network: Network, *, norm_momentum: float = 0.1, style: Style | None = None
-) -> nn.Module:
-    """A network with weights from torch's global generator.
-
-    Args:
-        style: of a design; a user's network is as it was written.
-
-    Raises:
-        InvalidSetting: if a function of the user's fails or its answer does not fit.
-    """
-    if isinstance(network, Architecture):
-        return build(network, norm_momentum=norm_momentum, **(style or Style()).options)
-    return make(network)

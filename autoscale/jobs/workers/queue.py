@@ -131,7 +131,9 @@ class Trainings:
     def _tell(self, job: Job, outcomes: Sequence[Outcome], most: int, best: str) -> None:
         """Of the last outcome, which is that of `job`."""
         outcome, seconds = outcomes[-1], [o.score.seconds for o in outcomes if o.score]
-        result = outcome.score.told if outcome.score else outcome.cause
+        result = (
+            outcome.score.told(self.pool.proxy.chosen.quality) if outcome.score else outcome.cause
+        )
         left = most - len(outcomes)
         self.listener.progress(
             Progress(

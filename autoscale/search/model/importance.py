@@ -53,9 +53,7 @@ def importances(
         NotEnoughTrials: for fewer than 10 scored trials, or if all have the same reward.
     """
     scored = [trial for trial in trials if trial.status == "finished" and trial.score]
-    rewards = np.array(
-        [objective.worth(t.score.accuracy, t.architecture) for t in scored if t.score]
-    )
+    rewards = np.array([objective.worth(t.score.judged, t.architecture) for t in scored if t.score])
     if len(scored) < LEAST_TRIALS:
         raise NotEnoughTrials(
             f"the importance of choices needs at least {LEAST_TRIALS} scored trials, there are "
