@@ -197,12 +197,22 @@ def scored(
     Raises:
         TrainingDiverged: if the network answers a metric with numbers that are not finite.
     """
-    shown = {
-        "resolution": task.resolution, "preparation": task.preparation, "runtime": runtime
-    }  # fmt: skip
     if task.metric is None:
-        return evaluate(network, images, **shown), None
-    logits = logits_of(network, images, **shown)
+        accuracy = evaluate(
+            network,
+            images,
+            resolution=task.resolution,
+            preparation=task.preparation,
+            runtime=runtime,
+        )
+        return accuracy, None
+    logits = logits_of(
+        network,
+        images,
+        resolution=task.resolution,
+        preparation=task.preparation,
+        runtime=runtime,
+    )
     if not np.isfinite(logits).all():
         raise TrainingDiverged(
             f"the network answers with numbers that are not finite; lower the learning rate (peak "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -35,10 +36,14 @@ class Gradients:
         preparation: Preparation,
         teaching: Teaching | None,
         may_halve: bool,
+        class_weights: Sequence[float] | None = None,
     ) -> None:
         self.halved = False
         self._preparation, self._label_smoothing = preparation, label_smoothing
         self._teaching = teaching
+        self._class_weights = (
+            None if class_weights is None else torch.tensor(class_weights, device=device)
+        )
         self._network, self._device, self._may_halve = network, device, may_halve
 
     def __call__(self, batch: Batch) -> Tensor:
@@ -80,10 +85,18 @@ class Gradients:
     def _loss(self, part: Batch) -> Tensor:
         pixels = normalised(part.pixels.to(self._device), self._preparation)
         logits, labels = self._network(pixels), part.labels.to(self._device, non_blocking=True)
+        smoothing, weights = self._label_smoothing, self._class_weights
         if self._teaching is None or part.answers is None:
-            return functional.cross_entropy(logits, labels, label_smoothing=self._label_smoothing)
+            if weights is None:
+                return functional.cross_entropy(logits, labels, label_smoothing=smoothing)
+            losses = functional.cross_entropy(
+                logits, labels, label_smoothing=smoothing, reduction="none"
+            )
+            return (weights[labels] * losses).mean()
         answers = part.answers.to(self._device, non_blocking=True)
-        return self._teaching.loss(logits, labels, answers, label_smoothing=self._label_smoothing)
+        return self._teaching.loss(
+            logits, labels, answers, label_smoothing=smoothing, class_weights=weights
+        )
 
 
 class Losses:

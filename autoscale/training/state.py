@@ -115,6 +115,7 @@ class TrainingState:
             label_smoothing=recipe.label_smoothing,
             preparation=task.preparation,
             teaching=task.teaching,
+            class_weights=task.class_weights,
             may_halve=peers.size == 1,
         )
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from autoscale.datasets.data import Images
 from autoscale.datasets.pictures.preparation import OURS, Preparation
@@ -44,6 +46,8 @@ class TrainingTask:
     preparation: Preparation = OURS
     # Decides which epoch is best, and is known of each that is evaluated; None for accuracy.
     metric: Metric | None = None
+    # By which an image's loss counts, by its class; None where all count the same.
+    class_weights: tuple[float, ...] | None = None
     # A teacher's answers to the training images, of which some may then be `teaching.UNLABELLED`.
     teaching: Teaching | None = None
 
@@ -68,6 +72,18 @@ class TrainingTask:
     def steps(self) -> int:
         """Steps of an epoch."""
         return max(1, len(self.train) // self.recipe.batch_size)
+
+
+def balanced_weights(labels: NDArray[np.int64], classes: int) -> tuple[float, ...]:
+    """Weights of classes in inverse proportion to their images, whose mean over images is 1.
+
+    Args:
+        labels: of the images, those without one left out of account.
+    """
+    counts = np.bincount(labels[labels != UNLABELLED], minlength=classes)
+    held = counts > 0
+    weights = np.where(held, counts.sum() / (held.sum() * np.maximum(counts, 1)), 0.0)
+    return tuple(float(weight) for weight in weights)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""`train --metric`: which epoch is best, and what is kept of it."""
+"""`train --metric` and `--class-weights`: which epoch is best, and what is kept of it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.jobs.search.spaces import load_space
 from autoscale.jobs.train.job import train
 from autoscale.jobs.train.result import Trained
+from autoscale.jobs.train.settings import TrainSettings
 from autoscale.models.inference.evaluation import evaluate_model
 from autoscale.runs.checkpoint import read_snapshot
 from autoscale.runs.contents import TrainingResult
@@ -216,3 +217,30 @@ def test_what_learned_nothing_is_told_by_the_metric(
     assert len(warned) == 1
     assert "validation balanced accuracy" in warned[0]
     assert "which giving every image the same answer reaches" in warned[0]
+
+
+def test_class_weights_are_on_record_and_a_broken_training_keeps_them(
+    design: str, uneven: Path, tmp_path: Path
+) -> None:
+    whole = short(design, tmp_path / "whole", uneven, class_weights="balanced")
+    record = json.loads((tmp_path / "whole/train/settings.json").read_text())["settings"]
+    assert record["class_weights"] == "balanced"
+    with pytest.raises(KeyboardInterrupt):
+        short(
+            design, tmp_path / "cut", uneven, class_weights="balanced",
+            listener=Heard(stop_after=1),
+        )  # fmt: skip
+    said = "--class-weights balanced there, asked for --class-weights none"
+    with pytest.raises(RunConflict, match=said):
+        short(design, tmp_path / "cut", uneven)
+    found = short(design, tmp_path / "cut", uneven, class_weights="balanced")
+    assert [e.loss for e in found.epochs] == [e.loss for e in whole.epochs]
+    plain = short(design, tmp_path / "plain", uneven)
+    assert [e.loss for e in plain.epochs] != [e.loss for e in whole.epochs]
+    record = json.loads((tmp_path / "plain/train/settings.json").read_text())["settings"]
+    assert "class_weights" not in record
+
+
+def test_a_classifier_that_is_fitted_in_one_go_takes_no_class_weights() -> None:
+    with pytest.raises(InvalidSetting, match="without epochs; leave out --class-weights"):
+        TrainSettings(network="x", weights="y", freeze="features", class_weights="balanced")

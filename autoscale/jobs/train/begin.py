@@ -56,6 +56,7 @@ def begun(
         recipe=_recipe(settings),
         kernels=choose_kernels(settings.kernels, device=device, listener=listener),
         chosen=MetricChoice.named(settings.metric),
+        class_weights=settings.class_weights,
         device=device,
         threads=settings.threads,
         transfer=Transfer(start=start, lessons=lessons),

@@ -11,7 +11,7 @@ from autoscale.jobs.groups.images import DataSettings, ImageSettings
 from autoscale.jobs.groups.networks import WEIGHTS, WeightsSettings
 from autoscale.jobs.groups.training import EPOCHS, TEACHER, RecipeSettings, TransferSettings
 from autoscale.jobs.groups.workers import DeviceSettings, KernelSettings
-from autoscale.jobs.names import NO_WEIGHTS
+from autoscale.jobs.names import CLASS_WEIGHTS, NO_WEIGHTS
 from autoscale.jobs.train.freeze import Frozen
 from autoscale.metrics.names import METRICS, require_metric
 from autoscale.models.settings import MetricSettings, published_names
@@ -107,6 +107,13 @@ class TrainSettings(TransferSettings):
         help="What decides which epoch is best, and when patience ends, on validation images. "
         f"{in_words(METRICS)}.",
     )
+    class_weights: str = option(
+        "none",
+        "By which the loss of an image counts, by its class. {choices}.",
+        choices=lambda: CLASS_WEIGHTS,
+        binds="class_weights",
+        about=EPOCHS,
+    )
     limit: int | None = again(ImageSettings, "limit")
     strict: bool = again(ImageSettings, "strict", False)
     seed: int = again(ImageSettings, "seed", 0, help="Of weights, order and augmentation.")
@@ -157,7 +164,7 @@ class TrainSettings(TransferSettings):
         Raises:
             InvalidSetting: if something is asked of epochs, of which there are none.
         """
-        given = (s for s in settings_of(type(self)) if getattr(self, s.name) is not None)
+        given = (s for s in settings_of(type(self)) if getattr(self, s.name) != s.default)
         asked = [setting.flag for setting in given if setting.option.about == EPOCHS]
         if asked:
             raise InvalidSetting(

@@ -40,7 +40,7 @@ from autoscale.training.head.logistic import FittedHead, fit_head
 from autoscale.training.parts import classifier_of
 from autoscale.training.recipe import INHERITING_RATE, RECIPES, Recipe
 from autoscale.training.state import Epoch
-from autoscale.training.task import Runtime, TrainingTask
+from autoscale.training.task import Runtime, TrainingTask, balanced_weights
 
 
 def recipe_named(name: str, *, epochs: int | None = None) -> Recipe:
@@ -72,6 +72,7 @@ class Proxy:
     # Peak rate of those that begin with weights, see `Recipe.inheriting`; None: the recipe's, which
     # older versions had.
     inheriting_rate: float | None = INHERITING_RATE
+    class_weights: str = "none"  # by which images count in the loss, one of `CLASS_WEIGHTS`
     chosen: MetricChoice = ACCURACY  # what networks are judged by
     size: int = 0  # pixels per side of the images
     test: bool = False  # whether test images are there, to judge on if a training asks for it
@@ -219,6 +220,7 @@ class Proxy:
             "images": self.fingerprint,
             **({} if self.dtype == "float32" else {"dtype": self.dtype}),
             **self.chosen.record(),
+            **({} if self.class_weights == "none" else {"class_weights": self.class_weights}),
             **self.transfer.record(),
             **self._rate_of_inheriting,
             **({"known_classes": self.inheritance.known_classes} if self.inheritance else {}),
@@ -254,6 +256,7 @@ class Proxy:
             kernels=record["kernels"],
             dtype=record.get("dtype", "float32"),
             chosen=MetricChoice.from_record(record),
+            class_weights=record.get("class_weights", "none"),
             device=device,
             threads=threads,
             transfer=Transfer.from_record(record, notes, device=device, threads=threads),
@@ -405,6 +408,8 @@ class Proxy:
 
     def task(self, network: Network, *, seed: int) -> TrainingTask:
         """A training on the images, without a teacher's answers."""
+        labels, classes = self.images.train.labels, len(self.images.classes)
+        weigh = self.class_weights == "balanced"
         return TrainingTask(
             train=self.images.train,
             validation=self.images.validation,
@@ -413,6 +418,7 @@ class Proxy:
             seed=seed,
             preparation=self.preparation,
             metric=self.metric,
+            class_weights=balanced_weights(labels, classes) if weigh else None,
         )
 
     def realised(self, network: Network) -> nn.Module:

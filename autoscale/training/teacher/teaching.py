@@ -50,7 +50,13 @@ class Teaching:
                 )
 
     def loss(
-        self, logits: Tensor, labels: Tensor, answers: Tensor, *, label_smoothing: float
+        self,
+        logits: Tensor,
+        labels: Tensor,
+        answers: Tensor,
+        *,
+        label_smoothing: float,
+        class_weights: Tensor | None = None,
     ) -> Tensor:
         """The mean over a batch of weight * T^2 * KL(teacher || student) + (1 - weight) * CE.
 
@@ -62,6 +68,8 @@ class Teaching:
             logits: (N, classes), the student's.
             labels: (N,), `UNLABELLED` where there is none.
             answers: (N, classes), the teacher's logits.
+            class_weights: (classes,), by which the cross-entropy of an image counts; None where
+                all count the same.
         """
         heat = self.temperature
         divergence = functional.kl_div(
@@ -77,6 +85,8 @@ class Teaching:
             reduction="none",
             label_smoothing=label_smoothing,
         )
+        if class_weights is not None:
+            entropy = entropy * class_weights[labels.clamp(min=0)]
         told = labels != UNLABELLED
         weight = 1 - (1 - self.weight) * told
         return (weight * heat**2 * divergence + (1 - weight) * entropy).mean()
