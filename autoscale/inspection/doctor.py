@@ -305,7 +305,8 @@ def _balance(found: Survey) -> Iterator[Finding]:
             subject="classes",
             verdict="warn",
             found=f"{most!r} has {training[most]:,} images and {least!r} {training[least]:,}",
-            advice="accuracy says little of the small class; even them out",
+            advice="accuracy says little of the small class; even them out, or judge by "
+            "--metric balanced-accuracy",
         )
     else:
         yield Finding(

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -244,3 +247,25 @@ def test_class_weights_are_on_record_and_a_broken_training_keeps_them(
 def test_a_classifier_that_is_fitted_in_one_go_takes_no_class_weights() -> None:
     with pytest.raises(InvalidSetting, match="without epochs; leave out --class-weights"):
         TrainSettings(network="x", weights="y", freeze="features", class_weights="balanced")
+
+
+@pytest.mark.slow
+def test_two_processes_score_what_one_does(design: str, uneven: Path, tmp_path: Path) -> None:
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2",
+        "--master-addr", "127.0.0.1", "--master-port", "29677", "-m", "--",
+        "autoscale", "train", design, "--data", str(uneven), "--epochs", "2", "--batch-size", "8",
+        "--kernels", "none", "--device", "cpu", "--json", "--metric", "log-loss",
+        "--class-weights", "balanced", "--run", str(tmp_path / "run"),
+    ]  # fmt: skip
+    done = subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    for split, score in (
+        ("validation", told["validation_score"]),
+        ("test", told["test_score"]),
+    ):
+        seen = evaluate_model(told["weights"], str(uneven), split=split, metrics=("log-loss",))
+        assert seen.metrics[0].value == pytest.approx(score, rel=1e-5)

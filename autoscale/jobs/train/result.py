@@ -28,6 +28,7 @@ class Trained:
     def result(self) -> TrainingResult:
         """What is kept of it, and told."""
         best, last = self.best.accuracy, self.epochs[-1].accuracy
+        metric, score = self.metric, self.best.score
         assert best is not None
         assert last is not None
         return TrainingResult(
@@ -39,8 +40,8 @@ class Trained:
             test_accuracy=self.test_accuracy,
             macs=self.macs,
             params=self.params,
-            metric=self.metric and self.metric.name,
-            validation_score=self.best.score,
-            validation_quality=self.metric and self.metric.quality(self.best.score or 0.0),
+            metric=None if metric is None else metric.name,
+            validation_score=score,
+            validation_quality=None if metric is None or score is None else metric.quality(score),
             test_score=self.test_score,
         )

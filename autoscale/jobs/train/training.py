@@ -109,7 +109,7 @@ class Training:
             seed=self.task.source.seed,
             seen=self.task.images.sketch,
             accuracy_of=f"validation images of {self.task.images.name}",
-            metric=self.task.metric and self.task.metric.name,
+            metric=None if self.task.chosen.usual else self.task.chosen.name,
             provenance=f"autoscale train, {how}{begun}{taught}",
             origin=self._expected.origin,
             licence=self._expected.licence,
