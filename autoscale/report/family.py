@@ -100,12 +100,12 @@ def _scaling(run: Run) -> Figure | None:
 def _start(run: Run) -> Iterator[Trained]:
     """The baseline of the search."""
     search = run.search
-    if search and search.baseline and search.baseline.score and search.quality:
+    if search and search.baseline and search.baseline.score and search.mean_judged:
         macs = search.baseline.score.macs
         yield Mark(
-            x=macs, y=search.quality, low=min(search.judged), high=max(search.judged),
+            x=macs, y=search.mean_judged, low=min(search.judged), high=max(search.judged),
             label="baseline", tone="pick", shape="diamond",
-            tip=f"Baseline\n{percent(search.quality)}\n{macs:,} multiply-adds",
+            tip=f"Baseline\n{percent(search.mean_judged)}\n{macs:,} multiply-adds",
         ), "short"  # fmt: skip
 
 

@@ -104,11 +104,11 @@ def _noted(run: Run, name: str) -> str | None:
 def _facts(run: Run) -> Iterator[tuple[str, str, str]]:
     """Name, value and remark of what the run found."""
     search = run.search
-    if search and search.baseline and search.baseline.score and search.quality is not None:
+    if search and search.baseline and search.baseline.score and search.mean_judged is not None:
         seeds, score = len(search.judged), search.baseline.score
         trained = f"mean of {seeds} trainings" if seeds > 1 else "once"
         of = "" if search.objective.quality == ACCURACY else f"{search.objective.quality.label} "
-        yield "Baseline", percent(search.quality), f"{of}on validation images, {trained}"
+        yield "Baseline", percent(search.mean_judged), f"{of}on validation images, {trained}"
         size = f"multiply-adds; {format_count(score.params)} parameters"
         yield "Its cost", format_count(score.macs), size
     for grid in run.grids:

@@ -146,7 +146,7 @@ def _stairs(
 
 def _baseline(found: SearchContents) -> Iterator[Mark]:
     """The baseline with the qualities of its trainings; none before it is chosen."""
-    baseline, share = found.baseline, found.quality
+    baseline, share = found.baseline, found.mean_judged
     if not (baseline and baseline.score and share is not None):
         return
     seeds = len(found.judged)

@@ -36,7 +36,7 @@ class SearchContents:
         return sum(self.accuracies) / len(self.accuracies) if self.accuracies else None
 
     @property
-    def quality(self) -> float | None:
+    def mean_judged(self) -> float | None:
         """Mean of what decided, over the baseline's seeds."""
         return sum(self.judged) / len(self.judged) if self.judged else None
 
