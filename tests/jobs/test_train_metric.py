@@ -24,15 +24,16 @@ from autoscale.models.inference.evaluation import evaluate_model
 from autoscale.runs.checkpoint import read_snapshot
 from autoscale.runs.contents import TrainingResult
 from autoscale.runs.weights import read_weights
-from tests.conftest import Heard
+from tests.conftest import Heard, draw_photos
 
 CLASSES = ("blue", "green", "red")
 
 
 @pytest.fixture
-def uneven(photos: Path) -> Path:
-    """Photographs, a third as many red ones as of the other colours."""
-    for picture in sorted((photos / "red").iterdir())[6:]:
+def uneven(tmp_path: Path) -> Path:
+    """Photographs, half as many red ones as of the other colours."""
+    photos = draw_photos(tmp_path / "uneven", count=30)
+    for picture in sorted((photos / "red").iterdir())[15:]:
         picture.unlink()
     return photos
 

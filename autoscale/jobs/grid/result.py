@@ -89,7 +89,13 @@ class GridResult:
     @property
     def sentence(self) -> str:
         """The verdict in words, and what the pick's cost takes from it."""
-        return self.verdict.sentence([short(entry) for entry in self.field]) + self._cost_remark
+        told = self.verdict.sentence([short(entry) for entry in self.field])
+        of = (
+            ""
+            if self.quality == ACCURACY
+            else f"; differences and scatter are of {self.quality.label}"
+        )
+        return told + of + self._cost_remark
 
     @property
     def distance(self) -> float:
