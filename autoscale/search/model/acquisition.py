@@ -1,14 +1,12 @@
 """What one more training of a design is expected to gain.
 
-Two things, of which the larger counts:
-
 - *Now*: by how much the best of what would be recommended is expected to rise once the score is
   told, noise and all; it sees what a repeat is worth, and what a score says of other designs. The
-  knowledge gradient (Frazier, Powell and Dayanik 2009).
-- *In the end*, for a design that was never trained: by how much it is expected to surpass the
-  trained ones once its worth is known, as later repeats can make it. The expected improvement
-  (Jones et al. 1998) over what is expected of the best, which noise would flatter less than the
-  best score. Without it a search in noise stays with the designs that it has.
+  knowledge gradient (Frazier, Powell and Dayanik 2009). It needs no best score so far, which noise
+  would flatter.
+- *In the end*, on fronts, for a design that was never trained: what area it is expected to add once
+  its worth is known, as later repeats can make it (the expected improvement of the hypervolume,
+  Emmerich et al. 2006, over what is expected of the trained ones). The larger of the two counts.
 """
 
 from collections.abc import Callable, Iterator
@@ -114,30 +112,22 @@ class Stairs:
 
 
 def gain_of_best(
-    learnt: FittedModel,
-    predicted: Predictions,
-    value: Value,
-    owned: np.ndarray,
-    adoptable: np.ndarray | None = None,
+    learnt: FittedModel, predicted: Predictions, value: Value, adoptable: np.ndarray | None = None
 ) -> np.ndarray:
     """Expected value of the best design after training each of `predicted`'s.
 
     Args:
-        owned: which designs have been trained.
-        adoptable: which of these may be the best; by default all, and all that are not trained too.
+        adoptable: which designs may be the best besides the one that is trained; all by default.
     """
-    now = np.zeros(len(predicted.mean))
+    total = np.zeros(len(predicted.mean))
     for weight, scores in _after(learnt, predicted):
         values = value(scores)
         if adoptable is not None:
             others = np.where(adoptable[:, None], values, -np.inf).max(axis=0)
-            now += weight * np.maximum(others, np.diag(values))
+            total += weight * np.maximum(others, np.diag(values))
         else:
-            now += weight * values.max(axis=0)
-    expected = value(learnt.expected(predicted.mean, predicted.variance))
-    best = expected[owned if adoptable is None else adoptable].max(initial=-np.inf)
-    in_the_end = np.maximum(value(_known(learnt, predicted)), best) @ WEIGHTS
-    return np.where(owned, now, np.maximum(now, in_the_end))
+            total += weight * values.max(axis=0)
+    return total
 
 
 def gain_of_front(

@@ -83,10 +83,7 @@ class SingleObjective:
         owned: np.ndarray,
         adoptable: np.ndarray | None = None,
     ) -> np.ndarray:
-        def value(scores: np.ndarray) -> np.ndarray:
-            return self.merit(scores, costs)
-
-        return gain_of_best(learnt, predicted, value, owned, adoptable)
+        return gain_of_best(learnt, predicted, lambda scores: self.merit(scores, costs), adoptable)
 
     def recommended(self, scores: np.ndarray, costs: Costs) -> list[int]:
         return np.argsort(-self.merit(scores, costs), kind="stable").tolist()
@@ -218,7 +215,7 @@ class Compromise:
         owned: np.ndarray,
         adoptable: np.ndarray | None = None,
     ) -> np.ndarray:
-        return gain_of_best(learnt, predicted, lambda scores: scores, owned, adoptable)
+        return gain_of_best(learnt, predicted, lambda scores: scores, adoptable)
 
     def recommended(self, scores: np.ndarray, costs: Costs) -> list[int]:
         return np.argsort(-scores, kind="stable").tolist()

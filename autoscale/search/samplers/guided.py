@@ -51,7 +51,7 @@ class GuidedSampler(DesignSampler):
     used.
 
     Sources: White et al. 2021 (BANANAS) for prediction and mutation of candidates; Frazier et al.
-    2009 and Jones et al. 1998 for the gain, the latter for designs that fill space first too.
+    2009 and Emmerich et al. 2006 for the gain; Jones et al. 1998 for designs that fill space first.
 
     Args:
         startup: designs before the model is asked; by default 5, or a fifth of the number of
