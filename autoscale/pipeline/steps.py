@@ -254,8 +254,10 @@ class Steps:
             OutOfTime: if it takes more seconds; finished epochs are kept.
         """
         own, began = self.settings, self.began
-        shared = ("limit", "strict", "seed", "device", "threads", "white_level")
-        names = (*shared, "kernels", "precision")
+        names = (
+            *("limit", "strict", "seed", "white_level"),
+            *("device", "threads", "kernels", "precision"),
+        )
         return train(
             run,
             TrainSettings(
