@@ -80,6 +80,7 @@ class TrainFamilySettings(WeightsSettings):
 class CutSettings(BoardSettings):
     """Which network is cut out of a family that was trained together."""
 
+    # It leaves no record, so nothing binds.
     command: ClassVar[str] = "cut"
     exclusive: ClassVar[Groups] = (("member", "max_cost"), ("member", "board"))
 
@@ -88,22 +89,26 @@ class CutSettings(BoardSettings):
         "max_cost",
         help="The largest design along the rule, between the members too, that costs at most this, "
         "as NAME=MOST: macs=12M, params=250K; as often as you like.",
+        binds=False,
     )
     board: str | None = again(
         BoardSettings,
         "board",
         help="The largest that fits this board: a shipped one (autoscale boards) or a YAML file.",
+        binds=False,
     )
     member: str | None = option(None, "A member by its name, such as phi-1.", binds=False)
     output: Path | None = option(
         None,
         "The file that is written. \\[default: nested/NAME.safetensors in the run]",
         place=True,
+        binds=False,
     )
     data: str | None = option(
         None,
         "Where the images of the training lie now. \\[default: where they lay]",
         place=True,
+        binds=False,
     )
 
     def __post_init__(self) -> None:
