@@ -116,7 +116,7 @@ def saturating() -> Landscape:
     """28 choices: capacity helps less and less, each choice has its own worth and many pairs of
     choices too; seeds scatter by 0.43."""
     space = _chain_space()
-    worth = _Worth(space, seed=7, alone=0.06, pairs=40, together=0.04)
+    worth = Worth(space, seed=7, alone=0.06, pairs=40, together=0.04)
 
     def mean(architecture: Architecture) -> float:
         counts = cost(architecture)
@@ -129,7 +129,7 @@ def saturating() -> Landscape:
 def costless() -> Landscape:
     """28 choices whose worth has nothing to do with what they cost."""
     space = _chain_space()
-    worth = _Worth(space, seed=11, alone=0.2, pairs=60, together=0.12)
+    worth = Worth(space, seed=11, alone=0.2, pairs=60, together=0.12)
 
     def mean(architecture: Architecture) -> float:
         return 90 - 12 / (1 + math.exp(0.6 * worth.of(architecture)))
@@ -166,7 +166,7 @@ def noisy() -> Landscape:
     """28 choices in noise five times as large as what one changed choice of the best network costs
     in the median."""
     space = _chain_space()
-    worth = _Worth(space, seed=17, alone=0.07, pairs=30, together=0.03)
+    worth = Worth(space, seed=17, alone=0.07, pairs=30, together=0.03)
 
     def mean(architecture: Architecture) -> float:
         total = worth.of(architecture) + 0.3 * math.log(cost(architecture).macs / 2e7)
@@ -186,7 +186,7 @@ def _normal(space: SearchSpace, reader: FactReader, architecture: Architecture) 
     return reader.read(found).normal
 
 
-class _Worth:
+class Worth:
     """A worth of each choice and of some pairs of choices, drawn once."""
 
     def __init__(
