@@ -107,8 +107,9 @@ def cut_command(settings: CutSettings, *, run: Path, as_json: bool) -> None:
         show_json({**asdict(found), "weights": str(found.weights)})
         return
     known = found.trained
+    why = "its training is not finished" if found.member else "it was no member"
     accuracy = (
-        "it was no member, so its accuracy is not known: autoscale evaluate tells it"
+        f"{why}, so its accuracy is not known: autoscale evaluate tells it"
         if known is None
         else f"accuracy {known.validation_accuracy:.4f} on validation images"
         + ("" if known.test_accuracy is None else f", {known.test_accuracy:.4f} on test images")

@@ -252,7 +252,9 @@ def _trainings(
 
 def _of_rivals(step: StepFolder, begun: Mapping[str, Any]) -> tuple[list[Outcome], int]:
     """The trainings of a step's published networks, and how many are asked for."""
-    noted = begun["notes"].get("rivals") or {"keys": [], "seeds": 0}
+    noted = begun["notes"].get("rivals")
+    if not isinstance(noted, Mapping):  # a grid without published ones has its --rivals there
+        return [], 0
     keys, seeds = noted["keys"], int(noted["seeds"])
     outcomes = outcomes_from_journal(Journal(step.file(RIVAL_TRAININGS)))
     return [o for o in outcomes if o.key.partition("/")[0] in keys], len(keys) * seeds

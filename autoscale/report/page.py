@@ -126,7 +126,8 @@ def _facts(run: Run) -> Iterator[tuple[str, str, str]]:
     known = [(share, one) for share, one in shares if share is not None]
     if known:
         share, best = max(known, key=lambda pair: pair[0])
-        of = "" if quality == ACCURACY else f", {quality.label}"
+        said = quality != ACCURACY or best.result.metric is not None
+        of = f", {quality.label}" if said else ""
         yield "Best in full", percent(share), f"{best.result.name}{of}"
 
 

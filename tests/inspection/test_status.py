@@ -104,7 +104,7 @@ def test_the_steps_that_are_there_are_listed_in_the_order_of_the_recipe(tmp_path
     begin(tmp_path)
     score = Score(accuracy=0.5, macs=1, params=1, activations=1, seconds=3.0)
     for name, settings, notes in (
-        ("grid", {"base": {}}, {"most_trainings": 5}),
+        ("grid", {"base": {}}, {"most_trainings": 5, "rivals": True}),
         ("check", {"networks": 4, "seeds": 2}, {}),
     ):
         step = StepFolder(tmp_path, name)

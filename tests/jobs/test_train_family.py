@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -197,6 +198,37 @@ def test_what_cannot_be_cut_is_refused(
 ) -> None:
     with pytest.raises(kind, match=why):
         autoscale.cut(trained[0], **options)
+
+
+@pytest.mark.parametrize("name", ["best.safetensors", "last.safetensors", ""])
+def test_the_weights_of_the_family_are_not_written_over(
+    trained: tuple[Path, Path, TrainedFamily], name: str
+) -> None:
+    folder = trained[0] / "nested"
+    before = (folder / "best.safetensors").read_bytes()
+    with pytest.raises(InvalidSetting, match=r"whole family|is a folder"):
+        autoscale.cut(trained[0], member="phi-0", output=folder / name)
+    assert (folder / "best.safetensors").read_bytes() == before
+
+
+def test_weights_of_another_network_in_their_place_are_refused(
+    trained: tuple[Path, Path, TrainedFamily], tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained[0], run)
+    own = autoscale.cut(run, member="phi-0")
+    shutil.copy(own.weights, run / "nested" / "best.safetensors")
+    with pytest.raises(RunConflict, match="does not hold phi-2"):
+        autoscale.cut(run, member="phi-0")
+
+
+def test_a_member_cut_before_the_end_is_no_stranger(
+    run: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        together(run, photos, listener=Heard(stop_after=1))
+    assert main(["cut", "--run", str(run), "--member", "phi-0"]) == 0
+    assert "its training is not finished" in " ".join(capsys.readouterr().out.split())
 
 
 def test_nothing_is_cut_before_a_training(run: Path) -> None:

@@ -38,6 +38,7 @@ class CutNetwork:
     macs: int
     params: int
     trained: MemberResult | None  # how good it is, of a member of a finished training
+    member: bool  # whether it is one of those that are trained
     weights: Path  # the file
 
 
@@ -65,6 +66,7 @@ def cut(run: str | Path, settings: CutSettings, *, listener: Listener | None = N
             f"{run} holds no family that was trained together; begin with: autoscale train-family "
             f"--run {run}"
         )
+    output = _output(settings, step)
     family = NestedFamily.from_record(step)
     results = read_members(step)
     if results is None:
@@ -72,6 +74,11 @@ def cut(run: str | Path, settings: CutSettings, *, listener: Listener | None = N
             "warning: the training is not finished; this is cut out of its best epoch so far"
         )
     held = read_weights(file)
+    if held.header.architecture != family.largest.architecture.to_dict():
+        raise RunConflict(
+            f"{file} does not hold {family.largest.name}, out of which the others are cut; restore "
+            "it from a copy, or train the family again in another --run"
+        )
     style = held.header.style or Style()
     chosen = _chosen(family, settings, style, listener)
     with threads_of_torch(record["notes"].get("threads", 1)):
@@ -85,7 +92,7 @@ def cut(run: str | Path, settings: CutSettings, *, listener: Listener | None = N
             runtime=Runtime(),
         )
     known = next((one for one in results or () if one.name == chosen.name), None)
-    output = settings.output or step.file(f"{chosen.name}.safetensors")
+    output = output or step.file(f"{chosen.name}.safetensors")
     header = replace(
         held.header,
         architecture=chosen.architecture.to_dict(),
@@ -102,8 +109,27 @@ def cut(run: str | Path, settings: CutSettings, *, listener: Listener | None = N
         macs=counted.macs,
         params=counted.params,
         trained=known,
+        member=chosen in family.members,
         weights=output,
     )
+
+
+def _output(settings: CutSettings, step: StepFolder) -> Path | None:
+    """Where the network is to be written; None for a file of its own in the run.
+
+    Raises:
+        InvalidSetting: if that is a folder, or the family's own weights.
+    """
+    output = settings.output
+    if output is None:
+        return None
+    if output.is_dir():
+        raise InvalidSetting(f"{output} is a folder; name a file in it, such as cut.safetensors")
+    if output.resolve() in {step.file(f"{n}.safetensors").resolve() for n in ("best", "last")}:
+        raise InvalidSetting(
+            f"{output} holds the weights of the whole family; write to another --output"
+        )
+    return output
 
 
 def _chosen(

@@ -68,7 +68,8 @@ class EarlierSearches:
             if (usable := len({designs.identity(point) for point in points})) < LEAST:
                 raise InvalidSetting(
                     f"{view.name}: {usable} of its {len(view.scores)} trainings are of designs "
-                    f"like those of {space.name}; at least {LEAST} are needed to learn from it"
+                    f"like those of {space.name}; at least {LEAST} are needed to learn from it: "
+                    "prolong that search by a larger --trials, or leave it out"
                 )
         return found
 
