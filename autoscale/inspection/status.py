@@ -16,6 +16,7 @@ from autoscale.jobs.family import kept as family
 from autoscale.jobs.grid.candidates import GROW, SHRINK
 from autoscale.jobs.grid.stopwatch import TIMINGS
 from autoscale.jobs.nested.result import STEP as NESTED
+from autoscale.jobs.reference.training import NOTED, NOTED_BEFORE
 from autoscale.jobs.reference.training import TRAININGS as RIVAL_TRAININGS
 from autoscale.jobs.search import result as baseline
 from autoscale.jobs.starts import result as advice
@@ -252,8 +253,8 @@ def _trainings(
 
 def _of_rivals(step: StepFolder, begun: Mapping[str, Any]) -> tuple[list[Outcome], int]:
     """The trainings of a step's published networks, and how many are asked for."""
-    noted = begun["notes"].get("rivals")
-    if not isinstance(noted, Mapping):  # a grid without published ones has its --rivals there
+    noted = begun["notes"].get(NOTED, begun["notes"].get(NOTED_BEFORE))
+    if not isinstance(noted, Mapping):  # the older name may hold a grid's --rivals
         return [], 0
     keys, seeds = noted["keys"], int(noted["seeds"])
     outcomes = outcomes_from_journal(Journal(step.file(RIVAL_TRAININGS)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -86,7 +87,9 @@ def require_metric(text: str) -> None:
     """
     named = text.startswith((RECALL, COST)) and text.partition(":")[2].strip()
     if not (text in _PLAIN or named or _TOP.fullmatch(text)):
-        raise InvalidSetting(f"no metric {text!r}; choose from {', '.join(METRICS)}")
+        near = difflib.get_close_matches(text, metric_names(), n=1)
+        guess = f"did you mean {near[0]}? " if near else ""
+        raise InvalidSetting(f"no metric {text!r}; {guess}choose from {', '.join(METRICS)}")
 
 
 def best_answers(text: str) -> int | None:

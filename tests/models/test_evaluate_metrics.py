@@ -117,6 +117,7 @@ def test_the_command_says_it_in_words_and_in_json(
         ("recall:pink", "there is no class 'pink'; the classes are blue, green, red"),
         ("top-5", "top-5 of 3 classes is always right"),
         ("f1", "no metric 'f1'; choose from accuracy"),
+        ("balanced_accuracy", "did you mean balanced-accuracy?"),
         ("cost:none.csv", "cannot read the costs none.csv"),
     ],
 )

@@ -120,6 +120,18 @@ def test_a_search_learns_from_another_and_goes_on_as_it_began(photos: Path, tmp_
         searched(twice, photos)
 
 
+def test_the_order_of_the_earlier_searches_does_not_matter_to_one_that_goes_on(
+    photos: Path, tmp_path: Path
+) -> None:
+    places = [tmp_path / "first", tmp_path / "second"]
+    for seed, place in enumerate(places):
+        searched(place, photos, seed=seed, sampler="random", trials=8)
+    run, (one, other) = tmp_path / "run", map(str, places)
+    begun = searched(run, photos, learn_from=(one, other), trials=2)
+    again = searched(run, photos, learn_from=(other, one), trials=3)
+    assert [t.params for t in again.trials[:2]] == [t.params for t in begun.trials]
+
+
 def test_what_cannot_be_learned_from_is_said_in_one_line(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

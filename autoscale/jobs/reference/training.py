@@ -20,12 +20,15 @@ from autoscale.search.objective import Score
 
 #: Files of a step: their trainings, and how many epochs were decided by which first epoch.
 TRAININGS, EPOCHS = "rival-trainings.jsonl", "rival-epochs.jsonl"
+#: The name under which a step notes its published networks, and an older one that a setting of the
+#: grid has too.
+NOTED, NOTED_BEFORE = "published_rivals", "rivals"
 
 
 def notes_of(references: Sequence[ReferenceNetwork], judge: Proxy, *, seeds: int) -> dict[str, Any]:
     """What a step notes of its published networks, so that its trainings can be counted."""
     keys = [reference.key(judge) for reference in references]
-    return {"rivals": {"keys": keys, "seeds": seeds}} if keys else {}
+    return {NOTED: {"keys": keys, "seeds": seeds}} if keys else {}
 
 
 @dataclass(frozen=True, kw_only=True)

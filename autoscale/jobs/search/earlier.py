@@ -59,7 +59,7 @@ class EarlierSearches:
                 f"{folder.run} cannot learn from itself; a larger --trials prolongs its search"
             )
         kept = folder.read_result(KEPT)
-        if kept is not None and list(kept.get("runs", ())) == names:
+        if kept is not None and sorted(kept.get("runs", ())) == sorted(names):
             return cls(runs=kept["runs"])
         found = cls(runs={name: _rows(place) for name, place in zip(names, places, strict=True)})
         designs = Designs.of_space(space)
