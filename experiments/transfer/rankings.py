@@ -6,12 +6,14 @@ DATA, WEIGHTS and OUT are those of equal.py; the table is `rankings.csv`, and ro
 not trained again. The designs are drawn from the space that `autoscale make` searches around
 EfficientNet-Lite0 at 5 million multiply-adds. `--tell` trains nothing: it prints Kendall's tau of
 the accuracies so far, on validation and test images together, with the standard error of a
-bootstrap over designs.
+bootstrap over designs, by how much it differs between the two starts, and the tau of the long
+trainings with multiply-adds and between the starts.
 """
 
 import argparse
 import csv
 import random
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,8 @@ DESIGNS, SEED = 20, 0
 #: Epochs and seeds of a length.
 LENGTHS = {"short": (3, (0, 1)), "long": (15, (0,))}
 STARTS = ("inherited", "scratch")
+#: Length and seed of the training that stands for the truth.
+LONG = ("long", "0")
 Key = tuple[str, str, str, str]
 
 
@@ -46,6 +50,7 @@ def main() -> None:
     if not asked.tell:
         fill(table, asked.data, asked.weights)
     tell(read(table))
+    tell_of_long(read(table))
 
 
 def fill(table: Path, data: str, weights: str) -> None:
@@ -106,26 +111,58 @@ def read(table: Path) -> dict[Key, float]:
 
 
 def tell(rows: dict[Key, float]) -> None:
-    pairs = (("short", "0", "long", "0"), ("short", "1", "long", "0"), ("short", "0", "short", "1"))
-    for start, (one, seed, other, twin) in product(STARTS, pairs):
-        both = [
-            (first, second)
-            for number in map(str, range(DESIGNS))
-            if (first := rows.get((number, one, start, seed))) is not None
-            and (second := rows.get((number, other, start, twin))) is not None
-        ]
-        if len(both) > 2:
-            found, error = with_error(np.array(both))
+    first, second = ("short", "0"), ("short", "1")
+    for one, other in ((first, LONG), (second, LONG), (first, second)):
+        found = [of_design(rows, str(number), one, other) for number in range(DESIGNS)]
+        whole = np.array([scores for scores in found if scores])
+        if len(whole) > 2:
+            taus = [with_error(tau, whole[:, place]) for place in range(len(STARTS))]
+            apart = with_error(lambda scores: tau(scores[:, 0]) - tau(scores[:, 1]), whole)
             print(
-                f"{start}: {one}, seed {seed}, against {other}, seed {twin}: tau {found:.2f} +- "
-                f"{error:.2f} over {len(both)} designs"
+                f"{one[0]}, seed {one[1]}, against {other[0]}, seed {other[1]}, {len(whole)} "
+                f"designs: tau {shown(taus[0])} {STARTS[0]}, {shown(taus[1])} {STARTS[1]}"
+                f"; difference {shown(apart)}"
             )
 
 
-def with_error(pairs: NDArray[np.float64]) -> tuple[float, float]:
-    draw = np.random.default_rng(0)
-    again = [tau(pairs[draw.integers(len(pairs), size=len(pairs))]) for _ in range(1000)]
-    return tau(pairs), float(np.std(again))
+def tell_of_long(rows: dict[Key, float]) -> None:
+    """How the long trainings go with multiply-adds, and those of one start with the other's."""
+    found = [of_design(rows, str(number), LONG, LONG) for number in range(DESIGNS)]
+    scores = np.array([[first for first, _ in scores] for scores in found if scores])
+    if len(scores) < 3:
+        return
+    macs = np.array([cost(d).macs for d, scores in zip(drawn(), found, strict=True) if scores])
+    for place, start in enumerate(STARTS):
+        both = np.stack([scores[:, place], macs], axis=1)
+        print(f"{start}: long trainings and multiply-adds: tau {shown(with_error(tau, both))}")
+    print(f"long trainings of both starts: tau {shown(with_error(tau, scores))}")
+
+
+def of_design(
+    rows: dict[Key, float], number: str, one: tuple[str, str], other: tuple[str, str]
+) -> list[list[float]]:
+    """Accuracies of a design's two trainings, a row for each start; empty if one is missing.
+
+    Args:
+        one, other: length and seed of the trainings.
+    """
+    keys = [[(number, length, start, seed) for length, seed in (one, other)] for start in STARTS]
+    if not all(key in rows for pair in keys for key in pair):
+        return []
+    return [[rows[key] for key in pair] for pair in keys]
+
+
+def with_error(
+    statistic: Callable[[NDArray[np.float64]], float], designs: NDArray[np.float64]
+) -> tuple[float, float]:
+    """A statistic of designs (the rows) and its standard error, by a bootstrap over them."""
+    draw, count = np.random.default_rng(0), len(designs)
+    again = [statistic(designs[draw.integers(count, size=count)]) for _ in range(1000)]
+    return statistic(designs), float(np.std(again))
+
+
+def shown(found: tuple[float, float]) -> str:
+    return f"{found[0]:.2f} +- {found[1]:.2f}"
 
 
 def tau(pairs: NDArray[np.float64]) -> float:
