@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from autoscale.advice.law import Amounts, Array
-from autoscale.advice.posterior import DRAWS, LEAST, Interval, LawPosterior, Measured
+from autoscale.advice.posterior import LEAST, Interval, LawPosterior, Measured
 from autoscale.advice.posterior import fit_law as fit
 from autoscale.advice.posterior import interval as interval_of
 from autoscale.errors import InvalidSetting
@@ -116,9 +116,7 @@ def advise(
     different = {one.amounts for one in measured}
     if len(measured) < LEAST or len(different) < 2:
         silent = tuple(Gain(effort=effort, gain=None) for effort in efforts)
-        return Advice(
-            base=base, base_error=None, gains=silent, noise=None, trainings=len(measured)
-        )
+        return Advice(base=base, base_error=None, gains=silent, noise=None, trainings=len(measured))
     posterior = fit(measured, base, weights=weights, ceiling=ceiling)
     law, parameters = posterior.law, posterior.parameters
     parts = zip((*law.axes, "rest"), law.shares(parameters).T, strict=True)
@@ -202,6 +200,3 @@ def _of_class(one: Measured, own: np.ndarray) -> Measured:
     assert one.wrong is not None
     wrong = one.wrong[own]
     return Measured(amounts=one.amounts, error=float(wrong.mean()), wrong=wrong)
-
-
-__all__ = ["DRAWS", "Advice", "ClassGain", "Effort", "Gain", "advise", "class_gains"]
