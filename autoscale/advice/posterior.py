@@ -92,7 +92,7 @@ def fit_law(
     *,
     weights: Array,
     ceiling: float = 1.0,
-    draws: int = DRAWS,
+    draws: int | None = None,
     seed: int = 0,
 ) -> LawPosterior:
     """The posterior of the law around a base; the same arguments give the same draws.
@@ -100,6 +100,7 @@ def fit_law(
     Args:
         weights: how much each validation image counts, shape (images,); their sum is 1.
         ceiling: the error of a network that has learned nothing, in 0..1.
+        draws: that the posterior holds, an even number; None is `DRAWS`.
 
     Raises:
         InvalidSetting: for fewer than `LEAST` trainings, or none that differ.
@@ -121,7 +122,7 @@ def fit_law(
         return found
 
     random = np.random.default_rng(seed)
-    start = law.drawn(draws, random)
+    start = law.drawn(DRAWS if draws is None else draws, random)
     return LawPosterior(law=law, parameters=sample(start, law.log_prior, log_likelihood, random))
 
 
