@@ -64,7 +64,7 @@ class ClassGain:
 
     name: str
     images: int  # validation images
-    recall: float  # mean of the base's trainings
+    recall: float | None  # mean of the base's trainings; None without validation images of it
     gain: Interval | None  # None where the class has too few validation images
 
     def to_dict(self) -> dict[str, Any]:
@@ -189,7 +189,7 @@ def class_gains(
             ClassGain(
                 name=name,
                 images=int(own.sum()),
-                recall=float(np.mean(recalls)) if recalls else float("nan"),
+                recall=float(np.mean(recalls)) if recalls else None,
                 gain=gain,
             )
         )

@@ -89,6 +89,13 @@ def _show_advice(found: Advised, run: Path, as_json: bool) -> None:
         columns=tuple(found.table.columns),
         spare=("tells",),
     )
+    if any(one.gain is not None for one in found.classes):
+        show_table(
+            found.class_table,
+            title="What the images are believed to add to each class's recall",
+            columns=tuple(found.class_table.columns),
+            spare=("validation_images",),
+        )
     for sentence in found.sentences:
         say(sentence)
     if found.failed:

@@ -61,6 +61,22 @@ class Advised:
         return gains_table(self.to_dict()["gains"])
 
     @property
+    def class_table(self) -> pd.DataFrame:
+        """One row a class, those that gain most from images first.
+
+        Columns: class; validation_images; recall (of the network itself); gain (of the effort in
+        images), low and high (its interval at 90 %), missing where nothing is said of a class.
+        """
+        import pandas as pd
+
+        numbers = ("recall", "gain", "low", "high")
+        names = ("class", "validation_images", *numbers)
+        rows = pd.DataFrame([one.to_dict() for one in self.classes], columns=names)
+        return rows.astype(dict.fromkeys(numbers, float)).sort_values(
+            "gain", ascending=False, kind="stable"
+        )
+
+    @property
     def trainings(self) -> pd.DataFrame:
         """One row a kind of training, as `trained_table` has them."""
         return trained_table([asdict(one) for one in self.trained], self.quality)
