@@ -193,13 +193,18 @@ def test_sizes_beside_a_base_cost_about_half_and_twice_as_much(tmp_path: Path) -
     base = scalable_of(settings, tmp_path, num_classes=10)
     assert isinstance(base, Design)
     found = sizes_beside(base)
-    assert list(found) == ["base", "smaller", "larger", "fewer pixels", "more pixels"]
+    assert list(found) == ["base", "smaller", "fewer pixels", "larger", "more pixels"]
     ratios = {
         size: cost_of(network).macs / cost_of(base.base).macs for size, network in found.items()
     }
-    assert [round(ratio, 1) for ratio in ratios.values()] == [1, 0.5, 2, 0.5, 2]
+    assert [round(ratio, 1) for ratio in ratios.values()] == [1, 0.5, 0.5, 2, 2]
     assert found["larger"].resolution == base.resolution
     assert found["larger"].stages[1].depth > base.base.stages[1].depth
+    wider = base.at(1.0, 2**0.5, base.resolution)
+    assert sizes_beside(base, [wider, base.at(1.0, 1.0, 300)]) == {
+        **found, "larger": wider, "more pixels": base.at(1.0, 1.0, 300)
+    }  # fmt: skip
+    assert sizes_beside(base, [base.at(3.0, 1.0, base.resolution)]) == found
 
 
 # Around a grid
@@ -216,7 +221,7 @@ def test_trainings_of_a_grid_serve_where_they_are_the_same(tmp_path: Path) -> No
     )  # fmt: skip
     heard = Heard()
     found = advise(run, **USUAL, listener=heard)
-    assert "1 training of the run's grids serve again" in heard.notices
+    assert "taken over from the run's grids: 1 training" in heard.notices
     without = [one for one in lines_of(run) if "right" not in (one["score"] or {})]
     assert len(without) == 1
     assert without[0]["score"]["seconds"] in [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import log
 from pathlib import Path
@@ -16,6 +16,8 @@ from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
 from autoscale.design.rounding import PAPER, rounding_policy
 from autoscale.errors import InvalidSetting, RunConflict
+from autoscale.jobs.advise.of_grids import networks_of_grids
+from autoscale.jobs.advise.result import STEP
 from autoscale.jobs.advise.settings import AdviseSettings
 from autoscale.jobs.family.kept import STEP as FAMILY
 from autoscale.jobs.family.kept import load_member
@@ -110,7 +112,8 @@ def around(run: Path, settings: AdviseSettings) -> Around:
     if settings.member is not None:
         name, design = settings.member, _member(run, settings.member, design)
     proxy = proxy.for_channels(design.base.channels)
-    return Around(name=name, base=design, sizes=sizes_beside(design), proxy=proxy)
+    sizes = _sizes_begun(run, design) or sizes_beside(design, networks_of_grids(run, design))
+    return Around(name=name, base=design, sizes=sizes, proxy=proxy)
 
 
 def _judged(run: Path, settings: AdviseSettings) -> tuple[Design, Proxy]:
@@ -178,31 +181,74 @@ def _member(run: Path, name: str, design: Design) -> Design:
     return Design(found.architecture, design.rounding)
 
 
-def sizes_beside(base: Design) -> dict[Size, Architecture]:
+def _sizes_begun(run: Path, design: Design) -> dict[Size, Architecture] | None:
+    """The sizes that earlier trainings were made of; None where none were made of this network.
+
+    Raises:
+        RunConflict: if they are not readable.
+    """
+    folder = StepFolder(run, STEP)
+    begun = (folder.read() or {}).get("settings", {})
+    if begun.get("network") != design.base.to_dict():
+        return None
+    try:
+        return {size: Architecture.from_dict(plain) for size, plain in begun["sizes"].items()}
+    except (AttributeError, KeyError, TypeError, ValueError) as problem:
+        raise RunConflict(
+            f"{folder.file('settings.json')} is damaged ({problem!r}); restore it from a copy or "
+            "choose another --run"
+        ) from None
+
+
+def sizes_beside(base: Design, trained: Sequence[Architecture] = ()) -> dict[Size, Architecture]:
     """The base, and of its networks those nearest to half and twice its multiply-adds: by depth and
-    width together, as the paper shares them out, and by pixels; where there are such."""
+    width, and by pixels; where there are such.
+
+    Args:
+        trained: networks that the run's grids have trained. One of them that differs in depth and
+            width alone, or in pixels alone, and whose multiply-adds come within a quarter of half
+            or twice the base's, goes before all others. Those share depth and width out as the
+            paper does.
+    """
     found: dict[Size, Architecture] = {"base": base.base}
     share = log(PAPER.alpha) / log(PAPER.alpha * PAPER.beta**2)
-    for size, up in (("smaller", False), ("larger", True)):
+    pairs: tuple[tuple[Size, Size, bool], ...] = (
+        ("smaller", "fewer pixels", False),
+        ("larger", "more pixels", True),
+    )
+    for size, side, up in pairs:
         growth = np.geomspace(1, _REACH if up else 1 / _REACH, _STEPS)
         depth, width = growth**share, growth ** ((1 - share) / 2)
-        same = np.full(_STEPS, base.resolution)
-        if (place := _nearest(base, depth, width, same, up=up)) is not None:
-            d, w = float(depth[place]), float(width[place])
-            found[size] = base.at(d, w, base.resolution)  # type: ignore[index]
-    for size, up in (("fewer pixels", False), ("more pixels", True)):
         factor = np.geomspace(1, _MOST_FACTOR if up else 1 / _MOST_FACTOR, _STEPS)
-        pixels, ones = base.pixels(factor), np.ones(_STEPS)
-        if (place := _nearest(base, ones, ones, pixels, up=up)) is not None:
-            found[size] = base.at(1.0, 1.0, int(pixels[place]))  # type: ignore[index]
+        ones, pixels = np.ones(_STEPS), base.pixels(factor)
+        same = np.full(_STEPS, base.resolution)
+        alike = [one for one in trained if one.resolution == base.resolution]
+        scaled = [one for one in trained if replace(one, resolution=base.resolution) == base.base]
+        for name, held, path in (
+            (size, alike, (depth, width, same)),
+            (side, scaled, (ones, ones, pixels)),
+        ):
+            network = _among(base, held, up=up) or _along(base, *path, up=up)
+            if network is not None:
+                found[name] = network
     return found
 
 
-def _nearest(
+def _among(base: Design, trained: Sequence[Architecture], *, up: bool) -> Architecture | None:
+    """Of trained networks the one nearest to the factor, if one comes within a quarter of it."""
+    wanted = log(FACTOR) if up else -log(FACTOR)
+    apart = {one: abs(log(cost(one).macs / cost(base.base).macs) - wanted) for one in trained}
+    near = [one for one, distance in apart.items() if distance <= log(1.25)]
+    return min(near, key=lambda one: apart[one], default=None)
+
+
+def _along(
     base: Design, depth: np.ndarray, width: np.ndarray, pixels: np.ndarray, *, up: bool
-) -> int | None:
-    """The place of a path whose multiply-adds are nearest to twice, or half, the base's."""
+) -> Architecture | None:
+    """Of a path the network nearest to the factor, if it is smaller or larger at all."""
     ratios = base.costs(depth, width, pixels).macs / cost(base.base).macs
     logs = np.log(ratios) if up else -np.log(ratios)
     place = int(np.argmin(np.abs(logs - log(FACTOR))))
-    return place if log(_LEAST_FACTOR) <= logs[place] <= log(_MOST_FACTOR) else None
+    if not log(_LEAST_FACTOR) <= logs[place] <= log(_MOST_FACTOR):
+        return None
+    return base.at(float(depth[place]), float(width[place]), int(pixels[place]))

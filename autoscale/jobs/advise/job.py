@@ -219,7 +219,7 @@ class _Prepared:
         facts = {
             **proxy.record(),
             "network": self.around.base.base.to_dict(),
-            "rounding": self.around.base.rounding.name,
+            "sizes": {size: one.to_dict() for size, one in self.around.sizes.items()},
             "stored_pixels": proxy.size,
         }
         notes = {**proxy.transfer.told, "trainings_asked": len(jobs)}
@@ -231,7 +231,7 @@ class _Prepared:
         for key, score in taken.items():
             self.journal.append(outcome_to_record(Outcome(key=key, score=score)))
         if taken:
-            listener.notice(f"{several(len(taken), 'training')} of the run's grids serve again")
+            listener.notice(f"taken over from the run's grids: {several(len(taken), 'training')}")
         done |= taken.keys()
         if left := [job for job in jobs if job.key not in done]:
             before = f", {len(jobs) - len(left)} are kept from before" if done else ""
