@@ -35,14 +35,16 @@ from numpy.typing import NDArray
 
 from autoscale.errors import InvalidSetting
 
-#: What an error falls with, in the order of the parameters.
-AXES = ("images", "seen", "macs", "pixels")
+#: What an error falls with, in the order of the parameters, each with the amount by which trainings
+#: vary it: images seen are told from different images by the epochs.
+VARIED = {"images": "images", "seen": "epochs", "macs": "macs", "pixels": "pixels"}
+AXES = tuple(VARIED)
 
 #: Priors, mean and standard deviation of normal distributions. Of log x0: nine in ten errors at the
 #: base lie between 0.09 and 0.996 of the ceiling.
 LEVEL = (0.0, 1.5)
 #: Of each exponent: nine in ten lie between -0.16 and 1.16, and one in ten is below 0. Hestness et
-#: al. fitted 0.07 to 0.35 of powers of the images, most without a rest, which makes them smaller.
+#: al. found 0.07 to 0.35 for powers of the images.
 EXPONENT = (0.5, 0.4)
 #: Of the logarithm of the noise: nine in ten lie between 0.2 and 5 points of error.
 NOISE = (log(0.01), 1.0)
@@ -100,10 +102,11 @@ class Law:
 
         Images alone stand for images seen too as long as no training has other epochs.
         """
-        logs = np.array([amounts.logs for amounts in trained]).reshape(-1, len(AXES))
-        varied = dict(zip(AXES, np.ptp(logs, axis=0) > 1e-9, strict=True)) if len(logs) else {}
-        varied["seen"] = len({amounts.epochs for amounts in trained}) > 1
-        axes = tuple(axis for axis in AXES if varied.get(axis))
+        axes = tuple(
+            axis
+            for axis, name in VARIED.items()
+            if len({getattr(one, name) for one in trained}) > 1
+        )
         return cls(base=base, axes=axes, ceiling=ceiling)
 
     @property

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from autoscale.advice.law import Amounts, Array, Law
+from autoscale.advice.law import VARIED, Amounts, Array, Law
 from autoscale.advice.sampling import sample
 from autoscale.errors import InvalidSetting
 
@@ -66,10 +66,9 @@ class LawPosterior:
     def varies(self, amounts: Amounts) -> bool:
         """Whether trainings vary whatever differs between the base and other amounts."""
         base = self.law.base
-        named = {"images": "images", "epochs": "seen", "macs": "macs", "pixels": "pixels"}
         return all(
             axis in self.law.axes
-            for name, axis in named.items()
+            for axis, name in VARIED.items()
             if getattr(base, name) != getattr(amounts, name)
         )
 

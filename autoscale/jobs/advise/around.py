@@ -60,7 +60,7 @@ class Around:
         """The error of always giving one answer; 1 where that is no measure."""
         images = self.proxy.images
         best = self.metric.of_one_answer(images.validation.labels, len(images.classes))
-        return 1.0 if best is None else 1 - best
+        return 1.0 if best is None or best >= 1 else 1 - best
 
     def amounts(self, images: int, epochs: int, size: Size = "base") -> Amounts:
         """What a training of one of the sizes gets."""
