@@ -22,6 +22,7 @@ from autoscale.distribution import VERSION as __version__  # noqa: F401
 
 #: Where each name lives, and what it is called there if it is called otherwise.
 _HOMES = {
+    "AdviseSettings": "autoscale.jobs.advise.settings",
     "Architecture": "autoscale.design.architecture",
     "AutoscaleError": "autoscale.errors",
     "Board": "autoscale.devices.board",
@@ -44,6 +45,7 @@ _HOMES = {
     "TrainFamilySettings": "autoscale.jobs.nested.settings",
     "TrainSettings": "autoscale.jobs.train.settings",
     "TryWeightsSettings": "autoscale.jobs.starts.settings",
+    "advise": "autoscale.jobs.advise.job",
     "boards": "autoscale.devices.boards:board_table",
     "build": "autoscale.network.build",
     "calibrate_w": "autoscale.jobs.search.calibrate",
@@ -71,6 +73,7 @@ _HOMES = {
     "load_space": "autoscale.jobs.search.spaces",
     "make_network": "autoscale.pipeline.job",
     "pareto_front": "autoscale.search.pareto:front",
+    "plan_advice": "autoscale.jobs.advise.job",
     "plan_grid": "autoscale.jobs.grid.plan",
     "plan_network": "autoscale.pipeline.job",
     "predict": "autoscale.models.inference.predict",
@@ -113,6 +116,9 @@ if TYPE_CHECKING:  # the same for editors and type checkers; a test compares the
     from autoscale.inspection.read_run import load_run as load_run
     from autoscale.inspection.status import run_status
     from autoscale.inspection.weights import weights_here
+    from autoscale.jobs.advise.job import advise as advise
+    from autoscale.jobs.advise.job import plan_advice as plan_advice
+    from autoscale.jobs.advise.settings import AdviseSettings as AdviseSettings
     from autoscale.jobs.check import check_baseline as check_baseline
     from autoscale.jobs.family.job import write_family as write_family
     from autoscale.jobs.family.kept import load_member as load_member

@@ -100,6 +100,7 @@ ANSWERS: dict[str, Callable[..., Any]] = {
     "check-baseline": autoscale.check_baseline,
     "spaces": autoscale.spaces,
     "boards": autoscale.boards,
+    "advise": autoscale.advise,
     "calibrate-w": autoscale.calibrate_w,
     "count": autoscale.count,
     "compare": autoscale.compare,
@@ -120,8 +121,9 @@ ANSWERS: dict[str, Callable[..., Any]] = {
     "family": autoscale.write_family,
 }
 #: How an answer is shown, what names others, or what a value of the answer takes.
-SHOWN = {("compare", "plot"), ("count", "convention"), ("count", "op_cost"), ("count", "per_stage"),
-         ("count", "check"), ("count", "board"), ("boards", "board"), ("evaluate", "pairs"),
+SHOWN = {("advise", "plan"), ("compare", "plot"), ("count", "convention"), ("count", "op_cost"),
+         ("count", "per_stage"), ("count", "check"), ("count", "board"), ("boards", "board"),
+         ("evaluate", "pairs"),
          ("grid", "plan"), ("grid", "plot"), ("make", "plan"), ("predict", "csv"),
          ("predict", "names"), ("quantize", "layers")}  # fmt: skip
 SETTINGS = {command.settings.command: command.settings for command in COMMANDS}

@@ -134,3 +134,27 @@ def test_a_family_is_trained_together_and_apart_and_goes_on(
     assert told[0] == "photos, 24 images, recipe proxy, 1 epochs together, 2 apart:"
     assert told[1].startswith("  phi-0: ")
     assert told[-1].endswith("of the members' apart")
+
+
+def test_foretelling_trains_a_tiny_case_and_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(EXPERIMENTS / "advice"))
+    monkeypatch.setattr("autoscale.advice.posterior.DRAWS", 128)
+    foretelling = importlib.import_module("foretelling")
+    photos, table = draw_photos(tmp_path / "photos", count=40), tmp_path / "rows.csv"
+    words = [str(photos), str(table), "--cases", "1", "--counts", "12,24", "--targets", "48",
+             "--epochs", "1", "--resolution", "16", "--seeds"]  # fmt: skip
+    foretelling.main([*words, "1"])
+    first = table.read_text(encoding="utf-8")
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "1 cases, 1 seeds, x2 for each effort"
+    assert [line.partition(":")[0] for line in told[1:]] == [
+        "48 images", "effort images", "effort macs", "effort epochs",
+        "the best of images, macs, epochs named rightly",
+    ]  # fmt: skip
+    foretelling.main([*words, "1", "--tell"])
+    assert table.read_text(encoding="utf-8") == first
+    assert capsys.readouterr().out.splitlines() == told
+    with pytest.raises(SystemExit, match="rows of other images or settings"):
+        foretelling.main([*words, "1", "--most-macs", "2000000"])

@@ -140,6 +140,14 @@ COMMANDS = (
         example="--run runs/photos --budgets 20M,40M,80M",
     ),
     Command(
+        name="advise",
+        summary="What would more images, more epochs, a larger network or more pixels buy?",
+        home="advise:advise_command",
+        run=DEFAULT_RUN,
+        run_help="Run directory of a search, or of a grid around a named design.",
+        example="--run runs/photos --images 1000 --plan",
+    ),
+    Command(
         name="calibrate-w",
         summary="What does a doubling of cost buy on your images? The exponent w that follows.",
         home="search:calibrate_command",

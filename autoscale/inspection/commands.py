@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from autoscale.jobs.advise.result import STEP as CURVES
+from autoscale.jobs.advise.settings import AdviseSettings
 from autoscale.jobs.check import STEP as CHECK
 from autoscale.jobs.family.kept import STEP as FAMILY
 from autoscale.jobs.grid.candidates import GROW, SHRINK
@@ -24,6 +26,7 @@ STEPS: Mapping[str, tuple[str, type[Settings]]] = {
     ADVICE: ("Trial of weights", TryWeightsSettings),
     SEARCH: ("Search", SearchSettings),
     CHECK: ("Check", CheckSettings),
+    CURVES: ("Advice", AdviseSettings),
     GROW: ("Grid", GridSettings),
     SHRINK: ("Grid for shrinking", GridSettings),
     FAMILY: ("Family", FamilySettings),

@@ -9,6 +9,8 @@ from typing import Any
 import pandas as pd
 
 from autoscale.errors import InvalidSetting, RunConflict
+from autoscale.jobs.advise.result import STEP as CURVES
+from autoscale.jobs.advise.result import read_advice
 from autoscale.jobs.check import STEP as CHECK
 from autoscale.jobs.family.kept import STEP as FAMILY
 from autoscale.jobs.family.kept import names_of
@@ -52,6 +54,7 @@ def load_run(run: str | Path, *, trained: Sequence[str | Path] = ()) -> Run:
         path=path,
         search=search,
         check=read_json(StepFolder(path, CHECK).file("check.json")),
+        advice=read_advice(StepFolder(path, CURVES)),
         grids=tuple(grid for name in (GROW, SHRINK) if (grid := _grid(path, name))),
         family=_family(path),
         trainings=tuple(_training(folder) for folder in trainings),

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from autoscale.errors import AutoscaleError, InvalidSetting
 from autoscale.inspection.commands import step_commands
 from autoscale.jobs import check
+from autoscale.jobs.advise import result as curves
 from autoscale.jobs.family import kept as family
 from autoscale.jobs.grid.candidates import GROW, SHRINK
 from autoscale.jobs.grid.stopwatch import TIMINGS
@@ -300,6 +301,7 @@ _LOOKS: Mapping[str, Callable[[StepFolder, Mapping[str, Any], bool | None], Step
     check.STEP: _trainings(
         "check.json", lambda begun: begun["settings"]["networks"] + begun["settings"]["seeds"]
     ),
+    curves.STEP: _trainings(curves.RESULT, lambda begun: begun["notes"].get("trainings_asked")),
     TIMINGS: _timings,
     GROW: _GRID,
     SHRINK: _GRID,

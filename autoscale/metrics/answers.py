@@ -36,6 +36,9 @@ class Accuracy(ShareOfImages):
 
     name: str = "accuracy"
 
+    def image_weights(self, labels: NDArray[np.int64]) -> NDArray[np.float64]:
+        return np.full(len(labels), 1 / len(labels))
+
 
 @dataclass(frozen=True)
 class TopK(ShareOfImages):
@@ -77,6 +80,10 @@ class Recall(Metric):
         low, high = wilson(predictions.right[own].sum(), own.sum())
         return float(low), float(high)
 
+    def image_weights(self, labels: NDArray[np.int64]) -> NDArray[np.float64]:
+        own = labels == self.place
+        return own / own.sum()
+
     def of_one_answer(self, labels: NDArray[np.int64], classes: int) -> None:
         """Always naming the class recalls all of it, so that this is no measure."""
 
@@ -114,6 +121,11 @@ class BalancedAccuracy(Metric):
         right = by_class(weights * predictions.right, predictions.labels)
         counts = by_class(weights, predictions.labels)
         return mean_of_defined(right, counts)
+
+    def image_weights(self, labels: NDArray[np.int64]) -> NDArray[np.float64]:
+        counts = np.bincount(labels)
+        found: NDArray[np.float64] = 1 / (counts[labels] * np.count_nonzero(counts))
+        return found
 
     def interval(self, predictions: Predictions, *, seed: int = 0) -> Interval:
         labels = predictions.labels

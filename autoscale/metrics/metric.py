@@ -82,6 +82,13 @@ class Metric(ABC):
         """The value whose share that is."""
         return share
 
+    def image_weights(self, labels: NDArray[np.int64]) -> NDArray[np.float64] | None:
+        """How much each image counts, where the value is a weighted share of those answered right.
+
+        Shape (N,), with the sum 1; None of a metric that is something else.
+        """
+        return None
+
     def better(self, one: float, other: float) -> bool:
         """Whether one value is better than another."""
         return one > other if self.higher_is_better else one < other

@@ -8,6 +8,7 @@ import pandas as pd
 
 from autoscale.design.amounts import format_count
 from autoscale.metrics.names import ACCURACY
+from autoscale.report.advising import advice_section
 from autoscale.report.checking import check_section
 from autoscale.report.document import Figure, Page, Section, each_row, figures_of, html
 from autoscale.report.family import family_section, in_full, run_quality
@@ -63,6 +64,7 @@ def _findings(run: Run) -> list[Section]:
         check_section(run),
         *grid_sections(run),
         family_section(run),
+        advice_section(run),
     ]
     return [section for section in found if section is not None]
 

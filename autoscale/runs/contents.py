@@ -131,6 +131,7 @@ class Run:
     path: Path
     search: SearchContents | None = None
     check: Record | None = None  # check.json
+    advice: Record | None = None  # learning-curves/advice.json
     grids: tuple[GridContents, ...] = ()
     family: FamilyContents | None = None
     trainings: tuple[TrainingContents, ...] = ()

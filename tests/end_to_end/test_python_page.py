@@ -30,6 +30,7 @@ SMALLER: dict[str, dict[str, Any]] = {
     "make_network": {"max_cost": ["macs=8M"], "hours": 0.03, "kernels": "none"},
     "plan_network": {"max_cost": ["macs=8M"], "kernels": "none"},
     "check_baseline": {"networks": 2, "seeds": 2},
+    "AdviseSettings": {"halvings": 1},
     "GridSettings": {"tolerance": 0.2, "max_candidates": 2, "seeds": 1},
     "try_weights": {"epochs": 1, "pairs": 2, "kernels": "none"},
     "train": {"epochs": 1, "kernels": "none"},

@@ -14,6 +14,7 @@ from autoscale.network.build import Network as Built
 from autoscale.network.threads import threads_of_torch
 from autoscale.scaling.scalable import Network, cost_of
 from autoscale.training.fit import fit
+from autoscale.training.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,38 @@ def estimate_seconds(proxy: Proxy, networks: Sequence[Network]) -> float:
         return fast * len(sizes)
     slope = (_seconds(proxy, high) - fast) / (max(sizes) - min(sizes))
     return sum(fast + slope * (size - min(sizes)) for size in sizes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Portion:
+    """A training with a part of the images, or other epochs than the recipe's."""
+
+    network: Network
+    images: int
+    epochs: int
+
+
+def estimate_portions(proxy: Proxy, portions: Sequence[Portion]) -> float:
+    """Seconds that trainings will take which differ in images and epochs, from a few timed steps.
+
+    Each different network is timed once; the time of epochs goes with images and epochs.
+
+    Args:
+        proxy: with its images, all of them.
+    """
+    whole = len(proxy.images.train)
+    timed = {
+        network: pace(proxy, network) for network in dict.fromkeys(p.network for p in portions)
+    }
+    return sum(
+        _of_parts(
+            timed[one.network],
+            replace(proxy.recipe, epochs=one.epochs),
+            one.network.resolution,
+            share=one.images / whole,
+        )
+        for one in portions
+    )
 
 
 def pace(proxy: Proxy, network: Network) -> Pace:
@@ -77,10 +110,18 @@ def pace(proxy: Proxy, network: Network) -> Pace:
 
 def _seconds(proxy: Proxy, network: Network) -> float:
     """Seconds of one training, from a few steps of it."""
-    found, whole, recipe = pace(proxy, network), network.resolution, proxy.recipe
+    return _of_parts(pace(proxy, network), proxy.recipe, network.resolution)
+
+
+def _of_parts(found: Pace, recipe: Recipe, whole: int, *, share: float = 1.0) -> float:
+    """Seconds of one training of a network for `whole` pixels per side.
+
+    Args:
+        share: of the images that an epoch shows.
+    """
     sides = [recipe.resolution_at(n + 1, whole) for n in range(recipe.epochs)]
     epochs = sum((side / whole) ** 2 for side in sides)
-    return found.begin + found.epoch * epochs + found.evaluation
+    return found.begin + found.epoch * share * epochs + found.evaluation
 
 
 def _beginning(proxy: Proxy, network: Network, each: float) -> float:

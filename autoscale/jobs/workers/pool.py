@@ -38,6 +38,8 @@ class TrainingRequest:
     seed: int
     held_out: bool = False  # judge on the test images
     answers: bool = False  # keep which images were answered right
+    images: int | None = None  # train on a subset of so many, see `Proxy.within`
+    epochs: int | None = None  # other than the recipe's
     look: RungCheck | None = None  # at its rungs
 
 
@@ -60,7 +62,7 @@ def train_once(proxy: Proxy, request: TrainingRequest) -> TrainingResult:
     """
     look = request.look
     try:
-        score = proxy.score(
+        score = proxy.within(images=request.images, epochs=request.epochs).score(
             request.network,
             seed=request.seed,
             held_out=request.held_out,

@@ -14,6 +14,7 @@ from torch import nn
 
 from autoscale.datasets.data import ImageData, Images
 from autoscale.datasets.pictures.preparation import Preparation
+from autoscale.datasets.pictures.selection import Selection, within_limit
 from autoscale.design.architecture import Architecture
 from autoscale.errors import DataProblem, EvaluationFailed, InvalidSetting
 from autoscale.jobs.inheritance import Begun, Inheritance, suited
@@ -170,6 +171,37 @@ class Proxy:
             loaded=images,
             inheritance=Inheritance(start, images, seed=self.source.seed) if start.held else None,
         )
+
+    def within(self, *, images: int | None = None, epochs: int | None = None) -> Proxy:
+        """The same with fewer training images, or another number of epochs.
+
+        The images are in the proportions of the classes, and those of a smaller number are among
+        those of a larger one; they are those that `--limit` takes, and the seed of the images
+        decides which.
+
+        Args:
+            images: as many at most; None leaves all.
+            epochs: None leaves the recipe's.
+
+        Raises:
+            InvalidSetting: for fewer images than classes, or where a teacher answers all of them.
+        """
+        changed = self
+        if epochs is not None and epochs != self.recipe.epochs:
+            changed = replace(self, recipe=replace(self.recipe, epochs=epochs))
+        if images is None:
+            return changed
+        loaded = self.images
+        chosen = Selection(seed=self.source.seed, limit=images)
+        kept = within_limit(loaded.train.labels, chosen, len(loaded.classes))
+        if kept is None:
+            return changed
+        if self.transfer.lessons is not None:
+            raise InvalidSetting(
+                "a teacher answers all training images, and a subset is asked for; leave the "
+                "teacher or the subset out"
+            )
+        return changed.having(replace(loaded, train=loaded.train.subset(kept)), size=self.size)
 
     def answered(self, listener: Listener) -> Proxy:
         """With the answers of its teacher, if it has one.

@@ -24,6 +24,8 @@ class Job:
     seed: int
     name: str  # how progress calls it
     key: str = ""  # tells it from the other trainings of a journal
+    images: int | None = None  # train on a subset of so many, see `Proxy.within`
+    epochs: int | None = None  # other than the recipe's
 
 
 #: The next job, from the outcomes so far, in the order in which they came, and the jobs at work.
@@ -106,6 +108,8 @@ class Trainings:
                         seed=job.seed,
                         held_out=self.held_out,
                         answers=self.answers,
+                        images=job.images,
+                        epochs=job.epochs,
                     )
                     return self.pool.submit(request, name=job.name), job
                 outcomes.append(kept[job.key])

@@ -1,0 +1,276 @@
+"""Do 90 % intervals from small training sets hold what larger ones, networks and epochs come to?
+
+    OMP_NUM_THREADS=1 python experiments/advice/foretelling.py CIFAR10 OUT.csv [--cases 20]
+
+A case is a network of the space `mbconv-small` at 32 pixels, drawn by its number, and a number of
+epochs. It is trained as `autoscale advise` trains: around its largest small count of images
+(`--counts`, 500 to 4,000), with halves of it, other epochs and other sizes beside it; a law is
+fitted to the validation images. Then it is trained on `--targets` images (8,000, 16,000, 32,000),
+and on the largest small count with twice the images, twice the multiply-adds and twice the epochs,
+each with `--seeds` seeds and judged on the test images. Rows that are in OUT.csv are not trained
+again. `--tell` trains nothing: it prints how many intervals hold what came out, the mean distance,
+and how often the effort that was named best was.
+"""
+
+import argparse
+import csv
+import json
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from itertools import pairwise
+from math import sqrt
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from autoscale.advice.design import Point, points
+from autoscale.advice.efforts import LEVEL
+from autoscale.advice.posterior import LawPosterior, Measured, fit_law, interval
+from autoscale.design.cost import cost
+from autoscale.design.rounding import rounding_policy
+from autoscale.jobs.advise.around import FACTOR, Around, sizes_beside
+from autoscale.jobs.search.spaces import load_space
+from autoscale.jobs.workers.answers import unpacked
+from autoscale.jobs.workers.kernels import choose_kernels
+from autoscale.jobs.workers.proxy import Proxy, recipe_named
+from autoscale.jobs.workers.source import ImageSource
+from autoscale.listener import Silent
+from autoscale.scaling.scalable import Design
+
+#: The three efforts of which the best is to be named.
+EFFORTS = ("images", "macs", "epochs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One training."""
+
+    case: int
+    images: int
+    epochs: int
+    size: str
+    seed: int
+    judged_on: str  # "validation" by the law's trainings, "test" by those that it foretells
+    asked: str  # with what all rows of a table were made
+    accuracy: float
+    right: str  # which images were answered right, packed; nothing of test images
+
+    @property
+    def key(self) -> tuple[int, int, int, str, int, str]:
+        """What tells it from all others."""
+        return self.case, self.images, self.epochs, self.size, self.seed, self.judged_on
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data")
+    parser.add_argument("csv", type=Path)
+    parser.add_argument("--cases", type=int, default=20)
+    parser.add_argument("--counts", default="500,1000,2000,4000", help="each twice the one before")
+    parser.add_argument("--targets", default="8000,16000,32000")
+    parser.add_argument("--epochs", default="4,8,12", help="of the cases, by turns")
+    parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--resolution", type=int, default=32)
+    parser.add_argument("--most-macs", type=int, default=3_000_000)
+    parser.add_argument("--tell", action="store_true")
+    asked = parser.parse_args(words)
+    asked.counts, asked.targets, asked.epochs = (
+        [int(text) for text in value.split(",")]
+        for value in (asked.counts, asked.targets, asked.epochs)
+    )
+    if any(more != 2 * less for less, more in pairwise(asked.counts)):
+        raise SystemExit(f"--counts {asked.counts}: let each be twice the one before")
+    torch.set_num_threads(1)
+    rows = {row.key: row for row in read(asked.csv)}
+    if rows and {row.asked for row in rows.values()} != {told(asked)}:
+        raise SystemExit(f"{asked.csv} holds rows of other images or settings; name another file")
+    proxy = judge(asked)
+    cases = [case(asked, proxy, number) for number in range(asked.cases)]
+    if not asked.tell:
+        for number, around in enumerate(cases):
+            fill(asked, number, around, rows)
+    tell(asked, cases, rows)
+
+
+def told(asked: argparse.Namespace) -> str:
+    return json.dumps([asked.counts, asked.targets, asked.epochs, asked.resolution,
+                       asked.most_macs])  # fmt: skip
+
+
+def judge(asked: argparse.Namespace) -> Proxy:
+    """How networks are trained, with all images; each training takes a subset."""
+    size = 2 * asked.resolution  # of the networks with more pixels, and some room
+    return Proxy(
+        source=ImageSource(data=asked.data),
+        recipe=recipe_named("proxy"),
+        kernels=choose_kernels("auto", device="cpu", listener=Silent()),
+    ).load(size=size, test=True)
+
+
+def case(asked: argparse.Namespace, proxy: Proxy, number: int) -> Around:
+    """The network of a case with the sizes beside it, and its epochs."""
+    space = load_space("mbconv-small").for_task(
+        resolution=asked.resolution, num_classes=len(proxy.images.classes)
+    )
+    source = random.Random(number)
+    epochs = asked.epochs[number % len(asked.epochs)]
+    for _ in range(10_000):
+        base = Design(space.sample(source), rounding_policy("nearest"))
+        sizes = sizes_beside(base)
+        if "larger" in sizes and cost(base.base).macs <= asked.most_macs:
+            return Around(
+                name=f"case {number}",
+                base=base,
+                sizes=sizes,
+                proxy=proxy.within(epochs=epochs),
+            )
+    raise SystemExit(f"no design costs at most {asked.most_macs:,}; raise --most-macs")
+
+
+def small(asked: argparse.Namespace, around: Around) -> tuple[Point, ...]:
+    """The trainings that the law is fitted to."""
+    return points(
+        asked.counts[-1],
+        around.proxy.recipe.epochs,
+        classes=len(around.proxy.images.classes),
+        halvings=len(asked.counts) - 1,
+        sizes=around.sizes,
+    )
+
+
+def foretold(asked: argparse.Namespace, around: Around) -> dict[str, Point]:
+    """What is foretold: the base, larger numbers of images, and the three efforts."""
+    images, epochs = asked.counts[-1], around.proxy.recipe.epochs
+    base = Point(images=images, epochs=epochs)
+    return {
+        "base": base,
+        **{str(count): replace(base, images=count) for count in asked.targets},
+        "images": replace(base, images=2 * images),
+        "macs": replace(base, size="larger"),
+        "epochs": replace(base, epochs=2 * epochs),
+    }
+
+
+def fill(
+    asked: argparse.Namespace, number: int, around: Around, rows: dict[tuple[object, ...], Row]
+) -> None:
+    """Train what is not there yet, and keep each row as soon as it is known."""
+    wanted = [(point, "validation") for point in small(asked, around)]
+    wanted += [(point, "test") for point in dict.fromkeys(foretold(asked, around).values())]
+    for seed in range(asked.seeds):
+        for point, part in wanted:
+            key = (number, point.images, point.epochs, point.size, seed, part)
+            if key in rows:
+                continue
+            score = around.proxy.within(images=point.images, epochs=point.epochs).score(
+                around.sizes[point.size], seed=seed, held_out=part == "test", answers=True
+            )
+            row = Row(
+                case=number,
+                images=point.images,
+                epochs=point.epochs,
+                size=point.size,
+                seed=seed,
+                judged_on=part,
+                asked=told(asked),
+                accuracy=round(score.accuracy, 6),
+                right=(score.right or "") if part == "validation" else "",
+            )
+            rows[key] = row
+            keep(asked.csv, row)
+
+
+def law_of(
+    asked: argparse.Namespace, number: int, around: Around, rows: dict[tuple[object, ...], Row]
+) -> LawPosterior | None:
+    """The law of a case; None as long as it is not trained."""
+    count = len(around.proxy.images.validation)
+    weights = np.full(count, 1 / count)
+    measured = []
+    for point in small(asked, around):
+        for row in trained(number, point, "validation", asked.seeds, rows):
+            wrong = ~unpacked(row.right, count)
+            amounts = around.amounts(point.images, point.epochs, point.size)
+            measured.append(Measured(amounts=amounts, error=float(wrong.mean()), wrong=wrong))
+    if len(measured) < len(small(asked, around)) * asked.seeds:
+        return None
+    base = around.amounts(asked.counts[-1], around.proxy.recipe.epochs)
+    return fit_law(measured, base, weights=weights, ceiling=around.ceiling)
+
+
+def trained(
+    number: int, point: Point, part: str, seeds: int, rows: dict[tuple[object, ...], Row]
+) -> Iterator[Row]:
+    for seed in range(seeds):
+        row = rows.get((number, point.images, point.epochs, point.size, seed, part))
+        if row is not None:
+            yield row
+
+
+def tell(
+    asked: argparse.Namespace, cases: Sequence[Around], rows: dict[tuple[object, ...], Row]
+) -> None:
+    """What the rows say; cases that are not trained to their end are left out."""
+    held: dict[str, list[bool]] = {}
+    apart: dict[str, list[float]] = {}
+    named = []
+    for number, around in enumerate(cases):
+        law = law_of(asked, number, around, rows)
+        points_ = foretold(asked, around)
+        found = {
+            name: [row.accuracy for row in trained(number, point, "test", asked.seeds, rows)]
+            for name, point in points_.items()
+        }
+        if law is None or any(len(own) < asked.seeds for own in found.values()):
+            continue
+        came = {name: float(np.mean(own) - np.mean(found["base"])) for name, own in found.items()}
+        gains = {}
+        for name, point in points_.items():
+            if name == "base":
+                continue
+            gains[name] = law.gains(around.amounts(point.images, point.epochs, point.size))
+            # What came out has a noise of its own, of two means over seeds.
+            noise = law.law.noise(law.parameters) * sqrt(2 / asked.seeds)
+            whole = gains[name] + noise * np.random.default_rng(0).standard_normal(len(noise))
+            bounds = interval(whole, LEVEL)
+            held.setdefault(name, []).append(bounds.low <= came[name] <= bounds.high)
+            apart.setdefault(name, []).append(abs(float(gains[name].mean()) - came[name]))
+        best = np.argmax([gains[name] for name in EFFORTS], axis=0)
+        guess = EFFORTS[int(np.bincount(best, minlength=len(EFFORTS)).argmax())]
+        named.append(guess == max(EFFORTS, key=lambda name: came[name]))
+    print(f"{len(named)} cases, {asked.seeds} seeds, x{FACTOR:g} for each effort")
+    for name, own in held.items():
+        what = f"{int(name):,} images" if name.isdigit() else f"effort {name}"
+        print(
+            f"{what}: {sum(own)} of {len(own)} intervals hold what came out, mean distance "
+            f"{100 * np.mean(apart[name]):.2f} points"
+        )
+    if named:
+        print(f"the best of {', '.join(EFFORTS)} named rightly: {sum(named)} of {len(named)}")
+
+
+def read(table: Path) -> list[Row]:
+    if not table.exists():
+        return []
+    kinds = {"int": int, "float": float, "str": str}
+    with table.open(newline="", encoding="utf-8") as opened:
+        return [
+            Row(**{one.name: kinds[getattr(one.type, "__name__", str(one.type))](plain[one.name])
+                   for one in fields(Row)})  # type: ignore[arg-type]
+            for plain in csv.DictReader(opened)
+        ]  # fmt: skip
+
+
+def keep(table: Path, row: Row) -> None:
+    new = not table.exists()
+    with table.open("a", newline="", encoding="utf-8") as opened:
+        rows = csv.DictWriter(opened, [one.name for one in fields(Row)])
+        if new:
+            rows.writeheader()
+        rows.writerow(asdict(row))
+
+
+if __name__ == "__main__":
+    main()
