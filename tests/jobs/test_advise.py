@@ -205,6 +205,8 @@ def test_sizes_beside_a_base_cost_about_half_and_twice_as_much(tmp_path: Path) -
         **found, "larger": wider, "more pixels": base.at(1.0, 1.0, 300)
     }  # fmt: skip
     assert sizes_beside(base, [base.at(3.0, 1.0, base.resolution)]) == found
+    assert 290 < sizes_beside(base, stored=300)["more pixels"].resolution <= 300
+    assert sizes_beside(base, stored=100) == sizes_beside(base, stored=225) == found
 
 
 # Around a grid

@@ -16,7 +16,7 @@ from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
 from autoscale.design.rounding import PAPER, rounding_policy
 from autoscale.errors import InvalidSetting, RunConflict
-from autoscale.jobs.advise.of_grids import networks_of_grids
+from autoscale.jobs.advise.of_grids import networks_of_grids, pixels_of_grids
 from autoscale.jobs.advise.result import STEP
 from autoscale.jobs.advise.settings import AdviseSettings
 from autoscale.jobs.family.kept import STEP as FAMILY
@@ -112,7 +112,9 @@ def around(run: Path, settings: AdviseSettings) -> Around:
     if settings.member is not None:
         name, design = settings.member, _member(run, settings.member, design)
     proxy = proxy.for_channels(design.base.channels)
-    sizes = _sizes_begun(run, design) or sizes_beside(design, networks_of_grids(run, design))
+    sizes = _sizes_begun(run, design) or sizes_beside(
+        design, networks_of_grids(run, design), stored=pixels_of_grids(run)
+    )
     return Around(name=name, base=design, sizes=sizes, proxy=proxy)
 
 
@@ -200,7 +202,9 @@ def _sizes_begun(run: Path, design: Design) -> dict[Size, Architecture] | None:
         ) from None
 
 
-def sizes_beside(base: Design, trained: Sequence[Architecture] = ()) -> dict[Size, Architecture]:
+def sizes_beside(
+    base: Design, trained: Sequence[Architecture] = (), *, stored: int | None = None
+) -> dict[Size, Architecture]:
     """The base, and of its networks those nearest to half and twice its multiply-adds: by depth and
     width, and by pixels; where there are such.
 
@@ -209,8 +213,11 @@ def sizes_beside(base: Design, trained: Sequence[Architecture] = ()) -> dict[Siz
             width alone, or in pixels alone, and whose multiply-adds come within a quarter of half
             or twice the base's, goes before all others. Those share depth and width out as the
             paper does.
+        stored: pixels per side at which the grids decoded their images. A network of more pixels
+            has no more than these if one of so few is larger at all, since a training on images
+            that were decoded otherwise is another one.
     """
-    found: dict[Size, Architecture] = {"base": base.base}
+    found: dict[Size, Architecture | None] = {"base": base.base}
     share = log(PAPER.alpha) / log(PAPER.alpha * PAPER.beta**2)
     pairs: tuple[tuple[Size, Size, bool], ...] = (
         ("smaller", "fewer pixels", False),
@@ -224,14 +231,14 @@ def sizes_beside(base: Design, trained: Sequence[Architecture] = ()) -> dict[Siz
         same = np.full(_STEPS, base.resolution)
         alike = [one for one in trained if one.resolution == base.resolution]
         scaled = [one for one in trained if replace(one, resolution=base.resolution) == base.base]
-        for name, held, path in (
-            (size, alike, (depth, width, same)),
-            (side, scaled, (ones, ones, pixels)),
-        ):
-            network = _among(base, held, up=up) or _along(base, *path, up=up)
-            if network is not None:
-                found[name] = network
-    return found
+        within = pixels <= (stored if up and stored is not None else pixels.max())
+        found[size] = _among(base, alike, up=up) or _along(base, depth, width, same, up=up)
+        found[side] = (
+            _among(base, scaled, up=up)
+            or _along(base, ones[within], ones[within], pixels[within], up=up)
+            or _along(base, ones, ones, pixels, up=up)
+        )
+    return {size: network for size, network in found.items() if network is not None}
 
 
 def _among(base: Design, trained: Sequence[Architecture], *, up: bool) -> Architecture | None:
@@ -246,6 +253,8 @@ def _along(
     base: Design, depth: np.ndarray, width: np.ndarray, pixels: np.ndarray, *, up: bool
 ) -> Architecture | None:
     """Of a path the network nearest to the factor, if it is smaller or larger at all."""
+    if not len(pixels):
+        return None
     ratios = base.costs(depth, width, pixels).macs / cost(base.base).macs
     logs = np.log(ratios) if up else -np.log(ratios)
     place = int(np.argmin(np.abs(logs - log(FACTOR))))

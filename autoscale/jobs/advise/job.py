@@ -18,10 +18,9 @@ from autoscale.design.amounts import several
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
 from autoscale.jobs.advise.around import FACTOR, Around, around
-from autoscale.jobs.advise.of_grids import pixels_of_grid, scores_of_grid
+from autoscale.jobs.advise.of_grids import pixels_of_grids, scores_of_grids
 from autoscale.jobs.advise.result import RESULT, STEP, TRAININGS, Advised, Trained, trained_table
 from autoscale.jobs.advise.settings import AdviseSettings
-from autoscale.jobs.grid.candidates import GROW, SHRINK
 from autoscale.jobs.record import Record
 from autoscale.jobs.workers.answers import unpacked
 from autoscale.jobs.workers.estimate import Portion, estimate_portions
@@ -131,9 +130,7 @@ def _stored_pixels(run: Path, folder: StepFolder, largest: int) -> int:
     begun = folder.read()
     if begun is not None and isinstance(before := begun["settings"].get("stored_pixels"), int):
         return max(before, largest)
-    return max(
-        [largest, *(pixels for name in (GROW, SHRINK) if (pixels := pixels_of_grid(run, name)))]
-    )
+    return max(largest, pixels_of_grids(run) or 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,14 +197,12 @@ class _Prepared:
     @property
     def of_grids(self) -> dict[str, Score]:
         """Scores of the run's grids that are those of trainings asked for here, by their keys."""
-        scores: dict[str, Score] = {}
-        for name in (GROW, SHRINK):
-            scores |= scores_of_grid(self.folder.run, name, self.proxy)
+        scores = scores_of_grids(self.folder.run, self.proxy)
+        whole = len(self.proxy.images.train), self.proxy.recipe.epochs
         found = {}
         for seed in self.seeds:
             for point in self.points:
                 network = self._network(point)
-                whole = len(self.proxy.images.train), self.proxy.recipe.epochs
                 score = scores.get(f"{network_digest(network)}/{seed}")
                 if score is not None and (point.images, point.epochs) == whole:
                     found[_key(network, point, seed)] = score
@@ -322,8 +317,7 @@ class _Prepared:
         images, epochs = self.points[0].images, self.points[0].epochs
         base = self.around.amounts(images, epochs)
         more_images, more_epochs = self.settings.images or images, self.settings.epochs or epochs
-        finer = self.around.sizes.get("more pixels")
-        side = round(base.pixels * FACTOR**0.5) if finer is None else finer.resolution
+        side = round(base.pixels * FACTOR**0.5)
         return [
             Effort(
                 key="images",

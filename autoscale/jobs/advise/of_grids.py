@@ -16,10 +16,11 @@ from autoscale.scaling.scalable import Design, network_digest
 from autoscale.search.objective import Score
 
 
-def pixels_of_grid(run: Path, name: str) -> int | None:
-    """Pixels per side at which a finished grid decoded its images."""
-    found = [row.get("pixels", "") for row in _rows(run, name)]
-    return max((int(text) for text in found if text.isdigit()), default=None)
+def pixels_of_grids(run: Path) -> int | None:
+    """Pixels per side at which a run's grids decoded their images, the more of the two; None where
+    neither is finished."""
+    sides = (_pixels(run, name) for name in (GROW, SHRINK))
+    return max((side for side in sides if side is not None), default=None)
 
 
 def networks_of_grids(run: Path, base: Design) -> list[Architecture]:
@@ -45,16 +46,24 @@ def _rows(run: Path, name: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(read_text(file)))) if file.exists() else []
 
 
-def scores_of_grid(run: Path, name: str, proxy: Proxy) -> dict[str, Score]:
-    """Scores of a grid whose networks were trained exactly as by `proxy`, by the grid's keys."""
-    folder = StepFolder(run, name)
-    begun = folder.read()
-    if begun is None or pixels_of_grid(run, name) != proxy.size:
-        return {}
-    facts = begun["settings"]
-    theirs = Proxy.from_record(facts, notes={**begun["notes"], "data": proxy.source.data})
-    theirs = replace(theirs, fingerprint=str(facts.get("images")))
-    if theirs.record() != replace(proxy, inheritance=None).record():
-        return {}
-    outcomes = outcomes_from_journal(Journal(folder.file("trainings.jsonl")))
-    return {outcome.key: outcome.score for outcome in outcomes if outcome.score}
+def _pixels(run: Path, name: str) -> int | None:
+    """Pixels per side at which a finished grid decoded its images."""
+    found = [row.get("pixels", "") for row in _rows(run, name)]
+    return max((int(text) for text in found if text.isdigit()), default=None)
+
+
+def scores_of_grids(run: Path, proxy: Proxy) -> dict[str, Score]:
+    """Scores of grids whose networks were trained exactly as by `proxy`, by the grids' keys."""
+    found: dict[str, Score] = {}
+    for name in (GROW, SHRINK):
+        folder = StepFolder(run, name)
+        begun = folder.read()
+        if begun is None or _pixels(run, name) != proxy.size:
+            continue
+        facts = begun["settings"]
+        theirs = Proxy.from_record(facts, notes={**begun["notes"], "data": proxy.source.data})
+        theirs = replace(theirs, fingerprint=str(facts.get("images")))
+        if theirs.record() == replace(proxy, inheritance=None).record():
+            outcomes = outcomes_from_journal(Journal(folder.file("trainings.jsonl")))
+            found |= {outcome.key: outcome.score for outcome in outcomes if outcome.score}
+    return found
