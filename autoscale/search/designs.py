@@ -18,6 +18,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from autoscale.design.space import SearchSpace
+from autoscale.search.batched import Batched, Design, Measure
 from autoscale.search.model.axes import Axis, is_ordered
 from autoscale.search.model.conditions import (
     ABSENT,
@@ -25,6 +26,7 @@ from autoscale.search.model.conditions import (
     complete,
     conditional,
     expected,
+    inside,
     learn,
     parameters,
     presence,
@@ -34,10 +36,6 @@ from autoscale.search.model.leading import leaders
 
 Params = Mapping[str, Any]
 Point = tuple[int, ...]
-#: What a callable of the user's is asked about: the architecture where the samplers know the
-#: search space, else the parameters.
-Design = Any
-
 _REMEMBERED = 50_000  # designs whose description is kept
 _AROUND = 3  # different values of the best trials around which a number is searched finely
 
@@ -72,14 +70,14 @@ class Designs:
         axes: the parameters.
         space: where the parameters are those of a search space.
         tree: which parameters a design has; None if each has all.
-        whole: whether a point says all of a design; it does not where trials have parameters whose
-            range differs from one to the next.
+        loose: parameters that are not among the axes, since their range differs from trial to
+            trial; a point does not say all of a design then.
     """
 
     axes: tuple[Axis, ...]
     space: SearchSpace | None = None
     tree: Tree | None = None
-    whole: bool = True
+    loose: tuple[str, ...] = ()
     _described: dict[Point, Description] = field(default_factory=dict, repr=False, compare=False)
     _measured: dict[Any, dict[Point, float]] = field(
         default_factory=dict, repr=False, compare=False
@@ -111,22 +109,26 @@ class Designs:
 
         Numbers have more levels near the values of the best trials; see `axes` and `leaders`.
         """
-        distributions = parameters(trials)
-        found = cls.of_distributions(distributions)
+        distributions, loose = parameters(trials)
+        fitting = [trial for trial in complete(trials) if inside(trial.params, distributions)]
+        found = replace(cls.of_distributions(distributions), loose=tuple(loose))
         if found.thinned:
-            found = replace(found, axes=_refined(found.axes, leaders(complete(trials), directions)))
-        whole = all(t.params.keys() <= distributions.keys() for t in complete(trials))
-        if not conditional(trials, distributions):
-            return replace(found, whole=whole)
-        tried = [found._levels(trial.params) for trial in complete(trials)]
-        tree = learn(tried, [axis.ordered for axis in found.axes])
-        return replace(found, whole=whole, tree=tree)
+            found = replace(found, axes=_refined(found.axes, leaders(fitting, directions)))
+        if not conditional(fitting, distributions):
+            return found
+        tried = [found._levels(trial.params) for trial in fitting]
+        return replace(found, tree=learn(tried, [axis.ordered for axis in found.axes]))
 
     def like(self, other: "Designs") -> bool:
         """Whether the two are the same designs of a study, whatever either remembers."""
-        return (self.axes, self.tree, self.whole) == (other.axes, other.tree, other.whole)
+        return (self.axes, self.tree, self.loose) == (other.axes, other.tree, other.loose)
 
     @property
+    def whole(self) -> bool:
+        """Whether a point says all of a design."""
+        return not self.loose
+
+    @cached_property
     def distributions(self) -> dict[str, BaseDistribution]:
         return {axis.name: axis.distribution for axis in self.axes}
 
@@ -176,8 +178,11 @@ class Designs:
         # A finished trial's parameters stay; another study's are another dictionary.
         if found is not None and found[0] is params:
             return found[1]
-        if self.tree is not None and trial.state is TrialState.COMPLETE:
-            point: Point | None = self._levels(params)
+        point: Point | None
+        if not inside(params, self.distributions):
+            point = None
+        elif self.tree is not None and trial.state is TrialState.COMPLETE:
+            point = self._levels(params)
         else:
             point = self.point_of(params)
         if trial.state.is_finished():
@@ -232,11 +237,9 @@ class Designs:
     def identity(self, point: Point) -> int:
         return self.describe(point).identity
 
-    def measured(self, points: Sequence[Point], measure: Callable[[Design], float]) -> np.ndarray:
+    def measured(self, points: Sequence[Point], measure: Measure) -> np.ndarray:
         """What `measure` says of each design; remembered."""
-        return self.remembered(
-            measure, points, lambda new: [self._measure(point, measure) for point in new]
-        )
+        return self.remembered(measure, points, lambda new: self._measure(new, measure))
 
     def remembered(
         self, key: Hashable, points: Sequence[Point], ask: Callable[[list[Point]], Iterable[float]]
@@ -258,11 +261,24 @@ class Designs:
         ]
         return None if None in found else tuple([level for level in found if level is not None])
 
-    def violation(self, point: Point, limits: Sequence[Callable[[Design], float]]) -> float:
-        """The sum by which a design exceeds limits, each of them 0; 0 if it keeps all."""
-        return sum(max(0.0, float(self.measured([point], limit)[0])) for limit in limits)
+    def violations(self, points: Sequence[Point], limits: Sequence[Measure]) -> np.ndarray:
+        """The sums by which designs exceed limits, each of them 0; 0 for one that keeps all."""
+        total = np.zeros(len(points))
+        for limit in limits:
+            excess = self.measured(points, limit)
+            total += np.where(excess > 0, excess, 0.0)
+        return total
 
-    def _measure(self, point: Point, measure: Callable[[Design], float]) -> float:
+    def violation(self, point: Point, limits: Sequence[Measure]) -> float:
+        """The same of one design."""
+        return float(self.violations([point], limits)[0]) if limits else 0.0
+
+    def _measure(self, points: Sequence[Point], measure: Measure) -> list[float]:
+        if isinstance(measure, Batched):
+            return measure.of([self.describe(point).design for point in points])
+        return [self._measure_one(point, measure) for point in points]
+
+    def _measure_one(self, point: Point, measure: Measure) -> float:
         read = self.describe(point).read
         if isinstance(measure, ExactCost | Excess) and isinstance(read, DesignFacts):
             return measure.of_facts(read)

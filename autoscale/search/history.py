@@ -17,6 +17,30 @@ RUNGS = "rungs"
 #: Trainings that must have gone on to their end before it is guessed what a stopped one would have
 #: scored there.
 _LEARN = 3
+#: The study's values at each rung of a training.
+Rungs = Mapping[str, Sequence[float]]
+
+
+def rungs_of(trial: FrozenTrial, objectives: int) -> Rungs:
+    """The values that a trial told on its way: those of its attribute `RUNGS`, else what it
+    reported to Optuna's pruner, which there is of one objective only; empty if it told none."""
+    told = trial.user_attrs.get(RUNGS)
+    if isinstance(told, Mapping) and all(map(_is_rung, told.items())):
+        return {rung: values for rung, values in told.items() if len(values) == objectives}
+    if objectives != 1:
+        return {}
+    return {str(s): [v] for s, v in trial.intermediate_values.items() if isfinite(v)}
+
+
+def _is_rung(told: tuple[object, object]) -> bool:
+    """Whether an entry of an attribute of that name is ours; others may call theirs so, too."""
+    rung, values = told
+    return (
+        isinstance(rung, str)
+        and rung.isdecimal()
+        and isinstance(values, Sequence)
+        and all(isinstance(value, int | float) and isfinite(value) for value in values)
+    )
 
 
 @dataclass(frozen=True)
@@ -38,8 +62,8 @@ class Hints:
     @classmethod
     def of(
         cls,
-        stopped: Sequence[tuple[Point, Mapping[str, Sequence[float]]]],
-        ended: Sequence[tuple[np.ndarray, Mapping[str, Sequence[float]]]],
+        stopped: Sequence[tuple[Point, Rungs]],
+        ended: Sequence[tuple[np.ndarray, Rungs]],
         signs: np.ndarray,
     ) -> "Hints":
         """From the rungs of stopped trainings, and final gains and rungs of those that ended."""
@@ -66,6 +90,7 @@ class History:
         running: designs on which trials are at work.
         running_numbers: trials at work, also those that have not chosen a design yet.
         failed: designs whose trials gave no score.
+        failed_numbers: the numbers of these trials.
         stopped: designs whose training was stopped at a rung.
         hints: what may be guessed of those.
         constraints: what the trials with a score told of their constraints, kept where it is at
@@ -80,6 +105,7 @@ class History:
     running: list[Point]
     running_numbers: list[int]
     failed: list[Point]
+    failed_numbers: list[int]
     stopped: list[Point]
     hints: Hints
     constraints: list[Mapping[str, float]]
@@ -99,8 +125,9 @@ class History:
         running: list[Point] = []
         at_work: list[int] = []
         failed: list[Point] = []
-        stopped: list[tuple[Point, Mapping[str, Sequence[float]]]] = []
-        ended: list[tuple[np.ndarray, Mapping[str, Sequence[float]]]] = []
+        failed_numbers: list[int] = []
+        stopped: list[tuple[Point, Rungs]] = []
+        complete: list[FrozenTrial] = []
         constraints: list[Mapping[str, float]] = []
         for trial in trials:
             state, point = trial.state, designs.point_of_trial(trial)
@@ -114,16 +141,17 @@ class History:
                 gains.append(values)
                 numbers.append(trial.number)
                 constraints.append(trial.constraints)
-                if RUNGS in trial.user_attrs:
-                    ended.append((signs * values, trial.user_attrs[RUNGS]))
+                complete.append(trial)
             elif state is TrialState.RUNNING:
                 running.append(point)
-            elif state is TrialState.PRUNED and trial.user_attrs.get(RUNGS):
-                stopped.append((point, trial.user_attrs[RUNGS]))
+            elif state is TrialState.PRUNED and (rungs := rungs_of(trial, len(signs))):
+                stopped.append((point, rungs))
             elif state.is_finished():
                 failed.append(point)
+                failed_numbers.append(trial.number)
         array = np.array(gains, dtype=float).reshape(len(points), len(signs)) * signs
         aside = [point for point, _ in stopped]
+        ended = [(signs * t.values, rungs_of(t, len(signs))) for t in complete] if stopped else []
         hints = Hints.of(stopped, ended, signs)
         return cls(
             designs,
@@ -134,6 +162,7 @@ class History:
             running,
             at_work,
             failed,
+            failed_numbers,
             aside,
             hints,
             constraints,

@@ -4,16 +4,15 @@ FLOPs need no training. A sampler that is told so spends no trial on a design th
 and models only what has to be measured.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 
 from autoscale.errors import InvalidSetting
-from autoscale.search.designs import Design, Designs, Point
-
-Measure = Callable[[Design], float]
+from autoscale.search.batched import Measure
+from autoscale.search.designs import Designs, Point
 
 
 class View(Protocol):
@@ -38,6 +37,7 @@ class KnownCosts:
     """What the samplers are told.
 
     The callables take an architecture where the sampler knows the search space, else parameters.
+    One that works out many at once is given as `Batched(callable)`.
 
     Args:
         values: for the number of an objective, its exact value. `guided` uses it for a front of

@@ -19,7 +19,10 @@ from autoscale.search.samplers import make_sampler
 OURS = ("guided", "evolution", "controller")
 ALWAYS_NEW = ("evolution", "controller")
 
-pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning"),
+    pytest.mark.filterwarnings("ignore:the range of low differs"),
+]
 
 
 def study_of(

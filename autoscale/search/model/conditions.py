@@ -12,8 +12,9 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import log
+from typing import Any
 
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 #: The level of a parameter that a design does not have.
@@ -88,16 +89,39 @@ def complete(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     return [trial for trial in trials if trial.state is TrialState.COMPLETE]
 
 
-def parameters(trials: Sequence[FrozenTrial]) -> dict[str, BaseDistribution]:
-    """Every parameter of complete trials, by name, without those whose range differs from trial to
-    trial."""
-    found: dict[str, BaseDistribution] = {}
-    loose: set[str] = set()
+def parameters(trials: Sequence[FrozenTrial]) -> tuple[dict[str, BaseDistribution], list[str]]:
+    """Every parameter of complete trials with its range, and those whose range differs from trial
+    to trial, by name.
+
+    A range that was changed for good, by hand or with trials of another study, is what it is now.
+    """
+    runs: dict[str, list[tuple[BaseDistribution, int]]] = {}  # the ranges in turn, and how long
     for trial in complete(trials):
         for name, distribution in trial.distributions.items():
-            if found.setdefault(name, distribution) != distribution:
-                loose.add(name)
-    return {name: found[name] for name in sorted(found.keys() - loose)}
+            told = runs.setdefault(name, [])
+            if told and told[-1][0] == distribution:
+                told[-1] = (distribution, told[-1][1] + 1)
+            else:
+                told.append((distribution, 1))
+    settled = {name: told[-1][0] for name, told in sorted(runs.items()) if _for_good(told)}
+    return settled, sorted(runs.keys() - settled.keys())
+
+
+def _for_good(runs: Sequence[tuple[BaseDistribution, int]]) -> bool:
+    """Whether the last range is new and, after more than one change, has stayed for a while."""
+    changes = len(runs) - 1
+    last, length = runs[-1]
+    stays = changes <= 1 or length >= 2 * changes
+    return stays and all(last != earlier for earlier, _ in runs[:-1])
+
+
+def inside(params: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> bool:
+    """Whether all numbers are in these ranges."""
+    return all(
+        distribution.low <= params[name] <= distribution.high
+        for name, distribution in distributions.items()
+        if name in params and isinstance(distribution, IntDistribution | FloatDistribution)
+    )
 
 
 def conditional(trials: Sequence[FrozenTrial], names: Mapping[str, object]) -> bool:

@@ -1,7 +1,9 @@
 """How likely designs keep the constraints that trials tell (`trial.set_constraint`).
 
 Each constraint is a number, kept where it is at most 0. It is learnt as scores are, by a Gaussian
-process of its own, on a scale that leaves 0 where it is and tames large numbers.
+process of its own, on a scale that leaves 0 where it is and tames large numbers. That a trial gives
+a score at all is one more: where trials of a study without a search space fail, or are pruned
+without a report, others nearby will. In a search space failures are taken for accidents.
 
 Source: Gardner et al. 2014: what a design is expected to gain counts by the probability that it
 keeps the constraints, which are taken to be independent.
@@ -28,15 +30,18 @@ class Chances:
 
     history: History
     learnt: tuple[FittedModel, ...]  # for each constraint, more being better
+    gives: FittedModel | None  # whether a trial gives a score, 1 or -1; None where all did
 
     def of(self, points: Sequence[Point]) -> np.ndarray:
         """Logarithms of the probability that each of `points` keeps all constraints."""
         total = np.zeros(len(points))
         for learnt in self.learnt:
-            predicted, warp = learnt.predict(points), learnt.warp
-            # Where all trials broke the constraint the warp may end below 0.
-            edge = warp.forward(np.array(min(0.0, warp.ceiling - 1e-6 * warp.span)))
-            total += _log_normal((predicted.mean - edge) / np.sqrt(predicted.variance))
+            total += _log_chance(learnt, points)
+        if self.gives:
+            # A failure tells nothing of the score, so what is hoped of its surroundings stays high.
+            # What is more likely to fail than not counts as if it had been seen to.
+            chance = _log_chance(self.gives, points)
+            total += np.where(chance < np.log(0.5), BROKEN + chance, chance)
         return total
 
     def of_trained(self, points: Sequence[Point]) -> np.ndarray:
@@ -51,18 +56,27 @@ class Feasibility:
 
     def __init__(self, designs: Designs) -> None:
         self.designs = designs
-        self._predictors: dict[str, Predictor] = {}
+        self._predictors: dict[str | None, Predictor] = {}
 
     def learn(self, history: History) -> Chances | None:
         """What `history` says of constraints; None if no trial has any."""
         names = sorted({name for told in history.constraints for name in told})
-        learnt = []
+        learnt, gives = [], None
         for name in names:
             rows = [row for row, told in enumerate(history.constraints) if name in told]
             values = np.array([history.constraints[row][name] for row in rows])
-            predictor = self._predictors.setdefault(name, Predictor(self.designs))
-            learnt.append(predictor.learn([history.points[row] for row in rows], -_tamed(values)))
-        return Chances(history, tuple(learnt)) if learnt else None
+            points = [history.points[row] for row in rows]
+            learnt.append(self._predictor(name).learn(points, -_tamed(values)))
+        if history.failed and self.designs.space is None:
+            gave = [(n, p, 1.0) for n, p in zip(history.numbers, history.points, strict=True)]
+            failed = zip(history.failed_numbers, history.failed, strict=True)
+            told = sorted([*gave, *[(n, p, -1.0) for n, p in failed]])
+            points = [point for _, point, _ in told]
+            gives = self._predictor(None).learn(points, np.array([s for *_, s in told]))
+        return Chances(history, tuple(learnt), gives) if learnt or gives else None
+
+    def _predictor(self, constraint: str | None) -> Predictor:
+        return self._predictors.setdefault(constraint, Predictor(self.designs))
 
 
 def _tamed(values: np.ndarray) -> np.ndarray:
@@ -71,6 +85,14 @@ def _tamed(values: np.ndarray) -> np.ndarray:
     # A power of ten, so that it stays as it is from one trial to the next.
     scale = 10.0 ** np.round(np.log10(np.median(sizes))) if len(sizes) else 1.0
     return np.clip(np.arcsinh(values / scale), -_FAR, _FAR)
+
+
+def _log_chance(learnt: FittedModel, points: Sequence[Point]) -> np.ndarray:
+    """Logarithms of the probability that what is learnt is above 0."""
+    predicted, warp = learnt.predict(points), learnt.warp
+    # Where all trials are below 0 the warp may end there.
+    edge = warp.forward(np.array(min(0.0, warp.ceiling - 1e-6 * warp.span)))
+    return _log_normal((predicted.mean - edge) / np.sqrt(predicted.variance))
 
 
 def _log_normal(values: np.ndarray) -> np.ndarray:

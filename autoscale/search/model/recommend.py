@@ -4,7 +4,7 @@ The best of many noisy scores is mostly lucky. The posterior mean weighs a desig
 those of designs like it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,8 +66,7 @@ def recommend(
     if not len(history):
         raise InvalidSetting("nothing to recommend: no finished trial has a score")
     estimates = Estimates.of(history, known)
-    allowed = _within(history, known)
-    points = [point for point in history.scored.values() if allowed(point)]
+    points = _within(history, known, list(history.scored.values()))
     if not points:
         raise InvalidSetting(
             "nothing to recommend: no design with a score keeps the limits and constraints"
@@ -138,21 +137,13 @@ class Estimates:
         return front(gains, ["maximize"] * gains.shape[1]).tolist()
 
 
-def _within(history: History, known: KnownCosts) -> Callable[[Point], bool]:
-    """Whether a design keeps the limits, and the constraints as far as trials tell."""
-    designs = history.designs
-    chances = Feasibility(designs).learn(history)
-
-    def allowed(point: Point) -> bool:
-        if designs.violation(point, known.limits) > 0:
-            return False
-        if chances is None:
-            return True
-        seen = designs.identity(point) in history.scored
-        chance = chances.of_trained([point]) if seen else chances.of([point])
-        return bool(chance[0] >= np.log(0.5))
-
-    return allowed
+def _within(history: History, known: KnownCosts, points: list[Point]) -> list[Point]:
+    """Those of the scored designs that keep the limits, and the constraints in most of their
+    trials."""
+    kept = history.designs.violations(points, known.limits) == 0
+    if chances := Feasibility(history.designs).learn(history):
+        kept &= chances.of_trained(points) >= np.log(0.5)
+    return [point for point, keeps in zip(points, kept, strict=True) if keeps]
 
 
 def _trials_of(history: History, point: Point) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """Samplers by name. A new one is one file and one line here."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.util import find_spec
 
 from optuna.samplers import BaseSampler, GPSampler, RandomSampler, TPESampler
@@ -19,16 +20,21 @@ Factory = Callable[[int, SearchSpace | None, KnownCosts], BaseSampler]
 def _gp(seed: int) -> BaseSampler:
     if find_spec("scipy") is None:
         raise InvalidSetting("the gp sampler needs scipy; pip install scipy, or use guided")
-    return Reseeded(
-        lambda s: GPSampler(
-            seed=s,
-            independent_sampler=RandomSampler(seed=s),
-            n_startup_trials=10,
-            deterministic_objective=False,
-            warn_independent_sampling=False,
-        ),
-        seed,
+    return Reseeded(_gp_sampler, seed)
+
+
+def _gp_sampler(*, seed: int) -> BaseSampler:
+    return GPSampler(
+        seed=seed,
+        independent_sampler=RandomSampler(seed=seed),
+        n_startup_trials=10,
+        deterministic_objective=False,
+        warn_independent_sampling=False,
     )
+
+
+_tpe = partial(TPESampler, multivariate=True, n_startup_trials=10, constant_liar=True)
+_nsga2 = partial(ReplayableNSGAII, population_size=20)
 
 
 #: Name -> maker of a sampler. Settings are explicit: Optuna's defaults move.
@@ -38,14 +44,9 @@ SAMPLERS: Mapping[str, Factory] = {
         seed=seed, space=space, known=known
     ),
     "controller": lambda seed, space, known: ControllerSampler(seed=seed, space=space, known=known),
-    "random": lambda seed, *_: Reseeded(lambda s: RandomSampler(seed=s), seed),
-    "tpe": lambda seed, *_: Reseeded(
-        lambda s: TPESampler(seed=s, multivariate=True, n_startup_trials=10, constant_liar=True),
-        seed,
-    ),
-    "nsga2": lambda seed, *_: Reseeded(
-        lambda s: ReplayableNSGAII(seed=s, population_size=20), seed
-    ),
+    "random": lambda seed, *_: Reseeded(RandomSampler, seed),
+    "tpe": lambda seed, *_: Reseeded(_tpe, seed),
+    "nsga2": lambda seed, *_: Reseeded(_nsga2, seed),
     "gp": lambda seed, *_: _gp(seed),
 }
 

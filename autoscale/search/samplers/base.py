@@ -7,6 +7,7 @@ goes on exactly as the unbroken one would have.
 
 import copy
 import threading
+import warnings
 import zlib
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -40,7 +41,7 @@ class DesignSampler(BaseSampler):
     loop of `study.optimize` ends when every design has been tried.
 
     Args:
-        seed: of all random numbers.
+        seed: of all random numbers; None for another one each time.
         space: the search space whose parameters the trials suggest; without it the parameters are
             those of the complete trials of the study, and are taken at their word. Not every trial
             needs to have all of them; see `conditions`.
@@ -53,11 +54,12 @@ class DesignSampler(BaseSampler):
     def __init__(
         self,
         *,
-        seed: int,
+        seed: int | None = None,
         space: SearchSpace | None = None,
         known: KnownCosts = NOTHING,
     ) -> None:
-        self._seed = seed
+        self._seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
+        self._warned: set[str] = set()
         self._known = known
         self._space = space
         self._designs = Designs.of_space(space) if space is not None else None
@@ -79,6 +81,11 @@ class DesignSampler(BaseSampler):
             return {}
         trials = [t for t in study.get_trials(deepcopy=False) if t.number != trial.number]
         designs = self._designs_of(trials, study)
+        if designs.loose:
+            self.warn_once(
+                f"the range of {', '.join(designs.loose)} differs from trial to trial: drawn at "
+                "random, and not modelled; suggest a share of the range instead"
+            )
         history = History.of(trials, study.directions, designs)
         rng = np.random.default_rng([self._seed, trial.number])
         try:
@@ -127,7 +134,7 @@ class DesignSampler(BaseSampler):
         if not few or designs.thinned or not designs.whole:
             return False
         if self._networks is None or self._networks[0] is not designs:
-            left = [p for p in every_network(designs) if self.keeps_limits(designs, p)]
+            left = self.keeping_limits(designs, list(every_network(designs)))
             self._networks = (designs, frozenset(map(designs.identity, left)))
         return self._networks[1] <= History.of(trials, study.directions, designs).tried.keys()
 
@@ -140,9 +147,20 @@ class DesignSampler(BaseSampler):
             self._designs = known = found
         return known
 
+    def warn_once(self, message: str) -> None:
+        """Warn of what is not modelled, each time of something else."""
+        if message not in self._warned:
+            self._warned.add(message)
+            warnings.warn(message, UserWarning, stacklevel=2)
+
     def keeps_limits(self, designs: Designs, point: Point) -> bool:
         """Whether `point` is within every known limit."""
         return designs.violation(point, self._known.limits) == 0
+
+    def keeping_limits(self, designs: Designs, points: Sequence[Point]) -> list[Point]:
+        """Those of `points` that are within every known limit."""
+        kept = designs.violations(points, self._known.limits) == 0
+        return [point for point, keeps in zip(points, kept, strict=True) if keeps]
 
     def unseen(
         self,
@@ -162,7 +180,7 @@ class DesignSampler(BaseSampler):
             if designs.identity(point) not in spent and self.keeps_limits(designs, point):
                 return point
         if designs.size <= ENUMERABLE:
-            left = [p for p in every_network(designs) if self.keeps_limits(designs, p)]
+            left = self.keeping_limits(designs, list(every_network(designs)))
             if not left:
                 raise BudgetUnreachable("no design of the space keeps the limits; widen them")
             new = [p for p in left if designs.identity(p) not in spent]

@@ -54,7 +54,7 @@ class ControllerSampler(DesignSampler):
     def __init__(
         self,
         *,
-        seed: int,
+        seed: int | None = None,
         space: SearchSpace | None = None,
         known: KnownCosts = NOTHING,
         batch: int = 10,

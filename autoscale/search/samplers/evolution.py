@@ -23,7 +23,7 @@ class RegularizedEvolutionSampler(DesignSampler):
     def __init__(
         self,
         *,
-        seed: int,
+        seed: int | None = None,
         space: SearchSpace | None = None,
         known: KnownCosts = NOTHING,
         population: int = 25,

@@ -43,7 +43,7 @@ class GuidedSampler(DesignSampler):
     gain is that of `acquisition`. Candidates are children of promising designs and strangers, so
     spaces need not be small enough to enumerate. A design that was trained is a candidate too: in
     noise a second look may gain most. What a design gains counts by its chance to keep the
-    constraints of the trials (`feasibility`).
+    constraints of the trials, and not to fail (`feasibility`), whatever the number of objectives.
 
     Of two objectives the gain is area under their front, whether one of them is known or both are
     measured; then each is predicted, and now one, now the other is taken for the cost. Three or
@@ -64,7 +64,7 @@ class GuidedSampler(DesignSampler):
     def __init__(
         self,
         *,
-        seed: int,
+        seed: int | None = None,
         space: SearchSpace | None = None,
         known: KnownCosts = NOTHING,
         startup: int | None = None,
@@ -81,6 +81,7 @@ class GuidedSampler(DesignSampler):
 
     def choose(self, history: History, rng: np.random.Generator, number: int) -> Point:
         designs = history.designs
+        self._require_use_of_known(len(history.signs))
         if len(history.tried) - len(history.broken) < self._first(designs) or not len(history):
             planned = iter(self._planned(designs, front_of_known(history.signs, self._known)))
             try:
@@ -94,7 +95,9 @@ class GuidedSampler(DesignSampler):
         if self._feasibility is None or self._feasibility.designs is not designs:
             self._feasibility = Feasibility(designs)
         chances = self._feasibility.learn(history)
-        pool = Pool(learnt, goal, lambda point: self.keeps_limits(designs, point), history, chances)
+        pool = Pool(
+            learnt, goal, lambda points: self.keeping_limits(designs, points), history, chances
+        )
         if designs.size <= _WALKED:
             pool.add(every_network(designs))
         else:
@@ -105,6 +108,31 @@ class GuidedSampler(DesignSampler):
         if chosen is None:
             return self.unseen(history, lambda _: designs.random(rng), rng)
         return chosen
+
+    def _require_use_of_known(self, objectives: int) -> None:
+        """Refuse what is known of objectives that there are not, and say what is not used.
+
+        Raises:
+            InvalidSetting: for a number of no objective, or a reward where there are several.
+        """
+        known = self._known
+        if known.reward is not None and objectives > 1:
+            raise InvalidSetting(
+                f"a reward is one objective, the study has {objectives}; give values of those that "
+                "are known instead"
+            )
+        if beyond := [n for n in (*known.values, *known.views) if not 0 <= n < objectives]:
+            raise InvalidSetting(
+                f"something is known of objective {beyond[0]}, the study has {objectives}, counted "
+                "from 0"
+            )
+        if known.values and (objectives != 2 or len(known.values) != 1):
+            self.warn_once(
+                f"values known of {len(known.values)} of {objectives} objectives are not used: "
+                "they are of fronts of two, one of which has to be measured"
+            )
+        if known.views and objectives > 2:
+            self.warn_once(f"views are not used, since {objectives} objectives are mixed into one")
 
     def _learnt(
         self, history: History, rng: np.random.Generator
@@ -157,7 +185,7 @@ class GuidedSampler(DesignSampler):
         """The cheapest design within the limits that single changes lead to."""
         best = min(starts, key=lambda point: goal.costs(designs, [point]).mean[0])
         while True:
-            near = [p for p in neighbours(designs, best) if self.keeps_limits(designs, p)]
+            near = self.keeping_limits(designs, neighbours(designs, best))
             costs = goal.costs(designs, [best, *near]).mean
             if costs.argmin() == 0:
                 return best
@@ -198,7 +226,7 @@ class Pool:
         self,
         learnt: FittedModel,
         goal: AcquisitionTarget,
-        allowed: Callable[[Point], bool],
+        allowed: Callable[[Sequence[Point]], list[Point]],
         history: History,
         chances: Chances | None = None,
     ) -> None:
@@ -220,7 +248,8 @@ class Pool:
         self._costs = Costs.known(np.zeros(0))
         self._expected, self._merit = np.zeros(0), np.zeros(0)
         self._chance = np.zeros(0)  # logarithms
-        rows = [i for i, point in enumerate(points) if allowed(point)]
+        within = set(allowed(points))
+        rows = [i for i, point in enumerate(points) if point in within]
         self._seen.update(self._designs.identity(points[i]) for i in rows)
         trained = [points[i] for i in rows]
         chance = chances.of_trained(trained) if chances else np.zeros(len(rows))
@@ -230,9 +259,10 @@ class Pool:
 
     def add(self, points: Iterable[Point]) -> None:
         new = []
-        for point in points:
+        unseen = [p for p in dict.fromkeys(points) if self._designs.identity(p) not in self._seen]
+        for point in self._allowed(unseen):
             identity = self._designs.identity(point)
-            if identity not in self._seen and self._allowed(point):
+            if identity not in self._seen:
                 self._seen.add(identity)
                 new.append(point)
         if new:

@@ -1,7 +1,7 @@
 """Optuna's own samplers, made to go on after a break as if there had been none."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import numpy as np
 from optuna.distributions import BaseDistribution
@@ -10,20 +10,28 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 
+class MakeSampler(Protocol):
+    def __call__(self, *, seed: int) -> BaseSampler: ...
+
+
 class Reseeded(BaseSampler):
     """Use a fresh sampler for every trial, seeded by the run's seed and the trial's number.
 
     A sampler's random state is lost when a process dies; this one has none to lose, so a study that
     is rebuilt from its finished trials proposes what the unbroken one would have.
+
+    Args:
+        make: a sampler, from its seed.
+        seed: of the run.
     """
 
-    def __init__(self, make: Callable[[int], BaseSampler], seed: int) -> None:
+    def __init__(self, make: MakeSampler, seed: int) -> None:
         self._make = make
         self._seed = seed
 
     def _for(self, trial: FrozenTrial) -> BaseSampler:
         sequence = np.random.SeedSequence([self._seed, trial.number])
-        return self._make(int(sequence.generate_state(1)[0]))
+        return self._make(seed=int(sequence.generate_state(1)[0]))
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
@@ -44,7 +52,7 @@ class Reseeded(BaseSampler):
     ) -> Any:
         # Independent draws of one trial must differ from each other: seed by the name as well.
         sequence = np.random.SeedSequence([self._seed, trial.number, *param_name.encode()])
-        sampler = self._make(int(sequence.generate_state(1)[0]))
+        sampler = self._make(seed=int(sequence.generate_state(1)[0]))
         return sampler.sample_independent(study, trial, param_name, param_distribution)
 
     def after_trial(
