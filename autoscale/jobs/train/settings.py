@@ -71,6 +71,22 @@ class TrainSettings(TransferSettings):
         binds="recipe",
         about=EPOCHS,
     )
+    start_size: float | None = option(
+        None,
+        "Side of the first epochs' images by that of the last, above 0 and at most 1: they grow in "
+        "four steps (progressive learning), and early epochs are short. \\[default: the recipe's]",
+        above=0,
+        binds="recipe",
+        about=EPOCHS,
+    )
+    start_regularisation: float | None = option(
+        None,
+        "Dropout and stochastic depth of the first epochs by those of the last, above 0 and at "
+        "most 1: they grow in the same four steps. \\[default: the recipe's]",
+        above=0,
+        binds="recipe",
+        about=EPOCHS,
+    )
     freeze: str | None = option(
         None,
         "What stays as --weights has it: stem, a number of stages (the stem with them), norms "
