@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from autoscale.design.cost import cost
 from autoscale.errors import InvalidSetting
+from autoscale.jobs.clock import now
+from autoscale.jobs.deadline import Deadline
 from autoscale.jobs.family.kept import STEP as FAMILY
 from autoscale.jobs.family.kept import designs_of
 from autoscale.jobs.family.weights import images_for_training
 from autoscale.jobs.grown.result import STEP, GrownMember, first_as_good, member_folder
 from autoscale.jobs.grown.training import GrownTraining, begins_at
+from autoscale.jobs.names import NO_WEIGHTS
 from autoscale.jobs.nested.result import RESULT, TrainedFamily, members_table
 from autoscale.jobs.nested.settings import TrainFamilySettings, for_grown, for_member
 from autoscale.jobs.record import Record
 from autoscale.jobs.train.begin import begun
+from autoscale.jobs.train.hours import Timed, begun_in_time, most_epochs, with_epochs
 from autoscale.jobs.train.result import Trained
 from autoscale.jobs.train.settings import TrainSettings
 from autoscale.jobs.train.training import Training
@@ -30,7 +33,9 @@ from autoscale.training.failures import OutOfTime
 from autoscale.training.process_group import ALONE
 
 
-def grow(run: Path, settings: TrainFamilySettings, listener: Listener) -> TrainedFamily:
+def grow(
+    run: Path, settings: TrainFamilySettings, listener: Listener, *, since: float
+) -> TrainedFamily:
     """Train the members of a run's family from the smallest to the largest.
 
     Each but the smallest begins with the best weights of the one before, as far as they fit; what
@@ -38,13 +43,19 @@ def grow(run: Path, settings: TrainFamilySettings, listener: Listener) -> Traine
     that are finished are not trained again, and those that the family gained at its end since are
     trained too.
 
+    Args:
+        since: when the call began, by `clock.now`.
+
     Raises:
         AutoscaleError: one of its kinds, for anything that cannot be done.
     """
     members = _members(run)
     data = images_for_training(run, settings.data)
-    course = _Growth(run, replace(settings, data=data), members, listener)
-    with StepFolder(run, STEP).locked(), threads_of_torch(settings.threads):
+    step = StepFolder(run, STEP)
+    with step.locked(), threads_of_torch(settings.threads):
+        deadline = Deadline.of(settings.hours, step, listener, since=since)
+        settings = replace(settings, data=data)
+        course = _Growth(run, settings, members, deadline or listener, deadline)
         return course.carried_out()
 
 
@@ -73,24 +84,38 @@ class _Growth:
     settings: TrainFamilySettings  # with the images
     members: Sequence[Member]  # smallest first
     listener: Listener
+    deadline: Deadline | None
 
     def carried_out(self) -> TrainedFamily:
         """Train what is not trained yet, and say how good all are."""
-        started, before, found = time.monotonic(), None, list[GrownMember]()
+        started, before, found = now(), None, list[GrownMember]()
+        epochs = self._epochs()
         for member in self.members:
-            asked = self._asked(member, before, time.monotonic() - started)
-            training = begun(asked, member_folder(self.run, member.name), ALONE, self.listener)
+            if before and self.deadline and self.deadline.late(0.0):
+                self.listener.notice(f"warning: the time ended before {member.name} was begun")
+                break
+            asked = self._asked(member, before, now() - started)
+            training = self._begun(member, asked, self.listener)
+            training = with_epochs(
+                training, epochs.get(member.name, training.task.recipe.epochs), self.deadline
+            )
             if before is None:
-                self._record(training)
+                self._record(training, epochs)
             else:
                 self.listener.notice(f"{member.name} grows out of {before.name}")
-            parts = {field.name: getattr(training, field.name) for field in fields(Training)}
-            trained = GrownTraining(**parts).run()
+            trained = training.run()
             found.append(_result(member, trained, before, training.step))
             before = trained
         assert before is not None
         self._write(found)
         return TrainedFamily(largest=before, members=tuple(found))
+
+    def _begun(self, member: Member, asked: TrainSettings, listener: Listener) -> GrownTraining:
+        training = begun(asked, member_folder(self.run, member.name), ALONE, listener)
+        return GrownTraining(**{one.name: getattr(training, one.name) for one in fields(Training)})
+
+    def _network(self, member: Member) -> str:
+        return str(self.run / FAMILY / f"{member.name}.yaml")
 
     def _asked(self, member: Member, before: Trained | None, spent: float) -> TrainSettings:
         """How a member is trained.
@@ -98,12 +123,15 @@ class _Growth:
         Raises:
             OutOfTime: if no time is left.
         """
-        network, data = str(self.run / FAMILY / f"{member.name}.yaml"), self.settings.data
+        network, data = self._network(member), self.settings.data
         assert data is not None
-        if before is None:
-            return for_member(self.settings, network, data)
-        asked = for_grown(self.settings, network, data, before=before.weights)
-        if asked.time_limit is None:
+        asked = (
+            for_member(self.settings, network, data)
+            if before is None
+            else for_grown(self.settings, network, data, before=before.weights)
+        )
+        asked = replace(asked, hours=None)  # which are those of all
+        if asked.time_limit is None or before is None:
             return asked
         if spent >= asked.time_limit:
             raise OutOfTime(
@@ -112,18 +140,64 @@ class _Growth:
             )
         return replace(asked, time_limit=asked.time_limit - spent)
 
-    def _record(self, first: Training) -> None:
+    # How many epochs fit into the hours
+
+    def _epochs(self) -> dict[str, int]:
+        """Of each member the epochs that fit into the hours; none without such.
+
+        All get the same share of what is asked for. The numbers are decided once, before the first
+        step, by timed steps of each member.
+        """
+        step, deadline = StepFolder(self.run, STEP), self.deadline
+        if deadline is None:
+            return {}
+        first = member_folder(self.run, self.members[0].name)
+        if begun_in_time(step, Journal(first.file("epochs.jsonl"))):
+            return dict((step.read() or {})["notes"]["members"])
+        timed = [self._timed(member) for member in self.members]
+        asked = [one.training.task.recipe.epochs for one in timed]
+
+        def of_each(epochs: int) -> list[int]:
+            """For so many of the smallest."""
+            return [max(1, round(epochs * own / asked[0])) for own in asked]
+
+        def seconds(epochs: int) -> float:
+            each = zip(timed, of_each(epochs), strict=True)
+            return sum(one.seconds(own) for one, own in each)
+
+        most = most_epochs(seconds, asked[0], deadline, "one epoch of each member")
+        found = of_each(most)
+        deadline.notice(
+            f"{found[0]} of {asked[0]} epochs of {self.members[0].name} and {found[-1]} of "
+            f"{asked[-1]} of each other member fit into --hours {deadline.hours:g}; --epochs "
+            f"{found[0]} --grown-epochs {found[-1]} repeats this"
+        )
+        return {member.name: own for member, own in zip(self.members, found, strict=True)}
+
+    def _timed(self, member: Member) -> Timed:
+        """What the parts of a member's training take, with random weights."""
+        data = self.settings.data
+        assert data is not None
+        asked = for_grown(self.settings, self._network(member), data, before=Path(NO_WEIGHTS))
+        if member is self.members[0]:
+            asked = replace(asked, epochs=self.settings.epochs)
+        return Timed.of(self._begun(member, replace(asked, hours=None), Silent()))
+
+    # What is left behind
+
+    def _record(self, first: Training, epochs: Mapping[str, int]) -> None:
         """Claim the folder for what is asked of all members, by that of the smallest.
 
         Raises:
             RunConflict: if another growth was begun there.
         """
-        step, epochs = StepFolder(self.run, STEP), first.task.recipe.epochs
-        grown = self.settings.grown_epochs or epochs
+        step, own = StepFolder(self.run, STEP), first.task.recipe.epochs
+        grown = self.settings.grown_epochs or own
+        of_each = {m.name: grown if n else own for n, m in enumerate(self.members)}
         record = Record(
             settings=replace(self.settings, weights=first.settings.weights),
             facts=first.task.record(),
-            notes={"members": {m.name: grown if n else epochs for n, m in enumerate(self.members)}},
+            notes={"members": {**of_each, **epochs}},
         )
         journal = Journal(first.step.file("epochs.jsonl"))
         record.begin(step, journal, Silent(), read=lambda journal: None)

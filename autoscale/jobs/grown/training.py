@@ -24,7 +24,7 @@ class GrownTraining(Training):
         module, begun = super()._network(resume)
         if begun is not None:
             accuracy, _ = scored(
-                module, self._task(module), self.task.images.validation, runtime=self._runtime
+                module, self.task_of(module), self.task.images.validation, runtime=self._runtime
             )
             self.listener.notice(
                 f"{self.design.name} begins with an accuracy of {accuracy:.4f} on validation images"

@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from autoscale.errors import InvalidSetting, RunConflict
+from autoscale.jobs.clock import now
 from autoscale.jobs.family.kept import STEP as FAMILY
 from autoscale.jobs.family.weights import images_for_training
 from autoscale.jobs.grown.job import grow
@@ -15,6 +16,7 @@ from autoscale.jobs.nested.result import STEP, TrainedFamily, read_members
 from autoscale.jobs.nested.settings import TrainFamilySettings, for_member
 from autoscale.jobs.nested.training import NestedTraining
 from autoscale.jobs.train.begin import begun
+from autoscale.jobs.train.hours import in_time
 from autoscale.jobs.train.training import Training
 from autoscale.listener import Listener, Silent
 from autoscale.network.threads import threads_of_torch
@@ -53,7 +55,7 @@ def train_family(
     Raises:
         AutoscaleError: one of its kinds, for anything that cannot be done.
     """
-    run, listener = Path(run), listener or Silent()
+    since, run, listener = now(), Path(run), listener or Silent()
     if (size := os.environ.get("WORLD_SIZE", "1")) != "1":
         raise InvalidSetting(
             f"a family is trained in one process, torchrun started {size}; start the command "
@@ -62,7 +64,7 @@ def train_family(
     if settings.tensorboard:
         require_tensorboard()
     if settings.grow:
-        return grow(run, settings, listener)
+        return grow(run, settings, listener, since=since)
     family = NestedFamily.of(run)
     step = StepFolder(run, STEP)
     _require_same_members(family, step)
@@ -75,7 +77,7 @@ def train_family(
             family_settings=settings,
             family=family.for_classes(len(outer.task.images.classes)),
         )
-        trained = training.run()
+        trained = in_time(training, settings.hours, since=since).run()
     members = read_members(step)
     assert members is not None
     return TrainedFamily(largest=trained, members=members)

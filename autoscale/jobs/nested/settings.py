@@ -78,6 +78,12 @@ class TrainFamilySettings(WeightsSettings):
     device: str = again(TrainSettings, "device")
     threads: int = again(TrainSettings, "threads")
     kernels: str = again(TrainSettings, "kernels")
+    hours: float | None = again(
+        TrainSettings,
+        "hours",
+        help="Most that all members may take, earlier calls with --hours included: as many epochs "
+        "as fit in by timed steps, --epochs and --grown-epochs at most, chosen before the first.",
+    )
     time_limit: float | None = again(TrainSettings, "time_limit")
     tensorboard: bool = again(TrainSettings, "tensorboard")
     grow: bool = option(

@@ -9,6 +9,7 @@ from typing import ClassVar
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups.images import DataSettings, ImageSettings
 from autoscale.jobs.groups.networks import WEIGHTS, WeightsSettings
+from autoscale.jobs.groups.time import TimeSettings
 from autoscale.jobs.groups.training import EPOCHS, TEACHER, RecipeSettings, TransferSettings
 from autoscale.jobs.groups.workers import DeviceSettings, KernelSettings
 from autoscale.jobs.names import CLASS_WEIGHTS, NO_WEIGHTS
@@ -155,6 +156,13 @@ class TrainSettings(TransferSettings):
         place=True,
         binds="unlabelled",
         panel=TEACHER,
+    )
+    hours: float | None = again(
+        TimeSettings,
+        "hours",
+        help="Most that this may take, earlier calls with --hours included: as many epochs as fit "
+        "in by timed steps, --epochs at most, chosen before the first.",
+        about=EPOCHS,
     )
     time_limit: float | None = option(
         None,
