@@ -240,7 +240,7 @@ def test_a_grid_ends_in_time_and_its_verdict_says_so(
 
 
 def test_published_networks_have_no_share_in_the_hours() -> None:
-    with pytest.raises(InvalidSetting, match=r"--hours 1 and --rival .* exclude each other"):
+    with pytest.raises(InvalidSetting, match=r"--hours 1\.0 and --rival .* exclude each other"):
         CheckSettings(hours=1, reference=("lite0.pth",))
 
 
