@@ -89,9 +89,7 @@ def test_time_is_that_of_all_calls(tmp_path: Path, time: Time) -> None:
 
 def test_too_little_time_says_how_much_would_do(tmp_path: Path, time: Time) -> None:
     found = deadline(tmp_path, 0.01)
-    with pytest.raises(
-        InvalidSetting, match=r"leaves 34 s, .* 1 min 40 s; give --hours 0\.03 "
-    ):
+    with pytest.raises(InvalidSetting, match=r"leaves 34 s, .* 1 min 40 s; give --hours 0\.03 "):
         found.require(100.0, "one training")
     deadline(tmp_path, 0.03).require(100.0, "one training")
 
@@ -294,9 +292,7 @@ def test_time_for_no_epoch_is_refused_before_anything_is_written(
     tmp_path: Path, photos: Path, time: Time, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     design = network(tmp_path)
-    with pytest.raises(
-        InvalidSetting, match=r"one epoch of phi-0 takes .*; give --hours 0\."
-    ):
+    with pytest.raises(InvalidSetting, match=r"one epoch of phi-0 takes .*; give --hours 0\."):
         trained(tmp_path / "run", design, photos, hours=0.01)
     assert not (tmp_path / "run" / "train" / "settings.json").exists()
 

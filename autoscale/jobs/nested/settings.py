@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups.images import DataSettings
@@ -174,9 +174,10 @@ def for_grown(
         before: the file of its weights, which says what they expect.
     """
     said = (name for name in settings.said_of_weights if name != "weights")
+    unsaid: dict[str, Any] = dict.fromkeys(said)
     return replace(
         for_member(settings, network, data),
-        **dict.fromkeys(said),
+        **unsaid,
         weights=str(before),
         epochs=settings.grown_epochs or settings.epochs,
         learning_rate=settings.grown_learning_rate or settings.learning_rate,
