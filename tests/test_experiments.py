@@ -119,7 +119,7 @@ def test_a_family_is_trained_together_and_apart_and_goes_on(
              "--epochs", "2", "--limit", "24", "--seeds"]  # fmt: skip
     elastic.main([*words, "1"])
     first = table.read_text(encoding="utf-8")
-    rows = elastic.read(table)
+    rows = elastic.read(table, elastic.Row)
     assert [(row.way, row.member, row.epochs) for row in rows] == [
         ("apart", "phi-0", 2), ("apart", "phi-1", 2),
         ("together", "phi-0", 1), ("together", "phi-1", 1), ("between", rows[4].member, 1),
@@ -158,3 +158,29 @@ def test_foretelling_trains_a_tiny_case_and_goes_on(
     assert capsys.readouterr().out.splitlines() == told
     with pytest.raises(SystemExit, match="rows of other images or settings"):
         foretelling.main([*words, "1", "--most-macs", "2000000"])
+
+
+def test_members_grow_and_are_trained_from_scratch_and_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(EXPERIMENTS / "elastic"))
+    growth = importlib.import_module("growth")
+    photos, table = draw_photos(tmp_path / "photos"), tmp_path / "rows.csv"
+    words = [str(photos), str(table), "--runs", str(tmp_path / "runs"), "--phi", "0,1",
+             "--epochs", "2", "--limit", "24", "--seeds", "1", "--shares"]  # fmt: skip
+    growth.main([*words, "0.5"])
+    first = table.read_text(encoding="utf-8")
+    growth.main([*words, "0.5,1"])
+    assert table.read_text(encoding="utf-8").startswith(first)
+    rows = growth.read(table, growth.Row)
+    assert [(row.way, row.member, row.epochs) for row in rows] == [
+        ("scratch", "phi-0", 2), ("scratch", "phi-1", 2),
+        ("grown", "phi-1", 1), ("grown", "phi-1", 2),
+    ]  # fmt: skip
+    assert rows[1].reached > 0
+    assert all(row.cpu_seconds > 0 for row in rows)
+    capsys.readouterr()
+    growth.main([*words, "1", "--tell"])
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "photos, 24 images, recipe proxy, 2 epochs from scratch"
+    assert [line.split(":")[0] for line in told[1:3]] == ["  phi-1, 1 epochs", "  phi-1, 2 epochs"]

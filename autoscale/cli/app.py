@@ -177,10 +177,11 @@ COMMANDS = (
     ),
     Command(
         name="train-family",
-        summary="Train a family in one set of weights, of which every member is the first part.",
+        summary="Train a family: in one set of weights, or each member out of the one before.",
         home="train:train_family_command",
         run=DEFAULT_RUN,
-        run_help="Run directory with a family; weights and metrics go to its folder nested.",
+        run_help="Run directory with a family; weights and metrics go to its folder nested, with "
+        "--grow to grown.",
         example="--run runs/photos",
     ),
     Command(

@@ -11,6 +11,7 @@ from autoscale.jobs.nested.settings import CutSettings, TrainFamilySettings
 from autoscale.jobs.train.settings import TrainSettings
 
 if TYPE_CHECKING:
+    from autoscale.jobs.nested.result import TrainedFamily
     from autoscale.jobs.train.result import Trained
 
 
@@ -56,7 +57,8 @@ def _decisive(trained: "Trained") -> str:
 
 
 def train_family_command(settings: TrainFamilySettings, *, run: Path, as_json: bool) -> None:
-    """Train a family in one set of weights, of which every member is the first part.
+    """Train a family: in one set of weights, of which every member is the first part, or each
+    member out of the one before.
 
     The same command continues where it was interrupted.
     """
@@ -69,29 +71,47 @@ def train_family_command(settings: TrainFamilySettings, *, run: Path, as_json: b
         show_table,
         working,
     )
-    from autoscale.design.amounts import several
     from autoscale.jobs.nested.job import train_family
 
     with working("finished epochs are kept") as listener:
         trained = train_family(run, settings, listener=listener)
-    weights = trained.largest.weights
     if as_json:
-        told = trained.largest.result.to_dict()
-        show_json({**told, "weights": str(weights), "members": records(trained.table)})
+        told, weights = trained.largest.result.to_dict(), str(trained.largest.weights)
+        show_json({**told, "weights": weights, "members": records(trained.table)})
         return
+    how = "each out of the one before" if settings.grow else "each cut out of the weights of all"
     show_table(
         trained.table,
-        title="Members, each cut out of the weights of all",
+        title=f"Members, {how}",
         columns=tuple(trained.table.columns),
-        spare=("phi", "pixels"),
+        spare=("phi", "pixels", "params", "seconds") if settings.grow else ("phi", "pixels"),
     )
-    largest = trained.members[-1].name
-    say(
-        f"{several(len(trained.largest.epochs), 'epoch')}, each image once in each by {largest}, "
-        f"the smallest and one of the others -> {weights}. A file of one member: autoscale cut "
-        f"--run {shlex.quote(str(run))} --member {trained.members[0].name}"
-    )
+    say(_grown_files(run) if settings.grow else _where_to_cut(run, trained))
     explain(CONVENTION)
+
+
+def _grown_files(run: Path) -> str:
+    """Where the members' weights lie, and what the table's columns mean."""
+    from autoscale.jobs.grown.result import member_folder
+
+    file = member_folder(run, "NAME").file("best.safetensors")
+    return (
+        f"Each member's weights -> {file}. begins_at: accuracy on validation images before the "
+        "first step; overtakes_after: the first epoch after which it was as accurate as the member "
+        "before at its best"
+    )
+
+
+def _where_to_cut(run: Path, trained: "TrainedFamily") -> str:
+    """What was trained, and how one member is had."""
+    from autoscale.design.amounts import several
+
+    largest = trained.members[-1].name
+    return (
+        f"{several(len(trained.largest.epochs), 'epoch')}, each image once in each by {largest}, "
+        f"the smallest and one of the others -> {trained.largest.weights}. A file of one member: "
+        f"autoscale cut --run {shlex.quote(str(run))} --member {trained.members[0].name}"
+    )
 
 
 def cut_command(settings: CutSettings, *, run: Path, as_json: bool) -> None:

@@ -9,6 +9,7 @@ from autoscale.jobs.check import STEP as CHECK
 from autoscale.jobs.family.kept import STEP as FAMILY
 from autoscale.jobs.grid.candidates import GROW, SHRINK
 from autoscale.jobs.grid.settings import FamilySettings, GridSettings
+from autoscale.jobs.grown.result import STEP as GROWN
 from autoscale.jobs.nested.result import STEP as NESTED
 from autoscale.jobs.nested.settings import TrainFamilySettings
 from autoscale.jobs.search.result import STEP as SEARCH
@@ -31,6 +32,7 @@ STEPS: Mapping[str, tuple[str, type[Settings]]] = {
     SHRINK: ("Grid for shrinking", GridSettings),
     FAMILY: ("Family", FamilySettings),
     NESTED: ("Training of the family", TrainFamilySettings),
+    GROWN: ("Growth of the family", TrainFamilySettings),
     TRAIN: ("Training", TrainSettings),
 }
 #: What stands for the command of a step that an older version made; a shell skips it.

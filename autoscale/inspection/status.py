@@ -16,6 +16,8 @@ from autoscale.jobs.advise import result as curves
 from autoscale.jobs.family import kept as family
 from autoscale.jobs.grid.candidates import GROW, SHRINK
 from autoscale.jobs.grid.stopwatch import TIMINGS
+from autoscale.jobs.grown.result import STEP as GROWN
+from autoscale.jobs.grown.result import member_folder
 from autoscale.jobs.nested.result import STEP as NESTED
 from autoscale.jobs.reference.training import NOTED, NOTED_BEFORE
 from autoscale.jobs.reference.training import TRAININGS as RIVAL_TRAININGS
@@ -270,17 +272,40 @@ def _family(step: StepFolder, begun: Mapping[str, Any], held: bool | None) -> St
 
 
 def _train(step: StepFolder, begun: Mapping[str, Any], held: bool | None) -> StepStatus:
-    done = step.read_result("result.json") is not None
+    return _epochs(step, _seconds_of_epochs(step), begun["settings"]["recipe"]["epochs"], held)
+
+
+def _grown(step: StepFolder, begun: Mapping[str, Any], held: bool | None) -> StepStatus:
+    members: Mapping[str, int] = begun["notes"]["members"]
+    folders = [member_folder(step.run, name) for name in members]
+    seconds = [took for folder in folders for took in _seconds_of_epochs(folder)]
+    return _epochs(step, seconds, sum(members.values()), held)
+
+
+def _seconds_of_epochs(step: StepFolder) -> list[float]:
+    """Of each epoch of a training, once where a crash left it twice."""
     epochs = {int(record["number"]): record for record in Journal(step.file("epochs.jsonl")).read()}
-    seconds = [float(record["seconds"]) for record in epochs.values()]
-    asked = _count(begun["settings"]["recipe"]["epochs"])
-    left = None if asked is None else max(0, asked - len(epochs))
+    return [float(record["seconds"]) for record in epochs.values()]
+
+
+def _epochs(
+    step: StepFolder, seconds: Sequence[float], epochs: Any, held: bool | None
+) -> StepStatus:
+    """A step that trains for epochs.
+
+    Args:
+        seconds: of each that is done.
+        epochs: how many are asked for.
+    """
+    done = step.read_result("result.json") is not None
+    asked = _count(epochs)
+    left = None if asked is None else max(0, asked - len(seconds))
     return StepStatus(
         step=step.name,
         state=_state(done, held),
         held=held,
         unit="epochs",
-        done=len(epochs),
+        done=len(seconds),
         asked=asked,
         seconds=sum(seconds),
         seconds_left=_left(left, seconds, done=done),
@@ -307,6 +332,7 @@ _LOOKS: Mapping[str, Callable[[StepFolder, Mapping[str, Any], bool | None], Step
     SHRINK: _GRID,
     family.STEP: _family,
     NESTED: _train,
+    GROWN: _grown,
     TRAIN: _train,
 }
 

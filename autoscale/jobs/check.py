@@ -14,6 +14,8 @@ from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
 from autoscale.errors import BudgetUnreachable, EvaluationFailed
+from autoscale.jobs.clock import now
+from autoscale.jobs.deadline import Deadline, noted
 from autoscale.jobs.groups.workers import WorkerSettings
 from autoscale.jobs.record import Record
 from autoscale.jobs.reference.network import ReferenceNetwork, find_references
@@ -39,6 +41,9 @@ DRAWS = 5000
 
 #: Added to the run's seed, so that no training of the search is repeated.
 UNSEEN = 1000
+
+#: Trainings of the baseline, and of random networks, that make a comparison.
+FEWEST = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +115,8 @@ def check_baseline(
 ) -> Check:
     """Train the baseline with new seeds and random networks beside it, and compare on test images.
 
-    The same call continues a broken check. Seeds differ from the search's, so that no luck of the
+    The same call continues a broken check. With `hours` there are fewer random networks where they
+    do not fit. Seeds differ from the search's, so that no luck of the
     search carries over. Random networks cost at least what the baseline costs, and at most half as
     much again where the space has such. Published networks that are asked for are fine-tuned with
     the baseline's seeds, each for as many epochs as cost what a training of the baseline costs.
@@ -127,7 +133,7 @@ def check_baseline(
             networks, or a published network without weights that tell what it is.
         BudgetUnreachable: if the space has no networks that cost at least as much.
     """
-    listener = listener or Silent()
+    began, listener = now(), listener or Silent()
     baseline = load_baseline(run)
     proxy = load_proxy(
         run,
@@ -148,11 +154,13 @@ def check_baseline(
         quality=proxy.chosen.quality,
     )
     folder = StepFolder(Path(run), STEP)
-    with folder.locked():
+    deadline = Deadline.of(settings.hours, folder, listener, since=began)
+    with folder.locked(), noted(deadline):
+        listener = deadline or listener
         size = max(baseline.space.resolution)
         proxy = with_images(run, proxy, size=size, test=True, listener=listener)
         comparison = _Comparison(settings, chosen, others, references, proxy)
-        outcomes = comparison.train(folder, listener)
+        outcomes = comparison.train(folder, listener, deadline)
         check = comparison.judged(outcomes)
         beside = comparison.beside(outcomes, folder, listener)
         check = replace(check, references=beside)
@@ -211,8 +219,14 @@ class _Comparison:
             for other in self.others
         ]
 
-    def train(self, folder: StepFolder, listener: Listener) -> list[Outcome]:
-        """The outcome of every job, in order; those that the folder holds are not trained again."""
+    def train(
+        self, folder: StepFolder, listener: Listener, deadline: Deadline | None
+    ) -> list[Outcome]:
+        """The outcome of every job, in order; those that the folder holds are not trained again.
+
+        Raises:
+            InvalidSetting: if there is no time for as many as make a comparison.
+        """
         journal, seeds = Journal(folder.file("trainings.jsonl")), self.settings.seeds
         facts = {**self.proxy.record(), "baseline": self.chosen.to_dict()}
         rivals = notes_of(self.references, self.proxy, seeds=seeds)
@@ -221,13 +235,24 @@ class _Comparison:
             folder, journal, listener, read=outcomes_from_journal
         )
         with worker_pool(self.settings, self.proxy, folder, listener) as workers:
-            return Trainings(workers, journal, listener, held_out=self.proxy.test).all(
+            trainings = Trainings(workers, journal, listener, held_out=self.proxy.test)
+            trainings = trainings.within(
+                deadline, [job.network for job in self.jobs], least=seeds + FEWEST
+            )
+            outcomes = trainings.all(
                 self.jobs,
                 purpose=f"the baseline with {seeds} new seeds against {len(self.others)} random "
                 f"networks of at least {format_count(cost(self.chosen).macs)} multiply-adds, on "
                 f"{self.split} images",
                 leader=lambda done: _leader([o for o in done if int(o.key) < seeds]),
             )
+        if trainings.pacer and trainings.pacer.ended:
+            others = max(0, len(outcomes) - seeds)
+            listener.notice(
+                f"--hours {self.settings.hours:g} ended the check after {others} of "
+                f"{len(self.others)} random networks"
+            )
+        return outcomes
 
     def judged(self, outcomes: Sequence[Outcome]) -> Check:
         """What the trainings say.
@@ -236,9 +261,14 @@ class _Comparison:
             EvaluationFailed: if too few of them succeeded.
         """
         seeds = self.settings.seeds
-        own = [outcome.score for outcome in outcomes[:seeds] if outcome.score]
-        others = [outcome.score for outcome in outcomes[seeds:] if outcome.score]
-        if len(own) < 2 or len(others) < 2:
+        own = [o.score for o in outcomes if o.score and int(o.key) < seeds]
+        others = [o.score for o in outcomes if o.score and int(o.key) >= seeds]
+        if min(len(own), len(others)) < FEWEST:
+            if len(outcomes) < len(self.jobs):
+                raise EvaluationFailed(
+                    f"--hours {self.settings.hours:g} ended before there were {FEWEST} trainings "
+                    "of the baseline and of random networks; give more, what is trained is kept"
+                )
             raise EvaluationFailed(
                 "too many trainings failed for a comparison; see trainings.jsonl"
             )

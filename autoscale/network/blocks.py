@@ -170,27 +170,27 @@ class SqueezeExcite(nn.Module):
 
 
 class DropPath(nn.Module):
-    """Drop whole samples of a residual branch with probability `rate` while training.
+    """Drop whole samples of a residual branch with probability `p` while training.
 
     What is kept is divided by the probability of keeping it. Source: Huang et al. 2016
     (stochastic depth).
     """
 
-    def __init__(self, rate: float) -> None:
+    def __init__(self, p: float) -> None:
         super().__init__()
-        self.rate = rate
+        self.p = p  # as torch's dropout calls it
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.draw(x) if self.training else x
 
     def draw(self, x: Tensor) -> Tensor:
         """What each sample of `x` is multiplied by: (N, 1, 1, 1)."""
-        keep = 1 - self.rate
+        keep = 1 - self.p
         kept = torch.empty((x.shape[0], 1, 1, 1), dtype=x.dtype, device=x.device)
         return kept.bernoulli_(keep).div_(keep)
 
     def extra_repr(self) -> str:
-        return f"rate={self.rate:g}"
+        return f"p={self.p:g}"
 
 
 class Residual(nn.Module):

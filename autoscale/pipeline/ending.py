@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from autoscale.distribution import install, missing
+from autoscale.jobs.clock import Clock
 from autoscale.models.quantized.files import FILES
-from autoscale.pipeline.clock import Clock
 from autoscale.pipeline.interval import wilson
 from autoscale.pipeline.result import MadeInt8
 from autoscale.pipeline.source import Beginning

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from autoscale.jobs.clock import Clock
 from autoscale.jobs.costs import board_of
 from autoscale.jobs.record import Record
 from autoscale.listener import Listener, Silent
 from autoscale.pipeline.beside import require_teacher
-from autoscale.pipeline.clock import Clock
 from autoscale.pipeline.course import Course
 from autoscale.pipeline.result import Made, Planned, plan_lines
 from autoscale.pipeline.settings import MakeSettings

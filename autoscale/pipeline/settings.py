@@ -9,6 +9,7 @@ from autoscale.design.measures.registry import kind_named
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups.images import DataSettings, ImageSettings
 from autoscale.jobs.groups.networks import BoardSettings, WeightsSettings
+from autoscale.jobs.groups.time import TimeSettings
 from autoscale.jobs.groups.workers import DeviceSettings, KernelSettings, WorkerSettings
 from autoscale.jobs.names import NO_WEIGHTS
 from autoscale.settings.command import settings_of
@@ -44,11 +45,11 @@ class MakeSettings(
         "Parquet in the Hugging Face image layout, or 'synthetic' (drawn in memory).",
         argument=True,
     )
-    hours: float = option(
+    hours: float = again(
+        TimeSettings,
+        "hours",
         1.0,
-        "Most that all may take, earlier calls included; a larger number goes on.",
-        above=0,
-        binds=False,
+        help="Most that all may take, earlier calls included; a larger number goes on.",
     )
     weights: str = again(
         WeightsSettings,

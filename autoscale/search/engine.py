@@ -130,6 +130,7 @@ def search(
     *,
     history: Sequence[Trial] = (),
     record: Callable[[Trial], None] = lambda trial: None,
+    may_begin: Callable[[], bool] = lambda: True,
 ) -> list[Trial]:
     """Propose, score and record until the plan's trainings are done.
 
@@ -140,17 +141,18 @@ def search(
         evaluate: scores an architecture, see `Evaluate`.
         history: steps of an earlier, broken call with the same plan and sampler; they count.
         record: called with each step when it is done, before the next one begins.
+        may_begin: asked before each proposal; what it says changes no proposal.
 
     Returns:
         All steps, `history` included. Fewer than `trials` are trained only if the space has no more
-        different networks.
+        different networks, or no more may begin.
 
     Raises:
         BudgetUnreachable: if nothing in the space keeps all limits.
         EvaluationFailed: if the first trainings all fail.
     """
     require_reachable(plan.space, plan.limits)
-    running = _Search(plan, sampler, evaluate, record, list(history))
+    running = _Search(plan, sampler, evaluate, record, may_begin, list(history))
     work_off(running.begin, running.finish, at_once=plan.at_once)
     return running.steps
 
@@ -183,11 +185,12 @@ class _Search:
         sampler: BaseSampler,
         evaluate: Evaluate,
         record: Callable[[Trial], None],
+        may_begin: Callable[[], bool],
         steps: list[Trial],
     ) -> None:
         self.steps = steps
         self._plan, self._objective = plan, plan.objective
-        self._evaluate, self._record = evaluate, record
+        self._evaluate, self._record, self._may_begin = evaluate, record, may_begin
         self._again = bool(getattr(sampler, "asks_for_repeats", False))
         self._recording = False
         self._study = _study(plan.space, plan.objective, sampler, steps)
@@ -207,9 +210,11 @@ class _Search:
     def begin(
         self, running: Sequence[_Training]
     ) -> tuple[Future[TrainingResult], _Training] | None:
-        """One more training, after what needs none; None if all are begun or none is left."""
+        """One more training, after what needs none; None if none is left or may begin."""
         self._running = running
         while not self._exhausted and len(running) < self._plan.trials - len(self._trained):
+            if not self._may_begin():
+                return None
             if training := self._propose():
                 return training.answer, training
         return None

@@ -19,6 +19,7 @@ from autoscale.training.batches import as_channels_last, batches, normalised, re
 from autoscale.training.failures import OutOfTime, TrainingDiverged
 from autoscale.training.gradients import Losses
 from autoscale.training.parts import to_learn
+from autoscale.training.regularisation import DropRates
 from autoscale.training.resident import ResidentCut, fits
 from autoscale.training.state import Epoch, Snapshot, TrainingState, is_over
 from autoscale.training.task import HERE, Runtime, TrainingTask, device_named, require_images
@@ -105,7 +106,7 @@ class _Training:
         self._task = replace(task, train=train, validation=validation)
         if fits(train.pixels, self.device):
             runtime = replace(runtime, cut=ResidentCut(train.pixels, self.device))
-        self._runtime = runtime
+        self._runtime, self._drop_rates = runtime, DropRates(network)
         self.state = TrainingState(network, task, self.device, runtime.peers)
 
     def epoch(self, number: int) -> None:
@@ -115,6 +116,7 @@ class _Training:
         torch.manual_seed(_derived(task.seed, number, peers.rank))
         started = time.perf_counter()
         to_learn(state.network)
+        self._drop_rates.scale(task.recipe.regularisation_at(number))
         loss = self._steps(number)
         state.share_statistics()
         last = number == task.recipe.epochs
@@ -126,6 +128,7 @@ class _Training:
     def finish(self) -> Fit:
         """What the training gave; the network keeps the weights that were scored."""
         state = self.state
+        self._drop_rates.scale(1.0)
         last = state.epochs[-1]
         if last.accuracy is None:  # it was stopped after an epoch that nobody wanted evaluated
             accuracy, score, taken = self._score()

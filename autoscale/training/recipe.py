@@ -12,7 +12,7 @@ Optimizer = Literal["sgd", "rmsprop", "adamw"]
 Schedule = Literal["cosine", "linear", "steps", "constant"]
 Crop = Literal["random-resized", "shift", "none"]
 
-_SIZES = 4  # of images that grow while a network is trained
+_STEPS = 4  # in which images, and what regularises, grow while a network is trained
 
 #: Peak rate of AdamW, for batches of 32, at which a network is trained that begins with weights of
 #: a larger design, and the share of that design's multiply-adds, at the same pixels, below which
@@ -49,6 +49,8 @@ class Recipe:
     head_first: bool = False  # fit a new classifier on other weights' features before the 1st step
     patience: int = 0  # epochs without a better validation accuracy that end it; 0 never does
     start_size: float = 1.0  # (0, 1], side of the first images / of the last; see `resolution_at`
+    # (0, 1], rates of dropout and stochastic depth at first / at last; see `regularisation_at`
+    start_regularisation: float = 1.0
 
     def __post_init__(self) -> None:
         for field, kind in get_type_hints(Recipe).items():
@@ -73,7 +75,9 @@ class Recipe:
         _check("shift", self.shift, 0 <= self.shift < 0.5, "a fraction of the side in [0, 0.5)")
         _check("layer_decay", self.layer_decay, 0 < self.layer_decay <= 1, "in (0, 1]")
         _check("patience", self.patience, self.patience >= 0, "at least 0 epochs; 0 turns it off")
-        _check("start_size", self.start_size, 0 < self.start_size <= 1, "a fraction in (0, 1]")
+        for name in ("start_size", "start_regularisation"):
+            value = getattr(self, name)
+            _check(name, value, 0 < value <= 1, "a fraction in (0, 1]")
 
     def learning_rate_at(self, progress: float) -> float:
         """The learning rate after the fraction `progress`, in [0, 1), of the training.
@@ -100,14 +104,25 @@ class Recipe:
 
         They grow in four steps of equal length from the share `start_size` to all, rounded to
         multiples of 4: small images are quick to learn the most from.
-        Source: Tan & Le 2021 (EfficientNetV2), section 4, algorithm 1, without its growing
-        regularisation.
+        Source: Tan & Le 2021 (EfficientNetV2), section 4, algorithm 1.
         """
-        step = math.ceil(_SIZES * epoch / self.epochs)  # from 1
-        if step == _SIZES or self.start_size == 1:
-            return resolution
-        share = self.start_size + (1 - self.start_size) * (step - 1) / (_SIZES - 1)
-        return min(resolution, max(4, 4 * round(resolution * share / 4)))
+        share = self._share_at(epoch, self.start_size)
+        return (
+            resolution if share == 1 else min(resolution, max(4, 4 * round(resolution * share / 4)))
+        )
+
+    def regularisation_at(self, epoch: int) -> float:
+        """By which the rates of dropout and stochastic depth are multiplied in an epoch, from 1.
+
+        It grows from `start_regularisation` to 1 in the steps in which images do: small images need
+        less of it. Source: that of `resolution_at`, where augmentation grows too.
+        """
+        return self._share_at(epoch, self.start_regularisation)
+
+    def _share_at(self, epoch: int, first: float) -> float:
+        """What grows over the training from `first` to 1, in an epoch."""
+        step = math.ceil(_STEPS * epoch / self.epochs)  # from 1
+        return 1.0 if step == _STEPS else first + (1 - first) * (step - 1) / (_STEPS - 1)
 
     def with_batch(self, batch_size: int) -> Recipe:
         """This recipe for another batch size, the learning rate in proportion.

@@ -20,6 +20,7 @@ from itertools import pairwise
 from math import sqrt
 from pathlib import Path
 from statistics import mean
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
@@ -28,10 +29,15 @@ from autoscale.jobs.workers.source import ImageSource
 from autoscale.listener import Progress, Silent
 from autoscale.scaling.family import Member
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 BASE = Path(__file__).with_name("base.yaml")
 #: Ways: a member alone, one of a family that is trained together, and a design cut out of that one
 #: between two members, whose cost is as near as may be to the geometric mean of theirs.
 APART, TOGETHER, BETWEEN = "apart", "together", "between"
+
+AnyRow = TypeVar("AnyRow", bound="DataclassInstance")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +100,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--tell", action="store_true")
     asked = parser.parse_args(words)
-    rows = read(asked.table)
+    rows = read(asked.table, Row)
     if not asked.tell:
         torch.set_num_threads(1)
         for seed in range(asked.seeds):
@@ -208,12 +214,12 @@ def rounded(share: float | None) -> float:
     return round(share, 4)
 
 
-def keep(table: Path, rows: list[Row], row: Row) -> list[Row]:
+def keep(table: Path, rows: list[AnyRow], row: AnyRow) -> list[AnyRow]:
     """The rows with one more, in the file too."""
     table.parent.mkdir(parents=True, exist_ok=True)
     fresh = not table.exists()
     with table.open("a", newline="", encoding="utf-8") as handle:
-        writer = csv.DictWriter(handle, [field.name for field in fields(Row)])
+        writer = csv.DictWriter(handle, [field.name for field in fields(row)])
         if fresh:
             writer.writeheader()
         writer.writerow(asdict(row))
@@ -221,12 +227,13 @@ def keep(table: Path, rows: list[Row], row: Row) -> list[Row]:
     return [*rows, row]
 
 
-def read(table: Path) -> list[Row]:
+def read(table: Path, kind: type[AnyRow]) -> list[AnyRow]:
+    """The rows of a table."""
     if not table.exists():
         return []
     with table.open(newline="", encoding="utf-8") as handle:
         return [
-            Row(**{f.name: f.type(plain[f.name]) for f in fields(Row)})  # type: ignore[operator]
+            kind(**{f.name: f.type(plain[f.name]) for f in fields(kind)})  # type: ignore[operator]
             for plain in csv.DictReader(handle)
         ]
 

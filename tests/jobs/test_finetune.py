@@ -173,7 +173,7 @@ def test_a_training_of_an_older_version_goes_on(design: str, photos: Path, tmp_p
         short(design, tmp_path / "run", photos, listener=Heard(stop_after=1))
     file = tmp_path / "run" / "train" / "settings.json"
     record = json.loads(file.read_text())
-    for name in ("layer_decay", "head_first", "patience"):
+    for name in ("layer_decay", "head_first", "patience", "start_regularisation"):
         del record["settings"]["recipe"][name]
     del record["settings"]["freeze"]
     file.write_text(json.dumps(record))

@@ -41,7 +41,7 @@ def test_nothing_untrained_is_frozen() -> None:
 @pytest.mark.parametrize(
     "option",
     ["epochs", "batch_size", "learning_rate", "layer_decay", "patience", "dropout", "drop_path",
-     "time_limit"],
+     "time_limit", "start_size", "start_regularisation"],
 )  # fmt: skip
 def test_what_is_asked_of_epochs_is_refused_where_there_are_none(option: str) -> None:
     asked = {"network": "efficientnet-b0", "weights": "b0.pth", "freeze": "features"}

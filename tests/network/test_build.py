@@ -18,8 +18,11 @@ from autoscale.design.published import EFFICIENTNET_B0, published
 from autoscale.errors import InvalidSetting
 from autoscale.network.blocks import DropPath, Residual
 from autoscale.network.build import Network, build
+from autoscale.network.kernels.accelerate import Accelerated
+from autoscale.network.kernels.kernels import TorchKernels
 from autoscale.network.measuring.second_count import fvcore_analysis
 from autoscale.network.measuring.trace import evaluating, traced_cost
+from autoscale.training.regularisation import DropRates
 from tests.strategies import BLOCKS, architectures
 
 
@@ -54,7 +57,7 @@ def awake(network: Network) -> Network:
     return network
 
 
-def of_kind(network: nn.Module, kind: type[nn.Module]) -> list[Any]:
+def of_kind(network: nn.Module, kind: Any) -> list[Any]:
     return [module for module in network.modules() if isinstance(module, kind)]
 
 
@@ -313,8 +316,19 @@ def test_drop_path_grows_with_the_position_of_the_block() -> None:
     network = build(EFFICIENTNET_B0, drop_path=0.2)
     # The blocks with a skip, of 16; survival 1 - 0.2 * position / 16 as in the released code.
     positions = [2, 4, 6, 7, 9, 10, 12, 13, 14]
-    rates = [drop.rate for drop in of_kind(network, DropPath)]
+    rates = [drop.p for drop in of_kind(network, DropPath)]
     assert rates == pytest.approx([0.2 * position / 16 for position in positions])
+
+
+def test_all_rates_of_a_network_are_scaled_together_whatever_computes_it() -> None:
+    network = build(one_stage(Stage(width=8, depth=3)), dropout=0.2, drop_path=0.3)
+    dropping = of_kind(network, DropPath | nn.Dropout)
+    own = [module.p for module in dropping]
+    rates = DropRates(Accelerated(network, TorchKernels()))
+    rates.scale(0.5)
+    assert [module.p for module in dropping] == [rate / 2 for rate in own]
+    rates.scale(1)
+    assert [module.p for module in dropping] == own
 
 
 @pytest.mark.parametrize("option", ["dropout", "drop_path"])

@@ -157,6 +157,17 @@ def test_images_that_grow_reach_the_network_in_their_sizes(crop: str) -> None:
     assert seen == [8, 8, 12, 12, 12, 12, 16, 16]
 
 
+def test_what_drops_drops_less_while_images_are_small_and_has_its_rate_at_the_end() -> None:
+    drop = nn.Dropout(0.4)
+    network = nn.Sequential(nn.Flatten(), drop, nn.Linear(3 * 8 * 8, 2))
+    rates: list[float] = []
+    network.register_forward_pre_hook(lambda module, _: rates.append(drop.p))
+    recipe = replace(RECIPE, epochs=4, start_regularisation=0.25)
+    run(network, recipe, train=stripes(8), evaluate_after=())
+    assert rates[:4] == pytest.approx([0.1, 0.2, 0.3, 0.4])
+    assert drop.p == 0.4
+
+
 def test_an_incomplete_last_batch_is_dropped() -> None:
     seen: list[int] = []
     network = linear()

@@ -89,6 +89,8 @@ def test_progress_outside_the_training_is_refused(progress: float) -> None:
         ("flip", 1),
         ("start_size", 0),
         ("start_size", 1.1),
+        ("start_regularisation", 0),
+        ("start_regularisation", 1.1),
         ("layer_decay", 0),
         ("layer_decay", 1.5),
         ("head_first", 1),
@@ -118,6 +120,14 @@ def test_images_never_shrink_and_are_whole_in_the_last_epoch(
     assert sides[0] >= 1
     assert sides[-1] == resolution
     assert replace(recipe, start_size=1.0).resolution_at(1, resolution) == resolution
+
+
+def test_regularisation_grows_in_the_steps_of_the_images() -> None:
+    recipe = replace(RECIPES["proxy"], epochs=8, start_regularisation=0.4)
+    shares = [recipe.regularisation_at(epoch) for epoch in range(1, 9)]
+    assert shares == pytest.approx([0.4, 0.4, 0.6, 0.6, 0.8, 0.8, 1, 1])
+    assert shares[-1] == 1
+    assert replace(recipe, start_regularisation=1.0).regularisation_at(1) == 1
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -94,6 +94,32 @@ def _again(
     return found
 
 
+def designs_of(run: Path) -> tuple[list[Member], Mapping[str, Any]]:
+    """The members that `autoscale family` has written into a run, and the settings on record.
+
+    Raises:
+        InvalidSetting: if it holds none, or some are of a model of the user's own.
+        RunConflict: if a file is damaged.
+    """
+    folder = StepFolder(run, STEP)
+    record = folder.read()
+    names = names_of(Journal(folder.file("members.jsonl")))
+    if record is None or not names:
+        raise InvalidSetting(
+            f"{run} holds no family; write one with: autoscale family --run {run} --phi 0..3"
+        )
+    members = []
+    for name in names:
+        found = load_member(folder.file(f"{name}.yaml"))
+        if not isinstance(found, Member):
+            raise InvalidSetting(
+                f"{name} is a member of a model of your own, whose weights others cannot share; "
+                "train its members yourself"
+            )
+        members.append(replace(found, name=name))
+    return members, record["settings"]
+
+
 def load_member(path: str | Path) -> Member | UserMember:
     """A family member from its YAML file.
 

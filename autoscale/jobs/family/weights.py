@@ -186,6 +186,19 @@ def _images_of(run: Path, settings: FamilySettings, start: Start) -> ImageSource
     return source if settings.white_level is None else replace(source, white_level=white_level)
 
 
+def images_for_training(run: Path, data: str | None) -> str:
+    """Where the images lie on which members are trained: as asked, else those of the run's search
+    or grid.
+
+    Raises:
+        InvalidSetting: if there are none.
+    """
+    place = data or noted(run, "data")
+    if place is None:
+        raise InvalidSetting("no images to train on; name them with --data")
+    return place
+
+
 def _record(run: Path) -> dict[str, dict[str, object]] | None:
     """What the run's search or grid recorded; None if it has neither."""
     records = (StepFolder(run, name).read() for name in (SEARCH, GROW, SHRINK))

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from autoscale.design.rounding import Coefficients
 from autoscale.errors import InvalidSetting, RunConflict
+from autoscale.jobs.clock import now
+from autoscale.jobs.deadline import Deadline, noted
 from autoscale.jobs.grid.candidates import (
     GROW,
     SHRINK,
@@ -111,7 +113,8 @@ def grid_search(
     one, whose trainings serve again. Candidates are compared by seeds that they share: the
     same initial seed, order of images and augmentation. Published networks that are asked for are
     fine-tuned with every seed, each for as many epochs as cost what the training of a candidate
-    costs on average.
+    costs on average. With `hours` the race ends when no further training fits, and the verdict says
+    so.
 
     Args:
         run: the run directory; this step writes its `grid` folder, or `shrink` below 1x.
@@ -123,7 +126,7 @@ def grid_search(
     Raises:
         AutoscaleError: one of its kinds, for anything that cannot be done.
     """
-    run, listener = Path(run), listener or Silent()
+    began, run, listener = now(), Path(run), listener or Silent()
     proxy = proxy_of(run, settings)
     if proxy is None:
         raise InvalidSetting(
@@ -150,10 +153,11 @@ def grid_search(
         quality=proxy.chosen.quality,
     )
     folder = StepFolder(run, race.step)
-    with folder.locked():
+    deadline = Deadline.of(settings.hours, folder, listener, since=began)
+    with folder.locked(), noted(deadline):
         proxy = with_grid_images(run, settings, proxy, size=race.largest, listener=listener)
         _require_same_base(folder, base, named=settings.named)
-        result = _carry_out(race, references, proxy, folder, listener)
+        result = _carry_out(race, references, proxy, folder, listener, deadline)
         _write(folder, base, result, race)
         images, metric = proxy.images, proxy.metric
         reached = result.accuracy(result.index) or 0.0
@@ -170,8 +174,10 @@ def _carry_out(
     proxy: Proxy,
     folder: StepFolder,
     listener: Listener,
+    deadline: Deadline | None,
 ) -> GridResult:
     """Race the candidates, or go on with that, train what stands beside them, and judge."""
+    listener = deadline or listener
     journal, course = Journal(folder.file("trainings.jsonl")), _Course(race, proxy.source.seed)
     facts = {
         **proxy.record(),
@@ -196,7 +202,9 @@ def _carry_out(
     record.begin(folder, journal, listener, read=outcomes_from_journal)
     explain(race, listener)
     with worker_pool(race.settings, proxy, folder, listener) as workers:
-        outcomes = Trainings(workers, journal, listener).proposed(
+        trainings = Trainings(workers, journal, listener)
+        trainings = trainings.within(deadline, [entry.network for entry in race.field])
+        outcomes = trainings.proposed(
             course.propose, most=race.most_trainings, leader=course.leader
         )
     found = GridResult.of(
@@ -205,11 +213,12 @@ def _carry_out(
         course.observations(outcomes),
         floats=course.floats(outcomes),
         quality=proxy.chosen.quality,
+        ended_by=race.settings.hours if trainings.pacer and trainings.pacer.ended else None,
     )
     if not references:
         return found
     own = _pick(found, outcomes, proxy)
-    trainings = ReferenceTrainings(
+    beside = ReferenceTrainings(
         settings=race.settings,
         folder=folder,
         listener=listener,
@@ -217,8 +226,8 @@ def _carry_out(
         seeds=range(proxy.source.seed, proxy.source.seed + race.settings.seeds),
         aim=own.training_cost,
     )
-    beside = tuple(Reference(scores=trainings.scores(r), own=own) for r in references)
-    return replace(found, references=beside)
+    rivals = tuple(Reference(scores=beside.scores(r), own=own) for r in references)
+    return replace(found, references=rivals)
 
 
 def _pick(found: GridResult, outcomes: Sequence[Outcome], proxy: Proxy) -> Own:
@@ -275,6 +284,7 @@ def _write(folder: StepFolder, base: Scalable, result: GridResult, race: GridRac
             "seed_noise": result.seed_noise,
             "trainings": len(result.observations),
             "verdict": result.sentence,
+            **({} if result.ended_by is None else {"hours": result.ended_by}),
             **({"references": [one.to_dict() for one in rivals]} if rivals else {}),
         },
     )

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from autoscale.design.amounts import several
 from autoscale.design.architecture import Architecture
 from autoscale.design.measures.macs import MACS
 from autoscale.design.rounding import Coefficients
@@ -44,6 +45,7 @@ class GridResult:
     # Of candidates by index the accuracies as trained, where the scores are those in int8.
     floats: Mapping[int, tuple[float, ...]] = dataclass_field(default_factory=dict)
     quality: Quality = ACCURACY  # what the scores are
+    ended_by: float | None = None  # hours, if these ended the race before it was over
 
     @classmethod
     def of(
@@ -54,6 +56,7 @@ class GridResult:
         *,
         floats: Mapping[int, tuple[float, ...]] | None = None,
         quality: Quality = ACCURACY,
+        ended_by: float | None = None,
     ) -> "GridResult":
         """Judge the trainings of a field."""
         posterior = infer(np.log([entry.effective for entry in field]), observations)
@@ -65,6 +68,7 @@ class GridResult:
             verdict=judge(posterior),
             floats=floats or {},
             quality=quality,
+            ended_by=ended_by,
         )
 
     @property
@@ -88,14 +92,25 @@ class GridResult:
 
     @property
     def sentence(self) -> str:
-        """The verdict in words, and what the pick's cost takes from it."""
+        """The verdict in words, and what the pick's cost and the time take from it."""
         told = self.verdict.sentence([short(entry) for entry in self.field])
         of = (
             ""
             if self.quality == ACCURACY
             else f"; differences and scatter are of {self.quality.label}"
         )
-        return told + of + self._cost_remark
+        return told + of + self._cost_remark + self._time_remark
+
+    @property
+    def _time_remark(self) -> str:
+        """That the race was ended, if it was; `trainings` of as many repeats it."""
+        if self.ended_by is None:
+            return ""
+        count = several(len(self.observations), "training")
+        return (
+            f"; --hours {self.ended_by:g} ended the race after {count}, before it was over; "
+            f"--trainings {len(self.observations)} repeats it"
+        )
 
     @property
     def distance(self) -> float:

@@ -17,6 +17,7 @@ from autoscale.jobs.groups.networks import (
     WeightsSettings,
 )
 from autoscale.jobs.groups.runtime import DtypeSettings, RuntimeSettings
+from autoscale.jobs.groups.time import TimeSettings
 from autoscale.jobs.groups.training import TransferSettings
 from autoscale.jobs.groups.workers import DeviceSettings, WorkerSettings
 from autoscale.jobs.names import RECIPES
@@ -234,6 +235,7 @@ class BaseImageSettings(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class GridSettings(
+    TimeSettings,
     WorkerSettings,
     DeviceSettings,
     BaseImageSettings,
@@ -251,6 +253,7 @@ class GridSettings(
     """
 
     command: ClassVar[str] = "grid"
+    exclusive: ClassVar[Groups] = (("hours", "reference"),)
 
     dtype: str | None = again(
         DtypeSettings,

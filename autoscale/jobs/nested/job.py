@@ -7,13 +7,16 @@ from dataclasses import fields
 from pathlib import Path
 
 from autoscale.errors import InvalidSetting, RunConflict
+from autoscale.jobs.clock import now
 from autoscale.jobs.family.kept import STEP as FAMILY
-from autoscale.jobs.family.weights import noted
+from autoscale.jobs.family.weights import images_for_training
+from autoscale.jobs.grown.job import grow
 from autoscale.jobs.nested.members import NestedFamily
 from autoscale.jobs.nested.result import STEP, TrainedFamily, read_members
-from autoscale.jobs.nested.settings import TrainFamilySettings, for_largest
+from autoscale.jobs.nested.settings import TrainFamilySettings, for_member
 from autoscale.jobs.nested.training import NestedTraining
 from autoscale.jobs.train.begin import begun
+from autoscale.jobs.train.hours import in_time
 from autoscale.jobs.train.training import Training
 from autoscale.listener import Listener, Silent
 from autoscale.network.threads import threads_of_torch
@@ -27,26 +30,32 @@ from autoscale.training.process_group import ALONE
 def train_family(
     run: str | Path, settings: TrainFamilySettings, *, listener: Listener | None = None
 ) -> TrainedFamily:
-    """Train all members of a run's family in one set of weights, those of the largest.
+    """Train the members of a run's family: in one set of weights, or each out of the one before.
 
-    The others are its first blocks of each stage and its first channels, each at its own
-    resolution. In each step the largest learns the labels of a batch, and the smallest and one of
-    the others by chance learn the largest's answers to the same crops. An epoch shows each image
-    once to each of these three. `cut` writes a member, or a design between two, as a file.
+    In one set of weights, those of the largest, the others are its first blocks of each stage and
+    its first channels, each at its own resolution. In each step the largest learns the labels of a
+    batch, and the smallest and one of the others by chance learn the largest's answers to the same
+    crops. An epoch shows each image once to each of these three. `cut` writes a member, or a design
+    between two, as a file.
+
+    With `grow` each member has weights of its own. The smallest is trained first, as `train` does;
+    the next one begins with what it learned, and so on to the largest.
 
     The same call continues a broken training after its last whole epoch, to the same bits.
 
     Args:
-        run: the run directory, which holds a family; this step writes its `nested` folder.
+        run: the run directory, which holds a family; this step writes its `nested` folder, or with
+            `grow` its `grown` folder.
         listener: told of progress; by default nobody.
 
     Returns:
-        The largest member's epochs, the file of the weights, and how good each member is.
+        The largest member's epochs, the file of its weights, and how good each member is, smallest
+        first; with `grow` each is a `jobs.grown.result.GrownMember`.
 
     Raises:
         AutoscaleError: one of its kinds, for anything that cannot be done.
     """
-    run, listener = Path(run), listener or Silent()
+    since, run, listener = now(), Path(run), listener or Silent()
     if (size := os.environ.get("WORLD_SIZE", "1")) != "1":
         raise InvalidSetting(
             f"a family is trained in one process, torchrun started {size}; start the command "
@@ -54,19 +63,21 @@ def train_family(
         )
     if settings.tensorboard:
         require_tensorboard()
+    if settings.grow:
+        return grow(run, settings, listener, since=since)
     family = NestedFamily.of(run)
     step = StepFolder(run, STEP)
     _require_same_members(family, step)
     largest = run / FAMILY / f"{family.largest.name}.yaml"
     with threads_of_torch(settings.threads):
-        asked = for_largest(settings, str(largest), _images(run, settings))
+        asked = for_member(settings, str(largest), images_for_training(run, settings.data))
         outer = begun(asked, step, ALONE, listener)
         training = NestedTraining(
             **{field.name: getattr(outer, field.name) for field in fields(Training)},
             family_settings=settings,
             family=family.for_classes(len(outer.task.images.classes)),
         )
-        trained = training.run()
+        trained = in_time(training, settings.hours, since=since).run()
     members = read_members(step)
     assert members is not None
     return TrainedFamily(largest=trained, members=members)
@@ -88,15 +99,3 @@ def _require_same_members(family: NestedFamily, step: StepFolder) -> None:
             f"{step.path} was begun with the members {before}, and the family has {now} now; write "
             "it in another --run and train it there"
         )
-
-
-def _images(run: Path, settings: TrainFamilySettings) -> str:
-    """Where the images lie: as asked, else those of the run's search or grid.
-
-    Raises:
-        InvalidSetting: if there are none.
-    """
-    place = settings.data or noted(run, "data")
-    if place is None:
-        raise InvalidSetting("no images to train on; name them with --data")
-    return place

@@ -12,10 +12,10 @@ from autoscale.design.cost import cost
 from autoscale.design.rounding import Coefficients
 from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.jobs.family.kept import STEP as FAMILY
-from autoscale.jobs.family.kept import load_member, names_of
+from autoscale.jobs.family.kept import designs_of
 from autoscale.jobs.grid.scaling_base import describe, scalable_from
-from autoscale.runs.store import Journal, StepFolder
-from autoscale.scaling.family import Growths, Member
+from autoscale.runs.store import StepFolder
+from autoscale.scaling.family import Growths
 from autoscale.scaling.nesting import NestedMember, between, outermost
 from autoscale.scaling.scalable import Design
 
@@ -43,23 +43,9 @@ class NestedFamily:
             InvalidSetting: if it holds none, or some are of a model of the user's own.
             RunConflict: if they do not nest, or a file is damaged.
         """
-        folder = StepFolder(run, FAMILY)
-        record = folder.read()
-        names = names_of(Journal(folder.file("members.jsonl")))
-        if record is None or not names:
-            raise InvalidSetting(
-                f"{run} holds no family; write one with: autoscale family --run {run} --phi 0..3"
-            )
-        members = []
-        for name in names:
-            found = load_member(folder.file(f"{name}.yaml"))
-            if not isinstance(found, Member):
-                raise InvalidSetting(
-                    f"{name} is a member of a model of your own, whose channels nobody can slice; "
-                    "train its members yourself"
-                )
-            members.append(NestedMember(name=name, phi=found.phi, architecture=found.architecture))
-        return cls._on_rule(members, record["settings"], folder)
+        found, settings = designs_of(run)
+        members = [NestedMember(name=m.name, phi=m.phi, architecture=m.architecture) for m in found]
+        return cls._on_rule(members, settings, StepFolder(run, FAMILY))
 
     @classmethod
     def from_record(cls, step: StepFolder) -> NestedFamily:

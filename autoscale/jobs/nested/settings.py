@@ -1,28 +1,33 @@
-"""Settings of a family that is trained in one set of weights, and of cutting it; light, for the
-command line."""
+"""Settings of a family that is trained, and of cutting it; light, for the command line."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups.images import DataSettings
 from autoscale.jobs.groups.networks import WEIGHTS, BoardSettings, LimitSettings, WeightsSettings
 from autoscale.jobs.train.settings import TrainSettings
-from autoscale.settings.command import Groups
+from autoscale.settings.command import Groups, settings_of
 from autoscale.settings.option import again, option
+
+_GROWTH = "Growth"  # a heading of the help
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainFamilySettings(WeightsSettings):
-    """On which images the members of a family are trained together, and how.
+    """On which images the members of a family are trained, together or one out of the other.
 
     The recipe, the members and the weights themselves bind a resumed training, not their names.
     """
 
     command: ClassVar[str] = "train-family"
+    needs: ClassVar[Mapping[str, str]] = dict.fromkeys(
+        ("grown_epochs", "grown_learning_rate"), "grow"
+    )
 
     data: str | None = again(
         DataSettings,
@@ -34,32 +39,38 @@ class TrainFamilySettings(WeightsSettings):
         WeightsSettings,
         "weights",
         help=f"{WEIGHTS} none: random ones. They go to the largest member, and with it to the "
-        "others. \\[default: those that `family` wrote beside the largest, if it did, else random "
-        "ones]",
+        "others; with --grow to the smallest. \\[default: those that `family` wrote beside it, if "
+        "it did, else random ones]",
     )
     recipe: str = again(TrainSettings, "recipe")
     epochs: int | None = again(
         TrainSettings,
         "epochs",
-        help="Passes over the images; in each, three members see every image. \\[default: the "
-        "recipe's]",
+        help="Passes over the images; in each, three members see every image, with --grow one. "
+        "\\[default: the recipe's]",
     )
     batch_size: int | None = again(TrainSettings, "batch_size")
     learning_rate: float | None = again(TrainSettings, "learning_rate")
     layer_decay: float | None = again(TrainSettings, "layer_decay")
+    start_size: float | None = again(TrainSettings, "start_size")
+    start_regularisation: float | None = again(TrainSettings, "start_regularisation")
     patience: int | None = again(
         TrainSettings,
         "patience",
-        help="End after so many epochs without a better accuracy of the largest member on "
-        "validation images; 0 never does. \\[default: the recipe's]",
+        help="End after so many epochs without a better accuracy of the largest member (with "
+        "--grow: of the one that is trained) on validation images; 0 never does. \\[default: the "
+        "recipe's]",
     )
     dropout: float | None = again(
-        TrainSettings, "dropout", help="Of the largest member alone. \\[default: its own]"
+        TrainSettings,
+        "dropout",
+        help="Of the largest member alone; with --grow of each. \\[default: its own]",
     )
     drop_path: float | None = again(
         TrainSettings,
         "drop_path",
-        help="Stochastic depth of the largest member alone. \\[default: its own]",
+        help="Stochastic depth of the largest member alone; with --grow of each. \\[default: its "
+        "own]",
     )
     limit: int | None = again(TrainSettings, "limit")
     strict: bool = again(TrainSettings, "strict")
@@ -67,8 +78,34 @@ class TrainFamilySettings(WeightsSettings):
     device: str = again(TrainSettings, "device")
     threads: int = again(TrainSettings, "threads")
     kernels: str = again(TrainSettings, "kernels")
+    hours: float | None = again(
+        TrainSettings,
+        "hours",
+        help="Most that all members may take, earlier calls with --hours included: as many epochs "
+        "as fit in by timed steps, --epochs and --grown-epochs at most, chosen before the first.",
+    )
     time_limit: float | None = again(TrainSettings, "time_limit")
     tensorboard: bool = again(TrainSettings, "tensorboard")
+    grow: bool = option(
+        False,
+        "Train the members one after another from the smallest, each with weights of its own that "
+        "begin as those of the one before, in place of one set of weights for all.",
+        binds=False,
+        panel=_GROWTH,
+    )
+    grown_epochs: int | None = option(
+        None,
+        "Epochs of all members but the smallest. \\[default: as many as that has]",
+        least=1,
+        panel=_GROWTH,
+    )
+    grown_learning_rate: float | None = option(
+        None,
+        "Learning rate of all members but the smallest, at the peak. \\[default: as for any "
+        "network that begins with weights of another design]",
+        above=0,
+        panel=_GROWTH,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -120,7 +157,28 @@ class CutSettings(BoardSettings):
             )
 
 
-def for_largest(settings: TrainFamilySettings, network: str, data: str) -> TrainSettings:
-    """How the largest member is trained, and with it the others."""
-    own = {name: value for name, value in vars(settings).items() if name != "data"}
-    return TrainSettings(**own, network=network, data=data)
+def for_member(settings: TrainFamilySettings, network: str, data: str) -> TrainSettings:
+    """How one member is trained: the largest, and with it the others, or one of its own."""
+    own = {s.name for s in settings_of(TrainSettings)} & {*vars(settings)} - {"data"}
+    return TrainSettings(
+        **{name: getattr(settings, name) for name in own}, network=network, data=data
+    )
+
+
+def for_grown(
+    settings: TrainFamilySettings, network: str, data: str, *, before: Path
+) -> TrainSettings:
+    """How a member is trained that begins with what the one before learned.
+
+    Args:
+        before: the file of its weights, which says what they expect.
+    """
+    said = (name for name in settings.said_of_weights if name != "weights")
+    unsaid: dict[str, Any] = dict.fromkeys(said)
+    return replace(
+        for_member(settings, network, data),
+        **unsaid,
+        weights=str(before),
+        epochs=settings.grown_epochs or settings.epochs,
+        learning_rate=settings.grown_learning_rate or settings.learning_rate,
+    )

@@ -59,9 +59,9 @@ class NestedTraining(Training):
         names = ", ".join(member.name for member in self.family.members)
         return f"{super()._how}, with {names} in one set of weights"
 
-    def _task(self, network: nn.Module) -> TrainingTask:
+    def task_of(self, network: nn.Module) -> TrainingTask:
         inner = tuple(self._inner(design, network) for design in self.family.inside)
-        return replace(super()._task(network), inner=inner)
+        return replace(super().task_of(network), inner=inner)
 
     def _inner(self, design: Architecture, outer: nn.Module) -> Inner:
         with torch.random.fork_rng(devices=[]):
@@ -87,7 +87,7 @@ class NestedTraining(Training):
 
     def _members(self, trained: Trained) -> tuple[MemberResult, ...]:
         """How good each member is, cut out of the weights of the best epoch."""
-        state, task = read_weights(trained.weights).state, super()._task(nn.Identity())
+        state, task = read_weights(trained.weights).state, super().task_of(nn.Identity())
         largest = self.design.architecture
         images = {largest.resolution: self.task.images}
         found = []

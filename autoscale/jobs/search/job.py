@@ -1,15 +1,19 @@
 """Search a small baseline on the user's images."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from autoscale.design.architecture import Architecture
 from autoscale.errors import EvaluationFailed
+from autoscale.jobs.clock import now
 from autoscale.jobs.curves import SearchCurves
+from autoscale.jobs.deadline import Deadline, Pacer, noted
 from autoscale.jobs.groups.workers import WorkerSettings
-from autoscale.jobs.search.confirm import choose
+from autoscale.jobs.search.confirm import AGAIN, choose
 from autoscale.jobs.search.earlier import agreement
 from autoscale.jobs.search.problem import SearchProblem
 from autoscale.jobs.search.result import Baseline
@@ -35,8 +39,8 @@ def search_baseline(
 ) -> Baseline:
     """Train `trials` designs of the space and choose the baseline.
 
-    The same call continues a broken search; a larger `trials` prolongs a finished one. The test
-    images are not read.
+    The same call continues a broken search; a larger `trials` prolongs a finished one. With `hours`
+    fewer are trained where they do not fit. The test images are not read.
 
     Args:
         run: the run directory; this step writes its `search` folder.
@@ -48,6 +52,7 @@ def search_baseline(
     Raises:
         AutoscaleError: one of its kinds, for anything that cannot be done.
     """
+    began = now()
     make_sampler(settings.sampler, seed=settings.seed)  # its package may be missing
     if settings.storage is not None:
         from autoscale.search.database import database
@@ -56,13 +61,14 @@ def search_baseline(
     if settings.tensorboard:
         require_tensorboard()
     problem = SearchProblem.of(run, settings, listener or Silent())
-    with problem.folder.locked():
-        return _solve(problem)
+    deadline = Deadline.of(settings.hours, problem.folder, problem.listener, since=began)
+    with problem.folder.locked(), noted(deadline):
+        return _solve(replace(problem, listener=deadline or problem.listener), deadline)
 
 
-def _solve(problem: SearchProblem) -> Baseline:
+def _solve(problem: SearchProblem, deadline: Deadline | None) -> Baseline:
     """Search, or go on searching, choose the baseline and write it."""
-    folder, listener = problem.folder, problem.listener
+    folder, listener, settings = problem.folder, problem.listener, problem.settings
     journal = Journal(folder.file("trials.jsonl"))
     history = problem.record().begin(
         folder, journal, listener, read=lambda journal: trials_from_journal(journal, problem.space)
@@ -77,8 +83,17 @@ def _solve(problem: SearchProblem) -> Baseline:
         else []
     )
     with worker_pool(problem.settings, problem.proxy, folder, listener) as workers:
-        trials = _search(problem, history, workers, journal, [*copies, *curves])
-        _sum_up(problem, trials)
+        progress = SearchProgress(problem, history, workers)
+        each = progress.announce()
+        pacer = Pacer.of(
+            deadline,
+            measured=progress.seconds,
+            estimate=lambda: each,
+            behind=-(-AGAIN * settings.confirm // workers.at_once),
+        )
+        trials = _search(problem, history, workers, journal, progress, [*copies, *curves], pacer)
+        ended = {"hours": settings.hours} if pacer is not None and pacer.ended else {}
+        _sum_up(problem, trials, ended=bool(ended))
         winner, scores = choose(problem, trials, workers)
     _complete(copies, listener)
     baseline = Baseline(
@@ -91,7 +106,7 @@ def _solve(problem: SearchProblem) -> Baseline:
         space=problem.space,
     )
     _warn_of_chance(problem, baseline.judged)
-    _write(folder, baseline)
+    _write(folder, baseline, ended)
     return baseline
 
 
@@ -100,18 +115,20 @@ def _search(
     history: Sequence[Trial],
     workers: WorkerPool,
     journal: Journal,
+    progress: SearchProgress,
     copies: Sequence[Copy | SearchCurves],
+    pacer: Pacer | None,
 ) -> list[Trial]:
     """Every step of the search, those of `history` too; each is kept as soon as it is done."""
     seed, objective, settings = problem.seed, problem.objective, problem.settings
-    progress = SearchProgress(problem, history, workers)
-    progress.announce()
 
     def record(trial: Trial) -> None:
         journal.append(trial_to_record(trial))
         for copy in copies:
             copy.add(trial)
         progress.trial_finished(trial)
+        if pacer and trial.trained and trial.measured:
+            pacer.took(trial.measured.seconds)
 
     def evaluate(
         architecture: Architecture, repetition: int, look: RungCheck | None = None
@@ -136,7 +153,8 @@ def _search(
         space=problem.space,
         known=knowledge(objective, problem.limits, problem.earlier.views),
     )
-    return search(plan, sampler, evaluate, history=history, record=record)
+    limit: dict[str, Any] = {"may_begin": pacer.allows} if pacer else {}
+    return search(plan, sampler, evaluate, history=history, record=record, **limit)
 
 
 def _copies(problem: SearchProblem, history: Sequence[Trial]) -> list[Copy]:
@@ -166,15 +184,23 @@ def _complete(copies: Sequence[Copy], listener: Listener) -> None:
             )
 
 
-def _sum_up(problem: SearchProblem, trials: Sequence[Trial]) -> None:
+def _sum_up(problem: SearchProblem, trials: Sequence[Trial], *, ended: bool) -> None:
     """Say what a search did.
+
+    Args:
+        ended: whether its time did.
 
     Raises:
         EvaluationFailed: if no training succeeded.
     """
     notice, rungs = problem.listener.notice, problem.rungs
     trained = sum(trial.trained for trial in trials)
-    if trained < problem.settings.trials:
+    if ended:
+        notice(
+            f"--hours {problem.settings.hours:g} ended the search after {trained} of "
+            f"{problem.settings.trials} trainings; --trials {trained} repeats it"
+        )
+    elif trained < problem.settings.trials:
         notice(f"no untried network is left in the space; {trained} were trained")
     if rungs:
         spent, all_epochs = epochs_spent(trials, rungs.epochs[-1])
@@ -205,8 +231,12 @@ def _warn_of_chance(problem: SearchProblem, judged: Sequence[float]) -> None:
         problem.listener.notice(f"warning: {warning}")
 
 
-def _write(folder: StepFolder, baseline: Baseline) -> None:
-    """What the later steps, people and other programs read of a finished search."""
+def _write(folder: StepFolder, baseline: Baseline, ended: Mapping[str, Any]) -> None:
+    """What the later steps, people and other programs read of a finished search.
+
+    Args:
+        ended: the hours, if they ended it before all networks were trained.
+    """
     write_text(folder.file("trials.csv"), baseline.table.to_csv(index=False))
     folder.write_result(
         "baseline.json",
@@ -215,6 +245,7 @@ def _write(folder: StepFolder, baseline: Baseline) -> None:
             "accuracies": baseline.accuracies,
             **({"accuracies_float": floats} if (floats := baseline.accuracies_float) else {}),
             **({"qualities": qualities} if (qualities := baseline.qualities) else {}),
+            **({"trained": sum(t.trained for t in baseline.trials), **ended} if ended else {}),
         },
     )
     write_text(folder.file("baseline.yaml"), baseline.trial.architecture.to_yaml())

@@ -20,7 +20,11 @@ _DRAWN, _TIMED = 500, 20
 
 
 class SearchProgress:
-    """Counts trainings and tells the listener about them."""
+    """Counts trainings and tells the listener about them.
+
+    Attributes:
+        seconds: of each training.
+    """
 
     def __init__(
         self, problem: SearchProblem, history: Sequence[Trial], workers: WorkerPool
@@ -31,27 +35,32 @@ class SearchProgress:
         self._total = problem.settings.trials
         self._trained = sum(trial.trained for trial in history)
         told = [trial.measured for trial in history if trial.trained]
-        self._seconds = [score.seconds for score in told if score]
+        self.seconds = [score.seconds for score in told if score]
         self._standings = Standings(self._objective, history)
         self._failed = 0
         self._front: Front[tuple[float, float]] = Front(("maximize", "minimize"))
         for trial in history:
             self._count(trial)
 
-    def announce(self) -> None:
-        """Say what is about to happen and how long it will take."""
+    def announce(self) -> float:
+        """Say what is about to happen and how long it will take.
+
+        Returns:
+            Estimated seconds of one training in its worker; 0 if none is left.
+        """
         left = self._total - self._trained
         if left <= 0:
             self._listener.notice(f"all {self._total} trainings are done already")
-            return
+            return 0.0
         proxy, drawn = self._workers.proxy, self._drawn()
-        seconds = self._workers.estimate(drawn) / len(drawn) * left
+        each = self._workers.estimate(drawn) / len(drawn)
         kept = f", {self._trained} are kept from before" if self._trained else ""
         self._listener.notice(
             f"{several(left, 'training')} of {several(proxy.recipe.epochs, 'epoch')} on "
             f"{several(len(proxy.images.train), 'image')} of {proxy.images.name}{kept}; about "
-            f"{duration(seconds)}"
+            f"{duration(each * left)}"
         )
+        return each * self._workers.at_once
 
     def _drawn(self) -> list[Architecture]:
         """Random designs as the search may train them."""
@@ -79,7 +88,7 @@ class SearchProgress:
         self._count(trial)
         told = trial.measured
         if told:
-            self._seconds.append(told.seconds)
+            self.seconds.append(told.seconds)
         leader, show = self._standings.best(), self._objective.show
         left = self._total - self._trained
         self._listener.progress(
@@ -88,8 +97,8 @@ class SearchProgress:
                 total=self._total,
                 note=trial_line(trial, self._objective),
                 best=trial_line(leader, self._objective) if leader else "none yet",
-                seconds_left=self._workers.seconds(statistics.mean(self._seconds) * left)
-                if self._seconds
+                seconds_left=self._workers.seconds(statistics.mean(self.seconds) * left)
+                if self.seconds
                 else None,
                 failed=self._failed,
                 front=tuple(

@@ -10,6 +10,7 @@ from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups.images import DataSettings, ImageSettings
 from autoscale.jobs.groups.networks import BoardSettings, WeightsSettings
 from autoscale.jobs.groups.runtime import DtypeSettings, RuntimeSettings
+from autoscale.jobs.groups.time import TimeSettings
 from autoscale.jobs.groups.training import RecipeSettings, TeacherSettings, TransferSettings
 from autoscale.jobs.groups.workers import DeviceSettings, KernelSettings, WorkerSettings
 from autoscale.jobs.names import OBJECTIVES, SAMPLERS
@@ -215,6 +216,7 @@ class SearchCopies(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSettings(
+    TimeSettings,
     SearchCopies,
     WorkerSettings,
     KernelSettings,
@@ -282,7 +284,8 @@ class CheckChoices(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CheckSettings(WorkerSettings, DeviceSettings, ReferenceSettings, CheckChoices):
+class CheckSettings(TimeSettings, WorkerSettings, DeviceSettings, ReferenceSettings, CheckChoices):
     """Everything that a check of the baseline can be asked for."""
 
     command: ClassVar[str] = "check-baseline"
+    exclusive: ClassVar[Groups] = (("hours", "reference"),)

@@ -1,6 +1,6 @@
 """A training as settings ask for it: its network, its start and its images."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 from autoscale.design.architecture import Architecture
@@ -11,7 +11,7 @@ from autoscale.jobs.inheritance import suited
 from autoscale.jobs.names import NO_WEIGHTS
 from autoscale.jobs.start import Start
 from autoscale.jobs.teaching.lessons import Lessons
-from autoscale.jobs.train.design import design_of, fitted
+from autoscale.jobs.train.design import Design, design_of, fitted
 from autoscale.jobs.train.settings import TrainSettings
 from autoscale.jobs.train.training import Training
 from autoscale.jobs.workers.kernels import choose_kernels
@@ -34,6 +34,7 @@ def begun(
     device = _device_for(peers, settings.device)
     settings = _with_member_weights(settings, step, listener)
     design = design_of(settings)
+    _require_something_to_drop(settings, design)
     size = settings.resolution or design.architecture.resolution
     start = Start.of(
         replace(settings, weights=None) if settings.weights == NO_WEIGHTS else settings,
@@ -95,15 +96,28 @@ def _with_member_weights(
     return replace(settings, weights=str(found))
 
 
+def _require_something_to_drop(settings: TrainSettings, design: Design) -> None:
+    """
+    Raises:
+        InvalidSetting: if regularisation is to grow, and there is none.
+    """
+    if settings.start_regularisation is not None and not (design.dropout or design.drop_path):
+        raise InvalidSetting(
+            f"--start-regularisation {settings.start_regularisation:g} lets dropout and stochastic "
+            f"depth grow, and {design.name} has neither; give --dropout or --drop-path, or leave "
+            "it out"
+        )
+
+
 def _recipe(settings: TrainSettings) -> Recipe:
     """The recipe of that name, with what is given in place of its own."""
-    recipe = recipe_named(settings.recipe, epochs=settings.epochs)
+    recipe = recipe_named(settings.recipe)
     if settings.batch_size is not None:
         recipe = recipe.with_batch(settings.batch_size)
     given = {
-        name: value
-        for name in ("learning_rate", "layer_decay", "patience")
-        if (value := getattr(settings, name)) is not None
+        one.name: value
+        for one in fields(Recipe)
+        if (value := getattr(settings, one.name, None)) is not None
     }
     if settings.frozen.features:
         given["epochs"] = 1

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+from autoscale.jobs.clock import now
 from autoscale.jobs.train.begin import begun
+from autoscale.jobs.train.hours import in_time
 from autoscale.jobs.train.result import STEP, Trained
 from autoscale.jobs.train.settings import TrainSettings
 from autoscale.listener import Listener, Silent
@@ -24,7 +26,8 @@ def train(
     """Train a network and keep its best and its last weights in `run`/train.
 
     The same call continues a broken training after its last whole epoch, to the same bits. Under
-    torchrun the processes share every batch; the first of them writes.
+    torchrun the processes share every batch; the first of them writes. With `hours` there are only
+    as many epochs as fit into these, chosen by timed steps before the first.
 
     The style, the mean and the deviation of the trained network are those of the weights that it
     starts from: as given, else as `expected.expected_by` finds out.
@@ -39,10 +42,11 @@ def train(
     Raises:
         AutoscaleError: one of its kinds, for anything that cannot be done.
     """
-    listener = listener or Silent()
+    since, listener = now(), listener or Silent()
     if settings.tensorboard:
         require_tensorboard()
     with joined() as peers, threads_of_torch(settings.threads):
         if peers.rank != 0:
             listener = Silent()
-        return begun(settings, StepFolder(Path(run), STEP), peers, listener).run()
+        training = begun(settings, StepFolder(Path(run), STEP), peers, listener)
+        return in_time(training, settings.hours, since=since).run()

@@ -9,6 +9,7 @@ from typing import ClassVar
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups.images import DataSettings, ImageSettings
 from autoscale.jobs.groups.networks import WEIGHTS, WeightsSettings
+from autoscale.jobs.groups.time import TimeSettings
 from autoscale.jobs.groups.training import EPOCHS, TEACHER, RecipeSettings, TransferSettings
 from autoscale.jobs.groups.workers import DeviceSettings, KernelSettings
 from autoscale.jobs.names import CLASS_WEIGHTS, NO_WEIGHTS
@@ -67,6 +68,22 @@ class TrainSettings(TransferSettings):
         None,
         "Learning rate of the stem, a stage or the head by that of the part after it, above 0 and "
         "at most 1. \\[default: the recipe's]",
+        above=0,
+        binds="recipe",
+        about=EPOCHS,
+    )
+    start_size: float | None = option(
+        None,
+        "Side of the first epochs' images by that of the last, above 0 and at most 1: they grow in "
+        "four steps (progressive learning), and early epochs are short. \\[default: the recipe's]",
+        above=0,
+        binds="recipe",
+        about=EPOCHS,
+    )
+    start_regularisation: float | None = option(
+        None,
+        "Dropout and stochastic depth of the first epochs by those of the last, above 0 and at "
+        "most 1: they grow in the same four steps. \\[default: the recipe's]",
         above=0,
         binds="recipe",
         about=EPOCHS,
@@ -139,6 +156,13 @@ class TrainSettings(TransferSettings):
         place=True,
         binds="unlabelled",
         panel=TEACHER,
+    )
+    hours: float | None = again(
+        TimeSettings,
+        "hours",
+        help="Most that this may take, earlier calls with --hours included: as many epochs as fit "
+        "in by timed steps, --epochs at most, chosen before the first.",
+        about=EPOCHS,
     )
     time_limit: float | None = option(
         None,

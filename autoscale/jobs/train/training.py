@@ -12,6 +12,7 @@ from torch import nn
 
 from autoscale.design.cost import cost
 from autoscale.jobs.curves import training_point
+from autoscale.jobs.deadline import Deadline, noted
 from autoscale.jobs.inheritance import Begun
 from autoscale.jobs.record import Record
 from autoscale.jobs.train.design import Design
@@ -49,6 +50,7 @@ class Training:
     step: StepFolder
     peers: ProcessGroup
     listener: Listener
+    deadline: Deadline | None = None  # which its epochs were chosen for
 
     def run(self) -> Trained:
         """Train from the first epoch, or from where an earlier call got to, and say how it went."""
@@ -64,7 +66,7 @@ class Training:
         )
         if self.peers.rank != 0:
             return self._trained(read_snapshot(last), keeper)
-        with self.step.locked():
+        with self.step.locked(), noted(self.deadline):
             notes = {
                 "device": self.task.device,
                 **self.task.transfer.told,
@@ -146,7 +148,9 @@ class Training:
                     metric=self.task.metric,
                 ),
             )
-        if not is_over(done, recipe, self.task.metric):
+        if not (is_over(done, recipe, self.task.metric) or (done and self._late(done[-1]))):
+            if first:
+                self.step.forget("result.json")  # of fewer epochs, where time had ended it
             done = self._epochs(module, begun, resume, keeper)
         counted = cost(self.design.architecture)
         tested, test_score = self._tested(module, keeper.best) if first else (None, None)
@@ -192,7 +196,7 @@ class Training:
     ) -> tuple[Epoch, ...]:
         """All epochs; `module` has the last one's weights then."""
         network, proxy = accelerated(module, self.task.kernels), self.task
-        task = self._task(network)
+        task = self.task_of(network)
         keep = keeper.keep if self.peers.rank == 0 else None
         if self.settings.frozen.features:
             return self._head_alone(network, task, keep)
@@ -205,9 +209,21 @@ class Training:
         taught = proxy.answered(self.listener).taught
         runtime = replace(self._runtime, time_limit=self.settings.time_limit)
         given = taught.given(task) if taught else task
-        return fit(network, given, runtime, resume=resume, keep=keep).epochs
+        return fit(network, given, runtime, resume=resume, keep=keep, on_epoch=self._late).epochs
 
-    def _task(self, network: nn.Module) -> TrainingTask:
+    def _late(self, epoch: Epoch) -> bool:
+        """Whether an epoch is the last, since one more would exceed the time; a notice says so."""
+        most, deadline = self.task.recipe.epochs, self.deadline
+        if deadline is None or epoch.number == most or not deadline.late(epoch.seconds):
+            return False
+        deadline.notice(
+            f"warning: epochs take longer than they did when {most} were chosen for --hours "
+            f"{deadline.hours:g}: the training ends after epoch {epoch.number}, before its "
+            "learning rate came to its end, and its best epoch is kept"
+        )
+        return True
+
+    def task_of(self, network: nn.Module) -> TrainingTask:
         """What `network` is trained on, with an evaluation after each epoch."""
         return replace(
             self.task.task(self.design.architecture, seed=self.task.source.seed),

@@ -6,6 +6,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from torch import nn
+
 from autoscale.datasets.data import Images
 from autoscale.design.architecture import Architecture
 from autoscale.jobs.workers.kernels import accelerated
@@ -15,6 +17,7 @@ from autoscale.network.threads import threads_of_torch
 from autoscale.scaling.scalable import Network, cost_of
 from autoscale.training.fit import fit
 from autoscale.training.recipe import Recipe
+from autoscale.training.task import TrainingTask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,10 +71,11 @@ def estimate_portions(proxy: Proxy, portions: Sequence[Portion]) -> float:
         network: pace(proxy, network) for network in dict.fromkeys(p.network for p in portions)
     }
     return sum(
-        _of_parts(
-            timed[one.network],
+        seconds_of_training(
             replace(proxy.recipe, epochs=one.epochs),
+            timed[one.network],
             one.network.resolution,
+            evaluations=1,
             share=one.images / whole,
         )
         for one in portions
@@ -80,48 +84,68 @@ def estimate_portions(proxy: Proxy, portions: Sequence[Portion]) -> float:
 
 def pace(proxy: Proxy, network: Network) -> Pace:
     """How long the parts of a training take, from a few timed steps of it."""
-    images, recipe = proxy.images, proxy.recipe
-    batch = recipe.batch_size
-    steps = max(1, min(5, len(images.train) // batch))
     built = proxy.realised(network)
-    module = accelerated(built, proxy.kernels)
-    task = replace(proxy.task(network, seed=0), recipe=replace(recipe, epochs=1))
+    found = pace_of(
+        proxy, network, accelerated(built, proxy.kernels), proxy.task(network, seed=0), steps=5
+    )
+    if proxy.dtype != "int8":
+        return found
+    with threads_of_torch(proxy.threads):
+        started = time.perf_counter()
+        proxy.answered_in_int8(built, network, proxy.images.validation)
+        quantizing = time.perf_counter() - started
+    return replace(found, evaluation=found.evaluation + quantizing)
+
+
+def pace_of(
+    proxy: Proxy, network: Network, module: nn.Module, task: TrainingTask, *, steps: int
+) -> Pace:
+    """How long the parts of one training take, from a few timed steps of it.
+
+    Args:
+        network: the design of `module`.
+        module: is trained by that.
+        task: the training, whose epochs do not matter.
+        steps: to time, at most.
+    """
+    batch = task.recipe.batch_size
+    task = replace(task, recipe=replace(task.recipe, epochs=1), evaluate_after=())
 
     def timed(few: Images) -> tuple[float, float]:
         with threads_of_torch(proxy.threads):
             fitted = fit(module, replace(task, train=few, validation=few), proxy.runtime)
         return fitted.train_seconds, fitted.seconds - fitted.train_seconds
 
-    timed(_first(images.train, batch))  # the first steps are slower than all others
-    sample = _first(images.train, steps * batch)
+    timed(_first(task.train, batch))  # the first steps are slower than all others
+    steps = min(steps, task.steps)
+    sample = _first(task.train, steps * batch)
     training, evaluation = timed(sample)
-    each, quantizing = evaluation / len(sample), 0.0
-    if proxy.dtype == "int8":
-        with threads_of_torch(proxy.threads):
-            started = time.perf_counter()
-            proxy.answered_in_int8(built, network, images.validation)
-            quantizing = time.perf_counter() - started
+    each = evaluation / len(sample)
     return Pace(
         begin=_beginning(proxy, network, each),
-        epoch=max(1, len(images.train) // batch) * training / steps,
-        evaluation=len(images.validation) * each + quantizing,
+        epoch=task.steps * training / steps,
+        evaluation=len(task.validation) * each,
     )
+
+
+def seconds_of_training(
+    recipe: Recipe, found: Pace, resolution: int, *, evaluations: int, share: float = 1.0
+) -> float:
+    """Seconds of a training, whose early epochs are short if images grow.
+
+    Args:
+        found: of epochs with images of `resolution`.
+        share: of the images that an epoch shows.
+    """
+    sides = [recipe.resolution_at(n + 1, resolution) for n in range(recipe.epochs)]
+    epochs = sum((side / resolution) ** 2 for side in sides)
+    return found.begin + found.epoch * share * epochs + evaluations * found.evaluation
 
 
 def _seconds(proxy: Proxy, network: Network) -> float:
     """Seconds of one training, from a few steps of it."""
-    return _of_parts(pace(proxy, network), proxy.recipe, network.resolution)
-
-
-def _of_parts(found: Pace, recipe: Recipe, whole: int, *, share: float = 1.0) -> float:
-    """Seconds of one training of a network for `whole` pixels per side.
-
-    Args:
-        share: of the images that an epoch shows.
-    """
-    sides = [recipe.resolution_at(n + 1, whole) for n in range(recipe.epochs)]
-    epochs = sum((side / whole) ** 2 for side in sides)
-    return found.begin + found.epoch * share * epochs + found.evaluation
+    found = pace(proxy, network)
+    return seconds_of_training(proxy.recipe, found, network.resolution, evaluations=1)
 
 
 def _beginning(proxy: Proxy, network: Network, each: float) -> float:

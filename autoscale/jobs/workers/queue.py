@@ -1,5 +1,7 @@
 """Trainings, as many at once as there are workers, each kept as soon as it is done."""
 
+from __future__ import annotations
+
 import statistics
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -7,11 +9,12 @@ from dataclasses import dataclass, replace
 
 from autoscale.design.amounts import several
 from autoscale.errors import EvaluationFailed
+from autoscale.jobs.deadline import Deadline, Pacer
 from autoscale.jobs.workers.pool import TrainingRequest, WorkerPool
 from autoscale.listener import Listener, Progress, duration
 from autoscale.runs.records import Outcome, outcome_to_record, outcomes_from_journal
 from autoscale.runs.store import Journal
-from autoscale.scaling.scalable import Network
+from autoscale.scaling.scalable import Network, cost_of
 from autoscale.search.rungs import TrainingResult
 from autoscale.search.work import work_off
 
@@ -44,11 +47,12 @@ class Trainings:
     listener: Listener
     held_out: bool = False  # judge on the test images
     answers: bool = False  # keep which images each answered right
+    pacer: Pacer | None = None  # whether one more may begin; None: always
 
     def all(
         self, jobs: Sequence[Job], *, purpose: str = "", leader: Callable[[Sequence[Outcome]], str]
     ) -> list[Outcome]:
-        """The outcome of every job, in order.
+        """The outcome of every job, in order; of those that may begin, where there is a pacer.
 
         Args:
             purpose: what the trainings are for, said before how many they are.
@@ -103,6 +107,8 @@ class Trainings:
                 if job is None:
                     return None
                 if job.key not in kept:
+                    if self.pacer and not self.pacer.allows():
+                        return None
                     request = TrainingRequest(
                         network=job.network,
                         seed=job.seed,
@@ -122,6 +128,8 @@ class Trainings:
                 outcome = Outcome(key=job.key, cause=str(problem))
             self.journal.append(outcome_to_record(outcome))
             outcomes.append(outcome)
+            if self.pacer and outcome.score:
+                self.pacer.took(outcome.score.seconds)
             self._tell(job, outcomes, most, leader(outcomes))
 
         work_off(begin, finish, at_once=self.pool.at_once)
@@ -131,6 +139,29 @@ class Trainings:
                 "them again"
             )
         return outcomes
+
+    def within(
+        self, deadline: Deadline | None, networks: Sequence[Network], *, least: int = 1
+    ) -> Trainings:
+        """The same, of which none begins that would end too late.
+
+        Args:
+            networks: those that may be trained; the most expensive tells how long one takes, where
+                the journal holds none.
+            least: trainings without which there is no answer.
+
+        Raises:
+            InvalidSetting: if there is no time for these.
+        """
+        scores = [outcome.score for outcome in _kept(self.journal).values()]
+        at_once, largest = self.pool.at_once, max(networks, key=lambda n: cost_of(n).macs)
+        pacer = Pacer.of(
+            deadline,
+            measured=[score.seconds for score in scores if score],
+            estimate=lambda: at_once * self.pool.estimate([largest]),
+            least=-(-least // at_once),
+        )
+        return replace(self, pacer=pacer)
 
     def _tell(self, job: Job, outcomes: Sequence[Outcome], most: int, best: str) -> None:
         """Of the last outcome, which is that of `job`."""

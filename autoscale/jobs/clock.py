@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from time import monotonic
 from typing import Any
 
 from autoscale.listener import Listener, Progress
@@ -14,24 +14,32 @@ from autoscale.runs.store import Journal
 _OFTEN = 5.0
 
 
+def now() -> float:
+    """Seconds since some moment in the past."""
+    return monotonic()
+
+
 class Clock:
     """Counts seconds of this call and of those before, and notes them in a journal.
 
     It listens to the jobs, so that the time is noted whenever something happens.
+
+    Args:
+        since: when this call began, by `now`; None for this moment.
     """
 
-    def __init__(self, journal: Journal, listener: Listener) -> None:
+    def __init__(self, journal: Journal, listener: Listener, *, since: float | None = None) -> None:
         self._journal, self._listener = journal, listener
         self._before = max(
             (float(record.get("spent", 0)) for record in journal.read()), default=0.0
         )
-        self._started = time.monotonic()
+        self._started = now() if since is None else since
         self._noted = self.spent
 
     @property
     def spent(self) -> float:
         """Seconds so far."""
-        return self._before + time.monotonic() - self._started
+        return self._before + now() - self._started
 
     def note(self, **decided: Any) -> None:
         """Keep the time, and with it what was decided."""
