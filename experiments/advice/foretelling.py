@@ -41,6 +41,8 @@ from autoscale.scaling.scalable import Design
 
 #: The three efforts of which the best is to be named.
 EFFORTS = ("images", "macs", "epochs")
+#: Of a training: case, images, epochs, size, seed, and on which images it was judged.
+Key = tuple[int, int, int, str, int, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +60,7 @@ class Row:
     right: str  # which images were answered right, packed; nothing of test images
 
     @property
-    def key(self) -> tuple[int, int, int, str, int, str]:
+    def key(self) -> Key:
         """What tells it from all others."""
         return self.case, self.images, self.epochs, self.size, self.seed, self.judged_on
 
@@ -153,9 +155,7 @@ def foretold(asked: argparse.Namespace, around: Around) -> dict[str, Point]:
     }
 
 
-def fill(
-    asked: argparse.Namespace, number: int, around: Around, rows: dict[tuple[object, ...], Row]
-) -> None:
+def fill(asked: argparse.Namespace, number: int, around: Around, rows: dict[Key, Row]) -> None:
     """Train what is not there yet, and keep each row as soon as it is known."""
     wanted = [(point, "validation") for point in small(asked, around)]
     wanted += [(point, "test") for point in dict.fromkeys(foretold(asked, around).values())]
@@ -183,7 +183,7 @@ def fill(
 
 
 def law_of(
-    asked: argparse.Namespace, number: int, around: Around, rows: dict[tuple[object, ...], Row]
+    asked: argparse.Namespace, number: int, around: Around, rows: dict[Key, Row]
 ) -> LawPosterior | None:
     """The law of a case; None as long as it is not trained."""
     count = len(around.proxy.images.validation)
@@ -201,7 +201,7 @@ def law_of(
 
 
 def trained(
-    number: int, point: Point, part: str, seeds: int, rows: dict[tuple[object, ...], Row]
+    number: int, point: Point, part: str, seeds: int, rows: dict[Key, Row]
 ) -> Iterator[Row]:
     for seed in range(seeds):
         row = rows.get((number, point.images, point.epochs, point.size, seed, part))
@@ -209,9 +209,7 @@ def trained(
             yield row
 
 
-def tell(
-    asked: argparse.Namespace, cases: Sequence[Around], rows: dict[tuple[object, ...], Row]
-) -> None:
+def tell(asked: argparse.Namespace, cases: Sequence[Around], rows: dict[Key, Row]) -> None:
     """What the rows say; cases that are not trained to their end are left out."""
     held: dict[str, list[bool]] = {}
     apart: dict[str, list[float]] = {}
@@ -258,7 +256,7 @@ def read(table: Path) -> list[Row]:
     with table.open(newline="", encoding="utf-8") as opened:
         return [
             Row(**{one.name: kinds[getattr(one.type, "__name__", str(one.type))](plain[one.name])
-                   for one in fields(Row)})  # type: ignore[arg-type]
+                   for one in fields(Row)})
             for plain in csv.DictReader(opened)
         ]  # fmt: skip
 
