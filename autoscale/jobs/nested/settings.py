@@ -10,13 +10,14 @@ from typing import ClassVar
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups.images import DataSettings
 from autoscale.jobs.groups.networks import WEIGHTS, BoardSettings, LimitSettings, WeightsSettings
+from autoscale.jobs.groups.training import BalanceSettings
 from autoscale.jobs.train.settings import TrainSettings
 from autoscale.settings.command import Groups
 from autoscale.settings.option import again, option
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainFamilySettings(WeightsSettings):
+class TrainFamilySettings(WeightsSettings, BalanceSettings):
     """On which images the members of a family are trained together, and how.
 
     The recipe, the members and the weights themselves bind a resumed training, not their names.
