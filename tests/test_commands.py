@@ -45,6 +45,7 @@ TEXTS = {
     "budget": ["memory=2x", "energy=0.5x"],
     "cost_measure": ["macs", "latency"],
     "measure": ["macs", "params"],
+    "loss": ["cross-entropy", "focal:2", "logit-adjusted:0.5"],
 }
 #: Settings of a command that are not as by default if there is to be any.
 NEEDED = {"make": {"max_cost"}, "try-weights": {"budgets"}, "cut": {"member"}}

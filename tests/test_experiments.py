@@ -109,6 +109,30 @@ def test_scoring_lets_everyone_answer_each_network(
     assert first.reset_index(drop=True).equals(second.reset_index(drop=True))
 
 
+def test_a_long_tail_falls_exponentially_and_ways_of_training_on_it_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(EXPERIMENTS / "uneven"))
+    tail, uneven = (importlib.import_module(name) for name in ("long_tail", "uneven"))
+    counts = tail.long_tail(5000, 100)
+    assert (counts[0], counts[-1], sum(counts)) == (5000, 50, 12406)  # Cui et al. 2019
+    monkeypatch.setattr(uneven, "RARE", ("red",))
+    photos, table = draw_photos(tmp_path / "photos"), tmp_path / "rows.csv"
+    words = [str(photos), str(table), "--runs", str(tmp_path / "runs"), "--epochs", "1",
+             "--resolution", "16", "--recipe", "proxy", "--seeds", "1", "--ways"]  # fmt: skip
+    uneven.main([*words, "cross-entropy", "focal"])
+    first = table.read_text(encoding="utf-8")
+    uneven.main([*words, "cross-entropy", "focal"])
+    assert table.read_text(encoding="utf-8") == first
+    assert [row.way for row in uneven.read(table)] == ["cross-entropy", "focal"]
+    capsys.readouterr()
+    uneven.main([*words, "focal", "--tell"])
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "photos, all images, base.yaml, recipe proxy, 1 epochs:"
+    assert told[1].startswith("  cross-entropy: balanced accuracy 0.")
+    assert "ahead of cross-entropy (1 seeds, " in told[2]
+
+
 def test_a_family_is_trained_together_and_apart_and_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,12 +35,6 @@ KERNEL_CHOICES = {"auto": "the fastest there is", **KERNELS}
 ROUNDINGS = ("tf", "nearest", "lite", "v2", "mobilenet-v2", "tinynet", "int")
 #: Instead of a source of weights, where some would be taken otherwise.
 NO_WEIGHTS = "none"
-#: By which the loss of an image counts.
-CLASS_WEIGHTS = {
-    "none": "all count the same",
-    "balanced": "in inverse proportion to the training images of its class, 1 on average over the "
-    "images",
-}
 #: Where trainings may be done, of `jobs.workers.pool`.
 ENGINES = {
     "local": "processes of this machine",

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from autoscale.design.amounts import format_count
+from autoscale.jobs.groups.training import BalanceSettings
 from autoscale.metrics.names import ACCURACY
 from autoscale.report.advising import advice_section
 from autoscale.report.checking import check_section
@@ -16,8 +17,11 @@ from autoscale.report.growing import grid_sections
 from autoscale.report.searching import choices_section, search_section
 from autoscale.report.wording import percent
 from autoscale.runs.contents import Run
+from autoscale.settings.command import settings_of
 
 Commands = Sequence[tuple[str, str]]
+#: Facts of a search that are there where something was done about uneven classes.
+_UNEVEN = tuple(setting.name for setting in settings_of(BalanceSettings))
 
 
 def page(run: Run, commands: Commands = ()) -> str:
@@ -156,6 +160,7 @@ def _repeat_section(run: Run, commands: Commands) -> Section:
         others = {
             "begins with weights of": _noted(run, "start"),
             "learns from the answers of": _noted(run, "taught"),
+            **{name: run.search.record["settings"].get(name) for name in _UNEVEN},
         }
         told = recipe | {title: label for title, label in others.items() if label}
         tables.append(("Training of each candidate", _settings(told)))

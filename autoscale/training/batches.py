@@ -35,6 +35,9 @@ class Batch(NamedTuple):
 def batches(task: TrainingTask, epoch: int, runtime: Runtime = HERE) -> Iterator[Batch]:
     """One epoch of augmented training images, in random order.
 
+    Each is seen once; in a balanced task as many are drawn, of each class equally many to within
+    one, those of small classes several times and each time augmented anew.
+
     The size is the task's resolution, or less early in a recipe whose images grow. A last
     incomplete batch is dropped, unless it is the only one. Order and augmentation depend on the
     seed and the epoch's number alone; where a teacher answered, the crops are those it saw.
@@ -48,7 +51,7 @@ def batches(task: TrainingTask, epoch: int, runtime: Runtime = HERE) -> Iterator
     size = recipe.resolution_at(epoch, task.resolution)
     # Shifted and whole images are cut as they are and shrunk afterwards, if at all.
     cut_size = size if recipe.crop == "random-resized" else images.pixels.shape[1]
-    order = np.random.default_rng([seed, epoch]).permutation(len(images))
+    order = _order(task, np.random.default_rng([seed, epoch]))
     random = np.random.default_rng([seed, epoch, 1 + part])
     if len(order) == 1:
         order = np.repeat(order, 2)  # batch norm cannot take the variance of one number
@@ -63,6 +66,35 @@ def batches(task: TrainingTask, epoch: int, runtime: Runtime = HERE) -> Iterator
         pixels = resize(runtime.cut(images.pixels, chosen, windows, mirrored, cut_size), size)
         answers = None if seen is None else torch.from_numpy(seen.answers[chosen])
         yield Batch(pixels, torch.from_numpy(images.labels[chosen]), answers)
+
+
+def _order(task: TrainingTask, random: np.random.Generator) -> NDArray[np.int64]:
+    """Which images an epoch shows, one after the other."""
+    if not task.balanced:
+        return random.permutation(len(task.train))
+    return balanced_order(task.train.labels, random)
+
+
+def balanced_order(labels: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
+    """Which of the images to take, as many as there are, in random order: (N,) -> (N,).
+
+    Classes that have images are equally frequent to within one. None is repeated before all others
+    of its class were taken as often.
+    """
+    present = np.unique(labels)
+    each, further = divmod(len(labels), len(present))
+    more = set(random.permutation(present)[:further].tolist())
+    drawn = [
+        _drawn(np.flatnonzero(labels == label), each + (int(label) in more), random)
+        for label in present
+    ]
+    return random.permutation(np.concatenate(drawn))
+
+
+def _drawn(images: NDArray[np.int64], count: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """So many of the images, all of them again and again and then some."""
+    whole, rest = divmod(count, len(images))
+    return np.concatenate([np.repeat(images, whole), random.permutation(images)[:rest]])
 
 
 class _Seen(NamedTuple):

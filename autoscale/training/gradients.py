@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from autoscale.datasets.pictures.preparation import Preparation
 from autoscale.training.batches import Batch, normalised
 from autoscale.training.failures import OutOfMemory, TrainingDiverged, out_of_memory
+from autoscale.training.loss.losses import Loss
 from autoscale.training.recipe import Recipe
 from autoscale.training.teacher.teaching import Teaching
 
@@ -32,18 +31,14 @@ class Gradients:
         network: nn.Module,
         device: torch.device,
         *,
-        label_smoothing: float,
+        loss: Loss,
         preparation: Preparation,
         teaching: Teaching | None,
         may_halve: bool,
-        class_weights: Sequence[float] | None = None,
     ) -> None:
         self.halved = False
-        self._preparation, self._label_smoothing = preparation, label_smoothing
+        self._preparation, self._of_labels = preparation, loss.on(device)
         self._teaching = teaching
-        self._class_weights = (
-            None if class_weights is None else torch.tensor(class_weights, device=device)
-        )
         self._network, self._device, self._may_halve = network, device, may_halve
 
     def __call__(self, batch: Batch) -> Tensor:
@@ -91,18 +86,10 @@ class Gradients:
 
     def _loss(self, part: Batch, logits: Tensor) -> Tensor:
         labels = part.labels.to(self._device, non_blocking=True)
-        smoothing, weights = self._label_smoothing, self._class_weights
         if self._teaching is None or part.answers is None:
-            if weights is None:
-                return functional.cross_entropy(logits, labels, label_smoothing=smoothing)
-            losses = functional.cross_entropy(
-                logits, labels, label_smoothing=smoothing, reduction="none"
-            )
-            return (weights[labels] * losses).mean()
+            return self._of_labels.mean(logits, labels)
         answers = part.answers.to(self._device, non_blocking=True)
-        return self._teaching.loss(
-            logits, labels, answers, label_smoothing=smoothing, class_weights=weights
-        )
+        return self._teaching.loss(logits, labels, answers, self._of_labels)
 
 
 class Losses:

@@ -30,7 +30,7 @@ class Epoch:
     """One pass over the training images."""
 
     number: int  # from 1
-    loss: float  # mean over the steps of the epoch, label smoothing and a teacher's part included
+    loss: float  # mean over the steps of the epoch, of the labels and of a teacher's answers
     accuracy: float | None  # on the validation images, in [0, 1]; None when not evaluated
     seconds: float  # evaluation included
     evaluation_seconds: float = 0.0
@@ -177,10 +177,9 @@ def _gradients(
 ) -> Gradients:
     """What computes gradients: of the network, or of those inside it too."""
     given: dict[str, Any] = {
-        "label_smoothing": task.recipe.label_smoothing,
+        "loss": task.loss_of_labels,
         "preparation": task.preparation,
         "teaching": task.teaching,
-        "class_weights": task.class_weights,
         "may_halve": may_halve,
     }
     if not task.inner:

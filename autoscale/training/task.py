@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from autoscale.datasets.data import Images
 from autoscale.datasets.pictures.preparation import OURS, Preparation
@@ -15,6 +13,7 @@ from autoscale.errors import DataProblem, InvalidSetting
 from autoscale.metrics.metric import Metric
 from autoscale.training import crops
 from autoscale.training.crops import Cut
+from autoscale.training.loss.losses import CrossEntropy, Loss, Weighted
 from autoscale.training.nested.inner import Inner
 from autoscale.training.process_group import ALONE, ProcessGroup
 from autoscale.training.recipe import Recipe
@@ -27,7 +26,8 @@ class TrainingTask:
 
     Raises:
         InvalidSetting: if `resolution` is below 1, or `evaluate_after` holds a number that is no
-            epoch of the recipe.
+            epoch of the recipe, or a loss of labels alone or balanced sampling meets smoothed
+            labels or a teacher that it does not go with.
         DataProblem: if a set of images is empty, images to train on have no labels and no teacher,
             or a teacher did not answer all of them.
     """
@@ -47,8 +47,12 @@ class TrainingTask:
     preparation: Preparation = OURS
     # Decides which epoch is best, and is known of each that is evaluated; None for accuracy.
     metric: Metric | None = None
+    # Of labels alone, neither smoothed nor beside a teacher; None for cross-entropy.
+    loss: Loss | None = None
     # By which an image's loss counts, by its class; None where all count the same.
     class_weights: tuple[float, ...] | None = None
+    # Whether an epoch draws all classes equally often; else it shows each image once.
+    balanced: bool = False
     # A teacher's answers to the training images, of which some may then be `teaching.UNLABELLED`.
     teaching: Teaching | None = None
     # Networks inside the one that is trained, smallest first, which learn its answers.
@@ -63,6 +67,7 @@ class TrainingTask:
                 )
         require_images(self.train, self.resolution)
         require_images(self.validation, self.resolution)
+        self._require_hard_labels()
         if self.teaching is not None:
             self.teaching.require_answers(len(self.train))
         elif (nameless := int((self.train.labels == UNLABELLED).sum())) > 0:
@@ -71,22 +76,34 @@ class TrainingTask:
                 "teacher's answers only: name a teacher or leave them out"
             )
 
+    def _require_hard_labels(self) -> None:
+        """
+        Raises:
+            InvalidSetting: if something is asked of labels alone, and there is more than these.
+        """
+        if self.loss is not None and self.recipe.label_smoothing:
+            raise InvalidSetting(
+                f"label_smoothing must be 0 where the loss is no cross-entropy, got "
+                f"{self.recipe.label_smoothing:g}"
+            )
+        if self.teaching is not None and (self.loss is not None or self.balanced):
+            raise InvalidSetting(
+                "a teacher's answers go with cross-entropy, and with images that are seen once an "
+                "epoch; leave the teacher out, or loss and balanced"
+            )
+
     @property
     def steps(self) -> int:
         """Steps of an epoch."""
         return max(1, len(self.train) // self.recipe.batch_size)
 
-
-def balanced_weights(labels: NDArray[np.int64], classes: int) -> tuple[float, ...]:
-    """Weights of classes in inverse proportion to their images, whose mean over images is 1.
-
-    Args:
-        labels: of the images, those without one left out of account.
-    """
-    counts = np.bincount(labels[labels != UNLABELLED], minlength=classes)
-    held = counts > 0
-    weights = np.where(held, counts.sum() / (held.sum() * np.maximum(counts, 1)), 0.0)
-    return tuple(float(weight) for weight in weights)
+    @property
+    def loss_of_labels(self) -> Loss:
+        """What an image costs by its label."""
+        loss = self.loss or CrossEntropy(self.recipe.label_smoothing)
+        if self.class_weights is None:
+            return loss
+        return Weighted(loss, torch.tensor(self.class_weights))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

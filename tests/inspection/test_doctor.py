@@ -100,14 +100,35 @@ def test_a_class_of_three_images_is_a_warning(photos: Path, tmp_path: Path) -> N
     assert "'red' has 3" in found.found
 
 
-def test_classes_of_very_different_sizes_are_a_warning(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("ratio", [1.3, 1.4])
+def test_classes_of_very_different_sizes_are_a_warning_with_a_way_out(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ratio: float
 ) -> None:
-    monkeypatch.setattr(doctor, "UNEVEN", 1.3)
+    monkeypatch.setattr(doctor, "UNEVEN", ratio)
     for path in sorted((photos / "red").iterdir())[10:]:
         path.unlink()
-    found = finding("classes", run=tmp_path, data=str(photos))
-    assert (found.verdict, "'red' 10" in found.found) == ("warn", True)
+    if ratio == 1.4:  # 14 images are not more than that
+        found = finding("classes", run=tmp_path, data=str(photos))
+        assert (found.verdict, found.found) == ("ok", "10 to 14 training images each")
+        return
+    found = finding("uneven classes", run=tmp_path, data=str(photos))
+    assert found.verdict == "warn"
+    assert found.found.endswith("has 14 training images and 'red' 10, 1.4 to 1")
+    assert "--metric balanced-accuracy" in found.advice
+    assert "--loss logit-adjusted:1" in found.advice
+
+
+def test_few_images_of_a_class_and_uneven_ones_are_two_warnings(
+    photos: Path, tmp_path: Path
+) -> None:
+    for path in sorted((photos / "red").iterdir())[3:]:
+        path.unlink()
+    few, uneven = (
+        finding(subject, run=tmp_path, data=str(photos))
+        for subject in ("classes", "uneven classes")
+    )
+    assert few.found.startswith("1 of 3 with fewer than 10")
+    assert uneven.found.endswith("'red' 3, 4.7 to 1")
 
 
 def test_a_class_without_a_readable_image_fails(photos: Path, tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from autoscale.datasets.data import Images
 from autoscale.datasets.pictures.preparation import OURS
 from autoscale.training.batches import Batch, normalised
 from autoscale.training.gradients import Gradients
+from autoscale.training.loss.losses import CrossEntropy, Loss, Weighted, balanced_weights
 from autoscale.training.recipe import RECIPES, Recipe
-from autoscale.training.task import balanced_weights
 from autoscale.training.teacher.crops import FixedCrops
 from autoscale.training.teacher.teaching import UNLABELLED, Teaching
 from tests.training.trainings import fitted
@@ -34,17 +34,15 @@ def batch(labels: list[int]) -> Batch:
     return Batch(torch.from_numpy(pixels), torch.tensor(labels))
 
 
-def gradients(
-    network: nn.Module, weights: tuple[float, ...] | None, smoothing: float = 0.1
-) -> Gradients:
+def gradients(network: nn.Module, weights: tuple[float, ...] | None) -> Gradients:
+    loss: Loss = CrossEntropy(0.1)
     return Gradients(
         network,
         torch.device("cpu"),
-        label_smoothing=0.1,
+        loss=loss if weights is None else Weighted(loss, torch.tensor(weights)),
         preparation=OURS,
         teaching=None,
         may_halve=True,
-        class_weights=weights,
     )
 
 
@@ -123,9 +121,9 @@ def test_a_teachers_part_is_not_weighed() -> None:
     labels, weights = torch.tensor([0, 1, 2, UNLABELLED]), torch.tensor([1.0, 2.0, 3.0])
 
     def loss(teaching: Teaching, class_weights: Tensor | None) -> float:
-        return teaching.loss(
-            logits, labels, answers, label_smoothing=0.0, class_weights=class_weights
-        ).item()
+        plain = CrossEntropy()
+        of_labels = plain if class_weights is None else Weighted(plain, class_weights)
+        return teaching.loss(logits, labels, answers, of_labels).item()
 
     assert loss(teacher, weights) == loss(teacher, None)
     half = replace(teacher, weight=0.5)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from autoscale.datasets.data import Images
 from autoscale.errors import DataProblem, InvalidSetting
 from autoscale.training.batches import Batch, batches
+from autoscale.training.loss.losses import CrossEntropy
 from autoscale.training.recipe import RECIPES, Recipe
 from autoscale.training.state import Snapshot
 from autoscale.training.task import TrainingTask
@@ -59,7 +60,7 @@ def test_the_gradient_is_that_of_the_formula(
     logits = torch.tensor(student, requires_grad=True)
     teaching = taught({}, fixed(), weight=weight, temperature=heat)
     loss = teaching.loss(
-        logits, torch.tensor(labels), torch.tensor(teacher), label_smoothing=smoothing
+        logits, torch.tensor(labels), torch.tensor(teacher), CrossEntropy(smoothing)
     )
     loss.backward()
 
@@ -84,7 +85,7 @@ def test_the_gradient_is_that_of_the_formula(
 def test_a_student_that_answers_as_the_teacher_has_nothing_left_to_learn_from_it() -> None:
     logits = torch.randn(6, 3, requires_grad=True)
     nobody = torch.full((6,), UNLABELLED)
-    loss = taught({}, fixed()).loss(logits, nobody, logits.detach(), label_smoothing=0.1)
+    loss = taught({}, fixed()).loss(logits, nobody, logits.detach(), CrossEntropy(0.1))
     loss.backward()
     assert loss.item() == pytest.approx(0, abs=1e-6)
     assert logits.grad is not None

@@ -45,6 +45,7 @@ def proxy_of(run: Path, settings: GridSettings) -> Proxy | None:
         kernels=choose_kernels("auto", device=settings.device, listener=Silent()),
         dtype=settings.dtype or "float32",
         chosen=MetricChoice.named(settings.metric or USUAL),
+        balance=settings.balance,
         device=settings.device,
         threads=settings.threads,
         transfer=transfer,

@@ -18,7 +18,7 @@ from autoscale.jobs.groups.networks import (
 )
 from autoscale.jobs.groups.runtime import DtypeSettings, RuntimeSettings
 from autoscale.jobs.groups.time import TimeSettings
-from autoscale.jobs.groups.training import TransferSettings
+from autoscale.jobs.groups.training import BalanceSettings, TransferSettings
 from autoscale.jobs.groups.workers import DeviceSettings, WorkerSettings
 from autoscale.jobs.names import RECIPES
 from autoscale.jobs.reference.settings import ReferenceSettings
@@ -26,6 +26,7 @@ from autoscale.metrics.names import METRICS, USUAL, require_metric
 from autoscale.models.settings import MetricSettings
 from autoscale.settings.command import Groups, Settings, settings_of
 from autoscale.settings.option import again, in_words, option
+from autoscale.training.loss.balance import Balance
 
 # What a parser or a completion needs is imported where it is asked for, see `jobs.groups`.
 
@@ -233,6 +234,10 @@ class BaseImageSettings(Settings):
         return given + ["strict"] * self.strict
 
 
+#: What is asked for of uneven classes.
+_BALANCE = tuple(setting.name for setting in settings_of(BalanceSettings))
+
+
 @dataclass(frozen=True, kw_only=True)
 class GridSettings(
     TimeSettings,
@@ -269,16 +274,47 @@ class GridSettings(
         help="What networks are judged by, on validation images. "
         f"{in_words(METRICS)}. \\[default: as the run's search, else {USUAL}]",
     )
+    loss: str | None = again(
+        BalanceSettings,
+        "loss",
+        None,
+        help="What trainings of that base minimise, as for search-baseline: cross-entropy, "
+        r"focal:2, logit-adjusted:1. \[default: as the run's search, else cross-entropy]",
+    )
+    sampling: str | None = again(
+        BalanceSettings,
+        "sampling",
+        None,
+        help="Which images an epoch of that base shows, as for search-baseline: shuffled or "
+        r"balanced. \[default: as the run's search, else shuffled]",
+    )
+    class_weights: str | None = again(
+        BalanceSettings,
+        "class_weights",
+        None,
+        help="By which the loss of an image counts, for that base, as for search-baseline: none or "
+        r"balanced. \[default: as the run's search, else none]",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.metric is not None:
             require_metric(self.metric)
+        balance = self.balance  # refuses what does not go together
+        if self.loss is not None:
+            object.__setattr__(self, "loss", balance.loss)
+
+    @property
+    def balance(self) -> Balance:
+        """What is done about uneven classes, for a base of one's own."""
+        given = {name: getattr(self, name) for name in _BALANCE}
+        return Balance(**{name: value for name, value in given.items() if value is not None})
 
     @property
     def decided(self) -> list[str]:
         """Those that are set although a run's own search would have decided them."""
-        return super().decided + ["metric"] * (self.metric is not None)
+        own = [name for name in ("metric", *_BALANCE) if getattr(self, name) is not None]
+        return super().decided + own
 
 
 #: What older versions took as values of their own.

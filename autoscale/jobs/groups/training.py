@@ -11,12 +11,20 @@ from autoscale.jobs.groups.networks import WeightsSettings
 from autoscale.jobs.names import RECIPES
 from autoscale.models.settings import packaged_names
 from autoscale.runs.sources.find import keep_names
-from autoscale.settings.command import Settings, settings_of
-from autoscale.settings.option import begun, option
+from autoscale.settings.command import Groups, Settings, settings_of
+from autoscale.settings.option import begun, in_words, option
+from autoscale.training.loss.balance import (
+    CLASS_WEIGHTS,
+    LOSSES,
+    SAMPLINGS,
+    USUAL,
+    Balance,
+    loss_names,
+)
 
 #: What some settings are about: what the classifier alone is fitted without.
 EPOCHS = "epochs"
-TEACHER = "Teacher"  # a heading of the help
+TEACHER, UNEVEN = "Teacher", "Uneven classes"  # headings of the help
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +38,52 @@ class RecipeSettings(Settings):
         binds="recipe",
     )
     epochs: int | None = option(None, "Epochs of each training.", binds="recipe", about=EPOCHS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BalanceSettings(Settings):
+    """What is done about classes of uneven size.
+
+    Raises:
+        InvalidSetting: for a loss that there is not, or two that would make up for the same twice.
+    """
+
+    exclusive: ClassVar[Groups] = (("class_weights", "sampling"),)
+
+    loss: str = option(
+        USUAL,
+        f"What a training minimises. {in_words(LOSSES)}. All but cross-entropy leave out the "
+        "recipe's label smoothing.",
+        complete=begun(loss_names),
+        binds="loss",
+        about=EPOCHS,
+        panel=UNEVEN,
+    )
+    sampling: str = option(
+        "shuffled",
+        "Which training images an epoch shows. {choices}.",
+        choices=lambda: SAMPLINGS,
+        binds="sampling",
+        about=EPOCHS,
+        panel=UNEVEN,
+    )
+    class_weights: str = option(
+        "none",
+        "By which the loss of an image counts, by its class. {choices}.",
+        choices=lambda: CLASS_WEIGHTS,
+        binds="class_weights",
+        about=EPOCHS,
+        panel=UNEVEN,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "loss", self.balance.loss)
+
+    @property
+    def balance(self) -> Balance:
+        """The three together."""
+        return Balance(loss=self.loss, sampling=self.sampling, class_weights=self.class_weights)
 
 
 @dataclass(frozen=True, kw_only=True)

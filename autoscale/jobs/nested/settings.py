@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups.images import DataSettings
 from autoscale.jobs.groups.networks import WEIGHTS, BoardSettings, LimitSettings, WeightsSettings
+from autoscale.jobs.groups.training import BalanceSettings
 from autoscale.jobs.train.settings import TrainSettings
 from autoscale.settings.command import Groups, settings_of
 from autoscale.settings.option import again, option
@@ -18,7 +19,7 @@ _GROWTH = "Growth"  # a heading of the help
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainFamilySettings(WeightsSettings):
+class TrainFamilySettings(WeightsSettings, BalanceSettings):
     """On which images the members of a family are trained, together or one out of the other.
 
     The recipe, the members and the weights themselves bind a resumed training, not their names.

@@ -58,6 +58,7 @@ class ReferenceNetwork:
             recipe=recipe_named(RECIPE, epochs=epochs),
             kernels=judge.kernels,
             dtype=judge.dtype,
+            balance=judge.balance,
             device=judge.device,
             threads=judge.threads,
             transfer=Transfer(start=self.start),

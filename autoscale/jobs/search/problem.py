@@ -189,6 +189,7 @@ def _proxy(settings: SearchSettings, listener: Listener) -> Proxy:
         ),
         dtype=settings.dtype,
         chosen=MetricChoice.named(settings.metric),
+        balance=settings.balance,
         device=settings.device,
         threads=settings.threads,
         transfer=transfer,

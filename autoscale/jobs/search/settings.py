@@ -11,7 +11,12 @@ from autoscale.jobs.groups.images import DataSettings, ImageSettings
 from autoscale.jobs.groups.networks import BoardSettings, WeightsSettings
 from autoscale.jobs.groups.runtime import DtypeSettings, RuntimeSettings
 from autoscale.jobs.groups.time import TimeSettings
-from autoscale.jobs.groups.training import RecipeSettings, TeacherSettings, TransferSettings
+from autoscale.jobs.groups.training import (
+    BalanceSettings,
+    RecipeSettings,
+    TeacherSettings,
+    TransferSettings,
+)
 from autoscale.jobs.groups.workers import DeviceSettings, KernelSettings, WorkerSettings
 from autoscale.jobs.names import OBJECTIVES, SAMPLERS
 from autoscale.jobs.reference.settings import ReferenceSettings
@@ -222,6 +227,7 @@ class SearchSettings(
     KernelSettings,
     DeviceSettings,
     ImageSettings,
+    BalanceSettings,
     RecipeSettings,
     DtypeSettings,
     RuntimeSettings,

@@ -59,12 +59,13 @@ def begun(
             settings.kernels, precision=settings.precision, device=device, listener=listener
         ),
         chosen=MetricChoice.named(settings.metric),
-        class_weights=settings.class_weights,
+        balance=settings.balance,
         device=device,
         threads=settings.threads,
         transfer=Transfer(start=start, lessons=lessons),
         inheriting_rate=None,  # the recipe has it, see `_at_suited_rate`
     ).load(size=size, test=True, listener=listener)
+    _tell_smoothing(settings, task.recipe, listener)
     architecture = fitted(design, size, len(task.images.classes), listener)
     if settings.learning_rate is None:
         task = _at_suited_rate(task, start, architecture, listener)
@@ -122,6 +123,16 @@ def _recipe(settings: TrainSettings) -> Recipe:
     if settings.frozen.features:
         given["epochs"] = 1
     return replace(recipe, **given)
+
+
+def _tell_smoothing(settings: TrainSettings, recipe: Recipe, listener: Listener) -> None:
+    """Say that the loss takes no label smoothing, where the recipe has some."""
+    usual = recipe_named(settings.recipe).label_smoothing
+    if recipe.label_smoothing != usual:
+        listener.notice(
+            f"--loss {settings.loss} is of labels alone: the recipe's label smoothing of {usual:g} "
+            "is left out"
+        )
 
 
 def _at_suited_rate(

@@ -10,9 +10,15 @@ from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups.images import DataSettings, ImageSettings
 from autoscale.jobs.groups.networks import WEIGHTS, WeightsSettings
 from autoscale.jobs.groups.time import TimeSettings
-from autoscale.jobs.groups.training import EPOCHS, TEACHER, RecipeSettings, TransferSettings
+from autoscale.jobs.groups.training import (
+    EPOCHS,
+    TEACHER,
+    BalanceSettings,
+    RecipeSettings,
+    TransferSettings,
+)
 from autoscale.jobs.groups.workers import DeviceSettings, KernelSettings
-from autoscale.jobs.names import CLASS_WEIGHTS, NO_WEIGHTS
+from autoscale.jobs.names import NO_WEIGHTS
 from autoscale.jobs.train.freeze import Frozen
 from autoscale.metrics.names import METRICS, require_metric
 from autoscale.models.settings import MetricSettings, published_names
@@ -21,7 +27,7 @@ from autoscale.settings.option import again, begun, in_words, option
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainSettings(TransferSettings):
+class TrainSettings(TransferSettings, BalanceSettings):
     """What is trained, on which images, and how.
 
     The recipe, the design and the weights themselves bind a resumed training, not their names.
@@ -123,13 +129,6 @@ class TrainSettings(TransferSettings):
         "metric",
         help="What decides which epoch is best, and when patience ends, on validation images. "
         f"{in_words(METRICS)}.",
-    )
-    class_weights: str = option(
-        "none",
-        "By which the loss of an image counts, by its class. {choices}.",
-        choices=lambda: CLASS_WEIGHTS,
-        binds="class_weights",
-        about=EPOCHS,
     )
     limit: int | None = again(ImageSettings, "limit")
     strict: bool = again(ImageSettings, "strict", False)

@@ -128,7 +128,8 @@ class Training:
     def _how(self) -> str:
         if self.settings.frozen.features:
             return "the classifier alone"
-        return f"recipe {self.settings.recipe}, {self.task.recipe.epochs} epochs"
+        uneven = f", {told}" if (told := self.task.balance.told) else ""
+        return f"recipe {self.settings.recipe}, {self.task.recipe.epochs} epochs{uneven}"
 
     def _trained(self, resume: Snapshot | None, keeper: "Keeper") -> Trained:
         (module, begun), recipe = self._network(resume), self.task.recipe

@@ -38,10 +38,12 @@ from autoscale.training.failures import TrainingFailed
 from autoscale.training.fit import answered_right, fit
 from autoscale.training.head.features import read_features
 from autoscale.training.head.logistic import FittedHead, fit_head
+from autoscale.training.loss.balance import AS_THEY_ARE, BALANCED, Balance
+from autoscale.training.loss.losses import balanced_weights, hard_loss
 from autoscale.training.parts import classifier_of
 from autoscale.training.recipe import INHERITING_RATE, RECIPES, Recipe
 from autoscale.training.state import Epoch
-from autoscale.training.task import Runtime, TrainingTask, balanced_weights
+from autoscale.training.task import Runtime, TrainingTask
 
 
 def recipe_named(name: str, *, epochs: int | None = None) -> Recipe:
@@ -73,7 +75,7 @@ class Proxy:
     # Peak rate of those that begin with weights, see `Recipe.inheriting`; None: the recipe's, which
     # older versions had.
     inheriting_rate: float | None = INHERITING_RATE
-    class_weights: str = "none"  # by which images count in the loss, one of `CLASS_WEIGHTS`
+    balance: Balance = AS_THEY_ARE  # what is done about uneven classes; it alters the recipe
     chosen: MetricChoice = ACCURACY  # what networks are judged by
     size: int = 0  # pixels per side of the images
     test: bool = False  # whether test images are there, to judge on if a training asks for it
@@ -92,6 +94,10 @@ class Proxy:
                 f"networks in {self.dtype} are judged by accuracy, and --metric "
                 f"{self.chosen.name} is asked for; leave --metric or --dtype out"
             )
+        if self.transfer.lessons is not None:
+            self.balance.require_no_teacher()
+        if (suited_recipe := self.balance.suited(self.recipe)) != self.recipe:
+            object.__setattr__(self, "recipe", suited_recipe)
 
     @property
     def images(self) -> ImageData:
@@ -252,7 +258,7 @@ class Proxy:
             "images": self.fingerprint,
             **({} if self.dtype == "float32" else {"dtype": self.dtype}),
             **self.chosen.record(),
-            **({} if self.class_weights == "none" else {"class_weights": self.class_weights}),
+            **self.balance.record(),
             **self.transfer.record(),
             **self._rate_of_inheriting,
             **({"known_classes": self.inheritance.known_classes} if self.inheritance else {}),
@@ -288,7 +294,7 @@ class Proxy:
             kernels=record["kernels"],
             dtype=record.get("dtype", "float32"),
             chosen=MetricChoice.from_record(record),
-            class_weights=record.get("class_weights", "none"),
+            balance=Balance.from_record(record),
             device=device,
             threads=threads,
             transfer=Transfer.from_record(record, notes, device=device, threads=threads),
@@ -440,8 +446,8 @@ class Proxy:
 
     def task(self, network: Network, *, seed: int) -> TrainingTask:
         """A training on the images, without a teacher's answers."""
-        labels, classes = self.images.train.labels, len(self.images.classes)
-        weigh = self.class_weights == "balanced"
+        labels, classes, balance = self.images.train.labels, self.images.classes, self.balance
+        weigh = balance.class_weights == BALANCED
         return TrainingTask(
             train=self.images.train,
             validation=self.images.validation,
@@ -450,7 +456,9 @@ class Proxy:
             seed=seed,
             preparation=self.preparation,
             metric=self.metric,
-            class_weights=balanced_weights(labels, classes) if weigh else None,
+            loss=hard_loss(balance, labels, classes),
+            class_weights=balanced_weights(labels, len(classes)) if weigh else None,
+            balanced=balance.sampling == BALANCED,
         )
 
     def realised(self, network: Network) -> nn.Module:

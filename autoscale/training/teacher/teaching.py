@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,9 @@ from torch.nn import functional
 
 from autoscale.errors import DataProblem, InvalidSetting
 from autoscale.training.teacher.crops import FixedCrops
+
+if TYPE_CHECKING:
+    from autoscale.training.loss.losses import Loss
 
 #: The label of an image whose class nobody told; it trains with a teacher's answers alone.
 UNLABELLED = -1
@@ -49,16 +53,8 @@ class Teaching:
                     f"{images} images; let it answer all of them"
                 )
 
-    def loss(
-        self,
-        logits: Tensor,
-        labels: Tensor,
-        answers: Tensor,
-        *,
-        label_smoothing: float,
-        class_weights: Tensor | None = None,
-    ) -> Tensor:
-        """The mean over a batch of weight * T^2 * KL(teacher || student) + (1 - weight) * CE.
+    def loss(self, logits: Tensor, labels: Tensor, answers: Tensor, of_labels: Loss) -> Tensor:
+        """The mean over a batch of weight * T^2 * KL(teacher || student) + (1 - weight) * L.
 
         Both distributions of the divergence are softmaxes of logits / T. T^2 keeps the gradient's
         size, whatever T. Images without a label have the divergence alone.
@@ -68,8 +64,7 @@ class Teaching:
             logits: (N, classes), the student's.
             labels: (N,), `UNLABELLED` where there is none.
             answers: (N, classes), the teacher's logits.
-            class_weights: (classes,), by which the cross-entropy of an image counts; None where
-                all count the same.
+            of_labels: L, the loss of the labels.
         """
         heat = self.temperature
         divergence = functional.kl_div(
@@ -78,15 +73,7 @@ class Teaching:
             reduction="none",
             log_target=True,
         ).sum(1)
-        entropy = functional.cross_entropy(
-            logits,
-            labels,
-            ignore_index=UNLABELLED,
-            reduction="none",
-            label_smoothing=label_smoothing,
-        )
-        if class_weights is not None:
-            entropy = entropy * class_weights[labels.clamp(min=0)]
         told = labels != UNLABELLED
         weight = 1 - (1 - self.weight) * told
-        return (weight * heat**2 * divergence + (1 - weight) * entropy).mean()
+        own = of_labels.each(logits, labels)
+        return (weight * heat**2 * divergence + (1 - weight) * own).mean()

@@ -1,0 +1,167 @@
+"""Losses of labels: of logits and labels alone, with gradients by autograd."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from autoscale.errors import DataProblem
+from autoscale.training.loss.balance import ADJUSTED, FOCAL, Balance
+from autoscale.training.teacher.teaching import UNLABELLED
+
+
+class Loss(ABC):
+    """What an image's logits cost, given its label."""
+
+    @abstractmethod
+    def each(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Of each image: (N, classes), (N,) -> (N,)."""
+
+    def mean(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The mean over images: (N, classes), (N,) -> ()."""
+        return self.each(logits, labels).mean()
+
+    def on(self, device: torch.device) -> Self:
+        """The same with its numbers on a device."""
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class CrossEntropy(Loss):
+    """Negative logarithm of the label's probability; 0 without a label."""
+
+    label_smoothing: float = 0.0  # [0, 1), share of the label that all classes have evenly
+
+    def each(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Of each image: (N, classes), (N,) -> (N,)."""
+        return self._of(logits, labels, "none")
+
+    def mean(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The mean over images with a label: (N, classes), (N,) -> ()."""
+        return self._of(logits, labels, "mean")
+
+    def _of(self, logits: Tensor, labels: Tensor, reduction: str) -> Tensor:
+        return functional.cross_entropy(
+            logits,
+            labels,
+            ignore_index=UNLABELLED,
+            reduction=reduction,
+            label_smoothing=self.label_smoothing,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Focal(Loss):
+    """-(1 - p)^gamma log p, where p is the label's probability.
+
+    Source: Lin et al. 2017, section 3.2, equation 4, with a softmax in the place of the sigmoid.
+    The balanced form of equation 5 is this one `Weighted`.
+    """
+
+    gamma: float  # at least 0, which gives cross-entropy
+
+    def each(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Of each image: (N, classes), (N,) -> (N,)."""
+        entropy = functional.cross_entropy(logits, labels, reduction="none")
+        # 1 - p without cancellation; above 0, where powers below 1 would have no slope.
+        missed = -torch.expm1(-entropy)
+        missed = missed.clamp(min=torch.finfo(missed.dtype).tiny)
+        return missed**self.gamma * entropy
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LogitAdjusted(Loss):
+    """Cross-entropy of logits plus tau times the logarithms of classes' shares.
+
+    A network learns logits that lack these, so that its largest logit is the best answer where all
+    classes are equally frequent. Source: Menon et al. 2021, section 5.1, equation 10.
+    """
+
+    offsets: Tensor  # (classes,)
+
+    @classmethod
+    def of(cls, counts: Sequence[int] | NDArray[np.int64], *, tau: float) -> Self:
+        """For so many training images of each class; the largest class has the offset 0.
+
+        Args:
+            counts: each at least 1.
+        """
+        numbers = np.asarray(counts, dtype=np.float64)
+        offsets = tau * np.log(numbers / numbers.max())
+        return cls(torch.from_numpy(offsets).to(torch.float32))
+
+    def each(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Of each image: (N, classes), (N,) -> (N,)."""
+        return functional.cross_entropy(logits + self.offsets, labels, reduction="none")
+
+    def mean(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The mean over images: (N, classes), (N,) -> ()."""
+        return functional.cross_entropy(logits + self.offsets, labels)
+
+    def on(self, device: torch.device) -> Self:
+        """The same with its numbers on a device."""
+        return replace(self, offsets=self.offsets.to(device))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Weighted(Loss):
+    """A loss that counts by the image's class; the mean is over images, not over weights."""
+
+    loss: Loss
+    weights: Tensor  # (classes,)
+
+    def each(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Of each image: (N, classes), (N,) -> (N,)."""
+        return self.weights[labels.clamp(min=0)] * self.loss.each(logits, labels)
+
+    def on(self, device: torch.device) -> Self:
+        """The same with its numbers on a device."""
+        return replace(self, loss=self.loss.on(device), weights=self.weights.to(device))
+
+
+def counts_of(labels: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+    """Images of each class, those without a label left out of account: (classes,)."""
+    counts: NDArray[np.int64] = np.bincount(labels[labels != UNLABELLED], minlength=classes)
+    return counts
+
+
+def balanced_weights(labels: NDArray[np.int64], classes: int) -> tuple[float, ...]:
+    """Weights of classes in inverse proportion to their images, whose mean over images is 1.
+
+    Args:
+        labels: of the images, those without one left out of account.
+    """
+    counts = counts_of(labels, classes)
+    held = counts > 0
+    weights = np.where(held, counts.sum() / (held.sum() * np.maximum(counts, 1)), 0.0)
+    return tuple(float(weight) for weight in weights)
+
+
+def hard_loss(balance: Balance, labels: NDArray[np.int64], classes: Sequence[str]) -> Loss | None:
+    """The loss of labels alone that is asked for; None for cross-entropy.
+
+    Args:
+        labels: of the training images.
+
+    Raises:
+        DataProblem: if it needs images of every class and there are none of one.
+    """
+    if balance.kind == FOCAL:
+        return Focal(balance.number)
+    if balance.kind != ADJUSTED:
+        return None
+    counts = counts_of(labels, len(classes))
+    if counts.min() == 0:
+        raise DataProblem(
+            f"no training image of class {classes[int(counts.argmin())]!r}, whose share --loss "
+            f"{balance.loss} adjusts for; add images, or take another loss"
+        )
+    return LogitAdjusted.of(counts, tau=balance.number)
