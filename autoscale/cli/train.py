@@ -57,10 +57,10 @@ def _decisive(trained: "Trained") -> str:
 
 
 def train_family_command(settings: TrainFamilySettings, *, run: Path, as_json: bool) -> None:
-    """Train a family: in one set of weights, of which every member is the first part, or each
-    member out of the one before.
+    """Train a family: in one set of weights, or each member out of the one before.
 
-    The same command continues where it was interrupted.
+    In one set of weights every member is the first part of the largest; `autoscale cut` takes it
+    out. The same command continues where it was interrupted.
     """
     from autoscale.cli.terminal import (
         CONVENTION,

@@ -18,8 +18,7 @@ from autoscale.metrics.predictions import Predictions
 from autoscale.training.batches import as_channels_last, batches, normalised, resized
 from autoscale.training.failures import OutOfTime, TrainingDiverged
 from autoscale.training.gradients import Losses
-from autoscale.training.parts import to_learn
-from autoscale.training.regularisation import DropRates
+from autoscale.training.parts import DropRates, to_learn
 from autoscale.training.resident import ResidentCut, fits
 from autoscale.training.state import Epoch, Snapshot, TrainingState, is_over
 from autoscale.training.task import HERE, Runtime, TrainingTask, device_named, require_images

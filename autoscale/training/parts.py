@@ -1,4 +1,4 @@
-"""A network's parts from its input to its classifier: which of them learn, and how fast.
+"""A network's parts from its input to its classifier: which learn, how fast, and what they drop.
 
 A network tells its parts by an attribute `parts`, a mapping of names to sequences of modules, in
 the order in which they work. Of a network that does not, there are two: all but the last linear
@@ -66,3 +66,20 @@ def classifier_of(network: nn.Module) -> nn.Linear:
             "features"
         )
     return layers[-1]
+
+
+class DropRates:
+    """The rates of all modules of a network that drop something while it is trained.
+
+    These are modules with a number `p` in (0, 1): torch's dropout, torchvision's stochastic depth
+    and ours.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        found = ((module, getattr(module, "p", None)) for module in network.modules())
+        self._rates = [(m, p) for m, p in found if isinstance(p, float) and 0 < p < 1]
+
+    def scale(self, share: float) -> None:
+        """Let each module drop at `share` of its rate; 1 restores it."""
+        for module, rate in self._rates:
+            module.p = share * rate  # type: ignore[assignment]

@@ -22,7 +22,7 @@ from autoscale.network.kernels.accelerate import Accelerated
 from autoscale.network.kernels.kernels import TorchKernels
 from autoscale.network.measuring.second_count import fvcore_analysis
 from autoscale.network.measuring.trace import evaluating, traced_cost
-from autoscale.training.regularisation import DropRates
+from autoscale.training.parts import DropRates
 from tests.strategies import BLOCKS, architectures
 
 
