@@ -47,7 +47,7 @@ def design(tmp_path: Path) -> str:
 
 
 def short(design: str, run: Path, photos: Path, **options: Any) -> Trained:
-    asked = {"epochs": 2, "batch_size": 8, "kernels": "none", **options}
+    asked: dict[str, Any] = {"epochs": 2, "batch_size": 8, "kernels": "none", **options}
     return train(design, run, data=str(photos), **asked)
 
 
@@ -144,9 +144,10 @@ def test_the_command_trains_with_them(
 
 def test_a_search_its_check_and_its_grid_keep_to_them(tmp_path: Path) -> None:
     run, asked = tmp_path / "run", Balance(loss="focal:2", sampling="balanced")
+    options: dict[str, Any] = {**asked.record()}
     autoscale.search_baseline(
         run, data="synthetic", limit=48, space="tiny", resolution=16, sampler="random",
-        kernels="none", trials=2, epochs=1, **asked.record(),
+        kernels="none", trials=2, epochs=1, **options,
     )  # fmt: skip
     proxy = load_proxy(run)
     assert proxy.balance == asked

@@ -74,7 +74,7 @@ class Focal(Loss):
         # 1 - p without cancellation; above 0, where powers below 1 would have no slope.
         missed = -torch.expm1(-entropy)
         missed = missed.clamp(min=torch.finfo(missed.dtype).tiny)
-        return missed**self.gamma * entropy
+        return torch.pow(missed, self.gamma) * entropy
 
 
 @dataclass(frozen=True, slots=True, eq=False)
