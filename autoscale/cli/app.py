@@ -94,7 +94,7 @@ COMMANDS = (
     Command(
         name="make",
         summary="Make one trained network of a folder of images: within limits, within a time.",
-        home="make:make_command",
+        home="pipeline:make_command",
         run="runs/make",
         example="photos --limit macs=30M --hours 1 --run runs/photos",
     ),
@@ -267,7 +267,7 @@ COMMANDS = (
         name="demo",
         summary="Search, check, grid and family on the built-in synthetic images, in about "
         "four minutes.",
-        home="demo:demo_command",
+        home="pipeline:demo_command",
         run="runs/demo",
         has_json=False,
     ),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from autoscale.cli.app import main
-from autoscale.cli.demo import _typed, demo_commands
+from autoscale.cli.pipeline import _typed, demo_commands
 from autoscale.design.cost import cost
 from autoscale.design.rounding import rounding_policy
 from autoscale.jobs.grid.candidates import counted_budget, grid_around
