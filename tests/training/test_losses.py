@@ -62,7 +62,7 @@ def uneven(seed: int = 0) -> Images:
 
 
 def test_focal_by_hand() -> None:
-    logits = torch.log(torch.tensor([[0.9, 0.1], [0.2, 0.8]]))
+    logits = torch.log(torch.tensor([[0.9, 0.1], [0.2, 0.8]], dtype=torch.float64))
     found = Focal(2.0).each(logits, torch.tensor([0, 0]))
     assert found.tolist() == pytest.approx([-(0.1**2) * math.log(0.9), -(0.8**2) * math.log(0.2)])
     root = Focal(0.5).each(logits, torch.tensor([1, 1]))
