@@ -1,5 +1,6 @@
 """What `guided` makes of failures, pruned trials, ranges that change and costs told in batches."""
 
+import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,19 +12,17 @@ from optuna.samplers import RandomSampler
 from optuna.trial import Trial, TrialState, create_trial
 
 from autoscale.design.cost import cost
-from autoscale.design.measures.macs import MACS
 from autoscale.errors import InvalidSetting
 from autoscale.search.batched import Batched
 from autoscale.search.designs import Designs
 from autoscale.search.history import History, rungs_of
 from autoscale.search.knowledge import KnownCosts
 from autoscale.search.model.conditions import parameters
-from autoscale.search.model.design_facts import ExactCost
 from autoscale.search.model.feasibility import Feasibility
 from autoscale.search.objective import Reward
 from autoscale.search.samplers import make_sampler
 from autoscale.search.samplers.guided import GuidedSampler
-from tests.search.test_samplers_contract import TINY, macs, score
+from tests.search.test_samplers_contract import MACRO, TINY, macs, score
 
 UP = [optuna.study.StudyDirection.MAXIMIZE]
 
@@ -46,12 +45,16 @@ def beyond(trial: Trial) -> float:
 
 
 def test_designs_near_failures_are_avoided_as_those_that_break_a_constraint() -> None:
-    study = optuna.create_study(sampler=GuidedSampler(seed=1), direction="maximize")
-    study.optimize(beyond, n_trials=30, catch=(ValueError,))
-    drawn = optuna.create_study(sampler=RandomSampler(seed=1), direction="maximize")
-    drawn.optimize(beyond, n_trials=30, catch=(ValueError,))
-    assert completed(study) > completed(drawn)
-    assert study.best_value > drawn.best_value
+    def search(sampler: optuna.samplers.BaseSampler) -> tuple[int, float]:
+        study = optuna.create_study(sampler=sampler, direction="maximize")
+        study.optimize(beyond, n_trials=25, catch=(ValueError,))
+        return completed(study), study.best_value
+
+    found, drawn = (
+        [search(kind(seed=s)) for s in range(3)] for kind in (GuidedSampler, RandomSampler)
+    )
+    assert sum(count for count, _ in found) > 1.3 * sum(count for count, _ in drawn)
+    assert sum(best for _, best in found) > sum(best for _, best in drawn)
 
 
 def test_a_failure_is_foreseen_where_no_trial_was() -> None:
@@ -195,48 +198,57 @@ def test_what_is_known_of_no_objective_is_refused(known: KnownCosts, message: st
 
 
 class Counted:
-    """A cost of many designs that keeps count of how it was asked."""
+    """A cost, of one design or of many, that keeps count of how it was asked."""
 
-    def __init__(self, offset: float = 0.0, scale: float = 1.0) -> None:
+    def __init__(self, offset: float = 0.0) -> None:
         self.sizes: list[int] = []
-        self._offset, self._scale = offset, scale
+        self._offset = offset
 
-    def __call__(self, designs: Sequence[Any]) -> list[float]:
+    def one(self, design: Any) -> float:
+        return self.many([design])[0]
+
+    def many(self, designs: Sequence[Any]) -> list[float]:
         self.sizes.append(len(designs))
-        return [float(cost(design).macs) * self._scale - self._offset for design in designs]
+        return [float(cost(design).macs) - self._offset for design in designs]
 
 
 def searched(known: KnownCosts, directions: Sequence[str], told: Any) -> list[dict[str, Any]]:
-    sampler = make_sampler("guided", seed=2, space=TINY, known=known)
+    sampler = make_sampler("guided", seed=2, space=MACRO, known=known)
     study = optuna.create_study(sampler=sampler, directions=directions)
-    for _ in range(12):
-        trial = study.ask()
-        study.tell(trial, told(TINY.suggest(trial)))
+    study.optimize(lambda trial: told(MACRO.suggest(trial)), n_trials=8)
     return [trial.params for trial in study.trials]
 
 
-def test_costs_in_batches_lead_to_the_same_trials_as_one_by_one() -> None:
-    cap = float(np.quantile([macs(a) for a in TINY.enumerate()], 0.7))
-    value, excess, price = Counted(), Counted(cap), Counted()
-    reward = Reward.hard(cap)
+CAP = macs(MACRO.sample(random.Random(0)))
+REWARD = Reward.hard(CAP)
 
-    def pair(architecture: Any) -> list[float]:
-        return [score(architecture), macs(architecture)]
 
-    def worth(architecture: Any) -> float:
-        return float(reward.of(np.array(score(architecture)), np.array(macs(architecture))))
+def pair(architecture: Any) -> list[float]:
+    return [score(architecture), macs(architecture)]
 
-    single = KnownCosts(values={1: macs}, limits=[lambda a: macs(a) - cap])
-    many = KnownCosts(values={1: Batched(value)}, limits=[Batched(excess)])
-    assert searched(many, ["maximize", "minimize"], pair) == searched(
-        single, ["maximize", "minimize"], pair
-    )
-    one = KnownCosts(reward=reward.of, cost=ExactCost(MACS))
-    batched = KnownCosts(reward=reward.of, cost=Batched(price))
-    assert searched(batched, ["maximize"], worth) == searched(one, ["maximize"], worth)
-    for counted in (value, excess, price):
-        assert max(counted.sizes) > 8
-        assert sum(counted.sizes) <= TINY.size  # no design is asked about twice
+
+def worth(architecture: Any) -> float:
+    return float(REWARD.of(np.array(score(architecture)), np.array(macs(architecture))))
+
+
+@pytest.mark.parametrize(
+    ("known", "offset", "directions", "told"),
+    [
+        (lambda of: {"values": {1: of}}, 0.0, ["maximize", "minimize"], pair),
+        (lambda of: {"limits": [of]}, CAP, ["maximize"], score),
+        (lambda of: {"reward": REWARD.of, "cost": of}, 0.0, ["maximize"], worth),
+    ],
+    ids=["value", "limit", "cost of a reward"],
+)
+def test_costs_in_batches_lead_to_the_same_trials_as_one_by_one(
+    known: Any, offset: float, directions: list[str], told: Any
+) -> None:
+    single, several = Counted(offset), Counted(offset)
+    one_by_one = searched(KnownCosts(**known(single.one)), directions, told)
+    batched = searched(KnownCosts(**known(Batched(several.many))), directions, told)
+    assert batched == one_by_one
+    assert max(several.sizes) > 20
+    assert sum(several.sizes) == len(single.sizes)
 
 
 def test_a_batch_that_answers_with_too_few_numbers_is_refused() -> None:

@@ -82,7 +82,9 @@ class GuidedSampler(DesignSampler):
     def choose(self, history: History, rng: np.random.Generator, number: int) -> Point:
         designs = history.designs
         self._require_use_of_known(len(history.signs))
-        if len(history.tried) - len(history.broken) < self._first(designs) or not len(history):
+        # Failures teach where there is no search space (`feasibility`); else they are made up for.
+        idle = len(history.broken) if designs.space is not None else 0
+        if len(history.tried) - idle < self._first(designs) or not len(history):
             planned = iter(self._planned(designs, front_of_known(history.signs, self._known)))
             try:
                 return self.unseen(
