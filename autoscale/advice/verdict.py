@@ -56,8 +56,8 @@ def _verdict(advice: Advice, known: Sequence[Gain]) -> str:
         return "These trainings cannot tell: every interval holds 0."
     parts = []
     if best is not None:
-        chance = f"the chance that nothing else here buys more is {best.chance_best:.2f}"
-        parts.append(f"most is to be had from {best.effort.words}, {chance}")
+        chance = f"with a chance of {best.chance_best:.2f}"
+        parts.append(f"likeliest to buy most, {chance}: {best.effort.words}")
     if harmful:
         parts.append(f"{_listed(harmful)} would rather harm")
     if silent:

@@ -14,6 +14,7 @@ from autoscale.advice.design import points
 from autoscale.advice.efforts import Advice, Effort, advise, class_gains
 from autoscale.advice.law import Amounts, Law
 from autoscale.advice.posterior import (
+    Interval,
     LawPosterior,
     Measured,
     covariance,
@@ -122,7 +123,7 @@ def found_for(parameters: np.ndarray, *, seed: int = 0, count: int = 2000) -> Ad
     return advise(measured, BASE, [*EFFORTS.values()], weights=weights, ceiling=0.9)
 
 
-def test_where_images_are_lacking_they_are_named_and_where_nothing_is_nothing() -> None:
+def test_where_images_are_lacking_they_are_named() -> None:
     lacking = found_for(law_of(images=0.9))
     assert lacking.best is not None
     assert lacking.best.effort.key == "images"
@@ -133,10 +134,18 @@ def test_where_images_are_lacking_they_are_named_and_where_nothing_is_nothing() 
     assert gain.mean == pytest.approx(true.gains(EFFORTS["images"].amounts)[0], abs=0.03)
     told = sentences(lacking, quality="accuracy")
     assert told[0].startswith("Believed to buy, in points of accuracy: 2,000 more images ")
-    assert told[1].startswith("Most is to be had from 2,000 more images, the chance")
-    done = found_for(law_of(rest=0.97))
-    assert done.best is None
-    said = sentences(done, quality="accuracy")
+    assert told[1].startswith("Likeliest to buy most, with a chance of ")
+    assert told[1].partition(": ")[2].startswith("2,000 more images")
+
+
+def test_where_nothing_helps_little_is_believed_and_intervals_that_hold_0_tell_nothing() -> None:
+    done = found_for(law_of(rest=0.97), count=400)
+    gains = {one.effort.key: one.gain for one in done.gains}
+    assert all(gain is not None and gain.mean < 0.03 for gain in gains.values())
+    around_0 = Interval(mean=0.004, low=-0.003, high=0.012)
+    silent = replace(done, gains=tuple(replace(one, gain=around_0) for one in done.gains))
+    assert silent.best is None
+    said = sentences(silent, quality="accuracy")
     assert said[1] == "These trainings cannot tell: every interval holds 0."
 
 
