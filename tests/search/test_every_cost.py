@@ -1,7 +1,6 @@
 """Every cost that commands know can be what a search weighs, one side of a front, and a limit."""
 
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,14 +49,11 @@ def evaluate(architecture: Architecture, repetition: int) -> Score:
 def test_a_search_weighs_and_limits_it(name: str, kind: str) -> None:
     measure = measure_of(name)
     found = sorted({measure.of(architecture) for architecture in ALL})
-    assert len(found) > 2
     limit = Limit(measure, float(np.quantile(found, 0.6)))
     middle = float(np.quantile(found, 0.3))
     objective = Objective(kind=kind, target=middle, measure=measure)  # type: ignore[arg-type]
     sampler = make_sampler("guided", seed=1, space=TINY, known=knowledge(objective, [limit]))
-    trials = searched(
-        TINY, objective, evaluate, sampler, trials=9, seed=1, limits=(replace(limit),)
-    )
+    trials = searched(TINY, objective, evaluate, sampler, trials=9, seed=1, limits=(limit,))
     assert all(trial.status in ("finished", "repeat") for trial in trials)
     assert sum(trial.trained for trial in trials) == 9
     assert max(measure.of(trial.architecture) for trial in trials) <= limit.most

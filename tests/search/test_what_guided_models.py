@@ -8,7 +8,6 @@ import numpy as np
 import optuna
 import pytest
 from optuna.distributions import FloatDistribution
-from optuna.samplers import RandomSampler
 from optuna.trial import Trial, TrialState, create_trial
 
 from autoscale.design.cost import cost
@@ -29,10 +28,6 @@ UP = [optuna.study.StudyDirection.MAXIMIZE]
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
 
-def completed(study: optuna.Study) -> int:
-    return sum(trial.state is TrialState.COMPLETE for trial in study.trials)
-
-
 # Failures
 
 
@@ -44,17 +39,20 @@ def beyond(trial: Trial) -> float:
     return x + y
 
 
-def test_designs_near_failures_are_avoided_as_those_that_break_a_constraint() -> None:
-    def search(sampler: optuna.samplers.BaseSampler) -> tuple[int, float]:
-        study = optuna.create_study(sampler=sampler, direction="maximize")
-        study.optimize(beyond, n_trials=25, catch=(ValueError,))
-        return completed(study), study.best_value
+def test_designs_near_failures_are_avoided_as_those_that_break_a_constraint(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def successes() -> int:
+        found = 0
+        for seed in range(2):
+            study = optuna.create_study(sampler=GuidedSampler(seed=seed), direction="maximize")
+            study.optimize(beyond, n_trials=25, catch=(ValueError,))
+            found += sum(trial.state is TrialState.COMPLETE for trial in study.trials)
+        return found
 
-    found, drawn = (
-        [search(kind(seed=s)) for s in range(3)] for kind in (GuidedSampler, RandomSampler)
-    )
-    assert sum(count for count, _ in found) > 1.3 * sum(count for count, _ in drawn)
-    assert sum(best for _, best in found) > sum(best for _, best in drawn)
+    foreseen = successes()
+    monkeypatch.setattr(Feasibility, "learn", lambda self, history: None)
+    assert foreseen > 2 * successes()
 
 
 def test_a_failure_is_foreseen_where_no_trial_was() -> None:
