@@ -93,9 +93,10 @@ class Advice:
 
     @property
     def best(self) -> Gain | None:
-        """The effort most likely to gain most, if any is told."""
-        told = [gain for gain in self.gains if gain.told and gain.gain and gain.gain.mean > 0]
-        return max(told, key=lambda one: one.chance_best) if told else None
+        """The effort most likely to gain most, if it is told of any that it gains."""
+        known = [gain for gain in self.gains if gain.gain and gain.gain.mean > 0]
+        told = any(gain.told for gain in known)
+        return max(known, key=lambda one: one.chance_best) if told else None
 
 
 def advise(

@@ -23,6 +23,7 @@ from autoscale.search.model.axes import Axis, is_ordered
 from autoscale.search.model.conditions import (
     ABSENT,
     Tree,
+    broken_off,
     complete,
     conditional,
     expected,
@@ -115,7 +116,9 @@ class Designs:
         if found.thinned:
             found = replace(found, axes=_refined(found.axes, leaders(fitting, directions)))
         if not conditional(fitting, distributions):
-            return found
+            # Only those that were broken off may lack a parameter.
+            some = conditional([t for t in trials if broken_off(t)], distributions)
+            return replace(found, tree=(True,) * len(found.axes)) if some else found
         tried = [found._levels(trial.params) for trial in fitting]
         return replace(found, tree=learn(tried, [axis.ordered for axis in found.axes]))
 
@@ -185,9 +188,31 @@ class Designs:
             point = self._levels(params)
         else:
             point = self.point_of(params)
+            if point is None and self.tree is not None and broken_off(trial):
+                # What it asked for tells where it was, which is where it failed.
+                levels = self._levels(params)
+                point = levels if any(presence(levels)) else None
         if trial.state.is_finished():
             self._trials[trial.number] = (params, point)
         return point
+
+    def completed(self, point: Point, others: Iterable[Point]) -> list[Point]:
+        """The designs that a trial may have been of which asked for the parameters of `point`
+        alone: what it did not come to is as in each of `others`."""
+        there = (True,) * len(point) if self.tree is None else expected(self.tree, point)
+        wants = [level == ABSENT and has for level, has in zip(point, there, strict=True)]
+        if not any(wants):
+            return [point]
+        found = [
+            tuple(
+                [
+                    max(theirs, 0) if want else own
+                    for own, theirs, want in zip(point, other, wants, strict=True)
+                ]
+            )
+            for other in others
+        ]
+        return list(dict.fromkeys(found)) or [point]
 
     @cached_property
     def _indices(self) -> list[tuple[str, dict[Any, int]]]:

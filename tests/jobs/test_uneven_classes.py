@@ -15,7 +15,7 @@ from autoscale.inspection.read_run import load_run
 from autoscale.jobs.check import check_baseline
 from autoscale.jobs.grid.job import grid_search
 from autoscale.jobs.grid.settings import GridSettings
-from autoscale.jobs.nested.settings import TrainFamilySettings, for_largest
+from autoscale.jobs.nested.settings import TrainFamilySettings, for_member
 from autoscale.jobs.search.result import load_proxy
 from autoscale.jobs.search.spaces import load_space
 from autoscale.jobs.train.job import train
@@ -174,7 +174,7 @@ def test_workers_and_published_networks_beside_candidates_are_trained_alike() ->
 
 def test_a_family_that_is_trained_as_one_takes_them() -> None:
     settings = TrainFamilySettings(loss="focal", class_weights="balanced")
-    largest = for_largest(settings, "member.yaml", "photos")
+    largest = for_member(settings, "member.yaml", "photos")
     assert largest.balance == Balance(loss="focal:2", class_weights="balanced")
     with pytest.raises(InvalidSetting, match="exclude each other"):
         TrainFamilySettings(sampling="balanced", class_weights="balanced")

@@ -1,7 +1,7 @@
 """What `guided` makes of failures, pruned trials, ranges that change and costs told in batches."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -163,6 +163,19 @@ def test_a_range_that_differs_from_trial_to_trial_is_said_once() -> None:
     assert len(told) == 1
 
 
+@pytest.mark.filterwarnings("ignore:the range of x differs")
+def test_what_can_be_modelled_beside_such_a_range_is_searched() -> None:
+    def objective(trial: Trial) -> float:
+        depth = trial.suggest_int("depth", 1, 6)
+        return -abs(depth - 5) - trial.suggest_int("x", 1, 10 * depth) / 60
+
+    study = optuna.create_study(sampler=GuidedSampler(seed=0), direction="maximize")
+    study.optimize(objective, n_trials=25)
+    assert len({trial.params["depth"] for trial in study.trials}) >= 4
+    assert study.best_params["depth"] == 5
+    assert sum(trial.params["depth"] == 5 for trial in study.trials) > 8
+
+
 @pytest.mark.parametrize("objectives", [1, 3])
 def test_known_values_that_are_not_used_are_said_once(objectives: int) -> None:
     known = KnownCosts(values={0: macs})
@@ -253,3 +266,44 @@ def test_a_batch_that_answers_with_too_few_numbers_is_refused() -> None:
     with pytest.raises(InvalidSetting, match="asked about 2 designs and answered with shape"):
         Batched(lambda designs: [1.0]).of([1, 2])
     assert Batched(lambda designs: [2.0 * d for d in designs])(3) == 6.0
+
+
+def early(trial: Trial) -> float:
+    """Fails before it has asked for all parameters."""
+    x = trial.suggest_float("x", -5, 5)
+    if x > 0:
+        raise ValueError("too large")
+    return x**2 + trial.suggest_float("y", 0, 1)
+
+
+def on_a_branch(trial: Trial) -> float:
+    """Fails with a parameter that the trials which end may not have."""
+    x = trial.suggest_float("x", -5, 5)
+    if trial.suggest_categorical("kind", ["p", "q"]) == "p":
+        trial.suggest_float("a", 0, 1)
+    else:
+        trial.suggest_int("b", 1, 3)
+    if x > 0:
+        raise ValueError("too large")
+    return x**2
+
+
+def pruned_on_a_branch(trial: Trial) -> float:
+    """The same, pruned."""
+    try:
+        return on_a_branch(trial)
+    except ValueError:
+        raise optuna.TrialPruned from None
+
+
+@pytest.mark.parametrize("objective", [early, on_a_branch, pruned_on_a_branch])
+@pytest.mark.parametrize("seed", [0, 1, 3])
+def test_a_design_that_failed_is_not_proposed_again_whatever_it_had_asked_for(
+    objective: Callable[[Trial], float], seed: int
+) -> None:
+    study = optuna.create_study(sampler=GuidedSampler(seed=seed))
+    study.optimize(objective, n_trials=15, catch=(ValueError,))
+    ended = [t for t in study.trials if t.state is TrialState.COMPLETE]
+    failed = [t.params["x"] for t in study.trials if t.state is not TrialState.COMPLETE]
+    assert len(ended) >= 5
+    assert len(set(failed)) >= len(failed) - 2

@@ -124,6 +124,11 @@ def inside(params: Mapping[str, Any], distributions: Mapping[str, BaseDistributi
     )
 
 
+def broken_off(trial: FrozenTrial) -> bool:
+    """Whether a trial ended without a score, maybe before it had asked for all parameters."""
+    return trial.state in (TrialState.FAIL, TrialState.PRUNED) and bool(trial.params)
+
+
 def conditional(trials: Sequence[FrozenTrial], names: Mapping[str, object]) -> bool:
-    """Whether some complete trial lacks one of the parameters."""
-    return any(not names.keys() <= trial.params.keys() for trial in complete(trials))
+    """Whether some of the trials lacks one of the parameters."""
+    return any(not names.keys() <= trial.params.keys() for trial in trials)

@@ -21,6 +21,7 @@ from autoscale.search.model.predictor import FittedModel, Predictor
 
 #: The logarithm of the chance that a design keeps what it was seen to break.
 BROKEN = -50.0
+_LIKE = 4  # scored trials whose parameters stand in for those that a failed one did not ask for
 _FAR = 20.0  # of a constraint on the tamed scale; infinite ones are there
 
 
@@ -69,8 +70,13 @@ class Feasibility:
             learnt.append(self._predictor(name).learn(points, -_tamed(values)))
         if history.failed and self.designs.space is None:
             gave = [(n, p, 1.0) for n, p in zip(history.numbers, history.points, strict=True)]
-            failed = zip(history.failed_numbers, history.failed, strict=True)
-            told = sorted([*gave, *[(n, p, -1.0) for n, p in failed]])
+            # What a trial did not come to ask for is not why it failed: so it is as in others.
+            failed = [
+                (number, point, -1.0)
+                for number, ended in zip(history.failed_numbers, history.failed, strict=True)
+                for point in self.designs.completed(ended, history.points[-_LIKE:])
+            ]
+            told = sorted([*gave, *failed])
             points = [point for _, point, _ in told]
             gives = self._predictor(None).learn(points, np.array([s for *_, s in told]))
         return Chances(history, tuple(learnt), gives) if learnt or gives else None

@@ -11,7 +11,8 @@ from autoscale.search.designs import Designs, Point, neighbours
 from autoscale.search.history import History
 from autoscale.search.knowledge import NOTHING, KnownCosts
 from autoscale.search.model.acquisition import Costs
-from autoscale.search.model.feasibility import Chances, Feasibility
+from autoscale.search.model.conditions import ABSENT
+from autoscale.search.model.feasibility import BROKEN, Chances, Feasibility
 from autoscale.search.model.gaussian_process import Predictions
 from autoscale.search.model.predictor import FittedModel, Predictor
 from autoscale.search.model.targets import (
@@ -82,10 +83,9 @@ class GuidedSampler(DesignSampler):
     def choose(self, history: History, rng: np.random.Generator, number: int) -> Point:
         designs = history.designs
         self._require_use_of_known(len(history.signs))
-        # Failures teach where there is no search space (`feasibility`); else they are made up for.
-        idle = len(history.broken) if designs.space is not None else 0
-        if len(history.tried) - idle < self._first(designs) or not len(history):
-            planned = iter(self._planned(designs, front_of_known(history.signs, self._known)))
+        if _begun(history) < self._first(designs) or not len(history):
+            plan = self._planned(designs, front_of_known(history.signs, self._known))
+            planned = iter([p for p in plan if not _was_tried(history, p)])
             try:
                 return self.unseen(
                     history, lambda _: next(planned, None) or designs.random(rng), rng
@@ -337,6 +337,9 @@ class Pool:
             gain = self._goal.gain(self._learnt, predicted, self._costs[rows], owned, adoptable)
             if self._chances:
                 gain = (gain - gain.min()) * np.exp(chance)
+                hopeless = chance <= BROKEN
+                if not hopeless.all():
+                    gain[hopeless] = -np.inf
         if not repeats:
             gain[tried] = -np.inf
         return self._points[rows[int(np.argmax(gain))]]
@@ -350,6 +353,24 @@ class Pool:
             parts.append(self._predicted[np.array(new)])
         place = {row: i for i, row in enumerate([*old, *(row + self._trained for row in new)])}
         return reduce(Predictions.joined, parts)[np.array([place[row] for row in rows])]
+
+
+def _was_tried(history: History, point: Point) -> bool:
+    """Whether a trial was of this design, or failed before it had asked for all of it."""
+    parts = [ended for ended in history.failed + history.stopped if ABSENT in ended]
+    return history.designs.identity(point) in history.tried or any(
+        all(level in (ABSENT, own) for level, own in zip(part, point, strict=True))
+        for part in parts
+    )
+
+
+def _begun(history: History) -> int:
+    """Trials that count as the beginning of a search, before its model is asked."""
+    if not history.designs.whole:
+        return len(history)  # each is another design, whatever its point
+    if history.designs.space is None:
+        return len(history.tried)  # failures teach as well, see `feasibility`
+    return len(history.tried) - len(history.broken)
 
 
 def children(
