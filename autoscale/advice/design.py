@@ -42,12 +42,15 @@ def points(
     counts = [images // 2**times for times in range(halvings + 1)]
     least = PER_CLASS * classes
     if counts[-1] < least:
-        enough = least * 2**halvings
-        way = f"give --halvings {halvings - 1}" if halvings > 1 else "add images"
+        fitting = [times for times in range(1, halvings) if images // 2**times >= least]
+        if fitting:
+            way = f"give --halvings {fitting[-1]}, or add images up to {least * 2**halvings:,}"
+        else:
+            way = f"add images up to {least * 2**halvings:,}"
+            way += f", or to {least * 2:,} for --halvings 1" if halvings > 1 else ""
         raise InvalidSetting(
             f"{images:,} training images halved {_times(halvings)} leave {counts[-1]}, and "
             f"{classes} classes need {least}, {PER_CLASS} each; {way}"
-            + (f", or add images up to {enough:,}" if halvings > 1 else f" up to {enough:,}")
         )
     found = [Point(images=count, epochs=epochs) for count in counts]
     if epochs // 2:

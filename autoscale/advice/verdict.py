@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from autoscale.advice.efforts import LEVEL, Advice, ClassGain, Gain
+from autoscale.advice.efforts import LEAST_OF_CLASS, LEVEL, Advice, ClassGain, Gain
 from autoscale.advice.posterior import LEAST, Interval
 
 #: Classes that are named, those that gain most.
@@ -67,14 +67,15 @@ def _verdict(advice: Advice, known: Sequence[Gain]) -> str:
 
 
 def class_sentence(classes: Sequence[ClassGain], words: str) -> str | None:
-    """Which classes gain most from images; None where no class could be asked about.
+    """Which classes gain most from images; None where nothing is known of any.
 
     Args:
         words: the effort's, such as "1,000 more images".
     """
     known = [(one, one.gain) for one in classes if one.gain is not None]
     if not known:
-        return None
+        few = classes and all(one.images < LEAST_OF_CLASS for one in classes)
+        return "No class has enough validation images to tell what it gains." if few else None
     told = [(one, gain) for one, gain in known if gain.low > 0]
     few = len(classes) - len(known)
     beside = f" {few} of {len(classes)} classes have too few validation images to tell." * bool(few)

@@ -62,8 +62,9 @@ class Deadline:
         if seconds > self.left:
             least = (self.clock.spent + seconds) / (1 - RESERVE) / 3600
             raise InvalidSetting(
-                f"--hours {self.hours:g} leaves {duration(max(0.0, self.left))}, and {what} takes "
-                f"about {duration(seconds)}; give --hours {ceil(1000 * least) / 1000:g} or more"
+                f"--hours {self.hours:g} leaves {duration(max(0.0, self.left))}, and {what} would "
+                f"take about {duration(seconds)}; "
+                f"give --hours {ceil(1000 * least) / 1000:g} or more"
             )
 
     def notice(self, text: str) -> None:

@@ -134,7 +134,7 @@ def test_the_most_epochs_fit_and_one_more_does_not(each: float, most: int, minut
         patch.setattr(clock, "monotonic", Time())
         found = deadline(Path("nowhere"), minutes / 60)
         if each > found.left:
-            with pytest.raises(InvalidSetting, match="one epoch takes about"):
+            with pytest.raises(InvalidSetting, match="one epoch would take about"):
                 most_epochs(lambda epochs: each * epochs, most, found, "one epoch")
             return
         epochs = most_epochs(lambda epochs: each * epochs, most, found, "one epoch")
@@ -201,7 +201,7 @@ def test_a_search_goes_on_with_more_hours_and_counts_those_before(
 
 def test_a_search_keeps_time_for_what_confirms_it(tmp_path: Path, time: Time) -> None:
     slow = Slow(time, 60)
-    with pytest.raises(InvalidSetting, match="5 trainings in a row takes about"):
+    with pytest.raises(InvalidSetting, match="5 trainings in a row would take about"):
         search(tmp_path / "one", hours=0.0001, confirm=2, listener=slow)
     search(tmp_path / "two", hours=0.05, confirm=2, listener=slow)
     assert [progress.total for progress in slow.done] == [5, 5, 5, 4, 4, 4, 4]
@@ -292,7 +292,7 @@ def test_time_for_no_epoch_is_refused_before_anything_is_written(
     tmp_path: Path, photos: Path, time: Time, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     design = network(tmp_path)
-    with pytest.raises(InvalidSetting, match=r"one epoch of phi-0 takes .*; give --hours 0\."):
+    with pytest.raises(InvalidSetting, match=r"one epoch of phi-0 would take .*; give --hours 0\."):
         trained(tmp_path / "run", design, photos, hours=0.01)
     assert not (tmp_path / "run" / "train" / "settings.json").exists()
 

@@ -53,6 +53,11 @@ def in_time(training: AnyTraining, hours: float | None, *, since: float) -> AnyT
             f"{epochs} of {asked} epochs fit into --hours {deadline.hours:g}: one takes about "
             f"{duration(one.pace.epoch + one.pace.evaluation)}; --epochs {epochs} repeats this"
         )
+    elif epochs < asked:
+        deadline.notice(
+            f"this training was begun for {epochs} epochs, by the hours that it had then, and "
+            "keeps to them; for more give another --run"
+        )
     return with_epochs(training, epochs, deadline)
 
 
