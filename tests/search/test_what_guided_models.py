@@ -163,6 +163,19 @@ def test_a_range_that_differs_from_trial_to_trial_is_said_once() -> None:
     assert len(told) == 1
 
 
+@pytest.mark.filterwarnings("ignore:the range of x differs")
+def test_what_can_be_modelled_beside_such_a_range_is_searched() -> None:
+    def objective(trial: Trial) -> float:
+        depth = trial.suggest_int("depth", 1, 6)
+        return -abs(depth - 5) - trial.suggest_int("x", 1, 10 * depth) / 60
+
+    study = optuna.create_study(sampler=GuidedSampler(seed=0), direction="maximize")
+    study.optimize(objective, n_trials=25)
+    assert len({trial.params["depth"] for trial in study.trials}) >= 4
+    assert study.best_params["depth"] == 5
+    assert sum(trial.params["depth"] == 5 for trial in study.trials) > 8
+
+
 @pytest.mark.parametrize("objectives", [1, 3])
 def test_known_values_that_are_not_used_are_said_once(objectives: int) -> None:
     known = KnownCosts(values={0: macs})

@@ -82,10 +82,9 @@ class GuidedSampler(DesignSampler):
     def choose(self, history: History, rng: np.random.Generator, number: int) -> Point:
         designs = history.designs
         self._require_use_of_known(len(history.signs))
-        # Failures teach where there is no search space (`feasibility`); else they are made up for.
-        idle = len(history.broken) if designs.space is not None else 0
-        if len(history.tried) - idle < self._first(designs) or not len(history):
-            planned = iter(self._planned(designs, front_of_known(history.signs, self._known)))
+        if _begun(history) < self._first(designs) or not len(history):
+            plan = self._planned(designs, front_of_known(history.signs, self._known))
+            planned = iter([p for p in plan if designs.identity(p) not in history.tried])
             try:
                 return self.unseen(
                     history, lambda _: next(planned, None) or designs.random(rng), rng
@@ -350,6 +349,15 @@ class Pool:
             parts.append(self._predicted[np.array(new)])
         place = {row: i for i, row in enumerate([*old, *(row + self._trained for row in new)])}
         return reduce(Predictions.joined, parts)[np.array([place[row] for row in rows])]
+
+
+def _begun(history: History) -> int:
+    """Trials that count as the beginning of a search, before its model is asked."""
+    if not history.designs.whole:
+        return len(history)  # each is another design, whatever its point
+    if history.designs.space is None:
+        return len(history.tried)  # failures teach as well, see `feasibility`
+    return len(history.tried) - len(history.broken)
 
 
 def children(
