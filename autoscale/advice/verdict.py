@@ -74,8 +74,9 @@ def class_sentence(classes: Sequence[ClassGain], words: str) -> str | None:
     """
     known = [(one, one.gain) for one in classes if one.gain is not None]
     if not known:
-        few = classes and all(one.images < LEAST_OF_CLASS for one in classes)
-        return "No class has enough validation images to tell what it gains." if few else None
+        if not classes or any(one.images >= LEAST_OF_CLASS for one in classes):
+            return None
+        return "No class has enough validation images to tell what it gains."
     told = [(one, gain) for one, gain in known if gain.low > 0]
     few = len(classes) - len(known)
     beside = f" {few} of {len(classes)} classes have too few validation images to tell." * bool(few)
