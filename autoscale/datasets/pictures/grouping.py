@@ -1,0 +1,163 @@
+"""Pictures that belong together, as those of one patient, place or day, and a cut that keeps them.
+
+A cut of single pictures puts near-copies of one into training and others into the test, which then
+measures memory. Here a group lies in one part only, and class shares come as near as groups allow.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoscale.errors import DataProblem, InvalidSetting
+
+#: What groups by names instead of by a column begins with.
+BY_NAME = "path:"
+
+
+@dataclass(frozen=True, slots=True)
+class GroupBy:
+    """How pictures are grouped, out of what --group-by says.
+
+    Raises:
+        InvalidSetting: for no text, or no regular expression with a group.
+    """
+
+    text: str
+
+    def __post_init__(self) -> None:
+        if not self.text.strip():
+            raise InvalidSetting("group_by must not be empty; name a column, or path:REGEX")
+        if self.column is None:
+            self._pattern()
+
+    @property
+    def column(self) -> str | None:
+        """The column that tells groups; None if names do."""
+        return None if self.text.startswith(BY_NAME) else self.text
+
+    @property
+    def told(self) -> str:
+        """What groups are of, for sentences."""
+        return self.column or self.text
+
+    def _pattern(self) -> re.Pattern[str]:
+        expression = self.text.removeprefix(BY_NAME)
+        try:
+            pattern = re.compile(expression)
+        except (re.error, RecursionError, OverflowError) as problem:
+            raise InvalidSetting(
+                f"--group-by {self.text}: {expression!r} is no regular expression: {problem}"
+            ) from None
+        if pattern.groups < 1:
+            raise InvalidSetting(
+                f"--group-by {self.text} has no group in brackets; put them around what pictures "
+                "of a group share, as path:([^/]*)_[0-9]+"
+            )
+        return pattern
+
+    def of_names(self, names: Sequence[str]) -> list[str]:
+        """The group of each name: the first group of the regular expression, wherever it is found.
+
+        Raises:
+            DataProblem: if names have none.
+        """
+        pattern = self._pattern()
+        found = [match[1] if (match := pattern.search(name)) else None for name in names]
+        if missing := [name for name, group in zip(names, found, strict=True) if not group]:
+            raise DataProblem(
+                f"--group-by {self.text} finds no group in {len(missing):,} of {len(names):,} "
+                f"names, the first {missing[0]}; widen it"
+            )
+        return [group or "" for group in found]
+
+
+def carve_groups(
+    labels: NDArray[np.int64], groups: Sequence[str], fraction: float, *, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Two sorted lists of positions: those kept, and groups of about `fraction` of each class.
+
+    Groups are looked at in a random order, but large ones (by powers of two) first, and each goes
+    where the shares of its classes are then nearer to what is wanted of the pictures looked at so
+    far. What is kept has every class; what is put aside is empty only if no group can leave.
+    """
+    members: dict[str, list[int]] = {}
+    for i, group in enumerate(groups):
+        members.setdefault(group, []).append(i)
+    names = list(members)
+    order = np.random.default_rng(seed).permutation(len(names))
+    queue = sorted((names[i] for i in order), key=lambda name: -len(members[name]).bit_length())
+    counts = {name: Counter(labels[members[name]].tolist()) for name in names}
+    total: Counter[int] = Counter(labels.tolist())
+    seen: Counter[int] = Counter()
+    aside: Counter[int] = Counter()
+    chosen: list[str] = []
+    for name in queue:
+        own = counts[name]
+        seen.update(own)
+        leaves = all(total[c] - aside[c] > n for c, n in own.items())
+        if leaves and _gain(own, aside, seen, total, fraction) > 0:
+            aside.update(own)
+            chosen.append(name)
+    if not chosen:
+        fit = [
+            name for name in reversed(queue) if all(total[c] > n for c, n in counts[name].items())
+        ]
+        chosen = fit[:1]
+    away = np.zeros(len(labels), dtype=bool)
+    for name in chosen:
+        away[members[name]] = True
+    return np.flatnonzero(~away), np.flatnonzero(away)
+
+
+def _gain(
+    own: Mapping[int, int],
+    aside: Mapping[int, int],
+    seen: Mapping[int, int],
+    total: Mapping[int, int],
+    fraction: float,
+) -> float:
+    """By how much the squared distance from the wanted shares is smaller if a group goes aside."""
+    gain = 0.0
+    for label, count in own.items():
+        short = fraction * seen[label] - aside[label]
+        gain += (short**2 - (short - count) ** 2) / total[label] ** 2
+    return gain
+
+
+def require_apart(parts: Mapping[str, Sequence[str] | None], by: str) -> None:
+    """Refuse groups that lie in two of a source's own splits.
+
+    Args:
+        parts: the groups of each split's pictures, by the split's name.
+        by: what --group-by said.
+
+    Raises:
+        DataProblem: naming the first.
+    """
+    where: dict[str, str] = {}
+    both: dict[str, tuple[str, str]] = {}
+    for part, groups in parts.items():
+        for group in groups or ():
+            other = where.setdefault(group, part)
+            if other != part:
+                both.setdefault(group, (other, part))
+    if both:
+        group, (one, other) = next(iter(both.items()))
+        count = "1 group lies" if len(both) == 1 else f"{len(both):,} groups lie"
+        raise DataProblem(
+            f"--group-by {by}: {count} in two of the source's own splits, the first ({group!r}) in "
+            f"{one} and {other}; give the pictures as one set without splits to have them cut by "
+            "groups, or leave out --group-by"
+        )
+
+
+def groups_sentence(by: str, parts: Mapping[str, Sequence[str] | None]) -> str:
+    """Such as "groups by patient: 40 train, 10 validation, 12 test"."""
+    counted = [f"{len(set(groups or ())):,} {part}" for part, groups in parts.items()]
+    return f"groups by {by}: {', '.join(counted)}"
