@@ -81,6 +81,7 @@ def evaluate_command(settings: EvaluateCommand, *, as_json: bool) -> None:
             "which": found.which,
             "images": found.images,
             "accuracy": found.accuracy,
+            **({"several": True} if found.several else {}),
             "loss": found.loss,
             "images_per_second": found.images_per_second,
             "classes": records(found.classes),
@@ -117,22 +118,33 @@ def _metrics_data(metrics: Sequence[Measured | MeasuredLead]) -> dict[str, objec
 def _show_evaluation(found: Evaluation, settings: EvaluateCommand) -> None:
     from autoscale.cli.terminal import say, show_table
 
-    show_table(found.classes, title="By class", columns=tuple(found.classes.columns))
+    show_table(
+        found.classes,
+        title="By label" if found.several else "By class",
+        columns=tuple(found.classes.columns),
+    )
     worst = found.confusions.head(settings.pairs)
     if len(worst):
         show_table(worst, title="Most often mixed up", columns=tuple(worst.columns))
+    called = "Exact match" if found.several else "Accuracy"
     say(
-        f"Accuracy {found.accuracy:.4f}, loss {found.loss:.4f}; "
+        f"{called} {found.accuracy:.4f}, loss {found.loss:.4f}; "
         f"{found.images_per_second:,.0f} images a second"
     )
     for one in found.metrics:
         say(one.sentence)
     say(found.which)
     if found.against is not None:
-        say(f"{settings.against}: accuracy {found.against.accuracy:.4f}")
+        say(f"{settings.against}: {called.lower()} {found.against.accuracy:.4f}")
         say(found.against.paired.sentence("this network", "the other"))
         for lead in found.against.metrics:
             say(lead.sentence("this network", "the other"))
+    if found.several:
+        say(
+            "predicted: of how many images the label is said, at its threshold. Exact match: share "
+            "of images of which all labels are right"
+        )
+        return
     say("predicted: how often the class was answered. share: of the class's own images")
 
 
@@ -168,7 +180,7 @@ def predict_command(settings: PredictCommand, *, as_json: bool) -> int:
             else:
                 found.append(part.table)
     if not settings.csv:
-        _show_predictions(found, refused, as_json)
+        _show_predictions(found, refused, as_json, several=network.header.labelling.several)
     return 1 if refused else 0
 
 
@@ -202,7 +214,9 @@ def _asked(settings: PredictCommand) -> list[str]:
     return found
 
 
-def _show_predictions(parts: list[pd.DataFrame], refused: list[str], as_json: bool) -> None:
+def _show_predictions(
+    parts: list[pd.DataFrame], refused: list[str], as_json: bool, *, several: bool
+) -> None:
     import pandas as pd
 
     from autoscale.cli.terminal import records, say, show_json, show_table
@@ -212,4 +226,5 @@ def _show_predictions(parts: list[pd.DataFrame], refused: list[str], as_json: bo
         show_json({"predictions": records(table), "refused": refused})
     elif len(table):
         show_table(table, title="Predictions", columns=tuple(table.columns))
-        say("probability: softmax of the logits; not how often the network is right")
+        way = "sigmoid of the label's logit" if several else "softmax of the logits"
+        say(f"probability: {way}; not how often the network is right")

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from autoscale.datasets import synthetic
 from autoscale.datasets.duplicates import find_duplicates
+from autoscale.datasets.labelling import Labels, are_several, has_class
 from autoscale.datasets.pictures.decoding import Decoded, Keep, decode
 from autoscale.datasets.pictures.depth import range_notices
 from autoscale.datasets.pictures.pictures import Listing, Pictures, shown
@@ -24,16 +25,24 @@ from autoscale.datasets.seen import names_of, sketch
 from autoscale.datasets.sources.columns import columns_of
 from autoscale.datasets.sources.source import list_source as list_source
 from autoscale.datasets.splits import spoken
-from autoscale.datasets.summary import DataSummary, alike_classes, missing_classes
+from autoscale.datasets.summary import (
+    DataSummary,
+    alike_classes,
+    label_facts,
+    missing_classes,
+    universal_classes,
+)
 from autoscale.errors import DataProblem, InvalidSetting
 
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Decoded square images and their classes."""
+    """Decoded square images and what they are labelled with."""
 
     pixels: NDArray[np.uint8]  # (N, S, S, C), contiguous; 3 channels in RGB, 1 in grey
-    labels: NDArray[np.int64]  # (N,), positions in the classes of the data set
+    # (N,), positions in the classes of the data set; where an image may have several of them, or
+    # none, (N, classes) of 0 and 1. See `datasets.labelling`.
+    labels: Labels
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -42,6 +51,11 @@ class Images:
         """The images at `indices` (whole numbers, or N truth values), in that order, copied."""
         chosen = np.asarray(indices)
         return Images(self.pixels[chosen], self.labels[chosen])
+
+    @property
+    def several(self) -> bool:
+        """Whether an image may have several of the classes, or none."""
+        return are_several(self.labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +77,11 @@ class ImageData:
     summary: DataSummary  # its `sentence` says what was understood of the source
     unreadable: tuple[str, ...]  # of `skipped`, those that `strict` would refuse
     notices: tuple[str, ...]  # what the owner should know before hours are spent, a sentence each
+
+    @property
+    def several(self) -> bool:
+        """Whether an image may have several of the classes, or none."""
+        return self.train.several
 
 
 def load(
@@ -132,7 +151,7 @@ class _DecodedParts(NamedTuple):
             DataProblem: if a class or a part is left without an image.
         """
         for label, name in enumerate(classes):
-            if not np.any(self.images["train"].labels == label):
+            if not has_class(self.images["train"].labels, label).any():
                 reason = self.reasons.get(label, "there is none")
                 raise DataProblem(
                     f"no training image of class {name!r} could be read ({reason}); repair the "
@@ -158,10 +177,16 @@ def _decode(splits: Splits, read: Callable[[Pictures], Decoded]) -> _DecodedPart
             skipped.append(f"{pictures.names[i]}: {reason}")
             pictures.forget(i)
             if part == "train":
-                reasons.setdefault(int(pictures.labels[i]), skipped[-1])
-        labels = np.delete(pictures.labels, list(decoded.unread))
+                for label in _classes_of(pictures.labels[i]):
+                    reasons.setdefault(label, skipped[-1])
+        labels = np.delete(pictures.labels, list(decoded.unread), axis=0)
         images[part] = Images(decoded.pixels, labels)
     return _DecodedParts(images, tuple(skipped), reasons, tuple(peaks))
+
+
+def _classes_of(label: NDArray[np.int64]) -> list[int]:
+    """The classes of one picture."""
+    return np.flatnonzero(label).tolist() if label.ndim else [int(label)]
 
 
 def _image_data(
@@ -193,10 +218,12 @@ def _image_data(
             unused=listing.unused,
             groups=splits.groups,
             whole=splits.whole,
+            labels=label_facts(found.labels for found in images.values()),
         ),
         notices=(
             *listing.notices,
             *alike_classes(classes),
+            *universal_classes(images["train"].labels, classes),
             *missing_classes({part: found.labels for part, found in images.items()}, classes),
             *find_duplicates(parts).sentences,
             *range_notices(decoded.peaks, pictures=sum(counts.values()), preparation=preparation),
@@ -251,7 +278,7 @@ def load_whole(
     decoded = decode(pictures, size, strict=strict, keep=keep, preparation=preparation)
     if not len(decoded.pixels):
         raise DataProblem(f"none of the {len(pictures)} images of {source} could be read")
-    images = Images(decoded.pixels, np.delete(pictures.labels, list(decoded.unread)))
+    images = Images(decoded.pixels, np.delete(pictures.labels, list(decoded.unread), axis=0))
     unread = [f"{pictures.names[i]}: {reason}" for i, reason in decoded.unread.items()]
     return Whole(
         images,
@@ -259,7 +286,12 @@ def load_whole(
         (*_beside(listing), *listing.skipped, *unread),
         range_notices(decoded.peaks, pictures=len(images), preparation=preparation),
         names_of(pictures.digests.values()),
-        DataSummary(classes=listing.classes, parts={"images": len(images)}, unused=listing.unused),
+        DataSummary(
+            classes=listing.classes,
+            parts={"images": len(images)},
+            unused=listing.unused,
+            labels=label_facts([images.labels]),
+        ),
     )
 
 
@@ -295,6 +327,18 @@ def _require_no_groups(selection: Selection) -> None:
             f"--group-by {selection.group_by} groups pictures of a source, and synthetic draws "
             "each for itself; leave it out"
         )
+
+
+def several_in(source: str) -> bool:
+    """Whether images of a source may have several of its classes, or none; no image is decoded.
+
+    Raises:
+        DataProblem: if `source` is nothing that `load` reads.
+    """
+    if source == "synthetic":
+        return False
+    listing = list_source(Path(source).expanduser(), test=False, whole=True)
+    return are_several(listing.train.labels)
 
 
 def _fingerprint(classes: tuple[str, ...], *parts: Pictures) -> str:

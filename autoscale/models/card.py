@@ -12,7 +12,7 @@ from autoscale.design.timm_blocks import timm_definition
 from autoscale.devices.timing.latency import Latency
 from autoscale.distribution import VERSION
 from autoscale.errors import InvalidArchitecture
-from autoscale.models.input_spec import LABELS, PREPARATION, preparation_steps, writable
+from autoscale.models.input_spec import LABELLING, LABELS, PREPARATION, preparation_steps, writable
 from autoscale.models.load import Model
 from autoscale.models.reference import ANSWER, PICTURE
 
@@ -49,8 +49,7 @@ def model_card(
         "## Input",
         _input(model),
         "## Output",
-        f"{num_classes:,} logits for each image. {_classes(model)} Their softmax gives "
-        "probabilities.",
+        f"{num_classes:,} logits for each image. {_classes(model)} {_probabilities(model)}",
         "## Check",
         _check(),
         "## Size",
@@ -107,11 +106,27 @@ def _classes(model: Model) -> str:
     )
 
 
+def _probabilities(model: Model) -> str:
+    """How logits become an answer."""
+    labelling, names = model.header.labelling, model.header.classes
+    if not labelling.several or names is None:
+        return "Their softmax gives probabilities."
+    held = zip(names[:MOST_CLASSES], labelling.thresholds_of(len(names)).tolist(), strict=False)
+    shown = ", ".join(f"{_text(name)} {threshold:.3f}" for name, threshold in held)
+    return (
+        "An image may have several of them, or none: the sigmoid of each logit is the probability "
+        f"of its class, and the image has those at or above their thresholds: {shown}. "
+        f"`{LABELLING}` says the same to programs."
+    )
+
+
 def _accuracy(model: Model) -> str:
     header = model.header
     if header.accuracy is None:
         return "Not known."
     known = f"{header.accuracy:.4f} of {_text(header.accuracy_of or 'unnamed images')}"
+    if header.labelling.several:
+        known += ", all labels right at thresholds of 0.5"
     if change := changed_since_measured(model):
         return f"Not known as exported. {known} was measured {change}."
     decided = ""

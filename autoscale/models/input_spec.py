@@ -9,11 +9,14 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from autoscale.datasets.labelling import ONE_EACH, Labelling
 from autoscale.datasets.pictures.preparation import Area, Preparation
 from autoscale.distribution import VERSION
 
 PREPARATION = "preparation.json"
 LABELS = "labels.txt"
+#: How logits become labels, where an image may have several.
+LABELLING = "labelling.json"
 #: What is seen where a picture is transparent: red, green, blue of 0..255.
 BACKGROUND = (255, 255, 255)
 #: What ends a line for some program; Python's `str.splitlines` knows all of them.
@@ -112,11 +115,33 @@ def escaped(classes: Sequence[str]) -> bool:
     return any(_LINE_BREAK.search(name) for name in classes)
 
 
-def metadata(preparation: Preparation, size: int, classes: Sequence[str] | None) -> dict[str, str]:
+def labelling_data(labelling: Labelling, classes: Sequence[str] | None) -> dict[str, Any]:
+    """How logits become several labels, as plain data; `steps` says the same in words."""
+    assert classes is not None, "networks of several labels name them"
+    return {
+        "several": True,
+        "probability": "sigmoid",
+        "classes": list(classes),
+        "thresholds": labelling.thresholds_of(len(classes)).tolist(),
+        "steps": [
+            "The probability of a label is the sigmoid of its logit, 1 / (1 + exp(-logit)): of "
+            "each label for itself, so that an image may have several, or none.",
+            "An image has the labels whose probability is at least their threshold.",
+        ],
+    }
+
+
+def metadata(
+    preparation: Preparation,
+    size: int,
+    classes: Sequence[str] | None,
+    labelling: Labelling = ONE_EACH,
+) -> dict[str, str]:
     """Text by name, for formats that hold such; all but `producer` are JSON."""
     known = {"classes": json.dumps(list(classes))} if classes is not None else {}
     return {
         **known,
+        **labelling_metadata(labelling, classes),
         "preparation": json.dumps(preparation_data(preparation, size)),
         "resolution": json.dumps(size),
         "mean": json.dumps(list(preparation.mean)),
@@ -125,11 +150,23 @@ def metadata(preparation: Preparation, size: int, classes: Sequence[str] | None)
     }
 
 
+def labelling_metadata(labelling: Labelling, classes: Sequence[str] | None) -> dict[str, str]:
+    """What of `metadata` says how logits become labels; nothing where an image has one."""
+    if not labelling.several:
+        return {}
+    return {"labelling": json.dumps(labelling_data(labelling, classes))}
+
+
 def text_files(
-    preparation: Preparation, size: int, classes: Sequence[str] | None
+    preparation: Preparation,
+    size: int,
+    classes: Sequence[str] | None,
+    labelling: Labelling = ONE_EACH,
 ) -> dict[str, str]:
     """The files that say how to use the others: text by file name."""
     named = {LABELS: labels_text(classes)} if classes is not None else {}
+    if labelling.several:
+        named[LABELLING] = json.dumps(labelling_data(labelling, classes), indent=2) + "\n"
     return {PREPARATION: preparation_text(preparation, size), **named}
 
 

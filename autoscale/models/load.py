@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from autoscale.datasets.labelling import Labelling
 from autoscale.datasets.pictures.preparation import Preparation
 from autoscale.design.architecture import Architecture
 from autoscale.errors import InvalidSetting
@@ -42,6 +43,13 @@ class Model:
     def num_classes(self) -> int | None:
         """Logits; None where only running it would tell."""
         return self.architecture.num_classes if self.architecture else None
+
+
+def told_by(
+    model: Model,
+) -> tuple[Preparation, int, tuple[str, ...] | None, Labelling]:
+    """What files for other programs say of a network, as `input_spec` takes it."""
+    return model.preparation, model.resolution, model.header.classes, model.header.labelling
 
 
 def as_model(model: Model | str | Path, settings: LoadSettings) -> Model:

@@ -2,7 +2,9 @@
 
 import re
 import textwrap
+from collections.abc import Sequence
 
+from autoscale.datasets.labelling import Labelling
 from autoscale.datasets.pictures import decoding, depth
 from autoscale.datasets.pictures.preparation import Preparation
 from autoscale.network.excerpt import definitions, imports
@@ -33,6 +35,9 @@ def prepare(picture):
     return (numbers - mean) / deviation
 
 
+'''
+
+_ONE = '''
 def classify(picture, network=None):
     """Every class with its probability, the most probable first.
 
@@ -47,8 +52,28 @@ def classify(picture, network=None):
     return sorted(zip(names, chances), key=lambda pair: -pair[1])
 '''
 
+_SEVERAL = '''
+def classify(picture, network=None):
+    """The labels of a picture with their probabilities, the most probable first; perhaps none.
 
-def preparing_source(preparation: Preparation) -> str:
+    They are those whose probability is at least their threshold of `THRESHOLDS`.
+
+    Args:
+        picture: as for `prepare`.
+        network: what `load` gave; without, it is loaded for this picture.
+    """
+    network = load() if network is None else network
+    with torch.inference_mode():
+        chances = network(prepare(picture))[0].double().sigmoid().tolist()
+    found = zip(CLASSES, chances, THRESHOLDS)
+    told = [(name, chance) for name, chance, threshold in found if chance >= threshold]
+    return sorted(told, key=lambda pair: -pair[1])
+'''
+
+
+def preparing_source(
+    preparation: Preparation, labelling: Labelling, classes: Sequence[str] | None
+) -> str:
     """Source of `prepare` and `classify`, to be put after `load` in a module of `python_source`.
 
     The decoder's definitions and imports stand inside a function, so that the module is imported
@@ -61,8 +86,13 @@ def preparing_source(preparation: Preparation) -> str:
     needed = sorted({*needed, "import io", "from contextlib import nullcontext"}, key=_place)
     body = "\n".join([*needed, _GIVEN, *pieces.splitlines(), "", "return decode_one"])
     inside = textwrap.indent(re.sub(r"\n{3,}", "\n\n", body), "    ")
+    thresholds, answering = "", _ONE
+    if labelling.several:
+        assert classes is not None, "networks of several labels name them"
+        held = tuple(labelling.thresholds_of(len(classes)).tolist())
+        thresholds, answering = f"\nTHRESHOLDS = {held!r}", _SEVERAL
     return f'''
-DECODING = {_decoding(preparation)!r}
+DECODING = {_decoding(preparation)!r}{thresholds}
 
 
 @cache
@@ -70,7 +100,7 @@ def _decoder():
     """What makes a square of a picture, as autoscale does it: `decode_one`."""
 {inside}
 
-{_AFTER}'''
+{_AFTER}{answering}'''
 
 
 def _decoding(preparation: Preparation) -> dict[str, object]:

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,8 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from autoscale.datasets.labelling import Labelling
 from autoscale.datasets.pictures.decoding import decode
 from autoscale.datasets.pictures.pictures import Pictures
+from autoscale.metrics.predictions import said_by
 from autoscale.models.inference.passes import to_network_input
 from autoscale.models.input_spec import PREPARATION
 from autoscale.models.load import Model
@@ -32,12 +35,13 @@ class Reference:
     prepared: Tensor  # (1, C, S, S), what the network gets
     logits: Tensor  # (classes,)
 
-    def answer(self, classes: tuple[str, ...] | None) -> str:
+    def answer(self, classes: tuple[str, ...] | None, labelling: Labelling) -> str:
         """The text of `reference.json`."""
-        chances = self.logits.double().softmax(dim=0)
+        several = labelling.several
+        chances = self.logits.double().sigmoid() if several else self.logits.double().softmax(dim=0)
         first = int(self.logits.argmax())
         values = self.prepared.double()
-        data = {
+        data: dict[str, Any] = {
             "picture": PICTURE,
             "preparation": PREPARATION,
             "pixels": {
@@ -60,6 +64,16 @@ class Reference:
                 "probability": float(chances[first]),
             },
         }
+        if several:
+            said = said_by(self.logits.double().numpy(), labelling.thresholds_of(len(chances)))
+            data["labels"] = [
+                {
+                    "index": place,
+                    "class": classes[place] if classes else None,
+                    "probability": float(chances[place]),
+                }
+                for place in np.flatnonzero(said).tolist()
+            ]
         return json.dumps(data, indent=2, allow_nan=False) + "\n"
 
 

@@ -22,7 +22,7 @@ class Batch(NamedTuple):
     """Images of one step."""
 
     pixels: Tensor  # bytes, (B, C, size, size)
-    labels: Tensor  # (B,)
+    labels: Tensor  # (B,); of several classes (B, classes)
     answers: Tensor | None = None  # a teacher's logits, (B, classes)
 
     def split(self, size: int) -> list[Batch]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from autoscale.datasets.labelling import are_several
 from autoscale.errors import DataProblem, InvalidSetting
 
 #: What groups by names instead of by a column begins with.
@@ -92,8 +93,8 @@ def carve_groups(
     names = list(members)
     order = np.random.default_rng(seed).permutation(len(names))
     queue = sorted((names[i] for i in order), key=lambda name: -len(members[name]).bit_length())
-    counts = {name: Counter(labels[members[name]].tolist()) for name in names}
-    total: Counter[int] = Counter(labels.tolist())
+    counts = {name: _counted(labels[members[name]]) for name in names}
+    total = _counted(labels)
     seen: Counter[int] = Counter()
     aside: Counter[int] = Counter()
     chosen: list[str] = []
@@ -113,6 +114,16 @@ def carve_groups(
     for name in chosen:
         away[members[name]] = True
     return np.flatnonzero(~away), np.flatnonzero(away)
+
+
+def _counted(labels: NDArray[np.int64]) -> Counter[int]:
+    """Images of each class that there is; of several labels also of -1, those of no class."""
+    if not are_several(labels):
+        return Counter(labels.tolist())
+    counts = Counter({i: int(n) for i, n in enumerate(labels.sum(axis=0)) if n})
+    if bare := int((~labels.any(axis=1)).sum()):
+        counts[-1] = bare
+    return counts
 
 
 def _gain(

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from autoscale.datasets.labelling import Labels
 from autoscale.datasets.pictures.pictures import Listing, Pictures, listing, shown, unknown_class
 from autoscale.datasets.sources.columns import LABEL_COLUMNS, SPLIT_COLUMNS, Columns, usual_names
 from autoscale.datasets.splits import Role, Split, read_name
@@ -24,7 +25,9 @@ class Table:
     """One file: its pictures, and the label of each row as the file means it."""
 
     path: Path
-    labels: Sequence[Any]  # class names where `classes`, else the values; None: unlabelled
+    # Class names where `classes`, else the values, and where `several` tuples of these; None:
+    # unlabelled.
+    labels: Sequence[Any]
     read: Callable[[int], bytes]  # the picture of a row
     sizes: Callable[[], Iterable[int]]  # bytes of each picture
     classes: tuple[str, ...] | None = None  # what the file calls its classes
@@ -33,6 +36,7 @@ class Table:
     places: Sequence[str] | None = None  # of the rows, for messages; None: FILE row N
     splits: Sequence[Any] | None = None  # what the column of splits says of each row
     groups: Sequence[str] | None = None  # what lies in one part only
+    several: bool = False  # whether a row may have several labels, or none
 
     def place(self, row: int) -> str:
         """Where a row is, for messages."""
@@ -41,7 +45,16 @@ class Table:
     @property
     def kinds(self) -> set[str]:
         """Names of the types of the labels."""
-        return {type(label).__name__ for label in self.labels if label is not None}
+        return {type(label).__name__ for label in self.each_label if label is not None}
+
+    @property
+    def each_label(self) -> Iterator[Any]:
+        """All labels, one after the other; None of a row without."""
+        for label in self.labels:
+            if self.several and label is not None:
+                yield from label
+            else:
+                yield label
 
     def only(self, rows: Sequence[int]) -> Table:
         """Some rows of it."""
@@ -97,6 +110,7 @@ def join(
         raise DataProblem("there are no rows; write images into the files")
     for own in tables.values():
         _require_alike(own)
+    _require_one_kind([table for own in tables.values() for table in own])
     first = tables[leading]
     _require_labels(first)
     named, classes = _classes(first)
@@ -230,7 +244,7 @@ def labels_by_name(
             found.append(None)
         elif position is None or not 0 <= position < len(names):
             raise DataProblem(
-                f"{place(row)} has the label {_brief(value)}, but its metadata "
+                f"{place(row)} has the label {brief(value)}, but its metadata "
                 f"name {len(names)} classes, 0 to {len(names) - 1}; write labels and names alike"
             )
         else:
@@ -238,7 +252,8 @@ def labels_by_name(
     return found
 
 
-def _brief(value: Any) -> str:
+def brief(value: Any) -> str:
+    """A value as a message shows it."""
     text = repr(value)
     return text if len(text) <= 40 else text[:36] + "..."
 
@@ -265,7 +280,7 @@ def require_single(values: Sequence[Any], place: Callable[[int], str]) -> None:
             continue
         if not isinstance(value, _LABELS):
             raise DataProblem(
-                f"{place(row)} has the label {_brief(value)}; one number or text for each image is "
+                f"{place(row)} has the label {brief(value)}; one number or text for each image is "
                 "needed"
             )
         if first is None:
@@ -274,8 +289,8 @@ def require_single(values: Sequence[Any], place: Callable[[int], str]) -> None:
             first[1], bool
         ) != isinstance(value, bool):
             raise DataProblem(
-                f"{place(first[0])} has the label {_brief(first[1])}, and {place(row)} "
-                f"{_brief(value)}; give names in all, or numbers in all"
+                f"{place(first[0])} has the label {brief(first[1])}, and {place(row)} "
+                f"{brief(value)}; give names in all, or numbers in all"
             )
 
 
@@ -293,6 +308,17 @@ def _require_alike(tables: Sequence[Table]) -> None:
             )
 
 
+def _require_one_kind(tables: Sequence[Table]) -> None:
+    """Refuse tables of which some give an image one label and others several."""
+    labelled = [table for table in tables if any(label is not None for label in table.labels)]
+    for table in labelled[1:]:
+        if table.several != labelled[0].several:
+            raise DataProblem(
+                f"of {labelled[0].path} and {table.path.name} one has several labels for an image "
+                "and one has one; write them alike"
+            )
+
+
 def _joinable(one: Table, other: Table) -> bool:
     return one.kinds == other.kinds or one.kinds | other.kinds <= _NUMERIC
 
@@ -305,7 +331,8 @@ def _require_labels(tables: Sequence[Table]) -> None:
     for table in tables:
         for row, label in enumerate(table.labels):
             if label is None or label == "":
-                raise DataProblem(f"{table.place(row)} has no label; give it one or drop the row")
+                way = "[] for none of the classes" if table.several else "give it one"
+                raise DataProblem(f"{table.place(row)} has no label; {way}, or drop the row")
 
 
 def _classes(tables: Sequence[Table]) -> tuple[tuple[str, ...], tuple[Any, ...]]:
@@ -313,7 +340,7 @@ def _classes(tables: Sequence[Table]) -> tuple[tuple[str, ...], tuple[Any, ...]]
 
     Names are in the order of the files, other labels are sorted.
     """
-    present = dict.fromkeys(label for table in tables for label in table.labels)
+    present = dict.fromkeys(label for table in tables for label in table.each_label)
     named = tuple(dict.fromkeys(name for table in tables for name in table.classes or ()))
     if not named:
         return (), tuple(sorted(present))
@@ -323,6 +350,8 @@ def _classes(tables: Sequence[Table]) -> tuple[tuple[str, ...], tuple[Any, ...]]
 
 def _is_unlabelled(tables: Sequence[Table], numbers: Mapping[Any, int]) -> bool:
     """Whether every row is without a label; -1 stands for none unless it is a training class."""
+    if any(table.several for table in tables):
+        return all(label is None for table in tables for label in table.labels)
     labels = {None if label == "" else label for table in tables for label in table.labels}
     return labels == {None} or (labels <= {None, -1} and -1 not in numbers)
 
@@ -330,7 +359,7 @@ def _is_unlabelled(tables: Sequence[Table], numbers: Mapping[Any, int]) -> bool:
 def _list(tables: Sequence[Table], numbers: Mapping[Any, int], split: str) -> Pictures:
     kinds = {type(key).__name__ for key in numbers}
     for table in tables:
-        for label in table.labels:
+        for label in table.each_label:
             if label in numbers:
                 continue
             if (kind := type(label).__name__) not in kinds:
@@ -344,12 +373,23 @@ def _list(tables: Sequence[Table], numbers: Mapping[Any, int], split: str) -> Pi
     return Pictures(
         [table.place(row) if table.names is None else table.names[row] for table, row in rows],
         [size for table in tables for size in table.sizes()],
-        np.array([numbers[label] for table in tables for label in table.labels], dtype=np.int64),
+        _positions(tables, numbers),
         lambda i: rows[i][0].read(rows[i][1]),
         # As if all rows were of the first file, which fingerprints have always had.
         [f"{tables[0].path.name} row {row}" for row in range(len(rows))] if numbered else None,
         groups=_groups(tables),
     )
+
+
+def _positions(tables: Sequence[Table], numbers: Mapping[Any, int]) -> Labels:
+    """Of each row the position of its label; of several labels a 1 at the position of each."""
+    labels = [label for table in tables for label in table.labels]
+    if not tables[0].several:
+        return np.array([numbers[label] for label in labels], dtype=np.int64)
+    found = np.zeros((len(labels), len(numbers)), dtype=np.int64)
+    for row, own in enumerate(labels):
+        found[row, [numbers[label] for label in own]] = 1
+    return found
 
 
 def _groups(tables: Sequence[Table]) -> list[str] | None:

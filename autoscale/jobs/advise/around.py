@@ -85,6 +85,7 @@ class Around:
             proxy = with_images(run, self.proxy, size=size, test=False, listener=listener)
         else:
             proxy = self.proxy.load(size=size, listener=listener)
+        proxy.require_single("advise")
         found = replace(self, proxy=proxy)
         if found.metric.image_weights(proxy.images.validation.labels) is None:
             raise InvalidSetting(

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from autoscale.datasets.data import ImageData
+from autoscale.datasets.labelling import Labelling
 from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.jobs.grid.candidates import GROW, SHRINK, root_of
 from autoscale.jobs.grid.judging import notes_on_start
@@ -152,6 +153,7 @@ class MemberWeights:
             seen=images.sketch,
             origin=expected.origin,
             licence=expected.licence,
+            labelling=Labelling(several=images.several),
             provenance=f"{_UNTRAINED}weights of {self.start.label} (SHA-256 "
             f"{self.start.digest}...) as far as they fit",
         )

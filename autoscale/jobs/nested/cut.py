@@ -98,6 +98,10 @@ def cut(run: str | Path, settings: CutSettings, *, listener: Listener | None = N
         architecture=chosen.architecture.to_dict(),
         accuracy=None if known is None else known.validation_accuracy,
         accuracy_of=held.header.accuracy_of if known is not None else None,
+        # The thresholds are the largest's, and so is the score of a metric.
+        metric=None,
+        score=None,
+        labelling=replace(held.header.labelling, thresholds=None),
         provenance=f"autoscale cut, {chosen.name} out of {held.header.provenance}",
     )
     write_weights(output, network.state_dict(), header)

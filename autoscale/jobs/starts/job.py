@@ -131,6 +131,7 @@ def _ready(
         threads=settings.threads,
         transfer=Transfer(start=start),
     ).load(size=size, listener=listener)
+    begun.require_single("try-weights")
     usual = ours(start.expected.preparation.channels)
     expected = replace(FRESH.expected, preparation=replace(usual, white_level=white_level))
     fresh = replace(

@@ -65,7 +65,10 @@ def begun(
         transfer=Transfer(start=start, lessons=lessons),
         inheriting_rate=None,  # the recipe has it, see `_at_suited_rate`
     ).load(size=size, test=True, listener=listener)
-    _tell_smoothing(settings, task.recipe, listener)
+    if settings.frozen.features:
+        task.require_single("--freeze features, which fits one classifier to all classes,")
+    if not task.images.several:
+        _tell_smoothing(settings, task.recipe, listener)
     architecture = fitted(design, size, len(task.images.classes), listener)
     if settings.learning_rate is None:
         task = _at_suited_rate(task, start, architecture, listener)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from autoscale.distribution import VERSION
 from autoscale.errors import InvalidSetting
 from autoscale.models.formats.check import Check
@@ -59,7 +61,9 @@ class CArray(Format):
         header = _header(model, found.network, operators, len(content))
         return [
             self.written_in_int8(folder / HEADER, header.encode(), compared),
-            self.written_in_int8(folder / SOURCE, _source(content, model).encode(), compared),
+            self.written_in_int8(
+                folder / SOURCE, _source(content, model, found.network).encode(), compared
+            ),
         ]
 
     def notes(self, written: Sequence[File]) -> list[str]:
@@ -77,6 +81,11 @@ def _header(model: Model, network: QuantizedGraph, operators: Sequence[str], siz
     side, channels = network.graph.resolution, network.graph.channels
     classes = network.graph.output.shape[0]
     added = " ".join(f"ops.Add{_RESOLVER[one]}();" for one in operators)
+    several = declared = ""
+    if model.header.labelling.several:
+        output = "net.output(0)->data.int8[i]"
+        several = f"   // label i is said where {output} >= network_thresholds[i]\n"
+        declared = "extern const short network_thresholds[NETWORK_CLASSES];\n"
     return f"""\
 /* A network in int8, written by autoscale {VERSION}. With TensorFlow Lite Micro:
 
@@ -86,7 +95,7 @@ def _header(model: Model, network: QuantizedGraph, operators: Sequence[str], siz
    static tflite::MicroInterpreter net(tflite::GetModel(network_data), ops, arena, sizeof arena);
    net.AllocateTensors(); memcpy(net.input(0)->data.uint8, pixels, NETWORK_INPUT_BYTES);
    net.Invoke();  // logit i is (net.output(0)->data.int8[i] - zero point) * scale of the output
-
+{several}
    Pixels are bytes 0..255, row by row, channels last ({names_of_channels(channels)}), prepared as
    preparation.json says before its scale, mean and deviation. */
 #ifndef NETWORK_H
@@ -108,7 +117,7 @@ extern "C" {{
 
 extern const unsigned char network_data[NETWORK_DATA_BYTES]; /* begins at a multiple of 16 */
 extern const char *const network_classes[NETWORK_CLASSES];   /* UTF-8 */
-
+{declared}
 #ifdef __cplusplus
 }}
 #endif
@@ -117,7 +126,18 @@ extern const char *const network_classes[NETWORK_CLASSES];   /* UTF-8 */
 """
 
 
-def _source(content: bytes, model: Model) -> str:
+def _thresholds(model: Model, network: QuantizedGraph) -> str:
+    """Source of the least output that says each label; nothing where an image has one class."""
+    labelling, logits = model.header.labelling, network.maps[network.graph.output.name]
+    if not labelling.several:
+        return ""
+    least = labelling.thresholds_of(network.graph.output.shape[0])
+    steps = np.ceil(np.log(least / (1 - least)) / logits.scale + logits.zero_point)
+    held = ", ".join(map(str, np.clip(steps, LOWEST, -LOWEST).astype(int).tolist()))
+    return f"\nconst short network_thresholds[NETWORK_CLASSES] = {{{held}}};\n"
+
+
+def _source(content: bytes, model: Model, network: QuantizedGraph) -> str:
     assert model.num_classes is not None
     names = model.header.classes or [f"class {number}" for number in range(model.num_classes)]
     texts = "\n".join(f"    {_literal(name)}," for name in names)
@@ -141,7 +161,7 @@ const unsigned char network_data[NETWORK_DATA_BYTES] = {{
 const char *const network_classes[NETWORK_CLASSES] = {{
 {texts}
 }};
-"""
+{_thresholds(model, network)}"""
 
 
 def _literal(text: str) -> str:

@@ -26,6 +26,16 @@ _NORMALISED = """
     numbers = (pixels / 255 - mean) / deviation
     images = np.ascontiguousarray(numbers.transpose(2, 0, 1)[None], np.float32)"""
 
+_ONE = """\
+    answer = int(np.argmax(logits))
+    print(f"{path}: SHOWN")
+"""
+_SEVERAL = """\
+    chances = 1 / (1 + np.exp(-np.asarray(logits, np.float64).ravel()))
+    labels = [name for name, own, least in zip(names, chances, thresholds) if own >= least]
+    print(f"{path}: {', '.join(labels) or 'none of the labels'}")
+"""
+
 
 def script_name(format: str) -> str:
     """The file name of a format's script."""
@@ -47,6 +57,12 @@ def script(format: str, use: Use, model: Model) -> str:
     if model.header.classes is not None:
         names = f'names = (here / "{LABELS}").read_text("utf-8").splitlines()\n'
         shown = "{names[answer]}"
+    told = _ONE.replace("SHOWN", shown)
+    if model.header.labelling.several:
+        assert model.header.classes is not None, "networks of several labels name them"
+        limits = model.header.labelling.thresholds_of(len(model.header.classes))
+        names += f"thresholds = np.array({row(limits)})\n"
+        told = _SEVERAL
     return f'''\
 """Names what pictures show: python {script_name(format)} photo.jpg ...
 
@@ -84,6 +100,4 @@ def prepared(path):
 for path in sys.argv[1:]:
     pixels = prepared(path){images}
 {answered}
-    answer = int(np.argmax(logits))
-    print(f"{{path}}: {shown}")
-'''
+{told}'''

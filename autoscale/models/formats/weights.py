@@ -53,4 +53,5 @@ def header_of(model: Model) -> Header:
         provenance=header.provenance,
         origin=header.origin,
         licence=header.licence,
+        labelling=header.labelling,
     )

@@ -6,7 +6,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from autoscale.datasets.data import ImageData, Images, classes_in, has_splits, load, load_whole
+from autoscale.datasets.data import (
+    ImageData,
+    Images,
+    classes_in,
+    has_splits,
+    load,
+    load_whole,
+    several_in,
+)
+from autoscale.datasets.labelling import Labelling
 from autoscale.datasets.pictures.pictures import shown
 from autoscale.datasets.pictures.selection import Selection
 from autoscale.datasets.seen import share_among
@@ -116,6 +125,30 @@ def _chosen(found: ImageData, split: str, data: str) -> tuple[str, Images]:
     if images is None:
         raise DataProblem(f"{data} has no test images; take --split validation or all")
     return split, images
+
+
+def labelling_of(model: Model, data: str) -> Labelling:
+    """How the network's logits become labels of the data's images.
+
+    A network whose file does not name its classes follows the data.
+
+    Raises:
+        InvalidSetting: if one is of images with one label each and the other of several.
+    """
+    held, several = model.header.labelling, several_in(data)
+    if model.header.classes is None and not held.several:
+        return Labelling(several=several)
+    if held.several and not several:
+        raise InvalidSetting(
+            f"{model.name} says several labels of an image, and those of {data} have one each; "
+            "name images whose labels are lists or columns (?labels=one,other)"
+        )
+    if several and not held.several:
+        raise InvalidSetting(
+            f"{model.name} says one class of an image, and those of {data} may have several "
+            "labels; train a network on them, or name one column of labels (?label=kind)"
+        )
+    return held
 
 
 def class_places(model: Model, known: Sequence[str], data: str) -> NDArray[np.int64]:

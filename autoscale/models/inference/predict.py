@@ -8,11 +8,13 @@ from pathlib import Path
 import pandas as pd
 from torch import Tensor
 
+from autoscale.datasets.labelling import Labelling
 from autoscale.datasets.named import find_pictures, read_pictures
 from autoscale.datasets.named import names_in as names_in  # for the command
 from autoscale.datasets.pictures.depth import range_notices
 from autoscale.errors import InvalidSetting
 from autoscale.listener import Listener, duration
+from autoscale.metrics.predictions import said_by
 from autoscale.models.inference.passes import class_names, logits_of, require_weights
 from autoscale.models.load import Model, as_model
 from autoscale.models.settings import PredictSettings
@@ -21,6 +23,8 @@ from autoscale.settings.function import takes_settings
 #: Seconds between two lines that tell how far a long prediction is.
 _PACE = 10.0
 _COLUMNS = ("image", "rank", "class", "probability")
+#: Classes of an image that are told unless another number is asked for.
+TOP = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +43,9 @@ def predict(
     """The most probable classes of single images, the best first.
 
     Probabilities are the softmax of the logits: how the network weighs its classes against each
-    other. They need not be how often it is right.
+    other. They need not be how often it is right. Of a network that says several labels of an
+    image they are the sigmoids, each of a label for itself, and without `top` the labels are those
+    whose probability is at least their threshold; an image of none has a row without a class.
 
     Args:
         model: what `load_model` gave, or a name or file that it takes.
@@ -92,7 +98,12 @@ def predict_in_parts(
         if chunk.names:
             logits, _ = logits_of(model, chunk.pixels, settings)
             names = class_names(model, None, logits.shape[1])
-            rows = _answers(chunk.names, logits, names, settings.top)
+            labelling = model.header.labelling
+            rows = (
+                _labels(chunk.names, logits, names, labelling, settings.top)
+                if labelling.several
+                else _answers(chunk.names, logits, names, settings.top or TOP)
+            )
         yield Predictions(table=pd.DataFrame(rows, columns=_COLUMNS), refused=chunk.refused)
         done += len(chunk.names) + len(chunk.refused)
         peaks += chunk.peaks
@@ -119,3 +130,23 @@ def _answers(
         )
         for rank, (chance, number) in enumerate(zip(own, classes, strict=True), start=1)
     ]
+
+
+def _labels(
+    images: Sequence[str],
+    logits: Tensor,
+    names: Sequence[str],
+    labelling: Labelling,
+    top: int | None,
+) -> list[tuple[str, int, str | None, float | None]]:
+    """Rows of `Predictions.table` for several labels: those that are said, or so many."""
+    chances, order = logits.double().sigmoid().sort(dim=1, descending=True, stable=True)
+    said = said_by(logits.double().numpy(), labelling.thresholds_of(len(names)))
+    rows: list[tuple[str, int, str | None, float | None]] = []
+    for place, image in enumerate(images):
+        pairs = zip(order[place].tolist(), chances[place].tolist(), strict=True)
+        told = [(i, chance) for i, chance in pairs if top is not None or said[place, i]][:top]
+        rows += [(image, rank, names[i], p) for rank, (i, p) in enumerate(told, start=1)]
+        if not told:
+            rows.append((image, 1, None, None))
+    return rows

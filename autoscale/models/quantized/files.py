@@ -11,7 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from autoscale.models.input_spec import LABELS, labels_text, preparation_data
+from autoscale.models.input_spec import (
+    LABELS,
+    labelling_metadata,
+    labels_text,
+    preparation_data,
+)
 from autoscale.models.load import Model
 from autoscale.models.quantized.calibrated import BATCH
 from autoscale.quantization.execute import run
@@ -52,6 +57,7 @@ def content(model: Model, network: Graph | QuantizedGraph) -> bytes:
     if classes is not None:
         files[LABELS] = labels_text(classes)
         metadata["classes"] = json.dumps(list(classes))
+    metadata |= labelling_metadata(model.header.labelling, classes)
     return to_litert(network, metadata=metadata, files=files)
 
 
