@@ -327,8 +327,8 @@ def _uneven(most: str, many: int, least: str, few: int, *, several: bool) -> Fin
     )
     if several:
         advice = (
-            f"--class-weights {BALANCED} weighs the images that have a rare label; mAP, the usual "
-            "metric, counts all labels alike"
+            f"--class-weights {BALANCED} weighs the images that have a rare label; mean average "
+            "precision, the usual metric, counts all labels alike"
         )
     return Finding(
         subject="uneven classes",

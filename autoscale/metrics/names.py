@@ -57,7 +57,7 @@ _QUALITIES = {
     "balanced-accuracy": Quality("balanced accuracy", "balanced_accuracy"),
     "macro-f1": Quality("macro-F1", "macro_f1"),
     "auroc": Quality("AUROC", "auroc"),
-    "map": Quality("mAP", "map"),
+    "map": Quality("mean average precision", "map"),
     "micro-f1": Quality("micro-F1", "micro_f1"),
     "exact-match": Quality("exact match", "exact_match"),
     "log-loss": Quality("mean probability of the class", "class_probability"),

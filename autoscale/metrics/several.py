@@ -116,7 +116,7 @@ class MeanAveragePrecision(MeanOverClasses):
 
     @property
     def label(self) -> str:
-        return "mAP"
+        return "mean average precision"
 
     def parts(
         self, predictions: Predictions, place: int, weights: Weights

@@ -275,7 +275,9 @@ def _labelling(rest: dict[str, Any]) -> Labelling:
     Raises:
         InvalidSetting: if that cannot be, or is of another number of classes.
     """
-    given = {name: rest.pop(name) for name in ("several", "thresholds") if name in rest}
+    given: dict[str, Any] = {
+        name: rest.pop(name) for name in ("several", "thresholds") if name in rest
+    }
     found, classes = Labelling.from_dict(given), rest.get("classes")
     if found.thresholds is not None and (
         not isinstance(classes, list) or len(classes) != len(found.thresholds)

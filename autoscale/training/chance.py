@@ -86,7 +86,7 @@ def _no_better_than_one_set(
     share, images = float(counts.max() / len(labels)), len(labels)
     if accuracy > share + ERRORS * sqrt(share * (1 - share) / images):
         return None
-    own = [classes[place] for place in np.flatnonzero(sets[int(counts.argmax())])]
+    own = [classes[place] for place in np.flatnonzero(sets[int(counts.argmax())]).tolist()]
     said = f"{', '.join(own)} of every image" if own else "nothing of any image"
     better = "no better than" if accuracy <= share else "within the noise of"
     return (

@@ -154,14 +154,15 @@ def _chosen(schema: Any, path: Path, wanted: Columns, *, labelled: bool) -> Colu
     usual = usual_names(names, LABEL_COLUMNS) if wanted.label is None else [wanted.label]
     if not labelled and not set(wanted.labels or usual) & set(names):
         return Columns(image, None, split, group)
-    label, labels = None, wanted.labels
+    label: str | None = None
+    labels = wanted.labels
     if labels is not None:
         for name in labels:
             column_of(names, path, name, (), "label")
     else:
         label = column_of(names, path, wanted.label, LABEL_COLUMNS, "label")
         if _holds_lists(schema.field(label).type):
-            label, labels = None, (label,)
+            labels, label = (label,), None
     for name in filter(None, (label, split, group)):
         if types.is_nested(kind := schema.field(name).type):
             raise DataProblem(

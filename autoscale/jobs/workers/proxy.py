@@ -27,7 +27,6 @@ from autoscale.jobs.workers.transfer import NOTHING, Transfer
 from autoscale.listener import Listener, Silent
 from autoscale.metrics.choice import ACCURACY, MetricChoice
 from autoscale.metrics.metric import Metric
-from autoscale.metrics.names import USUAL_OF_SEVERAL
 from autoscale.models.quantized.calibrated import BATCH
 from autoscale.models.quantized.in_loop import AS_BYTES, in_int8
 from autoscale.models.settings import DTYPES
@@ -163,12 +162,12 @@ class Proxy:
         """What images with several labels are judged by and trained without, in sentences."""
         if not self.images.several:
             return
-        if self.chosen.name == USUAL_OF_SEVERAL:
-            yield (
-                "images may have several labels: networks are judged by mAP (mean average "
-                "precision), and accuracy beside it is the share of images of which all labels are "
-                "right at probabilities of 0.5; --metric takes others"
-            )
+        assert self.metric is not None, "such images are not judged by accuracy"
+        yield (
+            f"images may have several labels: networks are judged by {self.metric.label} "
+            f"({self.chosen.name}), and accuracy beside it is the share of images of which all "
+            "labels are right at probabilities of 0.5"
+        )
         if self.recipe.label_smoothing != asked.recipe.label_smoothing:
             yield (
                 "images may have several labels: the recipe's label smoothing of "

@@ -60,7 +60,7 @@ def script(format: str, use: Use, model: Model) -> str:
     told = _ONE.replace("SHOWN", shown)
     if model.header.labelling.several:
         assert model.header.classes is not None, "networks of several labels name them"
-        limits = model.header.labelling.thresholds_of(len(model.header.classes))
+        limits = model.header.labelling.thresholds_of(len(model.header.classes)).tolist()
         names += f"thresholds = np.array({row(limits)})\n"
         told = _SEVERAL
     return f'''\

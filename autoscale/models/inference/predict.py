@@ -94,7 +94,7 @@ def predict_in_parts(
     done = 0
     peaks: list[int] = []
     for chunk in read_pictures(paths, size=model.resolution, preparation=preparation):
-        rows = []
+        rows: list[tuple[str, int, str | None, float | None]] = []
         if chunk.names:
             logits, _ = logits_of(model, chunk.pixels, settings)
             names = class_names(model, None, logits.shape[1])
@@ -120,7 +120,7 @@ def predict_in_parts(
 
 def _answers(
     images: Sequence[str], logits: Tensor, names: Sequence[str], top: int
-) -> list[tuple[str, int, str, float]]:
+) -> list[tuple[str, int, str | None, float | None]]:
     """Rows of `Predictions.table`."""
     chances, order = logits.double().softmax(dim=1).sort(dim=1, descending=True, stable=True)
     return [
