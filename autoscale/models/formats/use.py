@@ -20,6 +20,8 @@ class Use(NamedTuple):
     opened: str  # source that makes `network`
     answered: str  # source that makes `logits`, (1, classes)
     takes: Literal["images", "pixels"] = "images"
+    # Source that makes numbers of `logits` that are steps of int8, for probabilities of each.
+    scaled: str = ""
 
 
 _NORMALISED = """
@@ -62,7 +64,8 @@ def script(format: str, use: Use, model: Model) -> str:
         assert model.header.classes is not None, "networks of several labels name them"
         limits = model.header.labelling.thresholds_of(len(model.header.classes)).tolist()
         names += f"thresholds = np.array({row(limits)})\n"
-        told = _SEVERAL
+        scaled = "".join(f"    {line}\n" for line in use.scaled.splitlines())
+        told = scaled + _SEVERAL
     return f'''\
 """Names what pictures show: python {script_name(format)} photo.jpg ...
 
