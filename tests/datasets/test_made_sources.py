@@ -614,3 +614,41 @@ def test_the_labels_of_json_rows_are_read_as_they_are_written(tmp_path: Path) ->
     lines = [json.dumps({"image": f"pictures/{i}.png", "label": i % 2 == 1}) for i in range(6)]
     (tmp_path / "a.jsonl").write_text("\n".join(lines))
     assert list_source(tmp_path / "a.jsonl").classes == ("False", "True")
+
+
+def mutated(content: bytes, random: np.random.Generator) -> bytes:
+    """Some bytes changed, cut off, taken out or put in, mostly near the beginning."""
+    found = bytearray(content)
+    for _ in range(random.integers(1, 4)):
+        most = len(found) if random.random() < 0.5 else min(len(found), 600)
+        if most == 0:
+            break
+        place, how = int(random.integers(most)), random.random()
+        if how < 0.6:
+            found[place] = int(random.integers(256))
+        elif how < 0.75:
+            del found[place:]
+        elif how < 0.9:
+            del found[place : place + int(random.integers(1, 40))]
+        else:
+            found[place:place] = random.bytes(int(random.integers(1, 20)))
+    return bytes(found)
+
+
+@pytest.mark.parametrize("name", made.GOOD)
+def test_damage_of_any_kind_is_refused_in_a_line_if_at_all(tmp_path: Path, name: str) -> None:
+    source = made.GOOD[name](tmp_path / "set")
+    files = [path for path in sorted((tmp_path / "set").rglob("*")) if path.is_file()]
+    files = [path for path in files if path.suffix != ".png"]
+    random = np.random.default_rng(list(name.encode()))
+    said = []
+    for _ in range(3):
+        path = files[int(random.integers(len(files)))]
+        whole = path.read_bytes()
+        path.write_bytes(mutated(whole, random))
+        try:
+            read(source)
+        except AutoscaleError as problem:
+            said.append(str(problem))
+        path.write_bytes(whole)
+    assert not any("\n" in text for text in said)
