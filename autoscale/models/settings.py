@@ -265,7 +265,9 @@ class EvaluateSettings(PassSettings):
     """How good a network is, on which images."""
 
     data: str = option(
-        help="A folder with one sub-folder per class, Parquet files, or 'synthetic'.", place=True
+        help="A folder with one sub-folder per class, a list, Parquet, .tar, .npz, hf:OWNER/NAME, "
+        "or 'synthetic'.",
+        place=True,
     )
     split: str = option(
         "auto",

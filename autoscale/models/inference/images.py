@@ -15,6 +15,7 @@ from autoscale.datasets.data import (
     load_whole,
     splits_in,
 )
+from autoscale.datasets.pictures.group_by import GroupBy
 from autoscale.datasets.pictures.pictures import shown
 from autoscale.datasets.pictures.selection import Selection
 from autoscale.datasets.seen import share_among
@@ -114,6 +115,7 @@ def _split(
     which = f"all splits of {place}" if name == "all" else f"the {name} images of {place}"
     if found.summary.cut and name in (*found.summary.cut, "train"):
         which += f", cut by seed {seed}"
+        which += "" if group_by is None else f" in groups by {GroupBy(group_by).told}"
     share = share_among(header.seen, found.held_out) if name == "test" else 0.0
     return Chosen(
         split=name,
