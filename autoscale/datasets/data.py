@@ -124,7 +124,7 @@ def load(
     if size < 1:
         raise InvalidSetting(f"size must be at least 1 pixel; got {size}")
     if source == "synthetic":
-        _require_no_groups(selection)
+        require_no_groups(source, selection)
         return _draw(size, selection, preparation.channels)
     root = Path(source).expanduser()
     listing = list_source(root, test=selection.test, group_by=selection.group_by)
@@ -301,9 +301,22 @@ def has_splits(source: str) -> bool:
     Raises:
         DataProblem: if `source` is nothing that `load` reads.
     """
+    return "train" in splits_in(source)
+
+
+def splits_in(source: str) -> frozenset[str]:
+    """The splits that a source names: "train", and perhaps "validation" and "test"; or none.
+
+    Raises:
+        DataProblem: if `source` is nothing that `load` reads.
+    """
     if source == "synthetic":
-        return True
-    return list_source(Path(source).expanduser(), test=False, whole=True).splits
+        return frozenset(("train", "validation", "test"))
+    listing = list_source(Path(source).expanduser(), whole=True)
+    if not listing.splits:
+        return frozenset()
+    own = {"validation": listing.validation, "test": listing.test}
+    return frozenset(["train", *(part for part, found in own.items() if found is not None)])
 
 
 def classes_in(source: str) -> tuple[str, ...]:
@@ -317,12 +330,12 @@ def classes_in(source: str) -> tuple[str, ...]:
     return list_source(Path(source).expanduser(), test=False, whole=True).classes
 
 
-def _require_no_groups(selection: Selection) -> None:
+def require_no_groups(source: str, selection: Selection) -> None:
     """
     Raises:
         InvalidSetting: if drawn images are to be grouped.
     """
-    if selection.group_by is not None:
+    if source == "synthetic" and selection.group_by is not None:
         raise InvalidSetting(
             f"--group-by {selection.group_by} groups pictures of a source, and synthetic draws "
             "each for itself; leave it out"

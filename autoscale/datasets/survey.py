@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from autoscale.datasets.data import list_source
+from autoscale.datasets.data import list_source, require_no_groups
 from autoscale.datasets.duplicates import Duplicates, find_duplicates
 from autoscale.datasets.labelling import Labels, are_several, has_class
 from autoscale.datasets.pictures.decoding import decode
+from autoscale.datasets.pictures.selection import Selection, split
 from autoscale.datasets.summary import (
     DataSummary,
     alike_classes,
@@ -36,6 +37,7 @@ class Survey:
     summary: DataSummary  # its `sentence` says what was understood of the source
     notices: tuple[str, ...]  # what the owner should know, a sentence each
     duplicates: Duplicates
+    groups: str  # what to say of the groups of each part, once it is cut; empty without them
     cut: bool  # whether a training would cut validation images from the training images
 
     @property
@@ -44,13 +46,20 @@ class Survey:
         return len(self.sides)
 
 
-def survey(source: str) -> Survey:
+def survey(source: str, *, group_by: str | None = None) -> Survey:
     """Read every image of a folder or of Parquet files once; nothing of it is kept.
 
+    Args:
+        group_by: what a cut is to keep together, see `GroupBy`; it is tried.
+
     Raises:
-        DataProblem: if `source` is no data set.
+        DataProblem: if `source` is no data set, or cannot be cut so.
+        InvalidSetting: if `group_by` is no way to group.
     """
-    listing = list_source(Path(source).expanduser(), test=True)
+    chosen = Selection(group_by=group_by)
+    require_no_groups(source, chosen)
+    listing = list_source(Path(source).expanduser(), test=True, group_by=group_by)
+    groups = "" if group_by is None else split(listing, chosen, source).groups
     listed = {"train": listing.train, "validation": listing.validation, "test": listing.test}
     parts = {part: own.watched() for part, own in listed.items() if own is not None}
     unreadable = list(listing.skipped)
@@ -92,5 +101,6 @@ def survey(source: str) -> Survey:
             *universal_classes(kept[0], listing.classes),
         ),
         duplicates=find_duplicates(parts),
+        groups=groups,
         cut=listing.validation is None,
     )

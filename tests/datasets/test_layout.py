@@ -211,7 +211,7 @@ REFUSALS = {
     "one folder of pictures": ("*3", "3 files and 0 class sub-folders; .* move"),
     "an empty class": ("a/*1 b/*1 c/", "class 'c' in .* has 0 images"),
     "a strange class": ("train/a/*1 train/b/*1 test/c/*1 test/a/*1", "class 'c' of test has no"),
-    "metadata of Hugging Face": ("metadata.csv *3", r"metadata.csv; name that list: --data '.*/metadata.csv'"),
+    "metadata of Hugging Face": ("metadata.csv *3", "metadata.csv; name that list: --data '.*csv'"),
     "saved to disk": ("train/data-00000-of-00001.arrow train/dataset_info.json train/state.json "
                       "dataset_dict.json", "cannot read .*dataset_dict.json: .*; save the"),
     "webdataset": ("train-000.tar train-001.tar", "cannot read .*train-000.tar: .*; fetch"),

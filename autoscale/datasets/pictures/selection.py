@@ -9,12 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoscale.datasets.labelling import are_several
-from autoscale.datasets.pictures.grouping import (
-    GroupBy,
-    carve_groups,
-    groups_sentence,
-    require_apart,
-)
+from autoscale.datasets.pictures.group_by import GroupBy
+from autoscale.datasets.pictures.grouping import carve_groups, groups_sentence, require_apart
 from autoscale.datasets.pictures.pictures import Listing, Pictures
 from autoscale.datasets.pictures.stratification import carve_several, in_turn
 from autoscale.datasets.splits import spoken
@@ -39,7 +35,7 @@ class Selection:
     validation_fraction: float = 0.2  # above 0 and at most 0.5
     limit: int | None = None  # training images at most, in the proportions of the classes
     test: bool = True  # False leaves the test images undecoded, so that nothing can look at them
-    group_by: str | None = None  # what lies in one part only, see `grouping.GroupBy`
+    group_by: str | None = None  # what lies in one part only, see `group_by.GroupBy`
 
     def __post_init__(self) -> None:
         if self.seed < 0:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from autoscale.datasets.folders import list_folders
-from autoscale.datasets.pictures.grouping import GroupBy
+from autoscale.datasets.pictures.group_by import GroupBy
 from autoscale.datasets.pictures.pictures import Listing, Pictures, shown
 from autoscale.datasets.sources.arrays.cifar import find_cifar, list_cifar
 from autoscale.datasets.sources.arrays.idx import find_idx, list_idx
@@ -166,7 +166,7 @@ def list_source(
     Args:
         test: False leaves the files of a Parquet test split unread.
         whole: take a source that names one split and none for training for that split.
-        group_by: gives `Pictures.groups`, see `grouping.GroupBy`.
+        group_by: gives `Pictures.groups`, see `group_by.GroupBy`.
 
     Raises:
         DataProblem: if `root` is no data set, or has no such groups.

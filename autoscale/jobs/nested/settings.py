@@ -75,6 +75,7 @@ class TrainFamilySettings(WeightsSettings, BalanceSettings):
     )
     limit: int | None = again(TrainSettings, "limit")
     strict: bool = again(TrainSettings, "strict")
+    group_by: str | None = again(TrainSettings, "group_by")
     seed: int = again(TrainSettings, "seed")
     device: str = again(TrainSettings, "device")
     threads: int = again(TrainSettings, "threads")

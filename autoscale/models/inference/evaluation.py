@@ -22,6 +22,7 @@ from autoscale.models.inference.images import (
     Chosen,
     chosen_images,
     class_places,
+    cut_groups,
     labelling_of,
 )
 from autoscale.models.inference.labels import by_label
@@ -105,12 +106,14 @@ def evaluate_model(model: Model | str | Path, settings: EvaluateSettings) -> Eva
     metrics = asked_metrics(
         asked, known if several else model.header.classes or known, several=several
     )
+    groups = cut_groups(model, settings.data, split=settings.split, asked=settings.group_by)
     own = _answered(
         model,
         settings,
         metrics,
         split=settings.split,
         seed=settings.seed,
+        group_by=groups,
         leave_out=not settings.metrics,
     )
     names, found, metrics = own.names, own.chosen, own.metrics
@@ -124,7 +127,7 @@ def evaluate_model(model: Model | str | Path, settings: EvaluateSettings) -> Eva
         loss=own.loss,
         images_per_second=len(own.labels) / own.seconds,
         right=own.right,
-        against=_against(own, settings, metrics) if settings.against else None,
+        against=_against(own, settings, metrics, groups) if settings.against else None,
         several=several,
         classes=by_label(names, own.predictions)
         if several
@@ -189,6 +192,7 @@ def _answered(
     *,
     split: str,
     seed: int | None,
+    group_by: str | None,
     leave_out: bool = False,
 ) -> _Answers:
     """
@@ -199,7 +203,7 @@ def _answered(
     known = classes_in(settings.data)
     places = class_places(model, known, settings.data)
     labelling = labelling_of(model, settings.data)
-    chosen = chosen_images(model, settings.data, split=split, seed=seed)
+    chosen = chosen_images(model, settings.data, split=split, seed=seed, group_by=group_by)
     several = labelling.several
     labels = chosen.images.labels if several else places[chosen.images.labels]
     metrics, notices = usable_metrics(
@@ -227,11 +231,13 @@ def _answered(
     )
 
 
-def _against(own: _Answers, settings: EvaluateSettings, metrics: Sequence[Metric]) -> Against:
+def _against(
+    own: _Answers, settings: EvaluateSettings, metrics: Sequence[Metric], groups: str | None
+) -> Against:
     """Another network's answers to the images that `own` answered."""
     name, chosen = str(settings.against), own.chosen
     model = load_model(name)
-    other = _answered(model, settings, (), split=chosen.split, seed=chosen.seed)
+    other = _answered(model, settings, (), split=chosen.split, seed=chosen.seed, group_by=groups)
     if metrics and other.names != own.names:
         raise InvalidSetting(
             f"{name} tells other classes apart or in another order; compare its {metrics[0].label} "
