@@ -22,6 +22,7 @@ from autoscale.datasets.sources.columns import (
     group_column,
     usual_names,
 )
+from autoscale.datasets.sources.labels import in_numbers, labels_by_name, require_single
 from autoscale.datasets.sources.several import (
     Place,
     RowLabels,
@@ -29,14 +30,7 @@ from autoscale.datasets.sources.several import (
     asked_labels,
     of_lists,
 )
-from autoscale.datasets.sources.tables import (
-    Table,
-    groups_in,
-    in_numbers,
-    join,
-    labels_by_name,
-    require_single,
-)
+from autoscale.datasets.sources.tables import Table, groups_in, join
 from autoscale.datasets.tree import content_of
 from autoscale.errors import DataProblem, first_line
 

@@ -18,8 +18,9 @@ from autoscale.datasets.sources.columns import (
     group_column,
     usual_names,
 )
+from autoscale.datasets.sources.labels import labels_by_name
 from autoscale.datasets.sources.several import RowLabels, asked_labels
-from autoscale.datasets.sources.tables import Table, groups_in, join, labels_by_name
+from autoscale.datasets.sources.tables import Table, groups_in, join
 from autoscale.datasets.splits import Split
 from autoscale.datasets.summary import shortened
 from autoscale.distribution import install

@@ -11,7 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from autoscale.datasets.sources.tables import brief, in_numbers, labels_by_name, require_single
+from autoscale.datasets.sources.labels import brief, in_numbers, labels_by_name, require_single
 from autoscale.errors import DataProblem, InvalidSetting
 
 Place = Callable[[int], str]

@@ -16,6 +16,7 @@ from autoscale.jobs.train.settings import TrainSettings
 from autoscale.jobs.train.training import Training
 from autoscale.jobs.workers.kernels import choose_kernels
 from autoscale.jobs.workers.proxy import Proxy, recipe_named
+from autoscale.jobs.workers.several import require_single
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.jobs.workers.transfer import Transfer
 from autoscale.listener import Listener
@@ -67,7 +68,7 @@ def begun(
         inheriting_rate=None,  # the recipe has it, see `_at_suited_rate`
     ).load(size=size, test=True, listener=listener)
     if settings.frozen.features:
-        task.require_single("--freeze features, which fits one classifier to all classes,")
+        require_single(task, "--freeze features, which fits one classifier to all classes,")
     if not task.images.several:
         _tell_smoothing(settings, task.recipe, listener)
     architecture = fitted(design, size, len(task.images.classes), listener)

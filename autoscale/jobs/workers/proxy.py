@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -22,6 +22,7 @@ from autoscale.jobs.teaching.lessons import Pupils, Taught
 from autoscale.jobs.workers.answers import packed
 from autoscale.jobs.workers.kernels import accelerated, cutter
 from autoscale.jobs.workers.realise import realise
+from autoscale.jobs.workers.several import several_notes, suited_to_several
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.jobs.workers.transfer import NOTHING, Transfer
 from autoscale.listener import Listener, Silent
@@ -154,30 +155,9 @@ class Proxy:
             lessons.require_classes(images.classes)
         ready = ready.having(images, size=size)
         ready.require_metric()
-        for note in ready.changes_from(self):
+        for note in several_notes(ready, self):
             (listener or Silent()).notice(note)
         return ready
-
-    def changes_from(self, asked: Proxy) -> Iterator[str]:
-        """What images with several labels are judged by and trained without, in sentences."""
-        if not self.images.several:
-            return
-        assert self.metric is not None, "such images are not judged by accuracy"
-        yield (
-            f"images may have several labels: networks are judged by {self.metric.label} "
-            f"({self.chosen.name}), and accuracy beside it is the share of images of which all "
-            "labels are right at probabilities of 0.5"
-        )
-        if self.recipe.label_smoothing != asked.recipe.label_smoothing:
-            yield (
-                "images may have several labels: the recipe's label smoothing of "
-                f"{asked.recipe.label_smoothing:g} is left out"
-            )
-        if self.recipe.head_first and self.inheritance is not None:
-            yield (
-                "images may have several labels: a new classifier is trained with the rest of the "
-                "network, and not fitted first"
-            )
 
     def require_metric(self) -> None:
         """Refuse images of which the metric says nothing.
@@ -195,52 +175,13 @@ class Proxy:
         """With these images, which are `size` pixels per side."""
         start = self.transfer.start
         return replace(
-            self.for_several() if images.several else self,
+            suited_to_several(self) if images.several else self,
             size=size,
             test=images.test is not None,
             fingerprint=images.fingerprint,
             loaded=images,
             inheritance=Inheritance(start, images, seed=self.source.seed) if start.held else None,
         )
-
-    def for_several(self) -> Proxy:
-        """The same for images that may have several labels: judged by mAP in place of accuracy.
-
-        Raises:
-            InvalidSetting: if something is asked that goes with one label an image alone.
-        """
-        if self.transfer.lessons is not None:
-            raise InvalidSetting(
-                "a teacher's answers are of one class for each image, and these may have several "
-                "labels; leave --teacher out"
-            )
-        if self.dtype != "float32":
-            raise InvalidSetting(
-                f"networks in {self.dtype} are judged by accuracy, and these images may have "
-                "several labels; leave --dtype out"
-            )
-        self.balance.require_several()
-        return replace(
-            self,
-            chosen=self.chosen.suited(several=True),
-            recipe=replace(self.recipe, label_smoothing=0.0),
-        )
-
-    def require_single(self, what: str) -> None:
-        """Refuse images that may have several labels, for what is of one class each.
-
-        Args:
-            what: does not take them, as a sentence begins.
-
-        Raises:
-            InvalidSetting: for such.
-        """
-        if self.images.several:
-            raise InvalidSetting(
-                f"{what} is of images with one label each, and those of {self.source.data} may "
-                "have several; give one of their labels as the class of each (a list's column, "
-                "?label=kind)"
-            )
 
     def within(self, *, images: int | None = None, epochs: int | None = None) -> Proxy:
         """The same with fewer training images, or another number of epochs.
