@@ -319,15 +319,33 @@ def splits_in(source: str) -> frozenset[str]:
     return frozenset(["train", *(part for part, found in own.items() if found is not None)])
 
 
-def classes_in(source: str) -> tuple[str, ...]:
-    """The classes of a data set, in order; no image is decoded.
+class Told(NamedTuple):
+    """What a data set says of an image."""
+
+    classes: tuple[str, ...]  # in order
+    several: bool  # whether an image may have several of them, or none
+
+
+def told_by(source: str) -> Told:
+    """What a data set says of an image; none is decoded.
 
     Raises:
         DataProblem: if `source` is nothing that `load` reads.
     """
     if source == "synthetic":
-        return synthetic.CLASSES
-    return list_source(Path(source).expanduser(), test=False, whole=True).classes
+        return Told(synthetic.CLASSES, False)
+    listing = list_source(Path(source).expanduser(), test=False, whole=True)
+    return Told(listing.classes, are_several(listing.train.labels))
+
+
+def classes_in(source: str) -> tuple[str, ...]:
+    """The classes of a data set, in order; see `told_by`."""
+    return told_by(source).classes
+
+
+def several_in(source: str) -> bool:
+    """Whether an image may have several of the classes, or none; see `told_by`."""
+    return told_by(source).several
 
 
 def require_no_groups(source: str, selection: Selection) -> None:
@@ -340,18 +358,6 @@ def require_no_groups(source: str, selection: Selection) -> None:
             f"--group-by {selection.group_by} groups pictures of a source, and synthetic draws "
             "each for itself; leave it out"
         )
-
-
-def several_in(source: str) -> bool:
-    """Whether images of a source may have several of its classes, or none; no image is decoded.
-
-    Raises:
-        DataProblem: if `source` is nothing that `load` reads.
-    """
-    if source == "synthetic":
-        return False
-    listing = list_source(Path(source).expanduser(), test=False, whole=True)
-    return are_several(listing.train.labels)
 
 
 def _fingerprint(classes: tuple[str, ...], *parts: Pictures) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from autoscale.datasets.data import classes_in, several_in
+from autoscale.datasets.data import Told, told_by
 from autoscale.datasets.pictures.pictures import shown
 from autoscale.errors import DataProblem, InvalidSetting
 from autoscale.metrics.metric import Metric
@@ -101,7 +101,7 @@ def evaluate_model(model: Model | str | Path, settings: EvaluateSettings) -> Eva
         DataProblem: if the images cannot be read, or there are none of that split.
     """
     model = as_model(model, settings)
-    known, several = classes_in(settings.data), several_in(settings.data)
+    known, several = told = told_by(settings.data)
     asked = settings.metrics or ((USUAL_OF_SEVERAL,) if several else ())
     metrics = asked_metrics(
         asked, known if several else model.header.classes or known, several=several
@@ -111,6 +111,7 @@ def evaluate_model(model: Model | str | Path, settings: EvaluateSettings) -> Eva
         model,
         settings,
         metrics,
+        told,
         split=settings.split,
         seed=settings.seed,
         group_by=groups,
@@ -127,7 +128,7 @@ def evaluate_model(model: Model | str | Path, settings: EvaluateSettings) -> Eva
         loss=own.loss,
         images_per_second=len(own.labels) / own.seconds,
         right=own.right,
-        against=_against(own, settings, metrics, groups) if settings.against else None,
+        against=_against(own, settings, metrics, told, groups) if settings.against else None,
         several=several,
         classes=by_label(names, own.predictions)
         if several
@@ -189,6 +190,7 @@ def _answered(
     model: Model,
     settings: EvaluateSettings,
     metrics: Sequence[Metric],
+    told: Told,
     *,
     split: str,
     seed: int | None,
@@ -197,12 +199,13 @@ def _answered(
 ) -> _Answers:
     """
     Args:
+        told: by the data.
         leave_out: metrics that say nothing of the images, in the place of refusing them.
     """
     require_weights(model)
-    known = classes_in(settings.data)
+    known = told.classes
     places = class_places(model, known, settings.data)
-    labelling = labelling_of(model, settings.data)
+    labelling = labelling_of(model, settings.data, several=told.several)
     chosen = chosen_images(model, settings.data, split=split, seed=seed, group_by=group_by)
     several = labelling.several
     labels = chosen.images.labels if several else places[chosen.images.labels]
@@ -232,12 +235,18 @@ def _answered(
 
 
 def _against(
-    own: _Answers, settings: EvaluateSettings, metrics: Sequence[Metric], groups: str | None
+    own: _Answers,
+    settings: EvaluateSettings,
+    metrics: Sequence[Metric],
+    told: Told,
+    groups: str | None,
 ) -> Against:
     """Another network's answers to the images that `own` answered."""
     name, chosen = str(settings.against), own.chosen
     model = load_model(name)
-    other = _answered(model, settings, (), split=chosen.split, seed=chosen.seed, group_by=groups)
+    other = _answered(
+        model, settings, (), told, split=chosen.split, seed=chosen.seed, group_by=groups
+    )
     if metrics and other.names != own.names:
         raise InvalidSetting(
             f"{name} tells other classes apart or in another order; compare its {metrics[0].label} "

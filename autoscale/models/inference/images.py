@@ -13,7 +13,6 @@ from autoscale.datasets.data import (
     has_splits,
     load,
     load_whole,
-    several_in,
     splits_in,
 )
 from autoscale.datasets.labelling import Labelling
@@ -153,15 +152,18 @@ def _chosen(found: ImageData, split: str, data: str) -> tuple[str, Images]:
     return split, images
 
 
-def labelling_of(model: Model, data: str) -> Labelling:
+def labelling_of(model: Model, data: str, *, several: bool) -> Labelling:
     """How the network's logits become labels of the data's images.
 
     A network whose file does not name its classes follows the data.
 
+    Args:
+        several: whether these may have several labels.
+
     Raises:
         InvalidSetting: if one is of images with one label each and the other of several.
     """
-    held, several = model.header.labelling, several_in(data)
+    held = model.header.labelling
     if model.header.classes is None and not held.several:
         return Labelling(several=several)
     if held.several and not several:

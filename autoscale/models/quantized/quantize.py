@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from autoscale.datasets.data import classes_in, has_splits, several_in
+from autoscale.datasets.data import has_splits, several_in, told_by
 from autoscale.datasets.pictures.pictures import shown
 from autoscale.distribution import require
 from autoscale.errors import InvalidSetting
@@ -157,11 +157,12 @@ def _labels(
     model: Model, data: str, labels: NDArray[np.int64]
 ) -> tuple[_Right | None, tuple[str, ...]]:
     """What is right for each image; None, and why, if the classes are not the data's."""
+    told = told_by(data)
     try:
-        places = class_places(model, classes_in(data), data)
-        labelling = labelling_of(model, data)
+        places = class_places(model, told.classes, data)
+        labelling = labelling_of(model, data, several=told.several)
         if labelling.several:
-            known = model.header.classes or classes_in(data)
+            known = model.header.classes or told.classes
             return _Right(labels, places, labelling.thresholds_of(len(known))), ()
         return _Right(places[labels], places, None), ()
     except InvalidSetting:
