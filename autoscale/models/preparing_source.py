@@ -33,11 +33,10 @@ def prepare(picture):
     mean = torch.tensor([255 * value for value in MEAN]).view(-1, 1, 1)
     deviation = torch.tensor([255 * value for value in DEVIATION]).view(-1, 1, 1)
     return (numbers - mean) / deviation
-
-
 '''
 
 _ONE = '''
+
 def classify(picture, network=None):
     """Every class with its probability, the most probable first.
 
@@ -53,6 +52,7 @@ def classify(picture, network=None):
 '''
 
 _SEVERAL = '''
+
 def classify(picture, network=None):
     """The labels of a picture with their probabilities, the most probable first; perhaps none.
 
@@ -71,10 +71,17 @@ def classify(picture, network=None):
 '''
 
 
-def preparing_source(
-    preparation: Preparation, labelling: Labelling, classes: Sequence[str] | None
-) -> str:
-    """Source of `prepare` and `classify`, to be put after `load` in a module of `python_source`.
+def classifying_source(labelling: Labelling, classes: Sequence[str] | None) -> str:
+    """Source of `classify`, to be put after that of `preparing_source`."""
+    if not labelling.several:
+        return _ONE
+    assert classes is not None, "networks of several labels name them"
+    held = tuple(labelling.thresholds_of(len(classes)).tolist())
+    return f"\n\nTHRESHOLDS = {held!r}  # of the probabilities of CLASSES\n{_SEVERAL}"
+
+
+def preparing_source(preparation: Preparation) -> str:
+    """Source of `prepare`, to be put after `load` in a module of `python_source`.
 
     The decoder's definitions and imports stand inside a function, so that the module is imported
     without Pillow.
@@ -86,13 +93,8 @@ def preparing_source(
     needed = sorted({*needed, "import io", "from contextlib import nullcontext"}, key=_place)
     body = "\n".join([*needed, _GIVEN, *pieces.splitlines(), "", "return decode_one"])
     inside = textwrap.indent(re.sub(r"\n{3,}", "\n\n", body), "    ")
-    thresholds, answering = "", _ONE
-    if labelling.several:
-        assert classes is not None, "networks of several labels name them"
-        held = tuple(labelling.thresholds_of(len(classes)).tolist())
-        thresholds, answering = f"\nTHRESHOLDS = {held!r}", _SEVERAL
     return f'''
-DECODING = {_decoding(preparation)!r}{thresholds}
+DECODING = {_decoding(preparation)!r}
 
 
 @cache
@@ -100,7 +102,7 @@ def _decoder():
     """What makes a square of a picture, as autoscale does it: `decode_one`."""
 {inside}
 
-{_AFTER}{answering}'''
+{_AFTER}'''
 
 
 def _decoding(preparation: Preparation) -> dict[str, object]:
