@@ -32,6 +32,7 @@ class Option:
     panel: str = ""  # heading of the help under which it stands
     envvar: str = ""  # environment variable that gives it where nothing else does
     argument: bool = False  # given without a flag
+    unlisted: bool = False  # an older spelling: taken as ever, but no help names it
     hidden: bool = False  # from Python only: on the command line other fields say it
 
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from autoscale.runs.tensorboard import Curves, Point
 
 from autoscale.cli.app import main
 from autoscale.distribution import install
 from autoscale.jobs.search.job import search_baseline
 from autoscale.jobs.train.job import train
-from autoscale.runs.tensorboard import Curves, Point
 from autoscale.training.recipe import RECIPES
 from tests.conftest import Heard
 

@@ -18,6 +18,7 @@ from autoscale.jobs.groups.networks import (
 )
 from autoscale.jobs.groups.runtime import DtypeSettings, RuntimeSettings
 from autoscale.jobs.groups.time import TimeSettings
+from autoscale.jobs.groups.tracking import TrackingSettings
 from autoscale.jobs.groups.training import BalanceSettings, TransferSettings
 from autoscale.jobs.groups.workers import DeviceSettings, WorkerSettings
 from autoscale.jobs.names import RECIPES
@@ -241,6 +242,7 @@ _BALANCE = tuple(setting.name for setting in settings_of(BalanceSettings))
 @dataclass(frozen=True, kw_only=True)
 class GridSettings(
     TimeSettings,
+    TrackingSettings,
     WorkerSettings,
     DeviceSettings,
     BaseImageSettings,

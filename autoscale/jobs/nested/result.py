@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,17 @@ class TrainedFamily:
 def members_table(members: tuple[MemberResult, ...]) -> pd.DataFrame:
     """One row a member; the columns are the fields of `MemberResult`."""
     return pd.DataFrame([asdict(member) for member in members])
+
+
+def told_of_members(members: Iterable[MemberResult]) -> dict[str, float | str | None]:
+    """What trackers are told of members."""
+    told: dict[str, float | str | None] = {}
+    for member in members:
+        told[f"{member.name}/validation accuracy"] = member.validation_accuracy
+        told[f"{member.name}/test accuracy"] = member.test_accuracy
+        told[f"{member.name}/multiply-adds"] = member.macs
+        told[f"{member.name}/parameters"] = member.params
+    return told
 
 
 def read_members(step: StepFolder) -> tuple[MemberResult, ...] | None:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups.images import DataSettings
 from autoscale.jobs.groups.networks import WEIGHTS, BoardSettings, LimitSettings, WeightsSettings
+from autoscale.jobs.groups.tracking import CurveSettings
 from autoscale.jobs.groups.training import BalanceSettings
 from autoscale.jobs.train.settings import TrainSettings
 from autoscale.settings.command import Groups, settings_of
@@ -19,7 +20,7 @@ _GROWTH = "Growth"  # a heading of the help
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainFamilySettings(WeightsSettings, BalanceSettings):
+class TrainFamilySettings(WeightsSettings, BalanceSettings, CurveSettings):
     """On which images the members of a family are trained, together or one out of the other.
 
     The recipe, the members and the weights themselves bind a resumed training, not their names.
@@ -86,7 +87,6 @@ class TrainFamilySettings(WeightsSettings, BalanceSettings):
         "as fit in by timed steps, --epochs and --grown-epochs at most, chosen before the first.",
     )
     time_limit: float | None = again(TrainSettings, "time_limit")
-    tensorboard: bool = again(TrainSettings, "tensorboard")
     grow: bool = option(
         False,
         "Train the members one after another from the smallest, each with weights of its own that "

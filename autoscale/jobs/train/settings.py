@@ -10,6 +10,7 @@ from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups.images import DataSettings, ImageSettings
 from autoscale.jobs.groups.networks import WEIGHTS, WeightsSettings
 from autoscale.jobs.groups.time import TimeSettings
+from autoscale.jobs.groups.tracking import CurveSettings
 from autoscale.jobs.groups.training import (
     EPOCHS,
     TEACHER,
@@ -27,7 +28,7 @@ from autoscale.settings.option import again, begun, in_words, option
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainSettings(TransferSettings, BalanceSettings):
+class TrainSettings(TransferSettings, BalanceSettings, CurveSettings):
     """What is trained, on which images, and how.
 
     The recipe, the design and the weights themselves bind a resumed training, not their names.
@@ -169,11 +170,6 @@ class TrainSettings(TransferSettings, BalanceSettings):
         above=0,
         binds=False,
         about=EPOCHS,
-    )
-    tensorboard: bool = option(
-        False,
-        "Write curves for TensorBoard beside metrics.csv (needs the extra tensorboard).",
-        binds=False,
     )
 
     def __post_init__(self) -> None:
