@@ -38,7 +38,7 @@ def open_session(subject: Subject, reference: str | None) -> WandbSession:
 
 
 class WandbSession:
-    """A run. Nothing of the machine is told but what the settings hold."""
+    """A run, without code, output or measurements of the machine."""
 
     held: int | None = None
 

@@ -51,11 +51,9 @@ def wandb(run: Path, step: str) -> dict[str, Any]:
 def _read_record(record: dict[str, Any], found: dict[str, Any], ids: set[str]) -> None:
     if record["type"] == "run":
         ids.add(record["run"]["run_id"])
-        updates = record["run"]["config"]["update"]
-        found["settings"] = {one["key"]: json.loads(one["value_json"]) for one in updates}
+        found["settings"] = record["run"]["config"]["update"]
     elif record["type"] == "history":
-        items = record["history"]["item"]
-        row = {_key(one): json.loads(one["value_json"]) for one in items}
+        row = record["history"]["item"]
         number = row.pop("_step")
         for name, value in row.items():
             if name.startswith("choices/"):
@@ -63,15 +61,10 @@ def _read_record(record: dict[str, Any], found: dict[str, Any], ids: set[str]) -
             elif not name.startswith("_"):
                 found["curves"].setdefault(name, []).append([number, value])
     elif record["type"] == "summary":
-        for one in record["summary"].get("update", []):
-            if _key(one).startswith("answer/"):
-                found["answer"][_key(one)[7:]] = json.loads(one["value_json"])
+        told = record["summary"].get("update", {})
+        found["answer"] |= {n[7:]: value for n, value in told.items() if n.startswith("answer/")}
     elif record["type"] == "exit":
         found["finished"] = record["exit"].get("exit_code", 0) == 0
-
-
-def _key(item: dict[str, Any]) -> str:
-    return item.get("key") or "/".join(item["nested_key"])
 
 
 def trackio(run: Path, step: str) -> dict[str, Any]:
