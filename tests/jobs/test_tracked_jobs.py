@@ -160,7 +160,7 @@ def test_of_two_processes_the_first_alone_tells(
     (tmp_path / "small.yaml").write_text(DESIGN)
     command = [
         sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2",
-        "--master-addr", "127.0.0.1", "--master-port", "29674", "-m", "autoscale",
+        "--master-addr", "127.0.0.1", "--master-port", "29674", "-m", "--", "autoscale",
         "train", str(tmp_path / "small.yaml"), "--data", str(photos), "--batch-size", "8",
         "--epochs", "2", "--kernels", "torch", "--device", "cpu", "--track", "wandb",
         "--run", str(tmp_path / "run"),
