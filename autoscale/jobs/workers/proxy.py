@@ -41,20 +41,9 @@ from autoscale.training.head.logistic import FittedHead, fit_head
 from autoscale.training.loss.balance import AS_THEY_ARE, BALANCED, Balance
 from autoscale.training.loss.losses import balanced_weights, hard_loss
 from autoscale.training.parts import classifier_of
-from autoscale.training.recipe import INHERITING_RATE, RECIPES, Recipe
+from autoscale.training.recipe import INHERITING_RATE, Recipe
 from autoscale.training.state import Epoch
 from autoscale.training.task import Runtime, TrainingTask
-
-
-def recipe_named(name: str, *, epochs: int | None = None) -> Recipe:
-    """The recipe of that name, with another number of epochs if given.
-
-    Raises:
-        InvalidSetting: if there is none, or for fewer than one epoch.
-    """
-    if name not in RECIPES:
-        raise InvalidSetting(f"no recipe {name!r}; choose from {', '.join(RECIPES)}")
-    return RECIPES[name] if epochs is None else replace(RECIPES[name], epochs=epochs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +85,7 @@ class Proxy:
             )
         if self.transfer.lessons is not None:
             self.balance.require_no_teacher()
+            self.recipe.require_crops("a teacher's answers")
         if (suited_recipe := self.balance.suited(self.recipe)) != self.recipe:
             object.__setattr__(self, "recipe", suited_recipe)
 
