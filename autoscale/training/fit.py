@@ -160,12 +160,13 @@ class _Training:
         recipe, steps = task.recipe, task.steps
         losses = Losses(recipe, epoch=number, steps=steps, device=self.device)
         done, drawn = 0, batches(task, number, runtime)
-        while group := tuple(islice(drawn, recipe.accumulate)):
+        while done < steps:
+            group = min(recipe.accumulate, steps - done)
             # The middle of the step, so that neither the first nor the last has a rate of 0.
-            progress = (number - 1 + (done + len(group) / 2) / steps) / recipe.epochs
+            progress = (number - 1 + (done + group / 2) / steps) / recipe.epochs
             rate = recipe.learning_rate_at(progress)
-            losses.add(self.state.step(*group, learning_rate=rate), steps=len(group))
-            done += len(group)
+            losses.add(self.state.step(islice(drawn, group), learning_rate=rate), steps=group)
+            done += group
             self._require_time(number, done)
         return losses.mean()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -64,7 +64,7 @@ class Gradients:
         self.halved = True  # here, where the failed pass and its memory are gone
         return self(batch)
 
-    def of(self, group: Sequence[Batch]) -> Tensor:
+    def of(self, batches: Iterable[Batch]) -> Tensor:
         """Give every parameter the mean of its gradients of some batches of one size.
 
         The batches go through one after the other, so that batch norm sees one at a time.
@@ -75,21 +75,18 @@ class Gradients:
         Raises:
             OutOfMemory: if half a batch does not fit.
         """
-        total = self(group[0])
-        if len(group) == 1:
-            return total
+        drawn = iter(batches)
+        total, count = self(next(drawn)), 1
         weights = [weight for weight in self._network.parameters() if weight.requires_grad]
-        sums = [weight.grad for weight in weights]
-        for batch in group[1:]:
-            total = total + self(batch)  # which begins with new gradients: a retry counts once
-            for place, weight in enumerate(weights):
-                held = sums[place]
-                sums[place] = (
-                    weight.grad if held is None or weight.grad is None else held + weight.grad
-                )
-        for weight, gradient in zip(weights, sums, strict=True):
-            weight.grad = None if gradient is None else gradient / len(group)
-        return total / len(group)
+        sums: list[Tensor | None] = []
+        for batch in drawn:
+            sums = sums or [weight.grad for weight in weights]
+            # This begins with new gradients, so that a batch that is tried again counts once.
+            total, count = total + self(batch), count + 1
+            sums = [_added(held, weight.grad) for held, weight in zip(sums, weights, strict=True)]
+        for weight, gradient in zip(weights, sums, strict=False):
+            weight.grad = None if gradient is None else gradient / count
+        return total if count == 1 else total / count
 
     def _sum(self, parts: list[Batch]) -> Tensor:
         self._network.zero_grad(set_to_none=True)
@@ -121,6 +118,10 @@ class Gradients:
             return self._of_labels.mean(logits, labels)
         answers = part.answers.to(self._device, non_blocking=True)
         return self._teaching.loss(logits, labels, answers, self._of_labels)
+
+
+def _added(one: Tensor | None, other: Tensor | None) -> Tensor | None:
+    return one if other is None else other if one is None else one + other
 
 
 class Losses:

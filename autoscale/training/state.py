@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -122,11 +122,12 @@ class TrainingState:
         """Whether memory ran out once, and batches go through in two halves since."""
         return self._gradients.halved
 
-    def step(self, *batches: Batch, learning_rate: float) -> Tensor:
+    def step(self, batches: Iterable[Batch], *, learning_rate: float) -> Tensor:
         """One move of the optimiser; the batches' mean loss, over all processes.
 
         Args:
-            batches: of one size, at least one; their gradients are averaged.
+            batches: of one size, at least one; their gradients are averaged. Each is drawn when
+                its turn comes.
             learning_rate: of the classifier; the recipe may give other parts less.
 
         Raises:

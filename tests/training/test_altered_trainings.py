@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -21,7 +21,7 @@ from autoscale.errors import AutoscaleError, InvalidSetting
 from autoscale.jobs.workers.kernels import accelerated, load_kernels
 from autoscale.network.build import build
 from autoscale.training import fit as fitting
-from autoscale.training.batches import batches
+from autoscale.training.batches import Batch, batches
 from autoscale.training.fit import Fit
 from autoscale.training.gradients import Gradients, Losses
 from autoscale.training.loss.losses import CrossEntropy, Focal
@@ -137,8 +137,8 @@ def test_batches_that_are_accumulated_move_like_one_large_batch() -> None:
     three = list(batches(asked, 1))[:3]
     pixels = torch.cat([one.pixels for one in three])
     whole = three[0]._replace(pixels=pixels, labels=torch.cat([one.labels for one in three]))
-    loss = state.step(*three, learning_rate=0.1)
-    assert loss.item() == pytest.approx(other.step(whole, learning_rate=0.1).item(), rel=1e-6)
+    loss = state.step(three, learning_rate=0.1)
+    assert loss.item() == pytest.approx(other.step([whole], learning_rate=0.1).item(), rel=1e-6)
     assert near(small, large)
 
 
@@ -159,9 +159,10 @@ def test_moves_are_counted_and_the_last_may_be_of_fewer_batches(
     moves: list[tuple[int, float]] = []
     usual = TrainingState.step
 
-    def step(self: TrainingState, *group: Any, learning_rate: float) -> Tensor:
-        moves.append((len(group), learning_rate))
-        return usual(self, *group, learning_rate=learning_rate)
+    def step(self: TrainingState, group: Iterable[Batch], *, learning_rate: float) -> Tensor:
+        held = list(group)
+        moves.append((len(held), learning_rate))
+        return usual(self, held, learning_rate=learning_rate)
 
     monkeypatch.setattr(TrainingState, "step", step)
     recipe = replace(RECIPE, epochs=1, accumulate=2, schedule="linear")
@@ -239,7 +240,7 @@ def test_gradients_longer_than_the_limit_are_shortened_to_it_and_shorter_ones_le
         recipe = replace(RECIPE, momentum=0.0, clip_norm=clip_norm)
         asked = task(recipe)
         state = TrainingState(network, asked, CPU, ALONE)
-        state.step(next(iter(batches(asked, 1))), learning_rate=1.0)
+        state.step([next(iter(batches(asked, 1)))], learning_rate=1.0)
         return before - torch.cat([p.detach().flatten() for p in network.parameters()])
 
     usual = moved(0.0)

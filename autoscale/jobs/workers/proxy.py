@@ -34,6 +34,7 @@ from autoscale.network.build import Network as Built
 from autoscale.network.threads import threads_of_torch
 from autoscale.scaling.scalable import Network, cost_of
 from autoscale.search.objective import Score
+from autoscale.training.augmentation.augment import require_channels
 from autoscale.training.failures import TrainingFailed
 from autoscale.training.fit import answered_right, fit
 from autoscale.training.head.features import read_features
@@ -123,7 +124,8 @@ class Proxy:
 
         Raises:
             DataProblem: if images cannot be read, or are others than those of `fingerprint`.
-            InvalidSetting: if the teacher can tell nothing of their classes.
+            InvalidSetting: if the teacher can tell nothing of their classes, or the recipe alters
+                colours and they have others.
             RunConflict: if weights or teacher are others than those that the work began with.
         """
         ready = replace(self, transfer=self.transfer.read())
@@ -142,6 +144,7 @@ class Proxy:
             lessons.require_classes(images.classes)
         ready = ready.having(images, size=size)
         ready.require_metric()
+        require_channels(self.recipe, images.train.pixels.shape[3])
         return ready
 
     def require_metric(self) -> None:
