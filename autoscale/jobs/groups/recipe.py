@@ -18,6 +18,7 @@ EPOCHS = "epochs"
 #: What a file of one's own ends in.
 _ENDINGS = (".yaml", ".yml")
 _KINDS: Mapping[str, Any] = get_type_hints(Recipe)
+_LARGEST = 10**9  # of whole numbers
 #: Fields that mean something beside one value of another alone.
 _ONLY_WITH: Mapping[str, tuple[str, str]] = {
     "shift": ("crop", "shift"),
@@ -172,7 +173,7 @@ def _read(texts: Iterable[str]) -> dict[str, Any]:
         name, sign, value = text.partition("=")
         name = name.strip()
         if not sign:
-            raise InvalidSetting(f"--set takes NAME=VALUE, such as mixup=0.2; got {text!r}")
+            raise InvalidSetting(f"--set takes NAME=VALUE, such as mixup=0.2; got {text!r:.40}")
         if name in found:
             raise InvalidSetting(f"--set {name} is given twice; give one of them")
         found[name] = _value(name, value.strip(), place="--set")
@@ -223,19 +224,30 @@ def _value(name: str, text: str, *, place: str) -> Any:
     wanted = "a number"
     try:
         if kind is int:
-            wanted = "a whole number"
-            return int(text)
+            wanted = f"a whole number up to {_LARGEST:,}"
+            return _whole(text)
         if kind is float:
             return float(text)
     except ValueError:
-        raise InvalidSetting(f"{place}: {name} must be {wanted}, got {text!r}") from None
+        raise InvalidSetting(f"{place}: {name} must be {wanted}, got {text!r:.40}") from None
     if kind is bool and text.lower() not in ("true", "false"):
-        raise InvalidSetting(f"{place}: {name} must be true or false, got {text!r}")
+        raise InvalidSetting(f"{place}: {name} must be true or false, got {text!r:.40}")
     if get_origin(kind) is Literal and text not in get_args(kind):
         raise InvalidSetting(
-            f"{place}: {name} must be one of {', '.join(get_args(kind))}; got {text!r}"
+            f"{place}: {name} must be one of {', '.join(get_args(kind))}; got {text!r:.40}"
         )
     return text.lower() == "true" if kind is bool else text
+
+
+def _whole(text: str) -> int:
+    """
+    Raises:
+        ValueError: if it is none, or none that machines count with.
+    """
+    number = int(text)
+    if abs(number) > _LARGEST:
+        raise ValueError
+    return number
 
 
 def _as_text(name: str, value: Any) -> str:
