@@ -187,7 +187,7 @@ def test_every_field_with_an_option_of_its_own_excludes_the_same_in_set() -> Non
         (("zzz=1",), "a recipe has no field 'zzz'; there are epochs, batch_size, optimizer"),
         (("mixup",), "--set takes NAME=VALUE, such as mixup=0.2; got 'mixup'"),
         (("mixup=much",), "--set: mixup must be a number, got 'much'"),
-        (("epochs=2.5",), r"--set: epochs must be a whole number up to 1e\+09, got '2.5'"),
+        (("epochs=2.5",), r"--set: epochs must be a whole number up to 1,000,000,000, got '2.5'"),
         (("batch_size=" + "9" * 400,), "batch_size must be a whole number up to .*, got '9{39}"),
         (("flip=yes",), "--set: flip must be true or false, got 'yes'"),
         (("crop=centre",), "--set: crop must be one of random-resized, shift, none; got 'centre'"),
