@@ -9,12 +9,12 @@ from autoscale.design.measures.registry import COSTS, kind_named, with_file
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups.images import DataSettings, ImageSettings
 from autoscale.jobs.groups.networks import BoardSettings, WeightsSettings
+from autoscale.jobs.groups.recipe import RecipeSettings
 from autoscale.jobs.groups.runtime import DtypeSettings, RuntimeSettings
 from autoscale.jobs.groups.time import TimeSettings
 from autoscale.jobs.groups.tracking import CurveSettings, TrackingSettings
 from autoscale.jobs.groups.training import (
     BalanceSettings,
-    RecipeSettings,
     TeacherSettings,
     TransferSettings,
 )

@@ -15,6 +15,7 @@ from autoscale.datasets.pictures.preparation import ours
 from autoscale.design.amounts import several
 from autoscale.errors import DataProblem
 from autoscale.jobs.equal_cost import decided_epochs, epochs_by_whole
+from autoscale.jobs.groups.recipe import recipe_named
 from autoscale.jobs.record import Record
 from autoscale.jobs.reference.training import cost_of_one
 from autoscale.jobs.start import FRESH, Start
@@ -32,7 +33,7 @@ from autoscale.jobs.workers.answers import unpacked
 from autoscale.jobs.workers.estimate import estimate_seconds
 from autoscale.jobs.workers.kernels import choose_kernels
 from autoscale.jobs.workers.pool import TrainingRequest, worker_pool
-from autoscale.jobs.workers.proxy import Proxy, recipe_named
+from autoscale.jobs.workers.proxy import Proxy
 from autoscale.jobs.workers.queue import Job, Trainings
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.jobs.workers.transfer import Transfer

@@ -148,7 +148,7 @@ class Training:
         if self.settings.frozen.features:
             return "the classifier alone"
         uneven = f", {told}" if (told := self.task.balance.told) else ""
-        return f"recipe {self.settings.recipe}, {self.task.recipe.epochs} epochs{uneven}"
+        return f"recipe {self.settings.recipe_told}, {self.task.recipe.epochs} epochs{uneven}"
 
     def _trained(self, resume: Snapshot | None, keeper: "Keeper", tracking: Tracking) -> Trained:
         (module, begun), recipe = self._network(resume), self.task.recipe

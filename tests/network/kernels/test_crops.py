@@ -82,7 +82,7 @@ def test_an_epoch_is_the_same_with_both(native: NativeKernels, crop: Crop, chann
     recipe = replace(RECIPES["full"], crop=crop, batch_size=8)
     task = TrainingTask(train=images, validation=images, recipe=recipe, resolution=24, seed=3)
     epochs = [list(batches(task, 1, Runtime(cut=cut))) for cut in (native.cut, crops.cut)]
-    for (one, labels, _), (other, same_labels, _) in zip(*epochs, strict=True):
+    for (one, labels, *_), (other, same_labels, *_) in zip(*epochs, strict=True):
         assert same_bytes(one, other)
         assert torch.equal(labels, same_labels)
         assert one.is_contiguous(memory_format=torch.channels_last)
