@@ -20,6 +20,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "tensorboard": ("tensorboard",),
     "postgresql": ("psycopg",),
     "ray": ("ray",),
+    "tiff": ("tifffile",),
     "weights": ("huggingface_hub",),
     "notebooks": ("nbclient", "ipykernel"),
 }

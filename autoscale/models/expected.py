@@ -159,6 +159,7 @@ def _preparation(
             base,
             interpolation=release.interpolation or base.interpolation,
             white_level=release.white_level or base.white_level,
+            area=release.area,
         )
         return asked.over(base), _notes(release, asked.over(base))
     if asked.mean and asked.deviation:
@@ -194,7 +195,8 @@ def _words(preparation: Preparation) -> str:
         ", ".join(f"{value:g}" for value in values)
         for values in (preparation.mean, preparation.deviation)
     )
-    return f"mean {mean}, deviation {deviation}, {preparation.interpolation} resizing"
+    area = "" if preparation.area == OURS.area else f", {preparation.area}"
+    return f"mean {mean}, deviation {deviation}, {preparation.interpolation} resizing{area}"
 
 
 def rows_kept(

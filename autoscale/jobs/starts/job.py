@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from autoscale.datasets.data import classes_in
-from autoscale.datasets.pictures.preparation import ours
+from autoscale.datasets.pictures.preparation import in_bands, ours
 from autoscale.design.amounts import several
 from autoscale.errors import DataProblem
 from autoscale.jobs.equal_cost import decided_epochs, epochs_by_whole
@@ -131,11 +131,19 @@ def _ready(
         threads=settings.threads,
         transfer=Transfer(start=start),
     ).load(size=size, listener=listener)
-    usual = ours(start.expected.preparation.channels)
-    expected = replace(FRESH.expected, preparation=replace(usual, white_level=white_level))
+    usual = replace(
+        ours(start.expected.preparation.channels),
+        white_level=white_level,
+        area=start.expected.preparation.area,
+    )
+    scratch = replace(
+        FRESH,
+        expected=replace(FRESH.expected, preparation=usual),
+        measures=start.measures or in_bands(usual.channels),
+    )
     fresh = replace(
         begun,
-        transfer=Transfer(start=replace(FRESH, expected=expected)),
+        transfer=Transfer(start=scratch),
         fingerprint="",
         inheritance=None,
     ).load(size=size, listener=Silent())

@@ -133,10 +133,11 @@ class Proxy:
 
         Raises:
             DataProblem: if images cannot be read, or are others than those of `fingerprint`.
-            InvalidSetting: if the teacher can tell nothing of their classes.
+            InvalidSetting: if the teacher sees other images, or can tell nothing of their classes.
             RunConflict: if weights or teacher are others than those that the work began with.
         """
         ready = replace(self, transfer=self.transfer.read())
+        ready.transfer.require_teachable()
         images = self.source.load(
             size=size,
             test=test,
@@ -150,6 +151,8 @@ class Proxy:
             )
         if (lessons := ready.transfer.lessons) is not None and lessons.held is not None:
             lessons.require_classes(images.classes)
+        told = listener or Silent()
+        ready = replace(ready, transfer=ready.transfer.for_images(images.train, told))
         ready = ready.having(images, size=size)
         ready.require_metric()
         return ready

@@ -13,7 +13,7 @@ from autoscale.datasets.pictures.preparation import Preparation
 from autoscale.design.architecture import Architecture, Stage, Stem
 from autoscale.design.published import published
 from autoscale.network.build import Network, build
-from autoscale.network.inheritance.grey import in_grey
+from autoscale.network.inheritance.other_images import in_grey
 from autoscale.network.weights import to_timm
 from autoscale.training.batches import normalised
 from tests.models.networks import shaken
