@@ -57,10 +57,7 @@ class Normalising:
 
     @classmethod
     def of(cls, settings: PreparationSettings) -> "Normalising":
-        """
-        Raises:
-            InvalidSetting: if one is a number for each band and the other is not said.
-        """
+        """What settings say of it."""
         if settings.mean == MEASURED:
             return cls(measured=True)
         return cls(mean=settings.mean, deviation=settings.deviation)
