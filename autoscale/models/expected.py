@@ -150,8 +150,8 @@ def _preparation(
     if known is not None:
         found = asked.over(known)
         return found, [] if found == known else [
-            f"pictures are prepared as asked, {_words(found)}, and not as {file} says, "
-            f"{_words(known)}"
+            f"pictures are prepared as asked, {_words(found, beside=known)}, and not as {file} "
+            f"says, {_words(known, beside=found)}"
         ]
     if release is not None and release.mean and release.deviation:
         base = Preparation(mean=release.mean, deviation=release.deviation)
@@ -190,12 +190,14 @@ def _style_words(style: Style) -> str:
     return f"{style.padding} padding and epsilon {style.norm_eps:g}"
 
 
-def _words(preparation: Preparation) -> str:
+def _words(preparation: Preparation, *, beside: Preparation = OURS) -> str:
+    """What pixels are expected; the area if it is another than usual, or than of `beside`."""
     mean, deviation = (
         ", ".join(f"{value:g}" for value in values)
         for values in (preparation.mean, preparation.deviation)
     )
-    area = "" if preparation.area == OURS.area else f", {preparation.area}"
+    usual = {preparation.area, beside.area} == {OURS.area}
+    area = "" if usual else f", {preparation.area}"
     return f"mean {mean}, deviation {deviation}, {preparation.interpolation} resizing{area}"
 
 

@@ -18,6 +18,7 @@ from autoscale.errors import AutoscaleError, DataProblem, InvalidSetting, RunCon
 from autoscale.jobs.family.job import write_family
 from autoscale.jobs.grid.job import grid_search
 from autoscale.jobs.search.job import search_baseline
+from autoscale.jobs.starts.job import try_weights
 from autoscale.jobs.train.job import train
 from autoscale.jobs.train.result import Trained
 from autoscale.models.count import count
@@ -133,7 +134,7 @@ def test_the_area_stays_with_the_network_and_another_one_is_told(
     found = short(tmp_path, str(photos), epochs=1, area=area, design=design)
     assert load_model(str(found.weights)).preparation.area == area
     (note,) = load_model(str(found.weights), area="centre-square").notes
-    assert f"and not as {found.weights} says" in note
+    assert f"bilinear resizing, centre-square, and not as {found.weights} says" in note
     assert note.endswith(area)
 
 
@@ -218,6 +219,14 @@ def test_a_teacher_of_another_area_is_refused(photos: Path, tmp_path: Path) -> N
             design=written(tmp_path, COLOUR),
             teacher=colour_weights(tmp_path),
             area="padded",
+        )
+
+
+def test_networks_of_other_images_are_not_tried_together(arrays: str, tmp_path: Path) -> None:
+    networks = (written(tmp_path), written(tmp_path, COLOUR))
+    with pytest.raises(InvalidSetting, match=r"of 6 channels and of-3 of 3; .* one after the oth"):
+        try_weights(
+            colour_weights(tmp_path), tmp_path / "run", network=networks, data=arrays, epochs=1
         )
 
 

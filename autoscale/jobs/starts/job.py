@@ -13,7 +13,7 @@ import numpy as np
 from autoscale.datasets.data import classes_in
 from autoscale.datasets.pictures.preparation import in_bands, ours
 from autoscale.design.amounts import several
-from autoscale.errors import DataProblem
+from autoscale.errors import DataProblem, InvalidSetting
 from autoscale.jobs.equal_cost import decided_epochs, epochs_by_whole
 from autoscale.jobs.record import Record
 from autoscale.jobs.reference.training import cost_of_one
@@ -79,6 +79,7 @@ def try_weights(
     listener = listener or Silent()
     start = Start.for_many(settings)
     tried = networks_to_try(settings, start, listener, classes=len(classes_in(settings.data)))
+    start = start.for_channels(_channels_of(tried))
     for note in start.expected.notes:
         listener.notice(note)
     folder = StepFolder(Path(run), STEP)
@@ -92,6 +93,23 @@ def try_weights(
         write_text(folder.file("starts.csv"), starts_table(kept["networks"]).to_csv(index=False))
         folder.write_result(RESULT, kept)
     return found
+
+
+def _channels_of(tried: Sequence[Tried]) -> int:
+    """Channels of the images of all networks.
+
+    Raises:
+        InvalidSetting: if they take different images.
+    """
+    first, *others = tried
+    channels = first.architecture.channels
+    for one in others:
+        if one.architecture.channels != channels:
+            raise InvalidSetting(
+                f"{first.name} takes images of {channels} channels and {one.name} of "
+                f"{one.architecture.channels}; try them one after the other"
+            )
+    return channels
 
 
 def _with_earlier(found: dict[str, Any], folder: StepFolder) -> dict[str, Any]:
