@@ -7,16 +7,16 @@ from typing import Any
 
 from autoscale.datasets.data import Images
 from autoscale.datasets.pictures.measured import Measured, measured
-from autoscale.datasets.pictures.preparation import MEASURED, OURS, Channels, Preparation, in_bands
+from autoscale.datasets.pictures.preparation import OURS, Preparation, in_bands
 from autoscale.design.amounts import BYTES
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
 from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.jobs.groups.networks import WeightsSettings
+from autoscale.jobs.other_channels import Normalising, converted, images_of
 from autoscale.models.count import load_architecture
 from autoscale.models.expected import Expected, expected_by
 from autoscale.models.settings import PreparationSettings
-from autoscale.network.inheritance import other_images
 from autoscale.network.inheritance.correspondence import require_kindred
 from autoscale.network.inheritance.origin import fits, published_origin
 from autoscale.network.weights import STYLES, Style
@@ -45,43 +45,6 @@ class Origin:
             "channels": "rebuild",
             "images": self.images,
         }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Normalising:
-    """What is asked of mean and deviation, until the channels of the images are known."""
-
-    measured: bool = False  # those of the training images
-    mean: Channels | None = None
-    deviation: Channels | None = None
-
-    @classmethod
-    def of(cls, settings: PreparationSettings) -> "Normalising":
-        """What settings say of it."""
-        if settings.mean == MEASURED:
-            return cls(measured=True)
-        return cls(mean=settings.mean, deviation=settings.deviation)
-
-    @property
-    def of_bands(self) -> int | None:
-        """For how many bands numbers are given; None if for colour or grey, or none."""
-        counts = (len(one) for one in (self.mean, self.deviation) if one is not None)
-        return next(filter(in_bands, counts), None)
-
-    def over(self, known: Preparation) -> Preparation:
-        """A preparation of bands, with these numbers where they are given.
-
-        Raises:
-            InvalidSetting: if one is given without the other, or not for as many channels.
-        """
-        if self.measured or (self.mean is None and self.deviation is None):
-            return known
-        if self.mean is None or self.deviation is None:
-            raise InvalidSetting(
-                f"nothing is known of the {known.channels} bands; give both --mean and "
-                "--deviation, or --mean measured"
-            )
-        return PreparationSettings(mean=self.mean, deviation=self.deviation).over(known)
 
 
 _USUAL = Expected(style=STYLES["autoscale"], preparation=OURS)
@@ -158,30 +121,33 @@ class Start:
             return self if numbers is None else self._expecting(self.asked.over(known))
         if known.channels != 3:
             raise InvalidSetting(
-                f"{self.file} holds weights for {_images(known.channels)}, and the network takes "
-                f"{_images(channels)}; give the design or space channels: {known.channels}, or "
+                f"{self.file} holds weights for {images_of(known.channels)}, and the network takes "
+                f"{images_of(channels)}; give the design or space channels: {known.channels}, or "
                 "take other weights"
             )
-        if in_bands(channels):
-            own_numbers = self.asked.mean is None and self.asked.deviation is None
-            found = replace(
-                self._expecting(self.asked.over(known.in_bands(channels))),
-                measures=self.measures or own_numbers,
-            )
-        else:
-            found = self._expecting(known.in_grey())
+        found = self._in_place_of_colour(channels)
         if self.file is None:
-            if not in_bands(channels):
-                PreparationSettings(mean=known.mean, deviation=known.deviation).over(
-                    found.expected.preparation
-                )  # refuses several numbers
             return found
         design = self.origin.architecture if self.origin else own
         origin = self.origin and replace(
             self.origin, architecture=replace(self.origin.architecture, channels=channels)
         )
-        held = self.held and _converted(self.held, design, known, channels)
+        held = self.held and converted(self.held, design, known, channels)
         return replace(found, origin=origin, colour=known, held=held)
+
+    def _in_place_of_colour(self, channels: int) -> "Start":
+        """The same with what grey images or bands are prepared by."""
+        known = self.expected.preparation
+        if in_bands(channels):
+            own_numbers = self.asked.mean is None and self.asked.deviation is None
+            return replace(
+                self._expecting(self.asked.over(known.in_bands(channels))),
+                measures=self.measures or own_numbers,
+            )
+        grey = known.in_grey()
+        if self.file is None:  # several numbers are no grey's
+            PreparationSettings(mean=known.mean, deviation=known.deviation).over(grey)
+        return self._expecting(grey)
 
     def _expecting(self, preparation: Preparation) -> "Start":
         return replace(self, expected=replace(self.expected, preparation=preparation))
@@ -315,7 +281,7 @@ class Start:
         if self.colour is not None:
             design = self.origin.architecture if self.origin else None
             channels = self.expected.preparation.channels
-            held = _converted(held, design, self.colour, channels)
+            held = converted(held, design, self.colour, channels)
         return replace(self, file=file, held=held)
 
     def for_worker(self) -> "Start":
@@ -372,26 +338,6 @@ def _preparation_of(plain: Mapping[str, Any]) -> Preparation:
         name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()
     }
     return Preparation(**values)
-
-
-def _converted(
-    held: Weights, design: Architecture | None, colour: Preparation, channels: int
-) -> Weights:
-    """Weights for images in colour as those for grey ones or bands."""
-    assert design is not None, "weights are of a design"
-    if in_bands(channels):
-        state = other_images.in_bands(held.state, design, count=channels)
-        return replace(held, state=state)
-    grey = colour.in_grey().normalisation
-    state = other_images.in_grey(held.state, design, colour=colour.normalisation, grey=grey)
-    return replace(held, state=state)
-
-
-def _images(channels: int) -> str:
-    """Images of so many channels, for a sentence."""
-    if in_bands(channels):
-        return f"images of {channels} bands"
-    return "images in colour" if channels == 3 else "grey images"
 
 
 def affordable(design: Architecture, resolution: int) -> int:
