@@ -23,6 +23,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "trackio": ("trackio",),
     "postgresql": ("psycopg",),
     "ray": ("ray",),
+    "tiff": ("tifffile",),
     "weights": ("huggingface_hub",),
     "notebooks": ("nbclient", "ipykernel"),
 }

@@ -25,12 +25,12 @@ from autoscale.datasets.parquet_layout import find_shards
 from autoscale.datasets.pictures.decoding import Decoded, Keep, decode
 from autoscale.datasets.pictures.depth import range_notices
 from autoscale.datasets.pictures.pictures import Listing, Pictures, shown
-from autoscale.datasets.pictures.preparation import OURS, Preparation
+from autoscale.datasets.pictures.preparation import OURS, Preparation, in_bands
 from autoscale.datasets.pictures.selection import USUAL, Selection, Splits, split, within_limit
 from autoscale.datasets.seen import names_of, sketch
 from autoscale.datasets.splits import spoken
 from autoscale.datasets.summary import DataSummary, alike_classes, missing_classes
-from autoscale.datasets.tree import is_parquet, scan
+from autoscale.datasets.tree import holds_arrays, is_parquet, scan
 from autoscale.errors import DataProblem, InvalidSetting
 
 
@@ -38,7 +38,7 @@ from autoscale.errors import DataProblem, InvalidSetting
 class Images:
     """Decoded square images and their classes."""
 
-    pixels: NDArray[np.uint8]  # (N, S, S, C), contiguous; 3 channels in RGB, 1 in grey
+    pixels: NDArray[np.uint8]  # (N, S, S, C), contiguous; 3 channels in RGB, 1 in grey, or bands
     labels: NDArray[np.int64]  # (N,), positions in the classes of the data set
 
     def __len__(self) -> int:
@@ -80,10 +80,10 @@ def load(
     keep: Keep | None = None,
     preparation: Preparation = OURS,
 ) -> ImageData:
-    """Read a data set; every image is decoded once and takes 3 * size**2 bytes, a third in grey.
+    """Read a data set; every image is decoded once and takes size**2 bytes a channel.
 
     Each image is turned upright by its EXIF orientation, laid on white where it is transparent,
-    and its centre square is resized to `size` with antialiasing. Images of 16 bits are scaled to 8.
+    and its area is resized to `size` with antialiasing. Images of 16 bits are scaled to 8.
     See `pictures.decoding`.
 
     Args:
@@ -112,7 +112,7 @@ def load(
     if source == "synthetic":
         return _draw(size, selection, preparation.channels)
     root = Path(source).expanduser()
-    listing = list_source(root, test=selection.test)
+    listing = list_source(root, test=selection.test, arrays=in_bands(preparation.channels))
     splits = split(listing, selection, source)
     if strict and listing.skipped:
         raise DataProblem(f"{listing.skipped[0]}; remove the file or load without strict")
@@ -245,7 +245,8 @@ def load_whole(
     """
     if size < 1:
         raise InvalidSetting(f"size must be at least 1 pixel; got {size}")
-    listing = list_source(Path(source).expanduser(), whole=True)
+    arrays = in_bands(preparation.channels)
+    listing = list_source(Path(source).expanduser(), whole=True, arrays=arrays)
     if listing.splits:
         raise DataProblem(f"{source} has splits of its own; name one of them")
     if strict and listing.skipped:
@@ -298,6 +299,12 @@ def _hash(value: object) -> str:
 
 
 def _draw(size: int, selection: Selection, channels: int) -> ImageData:
+    if in_bands(channels):
+        raise DataProblem(
+            f"synthetic shapes are in colour or grey, and the network takes {channels} bands; name "
+            "a folder of arrays with --data"
+        )
+
     def part(name: synthetic.Part) -> Images:
         pixels, labels = synthetic.draw(name, size=size, seed=selection.seed)
         return Images(pixels if channels == 3 else synthetic.in_grey(pixels), labels)
@@ -326,7 +333,9 @@ def _draw(size: int, selection: Selection, channels: int) -> ImageData:
     )
 
 
-def list_source(root: Path, *, test: bool = True, whole: bool = False) -> Listing:
+def list_source(
+    root: Path, *, test: bool = True, whole: bool = False, arrays: bool = False
+) -> Listing:
     """The pictures of a folder or of Parquet files; none is decoded.
 
     `root` is one of
@@ -347,12 +356,14 @@ def list_source(root: Path, *, test: bool = True, whole: bool = False) -> Listin
     Args:
         test: False leaves the files of a Parquet test split unread.
         whole: take a source that names one split and none for training for that split.
+        arrays: take .npy files of a folder for pictures, whatever else lies there; else they are
+            taken where no picture is.
 
     Raises:
         DataProblem: if `root` is no data set.
     """
     root, columns = _columns_of(root)
-    listing = _listed(root, test=test or whole, columns=columns)
+    listing = _listed(root, test=test or whole, columns=columns, arrays=arrays)
     if listing.untrained and (not whole or len(listing.untrained) > 1):
         named = " and ".join(listing.untrained)
         raise DataProblem(
@@ -362,7 +373,7 @@ def list_source(root: Path, *, test: bool = True, whole: bool = False) -> Listin
     return listing
 
 
-def _listed(root: Path, *, test: bool, columns: Columns) -> Listing:
+def _listed(root: Path, *, test: bool, columns: Columns, arrays: bool) -> Listing:
     try:
         is_file = stat.S_ISREG(root.stat().st_mode)
     except OSError as problem:
@@ -380,10 +391,10 @@ def _listed(root: Path, *, test: bool, columns: Columns) -> Listing:
                 "an archive first"
             )
         return list_parquet({"train": [root]}, splits=False, columns=columns)
-    tree = scan(root)
+    tree = scan(root, arrays=arrays)
     shards = find_shards(tree)
     if shards is None:
-        return list_folders(tree)
+        return list_folders(scan(root, arrays=True) if holds_arrays(tree) else tree)
     files = {part: paths for part, paths in shards.files.items() if test or part != "test"}
     return list_parquet(
         files or shards.files, splits=shards.named, columns=columns, unused=shards.unused

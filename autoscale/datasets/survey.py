@@ -10,10 +10,15 @@ import numpy as np
 
 from autoscale.datasets.data import list_source
 from autoscale.datasets.duplicates import Duplicates, find_duplicates
+from autoscale.datasets.pictures.bands import bands_in
 from autoscale.datasets.pictures.decoding import decode
+from autoscale.datasets.pictures.pictures import Pictures
+from autoscale.datasets.pictures.preparation import OURS, ours
 from autoscale.datasets.summary import DataSummary, alike_classes
 
 _SIZE = 8  # pixels; every picture is decoded, and hardly anything is kept of it
+
+_LOOKED_AT = 8  # files, to find out whether they are arrays
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +33,7 @@ class Survey:
     summary: DataSummary  # its `sentence` says what was understood of the source
     notices: tuple[str, ...]  # what the owner should know, a sentence each
     duplicates: Duplicates
+    bands: int | None  # of arrays; None of pictures
     cut: bool  # whether a training would cut validation images from the training images
 
     @property
@@ -47,10 +53,12 @@ def survey(source: str) -> Survey:
     parts = {part: own.watched() for part, own in listed.items() if own is not None}
     unreadable = list(listing.skipped)
     counts: dict[str, dict[str, int]] = {}
+    bands = _bands_of(parts["train"])
+    preparation = OURS if bands is None else ours(bands)
     sides: list[int] = []
     peaks: list[int] = []
     for part, pictures in parts.items():
-        found = decode(pictures, _SIZE, strict=False, keep=None)
+        found = decode(pictures, _SIZE, strict=False, keep=None, preparation=preparation)
         unreadable += [f"{pictures.names[i]}: {reason}" for i, reason in found.unread.items()]
         for i in found.unread:
             pictures.forget(i)
@@ -73,5 +81,18 @@ def survey(source: str) -> Survey:
         ),
         notices=(*listing.notices, *alike_classes(listing.classes)),
         duplicates=find_duplicates(parts),
+        bands=bands,
         cut=listing.validation is None,
     )
+
+
+def _bands_of(pictures: Pictures) -> int | None:
+    """The bands of the first array among the first few files; None where none is one."""
+    for i in range(min(_LOOKED_AT, len(pictures))):
+        try:
+            found = bands_in(pictures.read(i))
+        except OSError:  # decoding will meet it again, and say so
+            continue
+        if found is not None:
+            return found
+    return None

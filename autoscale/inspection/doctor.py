@@ -207,11 +207,14 @@ def _data(source: str) -> Iterator[Finding]:
         yield Finding(subject="data", verdict="fail", found=str(problem))
         return
     training = found.counts["train"]
+    bands = "" if found.bands is None else f" of {found.bands} bands"
+    advice = f"spaces and designs for them say channels: {found.bands}" if bands else ""
     splits = ", ".join(f"{sum(own.values()):,} {part}" for part, own in found.counts.items())
     yield Finding(
         subject="data",
         verdict="ok",
-        found=f"{found.images:,} readable images ({splits}), {len(training)} classes",
+        found=f"{found.images:,} readable images{bands} ({splits}), {len(training)} classes",
+        advice=advice,
     )
     yield _layout(found)
     yield _unreadable(found)

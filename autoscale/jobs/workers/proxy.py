@@ -124,11 +124,12 @@ class Proxy:
 
         Raises:
             DataProblem: if images cannot be read, or are others than those of `fingerprint`.
-            InvalidSetting: if the teacher can tell nothing of their classes, or the recipe alters
-                colours and they have others.
+            InvalidSetting: if the teacher sees other images or can tell nothing of their classes, or
+                the recipe alters colours and they have others.
             RunConflict: if weights or teacher are others than those that the work began with.
         """
         ready = replace(self, transfer=self.transfer.read())
+        ready.transfer.require_teachable()
         images = self.source.load(
             size=size,
             test=test,
@@ -142,6 +143,8 @@ class Proxy:
             )
         if (lessons := ready.transfer.lessons) is not None and lessons.held is not None:
             lessons.require_classes(images.classes)
+        told = listener or Silent()
+        ready = replace(ready, transfer=ready.transfer.for_images(images.train, told))
         ready = ready.having(images, size=size)
         ready.require_metric()
         require_channels(self.recipe, images.train.pixels.shape[3])

@@ -53,13 +53,17 @@ def hub_config(model: Model, *, num_classes: int) -> str:
     """
     config = _pretrained(model, num_classes=num_classes)
     names = {"label_names": config.pop("label_names")} if "label_names" in config else {}
+    preparation = model.preparation
+    own = asdict(model.style) | {"white_level": preparation.white_level}
+    if preparation.area != "centre-square":
+        own |= {"area": preparation.area}
     plain = {
         "architecture": model.name,
         "num_classes": num_classes,
         "global_pool": "avg",
         "pretrained_cfg": config,
         **names,
-        KEY: asdict(model.style) | {"white_level": model.preparation.white_level},
+        KEY: own,
     }
     return json.dumps(plain, indent=2) + "\n"
 
