@@ -124,8 +124,8 @@ class Proxy:
 
         Raises:
             DataProblem: if images cannot be read, or are others than those of `fingerprint`.
-            InvalidSetting: if the teacher sees other images or can tell nothing of their classes, or
-                the recipe alters colours and they have others.
+            InvalidSetting: if the teacher sees other images or can tell nothing of their classes,
+                or the recipe alters colours and they have others.
             RunConflict: if weights or teacher are others than those that the work began with.
         """
         ready = replace(self, transfer=self.transfer.read())
