@@ -36,6 +36,7 @@ TYPED = {
     "rungs": ["1", "1,2"],
     "target": ["5M"],
     "coefficients": ["1.2,1.1,1.15"],
+    "group_by": ["patient", "path:^(.*)_[0-9]+"],
 }
 #: Texts that must be right for the settings to be.
 TEXTS = {

@@ -157,6 +157,37 @@ def test_bands_are_drawn_and_other_channels_and_areas_are_trained_and_go_on(
     assert any(line.startswith("  grey: accuracy") and "of centre-square" in line for line in told)
 
 
+def test_copies_of_pictures_are_cut_both_ways_and_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    monkeypatch.syspath_prepend(str(EXPERIMENTS / "grouped"))
+    copies, grouped = (importlib.import_module(name) for name in ("copies", "grouped"))
+    photos = draw_photos(tmp_path / "photos", count=10)
+    rows = [
+        {"img": {"bytes": path.read_bytes()}, "label": label}
+        for label, folder in enumerate(sorted(photos.iterdir()))
+        for path in sorted(folder.iterdir())
+    ]
+    for name in ("train", "test"):
+        table = pyarrow.Table.from_pylist(rows)
+        importlib.import_module("pyarrow.parquet").write_table(table, tmp_path / f"{name}.parquet")
+    made = tmp_path / "made"
+    copies.main([str(tmp_path), str(made), "--pictures", "8", "--copies", "3", "--new", "4"])
+    assert len([*(made / "copies").rglob("*.png")]) == 3 * 8 * 3
+    words = [str(made), str(tmp_path / "rows.csv"), "--runs", str(tmp_path / "runs"), "--epochs",
+             "1", "--resolution", "16", "--seeds", "1"]  # fmt: skip
+    grouped.main(words)
+    first = (tmp_path / "rows.csv").read_text(encoding="utf-8")
+    grouped.main([*words, "--tell"])
+    assert (tmp_path / "rows.csv").read_text(encoding="utf-8") == first
+    found = grouped.read(tmp_path / "rows.csv")
+    assert [row.cut for row in found] == ["random", "grouped"]
+    # 8 groups of 3 of each class: a cut by groups takes whole ones.
+    assert found[1].test_images % 3 == 0
+    assert "grouped: test 0." in capsys.readouterr().out
+
+
 def test_a_family_is_trained_together_and_apart_and_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from autoscale.datasets.data import list_source
+from autoscale.datasets.data import list_source, require_no_groups
 from autoscale.datasets.duplicates import Duplicates, find_duplicates
 from autoscale.datasets.pictures.bands import bands_in
 from autoscale.datasets.pictures.decoding import decode
 from autoscale.datasets.pictures.pictures import Pictures
 from autoscale.datasets.pictures.preparation import OURS, ours
+from autoscale.datasets.pictures.selection import Selection, split
 from autoscale.datasets.summary import DataSummary, alike_classes
 
 _SIZE = 8  # pixels; every picture is decoded, and hardly anything is kept of it
@@ -34,6 +35,7 @@ class Survey:
     notices: tuple[str, ...]  # what the owner should know, a sentence each
     duplicates: Duplicates
     bands: int | None  # of arrays; None of pictures
+    groups: str  # what to say of the groups of each part, once it is cut; empty without them
     cut: bool  # whether a training would cut validation images from the training images
 
     @property
@@ -42,13 +44,20 @@ class Survey:
         return len(self.sides)
 
 
-def survey(source: str) -> Survey:
+def survey(source: str, *, group_by: str | None = None) -> Survey:
     """Read every image of a folder or of Parquet files once; nothing of it is kept.
 
+    Args:
+        group_by: what a cut is to keep together, see `GroupBy`; it is tried.
+
     Raises:
-        DataProblem: if `source` is no data set.
+        DataProblem: if `source` is no data set, or cannot be cut so.
+        InvalidSetting: if `group_by` is no way to group.
     """
-    listing = list_source(Path(source).expanduser(), test=True)
+    chosen = Selection(group_by=group_by)
+    require_no_groups(source, chosen)
+    listing = list_source(Path(source).expanduser(), test=True, group_by=group_by)
+    groups = "" if group_by is None else split(listing, chosen, source).groups
     listed = {"train": listing.train, "validation": listing.validation, "test": listing.test}
     parts = {part: own.watched() for part, own in listed.items() if own is not None}
     unreadable = list(listing.skipped)
@@ -82,6 +91,7 @@ def survey(source: str) -> Survey:
         notices=(*listing.notices, *alike_classes(listing.classes)),
         duplicates=find_duplicates(parts),
         bands=bands,
+        groups=groups,
         cut=listing.validation is None,
     )
 

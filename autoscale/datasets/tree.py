@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -205,3 +205,39 @@ def require_no_lost_folder(folder: Folder) -> None:
                 f"{shown(path)} is a link to {shown(os.readlink(path))}, which is not there; mount "
                 "or restore it, or remove the link"
             )
+
+
+def tree_of(root: Path, names: Iterable[str]) -> Folder:
+    """The folders that paths stand for, of files that lie on no disk, as those of an archive.
+
+    Args:
+        root: what the paths, which have strokes and no `..`, begin in.
+    """
+    below: dict[str, list[str]] = {}
+    own: list[str] = []
+    for name in names:
+        first, stroke, rest = name.partition("/")
+        if _is_litter(first):
+            continue
+        if stroke:
+            below.setdefault(first, []).append(rest)
+        else:
+            own.append(first)
+    folders = tuple(tree_of(root / name, rest) for name, rest in sorted(below.items()))
+    own.sort()
+    notes = tuple(name for name in own if _is_note(name))
+    others = tuple(name for name in own if _ending(name) in _NO_PICTURES)
+    left = tuple(name for name in own if not _is_note(name) and _ending(name) not in _NO_PICTURES)
+    return Folder(root, folders, left, others, notes, (), ())
+
+
+def content_of(path: str) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        ValueError: if it is a pipe or a device, which reading may never end.
+        OSError: if it cannot be read.
+    """
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ValueError("not a regular file")
+    return Path(path).read_bytes()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from autoscale.datasets.pictures.group_by import GroupBy
 from autoscale.datasets.pictures.preparation import (
     MEASURED,
     MOST_BANDS,
@@ -219,6 +220,27 @@ class PreparationSettings(Settings):
         return replace(known, **said)
 
 
+def _groups(text: str) -> str:
+    """
+    Raises:
+        InvalidSetting: if pictures cannot be grouped by that.
+    """
+    return GroupBy(text).text
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupSettings(Settings):
+    """What lies in one part of the images only."""
+
+    group_by: str | None = option(
+        None,
+        "Pictures of a group, such as a patient, a place or a day, lie in one part only: the "
+        "column of a list or a table that tells it, or path:REGEX, whose first group in brackets "
+        "does, on names.",
+        parse=_groups,
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class ConventionSettings(Settings):
     """What a count means."""
@@ -288,7 +310,9 @@ class EvaluateSettings(PassSettings):
     """How good a network is, on which images."""
 
     data: str = option(
-        help="A folder with one sub-folder per class, Parquet files, or 'synthetic'.", place=True
+        help="A folder with one sub-folder per class, a list, Parquet, .tar, .npz, hf:OWNER/NAME, "
+        "or 'synthetic'.",
+        place=True,
     )
     split: str = option(
         "auto",
@@ -298,6 +322,11 @@ class EvaluateSettings(PassSettings):
     )
     seed: int | None = option(
         None, "Of the cut, if the data has no splits. \\[default: the training's]"
+    )
+    group_by: str | None = again(
+        GroupSettings,
+        "group_by",
+        help="What the cut keeps together, as for train. \\[default: as the training]",
     )
     against: str | None = option(
         None,
@@ -344,6 +373,7 @@ class QuantizeSettings(CalibrationSettings):
     data: str = again(EvaluateSettings, "data")
     split: str = again(EvaluateSettings, "split")
     seed: int | None = again(EvaluateSettings, "seed")
+    group_by: str | None = again(EvaluateSettings, "group_by")
     threads: int = again(PassSettings, "threads")
     epochs: int = option(
         0,
@@ -379,6 +409,7 @@ class ExportSettings(CalibrationSettings):
         "answered by each file and by torch.",
         place=True,
     )
+    group_by: str | None = again(EvaluateSettings, "group_by")
     measure: bool = option(False, "Measure the latency on this machine for the card.")
 
     needs: ClassVar[Mapping[str, str]] = dict.fromkeys(("calibration_images", "ranges"), "dtype")

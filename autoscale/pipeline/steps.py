@@ -93,7 +93,12 @@ class Steps:
         Raises:
             DataProblem: naming what would break it.
         """
-        for found in examine(run=self.run, data=self.settings.data, device=self.settings.device):
+        for found in examine(
+            run=self.run,
+            data=self.settings.data,
+            group_by=self.settings.group_by,
+            device=self.settings.device,
+        ):
             told = f"{found.subject}: {found.found}" + (f"; {found.advice}" * bool(found.advice))
             if found.verdict == "fail":
                 raise DataProblem(told)
@@ -109,6 +114,7 @@ class Steps:
                 seed=settings.seed,
                 limit=settings.limit,
                 strict=settings.strict,
+                group_by=settings.group_by,
                 white_level=start.expected.preparation.white_level,
             ),
             recipe=recipe_named(self.recipe, epochs=1),
@@ -256,7 +262,7 @@ class Steps:
         """
         own, began = self.settings, self.began
         names = (
-            *("limit", "strict", "seed", "white_level"),
+            *("limit", "strict", "group_by", "seed", "white_level"),
             *("device", "threads", "kernels", "precision"),
         )
         return train(

@@ -151,6 +151,7 @@ class MemberWeights:
             classes=images.classes,
             learned=tuple(inheritance.known_classes),
             seed=self.source.seed,
+            group_by=self.source.group_by,
             seen=images.sketch,
             origin=expected.origin,
             licence=expected.licence,

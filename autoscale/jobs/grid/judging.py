@@ -39,6 +39,7 @@ def proxy_of(run: Path, settings: GridSettings) -> Proxy | None:
             seed=settings.seed or 0,
             limit=settings.limit,
             strict=settings.strict,
+            group_by=settings.group_by,
             white_level=transfer.start.expected.preparation.white_level,
         ),
         recipe=settings.recipe_asked,

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from autoscale.design.measures.registry import BUDGETS as MEASURES
 from autoscale.design.measures.registry import kind_named, with_file
 from autoscale.errors import InvalidSetting
-from autoscale.jobs.groups.images import DataSettings
+from autoscale.jobs.groups.images import DataSettings, ImageSettings
 from autoscale.jobs.groups.networks import (
     BaseWeightsSettings,
     BoardSettings,
@@ -229,6 +229,13 @@ class BaseImageSettings(OwnRecipe):
     strict: bool = option(
         False, "Refuse unreadable images of that base.", binds="strict", panel="Base"
     )
+    group_by: str | None = again(
+        ImageSettings,
+        "group_by",
+        help="What the cut keeps together, for that base: a column, or path:REGEX.",
+        binds="group_by",
+        panel="Base",
+    )
     white_level: int | None = option(
         None,
         "White of pictures of 16 bits, for that base. \\[default: 65535]",
@@ -239,7 +246,7 @@ class BaseImageSettings(OwnRecipe):
     @property
     def decided(self) -> list[str]:
         """Those that are set although a run's own search would have decided them."""
-        names = ("recipe", "epochs", "limit", "seed", "white_level")
+        names = ("recipe", "epochs", "limit", "seed", "group_by", "white_level")
         given = [name for name in names if getattr(self, name) is not None]
         return given + ["set"] * bool(self.set) + ["strict"] * self.strict
 

@@ -81,6 +81,7 @@ class TrainFamilySettings(OwnRecipe, WeightsSettings, BalanceSettings, CurveSett
     )
     limit: int | None = again(TrainSettings, "limit")
     strict: bool = again(TrainSettings, "strict")
+    group_by: str | None = again(TrainSettings, "group_by")
     seed: int = again(TrainSettings, "seed")
     device: str = again(TrainSettings, "device")
     threads: int = again(TrainSettings, "threads")

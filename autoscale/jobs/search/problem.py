@@ -178,6 +178,7 @@ def _proxy(settings: SearchSettings, listener: Listener) -> Proxy:
             seed=settings.seed,
             limit=settings.limit,
             strict=settings.strict,
+            group_by=settings.group_by,
             white_level=transfer.start.expected.preparation.white_level,
         ),
         recipe=settings.recipe_asked,

@@ -137,6 +137,7 @@ def _ready(
             seed=settings.seed,
             limit=settings.limit,
             strict=settings.strict,
+            group_by=settings.group_by,
             white_level=white_level,
         ),
         recipe=recipe_named(RECIPE, epochs=settings.epochs),

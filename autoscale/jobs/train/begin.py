@@ -52,6 +52,7 @@ def begun(
             seed=settings.seed,
             limit=settings.limit,
             strict=settings.strict,
+            group_by=settings.group_by,
             white_level=start.expected.preparation.white_level,
         ),
         recipe=_recipe(settings),

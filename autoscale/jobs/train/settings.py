@@ -142,6 +142,7 @@ class TrainSettings(OwnRecipe, TransferSettings, BalanceSettings, CurveSettings)
     )
     limit: int | None = again(ImageSettings, "limit")
     strict: bool = again(ImageSettings, "strict", False)
+    group_by: str | None = again(ImageSettings, "group_by")
     seed: int = again(ImageSettings, "seed", 0, help="Of weights, order and augmentation.")
     device: str = again(
         DeviceSettings, "device", "auto", help="auto, cpu, or a CUDA device such as cuda:0."

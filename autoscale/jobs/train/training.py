@@ -135,6 +135,7 @@ class Training:
             preparation=self._expected.preparation,
             classes=self.task.images.classes,
             seed=self.task.source.seed,
+            group_by=self.task.source.group_by,
             seen=self.task.images.sketch,
             accuracy_of=f"validation images of {self.task.images.name}",
             metric=None if self.task.chosen.usual else self.task.chosen.name,

@@ -6,7 +6,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from autoscale.datasets.data import ImageData, Images, classes_in, has_splits, load, load_whole
+from autoscale.datasets.data import (
+    ImageData,
+    Images,
+    classes_in,
+    has_splits,
+    load,
+    load_whole,
+    splits_in,
+)
+from autoscale.datasets.pictures.group_by import GroupBy
 from autoscale.datasets.pictures.pictures import shown
 from autoscale.datasets.pictures.selection import Selection
 from autoscale.datasets.seen import share_among
@@ -35,19 +44,24 @@ class Chosen:
     notices: tuple[str, ...]
 
 
-def chosen_images(model: Model, data: str, *, split: str, seed: int | None) -> Chosen:
+def chosen_images(
+    model: Model, data: str, *, split: str, seed: int | None, group_by: str | None = None
+) -> Chosen:
     """The images of that split, as `evaluate_model` takes them, and which they are.
+
+    Args:
+        group_by: what a cut keeps together, see `cut_groups`.
 
     Raises:
         DataProblem: if the images cannot be read, or there are none of that split.
     """
     if split not in ("auto", "all") or has_splits(data):
-        return _split(model, data, split=split, seed=seed)
+        return _split(model, data, split=split, seed=seed, group_by=group_by)
     seen, place = model.header.seen, shown(data)
     whole = load_whole(data, size=model.resolution, preparation=model.preparation)
     share = share_among(seen, whole.digests)
     if split == "auto" and share >= _OWN:
-        apart = _split(model, data, split="test", seed=seed)
+        apart = _split(model, data, split="test", seed=seed, group_by=group_by)
         if apart.share < _STRAY:
             rest = ", on the rest of which the network was trained"
             return replace(apart, which=apart.which + rest)
@@ -63,7 +77,24 @@ def chosen_images(model: Model, data: str, *, split: str, seed: int | None) -> C
     )
 
 
-def _split(model: Model, data: str, *, split: str, seed: int | None) -> Chosen:
+def cut_groups(model: Model, data: str, *, split: str, asked: str | None) -> str | None:
+    """What the cut that gives a split keeps together: as asked, else as the network's training.
+
+    None where the source names what is needed itself.
+
+    Raises:
+        DataProblem: if the source cannot be read.
+    """
+    if asked is not None or (trained := model.header.group_by) is None:
+        return asked
+    own = splits_in(data)
+    needed = {"test"} if split in ("auto", "test") else {"train", "validation"}
+    return None if needed <= own else trained
+
+
+def _split(
+    model: Model, data: str, *, split: str, seed: int | None, group_by: str | None
+) -> Chosen:
     """The images of a split that the source names, or that is cut from it."""
     header, place = model.header, shown(data)
     if seed is None:
@@ -75,6 +106,7 @@ def _split(model: Model, data: str, *, split: str, seed: int | None) -> Chosen:
             seed=seed,
             limit=None if split in ("train", "all") else _FEW * len(classes_in(data)),
             test=split in ("auto", "test", "all"),
+            group_by=group_by,
         ),
         preparation=model.preparation,
     )
@@ -83,6 +115,7 @@ def _split(model: Model, data: str, *, split: str, seed: int | None) -> Chosen:
     which = f"all splits of {place}" if name == "all" else f"the {name} images of {place}"
     if found.summary.cut and name in (*found.summary.cut, "train"):
         which += f", cut by seed {seed}"
+        which += "" if group_by is None else f" in groups by {GroupBy(group_by).told}"
     share = share_among(header.seen, found.held_out) if name == "test" else 0.0
     return Chosen(
         split=name,
