@@ -6,7 +6,7 @@ DATA is a folder of images with a test split. For each seed one network is train
 `autoscale train` in each way, for the same epochs of the same recipe. A row a training goes to
 TABLE.csv; those that are there are not trained again, and a training that was broken off goes on.
 `--tell` trains nothing: it prints for each way the means over the seeds with their standard errors,
-and how far it is ahead of the recipe as it is from the same seeds.
+and how far it is from the recipe as it is, from the same seeds.
 """
 
 import argparse
@@ -173,7 +173,7 @@ def of_way(rows: Sequence[Row], way: str) -> str:
     usual = {row.seed: row.test for row in rows if row.way == USUAL}
     ahead = [row.test - usual[row.seed] for row in found if row.seed in usual]
     if way != USUAL and ahead:
-        line += f", on test images {told(ahead, '+')} ahead"
+        line += f", on test images {told(ahead, '+')} against {USUAL!r}"
     seconds = mean(row.cpu_seconds for row in found)
     return f"{line} ({len(found)} seeds, {seconds:.0f} CPU-seconds each)"
 
