@@ -45,7 +45,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("table", type=Path)
     parser.add_argument("--runs", type=Path, default=Path("runs/grouped"))
     parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--seeds", type=int, default=12)
+    parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--resolution", type=int, default=32)
     parser.add_argument("--tell", action="store_true")
     asked = parser.parse_args(words)
