@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from autoscale.answering.answering import NONE
 from autoscale.models.input_spec import LABELS, row
 from autoscale.models.load import Model
 
@@ -47,6 +48,20 @@ def script(format: str, use: Use, model: Model) -> str:
     if model.header.classes is not None:
         names = f'names = (here / "{LABELS}").read_text("utf-8").splitlines()\n'
         shown = "{names[answer]}"
+    answer = [
+        "answer = int(np.argmax(logits))",
+        f'print(f"{{path}}: {shown}")',
+    ]
+    answering = model.header.answering
+    if answering is not None and answering.none_below is not None:
+        answer = [
+            f"numbers = np.asarray(logits, np.float64).ravel() / {answering.temperature!r}",
+            "chances = np.exp(numbers - numbers.max())",
+            "answer = int(np.argmax(chances))",
+            f"none = chances[answer] / chances.sum() < {answering.none_below!r}",
+            f'print(f"{{path}}: {NONE}" if none else f"{{path}}: {shown}")',
+        ]
+    ending = "\n".join(f"    {line}" for line in answer)
     return f'''\
 """Names what pictures show: python {script_name(format)} photo.jpg ...
 
@@ -84,6 +99,5 @@ def prepared(path):
 for path in sys.argv[1:]:
     pixels = prepared(path){images}
 {answered}
-    answer = int(np.argmax(logits))
-    print(f"{{path}}: {shown}")
+{ending}
 '''

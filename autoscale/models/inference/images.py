@@ -63,12 +63,36 @@ def chosen_images(model: Model, data: str, *, split: str, seed: int | None) -> C
     )
 
 
+def validation_and_test(
+    model: Model, data: str, *, seed: int | None
+) -> tuple[Chosen, Chosen | None]:
+    """The images that a training validates on, and those that it puts aside, if there are such.
+
+    Raises:
+        DataProblem: if the images cannot be read.
+    """
+    seed = _cut(model, seed)
+    found = _loaded(model, data, split="test", seed=seed)
+    validation = _of_split(model, data, found, split="validation", seed=seed)
+    if found.test is None:
+        return validation, None
+    return validation, _of_split(model, data, found, split="test", seed=seed)
+
+
 def _split(model: Model, data: str, *, split: str, seed: int | None) -> Chosen:
     """The images of a split that the source names, or that is cut from it."""
-    header, place = model.header, shown(data)
-    if seed is None:
-        seed = header.seed or 0
-    found = load(
+    seed = _cut(model, seed)
+    found = _loaded(model, data, split=split, seed=seed)
+    return _of_split(model, data, found, split=split, seed=seed)
+
+
+def _cut(model: Model, seed: int | None) -> int:
+    """The seed of the cut of a source without splits: the one asked for, else the training's."""
+    return seed if seed is not None else model.header.seed or 0
+
+
+def _loaded(model: Model, data: str, *, split: str, seed: int) -> ImageData:
+    return load(
         data,
         size=model.resolution,
         selection=Selection(
@@ -78,6 +102,10 @@ def _split(model: Model, data: str, *, split: str, seed: int | None) -> Chosen:
         ),
         preparation=model.preparation,
     )
+
+
+def _of_split(model: Model, data: str, found: ImageData, *, split: str, seed: int) -> Chosen:
+    header, place = model.header, shown(data)
     name, images = _chosen(found, split, place)
     summary = found.summary if split in ("train", "all") else found.summary.without("train")
     which = f"all splits of {place}" if name == "all" else f"the {name} images of {place}"
