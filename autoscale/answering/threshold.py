@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from autoscale.errors import InvalidSetting
 
-#: Images that are to lie below a threshold at least. With 5 the share of other images that it
-#: refuses is between a third and twice of what was asked (95 %, the order statistic's beta
-#: distribution); with fewer it is anything.
+#: Images that are to lie below a threshold at least. With 5 of 100 the share of other images that
+#: it refuses is between a third and 2.3 times of what was asked, with a chance of 95 % (by the beta
+#: distribution of order statistics); with fewer it may be anything.
 _LEAST_BELOW = 5
 #: What a share of whole images may be off by, being a product of floats.
 _ROUNDING = 1e-9
