@@ -33,7 +33,7 @@ DRAWS = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A network, calibrated; all but the temperature, the threshold and `unknown` on test images."""
+    """A calibrated network; all but temperature, threshold and `unknown` is of test images."""
 
     seed: int
     epochs: int
@@ -83,6 +83,7 @@ def main(words: Sequence[str] | None = None) -> None:
             data=asked.data,
             resolution=asked.resolution,
             epochs=asked.epochs,
+            recipe="proxy",
             seed=seed,
         )
         rows.append(calibrated(trained.weights, asked.data, unknown, seed, asked.epochs))
