@@ -215,6 +215,13 @@ COMMANDS = (
         example="runs/phi-2/train/best.safetensors --data photos",
     ),
     Command(
+        name="calibrate",
+        summary="Choose how logits become an answer, on validation images: a temperature, and when "
+        "it is 'none of these'.",
+        home="predict:calibrate_command",
+        example="runs/phi-2/train/best.safetensors --data photos --reject 0.05",
+    ),
+    Command(
         name="predict",
         summary="What a trained network sees in images: classes with probabilities.",
         home="predict:predict_command",

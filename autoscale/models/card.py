@@ -2,18 +2,22 @@
 
 import html
 from collections.abc import Sequence
-from dataclasses import replace
 from importlib.metadata import version
 
 from autoscale.design.amounts import several
-from autoscale.design.architecture import Architecture
 from autoscale.design.cost import Cost
 from autoscale.design.timm_blocks import timm_definition
 from autoscale.devices.timing.latency import Latency
 from autoscale.distribution import VERSION
 from autoscale.errors import InvalidArchitecture
-from autoscale.models.input_spec import LABELS, PREPARATION, preparation_steps, writable
-from autoscale.models.load import Model
+from autoscale.models.input_spec import (
+    ANSWERING,
+    LABELS,
+    PREPARATION,
+    preparation_steps,
+    writable,
+)
+from autoscale.models.load import Model, changed_since_measured
 from autoscale.models.reference import ANSWER, picture_name
 
 #: Class names that are printed; the others stand in `LABELS`.
@@ -49,8 +53,7 @@ def model_card(
         "## Input",
         _input(model),
         "## Output",
-        f"{num_classes:,} logits for each image. {_classes(model)} Their softmax gives "
-        "probabilities.",
+        f"{num_classes:,} logits for each image. {_classes(model)} {_answers(model)}",
         "## Check",
         _check(model.preparation.channels),
         "## Size",
@@ -107,6 +110,15 @@ def _classes(model: Model) -> str:
     )
 
 
+def _answers(model: Model) -> str:
+    """How logits become an answer."""
+    answering = model.header.answering
+    if answering is None:
+        return "Their softmax gives probabilities."
+    chosen = f" Chosen on {_text(answering.chosen_on)}." if answering.chosen_on else ""
+    return f"{_text(' '.join(answering.steps))}{chosen} `{ANSWERING}` says the same to programs."
+
+
 def _accuracy(model: Model) -> str:
     header = model.header
     if header.accuracy is None:
@@ -118,23 +130,6 @@ def _accuracy(model: Model) -> str:
     if header.metric is not None and header.score is not None:
         decided = f" They were chosen by {_text(header.metric)}, {header.score:.4f} on these."
     return f"{known}.{decided}"
-
-
-def changed_since_measured(model: Model) -> str | None:
-    """How the network was when its accuracy was measured, if that was otherwise; else None."""
-    header, changes = model.header, []
-    if header.architecture is not None:
-        measured = Architecture.from_dict(header.architecture)
-        at = measured.resolution
-        if at != model.resolution:
-            changes.append(f"at {at} x {at} pixels")
-        if measured != (model.architecture and replace(model.architecture, resolution=at)):
-            changes.append("with another design")
-    if header.style not in (None, model.style):
-        changes.append("with another padding or epsilon of batch norm")
-    if header.preparation not in (None, model.preparation):
-        changes.append("with another preparation of pictures")
-    return " and ".join(changes) or None
 
 
 def _provenance(model: Model) -> str:

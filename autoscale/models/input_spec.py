@@ -9,12 +9,14 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from autoscale.answering.answering import NONE, Answering
 from autoscale.datasets.pictures.framing import BESIDE
 from autoscale.datasets.pictures.preparation import Area, Preparation, in_bands
 from autoscale.distribution import VERSION
 
 PREPARATION = "preparation.json"
 LABELS = "labels.txt"
+ANSWERING = "answering.json"
 #: What is seen where a picture is transparent: red, green, blue of 0..255.
 BACKGROUND = (255, 255, 255)
 #: What ends a line for some program; Python's `str.splitlines` knows all of them.
@@ -173,11 +175,29 @@ def escaped(classes: Sequence[str]) -> bool:
     return any(_LINE_BREAK.search(name) for name in classes)
 
 
-def metadata(preparation: Preparation, size: int, classes: Sequence[str] | None) -> dict[str, str]:
-    """Text by name, for formats that hold such; all but `producer` are JSON."""
+def answering_data(answering: Answering) -> dict[str, Any]:
+    """How logits become an answer, as plain data; `steps` says the same in words."""
+    none = {} if answering.none_below is None else {"none": NONE}
+    return {**answering.to_dict(), **none, "steps": list(answering.steps)}
+
+
+def answer_metadata(classes: Sequence[str] | None, answering: Answering | None) -> dict[str, str]:
+    """What logits mean, JSON by name, as far as it is known."""
     known = {"classes": json.dumps(list(classes))} if classes is not None else {}
+    if answering is not None:
+        known["answering"] = json.dumps(answering_data(answering))
+    return known
+
+
+def metadata(
+    preparation: Preparation,
+    size: int,
+    classes: Sequence[str] | None,
+    answering: Answering | None,
+) -> dict[str, str]:
+    """Text by name, for formats that hold such; all but `producer` are JSON."""
     return {
-        **known,
+        **answer_metadata(classes, answering),
         "preparation": json.dumps(preparation_data(preparation, size)),
         "resolution": json.dumps(size),
         "mean": json.dumps(list(preparation.mean)),
@@ -187,11 +207,24 @@ def metadata(preparation: Preparation, size: int, classes: Sequence[str] | None)
 
 
 def text_files(
-    preparation: Preparation, size: int, classes: Sequence[str] | None
+    preparation: Preparation,
+    size: int,
+    classes: Sequence[str] | None,
+    answering: Answering | None,
 ) -> dict[str, str]:
     """The files that say how to use the others: text by file name."""
-    named = {LABELS: labels_text(classes)} if classes is not None else {}
-    return {PREPARATION: preparation_text(preparation, size), **named}
+    return {
+        PREPARATION: preparation_text(preparation, size),
+        **answer_files(classes, answering),
+    }
+
+
+def answer_files(classes: Sequence[str] | None, answering: Answering | None) -> dict[str, str]:
+    """The files that say what logits mean, as far as it is known: text by file name."""
+    files = {LABELS: labels_text(classes)} if classes is not None else {}
+    if answering is not None:
+        files[ANSWERING] = json.dumps(answering_data(answering), indent=2) + "\n"
+    return files
 
 
 def timm_config(

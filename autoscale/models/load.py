@@ -106,7 +106,7 @@ def load_model(name: str | Path, settings: LoadSettings) -> Model:
         notes += load_weights(network, held.state)
     else:
         notes.append("no weights were given: they are random, and the answers mean nothing")
-    return Model(
+    model = Model(
         name=Path(name).stem if architecture and Path(name).suffix else name,
         network=network.eval(),
         architecture=architecture,
@@ -121,6 +121,34 @@ def load_model(name: str | Path, settings: LoadSettings) -> Model:
         ),
         trained=held is not None,
         notes=tuple(notes),
+    )
+    return replace(model, notes=(*notes, *_chosen_otherwise(model)))
+
+
+def changed_since_measured(model: Model) -> str | None:
+    """How the network was when its accuracy was measured, if that was otherwise; else None."""
+    header, changes = model.header, []
+    if header.architecture is not None:
+        measured = Architecture.from_dict(header.architecture)
+        at = measured.resolution
+        if at != model.resolution:
+            changes.append(f"at {at} x {at} pixels")
+        if measured != (model.architecture and replace(model.architecture, resolution=at)):
+            changes.append("with another design")
+    if header.style not in (None, model.style):
+        changes.append("with another padding or epsilon of batch norm")
+    if header.preparation not in (None, model.preparation):
+        changes.append("with another preparation of pictures")
+    return " and ".join(changes) or None
+
+
+def _chosen_otherwise(model: Model) -> tuple[str, ...]:
+    """What to say if a temperature and a threshold were chosen for the network as it was."""
+    change = changed_since_measured(model)
+    if model.header.answering is None or change is None:
+        return ()
+    return (
+        f"temperature and threshold were chosen {change}: calibrate the network as it is used here",
     )
 
 

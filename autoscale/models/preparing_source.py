@@ -3,6 +3,7 @@
 import re
 import textwrap
 
+from autoscale.answering.answering import NONE, Answering
 from autoscale.datasets.pictures import bands, decoding, depth, framing
 from autoscale.datasets.pictures.preparation import MOST_BANDS, Preparation, in_bands
 from autoscale.network.excerpt import definitions, imports
@@ -55,9 +56,31 @@ def classify(picture, network=None):
     names = CLASSES or [f"class {number}" for number in range(len(chances))]
     return sorted(zip(names, chances), key=lambda pair: -pair[1])
 '''
+_SOFTMAX = ".double().softmax(dim=0)"
+_SORTED = "    return sorted(zip(names, chances), key=lambda pair: -pair[1])\n"
+_OR_NONE = f"""\
+    found = sorted(zip(names, chances), key=lambda pair: -pair[1])
+    return found if found[0][1] >= NONE_BELOW else [({NONE!r}, None), *found]
+"""
+_TOLD = "Every class with its probability, the most probable first."
 
 
-def preparing_source(preparation: Preparation) -> str:
+def _after(answering: Answering | None) -> str:
+    """Source of `prepare` and `classify`, with what these need to answer in that way."""
+    if answering is None:
+        return _AFTER
+    facts = f"TEMPERATURE = {answering.temperature!r}  # by which logits are divided\n"
+    source = _AFTER.replace(_SOFTMAX, ".double().div(TEMPERATURE).softmax(dim=0)")
+    if answering.none_below is not None:
+        facts += f"NONE_BELOW = {answering.none_below!r}  # the least probability of an answer\n"
+        source = source.replace(_SORTED, _OR_NONE).replace(
+            _TOLD,
+            f"{_TOLD}\n\n    If no class is probable enough, ({NONE!r}, None) stands before them.",
+        )
+    return f"\n{facts}\n{source}"
+
+
+def preparing_source(preparation: Preparation, answering: Answering | None = None) -> str:
     """Source of `prepare` and `classify`, to be put after `load` in a module of `python_source`.
 
     The decoder's definitions and imports stand inside a function, so that the module is imported
@@ -84,7 +107,7 @@ def _decoder():
     """What makes a square of a picture, as autoscale does it."""
 {inside}
 
-{_AFTER}'''
+{_after(answering)}'''
 
 
 def _decoding(preparation: Preparation) -> dict[str, object]:

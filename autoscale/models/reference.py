@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from autoscale.answering.answering import NONE, Answering
 from autoscale.datasets.pictures.decoding import decode
 from autoscale.datasets.pictures.pictures import Pictures
 from autoscale.datasets.pictures.preparation import in_bands
@@ -34,12 +36,14 @@ class Reference:
     prepared: Tensor  # (1, C, S, S), what the network gets
     logits: Tensor  # (classes,)
 
-    def answer(self, classes: tuple[str, ...] | None) -> str:
+    def answer(self, classes: tuple[str, ...] | None, answering: Answering | None) -> str:
         """The text of `reference.json`."""
-        chances = self.logits.double().softmax(dim=0)
+        way = answering or Answering()
+        scaled = torch.from_numpy(way.scaled(self.logits.numpy()))
+        chances = scaled.softmax(dim=0)
         first = int(self.logits.argmax())
         values = self.prepared.double()
-        data = {
+        data: dict[str, Any] = {
             "picture": self.name,
             "preparation": PREPARATION,
             "pixels": {
@@ -62,6 +66,9 @@ class Reference:
                 "probability": float(chances[first]),
             },
         }
+        if way.none_below is not None:
+            none = bool(way.refuses(chances.numpy()[[first]])[0])
+            data["answer"] = {"index": None, "class": NONE} if none else data["first"]
         return json.dumps(data, indent=2, allow_nan=False) + "\n"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 from autoscale.datasets.pictures.group_by import GroupBy
@@ -31,7 +32,7 @@ from autoscale.metrics.names import (
 )
 from autoscale.runs.sources.find import keep_names
 from autoscale.runs.sources.packages import PACKAGES
-from autoscale.settings.command import Settings
+from autoscale.settings.command import Groups, Settings
 from autoscale.settings.option import again, begun, in_words, option
 
 #: Which images of a data set; "auto" is all of a source without splits that the network was not
@@ -354,6 +355,52 @@ class PredictSettings(PassSettings):
     """What a network sees in single images."""
 
     top: int = option(3, "Classes of each image.", least=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnsweringSettings(PassSettings):
+    """Which images decide how logits become an answer, and where that is written."""
+
+    data: str = again(EvaluateSettings, "data")
+    seed: int | None = again(EvaluateSettings, "seed")
+    reject: float | None = option(
+        None,
+        "Answer 'none of these' where no class is probable enough, so that this share of the "
+        "validation images that are answered right is refused: 0.05. At most 0.5.",
+        above=0,
+    )
+    unknown: str | None = option(
+        None,
+        "A folder of pictures that show none of the classes: which share of them is refused.",
+        place=True,
+    )
+    reject_unknown: float | None = option(
+        None,
+        "The threshold is the smallest that refuses this share of the unknown pictures: 0.9.",
+        above=0,
+    )
+    output: Path | None = option(
+        None,
+        "The file that is written. \\[default: NAME-calibrated.safetensors beside the weights]",
+        place=True,
+    )
+    in_place: bool = option(False, "Write into the file of weights itself.")
+
+    exclusive: ClassVar[Groups] = (("reject", "reject_unknown"), ("output", "in_place"))
+    needs: ClassVar[Mapping[str, str]] = {"reject_unknown": "unknown"}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.reject is not None and self.reject > 0.5:
+            raise InvalidSetting(
+                f"reject must be at most 0.5, got {self.reject:g}; a network that refuses more of "
+                "what it answers right is of little use"
+            )
+        if self.reject_unknown is not None and self.reject_unknown >= 1:
+            raise InvalidSetting(
+                f"reject_unknown must be below 1, got {self.reject_unknown:g}; give a share, such "
+                "as 0.9"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

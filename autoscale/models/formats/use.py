@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from autoscale.answering.answering import NONE
 from autoscale.datasets.pictures.framing import BESIDE
 from autoscale.datasets.pictures.preparation import Preparation, in_bands
 from autoscale.models.input_spec import LABELS, row
@@ -50,6 +51,20 @@ def script(format: str, use: Use, model: Model) -> str:
     bands = in_bands(preparation.channels)
     example, pillow = ("array.npy", "Image") if bands else ("photo.jpg", "Image, ImageOps")
     prepared = _of_array(preparation, size) if bands else _of_picture(preparation, size)
+    answer = [
+        "answer = int(np.argmax(logits))",
+        f'print(f"{{path}}: {shown}")',
+    ]
+    answering = model.header.answering
+    if answering is not None and answering.none_below is not None:
+        answer = [
+            f"numbers = np.asarray(logits, np.float64).ravel() / {answering.temperature!r}",
+            "chances = np.exp(numbers - numbers.max())",
+            "answer = int(np.argmax(chances))",
+            f"none = chances[answer] / chances.sum() < {answering.none_below!r}",
+            f'print(f"{{path}}: {NONE}" if none else f"{{path}}: {shown}")',
+        ]
+    ending = "\n".join(f"    {line}" for line in answer)
     return f'''\
 """Names what pictures show: python {script_name(format)} {example} ...
 
@@ -72,8 +87,7 @@ here = Path(__file__).parent
 for path in sys.argv[1:]:
     pixels = prepared(path){images}
 {answered}
-    answer = int(np.argmax(logits))
-    print(f"{{path}}: {shown}")
+{ending}
 '''
 
 

@@ -16,6 +16,8 @@ from autoscale.datasets.pictures.pictures import shown
 from autoscale.errors import DataProblem, InvalidSetting
 from autoscale.metrics.metric import Metric
 from autoscale.metrics.predictions import Predictions
+from autoscale.metrics.probabilities import LogLoss
+from autoscale.models.inference.answered import Answered, answered
 from autoscale.models.inference.images import Chosen, chosen_images, class_places, cut_groups
 from autoscale.models.inference.measured import (
     Measured,
@@ -62,6 +64,7 @@ class Evaluation:
     notices: tuple[str, ...]  # what a person should know, in sentences
     notes: tuple[str, ...] = ()  # the same of the network
     metrics: tuple[Measured, ...] = ()  # those asked for
+    answered: Answered | None = None  # by what `calibrate` wrote into its file, if it did
 
 
 @takes_settings(EvaluateSettings, places=["model", "data"])
@@ -75,6 +78,9 @@ def evaluate_model(model: Model | str | Path, settings: EvaluateSettings) -> Eva
     it: then on the test images that its training put aside; of one with splits test where there is
     such, else validation. With another seed than the training's, images that the network has seen
     are among them.
+
+    Accuracy, loss, classes, confusions and metrics are those of the logits as they are, whether or
+    not `calibrate` wrote how they become an answer; `answered` says how the network does by that.
 
     Args:
         model: what `load_model` gave, or a name or file that it takes.
@@ -116,6 +122,7 @@ def evaluate_model(model: Model | str | Path, settings: EvaluateSettings) -> Eva
         ),
         notes=model.notes,
         metrics=measured(metrics, own.predictions, seed=_draws(settings)) if metrics else (),
+        answered=_as_answered(own, model, settings),
     )
 
 
@@ -175,6 +182,14 @@ def _answered(
         names=class_names(model, known, logits.shape[1]),
         seconds=seconds,
     )
+
+
+def _as_answered(own: _Answers, model: Model, settings: EvaluateSettings) -> Answered | None:
+    answering = model.header.answering
+    if answering is None:
+        return None
+    LogLoss().require_several(own.labels, part="")
+    return answered(own.predictions, answering, seed=_draws(settings))
 
 
 def _against(
