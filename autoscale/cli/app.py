@@ -216,8 +216,7 @@ COMMANDS = (
     ),
     Command(
         name="calibrate",
-        summary="Choose how logits become an answer, on validation images: a temperature, and when "
-        "it is 'none of these'.",
+        summary="Calibrate a network's probabilities, and choose when it says 'none of these'.",
         home="predict:calibrate_command",
         example="runs/phi-2/train/best.safetensors --data photos --reject 0.05",
     ),

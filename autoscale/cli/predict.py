@@ -159,13 +159,13 @@ def _way(answering: Answering) -> str:
 
 
 def calibrate_command(settings: CalibrateCommand, *, as_json: bool) -> None:
-    """Choose how logits become an answer, on validation images.
+    """Calibrate a network's probabilities, and choose when it says 'none of these'.
 
-    The temperature by which logits are divided is the one of least log loss. With --reject the
-    answer is "none of these" where the largest probability is below a threshold: of the validation
-    images that are answered right, that share lies below it. Written are the same weights with this
-    in their header; predict, evaluate and export go by it. Figures come before and after, those on
-    test images too if there are such.
+    Validation images decide. The temperature by which logits are divided is the one of least log
+    loss. With --reject the answer is "none of these" where the largest probability is below a
+    threshold: of the validation images that are answered right, that share lies below it. Written
+    are the same weights with this in their header; predict, evaluate and export go by it. Figures
+    come before and after, those on test images too if there are such.
     """
     from autoscale.cli.terminal import refuse, show_json
     from autoscale.models.inference.calibrate import calibrate
