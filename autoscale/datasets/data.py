@@ -19,7 +19,7 @@ from autoscale.datasets.labelling import Labels, are_several, has_class
 from autoscale.datasets.pictures.decoding import Decoded, Keep, decode
 from autoscale.datasets.pictures.depth import range_notices
 from autoscale.datasets.pictures.pictures import Listing, Pictures, shown
-from autoscale.datasets.pictures.preparation import OURS, Preparation
+from autoscale.datasets.pictures.preparation import OURS, Preparation, in_bands
 from autoscale.datasets.pictures.selection import USUAL, Selection, Splits, split, within_limit
 from autoscale.datasets.seen import names_of, sketch
 from autoscale.datasets.sources.columns import columns_of
@@ -39,7 +39,7 @@ from autoscale.errors import DataProblem, InvalidSetting
 class Images:
     """Decoded square images and what they are labelled with."""
 
-    pixels: NDArray[np.uint8]  # (N, S, S, C), contiguous; 3 channels in RGB, 1 in grey
+    pixels: NDArray[np.uint8]  # (N, S, S, C), contiguous; 3 channels in RGB, 1 in grey, or bands
     # (N,), positions in the classes of the data set; where an image may have several of them, or
     # none, (N, classes) of 0 and 1. See `datasets.labelling`.
     labels: Labels
@@ -93,10 +93,10 @@ def load(
     keep: Keep | None = None,
     preparation: Preparation = OURS,
 ) -> ImageData:
-    """Read a data set; every image is decoded once and takes 3 * size**2 bytes, a third in grey.
+    """Read a data set; every image is decoded once and takes size**2 bytes a channel.
 
     Each image is turned upright by its EXIF orientation, laid on white where it is transparent,
-    and its centre square is resized to `size` with antialiasing. Images of 16 bits are scaled to 8.
+    and its area is resized to `size` with antialiasing. Images of 16 bits are scaled to 8.
     See `pictures.decoding`.
 
     Args:
@@ -127,7 +127,12 @@ def load(
         require_no_groups(source, selection)
         return _draw(size, selection, preparation.channels)
     root = Path(source).expanduser()
-    listing = list_source(root, test=selection.test, group_by=selection.group_by)
+    listing = list_source(
+        root,
+        test=selection.test,
+        group_by=selection.group_by,
+        arrays=in_bands(preparation.channels),
+    )
     splits = split(listing, selection, source)
     if strict and listing.skipped:
         raise DataProblem(f"{listing.skipped[0]}; remove the file or load without strict")
@@ -269,7 +274,8 @@ def load_whole(
     """
     if size < 1:
         raise InvalidSetting(f"size must be at least 1 pixel; got {size}")
-    listing = list_source(Path(source).expanduser(), whole=True)
+    arrays = in_bands(preparation.channels)
+    listing = list_source(Path(source).expanduser(), whole=True, arrays=arrays)
     if listing.splits:
         raise DataProblem(f"{source} has splits of its own; name one of them")
     if strict and listing.skipped:
@@ -370,6 +376,12 @@ def _hash(value: object) -> str:
 
 
 def _draw(size: int, selection: Selection, channels: int) -> ImageData:
+    if in_bands(channels):
+        raise DataProblem(
+            f"synthetic shapes are in colour or grey, and the network takes {channels} bands; name "
+            "a folder of arrays with --data"
+        )
+
     def part(name: synthetic.Part) -> Images:
         pixels, labels = synthetic.draw(name, size=size, seed=selection.seed)
         return Images(pixels if channels == 3 else synthetic.in_grey(pixels), labels)

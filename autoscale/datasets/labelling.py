@@ -6,14 +6,8 @@ several it is (N, K), 1 where an image has the class and 0 where it has not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Self
-
 import numpy as np
 from numpy.typing import NDArray
-
-from autoscale.errors import InvalidSetting
 
 Labels = NDArray[np.int64]
 
@@ -46,58 +40,3 @@ def placed(labels: Labels, places: NDArray[np.int64], count: int) -> Labels:
     moved = np.zeros((len(labels), count), dtype=np.int64)
     moved[:, places] = labels
     return moved
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Labelling:
-    """How a network's logits become labels.
-
-    Of one class each the largest logit is the answer; of several an image has each class whose
-    probability, the sigmoid of its logit, is at least the class's threshold.
-
-    Raises:
-        InvalidSetting: for thresholds without several classes, or outside (0, 1).
-    """
-
-    several: bool = False
-    thresholds: tuple[float, ...] | None = None  # of the classes; None: 0.5 each
-
-    def __post_init__(self) -> None:
-        if self.thresholds is None:
-            return
-        if not self.several:
-            raise InvalidSetting("thresholds are of images with several labels; leave them out")
-        if not all(0 < one < 1 for one in self.thresholds):
-            raise InvalidSetting(f"thresholds must lie between 0 and 1, got {self.thresholds}")
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain data; empty where images have one class each."""
-        if not self.several:
-            return {}
-        known = {} if self.thresholds is None else {"thresholds": list(self.thresholds)}
-        return {"several": True, **known}
-
-    @classmethod
-    def from_dict(cls, plain: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` gave.
-
-        Raises:
-            InvalidSetting: if it is something else.
-        """
-        several, given = plain.get("several", False), plain.get("thresholds")
-        numbers = given is None or (
-            isinstance(given, list | tuple) and all(isinstance(one, float) for one in given)
-        )
-        if not isinstance(several, bool) or not numbers:
-            raise InvalidSetting(f"several must be true or false and thresholds numbers: {plain}")
-        return cls(several=several, thresholds=None if given is None else tuple(given))
-
-    def thresholds_of(self, classes: int) -> NDArray[np.float64]:
-        """The threshold of each class: (classes,)."""
-        if self.thresholds is None:
-            return np.full(classes, 0.5)
-        return np.array(self.thresholds)
-
-
-#: One class each.
-ONE_EACH = Labelling()

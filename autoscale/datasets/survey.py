@@ -11,7 +11,10 @@ import numpy as np
 from autoscale.datasets.data import list_source, require_no_groups
 from autoscale.datasets.duplicates import Duplicates, find_duplicates
 from autoscale.datasets.labelling import Labels, are_several, has_class
+from autoscale.datasets.pictures.bands import bands_in
 from autoscale.datasets.pictures.decoding import decode
+from autoscale.datasets.pictures.pictures import Pictures
+from autoscale.datasets.pictures.preparation import OURS, ours
 from autoscale.datasets.pictures.selection import Selection, split
 from autoscale.datasets.summary import (
     DataSummary,
@@ -21,6 +24,8 @@ from autoscale.datasets.summary import (
 )
 
 _SIZE = 8  # pixels; every picture is decoded, and hardly anything is kept of it
+
+_LOOKED_AT = 8  # files, to find out whether they are arrays
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +42,7 @@ class Survey:
     summary: DataSummary  # its `sentence` says what was understood of the source
     notices: tuple[str, ...]  # what the owner should know, a sentence each
     duplicates: Duplicates
+    bands: int | None  # of arrays; None of pictures
     groups: str  # what to say of the groups of each part, once it is cut; empty without them
     cut: bool  # whether a training would cut validation images from the training images
 
@@ -64,12 +70,14 @@ def survey(source: str, *, group_by: str | None = None) -> Survey:
     parts = {part: own.watched() for part, own in listed.items() if own is not None}
     unreadable = list(listing.skipped)
     counts: dict[str, dict[str, int]] = {}
+    bands = _bands_of(parts["train"])
+    preparation = OURS if bands is None else ours(bands)
     totals: dict[str, int] = {}
     kept: list[Labels] = []
     sides: list[int] = []
     peaks: list[int] = []
     for part, pictures in parts.items():
-        found = decode(pictures, _SIZE, strict=False, keep=None)
+        found = decode(pictures, _SIZE, strict=False, keep=None, preparation=preparation)
         unreadable += [f"{pictures.names[i]}: {reason}" for i, reason in found.unread.items()]
         for i in found.unread:
             pictures.forget(i)
@@ -101,6 +109,19 @@ def survey(source: str, *, group_by: str | None = None) -> Survey:
             *universal_classes(kept[0], listing.classes),
         ),
         duplicates=find_duplicates(parts),
+        bands=bands,
         groups=groups,
         cut=listing.validation is None,
     )
+
+
+def _bands_of(pictures: Pictures) -> int | None:
+    """The bands of the first array among the first few files; None where none is one."""
+    for i in range(min(_LOOKED_AT, len(pictures))):
+        try:
+            found = bands_in(pictures.read(i))
+        except OSError:  # decoding will meet it again, and say so
+            continue
+        if found is not None:
+            return found
+    return None

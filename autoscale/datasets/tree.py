@@ -39,6 +39,8 @@ _NO_PICTURES = _PARQUET | words(
     ".hdf5 .mat .pkl .pickle .pt .pth .ckpt .safetensors .onnx .bin .db .sqlite .arrow "
     ".feather .tfrecord .lmdb .mdb .pdf .doc .docx .ppt .pptx .xls .xlsx .exe"
 )
+#: Ending of an array of bands.
+ARRAY = ".npy"
 #: Times that one folder is read, by as many links, before links are taken to go round.
 _VISITS = 1000
 
@@ -92,17 +94,30 @@ class Folder:
             yield from folder.walk()
 
 
-def scan(root: Path) -> Folder:
+def scan(root: Path, *, arrays: bool = False) -> Folder:
     """Everything below `root`.
+
+    Args:
+        arrays: take .npy files for pictures, as arrays of bands are.
 
     Raises:
         DataProblem: if a folder cannot be listed, or links go round.
     """
-    return _scan(root, frozenset(), Counter())
+    others = _NO_PICTURES - {ARRAY} if arrays else _NO_PICTURES
+    return _scan(root, frozenset(), Counter(), others)
+
+
+def holds_arrays(tree: Folder) -> bool:
+    """Whether a folder has no pictures, but arrays of bands in their place."""
+    found = (_ending(name) == ARRAY for folder in tree.walk() for name in folder.others)
+    return not tree.count and any(found)
 
 
 def _scan(
-    path: Path, above: frozenset[tuple[int, int]], visits: Counter[tuple[int, int]]
+    path: Path,
+    above: frozenset[tuple[int, int]],
+    visits: Counter[tuple[int, int]],
+    no_pictures: frozenset[str],
 ) -> Folder:
     try:
         about = path.stat()
@@ -125,11 +140,11 @@ def _scan(
         if _is_above(path / name, above):
             loops.append(name)
         else:
-            folders.append(_scan(path / name, above, visits))
+            folders.append(_scan(path / name, above, visits, no_pictures))
     files = [name for name, kind in kinds.items() if kind != "folder"]
     notes = tuple(name for name in files if _is_note(name))
-    others = tuple(name for name in files if _ending(name) in _NO_PICTURES)
-    left = tuple(name for name in files if not _is_note(name) and _ending(name) not in _NO_PICTURES)
+    others = tuple(name for name in files if _ending(name) in no_pictures)
+    left = tuple(name for name in files if not _is_note(name) and _ending(name) not in no_pictures)
     broken = tuple(name for name in left if kinds[name] == "broken")
     return Folder(path, tuple(folders), left, others, notes, broken, tuple(loops))
 

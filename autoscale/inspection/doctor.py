@@ -212,11 +212,14 @@ def _data(source: str, group_by: str | None) -> Iterator[Finding]:
         yield Finding(subject="data", verdict="fail", found=str(problem))
         return
     training = found.counts["train"]
+    bands = "" if found.bands is None else f" of {found.bands} bands"
+    advice = f"spaces and designs for them say channels: {found.bands}" if bands else ""
     splits = ", ".join(f"{images:,} {part}" for part, images in found.totals.items())
     yield Finding(
         subject="data",
         verdict="ok",
-        found=f"{found.images:,} readable images ({splits}), {len(training)} classes",
+        found=f"{found.images:,} readable images{bands} ({splits}), {len(training)} classes",
+        advice=advice,
     )
     yield _layout(found)
     if found.groups:

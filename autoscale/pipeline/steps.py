@@ -17,6 +17,7 @@ from autoscale.jobs.family.job import write_family
 from autoscale.jobs.grid.job import grid_search
 from autoscale.jobs.grid.settings import FamilySettings, GridSettings
 from autoscale.jobs.groups.images import ImageSettings
+from autoscale.jobs.groups.recipe import recipe_named
 from autoscale.jobs.groups.workers import DeviceSettings, KernelSettings, WorkerSettings
 from autoscale.jobs.search.job import search_baseline
 from autoscale.jobs.search.result import Baseline
@@ -29,7 +30,7 @@ from autoscale.jobs.train.result import Trained
 from autoscale.jobs.train.settings import TrainSettings
 from autoscale.jobs.workers.estimate import Pace, pace
 from autoscale.jobs.workers.kernels import choose_kernels
-from autoscale.jobs.workers.proxy import Proxy, recipe_named
+from autoscale.jobs.workers.proxy import Proxy
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.jobs.workers.transfer import Transfer
 from autoscale.listener import Listener, Silent

@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from autoscale.datasets.labelling import ONE_EACH, Labelling
+from autoscale.answering.answering import Answering
 from autoscale.datasets.pictures.preparation import Preparation
 from autoscale.design.style import Style
 from autoscale.design.versions import FORMAT, UPGRADE, version_problem
@@ -60,20 +60,20 @@ class Header:
     provenance: str | None = None  # where the weights come from
     origin: str | None = None  # the published weights that they are, or began with
     licence: str | None = None  # of those, as whoever gives them says
-    labelling: Labelling = ONE_EACH  # how logits become labels
+    answering: Answering | None = None  # how logits become an answer; None: as their softmax says
 
     __pydantic_config__ = {"allow_inf_nan": False}  # noqa: RUF012  (read by pydantic alone)
 
     def to_dict(self) -> dict[str, Any]:
-        """What is known, as plain data in one level."""
+        """What is known, as plain data in one level, but for how logits become an answer."""
         plain: dict[str, Any] = {
             field.name: getattr(self, field.name)
             for field in fields(self)
-            if field.name not in ("style", "preparation", "labelling")
+            if field.name not in ("style", "preparation", "answering")
         }
         plain |= asdict(self.style) if self.style else {}
         plain |= self.preparation.to_dict() if self.preparation else {}
-        plain |= self.labelling.to_dict()
+        plain |= {"answering": self.answering.to_dict()} if self.answering else {}
         return {name: value for name, value in plain.items() if value is not None}
 
 
@@ -266,27 +266,20 @@ def _from_plain(plain: Any) -> Header:
         given = {field.name: rest.pop(field.name, None) for field in fields(kind)}
         given = {name: value for name, value in given.items() if value is not None}
         rest[name] = TypeAdapter(kind).validate_python(given) if given else None
-    rest["labelling"] = _labelling(rest)
+    if rest.get("answering") is not None:
+        rest["answering"] = Answering.from_dict(rest["answering"])
+        _require_thresholds(rest["answering"], rest.get("classes"))
     return TypeAdapter(Header).validate_python(rest)
 
 
-def _labelling(rest: dict[str, Any]) -> Labelling:
-    """How logits become labels, taken out of the rest.
-
-    Raises:
-        InvalidSetting: if that cannot be, or is of another number of classes.
+def _require_thresholds(answering: Answering, classes: Any) -> None:
     """
-    given: dict[str, Any] = {
-        name: rest.pop(name) for name in ("several", "thresholds") if name in rest
-    }
-    found, classes = Labelling.from_dict(given), rest.get("classes")
-    if found.thresholds is not None and (
-        not isinstance(classes, list) or len(classes) != len(found.thresholds)
-    ):
-        raise InvalidSetting(
-            f"{len(found.thresholds)} thresholds are not one for each of its classes"
-        )
-    return found
+    Raises:
+        InvalidSetting: if thresholds are of another number of classes.
+    """
+    given = answering.thresholds
+    if given is not None and (not isinstance(classes, list) or len(classes) != len(given)):
+        raise InvalidSetting(f"{len(given)} thresholds are not one for each of its classes")
 
 
 def _read_pickle(path: Path, *, device: str = "cpu") -> Any:

@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from autoscale.answering.answering import Answering
 from autoscale.datasets.data import load, several_in
-from autoscale.datasets.labelling import Labelling, class_counts, has_class, placed
+from autoscale.datasets.labelling import class_counts, has_class, placed
 from autoscale.datasets.pictures.grouping import carve_groups
 from autoscale.datasets.pictures.selection import Selection, carve, within_limit
 from autoscale.datasets.pictures.stratification import rarest_class
@@ -352,12 +353,12 @@ def test_labels_are_moved_and_counted_alike_in_both_forms() -> None:
     assert placed(several, places, 4).tolist() == [[0, 1, 0, 1], [1, 0, 0, 0]]
 
 
-def test_a_labelling_is_plain_data_and_back() -> None:
-    for one in (Labelling(), Labelling(several=True),
-                Labelling(several=True, thresholds=(0.25, 0.5))):  # fmt: skip
-        assert Labelling.from_dict(json.loads(json.dumps(one.to_dict()))) == one
-    assert Labelling().to_dict() == {}
-    assert Labelling(several=True).thresholds_of(2).tolist() == [0.5, 0.5]
+def test_a_way_of_answering_is_plain_data_and_back() -> None:
+    for one in (Answering(), Answering(several=True),
+                Answering(several=True, thresholds=(0.25, 0.5))):  # fmt: skip
+        assert Answering.from_dict(json.loads(json.dumps(one.to_dict()))) == one
+    assert Answering().to_dict() == {"temperature": 1.0}
+    assert Answering(several=True).thresholds_of(2).tolist() == [0.5, 0.5]
 
 
 @pytest.mark.parametrize(
@@ -365,9 +366,9 @@ def test_a_labelling_is_plain_data_and_back() -> None:
     [
         {"thresholds": [0.5]}, {"several": True, "thresholds": [0.0]}, {"several": "yes"},
         {"several": True, "thresholds": ["a"]}, {"several": True, "thresholds": 0.5},
-        {"several": True, "thresholds": [1.5]},
+        {"several": True, "thresholds": [1.5]}, {"several": True, "temperature": 2.0},
     ],
 )  # fmt: skip
-def test_a_labelling_that_cannot_be_is_refused(plain: dict[str, Any]) -> None:
+def test_a_way_of_answering_that_cannot_be_is_refused(plain: dict[str, Any]) -> None:
     with pytest.raises(InvalidSetting):
-        Labelling.from_dict(plain)
+        Answering.from_dict(plain)

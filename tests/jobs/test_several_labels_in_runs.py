@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 
 import autoscale
+from autoscale.answering.answering import Answering
 from autoscale.cli.app import main
-from autoscale.datasets.labelling import Labelling
 from autoscale.errors import AutoscaleError, InvalidSetting
 from autoscale.inspection.read_run import load_run
 from autoscale.jobs.search.spaces import load_space
@@ -76,7 +76,8 @@ def trained(design: str, photos: Path, tmp_path_factory: pytest.TempPathFactory)
 
 
 def thresholds_of(weights: Path) -> tuple[float, ...]:
-    found = read_weights(weights).header.labelling
+    found = read_weights(weights).header.answering
+    assert found is not None
     assert found.several
     assert found.thresholds is not None
     return found.thresholds
@@ -160,6 +161,8 @@ def test_a_teacher_frozen_features_and_other_jobs_are_refused(
         autoscale.make_network(data, tmp_path / "made", hours=0.01, max_cost=("macs=1M",))
     with pytest.raises(InvalidSetting, match="--epochs lets an int8 network learn one class"):
         autoscale.quantize(weights, tmp_path / "int8", data=data, epochs=1)
+    with pytest.raises(InvalidSetting, match="calibrate is of images with one label each"):
+        autoscale.calibrate(weights, data=data)
     with pytest.raises(InvalidSetting, match="leave --dtype out"):
         autoscale.search_baseline(
             tmp_path / "int8", space="tiny", data=data, resolution=SIZE, trials=1, dtype="int8",
@@ -208,7 +211,7 @@ def test_an_image_of_none_of_the_labels_is_null(
     trained: Trained, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     held = read_weights(trained.weights)
-    strict = Labelling(several=True, thresholds=(1 - 1e-12, 1 - 1e-12))
+    strict = Answering(several=True, thresholds=(1 - 1e-12, 1 - 1e-12))
     path = tmp_path / "strict.safetensors"
     write_weights(path, held.state, _with(held.header, strict))
     picture = str(photos.parent / "0.png")
@@ -217,8 +220,8 @@ def test_an_image_of_none_of_the_labels_is_null(
     assert found == [{"image": picture, "rank": 1, "class": None, "probability": None}]
 
 
-def _with(header: Header, labelling: Labelling) -> Header:
-    return replace(header, labelling=labelling)
+def _with(header: Header, answering: Answering) -> Header:
+    return replace(header, answering=answering)
 
 
 def test_data_with_other_labels_are_refused(trained: Trained, photos: Path) -> None:
@@ -238,7 +241,7 @@ def test_a_network_of_one_label_each_is_refused_on_several(
     other = tmp_path / "one.jsonl"
     other.write_text("\n".join(map(json.dumps, rows)))
     found = short(design, tmp_path / "run", other, epochs=1)
-    assert not read_weights(found.weights).header.labelling.several
+    assert read_weights(found.weights).header.answering is None
     with pytest.raises(InvalidSetting, match="says one class of an image"):
         evaluate_model(found.weights, data=str(photos))
 
@@ -246,7 +249,7 @@ def test_a_network_of_one_label_each_is_refused_on_several(
 def test_thresholds_that_are_not_one_a_class_are_refused(trained: Trained, tmp_path: Path) -> None:
     held = read_weights(trained.weights)
     path = tmp_path / "odd.safetensors"
-    odd = _with(held.header, Labelling(several=True, thresholds=(0.5, 0.5, 0.5)))
+    odd = _with(held.header, Answering(several=True, thresholds=(0.5, 0.5, 0.5)))
     write_weights(path, held.state, odd)
     with pytest.raises(InvalidSetting, match="3 thresholds are not one for each of its classes"):
         load_model(path)
@@ -272,20 +275,19 @@ def test_exports_carry_thresholds_and_their_scripts_say_what_predict_says(
     wanted = [", ".join(told[name]) or "none of the labels" for name in files]
 
     autoscale.export(trained.weights, tmp_path, formats=("onnx", "python", "safetensors"))
-    said = json.loads((tmp_path / "labelling.json").read_text())
+    said = json.loads((tmp_path / "answering.json").read_text())
     assert tuple(said["thresholds"]) == thresholds_of(trained.weights)
-    assert said["classes"] == ["disc", "red"]
     found = scripts(tmp_path, files)
     assert found.keys() == {"use_onnx.py"}
     for lines in found.values():
         assert [", ".join(sorted(line.split(", "))) for line in lines] == wanted
     copied = read_weights(tmp_path / "model.safetensors").header
-    assert copied.labelling == read_weights(trained.weights).header.labelling
+    assert copied.answering == read_weights(trained.weights).header.answering
 
     onnx = pytest.importorskip("onnx")
     model = onnx.load(tmp_path / "model.onnx")
     held = {one.key: one.value for one in model.metadata_props}
-    assert json.loads(held["labelling"])["thresholds"] == said["thresholds"]
+    assert json.loads(held["answering"])["thresholds"] == said["thresholds"]
     assert "sigmoid" in (tmp_path / "MODEL_CARD.md").read_text()
     scope: dict[str, Any] = {"__file__": str(tmp_path / "network.py"), "__name__": "network"}
     exec(compile((tmp_path / "network.py").read_text(), "network.py", "exec"), scope)
@@ -338,7 +340,7 @@ def test_search_check_grid_and_family_go_by_mean_average_precision(
     assert "mean average precision" in shown
     assert main(["status", str(run)]) == 0
     cut = autoscale.cut(run, member=nested.members[0].name)
-    assert read_weights(cut.weights).header.labelling == Labelling(several=True)
+    assert read_weights(cut.weights).header.answering == Answering(several=True)
     judged = evaluate_model(cut.weights, data=data)
     assert judged.metrics[0].value == pytest.approx(nested.members[0].test_map)
     with pytest.raises(AutoscaleError, match="advise is of images with one label each"):

@@ -23,7 +23,7 @@ from autoscale.datasets.sources.saved import find_saved, list_saved
 from autoscale.datasets.sources.shards import Shards, find_shards
 from autoscale.datasets.sources.tars import is_tar, list_tars
 from autoscale.datasets.splits import Split
-from autoscale.datasets.tree import Folder, is_parquet, scan
+from autoscale.datasets.tree import Folder, holds_arrays, is_parquet, scan
 from autoscale.errors import DataProblem, InvalidSetting
 
 
@@ -33,6 +33,7 @@ class _Asked:
 
     columns: Columns
     test: bool  # whether files of a test split are read
+    arrays: bool  # whether .npy files are pictures, whatever else lies there
 
     def files(self, shards: Shards) -> dict[Split, list[Path]]:
         """The files that are read, by split."""
@@ -110,6 +111,10 @@ def _array_folder(tree: Folder, asked: _Asked) -> Listing | None:
     return list_arrays(found[0])
 
 
+def _classes_folder(tree: Folder, asked: _Asked) -> Listing:
+    return list_folders(scan(tree.path, arrays=True) if holds_arrays(tree) else tree)
+
+
 _FILES: tuple[_FileReader, ...] = (
     _FileReader(
         is_parquet,
@@ -133,12 +138,17 @@ _FOLDERS: tuple[_FolderReader, ...] = (
     _FolderReader(_idx_folder),
     _FolderReader(_tar_folder, columns=True),
     _FolderReader(_array_folder),
-    _FolderReader(lambda tree, asked: list_folders(tree)),
+    _FolderReader(_classes_folder),
 )
 
 
 def list_source(
-    root: Path, *, test: bool = True, whole: bool = False, group_by: str | None = None
+    root: Path,
+    *,
+    test: bool = True,
+    whole: bool = False,
+    group_by: str | None = None,
+    arrays: bool = False,
 ) -> Listing:
     """The pictures of a source; none is decoded.
 
@@ -167,6 +177,8 @@ def list_source(
         test: False leaves the files of a Parquet test split unread.
         whole: take a source that names one split and none for training for that split.
         group_by: gives `Pictures.groups`, see `group_by.GroupBy`.
+        arrays: take .npy files of a folder for pictures, whatever else lies there; else they are
+            taken where no picture is.
 
     Raises:
         DataProblem: if `root` is no data set, or has no such groups.
@@ -180,7 +192,7 @@ def list_source(
     place = root
     if str(root).startswith(SCHEME):
         place, notices = on_hub(str(root))
-    listing = _listed(place, _Asked(columns, test or whole))
+    listing = _listed(place, _Asked(columns, test or whole, arrays))
     if listing.untrained and (not whole or len(listing.untrained) > 1):
         named = " and ".join(listing.untrained)
         raise DataProblem(
@@ -214,7 +226,7 @@ def _listed(root: Path, asked: _Asked) -> Listing:
             f"{shown(root)} is not a folder or a .parquet file; give one of these, a list (.csv, "
             ".tsv, .jsonl), a .tar or a .npz, and unpack another archive first"
         )
-    tree = scan(root)
+    tree = scan(root, arrays=asked.arrays)
     for reader in _FOLDERS:
         if (listing := reader.read(tree, asked)) is not None:
             _require_columns(reader, root, asked)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import torch
 
+from autoscale.answering.answering import Answering
 from autoscale.datasets.data import ImageData
-from autoscale.datasets.labelling import Labelling
 from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.jobs.grid.candidates import GROW, SHRINK, root_of
 from autoscale.jobs.grid.judging import notes_on_start
@@ -110,8 +110,10 @@ class MemberWeights:
         """
         designs = [member for member in members if isinstance(member, Member)]
         images = self._images(designs, listener)
-        inheritance = Inheritance(self.start, images, seed=self.source.seed)
-        return [self._written(member, inheritance, images, folder, listener) for member in designs]
+        start, _ = self.start.for_images(images.train)
+        ready = replace(self, start=start)
+        inheritance = Inheritance(start, images, seed=self.source.seed)
+        return [ready._written(member, inheritance, images, folder, listener) for member in designs]
 
     def _images(self, members: Sequence[Member], listener: Listener) -> ImageData:
         images = self.source.load(
@@ -154,7 +156,7 @@ class MemberWeights:
             seen=images.sketch,
             origin=expected.origin,
             licence=expected.licence,
-            labelling=Labelling(several=images.several),
+            answering=Answering(several=True) if images.several else None,
             provenance=f"{_UNTRAINED}weights of {self.start.label} (SHA-256 "
             f"{self.start.digest}...) as far as they fit",
         )

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from autoscale.datasets.labelling import Labelling
+from autoscale.answering.answering import Answering
 from autoscale.design.cost import cost
-from autoscale.jobs.curves import training_point
 from autoscale.jobs.deadline import Deadline, noted
 from autoscale.jobs.inheritance import Begun
 from autoscale.jobs.record import Record
+from autoscale.jobs.tracked import tracking_of, training_point
 from autoscale.jobs.train.design import Design
 from autoscale.jobs.train.keeper import LAST, Keeper
 from autoscale.jobs.train.result import Trained
@@ -33,6 +33,7 @@ from autoscale.runs.checkpoint import read_snapshot
 from autoscale.runs.store import Journal, StepFolder
 from autoscale.runs.weights import Header, read_weights, write_weights
 from autoscale.settings.command import Settings
+from autoscale.tracking.tracking import Tracking
 from autoscale.training.chance import chance_warning
 from autoscale.training.fit import fit, logits_of, scored
 from autoscale.training.head.features import read_features
@@ -71,8 +72,9 @@ class Training:
             self.task.metric,
         )
         if self.peers.rank != 0:
-            return self._trained(read_snapshot(last), keeper)
-        with self.step.locked(), noted(self.deadline):
+            return self._trained(read_snapshot(last), keeper, Tracking({}))
+        tracking = tracking_of(self.step, self.settings, self.listener, whole=self.asked)
+        with self.step.locked(), noted(self.deadline), tracking:
             notes = {
                 "device": self.task.device,
                 **self.task.transfer.told,
@@ -81,8 +83,9 @@ class Training:
             resume = record.begin(
                 self.step, journal, self.listener, read=lambda _: read_snapshot(last)
             )
-            trained = self._trained(resume, keeper)
+            trained = self._trained(resume, keeper, tracking)
             self._conclude(trained)
+            tracking.conclude(self.answer(trained))
             told = chance_warning(
                 trained.best.decisive or 0.0,
                 self.task.images.validation.labels,
@@ -101,6 +104,22 @@ class Training:
     def _conclude(self, trained: Trained) -> None:
         """Write the result."""
         self.step.write_result("result.json", trained.result.to_dict())
+
+    def answer(self, trained: Trained) -> dict[str, float | str | None]:
+        """What trackers are told that it came to."""
+        result = trained.result
+        told: dict[str, float | str | None] = {
+            "network": result.name,
+            "best epoch": result.best_epoch,
+            "validation accuracy": result.validation_accuracy,
+            "test accuracy": result.test_accuracy,
+            "multiply-adds": result.macs,
+            "parameters": result.params,
+        }
+        if (metric := self.task.metric) is not None:
+            told[f"validation {metric.label}"] = result.validation_score
+            told[f"test {metric.label}"] = result.test_score
+        return told
 
     def facts(self) -> dict[str, Any]:
         """What decides the result and must be the same to go on, as plain data."""
@@ -129,7 +148,7 @@ class Training:
             provenance=f"autoscale {self.asked.command}, {self._how}{begun}{taught}",
             origin=self._expected.origin,
             licence=self._expected.licence,
-            labelling=Labelling(several=self.task.images.several),
+            answering=Answering(several=True) if self.task.images.several else None,
         )
 
     @property
@@ -137,17 +156,18 @@ class Training:
         if self.settings.frozen.features:
             return "the classifier alone"
         uneven = f", {told}" if (told := self.task.balance.told) else ""
-        return f"recipe {self.settings.recipe}, {self.task.recipe.epochs} epochs{uneven}"
+        return f"recipe {self.settings.recipe_told}, {self.task.recipe.epochs} epochs{uneven}"
 
-    def _trained(self, resume: Snapshot | None, keeper: "Keeper") -> Trained:
+    def _trained(self, resume: Snapshot | None, keeper: "Keeper", tracking: Tracking) -> Trained:
         (module, begun), recipe = self._network(resume), self.task.recipe
         first, done = self.peers.rank == 0, resume.epochs if resume else ()
-        if self.settings.tensorboard and first:
+        if tracking:
             size = self.design.architecture.resolution
             lessons = self.task.transfer.lessons
             further = lessons.unlabelled if lessons else None
             images = len(self.task.images.train) + len(further or ())
-            keeper.draw(
+            keeper.track(
+                tracking,
                 done,
                 partial(
                     training_point,
@@ -291,15 +311,15 @@ class Training:
         held = read_weights(best)
         module.load_state_dict(held.state)
         task = self.task.task(self.design.architecture, seed=self.task.source.seed)
-        labelling = held.header.labelling
+        answering = held.header.answering
         return scored(
             module,
             task,
             self.task.images.test,
             runtime=Runtime(device=self.task.device),
             thresholds=(
-                labelling.thresholds_of(len(self.task.images.classes))
-                if labelling.several
+                answering.thresholds_of(len(self.task.images.classes))
+                if answering is not None and answering.several
                 else None
             ),
         )
@@ -310,7 +330,7 @@ class Training:
         An interrupted call's are kept.
         """
         held, images = read_weights(best), self.task.images
-        if held.header.labelling.thresholds is not None:
+        if held.header.answering is not None and held.header.answering.thresholds is not None:
             return
         module.load_state_dict(held.state)
         logits = logits_of(
@@ -322,8 +342,12 @@ class Training:
         )
         found = Predictions(images.validation.labels, logits)
         thresholds, chosen = best_thresholds(found, least=FEWEST)
-        labelling = Labelling(several=True, thresholds=tuple(thresholds.tolist()))
-        write_weights(best, held.state, replace(held.header, labelling=labelling))
+        answering = Answering(
+            several=True,
+            thresholds=tuple(thresholds.tolist()),
+            chosen_on=f"validation images of {images.name}",
+        )
+        write_weights(best, held.state, replace(held.header, answering=answering))
         told = [f"{name} {own:.3f}" for name, own in zip(images.classes, thresholds, strict=True)]
         self.listener.notice(
             f"thresholds of the labels, by their largest F1 on the {len(found):,} validation "

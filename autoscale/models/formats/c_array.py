@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from autoscale.answering.answering import NONE, Answering
 from autoscale.distribution import VERSION
 from autoscale.errors import InvalidSetting
 from autoscale.models.formats.check import Check
@@ -58,12 +60,11 @@ class CArray(Format):
             files.float_logits(found.graph, found.held_out),
             files.file_logits(content, found.held_out, found.network),
         )
+        source = _source(content, model, found.network)
         header = _header(model, found.network, operators, len(content))
         return [
             self.written_in_int8(folder / HEADER, header.encode(), compared),
-            self.written_in_int8(
-                folder / SOURCE, _source(content, model, found.network).encode(), compared
-            ),
+            self.written_in_int8(folder / SOURCE, source.encode(), compared),
         ]
 
     def notes(self, written: Sequence[File]) -> list[str]:
@@ -81,11 +82,6 @@ def _header(model: Model, network: QuantizedGraph, operators: Sequence[str], siz
     side, channels = network.graph.resolution, network.graph.channels
     classes = network.graph.output.shape[0]
     added = " ".join(f"ops.Add{_RESOLVER[one]}();" for one in operators)
-    several = declared = ""
-    if model.header.labelling.several:
-        output = "net.output(0)->data.int8[i]"
-        several = f"   // label i is said where {output} >= network_thresholds[i]\n"
-        declared = "extern const short network_thresholds[NETWORK_CLASSES];\n"
     return f"""\
 /* A network in int8, written by autoscale {VERSION}. With TensorFlow Lite Micro:
 
@@ -95,7 +91,7 @@ def _header(model: Model, network: QuantizedGraph, operators: Sequence[str], siz
    static tflite::MicroInterpreter net(tflite::GetModel(network_data), ops, arena, sizeof arena);
    net.AllocateTensors(); memcpy(net.input(0)->data.uint8, pixels, NETWORK_INPUT_BYTES);
    net.Invoke();  // logit i is (net.output(0)->data.int8[i] - zero point) * scale of the output
-{several}
+
    Pixels are bytes 0..255, row by row, channels last ({names_of_channels(channels)}), prepared as
    preparation.json says before its scale, mean and deviation. */
 #ifndef NETWORK_H
@@ -114,10 +110,10 @@ extern "C" {{
 #define NETWORK_INPUT_ZERO_POINT {pixels.zero_point - LOWEST}
 #define NETWORK_OUTPUT_SCALE {logits.scale!r}f
 #define NETWORK_OUTPUT_ZERO_POINT ({logits.zero_point})
-
+{_answering_macros(model.header.answering)}
 extern const unsigned char network_data[NETWORK_DATA_BYTES]; /* begins at a multiple of 16 */
 extern const char *const network_classes[NETWORK_CLASSES];   /* UTF-8 */
-{declared}
+
 #ifdef __cplusplus
 }}
 #endif
@@ -126,12 +122,29 @@ extern const char *const network_classes[NETWORK_CLASSES];   /* UTF-8 */
 """
 
 
-def _thresholds(model: Model, network: QuantizedGraph) -> str:
-    """Source of the least output that says each label; nothing where an image has one class."""
-    labelling, logits = model.header.labelling, network.maps[network.graph.output.name]
-    if not labelling.several:
+def _answering_macros(answering: Answering | None) -> str:
+    """What turns logits into an answer, one macro a line; nothing if nobody chose that."""
+    if answering is None:
         return ""
-    least = labelling.thresholds_of(network.graph.output.shape[0])
+    if answering.several:
+        steps = "\n   ".join(textwrap.wrap(" ".join(answering.steps), 90))
+        return (
+            f"\n/* {steps}\n   Of the output that is network_thresholds[i] at least for class i. */"
+            "\nextern const short network_thresholds[NETWORK_CLASSES];\n"
+        )
+    steps = "\n   ".join(textwrap.wrap(" ".join(answering.steps), 90))
+    macros = f"#define NETWORK_TEMPERATURE {answering.temperature!r}f\n"
+    if answering.none_below is not None:
+        macros += f"#define NETWORK_NONE_BELOW {answering.none_below!r}f /* {NONE} */\n"
+    return f"\n/* {steps} */\n{macros}"
+
+
+def _thresholds(model: Model, network: QuantizedGraph) -> str:
+    """Source of the least output that says each class; nothing where an image has one class."""
+    answering, logits = model.header.answering, network.maps[network.graph.output.name]
+    if answering is None or not answering.several:
+        return ""
+    least = answering.thresholds_of(network.graph.output.shape[0])
     steps = np.ceil(np.log(least / (1 - least)) / logits.scale + logits.zero_point)
     held = ", ".join(map(str, np.clip(steps, LOWEST, -LOWEST).astype(int).tolist()))
     return f"\nconst short network_thresholds[NETWORK_CLASSES] = {{{held}}};\n"

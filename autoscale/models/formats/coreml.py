@@ -22,7 +22,7 @@ from autoscale.models.formats.check import Check
 from autoscale.models.formats.format import File, Format
 from autoscale.models.formats.use import Use
 from autoscale.models.input_spec import metadata
-from autoscale.models.load import Model, told_by
+from autoscale.models.load import Model
 from autoscale.models.settings import ExportSettings
 from autoscale.network.image import blank
 from autoscale.network.measuring.trace import evaluating
@@ -43,7 +43,9 @@ class CoreML(Format):
 
     def write(self, model: Model, folder: Path, check: Check) -> list[File]:
         """Numbers are float32, of one image at a time; what Core ML answers is not looked at."""
-        told = metadata(*told_by(model))
+        told = metadata(
+            model.preparation, model.resolution, model.header.classes, model.header.answering
+        )
         contents = _converted(model.network, model.resolution, told)
         return [self.written(folder / PACKAGE / name, data) for name, data in contents.items()]
 

@@ -14,7 +14,7 @@ from autoscale.models.formats.format import File, Format
 from autoscale.models.formats.graphs import onnx_content
 from autoscale.models.formats.use import Use
 from autoscale.models.input_spec import metadata
-from autoscale.models.load import Model, told_by
+from autoscale.models.load import Model
 from autoscale.models.settings import ExportSettings
 
 GRAPH, NUMBERS = "model.xml", "model.bin"
@@ -32,7 +32,9 @@ class OpenVINO(Format):
 
     def write(self, model: Model, folder: Path, check: Check) -> list[File]:
         """It is read from the ONNX file, and takes what that takes."""
-        told = metadata(*told_by(model))
+        told = metadata(
+            model.preparation, model.resolution, model.header.classes, model.header.answering
+        )
         graph, numbers = _converted(onnx_content(model), told)
         compared = check.compare(self.name, _answers(graph, numbers))
         return [

@@ -11,7 +11,7 @@ from autoscale.models.formats.check import Check
 from autoscale.models.formats.format import File, Format, answer
 from autoscale.models.formats.weights import WEIGHTS, Safetensors, content_of
 from autoscale.models.load import Model
-from autoscale.models.preparing_source import classifying_source, preparing_source
+from autoscale.models.preparing_source import preparing_source
 from autoscale.network.interchange.python_source import python_source
 
 NETWORK = "network.py"
@@ -59,6 +59,5 @@ def _source(model: Model) -> str:
         mean=model.preparation.mean,
         deviation=model.preparation.deviation,
         classes=model.header.classes,
-        preparing=preparing_source(model.preparation)
-        + classifying_source(model.header.labelling, model.header.classes),
+        preparing=preparing_source(model.preparation, model.header.answering),
     )

@@ -18,6 +18,8 @@ from autoscale.errors import DataProblem, InvalidSetting
 from autoscale.metrics.metric import Metric
 from autoscale.metrics.names import USUAL_OF_SEVERAL
 from autoscale.metrics.predictions import Predictions
+from autoscale.metrics.probabilities import LogLoss
+from autoscale.models.inference.answered import Answered, answered
 from autoscale.models.inference.images import (
     Chosen,
     chosen_images,
@@ -77,6 +79,7 @@ class Evaluation:
     notes: tuple[str, ...] = ()  # the same of the network
     metrics: tuple[Measured, ...] = ()  # those asked for; of several labels mAP where none was
     several: bool = False  # whether an image may have several of the classes, or none
+    answered: Answered | None = None  # by what `calibrate` wrote into its file, if it did
 
 
 @takes_settings(EvaluateSettings, places=["model", "data"])
@@ -90,6 +93,9 @@ def evaluate_model(model: Model | str | Path, settings: EvaluateSettings) -> Eva
     it: then on the test images that its training put aside; of one with splits test where there is
     such, else validation. With another seed than the training's, images that the network has seen
     are among them.
+
+    Accuracy, loss, classes, confusions and metrics are those of the logits as they are, whether or
+    not `calibrate` wrote how they become an answer; `answered` says how the network does by that.
 
     Args:
         model: what `load_model` gave, or a name or file that it takes.
@@ -145,6 +151,7 @@ def evaluate_model(model: Model | str | Path, settings: EvaluateSettings) -> Eva
         ),
         notes=model.notes,
         metrics=measured(metrics, own.predictions, seed=_draws(settings)) if metrics else (),
+        answered=_as_answered(own, model, settings),
     )
 
 
@@ -232,6 +239,14 @@ def _answered(
         notices=notices,
         thresholds=thresholds,
     )
+
+
+def _as_answered(own: _Answers, model: Model, settings: EvaluateSettings) -> Answered | None:
+    answering = model.header.answering
+    if answering is None or answering.several:
+        return None
+    LogLoss().require_several(own.labels, part="")
+    return answered(own.predictions, answering, seed=_draws(settings))
 
 
 def _against(

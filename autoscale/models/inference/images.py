@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from autoscale.answering.answering import Answering
 from autoscale.datasets.data import (
     ImageData,
     Images,
@@ -15,7 +17,6 @@ from autoscale.datasets.data import (
     load_whole,
     splits_in,
 )
-from autoscale.datasets.labelling import Labelling
 from autoscale.datasets.pictures.group_by import GroupBy
 from autoscale.datasets.pictures.pictures import shown
 from autoscale.datasets.pictures.selection import Selection
@@ -78,6 +79,13 @@ def chosen_images(
     )
 
 
+class _Cut(NamedTuple):
+    """How a source without splits is cut."""
+
+    seed: int
+    group_by: str | None  # what it keeps together, see `cut_groups`
+
+
 def cut_groups(model: Model, data: str, *, split: str, asked: str | None) -> str | None:
     """What the cut that gives a split keeps together: as asked, else as the network's training.
 
@@ -93,34 +101,63 @@ def cut_groups(model: Model, data: str, *, split: str, asked: str | None) -> str
     return None if needed <= own else trained
 
 
+def validation_and_test(
+    model: Model, data: str, *, seed: int | None
+) -> tuple[Chosen, Chosen | None]:
+    """The images that a training validates on, and those that it puts aside, if there are such.
+
+    Raises:
+        DataProblem: if the images cannot be read.
+    """
+    groups = cut_groups(model, data, split="validation", asked=None)
+    cut = _cut(model, seed, groups)
+    found = _loaded(model, data, split="test", cut=cut)
+    validation = _of_split(model, data, found, split="validation", cut=cut)
+    if found.test is None:
+        return validation, None
+    return validation, _of_split(model, data, found, split="test", cut=cut)
+
+
 def _split(
     model: Model, data: str, *, split: str, seed: int | None, group_by: str | None
 ) -> Chosen:
     """The images of a split that the source names, or that is cut from it."""
-    header, place = model.header, shown(data)
-    if seed is None:
-        seed = header.seed or 0
-    found = load(
+    cut = _cut(model, seed, group_by)
+    found = _loaded(model, data, split=split, cut=cut)
+    return _of_split(model, data, found, split=split, cut=cut)
+
+
+def _cut(model: Model, seed: int | None, group_by: str | None) -> _Cut:
+    """With the seed that is asked for, else the training's."""
+    return _Cut(seed if seed is not None else model.header.seed or 0, group_by)
+
+
+def _loaded(model: Model, data: str, *, split: str, cut: _Cut) -> ImageData:
+    return load(
         data,
         size=model.resolution,
         selection=Selection(
-            seed=seed,
+            seed=cut.seed,
             limit=None if split in ("train", "all") else _FEW * len(classes_in(data)),
             test=split in ("auto", "test", "all"),
-            group_by=group_by,
+            group_by=cut.group_by,
         ),
         preparation=model.preparation,
     )
+
+
+def _of_split(model: Model, data: str, found: ImageData, *, split: str, cut: _Cut) -> Chosen:
+    header, place = model.header, shown(data)
     name, images = _chosen(found, split, place)
     summary = found.summary if split in ("train", "all") else found.summary.without("train")
     which = f"all splits of {place}" if name == "all" else f"the {name} images of {place}"
     if found.summary.cut and name in (*found.summary.cut, "train"):
-        which += f", cut by seed {seed}"
-        which += "" if group_by is None else f" in groups by {GroupBy(group_by).told}"
+        which += f", cut by seed {cut.seed}"
+        which += "" if cut.group_by is None else f" in groups by {GroupBy(cut.group_by).told}"
     share = share_among(header.seen, found.held_out) if name == "test" else 0.0
     return Chosen(
         split=name,
-        seed=seed,
+        seed=cut.seed,
         which=f"{len(images):,} images: {which}",
         images=images,
         share=share,
@@ -152,8 +189,8 @@ def _chosen(found: ImageData, split: str, data: str) -> tuple[str, Images]:
     return split, images
 
 
-def labelling_of(model: Model, data: str, *, several: bool) -> Labelling:
-    """How the network's logits become labels of the data's images.
+def labelling_of(model: Model, data: str, *, several: bool) -> Answering:
+    """How the network's logits become an answer to the data's images.
 
     A network whose file does not name its classes follows the data.
 
@@ -163,9 +200,9 @@ def labelling_of(model: Model, data: str, *, several: bool) -> Labelling:
     Raises:
         InvalidSetting: if one is of images with one label each and the other of several.
     """
-    held = model.header.labelling
+    held = model.header.answering or Answering()
     if model.header.classes is None and not held.several:
-        return Labelling(several=several)
+        return Answering(several=True) if several else held
     if held.several and not several:
         raise InvalidSetting(
             f"{model.name} says several labels of an image, and those of {data} have one each; "

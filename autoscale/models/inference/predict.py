@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+import torch
 from torch import Tensor
 
-from autoscale.datasets.labelling import Labelling
+from autoscale.answering.answering import NONE, Answering
 from autoscale.datasets.named import find_pictures, read_pictures
 from autoscale.datasets.named import names_in as names_in  # for the command
 from autoscale.datasets.pictures.depth import range_notices
@@ -25,13 +26,17 @@ _PACE = 10.0
 _COLUMNS = ("image", "rank", "class", "probability")
 #: Classes of an image that are told unless another number is asked for.
 TOP = 3
+#: Of a network that may say "none of these", which some class might be called.
+_INDEX = "index"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Predictions:
     """What a network sees in single images."""
 
-    table: pd.DataFrame  # one row for each image and rank: image, rank, class, probability
+    # One row for each image and rank: image, rank, class, probability; and index, the place of the
+    # class among the network's, where that may answer that it is none of them.
+    table: pd.DataFrame
     refused: tuple[str, ...]  # one line for each image that could not be read
     notices: tuple[str, ...] = ()  # what a person should know, in sentences
 
@@ -43,7 +48,9 @@ def predict(
     """The most probable classes of single images, the best first.
 
     Probabilities are the softmax of the logits: how the network weighs its classes against each
-    other. They need not be how often it is right. Of a network that says several labels of an
+    other. They need not be how often it is right. If `calibrate` wrote into its file how logits
+    become an answer, they are calibrated, and where it chose a threshold "none of these" is an
+    answer: of rank 1, without index and probability. Of a network that says several labels of an
     image they are the sigmoids, each of a label for itself, and without `top` the labels are those
     whose probability is at least their threshold; an image of none has a row without a class.
 
@@ -89,7 +96,8 @@ def predict_in_parts(
         raise InvalidSetting("name at least one image")
     preparation = model.preparation
     paths, refused = find_pictures(asked)
-    yield Predictions(table=pd.DataFrame(columns=_COLUMNS), refused=refused)
+    answering = model.header.answering or Answering()
+    yield Predictions(table=_table([], answering), refused=refused)
     started = told = time.monotonic()
     done = 0
     peaks: list[int] = []
@@ -98,13 +106,12 @@ def predict_in_parts(
         if chunk.names:
             logits, _ = logits_of(model, chunk.pixels, settings)
             names = class_names(model, None, logits.shape[1])
-            labelling = model.header.labelling
             rows = (
-                _labels(chunk.names, logits, names, labelling, settings.top)
-                if labelling.several
-                else _answers(chunk.names, logits, names, settings.top or TOP)
+                _labels(chunk.names, logits, names, answering, settings.top)
+                if answering.several
+                else _answers(chunk.names, logits, names, settings.top or TOP, answering)
             )
-        yield Predictions(table=pd.DataFrame(rows, columns=_COLUMNS), refused=chunk.refused)
+        yield Predictions(table=_table(rows, answering), refused=chunk.refused)
         done += len(chunk.names) + len(chunk.refused)
         peaks += chunk.peaks
         now = time.monotonic()
@@ -113,40 +120,54 @@ def predict_in_parts(
             left = duration((now - started) / done * (len(paths) - done))
             listener.notice(f"{done:,} of {len(paths):,} images, about {left} left")
     notices = range_notices(peaks, pictures=done, preparation=preparation)
-    yield Predictions(
-        table=pd.DataFrame(columns=_COLUMNS), refused=(), notices=notices if peaks else ()
-    )
+    yield Predictions(table=_table([], answering), refused=(), notices=notices if peaks else ())
+
+
+#: Of `Predictions.table`, with the index of the class.
+_Row = tuple[str, int, str | None, float | None, int | None]
+
+
+def _table(rows: Sequence[_Row], answering: Answering) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=[*_COLUMNS, _INDEX])
+    if answering.none_below is None:
+        return table[[*_COLUMNS]]
+    return table.astype({_INDEX: "Int64"})
 
 
 def _answers(
-    images: Sequence[str], logits: Tensor, names: Sequence[str], top: int
-) -> list[tuple[str, int, str | None, float | None]]:
-    """Rows of `Predictions.table`."""
-    chances, order = logits.double().softmax(dim=1).sort(dim=1, descending=True, stable=True)
-    return [
-        (image, rank, names[number], chance)
-        for image, own, classes in zip(
-            images, chances[:, :top].tolist(), order[:, :top].tolist(), strict=True
-        )
-        for rank, (chance, number) in enumerate(zip(own, classes, strict=True), start=1)
-    ]
+    images: Sequence[str], logits: Tensor, names: Sequence[str], top: int, answering: Answering
+) -> list[_Row]:
+    """The best answers to each image, of which "none of these" may be one."""
+    scaled = torch.from_numpy(answering.scaled(logits.numpy()))
+    chances, order = scaled.softmax(dim=1).sort(dim=1, descending=True, stable=True)
+    refused = answering.refuses(chances[:, 0].numpy())
+    rows: list[_Row] = []
+    for image, none, own, classes in zip(
+        images, refused, chances[:, :top].tolist(), order[:, :top].tolist(), strict=True
+    ):
+        found = [
+            (names[number], chance, number) for chance, number in zip(own, classes, strict=True)
+        ]
+        answers = [(NONE, None, None), *found][:top] if none else found
+        rows += [(image, rank, *answer) for rank, answer in enumerate(answers, start=1)]
+    return rows
 
 
 def _labels(
     images: Sequence[str],
     logits: Tensor,
     names: Sequence[str],
-    labelling: Labelling,
+    answering: Answering,
     top: int | None,
-) -> list[tuple[str, int, str | None, float | None]]:
-    """Rows of `Predictions.table` for several labels: those that are said, or so many."""
+) -> list[_Row]:
+    """Of several labels those that are said of each image, or so many."""
     chances, order = logits.double().sigmoid().sort(dim=1, descending=True, stable=True)
-    said = said_by(logits.double().numpy(), labelling.thresholds_of(len(names)))
-    rows: list[tuple[str, int, str | None, float | None]] = []
+    said = said_by(logits.double().numpy(), answering.thresholds_of(len(names)))
+    rows: list[_Row] = []
     for place, image in enumerate(images):
         pairs = zip(order[place].tolist(), chances[place].tolist(), strict=True)
         told = [(i, chance) for i, chance in pairs if top is not None or said[place, i]][:top]
-        rows += [(image, rank, names[i], p) for rank, (i, p) in enumerate(told, start=1)]
+        rows += [(image, rank, names[i], p, i) for rank, (i, p) in enumerate(told, start=1)]
         if not told:
-            rows.append((image, 1, None, None))
+            rows.append((image, 1, None, None, None))
     return rows

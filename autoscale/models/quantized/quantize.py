@@ -121,7 +121,13 @@ def quantize(
         agreement=compared.agreement,
         difference=compared.difference,
         layers=layers,
-        notices=(*model.notes, *found.notices, *notices, *_learned_from(settings)),
+        notices=(
+            *model.notes,
+            *found.notices,
+            *notices,
+            *_learned_from(settings),
+            *_carried(model),
+        ),
         tuned=tuned,
         accuracy_before=None if before is None else _accuracy(before, answers),
     )
@@ -138,6 +144,12 @@ def _learned_from(settings: QuantizeSettings) -> tuple[str, ...]:
     if settings.epochs and settings.split in ("train", "all"):
         return ("it learned from some of the images that it answers; --split test has others",)
     return ()
+
+
+def _carried(model: Model) -> tuple[str, ...]:
+    if model.header.answering is None:
+        return ()
+    return ("the file says how its logits become an answer as it was chosen for the float network",)
 
 
 def _layers(calibrated: Calibrated, pixels: NDArray[np.uint8]) -> pd.DataFrame:
