@@ -102,7 +102,7 @@ def predict_in_parts(
     done = 0
     peaks: list[int] = []
     for chunk in read_pictures(paths, size=model.resolution, preparation=preparation):
-        rows: list[tuple[str, int, str | None, float | None]] = []
+        rows: list[_Row] = []
         if chunk.names:
             logits, _ = logits_of(model, chunk.pixels, settings)
             names = class_names(model, None, logits.shape[1])
