@@ -214,8 +214,8 @@ def _require_classes(model: Model, data: str) -> NDArray[np.int64]:
 def _require_images(held: int, needed: int, of: str, purpose: str) -> None:
     if held < needed:
         raise InvalidSetting(
-            f"{held:,} {of} are too few to choose {purpose} on, which needs {needed:,}: from fewer "
-            "it is mostly chance; add images"
+            f"{held:,} {of} are too few for {purpose}, which needs {needed:,}: from fewer it "
+            "is mostly chance; add images"
         )
 
 
