@@ -45,10 +45,11 @@ ARROWS: dict[str, set[str]] = {
     "search": {"design", "metrics"},
     "training": {"datasets", "metrics"},
     "runs": {"design", "scaling", "search", "datasets", "training", "answering", "settings"},
+    "tracking": {"runs"},
     "models": {"design", "devices", "scaling", "network", "quantization", "datasets", "training",
                "metrics", "answering", "racing", "runs", "listener", "settings"},
     "jobs": {"design", "scaling", "network", "datasets", "training", "metrics", "search", "racing",
-             "advice", "engines", "runs", "models", "listener", "settings", "devices"},
+             "advice", "engines", "runs", "tracking", "models", "listener", "settings", "devices"},
     "inspection": {"design", "scaling", "network", "datasets", "training", "metrics", "search",
                    "runs", "models", "jobs", "settings"},
     "report": {"design", "metrics", "search", "runs", "jobs", "inspection", "settings"},
@@ -180,6 +181,7 @@ RUNS_CODE: dict[str, set[str]] = {
     "cli/app.py": {"import_module"},  # our own commands, when they are typed
     "models/user_code.py": {"import_module"},  # what a command names
     "models/formats/python.py": {"exec", "compile"},  # the source that it has just written itself
+    "datasets/sources/arrays/pickles.py": {"pickle.Unpickler"},  # which admits no name of others
     "engines/local.py": {"pickle"},
     "runs/weights.py": {"pickle.UnpicklingError"},
 }

@@ -18,7 +18,7 @@ from autoscale.models.input_spec import (
     writable,
 )
 from autoscale.models.load import Model, changed_since_measured
-from autoscale.models.reference import ANSWER, PICTURE
+from autoscale.models.reference import ANSWER, picture_name
 
 #: Class names that are printed; the others stand in `LABELS`.
 MOST_CLASSES = 100
@@ -55,7 +55,7 @@ def model_card(
         "## Output",
         f"{num_classes:,} logits for each image. {_classes(model)} {_answers(model)}",
         "## Check",
-        _check(),
+        _check(model.preparation.channels),
         "## Size",
         _size(cost),
         "## Accuracy",
@@ -73,13 +73,13 @@ def model_card(
 
 def _input(model: Model) -> str:
     size, channels = model.resolution, model.preparation.channels
-    colour = "Grey" if channels == 1 else "RGB"
+    kind = {1: "Grey images", 3: "RGB images"}.get(channels, f"Images of {channels} bands")
     steps = "\n".join(
         f"{number}. {_text(step)}"
         for number, step in enumerate(preparation_steps(model.preparation, size), start=1)
     )
     return (
-        f"{colour} images, float32, (N, {channels}, {size}, {size}), any N. A picture becomes one "
+        f"{kind}, float32, (N, {channels}, {size}, {size}), any N. A picture becomes one "
         "in these steps; left out or done in another way, they change answers. "
         f"`{PREPARATION}` says the same to programs, and `prepare` of `network.py`, "
         "where that is exported, does it. Scripts called `use_....py` beside a format's file go "
@@ -87,11 +87,11 @@ def _input(model: Model) -> str:
     )
 
 
-def _check() -> str:
+def _check(channels: int) -> str:
     return (
-        f"Prepare `{PICTURE}` by the steps above and pass it through the network: the logits are "
-        f"those in `{ANSWER}`, up to rounding. If they are not, compare what the network got with "
-        "`prepared` there: mean and deviation of each channel, and the pixels "
+        f"Prepare `{picture_name(channels)}` by the steps above and pass it through the network: "
+        f"the logits are those in `{ANSWER}`, up to rounding. If they are not, compare what the "
+        "network got with `prepared` there: mean and deviation of each channel, and the pixels "
         "at the top left and in the middle (row and column S / 2, counted from 0). `pixels.sha256` "
         "is of the bytes, row by row and channels last, before they are divided by 255, as Pillow "
         "makes them."

@@ -24,7 +24,7 @@ from autoscale.models.formats.timm import Timm, hub_config
 from autoscale.models.formats.use import script, script_name
 from autoscale.models.input_spec import ANSWERING, LABELS, escaped, text_files
 from autoscale.models.load import Model, as_model
-from autoscale.models.reference import ANSWER, PICTURE, Reference, reference
+from autoscale.models.reference import ANSWER, Reference, reference
 from autoscale.models.settings import ExportSettings
 from autoscale.network.image import image_shape
 from autoscale.network.measuring.trace import traced_cost
@@ -182,7 +182,7 @@ def _write_beside(
             (folder / name).unlink(missing_ok=True)
     texts[ANSWER] = known.answer(classes, answering)
     texts |= more
-    contents = {name: text.encode() for name, text in texts.items()} | {PICTURE: known.picture}
+    contents = {name: text.encode() for name, text in texts.items()} | {known.name: known.picture}
     return [write_file(folder / name, content, BESIDE) for name, content in contents.items()]
 
 

@@ -51,6 +51,7 @@ class Header:
     classes: tuple[str, ...] | None = None  # names, in the order of the logits
     learned: tuple[str, ...] | None = None  # of the classes, if the classifier is not trained
     seed: int | None = None  # of the cut of the images that it was trained on
+    group_by: str | None = None  # what that cut kept together
     seen: tuple[str, ...] | None = None  # some of these, see `training.seen`
     accuracy: float | None = None  # share of images
     accuracy_of: str | None = None  # on which images

@@ -24,7 +24,7 @@ from autoscale.jobs.search.settings import SearchSettings
 from autoscale.jobs.search.spaces import space_text
 from autoscale.jobs.starts.pointer import on_weights
 from autoscale.jobs.workers.kernels import choose_kernels
-from autoscale.jobs.workers.proxy import Proxy, recipe_named
+from autoscale.jobs.workers.proxy import Proxy
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.jobs.workers.transfer import Transfer
 from autoscale.listener import Listener
@@ -178,9 +178,11 @@ def _proxy(settings: SearchSettings, listener: Listener) -> Proxy:
             seed=settings.seed,
             limit=settings.limit,
             strict=settings.strict,
+            group_by=settings.group_by,
             white_level=transfer.start.expected.preparation.white_level,
         ),
-        recipe=recipe_named(settings.recipe, epochs=settings.epochs),
+        recipe=settings.recipe_asked,
+        inheriting_rate=settings.inheriting_rate,
         kernels=choose_kernels(
             settings.kernels,
             precision=settings.precision,

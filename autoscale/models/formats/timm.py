@@ -54,17 +54,19 @@ def hub_config(model: Model, *, num_classes: int) -> str:
     config = _pretrained(model, num_classes=num_classes)
     answering = model.header.answering
     names = {"label_names": config.pop("label_names")} if "label_names" in config else {}
+    preparation = model.preparation
+    own = asdict(model.style) | {"white_level": preparation.white_level}
+    if preparation.area != "centre-square":
+        own |= {"area": preparation.area}
+    if answering is not None:
+        own |= {"answering": answering_data(answering)}
     plain = {
         "architecture": model.name,
         "num_classes": num_classes,
         "global_pool": "avg",
         "pretrained_cfg": config,
         **names,
-        KEY: {
-            **asdict(model.style),
-            "white_level": model.preparation.white_level,
-            **({"answering": answering_data(answering)} if answering else {}),
-        },
+        KEY: own,
     }
     return json.dumps(plain, indent=2) + "\n"
 

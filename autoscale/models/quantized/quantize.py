@@ -13,7 +13,7 @@ from autoscale.datasets.data import classes_in, has_splits
 from autoscale.datasets.pictures.pictures import shown
 from autoscale.distribution import require
 from autoscale.errors import InvalidSetting
-from autoscale.models.inference.images import chosen_images, class_places
+from autoscale.models.inference.images import chosen_images, class_places, cut_groups
 from autoscale.models.load import Model, as_model
 from autoscale.models.quantized.calibrated import BATCH, Calibrated, batches, calibrate
 from autoscale.models.quantized.files import FILES, Comparison, content, file_logits, float_logits
@@ -81,7 +81,9 @@ def quantize(
     model, data = as_model(model, settings), settings.data
     with threads_of_torch(settings.threads):
         calibrated = calibrate(model, data, settings)
-        found = chosen_images(model, data, split=_split(settings), seed=settings.seed)
+        split = _split(settings)
+        groups = cut_groups(model, data, split=split, asked=settings.group_by)
+        found = chosen_images(model, data, split=split, seed=settings.seed, group_by=groups)
         pixels = found.images.pixels
         tuned = tune(model, calibrated.network, data, settings) if settings.epochs else None
         network = tuned.network if tuned else calibrated.network
