@@ -22,6 +22,7 @@ from autoscale.cli.app import main
 from autoscale.errors import AutoscaleError, InvalidSetting
 from autoscale.jobs.search.spaces import load_space
 from autoscale.jobs.train.job import train
+from autoscale.models.inference import calibrate as calibrate_module
 from autoscale.models.inference.calibrate import calibrate
 from autoscale.models.inference.evaluation import evaluate_model
 from autoscale.models.inference.images import chosen_images
@@ -99,6 +100,14 @@ def test_the_loss_falls_no_weight_changes_and_the_header_says_the_rest(
     known, told = read_weights(weights).header, read_weights(output).header
     assert told == replace(known, answering=found.answering)
     assert known.answering is None
+
+
+def test_a_cut_by_groups_is_told_on(weights: Path, tmp_path: Path) -> None:
+    model = load_model(weights)
+    grouped = replace(model, header=replace(model.header, group_by="path:(.)"))
+    calibrate_module._write(tmp_path / "a", None, grouped, Answering(temperature=2.0))
+    told = read_weights(tmp_path / "a").header
+    assert told == replace(grouped.header, answering=Answering(temperature=2.0))
 
 
 def test_the_same_call_gives_the_same_bytes(weights: Path, photos: str, tmp_path: Path) -> None:
