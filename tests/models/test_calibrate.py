@@ -173,8 +173,8 @@ def test_a_temperature_alone_changes_probabilities_and_no_answer(
     plain, calibrated = predict(weights, [photos]).table, predict(found.path, [photos]).table
     assert list(calibrated.columns) == list(plain.columns)
     assert (plain["class"] == calibrated["class"]).all()
-    both = [table["probability"].to_numpy(float) for table in (plain, calibrated)]
-    assert not np.allclose(*both)
+    one, other = (table["probability"].to_numpy(float) for table in (plain, calibrated))
+    assert not np.allclose(one, other)
 
 
 def test_evaluate_says_both_and_the_usual_figures_stay(
@@ -192,7 +192,9 @@ def test_evaluate_says_both_and_the_usual_figures_stay(
     scores, labels = logits(model, photos, "test")
     assert told.answering == model.header.answering is not None
     chances = torch.from_numpy(scores).double().div(told.answering.temperature).softmax(dim=1)
-    held = (chances.max(dim=1).values >= told.answering.none_below).numpy()
+    threshold = told.answering.none_below
+    assert threshold is not None
+    held = (chances.max(dim=1).values >= threshold).numpy()
     right = scores.argmax(axis=1) == labels
     assert told.coverage.value == held.mean()
     assert told.right.value == right[held].mean()
