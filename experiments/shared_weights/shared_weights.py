@@ -9,7 +9,7 @@ networks of `search_spaces/nas-bench-macro.yaml` is trained, in one of several w
 networks are scored by it; beside it one network of median cost is trained by itself, for what that
 takes. A row a network and a way goes to the table; what is there is not made again, and a training
 that was broken off goes on. `--tell` prints Kendall's tau with the benchmark's accuracies (Su et
-al. 2021), read from `shared/benchmarks/` beside the repository, with the standard deviation of 1,000
+al. 2021), read from `shared/benchmarks/` beside the repository, with the deviation of 1,000
 bootstrap samples of the networks; and that of multiply-adds and parameters alone.
 
 An epoch of `round` shows each image three times, to three networks; the others show it once. All

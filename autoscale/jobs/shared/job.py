@@ -36,8 +36,6 @@ WEIGHTS, SCORES, TABLE, MADE_FOR = "shared.safetensors", "shared.jsonl", "shared
 NAME = "shared weights"
 #: Draws for each network that is wanted; narrow limits leave few.
 _TRIES = 200
-#: What a step of evaluation costs of a training step: no gradients.
-_FORWARD = 1 / 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,10 +130,9 @@ class SharedRanking:
         """Seconds of training and scores, from a few steps of a design of median cost."""
         designs = [self.space.architecture_at(point) for point in points]
         median = sorted(designs, key=lambda design: cost(design).macs)[len(designs) // 2]
-        told, images = pace(self.proxy, median), len(self.proxy.images.train)
-        statistics = told.epoch * _FORWARD * SharedScores.statistics(self.proxy) / images
-        judged = told.evaluation * SharedScores.judged_share(self.proxy)
-        return self.plan.epochs * told.epoch + len(points) * (statistics + judged)
+        told = pace(self.proxy, median)
+        judged = told.evaluation * SharedScores.share(self.proxy)
+        return self.plan.epochs * told.epoch + len(points) * judged
 
     def _drawn(self) -> list[Point]:
         """Random points, no two of one network, within the limits.

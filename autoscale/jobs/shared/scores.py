@@ -3,61 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from itertools import islice
 
 import numpy as np
-from torch import Tensor, nn
+import torch
+from numpy.typing import NDArray
+from torch import nn
 
-from autoscale.datasets.data import Images
+from autoscale.errors import InvalidSetting
 from autoscale.jobs.shared.paths import Point, inside
 from autoscale.jobs.workers.proxy import Proxy
-from autoscale.network.build import Network
-from autoscale.network.inheritance.recalibrate import recalibrate
+from autoscale.metrics.predictions import Predictions
 from autoscale.network.shared import SharedWeights, Slices
 from autoscale.network.threads import threads_of_torch
-from autoscale.training.batches import batches, normalised
+from autoscale.training.batches import as_channels_last, normalised
 from autoscale.training.crops import resize
-from autoscale.training.fit import scored
+from autoscale.training.failures import TrainingDiverged
 from autoscale.training.task import TrainingTask
 
-#: Training images by which each design's norms are set, at least, and validation images that judge
-#: it, at most.
-STATISTICS, JUDGED = 256, 500
+#: Validation images that judge a design, at most, and that are passed together.
+JUDGED, TOGETHER = 500, 64
 
 
-@dataclass(kw_only=True)
 class SharedScores:
     """Scores designs as slices of trained weights.
 
-    The norms of each have statistics of their own, of the same batches of augmented training
-    images. Source: Guo et al. 2020 (SPOS), section 3.3.
+    The norms of a design go by the images that are passed together, some 64 validation images by
+    chance: weights that many designs share have no statistics that suit one of them. That costs one
+    pass, where taking statistics of training images first, as Guo et al. 2020 (SPOS), section 3.3,
+    costs a second one.
+
+    Args:
+        task: that the weights were trained on; its seed chooses the images.
+
+    Raises:
+        InvalidSetting: if there is a single validation image.
     """
 
-    weights: SharedWeights
-    proxy: Proxy
-    task: TrainingTask  # that the weights were trained on
-    _slices: Slices = field(init=False)
-    _judged: Images = field(init=False)
-    _seen: tuple[Tensor, ...] = field(init=False)  # bytes
-
-    def __post_init__(self) -> None:
-        self._slices = Slices(self.weights.space)
-        validation = self.proxy.images.validation
-        order = np.random.default_rng(self.task.seed).permutation(len(validation))
-        self._judged = validation.subset(np.sort(order[:JUDGED]))
-        count = -(-STATISTICS // self.task.recipe.batch_size)
-        drawn = batches(self.task, self.task.recipe.epochs, self.proxy.runtime)
-        self._seen = tuple(batch.pixels for batch in islice(drawn, count))
+    def __init__(self, weights: SharedWeights, proxy: Proxy, task: TrainingTask) -> None:
+        self._weights, self._proxy, self._task = weights, proxy, task
+        self._slices = Slices(weights.space)
+        validation = proxy.images.validation
+        if len(validation) < 2:
+            raise InvalidSetting(
+                "shared weights are judged on 2 validation images at least, got 1; give more or "
+                "leave --shared-weights out"
+            )
+        order = np.random.default_rng(task.seed).permutation(len(validation))
+        self._judged = validation.subset(order[:JUDGED])
 
     @staticmethod
-    def statistics(proxy: Proxy) -> int:
-        """Training images by which a design's norms are set."""
-        return min(STATISTICS, len(proxy.images.train))
-
-    @staticmethod
-    def judged_share(proxy: Proxy) -> float:
-        """Share of the validation images that judge a design."""
+    def share(proxy: Proxy) -> float:
+        """Of the validation images those that judge a design."""
         count = len(proxy.images.validation)
         return min(JUDGED, count) / count
 
@@ -65,29 +61,26 @@ class SharedScores:
         """The share of images that the point's network answers right, or the metric's share.
 
         Raises:
-            TrainingDiverged: if it answers a metric with numbers that are not finite.
+            TrainingDiverged: if it answers with numbers that are not finite.
         """
-        with threads_of_torch(self.proxy.threads):
-            inner = inside(self.weights, self._slices, point, self.proxy.kernels)
-            network = inner.network.to(self.proxy.runtime.device)
+        with threads_of_torch(self._proxy.threads):
+            inner = inside(self._weights, self._slices, point, "none")
+            network = inner.network.to(self._proxy.runtime.device)
             inner.take()
-            recalibrate(_plain(network), self._batches(inner.resolution))
-            task = self._task(inner.resolution)
-            accuracy, score = scored(network, task, self._judged, runtime=self.proxy.runtime)
-        metric = self.proxy.metric
-        return accuracy if metric is None or score is None else metric.quality(score)
+            network.train()
+            logits = np.concatenate([*self._logits(network, inner.resolution)])
+        if not np.isfinite(logits).all():
+            raise TrainingDiverged(
+                "a design answers with numbers that are not finite; lower the learning rate (peak "
+                f"{self._task.recipe.learning_rate:g}) or train longer"
+            )
+        found, metric = Predictions(self._judged.labels, logits), self._proxy.metric
+        return float(found.right.mean() if metric is None else metric.quality(metric.of(found)))
 
-    def _task(self, resolution: int) -> TrainingTask:
-        return replace(self.task, resolution=resolution, paths=None)
-
-    def _batches(self, resolution: int) -> Iterator[Tensor]:
-        for pixels in self._seen:
-            resized = resize(pixels, resolution).to(self.proxy.runtime.device)
-            yield normalised(resized, self.task.preparation)
-
-
-def _plain(network: nn.Module) -> nn.Module:
-    """The network itself: faster passes leave the statistics alone where nothing is learnt."""
-    found = network if isinstance(network, Network) else network.network
-    assert isinstance(found, nn.Module)
-    return found
+    def _logits(self, network: nn.Module, resolution: int) -> Iterator[NDArray[np.float32]]:
+        images, device = self._judged, self._proxy.runtime.device
+        for some in np.array_split(np.arange(len(images)), -(-len(images) // TOGETHER)):
+            pixels = resize(as_channels_last(images.pixels[some]), resolution)
+            with torch.inference_mode():
+                logits = network(normalised(pixels.to(device), self._task.preparation))
+            yield logits.float().cpu().numpy()
