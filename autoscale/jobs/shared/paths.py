@@ -20,8 +20,8 @@ class FairPaths:
     A round has as many steps as the choice with the most options has options; a choice with fewer
     begins anew within it. The order is by chance from torch's global generator, and a round ends
     with its epoch. Source: Chu et al. 2021 (FairNAS), strict fairness, section 4.1; there the
-    gradients of a round are added and make one step, here each makes one, which
-    `experiments/shared_weights` found to rank better at equal cost.
+    gradients of a round are added and make one step, here each makes one, so that a short training
+    has more steps.
 
     Args:
         kernels: that compute the passes.
