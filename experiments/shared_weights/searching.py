@@ -49,6 +49,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("searches", type=Path)
     parser.add_argument("--repetitions", type=int, default=20)
     parser.add_argument("--trials", type=int, default=50)
+    parser.add_argument("--views", nargs="+", choices=VIEWS, default=VIEWS)
     parser.add_argument("--tell", action="store_true")
     asked = parser.parse_args(words)
     if not TABLE.exists():
@@ -63,9 +64,9 @@ def search_all(asked: argparse.Namespace) -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     task = Task("single", macro())
     done = {(line["view"], line["seed"]) for line in lines_of(asked.searches)}
-    known = {name: view_of(name, task, asked.rows) for name in VIEWS}
+    known = {name: view_of(name, task, asked.rows) for name in asked.views}
     for seed in range(asked.repetitions):
-        for name in VIEWS:
+        for name in asked.views:
             if (name, seed) in done:
                 continue
             regret = searched(task, replace(task.known, views={0: known[name]}), seed, asked.trials)

@@ -26,7 +26,7 @@ from autoscale.jobs.shared.training import SharedTraining
 from autoscale.jobs.workers.proxy import Proxy, recipe_named
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.listener import Silent
-from autoscale.network.shared import SharedWeights
+from autoscale.network.shared.weights import SharedWeights
 from autoscale.report.searching import search_section
 from tests.conftest import Heard
 

@@ -14,7 +14,7 @@ from autoscale.design.architecture import Architecture
 from autoscale.design.space import SearchSpace
 from autoscale.jobs.search.spaces import load_space, space_names
 from autoscale.network.build import build
-from autoscale.network.shared import SharedWeights, Slices, slice_of
+from autoscale.network.shared.weights import SharedWeights, Slices, slice_of
 from autoscale.training.nested.inner import Inner
 from tests.strategies import designs_in_spaces
 

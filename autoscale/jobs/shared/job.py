@@ -8,9 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from json import dumps
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from autoscale.design.cost import cost
 from autoscale.design.measures.limits import Limit, broken
@@ -29,6 +27,9 @@ from autoscale.runs.store import Journal, StepFolder, write_text
 from autoscale.search.identity import network_of
 from autoscale.search.model.earlier import LEAST, EarlierSearch
 from autoscale.training.failures import TrainingFailed
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Files of a search's folder: the weights in training, a line a scored network, these as a table,
 #: and what they were made for.
@@ -163,6 +164,8 @@ class SharedRanking:
 
     def _table(self, points: Sequence[Point], scores: Sequence[float]) -> pd.DataFrame:
         """A row a scored design: score, macs, params, then its choices."""
+        import pandas as pd
+
         rows = []
         for point, score in zip(points, scores, strict=True):
             counted = cost(self.space.architecture_at(point))

@@ -8,7 +8,7 @@ import torch
 
 from autoscale.design.space import SearchSpace
 from autoscale.jobs.workers.kernels import accelerated
-from autoscale.network.shared import SharedWeights, Slices, slice_of
+from autoscale.network.shared.weights import SharedWeights, Slices, slice_of
 from autoscale.training.nested.inner import Inner
 
 Point = tuple[int, ...]

@@ -13,7 +13,7 @@ from autoscale.errors import InvalidSetting
 from autoscale.jobs.shared.paths import Point, inside
 from autoscale.jobs.workers.proxy import Proxy
 from autoscale.metrics.predictions import Predictions
-from autoscale.network.shared import SharedWeights, Slices
+from autoscale.network.shared.weights import SharedWeights, Slices
 from autoscale.network.threads import threads_of_torch
 from autoscale.training.batches import as_channels_last, normalised
 from autoscale.training.crops import resize

@@ -12,7 +12,7 @@ from autoscale.design.space import SearchSpace
 from autoscale.jobs.shared.paths import FairPaths
 from autoscale.jobs.workers.proxy import Proxy
 from autoscale.listener import Listener, Progress
-from autoscale.network.shared import SharedWeights
+from autoscale.network.shared.weights import SharedWeights
 from autoscale.network.threads import threads_of_torch
 from autoscale.runs.checkpoint import read_snapshot, write_snapshot
 from autoscale.training.fit import fit

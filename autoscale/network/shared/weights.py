@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from autoscale.design.architecture import Architecture
-from autoscale.design.sharing import SharedBlock, Sharing
 from autoscale.design.space import SearchSpace
 from autoscale.design.style import Style
 from autoscale.network.build import Network, head_module, initialise, stem_module
 from autoscale.network.modules_of import block_call
+from autoscale.network.shared.sharing import SharedBlock, Sharing
 
 #: Modules that are kept for the next design that has them.
 _KEPT = 1024
@@ -23,7 +23,7 @@ _SLASH = "/"
 
 
 class SharedWeights(nn.Module):
-    """The weights that all designs of a space share: `design.sharing` says which slice of which.
+    """The weights that all designs of a space share: `sharing` says which slice of which.
 
     A weight is called by its place, the key of the part and its name in it, as
     ``stages/1/0/mbconv/expand/0/weight``. Fresh ones are as `build` makes them, from torch's global
@@ -90,7 +90,7 @@ class Slices:
     def network(self, design: Architecture) -> Network:
         """As `build` makes it, with weights that are yet to be taken."""
         stages = nn.Sequential(*[nn.Sequential() for _ in design.stages])
-        for block, _ in self._sharing.keys_of(design):
+        for block in self._sharing.blocks_of(design):
             row = stages[block.stage]
             assert isinstance(row, nn.Sequential)
             row.append(self._part(block, block_call(block.layout, block.width_in).make))
@@ -106,7 +106,7 @@ class Slices:
         """For each parameter of the design's network the shared weight that it is a slice of."""
         sharing = self._sharing
         places = {"stem": f"stem/{sharing.stem_key(design.stem)}"}
-        for block, _ in sharing.keys_of(design):
+        for block in sharing.blocks_of(design):
             places[f"stages.{block.stage}.{block.number}"] = _place_of(block)
         places["head"] = f"head/{sharing.head_key(design.head, design.stages[-1].width)}"
         found = {}

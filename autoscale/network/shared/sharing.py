@@ -65,15 +65,12 @@ class Sharing:
         kind = ("conv" if head.width else "bare") + ("-hidden" if head.hidden else "")
         return kind + _sizes(layers, width_in, head.width)
 
-    def keys_of(self, design: Architecture) -> Iterator[tuple[SharedBlock, Stage]]:
-        """Each block of a design, in order, with the stage that it belongs to."""
+    def blocks_of(self, design: Architecture) -> Iterator[SharedBlock]:
+        """The blocks of a design, in order."""
         for place in walk(design):
             part = design.stages[place.stage]
             key = self.block_key(place.stage, part, place.layout, place.width_in)
-            yield (
-                SharedBlock(place.stage, place.number, key, place.layout, place.width_in),
-                part,
-            )
+            yield SharedBlock(place.stage, place.number, key, place.layout, place.width_in)
 
     @cached_property
     def blocks(self) -> tuple[SharedBlock, ...]:
