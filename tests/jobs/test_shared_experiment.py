@@ -22,7 +22,7 @@ def test_shared_weights_are_trained_scored_and_told_of(
     monkeypatch.setattr(module, "BOOTSTRAP", 10)
     photos, table = draw_photos(tmp_path / "photos"), tmp_path / "rows.csv"
     words = [str(photos), str(table), "--runs", str(tmp_path / "runs"), "--images", "24",
-             "--epochs", "3", "--alone", "1", "--resolution", "16"]  # fmt: skip
+             "--epochs", "1", "--alone", "1", "--resolution", "16"]  # fmt: skip
     module.main([*words, "--designs", "3", "--ways", "fair", "uniform", "round"])
     first = table.read_text(encoding="utf-8")
     rows = module.read(table, module.Row)
@@ -37,7 +37,7 @@ def test_shared_weights_are_trained_scored_and_told_of(
     capsys.readouterr()
     module.main([*words, "--tell"])
     told = capsys.readouterr().out
-    assert "fair, 24 images, 3 passes, seed 0: 4 networks" in told
+    assert "fair, 24 images, 1 passes, seed 0: 4 networks" in told
     assert ("shared weights: tau " in told) == module.TABLE.exists()
 
 

@@ -64,7 +64,7 @@ def require_slice(weights: SharedWeights, design: Architecture) -> None:
         torch.testing.assert_close(inner.network.eval()(x), alone.eval()(x), rtol=0, atol=0)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(designs_in_spaces())
 def test_every_design_of_a_space_is_a_slice_of_its_shared_weights(
     drawn: tuple[SearchSpace, Architecture],
@@ -80,7 +80,7 @@ def shared(name: str) -> SharedWeights:
     return SharedWeights(load_space(name))
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(st.sampled_from(SMALL), st.randoms(use_true_random=False))
 def test_every_design_of_a_shipped_space_is_a_slice(name: str, rng: object) -> None:
     weights = shared(name)
