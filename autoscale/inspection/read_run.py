@@ -16,11 +16,14 @@ from autoscale.jobs.family.kept import STEP as FAMILY
 from autoscale.jobs.family.kept import names_of
 from autoscale.jobs.grid.candidates import GROW, SHRINK
 from autoscale.jobs.grid.scaling_base import scalable_from
+from autoscale.jobs.grown.result import STEP as GROWN
+from autoscale.jobs.nested.result import STEP as NESTED
 from autoscale.jobs.search.result import STEP as SEARCH
 from autoscale.jobs.search.result import load_baseline, load_trials, trial_table
 from autoscale.jobs.train.result import STEP as TRAIN
 from autoscale.runs.contents import (
     FamilyContents,
+    FamilyTraining,
     GridContents,
     Run,
     SearchContents,
@@ -57,6 +60,7 @@ def load_run(run: str | Path, *, trained: Sequence[str | Path] = ()) -> Run:
         advice=read_advice(StepFolder(path, CURVES)),
         grids=tuple(grid for name in (GROW, SHRINK) if (grid := _grid(path, name))),
         family=_family(path),
+        whole=tuple(one for step in (NESTED, GROWN) if (one := _whole(path, step))),
         trainings=tuple(_training(folder) for folder in trainings),
     )
     if not (found.search or found.grids or found.family or found.trainings):
@@ -126,6 +130,16 @@ def _family(path: Path) -> FamilyContents | None:
         alternatives=grown_alone(base, most=int(members.macs.max())),
         record=record,
     )
+
+
+def _whole(path: Path, name: str) -> FamilyTraining | None:
+    """A training of all members by one command; None if there is none that is finished."""
+    step = StepFolder(path, name)
+    record = step.read()
+    if record is None or not step.file("result.json").exists():
+        return None
+    members = _table(step.file("members.csv"), texts=("name",))
+    return FamilyTraining(step=name, members=members, images=str(record["settings"]["images"]))
 
 
 def grown_alone(base: Scalable, *, most: int) -> pd.DataFrame:

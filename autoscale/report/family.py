@@ -14,6 +14,7 @@ from autoscale.report.charts.marks import Key, Tone
 from autoscale.report.charts.plot import Mark, Path, Plot
 from autoscale.report.document import Figure, Section, each_row
 from autoscale.report.growing import candidate_tip, standings
+from autoscale.report.whole_family import whole_family
 from autoscale.report.wording import percent, quality_axis, quality_in, readable
 from autoscale.runs.contents import FamilyContents, GridContents, Run, TrainingResult
 
@@ -41,10 +42,12 @@ def family_section(run: Run) -> Section:
             f"{len(members)} members from {format_count(members.macs.iloc[0])} to "
             f"{format_count(members.macs.iloc[-1])} multiply-adds.",
         ),
-        figures=tuple(figure for figure in (scaling, _sizes(run.family)) if figure),
+        figures=tuple(
+            figure for figure in (scaling, whole_family(run), _sizes(run.family)) if figure
+        ),
         tables=(("Members", shown),),
         missing=""
-        if run.trainings
+        if run.trainings or run.whole
         else f"No member was trained in full yet: `autoscale train {run.path}/family/NAME.yaml "
         f"--data PHOTOS --run runs/NAME`, then `autoscale report --run {run.path} --trained "
         "runs/NAME`. Published networks trained on the same images stand beside them the same "

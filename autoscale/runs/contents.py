@@ -64,6 +64,15 @@ class FamilyContents:
     record: Record
 
 
+@dataclass(frozen=True, kw_only=True)
+class FamilyTraining:
+    """A finished training of a family's members by one command."""
+
+    step: str  # of its folder: "nested" in one set of weights, "grown" each out of the one before
+    members: pd.DataFrame  # members.csv, smallest first
+    images: str  # fingerprint of the training and validation images
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingResult:
     """What a finished training of one network came to, as result.json has it."""
@@ -135,6 +144,7 @@ class Run:
     advice: Record | None = None  # learning-curves/advice.json
     grids: tuple[GridContents, ...] = ()
     family: FamilyContents | None = None
+    whole: tuple[FamilyTraining, ...] = ()
     trainings: tuple[TrainingContents, ...] = ()
 
     @property

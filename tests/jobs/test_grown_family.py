@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 
 import autoscale
 from autoscale.cli.app import main
-from autoscale.design.architecture import Architecture, Head, Stage, Stem
+from autoscale.cli.terminal import records
 from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.inspection.commands import commands
 from autoscale.inspection.status import run_status
@@ -25,29 +26,13 @@ from autoscale.runs.weights import read_weights
 from autoscale.training.failures import OutOfTime
 from autoscale.training.state import Epoch
 from tests.conftest import Heard, draw_photos
-
-BASE = Architecture(
-    resolution=12,
-    stem=Stem(width=8),
-    stages=(
-        Stage(width=8, expand_ratio=1),
-        Stage(width=16, expand_ratio=2, stride=2, depth=2, se_ratio=0.25),
-    ),
-    head=Head(width=16),
-    num_classes=3,
+from tests.families import (
+    MEMBERS,
+    family,
+    kill_within,
+    run_to_its_end,
+    train_family_command,
 )
-MEMBERS = ["phi-0", "phi-1", "phi-2"]
-
-
-def family(run: Path, phi: str = "0..2", rule: str = "1.3,1.25,1.2") -> Path:
-    """A run that holds a family."""
-    run.mkdir(parents=True, exist_ok=True)
-    (run / "base.yaml").write_text(BASE.to_yaml())
-    autoscale.write_family(
-        run, phi=phi, baseline=str(run / "base.yaml"), coefficients=rule,
-        rounding="nearest,divisor=2",
-    )  # fmt: skip
-    return run
 
 
 def grown(run: Path, photos: Path, **options: Any) -> TrainedFamily:
@@ -74,6 +59,9 @@ def test_each_member_has_a_file_of_its_own_and_a_row_of_what_was_measured(
     run, _, found = trained
     assert [member.name for member in found.members] == MEMBERS
     assert len((run / "grown" / "members.csv").read_text().splitlines()) == 4
+    told = records(found.table)
+    assert told == [asdict(member) for member in found.members]
+    assert {type(one["overtakes_after"]) for one in told} <= {int, type(None)}
     first, *others = found.members
     assert isinstance(first, GrownMember)
     assert (first.begins_at, first.overtakes_after) == (None, None)
@@ -141,6 +129,16 @@ def test_a_growth_that_was_interrupted_goes_on_to_the_same_bytes(
         m.validation_accuracy for m in found.members
     ]
     assert grown(broken, photos, listener=Heard(stop_after=1)) == again
+
+
+@pytest.mark.slow
+def test_a_growth_that_was_killed_goes_on_to_the_same_bytes(tmp_path: Path, photos: Path) -> None:
+    whole, broken = family(tmp_path / "whole"), family(tmp_path / "broken")
+    run_to_its_end(train_family_command(whole, photos, "--grow"))
+    second = broken / "grown" / "phi-1" / "epochs.jsonl"
+    kill_within(train_family_command(broken, photos, "--grow"), second)
+    run_to_its_end(train_family_command(broken, photos, "--grow"))
+    same_bytes(whole, broken)
 
 
 def test_a_family_that_gains_a_larger_member_grows_on(run: Path, photos: Path) -> None:

@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +13,6 @@ import torch
 
 import autoscale
 from autoscale.cli.app import main
-from autoscale.design.architecture import Architecture, Head, Stage, Stem
 from autoscale.errors import (
     AutoscaleError,
     BudgetUnreachable,
@@ -38,29 +32,14 @@ from autoscale.runs.store import StepFolder
 from autoscale.runs.weights import read_weights
 from autoscale.training.recipe import RECIPES
 from tests.conftest import Heard, draw_photos
-
-BASE = Architecture(
-    resolution=12,
-    stem=Stem(width=8),
-    stages=(
-        Stage(width=8, expand_ratio=1),
-        Stage(width=16, expand_ratio=2, stride=2, depth=2, se_ratio=0.25),
-    ),
-    head=Head(width=16),
-    num_classes=3,
+from tests.families import (
+    BASE,
+    RULE,
+    family,
+    kill_within,
+    run_to_its_end,
+    train_family_command,
 )
-RULE = "1.3,1.15,1.2"
-
-
-def family(run: Path, phi: str = "0..2", rule: str = RULE, base: Architecture = BASE) -> Path:
-    """A run that holds a family."""
-    run.mkdir(parents=True, exist_ok=True)
-    (run / "base.yaml").write_text(base.to_yaml())
-    autoscale.write_family(
-        run, phi=phi, baseline=str(run / "base.yaml"), coefficients=rule,
-        rounding="nearest,divisor=2",
-    )  # fmt: skip
-    return run
 
 
 def together(run: Path, photos: Path, **options: Any) -> TrainedFamily:
@@ -299,27 +278,10 @@ def test_a_training_that_was_interrupted_goes_on_to_the_same_bytes(
 
 @pytest.mark.slow
 def test_a_training_that_was_killed_goes_on_to_the_same_bytes(tmp_path: Path, photos: Path) -> None:
-    def command(run: Path) -> list[str]:
-        return [sys.executable, "-m", "autoscale", "train-family", "--run", str(run), "--data",
-                str(photos), "--recipe", "proxy", "--epochs", "40", "--batch-size", "8",
-                "--kernels", "torch"]  # fmt: skip
-
     whole, broken = family(tmp_path / "whole"), family(tmp_path / "broken")
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    first = subprocess.run(
-        command(whole), env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert first.returncode == 0, first.stderr
-    process = subprocess.Popen(
-        command(broken), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    journal = broken / "nested" / "epochs.jsonl"
-    while process.poll() is None and not (journal.exists() and len(journal.read_bytes()) > 100):
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    assert 0 < len(journal.read_text().splitlines()) < 40
-    subprocess.run(command(broken), env=environment, capture_output=True, timeout=300, check=True)
+    run_to_its_end(train_family_command(whole, photos))
+    kill_within(train_family_command(broken, photos), broken / "nested" / "epochs.jsonl")
+    run_to_its_end(train_family_command(broken, photos))
     same_bytes(whole, broken)
 
 

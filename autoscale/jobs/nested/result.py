@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -44,8 +44,16 @@ class TrainedFamily:
 
 
 def members_table(members: tuple[MemberResult, ...]) -> pd.DataFrame:
-    """One row a member; the columns are the fields of `MemberResult`."""
-    return pd.DataFrame([asdict(member) for member in members])
+    """One row a member; the columns are the fields of `MemberResult`, or of a kind of it."""
+    rows = [asdict(member) for member in members]
+    # As they are: whole numbers beside a None would become floats.
+    return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=_dtype(name, rows))
+                         for name in rows[0]})  # fmt: skip
+
+
+def _dtype(name: str, rows: Sequence[Mapping[str, Any]]) -> Any:
+    known = [row[name] for row in rows]
+    return object if None in known and any(isinstance(value, int) for value in known) else None
 
 
 def read_members(step: StepFolder) -> tuple[MemberResult, ...] | None:

@@ -25,7 +25,10 @@ SOURCES = tuple(
     for name in ("depthwise.cpp", "norm.cpp", "crops.cpp", "products.cpp")
 )
 #: What they include; the compiler finds it beside them.
-HEADERS = tuple(Path(__file__).with_name(name) for name in ("vectors.h", "activations.h", "norm.h"))
+HEADERS = tuple(
+    Path(__file__).with_name(name)
+    for name in ("vectors.h", "activations.h", "norm.h", "pairs.h", "dots.h", "tiles.h")
+)
 COMPILERS = ("c++", "g++", "clang++")
 _PLAIN = (
     "-std=c++17", "-O3", "-shared", "-fPIC", "-fno-math-errno", "-fno-trapping-math",

@@ -1,12 +1,14 @@
 """Products of bfloat16 matrices with one row a pixel, summed in float32.
 
-By the processor's tiles where it has them (AMX): of such long and narrow matrices torch's own take
-most of their time for what comes in and goes out. Else by torch.
+By the processor's tiles (AMX) or dot products of pairs (AVX512-BF16) where it has them: torch's own
+take most of their time for what comes in and goes out of such long and narrow matrices. Else by
+torch.
 """
 
 from __future__ import annotations
 
 import ctypes
+from enum import IntEnum
 from typing import NamedTuple
 
 import torch
@@ -23,9 +25,17 @@ class Factor(NamedTuple):
 _P, _N = ctypes.c_void_p, ctypes.c_int64
 _ARGUMENTS = {
     "pack_matrix": [_P, _N, _N, _P, _N, _N],
-    "multiply_rows": [_P, _P, _P, _P, _P, _N, _N, _N, ctypes.c_int],
-    "multiply_columns": [_P, _P, _P, _N, _N, _N, ctypes.c_int],
+    "multiply_rows": [_P, _P, _P, _P, _P, _N, _N, _N, ctypes.c_int, ctypes.c_int],
+    "multiply_columns": [_P, _P, _P, _N, _N, _N, ctypes.c_int, ctypes.c_int],
 }
+
+
+class Way(IntEnum):
+    """What multiplies; numbers as in products.cpp."""
+
+    TORCH = 0
+    DOTS = 1
+    TILES = 2
 
 
 class Products:
@@ -33,8 +43,8 @@ class Products:
 
     def __init__(self, functions: ctypes.CDLL) -> None:
         self._functions = functions
-        self.by_tiles = bool(functions.has_tiles())
-        if self.by_tiles:
+        self.way = Way(functions.quickest_way())
+        if self.way:
             functions.packed_size.restype, functions.packed_size.argtypes = _N, [_N, _N]
             for name, kinds in _ARGUMENTS.items():
                 function = getattr(functions, name)
@@ -43,7 +53,7 @@ class Products:
     def ready(self, matrix: Tensor) -> Factor:
         """A float32 matrix as `rows` takes it, rounded to bfloat16."""
         depth, columns = matrix.shape
-        if not self.by_tiles:
+        if not self.way:
             return Factor(matrix.bfloat16(), columns)
         packed = torch.empty(self._functions.packed_size(depth, columns), dtype=torch.bfloat16)
         self._functions.pack_matrix(
@@ -63,7 +73,7 @@ class Products:
         Returns:
             Whether it was.
         """
-        if not self.by_tiles:
+        if not self.way:
             ready, out = factor.numbers, _rows(target)
             if added is None:
                 torch.mm(_rows(x), ready, out=out)
@@ -74,18 +84,18 @@ class Products:
         self._functions.multiply_rows(
             x.data_ptr(), factor.numbers.data_ptr(), None if added is None else added.data_ptr(),
             target.data_ptr(), None if total is None else total.data_ptr(), x.numel() // depth,
-            depth, factor.columns, torch.get_num_threads(),
+            depth, factor.columns, torch.get_num_threads(), self.way,
         )  # fmt: skip
         return True
 
     def add_columns(self, narrow: Tensor, wide: Tensor, result: Tensor) -> None:
         """Add to `result`, a float32 for each two channels, their products over the pixels."""
-        if not self.by_tiles:
+        if not self.way:
             result += torch.mm(_rows(narrow).t(), _rows(wide))
             return
         self._functions.multiply_columns(
             narrow.data_ptr(), wide.data_ptr(), result.data_ptr(),
-            narrow.numel() // narrow.shape[-1], *result.shape, torch.get_num_threads(),
+            narrow.numel() // narrow.shape[-1], *result.shape, torch.get_num_threads(), self.way,
         )  # fmt: skip
 
 

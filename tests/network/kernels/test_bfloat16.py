@@ -24,6 +24,7 @@ from autoscale.network.kernels.inverted import Inverted
 from autoscale.network.kernels.kernels import ACTIVATIONS, Filter
 from autoscale.network.kernels.layers import Chain, Layer
 from autoscale.network.kernels.library import compile_kernels, compiler
+from autoscale.network.kernels.products import Way
 from autoscale.network.modules_of import block_call
 from autoscale.training.parts import to_learn
 
@@ -151,18 +152,18 @@ def test_norms_and_gates_round_what_they_store_once(
     assert_rounded(combined, of_z)
 
 
-@pytest.mark.parametrize("by_tiles", [True, False])
+@pytest.mark.parametrize("way", list(Way))
 @pytest.mark.parametrize(
     ("rows", "depth", "columns"),
     [(1, 8, 24), (77, 40, 16), (300, 96, 144), (33, 144, 7), (64, 3, 80)],
 )
 def test_products_are_exact_but_for_one_rounding(
-    rows: int, depth: int, columns: int, by_tiles: bool
+    rows: int, depth: int, columns: int, way: Way
 ) -> None:
     products = copy.copy(narrow().products)
-    if by_tiles and not products.by_tiles:
-        pytest.skip("this processor has no tiles")
-    products.by_tiles = by_tiles
+    if way > products.way:
+        pytest.skip(f"this processor multiplies by {products.way.name.lower()} at best")
+    products.way = way
     x, added = rounded(1, 1, rows, depth), rounded(1, 1, rows, columns, seed=1)
     matrix = random(columns, depth, seed=2)
     exact = x.double() @ matrix.bfloat16().double().t()

@@ -1,0 +1,115 @@
+// What products of bfloat16 matrices are made of: matrices as pairs of neighbouring rows, and what
+// becomes of a product's rows.
+//
+// A packed matrix of `depth` by `columns` lies in groups of 16 columns. Of a group, each two rows are a
+// register of 16 pairs, one after the other; rows are filled up to a multiple of 32 by zeros. This is
+// what tiles (AMX) and dot products (AVX512-BF16) multiply by.
+
+#pragma once
+
+#include "norm.h"
+
+#if defined(__AVX512BF16__) && defined(__AVX512BW__) && defined(__AVX512VL__) && \
+    defined(BFLOAT16_MAPS)
+#define HAS_DOTS
+#if defined(__linux__) && defined(__AMX_BF16__)
+#define HAS_TILES
+#endif
+
+namespace {
+
+constexpr Index SIDE = 16;            // rows of a tile, and float32 or pairs of bfloat16 in a row
+constexpr Index DEPTH = 2 * SIDE;     // bfloat16 in a row
+constexpr Index TILE = SIDE * DEPTH;  // bfloat16 in a tile
+constexpr Index BLOCK = 8;            // times 32 rows that are paired together
+
+Index tiles(Index count, Index side) { return (count + side - 1) / side; }
+
+__mmask16 mask16(Index count) {
+    return static_cast<__mmask16>(count >= SIDE ? 0xffffu : (1u << count) - 1);
+}
+
+ALWAYS_INLINE __m512i widened_words(const bfloat16 *from, __mmask16 mask) {
+    return _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, from));
+}
+
+// Pairs of two rows' numbers.
+ALWAYS_INLINE __m512i paired(__m512i low, __m512i high) {
+    return _mm512_or_si512(low, _mm512_slli_epi32(high, 16));
+}
+
+// The pairs of up to 32 rows of up to 16 columns, a register a pair of rows.
+ALWAYS_INLINE void pair_rows(const bfloat16 *from, Index stride, Index rows, __mmask16 mask,
+                             __m512i *to) {
+    for (Index pair = 0; pair < SIDE; ++pair) {
+        const bfloat16 *row = from + 2 * pair * stride;
+        const __m512i zero = _mm512_setzero_si512();
+        to[pair] = paired(2 * pair < rows ? widened_words(row, mask) : zero,
+                          2 * pair + 1 < rows ? widened_words(row + stride, mask) : zero);
+    }
+}
+
+// Where rows of a product go: to a map, with what is added to them, and to the sums that a norm needs.
+struct Outcome {
+    Outcome(const bfloat16 *added, bfloat16 *result, Index columns, Index first, Moments *moments,
+            int part)
+        : added(added), result(result), columns(columns), groups(tiles(columns, SIDE)),
+          first(first), moments(moments), part(part), ones(scratch(1, 2 * groups)),
+          twos(ones + groups) {
+        for (Index group = 0; group < 2 * groups; ++group) ones[group] = vec{};
+    }
+
+    // Rows [row, row + count) of a group of columns; `sum(r)` is what was multiplied.
+    template <typename Sum>
+    ALWAYS_INLINE void take(Index row, Index count, Index group, Sum sum) {
+        const Index c = group * SIDE, i = row * columns + c, lanes = std::min(SIDE, columns - c);
+        vec reference = {}, one = {}, two = {};
+        if (moments) {
+            if (row == first) store(moments->reference(part) + c, sum(0), lanes);
+            reference = load(moments->reference(part) + c, lanes);
+        }
+#pragma GCC unroll 12
+        for (Index r = 0; r < count; ++r) {
+            vec v = sum(r);
+            if (added) v += load(added + i + r * columns, lanes);
+            store(result + i + r * columns, v, lanes);
+            const vec difference = v - reference;
+            one += difference;
+            two += difference * difference;
+        }
+        if (moments) ones[group] += one, twos[group] += two;
+    }
+
+    // After so many rows of all groups.
+    void end(Index count) {
+        if (!moments) return;
+        moments->rows[part] += count;
+        if ((summed += count) >= CHUNK) flush();
+    }
+
+    void flush() {
+        if (!moments) return;
+        for (Index group = 0; group < groups; ++group) {
+            const Index c = group * SIDE;
+            for (Index lane = 0; lane < std::min(SIDE, columns - c); ++lane) {
+                moments->differences(part)[c + lane] += ones[group][lane];
+                moments->squares(part)[c + lane] += twos[group][lane];
+            }
+            ones[group] = twos[group] = vec{};
+        }
+        summed = 0;
+    }
+
+    const bfloat16 *added;
+    bfloat16 *result;
+    Index columns, groups;
+    Index first;       // row of this part
+    Moments *moments;  // null where no norm follows
+    int part;
+    vec *ones, *twos;  // sums of each column's last rows
+    Index summed = 0;  // how many these are
+};
+
+}  // namespace
+
+#endif
