@@ -49,6 +49,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("searches", type=Path)
     parser.add_argument("--repetitions", type=int, default=20)
     parser.add_argument("--trials", type=int, default=50)
+    parser.add_argument("--designs", type=int, default=300, help="of the rows, the first ones")
     parser.add_argument("--views", nargs="+", choices=VIEWS, default=VIEWS)
     parser.add_argument("--tell", action="store_true")
     asked = parser.parse_args(words)
@@ -64,7 +65,8 @@ def search_all(asked: argparse.Namespace) -> None:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     task = Task("single", macro())
     done = {(line["view"], line["seed"]) for line in lines_of(asked.searches)}
-    known = {name: view_of(name, task, asked.rows) for name in asked.views}
+    rows = read(asked.rows, Row)[: asked.designs]
+    known = {name: view_of(name, task, rows) for name in asked.views}
     for seed in range(asked.repetitions):
         for name in asked.views:
             if (name, seed) in done:
@@ -74,19 +76,19 @@ def search_all(asked: argparse.Namespace) -> None:
                 out.write(json.dumps({"view": name, "seed": seed, "regret": regret}) + "\n")
 
 
-def view_of(name: str, task: Task, rows: Path) -> tuple[EarlierSearch, ...]:
+def view_of(name: str, task: Task, rows: Sequence[Row]) -> tuple[EarlierSearch, ...]:
     """What a search knows beforehand."""
     if name == "none":
         return ()
-    found, space = read(rows, Row), task.landscape.space
+    space = task.landscape.space
     params = [
         {
             one.name: one.labels[int(digit)]
             for one, digit in zip(space.parameters, row.network, strict=True)
         }
-        for row in found
+        for row in rows
     ]
-    scores = [float(row.macs) if name == "macs" else row.score for row in found]
+    scores = [float(row.macs) if name == "macs" else row.score for row in rows]
     return (EarlierSearch(name, params, scores),)
 
 

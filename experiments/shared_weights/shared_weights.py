@@ -126,10 +126,18 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--designs", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resolution", type=int, default=32)
+    parser.add_argument(
+        "--price", action="store_true", help="only train one by itself, for its cost"
+    )
     parser.add_argument("--tell", action="store_true")
     asked = parser.parse_args(words)
+    torch.set_num_threads(1)
+    if asked.price:
+        proxy = loaded(asked)
+        seconds, macs = alone(asked, proxy, space_of(asked, proxy))
+        print(f"{asked.alone} epochs of {macs:,} multiply-adds: {seconds:.0f} CPU-s")
+        return
     if not asked.tell:
-        torch.set_num_threads(1)
         for way in asked.ways:
             make(asked, way)
     tell(asked.table)
@@ -145,8 +153,7 @@ def make(asked: argparse.Namespace, way: str) -> None:
     if len(done) >= asked.designs:
         return
     proxy = loaded(asked)
-    space = SearchSpace.from_yaml(SPACE.read_text(), source=SPACE.name)
-    space = space.for_task(resolution=asked.resolution, num_classes=len(proxy.images.classes))
+    space = space_of(asked, proxy)
     folder = asked.runs / "-".join(map(str, here.values()))
     folder.mkdir(parents=True, exist_ok=True)
     training = SharedTraining(
@@ -171,20 +178,31 @@ def make(asked: argparse.Namespace, way: str) -> None:
                 params=counted.params),
         )  # fmt: skip
     scored = time.process_time()
-    alone = sorted(
-        (space.architecture_at(p) for p in drawn(space, 101, seed=2)), key=lambda a: cost(a).macs
-    )[50]
-    proxy.within(epochs=asked.alone).score(alone, seed=0)
+    seconds, macs = alone(asked, proxy, space)
     spent = Spent(
         **here,
         training=trained - began,
         scoring=scored - trained,
         designs=asked.designs - len(done),
-        alone=time.process_time() - scored,
+        alone=seconds,
         alone_epochs=asked.alone,
-        alone_macs=cost(alone).macs,
+        alone_macs=macs,
     )
     append(costs_of(asked.table), spent)
+
+
+def alone(asked: argparse.Namespace, proxy: Proxy, space: SearchSpace) -> tuple[float, int]:
+    """CPU-seconds of training the median of 101 random networks alone, and its multiply-adds."""
+    designs = [space.architecture_at(point) for point in drawn(space, 101, seed=2)]
+    median = sorted(designs, key=lambda design: cost(design).macs)[50]
+    began = time.process_time()
+    proxy.within(epochs=asked.alone).score(median, seed=0)
+    return time.process_time() - began, cost(median).macs
+
+
+def space_of(asked: argparse.Namespace, proxy: Proxy) -> SearchSpace:
+    space = SearchSpace.from_yaml(SPACE.read_text(), source=SPACE.name)
+    return space.for_task(resolution=asked.resolution, num_classes=len(proxy.images.classes))
 
 
 def loaded(asked: argparse.Namespace) -> Proxy:
