@@ -240,6 +240,8 @@ class Told(Silent):
 def tell(table: Path) -> None:
     rows = read(table, Row)
     truth = accuracies()
+    if truth is not None:
+        tell_costs(truth)
     for case in dict.fromkeys((row.way, row.images, row.epochs, row.seed) for row in rows):
         own = [row for row in rows if (row.way, row.images, row.epochs, row.seed) == case]
         print("{}, {} images, {} passes, seed {}: {} networks".format(*case, len(own)))
@@ -262,6 +264,20 @@ def tell(table: Path) -> None:
             f"network by itself ({one.alone_epochs} epochs, {one.alone_macs:,} multiply-adds) "
             f"{one.alone:.0f}: {one.training / one.alone:.1f} and {whole / one.alone:.1f} trainings"
         )
+
+
+def tell_costs(truth: Callable[[str], float]) -> None:
+    """What the costs of 300 random networks say, for comparison."""
+    space = SearchSpace.from_yaml(SPACE.read_text())
+    points = drawn(space, 300, seed=1)
+    right = np.array([truth("".join(map(str, point))) for point in points])
+    counted = [cost(space.architecture_at(point)) for point in points]
+    for name, values in {
+        "multiply-adds": [one.macs for one in counted],
+        "parameters": [one.params for one in counted],
+    }.items():
+        value, error = with_error(np.array(values, dtype=float), right)
+        print(f"{name} alone, 300 networks: tau {value:.3f} +- {error:.3f}")
 
 
 def accuracies() -> Callable[[str], float] | None:

@@ -3,48 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
+from autoscale.errors import InvalidSetting
 from autoscale.jobs.shared.paths import Point, inside
 from autoscale.jobs.workers.proxy import Proxy
 from autoscale.metrics.predictions import Predictions
-from autoscale.network.inheritance.recalibrate import recalibrate
 from autoscale.network.shared.weights import SharedWeights, Slices
 from autoscale.network.threads import threads_of_torch
-from autoscale.training.batches import as_channels_last, batches, normalised
+from autoscale.training.batches import as_channels_last, normalised
 from autoscale.training.crops import resize
 from autoscale.training.failures import TrainingDiverged
 from autoscale.training.task import TrainingTask
 
-#: Training images by which each design's norms are set, at least; validation images that judge it,
-#: at most, and images that are passed together.
-STATISTICS, JUDGED, TOGETHER = 256, 500, 64
+#: Validation images that judge a design, at most, and that are passed together.
+JUDGED, TOGETHER = 500, 64
 
 
 class SharedScores:
     """Scores designs as slices of trained weights.
 
-    The norms of each have statistics of their own, of the same augmented training images. Source:
-    Guo et al. 2020 (SPOS), section 3.3.
+    The norms of a design go by the images that are passed together, some 64 validation images by
+    chance: weights that many designs share have no statistics that suit one of them. That costs one
+    pass, where taking statistics of training images first, as Guo et al. 2020 (SPOS), section 3.3,
+    costs a second one.
 
     Args:
         task: that the weights were trained on; its seed chooses the images.
+
+    Raises:
+        InvalidSetting: if there is a single validation image.
     """
 
     def __init__(self, weights: SharedWeights, proxy: Proxy, task: TrainingTask) -> None:
         self._weights, self._proxy, self._task = weights, proxy, task
         self._slices = Slices(weights.space)
         validation = proxy.images.validation
+        if len(validation) < 2:
+            raise InvalidSetting(
+                "shared weights are judged on 2 validation images at least, got 1; give more or "
+                "leave --shared-weights out"
+            )
         order = np.random.default_rng(task.seed).permutation(len(validation))
         self._judged = validation.subset(order[:JUDGED])
-        count = -(-STATISTICS // task.recipe.batch_size)
-        drawn = batches(task, task.recipe.epochs, proxy.runtime)
-        self._seen = tuple(batch.pixels for batch in islice(drawn, count))
 
     @staticmethod
     def share(proxy: Proxy) -> float:
@@ -62,8 +67,7 @@ class SharedScores:
             inner = inside(self._weights, self._slices, point, "none")
             network = inner.network.to(self._proxy.runtime.device)
             inner.take()
-            recalibrate(network, self._batches(inner.resolution))
-            network.eval()
+            network.train()
             logits = np.concatenate([*self._logits(network, inner.resolution)])
         if not np.isfinite(logits).all():
             raise TrainingDiverged(
@@ -80,9 +84,3 @@ class SharedScores:
             with torch.inference_mode():
                 logits = network(normalised(pixels.to(device), self._task.preparation))
             yield logits.float().cpu().numpy()
-
-    def _batches(self, resolution: int) -> Iterator[Tensor]:
-        """Training images, as they are seen in the last epoch."""
-        for pixels in self._seen:
-            resized = resize(pixels, resolution).to(self._proxy.runtime.device)
-            yield normalised(resized, self._task.preparation)
