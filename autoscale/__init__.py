@@ -48,6 +48,7 @@ _HOMES = {
     "advise": "autoscale.jobs.advise.job",
     "boards": "autoscale.devices.boards:board_table",
     "build": "autoscale.network.build",
+    "calibrate": "autoscale.models.inference.calibrate",
     "calibrate_w": "autoscale.jobs.search.calibrate",
     "check_baseline": "autoscale.jobs.check",
     "compare": "autoscale.models.compare",
@@ -145,6 +146,7 @@ if TYPE_CHECKING:  # the same for editors and type checkers; a test compares the
     from autoscale.models.compare import compare as compare
     from autoscale.models.count import count as count
     from autoscale.models.export import export as export
+    from autoscale.models.inference.calibrate import calibrate as calibrate
     from autoscale.models.inference.evaluation import evaluate_model
     from autoscale.models.inference.predict import predict as predict
     from autoscale.models.latency import time_networks

@@ -18,8 +18,12 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "ncnn": ("onnx", "onnxscript", "onnxruntime", "ncnn", "pnnx"),
     "coreml": ("coremltools",),
     "tensorboard": ("tensorboard",),
+    "mlflow": ("mlflow",),
+    "wandb": ("wandb",),
+    "trackio": ("trackio",),
     "postgresql": ("psycopg",),
     "ray": ("ray",),
+    "tiff": ("tifffile",),
     "weights": ("huggingface_hub",),
     "notebooks": ("nbclient", "ipykernel"),
 }

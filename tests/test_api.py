@@ -101,6 +101,7 @@ ANSWERS: dict[str, Callable[..., Any]] = {
     "spaces": autoscale.spaces,
     "boards": autoscale.boards,
     "advise": autoscale.advise,
+    "calibrate": autoscale.calibrate,
     "calibrate-w": autoscale.calibrate_w,
     "count": autoscale.count,
     "compare": autoscale.compare,

@@ -36,6 +36,7 @@ TYPED = {
     "rungs": ["1", "1,2"],
     "target": ["5M"],
     "coefficients": ["1.2,1.1,1.15"],
+    "group_by": ["patient", "path:^(.*)_[0-9]+"],
 }
 #: Texts that must be right for the settings to be.
 TEXTS = {
@@ -46,6 +47,8 @@ TEXTS = {
     "cost_measure": ["macs", "latency"],
     "measure": ["macs", "params"],
     "loss": ["cross-entropy", "focal:2", "logit-adjusted:0.5"],
+    "recipe": ["proxy", "full", "finetune"],
+    "set": ["mixup=0.2", "augment=rand:2:9", "flip=false", "learning_rate=1e-05"],
 }
 #: Settings of a command that are not as by default if there is to be any.
 NEEDED = {"make": {"max_cost"}, "try-weights": {"budgets"}, "cut": {"member"}}
@@ -182,12 +185,10 @@ def test_names_that_help_lists_are_those_of_the_registries() -> None:
     from autoscale.models.formats.registry import FORMATS
     from autoscale.search.objective import Objective
     from autoscale.search.samplers import SAMPLERS
-    from autoscale.training.recipe import RECIPES
 
     kinds = get_args(get_type_hints(Objective)["kind"])
     pairs: list[tuple[Iterable[str], Iterable[str]]] = [
         (names.SAMPLERS, SAMPLERS),
-        (names.RECIPES, RECIPES),
         (names.ROUNDINGS, ROUNDINGS),
         (names.OBJECTIVES, kinds),
         (settings.CONVENTIONS, cost.CONVENTIONS),

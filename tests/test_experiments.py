@@ -133,6 +133,61 @@ def test_a_long_tail_falls_exponentially_and_ways_of_training_on_it_go_on(
     assert "ahead of cross-entropy (1 seeds, " in told[2]
 
 
+def test_bands_are_drawn_and_other_channels_and_areas_are_trained_and_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(EXPERIMENTS / "channels"))
+    bands, channels = (importlib.import_module(name) for name in ("six_bands", "channels"))
+    bands.main([str(tmp_path), "--count", "8"])
+    whole, part = (np.load(tmp_path / name / "crop" / "0003.npy") for name in ("six", "three"))
+    assert np.array_equal(whole[..., :3], part)
+    assert (whole.dtype, whole.shape, whole.max() <= bands.WHITE) == (np.uint16, (40, 40, 6), True)
+    table, photos = tmp_path / "rows.csv", draw_photos(tmp_path / "photos", count=10)
+    rest = [str(table), "--runs", str(tmp_path / "runs"), "--epochs", "1", "--resolution", "16",
+            "--recipe", "proxy", "--seeds", "1", "--ways"]  # fmt: skip
+    channels.main([str(tmp_path / "six"), *rest, "six bands"])
+    first = table.read_text(encoding="utf-8")
+    channels.main([str(tmp_path / "six"), *rest, "six bands"])
+    assert table.read_text(encoding="utf-8") == first
+    channels.main([str(photos), *rest, "centre-square", "grey", "squashed"])
+    rows = channels.read(table)
+    assert [row.way for row in rows] == ["six bands", "centre-square", "grey", "squashed"]
+    assert rows[0].params > rows[1].params > rows[2].params
+    told = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("  grey: accuracy") and "of centre-square" in line for line in told)
+
+
+def test_copies_of_pictures_are_cut_both_ways_and_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    monkeypatch.syspath_prepend(str(EXPERIMENTS / "grouped"))
+    copies, grouped = (importlib.import_module(name) for name in ("copies", "grouped"))
+    photos = draw_photos(tmp_path / "photos", count=10)
+    rows = [
+        {"img": {"bytes": path.read_bytes()}, "label": label}
+        for label, folder in enumerate(sorted(photos.iterdir()))
+        for path in sorted(folder.iterdir())
+    ]
+    for name in ("train", "test"):
+        table = pyarrow.Table.from_pylist(rows)
+        importlib.import_module("pyarrow.parquet").write_table(table, tmp_path / f"{name}.parquet")
+    made = tmp_path / "made"
+    copies.main([str(tmp_path), str(made), "--pictures", "8", "--copies", "3", "--new", "4"])
+    assert len([*(made / "copies").rglob("*.png")]) == 3 * 8 * 3
+    words = [str(made), str(tmp_path / "rows.csv"), "--runs", str(tmp_path / "runs"), "--epochs",
+             "1", "--resolution", "16", "--seeds", "1"]  # fmt: skip
+    grouped.main(words)
+    first = (tmp_path / "rows.csv").read_text(encoding="utf-8")
+    grouped.main([*words, "--tell"])
+    assert (tmp_path / "rows.csv").read_text(encoding="utf-8") == first
+    found = grouped.read(tmp_path / "rows.csv")
+    assert [row.cut for row in found] == ["random", "grouped"]
+    # 8 groups of 3 of each class: a cut by groups takes whole ones.
+    assert found[1].test_images % 3 == 0
+    assert "grouped: test 0." in capsys.readouterr().out
+
+
 def test_a_family_is_trained_together_and_apart_and_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,6 +35,7 @@ ARROWS: dict[str, set[str]] = {
     "datasets": set(),
     "engines": set(),
     "metrics": set(),
+    "answering": {"metrics"},
     "advice": set(),
     "racing": set(),
     "scaling": {"design"},
@@ -43,18 +44,19 @@ ARROWS: dict[str, set[str]] = {
     "quantization": {"design", "network"},
     "search": {"design", "metrics"},
     "training": {"datasets", "metrics"},
-    "runs": {"design", "scaling", "search", "datasets", "training", "settings"},
+    "runs": {"design", "scaling", "search", "datasets", "training", "answering", "settings"},
+    "tracking": {"runs"},
     "models": {"design", "devices", "scaling", "network", "quantization", "datasets", "training",
-               "metrics", "racing", "runs", "listener", "settings"},
+               "metrics", "answering", "racing", "runs", "listener", "settings"},
     "jobs": {"design", "scaling", "network", "datasets", "training", "metrics", "search", "racing",
-             "advice", "engines", "runs", "models", "listener", "settings", "devices"},
+             "advice", "engines", "runs", "tracking", "models", "listener", "settings", "devices"},
     "inspection": {"design", "scaling", "network", "datasets", "training", "metrics", "search",
                    "runs", "models", "jobs", "settings"},
     "report": {"design", "metrics", "search", "runs", "jobs", "inspection", "settings"},
     "pipeline": {"design", "devices", "scaling", "datasets", "search", "runs", "models", "jobs",
                  "inspection", "report", "listener", "settings"},
-    "cli": {"design", "devices", "metrics", "runs", "models", "jobs", "inspection", "report",
-            "pipeline", "listener", "settings"},
+    "cli": {"design", "devices", "metrics", "answering", "runs", "models", "jobs", "inspection",
+            "report", "pipeline", "listener", "settings"},
     "__main__": {"cli"},
     "__init__": {"design", "devices", "scaling", "network", "search", "runs", "models", "jobs",
                  "inspection", "report", "pipeline"},
@@ -179,6 +181,7 @@ RUNS_CODE: dict[str, set[str]] = {
     "cli/app.py": {"import_module"},  # our own commands, when they are typed
     "models/user_code.py": {"import_module"},  # what a command names
     "models/formats/python.py": {"exec", "compile"},  # the source that it has just written itself
+    "datasets/sources/arrays/pickles.py": {"pickle.Unpickler"},  # which admits no name of others
     "engines/local.py": {"pickle"},
     "runs/weights.py": {"pickle.UnpicklingError"},
 }

@@ -355,14 +355,15 @@ def test_groups_name_settings_that_there_are(group: tuple[str, ...]) -> None:
 #: Values of which each setting takes one, and what some settings need beside them.
 VALUES = (
     "3x", "params=5K", "1.2,1.1,1.15", "1,2", "0.5", "efficientnet-b1", "a:b", "tf", "2..3",
-    "local", "auto", "params", "energy:a.yaml=3x", "stem", "auroc", "focal:2",
+    "local", "auto", "params", "energy:a.yaml=3x", "stem", "auroc", "focal:2", "finetune",
+    "mixup=0.2",
     7, 0.25, 96, True, False,
 )  # fmt: skip
 BESIDE: tuple[dict[str, Any], ...] = (
     {}, {"solve": True}, {"engine": "ray"}, {"baseline": "resnet-18"}, {"rungs": "1"},
     {"teacher": "best.safetensors"}, {"weights": "efficientnet-lite0"},
     {"max_cost": ("params=6K",)}, {"budgets": "10M"}, {"dtype": "int8"}, {"epochs": 3},
-    {"grow": True}, {"shared_weights": True},
+    {"grow": True}, {"unknown": "others"}, {"shared_weights": True},
 )  # fmt: skip
 KINDS = tuple(
     one.settings

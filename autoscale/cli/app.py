@@ -215,6 +215,12 @@ COMMANDS = (
         example="runs/phi-2/train/best.safetensors --data photos",
     ),
     Command(
+        name="calibrate",
+        summary="Calibrate a network's probabilities, and choose when it says 'none of these'.",
+        home="predict:calibrate_command",
+        example="runs/phi-2/train/best.safetensors --data photos --reject 0.05",
+    ),
+    Command(
         name="predict",
         summary="What a trained network sees in images: classes with probabilities.",
         home="predict:predict_command",
@@ -277,6 +283,14 @@ for _one in COMMANDS:
     app.command(_one.name, help=_one.summary)(lambda: None)
 
 
+#: What is said in place of typer's words where a resolution is no whole number, as 96x160.
+_RESOLUTION = "Invalid value for '--resolution'"
+_SQUARES = (
+    "--resolution takes one number of pixels per side, for networks see squares; --area padded or "
+    "squashed shows them the whole of other pictures"
+)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status.
 
@@ -295,8 +309,8 @@ def main(arguments: list[str] | None = None) -> int:
         refuse(f"autoscale: {problem}")
         return 1
     except TyperException as problem:
-        if problem.format_message():  # empty where the help was shown instead
-            refuse(f"autoscale: {problem.format_message()} (try --help)")
+        if told := problem.format_message():  # empty where the help was shown instead
+            refuse(f"autoscale: {_SQUARES if _RESOLUTION in told else told} (try --help)")
         return problem.exit_code
     except OSError as problem:
         reason = problem.strerror or problem

@@ -33,7 +33,8 @@ def export_command(settings: ExportCommand, *, as_json: bool) -> None:
     """Write a network for other programs, each file checked against torch, and a model card.
 
     Beside them: preparation.json and labels.txt (how pictures are prepared, what the logits are
-    called), reference.png and reference.json (a picture with its answer, to check a program by).
+    called), answering.json (temperature and threshold, if calibrate chose them), reference.png and
+    reference.json (a picture with its answer, to check a program by).
     """
     import pandas as pd
 

@@ -229,6 +229,8 @@ def _parameter(setting: Setting) -> inspect.Parameter:
     elif setting.choices is not None:
         kind = str if setting.required or default is not None else str | None
     told: dict[str, Any] = {"help": setting.help}
+    if option.unlisted:
+        told["hidden"] = True
     if option.panel:
         told["rich_help_panel"] = option.panel
     if option.complete is not None:

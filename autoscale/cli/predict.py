@@ -1,4 +1,4 @@
-"""The commands that use a trained network: `autoscale evaluate` and `autoscale predict`."""
+"""The commands that use a trained network: `autoscale evaluate`, `calibrate` and `predict`."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from autoscale.errors import InvalidSetting
-from autoscale.models.settings import EvaluateSettings, PredictSettings
+from autoscale.models.settings import AnsweringSettings, EvaluateSettings, PredictSettings
 from autoscale.settings.option import again, option
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from autoscale.answering.answering import Answering
+    from autoscale.models.inference.calibrate import Beside, CalibratedAnswers
     from autoscale.models.inference.evaluation import Evaluation
     from autoscale.models.inference.measured import Measured, MeasuredLead
 
@@ -32,6 +34,15 @@ class EvaluateCommand(EvaluateSettings):
         place=True,
     )
     pairs: int = option(5, "Worst confusions to show.", least=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrateCommand(AnsweringSettings):
+    """Which network."""
+
+    command: ClassVar[str] = "calibrate"
+
+    model: str = again(EvaluateCommand, "model")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +98,7 @@ def evaluate_command(settings: EvaluateCommand, *, as_json: bool) -> None:
             "confusions": records(found.confusions.head(settings.pairs)),
             "against": _against_data(found, settings),
             **_metrics_data(found.metrics),
+            **({"answered": found.answered.to_dict()} if found.answered else {}),
         }
     )
 
@@ -127,6 +139,10 @@ def _show_evaluation(found: Evaluation, settings: EvaluateCommand) -> None:
     )
     for one in found.metrics:
         say(one.sentence)
+    if found.answered is not None:
+        rows = [{"figure": name, "value": told} for name, told in found.answered.figures.items()]
+        show_table(rows, title="By its file's answers", columns=("figure", "value"))
+        say(_way(found.answered.answering))
     say(found.which)
     if found.against is not None:
         say(f"{settings.against}: accuracy {found.against.accuracy:.4f}")
@@ -134,6 +150,61 @@ def _show_evaluation(found: Evaluation, settings: EvaluateCommand) -> None:
         for lead in found.against.metrics:
             say(lead.sentence("this network", "the other"))
     say("predicted: how often the class was answered. share: of the class's own images")
+
+
+def _way(answering: Answering) -> str:
+    """How its file says that a network answers."""
+    steps = " ".join(answering.steps)
+    return f"{steps} Chosen on {answering.chosen_on}." if answering.chosen_on else steps
+
+
+def calibrate_command(settings: CalibrateCommand, *, as_json: bool) -> None:
+    """Calibrate a network's probabilities, and choose when it says 'none of these'.
+
+    Validation images decide. The temperature by which logits are divided is the one of least log
+    loss. With --reject the answer is "none of these" where the largest probability is below a
+    threshold: of the validation images that are answered right, that share lies below it. Written
+    are the same weights with this in their header; predict, evaluate and export go by it. Figures
+    come before and after, those on test images too if there are such.
+    """
+    from autoscale.cli.terminal import refuse, show_json
+    from autoscale.models.inference.calibrate import calibrate
+
+    found = calibrate(settings.model, settings)
+    refuse(found.summary)
+    for line in found.skipped:
+        refuse(f"skipped {line}")
+    for line in found.notices:
+        refuse(f"note: {line}")
+    if as_json:
+        show_json(found.to_dict())
+    else:
+        _show_calibrated(found)
+
+
+def _show_calibrated(found: CalibratedAnswers) -> None:
+    from autoscale.cli.terminal import explain, say, show_table
+
+    parts = [one for one in (found.validation, found.test) if one is not None]
+    for one in parts:
+        show_table(_before_and_after(one), title=one.which, columns=("figure", "before", "after"))
+    explain(
+        "in brackets 95 % intervals over images; calibration error: expected, of 15 bins; right "
+        "ones refused: share of the images that would be answered right"
+    )
+    low, high = found.temperature.interval
+    if found.temperature.told:
+        say(f"Temperature {found.temperature.value:.4f}, 95 % interval {low:.4f} to {high:.4f}")
+    if found.answering.none_below is not None:
+        say(f"'none of these' where no probability reaches {found.answering.none_below:.4f}")
+    if found.unknown is not None:
+        say(f"Of {found.unknown.of:,} unknown pictures, share refused {found.unknown}")
+    say(f"The same weights, and how they answer -> {found.path}")
+
+
+def _before_and_after(beside: Beside) -> list[dict[str, str]]:
+    before, after = beside.before.figures, beside.after.figures
+    return [{"figure": name, "before": before[name], "after": after[name]} for name in after]
 
 
 def predict_command(settings: PredictCommand, *, as_json: bool) -> int:
@@ -168,7 +239,7 @@ def predict_command(settings: PredictCommand, *, as_json: bool) -> int:
             else:
                 found.append(part.table)
     if not settings.csv:
-        _show_predictions(found, refused, as_json)
+        _show_predictions(found, refused, as_json, network.header.answering)
     return 1 if refused else 0
 
 
@@ -202,7 +273,9 @@ def _asked(settings: PredictCommand) -> list[str]:
     return found
 
 
-def _show_predictions(parts: list[pd.DataFrame], refused: list[str], as_json: bool) -> None:
+def _show_predictions(
+    parts: list[pd.DataFrame], refused: list[str], as_json: bool, answering: Answering | None
+) -> None:
     import pandas as pd
 
     from autoscale.cli.terminal import records, say, show_json, show_table
@@ -211,5 +284,10 @@ def _show_predictions(parts: list[pd.DataFrame], refused: list[str], as_json: bo
     if as_json:
         show_json({"predictions": records(table), "refused": refused})
     elif len(table):
+        if table.isna().any(axis=None):
+            table = table.astype(object).where(table.notna(), None)
         show_table(table, title="Predictions", columns=tuple(table.columns))
-        say("probability: softmax of the logits; not how often the network is right")
+        if answering is None:
+            say("probability: softmax of the logits; not how often the network is right")
+        else:
+            say(_way(answering))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import typer
 
+from autoscale.models.settings import GroupSettings
 from autoscale.settings.command import Settings
-from autoscale.settings.option import option
+from autoscale.settings.option import again, option
 
 if TYPE_CHECKING:
     from autoscale.inspection.doctor import Finding
@@ -42,7 +44,14 @@ class DoctorCommand(Settings):
     data: str | None = option(
         None, "Images to read through, as search-baseline takes them.", place=True
     )
+    group_by: str | None = again(
+        GroupSettings,
+        "group_by",
+        help="See whether they can be cut by groups: a column, or path:REGEX.",
+    )
     device: str = option("cpu", "auto, cpu, or a CUDA device such as cuda:0.")
+
+    needs: ClassVar[Mapping[str, str]] = {"group_by": "data"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +88,9 @@ def doctor_command(settings: DoctorCommand, *, run: Path, as_json: bool) -> None
     from autoscale.cli.terminal import show_json
     from autoscale.inspection.doctor import examine
 
-    findings = examine(run=run, data=settings.data, device=settings.device)
+    findings = examine(
+        run=run, data=settings.data, group_by=settings.group_by, device=settings.device
+    )
     broken = any(finding.verdict == "fail" for finding in findings)
     if as_json:
         show_json({"ok": not broken, "findings": [finding.to_dict() for finding in findings]})

@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import os
-import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import parse_qsl
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from autoscale.datasets import synthetic
 from autoscale.datasets.duplicates import find_duplicates
-from autoscale.datasets.folders import list_folders
-from autoscale.datasets.parquet import Columns, list_parquet
-from autoscale.datasets.parquet_layout import find_shards
 from autoscale.datasets.pictures.decoding import Decoded, Keep, decode
 from autoscale.datasets.pictures.depth import range_notices
 from autoscale.datasets.pictures.pictures import Listing, Pictures, shown
-from autoscale.datasets.pictures.preparation import OURS, Preparation
+from autoscale.datasets.pictures.preparation import OURS, Preparation, in_bands
 from autoscale.datasets.pictures.selection import USUAL, Selection, Splits, split, within_limit
 from autoscale.datasets.seen import names_of, sketch
+from autoscale.datasets.sources.columns import columns_of
+from autoscale.datasets.sources.source import list_source as list_source
 from autoscale.datasets.splits import spoken
 from autoscale.datasets.summary import DataSummary, alike_classes, missing_classes
-from autoscale.datasets.tree import is_parquet, scan
 from autoscale.errors import DataProblem, InvalidSetting
 
 
@@ -38,7 +32,7 @@ from autoscale.errors import DataProblem, InvalidSetting
 class Images:
     """Decoded square images and their classes."""
 
-    pixels: NDArray[np.uint8]  # (N, S, S, C), contiguous; 3 channels in RGB, 1 in grey
+    pixels: NDArray[np.uint8]  # (N, S, S, C), contiguous; 3 channels in RGB, 1 in grey, or bands
     labels: NDArray[np.int64]  # (N,), positions in the classes of the data set
 
     def __len__(self) -> int:
@@ -80,10 +74,10 @@ def load(
     keep: Keep | None = None,
     preparation: Preparation = OURS,
 ) -> ImageData:
-    """Read a data set; every image is decoded once and takes 3 * size**2 bytes, a third in grey.
+    """Read a data set; every image is decoded once and takes size**2 bytes a channel.
 
     Each image is turned upright by its EXIF orientation, laid on white where it is transparent,
-    and its centre square is resized to `size` with antialiasing. Images of 16 bits are scaled to 8.
+    and its area is resized to `size` with antialiasing. Images of 16 bits are scaled to 8.
     See `pictures.decoding`.
 
     Args:
@@ -105,14 +99,21 @@ def load(
     """
     if not source.strip():
         raise InvalidSetting(
-            "data must not be empty; give a folder of classes, a .parquet file or 'synthetic'"
+            "data must not be empty; give a folder of classes, a list, a .parquet file or "
+            "'synthetic'"
         )
     if size < 1:
         raise InvalidSetting(f"size must be at least 1 pixel; got {size}")
     if source == "synthetic":
+        require_no_groups(source, selection)
         return _draw(size, selection, preparation.channels)
     root = Path(source).expanduser()
-    listing = list_source(root, test=selection.test)
+    listing = list_source(
+        root,
+        test=selection.test,
+        group_by=selection.group_by,
+        arrays=in_bands(preparation.channels),
+    )
     splits = split(listing, selection, source)
     if strict and listing.skipped:
         raise DataProblem(f"{listing.skipped[0]}; remove the file or load without strict")
@@ -184,7 +185,7 @@ def _image_data(
         classes=classes,
         skipped=(*_beside(listing), *listing.skipped, *decoded.skipped),
         unreadable=(*listing.skipped, *decoded.skipped),
-        name=shown(_columns_of(root)[0].resolve().name),
+        name=shown(columns_of(root)[0].resolve().name),
         fingerprint=_fingerprint(classes, parts["train"], parts["validation"]),
         sketch=sketch(parts["train"].digests.values()),
         held_out=names_of(parts["test"].digests.values() if "test" in parts else ()),
@@ -195,6 +196,7 @@ def _image_data(
             cut=splits.cut,
             share=splits.share,
             unused=listing.unused,
+            groups=splits.groups,
             whole=splits.whole,
         ),
         notices=(
@@ -245,7 +247,8 @@ def load_whole(
     """
     if size < 1:
         raise InvalidSetting(f"size must be at least 1 pixel; got {size}")
-    listing = list_source(Path(source).expanduser(), whole=True)
+    arrays = in_bands(preparation.channels)
+    listing = list_source(Path(source).expanduser(), whole=True, arrays=arrays)
     if listing.splits:
         raise DataProblem(f"{source} has splits of its own; name one of them")
     if strict and listing.skipped:
@@ -272,9 +275,22 @@ def has_splits(source: str) -> bool:
     Raises:
         DataProblem: if `source` is nothing that `load` reads.
     """
+    return "train" in splits_in(source)
+
+
+def splits_in(source: str) -> frozenset[str]:
+    """The splits that a source names: "train", and perhaps "validation" and "test"; or none.
+
+    Raises:
+        DataProblem: if `source` is nothing that `load` reads.
+    """
     if source == "synthetic":
-        return True
-    return list_source(Path(source).expanduser(), test=False, whole=True).splits
+        return frozenset(("train", "validation", "test"))
+    listing = list_source(Path(source).expanduser(), whole=True)
+    if not listing.splits:
+        return frozenset()
+    own = {"validation": listing.validation, "test": listing.test}
+    return frozenset(["train", *(part for part, found in own.items() if found is not None)])
 
 
 def classes_in(source: str) -> tuple[str, ...]:
@@ -288,6 +304,18 @@ def classes_in(source: str) -> tuple[str, ...]:
     return list_source(Path(source).expanduser(), test=False, whole=True).classes
 
 
+def require_no_groups(source: str, selection: Selection) -> None:
+    """
+    Raises:
+        InvalidSetting: if drawn images are to be grouped.
+    """
+    if source == "synthetic" and selection.group_by is not None:
+        raise InvalidSetting(
+            f"--group-by {selection.group_by} groups pictures of a source, and synthetic draws "
+            "each for itself; leave it out"
+        )
+
+
 def _fingerprint(classes: tuple[str, ...], *parts: Pictures) -> str:
     pictures = [(list(p.keys or p.names), list(p.sizes), p.labels.tolist()) for p in parts]
     return _hash([classes, pictures])
@@ -298,6 +326,12 @@ def _hash(value: object) -> str:
 
 
 def _draw(size: int, selection: Selection, channels: int) -> ImageData:
+    if in_bands(channels):
+        raise DataProblem(
+            f"synthetic shapes are in colour or grey, and the network takes {channels} bands; name "
+            "a folder of arrays with --data"
+        )
+
     def part(name: synthetic.Part) -> Images:
         pixels, labels = synthetic.draw(name, size=size, seed=selection.seed)
         return Images(pixels if channels == 3 else synthetic.in_grey(pixels), labels)
@@ -324,85 +358,3 @@ def _draw(size: int, selection: Selection, channels: int) -> ImageData:
         sketch=(),
         held_out=frozenset(),
     )
-
-
-def list_source(root: Path, *, test: bool = True, whole: bool = False) -> Listing:
-    """The pictures of a folder or of Parquet files; none is decoded.
-
-    `root` is one of
-
-    - a folder with a sub-folder for each class;
-    - a folder of splits, each with a sub-folder for each class: `train`, and perhaps `validation`
-      (or `val`, `valid`, `dev`) and `test` (or `holdout`), in any case and with what is usual
-      beside them (`Training`, `images_train`, `TrainSet`, `train2017`, `seg_train/seg_train`);
-      `eval` is validation where nothing else is, else test. The splits may lie in a lone folder,
-      in the folders of the classes, or among them;
-    - a Parquet file in the Hugging Face image layout. Columns with unusual names are named behind
-      the path, as `images.parquet?image=photo&label=kind`;
-    - a folder with such files: `train*.parquet`, and perhaps `validation*` and `test*`, there, in
-      its `data/`, or in folders that are called like splits.
-
-    What lies beside these changes nothing; `unused` and `skipped` of the listing name it.
-
-    Args:
-        test: False leaves the files of a Parquet test split unread.
-        whole: take a source that names one split and none for training for that split.
-
-    Raises:
-        DataProblem: if `root` is no data set.
-    """
-    root, columns = _columns_of(root)
-    listing = _listed(root, test=test or whole, columns=columns)
-    if listing.untrained and (not whole or len(listing.untrained) > 1):
-        named = " and ".join(listing.untrained)
-        raise DataProblem(
-            f"{shown(root)} holds {named} images but no training split; name the folder or file of "
-            "one split to use it alone, or add a folder called train"
-        )
-    return listing
-
-
-def _listed(root: Path, *, test: bool, columns: Columns) -> Listing:
-    try:
-        is_file = stat.S_ISREG(root.stat().st_mode)
-    except OSError as problem:
-        if problem.errno not in (errno.ENOENT, errno.ENOTDIR):
-            raise DataProblem(
-                f"cannot look at {shown(root)}: {problem.strerror}; mount it or change its mode"
-            ) from None
-        raise DataProblem(
-            f"no such folder: {shown(root)}; give a folder of classes, or 'synthetic'"
-        ) from None
-    if is_file:
-        if not is_parquet(root.name):
-            raise DataProblem(
-                f"{shown(root)} is not a folder or a .parquet file; give one of these, and unpack "
-                "an archive first"
-            )
-        return list_parquet({"train": [root]}, splits=False, columns=columns)
-    tree = scan(root)
-    shards = find_shards(tree)
-    if shards is None:
-        return list_folders(tree)
-    files = {part: paths for part, paths in shards.files.items() if test or part != "test"}
-    return list_parquet(
-        files or shards.files, splits=shards.named, columns=columns, unused=shards.unused
-    )
-
-
-def _columns_of(root: Path) -> tuple[Path, Columns]:
-    """A path, and the columns named behind it, as images.parquet?image=photo&label=kind.
-
-    Raises:
-        InvalidSetting: if something else is named there.
-    """
-    path, mark, query = str(root).rpartition("?")
-    if not mark or os.path.exists(root):
-        return root, Columns()
-    asked = dict(parse_qsl(query))
-    if not asked or set(asked) - {"image", "label"}:
-        raise InvalidSetting(
-            f"behind the ? of {shown(root)} columns are named, as ?image=photo&label=kind; got "
-            f"{query!r}"
-        )
-    return Path(path), Columns(asked.get("image"), asked.get("label"))

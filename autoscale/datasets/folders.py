@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,12 +20,23 @@ from autoscale.datasets.pictures.pictures import (
     unknown_class,
 )
 from autoscale.datasets.splits import Split
-from autoscale.datasets.tree import Folder, require_no_lost_folder
+from autoscale.datasets.tree import Folder, content_of, require_no_lost_folder
 from autoscale.errors import DataProblem
 
 
-def list_folders(tree: Folder) -> Listing:
-    """What a folder holds; see `data.load` for the layouts.
+class Files(NamedTuple):
+    """Where the files of a tree are, by their paths."""
+
+    size: Callable[[str], int]  # bytes
+    read: Callable[[str], bytes]
+
+
+#: Those of the file system.
+ON_DISK = Files(size_of, content_of)
+
+
+def list_folders(tree: Folder, files: Files = ON_DISK) -> Listing:
+    """What a folder holds; see `source.list_source` for the layouts.
 
     Raises:
         DataProblem: if it is laid out otherwise.
@@ -48,7 +60,7 @@ def list_folders(tree: Folder) -> Listing:
     skipped: list[str] = []
     for split, folders in layout.classes.items():
         _require_known(tree.path, folders, classes)
-        parts[split] = _list_split(tree.path, folders, classes, skipped)
+        parts[split] = _list_split(tree.path, folders, classes, skipped, files)
     return listing(
         parts,
         classes,
@@ -68,7 +80,11 @@ def _require_known(root: Path, folders: Mapping[str, Folder], classes: tuple[str
 
 
 def _list_split(
-    root: Path, folders: Mapping[str, Folder], classes: tuple[str, ...], skipped: list[str]
+    root: Path,
+    folders: Mapping[str, Folder],
+    classes: tuple[str, ...],
+    skipped: list[str],
+    files: Files,
 ) -> Pictures:
     paths: list[str] = []
     labels: list[int] = []
@@ -87,14 +103,7 @@ def _list_split(
     start = len(f"{root}/") if str(root) != "/" else 1
     return Pictures(
         [shown(path[start:]) for path in paths],
-        [size_of(path) for path in paths],
+        [files.size(path) for path in paths],
         np.array(labels, dtype=np.int64),
-        lambda i: _content(paths[i]),
+        lambda i: files.read(paths[i]),
     )
-
-
-def _content(path: str) -> bytes:
-    # Reading a pipe or a device may never end.
-    if os.path.exists(path) and not os.path.isfile(path):
-        raise ValueError("not a regular file")
-    return Path(path).read_bytes()

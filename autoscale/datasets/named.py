@@ -16,7 +16,7 @@ from autoscale.datasets.pictures.decoding import Decoded, Keep, decode, decoded_
 from autoscale.datasets.pictures.formats import is_of_a_format
 from autoscale.datasets.pictures.pictures import Pictures, shown, size_of
 from autoscale.datasets.pictures.preparation import OURS, Preparation
-from autoscale.datasets.tree import scan
+from autoscale.datasets.tree import holds_arrays, scan
 from autoscale.errors import DataProblem, InvalidSetting
 
 
@@ -54,7 +54,9 @@ def find_pictures(names: Iterable[str | Path]) -> Named:
             continue
         if stat.S_ISDIR(mode):
             try:
-                found = list(scan(Path(name)).pictures())
+                tree = scan(Path(name))
+                tree = scan(Path(name), arrays=True) if holds_arrays(tree) else tree
+                found = list(tree.pictures())
             except DataProblem as problem:
                 refused.append(str(problem))
                 continue

@@ -30,12 +30,9 @@ def _saved_to_disk(tree: Folder) -> str | None:
     for folder in tree.walk():
         arrow = any(name.endswith(".arrow") for name in folder.others)
         if arrow and {"dataset_info.json", "state.json"} & set(folder.notes):
-            place = shown(tree.path)
-            one = "{'train': d}" if folder is tree else "d"
             return (
-                f"{place} was written by save_to_disk of Hugging Face; convert it: python -c "
-                f"\"import datasets; d = datasets.load_from_disk('{place}'); "
-                f"[p.to_parquet(f'out/{{n}}.parquet') for n, p in {one}.items()]\""
+                f"{shown(folder.path)} was written by save_to_disk of Hugging Face, and lies among "
+                f"other things; name that folder: --data '{shown(folder.path)}'"
             )
     return None
 
@@ -43,11 +40,9 @@ def _saved_to_disk(tree: Folder) -> str | None:
 def _tars(tree: Folder) -> str | None:
     for folder in tree.walk():
         if any(name.endswith((".tar", ".tar.gz", ".tgz")) for name in folder.others):
-            place = shown(folder.path)
             return (
-                f"{place} holds tar files; unpack them, or if they are WebDataset shards: python "
-                f"-c \"import datasets; datasets.load_dataset('webdataset', "
-                f"data_files='{place}/*.tar', split='train').to_parquet('out/data.parquet')\""
+                f"{shown(folder.path)} holds tar files beside other files, which are no folders of "
+                "classes; name one of them, or put them into a folder of their own"
             )
         if packed := [name for name in folder.others if name.endswith((".zip", ".7z", ".rar"))]:
             return f"{shown(folder.path)} holds the archive {shown(packed[0])}; unpack it first"
@@ -85,26 +80,10 @@ def _table(tree: Folder) -> str | None:
         ]
         if tables and tree.count:
             return (
-                f"{shown(folder.path)} names classes in {shown(tables[0])}; copy the pictures into "
-                f"folders of classes: {_copying(folder, tables[0])}"
+                f"{shown(folder.path)} names classes in {shown(tables[0])}; name that list: --data "
+                f"'{shown(folder.path / tables[0])}'"
             )
     return None
-
-
-def _copying(folder: Folder, table: str) -> str:
-    """A program that reads a table of file names and labels and sorts the pictures."""
-    place = shown(folder.path)
-    if table.lower().endswith("jsonl"):
-        rows = f"map(json.loads, open('{place}/{table}'))"
-    else:
-        tabs = ", delimiter='\\t'" if table.lower().endswith("tsv") else ""
-        rows = f"csv.DictReader(open('{place}/{table}'){tabs})"
-    return (
-        'python -c "import csv, json, os, shutil; '
-        "[(os.makedirs('out/' + str(r['label']), exist_ok=True), "
-        f"shutil.copy('{place}/' + r['file_name'], 'out/' + str(r['label']))) for r in {rows}]\" "
-        "(file_name and label: its columns)"
-    )
 
 
 def _flat(tree: Folder) -> str | None:

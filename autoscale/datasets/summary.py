@@ -22,6 +22,7 @@ class DataSummary:
     share: float = 0.0  # of each class, that went to a part that was cut
     unread: tuple[str, ...] = ()  # parts that were counted and left undecoded
     unused: tuple[str, ...] = ()  # files, and folders with a closing /
+    groups: str = ""  # what to say of the groups of each part
     #: Of parts that are not taken whole, how many images there are.
     whole: Mapping[str, int] = field(default_factory=dict)
 
@@ -39,6 +40,8 @@ class DataSummary:
         told = [f"{len(self.classes)} {named}: {shortened(self.classes)}", ", ".join(counted)]
         if len(self.cut) > 1:
             told[-1] += ", cut by the seed"
+        if self.groups:
+            told.append(self.groups)
         if self.unused:
             told.append(f"not used: {shortened(self.unused)}")
         return "; ".join(told)

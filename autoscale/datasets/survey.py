@@ -8,12 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-from autoscale.datasets.data import list_source
+from autoscale.datasets.data import list_source, require_no_groups
 from autoscale.datasets.duplicates import Duplicates, find_duplicates
+from autoscale.datasets.pictures.bands import bands_in
 from autoscale.datasets.pictures.decoding import decode
+from autoscale.datasets.pictures.pictures import Pictures
+from autoscale.datasets.pictures.preparation import OURS, ours
+from autoscale.datasets.pictures.selection import Selection, split
 from autoscale.datasets.summary import DataSummary, alike_classes
 
 _SIZE = 8  # pixels; every picture is decoded, and hardly anything is kept of it
+
+_LOOKED_AT = 8  # files, to find out whether they are arrays
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +34,8 @@ class Survey:
     summary: DataSummary  # its `sentence` says what was understood of the source
     notices: tuple[str, ...]  # what the owner should know, a sentence each
     duplicates: Duplicates
+    bands: int | None  # of arrays; None of pictures
+    groups: str  # what to say of the groups of each part, once it is cut; empty without them
     cut: bool  # whether a training would cut validation images from the training images
 
     @property
@@ -36,21 +44,30 @@ class Survey:
         return len(self.sides)
 
 
-def survey(source: str) -> Survey:
+def survey(source: str, *, group_by: str | None = None) -> Survey:
     """Read every image of a folder or of Parquet files once; nothing of it is kept.
 
+    Args:
+        group_by: what a cut is to keep together, see `GroupBy`; it is tried.
+
     Raises:
-        DataProblem: if `source` is no data set.
+        DataProblem: if `source` is no data set, or cannot be cut so.
+        InvalidSetting: if `group_by` is no way to group.
     """
-    listing = list_source(Path(source).expanduser(), test=True)
+    chosen = Selection(group_by=group_by)
+    require_no_groups(source, chosen)
+    listing = list_source(Path(source).expanduser(), test=True, group_by=group_by)
+    groups = "" if group_by is None else split(listing, chosen, source).groups
     listed = {"train": listing.train, "validation": listing.validation, "test": listing.test}
     parts = {part: own.watched() for part, own in listed.items() if own is not None}
     unreadable = list(listing.skipped)
     counts: dict[str, dict[str, int]] = {}
+    bands = _bands_of(parts["train"])
+    preparation = OURS if bands is None else ours(bands)
     sides: list[int] = []
     peaks: list[int] = []
     for part, pictures in parts.items():
-        found = decode(pictures, _SIZE, strict=False, keep=None)
+        found = decode(pictures, _SIZE, strict=False, keep=None, preparation=preparation)
         unreadable += [f"{pictures.names[i]}: {reason}" for i, reason in found.unread.items()]
         for i in found.unread:
             pictures.forget(i)
@@ -73,5 +90,19 @@ def survey(source: str) -> Survey:
         ),
         notices=(*listing.notices, *alike_classes(listing.classes)),
         duplicates=find_duplicates(parts),
+        bands=bands,
+        groups=groups,
         cut=listing.validation is None,
     )
+
+
+def _bands_of(pictures: Pictures) -> int | None:
+    """The bands of the first array among the first few files; None where none is one."""
+    for i in range(min(_LOOKED_AT, len(pictures))):
+        try:
+            found = bands_in(pictures.read(i))
+        except OSError:  # decoding will meet it again, and say so
+            continue
+        if found is not None:
+            return found
+    return None

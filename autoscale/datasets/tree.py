@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -39,6 +39,8 @@ _NO_PICTURES = _PARQUET | words(
     ".hdf5 .mat .pkl .pickle .pt .pth .ckpt .safetensors .onnx .bin .db .sqlite .arrow "
     ".feather .tfrecord .lmdb .mdb .pdf .doc .docx .ppt .pptx .xls .xlsx .exe"
 )
+#: Ending of an array of bands.
+ARRAY = ".npy"
 #: Times that one folder is read, by as many links, before links are taken to go round.
 _VISITS = 1000
 
@@ -92,17 +94,30 @@ class Folder:
             yield from folder.walk()
 
 
-def scan(root: Path) -> Folder:
+def scan(root: Path, *, arrays: bool = False) -> Folder:
     """Everything below `root`.
+
+    Args:
+        arrays: take .npy files for pictures, as arrays of bands are.
 
     Raises:
         DataProblem: if a folder cannot be listed, or links go round.
     """
-    return _scan(root, frozenset(), Counter())
+    others = _NO_PICTURES - {ARRAY} if arrays else _NO_PICTURES
+    return _scan(root, frozenset(), Counter(), others)
+
+
+def holds_arrays(tree: Folder) -> bool:
+    """Whether a folder has no pictures, but arrays of bands in their place."""
+    found = (_ending(name) == ARRAY for folder in tree.walk() for name in folder.others)
+    return not tree.count and any(found)
 
 
 def _scan(
-    path: Path, above: frozenset[tuple[int, int]], visits: Counter[tuple[int, int]]
+    path: Path,
+    above: frozenset[tuple[int, int]],
+    visits: Counter[tuple[int, int]],
+    no_pictures: frozenset[str],
 ) -> Folder:
     try:
         about = path.stat()
@@ -125,11 +140,11 @@ def _scan(
         if _is_above(path / name, above):
             loops.append(name)
         else:
-            folders.append(_scan(path / name, above, visits))
+            folders.append(_scan(path / name, above, visits, no_pictures))
     files = [name for name, kind in kinds.items() if kind != "folder"]
     notes = tuple(name for name in files if _is_note(name))
-    others = tuple(name for name in files if _ending(name) in _NO_PICTURES)
-    left = tuple(name for name in files if not _is_note(name) and _ending(name) not in _NO_PICTURES)
+    others = tuple(name for name in files if _ending(name) in no_pictures)
+    left = tuple(name for name in files if not _is_note(name) and _ending(name) not in no_pictures)
     broken = tuple(name for name in left if kinds[name] == "broken")
     return Folder(path, tuple(folders), left, others, notes, broken, tuple(loops))
 
@@ -190,3 +205,39 @@ def require_no_lost_folder(folder: Folder) -> None:
                 f"{shown(path)} is a link to {shown(os.readlink(path))}, which is not there; mount "
                 "or restore it, or remove the link"
             )
+
+
+def tree_of(root: Path, names: Iterable[str]) -> Folder:
+    """The folders that paths stand for, of files that lie on no disk, as those of an archive.
+
+    Args:
+        root: what the paths, which have strokes and no `..`, begin in.
+    """
+    below: dict[str, list[str]] = {}
+    own: list[str] = []
+    for name in names:
+        first, stroke, rest = name.partition("/")
+        if _is_litter(first):
+            continue
+        if stroke:
+            below.setdefault(first, []).append(rest)
+        else:
+            own.append(first)
+    folders = tuple(tree_of(root / name, rest) for name, rest in sorted(below.items()))
+    own.sort()
+    notes = tuple(name for name in own if _is_note(name))
+    others = tuple(name for name in own if _ending(name) in _NO_PICTURES)
+    left = tuple(name for name in own if not _is_note(name) and _ending(name) not in _NO_PICTURES)
+    return Folder(root, folders, left, others, notes, (), ())
+
+
+def content_of(path: str) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        ValueError: if it is a pipe or a device, which reading may never end.
+        OSError: if it cannot be read.
+    """
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ValueError("not a regular file")
+    return Path(path).read_bytes()

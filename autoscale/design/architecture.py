@@ -37,8 +37,9 @@ def _whole(value: float) -> float:
 #: A number that is an int where it is whole, whichever way a file writes it.
 Ratio = Annotated[float, AfterValidator(_whole)]
 
-#: Channels that an image may have: one of grey, or red, green and blue.
-CHANNELS = (1, 3)
+#: Channels that an image may have at most: one of grey, or red, green and blue, or others, which
+#: are bands.
+MOST_CHANNELS = 32
 #: No size of a network is larger; beyond it counts would no longer fit 64 bits.
 MOST = 1_000_000
 
@@ -82,9 +83,10 @@ def require_channels(channels: int) -> None:
     Raises:
         InvalidArchitecture: unless an image may have so many channels.
     """
-    if type(channels) is not int or channels not in CHANNELS:
+    if type(channels) is not int or not 1 <= channels <= MOST_CHANNELS:
         raise InvalidArchitecture(
-            f"channels must be 3 (red, green, blue) or 1 (grey), got {channels!r}"
+            "channels must be 3 (red, green, blue), 1 (grey), or of arrays as many as they have "
+            f"bands, at most {MOST_CHANNELS}; got {channels!r}"
         )
 
 
@@ -245,14 +247,14 @@ class Sizes(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
-    """A classifier of square images, in colour or grey.
+    """A classifier of square images, in colour, grey or bands.
 
     Raises:
         InvalidArchitecture: for a design that no network can have.
     """
 
     resolution: int  # pixels per side of the input
-    channels: int = field(default=3, hash=False)  # of the input: 3 in RGB, 1 in grey
+    channels: int = field(default=3, hash=False)  # of the input: 3 in RGB, 1 in grey, or bands
     stem: Stem
     stages: tuple[Stage, ...]
     head: Head = Head()

@@ -9,7 +9,7 @@ stage may have `op`, a list of alternatives that set several fields together:
         width: 24
 
 `activation` beside `resolution` is that of every part that has one, chosen once for the network.
-`channels: 1` beside it makes the images grey, which is no choice.
+`channels: 1` beside it makes the images grey, `channels: 6` arrays of six bands: no choice.
 Each list of more than one option is a `Parameter`; one option for each parameter is a point.
 """
 
@@ -73,7 +73,7 @@ class SearchSpace:
     name: str
     description: str = ""
     resolution: Options[int]
-    channels: int = 3  # of the images: 3 in RGB, 1 in grey
+    channels: int = 3  # of the images: 3 in RGB, 1 in grey, or bands
     stem: StemChoices
     stages: tuple[StageChoices, ...]
     head: HeadChoices = _PLAIN_HEAD

@@ -54,13 +54,18 @@ class Finding:
 
 
 def examine(
-    *, run: str | Path = "runs/default", data: str | Path | None = None, device: str = "cpu"
+    *,
+    run: str | Path = "runs/default",
+    data: str | Path | None = None,
+    group_by: str | None = None,
+    device: str = "cpu",
 ) -> list[Finding]:
     """Look at software, machine, disk and images; nothing is written but compiled kernels.
 
     Args:
         run: where a run would be written.
         data: images to read through, as `search_baseline` takes them; without, none are.
+        group_by: what a cut of them is to keep together, as `search_baseline` takes it.
         device: "auto" is the first CUDA device if there is one, else the CPU.
 
     Returns:
@@ -75,7 +80,7 @@ def examine(
         _extras,
     ]
     if data is not None:
-        looks.append(lambda: _data(str(data)))
+        looks.append(lambda: _data(str(data), group_by))
     return [finding for look in looks for finding in look()]
 
 
@@ -192,8 +197,8 @@ def _extras() -> Iterator[Finding]:
             yield Finding(subject=f"extra {extra}", verdict="ok", found=", ".join(packages))
 
 
-def _data(source: str) -> Iterator[Finding]:
-    if source == "synthetic":
+def _data(source: str, group_by: str | None) -> Iterator[Finding]:
+    if source == "synthetic" and group_by is None:
         total = sum(synthetic.COUNTS.values())
         yield Finding(
             subject="data",
@@ -202,18 +207,23 @@ def _data(source: str) -> Iterator[Finding]:
         )
         return
     try:
-        found = survey(source)
+        found = survey(source, group_by=group_by)
     except AutoscaleError as problem:
         yield Finding(subject="data", verdict="fail", found=str(problem))
         return
     training = found.counts["train"]
+    bands = "" if found.bands is None else f" of {found.bands} bands"
+    advice = f"spaces and designs for them say channels: {found.bands}" if bands else ""
     splits = ", ".join(f"{sum(own.values()):,} {part}" for part, own in found.counts.items())
     yield Finding(
         subject="data",
         verdict="ok",
-        found=f"{found.images:,} readable images ({splits}), {len(training)} classes",
+        found=f"{found.images:,} readable images{bands} ({splits}), {len(training)} classes",
+        advice=advice,
     )
     yield _layout(found)
+    if found.groups:
+        yield Finding(subject="groups", verdict="ok", found=found.groups)
     yield _unreadable(found)
     yield from _balance(found)
     yield _duplicates(found)

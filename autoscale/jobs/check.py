@@ -23,6 +23,7 @@ from autoscale.jobs.reference.result import Own, Reference
 from autoscale.jobs.reference.training import ReferenceTrainings, cost_of_one, notes_of
 from autoscale.jobs.search.result import load_baseline, load_proxy, with_images
 from autoscale.jobs.search.settings import CheckSettings
+from autoscale.jobs.tracked import TrackedTrainings, tracking_of
 from autoscale.jobs.workers.pool import worker_pool
 from autoscale.jobs.workers.proxy import Proxy
 from autoscale.jobs.workers.queue import Job, Trainings
@@ -32,6 +33,7 @@ from autoscale.runs.records import Outcome, outcomes_from_journal
 from autoscale.runs.store import Journal, StepFolder
 from autoscale.search.objective import floats_of
 from autoscale.settings.function import takes_settings
+from autoscale.tracking.tracking import Tracking, require_trackers
 from autoscale.training.chance import chance_warning
 
 STEP = "check"
@@ -93,6 +95,18 @@ class Check:
             return "the baseline is worse than a random network of its cost"
         return "the data cannot tell the baseline from a random network of its cost"
 
+    @property
+    def answer(self) -> dict[str, float | str]:
+        """What trackers are told of it."""
+        label = f"{self.split} {self.quality.label}"
+        return {
+            f"baseline/{label}": statistics.mean(self.baseline),
+            f"random networks/{label}": statistics.mean(self.random),
+            "margin": self.margin,
+            "margin error": self.margin_error,
+            "verdict": self.verdict,
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data."""
         names = ("margin", "margin_error", "seed_noise", "verdict")
@@ -134,6 +148,7 @@ def check_baseline(
         BudgetUnreachable: if the space has no networks that cost at least as much.
     """
     began, listener = now(), listener or Silent()
+    require_trackers(settings.track)
     baseline = load_baseline(run)
     proxy = load_proxy(
         run,
@@ -155,16 +170,18 @@ def check_baseline(
     )
     folder = StepFolder(Path(run), STEP)
     deadline = Deadline.of(settings.hours, folder, listener, since=began)
-    with folder.locked(), noted(deadline):
+    tracking = tracking_of(folder, settings, listener)
+    with folder.locked(), noted(deadline), tracking:
         listener = deadline or listener
         size = max(baseline.space.resolution)
         proxy = with_images(run, proxy, size=size, test=True, listener=listener)
         comparison = _Comparison(settings, chosen, others, references, proxy)
-        outcomes = comparison.train(folder, listener, deadline)
+        outcomes = comparison.train(folder, listener, deadline, tracking)
         check = comparison.judged(outcomes)
         beside = comparison.beside(outcomes, folder, listener)
         check = replace(check, references=beside)
         folder.write_result("check.json", check.to_dict())
+        tracking.conclude(check.answer)
         mean, metric = statistics.mean(check.baseline), proxy.metric
         if warning := chance_warning(
             mean if metric is None else metric.of_quality(mean),
@@ -220,7 +237,11 @@ class _Comparison:
         ]
 
     def train(
-        self, folder: StepFolder, listener: Listener, deadline: Deadline | None
+        self,
+        folder: StepFolder,
+        listener: Listener,
+        deadline: Deadline | None,
+        tracking: Tracking,
     ) -> list[Outcome]:
         """The outcome of every job, in order; those that the folder holds are not trained again.
 
@@ -234,13 +255,22 @@ class _Comparison:
         Record(settings=self.settings, facts=facts, notes=notes).begin(
             folder, journal, listener, read=outcomes_from_journal
         )
+        jobs = self.jobs
+        tracked = TrackedTrainings(
+            tracking,
+            journal,
+            self.proxy.chosen.quality,
+            lambda key: {"network": jobs[int(key)].name, "seed": jobs[int(key)].seed},
+        )
         with worker_pool(self.settings, self.proxy, folder, listener) as workers:
-            trainings = Trainings(workers, journal, listener, held_out=self.proxy.test)
+            trainings = Trainings(
+                workers, journal, listener, held_out=self.proxy.test, told=tracked.add
+            )
             trainings = trainings.within(
-                deadline, [job.network for job in self.jobs], least=seeds + FEWEST
+                deadline, [job.network for job in jobs], least=seeds + FEWEST
             )
             outcomes = trainings.all(
-                self.jobs,
+                jobs,
                 purpose=f"the baseline with {seeds} new seeds against {len(self.others)} random "
                 f"networks of at least {format_count(cost(self.chosen).macs)} multiply-adds, on "
                 f"{self.split} images",

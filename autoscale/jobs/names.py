@@ -13,8 +13,6 @@ OBJECTIVES = {
     "soft": "accuracy * (cost/target)^w, the papers' reward",
     "front": "accuracy and cost apart",
 }
-#: Of `training.recipe.RECIPES`.
-RECIPES = ("proxy", "full", "sgd", "small-images", "finetune", "efficientnet")
 #: What computes trainings. They differ in the last digits.
 KERNELS = {
     "native": "compiled for this CPU",

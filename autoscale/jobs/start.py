@@ -5,17 +5,19 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from autoscale.datasets.pictures.preparation import OURS, Preparation
+from autoscale.datasets.data import Images
+from autoscale.datasets.pictures.measured import Measured, measured
+from autoscale.datasets.pictures.preparation import OURS, Preparation, in_bands
 from autoscale.design.amounts import BYTES
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
 from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.jobs.groups.networks import WeightsSettings
+from autoscale.jobs.other_channels import Normalising, converted, images_of
 from autoscale.models.count import load_architecture
 from autoscale.models.expected import Expected, expected_by
 from autoscale.models.settings import PreparationSettings
 from autoscale.network.inheritance.correspondence import require_kindred
-from autoscale.network.inheritance.grey import in_grey
 from autoscale.network.inheritance.origin import fits, published_origin
 from autoscale.network.weights import STYLES, Style
 from autoscale.runs.sources.find import find
@@ -63,9 +65,10 @@ class Start:
     origin: Origin | None = None  # of the weights, if it is another design than the network's
     # Classes and their rows of the classifier; None: as `expected` tells.
     known: tuple[tuple[str, int], ...] | None = None
-    colour: Preparation | None = (
-        None  # what the file's weights expect, if networks get them in grey
-    )
+    # What the file's weights expect, if networks get them in grey or in bands.
+    colour: Preparation | None = None
+    asked: Normalising = field(default=Normalising(), compare=False, repr=False)
+    measures: bool = False  # whether mean and deviation are yet to be those of training images
     held: Weights | None = field(default=None, compare=False, repr=False)
 
     @classmethod
@@ -97,35 +100,66 @@ class Start:
     def for_channels(self, channels: int, *, own: Architecture | None = None) -> "Start":
         """The same for networks whose images have so many channels.
 
-        Weights for images in colour become those for grey ones, see `inheritance.grey`.
+        Weights for images in colour become those for grey ones or bands, see
+        `inheritance.other_images`. Mean and deviation of bands are measured unless they are asked
+        for, or known of the weights.
 
         Args:
             own: whose the weights are, where they are not another design's.
 
         Raises:
-            InvalidSetting: if the weights expect grey images and the networks take colour, or
-                several numbers are given for grey ones.
+            InvalidSetting: if the weights expect other images and these cannot become the
+                networks', or numbers are given for other channels.
         """
-        colour = self.expected.preparation
-        if colour.channels == channels:
-            return self
-        if channels == 3:
+        numbers, known = self.asked.of_bands, self.expected.preparation
+        if numbers not in (None, channels):
             raise InvalidSetting(
-                f"{self.file} holds weights for grey images, and the network takes images in "
-                "colour; give the design or space channels: 1, or take other weights"
+                f"--mean or --deviation is of {numbers} bands, and the network takes {channels} "
+                "channels; give as many numbers, or leave them out to have them measured"
             )
-        expected = replace(self.expected, preparation=colour.in_grey())
+        if known.channels == channels:
+            return self if numbers is None else self._expecting(self.asked.over(known))
+        if known.channels != 3:
+            raise InvalidSetting(
+                f"{self.file} holds weights for {images_of(known.channels)}, and the network takes "
+                f"{images_of(channels)}; give the design or space channels: {known.channels}, or "
+                "take other weights"
+            )
+        found = self._in_place_of_colour(channels)
         if self.file is None:
-            PreparationSettings(mean=colour.mean, deviation=colour.deviation).over(
-                expected.preparation
-            )  # refuses several numbers
-            return replace(self, expected=expected)
+            return found
         design = self.origin.architecture if self.origin else own
         origin = self.origin and replace(
-            self.origin, architecture=replace(self.origin.architecture, channels=1)
+            self.origin, architecture=replace(self.origin.architecture, channels=channels)
         )
-        held = self.held and _in_grey(self.held, design, colour)
-        return replace(self, expected=expected, origin=origin, colour=colour, held=held)
+        held = self.held and converted(self.held, design, known, channels)
+        return replace(found, origin=origin, colour=known, held=held)
+
+    def _in_place_of_colour(self, channels: int) -> "Start":
+        """The same with what grey images or bands are prepared by."""
+        known = self.expected.preparation
+        if in_bands(channels):
+            own_numbers = self.asked.mean is None and self.asked.deviation is None
+            return replace(
+                self._expecting(self.asked.over(known.in_bands(channels))),
+                measures=self.measures or own_numbers,
+            )
+        grey = known.in_grey()
+        if self.file is None:  # several numbers are no grey's
+            PreparationSettings(mean=known.mean, deviation=known.deviation).over(grey)
+        return self._expecting(grey)
+
+    def _expecting(self, preparation: Preparation) -> "Start":
+        return replace(self, expected=replace(self.expected, preparation=preparation))
+
+    def for_images(self, train: Images) -> tuple["Start", Measured | None]:
+        """The same with mean and deviation of these training images, and what they are like, where
+        they are to be measured."""
+        if not self.measures:
+            return self, None
+        found = measured(train.pixels)
+        known = replace(self.expected.preparation, mean=found.mean, deviation=found.deviation)
+        return replace(self._expecting(known), measures=False), found
 
     @classmethod
     def for_many(cls, settings: WeightsSettings) -> "Start":
@@ -179,12 +213,17 @@ class Start:
         *,
         network: str = "",
     ) -> "Start":
+        asked = Normalising.of(settings)
+        if asked.measured or asked.of_bands:  # which the channels of the networks decide
+            settings = replace(settings, mean=None, deviation=None)
         return cls(
             held=held,
             file=None if file is None else str(Path(file).absolute()),  # a link stays one
             expected=expected_by(
                 held, file, network=origin.name if origin else network, asked=settings
             ),
+            asked=asked,
+            measures=asked.measured,
             digest=None if file is None else file_digest(file),
             origin=origin,
         )
@@ -241,7 +280,8 @@ class Start:
             )
         if self.colour is not None:
             design = self.origin.architecture if self.origin else None
-            held = _in_grey(held, design, self.colour)
+            channels = self.expected.preparation.channels
+            held = converted(held, design, self.colour, channels)
         return replace(self, file=file, held=held)
 
     def for_worker(self) -> "Start":
@@ -300,13 +340,6 @@ def _preparation_of(plain: Mapping[str, Any]) -> Preparation:
     return Preparation(**values)
 
 
-def _in_grey(held: Weights, design: Architecture | None, colour: Preparation) -> Weights:
-    assert design is not None, "weights are of a design"
-    grey = colour.in_grey().normalisation
-    state = in_grey(held.state, design, colour=colour.normalisation, grey=grey)
-    return replace(held, state=state)
-
-
 def affordable(design: Architecture, resolution: int) -> int:
     """Images of so many pixels per side that another design can be watched with."""
     one = _KEPT * BYTES * cost(replace(design, resolution=resolution)).activations
@@ -337,7 +370,7 @@ def _is_own(held: Weights, settings: WeightsSettings, architecture: Architecture
         InvalidSetting: if a design is named and they are not of it.
     """
     _require_said(held, settings)
-    every = {architecture.channels, 3}  # weights in colour become grey
+    every = {architecture.channels, 3}  # weights in colour become those of other images
     return any(fits(held.state, replace(architecture, channels=count)) for count in every)
 
 

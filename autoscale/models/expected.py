@@ -150,8 +150,8 @@ def _preparation(
     if known is not None:
         found = asked.over(known)
         return found, [] if found == known else [
-            f"pictures are prepared as asked, {_words(found)}, and not as {file} says, "
-            f"{_words(known)}"
+            f"pictures are prepared as asked, {_words(found, beside=known)}, and not as {file} "
+            f"says, {_words(known, beside=found)}"
         ]
     if release is not None and release.mean and release.deviation:
         base = Preparation(mean=release.mean, deviation=release.deviation)
@@ -159,6 +159,7 @@ def _preparation(
             base,
             interpolation=release.interpolation or base.interpolation,
             white_level=release.white_level or base.white_level,
+            area=release.area,
         )
         return asked.over(base), _notes(release, asked.over(base))
     if asked.mean and asked.deviation:
@@ -189,12 +190,15 @@ def _style_words(style: Style) -> str:
     return f"{style.padding} padding and epsilon {style.norm_eps:g}"
 
 
-def _words(preparation: Preparation) -> str:
+def _words(preparation: Preparation, *, beside: Preparation = OURS) -> str:
+    """What pixels are expected; the area if it is another than usual, or than of `beside`."""
     mean, deviation = (
         ", ".join(f"{value:g}" for value in values)
         for values in (preparation.mean, preparation.deviation)
     )
-    return f"mean {mean}, deviation {deviation}, {preparation.interpolation} resizing"
+    usual = {preparation.area, beside.area} == {OURS.area}
+    area = "" if usual else f", {preparation.area}"
+    return f"mean {mean}, deviation {deviation}, {preparation.interpolation} resizing{area}"
 
 
 def rows_kept(

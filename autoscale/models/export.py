@@ -22,9 +22,9 @@ from autoscale.models.formats.litert import LiteRT
 from autoscale.models.formats.registry import FORMATS, possible_formats
 from autoscale.models.formats.timm import Timm, hub_config
 from autoscale.models.formats.use import script, script_name
-from autoscale.models.input_spec import LABELS, escaped, text_files
+from autoscale.models.input_spec import ANSWERING, LABELS, escaped, text_files
 from autoscale.models.load import Model, as_model
-from autoscale.models.reference import ANSWER, PICTURE, Reference, reference
+from autoscale.models.reference import ANSWER, Reference, reference
 from autoscale.models.settings import ExportSettings
 from autoscale.network.image import image_shape
 from autoscale.network.measuring.trace import traced_cost
@@ -175,13 +175,14 @@ def _write_beside(
     model: Model, folder: Path, known: Reference, more: Mapping[str, str]
 ) -> list[File]:
     """What is needed to use the formats' files as `predict` uses the network."""
-    texts = text_files(model.preparation, model.resolution, model.header.classes)
-    if LABELS not in texts:
-        with guarded(folder / LABELS):  # another network's would be taken for this one's
-            (folder / LABELS).unlink(missing_ok=True)
-    texts[ANSWER] = known.answer(model.header.classes)
+    classes, answering = model.header.classes, model.header.answering
+    texts = text_files(model.preparation, model.resolution, classes, answering)
+    for name in {LABELS, ANSWERING} - set(texts):
+        with guarded(folder / name):  # another network's would be taken for this one's
+            (folder / name).unlink(missing_ok=True)
+    texts[ANSWER] = known.answer(classes, answering)
     texts |= more
-    contents = {name: text.encode() for name, text in texts.items()} | {PICTURE: known.picture}
+    contents = {name: text.encode() for name, text in texts.items()} | {known.name: known.picture}
     return [write_file(folder / name, content, BESIDE) for name, content in contents.items()]
 
 

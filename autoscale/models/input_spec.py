@@ -9,17 +9,24 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from autoscale.datasets.pictures.preparation import Area, Preparation
+from autoscale.answering.answering import NONE, Answering
+from autoscale.datasets.pictures.framing import BESIDE
+from autoscale.datasets.pictures.preparation import Area, Preparation, in_bands
 from autoscale.distribution import VERSION
 
 PREPARATION = "preparation.json"
 LABELS = "labels.txt"
+ANSWERING = "answering.json"
 #: What is seen where a picture is transparent: red, green, blue of 0..255.
 BACKGROUND = (255, 255, 255)
 #: What ends a line for some program; Python's `str.splitlines` knows all of them.
 _LINE_BREAK = re.compile("[\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029]")
 #: timm's name of each area, which it rounds to whole pixels.
-_TIMM_CROPS: Mapping[Area, str] = {"centre-square": "center"}
+TIMM_CROPS: Mapping[Area, str] = {
+    "centre-square": "center",
+    "padded": "border",
+    "squashed": "squash",
+}
 
 
 def preparation_data(preparation: Preparation, size: int) -> dict[str, Any]:
@@ -28,12 +35,21 @@ def preparation_data(preparation: Preparation, size: int) -> dict[str, Any]:
     Args:
         size: pixels per side of the network's input.
     """
+    channels = preparation.channels
+    beside = {"beside": [BESIDE] * channels} if preparation.area == "padded" else {}
+    if in_bands(channels):
+        order: dict[str, Any] = {"channel_order": list(range(1, channels + 1))}
+    else:
+        order = {
+            "exif_orientation": "applied",
+            "background": list(BACKGROUND),
+            "channel_order": "RGB" if channels == 3 else "L",
+        }
     return {
         "size": size,
-        "exif_orientation": "applied",
-        "background": list(BACKGROUND),
-        "channel_order": "RGB" if preparation.channels == 3 else "L",
+        **order,
         **preparation.to_dict(),
+        **beside,
         "antialias": True,
         "scale": 1 / 255,
         "layout": "NCHW",
@@ -44,6 +60,12 @@ def preparation_data(preparation: Preparation, size: int) -> dict[str, Any]:
 
 def preparation_steps(preparation: Preparation, size: int) -> list[str]:
     """Everything done to a picture, as sentences in order."""
+    if in_bands(preparation.channels):
+        return [*_from_array(preparation), *_resized(preparation, size)]
+    return [*_from_picture(preparation), *_resized(preparation, size)]
+
+
+def _from_picture(preparation: Preparation) -> list[str]:
     return [
         "Take the picture as it is stored, without its colour profile; of an animation the first "
         "frame.",
@@ -51,12 +73,51 @@ def preparation_steps(preparation: Preparation, size: int) -> list[str]:
         _sixteen_bits(preparation.white_level),
         f"Where it is transparent, lay it on white {BACKGROUND}.",
         _colours(preparation.channels),
-        "Cut out the largest square in the middle: of the shorter side, from "
-        "(width - side) / 2 and (height - side) / 2, halves of a pixel not rounded.",
-        f"Resize the square to {size} x {size} pixels, {preparation.interpolation} with "
-        "antialiasing (the filter grows with the reduction), and round to 0..255. In Pillow: "
-        f"image.resize(({size}, {size}), Image.Resampling.{preparation.interpolation.upper()}, "
-        "box=(left, top, left + side, top + side)).",
+    ]
+
+
+def _from_array(preparation: Preparation) -> list[str]:
+    channels = preparation.channels
+    return [
+        f"Take the array as it is stored, (H, W, {channels}) or ({channels}, H, W), of uint8 or "
+        "uint16: bands in their order.",
+        "If it has 16 bits, v becomes the whole number nearest to "
+        f"255 v / {preparation.white_level:,}, and 255 where v is above "
+        f"{preparation.white_level:,}.",
+    ]
+
+
+def _resized(preparation: Preparation, size: int) -> list[str]:
+    resampling = f"Image.Resampling.{preparation.interpolation.upper()}"
+    filtered = (
+        f"{preparation.interpolation} with antialiasing (the filter grows with the reduction), and "
+        "round to 0..255. In Pillow: image.resize("
+    )
+    square = f"({size}, {size}), {resampling}"
+    each = ", each band for itself" if in_bands(preparation.channels) else ""
+    match preparation.area:
+        case "centre-square":
+            framing = [
+                "Cut out the largest square in the middle: of the shorter side, from "
+                "(width - side) / 2 and (height - side) / 2, halves of a pixel not rounded.",
+                f"Resize the square to {size} x {size} pixels{each}, {filtered}{square}, "
+                "box=(left, top, left + side, top + side)).",
+            ]
+        case "padded":
+            framing = [
+                f"Resize all of it so that the longer side has {size} pixels and the other "
+                f"max(1, floor({size} shorter / longer + 1/2)){each}, {filtered}(w, h), "
+                f"{resampling}).",
+                f"Lay it in the middle of {size} x {size} pixels of {BESIDE} in every channel, its "
+                f"left at floor(({size} - w) / 2) and its top at floor(({size} - h) / 2).",
+            ]
+        case "squashed":
+            framing = [
+                f"Resize all of it to {size} x {size} pixels{each}, each side by its own factor, "
+                f"{filtered}{square})."
+            ]
+    return [
+        *framing,
         f"Pixels in 0..1 (divided by 255), minus mean {row(preparation.mean)}, divided by "
         f"{row(preparation.deviation)} ({names_of_channels(preparation.channels)}).",
         f"As float32 of shape (N, {preparation.channels}, {size}, {size}).",
@@ -65,6 +126,8 @@ def preparation_steps(preparation: Preparation, size: int) -> list[str]:
 
 def names_of_channels(channels: int) -> str:
     """What the channels of an image show, in order."""
+    if in_bands(channels):
+        return f"bands 1 to {channels}"
     return "red, green, blue" if channels == 3 else "grey"
 
 
@@ -112,11 +175,29 @@ def escaped(classes: Sequence[str]) -> bool:
     return any(_LINE_BREAK.search(name) for name in classes)
 
 
-def metadata(preparation: Preparation, size: int, classes: Sequence[str] | None) -> dict[str, str]:
-    """Text by name, for formats that hold such; all but `producer` are JSON."""
+def answering_data(answering: Answering) -> dict[str, Any]:
+    """How logits become an answer, as plain data; `steps` says the same in words."""
+    none = {} if answering.none_below is None else {"none": NONE}
+    return {**answering.to_dict(), **none, "steps": list(answering.steps)}
+
+
+def answer_metadata(classes: Sequence[str] | None, answering: Answering | None) -> dict[str, str]:
+    """What logits mean, JSON by name, as far as it is known."""
     known = {"classes": json.dumps(list(classes))} if classes is not None else {}
+    if answering is not None:
+        known["answering"] = json.dumps(answering_data(answering))
+    return known
+
+
+def metadata(
+    preparation: Preparation,
+    size: int,
+    classes: Sequence[str] | None,
+    answering: Answering | None,
+) -> dict[str, str]:
+    """Text by name, for formats that hold such; all but `producer` are JSON."""
     return {
-        **known,
+        **answer_metadata(classes, answering),
         "preparation": json.dumps(preparation_data(preparation, size)),
         "resolution": json.dumps(size),
         "mean": json.dumps(list(preparation.mean)),
@@ -126,11 +207,24 @@ def metadata(preparation: Preparation, size: int, classes: Sequence[str] | None)
 
 
 def text_files(
-    preparation: Preparation, size: int, classes: Sequence[str] | None
+    preparation: Preparation,
+    size: int,
+    classes: Sequence[str] | None,
+    answering: Answering | None,
 ) -> dict[str, str]:
     """The files that say how to use the others: text by file name."""
-    named = {LABELS: labels_text(classes)} if classes is not None else {}
-    return {PREPARATION: preparation_text(preparation, size), **named}
+    return {
+        PREPARATION: preparation_text(preparation, size),
+        **answer_files(classes, answering),
+    }
+
+
+def answer_files(classes: Sequence[str] | None, answering: Answering | None) -> dict[str, str]:
+    """The files that say what logits mean, as far as it is known: text by file name."""
+    files = {LABELS: labels_text(classes)} if classes is not None else {}
+    if answering is not None:
+        files[ANSWERING] = json.dumps(answering_data(answering), indent=2) + "\n"
+    return files
 
 
 def timm_config(
@@ -147,7 +241,7 @@ def timm_config(
         "fixed_input_size": False,
         "interpolation": preparation.interpolation,
         "crop_pct": 1.0,
-        "crop_mode": _TIMM_CROPS[preparation.area],
+        "crop_mode": TIMM_CROPS[preparation.area],
         "mean": list(preparation.mean),
         "std": list(preparation.deviation),
         "num_classes": num_classes,

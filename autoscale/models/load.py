@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from autoscale.datasets.pictures.preparation import Preparation
+from autoscale.datasets.pictures.preparation import Preparation, in_bands
 from autoscale.design.architecture import Architecture
 from autoscale.errors import InvalidSetting
 from autoscale.models.count import load_network
@@ -98,13 +98,15 @@ def load_model(name: str | Path, settings: LoadSettings) -> Model:
         designed=isinstance(found, Architecture),
     )
     network, architecture = _built(found, settings.resolution, held, expected.style)
-    preparation = _for_network(network, expected.preparation, settings, name=name)
+    preparation = _for_network(
+        network, expected.preparation, settings, name=name, trained=held is not None
+    )
     notes = [*expected.notes]
     if held is not None:
         notes += load_weights(network, held.state)
     else:
         notes.append("no weights were given: they are random, and the answers mean nothing")
-    return Model(
+    model = Model(
         name=Path(name).stem if architecture and Path(name).suffix else name,
         network=network.eval(),
         architecture=architecture,
@@ -119,6 +121,34 @@ def load_model(name: str | Path, settings: LoadSettings) -> Model:
         ),
         trained=held is not None,
         notes=tuple(notes),
+    )
+    return replace(model, notes=(*notes, *_chosen_otherwise(model)))
+
+
+def changed_since_measured(model: Model) -> str | None:
+    """How the network was when its accuracy was measured, if that was otherwise; else None."""
+    header, changes = model.header, []
+    if header.architecture is not None:
+        measured = Architecture.from_dict(header.architecture)
+        at = measured.resolution
+        if at != model.resolution:
+            changes.append(f"at {at} x {at} pixels")
+        if measured != (model.architecture and replace(model.architecture, resolution=at)):
+            changes.append("with another design")
+    if header.style not in (None, model.style):
+        changes.append("with another padding or epsilon of batch norm")
+    if header.preparation not in (None, model.preparation):
+        changes.append("with another preparation of pictures")
+    return " and ".join(changes) or None
+
+
+def _chosen_otherwise(model: Model) -> tuple[str, ...]:
+    """What to say if a temperature and a threshold were chosen for the network as it was."""
+    change = changed_since_measured(model)
+    if model.header.answering is None or change is None:
+        return ()
+    return (
+        f"temperature and threshold were chosen {change}: calibrate the network as it is used here",
     )
 
 
@@ -138,17 +168,30 @@ def _weights_of(name: str, settings: LoadSettings) -> str | None:
 
 
 def _for_network(
-    network: nn.Module, preparation: Preparation, settings: LoadSettings, *, name: str
+    network: nn.Module,
+    preparation: Preparation,
+    settings: LoadSettings,
+    *,
+    name: str,
+    trained: bool,
 ) -> Preparation:
     """What a network expects of pictures, in as many channels as it takes.
 
     Raises:
-        InvalidSetting: if the weights know grey pictures alone and the network takes colour, or
-            several numbers are given for grey ones.
+        InvalidSetting: if the weights know other pictures and these cannot become the network's,
+            or numbers are given for other channels.
     """
     channels = channels_of(network)
     if channels == preparation.channels:
         return preparation
+    if in_bands(channels) and preparation.channels == 3 and not trained:
+        return settings.over(preparation.in_bands(channels))
+    if in_bands(channels) or in_bands(preparation.channels):
+        raise InvalidSetting(
+            f"the weights expect {preparation.channels} channels, and {name} takes {channels}; "
+            "name the network that they belong to, or give as many numbers as --mean and "
+            "--deviation"
+        )
     if channels == 3:
         raise InvalidSetting(
             f"the weights expect grey images, and {name} takes images in colour; name the network "

@@ -3,8 +3,9 @@
 import re
 import textwrap
 
-from autoscale.datasets.pictures import decoding, depth
-from autoscale.datasets.pictures.preparation import Preparation
+from autoscale.answering.answering import NONE, Answering
+from autoscale.datasets.pictures import bands, decoding, depth, framing
+from autoscale.datasets.pictures.preparation import MOST_BANDS, Preparation, in_bands
 from autoscale.network.excerpt import definitions, imports
 
 #: What `decode_one` uses, but not from the decoder's modules.
@@ -18,12 +19,21 @@ class _memory:  # no other pictures are decoded meanwhile
         return nullcontext()
 """
 
+#: The same of `decode_bands`.
+_GIVEN_OF_BANDS = f"""
+MOST_BANDS = {MOST_BANDS}
+
+def install(extra):
+    return "install tifffile"
+"""
+
 _AFTER = '''
 def prepare(picture):
     """A picture as the network wants it: (1, len(MEAN), RESOLUTION, RESOLUTION), float32.
 
     Args:
-        picture: a path, or a file that is open for reading bytes. Pillow and numpy are needed.
+        picture: a path, or a file that is open for reading bytes. Pillow and numpy are needed;
+            TIFF of bands needs tifffile too.
     """
     content = picture.read() if hasattr(picture, "read") else Path(picture).read_bytes()
     square = _decoder()(content, RESOLUTION, SimpleNamespace(**DECODING)).pixels
@@ -46,20 +56,47 @@ def classify(picture, network=None):
     names = CLASSES or [f"class {number}" for number in range(len(chances))]
     return sorted(zip(names, chances), key=lambda pair: -pair[1])
 '''
+_SOFTMAX = ".double().softmax(dim=0)"
+_SORTED = "    return sorted(zip(names, chances), key=lambda pair: -pair[1])\n"
+_OR_NONE = f"""\
+    found = sorted(zip(names, chances), key=lambda pair: -pair[1])
+    return found if found[0][1] >= NONE_BELOW else [({NONE!r}, None), *found]
+"""
+_TOLD = "Every class with its probability, the most probable first."
 
 
-def preparing_source(preparation: Preparation) -> str:
+def _after(answering: Answering | None) -> str:
+    """Source of `prepare` and `classify`, with what these need to answer in that way."""
+    if answering is None:
+        return _AFTER
+    facts = f"TEMPERATURE = {answering.temperature!r}  # by which logits are divided\n"
+    source = _AFTER.replace(_SOFTMAX, ".double().div(TEMPERATURE).softmax(dim=0)")
+    if answering.none_below is not None:
+        facts += f"NONE_BELOW = {answering.none_below!r}  # the least probability of an answer\n"
+        source = source.replace(_SORTED, _OR_NONE).replace(
+            _TOLD,
+            f"{_TOLD}\n\n    If no class is probable enough, ({NONE!r}, None) stands before them.",
+        )
+    return f"\n{facts}\n{source}"
+
+
+def preparing_source(preparation: Preparation, answering: Answering | None = None) -> str:
     """Source of `prepare` and `classify`, to be put after `load` in a module of `python_source`.
 
     The decoder's definitions and imports stand inside a function, so that the module is imported
     without Pillow.
     """
-    given = ("opened", "_memory")
-    pieces = definitions([depth, decoding], "decode_one", given=given)
-    needed = imports([depth, decoding], pieces + _GIVEN)
+    if in_bands(preparation.channels):
+        decode, modules = "decode_bands", [framing, bands]
+        provided, given = _GIVEN_OF_BANDS, ("MOST_BANDS", "install")
+    else:
+        decode, modules = "decode_one", [depth, framing, decoding]
+        provided, given = _GIVEN, ("opened", "_memory")
+    pieces = definitions(modules, decode, given=given)
+    needed = imports(modules, pieces + provided)
     needed = [line for line in needed if not line.startswith("from numpy.typing")]  # annotations
     needed = sorted({*needed, "import io", "from contextlib import nullcontext"}, key=_place)
-    body = "\n".join([*needed, _GIVEN, *pieces.splitlines(), "", "return decode_one"])
+    body = "\n".join([*needed, provided, *pieces.splitlines(), "", f"return {decode}"])
     inside = textwrap.indent(re.sub(r"\n{3,}", "\n\n", body), "    ")
     return f'''
 DECODING = {_decoding(preparation)!r}
@@ -67,10 +104,10 @@ DECODING = {_decoding(preparation)!r}
 
 @cache
 def _decoder():
-    """What makes a square of a picture, as autoscale does it: `decode_one`."""
+    """What makes a square of a picture, as autoscale does it."""
 {inside}
 
-{_AFTER}'''
+{_after(answering)}'''
 
 
 def _decoding(preparation: Preparation) -> dict[str, object]:

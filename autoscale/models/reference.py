@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,13 +12,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from autoscale.answering.answering import NONE, Answering
 from autoscale.datasets.pictures.decoding import decode
 from autoscale.datasets.pictures.pictures import Pictures
+from autoscale.datasets.pictures.preparation import in_bands
 from autoscale.models.inference.passes import to_network_input
 from autoscale.models.input_spec import PREPARATION
 from autoscale.models.load import Model
 
-PICTURE = "reference.png"
+PICTURE, ARRAY = "reference.png", "reference.npy"
 ANSWER = "reference.json"
 #: Least and most rows of the picture.
 _ROWS = (160, 720)
@@ -27,18 +30,21 @@ _ROWS = (160, 720)
 class Reference:
     """A picture, and what becomes of it here."""
 
-    picture: bytes  # a PNG file
+    picture: bytes  # a PNG file; of bands a .npy file
+    name: str  # of that file
     pixels: NDArray[np.uint8]  # (S, S, C), before they are normalised
     prepared: Tensor  # (1, C, S, S), what the network gets
     logits: Tensor  # (classes,)
 
-    def answer(self, classes: tuple[str, ...] | None) -> str:
+    def answer(self, classes: tuple[str, ...] | None, answering: Answering | None) -> str:
         """The text of `reference.json`."""
-        chances = self.logits.double().softmax(dim=0)
+        way = answering or Answering()
+        scaled = torch.from_numpy(way.scaled(self.logits.numpy()))
+        chances = scaled.softmax(dim=0)
         first = int(self.logits.argmax())
         values = self.prepared.double()
-        data = {
-            "picture": PICTURE,
+        data: dict[str, Any] = {
+            "picture": self.name,
             "preparation": PREPARATION,
             "pixels": {
                 "shape": list(self.pixels.shape),
@@ -60,20 +66,33 @@ class Reference:
                 "probability": float(chances[first]),
             },
         }
+        if way.none_below is not None:
+            none = bool(way.refuses(chances.numpy()[[first]])[0])
+            data["answer"] = {"index": None, "class": NONE} if none else data["first"]
         return json.dumps(data, indent=2, allow_nan=False) + "\n"
 
 
 def reference(model: Model) -> Reference:
     """The picture for `model`, prepared and answered as `predict` does."""
-    picture = draw(model.resolution)
-    pictures = Pictures([PICTURE], [len(picture)], np.zeros(1, np.int64), lambda _: picture)
+    channels = model.preparation.channels
+    picture, name = draw(model.resolution), picture_name(channels)
+    if in_bands(channels):
+        picture = _in_bands(picture, channels)
+    pictures = Pictures([name], [len(picture)], np.zeros(1, np.int64), lambda _: picture)
     pixels = decode(
         pictures, model.resolution, strict=True, keep=None, preparation=model.preparation
     ).pixels
     prepared = to_network_input(pixels, model)
     with torch.inference_mode():
         logits = model.network(prepared)
-    return Reference(picture=picture, pixels=pixels[0], prepared=prepared, logits=logits[0])
+    return Reference(
+        picture=picture, name=name, pixels=pixels[0], prepared=prepared, logits=logits[0]
+    )
+
+
+def picture_name(channels: int) -> str:
+    """The name of the picture for networks of so many channels."""
+    return ARRAY if in_bands(channels) else PICTURE
 
 
 def draw(size: int) -> bytes:
@@ -103,6 +122,16 @@ def draw(size: int) -> bytes:
     fence = (v > 0.78) & (v < 0.93) & (u > 0.5) & (x % 6 < 2)
     scene[fence] = (250, 250, 244)
     return _png(scene.round().clip(0, 255).astype(np.uint8))
+
+
+def _in_bands(picture: bytes, channels: int) -> bytes:
+    """The landscape as an array: each band is one of its colours, moved on by a pixel a round."""
+    with Image.open(io.BytesIO(picture)) as image:
+        colours = np.asarray(image)
+    bands = [np.roll(colours[..., c % 3], c // 3, axis=1) for c in range(channels)]
+    content = io.BytesIO()
+    np.save(content, np.stack(bands, axis=-1))
+    return content.getvalue()
 
 
 def _png(pixels: NDArray[np.uint8]) -> bytes:

@@ -5,9 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar
 
-from autoscale.datasets.pictures.preparation import OURS, Channels, Interpolation, Preparation
+from autoscale.datasets.pictures.group_by import GroupBy
+from autoscale.datasets.pictures.preparation import (
+    MEASURED,
+    MOST_BANDS,
+    OURS,
+    Area,
+    Channels,
+    Interpolation,
+    Preparation,
+    in_bands,
+    ours,
+)
 from autoscale.design.style import STYLES
 from autoscale.devices.timing.conditions import Conditions
 from autoscale.errors import InvalidSetting
@@ -20,7 +32,7 @@ from autoscale.metrics.names import (
 )
 from autoscale.runs.sources.find import keep_names
 from autoscale.runs.sources.packages import PACKAGES
-from autoscale.settings.command import Settings
+from autoscale.settings.command import Groups, Settings
 from autoscale.settings.option import again, begun, in_words, option
 
 #: Which images of a data set; "auto" is all of a source without splits that the network was not
@@ -62,10 +74,11 @@ CONVENTIONS: Mapping[str, str] = {
 }
 
 _EXPECTED = "What the weights expect"
+_MEASURED = "measured"  # how `MEASURED` is typed
 
 
 def channels(text: str, *, option: str) -> Channels:
-    """Three numbers out of "0.485,0.456,0.406", or one for all channels.
+    """Three numbers out of "0.485,0.456,0.406", one for each band, or one for all channels.
 
     Raises:
         InvalidSetting: if they are not that.
@@ -74,32 +87,40 @@ def channels(text: str, *, option: str) -> Channels:
         values = [float(part) for part in re.split(r"[,\s]+", text.strip())]
     except ValueError:
         values = []
-    if len(values) not in (1, 3):
+    if not 1 <= len(values) <= MOST_BANDS:
         raise InvalidSetting(
             f"{option} must be 3 numbers for red, green and blue, such as 0.485,0.456,0.406, or "
-            f"one for all; got {text!r}"
+            f"one for all, or one for each band; got {text!r}"
         )
-    red, green, blue = values if len(values) == 3 else values * 3
-    return red, green, blue
+    return tuple(values if len(values) > 1 else values * 3)
+
+
+def _mean(text: str) -> Channels:
+    return MEASURED if text.strip() == _MEASURED else channels(text, option="--mean")
 
 
 def _for_channels(name: str, values: Channels, count: int) -> Channels:
     """A mean or deviation for each of so many channels; the same for all, if it is one number.
 
     Raises:
-        InvalidSetting: for grey images, if it is several.
+        InvalidSetting: if it is several, and not as many.
     """
-    if len(values) == count or len({*values}) > 1 < count:
-        return values  # which `Preparation` looks at
-    if len({*values}) > 1:
+    if len(values) == count:
+        return values
+    if len(values) in (1, 3) and len({*values}) == 1:
+        return values[:1] * count
+    if count == 1:
         raise InvalidSetting(
             f"{name} must be one number, for the images are grey; got {_in_a_row(values)}"
         )
-    return values[:1] * count
+    raise InvalidSetting(
+        f"{name} must be {count} numbers or one, for the images have {count} channels; got "
+        f"{_in_a_row(values)}"
+    )
 
 
 def _in_a_row(values: Channels) -> str:
-    return ",".join(map(repr, values))
+    return ",".join(map(repr, values)) if values != MEASURED else _MEASURED
 
 
 def published_names() -> list[str]:
@@ -140,8 +161,10 @@ class PreparationSettings(Settings):
     mean: Channels | None = option(
         None,
         "Of pixels in 0..1, as the weights expect it subtracted: 0.485,0.456,0.406, or one "
-        "number. \\[default: as the file says, else as its names or timm's config.json beside it]",
-        parse=lambda text: channels(text, option="--mean"),
+        "number; for a training also measured, of its training images, with the deviation. "
+        "\\[default: as the file says, else as its names or timm's config.json beside it; measured "
+        "for arrays of other than 1 or 3 bands]",
+        parse=_mean,
         show=_in_a_row,
         binds="expects",
         panel=_EXPECTED,
@@ -161,6 +184,13 @@ class PreparationSettings(Settings):
         binds="expects",
         panel=_EXPECTED,
     )
+    area: Area | None = option(
+        None,
+        "What of a picture becomes the square image: {choices}; padded has all of it between "
+        "borders of grey, squashed has all of it out of proportion. \\[default: as for --mean]",
+        binds="expects",
+        panel=_EXPECTED,
+    )
     white_level: int | None = option(
         None,
         "The number of a picture of 16 bits that is white: 1023 for 10 bits in them, 4095 for "
@@ -171,15 +201,45 @@ class PreparationSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.over(OURS)  # refuses what no picture can be prepared by
+        if self.mean == MEASURED and self.deviation is not None:
+            raise InvalidSetting(
+                f"--mean {_MEASURED} measures the deviation too, and --deviation "
+                f"{_in_a_row(self.deviation)} is given; leave one of them out"
+            )
+        counts = [len(one) for one in (self.mean, self.deviation) if one and in_bands(len(one))]
+        self.over(ours(counts[0]) if counts else OURS)  # refuses what nothing can be prepared by
 
     def over(self, known: Preparation) -> Preparation:
-        """A preparation, with what is asked in place of what it says."""
+        """A preparation, with what is asked in place of what it says; a mean that is to be measured
+        is left."""
         asked = {name: getattr(self, name, None) for name in known.to_dict()}
-        said: dict[str, Any] = {name: value for name, value in asked.items() if value is not None}
+        said: dict[str, Any] = {
+            name: value for name, value in asked.items() if value not in (None, MEASURED)
+        }
         for name in said.keys() & {"mean", "deviation"}:
             said[name] = _for_channels(name, said[name], known.channels)
         return replace(known, **said)
+
+
+def _groups(text: str) -> str:
+    """
+    Raises:
+        InvalidSetting: if pictures cannot be grouped by that.
+    """
+    return GroupBy(text).text
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupSettings(Settings):
+    """What lies in one part of the images only."""
+
+    group_by: str | None = option(
+        None,
+        "Pictures of a group, such as a patient, a place or a day, lie in one part only: the "
+        "column of a list or a table that tells it, or path:REGEX, whose first group in brackets "
+        "does, on names.",
+        parse=_groups,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,6 +266,14 @@ class LoadSettings(PreparationSettings):
         "Pixels per side. \\[default: the network's own; 224 for a module]",
         least=1,
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.mean == MEASURED:
+            raise InvalidSetting(
+                f"--mean {_MEASURED} is for trainings, whose images are measured; the file of "
+                "their weights says what came of it, so leave it out"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,7 +311,9 @@ class EvaluateSettings(PassSettings):
     """How good a network is, on which images."""
 
     data: str = option(
-        help="A folder with one sub-folder per class, Parquet files, or 'synthetic'.", place=True
+        help="A folder with one sub-folder per class, a list, Parquet, .tar, .npz, hf:OWNER/NAME, "
+        "or 'synthetic'.",
+        place=True,
     )
     split: str = option(
         "auto",
@@ -253,6 +323,11 @@ class EvaluateSettings(PassSettings):
     )
     seed: int | None = option(
         None, "Of the cut, if the data has no splits. \\[default: the training's]"
+    )
+    group_by: str | None = again(
+        GroupSettings,
+        "group_by",
+        help="What the cut keeps together, as for train. \\[default: as the training]",
     )
     against: str | None = option(
         None,
@@ -283,6 +358,52 @@ class PredictSettings(PassSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class AnsweringSettings(PassSettings):
+    """Which images decide how logits become an answer, and where that is written."""
+
+    data: str = again(EvaluateSettings, "data")
+    seed: int | None = again(EvaluateSettings, "seed")
+    reject: float | None = option(
+        None,
+        "Answer 'none of these' where no class is probable enough, so that this share of the "
+        "validation images that are answered right is refused: 0.05. At most 0.5.",
+        above=0,
+    )
+    unknown: str | None = option(
+        None,
+        "A folder of pictures that show none of the classes: which share of them is refused.",
+        place=True,
+    )
+    reject_unknown: float | None = option(
+        None,
+        "The threshold is the smallest that refuses this share of the unknown pictures: 0.9.",
+        above=0,
+    )
+    output: Path | None = option(
+        None,
+        "The file that is written. \\[default: NAME-calibrated.safetensors beside the weights]",
+        place=True,
+    )
+    in_place: bool = option(False, "Write into the file of weights itself.")
+
+    exclusive: ClassVar[Groups] = (("reject", "reject_unknown"), ("output", "in_place"))
+    needs: ClassVar[Mapping[str, str]] = {"reject_unknown": "unknown"}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.reject is not None and self.reject > 0.5:
+            raise InvalidSetting(
+                f"reject must be at most 0.5, got {self.reject:g}; a network that refuses more of "
+                "what it answers right is of little use"
+            )
+        if self.reject_unknown is not None and self.reject_unknown >= 1:
+            raise InvalidSetting(
+                f"reject_unknown must be below 1, got {self.reject_unknown:g}; give a share, such "
+                "as 0.9"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class CalibrationSettings(LoadSettings):
     """How a network becomes one of int8."""
 
@@ -299,6 +420,7 @@ class QuantizeSettings(CalibrationSettings):
     data: str = again(EvaluateSettings, "data")
     split: str = again(EvaluateSettings, "split")
     seed: int | None = again(EvaluateSettings, "seed")
+    group_by: str | None = again(EvaluateSettings, "group_by")
     threads: int = again(PassSettings, "threads")
     epochs: int = option(
         0,
@@ -334,6 +456,7 @@ class ExportSettings(CalibrationSettings):
         "answered by each file and by torch.",
         place=True,
     )
+    group_by: str | None = again(EvaluateSettings, "group_by")
     measure: bool = option(False, "Measure the latency on this machine for the card.")
 
     needs: ClassVar[Mapping[str, str]] = dict.fromkeys(("calibration_images", "ranges"), "dtype")

@@ -3,15 +3,20 @@
 import torch
 from torch import Tensor, nn
 
+from autoscale.network.build import Network
+
 
 def channels_of(network: nn.Module) -> int:
-    """Channels of a network's images: 1 if its first convolution takes one, else 3.
+    """Channels of a network's images: those that its first convolution takes.
 
     The first is that which `network.modules()` gives first, as a network names its stem before what
-    follows.
+    follows. A module of the user's takes 1 or 3, as its first convolution may see pixels that were
+    folded into channels.
     """
     convs = (module for module in network.modules() if isinstance(module, nn.Conv2d))
     first = next(convs, None)
+    if isinstance(network, Network) and first is not None:
+        return first.in_channels
     return 1 if first is not None and first.in_channels == 1 else 3
 
 

@@ -11,12 +11,12 @@ from typing import Any
 from autoscale.design.measures.limits import broken
 from autoscale.errors import EvaluationFailed, InvalidSetting
 from autoscale.jobs.clock import Clock
+from autoscale.jobs.groups.recipe import recipe_named
 from autoscale.jobs.search.result import STEP as SEARCH
 from autoscale.jobs.search.result import load_trials
 from autoscale.jobs.train.job import OutOfTime
 from autoscale.jobs.train.result import STEP as TRAIN
 from autoscale.jobs.workers.estimate import Pace
-from autoscale.jobs.workers.proxy import recipe_named
 from autoscale.pipeline.ending import Ending
 from autoscale.pipeline.plan import CHECKED, LEAST, RACED, RESERVE, Costs, Plan, Step, plan
 from autoscale.pipeline.result import Made, Planned, plan_lines

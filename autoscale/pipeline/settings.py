@@ -42,7 +42,8 @@ class MakeSettings(
         "data",
         MISSING,
         help="A folder with one sub-folder per class, with or without train/validation/test, "
-        "Parquet in the Hugging Face image layout, or 'synthetic' (drawn in memory).",
+        "a list (.csv, .tsv, .jsonl), Parquet in the Hugging Face image layout, .tar, .npz, "
+        "hf:OWNER/NAME, or 'synthetic' (drawn in memory).",
         argument=True,
     )
     hours: float = again(

@@ -17,6 +17,7 @@ from autoscale.jobs.family.job import write_family
 from autoscale.jobs.grid.job import grid_search
 from autoscale.jobs.grid.settings import FamilySettings, GridSettings
 from autoscale.jobs.groups.images import ImageSettings
+from autoscale.jobs.groups.recipe import recipe_named
 from autoscale.jobs.groups.workers import DeviceSettings, KernelSettings, WorkerSettings
 from autoscale.jobs.search.job import search_baseline
 from autoscale.jobs.search.result import Baseline
@@ -29,7 +30,7 @@ from autoscale.jobs.train.result import Trained
 from autoscale.jobs.train.settings import TrainSettings
 from autoscale.jobs.workers.estimate import Pace, pace
 from autoscale.jobs.workers.kernels import choose_kernels
-from autoscale.jobs.workers.proxy import Proxy, recipe_named
+from autoscale.jobs.workers.proxy import Proxy
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.jobs.workers.transfer import Transfer
 from autoscale.listener import Listener, Silent
@@ -92,7 +93,12 @@ class Steps:
         Raises:
             DataProblem: naming what would break it.
         """
-        for found in examine(run=self.run, data=self.settings.data, device=self.settings.device):
+        for found in examine(
+            run=self.run,
+            data=self.settings.data,
+            group_by=self.settings.group_by,
+            device=self.settings.device,
+        ):
             told = f"{found.subject}: {found.found}" + (f"; {found.advice}" * bool(found.advice))
             if found.verdict == "fail":
                 raise DataProblem(told)
@@ -108,6 +114,7 @@ class Steps:
                 seed=settings.seed,
                 limit=settings.limit,
                 strict=settings.strict,
+                group_by=settings.group_by,
                 white_level=start.expected.preparation.white_level,
             ),
             recipe=recipe_named(self.recipe, epochs=1),
@@ -255,7 +262,7 @@ class Steps:
         """
         own, began = self.settings, self.began
         names = (
-            *("limit", "strict", "seed", "white_level"),
+            *("limit", "strict", "group_by", "seed", "white_level"),
             *("device", "threads", "kernels", "precision"),
         )
         return train(

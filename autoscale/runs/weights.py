@@ -19,6 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from autoscale.answering.answering import Answering
 from autoscale.datasets.pictures.preparation import Preparation
 from autoscale.design.style import Style
 from autoscale.design.versions import FORMAT, UPGRADE, version_problem
@@ -50,6 +51,7 @@ class Header:
     classes: tuple[str, ...] | None = None  # names, in the order of the logits
     learned: tuple[str, ...] | None = None  # of the classes, if the classifier is not trained
     seed: int | None = None  # of the cut of the images that it was trained on
+    group_by: str | None = None  # what that cut kept together
     seen: tuple[str, ...] | None = None  # some of these, see `training.seen`
     accuracy: float | None = None  # share of images
     accuracy_of: str | None = None  # on which images
@@ -58,18 +60,20 @@ class Header:
     provenance: str | None = None  # where the weights come from
     origin: str | None = None  # the published weights that they are, or began with
     licence: str | None = None  # of those, as whoever gives them says
+    answering: Answering | None = None  # how logits become an answer; None: as their softmax says
 
     __pydantic_config__ = {"allow_inf_nan": False}  # noqa: RUF012  (read by pydantic alone)
 
     def to_dict(self) -> dict[str, Any]:
-        """What is known, as plain data in one level."""
+        """What is known, as plain data in one level, but for how logits become an answer."""
         plain: dict[str, Any] = {
             field.name: getattr(self, field.name)
             for field in fields(self)
-            if field.name not in ("style", "preparation")
+            if field.name not in ("style", "preparation", "answering")
         }
         plain |= asdict(self.style) if self.style else {}
         plain |= self.preparation.to_dict() if self.preparation else {}
+        plain |= {"answering": self.answering.to_dict()} if self.answering else {}
         return {name: value for name, value in plain.items() if value is not None}
 
 
@@ -262,6 +266,8 @@ def _from_plain(plain: Any) -> Header:
         given = {field.name: rest.pop(field.name, None) for field in fields(kind)}
         given = {name: value for name, value in given.items() if value is not None}
         rest[name] = TypeAdapter(kind).validate_python(given) if given else None
+    if rest.get("answering") is not None:
+        rest["answering"] = Answering.from_dict(rest["answering"])
     return TypeAdapter(Header).validate_python(rest)
 
 

@@ -43,7 +43,7 @@ class UserNetwork:
     width: float = field(compare=False)
     resolution: int  # pixels per side of the input
     num_classes: int
-    channels: int = 3  # of the input: 3 in RGB, 1 in grey
+    channels: int = 3  # of the input: 3 in RGB, 1 in grey, or bands
     shapes: tuple[tuple[int, ...], ...] = field(repr=False)  # of the parameters, in their order
     cost: Cost = field(compare=False)  # traced
 

@@ -37,6 +37,9 @@ class Settings:
     exclusive: ClassVar[Groups] = ()
     #: Settings that say something only where another one, which each names, is not as by default.
     needs: ClassVar[Mapping[str, str]] = {}
+    #: Settings that change something in what another one, which each names, chooses: what a job
+    #: file says of them goes where the other is typed.
+    founded_on: ClassVar[Mapping[str, str]] = {}
 
     def __post_init__(self) -> None:
         for setting in settings_of(type(self)):
@@ -179,18 +182,22 @@ def joined(
         kind: the class of the settings.
         weaker: gives way where the other has the same setting or one that excludes it, or takes
             back the one without which it is idle.
-        stronger: kept as it is.
+        stronger: kept as it is, with what the other says under further keys of a keyed setting.
     """
     known = {setting.name: setting for setting in settings_of(kind)}
-    kept = {name: value for name, value in weaker.items() if name not in stronger}
+    keyed = {name for name, setting in known.items() if setting.option.keyed}
+    kept = {n: value for n, value in weaker.items() if n in keyed or n not in stronger}
     for group in _groups(kind):
         if any(_given(known, member, stronger) for member in group):
             for member in group:
                 _leave_out(kept, member)
+    for name, other in _named_by_each(kind, "founded_on").items():
+        if other in stronger:
+            kept.pop(name, None)
     for name, other in _needs(kind).items():
         if other in stronger and not _given(known, other, stronger):
             kept.pop(name, None)
-    return {**kept, **stronger}
+    return {**kept, **stronger, **_keyed(known, kept, stronger)}
 
 
 def _groups(kind: type[Settings]) -> Groups:
@@ -200,8 +207,26 @@ def _groups(kind: type[Settings]) -> Groups:
 
 
 def _needs(kind: type[Settings]) -> dict[str, str]:
-    own = (base for base in kind.__mro__ if "needs" in vars(base))
-    return {name: other for base in own for name, other in vars(base)["needs"].items()}
+    return _named_by_each(kind, "needs")
+
+
+def _named_by_each(kind: type[Settings], attribute: str) -> dict[str, str]:
+    """A class's mapping of settings to others, with those of base classes."""
+    own = (base for base in kind.__mro__ if attribute in vars(base))
+    return {name: other for base in own for name, other in vars(base)[attribute].items()}
+
+
+def _keyed(
+    known: Mapping[str, Setting], weaker: Mapping[str, Any], stronger: Mapping[str, Any]
+) -> dict[str, list[str]]:
+    """Of settings in both, texts KEY=VALUE: the weaker's whose keys the stronger lacks, and its."""
+    found = {}
+    for name in {*weaker} & {*stronger}:
+        if known[name].option.keyed:
+            keys = {_key(text) for text in stronger[name]}
+            others = [text for text in weaker[name] if _key(text) not in keys]
+            found[name] = [*others, *stronger[name]]
+    return found
 
 
 def _given(known: Mapping[str, Setting], member: str, values: Mapping[str, Any]) -> list[str]:

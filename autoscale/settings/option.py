@@ -15,6 +15,7 @@ class Option:
     help: str  # `{choices}` in it stands for the names of `choices`
     flag: str = ""  # instead of the field's name with strokes
     named: bool = False  # texts NAME=VALUE; others behind the same flag are another field's
+    keyed: bool = False  # texts NAME=VALUE, each a setting of its own where two places are joined
     parse: Callable[[str], Any] | None = None  # a text as people write it -> the value
     show: Callable[[Any], str] = str  # the value as a text that `parse` takes
     choices: Callable[[], Iterable[str]] | None = None  # the names of a registry, asked when needed
@@ -32,6 +33,7 @@ class Option:
     panel: str = ""  # heading of the help under which it stands
     envvar: str = ""  # environment variable that gives it where nothing else does
     argument: bool = False  # given without a flag
+    unlisted: bool = False  # an older spelling: taken as ever, but no help names it
     hidden: bool = False  # from Python only: on the command line other fields say it
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,10 +12,14 @@ from torch import Tensor
 
 from autoscale.datasets.data import Images
 from autoscale.datasets.pictures.preparation import OURS, Preparation
+from autoscale.training.augmentation.augment import augmented
+from autoscale.training.augmentation.mixing import Mixture, mixed
 from autoscale.training.crops import augmentation_of, resize
+from autoscale.training.recipe import Recipe
 from autoscale.training.task import HERE, Runtime, TrainingTask
 
 _CHUNK = 256  # images resized together
+_ALTERED = 5  # apart from the random numbers of crops, which stay as they are without it
 
 
 class Batch(NamedTuple):
@@ -24,11 +28,19 @@ class Batch(NamedTuple):
     pixels: Tensor  # bytes, (B, C, size, size)
     labels: Tensor  # (B,)
     answers: Tensor | None = None  # a teacher's logits, (B, classes)
+    mixture: Mixture | None = None  # what the images were mixed with
 
     def split(self, size: int) -> list[Batch]:
         """In parts of at most `size` images."""
-        answers = [None] * len(self.labels) if self.answers is None else self.answers.split(size)
-        parts = zip(self.pixels.split(size), self.labels.split(size), answers, strict=False)
+        none: list[Any] = [None] * len(self.labels)
+        answers: Sequence[Any] = none if self.answers is None else self.answers.split(size)
+        mixtures = none
+        if self.mixture is not None:
+            pairs = (tensor.split(size) for tensor in self.mixture)
+            mixtures = [Mixture(*pair) for pair in zip(*pairs, strict=True)]
+        parts = zip(
+            self.pixels.split(size), self.labels.split(size), answers, mixtures, strict=False
+        )
         return [Batch(*part) for part in parts]
 
 
@@ -42,6 +54,9 @@ def batches(task: TrainingTask, epoch: int, runtime: Runtime = HERE) -> Iterator
     incomplete batch is dropped, unless it is the only one. Order and augmentation depend on the
     seed and the epoch's number alone; where a teacher answered, the crops are those it saw.
 
+    What a recipe does to images beside cutting and mirroring happens to the crops at the network's
+    size: its policy, its colours, its erasing, then its mixtures, within the batch of a process.
+
     Args:
         epoch: its number, from 1.
         runtime: its peers share each batch, augmented independently.
@@ -53,6 +68,7 @@ def batches(task: TrainingTask, epoch: int, runtime: Runtime = HERE) -> Iterator
     cut_size = size if recipe.crop == "random-resized" else images.pixels.shape[1]
     order = _order(task, np.random.default_rng([seed, epoch]))
     random = np.random.default_rng([seed, epoch, 1 + part])
+    altering = np.random.default_rng([seed, epoch, 1 + part, _ALTERED])
     if len(order) == 1:
         order = np.repeat(order, 2)  # batch norm cannot take the variance of one number
     together = min(recipe.batch_size, len(order))
@@ -64,8 +80,21 @@ def batches(task: TrainingTask, epoch: int, runtime: Runtime = HERE) -> Iterator
         else:
             windows, mirrored = seen.windows[chosen], seen.mirrored[chosen]
         pixels = resize(runtime.cut(images.pixels, chosen, windows, mirrored, cut_size), size)
+        labels = torch.from_numpy(images.labels[chosen])
         answers = None if seen is None else torch.from_numpy(seen.answers[chosen])
-        yield Batch(pixels, torch.from_numpy(images.labels[chosen]), answers)
+        yield _altered(Batch(pixels, labels, answers), recipe, epoch, altering)
+
+
+def _altered(batch: Batch, recipe: Recipe, epoch: int, random: np.random.Generator) -> Batch:
+    """A batch of crops after all that the recipe does to images beside cutting them out."""
+    if not recipe.altering:
+        return batch
+    share = recipe.regularisation_at(epoch)
+    pixels = augmented(batch.pixels, recipe, share=share, random=random)
+    if not recipe.mixing:
+        return batch._replace(pixels=pixels)
+    pixels, mixture = mixed(pixels, batch.labels, recipe, share=share, random=random)
+    return batch._replace(pixels=pixels, mixture=mixture)
 
 
 def _order(task: TrainingTask, random: np.random.Generator) -> NDArray[np.int64]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 import torch
@@ -103,7 +104,9 @@ class _Training:
         train = task.train if stored else resized(task.train, task.resolution)
         validation = resized(task.validation, task.resolution)
         self._task = replace(task, train=train, validation=validation)
-        if fits(train.pixels, self.device):
+        # Policies change images by Pillow, on the CPU, so they are cut out there too.
+        by_pillow = task.recipe.changes("augment")
+        if not by_pillow and fits(train.pixels, self.device):
             runtime = replace(runtime, cut=ResidentCut(train.pixels, self.device))
         self._runtime, self._drop_rates = runtime, DropRates(network)
         self.state = TrainingState(network, task, self.device, runtime.peers)
@@ -156,15 +159,18 @@ class _Training:
         task, runtime = self._task, self._runtime
         recipe, steps = task.recipe, task.steps
         losses = Losses(recipe, epoch=number, steps=steps, device=self.device)
-        for step, batch in enumerate(batches(task, number, runtime)):
+        done, drawn = 0, batches(task, number, runtime)
+        while done < steps:
+            group = min(recipe.accumulate, steps - done)
             # The middle of the step, so that neither the first nor the last has a rate of 0.
-            progress = (number - 1 + (step + 0.5) / steps) / recipe.epochs
+            progress = (number - 1 + (done + group / 2) / steps) / recipe.epochs
             rate = recipe.learning_rate_at(progress)
-            losses.add(self.state.step(batch, learning_rate=rate))
-            self._require_time(number, step)
+            losses.add(self.state.step(islice(drawn, group), learning_rate=rate), steps=group)
+            done += group
+            self._require_time(number, done)
         return losses.mean()
 
-    def _require_time(self, epoch: int, step: int) -> None:
+    def _require_time(self, epoch: int, done: int) -> None:
         """
         Raises:
             OutOfTime: if there is none left.
@@ -173,7 +179,7 @@ class _Training:
         # Peers stop at the same step, that of the first of them that is late.
         if limit is not None and peers.total(self._elapsed() > limit):
             raise OutOfTime(
-                f"the training was at epoch {epoch} of {self._task.recipe.epochs}, step {step + 1} "
+                f"the training was at epoch {epoch} of {self._task.recipe.epochs}, step {done} "
                 f"of {self._task.steps}, after {limit:g} seconds; allow more, or fewer epochs"
             )
 

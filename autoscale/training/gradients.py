@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -63,6 +64,30 @@ class Gradients:
         self.halved = True  # here, where the failed pass and its memory are gone
         return self(batch)
 
+    def of(self, batches: Iterable[Batch]) -> Tensor:
+        """Give every parameter the mean of its gradients of some batches of one size.
+
+        The batches go through one after the other, so that batch norm sees one at a time.
+
+        Returns:
+            The mean of their losses.
+
+        Raises:
+            OutOfMemory: if half a batch does not fit.
+        """
+        drawn = iter(batches)
+        total, count = self(next(drawn)), 1
+        weights = [weight for weight in self._network.parameters() if weight.requires_grad]
+        sums: list[Tensor | None] = []
+        for batch in drawn:
+            sums = sums or [weight.grad for weight in weights]
+            # This begins with new gradients, so that a batch that is tried again counts once.
+            total, count = total + self(batch), count + 1
+            sums = [_added(held, weight.grad) for held, weight in zip(sums, weights, strict=True)]
+        for weight, gradient in zip(weights, sums, strict=False):
+            weight.grad = None if gradient is None else gradient / count
+        return total if count == 1 else total / count
+
     def _sum(self, parts: list[Batch]) -> Tensor:
         self._network.zero_grad(set_to_none=True)
         images = sum(len(part.labels) for part in parts)
@@ -86,10 +111,17 @@ class Gradients:
 
     def _loss(self, part: Batch, logits: Tensor) -> Tensor:
         labels = part.labels.to(self._device, non_blocking=True)
+        if part.mixture is not None:
+            others, shares = (t.to(self._device, non_blocking=True) for t in part.mixture)
+            return self._of_labels.mixed(logits, labels, others, shares)
         if self._teaching is None or part.answers is None:
             return self._of_labels.mean(logits, labels)
         answers = part.answers.to(self._device, non_blocking=True)
         return self._teaching.loss(logits, labels, answers, self._of_labels)
+
+
+def _added(one: Tensor | None, other: Tensor | None) -> Tensor | None:
+    return one if other is None else other if one is None else one + other
 
 
 class Losses:
@@ -105,13 +137,13 @@ class Losses:
         self._new: list[Tensor] = []
         self._known: list[float] = []
 
-    def add(self, loss: Tensor) -> None:
-        """Note the loss of the next step.
+    def add(self, loss: Tensor, *, steps: int = 1) -> None:
+        """Note the mean loss of the next steps.
 
         Raises:
             TrainingDiverged: if this or an earlier one is infinite or not a number.
         """
-        self._new.append(loss)
+        self._new += [loss] * steps
         if len(self._new) >= self._together:
             self._ask()
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Literal, cast, get_args, get_type_hints
 
 from autoscale.errors import InvalidSetting
+from autoscale.training.augmentation.policy import policy_named
 
 Optimizer = Literal["sgd", "rmsprop", "adamw"]
 Schedule = Literal["cosine", "linear", "steps", "constant"]
 Crop = Literal["random-resized", "shift", "none"]
 
+_ALTERING = ("augment", "color_jitter", "erasing", "mixup", "cutmix")
 _STEPS = 4  # in which images, and what regularises, grow while a network is trained
 
 #: Peak rate of AdamW, for batches of 32, at which a network is trained that begins with weights of
@@ -49,8 +51,16 @@ class Recipe:
     head_first: bool = False  # fit a new classifier on other weights' features before the 1st step
     patience: int = 0  # epochs without a better validation accuracy that end it; 0 never does
     start_size: float = 1.0  # (0, 1], side of the first images / of the last; see `resolution_at`
-    # (0, 1], rates of dropout and stochastic depth at first / at last; see `regularisation_at`
+    # (0, 1], rates of dropout and stochastic depth, and strength of all below that alters images,
+    # at first / at last; see `regularisation_at`
     start_regularisation: float = 1.0
+    augment: str = "none"  # of each image: none, rand:N:M or trivial, see `augmentation.policy`
+    color_jitter: float = 0.0  # [0, 1], most that brightness, contrast, saturation change by
+    erasing: float = 0.0  # [0, 1], share of the images that lose a rectangle to noise
+    mixup: float = 0.0  # at least 0, alpha; 0 mixes no images, see `augmentation.mixing`
+    cutmix: float = 0.0  # at least 0, alpha; beside mixup, each batch has one of the two
+    clip_norm: float = 0.0  # at least 0, most that the norm of all gradients may be; 0: any
+    accumulate: int = 1  # at least 1, batches whose gradients are averaged for one move
 
     def __post_init__(self) -> None:
         for field, kind in get_type_hints(Recipe).items():
@@ -74,10 +84,46 @@ class Recipe:
         )
         _check("shift", self.shift, 0 <= self.shift < 0.5, "a fraction of the side in [0, 0.5)")
         _check("layer_decay", self.layer_decay, 0 < self.layer_decay <= 1, "in (0, 1]")
+        object.__setattr__(self, "augment", _augmenting(self.augment))
+        for name in ("color_jitter", "erasing"):
+            _check(name, value := getattr(self, name), 0 <= value <= 1, "in [0, 1]; 0 turns it off")
+        for name in ("mixup", "cutmix", "clip_norm"):
+            _check(name, value := getattr(self, name), value >= 0, "at least 0; 0 turns it off")
+        _check("accumulate", self.accumulate, self.accumulate >= 1, "at least 1")
         _check("patience", self.patience, self.patience >= 0, "at least 0 epochs; 0 turns it off")
         for name in ("start_size", "start_regularisation"):
             value = getattr(self, name)
             _check(name, value, 0 < value <= 1, "a fraction in (0, 1]")
+
+    def require_single_labels(self, whose: str) -> None:
+        """Refuse mixtures of images, which have two labels.
+
+        Args:
+            whose: what knows one label an image alone, in words.
+
+        Raises:
+            InvalidSetting: naming what is to be left out.
+        """
+        for name in self.mixing:
+            raise InvalidSetting(
+                f"{name} {getattr(self, name):g} gives images two labels, and {whose} takes one "
+                "each; leave one of the two out"
+            )
+
+    def require_crops(self, whose: str) -> None:
+        """Refuse all that alters images otherwise than by cutting and mirroring them.
+
+        Args:
+            whose: what knows the images as they are cut out, in words.
+
+        Raises:
+            InvalidSetting: naming what is to be left out.
+        """
+        for name in self.altering:
+            raise InvalidSetting(
+                f"{name} {getattr(self, name)} alters images, and {whose} are of crops as they "
+                "are; leave one of the two out"
+            )
 
     def learning_rate_at(self, progress: float) -> float:
         """The learning rate after the fraction `progress`, in [0, 1), of the training.
@@ -114,10 +160,26 @@ class Recipe:
     def regularisation_at(self, epoch: int) -> float:
         """By which the rates of dropout and stochastic depth are multiplied in an epoch, from 1.
 
+        So are the strength of augmentation, the probability of erasing and the alpha of mixtures.
         It grows from `start_regularisation` to 1 in the steps in which images do: small images need
-        less of it. Source: that of `resolution_at`, where augmentation grows too.
+        less of it. Source: that of `resolution_at`.
         """
         return self._share_at(epoch, self.start_regularisation)
+
+    def changes(self, name: str) -> bool:
+        """Whether a field is not as it is where nobody says anything of it."""
+        usual = {field.name: field.default for field in fields(self)}
+        return bool(getattr(self, name) != usual[name])
+
+    @property
+    def altering(self) -> tuple[str, ...]:
+        """The fields that alter images otherwise than by cutting and mirroring, where they do."""
+        return tuple(name for name in _ALTERING if self.changes(name))
+
+    @property
+    def mixing(self) -> tuple[str, ...]:
+        """Those of them that give an image two labels."""
+        return tuple(name for name in ("mixup", "cutmix") if self.changes(name))
 
     def _share_at(self, epoch: int, first: float) -> float:
         """What grows over the training from `first` to 1, in an epoch."""
@@ -158,11 +220,18 @@ def _check(field: str, value: object, fits: bool, limit: str) -> None:
         raise InvalidSetting(f"{field} must be {limit}; got {value!r}")
 
 
+def _augmenting(text: str) -> str:
+    policy = policy_named(text)
+    return "none" if policy is None else policy.text
+
+
 def _check_kind(field: str, value: object, kind: object) -> None:
     if choices := get_args(kind):
         _check(field, value, value in choices, "one of " + ", ".join(choices))
     elif kind is bool:
         _check(field, value, isinstance(value, bool), "true or false")
+    elif kind is str:
+        _check(field, value, isinstance(value, str), "a text")
     elif kind is int:
         whole = isinstance(value, int) and not isinstance(value, bool)
         _check(field, value, whole, "a whole number")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -108,7 +108,7 @@ class TrainingState:
         recipe = task.recipe
         self.network = network
         self.epochs: list[Epoch] = []
-        self._peers, self._steps = peers, task.steps
+        self._peers, self._moves, self._clip_norm = peers, task.moves, recipe.clip_norm
         self._optimizer = make_optimizer(network, recipe)
         self._average = EMA(network, recipe.ema_decay) if recipe.ema_decay else None
         self._gradients = _gradients(network, task, device, may_halve=peers.size == 1)
@@ -123,19 +123,23 @@ class TrainingState:
         """Whether memory ran out once, and batches go through in two halves since."""
         return self._gradients.halved
 
-    def step(self, batch: Batch, *, learning_rate: float) -> Tensor:
-        """One step of the optimiser; the batch's mean loss, over all processes.
+    def step(self, batches: Iterable[Batch], *, learning_rate: float) -> Tensor:
+        """One move of the optimiser; the batches' mean loss, over all processes.
 
         Args:
+            batches: of one size, at least one; their gradients are averaged. Each is drawn when
+                its turn comes.
             learning_rate: of the classifier; the recipe may give other parts less.
 
         Raises:
             OutOfMemory: if half a batch does not fit.
         """
         set_learning_rate(self._optimizer, learning_rate)
-        loss = self._gradients(batch)
+        loss = self._gradients.of(batches)
         gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
         self._peers.average([loss, *gradients])
+        if self._clip_norm:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self._clip_norm)
         self._optimizer.step()
         if self._average:
             self._average.update(self.network)
@@ -164,7 +168,7 @@ class TrainingState:
         self.epochs, self._gradients.halved = list(snapshot.epochs), snapshot.halved
         if self._average:
             self._average.network.load_state_dict(snapshot.part("average/"))
-            self._average.steps = self._steps * len(self.epochs)
+            self._average.steps = self._moves * len(self.epochs)
 
     def finish(self) -> None:
         """Leave the network in eval mode with the weights that were scored."""

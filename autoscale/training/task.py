@@ -12,6 +12,7 @@ from autoscale.datasets.pictures.preparation import OURS, Preparation
 from autoscale.errors import DataProblem, InvalidSetting
 from autoscale.metrics.metric import Metric
 from autoscale.training import crops
+from autoscale.training.augmentation.augment import require_channels
 from autoscale.training.crops import Cut
 from autoscale.training.loss.losses import CrossEntropy, Loss, Weighted
 from autoscale.training.nested.inner import Inner, Paths
@@ -27,7 +28,8 @@ class TrainingTask:
     Raises:
         InvalidSetting: if `resolution` is below 1, or `evaluate_after` holds a number that is no
             epoch of the recipe, or a loss of labels alone or balanced sampling meets smoothed
-            labels or a teacher that it does not go with.
+            labels or a teacher that it does not go with, or the recipe alters images in a way that
+            does not go with their channels, the loss or the teacher.
         DataProblem: if a set of images is empty, images to train on have no labels and no teacher,
             or a teacher did not answer all of them.
     """
@@ -71,6 +73,7 @@ class TrainingTask:
         require_images(self.train, self.resolution)
         require_images(self.validation, self.resolution)
         self._require_hard_labels()
+        self._require_unaltered()
         if self.teaching is not None:
             self.teaching.require_answers(len(self.train))
         elif (nameless := int((self.train.labels == UNLABELLED).sum())) > 0:
@@ -78,6 +81,17 @@ class TrainingTask:
                 f"{nameless} of {len(self.train)} images have no label; they train with a "
                 "teacher's answers only: name a teacher or leave them out"
             )
+
+    def _require_unaltered(self) -> None:
+        """
+        Raises:
+            InvalidSetting: if images are altered where their labels or a teacher know them.
+        """
+        require_channels(self.recipe, self.train.pixels.shape[3])
+        if self.loss is not None:
+            self.recipe.require_single_labels("a loss that is no cross-entropy")
+        if self.teaching is not None:
+            self.recipe.require_crops("a teacher's answers")
 
     def _require_hard_labels(self) -> None:
         """
@@ -99,6 +113,11 @@ class TrainingTask:
     def steps(self) -> int:
         """Steps of an epoch."""
         return max(1, len(self.train) // self.recipe.batch_size)
+
+    @property
+    def moves(self) -> int:
+        """Moves of the optimiser in an epoch; the last may be of fewer batches than the others."""
+        return -(-self.steps // self.recipe.accumulate)
 
     @property
     def loss_of_labels(self) -> Loss:

@@ -31,10 +31,11 @@ from autoscale.advice.posterior import LawPosterior, Measured, fit_law, interval
 from autoscale.design.cost import cost
 from autoscale.design.rounding import rounding_policy
 from autoscale.jobs.advise.around import FACTOR, Around, sizes_beside
+from autoscale.jobs.groups.recipe import recipe_named
 from autoscale.jobs.search.spaces import load_space
 from autoscale.jobs.workers.answers import unpacked
 from autoscale.jobs.workers.kernels import choose_kernels
-from autoscale.jobs.workers.proxy import Proxy, recipe_named
+from autoscale.jobs.workers.proxy import Proxy
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.listener import Silent
 from autoscale.scaling.scalable import Design

@@ -27,9 +27,10 @@ from autoscale.datasets.data import Images
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
+from autoscale.jobs.groups.recipe import recipe_named
 from autoscale.jobs.search.spaces import load_space
 from autoscale.jobs.workers.kernels import choose_kernels
-from autoscale.jobs.workers.proxy import Proxy, recipe_named
+from autoscale.jobs.workers.proxy import Proxy
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.listener import Silent
 

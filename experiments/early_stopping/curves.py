@@ -23,7 +23,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
-from autoscale.jobs.workers.proxy import Proxy, recipe_named
+from autoscale.jobs.groups.recipe import recipe_named
+from autoscale.jobs.workers.proxy import Proxy
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.search.engine import SearchPlan, search
 from autoscale.search.objective import Objective, Score

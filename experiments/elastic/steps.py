@@ -78,7 +78,7 @@ def milliseconds(network: nn.Module, asked: TrainingTask) -> float:
     network.train()
     for batch in batches(asked, 1):
         begun = time.process_time()
-        state.step(batch, learning_rate=1e-3)
+        state.step([batch], learning_rate=1e-3)
         spent.append(1000 * (time.process_time() - begun))
     return float(np.mean(spent[WARM_UP:]))
 

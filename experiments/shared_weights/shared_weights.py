@@ -37,11 +37,12 @@ from score_table import Table  # noqa: E402
 
 from autoscale.design.cost import cost  # noqa: E402
 from autoscale.design.space import SearchSpace  # noqa: E402
+from autoscale.jobs.groups.recipe import recipe_named  # noqa: E402
 from autoscale.jobs.shared.paths import FairPaths, drawn_round  # noqa: E402
 from autoscale.jobs.shared.scores import SharedScores  # noqa: E402
 from autoscale.jobs.shared.training import SharedTraining  # noqa: E402
 from autoscale.jobs.workers.kernels import choose_kernels  # noqa: E402
-from autoscale.jobs.workers.proxy import Proxy, recipe_named  # noqa: E402
+from autoscale.jobs.workers.proxy import Proxy  # noqa: E402
 from autoscale.jobs.workers.source import ImageSource  # noqa: E402
 from autoscale.listener import Progress, Silent  # noqa: E402
 from autoscale.training.nested.inner import Inner  # noqa: E402

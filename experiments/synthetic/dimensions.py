@@ -10,7 +10,8 @@ import torch
 from autoscale.design.architecture import Architecture, Head, Stage, Stem
 from autoscale.design.cost import cost
 from autoscale.design.rounding import rounding_policy, scale
-from autoscale.jobs.workers.proxy import Proxy, recipe_named
+from autoscale.jobs.groups.recipe import recipe_named
+from autoscale.jobs.workers.proxy import Proxy
 from autoscale.jobs.workers.source import ImageSource
 
 BASE = Architecture(

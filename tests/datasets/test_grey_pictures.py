@@ -76,8 +76,8 @@ def test_grey_and_coloured_images_of_a_folder_are_kept_apart(photos: Path) -> No
     assert not {name for name, _ in kept[:half]} & {name for name, _ in kept[half:]}
 
 
-@pytest.mark.parametrize("mean", [(), (0.5, 0.5), (0.5,) * 4])
-def test_a_preparation_is_of_one_channel_or_three(mean: tuple[float, ...]) -> None:
+@pytest.mark.parametrize("mean", [(), (0.5,) * 33])
+def test_a_preparation_is_of_one_to_32_channels(mean: tuple[float, ...]) -> None:
     with pytest.raises(InvalidSetting, match="mean must be 3 numbers"):
         Preparation(mean=mean, deviation=mean)
 

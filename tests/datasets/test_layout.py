@@ -199,7 +199,7 @@ REFUSALS = {
                           "two validation splits, one beside train"),
     "splits without classes": ("train/*2 test/*2",
                                "test and train in .* but no folders of classes"),
-    "Kaggle's table": ("train/*2 test/*2 train.csv", "names classes in train.csv; copy"),
+    "Kaggle's table": ("train/*2 test/*2 train.csv", "names classes in train.csv; name"),
     "a split or a class": ("train/a/*1 train/b/*1 bus/*1 car/*1",
                            "train may be a split, with the classes a, b, or a class beside bus"),
     "a test split or a class": ("test/a/*1 test/b/*1 raw/*2", "test may be a split, .* beside raw"),
@@ -211,16 +211,18 @@ REFUSALS = {
     "one folder of pictures": ("*3", "3 files and 0 class sub-folders; .* move"),
     "an empty class": ("a/*1 b/*1 c/", "class 'c' in .* has 0 images"),
     "a strange class": ("train/a/*1 train/b/*1 test/c/*1 test/a/*1", "class 'c' of test has no"),
-    "metadata of Hugging Face": ("metadata.csv *3", r"metadata.csv; copy .* csv.DictReader"),
+    "metadata of Hugging Face": ("metadata.csv *3", "metadata.csv; name that list: --data '.*csv'"),
     "saved to disk": ("train/data-00000-of-00001.arrow train/dataset_info.json train/state.json "
-                      "dataset_dict.json", r"save_to_disk .*to_parquet"),
-    "webdataset": ("train-000.tar train-001.tar", "tar files; unpack them, or .*webdataset"),
+                      "dataset_dict.json", "cannot read .*dataset_dict.json: .*; save the"),
+    "webdataset": ("train-000.tar train-001.tar", "cannot read .*train-000.tar: .*; fetch"),
     "splits of classes": ("trainA/*1 trainB/*1 testA/*1 testB/*1", "look like splits of classes"),
     "splits of other classes": ("test/a/*1 test/z/*1 photos/a/*1 photos/b/*1",
                                 "class 'z' of test has no"),
-    "any table": ("images/*2 train_labels.csv", "names classes in train_labels.csv; copy"),
+    "any table": ("images/*2 train_labels.csv", "names classes in train_labels.csv; name"),
     "records": ("train-0.tfrecord train-1.tfrecord val.npz", "2 files of .tfrecord .* no pictures"),
-    "no pictures": ("data_batch_1 batches.meta", "2 files and 0 class"),
+    "no pictures": ("a b.c", "2 files and 0 class"),
+    "tars beside pictures": ("a.tar b.png", "a folder of their own"),
+    "a damaged original": ("data_batch_1 batches.meta", "cannot read .*batches.meta: .*; fetch"),
     "masks": ("images/*3 masks/*3", "masks in .* look like annotations of images, not like"),
     "an archive": ("images.zip", "the archive images.zip; unpack it"),
     "COCO": ("train2017/*2 val2017/*2 annotations/instances_train2017.json", "objects .COCO."),
@@ -359,7 +361,7 @@ def follow(said: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("table", ["metadata.csv", "labels.tsv", "metadata.jsonl"])
-def test_the_way_to_sort_pictures_by_a_table_works(tmp_path: Path, table: str) -> None:
+def test_a_list_among_its_pictures_is_read_as_the_refusal_says(tmp_path: Path, table: str) -> None:
     root = tree(tmp_path / "set", "*3")
     rows = [("000.jpg", "cat"), ("001.jpg", "dog"), ("002.jpg", "cat")]
     if table.endswith("jsonl"):
@@ -370,8 +372,9 @@ def test_the_way_to_sort_pictures_by_a_table_works(tmp_path: Path, table: str) -
     (root / table).write_text("\n".join(lines))
     with pytest.raises(DataProblem) as refusal:
         list_source(root)
-    follow(str(refusal.value), tmp_path)
-    listing = list_source(tmp_path / "out")
+    named = re.search(r"--data '([^']*)'", str(refusal.value))
+    assert named is not None
+    listing = list_source(Path(named[1]))
     assert counts(listing.train, listing.classes) == {"cat": 2, "dog": 1}
 
 

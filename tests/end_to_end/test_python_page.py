@@ -35,6 +35,7 @@ SMALLER: dict[str, dict[str, Any]] = {
     "try_weights": {"epochs": 1, "pairs": 2, "kernels": "none"},
     "train": {"epochs": 1, "kernels": "none"},
     "train_family": {"epochs": 1, "kernels": "none"},
+    "calibrate": {"reject": 0.2},
     "latency": {"repeats": 5},
 }  # fmt: skip
 
@@ -81,7 +82,7 @@ def smaller(name: str) -> Callable[..., Any]:
 @pytest.mark.timeout(1200)
 def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    photos = draw_photos(tmp_path / "photos")
+    photos = draw_photos(tmp_path / "photos", count=120)  # of which enough validate to calibrate
     (tmp_path / "new").mkdir()
     for number, path in enumerate(sorted(photos.glob("*/*.png"))[:2], start=1):
         # The content decides what a file is, not its name.

@@ -24,8 +24,9 @@ from autoscale.jobs.advise.settings import AdviseSettings
 from autoscale.jobs.grid.job import grid_search
 from autoscale.jobs.grid.scaling_base import scalable_of
 from autoscale.jobs.grid.settings import GridSettings
+from autoscale.jobs.groups.recipe import recipe_named
 from autoscale.jobs.search.job import search_baseline
-from autoscale.jobs.workers.proxy import Proxy, recipe_named
+from autoscale.jobs.workers.proxy import Proxy
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.report.page import figures, page
 from autoscale.report.writing import write_report

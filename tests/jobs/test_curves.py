@@ -11,7 +11,8 @@ from autoscale.cli.app import main
 from autoscale.distribution import install
 from autoscale.jobs.search.job import search_baseline
 from autoscale.jobs.train.job import train
-from autoscale.runs.tensorboard import Curves, Point
+from autoscale.tracking.point import Point
+from autoscale.tracking.tensorboard import Curves
 from autoscale.training.recipe import RECIPES
 from tests.conftest import Heard
 
@@ -153,9 +154,9 @@ def test_without_the_package_a_line_says_how_to_get_it(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("autoscale.runs.tensorboard.find_spec", lambda name: None)
+    monkeypatch.setattr("autoscale.distribution.find_spec", lambda name: None)
     assert main([*command, "--run", str(tmp_path / "r"), "--tensorboard"]) == 2
     assert capsys.readouterr().err == (
-        f"autoscale: curves for TensorBoard need another package; {install('tensorboard')}\n"
+        f"autoscale: --track tensorboard needs tensorboard: {install('tensorboard')}\n"
     )
     assert not (tmp_path / "r").exists()

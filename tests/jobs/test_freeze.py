@@ -46,5 +46,12 @@ def test_nothing_untrained_is_frozen() -> None:
 def test_what_is_asked_of_epochs_is_refused_where_there_are_none(option: str) -> None:
     asked = {"network": "efficientnet-b0", "weights": "b0.pth", "freeze": "features"}
     flag = "--" + option.replace("_", "-")
+    value = 2 if option == "batch_size" else 1
     with pytest.raises(InvalidSetting, match=f"without epochs; leave out {flag}$"):
-        TrainSettings(**asked, **{option: 1})  # type: ignore[arg-type]
+        TrainSettings(**asked, **{option: value})  # type: ignore[arg-type]
+
+
+def test_fields_of_the_recipe_are_refused_there_too() -> None:
+    asked = {"network": "efficientnet-b0", "weights": "b0.pth", "freeze": "features"}
+    with pytest.raises(InvalidSetting, match=r"without epochs; leave out --set$"):
+        TrainSettings(**asked, set=("mixup=1",))  # type: ignore[arg-type]

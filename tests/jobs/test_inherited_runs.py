@@ -25,6 +25,7 @@ from autoscale.jobs import start as start_module
 from autoscale.jobs.check import check_baseline
 from autoscale.jobs.family.job import write_family
 from autoscale.jobs.grid.job import grid_search
+from autoscale.jobs.groups.recipe import recipe_named
 from autoscale.jobs.inheritance import Inheritance
 from autoscale.jobs.search.job import search_baseline
 from autoscale.jobs.search.result import load_proxy, load_trials
@@ -33,7 +34,7 @@ from autoscale.jobs.start import Start
 from autoscale.jobs.train.job import train
 from autoscale.jobs.workers.estimate import estimate_seconds
 from autoscale.jobs.workers.pool import TrainingRequest, make_worker
-from autoscale.jobs.workers.proxy import Proxy, recipe_named
+from autoscale.jobs.workers.proxy import Proxy
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.jobs.workers.transfer import Transfer
 from autoscale.network.build import build

@@ -18,9 +18,10 @@ from autoscale.errors import InvalidArchitecture, InvalidSetting, RunConflict
 from autoscale.jobs.check import check_baseline
 from autoscale.jobs.costs import hold_to_board
 from autoscale.jobs.grid.job import grid_search
+from autoscale.jobs.groups.recipe import recipe_named
 from autoscale.jobs.search.result import load_baseline, load_proxy
 from autoscale.jobs.search.spaces import space_names
-from autoscale.jobs.workers.proxy import Proxy, recipe_named
+from autoscale.jobs.workers.proxy import Proxy
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.models.quantized import in_loop
 from autoscale.models.quantized.in_loop import in_int8, require_int8_design, require_int8_space

@@ -21,6 +21,7 @@ from autoscale.inspection.status import run_status
 from autoscale.jobs.check import check_baseline
 from autoscale.jobs.equal_cost import epochs_by_one
 from autoscale.jobs.grid.plan import plan_grid
+from autoscale.jobs.groups.recipe import recipe_named
 from autoscale.jobs.inheritance import Inheritance
 from autoscale.jobs.reference.network import find_references
 from autoscale.jobs.reference.result import Own, Reference, ReferenceScores, reference_table
@@ -28,7 +29,6 @@ from autoscale.jobs.reference.settings import ReferenceSettings, split_pixels
 from autoscale.jobs.reference.training import EPOCHS, TRAININGS
 from autoscale.jobs.search.job import search_baseline
 from autoscale.jobs.search.result import load_proxy
-from autoscale.jobs.workers.proxy import recipe_named
 from autoscale.jobs.workers.transfer import Transfer
 from autoscale.listener import Silent
 from autoscale.network.build import build

@@ -17,11 +17,12 @@ from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.inspection.status import run_status
 from autoscale.jobs.check import check_baseline
 from autoscale.jobs.grid.job import grid_search
+from autoscale.jobs.groups.recipe import recipe_named
 from autoscale.jobs.search.calibrate import calibrate_w
 from autoscale.jobs.search.result import load_baseline, load_proxy
 from autoscale.jobs.search.spaces import load_space
 from autoscale.jobs.train.job import train
-from autoscale.jobs.workers.proxy import Proxy, recipe_named
+from autoscale.jobs.workers.proxy import Proxy
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.metrics.choice import MetricChoice
 from tests.conftest import Heard

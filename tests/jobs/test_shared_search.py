@@ -19,11 +19,12 @@ from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.inspection.read_run import load_run
 from autoscale.inspection.status import run_status
+from autoscale.jobs.groups.recipe import recipe_named
 from autoscale.jobs.search.spaces import load_space
 from autoscale.jobs.shared.paths import FairPaths, drawn_round
 from autoscale.jobs.shared.scores import SharedScores
 from autoscale.jobs.shared.training import SharedTraining
-from autoscale.jobs.workers.proxy import Proxy, recipe_named
+from autoscale.jobs.workers.proxy import Proxy
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.listener import Silent
 from autoscale.network.shared.weights import SharedWeights

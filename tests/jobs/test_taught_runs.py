@@ -24,6 +24,7 @@ from autoscale.jobs.family.job import write_family
 from autoscale.jobs.grid import judging
 from autoscale.jobs.grid.job import grid_search
 from autoscale.jobs.grid.plan import plan_grid
+from autoscale.jobs.groups.recipe import recipe_named
 from autoscale.jobs.search.job import search_baseline
 from autoscale.jobs.search.result import load_proxy, load_trials
 from autoscale.jobs.search.settings import SearchSettings
@@ -32,7 +33,7 @@ from autoscale.jobs.teaching.lessons import Lessons
 from autoscale.jobs.teaching.teacher import Teacher, read_teacher
 from autoscale.jobs.train.job import train
 from autoscale.jobs.workers.pool import TrainingRequest, make_worker
-from autoscale.jobs.workers.proxy import Proxy, recipe_named
+from autoscale.jobs.workers.proxy import Proxy
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.jobs.workers.transfer import Transfer
 from autoscale.listener import Silent

@@ -18,6 +18,7 @@ from autoscale.design.architecture import Stage
 from autoscale.errors import AutoscaleError, BudgetUnreachable, InvalidSetting, RunConflict
 from autoscale.inspection.status import run_status
 from autoscale.jobs.equal_cost import epochs_by_whole
+from autoscale.jobs.groups.recipe import recipe_named
 from autoscale.jobs.search.job import search_baseline
 from autoscale.jobs.start import Start
 from autoscale.jobs.starts import job
@@ -27,7 +28,7 @@ from autoscale.jobs.starts.result import WeightsTried, advice_in
 from autoscale.jobs.starts.settings import TryWeightsSettings
 from autoscale.jobs.train.job import train
 from autoscale.jobs.workers.answers import packed, unpacked
-from autoscale.jobs.workers.proxy import Proxy, recipe_named
+from autoscale.jobs.workers.proxy import Proxy
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.jobs.workers.transfer import Transfer
 from autoscale.runs.weights import file_digest

@@ -15,13 +15,14 @@ from autoscale.inspection.read_run import load_run
 from autoscale.jobs.check import check_baseline
 from autoscale.jobs.grid.job import grid_search
 from autoscale.jobs.grid.settings import GridSettings
+from autoscale.jobs.groups.recipe import recipe_named
 from autoscale.jobs.nested.settings import TrainFamilySettings, for_member
 from autoscale.jobs.search.result import load_proxy
 from autoscale.jobs.search.spaces import load_space
 from autoscale.jobs.train.job import train
 from autoscale.jobs.train.result import Trained
 from autoscale.jobs.train.settings import TrainSettings
-from autoscale.jobs.workers.proxy import Proxy, recipe_named
+from autoscale.jobs.workers.proxy import Proxy
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.report.page import page
 from autoscale.runs.weights import read_weights

@@ -21,10 +21,11 @@ from autoscale.errors import DataProblem, EvaluationFailed, InvalidSetting, Work
 from autoscale.jobs.check import check_baseline
 from autoscale.jobs.grid.job import grid_search
 from autoscale.jobs.grid.settings import GridSettings
+from autoscale.jobs.groups.recipe import recipe_named
 from autoscale.jobs.groups.workers import WorkerSettings
 from autoscale.jobs.search.job import search_baseline
 from autoscale.jobs.workers.pool import TrainingRequest, worker_pool
-from autoscale.jobs.workers.proxy import Proxy, recipe_named
+from autoscale.jobs.workers.proxy import Proxy
 from autoscale.jobs.workers.queue import Job, Trainings
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.listener import Silent

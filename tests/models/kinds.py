@@ -30,14 +30,23 @@ def read(path: Path, told: Mapping[str, Any], *, without: str = "") -> NDArray[n
         pixels = np.rot90(pixels[:, ::-1] if mirrored else pixels, quarters)
     height, width = pixels.shape[:2]
     size, side = told["size"], min(height, width)
-    assert told["area"] == "centre-square"
     left, top = (width - side) / 2, (height - side) / 2
     box = (left, top, left + side, top + side) if without != "square" else (0, 0, width, height)
+    if told["area"] != "centre-square":
+        box = (0, 0, width, height)
+    wide, high = size, size
+    if told["area"] == "padded":
+        wide, high = (max(1, int(size * own / max(width, height) + 0.5)) for own in (width, height))
     flat = Image.fromarray(np.ascontiguousarray(pixels))
     assert told["antialias"]
     filters = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
     kind = filters[told["interpolation"]] if without != "antialias" else Image.Resampling.NEAREST
-    square = np.asarray(flat.resize((size, size), kind, box)).astype(np.float64)
+    square = np.asarray(flat.resize((wide, high), kind, box)).astype(np.float64)
+    if told["area"] == "padded":
+        whole = np.ones((size, size, 3)) * told["beside"]
+        y, x = (size - high) // 2, (size - wide) // 2
+        whole[y : y + high, x : x + wide] = square
+        square = whole
     if without == "channel order":
         square = square[..., ::-1]
     scaled = (square * told["scale"] - told["mean"]) / told["deviation"]

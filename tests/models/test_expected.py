@@ -179,7 +179,8 @@ def test_what_no_picture_can_be_prepared_by_is_refused(
 def test_channels_are_three_numbers_or_one_for_all() -> None:
     assert channels("0.485,0.456, 0.406", option="--mean") == (0.485, 0.456, 0.406)
     assert channels("0.5", option="--mean") == (0.5, 0.5, 0.5)
-    for text in ("", "0.5,0.5", "red", "0.1,0.2,0.3,0.4"):
+    assert channels("0.1,0.2,0.3,0.4", option="--mean") == (0.1, 0.2, 0.3, 0.4)  # of bands
+    for text in ("", "red", "0.5,red", ",".join(["0.1"] * 33)):
         with pytest.raises(InvalidSetting, match="--deviation must be 3 numbers"):
             channels(text, option="--deviation")
 

@@ -57,7 +57,7 @@ def test_a_module_that_prepares_pictures_in_another_way_is_not_written(
     model = load_model(str(saved(tmp_path, small())))
     right = python_format.preparing_source(model.preparation)
     spoiled = right.replace("Resampling.BILINEAR", "Resampling.NEAREST")
-    monkeypatch.setattr(python_format, "preparing_source", lambda preparation: spoiled)
+    monkeypatch.setattr(python_format, "preparing_source", lambda preparation, answering: spoiled)
     with pytest.raises(ExportProblem, match=r"network\.py prepares a picture otherwise"):
         export(model, tmp_path / "out", formats=["python"])
     assert not (tmp_path / "out").exists()

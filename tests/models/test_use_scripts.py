@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -85,6 +86,31 @@ def test_scripts_name_what_predict_names(
             if clear and said != expected
         ]
         assert wrong == []
+
+
+@pytest.mark.parametrize(("channels", "area"), [(3, "padded"), (5, "squashed")])
+def test_scripts_take_the_area_and_the_bands_of_the_network(
+    channels: int, area: str, tmp_path: Path
+) -> None:
+    preparation = replace(ours(channels), area=area, white_level=4095)  # type: ignore[arg-type]
+    design = replace(LITE, channels=channels)
+    torch.manual_seed(0)
+    network = telling(build(design), torch.randn(16, channels, LITE.resolution, LITE.resolution))
+    file = saved(tmp_path, design, network, classes=CLASSES, preparation=preparation)
+    export(load_model(file), tmp_path / "out", formats=["torch-export"])
+    paths = []
+    random = np.random.default_rng(0)
+    for number in range(16):
+        path = tmp_path / (f"{number}.png" if channels == 3 else f"{number}.npy")
+        if channels == 3:
+            scene(60, 34, seed=number).save(path)
+        else:
+            bands = random.integers(0, 4096, (5, 4, 7)).repeat(9, axis=1).repeat(6, axis=2)
+            np.save(path, (bands if number % 2 else np.moveaxis(bands, 0, -1)).astype(np.uint16))
+        paths.append(path)
+    table = predict(load_model(file), paths, top=1).table
+    assert table["class"].nunique() > 1
+    assert answers(tmp_path / "out", "torch-export", paths) == list(table["class"])
 
 
 @pytest.mark.parametrize("name", ["onnx", "litert"])

@@ -19,9 +19,12 @@ CPU = torch.device("cpu")
 
 @pytest.mark.parametrize("crop", ["random-resized", "shift", "none"])
 @pytest.mark.parametrize(("side", "resolution"), [(20, 20), (33, 16), (17, 40)])
-def test_windows_are_those_of_the_bytes(crop: str, side: int, resolution: int) -> None:
+@pytest.mark.parametrize("channels", [3, 7])
+def test_windows_are_those_of_the_bytes(
+    crop: str, side: int, resolution: int, channels: int
+) -> None:
     rng = np.random.default_rng(0)
-    pixels = rng.integers(0, 256, (9, side, side, 3), dtype=np.uint8)
+    pixels = rng.integers(0, 256, (9, side, side, channels), dtype=np.uint8)
     recipe = replace(RECIPES["proxy"], crop=crop, shift=0.25)  # type: ignore[arg-type]
     size = resolution if crop == "random-resized" else side
     rows, mirrored = np.array([8, 0, 3, 3, 5]), np.array([True, False, True, False, False])

@@ -1,7 +1,7 @@
 """Pictures as square images of one size: the one home of what is done to a picture.
 
 In the order of `Preparation`: turned upright by its EXIF orientation, 16 bits scaled to 8, laid on
-white where it is transparent, made RGB or grey, its centre square resized.
+white where it is transparent, made RGB or grey, its area resized. Arrays: see `bands`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 import PIL
@@ -21,11 +21,14 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
+from autoscale.datasets.pictures.bands import OtherBands, decode_bands, is_array
 from autoscale.datasets.pictures.depth import is_deep, shallow
 from autoscale.datasets.pictures.formats import FORMATS as FORMATS
 from autoscale.datasets.pictures.formats import opened
+from autoscale.datasets.pictures.framing import Frame, frame_of, framed
+from autoscale.datasets.pictures.framing import Square as Square
 from autoscale.datasets.pictures.pictures import Pictures
-from autoscale.datasets.pictures.preparation import OURS, Preparation
+from autoscale.datasets.pictures.preparation import OURS, Area, Preparation, in_bands
 from autoscale.errors import DataProblem, first_line
 
 #: Of what `decode_one` makes of a picture. Images that were kept under another one are not used.
@@ -36,10 +39,6 @@ VERSION = 2
 ENOUGH = 6
 #: Bytes that all decoders of this process together may take for pictures at full size.
 MEMORY = 2 * 2**30
-_INTERPOLATIONS = {
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-}
 #: By the number of an EXIF orientation, what makes a picture upright.
 _TURNS = {
     1: None,
@@ -52,15 +51,8 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _DECODERS = 2  # threads; Pillow decodes outside the interpreter lock
+_COPIES = 4  # bytes at most of an array of bands while it is decoded, by those of its file
 _CHUNK = 256  # pictures handed to the decoders at a time
-
-
-class Square(NamedTuple):
-    """A picture, decoded."""
-
-    pixels: NDArray[np.uint8]  # (S, S, C): 3 channels in RGB, 1 in grey
-    side: int  # pixels of the picture's shorter side
-    peak: int | None  # the largest number of a picture of 16 bits; None of others
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,11 +95,12 @@ def decode(
         preparation: what is done to them; mean and deviation are left to the network's input.
 
     Raises:
-        DataProblem: if `strict` and a picture cannot be read; if memory does not suffice.
+        DataProblem: if `strict` and a picture cannot be read; if an array has other bands than the
+            network takes, or a picture lies among arrays; if memory does not suffice.
     """
 
     def chunks() -> Iterator[Decoded]:
-        for chunk in decoded_chunks(pictures, size, preparation):
+        for chunk in decoded_chunks(pictures, size, preparation, alike=True):
             if strict and chunk.unread:
                 raise _refusal(pictures, chunk)
             yield chunk
@@ -152,6 +145,8 @@ def _in_memory(shape: tuple[int, ...], chunks: Iterator[Decoded]) -> Decoded:
 def _content(pictures: Pictures, size: int, preparation: Preparation) -> str:
     """A name of what the pictures hold, in order, and of what becomes of them here."""
     steps = f"{preparation.area}, {preparation.interpolation}, {preparation.white_level}"
+    if in_bands(preparation.channels):
+        steps += f", {preparation.channels} bands"
     steps += ", grey" if preparation.channels == 1 else ""
     digest = hashlib.sha256(f"{VERSION}, {steps}, Pillow {PIL.__version__}".encode())
     for i in range(len(pictures)):
@@ -173,14 +168,27 @@ def _read(pictures: Pictures, i: int) -> bytes:
     return pictures.read(i)
 
 
-def decoded_chunks(pictures: Pictures, size: int, preparation: Preparation) -> Iterator[Decoded]:
-    """The pictures in order, some hundred at a time; positions are among all of them."""
+def decoded_chunks(
+    pictures: Pictures, size: int, preparation: Preparation, *, alike: bool = False
+) -> Iterator[Decoded]:
+    """The pictures in order, some hundred at a time; positions are among all of them.
+
+    Args:
+        alike: refuse what has other bands than the network takes, instead of leaving it unread.
+
+    Raises:
+        DataProblem: if `alike`, naming it.
+    """
 
     def one(i: int) -> Square | str:
         try:
-            return decode_one(_read(pictures, i), size, preparation)
+            return _decoded(_read(pictures, i), size, preparation)
         except MemoryError:
             raise
+        except OtherBands as problem:
+            if alike:
+                raise DataProblem(f"{pictures.names[i]}: {problem}") from None
+            return _reason(problem)
         except Exception as error:  # damaged files make Pillow raise nearly anything
             return _reason(error)
 
@@ -199,6 +207,14 @@ def decoded_chunks(pictures: Pictures, size: int, preparation: Preparation) -> I
                 tuple(square.side for square in squares),
                 tuple(square.peak for square in squares if square.peak is not None),
             )
+
+
+def _decoded(content: bytes, size: int, preparation: Preparation) -> Square:
+    """A picture, or an array of bands, as an image of `size` pixels per side."""
+    if not (is_array(content) or in_bands(preparation.channels)):
+        return decode_one(content, size, preparation)
+    with _memory.taken(_COPIES * len(content), "bands"):
+        return decode_bands(content, size, preparation)
 
 
 def _reason(error: Exception) -> str:
@@ -234,12 +250,9 @@ def _shrunk(
     upright = _on_white(_turned(plain, orientation))
     if preparation.channels == 1:
         upright = upright.convert("L")
-    resized = upright.resize(
-        (size, size),
-        _INTERPOLATIONS[preparation.interpolation],
-        box=_centre_square(seen, upright.size, orientation),
-    )
-    return np.asarray(resized).reshape(size, size, preparation.channels), peak
+    frame = _frame(preparation.area, seen, upright.size, orientation, size)
+    square = framed(upright, frame, size, preparation)
+    return np.asarray(square).reshape(size, size, preparation.channels), peak
 
 
 def _orientation(image: Image.Image) -> int:
@@ -279,22 +292,20 @@ def _on_white(image: Image.Image) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _centre_square(
-    seen: tuple[float, float], size: tuple[int, int], orientation: int
-) -> tuple[float, float, float, float]:
-    """Left, top, right and bottom of the largest square in the middle of an upright picture.
+def _frame(
+    area: Area, seen: tuple[float, float], size: tuple[int, int], orientation: int, side: int
+) -> Frame:
+    """What an area takes of an upright picture for a square of `side` pixels.
 
     Args:
         seen: width and height, before turning, of what of its pixels is picture.
         size: of all of its pixels, turned.
     """
     width, height = reversed(seen) if orientation in (5, 6, 7, 8) else seen
-    side = min(width, height)
-    left, top = (width - side) / 2, (height - side) / 2
     # A part of the last column and row is no picture; turning may have made them the first.
-    left += size[0] - width if orientation in (2, 3, 6, 7) else 0
-    top += size[1] - height if orientation in (3, 4, 7, 8) else 0
-    return left, top, left + side, top + side
+    left = size[0] - width if orientation in (2, 3, 6, 7) else 0
+    top = size[1] - height if orientation in (3, 4, 7, 8) else 0
+    return frame_of(area, (left, top, left + width, top + height), width, height, side)
 
 
 def _scale(image: ImageFile.ImageFile, size: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,7 @@ class Pictures:
     keys: Sequence[str] | None = None  # for fingerprints, where other names serve people
     # Of the content of each picture that was read so far, by position; see `watched`.
     digests: dict[int, bytes] = field(default_factory=dict)
+    groups: Sequence[str] | None = None  # pictures of one lie in one part only
 
     def __len__(self) -> int:
         return len(self.names)
@@ -38,6 +39,7 @@ class Pictures:
             self.labels[indices],
             lambda i: self.read(int(indices[i])),
             [self.keys[i] for i in indices] if self.keys is not None else None,
+            groups=[self.groups[i] for i in indices] if self.groups is not None else None,
         )
 
     def forget(self, i: int) -> None:
@@ -54,7 +56,7 @@ class Pictures:
                 digests[i] = hashlib.blake2b(content, digest_size=16).digest()
             return content
 
-        return Pictures(self.names, self.sizes, self.labels, read, self.keys, digests)
+        return replace(self, read=read, digests=digests)
 
 
 @dataclass(frozen=True, kw_only=True)

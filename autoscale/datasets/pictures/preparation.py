@@ -7,9 +7,21 @@ from typing import Any, Literal, get_args
 
 from autoscale.errors import InvalidSetting
 
-Channels = tuple[float, ...]  # red, green, blue; or grey
-Area = Literal["centre-square"]
+Channels = tuple[float, ...]  # red, green, blue; or grey; or a number for each band
+#: What of a picture becomes the square image: the largest square in the middle, its edges not
+#: rounded; all of it beside a border of grey; all of it, one side resized more than the other.
+Area = Literal["centre-square", "padded", "squashed"]
 Interpolation = Literal["bilinear", "bicubic"]
+
+#: Bands that an image may have at most.
+MOST_BANDS = 32
+#: In place of the numbers of a mean: those of the training images, and their deviation.
+MEASURED: Channels = ()
+
+
+def in_bands(channels: int) -> bool:
+    """Whether images of so many channels are arrays of bands, and neither in colour nor grey."""
+    return channels not in (1, 3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,8 +30,12 @@ class Preparation:
 
     In this order: turned upright by its EXIF orientation; grey or colour of 16 bits scaled to 8 so
     that `white_level` becomes white; laid on white where it is transparent; made RGB; made grey if
-    `mean` has one number; the `area` cut out; resized to the network's resolution with
-    antialiasing; divided by 255; less `mean`, divided by `deviation`.
+    `mean` has one number; the `area` taken and resized to the network's resolution with
+    antialiasing, with a border of 128 where it is padded; divided by 255; less `mean`,
+    divided by `deviation`.
+
+    Of arrays the bands of 16 bits are scaled so that `white_level` becomes 255, and all that
+    follows the making of colours or grey is done to each band.
 
     Grey is the luma of ITU-R BT.601 as Pillow's mode "L" has it:
     (19595 R + 38470 G + 7471 B + 32768) // 65536.
@@ -31,15 +47,16 @@ class Preparation:
 
     mean: Channels = (0.5, 0.5, 0.5)  # of pixels in 0..1
     deviation: Channels = (0.25, 0.25, 0.25)
-    area: Area = "centre-square"  # the largest square in the middle, its edges not rounded
+    area: Area = "centre-square"
     interpolation: Interpolation = "bilinear"
     white_level: int = 65535  # the value of a 16-bit picture that is shown white
 
     def __post_init__(self) -> None:
         for name, values in (("mean", self.mean), ("deviation", self.deviation)):
-            if len(values) not in (1, 3):
+            if not 1 <= len(values) <= MOST_BANDS:
                 raise InvalidSetting(
-                    f"{name} must be 3 numbers (red, green, blue) or 1 (grey), got {values}"
+                    f"{name} must be 3 numbers (red, green, blue), 1 (grey), or one for each of at "
+                    f"most {MOST_BANDS} bands, got {values}"
                 )
         if len(self.mean) != len(self.deviation):
             raise InvalidSetting(
@@ -66,7 +83,7 @@ class Preparation:
 
     @property
     def channels(self) -> int:
-        """Of the network's images: 3 in RGB, 1 in grey."""
+        """Of the network's images: 3 in RGB, 1 in grey, others are bands."""
         return len(self.mean)
 
     @property
@@ -78,6 +95,11 @@ class Preparation:
         """The same of grey pictures: the mean of the means, and of the deviations."""
         mean, deviation = (sum(each) / self.channels for each in (self.mean, self.deviation))
         return replace(self, mean=(mean,), deviation=(deviation,))
+
+    def in_bands(self, count: int) -> Preparation:
+        """The same of arrays of so many bands, of which nothing is known: half of the range and a
+        quarter of it, until somebody says or measures what they are."""
+        return replace(self, mean=(0.5,) * count, deviation=(0.25,) * count)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data."""
@@ -92,4 +114,6 @@ OURS = Preparation()
 
 def ours(channels: int) -> Preparation:
     """What networks that are trained from scratch expect, by the channels of their images."""
+    if in_bands(channels):
+        return OURS.in_bands(channels)
     return OURS if channels == 3 else OURS.in_grey()

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from autoscale.datasets.pictures.group_by import GroupBy
+from autoscale.datasets.pictures.grouping import carve_groups, groups_sentence, require_apart
 from autoscale.datasets.pictures.pictures import Listing, Pictures
 from autoscale.datasets.splits import spoken
 from autoscale.errors import DataProblem, InvalidSetting
@@ -21,7 +23,7 @@ class Selection:
     test images, then `validation_fraction` of the rest as validation images (64 / 16 / 20 % by
     default). A source that names its training split but no validation split loses
     `validation_fraction` of each training class to validation; its test split, or the lack of one,
-    is respected. The cut depends on `seed` alone, never on `test` or `limit`.
+    is respected. The cut depends on `seed` and `group_by` alone, never on `test` or `limit`.
 
     Raises:
         InvalidSetting: if a value lies outside the range stated beside it.
@@ -31,6 +33,7 @@ class Selection:
     validation_fraction: float = 0.2  # above 0 and at most 0.5
     limit: int | None = None  # training images at most, in the proportions of the classes
     test: bool = True  # False leaves the test images undecoded, so that nothing can look at them
+    group_by: str | None = None  # what lies in one part only, see `group_by.GroupBy`
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -42,6 +45,8 @@ class Selection:
             )
         if self.limit is not None and self.limit < 1:
             raise InvalidSetting(f"limit must be at least 1 image; got {self.limit}")
+        if self.group_by is not None:
+            GroupBy(self.group_by)  # refuses what is none
 
 
 #: The cut of seed 0, and everything in it.
@@ -57,6 +62,7 @@ class Splits:
     share: float  # of each class, that went to a part that was cut
     whole: Mapping[str, int]  # of a part that is limited, how many pictures there are
     unread: Mapping[str, int]  # of a part that is left undecoded, how many pictures there are
+    groups: str = ""  # what to say of the groups of each part; empty without them
 
 
 def split(listing: Listing, selection: Selection, source: str) -> Splits:
@@ -71,12 +77,19 @@ def split(listing: Listing, selection: Selection, source: str) -> Splits:
     """
     train, validation, held_out = listing.train, listing.validation, listing.test
     cut: list[str] = []
+    if selection.group_by is not None:
+        _require_groups(listing, selection.group_by, source)
     if not listing.splits:
         train, held_out = _cut(train, selection)
         cut.append("test")
     if validation is None:
         train, validation = _cut(train, selection)
         cut.append("validation")
+    groups = ""
+    if selection.group_by is not None:
+        everything = {"train": train, "validation": validation, "test": held_out}
+        own = {part: one.groups for part, one in everything.items() if one is not None}
+        groups = groups_sentence(GroupBy(selection.group_by).told, own)
     whole = {}
     if (kept := within_limit(train.labels, selection, len(listing.classes))) is not None:
         whole["train"] = len(train)
@@ -85,6 +98,11 @@ def split(listing: Listing, selection: Selection, source: str) -> Splits:
     if held_out is not None:
         parts["test"] = held_out
     for part, pictures in parts.items():
+        if len(pictures) == 0 and selection.group_by is not None:
+            raise DataProblem(
+                f"--group-by {selection.group_by} leaves 0 {spoken(part)} images of {source}: "
+                "every group holds all images of a class that are left; group by something finer"
+            )
         if len(pictures) == 0:
             raise DataProblem(
                 f"{source} leaves 0 {spoken(part)} images of the {len(listing.train):,} "
@@ -100,11 +118,36 @@ def split(listing: Listing, selection: Selection, source: str) -> Splits:
         share=selection.validation_fraction,
         whole=whole,
         unread=unread,
+        groups=groups,
     )
 
 
+def _require_groups(listing: Listing, group_by: str, source: str) -> None:
+    """
+    Raises:
+        DataProblem: if there are fewer groups than parts to cut, or one lies in two splits.
+    """
+    own = {"train": listing.train, "validation": listing.validation, "test": listing.test}
+    if listing.splits:
+        named = {part: one.groups for part, one in own.items() if one is not None}
+        require_apart(named, GroupBy(group_by).told)
+    found = len(set(listing.train.groups or ()))
+    needed = 1 + (not listing.splits) + (listing.validation is None)
+    if found < needed:
+        raise DataProblem(
+            f"--group-by {group_by} finds {found} "
+            f"group{'s' * (found != 1)} among the {len(listing.train):,} images of {source}, and "
+            f"{needed} parts are to be cut from them; group by something that is finer, or name "
+            "splits yourself"
+        )
+
+
 def _cut(pictures: Pictures, selection: Selection) -> tuple[Pictures, Pictures]:
-    kept, aside = carve(pictures.labels, selection.validation_fraction, seed=selection.seed)
+    fraction, seed = selection.validation_fraction, selection.seed
+    if pictures.groups is None:
+        kept, aside = carve(pictures.labels, fraction, seed=seed)
+    else:
+        kept, aside = carve_groups(pictures.labels, pictures.groups, fraction, seed=seed)
     return pictures.subset(kept), pictures.subset(aside)
 
 

@@ -109,8 +109,10 @@ class MemberWeights:
         """
         designs = [member for member in members if isinstance(member, Member)]
         images = self._images(designs, listener)
-        inheritance = Inheritance(self.start, images, seed=self.source.seed)
-        return [self._written(member, inheritance, images, folder, listener) for member in designs]
+        start, _ = self.start.for_images(images.train)
+        ready = replace(self, start=start)
+        inheritance = Inheritance(start, images, seed=self.source.seed)
+        return [ready._written(member, inheritance, images, folder, listener) for member in designs]
 
     def _images(self, members: Sequence[Member], listener: Listener) -> ImageData:
         images = self.source.load(
@@ -149,6 +151,7 @@ class MemberWeights:
             classes=images.classes,
             learned=tuple(inheritance.known_classes),
             seed=self.source.seed,
+            group_by=self.source.group_by,
             seen=images.sketch,
             origin=expected.origin,
             licence=expected.licence,

@@ -35,6 +35,7 @@ from autoscale.jobs.reference.training import ReferenceTrainings, cost_of_one, n
 from autoscale.jobs.search.result import STEP as SEARCH
 from autoscale.jobs.search.result import load_baseline
 from autoscale.jobs.starts.pointer import on_weights
+from autoscale.jobs.tracked import TrackedTrainings, tracking_of
 from autoscale.jobs.workers.pool import worker_pool
 from autoscale.jobs.workers.proxy import Proxy
 from autoscale.jobs.workers.queue import Job, Trainings
@@ -46,6 +47,7 @@ from autoscale.scaling.family import Growths
 from autoscale.scaling.scalable import Design, Scalable, network_digest
 from autoscale.search.objective import Score, floats_of
 from autoscale.settings.function import takes_settings
+from autoscale.tracking.tracking import Tracking, require_trackers
 from autoscale.training.chance import chance_warning
 
 _OTHER_BASELINE = (
@@ -75,6 +77,14 @@ class _Course:
             if outcome.score:
                 found.setdefault(self._asked[outcome.key][0], []).append(outcome.score)
         return {candidate: floats_of(scores) for candidate, scores in found.items()}
+
+    def choices(self, key: str) -> dict[str, object]:
+        """What was chosen for the training of a key, of an earlier call too."""
+        digest, _, seed = key.partition("/")
+        for candidate in self._race.field:
+            if network_digest(candidate.network) == digest:
+                return {**asdict(candidate.coefficients), "seed": int(seed)}
+        return {"network": digest, "seed": int(seed)}  # of a larger grid, before
 
     def propose(self, outcomes: Sequence[Outcome], running: Sequence[Job]) -> Job | None:
         """The next training, as `Trainings.proposed` asks for it."""
@@ -127,6 +137,7 @@ def grid_search(
         AutoscaleError: one of its kinds, for anything that cannot be done.
     """
     began, run, listener = now(), Path(run), listener or Silent()
+    require_trackers(settings.track)
     proxy = proxy_of(run, settings)
     if proxy is None:
         raise InvalidSetting(
@@ -154,11 +165,15 @@ def grid_search(
     )
     folder = StepFolder(run, race.step)
     deadline = Deadline.of(settings.hours, folder, listener, since=began)
-    with folder.locked(), noted(deadline):
+    tracking = tracking_of(folder, settings, listener)
+    with folder.locked(), noted(deadline), tracking:
         proxy = with_grid_images(run, settings, proxy, size=race.largest, listener=listener)
         _require_same_base(folder, base, named=settings.named)
-        result = _carry_out(race, references, proxy, folder, listener, deadline)
+        result = _carry_out(
+            race, references, proxy, folder, deadline or listener, deadline, tracking
+        )
         _write(folder, base, result, race)
+        tracking.conclude(_answer(result))
         images, metric = proxy.images, proxy.metric
         reached = result.accuracy(result.index) or 0.0
         reached = reached if metric is None else metric.of_quality(reached)
@@ -175,9 +190,9 @@ def _carry_out(
     folder: StepFolder,
     listener: Listener,
     deadline: Deadline | None,
+    tracking: Tracking,
 ) -> GridResult:
     """Race the candidates, or go on with that, train what stands beside them, and judge."""
-    listener = deadline or listener
     journal, course = Journal(folder.file("trainings.jsonl")), _Course(race, proxy.source.seed)
     facts = {
         **proxy.record(),
@@ -201,8 +216,9 @@ def _carry_out(
     )
     record.begin(folder, journal, listener, read=outcomes_from_journal)
     explain(race, listener)
+    tracked = TrackedTrainings(tracking, journal, proxy.chosen.quality, course.choices)
     with worker_pool(race.settings, proxy, folder, listener) as workers:
-        trainings = Trainings(workers, journal, listener)
+        trainings = Trainings(workers, journal, listener, told=tracked.add)
         trainings = trainings.within(deadline, [entry.network for entry in race.field])
         outcomes = trainings.proposed(
             course.propose, most=race.most_trainings, leader=course.leader
@@ -228,6 +244,17 @@ def _carry_out(
     )
     rivals = tuple(Reference(scores=beside.scores(r), own=own) for r in references)
     return replace(found, references=rivals)
+
+
+def _answer(result: GridResult) -> dict[str, float | str | None]:
+    """What trackers are told of the pick."""
+    return {
+        **asdict(result.coefficients),
+        result.quality.label: result.accuracy(result.index),
+        "growth": result.best.growth,
+        "trainings": len(result.observations),
+        "verdict": result.sentence,
+    }
 
 
 def _pick(found: GridResult, outcomes: Sequence[Outcome], proxy: Proxy) -> Own:

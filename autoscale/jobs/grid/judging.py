@@ -12,7 +12,7 @@ from autoscale.jobs.search.result import load_proxy, transferred, with_images
 from autoscale.jobs.start import Start
 from autoscale.jobs.teaching.lessons import Lessons
 from autoscale.jobs.workers.kernels import choose_kernels
-from autoscale.jobs.workers.proxy import Proxy, recipe_named
+from autoscale.jobs.workers.proxy import Proxy
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.jobs.workers.transfer import Transfer
 from autoscale.listener import Listener, Silent
@@ -39,9 +39,11 @@ def proxy_of(run: Path, settings: GridSettings) -> Proxy | None:
             seed=settings.seed or 0,
             limit=settings.limit,
             strict=settings.strict,
+            group_by=settings.group_by,
             white_level=transfer.start.expected.preparation.white_level,
         ),
-        recipe=recipe_named(settings.recipe or "proxy", epochs=settings.epochs),
+        recipe=settings.recipe_asked,
+        inheriting_rate=settings.inheriting_rate,
         kernels=choose_kernels("auto", device=settings.device, listener=Silent()),
         dtype=settings.dtype or "float32",
         chosen=MetricChoice.named(settings.metric or USUAL),

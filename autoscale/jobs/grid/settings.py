@@ -9,18 +9,19 @@ from typing import Any, ClassVar
 from autoscale.design.measures.registry import BUDGETS as MEASURES
 from autoscale.design.measures.registry import kind_named, with_file
 from autoscale.errors import InvalidSetting
-from autoscale.jobs.groups.images import DataSettings
+from autoscale.jobs.groups.images import DataSettings, ImageSettings
 from autoscale.jobs.groups.networks import (
     BaseWeightsSettings,
     BoardSettings,
     ScalingBaseSettings,
     WeightsSettings,
 )
+from autoscale.jobs.groups.recipe import OwnRecipe, RecipeSettings, either_way
 from autoscale.jobs.groups.runtime import DtypeSettings, RuntimeSettings
 from autoscale.jobs.groups.time import TimeSettings
+from autoscale.jobs.groups.tracking import TrackingSettings
 from autoscale.jobs.groups.training import BalanceSettings, TransferSettings
 from autoscale.jobs.groups.workers import DeviceSettings, WorkerSettings
-from autoscale.jobs.names import RECIPES
 from autoscale.jobs.reference.settings import ReferenceSettings
 from autoscale.metrics.names import METRICS, USUAL, require_metric
 from autoscale.models.settings import MetricSettings
@@ -183,11 +184,13 @@ class RaceSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BaseImageSettings(Settings):
+class BaseImageSettings(OwnRecipe):
     """The images and the recipe of a base that no search chose; None is the usual.
 
     With a run's own baseline they are the search's, and only `data` may say where they lie now.
     """
+
+    exclusive: ClassVar[Groups] = either_way("epochs")
 
     # What they come to binds a resumed grid.
     data: str | None = option(
@@ -196,11 +199,18 @@ class BaseImageSettings(Settings):
         place=True,
         binds="images",
     )
-    recipe: str | None = option(
+    recipe: str | None = again(
+        RecipeSettings,
+        "recipe",
         None,
-        "Recipe, for a base of your own. \\[default: proxy]",
-        choices=lambda: RECIPES,
-        binds="recipe",
+        help="Recipe, for a base of your own: a name or a YAML file. \\[default: proxy]",
+        panel="Base",
+    )
+    set: tuple[str, ...] = again(
+        RecipeSettings,
+        "set",
+        help="A field of that recipe, as NAME=VALUE: mixup=0.2, epochs=8; as often as you like.",
+        about="",
         panel="Base",
     )
     epochs: int | None = option(
@@ -219,6 +229,13 @@ class BaseImageSettings(Settings):
     strict: bool = option(
         False, "Refuse unreadable images of that base.", binds="strict", panel="Base"
     )
+    group_by: str | None = again(
+        ImageSettings,
+        "group_by",
+        help="What the cut keeps together, for that base: a column, or path:REGEX.",
+        binds="group_by",
+        panel="Base",
+    )
     white_level: int | None = option(
         None,
         "White of pictures of 16 bits, for that base. \\[default: 65535]",
@@ -229,9 +246,9 @@ class BaseImageSettings(Settings):
     @property
     def decided(self) -> list[str]:
         """Those that are set although a run's own search would have decided them."""
-        names = ("recipe", "epochs", "limit", "seed", "white_level")
+        names = ("recipe", "epochs", "limit", "seed", "group_by", "white_level")
         given = [name for name in names if getattr(self, name) is not None]
-        return given + ["strict"] * self.strict
+        return given + ["set"] * bool(self.set) + ["strict"] * self.strict
 
 
 #: What is asked for of uneven classes.
@@ -241,6 +258,7 @@ _BALANCE = tuple(setting.name for setting in settings_of(BalanceSettings))
 @dataclass(frozen=True, kw_only=True)
 class GridSettings(
     TimeSettings,
+    TrackingSettings,
     WorkerSettings,
     DeviceSettings,
     BaseImageSettings,

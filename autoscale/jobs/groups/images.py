@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoscale.datasets.sources.hub import SCHEME
 from autoscale.errors import InvalidSetting
-from autoscale.models.settings import PreparationSettings
+from autoscale.models.settings import GroupSettings, PreparationSettings
 from autoscale.settings.command import Settings
 from autoscale.settings.option import again, option
 
@@ -19,7 +20,8 @@ class DataSettings(Settings):
     data: str = option(
         "synthetic",
         "'synthetic' (drawn in memory), a folder with one sub-folder per class, with or without "
-        "train/validation/test, or Parquet in the Hugging Face image layout.",
+        "train/validation/test, a list (.csv, .tsv, .jsonl), Parquet in the Hugging Face image "
+        "layout, .tar, .npz, or hf:OWNER/NAME.",
         place=True,
         binds="images",
     )
@@ -44,9 +46,11 @@ class ImageSettings(Settings):
         "65535]",
         panel="",
     )
+    group_by: str | None = again(GroupSettings, "group_by")
     seed: int = option(0, "Of proposals, splits and trainings.", least=0)
 
 
 def place_of(data: str) -> str:
     """Where images lie, in a form that holds in every working directory."""
-    return data if data == "synthetic" else str(Path(data).resolve())
+    named = data == "synthetic" or data.startswith(SCHEME)
+    return data if named else str(Path(data).resolve())

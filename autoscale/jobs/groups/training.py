@@ -1,4 +1,4 @@
-"""Settings of how a network is trained, and what it learns from beside the labels."""
+"""Settings of what a network minimises, and what it learns from beside the labels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups.networks import WeightsSettings
-from autoscale.jobs.names import RECIPES
+from autoscale.jobs.groups.recipe import EPOCHS
 from autoscale.models.settings import packaged_names
 from autoscale.runs.sources.find import keep_names
 from autoscale.settings.command import Groups, Settings, settings_of
@@ -22,22 +22,7 @@ from autoscale.training.loss.balance import (
     loss_names,
 )
 
-#: What some settings are about: what the classifier alone is fitted without.
-EPOCHS = "epochs"
 TEACHER, UNEVEN = "Teacher", "Uneven classes"  # headings of the help
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecipeSettings(Settings):
-    """How each network is trained. The recipe itself binds a resumed run, not its name."""
-
-    recipe: str = option(
-        "proxy",
-        "Training recipe: {choices}.",
-        choices=lambda: RECIPES,
-        binds="recipe",
-    )
-    epochs: int | None = option(None, "Epochs of each training.", binds="recipe", about=EPOCHS)
 
 
 @dataclass(frozen=True, kw_only=True)

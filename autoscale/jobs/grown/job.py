@@ -16,9 +16,10 @@ from autoscale.jobs.family.weights import images_for_training
 from autoscale.jobs.grown.result import STEP, GrownMember, first_as_good, member_folder
 from autoscale.jobs.grown.training import GrownTraining, begins_at
 from autoscale.jobs.names import NO_WEIGHTS
-from autoscale.jobs.nested.result import RESULT, TrainedFamily, members_table
+from autoscale.jobs.nested.result import RESULT, TrainedFamily, members_table, told_of_members
 from autoscale.jobs.nested.settings import TrainFamilySettings, for_grown, for_member
 from autoscale.jobs.record import Record
+from autoscale.jobs.tracked import tracking_of
 from autoscale.jobs.train.begin import begun
 from autoscale.jobs.train.hours import Timed, begun_in_time, most_epochs, with_epochs
 from autoscale.jobs.train.result import Trained
@@ -56,7 +57,10 @@ def grow(
         deadline = Deadline.of(settings.hours, step, listener, since=since)
         settings = replace(settings, data=data)
         course = _Growth(run, settings, members, deadline or listener, deadline)
-        return course.carried_out()
+        with tracking_of(step, settings, listener) as tracking:
+            grown = course.carried_out()
+            tracking.conclude(told_of_members(grown.members))
+    return grown
 
 
 def _members(run: Path) -> list[Member]:

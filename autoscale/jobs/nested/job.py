@@ -21,8 +21,8 @@ from autoscale.jobs.train.training import Training
 from autoscale.listener import Listener, Silent
 from autoscale.network.threads import threads_of_torch
 from autoscale.runs.store import Journal, StepFolder
-from autoscale.runs.tensorboard import require_tensorboard
 from autoscale.settings.function import takes_settings
+from autoscale.tracking.tracking import require_trackers
 from autoscale.training.process_group import ALONE
 
 
@@ -61,8 +61,7 @@ def train_family(
             f"a family is trained in one process, torchrun started {size}; start the command "
             "without it"
         )
-    if settings.tensorboard:
-        require_tensorboard()
+    require_trackers(settings.track)
     if settings.grow:
         return grow(run, settings, listener, since=since)
     family = NestedFamily.of(run)

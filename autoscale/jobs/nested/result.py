@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,17 @@ def members_table(members: tuple[MemberResult, ...]) -> pd.DataFrame:
 def _dtype(name: str, rows: Sequence[Mapping[str, Any]]) -> Any:
     known = [row[name] for row in rows]
     return object if None in known and any(isinstance(value, int) for value in known) else None
+
+
+def told_of_members(members: Iterable[MemberResult]) -> dict[str, float | str | None]:
+    """What trackers are told of members."""
+    told: dict[str, float | str | None] = {}
+    for member in members:
+        told[f"{member.name}/validation accuracy"] = member.validation_accuracy
+        told[f"{member.name}/test accuracy"] = member.test_accuracy
+        told[f"{member.name}/multiply-adds"] = member.macs
+        told[f"{member.name}/parameters"] = member.params
+    return told
 
 
 def read_members(step: StepFolder) -> tuple[MemberResult, ...] | None:

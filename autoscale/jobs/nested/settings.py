@@ -10,8 +10,10 @@ from typing import Any, ClassVar
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups.images import DataSettings
 from autoscale.jobs.groups.networks import WEIGHTS, BoardSettings, LimitSettings, WeightsSettings
+from autoscale.jobs.groups.recipe import OwnRecipe
+from autoscale.jobs.groups.tracking import CurveSettings
 from autoscale.jobs.groups.training import BalanceSettings
-from autoscale.jobs.train.settings import TrainSettings
+from autoscale.jobs.train.settings import TYPED, TrainSettings
 from autoscale.settings.command import Groups, settings_of
 from autoscale.settings.option import again, option
 
@@ -19,13 +21,16 @@ _GROWTH = "Growth"  # a heading of the help
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainFamilySettings(WeightsSettings, BalanceSettings):
+class TrainFamilySettings(OwnRecipe, WeightsSettings, BalanceSettings, CurveSettings):
     """On which images the members of a family are trained, together or one out of the other.
 
     The recipe, the members and the weights themselves bind a resumed training, not their names.
     """
 
     command: ClassVar[str] = "train-family"
+    usual_recipe: ClassVar[str] = "full"
+    may_drop: ClassVar[bool] = True
+    exclusive: ClassVar[Groups] = TYPED
     needs: ClassVar[Mapping[str, str]] = dict.fromkeys(
         ("grown_epochs", "grown_learning_rate"), "grow"
     )
@@ -44,6 +49,7 @@ class TrainFamilySettings(WeightsSettings, BalanceSettings):
         "it did, else random ones]",
     )
     recipe: str = again(TrainSettings, "recipe")
+    set: tuple[str, ...] = again(TrainSettings, "set")
     epochs: int | None = again(
         TrainSettings,
         "epochs",
@@ -75,6 +81,7 @@ class TrainFamilySettings(WeightsSettings, BalanceSettings):
     )
     limit: int | None = again(TrainSettings, "limit")
     strict: bool = again(TrainSettings, "strict")
+    group_by: str | None = again(TrainSettings, "group_by")
     seed: int = again(TrainSettings, "seed")
     device: str = again(TrainSettings, "device")
     threads: int = again(TrainSettings, "threads")
@@ -86,7 +93,6 @@ class TrainFamilySettings(WeightsSettings, BalanceSettings):
         "as fit in by timed steps, --epochs and --grown-epochs at most, chosen before the first.",
     )
     time_limit: float | None = again(TrainSettings, "time_limit")
-    tensorboard: bool = again(TrainSettings, "tensorboard")
     grow: bool = option(
         False,
         "Train the members one after another from the smallest, each with weights of its own that "
@@ -176,10 +182,8 @@ def for_grown(
     """
     said = (name for name in settings.said_of_weights if name != "weights")
     unsaid: dict[str, Any] = dict.fromkeys(said)
-    return replace(
-        for_member(settings, network, data),
-        **unsaid,
-        weights=str(before),
-        epochs=settings.grown_epochs or settings.epochs,
-        learning_rate=settings.grown_learning_rate or settings.learning_rate,
-    )
+    grown = {"epochs": settings.grown_epochs, "learning_rate": settings.grown_learning_rate}
+    own = {name: value for name, value in grown.items() if value is not None}
+    # In place of what --set says too.
+    member = for_member(settings, network, data).but(**own)
+    return replace(member, **unsaid, weights=str(before))

@@ -18,6 +18,7 @@ from autoscale.jobs.nested.result import (
     members_table,
     read_members,
     result_of,
+    told_of_members,
 )
 from autoscale.jobs.nested.settings import TrainFamilySettings
 from autoscale.jobs.nested.slicing import called, sliced
@@ -49,6 +50,10 @@ class NestedTraining(Training):
     def asked(self) -> TrainFamilySettings:
         """The settings of the command, with the images and weights that they come to."""
         return replace(self.family_settings, data=self.settings.data, weights=self.settings.weights)
+
+    def answer(self, trained: Trained) -> dict[str, float | str | None]:
+        """What trackers are told that it came to."""
+        return {**super().answer(trained), **told_of_members(read_members(self.step) or ())}
 
     def facts(self) -> dict[str, Any]:
         """What decides the result and must be the same to go on, as plain data."""

@@ -13,9 +13,10 @@ from autoscale.design.cost import Cost, cost
 from autoscale.design.rounding import at_resolution
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups.networks import WeightsSettings
+from autoscale.jobs.groups.recipe import recipe_named
 from autoscale.jobs.reference.settings import Asked, ReferenceSettings, split_pixels
 from autoscale.jobs.start import Start
-from autoscale.jobs.workers.proxy import Proxy, recipe_named
+from autoscale.jobs.workers.proxy import Proxy
 from autoscale.jobs.workers.transfer import Transfer
 from autoscale.listener import Listener
 from autoscale.metrics.names import ACCURACY, Quality

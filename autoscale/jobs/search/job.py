@@ -10,7 +10,6 @@ from typing import Any
 from autoscale.design.architecture import Architecture
 from autoscale.errors import EvaluationFailed
 from autoscale.jobs.clock import now
-from autoscale.jobs.curves import SearchCurves
 from autoscale.jobs.deadline import Deadline, Pacer, noted
 from autoscale.jobs.groups.workers import WorkerSettings
 from autoscale.jobs.search.agreement import agreement
@@ -19,17 +18,18 @@ from autoscale.jobs.search.problem import SearchProblem
 from autoscale.jobs.search.result import Baseline
 from autoscale.jobs.search.search_progress import SearchProgress
 from autoscale.jobs.search.settings import SearchSettings
+from autoscale.jobs.tracked import SearchPoints, tracking_of
 from autoscale.jobs.workers.pool import TrainingRequest, WorkerPool, worker_pool
 from autoscale.listener import Listener, Silent
 from autoscale.runs.records import trial_to_record, trials_from_journal
 from autoscale.runs.store import Journal, StepFolder, write_text
-from autoscale.runs.tensorboard import require_tensorboard
 from autoscale.search.dashboard import Copy, in_file
 from autoscale.search.engine import SearchPlan, Trial, knowledge, search
-from autoscale.search.objective import floats_of
+from autoscale.search.objective import Objective, floats_of
 from autoscale.search.rungs import RungCheck, TrainingResult
 from autoscale.search.samplers import make_sampler
 from autoscale.settings.function import takes_settings
+from autoscale.tracking.tracking import Tracking, require_trackers
 from autoscale.training.chance import chance_warning
 
 
@@ -58,15 +58,15 @@ def search_baseline(
         from autoscale.search.database import database
 
         database(settings.storage)
-    if settings.tensorboard:
-        require_tensorboard()
+    require_trackers(settings.track)
     problem = SearchProblem.of(run, settings, listener or Silent())
     deadline = Deadline.of(settings.hours, problem.folder, problem.listener, since=began)
-    with problem.folder.locked(), noted(deadline):
-        return _solve(replace(problem, listener=deadline or problem.listener), deadline)
+    tracking = tracking_of(problem.folder, settings, problem.listener)
+    with problem.folder.locked(), noted(deadline), tracking:
+        return _solve(replace(problem, listener=deadline or problem.listener), deadline, tracking)
 
 
-def _solve(problem: SearchProblem, deadline: Deadline | None) -> Baseline:
+def _solve(problem: SearchProblem, deadline: Deadline | None, tracking: Tracking) -> Baseline:
     """Search, or go on searching, choose the baseline and write it."""
     folder, listener, settings = problem.folder, problem.listener, problem.settings
     journal = Journal(folder.file("trials.jsonl"))
@@ -78,11 +78,7 @@ def _solve(problem: SearchProblem, deadline: Deadline | None) -> Baseline:
     if sum(trial.trained for trial in history) < problem.settings.trials:
         folder.forget("baseline.yaml", "baseline.json")  # the choice is open again
     copies = _copies(problem, history)
-    curves = (
-        [SearchCurves(folder.path, problem.objective, history)]
-        if problem.settings.tensorboard
-        else []
-    )
+    followers: list[Copy | _Told] = [*copies, _Told(tracking, problem.objective, history)]
     with worker_pool(problem.settings, problem.proxy, folder, listener) as workers:
         progress = SearchProgress(problem, history, workers)
         each = progress.announce()
@@ -92,7 +88,7 @@ def _solve(problem: SearchProblem, deadline: Deadline | None) -> Baseline:
             estimate=lambda: each,
             behind=-(-AGAIN * settings.confirm // workers.at_once),
         )
-        trials = _search(problem, history, workers, journal, progress, [*copies, *curves], pacer)
+        trials = _search(problem, history, workers, journal, progress, followers, pacer)
         ended = {"hours": settings.hours} if pacer is not None and pacer.ended else {}
         _sum_up(problem, trials, ended=bool(ended))
         winner, scores = choose(problem, trials, workers)
@@ -112,7 +108,36 @@ def _solve(problem: SearchProblem, deadline: Deadline | None) -> Baseline:
     )
     _warn_of_chance(problem, baseline.judged)
     _write(folder, baseline, ended)
+    tracking.conclude(_answer(baseline))
     return baseline
+
+
+class _Told:
+    """Tells trackers of each step of a search, from those of `history` on."""
+
+    def __init__(self, tracking: Tracking, objective: Objective, history: Sequence[Trial]) -> None:
+        self._tracking, self._points = tracking, SearchPoints(objective)
+        if tracking:
+            tracking.begin([point for trial in history if (point := self._points.of(trial))])
+
+    def add(self, trial: Trial) -> None:
+        """One more step of the search."""
+        if self._tracking and (point := self._points.of(trial)):
+            self._tracking.add(point)
+
+
+def _answer(baseline: Baseline) -> dict[str, float | str]:
+    """What trackers are told of the choice."""
+    score, quality = baseline.trial.score, baseline.objective.quality
+    assert score is not None
+    judged = sum(baseline.judged) / len(baseline.judged)
+    return {
+        "trial": baseline.trial.number,
+        f"validation {quality.label}": judged,
+        baseline.objective.measure.noun: baseline.objective.cost(baseline.trial.architecture),
+        "parameters": score.params,
+        "design": baseline.trial.architecture.to_yaml(),
+    }
 
 
 def _search(
@@ -121,7 +146,7 @@ def _search(
     workers: WorkerPool,
     journal: Journal,
     progress: SearchProgress,
-    copies: Sequence[Copy | SearchCurves],
+    followers: Sequence[Copy | _Told],
     pacer: Pacer | None,
 ) -> list[Trial]:
     """Every step of the search, those of `history` too; each is kept as soon as it is done."""
@@ -129,8 +154,8 @@ def _search(
 
     def record(trial: Trial) -> None:
         journal.append(trial_to_record(trial))
-        for copy in copies:
-            copy.add(trial)
+        for follower in followers:
+            follower.add(trial)
         progress.trial_finished(trial)
         if pacer and trial.trained and trial.measured:
             pacer.took(trial.measured.seconds)

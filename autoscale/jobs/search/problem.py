@@ -27,7 +27,7 @@ from autoscale.jobs.shared.job import SharedRanking
 from autoscale.jobs.shared.settings import SharedPlan
 from autoscale.jobs.starts.pointer import on_weights
 from autoscale.jobs.workers.kernels import choose_kernels
-from autoscale.jobs.workers.proxy import Proxy, recipe_named
+from autoscale.jobs.workers.proxy import Proxy
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.jobs.workers.transfer import Transfer
 from autoscale.listener import Listener
@@ -214,9 +214,11 @@ def _proxy(settings: SearchSettings, listener: Listener) -> Proxy:
             seed=settings.seed,
             limit=settings.limit,
             strict=settings.strict,
+            group_by=settings.group_by,
             white_level=transfer.start.expected.preparation.white_level,
         ),
-        recipe=recipe_named(settings.recipe, epochs=settings.epochs),
+        recipe=settings.recipe_asked,
+        inheriting_rate=settings.inheriting_rate,
         kernels=choose_kernels(
             settings.kernels,
             precision=settings.precision,

@@ -9,11 +9,12 @@ from autoscale.design.measures.registry import COSTS, kind_named, with_file
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups.images import DataSettings, ImageSettings
 from autoscale.jobs.groups.networks import BoardSettings, WeightsSettings
+from autoscale.jobs.groups.recipe import RecipeSettings
 from autoscale.jobs.groups.runtime import DtypeSettings, RuntimeSettings
 from autoscale.jobs.groups.time import TimeSettings
+from autoscale.jobs.groups.tracking import CurveSettings, TrackingSettings
 from autoscale.jobs.groups.training import (
     BalanceSettings,
-    RecipeSettings,
     TeacherSettings,
     TransferSettings,
 )
@@ -212,17 +213,12 @@ class SearchCopies(Settings):
         binds=False,
         recorded=False,  # it may hold a password
     )
-    tensorboard: bool = option(
-        False,
-        "Write curves, and the choices of each finished trial, for TensorBoard beside trials.csv "
-        "(needs the extra tensorboard).",
-        binds=False,
-    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSettings(
     TimeSettings,
+    CurveSettings,
     SearchCopies,
     WorkerSettings,
     KernelSettings,
@@ -302,7 +298,14 @@ class CheckChoices(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CheckSettings(TimeSettings, WorkerSettings, DeviceSettings, ReferenceSettings, CheckChoices):
+class CheckSettings(
+    TimeSettings,
+    TrackingSettings,
+    WorkerSettings,
+    DeviceSettings,
+    ReferenceSettings,
+    CheckChoices,
+):
     """Everything that a check of the baseline can be asked for."""
 
     command: ClassVar[str] = "check-baseline"

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from autoscale.datasets.data import classes_in
-from autoscale.datasets.pictures.preparation import ours
+from autoscale.datasets.pictures.preparation import in_bands, ours
 from autoscale.design.amounts import several
-from autoscale.errors import DataProblem
+from autoscale.errors import DataProblem, InvalidSetting
 from autoscale.jobs.equal_cost import decided_epochs, epochs_by_whole
+from autoscale.jobs.groups.recipe import recipe_named
 from autoscale.jobs.record import Record
 from autoscale.jobs.reference.training import cost_of_one
 from autoscale.jobs.start import FRESH, Start
@@ -32,7 +33,7 @@ from autoscale.jobs.workers.answers import unpacked
 from autoscale.jobs.workers.estimate import estimate_seconds
 from autoscale.jobs.workers.kernels import choose_kernels
 from autoscale.jobs.workers.pool import TrainingRequest, worker_pool
-from autoscale.jobs.workers.proxy import Proxy, recipe_named
+from autoscale.jobs.workers.proxy import Proxy
 from autoscale.jobs.workers.queue import Job, Trainings
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.jobs.workers.transfer import Transfer
@@ -79,6 +80,7 @@ def try_weights(
     listener = listener or Silent()
     start = Start.for_many(settings)
     tried = networks_to_try(settings, start, listener, classes=len(classes_in(settings.data)))
+    start = start.for_channels(_channels_of(tried))
     for note in start.expected.notes:
         listener.notice(note)
     folder = StepFolder(Path(run), STEP)
@@ -92,6 +94,23 @@ def try_weights(
         write_text(folder.file("starts.csv"), starts_table(kept["networks"]).to_csv(index=False))
         folder.write_result(RESULT, kept)
     return found
+
+
+def _channels_of(tried: Sequence[Tried]) -> int:
+    """Channels of the images of all networks.
+
+    Raises:
+        InvalidSetting: if they take different images.
+    """
+    first, *others = tried
+    channels = first.architecture.channels
+    for one in others:
+        if one.architecture.channels != channels:
+            raise InvalidSetting(
+                f"{first.name} takes images of {channels} channels and {one.name} of "
+                f"{one.architecture.channels}; try them one after the other"
+            )
+    return channels
 
 
 def _with_earlier(found: dict[str, Any], folder: StepFolder) -> dict[str, Any]:
@@ -118,6 +137,7 @@ def _ready(
             seed=settings.seed,
             limit=settings.limit,
             strict=settings.strict,
+            group_by=settings.group_by,
             white_level=white_level,
         ),
         recipe=recipe_named(RECIPE, epochs=settings.epochs),
@@ -131,11 +151,19 @@ def _ready(
         threads=settings.threads,
         transfer=Transfer(start=start),
     ).load(size=size, listener=listener)
-    usual = ours(start.expected.preparation.channels)
-    expected = replace(FRESH.expected, preparation=replace(usual, white_level=white_level))
+    usual = replace(
+        ours(start.expected.preparation.channels),
+        white_level=white_level,
+        area=start.expected.preparation.area,
+    )
+    scratch = replace(
+        FRESH,
+        expected=replace(FRESH.expected, preparation=usual),
+        measures=start.measures or in_bands(usual.channels),
+    )
     fresh = replace(
         begun,
-        transfer=Transfer(start=replace(FRESH, expected=expected)),
+        transfer=Transfer(start=scratch),
         fingerprint="",
         inheritance=None,
     ).load(size=size, listener=Silent())

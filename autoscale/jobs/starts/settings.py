@@ -10,7 +10,7 @@ from autoscale.errors import InvalidSetting
 from autoscale.jobs.grid.settings import FamilySettings
 from autoscale.jobs.groups.images import DataSettings, ImageSettings
 from autoscale.jobs.groups.networks import WeightsSettings
-from autoscale.jobs.groups.training import RecipeSettings
+from autoscale.jobs.groups.recipe import RecipeSettings
 from autoscale.jobs.groups.workers import DeviceSettings, KernelSettings, WorkerSettings
 from autoscale.models.settings import published_names
 from autoscale.settings.command import Settings

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from autoscale.datasets.data import ImageData, Images
 from autoscale.datasets.named import Unlabelled
-from autoscale.datasets.pictures.preparation import Preparation
+from autoscale.datasets.pictures.preparation import Preparation, in_bands
 from autoscale.errors import DataProblem, InvalidSetting, RunConflict
 from autoscale.jobs.groups.training import TeacherSettings
 from autoscale.jobs.teaching.answers import Answers, answers_to, seconds_of_answers
@@ -255,6 +255,28 @@ class Lessons:
         return FixedCrops(
             recipe=pupils.recipe, side=self.resolution, count=self.crops, seed=pupils.source.seed
         )
+
+    def require_same_images(self, pupils: Preparation) -> None:
+        """
+        Args:
+            pupils: what the networks expect that learn.
+
+        Raises:
+            InvalidSetting: if the teacher takes other bands, or another area of pictures.
+        """
+        own = self._teacher.preparation
+        if own.channels != pupils.channels and (
+            in_bands(own.channels) or in_bands(pupils.channels)
+        ):
+            raise InvalidSetting(
+                f"the teacher takes images of {own.channels} channels, and the networks take "
+                f"{pupils.channels}; take a teacher of these bands, or none"
+            )
+        if own.area != pupils.area:
+            raise InvalidSetting(
+                f"the teacher sees pictures {own.area}, and the networks {pupils.area}: its crops "
+                f"would be others; give --area {own.area}, or another teacher"
+            )
 
     def _seen(self, pupils: Pupils) -> ImageData:
         """The images as the teacher sees them.

@@ -1,6 +1,6 @@
 """A training as settings ask for it: its network, its start and its images."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 from autoscale.design.architecture import Architecture
@@ -15,7 +15,7 @@ from autoscale.jobs.train.design import Design, design_of, fitted
 from autoscale.jobs.train.settings import TrainSettings
 from autoscale.jobs.train.training import Training
 from autoscale.jobs.workers.kernels import choose_kernels
-from autoscale.jobs.workers.proxy import Proxy, recipe_named
+from autoscale.jobs.workers.proxy import Proxy
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.jobs.workers.transfer import Transfer
 from autoscale.listener import Listener
@@ -52,6 +52,7 @@ def begun(
             seed=settings.seed,
             limit=settings.limit,
             strict=settings.strict,
+            group_by=settings.group_by,
             white_level=start.expected.preparation.white_level,
         ),
         recipe=_recipe(settings),
@@ -67,7 +68,7 @@ def begun(
     ).load(size=size, test=True, listener=listener)
     _tell_smoothing(settings, task.recipe, listener)
     architecture = fitted(design, size, len(task.images.classes), listener)
-    if settings.learning_rate is None:
+    if "learning_rate" not in settings.fields_given:
         task = _at_suited_rate(task, start, architecture, listener)
     return Training(
         settings=settings,
@@ -102,32 +103,25 @@ def _require_something_to_drop(settings: TrainSettings, design: Design) -> None:
     Raises:
         InvalidSetting: if regularisation is to grow, and there is none.
     """
-    if settings.start_regularisation is not None and not (design.dropout or design.drop_path):
+    start = settings.fields_given.get("start_regularisation")
+    drops = design.dropout or design.drop_path
+    if start is not None and not drops and not settings.recipe_asked.altering:
         raise InvalidSetting(
-            f"--start-regularisation {settings.start_regularisation:g} lets dropout and stochastic "
-            f"depth grow, and {design.name} has neither; give --dropout or --drop-path, or leave "
-            "it out"
+            f"--start-regularisation {start:g} lets dropout, stochastic depth and augmentation "
+            f"grow, and {design.name} has none of them; give --dropout, --drop-path or, say, --set "
+            "mixup=0.2, or leave it out"
         )
 
 
 def _recipe(settings: TrainSettings) -> Recipe:
-    """The recipe of that name, with what is given in place of its own."""
-    recipe = recipe_named(settings.recipe)
-    if settings.batch_size is not None:
-        recipe = recipe.with_batch(settings.batch_size)
-    given = {
-        one.name: value
-        for one in fields(Recipe)
-        if (value := getattr(settings, one.name, None)) is not None
-    }
-    if settings.frozen.features:
-        given["epochs"] = 1
-    return replace(recipe, **given)
+    """The recipe that is asked for, in one epoch where the classifier alone is fitted."""
+    recipe = settings.recipe_asked
+    return replace(recipe, epochs=1) if settings.frozen.features else recipe
 
 
 def _tell_smoothing(settings: TrainSettings, recipe: Recipe, listener: Listener) -> None:
     """Say that the loss takes no label smoothing, where the recipe has some."""
-    usual = recipe_named(settings.recipe).label_smoothing
+    usual = settings.recipe_asked.label_smoothing
     if recipe.label_smoothing != usual:
         listener.notice(
             f"--loss {settings.loss} is of labels alone: the recipe's label smoothing of {usual:g} "

@@ -10,8 +10,8 @@ from autoscale.jobs.train.settings import TrainSettings
 from autoscale.listener import Listener, Silent
 from autoscale.network.threads import threads_of_torch
 from autoscale.runs.store import StepFolder
-from autoscale.runs.tensorboard import require_tensorboard
 from autoscale.settings.function import takes_settings
+from autoscale.tracking.tracking import require_trackers
 from autoscale.training.failures import OutOfTime as OutOfTime  # for who calls `train`
 from autoscale.training.process_group import joined
 
@@ -43,8 +43,7 @@ def train(
         AutoscaleError: one of its kinds, for anything that cannot be done.
     """
     since, listener = now(), listener or Silent()
-    if settings.tensorboard:
-        require_tensorboard()
+    require_trackers(settings.track)
     with joined() as peers, threads_of_torch(settings.threads):
         if peers.rank != 0:
             listener = Silent()

@@ -9,8 +9,9 @@ from autoscale.listener import Listener, Progress
 from autoscale.metrics.metric import Metric
 from autoscale.runs.checkpoint import write_snapshot
 from autoscale.runs.store import Journal, StepFolder, write_text
-from autoscale.runs.tensorboard import Curves, Point
 from autoscale.runs.weights import Header, write_weights
+from autoscale.tracking.point import Point
+from autoscale.tracking.tracking import Tracking
 from autoscale.training.state import Epoch, Snapshot, best_epoch
 
 #: The file of a training in progress.
@@ -40,13 +41,17 @@ class Keeper:
         self._journal, self._header = journal, header
         self._epochs, self._listener = epochs, listener
         self._metric = metric
-        self._curves: Curves | None = None
+        self._tracking = Tracking({})
 
-    def draw(self, done: Sequence[Epoch], point: Callable[[Sequence[Epoch]], Point]) -> None:
-        """Write curves too, from the epochs that are done; `point` gives that of the last one."""
-        self._point = point
-        points = [point(done[:number]) for number in range(1, len(done) + 1)]
-        self._curves = Curves(self._last.parent, points)
+    def track(
+        self,
+        tracking: Tracking,
+        done: Sequence[Epoch],
+        point: Callable[[Sequence[Epoch]], Point],
+    ) -> None:
+        """Tell trackers too, of the epochs that are done first; `point` gives that of the last."""
+        self._tracking, self._point = tracking, point
+        tracking.begin([point(done[:number]) for number in range(1, len(done) + 1)])
 
     def keep(self, snapshot: Snapshot) -> None:
         """The best weights first: the snapshot then stands for all that is on disk."""
@@ -58,8 +63,8 @@ class Keeper:
         write_snapshot(self._last, snapshot)
         write_text(self._metrics, metrics_table(snapshot.epochs, self._metric).to_csv(index=False))
         self._journal.append(epoch.to_dict())
-        if self._curves:
-            self._curves.add(self._point(snapshot.epochs))
+        if self._tracking:
+            self._tracking.add(self._point(snapshot.epochs))
         left = self._epochs - epoch.number
         self._listener.progress(
             Progress(

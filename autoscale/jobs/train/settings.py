@@ -9,12 +9,12 @@ from typing import ClassVar
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups.images import DataSettings, ImageSettings
 from autoscale.jobs.groups.networks import WEIGHTS, WeightsSettings
+from autoscale.jobs.groups.recipe import EPOCHS, OwnRecipe, RecipeSettings, either_way
 from autoscale.jobs.groups.time import TimeSettings
+from autoscale.jobs.groups.tracking import CurveSettings
 from autoscale.jobs.groups.training import (
-    EPOCHS,
     TEACHER,
     BalanceSettings,
-    RecipeSettings,
     TransferSettings,
 )
 from autoscale.jobs.groups.workers import DeviceSettings, KernelSettings
@@ -22,18 +22,27 @@ from autoscale.jobs.names import NO_WEIGHTS
 from autoscale.jobs.train.freeze import Frozen
 from autoscale.metrics.names import METRICS, require_metric
 from autoscale.models.settings import MetricSettings, published_names
-from autoscale.settings.command import settings_of
+from autoscale.settings.command import Groups, settings_of
 from autoscale.settings.option import again, begun, in_words, option
+
+#: The fields of a recipe that have options of their own.
+TYPED = either_way(
+    *("epochs", "batch_size", "learning_rate", "layer_decay"),
+    *("start_size", "start_regularisation", "patience"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainSettings(TransferSettings, BalanceSettings):
+class TrainSettings(OwnRecipe, TransferSettings, BalanceSettings, CurveSettings):
     """What is trained, on which images, and how.
 
     The recipe, the design and the weights themselves bind a resumed training, not their names.
     """
 
     command: ClassVar[str] = "train"
+    usual_recipe: ClassVar[str] = "full"
+    may_drop: ClassVar[bool] = True
+    exclusive: ClassVar[Groups] = TYPED
     needs: ClassVar[Mapping[str, str]] = {"unlabelled": "teacher"}
 
     network: str = option(
@@ -53,6 +62,7 @@ class TrainSettings(TransferSettings, BalanceSettings):
         "ones]",
     )
     recipe: str = again(RecipeSettings, "recipe", "full")
+    set: tuple[str, ...] = again(RecipeSettings, "set")
     epochs: int | None = again(
         RecipeSettings, "epochs", help="Passes over the images. \\[default: the recipe's]"
     )
@@ -88,8 +98,8 @@ class TrainSettings(TransferSettings, BalanceSettings):
     )
     start_regularisation: float | None = option(
         None,
-        "Dropout and stochastic depth of the first epochs by those of the last, above 0 and at "
-        "most 1: they grow in the same four steps. \\[default: the recipe's]",
+        "Dropout, stochastic depth and augmentation of the first epochs by those of the last, "
+        "above 0 and at most 1: they grow in the same four steps. \\[default: the recipe's]",
         above=0,
         binds="recipe",
         about=EPOCHS,
@@ -132,6 +142,7 @@ class TrainSettings(TransferSettings, BalanceSettings):
     )
     limit: int | None = again(ImageSettings, "limit")
     strict: bool = again(ImageSettings, "strict", False)
+    group_by: str | None = again(ImageSettings, "group_by")
     seed: int = again(ImageSettings, "seed", 0, help="Of weights, order and augmentation.")
     device: str = again(
         DeviceSettings, "device", "auto", help="auto, cpu, or a CUDA device such as cuda:0."
@@ -169,11 +180,6 @@ class TrainSettings(TransferSettings, BalanceSettings):
         above=0,
         binds=False,
         about=EPOCHS,
-    )
-    tensorboard: bool = option(
-        False,
-        "Write curves for TensorBoard beside metrics.csv (needs the extra tensorboard).",
-        binds=False,
     )
 
     def __post_init__(self) -> None:

@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from autoscale.design.cost import cost
-from autoscale.jobs.curves import training_point
 from autoscale.jobs.deadline import Deadline, noted
 from autoscale.jobs.inheritance import Begun
 from autoscale.jobs.record import Record
+from autoscale.jobs.tracked import tracking_of, training_point
 from autoscale.jobs.train.design import Design
 from autoscale.jobs.train.keeper import LAST, Keeper
 from autoscale.jobs.train.result import Trained
@@ -30,6 +30,7 @@ from autoscale.runs.checkpoint import read_snapshot
 from autoscale.runs.store import Journal, StepFolder
 from autoscale.runs.weights import Header, read_weights
 from autoscale.settings.command import Settings
+from autoscale.tracking.tracking import Tracking
 from autoscale.training.chance import chance_warning
 from autoscale.training.fit import fit, scored
 from autoscale.training.head.features import read_features
@@ -65,8 +66,9 @@ class Training:
             self.task.metric,
         )
         if self.peers.rank != 0:
-            return self._trained(read_snapshot(last), keeper)
-        with self.step.locked(), noted(self.deadline):
+            return self._trained(read_snapshot(last), keeper, Tracking({}))
+        tracking = tracking_of(self.step, self.settings, self.listener, whole=self.asked)
+        with self.step.locked(), noted(self.deadline), tracking:
             notes = {
                 "device": self.task.device,
                 **self.task.transfer.told,
@@ -75,8 +77,9 @@ class Training:
             resume = record.begin(
                 self.step, journal, self.listener, read=lambda _: read_snapshot(last)
             )
-            trained = self._trained(resume, keeper)
+            trained = self._trained(resume, keeper, tracking)
             self._conclude(trained)
+            tracking.conclude(self.answer(trained))
             told = chance_warning(
                 trained.best.decisive or 0.0,
                 self.task.images.validation.labels,
@@ -95,6 +98,22 @@ class Training:
     def _conclude(self, trained: Trained) -> None:
         """Write the result."""
         self.step.write_result("result.json", trained.result.to_dict())
+
+    def answer(self, trained: Trained) -> dict[str, float | str | None]:
+        """What trackers are told that it came to."""
+        result = trained.result
+        told: dict[str, float | str | None] = {
+            "network": result.name,
+            "best epoch": result.best_epoch,
+            "validation accuracy": result.validation_accuracy,
+            "test accuracy": result.test_accuracy,
+            "multiply-adds": result.macs,
+            "parameters": result.params,
+        }
+        if (metric := self.task.metric) is not None:
+            told[f"validation {metric.label}"] = result.validation_score
+            told[f"test {metric.label}"] = result.test_score
+        return told
 
     def facts(self) -> dict[str, Any]:
         """What decides the result and must be the same to go on, as plain data."""
@@ -116,6 +135,7 @@ class Training:
             preparation=self._expected.preparation,
             classes=self.task.images.classes,
             seed=self.task.source.seed,
+            group_by=self.task.source.group_by,
             seen=self.task.images.sketch,
             accuracy_of=f"validation images of {self.task.images.name}",
             metric=None if self.task.chosen.usual else self.task.chosen.name,
@@ -129,17 +149,18 @@ class Training:
         if self.settings.frozen.features:
             return "the classifier alone"
         uneven = f", {told}" if (told := self.task.balance.told) else ""
-        return f"recipe {self.settings.recipe}, {self.task.recipe.epochs} epochs{uneven}"
+        return f"recipe {self.settings.recipe_told}, {self.task.recipe.epochs} epochs{uneven}"
 
-    def _trained(self, resume: Snapshot | None, keeper: "Keeper") -> Trained:
+    def _trained(self, resume: Snapshot | None, keeper: "Keeper", tracking: Tracking) -> Trained:
         (module, begun), recipe = self._network(resume), self.task.recipe
         first, done = self.peers.rank == 0, resume.epochs if resume else ()
-        if self.settings.tensorboard and first:
+        if tracking:
             size = self.design.architecture.resolution
             lessons = self.task.transfer.lessons
             further = lessons.unlabelled if lessons else None
             images = len(self.task.images.train) + len(further or ())
-            keeper.draw(
+            keeper.track(
+                tracking,
                 done,
                 partial(
                     training_point,

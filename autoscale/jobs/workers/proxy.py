@@ -34,6 +34,7 @@ from autoscale.network.build import Network as Built
 from autoscale.network.threads import threads_of_torch
 from autoscale.scaling.scalable import Network, cost_of
 from autoscale.search.objective import Score
+from autoscale.training.augmentation.augment import require_channels
 from autoscale.training.failures import TrainingFailed
 from autoscale.training.fit import answered_right, fit
 from autoscale.training.head.features import read_features
@@ -41,20 +42,9 @@ from autoscale.training.head.logistic import FittedHead, fit_head
 from autoscale.training.loss.balance import AS_THEY_ARE, BALANCED, Balance
 from autoscale.training.loss.losses import balanced_weights, hard_loss
 from autoscale.training.parts import classifier_of
-from autoscale.training.recipe import INHERITING_RATE, RECIPES, Recipe
+from autoscale.training.recipe import INHERITING_RATE, Recipe
 from autoscale.training.state import Epoch
 from autoscale.training.task import Runtime, TrainingTask
-
-
-def recipe_named(name: str, *, epochs: int | None = None) -> Recipe:
-    """The recipe of that name, with another number of epochs if given.
-
-    Raises:
-        InvalidSetting: if there is none, or for fewer than one epoch.
-    """
-    if name not in RECIPES:
-        raise InvalidSetting(f"no recipe {name!r}; choose from {', '.join(RECIPES)}")
-    return RECIPES[name] if epochs is None else replace(RECIPES[name], epochs=epochs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +86,7 @@ class Proxy:
             )
         if self.transfer.lessons is not None:
             self.balance.require_no_teacher()
+            self.recipe.require_crops("a teacher's answers")
         if (suited_recipe := self.balance.suited(self.recipe)) != self.recipe:
             object.__setattr__(self, "recipe", suited_recipe)
 
@@ -133,10 +124,12 @@ class Proxy:
 
         Raises:
             DataProblem: if images cannot be read, or are others than those of `fingerprint`.
-            InvalidSetting: if the teacher can tell nothing of their classes.
+            InvalidSetting: if the teacher sees other images or can tell nothing of their classes,
+                or the recipe alters colours and they have others.
             RunConflict: if weights or teacher are others than those that the work began with.
         """
         ready = replace(self, transfer=self.transfer.read())
+        ready.transfer.require_teachable()
         images = self.source.load(
             size=size,
             test=test,
@@ -150,8 +143,11 @@ class Proxy:
             )
         if (lessons := ready.transfer.lessons) is not None and lessons.held is not None:
             lessons.require_classes(images.classes)
+        told = listener or Silent()
+        ready = replace(ready, transfer=ready.transfer.for_images(images.train, told))
         ready = ready.having(images, size=size)
         ready.require_metric()
+        require_channels(self.recipe, images.train.pixels.shape[3])
         return ready
 
     def require_metric(self) -> None:

@@ -48,6 +48,7 @@ class Trainings:
     held_out: bool = False  # judge on the test images
     answers: bool = False  # keep which images each answered right
     pacer: Pacer | None = None  # whether one more may begin; None: always
+    told: Callable[[Outcome], None] = lambda outcome: None  # of each outcome that the journal has
 
     def all(
         self, jobs: Sequence[Job], *, purpose: str = "", leader: Callable[[Sequence[Outcome]], str]
@@ -127,6 +128,7 @@ class Trainings:
             except EvaluationFailed as problem:
                 outcome = Outcome(key=job.key, cause=str(problem))
             self.journal.append(outcome_to_record(outcome))
+            self.told(outcome)
             outcomes.append(outcome)
             if self.pacer and outcome.score:
                 self.pacer.took(outcome.score.seconds)

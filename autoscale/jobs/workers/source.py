@@ -23,10 +23,12 @@ class ImageSource:
     seed: int = 0  # of the cut into splits
     limit: int | None = None  # training images at most
     strict: bool = False  # refuse unreadable images instead of skipping them
+    group_by: str | None = None  # what lies in one part only, see `GroupBy`
     white_level: int = OURS.white_level  # of pictures of 16 bits, see `Preparation`
 
     def __post_init__(self) -> None:
         Preparation(white_level=self.white_level)  # refuses what is none
+        self.selection(test=True)  # refuses what cuts nothing
         if self.seed < 0:
             raise InvalidSetting(f"seed must be at least 0, got {self.seed}")
         if not self.data:
@@ -40,7 +42,9 @@ class ImageSource:
             KeyError, TypeError: if something is missing or of another kind.
         """
         names = ("seed", "limit", "strict", "white_level")
-        return cls(data=data, **{name: record[name] for name in names})
+        # Older records know no groups, and those without have none.
+        groups = record.get("group_by")
+        return cls(data=data, group_by=groups, **{name: record[name] for name in names})
 
     @property
     def place(self) -> str:
@@ -51,7 +55,13 @@ class ImageSource:
         """What decides which images these are, as plain data; where they lie does not."""
         plain = asdict(self)
         del plain["data"]
+        if self.group_by is None:
+            del plain["group_by"]
         return plain
+
+    def selection(self, *, test: bool) -> Selection:
+        """Which of the pictures these are."""
+        return Selection(seed=self.seed, limit=self.limit, test=test, group_by=self.group_by)
 
     def load(
         self, *, size: int, test: bool, listener: Listener, preparation: Preparation = OURS
@@ -70,7 +80,7 @@ class ImageSource:
         images = load(
             self.data,
             size=size,
-            selection=Selection(seed=self.seed, limit=self.limit, test=test),
+            selection=self.selection(test=test),
             strict=self.strict,
             keep=ImageCache(notice=listener.notice),
             preparation=replace(preparation, white_level=self.white_level),

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from autoscale.datasets.data import Images
 from autoscale.jobs.groups.training import TransferSettings
 from autoscale.jobs.start import FRESH, Start
 from autoscale.jobs.teaching.lessons import Lessons
+from autoscale.listener import Listener
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +68,27 @@ class Transfer:
     def for_channels(self, channels: int) -> Transfer:
         """The same for networks whose images have so many channels, as `Start.for_channels`."""
         return replace(self, start=self.start.for_channels(channels))
+
+    def for_images(self, train: Images, listener: Listener) -> Transfer:
+        """The same with what is measured of training images, as `Start.for_images`; `listener` is
+        told."""
+        start, found = self.start.for_images(train)
+        if found is not None:
+            mean, deviation = (
+                ", ".join(f"{value:.3g}" for value in values) for values in found[:2]
+            )
+            listener.notice(f"of the training images: mean {mean}, deviation {deviation}")
+            for line in found.notices():
+                listener.notice(f"warning: {line}")
+        return replace(self, start=start)
+
+    def require_teachable(self) -> None:
+        """
+        Raises:
+            InvalidSetting: if the teacher sees other images than the networks.
+        """
+        if self.lessons is not None and self.lessons.held is not None:
+            self.lessons.require_same_images(self.start.expected.preparation)
 
     def read(self) -> Transfer:
         """With the weights, and with the teacher unless its answers are in the cache.

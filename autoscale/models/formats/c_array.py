@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+from autoscale.answering.answering import NONE, Answering
 from autoscale.distribution import VERSION
 from autoscale.errors import InvalidSetting
 from autoscale.models.formats.check import Check
@@ -105,7 +107,7 @@ extern "C" {{
 #define NETWORK_INPUT_ZERO_POINT {pixels.zero_point - LOWEST}
 #define NETWORK_OUTPUT_SCALE {logits.scale!r}f
 #define NETWORK_OUTPUT_ZERO_POINT ({logits.zero_point})
-
+{_answering_macros(model.header.answering)}
 extern const unsigned char network_data[NETWORK_DATA_BYTES]; /* begins at a multiple of 16 */
 extern const char *const network_classes[NETWORK_CLASSES];   /* UTF-8 */
 
@@ -115,6 +117,17 @@ extern const char *const network_classes[NETWORK_CLASSES];   /* UTF-8 */
 
 #endif
 """
+
+
+def _answering_macros(answering: Answering | None) -> str:
+    """What turns logits into an answer, one macro a line; nothing if nobody chose that."""
+    if answering is None:
+        return ""
+    steps = "\n   ".join(textwrap.wrap(" ".join(answering.steps), 90))
+    macros = f"#define NETWORK_TEMPERATURE {answering.temperature!r}f\n"
+    if answering.none_below is not None:
+        macros += f"#define NETWORK_NONE_BELOW {answering.none_below!r}f /* {NONE} */\n"
+    return f"\n/* {steps} */\n{macros}"
 
 
 def _source(content: bytes, model: Model) -> str:

@@ -70,7 +70,7 @@ class Check:
         """Some validation images (N, S, S, C), spread evenly; None if no data were named."""
         if self.settings.data is None:
             return None
-        pixels = held_out(self.model, self.settings.data)
+        pixels = held_out(self.model, self.settings.data, self.settings)
         chosen = np.linspace(0, len(pixels) - 1, min(IMAGES, len(pixels))).round().astype(int)
         return pixels[chosen]
 

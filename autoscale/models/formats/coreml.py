@@ -43,7 +43,9 @@ class CoreML(Format):
 
     def write(self, model: Model, folder: Path, check: Check) -> list[File]:
         """Numbers are float32, of one image at a time; what Core ML answers is not looked at."""
-        told = metadata(model.preparation, model.resolution, model.header.classes)
+        told = metadata(
+            model.preparation, model.resolution, model.header.classes, model.header.answering
+        )
         contents = _converted(model.network, model.resolution, told)
         return [self.written(folder / PACKAGE / name, data) for name, data in contents.items()]
 

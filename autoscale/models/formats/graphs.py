@@ -12,7 +12,7 @@ from autoscale.errors import InvalidSetting
 from autoscale.models.formats.check import Check
 from autoscale.models.formats.format import File, Format, answer
 from autoscale.models.formats.use import Use
-from autoscale.models.input_spec import metadata, text_files
+from autoscale.models.input_spec import answer_metadata, metadata, text_files
 from autoscale.models.load import Model
 from autoscale.models.quantized.calibrated import batches
 from autoscale.models.quantized.calibrated import impossible as no_operations
@@ -39,7 +39,9 @@ class TorchExport(Format):
 
     def write(self, model: Model, folder: Path, check: Check) -> list[File]:
         """How pictures are prepared, and the names of classes, are files within it."""
-        texts = text_files(model.preparation, model.resolution, model.header.classes)
+        texts = text_files(
+            model.preparation, model.resolution, model.header.classes, model.header.answering
+        )
         content = to_torch_export(model.network, resolution=model.resolution, files=texts)
         program = torch.export.load(io.BytesIO(content)).module()
         compared = check.compare(self.name, lambda images: answer(program, images))
@@ -94,9 +96,8 @@ class Onnx(Format):
         """As the LiteRT file is, but for weights that have 7 bits: see `files.onnx`."""
         found = check.calibrated_for_pairs
         told = input_data(model, found.network) | {"layout": "NCHW", "logits": {"dtype": "float32"}}
-        classes = model.header.classes
-        named = {"classes": json.dumps(list(classes))} if classes is not None else {}
-        told_of = {"input": json.dumps(told), **named}
+        meant = answer_metadata(model.header.classes, model.header.answering)
+        told_of = {"input": json.dumps(told), **meant}
         content = graph_to_onnx(found.network, takes="pixels", metadata=told_of)
         session = onnx_session(content)
         logits = [
@@ -119,5 +120,7 @@ class Onnx(Format):
 
 def onnx_content(model: Model) -> bytes:
     """The bytes of a network's ONNX file in float32, with what a program needs to know in it."""
-    told = metadata(model.preparation, model.resolution, model.header.classes)
+    told = metadata(
+        model.preparation, model.resolution, model.header.classes, model.header.answering
+    )
     return to_onnx(model.network, resolution=model.resolution, metadata=told)

@@ -32,7 +32,9 @@ class OpenVINO(Format):
 
     def write(self, model: Model, folder: Path, check: Check) -> list[File]:
         """It is read from the ONNX file, and takes what that takes."""
-        told = metadata(model.preparation, model.resolution, model.header.classes)
+        told = metadata(
+            model.preparation, model.resolution, model.header.classes, model.header.answering
+        )
         graph, numbers = _converted(onnx_content(model), told)
         compared = check.compare(self.name, _answers(graph, numbers))
         return [

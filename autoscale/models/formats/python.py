@@ -59,5 +59,5 @@ def _source(model: Model) -> str:
         mean=model.preparation.mean,
         deviation=model.preparation.deviation,
         classes=model.header.classes,
-        preparing=preparing_source(model.preparation),
+        preparing=preparing_source(model.preparation, model.header.answering),
     )

@@ -9,7 +9,7 @@ from autoscale.errors import InvalidArchitecture
 from autoscale.models.formats.check import Check
 from autoscale.models.formats.format import File, Format, file_at
 from autoscale.models.formats.weights import header_of
-from autoscale.models.input_spec import timm_config
+from autoscale.models.input_spec import answering_data, timm_config
 from autoscale.models.load import Model
 from autoscale.network.interchange.python_source import timm_source
 from autoscale.network.weights import to_timm
@@ -52,14 +52,21 @@ def hub_config(model: Model, *, num_classes: int) -> str:
     Source of the keys: rwightman/pytorch-image-models, timm/models/_hub.py.
     """
     config = _pretrained(model, num_classes=num_classes)
+    answering = model.header.answering
     names = {"label_names": config.pop("label_names")} if "label_names" in config else {}
+    preparation = model.preparation
+    own = asdict(model.style) | {"white_level": preparation.white_level}
+    if preparation.area != "centre-square":
+        own |= {"area": preparation.area}
+    if answering is not None:
+        own |= {"answering": answering_data(answering)}
     plain = {
         "architecture": model.name,
         "num_classes": num_classes,
         "global_pool": "avg",
         "pretrained_cfg": config,
         **names,
-        KEY: asdict(model.style) | {"white_level": model.preparation.white_level},
+        KEY: own,
     }
     return json.dumps(plain, indent=2) + "\n"
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from autoscale.answering.answering import NONE
+from autoscale.datasets.pictures.framing import BESIDE
+from autoscale.datasets.pictures.preparation import Preparation, in_bands
 from autoscale.models.input_spec import LABELS, row
 from autoscale.models.load import Model
 
@@ -35,8 +38,6 @@ def script_name(format: str) -> str:
 def script(format: str, use: Use, model: Model) -> str:
     """The text of a script that names what each picture shows, for the network as exported."""
     preparation, size = model.preparation, model.resolution
-    channels, filter = preparation.channels, preparation.interpolation.upper()
-    mode = "RGB" if channels == 3 else "L"
     answered = "\n".join(f"    {line}" for line in use.answered.splitlines())
     images = _NORMALISED if use.takes == "images" else ""
     means = ""
@@ -47,8 +48,25 @@ def script(format: str, use: Use, model: Model) -> str:
     if model.header.classes is not None:
         names = f'names = (here / "{LABELS}").read_text("utf-8").splitlines()\n'
         shown = "{names[answer]}"
+    bands = in_bands(preparation.channels)
+    example, pillow = ("array.npy", "Image") if bands else ("photo.jpg", "Image, ImageOps")
+    prepared = _of_array(preparation, size) if bands else _of_picture(preparation, size)
+    answer = [
+        "answer = int(np.argmax(logits))",
+        f'print(f"{{path}}: {shown}")',
+    ]
+    answering = model.header.answering
+    if answering is not None and answering.none_below is not None:
+        answer = [
+            f"numbers = np.asarray(logits, np.float64).ravel() / {answering.temperature!r}",
+            "chances = np.exp(numbers - numbers.max())",
+            "answer = int(np.argmax(chances))",
+            f"none = chances[answer] / chances.sum() < {answering.none_below!r}",
+            f'print(f"{{path}}: {NONE}" if none else f"{{path}}: {shown}")',
+        ]
+    ending = "\n".join(f"    {line}" for line in answer)
     return f'''\
-"""Names what pictures show: python {script_name(format)} photo.jpg ...
+"""Names what pictures show: python {script_name(format)} {example} ...
 
 Needs {use.needs}, Pillow and numpy. A picture is prepared as preparation.json says.
 """
@@ -57,13 +75,27 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import {pillow}
 {use.imports}
 
 here = Path(__file__).parent
 {names}{means}{use.opened}
 
 
+{prepared}
+
+for path in sys.argv[1:]:
+    pixels = prepared(path){images}
+{answered}
+{ending}
+'''
+
+
+def _of_picture(preparation: Preparation, size: int) -> str:
+    """Source of `prepared`, for files of pictures."""
+    channels = preparation.channels
+    mode = "RGB" if channels == 3 else "L"
+    return f'''\
 def prepared(path):
     """Bytes of shape ({size}, {size}, {channels})."""
     image = ImageOps.exif_transpose(Image.open(path))
@@ -74,16 +106,54 @@ def prepared(path):
         seen = image.convert("RGBA")
         image = Image.new("RGB", image.size, "white")
         image.paste(seen, mask=seen)
-    image, side = image.convert("RGB").convert("{mode}"), min(image.size)
-    left, top = ((length - side) / 2 for length in image.size)
-    box = (left, top, left + side, top + side)
-    square = image.resize(({size}, {size}), Image.Resampling.{filter}, box)
+    image = image.convert("RGB").convert("{mode}")
+{_framed(preparation, size)}
     return np.asarray(square).reshape({size}, {size}, {channels})
-
-
-for path in sys.argv[1:]:
-    pixels = prepared(path){images}
-{answered}
-    answer = int(np.argmax(logits))
-    print(f"{{path}}: {shown}")
 '''
+
+
+def _of_array(preparation: Preparation, size: int) -> str:
+    """The same for arrays of bands."""
+    channels = preparation.channels
+    return f'''\
+def framed(image):
+    """One band of {size} x {size} pixels."""
+{_framed(preparation, size)}
+    return np.asarray(square)
+
+
+def prepared(path):
+    """Bytes of shape ({size}, {size}, {channels}) of a .npy file of uint8 or uint16."""
+    values = np.load(path)
+    if values.shape[-1] != {channels}:
+        values = np.moveaxis(values, 0, -1)
+    if values.dtype == np.uint16:
+        values = np.minimum(values * 255.0 / {preparation.white_level} + 0.5, 255).astype(np.uint8)
+    bands = (np.ascontiguousarray(values[..., band]) for band in range({channels}))
+    return np.stack([framed(Image.fromarray(band)) for band in bands], axis=-1)
+'''
+
+
+def _framed(preparation: Preparation, size: int) -> str:
+    """Source that makes `square` of `image`."""
+    filter = f"Image.Resampling.{preparation.interpolation.upper()}"
+    match preparation.area:
+        case "centre-square":
+            lines = [
+                "side = min(image.size)",
+                "left, top = ((length - side) / 2 for length in image.size)",
+                "box = (left, top, left + side, top + side)",
+                f"square = image.resize(({size}, {size}), {filter}, box)",
+            ]
+        case "padded":
+            colour = (BESIDE,) * (3 if preparation.channels == 3 else 1)
+            lines = [
+                "longer = max(image.size)",
+                f"size = [max(1, int({size} * one / longer + 0.5)) for one in image.size]",
+                f"square = Image.new(image.mode, ({size}, {size}), {colour})",
+                f"corner = tuple(({size} - one) // 2 for one in size)",
+                f"square.paste(image.resize(size, {filter}), corner)",
+            ]
+        case "squashed":
+            lines = [f"square = image.resize(({size}, {size}), {filter})"]
+    return "\n".join(f"    {line}" for line in lines)

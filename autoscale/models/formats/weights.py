@@ -5,10 +5,9 @@ from pathlib import Path
 import torch
 
 from autoscale.errors import ExportProblem
-from autoscale.models.card import changed_since_measured
 from autoscale.models.formats.check import Check
 from autoscale.models.formats.format import File, Format, file_at
-from autoscale.models.load import Model
+from autoscale.models.load import Model, changed_since_measured
 from autoscale.runs.store import write_bytes
 from autoscale.runs.weights import Header, read_weights, weights_content
 
@@ -53,4 +52,5 @@ def header_of(model: Model) -> Header:
         provenance=header.provenance,
         origin=header.origin,
         licence=header.licence,
+        answering=header.answering,
     )

@@ -16,7 +16,9 @@ from autoscale.datasets.pictures.pictures import shown
 from autoscale.errors import DataProblem, InvalidSetting
 from autoscale.metrics.metric import Metric
 from autoscale.metrics.predictions import Predictions
-from autoscale.models.inference.images import Chosen, chosen_images, class_places
+from autoscale.metrics.probabilities import LogLoss
+from autoscale.models.inference.answered import Answered, answered
+from autoscale.models.inference.images import Chosen, chosen_images, class_places, cut_groups
 from autoscale.models.inference.measured import (
     Measured,
     MeasuredLead,
@@ -62,6 +64,7 @@ class Evaluation:
     notices: tuple[str, ...]  # what a person should know, in sentences
     notes: tuple[str, ...] = ()  # the same of the network
     metrics: tuple[Measured, ...] = ()  # those asked for
+    answered: Answered | None = None  # by what `calibrate` wrote into its file, if it did
 
 
 @takes_settings(EvaluateSettings, places=["model", "data"])
@@ -76,6 +79,9 @@ def evaluate_model(model: Model | str | Path, settings: EvaluateSettings) -> Eva
     such, else validation. With another seed than the training's, images that the network has seen
     are among them.
 
+    Accuracy, loss, classes, confusions and metrics are those of the logits as they are, whether or
+    not `calibrate` wrote how they become an answer; `answered` says how the network does by that.
+
     Args:
         model: what `load_model` gave, or a name or file that it takes.
         settings: those of `load_model` are for a name.
@@ -88,7 +94,10 @@ def evaluate_model(model: Model | str | Path, settings: EvaluateSettings) -> Eva
     model = as_model(model, settings)
     known = classes_in(settings.data)
     metrics = asked_metrics(settings.metrics, model.header.classes or known)
-    own = _answered(model, settings, metrics, split=settings.split, seed=settings.seed)
+    groups = cut_groups(model, settings.data, split=settings.split, asked=settings.group_by)
+    own = _answered(
+        model, settings, metrics, split=settings.split, seed=settings.seed, group_by=groups
+    )
     names, found = own.names, own.chosen
     accuracy = float(own.right.mean())
     part = _part(found.split)
@@ -100,7 +109,7 @@ def evaluate_model(model: Model | str | Path, settings: EvaluateSettings) -> Eva
         loss=float(functional.cross_entropy(own.logits.double(), torch.from_numpy(own.labels))),
         images_per_second=len(own.labels) / own.seconds,
         right=own.right,
-        against=_against(own, settings, metrics) if settings.against else None,
+        against=_against(own, settings, metrics, groups) if settings.against else None,
         classes=_by_class(names, own.labels, own.guesses),
         confusions=_confusions(names, own.labels, own.guesses),
         skipped=found.skipped,
@@ -113,6 +122,7 @@ def evaluate_model(model: Model | str | Path, settings: EvaluateSettings) -> Eva
         ),
         notes=model.notes,
         metrics=measured(metrics, own.predictions, seed=_draws(settings)) if metrics else (),
+        answered=_as_answered(own, model, settings),
     )
 
 
@@ -151,11 +161,12 @@ def _answered(
     *,
     split: str,
     seed: int | None,
+    group_by: str | None,
 ) -> _Answers:
     require_weights(model)
     known = classes_in(settings.data)
     places = class_places(model, known, settings.data)
-    chosen = chosen_images(model, settings.data, split=split, seed=seed)
+    chosen = chosen_images(model, settings.data, split=split, seed=seed, group_by=group_by)
     require_metrics(
         metrics,
         places[chosen.images.labels],
@@ -173,11 +184,21 @@ def _answered(
     )
 
 
-def _against(own: _Answers, settings: EvaluateSettings, metrics: Sequence[Metric]) -> Against:
+def _as_answered(own: _Answers, model: Model, settings: EvaluateSettings) -> Answered | None:
+    answering = model.header.answering
+    if answering is None:
+        return None
+    LogLoss().require_several(own.labels, part="")
+    return answered(own.predictions, answering, seed=_draws(settings))
+
+
+def _against(
+    own: _Answers, settings: EvaluateSettings, metrics: Sequence[Metric], groups: str | None
+) -> Against:
     """Another network's answers to the images that `own` answered."""
     name, chosen = str(settings.against), own.chosen
     model = load_model(name)
-    other = _answered(model, settings, (), split=chosen.split, seed=chosen.seed)
+    other = _answered(model, settings, (), split=chosen.split, seed=chosen.seed, group_by=groups)
     if metrics and other.names != own.names:
         raise InvalidSetting(
             f"{name} tells other classes apart or in another order; compare its {metrics[0].label} "

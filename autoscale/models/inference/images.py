@@ -2,11 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autoscale.datasets.data import ImageData, Images, classes_in, has_splits, load, load_whole
+from autoscale.datasets.data import (
+    ImageData,
+    Images,
+    classes_in,
+    has_splits,
+    load,
+    load_whole,
+    splits_in,
+)
+from autoscale.datasets.pictures.group_by import GroupBy
 from autoscale.datasets.pictures.pictures import shown
 from autoscale.datasets.pictures.selection import Selection
 from autoscale.datasets.seen import share_among
@@ -35,19 +45,24 @@ class Chosen:
     notices: tuple[str, ...]
 
 
-def chosen_images(model: Model, data: str, *, split: str, seed: int | None) -> Chosen:
+def chosen_images(
+    model: Model, data: str, *, split: str, seed: int | None, group_by: str | None = None
+) -> Chosen:
     """The images of that split, as `evaluate_model` takes them, and which they are.
+
+    Args:
+        group_by: what a cut keeps together, see `cut_groups`.
 
     Raises:
         DataProblem: if the images cannot be read, or there are none of that split.
     """
     if split not in ("auto", "all") or has_splits(data):
-        return _split(model, data, split=split, seed=seed)
+        return _split(model, data, split=split, seed=seed, group_by=group_by)
     seen, place = model.header.seen, shown(data)
     whole = load_whole(data, size=model.resolution, preparation=model.preparation)
     share = share_among(seen, whole.digests)
     if split == "auto" and share >= _OWN:
-        apart = _split(model, data, split="test", seed=seed)
+        apart = _split(model, data, split="test", seed=seed, group_by=group_by)
         if apart.share < _STRAY:
             rest = ", on the rest of which the network was trained"
             return replace(apart, which=apart.which + rest)
@@ -63,30 +78,85 @@ def chosen_images(model: Model, data: str, *, split: str, seed: int | None) -> C
     )
 
 
-def _split(model: Model, data: str, *, split: str, seed: int | None) -> Chosen:
+class _Cut(NamedTuple):
+    """How a source without splits is cut."""
+
+    seed: int
+    group_by: str | None  # what it keeps together, see `cut_groups`
+
+
+def cut_groups(model: Model, data: str, *, split: str, asked: str | None) -> str | None:
+    """What the cut that gives a split keeps together: as asked, else as the network's training.
+
+    None where the source names what is needed itself.
+
+    Raises:
+        DataProblem: if the source cannot be read.
+    """
+    if asked is not None or (trained := model.header.group_by) is None:
+        return asked
+    own = splits_in(data)
+    needed = {"test"} if split in ("auto", "test") else {"train", "validation"}
+    return None if needed <= own else trained
+
+
+def validation_and_test(
+    model: Model, data: str, *, seed: int | None
+) -> tuple[Chosen, Chosen | None]:
+    """The images that a training validates on, and those that it puts aside, if there are such.
+
+    Raises:
+        DataProblem: if the images cannot be read.
+    """
+    groups = cut_groups(model, data, split="validation", asked=None)
+    cut = _cut(model, seed, groups)
+    found = _loaded(model, data, split="test", cut=cut)
+    validation = _of_split(model, data, found, split="validation", cut=cut)
+    if found.test is None:
+        return validation, None
+    return validation, _of_split(model, data, found, split="test", cut=cut)
+
+
+def _split(
+    model: Model, data: str, *, split: str, seed: int | None, group_by: str | None
+) -> Chosen:
     """The images of a split that the source names, or that is cut from it."""
-    header, place = model.header, shown(data)
-    if seed is None:
-        seed = header.seed or 0
-    found = load(
+    cut = _cut(model, seed, group_by)
+    found = _loaded(model, data, split=split, cut=cut)
+    return _of_split(model, data, found, split=split, cut=cut)
+
+
+def _cut(model: Model, seed: int | None, group_by: str | None) -> _Cut:
+    """With the seed that is asked for, else the training's."""
+    return _Cut(seed if seed is not None else model.header.seed or 0, group_by)
+
+
+def _loaded(model: Model, data: str, *, split: str, cut: _Cut) -> ImageData:
+    return load(
         data,
         size=model.resolution,
         selection=Selection(
-            seed=seed,
+            seed=cut.seed,
             limit=None if split in ("train", "all") else _FEW * len(classes_in(data)),
             test=split in ("auto", "test", "all"),
+            group_by=cut.group_by,
         ),
         preparation=model.preparation,
     )
+
+
+def _of_split(model: Model, data: str, found: ImageData, *, split: str, cut: _Cut) -> Chosen:
+    header, place = model.header, shown(data)
     name, images = _chosen(found, split, place)
     summary = found.summary if split in ("train", "all") else found.summary.without("train")
     which = f"all splits of {place}" if name == "all" else f"the {name} images of {place}"
     if found.summary.cut and name in (*found.summary.cut, "train"):
-        which += f", cut by seed {seed}"
+        which += f", cut by seed {cut.seed}"
+        which += "" if cut.group_by is None else f" in groups by {GroupBy(cut.group_by).told}"
     share = share_among(header.seen, found.held_out) if name == "test" else 0.0
     return Chosen(
         split=name,
-        seed=seed,
+        seed=cut.seed,
         which=f"{len(images):,} images: {which}",
         images=images,
         share=share,

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+import torch
 from torch import Tensor
 
+from autoscale.answering.answering import NONE, Answering
 from autoscale.datasets.named import find_pictures, read_pictures
 from autoscale.datasets.named import names_in as names_in  # for the command
 from autoscale.datasets.pictures.depth import range_notices
@@ -21,13 +23,17 @@ from autoscale.settings.function import takes_settings
 #: Seconds between two lines that tell how far a long prediction is.
 _PACE = 10.0
 _COLUMNS = ("image", "rank", "class", "probability")
+#: Of a network that may say "none of these", which some class might be called.
+_INDEX = "index"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Predictions:
     """What a network sees in single images."""
 
-    table: pd.DataFrame  # one row for each image and rank: image, rank, class, probability
+    # One row for each image and rank: image, rank, class, probability; and index, the place of the
+    # class among the network's, where that may answer that it is none of them.
+    table: pd.DataFrame
     refused: tuple[str, ...]  # one line for each image that could not be read
     notices: tuple[str, ...] = ()  # what a person should know, in sentences
 
@@ -39,7 +45,9 @@ def predict(
     """The most probable classes of single images, the best first.
 
     Probabilities are the softmax of the logits: how the network weighs its classes against each
-    other. They need not be how often it is right.
+    other. They need not be how often it is right. If `calibrate` wrote into its file how logits
+    become an answer, they are calibrated, and where it chose a threshold "none of these" is an
+    answer: of rank 1, without index and probability.
 
     Args:
         model: what `load_model` gave, or a name or file that it takes.
@@ -83,7 +91,8 @@ def predict_in_parts(
         raise InvalidSetting("name at least one image")
     preparation = model.preparation
     paths, refused = find_pictures(asked)
-    yield Predictions(table=pd.DataFrame(columns=_COLUMNS), refused=refused)
+    answering = model.header.answering or Answering()
+    yield Predictions(table=_table([], answering), refused=refused)
     started = told = time.monotonic()
     done = 0
     peaks: list[int] = []
@@ -92,8 +101,8 @@ def predict_in_parts(
         if chunk.names:
             logits, _ = logits_of(model, chunk.pixels, settings)
             names = class_names(model, None, logits.shape[1])
-            rows = _answers(chunk.names, logits, names, settings.top)
-        yield Predictions(table=pd.DataFrame(rows, columns=_COLUMNS), refused=chunk.refused)
+            rows = _answers(chunk.names, logits, names, settings.top, answering)
+        yield Predictions(table=_table(rows, answering), refused=chunk.refused)
         done += len(chunk.names) + len(chunk.refused)
         peaks += chunk.peaks
         now = time.monotonic()
@@ -102,20 +111,34 @@ def predict_in_parts(
             left = duration((now - started) / done * (len(paths) - done))
             listener.notice(f"{done:,} of {len(paths):,} images, about {left} left")
     notices = range_notices(peaks, pictures=done, preparation=preparation)
-    yield Predictions(
-        table=pd.DataFrame(columns=_COLUMNS), refused=(), notices=notices if peaks else ()
-    )
+    yield Predictions(table=_table([], answering), refused=(), notices=notices if peaks else ())
+
+
+#: Of `Predictions.table`, with the index of the class.
+_Row = tuple[str, int, str, float | None, int | None]
+
+
+def _table(rows: Sequence[_Row], answering: Answering) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=[*_COLUMNS, _INDEX])
+    if answering.none_below is None:
+        return table[[*_COLUMNS]]
+    return table.astype({_INDEX: "Int64"})
 
 
 def _answers(
-    images: Sequence[str], logits: Tensor, names: Sequence[str], top: int
-) -> list[tuple[str, int, str, float]]:
-    """Rows of `Predictions.table`."""
-    chances, order = logits.double().softmax(dim=1).sort(dim=1, descending=True, stable=True)
-    return [
-        (image, rank, names[number], chance)
-        for image, own, classes in zip(
-            images, chances[:, :top].tolist(), order[:, :top].tolist(), strict=True
-        )
-        for rank, (chance, number) in enumerate(zip(own, classes, strict=True), start=1)
-    ]
+    images: Sequence[str], logits: Tensor, names: Sequence[str], top: int, answering: Answering
+) -> list[_Row]:
+    """The best answers to each image, of which "none of these" may be one."""
+    scaled = torch.from_numpy(answering.scaled(logits.numpy()))
+    chances, order = scaled.softmax(dim=1).sort(dim=1, descending=True, stable=True)
+    refused = answering.refuses(chances[:, 0].numpy())
+    rows: list[_Row] = []
+    for image, none, own, classes in zip(
+        images, refused, chances[:, :top].tolist(), order[:, :top].tolist(), strict=True
+    ):
+        found = [
+            (names[number], chance, number) for chance, number in zip(own, classes, strict=True)
+        ]
+        answers = [(NONE, None, None), *found][:top] if none else found
+        rows += [(image, rank, *answer) for rank, answer in enumerate(answers, start=1)]
+    return rows

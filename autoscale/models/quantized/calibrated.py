@@ -16,6 +16,7 @@ from autoscale.datasets.pictures.selection import Selection
 from autoscale.design.architecture import Architecture
 from autoscale.design.style import Padding
 from autoscale.errors import InvalidArchitecture, InvalidSetting
+from autoscale.models.inference.images import cut_groups
 from autoscale.models.load import Model
 from autoscale.models.settings import CalibrationSettings
 from autoscale.quantization.arithmetic import WEIGHT
@@ -110,6 +111,7 @@ def calibrate(
             seed=model.header.seed or 0,
             limit=max(settings.calibration_images, len(classes_in(data))),
             test=False,
+            group_by=_groups(model, data, settings),
         ),
         preparation=model.preparation,
     )
@@ -123,13 +125,23 @@ def calibrate(
     )
 
 
-def held_out(model: Model, data: str) -> NDArray[np.uint8]:
+def _groups(model: Model, data: str, settings: CalibrationSettings) -> str | None:
+    asked = getattr(settings, "group_by", None)
+    return cut_groups(model, data, split="train", asked=asked)
+
+
+def held_out(model: Model, data: str, settings: CalibrationSettings) -> NDArray[np.uint8]:
     """The validation images of a data set (N, S, S, C), as the network's training cut them.
 
     Raises:
         DataProblem: if the images cannot be read.
     """
-    cut = Selection(seed=model.header.seed or 0, limit=len(classes_in(data)), test=False)
+    cut = Selection(
+        seed=model.header.seed or 0,
+        limit=len(classes_in(data)),
+        test=False,
+        group_by=_groups(model, data, settings),
+    )
     found = load(data, size=model.resolution, selection=cut, preparation=model.preparation)
     return found.validation.pixels
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from autoscale.models.input_spec import LABELS, labels_text, preparation_data
+from autoscale.models.input_spec import answer_files, answer_metadata, preparation_data
 from autoscale.models.load import Model
 from autoscale.models.quantized.calibrated import BATCH
 from autoscale.quantization.execute import run
@@ -45,13 +45,10 @@ class Comparison(NamedTuple):
 
 def content(model: Model, network: Graph | QuantizedGraph) -> bytes:
     """The bytes of the file, with what a program needs to know in it."""
-    classes = model.header.classes
+    classes, answering = model.header.classes, model.header.answering
     told = input_data(model, network)
-    files = {INPUT: json.dumps(told, indent=2) + "\n"}
-    metadata = {"input": json.dumps(told)}
-    if classes is not None:
-        files[LABELS] = labels_text(classes)
-        metadata["classes"] = json.dumps(list(classes))
+    files = {INPUT: json.dumps(told, indent=2) + "\n", **answer_files(classes, answering)}
+    metadata = {"input": json.dumps(told), **answer_metadata(classes, answering)}
     return to_litert(network, metadata=metadata, files=files)
 
 

@@ -13,7 +13,7 @@ from autoscale.datasets.data import classes_in, has_splits
 from autoscale.datasets.pictures.pictures import shown
 from autoscale.distribution import require
 from autoscale.errors import InvalidSetting
-from autoscale.models.inference.images import chosen_images, class_places
+from autoscale.models.inference.images import chosen_images, class_places, cut_groups
 from autoscale.models.load import Model, as_model
 from autoscale.models.quantized.calibrated import BATCH, Calibrated, batches, calibrate
 from autoscale.models.quantized.files import FILES, Comparison, content, file_logits, float_logits
@@ -81,7 +81,9 @@ def quantize(
     model, data = as_model(model, settings), settings.data
     with threads_of_torch(settings.threads):
         calibrated = calibrate(model, data, settings)
-        found = chosen_images(model, data, split=_split(settings), seed=settings.seed)
+        split = _split(settings)
+        groups = cut_groups(model, data, split=split, asked=settings.group_by)
+        found = chosen_images(model, data, split=split, seed=settings.seed, group_by=groups)
         pixels = found.images.pixels
         tuned = tune(model, calibrated.network, data, settings) if settings.epochs else None
         network = tuned.network if tuned else calibrated.network
@@ -107,7 +109,13 @@ def quantize(
         agreement=compared.agreement,
         difference=compared.difference,
         layers=layers,
-        notices=(*model.notes, *found.notices, *notices, *_learned_from(settings)),
+        notices=(
+            *model.notes,
+            *found.notices,
+            *notices,
+            *_learned_from(settings),
+            *_carried(model),
+        ),
         tuned=tuned,
         accuracy_before=None if before is None else _accuracy(before, labels),
     )
@@ -124,6 +132,12 @@ def _learned_from(settings: QuantizeSettings) -> tuple[str, ...]:
     if settings.epochs and settings.split in ("train", "all"):
         return ("it learned from some of the images that it answers; --split test has others",)
     return ()
+
+
+def _carried(model: Model) -> tuple[str, ...]:
+    if model.header.answering is None:
+        return ()
+    return ("the file says how its logits become an answer as it was chosen for the float network",)
 
 
 def _layers(calibrated: Calibrated, pixels: NDArray[np.uint8]) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from torch import Tensor
 from autoscale.datasets.data import ImageData, Images, classes_in, load
 from autoscale.datasets.pictures.selection import Selection
 from autoscale.errors import EvaluationFailed
-from autoscale.models.inference.images import class_places
+from autoscale.models.inference.images import class_places, cut_groups
 from autoscale.models.load import Model
 from autoscale.models.quantized.calibrated import BATCH
 from autoscale.models.quantized.in_loop import AS_BYTES
@@ -76,10 +76,11 @@ def tune(model: Model, network: QuantizedGraph, data: str, settings: QuantizeSet
         EvaluationFailed: if the training diverges or memory runs out.
     """
     seed = cut_seed(model, settings)
+    groups = cut_groups(model, data, split="train", asked=settings.group_by)
     found = load(
         data,
         size=model.resolution,
-        selection=Selection(seed=seed, test=False),
+        selection=Selection(seed=seed, test=False, group_by=groups),
         preparation=model.preparation,
     )
     train, validation = _labelled(found, model, data)

@@ -46,7 +46,7 @@ def python_source(
     """
     body = _network(architecture, style)
     pieces = definitions([blocks], body)
-    colours = "grey" if architecture.channels == 1 else "red, green, blue"
+    colours = {1: "grey", 3: "red, green, blue"}.get(architecture.channels, "each band")
     facts = f"""
 RESOLUTION = {architecture.resolution}  # pixels per side
 MEAN = {tuple(mean)!r}  # of {colours} in 0..1, to be subtracted

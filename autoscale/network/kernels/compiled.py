@@ -96,7 +96,7 @@ class NativeKernels:
         """Windows of images, resized; the same bytes as `training.crops.cut` gives.
 
         Args:
-            pixels: (N, S, S, C), of 3 channels or 1.
+            pixels: (N, S, S, C).
             rows: (B,), which images.
             windows: (B, 4), top, left, height and width. Those of the resolution's size may reach
                 over the borders by less than a side; the image is reflected there.

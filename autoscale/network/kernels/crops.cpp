@@ -182,18 +182,42 @@ void cut_all(const Byte *images, const Index *rows, const Window *window, const 
                       output + b * size * size * CHANNELS, size);
 }
 
+// Any number of channels: each is taken out of its image, cut as grey is, and put in its place.
+void cut_bands(const Byte *images, const Index *rows, const Window *window, const Byte *mirrored,
+               Byte *output, Index count, Index side, Index size, Index channels, int threads) {
+    const Index input = side * side, made = size * size;
+#pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
+    for (Index b = 0; b < count; ++b) {
+        static thread_local std::vector<Byte> plane, result;
+        plane.resize(input);
+        result.resize(made);
+        const Byte *from = images + rows[b] * input * channels;
+        Byte *to = output + b * made * channels;
+        for (Index c = 0; c < channels; ++c) {
+            for (Index i = 0; i < input; ++i) plane[i] = from[i * channels + c];
+            cut<1>(plane.data(), side, window[b], mirrored[b] != 0, result.data(), size);
+            for (Index i = 0; i < made; ++i) to[i * channels + c] = result[i];
+        }
+    }
+}
+
 }  // namespace
 
 extern "C" {
 
 // output[b] = the window (top, left, height, width) of images[rows[b]], resized to `size` x `size`
-// and mirrored left to right if asked. Images are (side, side, channels) bytes, of 3 channels or 1.
+// and mirrored left to right if asked. Images are (side, side, channels) bytes; more channels than
+// three are cut one by one, as no pixel's channels share arithmetic.
 // A window of `size` x `size` may reach over the borders by less than a side, where the image is
 // reflected; others lie inside.
 void cut_windows(const Byte *images, const Index *rows, const std::int32_t *windows,
                  const Byte *mirrored, Byte *output, Index count, Index side, Index size,
                  Index channels, int threads) {
     const Window *window = reinterpret_cast<const Window *>(windows);
+    if (channels != 1 && channels != 3) {
+        cut_bands(images, rows, window, mirrored, output, count, side, size, channels, threads);
+        return;
+    }
     const auto all = channels == 1 ? cut_all<1> : cut_all<3>;
     all(images, rows, window, mirrored, output, count, side, size, threads);
 }

@@ -4,12 +4,12 @@ Source of the folders and their variables: huggingface_hub's guide "Understand c
 reference of environment variables. The library itself is needed to fetch, not to read.
 """
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoscale.datasets.sources.hub import cache_folder as cache_folder
 from autoscale.distribution import install
 from autoscale.errors import InvalidSetting
 
@@ -41,17 +41,6 @@ class Snapshot:
     def weights(self) -> Path | None:
         """Its file of weights, if it holds one."""
         return next((f for name in WEIGHTS if (f := self.folder / name).is_file()), None)
-
-
-def cache_folder() -> Path:
-    """Where huggingface_hub keeps what it fetches; it need not be there."""
-    for variable in ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
-        if named := os.environ.get(variable, "").strip():
-            return Path(named).expanduser()
-    if home := os.environ.get("HF_HOME", "").strip():
-        return Path(home).expanduser() / "hub"
-    users = os.environ.get("XDG_CACHE_HOME", "").strip() or "~/.cache"
-    return Path(users).expanduser() / "huggingface" / "hub"
 
 
 def snapshots(cache: Path) -> Iterator[Snapshot]:

@@ -7,7 +7,7 @@ image_processing_efficientnet.py.
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from autoscale.datasets.pictures.preparation import Channels, Interpolation, Preparation
+from autoscale.datasets.pictures.preparation import MOST_BANDS, Channels, Interpolation, Preparation
 
 #: The file that describes it.
 PREPROCESSOR = "preprocessor_config.json"
@@ -81,11 +81,12 @@ def _differences(said: Mapping[str, Any], way: str | None) -> list[str]:
 
 
 def channels_of(values: Any) -> Channels:
-    """Three numbers as JSON has them, or one of grey images.
+    """Three numbers as JSON has them, one of grey images, or one for each band.
 
     Raises:
         ValueError: if they are not that.
     """
-    if not isinstance(values, Sequence) or isinstance(values, str) or len(values) not in (1, 3):
+    rows = isinstance(values, Sequence) and not isinstance(values, str)
+    if not rows or not 1 <= len(values) <= MOST_BANDS:
         raise ValueError(f"mean and std must be 3 numbers each, got {values!s:.60}")
     return tuple(float(value) for value in values)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from autoscale.datasets.pictures.preparation import OURS, Channels, Interpolation, Preparation
+from autoscale.datasets.pictures.preparation import OURS, Area, Channels, Interpolation, Preparation
 from autoscale.design.style import STYLES, Style
 from autoscale.errors import InvalidSetting
 from autoscale.runs.sources.preparing import (
@@ -50,6 +50,7 @@ class Release:
     interpolation: Interpolation | None = None
     classes: tuple[str, ...] | None = None
     white_level: int | None = None  # of pictures of 16 bits
+    area: Area = "centre-square"  # of pictures, as an export of autoscale says
     resolution: int | None = None  # pixels per side that it was made for
     differences: tuple[str, ...] = ()  # what it does and autoscale does not, after "it"
 
@@ -117,6 +118,7 @@ def _of_timm(file: Path) -> Release | None:
             mean=channels_of(said["mean"]),
             deviation=channels_of(said["std"]),
             white_level=white_level,
+            area=own.get("area", OURS.area),
         )
         classes = plain.get("label_names") or said.get("label_names") or plain.get("labels")
         return Release(
@@ -128,8 +130,9 @@ def _of_timm(file: Path) -> Release | None:
             interpolation=_interpolation(said.get("interpolation")),
             classes=tuple(str(name) for name in classes) if isinstance(classes, list) else None,
             white_level=white_level,
+            area=checked.area,
             resolution=_side(said.get("input_size")),
-            differences=tuple(_differences(said)),
+            differences=tuple(_differences(said, area=checked.area)),
         )
     except (InvalidSetting, TypeError, ValueError) as problem:
         raise InvalidSetting(
@@ -268,14 +271,14 @@ def _style_said(own: dict[str, Any]) -> Style | None:
     return Style(padding=own["padding"], norm_eps=float(own["norm_eps"]))
 
 
-def _differences(said: dict[str, Any]) -> Iterator[str]:
+def _differences(said: dict[str, Any], *, area: Area) -> Iterator[str]:
     """What timm's evaluation does with pictures and autoscale does not."""
     crop, resizing = said.get("crop_pct"), said.get("interpolation")
     if isinstance(crop, int | float) and crop != 1:
         yield (
             f"evaluates the inner {crop:g} of a picture's centre square; autoscale takes all of it"
         )
-    if (mode := said.get("crop_mode", "center")) != "center":
+    if (mode := said.get("crop_mode", "center")) != "center" and area == OURS.area:
         yield f"takes pictures by the crop mode {mode!s:.30}; autoscale takes the centre square"
     if resizing is not None and _interpolation(resizing) is None:
         known = " and ".join(get_args(Interpolation))

@@ -92,8 +92,15 @@ class Balance:
         return self.kind != USUAL
 
     def suited(self, recipe: Recipe) -> Recipe:
-        """The recipe, without label smoothing where the loss takes none."""
-        return replace(recipe, label_smoothing=0.0) if self.hard else recipe
+        """The recipe, without label smoothing where the loss takes none.
+
+        Raises:
+            InvalidSetting: if it mixes images and the loss takes one label each.
+        """
+        if not self.hard:
+            return recipe
+        recipe.require_single_labels(f"--loss {self.loss}")
+        return replace(recipe, label_smoothing=0.0)
 
     def require_no_teacher(self) -> None:
         """Refuse what a teacher's answers do not go with.

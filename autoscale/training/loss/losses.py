@@ -29,6 +29,21 @@ class Loss(ABC):
         """The mean over images: (N, classes), (N,) -> ()."""
         return self.each(logits, labels).mean()
 
+    def mixed(self, logits: Tensor, labels: Tensor, others: Tensor, shares: Tensor) -> Tensor:
+        """The mean over images that are mixtures of two.
+
+        Of each image the loss of its first label counts by its share, that of the second by the
+        rest; for a loss that is linear in a distribution over classes, such as cross-entropy, this
+        is the loss of the mixed distribution.
+
+        Args:
+            logits: (N, classes).
+            labels, others: (N,), the first and the second labels.
+            shares: (N,), in [0, 1].
+        """
+        first, second = self.each(logits, labels), self.each(logits, others)
+        return (shares * first + (1 - shares) * second).mean()
+
     def on(self, device: torch.device) -> Self:
         """The same with its numbers on a device."""
         return self

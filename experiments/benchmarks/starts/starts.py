@@ -149,8 +149,9 @@ def draw(folder: Path) -> None:
 
 def worker(then: Callable[..., object] = lambda work: None) -> None:
     """A worker as a search has it."""
+    from autoscale.jobs.groups.recipe import recipe_named
     from autoscale.jobs.workers.pool import make_worker
-    from autoscale.jobs.workers.proxy import Proxy, recipe_named
+    from autoscale.jobs.workers.proxy import Proxy
     from autoscale.jobs.workers.source import ImageSource
 
     recipe = recipe_named("proxy", epochs=1)

@@ -15,10 +15,11 @@ from concurrent.futures import wait
 
 from autoscale.engines.engine import closing
 from autoscale.engines.local import local
+from autoscale.jobs.groups.recipe import recipe_named
 from autoscale.jobs.search.spaces import load_space
 from autoscale.jobs.workers.kernels import choose_kernels
 from autoscale.jobs.workers.pool import TrainingRequest, make_worker
-from autoscale.jobs.workers.proxy import Proxy, recipe_named
+from autoscale.jobs.workers.proxy import Proxy
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.listener import Silent
 

@@ -13,7 +13,7 @@ from autoscale.datasets.pictures.preparation import Preparation
 from autoscale.design.architecture import Architecture, Stage, Stem
 from autoscale.design.published import published
 from autoscale.network.build import Network, build
-from autoscale.network.inheritance.grey import in_grey
+from autoscale.network.inheritance.other_images import in_bands, in_grey
 from autoscale.network.weights import to_timm
 from autoscale.training.batches import normalised
 from tests.models.networks import shaken
@@ -88,3 +88,29 @@ def test_weights_of_one_channel_stay_as_they_are() -> None:
     state = in_colour(design).state_dict()
     found = summed(state, design, ALIKE)
     assert all(torch.equal(found[name], state[name]) for name in state)
+
+
+# Bands
+
+
+@pytest.mark.parametrize("design", [MBCONV, RESNET, CONVNEXT], ids=["mbconv", "resnet", "convnext"])
+@pytest.mark.parametrize("count", [2, 6])
+def test_bands_that_are_all_the_same_get_the_answer_of_such_colours(
+    design: Architecture, count: int
+) -> None:
+    colour = in_colour(design)
+    network = build(replace(design, channels=count)).eval()
+    network.load_state_dict(in_bands(colour.state_dict(), design, count=count))
+    seen = normalised(PIXELS, ALIKE.in_grey())
+    with torch.no_grad():
+        expected = colour(seen.expand(-1, 3, -1, -1))
+        found = network(seen.expand(-1, count, -1, -1))
+    assert expected.std() > 0.01
+    assert torch.allclose(found, expected, atol=1e-3)
+
+
+def test_every_band_is_read_alike() -> None:
+    found = in_bands(to_timm(in_colour(MBCONV).state_dict()), MBCONV, count=5)
+    weight = found["stem.0.weight"]
+    assert weight.shape[1] == 5
+    assert torch.equal(weight, weight[:, :1].expand(-1, 5, -1, -1))

@@ -10,37 +10,52 @@ import io
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 
-from autoscale.distribution import install
-from autoscale.errors import InvalidSetting
 from autoscale.runs.store import guarded
+from autoscale.tracking.point import Plain, Point, Subject
 
 #: The name by which TensorBoard knows such a file, and when its work began, in seconds since 1970.
 NAME = "events.out.tfevents."
 
 
-def require_tensorboard() -> None:
-    """Refuse at once what could not be written later.
+class TensorBoard:
+    """The curves of a step in its folder, and of each trial in a folder below, with its choices.
 
-    Raises:
-        InvalidSetting: if the package is not installed.
+    TensorBoard has no place for settings and answers; the files beside the curves say them.
     """
-    if find_spec("tensorboard") is None:
-        raise InvalidSetting(
-            f"curves for TensorBoard need another package; {install('tensorboard')}"
-        )
 
+    def __init__(self, subject: Subject) -> None:
+        self._folder = subject.place
+        self._curves: Curves | None = None
+        self._drawn = 0
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
-    """The values at one step, by the names of their curves; single precision is kept of them."""
+    def bring(self, points: Sequence[Point]) -> None:
+        """Write what the files lack of these points.
 
-    step: int
-    seconds: float  # of work until here
-    values: Mapping[str, float] = field(default_factory=dict)
+        Raises:
+            StorageProblem: if the disk does not take it.
+        """
+        if self._curves is None:
+            self._curves = Curves(self._folder, points)
+        else:
+            for point in points[self._drawn :]:
+                self._curves.add(point)
+        for point in points[self._drawn :]:
+            if point.choices is not None:
+                self._draw_trial(point, self._curves.begun)
+        self._drawn = len(points)
+
+    def conclude(self, answer: Plain) -> None:
+        """Curves have no answer."""
+
+    def close(self, *, finished: bool) -> None:
+        """All is written."""
+
+    def _draw_trial(self, point: Point, begun: int) -> None:
+        own = Point(step=point.step, seconds=point.seconds, values=point.own)
+        folder = self._folder / "trials" / f"{point.step:05}"
+        Curves(folder, [own], begun=begun, choices=point.choices)
 
 
 class Curves:
@@ -53,7 +68,6 @@ class Curves:
         choices: what was chosen for this work, as hyperparameters.
 
     Raises:
-        InvalidSetting: if the package is not installed.
         StorageProblem: if the disk does not take it.
     """
 
@@ -65,7 +79,6 @@ class Curves:
         begun: int | None = None,
         choices: Mapping[str, object] | None = None,
     ) -> None:
-        require_tensorboard()
         from tensorboard.compat.proto.event_pb2 import Event
 
         if begun is None:

@@ -1,10 +1,15 @@
-"""Weights of a network of colour images as those of one of grey images.
+"""Weights of a network of colour images as those of one of grey images, or of bands.
 
 On a grey picture, whose value p stands in all three channels, the first convolution of a network in
 colour gives sum_c W_c (p - m_c) / d_c. The same comes of one channel normalised by m and d, if its
 weights are W = sum_c W_c d / d_c, but for sum_c W_c (m - m_c) / d_c, which the norm behind it, or
 its own bias, takes in. Where all m_c are m, as in weights that expect 0.5 of each channel, answers
 to grey pictures stay the same to rounding; else they change where the convolution reads padding.
+
+Of n bands nobody knows how they compare with red, green and blue, so each is taken for a grey
+picture once it is normalised: its weights are sum_c W_c / n. Where all normalised channels are the
+same, answers stay what the network in colour gave. Source of the division: Carreira & Zisserman
+2017 (I3D), section 2.4, where filters are repeated n times and divided by n.
 """
 
 from collections.abc import Mapping, Sequence
@@ -59,6 +64,29 @@ def in_grey(
         f"{conv}.weight": summed.to(weight.dtype),
         name: moved.to(found[name].dtype),
     }
+
+
+def in_bands(
+    state: Mapping[str, Tensor], architecture: Architecture, *, count: int
+) -> dict[str, Tensor]:
+    """A state dict for `architecture` with so many bands.
+
+    Args:
+        state: as for `in_grey`.
+
+    Raises:
+        InvalidSetting: if that library has no network like the design.
+    """
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        network = build(replace(architecture, channels=3))
+    found = from_foreign(state, network.state_dict())
+    conv, _ = _first(network)
+    weight = found.get(f"{conv}.weight")
+    if weight is None or weight.shape[1] != 3:
+        return found  # which whoever loads it looks at
+    shared = weight.double().sum(dim=1, keepdim=True) / count
+    bands = shared.expand(-1, count, -1, -1).to(weight.dtype)
+    return found | {f"{conv}.weight": bands.contiguous()}
 
 
 def _first(network: nn.Module) -> tuple[str, str | None]:

@@ -1,7 +1,8 @@
-"""How Parquet files of images are laid out: which file belongs to which split."""
+"""How files of many images are laid out: which file belongs to which split."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -32,13 +33,19 @@ class _File:
     word: str  # its name without numbers
 
 
-def find_shards(tree: Folder) -> Shards | None:
-    """The Parquet files below a folder by split; None if it holds none, or images in folders.
+def find_shards(
+    tree: Folder, is_one: Callable[[str], bool] = is_parquet, kind: str = "Parquet files"
+) -> Shards | None:
+    """The files of a kind below a folder by split; None if it holds none, or images in folders.
+
+    Args:
+        is_one: whether a file is called like one of them.
+        kind: what they are called, for messages.
 
     Raises:
         DataProblem: if it cannot be told what belongs together.
     """
-    files = _files(tree)
+    files = _files(tree, is_one)
     home = [one for one in files if one.base in (".", "data") and one.role == "train"]
     folders_of_images = len(tree.live) > 1 or any(
         read_name(one.name).role == "train" and one.live for one in tree.live
@@ -47,7 +54,7 @@ def find_shards(tree: Folder) -> Shards | None:
         return None
     if partitions := hive_partitions(tree):
         raise DataProblem(partitions)
-    base = _base(files, tree)
+    base = _base(files, tree, kind)
     own = [one for one in files if one.base == base]
     unused = [one.path for one in files if one.base != base]
     by_role: dict[Role | None, list[_File]] = {}
@@ -69,13 +76,13 @@ def find_shards(tree: Folder) -> Shards | None:
     return Shards(parts, True, _relative(unused, tree))
 
 
-def _files(tree: Folder) -> list[_File]:
+def _files(tree: Folder, is_one: Callable[[str], bool]) -> list[_File]:
     found = []
     for folder in tree.walk():
         for name in folder.others:
             path = folder.path / name
             place = PurePosixPath(path.relative_to(tree.path).as_posix())
-            if is_parquet(name) and len(place.parts) <= _DEEPEST:
+            if is_one(name) and len(place.parts) <= _DEEPEST:
                 found.append(_file(path, place))
     return found
 
@@ -95,7 +102,7 @@ def _file(path: Path, place: PurePosixPath) -> _File:
     return _File(path, str(place.parent), None, (), "")
 
 
-def _base(files: list[_File], tree: Folder) -> str:
+def _base(files: list[_File], tree: Folder, kind: str) -> str:
     """Where the data set lies: the root or its data before others.
 
     Raises:
@@ -108,7 +115,7 @@ def _base(files: list[_File], tree: Folder) -> str:
             return base
     if len(training) > 1:
         raise DataProblem(
-            f"{len(training)} data sets of Parquet files lie in {shown(tree.path)}: "
+            f"{len(training)} data sets of {kind} lie in {shown(tree.path)}: "
             f"{', '.join(map(shown, training[:5]))}; name one of these folders"
         )
     return training[0]

@@ -1,0 +1,1 @@
+"""What jobs do, told to trackers of experiments."""

@@ -1,0 +1,1 @@
+"""What is done to training images besides cutting them: colours, distortions, mixtures."""
