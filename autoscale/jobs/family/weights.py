@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -202,6 +203,20 @@ def images_for_training(run: Path, data: str | None) -> str:
     if place is None:
         raise InvalidSetting("no images to train on; name them with --data")
     return place
+
+
+#: What a run is asked of how images are cut, and of how they are prepared.
+GROUPED = ("group_by",)
+PREPARED = ("mean", "deviation", "interpolation", "area", "white_level")
+
+
+def asked_of_images(run: Path, names: Sequence[str]) -> dict[str, Any]:
+    """What the run's search or grid was asked under these names, as plain data."""
+    record = _record(run) or {}
+    asked = {**(record.get("notes") or {}), **(record.get("settings") or {})}
+    # What binds a run is on record as it came to be, the rest as it was asked.
+    asked |= {name: (record.get("notes") or {}).get(name) for name in PREPARED}
+    return {name: asked[name] for name in names if asked.get(name) is not None}
 
 
 def _record(run: Path) -> dict[str, dict[str, object]] | None:

@@ -3,10 +3,19 @@
 from dataclasses import replace
 from pathlib import Path
 
+from autoscale.datasets.pictures.pictures import shown
 from autoscale.design.architecture import Architecture
 from autoscale.design.rounding import at_resolution
 from autoscale.errors import InvalidSetting
-from autoscale.jobs.family.weights import require_not_gone, weights_beside
+from autoscale.jobs.family.weights import (
+    GROUPED,
+    PREPARED,
+    asked_of_images,
+    noted,
+    require_not_gone,
+    weights_beside,
+)
+from autoscale.jobs.groups.images import place_of
 from autoscale.jobs.inheritance import suited
 from autoscale.jobs.names import NO_WEIGHTS
 from autoscale.jobs.start import Start
@@ -23,6 +32,7 @@ from autoscale.listener import Listener
 from autoscale.metrics.choice import MetricChoice
 from autoscale.models.count import is_member
 from autoscale.runs.store import StepFolder
+from autoscale.settings.command import settings_of
 from autoscale.training.process_group import ProcessGroup
 from autoscale.training.recipe import Recipe
 from autoscale.training.task import device_named
@@ -33,7 +43,7 @@ def begun(
 ) -> Training:
     """The training with its network, its start and its images read."""
     device = _device_for(peers, settings.device)
-    settings = _with_member_weights(settings, step, listener)
+    settings = _as_in_its_run(_with_member_weights(settings, step, listener), listener)
     design = design_of(settings)
     _require_something_to_drop(settings, design)
     size = settings.resolution or design.architecture.resolution
@@ -100,6 +110,35 @@ def _with_member_weights(
         f"{NO_WEIGHTS} begins with random ones"
     )
     return replace(settings, weights=str(found))
+
+
+def _as_in_its_run(settings: TrainSettings, listener: Listener) -> TrainSettings:
+    """With the groups and the preparation of the run whose member this is, on its images.
+
+    Another cut would put images to the test that candidates of the run were trained on. What is
+    typed goes before it, and so does what weights say of their preparation.
+    """
+    path = Path(settings.network)
+    if not (path.is_file() and is_member(path)):
+        return settings
+    run = path.resolve().parent.parent
+    if place_of(settings.data) != noted(run, "data"):
+        return settings
+    prepared = settings.weights in (None, NO_WEIGHTS) and not any(
+        getattr(settings, name) is not None for name in PREPARED
+    )
+    asked = asked_of_images(run, (*GROUPED, *(PREPARED if prepared else ())))
+    known = {setting.name: setting for setting in settings_of(TrainSettings)}
+    own = {
+        name: known[name].value(plain)
+        for name, plain in asked.items()
+        if getattr(settings, name) is None
+    }
+    if not own:
+        return settings
+    told = " ".join(known[name].said(value) for name, value in own.items())
+    listener.notice(f"as in the search or grid of {shown(run.name)}: {told}")
+    return settings.but(**own)
 
 
 def _require_something_to_drop(settings: TrainSettings, design: Design) -> None:

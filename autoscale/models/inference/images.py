@@ -93,8 +93,15 @@ def cut_groups(model: Model, data: str, *, split: str, asked: str | None) -> str
 
     Raises:
         DataProblem: if the source cannot be read.
+        InvalidSetting: if other groups are asked for than the training kept together.
     """
-    if asked is not None or (trained := model.header.group_by) is None:
+    trained = model.header.group_by
+    if asked is not None and trained is not None and asked != trained:
+        raise InvalidSetting(
+            f"the network was trained on images cut with --group-by {trained}, and --group-by "
+            f"{asked} would test it on some of them; leave it out"
+        )
+    if asked is not None or trained is None:
         return asked
     own = splits_in(data)
     needed = {"test"} if split in ("auto", "test") else {"train", "validation"}
