@@ -24,13 +24,8 @@ def carve_groups(
     where the shares of its classes are then nearer to what is wanted of the pictures looked at so
     far. What is kept has every class; what is put aside is empty only if no group can leave.
     """
-    members: dict[str, list[int]] = {}
-    for i, group in enumerate(groups):
-        members.setdefault(group, []).append(i)
-    names = list(members)
-    order = np.random.default_rng(seed).permutation(len(names))
-    queue = sorted((names[i] for i in order), key=lambda name: -len(members[name]).bit_length())
-    counts = {name: Counter(labels[members[name]].tolist()) for name in names}
+    members, queue = by_group(groups, seed=seed)
+    counts = {name: Counter(labels[members[name]].tolist()) for name in members}
     total: Counter[int] = Counter(labels.tolist())
     seen: Counter[int] = Counter()
     aside: Counter[int] = Counter()
@@ -51,6 +46,20 @@ def carve_groups(
     for name in chosen:
         away[members[name]] = True
     return np.flatnonzero(~away), np.flatnonzero(away)
+
+
+def by_group(groups: Sequence[str], *, seed: int) -> tuple[dict[str, list[int]], list[str]]:
+    """Positions of each group's pictures, and the groups in the order in which cuts take them.
+
+    That is a random one, but large ones (by powers of two) come first.
+    """
+    members: dict[str, list[int]] = {}
+    for i, group in enumerate(groups):
+        members.setdefault(group, []).append(i)
+    names = list(members)
+    order = np.random.default_rng(seed).permutation(len(names))
+    queue = sorted((names[i] for i in order), key=lambda name: -len(members[name]).bit_length())
+    return members, queue
 
 
 def _gain(
