@@ -363,7 +363,7 @@ BESIDE: tuple[dict[str, Any], ...] = (
     {}, {"solve": True}, {"engine": "ray"}, {"baseline": "resnet-18"}, {"rungs": "1"},
     {"teacher": "best.safetensors"}, {"weights": "efficientnet-lite0"},
     {"max_cost": ("params=6K",)}, {"budgets": "10M"}, {"dtype": "int8"}, {"epochs": 3},
-    {"grow": True}, {"unknown": "others"},
+    {"grow": True}, {"unknown": "others"}, {"shared_weights": True},
 )  # fmt: skip
 KINDS = tuple(
     one.settings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -146,6 +146,7 @@ def _show_search(found: Baseline, settings: SearchSettings, run: Path, as_json: 
                 "target": found.objective.target,
                 "weights": settings.weights,
                 "teacher": settings.teacher,
+                **({} if (shared := found.shared) is None else {"shared_weights": asdict(shared)}),
                 "file": str(file),
                 "trials": records(table),
             }
@@ -183,6 +184,8 @@ def _show_search(found: Baseline, settings: SearchSettings, run: Path, as_json: 
         )
     if settings.teacher is not None:
         say(f"Networks learned from {settings.teacher}; check-baseline and grid go on with it.")
+    if found.shared is not None:
+        say(f"Shared weights agree with trainings: {found.shared.told}.")
     explain(CONVENTION)
 
 

@@ -169,6 +169,11 @@ def _sentence(step: StepStatus) -> str:
                 f"; {name}: trial {one.trial}, {one.quality.label} {one.judged:.4f} on validation "
                 f"images, {one.macs:,} multiply-adds"
             )
+    if shared := facts.get("shared_weights"):
+        text += (
+            f"; shared weights agree with trainings: tau {shared['tau']:.2f} over "
+            f"{shared['networks']} networks"
+        )
     return text
 
 

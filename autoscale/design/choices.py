@@ -135,7 +135,7 @@ class Choices(Generic[Part]):
         candidates = []
         for name, options in self.decisions():
             if name == "op":
-                candidates.append([i for i, op in enumerate(options) if _fits(op, part)])
+                candidates.append([i for i, op in enumerate(options) if fits(op, part)])
             elif listens is not None and name in _BLOCK_DEPENDENT - listens:
                 candidates.append([0])
             else:
@@ -216,5 +216,6 @@ def labels(options: Sequence[Any]) -> tuple[Value, ...]:
     return tuple(str(option) if isinstance(option, Op) else option for option in options)
 
 
-def _fits(op: Op, part: Stem | Stage | Head) -> bool:
+def fits(op: Op, part: Stem | Stage | Head) -> bool:
+    """Whether a part has every field as an alternative sets it."""
     return all(getattr(part, name, None) == value for name, value in op.settings.items())

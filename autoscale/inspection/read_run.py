@@ -89,6 +89,7 @@ def _search(path: Path) -> SearchContents | None:
         judged=chosen.judged if chosen else (),
         confirmed=_confirmed(step, sum(trial.trained for trial in steps)),
         record=record,
+        shared=chosen.shared.told if chosen and chosen.shared else "",
     )
 
 

@@ -164,7 +164,8 @@ def _with_commands(looked: StepStatus, step: StepFolder) -> StepStatus:
 
 def _search(step: StepFolder, begun: Mapping[str, Any], held: bool | None) -> StepStatus:
     """`facts`: finished, stopped, repeats and refused, each a number of trials; confirmations, the
-    number of trainings with new seeds; best and baseline, each a `Chosen` or None."""
+    number of trainings with new seeds; best and baseline, each a `Chosen` or None; of a finished
+    search with shared weights how well these rank its networks, as tau and networks."""
     result = step.read_result("baseline.json")
     _, goal, trials = baseline.load_trials(step.run)
     trained = [trial for trial in trials if trial.trained]
@@ -194,6 +195,7 @@ def _search(step: StepFolder, begun: Mapping[str, Any], held: bool | None) -> St
             "confirmations": len(again),
             "best": _chosen(leader, goal.quality),
             "baseline": _baseline(trials, result, goal.quality),
+            **({"shared_weights": told} if (told := (result or {}).get("shared_weights")) else {}),
         },
     )
 

@@ -75,18 +75,21 @@ def build(
         if not 0 <= rate < 1:
             raise InvalidSetting(f"{name} must lie in 0..1 with 1 excluded, got {rate}")
     network = Network(
-        _stem(architecture), _stages(architecture, drop_path), _head(architecture, dropout)
+        stem_module(architecture),
+        _stages(architecture, drop_path),
+        head_module(architecture, dropout),
     )
     if padding == "same":
         blocks.pad_same(network)
-    _initialise(network)
+    initialise(network)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum, module.eps = norm_momentum, norm_eps
     return network
 
 
-def _stem(architecture: Architecture) -> nn.Module:
+def stem_module(architecture: Architecture) -> nn.Module:
+    """The stem of a design, its weights as torch gives them."""
     first, others = stem_calls(architecture)
     stem = first.make()
     for name, call in others.items():
@@ -104,7 +107,8 @@ def _stages(architecture: Architecture, drop_path: float) -> nn.Sequential:
     return stages
 
 
-def _head(architecture: Architecture, dropout: float) -> nn.Sequential:
+def head_module(architecture: Architecture, dropout: float = 0.0) -> nn.Sequential:
+    """The head of a design, its weights as torch gives them."""
     head = nn.Sequential()
     for name, call in head_calls(architecture).items():
         if name == "classifier" and dropout > 0:
@@ -113,7 +117,7 @@ def _head(architecture: Architecture, dropout: float) -> nn.Sequential:
     return head
 
 
-def _initialise(network: nn.Module) -> None:
+def initialise(network: nn.Module) -> None:
     """Normal convolutions by fan-out and a uniform classifier, as the released EfficientNet code.
 
     Each residual branch that ends in a norm begins at zero (the norm scales by 0; Goyal et al.

@@ -44,6 +44,7 @@ def search_section(run: Run) -> Section:
     text = (
         f"{len(found.trials)} networks of {found.space.name} were trained"
         f"{_failures(found.trials)}. {_goal(found.objective)}",
+        *([f"Shared weights agree with these trainings: {found.shared}."] if found.shared else []),
     )
     if _finished(found).empty:
         return Section(key="search", title=title, text=text, missing="No training succeeded yet.")

@@ -29,6 +29,7 @@ class SearchContents:
     judged: tuple[float, ...]
     confirmed: int  # how many of the best were trained again, as `--confirm`
     record: Record  # settings.json: settings, notes, environment
+    shared: str = ""  # how well shared weights rank the networks, in words; "" where there are none
 
     @property
     def accuracy(self) -> float | None:

@@ -14,6 +14,7 @@ from autoscale.training.batches import Batch
 from autoscale.training.ema import EMA
 from autoscale.training.gradients import Gradients
 from autoscale.training.nested.gradients import NestedGradients
+from autoscale.training.nested.shared import SharedGradients
 from autoscale.training.optimizers import (
     make_optimizer,
     optimizer_tensors,
@@ -179,13 +180,17 @@ class TrainingState:
 def _gradients(
     network: nn.Module, task: TrainingTask, device: torch.device, *, may_halve: bool
 ) -> Gradients:
-    """What computes gradients: of the network, or of those inside it too."""
+    """What computes gradients: of the network, of those inside it too, or of slices of it."""
     given: dict[str, Any] = {
         "loss": task.loss_of_labels,
         "preparation": task.preparation,
         "teaching": task.teaching,
         "may_halve": may_halve,
     }
+    if task.paths is not None:
+        return SharedGradients(
+            network, device, paths=task.paths, resolution=task.resolution, **given
+        )
     if not task.inner:
         return Gradients(network, device, **given)
     return NestedGradients(network, device, inner=task.inner, resolution=task.resolution, **given)

@@ -15,7 +15,7 @@ from autoscale.training import crops
 from autoscale.training.augmentation.augment import require_channels
 from autoscale.training.crops import Cut
 from autoscale.training.loss.losses import CrossEntropy, Loss, Weighted
-from autoscale.training.nested.inner import Inner
+from autoscale.training.nested.inner import Inner, Paths
 from autoscale.training.process_group import ALONE, ProcessGroup
 from autoscale.training.recipe import Recipe
 from autoscale.training.teacher.teaching import UNLABELLED, Teaching
@@ -59,6 +59,9 @@ class TrainingTask:
     teaching: Teaching | None = None
     # Networks inside the one that is trained, smallest first, which learn its answers.
     inner: Sequence[Inner] = ()
+    # Gives for each step the networks that learn, slices of the weights that are trained; None
+    # where these are those of a network.
+    paths: Paths | None = None
 
     def __post_init__(self) -> None:
         for number in self.evaluate_after:

@@ -69,7 +69,8 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("images", type=Path)
     parser.add_argument("--runs", type=Path, default=Path("runs/answers"))
     parser.add_argument("--resolution", type=int, default=64)
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--recipe", default="proxy")
+    parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--unknown", type=int, default=500, help="pictures of other things")
     parser.add_argument("--counts", type=int, nargs="+", default=[10, 20, 50, 100, 200])
@@ -83,7 +84,7 @@ def main(words: Sequence[str] | None = None) -> None:
             data=asked.data,
             resolution=asked.resolution,
             epochs=asked.epochs,
-            recipe="proxy",
+            recipe=asked.recipe,
             seed=seed,
         )
         rows.append(calibrated(trained.weights, asked.data, unknown, seed, asked.epochs))

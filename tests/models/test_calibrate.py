@@ -22,6 +22,7 @@ from autoscale.cli.app import main
 from autoscale.errors import AutoscaleError, InvalidSetting
 from autoscale.jobs.search.spaces import load_space
 from autoscale.jobs.train.job import train
+from autoscale.models.inference import calibrate as calibrate_module
 from autoscale.models.inference.calibrate import calibrate
 from autoscale.models.inference.evaluation import evaluate_model
 from autoscale.models.inference.images import chosen_images
@@ -101,6 +102,14 @@ def test_the_loss_falls_no_weight_changes_and_the_header_says_the_rest(
     assert known.answering is None
 
 
+def test_a_cut_by_groups_is_told_on(weights: Path, tmp_path: Path) -> None:
+    model = load_model(weights)
+    grouped = replace(model, header=replace(model.header, group_by="path:(.)"))
+    calibrate_module._write(tmp_path / "a", None, grouped, Answering(temperature=2.0))
+    told = read_weights(tmp_path / "a").header
+    assert told == replace(grouped.header, answering=Answering(temperature=2.0))
+
+
 def test_the_same_call_gives_the_same_bytes(weights: Path, photos: str, tmp_path: Path) -> None:
     one, other = tmp_path / "one.safetensors", tmp_path / "other.safetensors"
     for path in (one, other):
@@ -164,8 +173,8 @@ def test_a_temperature_alone_changes_probabilities_and_no_answer(
     plain, calibrated = predict(weights, [photos]).table, predict(found.path, [photos]).table
     assert list(calibrated.columns) == list(plain.columns)
     assert (plain["class"] == calibrated["class"]).all()
-    both = [table["probability"].to_numpy(float) for table in (plain, calibrated)]
-    assert not np.allclose(*both)
+    one, other = (table["probability"].to_numpy(float) for table in (plain, calibrated))
+    assert not np.allclose(one, other)
 
 
 def test_evaluate_says_both_and_the_usual_figures_stay(
@@ -183,7 +192,9 @@ def test_evaluate_says_both_and_the_usual_figures_stay(
     scores, labels = logits(model, photos, "test")
     assert told.answering == model.header.answering is not None
     chances = torch.from_numpy(scores).double().div(told.answering.temperature).softmax(dim=1)
-    held = (chances.max(dim=1).values >= told.answering.none_below).numpy()
+    threshold = told.answering.none_below
+    assert threshold is not None
+    held = (chances.max(dim=1).values >= threshold).numpy()
     right = scores.argmax(axis=1) == labels
     assert told.coverage.value == held.mean()
     assert told.right.value == right[held].mean()
@@ -297,11 +308,11 @@ def answering_nan(work: Path, weights: Path, folder: Path) -> dict[str, Any]:
         (nameless, "does not name its classes, so that no answer has a meaning"),
         (of_other_classes, "has the class 'circle'|which best does not know"),
         (of_fewer_classes, "has no class 'blue', which best tells apart"),
-        (of_few_images, r"\d+ validation images are too few to choose a temperature on.*50"),
-        (for_a_small_share, "too few to choose a threshold that refuses 0.01 of them.*500"),
+        (of_few_images, r"\d+ validation images are too few for a temperature.*50"),
+        (for_a_small_share, "too few for a threshold that refuses 0.01 of them.*500"),
         (for_a_large_share, "reject must be at most 0.5, got 0.51"),
         (for_no_share, "reject must be above 0"),
-        (by_few_unknown, "30 unknown pictures are too few to choose a threshold.*50"),
+        (by_few_unknown, "30 unknown pictures are too few for a threshold.*50"),
         (by_unknown_that_are_not_there, "no such folder"),
         (by_unknown_that_are_not_given, "--reject-unknown 0.9 needs --unknown"),
         (answering_nan, "answered with numbers that are not finite"),

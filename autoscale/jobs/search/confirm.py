@@ -33,7 +33,7 @@ def choose(
         problem.space,
         objective,
         count=max(1, confirm),
-        views=problem.earlier.views,
+        views=problem.views,
     )
     scores = {trial.number: _scores(trials, trial) for trial in best}
     winner = best[0]

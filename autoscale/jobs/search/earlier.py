@@ -9,14 +9,11 @@ from json import dumps
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.jobs.search.result import load_trials
 from autoscale.runs.store import StepFolder
 from autoscale.search.designs import Designs
-from autoscale.search.engine import Trial
 from autoscale.search.model.earlier import LEAST, EarlierSearch
 
 #: The file of a search's folder that keeps them, so that it goes on as it began whatever becomes of
@@ -95,32 +92,6 @@ class EarlierSearches:
     def keep(self, folder: StepFolder) -> None:
         if self.runs:
             folder.write_result(KEPT, {"runs": self.runs})
-
-
-def agreement(view: EarlierSearch, space: SearchSpace, trials: Sequence[Trial]) -> str | None:
-    """A sentence on how well an earlier search ranks the networks of this one; None of too few."""
-    designs = Designs.of_space(space)
-    scored: dict[int, tuple[Any, list[float]]] = {}
-    for trial in trials:
-        if trial.score and trial.status == "finished":
-            point = designs.point_of(trial.params)
-            assert point is not None
-            scored.setdefault(designs.identity(point), (point, []))[1].append(trial.score.judged)
-    if len(scored) < LEAST:
-        return None
-    ours = np.array([np.mean(found) for _, found in scored.values()])
-    theirs = view.of(designs, [point for point, _ in scored.values()])
-    return (
-        f"the search in {view.name} foretells scores here with tau {_tau(theirs, ours):.2f} "
-        f"over {len(scored)} networks"
-    )
-
-
-def _tau(one: np.ndarray, other: np.ndarray) -> float:
-    """Kendall's rank correlation; ties count as nothing."""
-    rows = np.triu_indices(len(one), 1)
-    signs = [np.sign(x[:, None] - x[None])[rows] for x in (one, other)]
-    return float(np.mean(signs[0] * signs[1]))
 
 
 def _rows(place: str) -> list[dict[str, Any]]:

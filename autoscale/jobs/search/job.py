@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ from autoscale.errors import EvaluationFailed
 from autoscale.jobs.clock import now
 from autoscale.jobs.deadline import Deadline, Pacer, noted
 from autoscale.jobs.groups.workers import WorkerSettings
+from autoscale.jobs.search.agreement import agreement
 from autoscale.jobs.search.confirm import AGAIN, choose
-from autoscale.jobs.search.earlier import agreement
 from autoscale.jobs.search.problem import SearchProblem
 from autoscale.jobs.search.result import Baseline
 from autoscale.jobs.search.search_progress import SearchProgress
@@ -74,6 +74,7 @@ def _solve(problem: SearchProblem, deadline: Deadline | None, tracking: Tracking
         folder, journal, listener, read=lambda journal: trials_from_journal(journal, problem.space)
     )
     problem.earlier.keep(folder)
+    problem = problem.ranked(deadline)
     if sum(trial.trained for trial in history) < problem.settings.trials:
         folder.forget("baseline.yaml", "baseline.json")  # the choice is open again
     copies = _copies(problem, history)
@@ -92,6 +93,9 @@ def _solve(problem: SearchProblem, deadline: Deadline | None, tracking: Tracking
         _sum_up(problem, trials, ended=bool(ended))
         winner, scores = choose(problem, trials, workers)
     _complete(copies, listener)
+    shared = None
+    if problem.shared is not None:
+        shared = agreement(problem.shared, problem.space, trials)
     baseline = Baseline(
         trial=winner,
         accuracies=tuple(score.accuracy for score in scores),
@@ -100,6 +104,7 @@ def _solve(problem: SearchProblem, deadline: Deadline | None, tracking: Tracking
         trials=tuple(trials),
         objective=problem.objective,
         space=problem.space,
+        shared=shared,
     )
     _warn_of_chance(problem, baseline.judged)
     _write(folder, baseline, ended)
@@ -176,7 +181,7 @@ def _search(
         settings.sampler,
         seed=seed,
         space=problem.space,
-        known=knowledge(objective, problem.limits, problem.earlier.views),
+        known=knowledge(objective, problem.limits, problem.views),
     )
     limit: dict[str, Any] = {"may_begin": pacer.allows} if pacer else {}
     return search(plan, sampler, evaluate, history=history, record=record, **limit)
@@ -234,8 +239,8 @@ def _sum_up(problem: SearchProblem, trials: Sequence[Trial], *, ended: bool) -> 
             f"{spent} of {all_epochs} epochs were trained, {1 - spent / all_epochs:.0%} saved"
         )
     for view in problem.earlier.views:
-        if told := agreement(view, problem.space, trials):
-            notice(told)
+        if found := agreement(view, problem.space, trials):
+            notice(f"the search in {view.name} foretells scores here with {found.told}")
     if not any(trial.score for trial in trials):
         raise EvaluationFailed(f"no training succeeded; the last failed: {trials[-1].cause}")
 
@@ -270,6 +275,7 @@ def _write(folder: StepFolder, baseline: Baseline, ended: Mapping[str, Any]) -> 
             "accuracies": baseline.accuracies,
             **({"accuracies_float": floats} if (floats := baseline.accuracies_float) else {}),
             **({"qualities": qualities} if (qualities := baseline.qualities) else {}),
+            **({"shared_weights": asdict(shared)} if (shared := baseline.shared) else {}),
             **({"trained": sum(t.trained for t in baseline.trials), **ended} if ended else {}),
         },
     )

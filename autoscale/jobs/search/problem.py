@@ -15,6 +15,7 @@ from autoscale.design.space import SearchSpace
 from autoscale.devices.board import Board
 from autoscale.errors import BudgetUnreachable
 from autoscale.jobs.costs import board_of, cost_from, hold_to_board, limits_from
+from autoscale.jobs.deadline import Deadline
 from autoscale.jobs.inheritance import notes_for_space
 from autoscale.jobs.record import Record
 from autoscale.jobs.search.earlier import EarlierSearches
@@ -22,6 +23,8 @@ from autoscale.jobs.search.goal import make_objective, ready, require_objective
 from autoscale.jobs.search.result import STEP
 from autoscale.jobs.search.settings import SearchSettings
 from autoscale.jobs.search.spaces import space_text
+from autoscale.jobs.shared.job import SharedRanking
+from autoscale.jobs.shared.settings import SharedPlan
 from autoscale.jobs.starts.pointer import on_weights
 from autoscale.jobs.workers.kernels import choose_kernels
 from autoscale.jobs.workers.proxy import Proxy
@@ -31,6 +34,7 @@ from autoscale.listener import Listener
 from autoscale.metrics.choice import MetricChoice
 from autoscale.models.quantized.in_loop import require_int8_space
 from autoscale.runs.store import StepFolder
+from autoscale.search.model.earlier import EarlierSearch
 from autoscale.search.objective import Objective
 from autoscale.search.rungs import Rungs
 
@@ -48,7 +52,9 @@ class SearchProblem:
     limits: tuple[Limit, ...]
     rungs: Rungs | None
     earlier: EarlierSearches
+    shared_plan: SharedPlan | None  # of weights that all designs share, if they are asked for
     listener: Listener
+    shared: EarlierSearch | None = None  # what they say, once they are trained
 
     @classmethod
     def of(cls, run: str | Path, settings: SearchSettings, listener: Listener) -> SearchProblem:
@@ -120,6 +126,7 @@ class SearchProblem:
             limits=limits,
             rungs=rungs,
             earlier=earlier,
+            shared_plan=settings.shared_plan(proxy.recipe.epochs),
             listener=listener,
         )
 
@@ -127,6 +134,33 @@ class SearchProblem:
     def seed(self) -> int:
         """Of proposals, and the first one of trainings."""
         return self.settings.seed
+
+    @property
+    def views(self) -> tuple[EarlierSearch, ...]:
+        """What may tell a design's score before it is trained, as the sampler takes it."""
+        return (*self.earlier.views, *([] if self.shared is None else [self.shared]))
+
+    def ranked(self, deadline: Deadline | None) -> SearchProblem:
+        """With what shared weights say, if they are asked for: trained, or as the folder has it.
+
+        Raises:
+            AutoscaleError: as `SharedRanking.made`.
+        """
+        if self.shared_plan is None:
+            return self
+        record = self.record()
+        ranking = SharedRanking(
+            folder=self.folder,
+            space=self.space,
+            proxy=self.proxy,
+            limits=self.limits,
+            plan=self.shared_plan,
+            seed=self.seed,
+            facts={**record.settings.binding(), **record.facts},
+            listener=self.listener,
+            deadline=deadline,
+        )
+        return replace(self, shared=ranking.made())
 
     def record(self) -> Record:
         """What a search that goes on must share, and what it may change."""
@@ -140,6 +174,8 @@ class SearchProblem:
         if limits := {m.measure.name: m.to_dict() for m in self.limits if m.measure != MACS}:
             facts["max_cost"] = limits
         facts |= self.settings.timed_in | self.earlier.facts()
+        if self.shared_plan is not None:
+            facts["shared"] = asdict(self.shared_plan)
         return Record(settings=self.settings, facts=facts, notes=self.proxy.transfer.told)
 
 

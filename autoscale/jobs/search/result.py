@@ -11,6 +11,7 @@ from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.jobs.names import SEARCH
+from autoscale.jobs.search.agreement import Agreement
 from autoscale.jobs.workers.proxy import Proxy
 from autoscale.listener import Listener
 from autoscale.metrics.choice import MetricChoice
@@ -39,6 +40,8 @@ class Baseline:
     accuracies_float: tuple[float, ...] = ()  # as trained, where `accuracies` are those in int8
     # What decided in place of `accuracies`, one for each seed; none where these did.
     qualities: tuple[float, ...] = ()
+    # How shared weights rank the trained networks, where there are some and enough of these.
+    shared: Agreement | None = None
 
     @property
     def judged(self) -> tuple[float, ...]:
@@ -67,6 +70,7 @@ def load_baseline(run: str | Path) -> Baseline:
         trial, accuracies = trials[chosen["trial"]], tuple(chosen["accuracies"])
         floats = tuple(chosen.get("accuracies_float", ()))
         qualities = tuple(chosen.get("qualities", ()))
+        shared = None if (told := chosen.get("shared_weights")) is None else Agreement(**told)
     except (KeyError, TypeError, IndexError) as problem:
         raise _damaged(step, problem) from None
     return Baseline(
@@ -77,6 +81,7 @@ def load_baseline(run: str | Path) -> Baseline:
         trials=trials,
         objective=goal,
         space=space,
+        shared=shared,
     )
 
 

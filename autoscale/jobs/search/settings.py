@@ -21,6 +21,7 @@ from autoscale.jobs.groups.training import (
 from autoscale.jobs.groups.workers import DeviceSettings, KernelSettings, WorkerSettings
 from autoscale.jobs.names import OBJECTIVES, SAMPLERS
 from autoscale.jobs.reference.settings import ReferenceSettings
+from autoscale.jobs.shared.settings import SharedSettings
 from autoscale.metrics.names import METRICS, require_metric
 from autoscale.models.settings import MetricSettings
 from autoscale.settings.command import Groups, Settings
@@ -229,17 +230,28 @@ class SearchSettings(
     RuntimeSettings,
     BoardSettings,
     TransferSettings,
+    SharedSettings,
     SearchChoices,
     DataSettings,
 ):
     """Everything that a search of a baseline can be asked for."""
 
     command: ClassVar[str] = "search-baseline"
-    exclusive: ClassVar[Groups] = (("max_macs", "max_cost=macs"),)
+    exclusive: ClassVar[Groups] = (
+        ("max_macs", "max_cost=macs"),
+        # Shared weights begin fresh and learn the labels alone.
+        ("shared_weights", "weights"),
+        ("shared_weights", "teacher"),
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._take_macs()
+        if self.shared_weights and self.sampler != "guided":
+            raise InvalidSetting(
+                f"the {self.sampler} sampler learns nothing from shared weights; leave "
+                "--shared-weights out, or use --sampler guided"
+            )
 
     def _take_macs(self) -> None:
         """Keep a limit on multiply-adds where --max-flops keeps it, however it was given."""

@@ -135,12 +135,16 @@ def calibrate(model: Model | str | Path, settings: AnsweringSettings) -> Calibra
 
 def _write(path: Path, source: Path | None, model: Model, answering: Answering) -> None:
     """The weights as they are, with the way of answering in their header."""
-    known = model.header
+    now = header_of(model)
     header = replace(
-        header_of(model),
-        seed=known.seed,
-        seen=known.seen,
-        learned=known.learned,
+        model.header,  # what says how it was trained stays, so that images are cut as then
+        architecture=now.architecture,
+        style=now.style,
+        preparation=now.preparation,
+        accuracy=now.accuracy,
+        accuracy_of=now.accuracy_of,
+        metric=now.metric,
+        score=now.score,
         answering=answering,
     )
     own = source is not None and is_safetensors(source)
@@ -214,8 +218,8 @@ def _require_classes(model: Model, data: str) -> NDArray[np.int64]:
 def _require_images(held: int, needed: int, of: str, purpose: str) -> None:
     if held < needed:
         raise InvalidSetting(
-            f"{held:,} {of} are too few to choose {purpose} on, which needs {needed:,}: from fewer "
-            "it is mostly chance; add images"
+            f"{held:,} {of} are too few for {purpose}, which needs {needed:,}: from fewer it "
+            "is mostly chance; add images"
         )
 
 

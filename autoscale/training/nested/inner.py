@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from autoscale.errors import InvalidSetting
+
+
+def _first(tensor: Tensor, like: Tensor) -> Tensor:
+    return tensor[tuple(slice(size) for size in like.shape)]
 
 
 class Inner:
@@ -23,6 +27,8 @@ class Inner:
     Args:
         outer: the larger network.
         called: names of parameters as they are compared, where they differ between the two.
+        part: of a larger parameter what a smaller one has; by default the first entries along each
+            axis.
 
     Raises:
         InvalidSetting: if a parameter has no counterpart that is at least as large.
@@ -35,8 +41,9 @@ class Inner:
         *,
         resolution: int,
         called: Callable[[str], str] = str,
+        part: Callable[[Tensor, Tensor], Tensor] = _first,
     ) -> None:
-        self.network, self.resolution = network, resolution
+        self.network, self.resolution, self._part = network, resolution, part
         theirs = {called(name): tensor for name, tensor in outer.named_parameters()}
         self._pairs: list[tuple[nn.Parameter, nn.Parameter]] = []
         for name, own in network.named_parameters():
@@ -50,7 +57,7 @@ class Inner:
         with torch.no_grad():
             torch._foreach_copy_(
                 [own.detach() for own, _ in self._pairs],
-                [_first(other.detach(), own) for own, other in self._pairs],
+                [self._part(other.detach(), own) for own, other in self._pairs],
             )
 
     def give(self) -> None:
@@ -61,9 +68,15 @@ class Inner:
                 continue
             if other.grad is None:
                 other.grad = torch.zeros_like(other)
-            totals.append(_first(other.grad, own))
+            totals.append(self._part(other.grad, own))
             gradients.append(own.grad)
         torch._foreach_add_(totals, gradients)
+
+
+#: The networks of one step, by chance from torch's global generator. They must not depend on
+#: earlier epochs, each of which seeds it anew: a training that goes on then draws as the unbroken
+#: one.
+Paths = Callable[[], Sequence[Inner]]
 
 
 def first_of(
@@ -80,10 +93,6 @@ def first_of(
     """
     theirs = {called(name): tensor for name, tensor in outer.items()}
     return {name: _first(theirs[called(name)], tensor).clone() for name, tensor in inner.items()}
-
-
-def _first(tensor: Tensor, like: Tensor) -> Tensor:
-    return tensor[tuple(slice(size) for size in like.shape)]
 
 
 def _is_first(own: Tensor, other: Tensor) -> bool:
