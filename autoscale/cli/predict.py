@@ -92,6 +92,7 @@ def evaluate_command(settings: EvaluateCommand, *, as_json: bool) -> None:
             "which": found.which,
             "images": found.images,
             "accuracy": found.accuracy,
+            **({"several": True} if found.several else {}),
             "loss": found.loss,
             "images_per_second": found.images_per_second,
             "classes": records(found.classes),
@@ -129,12 +130,17 @@ def _metrics_data(metrics: Sequence[Measured | MeasuredLead]) -> dict[str, objec
 def _show_evaluation(found: Evaluation, settings: EvaluateCommand) -> None:
     from autoscale.cli.terminal import say, show_table
 
-    show_table(found.classes, title="By class", columns=tuple(found.classes.columns))
+    show_table(
+        found.classes,
+        title="By label" if found.several else "By class",
+        columns=tuple(found.classes.columns),
+    )
     worst = found.confusions.head(settings.pairs)
     if len(worst):
         show_table(worst, title="Most often mixed up", columns=tuple(worst.columns))
+    called = "Exact match" if found.several else "Accuracy"
     say(
-        f"Accuracy {found.accuracy:.4f}, loss {found.loss:.4f}; "
+        f"{called} {found.accuracy:.4f}, loss {found.loss:.4f}; "
         f"{found.images_per_second:,.0f} images a second"
     )
     for one in found.metrics:
@@ -145,10 +151,16 @@ def _show_evaluation(found: Evaluation, settings: EvaluateCommand) -> None:
         say(_way(found.answered.answering))
     say(found.which)
     if found.against is not None:
-        say(f"{settings.against}: accuracy {found.against.accuracy:.4f}")
+        say(f"{settings.against}: {called.lower()} {found.against.accuracy:.4f}")
         say(found.against.paired.sentence("this network", "the other"))
         for lead in found.against.metrics:
             say(lead.sentence("this network", "the other"))
+    if found.several:
+        say(
+            "predicted: of how many images the label is said, at its threshold. Exact match: share "
+            "of images of which all labels are right"
+        )
+        return
     say("predicted: how often the class was answered. share: of the class's own images")
 
 
@@ -289,5 +301,7 @@ def _show_predictions(
         show_table(table, title="Predictions", columns=tuple(table.columns))
         if answering is None:
             say("probability: softmax of the logits; not how often the network is right")
+        elif answering.several:
+            say("probability: sigmoid of the label's logit; not how often the network is right")
         else:
             say(_way(answering))

@@ -153,7 +153,8 @@ def cut_command(settings: CutSettings, *, run: Path, as_json: bool) -> None:
 
     found = cut(run, settings, listener=Live())
     if as_json:
-        show_json({**asdict(found), "weights": str(found.weights)})
+        trained = None if found.trained is None else found.trained.to_dict()
+        show_json({**asdict(found), "trained": trained, "weights": str(found.weights)})
         return
     known = found.trained
     why = "its training is not finished" if found.member else "it was no member"

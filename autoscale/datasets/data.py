@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from autoscale.datasets import synthetic
 from autoscale.datasets.duplicates import find_duplicates
+from autoscale.datasets.labelling import Labels, are_several, has_class
 from autoscale.datasets.pictures.decoding import Decoded, Keep, decode
 from autoscale.datasets.pictures.depth import range_notices
 from autoscale.datasets.pictures.folds import FoldImages, cut_fold
@@ -26,16 +27,24 @@ from autoscale.datasets.seen import names_of, sketch
 from autoscale.datasets.sources.columns import columns_of
 from autoscale.datasets.sources.source import list_source as list_source
 from autoscale.datasets.splits import spoken
-from autoscale.datasets.summary import DataSummary, alike_classes, missing_classes
+from autoscale.datasets.summary import (
+    DataSummary,
+    alike_classes,
+    label_facts,
+    missing_classes,
+    universal_classes,
+)
 from autoscale.errors import DataProblem, InvalidSetting
 
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Decoded square images and their classes."""
+    """Decoded square images and what they are labelled with."""
 
     pixels: NDArray[np.uint8]  # (N, S, S, C), contiguous; 3 channels in RGB, 1 in grey, or bands
-    labels: NDArray[np.int64]  # (N,), positions in the classes of the data set
+    # (N,), positions in the classes of the data set; where an image may have several of them, or
+    # none, (N, classes) of 0 and 1. See `datasets.labelling`.
+    labels: Labels
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -44,6 +53,11 @@ class Images:
         """The images at `indices` (whole numbers, or N truth values), in that order, copied."""
         chosen = np.asarray(indices)
         return Images(self.pixels[chosen], self.labels[chosen])
+
+    @property
+    def several(self) -> bool:
+        """Whether an image may have several of the classes, or none."""
+        return are_several(self.labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +80,11 @@ class ImageData:
     unreadable: tuple[str, ...]  # of `skipped`, those that `strict` would refuse
     notices: tuple[str, ...]  # what the owner should know before hours are spent, a sentence each
     fold: FoldImages | None = None  # which pictures the test images are, if the selection has one
+
+    @property
+    def several(self) -> bool:
+        """Whether an image may have several of the classes, or none."""
+        return self.train.several
 
 
 def load(
@@ -146,7 +165,7 @@ class _DecodedParts(NamedTuple):
             DataProblem: if a class or a part is left without an image.
         """
         for label, name in enumerate(classes):
-            if not np.any(self.images["train"].labels == label):
+            if not has_class(self.images["train"].labels, label).any():
                 reason = self.reasons.get(label, "there is none")
                 raise DataProblem(
                     f"no training image of class {name!r} could be read ({reason}); repair the "
@@ -176,9 +195,10 @@ def _decode(
             skipped.append(f"{pictures.names[i]}: {reason}")
             pictures.forget(i)
             if part == "train":
-                reasons.setdefault(int(pictures.labels[i]), skipped[-1])
+                for label in _classes_of(pictures.labels[i]):
+                    reasons.setdefault(label, skipped[-1])
         unread[part] = decoded.unread
-        labels = np.delete(pictures.labels, list(decoded.unread))
+        labels = np.delete(pictures.labels, list(decoded.unread), axis=0)
         images[part] = Images(decoded.pixels, labels)
     tested = splits.parts.get("test")
     return _DecodedParts(
@@ -188,6 +208,11 @@ def _decode(
         tuple(peaks),
         FoldImages.of(tested, unread.get("test", ())) if tested else None,
     )
+
+
+def _classes_of(label: NDArray[np.int64]) -> list[int]:
+    """The classes of one picture."""
+    return np.flatnonzero(label).tolist() if label.ndim else [int(label)]
 
 
 def _image_data(
@@ -220,10 +245,12 @@ def _image_data(
             unused=listing.unused,
             groups=splits.groups,
             whole=splits.whole,
+            labels=label_facts(found.labels for found in images.values()),
         ),
         notices=(
             *listing.notices,
             *alike_classes(classes),
+            *universal_classes(images["train"].labels, classes),
             *missing_classes({part: found.labels for part, found in images.items()}, classes),
             *find_duplicates(parts).sentences,
             *range_notices(decoded.peaks, pictures=sum(counts.values()), preparation=preparation),
@@ -279,7 +306,7 @@ def load_whole(
     decoded = decode(pictures, size, strict=strict, keep=keep, preparation=preparation)
     if not len(decoded.pixels):
         raise DataProblem(f"none of the {len(pictures)} images of {source} could be read")
-    images = Images(decoded.pixels, np.delete(pictures.labels, list(decoded.unread)))
+    images = Images(decoded.pixels, np.delete(pictures.labels, list(decoded.unread), axis=0))
     unread = [f"{pictures.names[i]}: {reason}" for i, reason in decoded.unread.items()]
     return Whole(
         images,
@@ -287,7 +314,12 @@ def load_whole(
         (*_beside(listing), *listing.skipped, *unread),
         range_notices(decoded.peaks, pictures=len(images), preparation=preparation),
         names_of(pictures.digests.values()),
-        DataSummary(classes=listing.classes, parts={"images": len(images)}, unused=listing.unused),
+        DataSummary(
+            classes=listing.classes,
+            parts={"images": len(images)},
+            unused=listing.unused,
+            labels=label_facts([images.labels]),
+        ),
     )
 
 
@@ -315,15 +347,33 @@ def splits_in(source: str) -> frozenset[str]:
     return frozenset(["train", *(part for part, found in own.items() if found is not None)])
 
 
-def classes_in(source: str) -> tuple[str, ...]:
-    """The classes of a data set, in order; no image is decoded.
+class Told(NamedTuple):
+    """What a data set says of an image."""
+
+    classes: tuple[str, ...]  # in order
+    several: bool  # whether an image may have several of them, or none
+
+
+def told_by(source: str) -> Told:
+    """What a data set says of an image; none is decoded.
 
     Raises:
         DataProblem: if `source` is nothing that `load` reads.
     """
     if source == "synthetic":
-        return synthetic.CLASSES
-    return list_source(Path(source).expanduser(), test=False, whole=True).classes
+        return Told(synthetic.CLASSES, False)
+    listing = list_source(Path(source).expanduser(), test=False, whole=True)
+    return Told(listing.classes, are_several(listing.train.labels))
+
+
+def classes_in(source: str) -> tuple[str, ...]:
+    """The classes of a data set, in order; see `told_by`."""
+    return told_by(source).classes
+
+
+def several_in(source: str) -> bool:
+    """Whether an image may have several of the classes, or none; see `told_by`."""
+    return told_by(source).several
 
 
 def require_no_groups(source: str, selection: Selection) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
+from autoscale.datasets.labelling import are_several
 from autoscale.datasets.pictures.pictures import Pictures
 
 _SHOWN = 2  # pairs of names in a sentence
@@ -19,12 +20,18 @@ class Duplicates:
     classes: tuple[tuple[str, str], ...]  # with different labels: at most one label is right
     parts: Mapping[tuple[str, str], tuple[tuple[str, str], ...]]  # in both parts: what trains tests
     copies: tuple[tuple[str, str], ...] = ()  # of one class and one part: harmless until it is cut
+    several: bool = False  # whether an image may have several labels
 
     @property
     def sentences(self) -> tuple[str, ...]:
         """What to say of them; nothing if there are none."""
         told = []
-        if self.classes:
+        if self.classes and self.several:
+            told.append(
+                f"{_counted(len(self.classes))} the same with other labels "
+                f"({_pairs(self.classes)}); keep one of each, with all labels it has"
+            )
+        elif self.classes:
             told.append(
                 f"{_counted(len(self.classes))} the same in two classes ({_pairs(self.classes)}); "
                 "keep each in one class"
@@ -58,10 +65,11 @@ def find_duplicates(parts: Mapping[str, Pictures]) -> Duplicates:
     for pictures in parts.values():
         seen.update(pictures.digests.values())
     repeated = {digest for digest, times in seen.items() if times > 1}
-    places: dict[bytes, list[tuple[str, int, str]]] = defaultdict(list)  # part, label, name
+    # Of each its part, its label or labels, and its name.
+    places: dict[bytes, list[tuple[str, bytes, str]]] = defaultdict(list)
     for part, pictures in parts.items():
         for i in sorted(i for i, digest in pictures.digests.items() if digest in repeated):
-            place = (part, int(pictures.labels[i]), pictures.names[i])
+            place = (part, pictures.labels[i].tobytes(), pictures.names[i])
             places[pictures.digests[i]].append(place)
     across: list[tuple[str, str]] = []
     copies: list[tuple[str, str]] = []
@@ -69,7 +77,7 @@ def find_duplicates(parts: Mapping[str, Pictures]) -> Duplicates:
     for found in places.values():
         first_of_class = list({label: name for _, label, name in reversed(found)}.values())[::-1]
         across += pairwise(first_of_class)
-        first: dict[tuple[str, int], str] = {}
+        first: dict[tuple[str, bytes], str] = {}
         for part, label, name in found:
             if (part, label) in first:
                 copies.append((first[part, label], name))
@@ -78,7 +86,8 @@ def find_duplicates(parts: Mapping[str, Pictures]) -> Duplicates:
         for (one, name), (other, again) in pairwise(first_of_part):
             between.setdefault((one, other), []).append((name, again))
     parted = {key: tuple(pairs) for key, pairs in between.items()}
-    return Duplicates(tuple(across), parted, tuple(copies))
+    several = any(are_several(pictures.labels) for pictures in parts.values())
+    return Duplicates(tuple(across), parted, tuple(copies), several)
 
 
 def _counted(count: int) -> str:

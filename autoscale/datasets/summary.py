@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
+
+from autoscale.datasets.labelling import Labels, are_several, has_class
 
 _NAMES = 36  # characters of class names, or of unused things, that a sentence shows
 
@@ -25,6 +26,7 @@ class DataSummary:
     groups: str = ""  # what to say of the groups of each part
     #: Of parts that are not taken whole, how many images there are.
     whole: Mapping[str, int] = field(default_factory=dict)
+    labels: str = ""  # what to say of images that may have several
 
     @property
     def sentence(self) -> str:
@@ -40,6 +42,8 @@ class DataSummary:
         told = [f"{len(self.classes)} {named}: {shortened(self.classes)}", ", ".join(counted)]
         if len(self.cut) > 1:
             told[-1] += ", cut by the seed"
+        if self.labels:
+            told.append(self.labels)
         if self.groups:
             told.append(self.groups)
         if self.unused:
@@ -57,9 +61,7 @@ class DataSummary:
         )
 
 
-def missing_classes(
-    labels: Mapping[str, NDArray[np.int64]], classes: tuple[str, ...]
-) -> tuple[str, ...]:
+def missing_classes(labels: Mapping[str, Labels], classes: tuple[str, ...]) -> tuple[str, ...]:
     """A sentence for each part but the first that lacks classes.
 
     Args:
@@ -67,13 +69,45 @@ def missing_classes(
     """
     found = []
     for part, own in list(labels.items())[1:]:
-        missing = tuple(name for label, name in enumerate(classes) if not np.any(own == label))
+        missing = tuple(
+            name for label, name in enumerate(classes) if not has_class(own, label).any()
+        )
         if missing:
             found.append(
                 f"{len(missing)} of {len(classes)} classes have no {part} image: "
                 f"{shortened(missing)}; {part} accuracy says nothing of them"
             )
     return tuple(found)
+
+
+def universal_classes(labels: Labels, classes: tuple[str, ...]) -> tuple[str, ...]:
+    """A sentence if every training image has a class, where an image may have several.
+
+    Args:
+        labels: of the training images.
+    """
+    if not are_several(labels):
+        return ()
+    found = tuple(name for place, name in enumerate(classes) if has_class(labels, place).all())
+    if not found:
+        return ()
+    return (
+        f"every training image has the label {shortened(found)}, so that there is nothing to learn "
+        "about it; leave it out, or add images without",
+    )
+
+
+def label_facts(parts: Iterable[Labels]) -> str:
+    """What to say of labels of which an image may have several; "" of one each."""
+    labels = [own for own in parts if are_several(own)]
+    if not labels:
+        return ""
+    counts = np.concatenate(labels).sum(axis=1)
+    none, many = int((counts == 0).sum()), int((counts > 1).sum())
+    return (
+        f"several labels an image: {counts.mean():.2g} on average, several for {many:,}, none for "
+        f"{none:,}"
+    )
 
 
 def alike_classes(classes: tuple[str, ...]) -> tuple[str, ...]:

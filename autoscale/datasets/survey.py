@@ -10,12 +10,18 @@ import numpy as np
 
 from autoscale.datasets.data import list_source, require_no_groups
 from autoscale.datasets.duplicates import Duplicates, find_duplicates
+from autoscale.datasets.labelling import Labels, are_several, has_class
 from autoscale.datasets.pictures.bands import bands_in
 from autoscale.datasets.pictures.decoding import decode
 from autoscale.datasets.pictures.pictures import Pictures
 from autoscale.datasets.pictures.preparation import OURS, ours
 from autoscale.datasets.pictures.selection import Selection, split
-from autoscale.datasets.summary import DataSummary, alike_classes
+from autoscale.datasets.summary import (
+    DataSummary,
+    alike_classes,
+    label_facts,
+    universal_classes,
+)
 
 _SIZE = 8  # pixels; every picture is decoded, and hardly anything is kept of it
 
@@ -28,6 +34,8 @@ class Survey:
 
     # Of each split, the readable images of each class. A source without splits is one, "train".
     counts: Mapping[str, Mapping[str, int]]
+    totals: dict[str, int]  # readable images of each part
+    several: bool  # whether an image may have several of the classes, or none
     unreadable: tuple[str, ...]  # one line for each file: its name and the reason
     sides: tuple[int, ...]  # pixels of the shorter side of every readable image, rising
     peaks: tuple[int, ...]  # the largest number of every picture of 16 bits, rising
@@ -64,6 +72,8 @@ def survey(source: str, *, group_by: str | None = None) -> Survey:
     counts: dict[str, dict[str, int]] = {}
     bands = _bands_of(parts["train"])
     preparation = OURS if bands is None else ours(bands)
+    totals: dict[str, int] = {}
+    kept: list[Labels] = []
     sides: list[int] = []
     peaks: list[int] = []
     for part, pictures in parts.items():
@@ -72,23 +82,32 @@ def survey(source: str, *, group_by: str | None = None) -> Survey:
         for i in found.unread:
             pictures.forget(i)
         readable = np.setdiff1d(np.arange(len(pictures)), list(found.unread))
+        labels = pictures.labels[readable]
         sides += found.sides
         peaks += found.peaks
         counts[part] = {
-            name: int(np.sum(pictures.labels[readable] == label))
-            for label, name in enumerate(listing.classes)
+            name: int(has_class(labels, label).sum()) for label, name in enumerate(listing.classes)
         }
+        totals[part] = len(readable)
+        kept.append(labels)
     return Survey(
         counts=counts,
+        totals=totals,
+        several=are_several(listing.train.labels),
         unreadable=tuple(unreadable),
         sides=tuple(sorted(sides)),
         peaks=tuple(sorted(peaks)),
         summary=DataSummary(
             classes=listing.classes,
-            parts={part: sum(own.values()) for part, own in counts.items()},
+            parts=totals,
             unused=listing.unused,
+            labels=label_facts(kept),
         ),
-        notices=(*listing.notices, *alike_classes(listing.classes)),
+        notices=(
+            *listing.notices,
+            *alike_classes(listing.classes),
+            *universal_classes(kept[0], listing.classes),
+        ),
         duplicates=find_duplicates(parts),
         bands=bands,
         groups=groups,

@@ -214,7 +214,7 @@ def _data(source: str, group_by: str | None) -> Iterator[Finding]:
     training = found.counts["train"]
     bands = "" if found.bands is None else f" of {found.bands} bands"
     advice = f"spaces and designs for them say channels: {found.bands}" if bands else ""
-    splits = ", ".join(f"{sum(own.values()):,} {part}" for part, own in found.counts.items())
+    splits = ", ".join(f"{images:,} {part}" for part, images in found.totals.items())
     yield Finding(
         subject="data",
         verdict="ok",
@@ -285,8 +285,8 @@ def _balance(found: Survey) -> Iterator[Finding]:
             advice="repair the files or remove the class",
         )
         return
-    for part, own in found.counts.items():
-        if sum(own.values()) == 0:
+    for part, images in found.totals.items():
+        if images == 0:
             yield Finding(
                 subject="classes",
                 verdict="fail",
@@ -314,7 +314,7 @@ def _balance(found: Survey) -> Iterator[Finding]:
             advice="add images to them, or leave them out",
         )
     if training[most] > UNEVEN * training[least]:
-        yield _uneven(most, training[most], least, training[least])
+        yield _uneven(most, training[most], least, training[least], several=found.several)
     elif training[least] >= FEW:
         yield Finding(
             subject="classes",
@@ -323,19 +323,28 @@ def _balance(found: Survey) -> Iterator[Finding]:
         )
 
 
-def _uneven(most: str, many: int, least: str, few: int) -> Finding:
+def _uneven(most: str, many: int, least: str, few: int, *, several: bool) -> Finding:
     """What to do about the largest class and the smallest.
 
     Of what `train` has for it the loss that is consistent for balanced accuracy, by Menon et al.
-    2021, section 4, is named; which gains most on given images only trying tells.
+    2021, section 4, is named; which gains most on given images only trying tells. Of several labels
+    an image mAP is the usual metric, which counts all classes alike.
     """
+    advice = (
+        "accuracy says little of small classes: judge by --metric balanced-accuracy, and "
+        f"train for it with --loss {ADJUSTED}:1 (or --sampling {BALANCED}, or --class-weights "
+        f"{BALANCED})"
+    )
+    if several:
+        advice = (
+            f"--class-weights {BALANCED} weighs the images that have a rare label; mean average "
+            "precision, the usual metric, counts all labels alike"
+        )
     return Finding(
         subject="uneven classes",
         verdict="warn",
         found=f"{most!r} has {many:,} training images and {least!r} {few:,}, {many / few:.1f} to 1",
-        advice="accuracy says little of small classes: judge by --metric balanced-accuracy, and "
-        f"train for it with --loss {ADJUSTED}:1 (or --sampling {BALANCED}, or --class-weights "
-        f"{BALANCED})",
+        advice=advice,
     )
 
 

@@ -24,15 +24,34 @@ from autoscale.metrics.names import (
     COST,
     RECALL,
     USUAL,
+    USUAL_OF_SEVERAL,
     Quality,
     best_answers,
     quality_of,
     require_metric,
 )
 from autoscale.metrics.probabilities import Auroc, LogLoss
+from autoscale.metrics.several import (
+    AurocOfSeveral,
+    BinaryLogLoss,
+    ExactMatch,
+    MacroF1OfSeveral,
+    MeanAveragePrecision,
+    MicroF1,
+    RecallOfSeveral,
+)
 
 _WHOLE: tuple[Metric, ...] = (Accuracy(), BalancedAccuracy(), MacroF1(), Auroc(), LogLoss())
 _BY_NAME = {metric.name: metric for metric in _WHOLE}
+_OF_SEVERAL: tuple[Metric, ...] = (
+    MeanAveragePrecision(),
+    MacroF1OfSeveral(),
+    MicroF1(),
+    AurocOfSeveral(),
+    ExactMatch(),
+    BinaryLogLoss(),
+)
+_OF_SEVERAL_BY_NAME = {metric.name: metric for metric in _OF_SEVERAL}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,12 +149,27 @@ class MetricChoice:
         """What networks are compared by."""
         return quality_of(self.name)
 
-    def for_classes(self, classes: Sequence[str]) -> Metric:
+    def suited(self, *, several: bool) -> MetricChoice:
+        """This; of images that may have several labels mAP in the place of accuracy."""
+        return MetricChoice(name=USUAL_OF_SEVERAL) if several and self.usual else self
+
+    def for_classes(self, classes: Sequence[str], *, several: bool = False) -> Metric:
         """The metric of networks that tell these classes apart, in the order of their logits.
 
+        Args:
+            several: whether an image may have several of the classes, or none.
+
         Raises:
-            InvalidSetting: if it names a class that is not among them, or says nothing of so few.
+            InvalidSetting: if it names a class that is not among them, says nothing of so few, or
+                nothing of images with as many labels.
         """
+        if several:
+            return self._for_several(classes)
+        if self.name in _OF_SEVERAL_BY_NAME and self.name not in _BY_NAME:
+            raise InvalidSetting(
+                f"{self.name} is of images that may have several labels, and these have one each; "
+                f"take one of {', '.join(_BY_NAME)}"
+            )
         if (best := best_answers(self.name)) is not None:
             if best >= len(classes):
                 raise InvalidSetting(
@@ -146,13 +180,28 @@ class MetricChoice:
         if self.table is not None:
             return ExpectedCost(self.name, self.table.matrix(classes, self.name))
         if self.name.startswith(RECALL):
-            wanted = self.name.removeprefix(RECALL).strip()
-            if wanted not in classes:
-                raise InvalidSetting(
-                    f"{self.name}: there is no class {wanted!r}; the classes are {_some(classes)}"
-                )
-            return Recall(self.name, wanted, list(classes).index(wanted))
+            return Recall(self.name, *self._class_among(classes))
         return _BY_NAME[self.name]
+
+    def _for_several(self, classes: Sequence[str]) -> Metric:
+        if self.name.startswith(RECALL):
+            return RecallOfSeveral(self.name, *self._class_among(classes))
+        if self.name not in _OF_SEVERAL_BY_NAME:
+            match = ": exact-match is the share of images of which all are right" * self.usual
+            raise InvalidSetting(
+                f"{self.name} is of images with one label each, and these may have several{match}; "
+                f"take one of {', '.join(_OF_SEVERAL_BY_NAME)} and {RECALL}CLASS"
+            )
+        return _OF_SEVERAL_BY_NAME[self.name]
+
+    def _class_among(self, classes: Sequence[str]) -> tuple[str, int]:
+        """The class that it names, and its place."""
+        wanted = self.name.removeprefix(RECALL).strip()
+        if wanted not in classes:
+            raise InvalidSetting(
+                f"{self.name}: there is no class {wanted!r}; the classes are {_some(classes)}"
+            )
+        return wanted, list(classes).index(wanted)
 
     def record(self) -> dict[str, Any]:
         """As facts of a run: empty for accuracy, which older versions knew alone."""

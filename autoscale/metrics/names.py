@@ -15,6 +15,9 @@ METRICS: Mapping[str, str] = {
     "balanced-accuracy": "mean over classes of the share of each that is answered right",
     "macro-f1": "mean over classes of F1, the harmonic mean of precision and recall",
     "auroc": "mean over classes of the area under the ROC curve, each class against the others",
+    "map": "mean over classes of average precision, where an image may have several labels",
+    "micro-f1": "F1 of all labels of all images together, where an image may have several",
+    "exact-match": "share of images of which all labels are right, where an image may have several",
     "recall:CLASS": "share of that class's images that is answered right",
     "top-K": "share of images whose class is among the K best answers, such as top-5",
     "log-loss": "mean negative logarithm of the probability of an image's class; less is better",
@@ -23,6 +26,8 @@ METRICS: Mapping[str, str] = {
 }
 
 USUAL = "accuracy"
+#: In its place where an image may have several labels.
+USUAL_OF_SEVERAL = "map"
 RECALL, COST = "recall:", "cost:"
 _TOP = re.compile(r"top-([1-9]\d*)")
 _PLAIN = tuple(name for name in METRICS if name == name.lower())
@@ -52,6 +57,9 @@ _QUALITIES = {
     "balanced-accuracy": Quality("balanced accuracy", "balanced_accuracy"),
     "macro-f1": Quality("macro-F1", "macro_f1"),
     "auroc": Quality("AUROC", "auroc"),
+    "map": Quality("mean average precision", "map"),
+    "micro-f1": Quality("micro-F1", "micro_f1"),
+    "exact-match": Quality("exact match", "exact_match"),
     "log-loss": Quality("mean probability of the class", "class_probability"),
 }
 

@@ -13,17 +13,25 @@ from autoscale.errors import InvalidSetting
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """Logits of images, and which of them is that of each image's class.
+    """Logits of images, and which of them is that of each image's class, or are of its classes.
 
     Raises:
         InvalidSetting: if there are no images, the shapes do not match, or a number is not finite.
     """
 
-    labels: NDArray[np.int64]  # (N,)
+    # (N,), positions; of images that may have several classes (N, classes) of 0 and 1.
+    labels: NDArray[np.int64]
     logits: NDArray[np.floating]  # (N, classes)
+    # Of several classes, the probability from which on each is said: (classes,); None: 0.5 each.
+    thresholds: NDArray[np.float64] | None = None
 
     def __post_init__(self) -> None:
         count = len(self.labels)
+        if self.several and self.labels.shape != self.logits.shape:
+            raise InvalidSetting(
+                f"labels of shape {self.labels.shape} and logits of shape {self.logits.shape} do "
+                "not go together; give a label for each logit"
+            )
         if self.logits.ndim != 2 or count != len(self.logits) or not self.logits.size:
             raise InvalidSetting(
                 f"{count} labels and logits of shape {self.logits.shape} do not go together; give "
@@ -43,6 +51,16 @@ class Predictions:
         """How many the network tells apart."""
         return self.logits.shape[1]
 
+    @property
+    def several(self) -> bool:
+        """Whether an image may have several classes, or none."""
+        return self.labels.ndim == 2
+
+    @cached_property
+    def said(self) -> NDArray[np.bool_]:
+        """Of several classes, which are said of each image: (N, classes)."""
+        return said_by(self.logits, self.thresholds)
+
     @cached_property
     def answers(self) -> NDArray[np.int64]:
         """The class with the largest logit of each image, the first of equals."""
@@ -50,7 +68,10 @@ class Predictions:
 
     @cached_property
     def right(self) -> NDArray[np.bool_]:
-        """Whether each image was answered right."""
+        """Whether each image was answered right; of several classes, whether each of them was."""
+        if self.several:
+            right: NDArray[np.bool_] = (self.said == (self.labels > 0)).all(axis=1)
+            return right
         return self.answers == self.labels
 
     @cached_property
@@ -78,3 +99,19 @@ class Predictions:
         second = without.max(axis=1, keepdims=True)
         others[rows, first] = second[:, 0] + np.log(np.exp(without - second).sum(axis=1))
         return logits - others
+
+
+def said_by(
+    logits: NDArray[np.floating], thresholds: NDArray[np.float64] | None = None
+) -> NDArray[np.bool_]:
+    """Which classes are said of images that may have several: the shape of `logits`.
+
+    Args:
+        logits: (..., classes).
+        thresholds: of the sigmoid of each class's logit, (classes,); None for 0.5 each.
+    """
+    if thresholds is None:
+        return logits >= 0
+    # Compared as logits, of which large ones stay apart where probabilities round to 1.
+    said: NDArray[np.bool_] = logits >= np.log(thresholds / (1 - thresholds))
+    return said

@@ -56,6 +56,22 @@ def classify(picture, network=None):
     names = CLASSES or [f"class {number}" for number in range(len(chances))]
     return sorted(zip(names, chances), key=lambda pair: -pair[1])
 '''
+_SEVERAL = '''def classify(picture, network=None):
+    """The labels of a picture with their probabilities, the most probable first; perhaps none.
+
+    They are those whose probability is at least their threshold of `THRESHOLDS`.
+
+    Args:
+        picture: as for `prepare`.
+        network: what `load` gave; without, it is loaded for this picture.
+    """
+    network = load() if network is None else network
+    with torch.inference_mode():
+        chances = network(prepare(picture))[0].double().sigmoid().tolist()
+    found = zip(CLASSES, chances, THRESHOLDS)
+    told = [(name, chance) for name, chance, threshold in found if chance >= threshold]
+    return sorted(told, key=lambda pair: -pair[1])
+'''
 _SOFTMAX = ".double().softmax(dim=0)"
 _SORTED = "    return sorted(zip(names, chances), key=lambda pair: -pair[1])\n"
 _OR_NONE = f"""\
@@ -69,6 +85,10 @@ def _after(answering: Answering | None) -> str:
     """Source of `prepare` and `classify`, with what these need to answer in that way."""
     if answering is None:
         return _AFTER
+    if answering.several:
+        least = "[0.5] * len(CLASSES)" if answering.thresholds is None else answering.thresholds
+        head = _AFTER[: _AFTER.index("def classify")]
+        return f"\nTHRESHOLDS = {least}  # of the probabilities of CLASSES\n{head}{_SEVERAL}"
     facts = f"TEMPERATURE = {answering.temperature!r}  # by which logits are divided\n"
     source = _AFTER.replace(_SOFTMAX, ".double().div(TEMPERATURE).softmax(dim=0)")
     if answering.none_below is not None:

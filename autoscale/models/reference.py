@@ -16,6 +16,7 @@ from autoscale.answering.answering import NONE, Answering
 from autoscale.datasets.pictures.decoding import decode
 from autoscale.datasets.pictures.pictures import Pictures
 from autoscale.datasets.pictures.preparation import in_bands
+from autoscale.metrics.predictions import said_by
 from autoscale.models.inference.passes import to_network_input
 from autoscale.models.input_spec import PREPARATION
 from autoscale.models.load import Model
@@ -40,7 +41,7 @@ class Reference:
         """The text of `reference.json`."""
         way = answering or Answering()
         scaled = torch.from_numpy(way.scaled(self.logits.numpy()))
-        chances = scaled.softmax(dim=0)
+        chances = scaled.sigmoid() if way.several else scaled.softmax(dim=0)
         first = int(self.logits.argmax())
         values = self.prepared.double()
         data: dict[str, Any] = {
@@ -69,6 +70,16 @@ class Reference:
         if way.none_below is not None:
             none = bool(way.refuses(chances.numpy()[[first]])[0])
             data["answer"] = {"index": None, "class": NONE} if none else data["first"]
+        if way.several:
+            said = said_by(self.logits.double().numpy(), way.thresholds_of(len(chances)))
+            data["labels"] = [
+                {
+                    "index": place,
+                    "class": classes[place] if classes else None,
+                    "probability": float(chances[place]),
+                }
+                for place in np.flatnonzero(said).tolist()
+            ]
         return json.dumps(data, indent=2, allow_nan=False) + "\n"
 
 

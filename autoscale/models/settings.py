@@ -354,7 +354,12 @@ class EvaluateSettings(PassSettings):
 class PredictSettings(PassSettings):
     """What a network sees in single images."""
 
-    top: int = option(3, "Classes of each image.", least=1)
+    top: int | None = option(
+        None,
+        "Classes of each image, the most probable ones. \\[default: 3; where an image may have "
+        "several labels, those whose probability is at least their threshold]",
+        least=1,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from autoscale.datasets.data import classes_in
+from autoscale.datasets.data import told_by
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
 from autoscale.design.measures.limits import Limit, split_limit
@@ -66,7 +66,13 @@ def beginning(settings: MakeSettings) -> Beginning:
         BudgetUnreachable: if no size keeps the limits.
         DataProblem: if there are no such images.
     """
-    classes = len(classes_in(settings.data))
+    told = told_by(settings.data)
+    classes = len(told.classes)
+    if told.several:
+        raise InvalidSetting(
+            f"make is of images with one label each, and those of {settings.data} may have several;"
+            " take search-baseline, grid, family and train one after the other"
+        )
     source, notes = _source(settings)
     start = _start(settings, source)
     name, design = USUAL, published(USUAL)

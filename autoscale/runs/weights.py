@@ -268,7 +268,18 @@ def _from_plain(plain: Any) -> Header:
         rest[name] = TypeAdapter(kind).validate_python(given) if given else None
     if rest.get("answering") is not None:
         rest["answering"] = Answering.from_dict(rest["answering"])
+        _require_thresholds(rest["answering"], rest.get("classes"))
     return TypeAdapter(Header).validate_python(rest)
+
+
+def _require_thresholds(answering: Answering, classes: Any) -> None:
+    """
+    Raises:
+        InvalidSetting: if thresholds are of another number of classes.
+    """
+    given = answering.thresholds
+    if given is not None and (not isinstance(classes, list) or len(classes) != len(given)):
+        raise InvalidSetting(f"{len(given)} thresholds are not one for each of its classes")
 
 
 def _read_pickle(path: Path, *, device: str = "cpu") -> Any:

@@ -26,7 +26,7 @@ class Batch(NamedTuple):
     """Images of one step."""
 
     pixels: Tensor  # bytes, (B, C, size, size)
-    labels: Tensor  # (B,)
+    labels: Tensor  # (B,); of several classes (B, classes)
     answers: Tensor | None = None  # a teacher's logits, (B, classes)
     mixture: Mixture | None = None  # what the images were mixed with
 

@@ -6,6 +6,7 @@ from math import sqrt
 import numpy as np
 from numpy.typing import ArrayLike
 
+from autoscale.datasets.labelling import Labels, are_several
 from autoscale.metrics.metric import Metric
 
 #: Standard errors of the accuracy within which a network is hardly better than one answer.
@@ -29,7 +30,7 @@ def chance_warning(
 
     Args:
         accuracy: share of the images that were told right, or what the metric says of them.
-        labels: of these images, positions in `classes`.
+        labels: of these images, as `datasets.labelling` has them.
         part: what the images are called.
         metric: other than accuracy, by which networks are judged.
 
@@ -38,7 +39,10 @@ def chance_warning(
     """
     if metric is not None:
         return _no_better_than_one_answer(accuracy, labels, classes, part=part, metric=metric)
-    counts = np.bincount(np.asarray(labels, dtype=np.int64), minlength=len(classes))
+    labels = np.asarray(labels, dtype=np.int64)
+    if are_several(labels):
+        return _no_better_than_one_set(accuracy, labels, classes, part=part)
+    counts = np.bincount(labels, minlength=len(classes))
     images = int(counts.sum())
     if images == 0:
         return None
@@ -69,4 +73,23 @@ def _no_better_than_one_answer(
         f"{part} {metric.label} {metric.show(score)} is no better than {metric.show(reached)}, "
         f"which giving every image the same answer reaches: nothing may have been learned. "
         f"{_WAY_OUT}"
+    )
+
+
+def _no_better_than_one_set(
+    accuracy: float, labels: Labels, classes: Sequence[str], *, part: str
+) -> str | None:
+    """What to say of an exact match that the commonest set of classes reaches; None else."""
+    if not len(labels):
+        return None
+    sets, counts = np.unique(labels, axis=0, return_counts=True)
+    share, images = float(counts.max() / len(labels)), len(labels)
+    if accuracy > share + ERRORS * sqrt(share * (1 - share) / images):
+        return None
+    own = [classes[place] for place in np.flatnonzero(sets[int(counts.argmax())]).tolist()]
+    said = f"{', '.join(own)} of every image" if own else "nothing of any image"
+    better = "no better than" if accuracy <= share else "within the noise of"
+    return (
+        f"{part} exact match {accuracy:.4f} is {better} always saying {said} ({share:.4f} of "
+        f"{images:,} images): nothing may have been learned. {_WAY_OUT}"
     )

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from autoscale.datasets.data import Images
 from autoscale.datasets.pictures.preparation import OURS, Preparation
 from autoscale.errors import InvalidSetting
-from autoscale.metrics.predictions import Predictions
+from autoscale.metrics.predictions import Predictions, said_by
 from autoscale.training.batches import as_channels_last, batches, normalised, resized
 from autoscale.training.failures import OutOfTime, TrainingDiverged
 from autoscale.training.gradients import Losses
@@ -198,14 +198,22 @@ class _Training:
 
 
 def scored(
-    network: nn.Module, task: TrainingTask, images: Images, *, runtime: Runtime = HERE
+    network: nn.Module,
+    task: TrainingTask,
+    images: Images,
+    *,
+    runtime: Runtime = HERE,
+    thresholds: NDArray[np.float64] | None = None,
 ) -> tuple[float, float | None]:
     """Accuracy on images as a task sees them, and the score of its metric if it has one.
+
+    Args:
+        thresholds: of classes of which an image may have several; None for 0.5 each.
 
     Raises:
         TrainingDiverged: if the network answers a metric with numbers that are not finite.
     """
-    if task.metric is None:
+    if task.metric is None and thresholds is None:
         accuracy = evaluate(
             network,
             images,
@@ -226,8 +234,8 @@ def scored(
             f"the network answers with numbers that are not finite; lower the learning rate (peak "
             f"{task.recipe.learning_rate:g}) or lengthen the warm-up"
         )
-    found = Predictions(images.labels, logits)
-    return float(found.right.mean()), task.metric.of(found)
+    found = Predictions(images.labels, logits, thresholds)
+    return float(found.right.mean()), None if task.metric is None else task.metric.of(found)
 
 
 def evaluate(
@@ -239,7 +247,7 @@ def evaluate(
     batch_size: int = EVALUATION_BATCH,
     runtime: Runtime = HERE,
 ) -> float:
-    """The fraction of `images`, in [0, 1], whose largest logit is that of their label.
+    """The fraction of `images`, in [0, 1], that are answered right: see `answered_right`.
 
     The network is moved to the device and switched to eval mode and back.
 
@@ -273,6 +281,9 @@ def answered_right(
 ) -> NDArray[np.bool_]:
     """Of each image whether its largest logit is that of its label; see `evaluate`.
 
+    Where an image may have several classes: whether each has a probability of at least 0.5 if and
+    only if the image has it.
+
     Returns:
         Truth values, one an image and in their order. Of peers each has those of its own batches
         and False elsewhere.
@@ -281,7 +292,11 @@ def answered_right(
     for batch, logits in _passes(
         network, images, resolution, preparation, batch_size=batch_size, runtime=runtime
     ):
-        right[batch] = logits.argmax(dim=1).cpu().numpy() == images.labels[batch]
+        labels = images.labels[batch]
+        if images.several:
+            right[batch] = (said_by(logits.cpu().numpy()) == (labels > 0)).all(axis=1)
+        else:
+            right[batch] = logits.argmax(dim=1).cpu().numpy() == labels
     return right
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -14,7 +14,7 @@ from autoscale.metrics.metric import Metric
 from autoscale.training import crops
 from autoscale.training.augmentation.augment import require_channels
 from autoscale.training.crops import Cut
-from autoscale.training.loss.losses import CrossEntropy, Loss, Weighted
+from autoscale.training.loss.losses import Binary, CrossEntropy, Loss, Weighted
 from autoscale.training.nested.inner import Inner, Paths
 from autoscale.training.process_group import ALONE, ProcessGroup
 from autoscale.training.recipe import Recipe
@@ -28,8 +28,9 @@ class TrainingTask:
     Raises:
         InvalidSetting: if `resolution` is below 1, or `evaluate_after` holds a number that is no
             epoch of the recipe, or a loss of labels alone or balanced sampling meets smoothed
-            labels or a teacher that it does not go with, or the recipe alters images in a way that
-            does not go with their channels, the loss or the teacher.
+            labels or a teacher that it does not go with, or images with several labels what is of
+            one, or the recipe alters images in a way that does not go with their channels, the loss
+            or the teacher.
         DataProblem: if a set of images is empty, images to train on have no labels and no teacher,
             or a teacher did not answer all of them.
     """
@@ -51,7 +52,8 @@ class TrainingTask:
     metric: Metric | None = None
     # Of labels alone, neither smoothed nor beside a teacher; None for cross-entropy.
     loss: Loss | None = None
-    # By which an image's loss counts, by its class; None where all count the same.
+    # By which an image's loss counts, by its class, or for each class that it has where it may have
+    # several; None where all count the same.
     class_weights: tuple[float, ...] | None = None
     # Whether an epoch draws all classes equally often; else it shows each image once.
     balanced: bool = False
@@ -74,6 +76,9 @@ class TrainingTask:
         require_images(self.validation, self.resolution)
         self._require_hard_labels()
         self._require_unaltered()
+        if self.train.several:
+            self._require_several()
+            return
         if self.teaching is not None:
             self.teaching.require_answers(len(self.train))
         elif (nameless := int((self.train.labels == UNLABELLED).sum())) > 0:
@@ -109,6 +114,22 @@ class TrainingTask:
                 "epoch; leave the teacher out, or loss and balanced"
             )
 
+    def _require_several(self) -> None:
+        """
+        Raises:
+            InvalidSetting: if something is asked that images with several labels do not go with.
+        """
+        if self.teaching is not None or self.balanced or self.recipe.label_smoothing:
+            raise InvalidSetting(
+                "images that may have several labels train without a teacher, balanced sampling "
+                "and label smoothing; leave these out"
+            )
+        if self.loss is not None and not isinstance(self.loss, Binary):
+            raise InvalidSetting(
+                "the loss of images that may have several labels must be a Binary one, got "
+                f"{type(self.loss).__name__}"
+            )
+
     @property
     def steps(self) -> int:
         """Steps of an epoch."""
@@ -121,7 +142,12 @@ class TrainingTask:
 
     @property
     def loss_of_labels(self) -> Loss:
-        """What an image costs by its label."""
+        """What an image costs by its label, or by each of its classes where it may have several."""
+        if self.train.several:
+            binary = self.loss if isinstance(self.loss, Binary) else Binary()
+            if self.class_weights is None:
+                return binary
+            return replace(binary, positives=torch.tensor(self.class_weights))
         loss = self.loss or CrossEntropy(self.recipe.label_smoothing)
         if self.class_weights is None:
             return loss

@@ -200,3 +200,12 @@ def test_a_class_whose_groups_come_to_lie_in_one_fold_is_refused(tmp_path: Path)
     assert together
     with pytest.raises(DataProblem, match=r"'x' .* in one of --folds 2"):
         plan_folds(str(source), Selection(seed=together[0], group_by="who"), folds=2)
+
+
+def test_images_of_several_classes_are_refused(tmp_path: Path) -> None:
+    rows = [f'{{"image": "{n}.jpg", "labels": ["x", "y"]}}' for n in range(8)]
+    for number in range(8):
+        (tmp_path / f"{number}.jpg").write_bytes(jpeg((number, 9, 9)))
+    (tmp_path / "list.jsonl").write_text("\n".join([*rows[:-1], rows[-1].replace(', "y"', "")]))
+    with pytest.raises(InvalidSetting, match=r"--folds 2 cuts images of one class each"):
+        plan_folds(str(tmp_path / "list.jsonl"), Selection(), folds=2)

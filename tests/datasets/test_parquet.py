@@ -104,7 +104,7 @@ def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatc
         ({"image": [{"bytes": b"x"}] * 3, "label": [0, 1, None]}, r"a\.parquet row 2 has no label"),
         ({"image": [{"bytes": b"x"}] * 2, "label": [0.0, math.nan]}, "row 1 has no label"),
         ({"image": [{"bytes": b"x"}], "label": [None]}, "row 0 has no label"),
-        ({"image": [{"bytes": b"x"}], "label": [[0]]}, "'label' of .* holds list.*; one number"),
+        ({"image": [{"bytes": b"x"}], "label": [[[0]]]}, "'label' of .* holds list.*; one number"),
         ({"image": [{"bytes": b"x"}], "label": [{"a": 0}]}, "'label' of .* holds struct"),
         ({"image": [{"bytes": 3}], "label": [0]}, "field 'bytes' of binary"),
         ({"image": [[b"x"]], "label": [0]}, "a struct with a field 'bytes'"),
@@ -357,8 +357,8 @@ def test_other_columns_are_named_behind_the_path(tmp_path: Path) -> None:
     assert folder.fingerprint == data.fingerprint
     with pytest.raises(DataProblem, match=r"columns scan.raw, kind of, no column 'x'.*\?image="):
         read(Path(f"{file}?image=x"))
-    with pytest.raises(InvalidSetting, match=r"behind the \? of .* got 'labels=x'"):
-        read(Path(f"{file}?labels=x"))
+    with pytest.raises(InvalidSetting, match=r"behind the \? of .* got 'column=x'"):
+        read(Path(f"{file}?column=x"))
 
 
 PARQUET_LAYOUTS = {

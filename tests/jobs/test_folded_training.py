@@ -172,8 +172,20 @@ def test_weights_that_have_seen_the_images_are_told(
         design, tmp_path / "run", photos, weights=str(whole.weights[0]), freeze="features",
         epochs=None, batch_size=None, listener=heard,
     )  # fmt: skip
-    told = [notice for notice in heard.notices if "--weights have seen" in notice]
+    told = [notice for notice in heard.notices if "that --weights has seen" in notice]
     assert [notice[:11] for notice in told] == ["fold 2 of 3", "fold 3 of 3"]  # never its own
+
+
+def test_a_teacher_that_has_seen_the_images_is_told(
+    design: str, photos: Path, tmp_path: Path, whole: CrossValidated
+) -> None:
+    heard = Heard()
+    folded(
+        design, tmp_path / "run", photos, teacher=str(whole.weights[0]), teacher_crops=1,
+        recipe="proxy", epochs=1, listener=heard,
+    )  # fmt: skip
+    told = [notice for notice in heard.notices if "that --teacher has seen" in notice]
+    assert [notice[:11] for notice in told] == ["fold 2 of 3", "fold 3 of 3"]
 
 
 @pytest.mark.parametrize(
@@ -241,3 +253,5 @@ def test_the_command_shows_the_folds(
     assert "36 images answered once each. Macro-F1" in shown
     assert main(["status", str(run)]) == 0
     assert "folds: 3 of 3 folds finished" in capsys.readouterr().out
+    assert main(["report", "--run", str(run)]) != 0
+    assert "nothing but folds" in capsys.readouterr().err

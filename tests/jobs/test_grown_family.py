@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +59,7 @@ def test_each_member_has_a_file_of_its_own_and_a_row_of_what_was_measured(
     assert [member.name for member in found.members] == MEMBERS
     assert len((run / "grown" / "members.csv").read_text().splitlines()) == 4
     told = records(found.table)
-    assert told == [asdict(member) for member in found.members]
+    assert told == [member.to_dict() for member in found.members]
     assert {type(one["overtakes_after"]) for one in told} <= {int, type(None)}
     first, *others = found.members
     assert isinstance(first, GrownMember)

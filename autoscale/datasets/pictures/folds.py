@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from autoscale.datasets.labelling import are_several
 from autoscale.datasets.pictures.grouping import by_group
 from autoscale.datasets.pictures.pictures import Pictures
 from autoscale.errors import DataProblem, InvalidSetting
@@ -114,8 +115,14 @@ def cut_fold(
     """The pictures of the other folds, and those of this one.
 
     Raises:
+        InvalidSetting: for pictures of several classes each, whose shares no such cut keeps.
         DataProblem: if a class has fewer pictures, or lies in fewer groups, than there are folds.
     """
+    if are_several(pictures.labels):
+        raise InvalidSetting(
+            f"--folds {fold.of} cuts images of one class each, and those of {source} may have "
+            "several; train without --folds, which keeps test images aside"
+        )
     _require_enough(pictures, fold.of, classes, source)
     folds = folds_of(pictures.labels, pictures.groups, fold.of, seed=seed)
     own = folds == fold.number

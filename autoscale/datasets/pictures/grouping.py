@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from autoscale.datasets.labelling import are_several
 from autoscale.errors import DataProblem
 
 
@@ -25,8 +26,8 @@ def carve_groups(
     far. What is kept has every class; what is put aside is empty only if no group can leave.
     """
     members, queue = by_group(groups, seed=seed)
-    counts = {name: Counter(labels[members[name]].tolist()) for name in members}
-    total: Counter[int] = Counter(labels.tolist())
+    counts = {name: _counted(labels[members[name]]) for name in members}
+    total = _counted(labels)
     seen: Counter[int] = Counter()
     aside: Counter[int] = Counter()
     chosen: list[str] = []
@@ -60,6 +61,16 @@ def by_group(groups: Sequence[str], *, seed: int) -> tuple[dict[str, list[int]],
     order = np.random.default_rng(seed).permutation(len(names))
     queue = sorted((names[i] for i in order), key=lambda name: -len(members[name]).bit_length())
     return members, queue
+
+
+def _counted(labels: NDArray[np.int64]) -> Counter[int]:
+    """Images of each class that there is; of several labels also of -1, those of no class."""
+    if not are_several(labels):
+        return Counter(labels.tolist())
+    counts = Counter({i: int(n) for i, n in enumerate(labels.sum(axis=0)) if n})
+    if bare := int((~labels.any(axis=1)).sum()):
+        counts[-1] = bare
+    return counts
 
 
 def _gain(

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from autoscale.datasets.labelling import are_several
 from autoscale.datasets.pictures.folds import Fold, cut_fold
 from autoscale.datasets.pictures.group_by import GroupBy
 from autoscale.datasets.pictures.grouping import carve_groups, groups_sentence, require_apart
 from autoscale.datasets.pictures.pictures import Listing, Pictures
+from autoscale.datasets.pictures.stratification import carve_several, in_turn
 from autoscale.datasets.splits import spoken
 from autoscale.errors import DataProblem, InvalidSetting
 
@@ -167,8 +169,11 @@ def carve(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Two sorted lists of positions in `labels`: those kept, and about `fraction` of each class.
 
-    Each class keeps at least one for fractions up to 0.5; a class too small to share keeps all.
+    Each class keeps at least one for fractions up to 0.5; a class too small to share keeps all. Of
+    several labels an image, see `stratification.carve_several`.
     """
+    if are_several(labels):
+        return carve_several(labels, fraction, seed=seed)
     place, members = _shuffled_places(labels, seed)
     aside = place + 0.5 < fraction * members
     return np.flatnonzero(~aside), np.flatnonzero(aside)
@@ -187,6 +192,8 @@ def within_limit(
         return None
     if limit < classes:
         raise InvalidSetting(f"limit must be at least 1 image for each of {classes}; got {limit}")
+    if are_several(labels):
+        return np.sort(in_turn(labels, seed=selection.seed)[:limit])
     place, members = _shuffled_places(labels, selection.seed)
     # The first of every class comes before the second of any, then the classes take turns.
     return np.sort(np.argsort(place / members, kind="stable")[:limit])

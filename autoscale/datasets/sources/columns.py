@@ -34,11 +34,15 @@ class Columns:
     label: str | None = None
     split: str | None = None
     group: str | None = None  # said by --group-by, not behind the path
+    # Of images that may have several labels: a column of lists or of texts that `separator` cuts,
+    # or a column of 0 and 1 for each class.
+    labels: tuple[str, ...] | None = None
+    separator: str | None = None
 
     @property
     def named(self) -> bool:
         """Whether one is named behind the path."""
-        return any((self.image, self.label, self.split))
+        return any((self.image, self.label, self.split, self.labels))
 
 
 #: What may be named behind a path.
@@ -58,9 +62,32 @@ def columns_of(root: Path) -> tuple[Path, Columns]:
     if not asked or set(asked) - set(_ASKED):
         raise InvalidSetting(
             f"behind the ? of {shown(root)} columns are named, as ?image=photo&label=kind, and "
-            f"split; got {query!r}"
+            "split, or of several labels an image ?labels=tags&separator=| or "
+            f"?labels=one,other; got {query!r}"
         )
-    return Path(path), Columns(asked.get("image"), asked.get("label"), asked.get("split"))
+    labels, separator = asked.get("labels"), asked.get("separator")
+    if labels is not None and "label" in asked:
+        raise InvalidSetting(
+            f"behind the ? of {shown(root)} label is of images with one label each and labels of "
+            "those with several; leave one of them out"
+        )
+    if separator is not None and (labels is None or "," in labels):
+        raise InvalidSetting(
+            f"behind the ? of {shown(root)} the separator {separator!r} cuts one column of texts; "
+            "name it, as ?labels=tags&separator=|"
+        )
+    several = None if labels is None else tuple(name.strip() for name in labels.split(","))
+    if several is not None and (not all(several) or len({*several}) < len(several)):
+        raise InvalidSetting(
+            f"behind the ? of {shown(root)} labels must name different columns, got {labels!r}"
+        )
+    return Path(path), Columns(
+        image=asked.get("image"),
+        label=asked.get("label"),
+        split=asked.get("split"),
+        labels=several,
+        separator=separator,
+    )
 
 
 def usual_names(names: Sequence[str], usual: Sequence[str]) -> list[str]:

@@ -22,14 +22,15 @@ from autoscale.datasets.sources.columns import (
     group_column,
     usual_names,
 )
-from autoscale.datasets.sources.tables import (
-    Table,
-    groups_in,
-    in_numbers,
-    join,
-    labels_by_name,
-    require_single,
+from autoscale.datasets.sources.labels import in_numbers, labels_by_name, require_single
+from autoscale.datasets.sources.several import (
+    Place,
+    RowLabels,
+    are_lists,
+    asked_labels,
+    of_lists,
 )
+from autoscale.datasets.sources.tables import Table, groups_in, join
 from autoscale.datasets.tree import content_of
 from autoscale.errors import DataProblem, first_line
 
@@ -71,22 +72,16 @@ def list_list(path: Path, *, columns: Columns) -> Listing:
         return f"{path.name} line {rows.lines[row]}"
 
     image = column_of(rows.columns, path, columns.image, FILE_COLUMNS, "image", images=FILE_COLUMNS)
-    label = column_of(
-        rows.columns, path, columns.label, LABEL_COLUMNS, "label", images=FILE_COLUMNS
-    )
     if columns.split is not None or usual_names(rows.columns, SPLIT_COLUMNS):
         split = column_of(rows.columns, path, columns.split, SPLIT_COLUMNS, "split")
     else:
         split = None
     group = None if columns.group is None else group_column(rows.columns, path, columns.group)
-    labels = rows.values[label]
-    require_single(labels, place)
-    labels = in_numbers(labels) if rows.texts else labels
     table = _table(
         path,
         rows,
         [_named(value, place(row)) for row, value in enumerate(rows.values[image])],
-        labels_by_name(labels, None, place),
+        _labels(path, rows, columns, place),
         splits=None if split is None else rows.values[split],
         groups=None if group is None else groups_in(rows.values[group], group, place),
     )
@@ -94,11 +89,31 @@ def list_list(path: Path, *, columns: Columns) -> Listing:
     return join({"train": [table.only(kept)]}, splits=False, columns=columns, notices=notices)
 
 
+def _labels(path: Path, rows: _Rows, columns: Columns, place: Place) -> RowLabels:
+    """Of each row its label, or its several ones where that is asked for or all rows have lists."""
+    if columns.labels is not None:
+        asked = [
+            column_of(rows.columns, path, name, (), "label", images=FILE_COLUMNS)
+            for name in columns.labels
+        ]
+        values = {name: rows.values[name] for name in asked}
+        return asked_labels(values, None, columns.separator, place, path=path)
+    label = column_of(
+        rows.columns, path, columns.label, LABEL_COLUMNS, "label", images=FILE_COLUMNS
+    )
+    found = rows.values[label]
+    if are_lists(found):
+        return RowLabels(of_lists(found, None, place, column=label), several=True)
+    require_single(found, place)
+    found = in_numbers(found) if rows.texts else found
+    return RowLabels(labels_by_name(found, None, place))
+
+
 def _table(
     path: Path,
     rows: _Rows,
     names: Sequence[str],
-    labels: Sequence[Any],
+    labels: RowLabels,
     *,
     splits: Sequence[Any] | None,
     groups: Sequence[str] | None,
@@ -113,7 +128,9 @@ def _table(
         )
     return Table(
         path=path,
-        labels=labels,
+        labels=labels.values,
+        several=labels.several,
+        classes=labels.classes,
         read=lambda i: content_of(files[i]),
         sizes=lambda: map(size_of, files),
         columns=rows.columns,

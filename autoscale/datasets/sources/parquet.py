@@ -18,7 +18,9 @@ from autoscale.datasets.sources.columns import (
     group_column,
     usual_names,
 )
-from autoscale.datasets.sources.tables import Table, groups_in, join, labels_by_name
+from autoscale.datasets.sources.labels import labels_by_name
+from autoscale.datasets.sources.several import RowLabels, asked_labels
+from autoscale.datasets.sources.tables import Table, groups_in, join
 from autoscale.datasets.splits import Split
 from autoscale.datasets.summary import shortened
 from autoscale.distribution import install
@@ -79,23 +81,29 @@ def _read(path: Path, wanted: Columns, labelled: bool, features: Mapping[str, An
         ) from error
     pictures = _as_structs(table[chosen.image])
     _require_pictures(pictures, path)
-    names, labels = None, [None] * len(pictures)
+    labels = RowLabels([None] * len(pictures))
 
     def place(row: int) -> str:
         return f"{path.name} row {row}"
 
-    if chosen.label is not None:
+    if chosen.labels is not None:
+        names = _class_names(schema, chosen.labels[0], path, features)
+        values = {name: table[name].to_pylist() for name in chosen.labels}
+        labels = asked_labels(values, names, chosen.separator, place, path=path)
+    elif chosen.label is not None:
         names = _class_names(schema, chosen.label, path, features)
-        labels = labels_by_name(table[chosen.label].to_pylist(), names, place)
+        values = table[chosen.label].to_pylist()
+        labels = RowLabels(labels_by_name(values, names, place), classes=names)
     groups = None
     if chosen.group is not None:
         groups = groups_in(table[chosen.group].to_pylist(), chosen.group, place)
     return Table(
         path=path,
-        labels=labels,
+        labels=labels.values,
+        several=labels.several,
         read=lambda i: _content(pictures[i], path),
         sizes=lambda: _sizes(pictures, path),
-        classes=names,
+        classes=labels.classes,
         columns=tuple(schema.names),
         splits=None if chosen.split is None else table[chosen.split].to_pylist(),
         groups=groups,
@@ -124,7 +132,7 @@ def _read_arrow(path: Path, wanted: Columns, labelled: bool) -> tuple[Any, Colum
 
 
 def _names(columns: Columns) -> list[str | None]:
-    return [columns.image, columns.label, columns.split, columns.group]
+    return [columns.image, columns.label, columns.split, columns.group, *(columns.labels or ())]
 
 
 def _chosen(schema: Any, path: Path, wanted: Columns, *, labelled: bool) -> Columns:
@@ -145,16 +153,24 @@ def _chosen(schema: Any, path: Path, wanted: Columns, *, labelled: bool) -> Colu
     if wanted.group is not None:
         group = group_column(names, path, wanted.group)
     usual = usual_names(names, LABEL_COLUMNS) if wanted.label is None else [wanted.label]
-    if not labelled and not set(usual) & set(names):
+    if not labelled and not set(wanted.labels or usual) & set(names):
         return Columns(image, None, split, group)
-    label = column_of(names, path, wanted.label, LABEL_COLUMNS, "label")
+    label: str | None = None
+    labels = wanted.labels
+    if labels is not None:
+        for name in labels:
+            column_of(names, path, name, (), "label")
+    else:
+        label = column_of(names, path, wanted.label, LABEL_COLUMNS, "label")
+        if _holds_lists(schema.field(label).type):
+            labels, label = (label,), None
     for name in filter(None, (label, split, group)):
         if types.is_nested(kind := schema.field(name).type):
             raise DataProblem(
                 f"column {name!r} of {path} holds {kind}; one number or text for each image is "
                 "needed"
             )
-    return Columns(image, label, split, group)
+    return Columns(image, label, split, group, labels, wanted.separator)
 
 
 def _as_structs(column: Any) -> Any:
@@ -192,6 +208,16 @@ def _holds_text(kind: Any) -> bool:
     return types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
 
 
+def _holds_lists(kind: Any) -> bool:
+    """Of numbers or texts: labels of which an image has several."""
+    from pyarrow import types
+
+    tests = ("is_list", "is_large_list", "is_list_view", "is_large_list_view", "is_fixed_size_list")
+    return any(getattr(types, test)(kind) for test in tests) and not types.is_nested(
+        kind.value_type
+    )
+
+
 def _holds_bytes(kind: Any) -> bool:
     from pyarrow import types
 
@@ -210,7 +236,7 @@ def _class_names(
         feature = json.loads(metadata)
         for key in ("info", "features", label):
             feature = feature.get(key, {})
-        names = feature.get("names") or features.get(label, {}).get("names") or None
+        names = _names_of(feature) or _names_of(features.get(label, {})) or None
     except (ValueError, AttributeError) as error:
         raise DataProblem(
             f"the huggingface metadata of {path} are not JSON of info, features and {label}; "
@@ -224,6 +250,14 @@ def _class_names(
             f"{reprlib.repr(names)}"
         )
     return tuple(map(str, names))
+
+
+def _names_of(feature: Any) -> Any:
+    """Names of a ClassLabel, or of a list of such, which was once written as a list of one."""
+    if isinstance(feature, list) and len(feature) == 1:
+        feature = feature[0]
+    held = feature.get("feature", {})
+    return feature.get("names") or (held.get("names") if isinstance(held, dict) else None)
 
 
 # Pictures of rows

@@ -95,7 +95,7 @@ def list_saved(saved: Saved, *, columns: Columns, test: bool) -> Listing:
         if not features:
             found = _json(folder / _INFO).get("features")
             features = found if isinstance(found, dict) else {}
-    plain = {name: one for name, one in features.items() if isinstance(one, dict)}
+    plain = {name: one for name, one in features.items() if isinstance(one, dict | list)}
     return list_parquet(
         files, splits=saved.named, columns=columns, unused=saved.unused, features=plain
     )

@@ -47,6 +47,7 @@ class _FileReader(NamedTuple):
     takes: Callable[[str], bool]  # by its name
     read: Callable[[Path, _Asked], Listing]
     columns: bool = True  # whether it has columns to name
+    several: bool = False  # whether images may have several labels
 
 
 class _FolderReader(NamedTuple):
@@ -54,6 +55,7 @@ class _FolderReader(NamedTuple):
 
     read: Callable[[Folder, _Asked], Listing | None]
     columns: bool = False
+    several: bool = False
 
 
 def _parquet_folder(tree: Folder, asked: _Asked) -> Listing | None:
@@ -117,8 +119,9 @@ _FILES: tuple[_FileReader, ...] = (
     _FileReader(
         is_parquet,
         lambda path, asked: list_parquet({"train": [path]}, splits=False, columns=asked.columns),
+        several=True,
     ),
-    _FileReader(is_list, lambda path, asked: list_list(path, columns=asked.columns)),
+    _FileReader(is_list, lambda path, asked: list_list(path, columns=asked.columns), several=True),
     _FileReader(
         is_tar,
         lambda path, asked: list_tars(
@@ -129,8 +132,8 @@ _FILES: tuple[_FileReader, ...] = (
 )
 #: In the order in which they are asked; folders of classes are what is left.
 _FOLDERS: tuple[_FolderReader, ...] = (
-    _FolderReader(_saved_folder, columns=True),
-    _FolderReader(_parquet_folder, columns=True),
+    _FolderReader(_saved_folder, columns=True, several=True),
+    _FolderReader(_parquet_folder, columns=True, several=True),
     _FolderReader(_cifar_folder, columns=True),
     _FolderReader(_idx_folder),
     _FolderReader(_tar_folder, columns=True),
@@ -217,7 +220,7 @@ def _listed(root: Path, asked: _Asked) -> Listing:
     if is_file:
         for of_file in _FILES:
             if of_file.takes(root.name):
-                _require_columns(of_file.columns, root, asked)
+                _require_columns(of_file, root, asked)
                 return of_file.read(root, asked)
         raise DataProblem(
             f"{shown(root)} is not a folder or a .parquet file; give one of these, a list (.csv, "
@@ -226,17 +229,23 @@ def _listed(root: Path, asked: _Asked) -> Listing:
     tree = scan(root, arrays=asked.arrays)
     for reader in _FOLDERS:
         if (listing := reader.read(tree, asked)) is not None:
-            _require_columns(reader.columns, root, asked)
+            _require_columns(reader, root, asked)
             return listing
     raise AssertionError("folders of classes refuse what they cannot read")
 
 
-def _require_columns(has: bool, root: Path, asked: _Asked) -> None:
+def _require_columns(reader: _FileReader | _FolderReader, root: Path, asked: _Asked) -> None:
     """
     Raises:
-        InvalidSetting: if columns are named of a source that has none.
+        InvalidSetting: if columns are named of a source that has none, or of several labels where
+            images have one.
     """
-    if has:
+    if asked.columns.labels is not None and not reader.several:
+        raise InvalidSetting(
+            f"several labels of an image are read from a list (.csv, .tsv, .jsonl) or Parquet, and "
+            f"{shown(root)} is neither; write one, or leave labels= out"
+        )
+    if reader.columns:
         return
     if asked.columns.named:
         raise InvalidSetting(f"{shown(root)} has no columns to name behind a ?; leave that out")

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from autoscale.datasets.labelling import Labels
 from autoscale.datasets.pictures.pictures import Listing, Pictures, listing, shown, unknown_class
 from autoscale.datasets.sources.columns import LABEL_COLUMNS, SPLIT_COLUMNS, Columns, usual_names
 from autoscale.datasets.splits import Role, Split, read_name
 from autoscale.errors import DataProblem
 
 _NUMERIC = {"int", "float", "Decimal"}
-_LABELS = (str, bool, int, float, Decimal)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +23,9 @@ class Table:
     """One file: its pictures, and the label of each row as the file means it."""
 
     path: Path
-    labels: Sequence[Any]  # class names where `classes`, else the values; None: unlabelled
+    # Class names where `classes`, else the values, and where `several` tuples of these; None:
+    # unlabelled.
+    labels: Sequence[Any]
     read: Callable[[int], bytes]  # the picture of a row
     sizes: Callable[[], Iterable[int]]  # bytes of each picture
     classes: tuple[str, ...] | None = None  # what the file calls its classes
@@ -33,6 +34,7 @@ class Table:
     places: Sequence[str] | None = None  # of the rows, for messages; None: FILE row N
     splits: Sequence[Any] | None = None  # what the column of splits says of each row
     groups: Sequence[str] | None = None  # what lies in one part only
+    several: bool = False  # whether a row may have several labels, or none
 
     def place(self, row: int) -> str:
         """Where a row is, for messages."""
@@ -41,7 +43,16 @@ class Table:
     @property
     def kinds(self) -> set[str]:
         """Names of the types of the labels."""
-        return {type(label).__name__ for label in self.labels if label is not None}
+        return {type(label).__name__ for label in self.each_label if label is not None}
+
+    @property
+    def each_label(self) -> Iterator[Any]:
+        """All labels, one after the other; None of a row without."""
+        for label in self.labels:
+            if self.several and label is not None:
+                yield from label
+            else:
+                yield label
 
     def only(self, rows: Sequence[int]) -> Table:
         """Some rows of it."""
@@ -97,6 +108,7 @@ def join(
         raise DataProblem("there are no rows; write images into the files")
     for own in tables.values():
         _require_alike(own)
+    _require_one_kind([table for own in tables.values() for table in own])
     first = tables[leading]
     _require_labels(first)
     named, classes = _classes(first)
@@ -206,79 +218,6 @@ def _role(table: Table, row: int) -> Role:
 # Labels
 
 
-def labels_by_name(
-    values: Sequence[Any], names: tuple[str, ...] | None, place: Callable[[int], str]
-) -> list[Any]:
-    """Labels by name where the file has names; None for a row that has none.
-
-    Names may be written out, or be given by their positions, of which -1 stands for none.
-
-    Args:
-        place: says where a row is.
-
-    Raises:
-        DataProblem: for a label that is no position among the names, or neither text nor number.
-    """
-    values = [None if value != value else value for value in values]  # NaN: none, to pandas
-    if names is None or {value for value in values if value is not None} <= set(names):
-        return values
-    found: list[str | None] = []
-    for row, value in enumerate(values):
-        whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-        position = int(value) if whole else None
-        if value is None or position == -1:
-            found.append(None)
-        elif position is None or not 0 <= position < len(names):
-            raise DataProblem(
-                f"{place(row)} has the label {_brief(value)}, but its metadata "
-                f"name {len(names)} classes, 0 to {len(names) - 1}; write labels and names alike"
-            )
-        else:
-            found.append(names[position])
-    return found
-
-
-def _brief(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else text[:36] + "..."
-
-
-def in_numbers(texts: Sequence[str | None]) -> list[Any]:
-    """Labels out of a file of texts: whole numbers where all are, so that 2 comes before 10."""
-    given = [text for text in texts if text]
-    if given and all(text == "-1" or (text.isascii() and text.isdecimal()) for text in given):
-        plain = [None if not text else int(text) for text in texts]
-        if [str(n) for n in plain if n is not None] == given:  # no 007, which is a name
-            return plain
-    return list(texts)
-
-
-def require_single(values: Sequence[Any], place: Callable[[int], str]) -> None:
-    """Refuse labels that are no one number or text, and files that mix the two.
-
-    Raises:
-        DataProblem: naming the row.
-    """
-    first: tuple[int, Any] | None = None
-    for row, value in enumerate(values):
-        if value is None or value != value:
-            continue
-        if not isinstance(value, _LABELS):
-            raise DataProblem(
-                f"{place(row)} has the label {_brief(value)}; one number or text for each image is "
-                "needed"
-            )
-        if first is None:
-            first = (row, value)
-        elif isinstance(first[1], str) != isinstance(value, str) or isinstance(
-            first[1], bool
-        ) != isinstance(value, bool):
-            raise DataProblem(
-                f"{place(first[0])} has the label {_brief(first[1])}, and {place(row)} "
-                f"{_brief(value)}; give names in all, or numbers in all"
-            )
-
-
 def _require_alike(tables: Sequence[Table]) -> None:
     """Refuse tables that do not say the same in the same way, and tables without rows."""
     if not any(table.labels for table in tables):
@@ -290,6 +229,17 @@ def _require_alike(tables: Sequence[Table]) -> None:
             raise DataProblem(
                 f"{first.path} and {table.path.name} have different labels, {_kind(first)} and "
                 f"{_kind(table)}; write them alike"
+            )
+
+
+def _require_one_kind(tables: Sequence[Table]) -> None:
+    """Refuse tables of which some give an image one label and others several."""
+    labelled = [table for table in tables if any(label is not None for label in table.labels)]
+    for table in labelled[1:]:
+        if table.several != labelled[0].several:
+            raise DataProblem(
+                f"of {labelled[0].path} and {table.path.name} one has several labels for an image "
+                "and one has one; write them alike"
             )
 
 
@@ -305,7 +255,8 @@ def _require_labels(tables: Sequence[Table]) -> None:
     for table in tables:
         for row, label in enumerate(table.labels):
             if label is None or label == "":
-                raise DataProblem(f"{table.place(row)} has no label; give it one or drop the row")
+                way = "[] for none of the classes" if table.several else "give it one"
+                raise DataProblem(f"{table.place(row)} has no label; {way}, or drop the row")
 
 
 def _classes(tables: Sequence[Table]) -> tuple[tuple[str, ...], tuple[Any, ...]]:
@@ -313,7 +264,7 @@ def _classes(tables: Sequence[Table]) -> tuple[tuple[str, ...], tuple[Any, ...]]
 
     Names are in the order of the files, other labels are sorted.
     """
-    present = dict.fromkeys(label for table in tables for label in table.labels)
+    present = dict.fromkeys(label for table in tables for label in table.each_label)
     named = tuple(dict.fromkeys(name for table in tables for name in table.classes or ()))
     if not named:
         return (), tuple(sorted(present))
@@ -323,6 +274,8 @@ def _classes(tables: Sequence[Table]) -> tuple[tuple[str, ...], tuple[Any, ...]]
 
 def _is_unlabelled(tables: Sequence[Table], numbers: Mapping[Any, int]) -> bool:
     """Whether every row is without a label; -1 stands for none unless it is a training class."""
+    if any(table.several for table in tables):
+        return all(label is None for table in tables for label in table.labels)
     labels = {None if label == "" else label for table in tables for label in table.labels}
     return labels == {None} or (labels <= {None, -1} and -1 not in numbers)
 
@@ -330,7 +283,7 @@ def _is_unlabelled(tables: Sequence[Table], numbers: Mapping[Any, int]) -> bool:
 def _list(tables: Sequence[Table], numbers: Mapping[Any, int], split: str) -> Pictures:
     kinds = {type(key).__name__ for key in numbers}
     for table in tables:
-        for label in table.labels:
+        for label in table.each_label:
             if label in numbers:
                 continue
             if (kind := type(label).__name__) not in kinds:
@@ -344,12 +297,23 @@ def _list(tables: Sequence[Table], numbers: Mapping[Any, int], split: str) -> Pi
     return Pictures(
         [table.place(row) if table.names is None else table.names[row] for table, row in rows],
         [size for table in tables for size in table.sizes()],
-        np.array([numbers[label] for table in tables for label in table.labels], dtype=np.int64),
+        _positions(tables, numbers),
         lambda i: rows[i][0].read(rows[i][1]),
         # As if all rows were of the first file, which fingerprints have always had.
         [f"{tables[0].path.name} row {row}" for row in range(len(rows))] if numbered else None,
         groups=_groups(tables),
     )
+
+
+def _positions(tables: Sequence[Table], numbers: Mapping[Any, int]) -> Labels:
+    """Of each row the position of its label; of several labels a 1 at the position of each."""
+    labels = [label for table in tables for label in table.labels]
+    if not tables[0].several:
+        return np.array([numbers[label] for label in labels], dtype=np.int64)
+    found = np.zeros((len(labels), len(numbers)), dtype=np.int64)
+    for row, own in enumerate(labels):
+        found[row, [numbers[label] for label in own]] = 1
+    return found
 
 
 def _groups(tables: Sequence[Table]) -> list[str] | None:

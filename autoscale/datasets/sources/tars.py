@@ -19,14 +19,8 @@ from autoscale.datasets.folders import Files, list_folders
 from autoscale.datasets.pictures.pictures import Listing, shown
 from autoscale.datasets.sources.class_names import CLASS_FILES, names_in
 from autoscale.datasets.sources.columns import LABEL_COLUMNS, Columns, usual_names
-from autoscale.datasets.sources.tables import (
-    Table,
-    groups_in,
-    in_numbers,
-    join,
-    labels_by_name,
-    require_single,
-)
+from autoscale.datasets.sources.labels import in_numbers, labels_by_name, require_single
+from autoscale.datasets.sources.tables import Table, groups_in, join
 from autoscale.datasets.splits import Split
 from autoscale.datasets.tree import tree_of
 from autoscale.errors import DataProblem, first_line

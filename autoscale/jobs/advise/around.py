@@ -26,6 +26,7 @@ from autoscale.jobs.grid.scaling_base import scalable_from
 from autoscale.jobs.search.result import STEP as SEARCH
 from autoscale.jobs.search.result import load_baseline, load_proxy, with_images
 from autoscale.jobs.workers.proxy import Proxy
+from autoscale.jobs.workers.several import require_single
 from autoscale.listener import Listener
 from autoscale.metrics.answers import Accuracy
 from autoscale.metrics.metric import Metric
@@ -85,6 +86,7 @@ class Around:
             proxy = with_images(run, self.proxy, size=size, test=False, listener=listener)
         else:
             proxy = self.proxy.load(size=size, listener=listener)
+        require_single(proxy, "advise")
         found = replace(self, proxy=proxy)
         if found.metric.image_weights(proxy.images.validation.labels) is None:
             raise InvalidSetting(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from autoscale.answering.answering import Answering
 from autoscale.datasets.data import ImageData
 from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.jobs.grid.candidates import GROW, SHRINK, root_of
@@ -155,6 +156,7 @@ class MemberWeights:
             seen=images.sketch,
             origin=expected.origin,
             licence=expected.licence,
+            answering=Answering(several=True) if images.several else None,
             provenance=f"{_UNTRAINED}weights of {self.start.label} (SHA-256 "
             f"{self.start.digest}...) as far as they fit",
         )

@@ -193,16 +193,19 @@ class _Course:
         record.begin(step, journal, self.listener, read=lambda journal: None)
 
     def _tell_seen(self, training: Training) -> None:
-        """Say so where weights to begin with were trained on images of the fold."""
-        held = training.task.transfer.start.held
-        if held is None:
-            return
-        share = share_among(held.header.seen, training.task.images.held_out)
-        if share > 0:
-            training.listener.notice(
-                f"warning: about {100 * share:.0f} % of the images that --weights have seen are "
-                "among this fold: its accuracy flatters; begin with weights of other images"
-            )
+        """Say so where weights to begin with, or a teacher, have seen images of the fold."""
+        transfer = training.task.transfer
+        start, lessons = transfer.start.held, transfer.lessons
+        seen = {"--weights": start.header.seen if start else None}
+        if lessons is not None and lessons.held is not None:
+            seen["--teacher"] = lessons.held.seen
+        for flag, images in seen.items():
+            share = share_among(images, training.task.images.held_out)
+            if share > 0:
+                training.listener.notice(
+                    f"warning: about {100 * share:.0f} % of the images that {flag} has seen are "
+                    f"among this fold: its accuracy flatters; give {flag} of other images"
+                )
 
     def _written(self, answered: list[_Answered]) -> CrossValidated:
         step = StepFolder(self.run, STEP)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from autoscale.datasets.data import classes_in
+from autoscale.datasets.data import classes_in, several_in
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.grid.scaling_base import require_no_search
 from autoscale.jobs.grid.settings import GridSettings
@@ -46,7 +46,9 @@ def proxy_of(run: Path, settings: GridSettings) -> Proxy | None:
         inheriting_rate=settings.inheriting_rate,
         kernels=choose_kernels("auto", device=settings.device, listener=Silent()),
         dtype=settings.dtype or "float32",
-        chosen=MetricChoice.named(settings.metric or USUAL),
+        chosen=MetricChoice.named(settings.metric or USUAL).suited(
+            several=several_in(settings.data)
+        ),
         balance=settings.balance,
         device=settings.device,
         threads=settings.threads,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from autoscale.design.cost import cost
@@ -209,7 +209,7 @@ class _Growth:
     def _write(self, members: Sequence[GrownMember]) -> None:
         step = StepFolder(self.run, STEP)
         write_text(step.file("members.csv"), members_table(tuple(members)).to_csv(index=False))
-        step.write_result(RESULT, {"members": [asdict(member) for member in members]})
+        step.write_result(RESULT, {"members": [member.to_dict() for member in members]})
 
 
 def _result(
@@ -227,6 +227,8 @@ def _result(
         params=trained.params,
         validation_accuracy=best,
         test_accuracy=trained.test_accuracy,
+        validation_map=trained.best.score,
+        test_map=trained.test_score,
         epochs=len(trained.epochs),
         begins_at=begins_at(step),
         overtakes_after=None if last is None else first_as_good(trained.epochs, last),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from autoscale.answering.answering import Answering
 from autoscale.design.cost import cost
 from autoscale.design.measures.limits import all_of
 from autoscale.design.style import Style
@@ -20,7 +21,7 @@ from autoscale.jobs.workers.source import ImageSource
 from autoscale.listener import Listener, Silent
 from autoscale.network.threads import threads_of_torch
 from autoscale.runs.store import StepFolder
-from autoscale.runs.weights import Weights, read_weights, write_weights
+from autoscale.runs.weights import Header, Weights, read_weights, write_weights
 from autoscale.scaling.limited import Limited
 from autoscale.scaling.nesting import NestedMember
 from autoscale.settings.function import takes_settings
@@ -98,6 +99,10 @@ def cut(run: str | Path, settings: CutSettings, *, listener: Listener | None = N
         architecture=chosen.architecture.to_dict(),
         accuracy=None if known is None else known.validation_accuracy,
         accuracy_of=held.header.accuracy_of if known is not None else None,
+        # The thresholds are the largest's, and so is the score of a metric.
+        metric=None,
+        score=None,
+        answering=_answering(held.header),
         provenance=f"autoscale cut, {chosen.name} out of {held.header.provenance}",
     )
     write_weights(output, network.state_dict(), header)
@@ -112,6 +117,12 @@ def cut(run: str | Path, settings: CutSettings, *, listener: Listener | None = N
         member=chosen in family.members,
         weights=output,
     )
+
+
+def _answering(header: Header) -> Answering | None:
+    """How a member's logits become an answer: without what was chosen for the largest's."""
+    several = header.answering is not None and header.answering.several
+    return Answering(several=True) if several else None
 
 
 def _output(settings: CutSettings, step: StepFolder) -> Path | None:

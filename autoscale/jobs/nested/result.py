@@ -28,6 +28,19 @@ class MemberResult:
     params: int
     validation_accuracy: float
     test_accuracy: float | None  # None without test images
+    # Where an image may have several labels: mean average precision, by which the best epoch is
+    # chosen; the accuracies are exact matches at probabilities of 0.5, and of a member with weights
+    # of its own on test images at its thresholds.
+    validation_map: float | None = None
+    test_map: float | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain data; nothing of mean average precision where there is none."""
+        plain = asdict(self)
+        for name in ("validation_map", "test_map"):
+            if self.validation_map is None:
+                del plain[name]
+        return plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +58,7 @@ class TrainedFamily:
 
 def members_table(members: tuple[MemberResult, ...]) -> pd.DataFrame:
     """One row a member; the columns are the fields of `MemberResult`, or of a kind of it."""
-    rows = [asdict(member) for member in members]
+    rows = [member.to_dict() for member in members]
     # As they are: whole numbers beside a None would become floats.
     return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=_dtype(name, rows))
                          for name in rows[0]})  # fmt: skip
@@ -87,7 +100,7 @@ def read_members(step: StepFolder) -> tuple[MemberResult, ...] | None:
 
 def result_of(path: Path, members: tuple[MemberResult, ...]) -> dict[str, Any]:
     """A finished training as plain data: its weights' file and how good the members are."""
-    return {"weights": path.name, "members": [asdict(member) for member in members]}
+    return {"weights": path.name, "members": [member.to_dict() for member in members]}
 
 
 def _member(plain: Mapping[str, Any]) -> MemberResult:
@@ -100,4 +113,10 @@ def _member(plain: Mapping[str, Any]) -> MemberResult:
         params=int(plain["params"]),
         validation_accuracy=float(plain["validation_accuracy"]),
         test_accuracy=None if tested is None else float(tested),
+        validation_map=_number(plain.get("validation_map")),
+        test_map=_number(plain.get("test_map")),
     )
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)

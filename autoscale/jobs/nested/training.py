@@ -30,7 +30,7 @@ from autoscale.network.build import build
 from autoscale.runs.store import write_text
 from autoscale.runs.weights import read_weights
 from autoscale.scaling.nesting import NestedMember
-from autoscale.training.fit import evaluate
+from autoscale.training.fit import scored
 from autoscale.training.nested.inner import Inner
 from autoscale.training.task import TrainingTask
 
@@ -112,15 +112,19 @@ class NestedTraining(Training):
         return tuple(found)
 
     def _result(self, member: NestedMember, network: nn.Module, images: ImageData) -> MemberResult:
-        def accuracy(part: Images) -> float:
-            return evaluate(
-                network,
-                part,
-                resolution=member.architecture.resolution,
-                preparation=self._expected.preparation,
-                runtime=self._runtime,
-            )
+        task = replace(
+            self.task.task(self.design.architecture, seed=self.task.source.seed),
+            resolution=member.architecture.resolution,
+        )
 
+        def judged(part: Images | None) -> tuple[float | None, float | None]:
+            if part is None:
+                return None, None
+            return scored(network, task, part, runtime=self._runtime)
+
+        accuracy, score = judged(images.validation)
+        tested, test_score = judged(images.test)
+        assert accuracy is not None
         counted = cost(member.architecture)
         return MemberResult(
             name=member.name,
@@ -128,8 +132,10 @@ class NestedTraining(Training):
             pixels=member.architecture.resolution,
             macs=counted.macs,
             params=counted.params,
-            validation_accuracy=accuracy(images.validation),
-            test_accuracy=None if images.test is None else accuracy(images.test),
+            validation_accuracy=accuracy,
+            test_accuracy=tested,
+            validation_map=score,
+            test_map=test_score,
         )
 
     def _images_of(self, size: int) -> ImageData:

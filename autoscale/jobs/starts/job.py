@@ -35,6 +35,7 @@ from autoscale.jobs.workers.kernels import choose_kernels
 from autoscale.jobs.workers.pool import TrainingRequest, worker_pool
 from autoscale.jobs.workers.proxy import Proxy
 from autoscale.jobs.workers.queue import Job, Trainings
+from autoscale.jobs.workers.several import require_single
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.jobs.workers.transfer import Transfer
 from autoscale.listener import Listener, Silent, duration
@@ -151,6 +152,7 @@ def _ready(
         threads=settings.threads,
         transfer=Transfer(start=start),
     ).load(size=size, listener=listener)
+    require_single(begun, "try-weights")
     usual = replace(
         ours(start.expected.preparation.channels),
         white_level=white_level,

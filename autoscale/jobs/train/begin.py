@@ -17,6 +17,7 @@ from autoscale.jobs.train.settings import TrainSettings
 from autoscale.jobs.train.training import Training
 from autoscale.jobs.workers.kernels import choose_kernels
 from autoscale.jobs.workers.proxy import Proxy
+from autoscale.jobs.workers.several import require_single
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.jobs.workers.transfer import Transfer
 from autoscale.listener import Listener
@@ -77,7 +78,10 @@ def begun(
         transfer=Transfer(start=start, lessons=lessons),
         inheriting_rate=None,  # the recipe has it, see `_at_suited_rate`
     ).load(size=size, test=True, listener=listener)
-    _tell_smoothing(settings, task.recipe, listener)
+    if settings.frozen.features:
+        require_single(task, "--freeze features, which fits one classifier to all classes,")
+    if not task.images.several:
+        _tell_smoothing(settings, task.recipe, listener)
     architecture = fitted(design, size, len(task.images.classes), listener)
     if "learning_rate" not in settings.fields_given:
         task = _at_suited_rate(task, start, architecture, listener)

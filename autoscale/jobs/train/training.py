@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from autoscale.answering.answering import Answering
 from autoscale.design.cost import cost
 from autoscale.jobs.deadline import Deadline, noted
 from autoscale.jobs.inheritance import Begun
@@ -23,22 +24,27 @@ from autoscale.jobs.workers.kernels import accelerated
 from autoscale.jobs.workers.memory import training_bytes
 from autoscale.jobs.workers.proxy import Proxy
 from autoscale.listener import Listener
+from autoscale.metrics.predictions import Predictions
+from autoscale.metrics.several import best_thresholds
 from autoscale.models.expected import Expected
 from autoscale.network.build import Network, build
 from autoscale.network.freeze import freeze
 from autoscale.runs.checkpoint import read_snapshot
 from autoscale.runs.store import Journal, StepFolder
-from autoscale.runs.weights import Header, read_weights
+from autoscale.runs.weights import Header, read_weights, write_weights
 from autoscale.settings.command import Settings
 from autoscale.tracking.tracking import Tracking
 from autoscale.training.chance import chance_warning
-from autoscale.training.fit import fit, scored
+from autoscale.training.fit import fit, logits_of, scored
 from autoscale.training.head.features import read_features
 from autoscale.training.head.logistic import fit_head
 from autoscale.training.parts import classifier_of
 from autoscale.training.process_group import ProcessGroup
 from autoscale.training.state import Epoch, Snapshot, best_epoch, is_over
 from autoscale.training.task import Runtime, TrainingTask
+
+#: Validation images with a label, and without, below which its threshold is not chosen by them.
+FEWEST = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +148,7 @@ class Training:
             provenance=f"autoscale {self.asked.command}, {self._how}{begun}{taught}",
             origin=self._expected.origin,
             licence=self._expected.licence,
+            answering=Answering(several=True) if self.task.images.several else None,
         )
 
     @property
@@ -176,6 +183,8 @@ class Training:
             if first:
                 self.step.forget("result.json")  # of fewer epochs, where time had ended it
             done = self._epochs(module, begun, resume, keeper)
+        if first and self.task.images.several:
+            self._choose_thresholds(module, keeper.best)
         counted = cost(self.design.architecture)
         tested, test_score = self._tested(module, keeper.best) if first else (None, None)
         return Trained(
@@ -301,6 +310,52 @@ class Training:
         """Accuracy and score of the best weights on the test images; None if there are none."""
         if self.task.images.test is None:
             return None, None
-        module.load_state_dict(read_weights(best).state)
+        held = read_weights(best)
+        module.load_state_dict(held.state)
         task = self.task.task(self.design.architecture, seed=self.task.source.seed)
-        return scored(module, task, self.task.images.test, runtime=Runtime(device=self.task.device))
+        answering = held.header.answering
+        return scored(
+            module,
+            task,
+            self.task.images.test,
+            runtime=Runtime(device=self.task.device),
+            thresholds=(
+                answering.thresholds_of(len(self.task.images.classes))
+                if answering is not None and answering.several
+                else None
+            ),
+        )
+
+    def _choose_thresholds(self, module: nn.Module, best: Path) -> None:
+        """Put the thresholds with the largest F1 on the validation images into the best weights.
+
+        An interrupted call's are kept.
+        """
+        held, images = read_weights(best), self.task.images
+        if held.header.answering is not None and held.header.answering.thresholds is not None:
+            return
+        module.load_state_dict(held.state)
+        logits = logits_of(
+            module,
+            images.validation,
+            resolution=self.design.architecture.resolution,
+            preparation=self.task.preparation,
+            runtime=Runtime(device=self.task.device),
+        )
+        found = Predictions(images.validation.labels, logits)
+        thresholds, chosen = best_thresholds(found, least=FEWEST)
+        answering = Answering(
+            several=True,
+            thresholds=tuple(thresholds.tolist()),
+            chosen_on=f"validation images of {images.name}",
+        )
+        write_weights(best, held.state, replace(held.header, answering=answering))
+        told = [f"{name} {own:.3f}" for name, own in zip(images.classes, thresholds, strict=True)]
+        self.listener.notice(
+            f"thresholds of the labels, by their largest F1 on the {len(found):,} validation "
+            f"images: {', '.join(told)}"
+        )
+        if few := [name for name, by in zip(images.classes, chosen, strict=True) if not by]:
+            self.listener.notice(
+                f"fewer than {FEWEST} validation images have or lack {', '.join(few)}: 0.5 there"
+            )

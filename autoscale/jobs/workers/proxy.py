@@ -22,6 +22,7 @@ from autoscale.jobs.teaching.lessons import Pupils, Taught
 from autoscale.jobs.workers.answers import packed
 from autoscale.jobs.workers.kernels import accelerated, cutter
 from autoscale.jobs.workers.realise import realise
+from autoscale.jobs.workers.several import several_notes, suited_to_several
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.jobs.workers.transfer import NOTHING, Transfer
 from autoscale.listener import Listener, Silent
@@ -99,7 +100,9 @@ class Proxy:
     @property
     def metric(self) -> Metric | None:
         """What networks are judged by, for the classes of the images; None for accuracy."""
-        return None if self.chosen.usual else self.chosen.for_classes(self.images.classes)
+        if self.chosen.usual:
+            return None
+        return self.chosen.for_classes(self.images.classes, several=self.images.several)
 
     @property
     def preparation(self) -> Preparation:
@@ -147,6 +150,8 @@ class Proxy:
         ready = replace(ready, transfer=ready.transfer.for_images(images.train, told))
         ready = ready.having(images, size=size)
         ready.require_metric()
+        for note in several_notes(ready, self):
+            (listener or Silent()).notice(note)
         require_channels(self.recipe, images.train.pixels.shape[3])
         return ready
 
@@ -166,7 +171,7 @@ class Proxy:
         """With these images, which are `size` pixels per side."""
         start = self.transfer.start
         return replace(
-            self,
+            suited_to_several(self) if images.several else self,
             size=size,
             test=images.test is not None,
             fingerprint=images.fingerprint,
@@ -486,4 +491,6 @@ class Proxy:
         """
         if begun is None or not (self.recipe.head_first and begun.new_classifier):
             return None
+        if self.images.several:
+            return None  # the fit is of one class for each image; `load` says so
         return fit_head(classifier_of(network), *read_features(network, task, self.runtime))

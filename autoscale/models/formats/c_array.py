@@ -6,6 +6,8 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from autoscale.answering.answering import NONE, Answering
 from autoscale.distribution import VERSION
 from autoscale.errors import InvalidSetting
@@ -58,10 +60,11 @@ class CArray(Format):
             files.float_logits(found.graph, found.held_out),
             files.file_logits(content, found.held_out, found.network),
         )
+        source = _source(content, model, found.network)
         header = _header(model, found.network, operators, len(content))
         return [
             self.written_in_int8(folder / HEADER, header.encode(), compared),
-            self.written_in_int8(folder / SOURCE, _source(content, model).encode(), compared),
+            self.written_in_int8(folder / SOURCE, source.encode(), compared),
         ]
 
     def notes(self, written: Sequence[File]) -> list[str]:
@@ -123,6 +126,12 @@ def _answering_macros(answering: Answering | None) -> str:
     """What turns logits into an answer, one macro a line; nothing if nobody chose that."""
     if answering is None:
         return ""
+    if answering.several:
+        steps = "\n   ".join(textwrap.wrap(" ".join(answering.steps), 90))
+        return (
+            f"\n/* {steps}\n   Of the output that is network_thresholds[i] at least for class i. */"
+            "\nextern const short network_thresholds[NETWORK_CLASSES];\n"
+        )
     steps = "\n   ".join(textwrap.wrap(" ".join(answering.steps), 90))
     macros = f"#define NETWORK_TEMPERATURE {answering.temperature!r}f\n"
     if answering.none_below is not None:
@@ -130,7 +139,18 @@ def _answering_macros(answering: Answering | None) -> str:
     return f"\n/* {steps} */\n{macros}"
 
 
-def _source(content: bytes, model: Model) -> str:
+def _thresholds(model: Model, network: QuantizedGraph) -> str:
+    """Source of the least output that says each class; nothing where an image has one class."""
+    answering, logits = model.header.answering, network.maps[network.graph.output.name]
+    if answering is None or not answering.several:
+        return ""
+    least = answering.thresholds_of(network.graph.output.shape[0])
+    steps = np.ceil(np.log(least / (1 - least)) / logits.scale + logits.zero_point)
+    held = ", ".join(map(str, np.clip(steps, LOWEST, -LOWEST).astype(int).tolist()))
+    return f"\nconst short network_thresholds[NETWORK_CLASSES] = {{{held}}};\n"
+
+
+def _source(content: bytes, model: Model, network: QuantizedGraph) -> str:
     assert model.num_classes is not None
     names = model.header.classes or [f"class {number}" for number in range(model.num_classes)]
     texts = "\n".join(f"    {_literal(name)}," for name in names)
@@ -154,7 +174,7 @@ const unsigned char network_data[NETWORK_DATA_BYTES] = {{
 const char *const network_classes[NETWORK_CLASSES] = {{
 {texts}
 }};
-"""
+{_thresholds(model, network)}"""
 
 
 def _literal(text: str) -> str:

@@ -53,6 +53,12 @@ class LiteRT(Format):
             opened=f'network = Interpreter(str(here / "{file}")).get_signature_runner()',
             answered=f'logits = network(pixels={given})["logits"]',
             takes="pixels",
+            scaled=(
+                'scale, zero = network.get_output_details()["logits"]["quantization"]\n'
+                "logits = scale * (logits.astype(np.float64) - zero)"
+                if in_int8
+                else ""
+            ),
         )
 
     def _in_int8(self, model: Model, folder: Path, check: Check) -> File:

@@ -23,6 +23,8 @@ class Use(NamedTuple):
     opened: str  # source that makes `network`
     answered: str  # source that makes `logits`, (1, classes)
     takes: Literal["images", "pixels"] = "images"
+    # Source that makes numbers of `logits` that are steps of int8, for probabilities of each.
+    scaled: str = ""
 
 
 _NORMALISED = """
@@ -63,6 +65,17 @@ def script(format: str, use: Use, model: Model) -> str:
             "answer = int(np.argmax(chances))",
             f"none = chances[answer] / chances.sum() < {answering.none_below!r}",
             f'print(f"{{path}}: {NONE}" if none else f"{{path}}: {shown}")',
+        ]
+    if answering is not None and answering.several:
+        assert model.header.classes is not None, "networks of several labels name them"
+        limits = answering.thresholds_of(len(model.header.classes)).tolist()
+        names += f"thresholds = np.array({row(limits)})\n"
+        answer = [
+            *use.scaled.splitlines(),
+            "chances = 1 / (1 + np.exp(-np.asarray(logits, np.float64).ravel()))",
+            "told = zip(names, chances, thresholds)",
+            "labels = [name for name, own, least in told if own >= least]",
+            "print(f\"{path}: {', '.join(labels) or 'none of the labels'}\")",
         ]
     ending = "\n".join(f"    {line}" for line in answer)
     return f'''\

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from autoscale.answering.answering import Answering
 from autoscale.answering.temperature import LEAST_IMAGES, Temperature, fit_temperature
 from autoscale.answering.threshold import images_needed, refusing_at_least, refusing_at_most
-from autoscale.datasets.data import classes_in
+from autoscale.datasets.data import classes_in, several_in
 from autoscale.datasets.named import Unlabelled
 from autoscale.datasets.pictures.pictures import shown
 from autoscale.errors import InvalidSetting
@@ -102,6 +102,7 @@ def calibrate(model: Model | str | Path, settings: AnsweringSettings) -> Calibra
     path = _output(source, settings)
     model = as_model(model, settings)
     require_weights(model)
+    _require_single(model, settings.data)
     places = _require_classes(model, settings.data)
     unknown = None if settings.unknown is None else Unlabelled(settings.unknown)
     _require_unknown(unknown, settings)
@@ -131,6 +132,19 @@ def calibrate(model: Model | str | Path, settings: AnsweringSettings) -> Calibra
     )
     _write(path, source, model, answering)
     return found
+
+
+def _require_single(model: Model, data: str) -> None:
+    """
+    Raises:
+        InvalidSetting: if images may have several labels, each of which has a threshold of its own.
+    """
+    answering = model.header.answering
+    if several_in(data) or (answering is not None and answering.several):
+        raise InvalidSetting(
+            "calibrate is of images with one label each; where they may have several, train "
+            "chooses a threshold of each label"
+        )
 
 
 def _write(path: Path, source: Path | None, model: Model, answering: Answering) -> None:

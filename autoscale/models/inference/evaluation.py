@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,21 +12,29 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from autoscale.datasets.data import classes_in
+from autoscale.datasets.data import Told, told_by
 from autoscale.datasets.pictures.pictures import shown
 from autoscale.errors import DataProblem, InvalidSetting
 from autoscale.metrics.metric import Metric
+from autoscale.metrics.names import USUAL_OF_SEVERAL
 from autoscale.metrics.predictions import Predictions
 from autoscale.metrics.probabilities import LogLoss
 from autoscale.models.inference.answered import Answered, answered
-from autoscale.models.inference.images import Chosen, chosen_images, class_places, cut_groups
+from autoscale.models.inference.images import (
+    Chosen,
+    chosen_images,
+    class_places,
+    cut_groups,
+    labelling_of,
+)
+from autoscale.models.inference.labels import by_label
 from autoscale.models.inference.measured import (
     Measured,
     MeasuredLead,
     asked_metrics,
     measured,
     measured_leads,
-    require_metrics,
+    usable_metrics,
 )
 from autoscale.models.inference.passes import class_names, logits_of, require_weights
 from autoscale.models.load import Model, as_model, load_model
@@ -52,18 +61,24 @@ class Evaluation:
     split: str
     which: str  # a sentence: how many images, and which
     images: int
-    accuracy: float  # share whose largest logit is that of their class
-    loss: float  # mean cross-entropy, nats
+    # Share whose largest logit is that of their class; of several labels, share of which all are
+    # right at the network's thresholds.
+    accuracy: float
+    loss: float  # mean cross-entropy, nats; of several labels the mean of the labels' own
     images_per_second: float  # of the passes, images in memory; decoding left out
     right: NDArray[np.bool_]  # (images,): which of them, in the order in which they were read
     against: Against | None  # another network on the same images, if one was named
-    classes: pd.DataFrame  # class, images, right, accuracy, predicted (how often it was answered)
-    confusions: pd.DataFrame  # class, taken_for, images, share (of the class's images); most first
+    # class, images, right, accuracy, predicted (how often it was answered); of several labels
+    # class, images, predicted, precision, recall, f1, average_precision, threshold
+    classes: pd.DataFrame
+    # class, taken_for, images, share (of the class's images); most first; none of several labels
+    confusions: pd.DataFrame
     skipped: tuple[str, ...]  # unreadable files, one line each
     summary: str  # what was understood of the data set, a sentence
     notices: tuple[str, ...]  # what a person should know, in sentences
     notes: tuple[str, ...] = ()  # the same of the network
-    metrics: tuple[Measured, ...] = ()  # those asked for
+    metrics: tuple[Measured, ...] = ()  # those asked for; of several labels mAP where none was
+    several: bool = False  # whether an image may have several of the classes, or none
     answered: Answered | None = None  # by what `calibrate` wrote into its file, if it did
 
 
@@ -92,13 +107,23 @@ def evaluate_model(model: Model | str | Path, settings: EvaluateSettings) -> Eva
         DataProblem: if the images cannot be read, or there are none of that split.
     """
     model = as_model(model, settings)
-    known = classes_in(settings.data)
-    metrics = asked_metrics(settings.metrics, model.header.classes or known)
+    known, several = told = told_by(settings.data)
+    asked = settings.metrics or ((USUAL_OF_SEVERAL,) if several else ())
+    metrics = asked_metrics(
+        asked, known if several else model.header.classes or known, several=several
+    )
     groups = cut_groups(model, settings.data, split=settings.split, asked=settings.group_by)
     own = _answered(
-        model, settings, metrics, split=settings.split, seed=settings.seed, group_by=groups
+        model,
+        settings,
+        metrics,
+        told,
+        split=settings.split,
+        seed=settings.seed,
+        group_by=groups,
+        leave_out=not settings.metrics,
     )
-    names, found = own.names, own.chosen
+    names, found, metrics = own.names, own.chosen, own.metrics
     accuracy = float(own.right.mean())
     part = _part(found.split)
     return Evaluation(
@@ -106,17 +131,21 @@ def evaluate_model(model: Model | str | Path, settings: EvaluateSettings) -> Eva
         which=found.which,
         images=len(own.labels),
         accuracy=accuracy,
-        loss=float(functional.cross_entropy(own.logits.double(), torch.from_numpy(own.labels))),
+        loss=own.loss,
         images_per_second=len(own.labels) / own.seconds,
         right=own.right,
-        against=_against(own, settings, metrics, groups) if settings.against else None,
-        classes=_by_class(names, own.labels, own.guesses),
-        confusions=_confusions(names, own.labels, own.guesses),
+        against=_against(own, settings, metrics, told, groups) if settings.against else None,
+        several=several,
+        classes=by_label(names, own.predictions)
+        if several
+        else _by_class(names, own.labels, own.guesses),
+        confusions=_table_of(() if several else _confusions(names, own)),
         skipped=found.skipped,
         summary=found.summary,
         notices=(
             *found.notices,
-            *_lacking(names, known, settings.data),
+            *own.notices,
+            *_lacking(model.header.classes or names, known, settings.data, several=several),
             *_nameless(model, known),
             *filter(None, [chance_warning(accuracy, own.labels, names, part=part)]),
         ),
@@ -136,14 +165,24 @@ class _Answers:
     """What a network says of images."""
 
     chosen: Chosen
-    labels: NDArray[np.int64]  # which logit is that of an image's class
-    logits: Tensor
+    labels: NDArray[np.int64]  # which logit is that of an image's class, or which are
+    logits: Tensor  # of several labels, those of the data's alone
     names: tuple[str, ...]  # of the logits
     seconds: float  # of the passes
+    metrics: tuple[Metric, ...]  # that say something of the images
+    notices: tuple[str, ...] = ()
+    thresholds: NDArray[np.float64] | None = None
 
     @property
     def predictions(self) -> Predictions:
-        return Predictions(self.labels, self.logits.numpy())
+        return Predictions(self.labels, self.logits.numpy(), self.thresholds)
+
+    @property
+    def loss(self) -> float:
+        logits, labels = self.logits.double(), torch.from_numpy(self.labels)
+        if self.chosen.images.several:
+            return float(functional.binary_cross_entropy_with_logits(logits, labels.double()))
+        return float(functional.cross_entropy(logits, labels))
 
     @property
     def guesses(self) -> NDArray[np.int64]:
@@ -151,54 +190,78 @@ class _Answers:
 
     @property
     def right(self) -> NDArray[np.bool_]:
-        return self.guesses == self.labels
+        return self.predictions.right
 
 
 def _answered(
     model: Model,
     settings: EvaluateSettings,
     metrics: Sequence[Metric],
+    told: Told,
     *,
     split: str,
     seed: int | None,
     group_by: str | None,
+    leave_out: bool = False,
 ) -> _Answers:
+    """
+    Args:
+        told: by the data.
+        leave_out: metrics that say nothing of the images, in the place of refusing them.
+    """
     require_weights(model)
-    known = classes_in(settings.data)
+    known = told.classes
     places = class_places(model, known, settings.data)
+    labelling = labelling_of(model, settings.data, several=told.several)
     chosen = chosen_images(model, settings.data, split=split, seed=seed, group_by=group_by)
-    require_metrics(
+    several = labelling.several
+    labels = chosen.images.labels if several else places[chosen.images.labels]
+    metrics, notices = usable_metrics(
         metrics,
-        places[chosen.images.labels],
-        model.header.classes or known,
+        labels,
+        known if several else model.header.classes or known,
         part="" if chosen.split == "all" else chosen.split,
         expected=known,
+        leave_out=leave_out,
     )
     logits, seconds = logits_of(model, chosen.images.pixels, settings)
+    names, thresholds = class_names(model, known, logits.shape[1]), None
+    if several:
+        thresholds = labelling.thresholds_of(len(names))[places]
+        logits, names = logits[:, places], tuple(known)
     return _Answers(
         chosen=chosen,
-        labels=places[chosen.images.labels],
+        labels=labels,
         logits=logits,
-        names=class_names(model, known, logits.shape[1]),
+        names=names,
         seconds=seconds,
+        metrics=metrics,
+        notices=notices,
+        thresholds=thresholds,
     )
 
 
 def _as_answered(own: _Answers, model: Model, settings: EvaluateSettings) -> Answered | None:
     answering = model.header.answering
-    if answering is None:
+    if answering is None or answering.several:
         return None
     LogLoss().require_several(own.labels, part="")
     return answered(own.predictions, answering, seed=_draws(settings))
 
 
 def _against(
-    own: _Answers, settings: EvaluateSettings, metrics: Sequence[Metric], groups: str | None
+    own: _Answers,
+    settings: EvaluateSettings,
+    metrics: Sequence[Metric],
+    told: Told,
+    groups: str | None,
 ) -> Against:
     """Another network's answers to the images that `own` answered."""
     name, chosen = str(settings.against), own.chosen
     model = load_model(name)
-    other = _answered(model, settings, (), split=chosen.split, seed=chosen.seed, group_by=groups)
+    other = _answered(
+        model, settings, (), told, split=chosen.split, seed=chosen.seed, group_by=groups
+    )
     if metrics and other.names != own.names:
         raise InvalidSetting(
             f"{name} tells other classes apart or in another order; compare its {metrics[0].label} "
@@ -225,13 +288,16 @@ def _part(split: str) -> str:
     return "the whole set's" if split == "all" else split
 
 
-def _lacking(names: Sequence[str], known: Sequence[str], data: str) -> tuple[str, ...]:
+def _lacking(
+    names: Sequence[str], known: Sequence[str], data: str, *, several: bool
+) -> tuple[str, ...]:
     """What to say of classes that the network tells apart and the data lacks."""
     lacking = [name for name in names if name not in known]
     if not lacking:
         return ()
     named = ", ".join(lacking[:5]) + (", ..." if len(lacking) > 5 else "")
-    return (f"{shown(data)} has no images of {len(lacking)} of {len(names)} classes: {named}",)
+    told = f"{shown(data)} has no images of {len(lacking)} of {len(names)} classes: {named}"
+    return (f"{told}; what is said of these is left out",) if several else (told,)
 
 
 def _nameless(model: Model, known: Sequence[str]) -> tuple[str, ...]:
@@ -261,12 +327,10 @@ def _by_class(
     return pd.DataFrame(rows).astype({"accuracy": float})
 
 
-def _confusions(
-    names: Sequence[str], labels: NDArray[np.int64], guesses: NDArray[np.int64]
-) -> pd.DataFrame:
+def _confusions(names: Sequence[str], own: _Answers) -> Sequence[dict[str, Any]]:
     counts = np.zeros((len(names), len(names)), dtype=np.int64)
-    np.add.at(counts, (labels, guesses), 1)
-    rows = [
+    np.add.at(counts, (own.labels, own.guesses), 1)
+    return [
         {
             "class": names[true],
             "taken_for": names[guess],
@@ -276,5 +340,11 @@ def _confusions(
         for true, guess in np.argwhere(counts)
         if true != guess
     ]
-    rows.sort(key=lambda row: (-row["images"], -row["share"], row["class"], row["taken_for"]))
+
+
+def _table_of(found: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """A table of confusions, the most frequent first."""
+    rows = sorted(
+        found, key=lambda row: (-row["images"], -row["share"], row["class"], row["taken_for"])
+    )
     return pd.DataFrame(rows, columns=["class", "taken_for", "images", "share"])

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from autoscale.answering.answering import Answering
 from autoscale.datasets.data import (
     ImageData,
     Images,
@@ -186,6 +187,33 @@ def _chosen(found: ImageData, split: str, data: str) -> tuple[str, Images]:
     if images is None:
         raise DataProblem(f"{data} has no test images; take --split validation or all")
     return split, images
+
+
+def labelling_of(model: Model, data: str, *, several: bool) -> Answering:
+    """How the network's logits become an answer to the data's images.
+
+    A network whose file does not name its classes follows the data.
+
+    Args:
+        several: whether these may have several labels.
+
+    Raises:
+        InvalidSetting: if one is of images with one label each and the other of several.
+    """
+    held = model.header.answering or Answering()
+    if model.header.classes is None and not held.several:
+        return Answering(several=True) if several else held
+    if held.several and not several:
+        raise InvalidSetting(
+            f"{model.name} says several labels of an image, and those of {data} have one each; "
+            "name images whose labels are lists or columns (?labels=one,other)"
+        )
+    if several and not held.several:
+        raise InvalidSetting(
+            f"{model.name} says one class of an image, and those of {data} may have several "
+            "labels; train a network on them, or name one column of labels (?label=kind)"
+        )
+    return held
 
 
 def class_places(model: Model, known: Sequence[str], data: str) -> NDArray[np.int64]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from autoscale.errors import InvalidSetting
 from autoscale.metrics.choice import MetricChoice
 from autoscale.metrics.intervals import LEVEL, Interval
 from autoscale.metrics.metric import Metric
@@ -81,30 +82,50 @@ class MeasuredLead:
         }
 
 
-def asked_metrics(names: Sequence[str], classes: Sequence[str]) -> tuple[Metric, ...]:
+def asked_metrics(
+    names: Sequence[str], classes: Sequence[str], *, several: bool = False
+) -> tuple[Metric, ...]:
     """The metrics that are asked for, each once, of networks that tell `classes` apart.
+
+    Args:
+        several: whether an image may have several of these, or none.
 
     Raises:
         InvalidSetting: if there is no such metric, or no such class.
     """
-    return tuple(MetricChoice.named(name).for_classes(classes) for name in dict.fromkeys(names))
+    asked = [MetricChoice.named(name) for name in dict.fromkeys(names)]
+    return tuple(one.for_classes(classes, several=several) for one in asked)
 
 
-def require_metrics(
+def usable_metrics(
     metrics: Sequence[Metric],
     labels: NDArray[np.int64],
     classes: Sequence[str],
     *,
     part: str,
     expected: Sequence[str],
-) -> None:
-    """Refuse images of which a metric says nothing.
+    leave_out: bool = False,
+) -> tuple[tuple[Metric, ...], tuple[str, ...]]:
+    """The metrics, once they are known to say something of the images.
+
+    Args:
+        leave_out: those that say nothing, which nobody asked for, and say why.
 
     Raises:
-        InvalidSetting: naming what is lacking.
+        InvalidSetting: naming what is lacking, unless it is to be left out.
     """
+    found: list[Metric] = []
+    notices: list[str] = []
     for metric in metrics:
-        metric.require(labels, classes, part=part, expected=expected)
+        try:
+            metric.require(labels, classes, part=part, expected=expected)
+        except InvalidSetting as problem:
+            if not leave_out:
+                raise
+            notices.append(f"no {metric.label}: {problem}")
+        else:
+            found.append(metric)
+    return tuple(found), tuple(notices)
 
 
 def measured(

@@ -15,6 +15,7 @@ from autoscale.datasets.named import names_in as names_in  # for the command
 from autoscale.datasets.pictures.depth import range_notices
 from autoscale.errors import InvalidSetting
 from autoscale.listener import Listener, duration
+from autoscale.metrics.predictions import said_by
 from autoscale.models.inference.passes import class_names, logits_of, require_weights
 from autoscale.models.load import Model, as_model
 from autoscale.models.settings import PredictSettings
@@ -23,6 +24,8 @@ from autoscale.settings.function import takes_settings
 #: Seconds between two lines that tell how far a long prediction is.
 _PACE = 10.0
 _COLUMNS = ("image", "rank", "class", "probability")
+#: Classes of an image that are told unless another number is asked for.
+TOP = 3
 #: Of a network that may say "none of these", which some class might be called.
 _INDEX = "index"
 
@@ -47,7 +50,9 @@ def predict(
     Probabilities are the softmax of the logits: how the network weighs its classes against each
     other. They need not be how often it is right. If `calibrate` wrote into its file how logits
     become an answer, they are calibrated, and where it chose a threshold "none of these" is an
-    answer: of rank 1, without index and probability.
+    answer: of rank 1, without index and probability. Of a network that says several labels of an
+    image they are the sigmoids, each of a label for itself, and without `top` the labels are those
+    whose probability is at least their threshold; an image of none has a row without a class.
 
     Args:
         model: what `load_model` gave, or a name or file that it takes.
@@ -97,11 +102,15 @@ def predict_in_parts(
     done = 0
     peaks: list[int] = []
     for chunk in read_pictures(paths, size=model.resolution, preparation=preparation):
-        rows = []
+        rows: list[_Row] = []
         if chunk.names:
             logits, _ = logits_of(model, chunk.pixels, settings)
             names = class_names(model, None, logits.shape[1])
-            rows = _answers(chunk.names, logits, names, settings.top, answering)
+            rows = (
+                _labels(chunk.names, logits, names, answering, settings.top)
+                if answering.several
+                else _answers(chunk.names, logits, names, settings.top or TOP, answering)
+            )
         yield Predictions(table=_table(rows, answering), refused=chunk.refused)
         done += len(chunk.names) + len(chunk.refused)
         peaks += chunk.peaks
@@ -115,7 +124,7 @@ def predict_in_parts(
 
 
 #: Of `Predictions.table`, with the index of the class.
-_Row = tuple[str, int, str, float | None, int | None]
+_Row = tuple[str, int, str | None, float | None, int | None]
 
 
 def _table(rows: Sequence[_Row], answering: Answering) -> pd.DataFrame:
@@ -141,4 +150,24 @@ def _answers(
         ]
         answers = [(NONE, None, None), *found][:top] if none else found
         rows += [(image, rank, *answer) for rank, answer in enumerate(answers, start=1)]
+    return rows
+
+
+def _labels(
+    images: Sequence[str],
+    logits: Tensor,
+    names: Sequence[str],
+    answering: Answering,
+    top: int | None,
+) -> list[_Row]:
+    """Of several labels those that are said of each image, or so many."""
+    chances, order = logits.double().sigmoid().sort(dim=1, descending=True, stable=True)
+    said = said_by(logits.double().numpy(), answering.thresholds_of(len(names)))
+    rows: list[_Row] = []
+    for place, image in enumerate(images):
+        pairs = zip(order[place].tolist(), chances[place].tolist(), strict=True)
+        told = [(i, chance) for i, chance in pairs if top is not None or said[place, i]][:top]
+        rows += [(image, rank, names[i], p, i) for rank, (i, p) in enumerate(told, start=1)]
+        if not told:
+            rows.append((image, 1, None, None, None))
     return rows

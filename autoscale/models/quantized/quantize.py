@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from autoscale.datasets.data import classes_in, has_splits
+from autoscale.datasets.data import has_splits, several_in, told_by
 from autoscale.datasets.pictures.pictures import shown
 from autoscale.distribution import require
 from autoscale.errors import InvalidSetting
-from autoscale.models.inference.images import chosen_images, class_places, cut_groups
+from autoscale.metrics.predictions import Predictions
+from autoscale.models.inference.images import (
+    chosen_images,
+    class_places,
+    cut_groups,
+    labelling_of,
+)
 from autoscale.models.load import Model, as_model
 from autoscale.models.quantized.calibrated import BATCH, Calibrated, batches, calibrate
 from autoscale.models.quantized.files import FILES, Comparison, content, file_logits, float_logits
@@ -79,6 +86,11 @@ def quantize(
     require("litert", "quantize")
     require_folder(Path(directory))
     model, data = as_model(model, settings), settings.data
+    if settings.epochs and several_in(data):
+        raise InvalidSetting(
+            f"--epochs lets an int8 network learn one class of each image, and those of {data} may "
+            "have several labels; leave it out"
+        )
     with threads_of_torch(settings.threads):
         calibrated = calibrate(model, data, settings)
         split = _split(settings)
@@ -95,7 +107,7 @@ def quantize(
         if tuned:
             before = file_logits(content(model, calibrated.network), pixels, calibrated.network)
         layers = _layers(calibrated, pixels[:_ERRORS_ON])
-    labels, notices = _labels(model, data, found.images.labels)
+    answers, notices = _labels(model, data, found.images.labels)
     path = Path(directory) / FILES["int8"]
     write_bytes(path, file)
     return Quantized(
@@ -104,8 +116,8 @@ def quantize(
         which=found.which,
         calibrated_on=calibrated.which,
         images=len(pixels),
-        accuracy_float=_accuracy(compared.true, labels),
-        accuracy_int8=_accuracy(compared.found, labels),
+        accuracy_float=_accuracy(compared.true, answers),
+        accuracy_int8=_accuracy(compared.found, answers),
         agreement=compared.agreement,
         difference=compared.difference,
         layers=layers,
@@ -117,7 +129,7 @@ def quantize(
             *_carried(model),
         ),
         tuned=tuned,
-        accuracy_before=None if before is None else _accuracy(before, labels),
+        accuracy_before=None if before is None else _accuracy(before, answers),
     )
 
 
@@ -145,12 +157,26 @@ def _layers(calibrated: Calibrated, pixels: NDArray[np.uint8]) -> pd.DataFrame:
     return pd.DataFrame([asdict(error) for error in errors])
 
 
+class _Right(NamedTuple):
+    """What is right for each image."""
+
+    labels: NDArray[np.int64]  # which logit; of several labels those of the data's classes
+    places: NDArray[np.int64]  # which logit each class of the data is
+    thresholds: NDArray[np.float64] | None  # of several labels, one a logit
+
+
 def _labels(
     model: Model, data: str, labels: NDArray[np.int64]
-) -> tuple[NDArray[np.int64] | None, tuple[str, ...]]:
-    """Which logit is right for each image; None, and why, if the classes are not the data's."""
+) -> tuple[_Right | None, tuple[str, ...]]:
+    """What is right for each image; None, and why, if the classes are not the data's."""
+    told = told_by(data)
     try:
-        return class_places(model, classes_in(data), data)[labels], ()
+        places = class_places(model, told.classes, data)
+        labelling = labelling_of(model, data, several=told.several)
+        if labelling.several:
+            known = model.header.classes or told.classes
+            return _Right(labels, places, labelling.thresholds_of(len(known))), ()
+        return _Right(places[labels], places, None), ()
     except InvalidSetting:
         return None, (
             f"{model.name} does not tell the classes of {shown(data)} apart, so only the agreement "
@@ -158,5 +184,11 @@ def _labels(
         )
 
 
-def _accuracy(logits: NDArray[np.float32], labels: NDArray[np.int64] | None) -> float | None:
-    return None if labels is None else float((logits.argmax(axis=1) == labels).mean())
+def _accuracy(logits: NDArray[np.float32], right: _Right | None) -> float | None:
+    """Share of images answered right; of several labels, of which all are."""
+    if right is None:
+        return None
+    thresholds = right.thresholds
+    if thresholds is not None:
+        logits, thresholds = logits[:, right.places], thresholds[right.places]
+    return float(Predictions(right.labels, logits, thresholds).right.mean())

@@ -122,6 +122,25 @@ class Balance:
                 "--class-weights balanced"
             )
 
+    def require_several(self) -> None:
+        """Refuse what images that may have several labels do not go with.
+
+        Raises:
+            InvalidSetting: for logit adjustment, which is of one probability for all classes, and
+                for balanced sampling, since an image of a rare class brings others with it.
+        """
+        if self.kind == ADJUSTED:
+            raise InvalidSetting(
+                f"--loss {self.loss} adjusts for shares of classes of which each image has one, "
+                f"and these may have several labels; take --class-weights {BALANCED}, or leave it "
+                "out"
+            )
+        if self.sampling == BALANCED:
+            raise InvalidSetting(
+                f"--sampling {BALANCED} draws images by their one class, and these may have "
+                f"several labels; take --class-weights {BALANCED}, or leave it out"
+            )
+
     def record(self) -> dict[str, str]:
         """What of it is not as by default, as plain data."""
         plain = asdict(self)

@@ -13,9 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from autoscale.datasets.labelling import are_several, class_counts
 from autoscale.errors import DataProblem
 from autoscale.training.loss.balance import ADJUSTED, FOCAL, Balance
 from autoscale.training.teacher.teaching import UNLABELLED
+
+#: By which an image counts at most for a class that it has, where an image may have several: more
+#: lets single images of a rare class decide a step.
+MOST_WEIGHT = 20.0
 
 
 class Loss(ABC):
@@ -71,6 +76,37 @@ class CrossEntropy(Loss):
             reduction=reduction,
             label_smoothing=self.label_smoothing,
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Binary(Loss):
+    """Mean over classes of each class's own cross-entropy, where an image may have several.
+
+    A class's probability is the sigmoid of its logit. With gamma above 0 it is the focal loss,
+    (1 - p)^gamma times the cross-entropy, where p is the probability of what is so. Source: Lin et
+    al. 2017, section 3.2, equations 4 and 5.
+    """
+
+    gamma: float = 0.0  # at least 0
+    # By which an image's part of the loss counts for each class that it has: (classes,).
+    positives: Tensor | None = None
+
+    def each(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Of each image: (N, classes), (N, classes) of 0..1 -> (N,)."""
+        targets = labels.to(logits.dtype)
+        losses = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+        if self.gamma:
+            # Of hard targets 1 - p, without cancellation; above 0, where powers have a slope.
+            missed = targets * torch.sigmoid(-logits) + (1 - targets) * torch.sigmoid(logits)
+            losses = losses * missed.clamp(min=torch.finfo(missed.dtype).tiny).pow(self.gamma)
+        if self.positives is not None:
+            losses = losses * (1 + (self.positives - 1) * targets)
+        return losses.mean(dim=1)
+
+    def on(self, device: torch.device) -> Self:
+        """The same with its numbers on a device."""
+        weights = None if self.positives is None else self.positives.to(device)
+        return replace(self, positives=weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,19 +178,21 @@ class Weighted(Loss):
         return replace(self, loss=self.loss.on(device), weights=self.weights.to(device))
 
 
-def counts_of(labels: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
-    """Images of each class, those without a label left out of account: (classes,)."""
-    counts: NDArray[np.int64] = np.bincount(labels[labels != UNLABELLED], minlength=classes)
-    return counts
-
-
 def balanced_weights(labels: NDArray[np.int64], classes: int) -> tuple[float, ...]:
     """Weights of classes in inverse proportion to their images, whose mean over images is 1.
+
+    Where an image may have several classes, what an image with a class counts for it, against one
+    without: the images without it divided by those with it, at most `MOST_WEIGHT` and at least 1 /
+    `MOST_WEIGHT`.
 
     Args:
         labels: of the images, those without one left out of account.
     """
-    counts = counts_of(labels, classes)
+    if are_several(labels):
+        held = labels.sum(axis=0)
+        ratios = (len(labels) - held) / np.maximum(held, 1)
+        return tuple(np.clip(ratios, 1 / MOST_WEIGHT, MOST_WEIGHT).tolist())
+    counts = class_counts(labels, classes)
     held = counts > 0
     weights = np.where(held, counts.sum() / (held.sum() * np.maximum(counts, 1)), 0.0)
     return tuple(float(weight) for weight in weights)
@@ -169,11 +207,13 @@ def hard_loss(balance: Balance, labels: NDArray[np.int64], classes: Sequence[str
     Raises:
         DataProblem: if it needs images of every class and there are none of one.
     """
+    if are_several(labels):
+        return Binary(balance.number) if balance.kind == FOCAL else None
     if balance.kind == FOCAL:
         return Focal(balance.number)
     if balance.kind != ADJUSTED:
         return None
-    counts = counts_of(labels, len(classes))
+    counts = class_counts(labels, len(classes))
     if counts.min() == 0:
         raise DataProblem(
             f"no training image of class {classes[int(counts.argmin())]!r}, whose share --loss "

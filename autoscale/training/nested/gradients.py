@@ -20,7 +20,8 @@ class NestedGradients(Gradients):
 
     These two are the smallest and one of the others, by chance from torch's global generator (the
     sandwich rule); their loss is the divergence from the network's softmax on the same crops, at
-    their own resolution (in-place distillation). All gradients are added. The loss that is told is
+    their own resolution (in-place distillation); where an image may have several classes, the mean
+    over classes of that from its sigmoids. All gradients are added. The loss that is told is
     the network's. Source: Yu & Huang 2019, sections 3.1 and 3.2; with several resolutions, and
     dropout in the largest alone, Yu et al. 2020 (BigNAS), sections 3.1 and 3.2.
 
@@ -74,11 +75,27 @@ class NestedGradients(Gradients):
             pixels = resize(part.pixels, max(1, side)).to(self._device)
             with self._autocast():
                 logits = inner.network(normalised(pixels, self._preparation))
-                loss = functional.kl_div(
-                    functional.log_softmax(logits, dim=1),
-                    functional.log_softmax(answers, dim=1),
-                    reduction="sum",
-                    log_target=True,
-                )
+                loss = _divergence(logits, answers, several=part.labels.ndim == 2)
             (loss / images).backward()
         inner.give()
+
+
+def _divergence(logits: Tensor, answers: Tensor, *, several: bool) -> Tensor:
+    """From the answers to the logits, added over images: (N, classes), (N, classes) -> ()."""
+    if not several:
+        return functional.kl_div(
+            functional.log_softmax(logits, dim=1),
+            functional.log_softmax(answers, dim=1),
+            reduction="sum",
+            log_target=True,
+        )
+    pairs = (
+        functional.kl_div(
+            functional.logsigmoid(sign * logits),
+            functional.logsigmoid(sign * answers),
+            reduction="sum",
+            log_target=True,
+        )
+        for sign in (1, -1)
+    )
+    return sum(pairs, torch.zeros((), device=logits.device)) / logits.shape[1]

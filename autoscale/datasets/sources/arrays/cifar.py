@@ -19,7 +19,8 @@ from autoscale.datasets.pictures.pictures import Listing, shown
 from autoscale.datasets.sources.arrays.pickles import read_pickle
 from autoscale.datasets.sources.arrays.rasters import raster_table
 from autoscale.datasets.sources.columns import Columns
-from autoscale.datasets.sources.tables import Table, join, labels_by_name
+from autoscale.datasets.sources.labels import labels_by_name
+from autoscale.datasets.sources.tables import Table, join
 from autoscale.datasets.splits import Split
 from autoscale.datasets.tree import Folder
 from autoscale.errors import DataProblem, first_line

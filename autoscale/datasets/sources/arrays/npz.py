@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from autoscale.datasets.pictures.pictures import Listing, shown
 from autoscale.datasets.sources.arrays.rasters import raster_table
-from autoscale.datasets.sources.tables import Table, join, labels_by_name
+from autoscale.datasets.sources.labels import labels_by_name
+from autoscale.datasets.sources.tables import Table, join
 from autoscale.datasets.splits import Split, read_name, words
 from autoscale.errors import DataProblem, first_line
 
