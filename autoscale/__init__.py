@@ -87,6 +87,7 @@ _HOMES = {
     "spaces": "autoscale.jobs.search.spaces:space_table",
     "status": "autoscale.inspection.status:run_status",
     "train": "autoscale.jobs.train.job",
+    "train_folds": "autoscale.jobs.folds.job",
     "train_family": "autoscale.jobs.nested.job",
     "try_weights": "autoscale.jobs.starts.job",
     "weights": "autoscale.inspection.weights:weights_here",
@@ -124,6 +125,7 @@ if TYPE_CHECKING:  # the same for editors and type checkers; a test compares the
     from autoscale.jobs.family.job import write_family as write_family
     from autoscale.jobs.family.kept import load_member as load_member
     from autoscale.jobs.family.scale import scale_family as scale_family
+    from autoscale.jobs.folds.job import train_folds as train_folds
     from autoscale.jobs.grid.job import grid_search as grid_search
     from autoscale.jobs.grid.plan import plan_grid as plan_grid
     from autoscale.jobs.grid.settings import FamilySettings as FamilySettings

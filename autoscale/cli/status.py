@@ -154,8 +154,10 @@ def _progress(step: StepStatus) -> str:
 
 
 def _sentence(step: StepStatus) -> str:
-    """The search's trials by kind, its best one and its baseline."""
+    """The search's trials by kind, its best one and its baseline; how many folds are finished."""
     facts = step.facts
+    if "folds" in facts:
+        return f"{step.step}: {facts['folds_finished']} of {facts['folds']} folds finished"
     parts = [f"{facts[name]} {name}" for name in ("finished", "stopped", "repeats", "refused")]
     text = f"{step.step}: " + ", ".join(part for part in parts if not part.startswith("0 "))
     if facts["confirmations"]:

@@ -24,6 +24,9 @@ def train_command(settings: TrainSettings, *, run: Path, as_json: bool) -> None:
     from autoscale.design.amounts import several
     from autoscale.jobs.train.job import OutOfTime, train
 
+    if settings.folds is not None:
+        _train_folds(settings, run, as_json=as_json)
+        return
     first = os.environ.get("RANK", "0") == "0"  # one process answers for all
     try:
         with working("finished epochs are kept") as listener:
@@ -44,6 +47,32 @@ def train_command(settings: TrainSettings, *, run: Path, as_json: bool) -> None:
         f"{several(told.epochs, 'epoch')}. Best after epoch {told.best_epoch}: "
         f"{_decisive(trained)}accuracy {told.validation_accuracy:.4f} on validation images{tested} "
         f"-> {trained.weights}"
+    )
+
+
+def _train_folds(settings: TrainSettings, run: Path, *, as_json: bool) -> None:
+    from autoscale.cli.terminal import say, show_json, show_table, working
+    from autoscale.jobs.folds.job import train_folds
+    from autoscale.jobs.folds.result import folds_table
+
+    with working("finished epochs are kept") as listener:
+        found = train_folds(run, settings, listener=listener)
+    if as_json:
+        weights = [str(file) for file in found.weights]
+        show_json({**found.to_dict(), "answers": str(found.answers), "weights": weights})
+        return
+    table = folds_table(found)
+    show_table(
+        table,
+        title=f"Folds of {found.name}, each answered by a network that has not seen it",
+        columns=tuple(table.columns),
+        spare=("best_epoch", "epochs"),
+    )
+    decisive = [] if found.metric is None else [found.metric.sentence]
+    say(
+        f"{found.name}: {found.macs:,} multiply-adds, {found.params:,} parameters, "
+        f"{found.images:,} images answered once each. "
+        f"{'. '.join([*decisive, found.accuracy.sentence])} -> {found.answers}"
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,9 @@ from autoscale.datasets.duplicates import find_duplicates
 from autoscale.datasets.labelling import Labels, are_several, has_class
 from autoscale.datasets.pictures.decoding import Decoded, Keep, decode
 from autoscale.datasets.pictures.depth import range_notices
+from autoscale.datasets.pictures.folds import FoldImages, cut_fold
 from autoscale.datasets.pictures.pictures import Listing, Pictures, shown
+from autoscale.datasets.pictures.pooled import pooled
 from autoscale.datasets.pictures.preparation import OURS, Preparation, in_bands
 from autoscale.datasets.pictures.selection import USUAL, Selection, Splits, split, within_limit
 from autoscale.datasets.seen import names_of, sketch
@@ -77,6 +79,7 @@ class ImageData:
     summary: DataSummary  # its `sentence` says what was understood of the source
     unreadable: tuple[str, ...]  # of `skipped`, those that `strict` would refuse
     notices: tuple[str, ...]  # what the owner should know before hours are spent, a sentence each
+    fold: FoldImages | None = None  # which pictures the test images are, if the selection has one
 
     @property
     def several(self) -> bool:
@@ -129,15 +132,20 @@ def load(
     root = Path(source).expanduser()
     listing = list_source(
         root,
-        test=selection.test,
+        test=selection.test and selection.fold is None,
         group_by=selection.group_by,
         arrays=in_bands(preparation.channels),
     )
     splits = split(listing, selection, source)
     if strict and listing.skipped:
         raise DataProblem(f"{listing.skipped[0]}; remove the file or load without strict")
-    read = partial(decode, size=size, strict=strict, keep=keep, preparation=preparation)
-    decoded = _decode(splits, read)
+    read: Callable[[Pictures], Decoded] = partial(
+        decode, size=size, strict=strict, keep=keep, preparation=preparation
+    )
+    peaks: tuple[int, ...] = ()
+    if selection.fold is not None:
+        read, peaks = pooled(listing.train, read)
+    decoded = _decode(splits, read, peaks)
     decoded.require_all(splits, listing.classes, source)
     return _image_data(root, listing, splits, decoded, preparation)
 
@@ -149,6 +157,7 @@ class _DecodedParts(NamedTuple):
     skipped: tuple[str, ...]  # a line for each that could not be read
     reasons: dict[int, str]  # by label, why its first unread training image was not read
     peaks: tuple[int, ...]  # see `Decoded.peaks`
+    fold: FoldImages | None  # which pictures the test images are
 
     def require_all(self, splits: Splits, classes: tuple[str, ...], source: str) -> None:
         """
@@ -170,11 +179,15 @@ class _DecodedParts(NamedTuple):
                 )
 
 
-def _decode(splits: Splits, read: Callable[[Pictures], Decoded]) -> _DecodedParts:
+def _decode(
+    splits: Splits, read: Callable[[Pictures], Decoded], found: tuple[int, ...]
+) -> _DecodedParts:
+    """The parts, each as `read` gives it; `found` are peaks that were read before."""
     images: dict[str, Images] = {}
+    unread: dict[str, Mapping[int, str]] = {}
     skipped: list[str] = []
     reasons: dict[int, str] = {}
-    peaks: list[int] = []
+    peaks = [*found]
     for part, pictures in splits.parts.items():
         decoded = read(pictures)
         peaks += decoded.peaks
@@ -184,9 +197,17 @@ def _decode(splits: Splits, read: Callable[[Pictures], Decoded]) -> _DecodedPart
             if part == "train":
                 for label in _classes_of(pictures.labels[i]):
                     reasons.setdefault(label, skipped[-1])
+        unread[part] = decoded.unread
         labels = np.delete(pictures.labels, list(decoded.unread), axis=0)
         images[part] = Images(decoded.pixels, labels)
-    return _DecodedParts(images, tuple(skipped), reasons, tuple(peaks))
+    tested = splits.parts.get("test")
+    return _DecodedParts(
+        images,
+        tuple(skipped),
+        reasons,
+        tuple(peaks),
+        FoldImages.of(tested, unread.get("test", ())) if tested else None,
+    )
 
 
 def _classes_of(label: NDArray[np.int64]) -> list[int]:
@@ -211,7 +232,8 @@ def _image_data(
         skipped=(*_beside(listing), *listing.skipped, *decoded.skipped),
         unreadable=(*listing.skipped, *decoded.skipped),
         name=shown(columns_of(root)[0].resolve().name),
-        fingerprint=_fingerprint(classes, parts["train"], parts["validation"]),
+        fingerprint=fingerprint_of(classes, parts["train"], parts["validation"]),
+        fold=decoded.fold,
         sketch=sketch(parts["train"].digests.values()),
         held_out=names_of(parts["test"].digests.values() if "test" in parts else ()),
         summary=DataSummary(
@@ -366,7 +388,8 @@ def require_no_groups(source: str, selection: Selection) -> None:
         )
 
 
-def _fingerprint(classes: tuple[str, ...], *parts: Pictures) -> str:
+def fingerprint_of(classes: tuple[str, ...], *parts: Pictures) -> str:
+    """See `ImageData.fingerprint`."""
     pictures = [(list(p.keys or p.names), list(p.sizes), p.labels.tolist()) for p in parts]
     return _hash([classes, pictures])
 
@@ -386,11 +409,19 @@ def _draw(size: int, selection: Selection, channels: int) -> ImageData:
         pixels, labels = synthetic.draw(name, size=size, seed=selection.seed)
         return Images(pixels if channels == 3 else synthetic.in_grey(pixels), labels)
 
-    train = part("train")
+    train, fold, held_out = part("train"), None, None
+    if selection.fold is not None:
+        own, tested = drawn_fold(train.labels, selection)
+        assert own.places is not None
+        assert tested.places is not None
+        fold, held_out = FoldImages.of(tested, ()), train.subset(tested.places)
+        train = train.subset(own.places)
+    elif selection.test:
+        held_out = part("test")
     kept = within_limit(train.labels, selection, len(synthetic.CLASSES))
     whole = {} if kept is None else {"train": len(train)}
     train = train if kept is None else train.subset(kept)
-    validation, held_out = part("validation"), part("test") if selection.test else None
+    validation = part("validation")
     counts = {"train": len(train), "validation": len(validation)}
     if held_out is not None:
         counts["test"] = len(held_out)
@@ -404,7 +435,29 @@ def _draw(size: int, selection: Selection, channels: int) -> ImageData:
         summary=DataSummary(classes=synthetic.CLASSES, parts=counts, whole=whole),
         notices=(),
         name="synthetic shapes",
-        fingerprint=_hash(["synthetic", synthetic.VERSION, selection.seed, len(train)]),
+        fingerprint=drawn_fingerprint(selection, len(train)),
         sketch=(),
         held_out=frozenset(),
+        fold=fold,
     )
+
+
+def drawn_fold(labels: NDArray[np.int64], selection: Selection) -> tuple[Pictures, Pictures]:
+    """The training images of `synthetic` without a selection's fold, and the fold, undecoded."""
+    assert selection.fold is not None
+    names = [f"train/{number}" for number in range(len(labels))]
+    drawn = Pictures(names, [0] * len(names), labels, lambda i: b"").placed()
+    return cut_fold(
+        drawn,
+        selection.fold,
+        seed=selection.seed,
+        classes=synthetic.CLASSES,
+        source="synthetic",
+    )
+
+
+def drawn_fingerprint(selection: Selection, images: int) -> str:
+    """That of `synthetic` with so many training images."""
+    fold = selection.fold
+    told = [] if fold is None else [[fold.number, fold.of]]
+    return _hash(["synthetic", synthetic.VERSION, selection.seed, images, *told])

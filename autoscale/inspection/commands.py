@@ -7,6 +7,7 @@ from autoscale.jobs.advise.result import STEP as CURVES
 from autoscale.jobs.advise.settings import AdviseSettings
 from autoscale.jobs.check import STEP as CHECK
 from autoscale.jobs.family.kept import STEP as FAMILY
+from autoscale.jobs.folds.result import STEP as FOLDS
 from autoscale.jobs.grid.candidates import GROW, SHRINK
 from autoscale.jobs.grid.settings import FamilySettings, GridSettings
 from autoscale.jobs.grown.result import STEP as GROWN
@@ -34,6 +35,7 @@ STEPS: Mapping[str, tuple[str, type[Settings]]] = {
     NESTED: ("Training of the family", TrainFamilySettings),
     GROWN: ("Growth of the family", TrainFamilySettings),
     TRAIN: ("Training", TrainSettings),
+    FOLDS: ("Training without each fold", TrainSettings),
 }
 #: What stands for the command of a step that an older version made; a shell skips it.
 NO_COMMAND = "# {}: made by an older autoscale, which recorded no command"

@@ -14,6 +14,8 @@ from autoscale.jobs.advise.result import read_advice
 from autoscale.jobs.check import STEP as CHECK
 from autoscale.jobs.family.kept import STEP as FAMILY
 from autoscale.jobs.family.kept import names_of
+from autoscale.jobs.folds.result import RESULT as FOLDS_RESULT
+from autoscale.jobs.folds.result import STEP as FOLDS
 from autoscale.jobs.grid.candidates import GROW, SHRINK
 from autoscale.jobs.grid.scaling_base import scalable_from
 from autoscale.jobs.grown.result import STEP as GROWN
@@ -63,7 +65,13 @@ def load_run(run: str | Path, *, trained: Sequence[str | Path] = ()) -> Run:
         whole=tuple(one for step in (NESTED, GROWN) if (one := _whole(path, step))),
         trainings=tuple(_training(folder) for folder in trainings),
     )
-    if not (found.search or found.grids or found.family or found.trainings):
+    nothing = not (found.search or found.grids or found.family or found.trainings)
+    if nothing and (path / FOLDS).is_dir():
+        raise InvalidSetting(
+            f"{path} holds nothing but folds, which no report shows; read "
+            f"{StepFolder(path, FOLDS).file(FOLDS_RESULT)}, or see: autoscale status {path}"
+        )
+    if nothing:
         raise InvalidSetting(
             f"{path} is no run directory of autoscale; make one with: autoscale search-baseline "
             f"--run {path}"

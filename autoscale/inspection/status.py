@@ -14,6 +14,8 @@ from autoscale.inspection.commands import step_commands
 from autoscale.jobs import check
 from autoscale.jobs.advise import result as curves
 from autoscale.jobs.family import kept as family
+from autoscale.jobs.folds.result import STEP as FOLDS
+from autoscale.jobs.folds.result import fold_folder
 from autoscale.jobs.grid.candidates import GROW, SHRINK
 from autoscale.jobs.grid.stopwatch import TIMINGS
 from autoscale.jobs.grown.result import STEP as GROWN
@@ -72,7 +74,7 @@ class StepStatus:
     failures: tuple[Failures, ...] = ()  # most frequent first
     seconds: float = 0.0  # of what is done; failed trainings, which record none, left out
     seconds_left: float | None = None  # until `asked`; None if it cannot be predicted
-    facts: Mapping[str, Any] = field(default_factory=dict)  # more of the search, see `_search`
+    facts: Mapping[str, Any] = field(default_factory=dict)  # more, see `_search` and `_folds`
     problem: str = ""
     at_work: tuple[Piece, ...] = ()  # trainings that were begun, the longest first
     commands: tuple[str, ...] = ()  # that repeat it; none if an older version made it
@@ -284,6 +286,17 @@ def _grown(step: StepFolder, begun: Mapping[str, Any], held: bool | None) -> Ste
     return _epochs(step, seconds, sum(members.values()), held)
 
 
+def _folds(step: StepFolder, begun: Mapping[str, Any], held: bool | None) -> StepStatus:
+    """`facts`: folds and folds_finished, their numbers."""
+    count = int(begun["settings"]["folds"])
+    folders = [fold_folder(step.run, number) for number in range(1, count + 1)]
+    each = [_seconds_of_epochs(folder) for folder in folders]
+    done = sum(folder.read_result("result.json") is not None for folder in folders)
+    seconds = [took for own in each for took in own]
+    looked = _epochs(step, seconds, count * begun["settings"]["recipe"]["epochs"], held)
+    return replace(looked, facts={"folds": count, "folds_finished": done})
+
+
 def _seconds_of_epochs(step: StepFolder) -> list[float]:
     """Of each epoch of a training, once where a crash left it twice."""
     epochs = {int(record["number"]): record for record in Journal(step.file("epochs.jsonl")).read()}
@@ -336,6 +349,7 @@ _LOOKS: Mapping[str, Callable[[StepFolder, Mapping[str, Any], bool | None], Step
     NESTED: _train,
     GROWN: _grown,
     TRAIN: _train,
+    FOLDS: _folds,
 }
 
 

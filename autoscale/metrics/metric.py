@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoscale.errors import InvalidSetting
-from autoscale.metrics.intervals import Interval, bootstrapped
+from autoscale.metrics.intervals import Interval, bootstrapped, bootstrapped_by_group
 from autoscale.metrics.predictions import Predictions
 
 #: How often each image counts, shape (draws, images).
@@ -54,6 +54,17 @@ class Metric(ABC):
         return bootstrapped(
             lambda weights: self.weighted(predictions, weights),
             len(predictions),
+            seed=seed,
+            work=predictions.classes,
+        )
+
+    def interval_by_group(
+        self, predictions: Predictions, groups: Sequence[str], *, seed: int = 0
+    ) -> Interval:
+        """The same where images of a group are alike: a bootstrap over groups."""
+        return bootstrapped_by_group(
+            lambda weights: self.weighted(predictions, weights),
+            groups,
             seed=seed,
             work=predictions.classes,
         )

@@ -22,6 +22,8 @@ from autoscale.settings.function import takes_settings
 
 #: Of weights that are drawn because none are given.
 SEED = 0
+#: How files end that are written for other runtimes.
+EXPORTED = (".tflite", ".onnx", ".pt2", ".mlpackage", ".param", ".h")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +80,11 @@ def load_model(name: str | Path, settings: LoadSettings) -> Model:
         InvalidArchitecture: if a file is no design.
     """
     name = str(name)
+    if Path(name).suffix in EXPORTED and Path(name).exists():
+        raise InvalidSetting(
+            f"{name} is a file for another runtime, which cannot be read back; give the "
+            ".safetensors that it was written from"
+        )
     weights = _weights_of(name, settings)
     found = None if is_safetensors(name) else load_network(name)
     if isinstance(found, nn.Module) and settings.style is not None:

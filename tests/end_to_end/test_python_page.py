@@ -34,6 +34,7 @@ SMALLER: dict[str, dict[str, Any]] = {
     "GridSettings": {"tolerance": 0.2, "max_candidates": 2, "seeds": 1},
     "try_weights": {"epochs": 1, "pairs": 2, "kernels": "none"},
     "train": {"epochs": 1, "kernels": "none"},
+    "train_folds": {"epochs": 1, "kernels": "none"},
     "train_family": {"epochs": 1, "kernels": "none"},
     "calibrate": {"reject": 0.2},
     "latency": {"repeats": 5},

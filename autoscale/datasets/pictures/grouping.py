@@ -25,13 +25,8 @@ def carve_groups(
     where the shares of its classes are then nearer to what is wanted of the pictures looked at so
     far. What is kept has every class; what is put aside is empty only if no group can leave.
     """
-    members: dict[str, list[int]] = {}
-    for i, group in enumerate(groups):
-        members.setdefault(group, []).append(i)
-    names = list(members)
-    order = np.random.default_rng(seed).permutation(len(names))
-    queue = sorted((names[i] for i in order), key=lambda name: -len(members[name]).bit_length())
-    counts = {name: _counted(labels[members[name]]) for name in names}
+    members, queue = by_group(groups, seed=seed)
+    counts = {name: _counted(labels[members[name]]) for name in members}
     total = _counted(labels)
     seen: Counter[int] = Counter()
     aside: Counter[int] = Counter()
@@ -52,6 +47,20 @@ def carve_groups(
     for name in chosen:
         away[members[name]] = True
     return np.flatnonzero(~away), np.flatnonzero(away)
+
+
+def by_group(groups: Sequence[str], *, seed: int) -> tuple[dict[str, list[int]], list[str]]:
+    """Positions of each group's pictures, and the groups in the order in which cuts take them.
+
+    That is a random one, but large ones (by powers of two) come first.
+    """
+    members: dict[str, list[int]] = {}
+    for i, group in enumerate(groups):
+        members.setdefault(group, []).append(i)
+    names = list(members)
+    order = np.random.default_rng(seed).permutation(len(names))
+    queue = sorted((names[i] for i in order), key=lambda name: -len(members[name]).bit_length())
+    return members, queue
 
 
 def _counted(labels: NDArray[np.int64]) -> Counter[int]:
@@ -108,5 +117,8 @@ def require_apart(parts: Mapping[str, Sequence[str] | None], by: str) -> None:
 
 def groups_sentence(by: str, parts: Mapping[str, Sequence[str] | None]) -> str:
     """Such as "groups by patient: 40 train, 10 validation, 12 test"."""
-    counted = [f"{len(set(groups or ())):,} {part}" for part, groups in parts.items()]
-    return f"groups by {by}: {', '.join(counted)}"
+    each = {part: len(set(groups or ())) for part, groups in parts.items()}
+    counted = [f"{count:,} {part}" for part, count in each.items()]
+    alone = sum(each.values()) == sum(len(groups or ()) for groups in parts.values())
+    note = "; each picture is a group of its own, so nothing is kept together" if alone else ""
+    return f"groups by {by}: {', '.join(counted)}{note}"

@@ -27,6 +27,7 @@ class Pictures:
     # Of the content of each picture that was read so far, by position; see `watched`.
     digests: dict[int, bytes] = field(default_factory=dict)
     groups: Sequence[str] | None = None  # pictures of one lie in one part only
+    places: NDArray[np.int64] | None = None  # among those of which they are a subset, where asked
 
     def __len__(self) -> int:
         return len(self.names)
@@ -40,7 +41,12 @@ class Pictures:
             lambda i: self.read(int(indices[i])),
             [self.keys[i] for i in indices] if self.keys is not None else None,
             groups=[self.groups[i] for i in indices] if self.groups is not None else None,
+            places=self.places[indices] if self.places is not None else None,
         )
+
+    def placed(self) -> Pictures:
+        """These pictures, whose subsets know their places among them."""
+        return replace(self, places=np.arange(len(self)))
 
     def forget(self, i: int) -> None:
         """Drop the digest of what turned out to be no picture."""

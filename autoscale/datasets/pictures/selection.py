@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoscale.datasets.labelling import are_several
+from autoscale.datasets.pictures.folds import Fold, cut_fold
 from autoscale.datasets.pictures.group_by import GroupBy
 from autoscale.datasets.pictures.grouping import carve_groups, groups_sentence, require_apart
 from autoscale.datasets.pictures.pictures import Listing, Pictures
@@ -27,6 +28,10 @@ class Selection:
     `validation_fraction` of each training class to validation; its test split, or the lack of one,
     is respected. The cut depends on `seed` and `group_by` alone, never on `test` or `limit`.
 
+    With a `fold` the pictures that train, those of the source without splits or its training split,
+    are cut into folds: this one is the test, whether or not the source has a test split of its own,
+    which is left aside; validation images come from the other folds where the source names none.
+
     Raises:
         InvalidSetting: if a value lies outside the range stated beside it.
     """
@@ -36,6 +41,7 @@ class Selection:
     limit: int | None = None  # training images at most, in the proportions of the classes
     test: bool = True  # False leaves the test images undecoded, so that nothing can look at them
     group_by: str | None = None  # what lies in one part only, see `group_by.GroupBy`
+    fold: Fold | None = None  # which is the test, of those that the pictures are cut into
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -75,13 +81,18 @@ def split(listing: Listing, selection: Selection, source: str) -> Splits:
 
     Raises:
         InvalidSetting: if the selection's `limit` is below the number of classes.
-        DataProblem: if a part has no picture.
+        DataProblem: if a part has no picture, or the pictures do not suffice for so many folds.
     """
     train, validation, held_out = listing.train, listing.validation, listing.test
     cut: list[str] = []
     if selection.group_by is not None:
         _require_groups(listing, selection.group_by, source)
-    if not listing.splits:
+    if (fold := selection.fold) is not None:
+        train, held_out = cut_fold(
+            train.placed(), fold, seed=selection.seed, classes=listing.classes, source=source
+        )
+        cut.append("test")
+    elif not listing.splits:
         train, held_out = _cut(train, selection)
         cut.append("test")
     if validation is None:
@@ -117,7 +128,7 @@ def split(listing: Listing, selection: Selection, source: str) -> Splits:
     return Splits(
         parts={part: pictures.watched() for part, pictures in parts.items()},
         cut=tuple(cut),
-        share=selection.validation_fraction,
+        share=1 / fold.of if fold and cut == ["test"] else selection.validation_fraction,
         whole=whole,
         unread=unread,
         groups=groups,

@@ -42,6 +42,7 @@ class Teacher:
     logits: Pass
     features: Pass | None  # what its classifier reads; None where that is not to be had
     notes: tuple[str, ...] = ()  # what a person should know, in sentences
+    seen: tuple[str, ...] = ()  # some of the images that it was trained on, if its file says so
 
     def shape(self, count: int) -> tuple[int, ...]:
         """Of so many images."""
@@ -103,6 +104,7 @@ def _from_weights(source: str, resolution: int | None, device: str) -> Teacher:
         logits=_on(device, folded),
         features=_on(device, _without_classifier(folded)),
         notes=expected.notes,
+        seen=held.header.seen or (),
     )
 
 

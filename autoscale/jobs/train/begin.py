@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from autoscale.datasets.pictures.folds import Fold
 from autoscale.datasets.pictures.pictures import shown
 from autoscale.design.architecture import Architecture
 from autoscale.design.rounding import at_resolution
@@ -39,9 +40,18 @@ from autoscale.training.task import device_named
 
 
 def begun(
-    settings: TrainSettings, step: StepFolder, peers: ProcessGroup, listener: Listener
+    settings: TrainSettings,
+    step: StepFolder,
+    peers: ProcessGroup,
+    listener: Listener,
+    *,
+    fold: Fold | None = None,
 ) -> Training:
-    """The training with its network, its start and its images read."""
+    """The training with its network, its start and its images read.
+
+    Args:
+        fold: of the images, which the network is tested on.
+    """
     device = _device_for(peers, settings.device)
     settings = _as_in_its_run(_with_member_weights(settings, step, listener), listener)
     design = design_of(settings)
@@ -65,6 +75,7 @@ def begun(
             strict=settings.strict,
             group_by=settings.group_by,
             white_level=start.expected.preparation.white_level,
+            fold=fold,
         ),
         recipe=_recipe(settings),
         kernels=choose_kernels(

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from autoscale.errors import InvalidSetting
 from autoscale.jobs.clock import now
 from autoscale.jobs.train.begin import begun
 from autoscale.jobs.train.hours import in_time
@@ -27,7 +28,8 @@ def train(
 
     The same call continues a broken training after its last whole epoch, to the same bits. Under
     torchrun the processes share every batch; the first of them writes. With `hours` there are only
-    as many epochs as fit into these, chosen by timed steps before the first.
+    as many epochs as fit into these, chosen by timed steps before the first. With `folds` there are
+    several trainings: `train_folds` does them.
 
     The style, the mean and the deviation of the trained network are those of the weights that it
     starts from: as given, else as `expected.expected_by` finds out.
@@ -43,6 +45,11 @@ def train(
         AutoscaleError: one of its kinds, for anything that cannot be done.
     """
     since, listener = now(), listener or Silent()
+    if settings.folds is not None:
+        raise InvalidSetting(
+            f"--folds {settings.folds} trains several networks, and train gives one; call "
+            "train_folds, or leave it out"
+        )
     require_trackers(settings.track)
     with joined() as peers, threads_of_torch(settings.threads):
         if peers.rank != 0:

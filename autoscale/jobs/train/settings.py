@@ -42,7 +42,7 @@ class TrainSettings(OwnRecipe, TransferSettings, BalanceSettings, CurveSettings)
     command: ClassVar[str] = "train"
     usual_recipe: ClassVar[str] = "full"
     may_drop: ClassVar[bool] = True
-    exclusive: ClassVar[Groups] = TYPED
+    exclusive: ClassVar[Groups] = (*TYPED, ("folds", "hours"))
     needs: ClassVar[Mapping[str, str]] = {"unlabelled": "teacher"}
 
     network: str = option(
@@ -173,6 +173,13 @@ class TrainSettings(OwnRecipe, TransferSettings, BalanceSettings, CurveSettings)
         help="Most that this may take, earlier calls with --hours included: as many epochs as fit "
         "in by timed steps, --epochs at most, chosen before the first.",
         about=EPOCHS,
+    )
+    folds: int | None = option(
+        None,
+        "Train so many networks of the same design and recipe, each without one fold of the "
+        "images, which it then answers: so every image is answered once, by a network that has not "
+        "seen it. \\[default: one network]",
+        least=2,
     )
     time_limit: float | None = option(
         None,

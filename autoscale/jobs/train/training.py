@@ -156,7 +156,9 @@ class Training:
         if self.settings.frozen.features:
             return "the classifier alone"
         uneven = f", {told}" if (told := self.task.balance.told) else ""
-        return f"recipe {self.settings.recipe_told}, {self.task.recipe.epochs} epochs{uneven}"
+        fold = self.task.source.fold
+        part = f", without fold {fold.number} of {fold.of}" if fold else ""
+        return f"recipe {self.settings.recipe_told}, {self.task.recipe.epochs} epochs{uneven}{part}"
 
     def _trained(self, resume: Snapshot | None, keeper: "Keeper", tracking: Tracking) -> Trained:
         (module, begun), recipe = self._network(resume), self.task.recipe

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from autoscale.datasets.data import ImageData, load
+from autoscale.datasets.pictures.folds import Fold
 from autoscale.datasets.pictures.preparation import OURS, Preparation
 from autoscale.datasets.pictures.selection import Selection
 from autoscale.errors import InvalidSetting
@@ -25,6 +26,7 @@ class ImageSource:
     strict: bool = False  # refuse unreadable images instead of skipping them
     group_by: str | None = None  # what lies in one part only, see `GroupBy`
     white_level: int = OURS.white_level  # of pictures of 16 bits, see `Preparation`
+    fold: Fold | None = None  # which is the test, see `Selection`
 
     def __post_init__(self) -> None:
         Preparation(white_level=self.white_level)  # refuses what is none
@@ -43,8 +45,13 @@ class ImageSource:
         """
         names = ("seed", "limit", "strict", "white_level")
         # Older records know no groups, and those without have none.
-        groups = record.get("group_by")
-        return cls(data=data, group_by=groups, **{name: record[name] for name in names})
+        groups, fold = record.get("group_by"), record.get("fold")
+        return cls(
+            data=data,
+            group_by=groups,
+            fold=None if fold is None else Fold(**fold),
+            **{name: record[name] for name in names},
+        )
 
     @property
     def place(self) -> str:
@@ -57,11 +64,15 @@ class ImageSource:
         del plain["data"]
         if self.group_by is None:
             del plain["group_by"]
+        if self.fold is None:
+            del plain["fold"]
         return plain
 
     def selection(self, *, test: bool) -> Selection:
         """Which of the pictures these are."""
-        return Selection(seed=self.seed, limit=self.limit, test=test, group_by=self.group_by)
+        return Selection(
+            seed=self.seed, limit=self.limit, test=test, group_by=self.group_by, fold=self.fold
+        )
 
     def load(
         self, *, size: int, test: bool, listener: Listener, preparation: Preparation = OURS
