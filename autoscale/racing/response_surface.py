@@ -76,6 +76,12 @@ class Interval:
     low: float
     high: float
 
+    @property
+    def as_share(self) -> "Interval":
+        """The same of a share, which no belief takes below 0 or above 1."""
+        mean, low, high = (min(1.0, max(0.0, one)) for one in (self.mean, self.low, self.high))
+        return Interval(mean, low, high)
+
 
 @dataclass(frozen=True)
 class SurfacePosterior:

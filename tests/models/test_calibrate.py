@@ -229,9 +229,13 @@ def test_where_it_writes(weights: Path, photos: str, tmp_path: Path) -> None:
     assert beside == tmp_path / "own-calibrated.safetensors"
     assert own.read_bytes() == before
     kept = beside.read_bytes()
+    again = f"{beside} was there and is written anew"
+    assert again in calibrate(own, photos).notices
     with pytest.raises(InvalidSetting, match="is the file of the weights themselves; give --in-pl"):
         calibrate(own, photos, output=own)
-    assert calibrate(own, photos, in_place=True).path == own
+    in_place = calibrate(own, photos, in_place=True)
+    assert in_place.path == own
+    assert not [line for line in in_place.notices if "anew" in line]
     assert own.read_bytes() == kept
     in_memory = calibrate(load_model(weights), photos, output=tmp_path / "memory.safetensors")
     assert in_memory.path.read_bytes() == kept

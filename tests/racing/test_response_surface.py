@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 
 from autoscale.errors import EvaluationFailed, InvalidSetting
 from autoscale.racing import response_surface as module
-from autoscale.racing.response_surface import Observation, SurfacePosterior, infer, surface
+from autoscale.racing.response_surface import (
+    Interval,
+    Observation,
+    SurfacePosterior,
+    infer,
+    surface,
+)
 
 CORNERS = np.array([[log(2), 0, 0], [0, log(2) / 2, 0], [0, 0, log(2) / 2]])
 
@@ -284,3 +290,9 @@ def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
 
 def test_the_number_of_draws_is_even() -> None:
     assert module.DRAWS % 2 == 0  # neighbours are mirror images
+
+
+def test_what_is_believed_of_a_share_stays_between_0_and_1() -> None:
+    assert Interval(0.93, 0.58, 1.27).as_share == Interval(0.93, 0.58, 1.0)
+    assert Interval(-0.02, -0.1, 0.2).as_share == Interval(0.0, 0.0, 0.2)
+    assert Interval(0.5, 0.4, 0.6).as_share == Interval(0.5, 0.4, 0.6)

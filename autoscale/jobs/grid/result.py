@@ -182,7 +182,7 @@ class GridResult:
         frame, both = candidate_table(self.field, self.grid.budget), any(self.floats.values())
         for index in range(len(self.field)):
             scores = self.scores(index)
-            interval = self.posterior.interval(index, LEVEL)
+            interval = self.posterior.interval(index, LEVEL).as_share
             rows.append(
                 {
                     "seeds": len(scores),
@@ -225,7 +225,8 @@ class GridResult:
             for w in range(count + 1 - d)
         ]
         at = np.array(shares) * total / COST_EXPONENTS
-        found = surface(self._positions, self.observations, at, level=LEVEL)
+        surely = surface(self._positions, self.observations, at, level=LEVEL)
+        found = [interval.as_share for interval in surely]
         return pd.DataFrame(
             [
                 {

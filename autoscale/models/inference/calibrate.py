@@ -128,10 +128,17 @@ def calibrate(model: Model | str | Path, settings: AnsweringSettings) -> Calibra
             *model.notes,
             *dict.fromkeys([*validation.notices, *(test.notices if test else ())]),
             *_told(temperature, answering, settings),
+            *_written_anew(path, settings),
         ),
     )
     _write(path, source, model, answering)
     return found
+
+
+def _written_anew(path: Path, settings: AnsweringSettings) -> tuple[str, ...]:
+    if settings.in_place or not path.exists():
+        return ()
+    return (f"{path} was there and is written anew",)
 
 
 def _require_single(model: Model, data: str) -> None:
