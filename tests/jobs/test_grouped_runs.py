@@ -12,7 +12,7 @@ import autoscale
 from autoscale.cli.app import main
 from autoscale.datasets.data import load
 from autoscale.datasets.pictures.selection import Selection
-from autoscale.errors import RunConflict
+from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.inspection.doctor import examine
 from autoscale.jobs.search.result import load_proxy
 from autoscale.jobs.search.spaces import load_space
@@ -68,8 +68,8 @@ def test_a_training_keeps_groups_together_and_so_does_what_follows(
     assert found.images == len(images.test)
     assert found.accuracy == pytest.approx(whole.test_accuracy)
     assert len(held_out(model, str(photos), ExportSettings())) == len(images.validation)
-    plain = evaluate_model(model, str(photos), split="test", group_by="path:(.*)")
-    assert plain.images == 36 != found.images  # groups of one picture each
+    with pytest.raises(InvalidSetting, match="would test it on some of them; leave it out"):
+        evaluate_model(model, str(photos), split="test", group_by="path:(.*)")
 
 
 def test_a_search_and_its_later_steps_keep_to_it(photos: Path, tmp_path: Path) -> None:
