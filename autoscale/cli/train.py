@@ -11,7 +11,7 @@ from autoscale.jobs.nested.settings import CutSettings, TrainFamilySettings
 from autoscale.jobs.train.settings import TrainSettings
 
 if TYPE_CHECKING:
-    from autoscale.jobs.nested.result import TrainedFamily
+    from autoscale.jobs.nested.result import MemberResult, TrainedFamily
     from autoscale.jobs.train.result import Trained
 
 
@@ -143,6 +143,20 @@ def _where_to_cut(run: Path, trained: "TrainedFamily") -> str:
     )
 
 
+def _how_good(member: "MemberResult") -> str:
+    """How good a member is; of images with several labels by mean average precision too."""
+
+    def on_images(words: str, validation: float, test: float | None) -> str:
+        tested = "" if test is None else f", {test:.4f} on test images"
+        return f"{words} {validation:.4f} on validation images{tested}"
+
+    accuracy = on_images("accuracy", member.validation_accuracy, member.test_accuracy)
+    if member.validation_map is None:
+        return accuracy
+    precision = on_images("mean average precision", member.validation_map, member.test_map)
+    return f"{precision}; {accuracy} (exact match)"
+
+
 def cut_command(settings: CutSettings, *, run: Path, as_json: bool) -> None:
     """Write a network out of a family that train-family has trained: a member, or the largest
     design between members that keeps a limit."""
@@ -161,8 +175,7 @@ def cut_command(settings: CutSettings, *, run: Path, as_json: bool) -> None:
     accuracy = (
         f"{why}, so its accuracy is not known: autoscale evaluate tells it"
         if known is None
-        else f"accuracy {known.validation_accuracy:.4f} on validation images"
-        + ("" if known.test_accuracy is None else f", {known.test_accuracy:.4f} on test images")
+        else _how_good(known)
     )
     say(
         f"{found.name}: {found.macs:,} multiply-adds, {found.params:,} parameters, "

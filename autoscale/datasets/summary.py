@@ -58,6 +58,7 @@ class DataSummary:
             parts={**self.parts, **images},
             unread=(*self.unread, part),
             whole={name: count for name, count in self.whole.items() if name != part},
+            labels="",  # which are those of the images that were read
         )
 
 

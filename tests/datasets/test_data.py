@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,9 @@ def test_a_limited_part_is_told_with_all_it_has(classes: Path) -> None:
     some = read(classes, limit=4).summary
     assert "; 4 of 12 train, 4 validation, 4 test, cut by the seed" in some.sentence
     assert "; 12 train (unread), 4 validation" in some.without("train").sentence
+    labelled = replace(some, labels="several labels an image: 1.2 on average")
+    assert "several labels" in labelled.sentence
+    assert "several labels" not in labelled.without("train").sentence  # it counts what was read
     assert read(classes, limit=12).summary == whole
     assert "; 50 of 2,400 train" in read("synthetic", size=16, limit=50).summary.sentence
 

@@ -68,6 +68,13 @@ def test_so_is_a_member_alone_unless_something_else_is_typed_or_the_images_are_o
     assert looks(own.weights) == ("patient", "padded", True)
     other = autoscale.train(member, tmp_path / "other", data=data, area="squashed", **ASKED)
     assert looks(other.weights) == ("patient", "squashed", False)
+    drawn = Heard()
+    autoscale.train(
+        member, tmp_path / "drawn", listener=drawn, **(ASKED | {"limit": 32, "batch_size": 16})
+    )
+    assert any(
+        f"synthetic images, and its run is of {data}; --data" in one for one in drawn.notices
+    )
     photos, heard = str(run.parent / "photos"), Heard()
     apart = autoscale.train(member, tmp_path / "apart", data=photos, listener=heard, **ASKED)
     assert looks(apart.weights) == (None, "centre-square", False)

@@ -318,7 +318,7 @@ def test_int8_carries_thresholds_too(trained: Trained, photos: Path, tmp_path: P
 
 
 def test_search_check_grid_and_family_go_by_mean_average_precision(
-    photos: Path, tmp_path: Path
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, data = tmp_path / "run", str(photos)
     found = autoscale.search_baseline(
@@ -339,6 +339,10 @@ def test_search_check_grid_and_family_go_by_mean_average_precision(
     shown = page(load_run(run))
     assert "mean average precision" in shown
     assert main(["status", str(run)]) == 0
+    assert main(["cut", "--run", str(run), "--member", "phi-0"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"mean average precision {nested.members[0].validation_map:.4f} on validation" in told
+    assert "(exact match)" in told
     cut = autoscale.cut(run, member=nested.members[0].name)
     assert read_weights(cut.weights).header.answering == Answering(several=True)
     judged = evaluate_model(cut.weights, data=data)

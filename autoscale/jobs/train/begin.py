@@ -133,7 +133,13 @@ def _as_in_its_run(settings: TrainSettings, listener: Listener) -> TrainSettings
     if not (path.is_file() and is_member(path)):
         return settings
     run = path.resolve().parent.parent
-    if place_of(settings.data) != noted(run, "data"):
+    place = noted(run, "data")
+    if place_of(settings.data) != place:
+        if settings.data == "synthetic" and place is not None:
+            listener.notice(
+                f"warning: this trains on synthetic images, and its run is of {shown(place)}; "
+                f"--data {shown(place)} trains on these"
+            )
         return settings
     prepared = settings.weights in (None, NO_WEIGHTS) and not any(
         getattr(settings, name) is not None for name in PREPARED

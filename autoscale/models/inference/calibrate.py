@@ -99,8 +99,8 @@ def calibrate(model: Model | str | Path, settings: AnsweringSettings) -> Calibra
         StorageProblem: if the file cannot be written.
     """
     source = _source(model, settings)
-    path = _output(source, settings)
     model = as_model(model, settings)
+    path = _output(source, settings)
     require_weights(model)
     _require_single(model, settings.data)
     places = _require_classes(model, settings.data)
