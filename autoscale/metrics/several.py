@@ -9,7 +9,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import exp, inf, log
 from typing import ClassVar
 
 import numpy as np
@@ -17,9 +16,10 @@ from numpy.typing import NDArray
 
 from autoscale.errors import InvalidSetting
 from autoscale.metrics.answers import ShareOfImages, mean_of_defined
-from autoscale.metrics.intervals import Interval, of_mean, wilson
+from autoscale.metrics.intervals import Interval, wilson
 from autoscale.metrics.metric import Metric, Weights
 from autoscale.metrics.predictions import Predictions
+from autoscale.metrics.probabilities import LogLoss
 
 
 class OfSeveral(Metric):
@@ -245,34 +245,11 @@ class RecallOfSeveral(OfSeveral):
 
 
 @dataclass(frozen=True)
-class BinaryLogLoss(OfSeveral):
+class BinaryLogLoss(OfSeveral, LogLoss):
     """Mean over images and classes of the negative logarithm of what is so, in nats."""
 
     name: str = "log-loss"
-    higher_is_better: ClassVar[bool] = False
-
-    def weighted(self, predictions: Predictions, weights: Weights) -> NDArray[np.float64]:
-        return weights @ self._losses(predictions) / weights.sum(axis=1)
-
-    def interval(self, predictions: Predictions, *, seed: int = 0) -> Interval:
-        low, high = of_mean(self._losses(predictions))
-        return max(low, 0.0), high
-
-    def quality(self, value: float) -> float:
-        return exp(-value)
-
-    def of_quality(self, share: float) -> float:
-        return -log(share) if share > 0 else inf
-
-    def require(
-        self,
-        labels: NDArray[np.int64],
-        names: Sequence[str],
-        *,
-        part: str,
-        expected: Sequence[str] | None = None,
-    ) -> None:
-        self.require_several(labels, part=part)
+    require = LogLoss.require  # several images, whatever their labels
 
     def _losses(self, predictions: Predictions) -> NDArray[np.float64]:
         signs = np.where(predictions.labels > 0, -1.0, 1.0)
