@@ -81,3 +81,18 @@ def test_so_is_a_member_alone_unless_something_else_is_typed_or_the_images_are_o
     assert not [line for line in heard.notices if line.startswith("as in")]
     with pytest.raises(InvalidSetting, match="cut with --group-by patient, and --group-by image"):
         evaluate_model(own.weights, data=data, group_by="image")
+
+
+def test_folds_keep_to_its_groups(run: Path, tmp_path: Path) -> None:
+    listed = run.parent / "list.csv"
+    autoscale.train_folds(
+        str(run / "family" / "phi-0.yaml"), tmp_path, data=str(listed), folds=3, **ASKED
+    )
+    with listed.open(newline="", encoding="utf-8") as opened:
+        patients = {row["image"]: row["patient"] for row in csv.DictReader(opened)}
+    folds: dict[str, set[str]] = {}
+    with (tmp_path / "folds" / "answers.csv").open(newline="", encoding="utf-8") as opened:
+        for row in csv.DictReader(opened):
+            folds.setdefault(patients[row["image"]], set()).add(row["fold"])
+    assert folds.keys() == {*patients.values()}
+    assert all(len(where) == 1 for where in folds.values())
