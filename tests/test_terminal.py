@@ -40,7 +40,7 @@ def test_the_table_of_spaces_holds_numbers() -> None:
 
 
 def test_what_rounds_to_nothing_has_no_sign(capsys: pytest.CaptureFixture[str]) -> None:
-    output = shown(pd.DataFrame({"accuracy": [-1e-9], "low": [-0.0]}), capsys)
+    output = shown(pd.DataFrame({"accuracy": [-1e-9], "temperature": [-0.0]}), capsys)
     assert output.splitlines()[-1].split() == ["0.0000", "0"]
 
 

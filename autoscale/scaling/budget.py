@@ -9,7 +9,6 @@ from autoscale.design.measures.measure import CostMeasure
 from autoscale.design.numbers import Number
 from autoscale.errors import InvalidSetting
 
-
 #: A limit no larger than this, of a base more than so many times as large, was meant as a ratio.
 _RATIOS = 1000
 
