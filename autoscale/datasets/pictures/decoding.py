@@ -129,8 +129,8 @@ def _in_memory(shape: tuple[int, ...], chunks: Iterator[Decoded]) -> Decoded:
         pixels = np.empty(shape, dtype=np.uint8)
     except MemoryError as error:
         raise DataProblem(
-            f"{shape[0]} images of {ImageSize(*shape[1:3])} pixels need {np.prod(shape) / 1e9:.0f} GB of memory; "
-            "lower size or set limit"
+            f"{shape[0]} images of {ImageSize(*shape[1:3])} pixels need "
+            f"{np.prod(shape) / 1e9:.0f} GB of memory; lower size or set limit"
         ) from error
     unread: dict[int, str] = {}
     shapes: list[ImageSize] = []
@@ -240,11 +240,12 @@ def decode_one(content: bytes, size: int, preparation: Preparation) -> DecodedPi
             `MEMORY`.
     """
     with opened(content) as image:
-        told = f"{image.width} x {image.height} pixels"
-        wanted, shape = image_size(size, preparation.aspect), _upright_shape(image)
-        scale = _scale(image, shape, wanted)
+        stored, told = image.size, f"{image.width} x {image.height} pixels"
+        wanted = image_size(size, preparation.aspect)
+        scale = _scale(image, wanted)
         with _memory.taken(_bytes_needed(image, scale), told):
             pixels, peak = _shrunk(image, content, scale, wanted, preparation)
+            shape = _upright(stored, _orientation(image))
             image.close()  # before its memory is given to the next one
     return DecodedPicture(pixels, shape, peak)
 
@@ -276,12 +277,10 @@ def _orientation(image: Image.Image) -> int:
     return found if found in _TURNS else 1
 
 
-def _upright_shape(image: Image.Image) -> ImageSize:
-    """Of a picture, once it is turned."""
-    width, height = image.size
-    if _orientation(image) in _LYING:
-        return ImageSize(width, height)
-    return ImageSize(height, width)
+def _upright(stored: tuple[int, int], orientation: int) -> ImageSize:
+    """What becomes of width and height as they are stored."""
+    width, height = stored
+    return ImageSize(width, height) if orientation in _LYING else ImageSize(height, width)
 
 
 def _eight_bits(
@@ -333,17 +332,14 @@ def _frame(
     return frame_of(area, (left, top, left + width, top + height), width, height, wanted)
 
 
-def _scale(image: ImageFile.ImageFile, shape: ImageSize, wanted: ImageSize) -> int:
+def _scale(image: ImageFile.ImageFile, wanted: ImageSize) -> int:
     """1, 2, 4 or 8: how much smaller a JPEG is decoded, as far as enough is left of it.
 
-    The side decides that is to be reduced less. If memory wants it, it may be less than `ENOUGH`.
-
-    Args:
-        shape: of the picture, upright.
-        wanted: of the image.
+    Of the sides the one decides that is to be reduced less. If memory wants it, it may be less than `ENOUGH`.
     """
     if not isinstance(image, JpegImageFile):
         return 1
+    shape = _upright(image.size, _orientation(image))
 
     def has(times: int) -> bool:
         return shape.height >= times * wanted.height and shape.width >= times * wanted.width

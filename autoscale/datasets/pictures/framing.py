@@ -73,8 +73,6 @@ def framed(
     resized = image.resize(frame.size, _INTERPOLATIONS[preparation.interpolation], box=frame.box)
     if frame.size == (size.width, size.height):
         return resized
-    whole = Image.new(
-        image.mode, (size.width, size.height), (BESIDE,) * len(image.getbands())
-    )
+    whole = Image.new(image.mode, (size.width, size.height), (BESIDE,) * len(image.getbands()))
     whole.paste(resized, frame.corner)
     return whole

@@ -29,7 +29,7 @@ def in_bands(channels: int) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preparation:
-    """Everything done to a picture before a network sees it, but the resolution, which is the design's.
+    """Everything done to a picture before a network sees it, but the size, which is the design's.
 
     In this order: turned upright by its EXIF orientation; grey or colour of 16 bits scaled to 8 so
     that `white_level` becomes white; laid on white where it is transparent; made RGB; made grey if

@@ -60,7 +60,9 @@ def mixed(
     return images, Mixture(labels[partners], torch.full((len(labels),), kept))
 
 
-def box_of(kept: float, images: ImageSize, middle: NDArray[np.float64]) -> tuple[int, int, int, int]:
+def box_of(
+    kept: float, images: ImageSize, middle: NDArray[np.float64]
+) -> tuple[int, int, int, int]:
     """Where the second image shows: top, bottom, left and right.
 
     A box of the image's shape and 1 - `kept` of its area, about a point of it, cut off at its
