@@ -227,12 +227,13 @@ def _data(source: str, group_by: str | None) -> Iterator[Finding]:
     yield _unreadable(found)
     yield from _balance(found)
     yield _duplicates(found)
-    if found.sides:
+    if found.shapes:
+        sides = [min(shape) for shape in found.shapes]
         yield Finding(
             subject="sizes",
             verdict="ok",
-            found=f"shorter sides of {found.sides[0]} to {found.sides[-1]} pixels, half of them at "
-            f"most {statistics.median_low(found.sides)}",
+            found=f"shorter sides of {sides[0]} to {sides[-1]} pixels, half of them at "
+            f"most {statistics.median_low(sides)}",
             advice="a --resolution above the median enlarges most of them",
         )
     for notice in range_notices(found.peaks, pictures=found.images, preparation=OURS):
