@@ -46,6 +46,7 @@ from autoscale.design.choices import (
 )
 from autoscale.design.costs import PartMacs, extremes, macs_at, macs_tables
 from autoscale.design.document import NO_UNKNOWN_KEYS, parse
+from autoscale.design.map_size import map_size
 from autoscale.design.rounding import fit_strides
 from autoscale.errors import InvalidArchitecture, InvalidSetting, InvalidSpace
 
@@ -333,7 +334,7 @@ class SearchSpace:
         return macs_tables(
             [choices for _, choices in self._groups()],
             channels=self.channels,
-            resolutions=self.resolution,
+            sizes=[map_size(resolution, self.aspect) for resolution in self.resolution],
             num_classes=self.num_classes,
         )
 

@@ -8,6 +8,7 @@ knows any block by name. Widths and sizes may be numpy arrays, which stand for m
 from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
+from autoscale.design.map_size import MapSize, output_size
 from autoscale.design.numbers import Number
 
 Activation = Literal["relu", "relu6", "silu", "hswish", "gelu"]
@@ -114,17 +115,17 @@ class Step(NamedTuple):
 
     layer: Layer
     width: Number
-    size: Number  # pixels per side
+    size: MapSize
     width_out: Number
-    size_out: Number
+    size_out: MapSize
 
 
-def flow(layers: Iterable[Layer], width: Number, size: Number) -> Iterator[Step]:
+def flow(layers: Iterable[Layer], width: Number, size: MapSize) -> Iterator[Step]:
     """Each of `layers` where it stands.
 
     Args:
         width: channels of the map that the first layer is given.
-        size: pixels per side of that map.
+        size: of that map.
     """
     for layer in layers:
         width_out, size_out = width, size
@@ -136,11 +137,6 @@ def flow(layers: Iterable[Layer], width: Number, size: Number) -> Iterator[Step]
             size_out = output_size(size, layer.stride)
         yield Step(layer, width, size, width_out, size_out)
         width, size = width_out, size_out
-
-
-def output_size(size: Number, stride: Number) -> Number:
-    """Pixels per side after a layer of `stride`: the size divided by it, rounded up."""
-    return -(-size // stride)
 
 
 # Shortcuts. A condition on whole numbers is settled at once, so that equal blocks are equal values.
