@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import typer
 
+from autoscale.aspect import Aspect
 from autoscale.design.amounts import several
 from autoscale.jobs.groups.networks import BoardSettings
 from autoscale.models.settings import (
+    LatencySettings,
     ConventionSettings,
     published_names,
     published_names_and_families,
@@ -40,9 +42,8 @@ class CountCommand(ConventionSettings):
         complete=begun(published_names),
         place=True,
     )
-    resolution: int | None = option(
-        None, "Pixels per side. \\[default: the design's own; 224 for a module]", least=1
-    )
+    resolution: int | None = again(LatencySettings, "resolution")
+    aspect: Aspect | None = again(LatencySettings, "aspect")
     per_stage: bool = option(False, "One row for each part.")
     op_cost: tuple[str, ...] = option(
         (),

@@ -131,7 +131,7 @@ def answers_of(weights: Path, *pixels: np.ndarray[Any, Any]) -> list[Tensor]:
 def crops_for(teacher: Teacher, **changes: Any) -> FixedCrops:
     recipe = replace(RECIPES["proxy"], **changes)
     return FixedCrops(
-        recipe=recipe, size=ImageSize(teacher.resolution, teacher.resolution), count=3, seed=0
+        recipe=recipe, size=teacher.image_size, count=3, seed=0
     )
 
 

@@ -245,7 +245,8 @@ def decode_one(content: bytes, size: int, preparation: Preparation) -> DecodedPi
         scale = _scale(image, wanted)
         with _memory.taken(_bytes_needed(image, scale), told):
             pixels, peak = _shrunk(image, content, scale, wanted, preparation)
-            shape = _upright(stored, _orientation(image))
+            # A draft has made a JPEG smaller, and reading may have turned a TIFF.
+            shape = _upright(stored if scale > 1 else image.size, _orientation(image))
             image.close()  # before its memory is given to the next one
     return DecodedPicture(pixels, shape, peak)
 
