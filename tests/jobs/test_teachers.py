@@ -130,9 +130,7 @@ def answers_of(weights: Path, *pixels: np.ndarray[Any, Any]) -> list[Tensor]:
 
 def crops_for(teacher: Teacher, **changes: Any) -> FixedCrops:
     recipe = replace(RECIPES["proxy"], **changes)
-    return FixedCrops(
-        recipe=recipe, size=teacher.image_size, count=3, seed=0
-    )
+    return FixedCrops(recipe=recipe, size=teacher.image_size, count=3, seed=0)
 
 
 def kept_answers(

@@ -144,9 +144,7 @@ def _without_classifier(network: Network) -> nn.Module:
     return nn.Sequential(network.stem, network.stages, *head).eval()
 
 
-def _from_onnx(
-    path: Path, resolution: int | None, aspect: Aspect | None, threads: int
-) -> Teacher:
+def _from_onnx(path: Path, resolution: int | None, aspect: Aspect | None, threads: int) -> Teacher:
     if not path.is_file():
         raise InvalidSetting(f"no such file: {path}; name an ONNX file, or a file of weights")
     try:
