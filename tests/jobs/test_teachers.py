@@ -423,7 +423,8 @@ def onnx_of(path: Path, shape: list[int | str], *, kind: str = "FLOAT", flat: bo
     ("shape", "options", "reason"),
     [
         ([1, 1, 8, 8], {}, r"takes tensor\(float\) \(1, 1, 8, 8\); a teacher takes"),
-        ([1, 3, 8, 9], {}, "a teacher takes"),
+        ([1, 3, 8, "s"], {}, "a teacher takes"),
+        ([1, 3, 8, 80], {}, "between 1/8 and 8"),
         ([1, 3, 8], {}, "a teacher takes"),
         ([1, 3, 8, 8], {"kind": "INT64"}, "a teacher takes"),
         (["n", 3, "s", "s"], {}, "give --teacher-resolution"),
