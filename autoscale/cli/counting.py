@@ -12,8 +12,8 @@ from autoscale.aspect import Aspect
 from autoscale.design.amounts import several
 from autoscale.jobs.groups.networks import BoardSettings
 from autoscale.models.settings import (
-    LatencySettings,
     ConventionSettings,
+    LatencySettings,
     published_names,
     published_names_and_families,
 )

@@ -101,9 +101,9 @@ class Start:
     def for_design(self, design: TakesImages, *, own: Architecture | None = None) -> "Start":
         """The same for networks that take the images of a design or a space.
 
-        Pictures become images of its aspect, whatever the weights saw. Weights for images in colour become those for grey ones or bands, see
-        `inheritance.other_images`. Mean and deviation of bands are measured unless they are asked
-        for, or known of the weights.
+        Pictures become images of its aspect, whatever the weights saw. Weights for images in colour
+        become those for grey ones or bands, see `inheritance.other_images`. Mean and deviation of
+        bands are measured unless they are asked for, or known of the weights.
 
         Args:
             own: whose the weights are, where they are not another design's.

@@ -130,9 +130,7 @@ def answers_of(weights: Path, *pixels: np.ndarray[Any, Any]) -> list[Tensor]:
 
 def crops_for(teacher: Teacher, **changes: Any) -> FixedCrops:
     recipe = replace(RECIPES["proxy"], **changes)
-    return FixedCrops(
-        recipe=recipe, size=teacher.image_size, count=3, seed=0
-    )
+    return FixedCrops(recipe=recipe, size=teacher.image_size, count=3, seed=0)
 
 
 def kept_answers(
@@ -425,7 +423,8 @@ def onnx_of(path: Path, shape: list[int | str], *, kind: str = "FLOAT", flat: bo
     ("shape", "options", "reason"),
     [
         ([1, 1, 8, 8], {}, r"takes tensor\(float\) \(1, 1, 8, 8\); a teacher takes"),
-        ([1, 3, 8, 9], {}, "a teacher takes"),
+        ([1, 3, 8, "s"], {}, "a teacher takes"),
+        ([1, 3, 8, 80], {}, "between 1/8 and 8"),
         ([1, 3, 8], {}, "a teacher takes"),
         ([1, 3, 8, 8], {"kind": "INT64"}, "a teacher takes"),
         (["n", 3, "s", "s"], {}, "give --teacher-resolution"),

@@ -336,7 +336,8 @@ def _frame(
 def _scale(image: ImageFile.ImageFile, wanted: ImageSize) -> int:
     """1, 2, 4 or 8: how much smaller a JPEG is decoded, as far as enough is left of it.
 
-    Of the sides the one decides that is to be reduced less. If memory wants it, it may be less than `ENOUGH`.
+    Of the sides the one decides that is to be reduced less. If memory wants it, it may be less than
+    `ENOUGH`.
     """
     if not isinstance(image, JpegImageFile):
         return 1

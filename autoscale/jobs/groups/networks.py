@@ -9,7 +9,12 @@ from autoscale.aspect import Aspect
 from autoscale.design.measures.registry import COSTS, with_file
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.names import ROUNDINGS
-from autoscale.models.settings import LoadSettings, PreparationSettings, packaged_names, published_names
+from autoscale.models.settings import (
+    LoadSettings,
+    PreparationSettings,
+    packaged_names,
+    published_names,
+)
 from autoscale.runs.sources.find import keep_names
 from autoscale.settings.command import Groups, Settings, settings_of
 from autoscale.settings.option import again, begun, in_words, option

@@ -128,9 +128,7 @@ def find_references(
     return tuple(found)
 
 
-def _found(
-    asked: Asked, *, resolution: int, aspect: Aspect, classes: int
-) -> ReferenceNetwork:
+def _found(asked: Asked, *, resolution: int, aspect: Aspect, classes: int) -> ReferenceNetwork:
     start, design, name = Start.of_published(WeightsSettings(weights=asked.source))
     assert start.held is not None
     state = start.held.state

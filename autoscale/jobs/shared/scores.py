@@ -69,7 +69,9 @@ class SharedScores:
             network = inner.network.to(self._proxy.runtime.device)
             inner.take()
             network.train()
-            logits = np.concatenate([*self._logits(network, self._task.preparation.image_size(inner.resolution))])
+            logits = np.concatenate(
+                [*self._logits(network, self._task.preparation.image_size(inner.resolution))]
+            )
         if not np.isfinite(logits).all():
             raise TrainingDiverged(
                 "a design answers with numbers that are not finite; lower the learning rate (peak "

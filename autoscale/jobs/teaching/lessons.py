@@ -171,9 +171,7 @@ class Lessons:
         if self.held is None or self.held.preparation.aspect == aspect:
             return self
         found = self._found(aspect)
-        return replace(
-            self, held=found, digest=found.digest, aspect=found.preparation.aspect
-        )
+        return replace(self, held=found, digest=found.digest, aspect=found.preparation.aspect)
 
     def _found(self, aspect: Aspect | None) -> Teacher:
         """

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from autoscale.aspect import SQUARE, Aspect, ImageSize, image_size
+from autoscale.aspect import SQUARE, Aspect, ImageSize, aspect_of, image_size
 from autoscale.datasets.pictures.preparation import Preparation
 from autoscale.design.architecture import Architecture
 from autoscale.errors import InvalidSetting, first_line
@@ -144,9 +144,7 @@ def _without_classifier(network: Network) -> nn.Module:
     return nn.Sequential(network.stem, network.stages, *head).eval()
 
 
-def _from_onnx(
-    path: Path, resolution: int | None, aspect: Aspect | None, threads: int
-) -> Teacher:
+def _from_onnx(path: Path, resolution: int | None, aspect: Aspect | None, threads: int) -> Teacher:
     if not path.is_file():
         raise InvalidSetting(f"no such file: {path}; name an ONNX file, or a file of weights")
     try:
@@ -234,13 +232,19 @@ def _aspect(
     Args:
         fixed: the only size that it takes, if it takes but one.
         asked: what it is to be where it may be any.
+
+    Raises:
+        InvalidSetting: if that size has no aspect.
     """
     if fixed is None:
         return preparation.aspect if asked is None else asked
-    for aspect in (preparation.aspect, asked or SQUARE, Aspect(fixed.width, fixed.height)):
+    for aspect in (preparation.aspect, asked or SQUARE):
         if image_size(height, aspect) == fixed:
             return aspect
-    raise InvalidSetting(f"{path} takes images of {fixed} pixels, which no aspect gives")
+    try:
+        return aspect_of(Aspect(fixed.width, fixed.height))
+    except InvalidSetting as problem:
+        raise InvalidSetting(f"{path} takes images of {fixed} pixels: {problem}") from None
 
 
 def _preparation_of(told: Mapping[str, str], path: Path) -> tuple[Preparation, tuple[str, ...]]:

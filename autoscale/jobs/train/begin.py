@@ -92,9 +92,7 @@ def begun(
         require_single(task, "--freeze features, which fits one classifier to all classes,")
     if not task.images.several:
         _tell_smoothing(settings, task.recipe, listener)
-    architecture = fitted(
-        design, size, len(task.images.classes), listener, aspect=settings.aspect
-    )
+    architecture = fitted(design, size, len(task.images.classes), listener, aspect=settings.aspect)
     if "learning_rate" not in settings.fields_given:
         task = _at_suited_rate(task, start, architecture, listener)
     return Training(

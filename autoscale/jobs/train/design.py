@@ -67,8 +67,8 @@ def fitted(
     fitted = at_resolution(own, resolution, aspect)
     if fitted != asked:
         listener.notice(
-            f"strides are taken away for {asked.image_size} pixels, reduction {asked.reduction} becomes "
-            f"{fitted.reduction}: {cost(fitted).macs:,} multiply-adds instead of "
+            f"strides are taken away for {asked.image_size} pixels, reduction {asked.reduction} "
+            f"becomes {fitted.reduction}: {cost(fitted).macs:,} multiply-adds instead of "
             f"{cost(asked).macs:,}"
         )
     return fitted

@@ -18,6 +18,7 @@ from autoscale.datasets.pictures.selection import Selection, within_limit
 from autoscale.design.architecture import Architecture
 from autoscale.errors import DataProblem, EvaluationFailed, InvalidSetting
 from autoscale.jobs.inheritance import Begun, Inheritance, suited
+from autoscale.jobs.other_channels import TakesImages
 from autoscale.jobs.teaching.lessons import Pupils, Taught
 from autoscale.jobs.workers.answers import packed
 from autoscale.jobs.workers.kernels import accelerated, cutter
