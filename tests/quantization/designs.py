@@ -59,9 +59,7 @@ RESIDUAL = Architecture(
 )
 # Of images whose sides divide otherwise: even and odd, odd and even, and lying.
 WIDE = replace(INVERTED, aspect=Fraction(7, 6))
-WIDE_RESIDUAL = replace(
-    RESIDUAL, resolution=15, aspect=Fraction(4, 3), stages=RESIDUAL.stages[:2]
-)
+WIDE_RESIDUAL = replace(RESIDUAL, resolution=15, aspect=Fraction(4, 3), stages=RESIDUAL.stages[:2])
 TALL = replace(POOLED, aspect=Fraction(3, 4))
 DESIGNS = {
     "silu": INVERTED,
