@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from autoscale.aspect import ImageSize
 from autoscale.design.tflite.pads import Pads
 
 Floats = NDArray[np.float32]
@@ -112,7 +113,7 @@ class Function(Operation):
 class Graph:
     """Operations in the order in which they run; the last one makes the logits."""
 
-    resolution: int  # pixels per side of the input
+    size: ImageSize  # of the input
     channels: int = 3  # of the input
     operations: tuple[Operation, ...]
 
@@ -124,7 +125,7 @@ class Graph:
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Of every map by name, the pixels among them."""
-        pixels = {PIXELS: (self.channels, self.resolution, self.resolution)}
+        pixels = {PIXELS: (self.channels, *self.size)}
         return pixels | {operation.name: operation.shape for operation in self.operations}
 
     def steps(self) -> Iterator[tuple[Operation, tuple[str, ...]]]:
