@@ -115,12 +115,14 @@ def load_model(name: str | Path, settings: LoadSettings) -> Model:
         asked=settings,
         designed=isinstance(found, Architecture),
     )
-    network, architecture = _built(found, settings.resolution, held, expected.style)
+    network, architecture = _built(found, settings, held, expected.style)
     preparation = _for_network(
         network, expected.preparation, settings, name=name, trained=held is not None
     )
     if architecture is not None:  # which decides the shape of its images
         preparation = replace(preparation, aspect=architecture.aspect)
+    elif settings.aspect is not None:
+        preparation = replace(preparation, aspect=settings.aspect)
     notes = [*expected.notes]
     if held is not None:
         notes += load_weights(network, held.state)
@@ -223,13 +225,16 @@ def _for_network(
 
 
 def _built(
-    found: nn.Module | Architecture, resolution: int | None, held: Weights | None, style: Style
+    found: nn.Module | Architecture, asked: LoadSettings, held: Weights | None, style: Style
 ) -> tuple[nn.Module, Architecture | None]:
-    """The network, and its design for that resolution and as many classes as the weights have."""
+    """The network, and its design for the images asked for and as many classes as the weights
+    have."""
     if isinstance(found, nn.Module):
         return found, None
-    if resolution is not None:
-        found = replace(found, resolution=resolution)
+    if asked.resolution is not None:
+        found = replace(found, resolution=asked.resolution)
+    if asked.aspect is not None:
+        found = replace(found, aspect=asked.aspect)
     if held is not None and (count := class_rows(held.state)):
         found = replace(found, num_classes=count)
     with torch.random.fork_rng(devices=[]):
