@@ -105,7 +105,12 @@ class PartMacs(NamedTuple):
 def macs_tables(
     parts: Sequence[Choices[Any]], *, channels: int, sizes: Sequence[MapSize], num_classes: int
 ) -> list[PartMacs]:
-    """The tables of a stem, of stages and of a head, for images of `channels` and each of `sizes`."""
+    """The tables of a stem, of stages and of a head.
+
+    Args:
+        channels: of the images.
+        sizes: of the images, one for each resolution.
+    """
     tables = []
     before, sizes = [channels], list(sizes)
     for choices in parts:

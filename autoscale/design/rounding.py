@@ -214,7 +214,11 @@ def compound(
     )
 
 
-def fit_strides(architecture: Architecture, *, smallest_map: int = 4) -> Architecture:
+#: Pixels that both sides of the last map have at least, if strides can be taken away.
+SMALLEST_MAP = 4
+
+
+def fit_strides(architecture: Architecture, *, smallest_map: int = SMALLEST_MAP) -> Architecture:
     """Take downsampling away until both sides of the last map have `smallest_map` pixels or more.
 
     The stem loses its pooling and stride first (patches of 4 pixels become patches of 2, and these

@@ -225,16 +225,16 @@ def _for_network(
 
 
 def _built(
-    found: nn.Module | Architecture, asked: LoadSettings, held: Weights | None, style: Style
+    found: nn.Module | Architecture, settings: LoadSettings, held: Weights | None, style: Style
 ) -> tuple[nn.Module, Architecture | None]:
     """The network, and its design for the images asked for and as many classes as the weights
     have."""
     if isinstance(found, nn.Module):
         return found, None
-    if asked.resolution is not None:
-        found = replace(found, resolution=asked.resolution)
-    if asked.aspect is not None:
-        found = replace(found, aspect=asked.aspect)
+    if settings.resolution is not None:
+        found = replace(found, resolution=settings.resolution)
+    if settings.aspect is not None:
+        found = replace(found, aspect=settings.aspect)
     if held is not None and (count := class_rows(held.state)):
         found = replace(found, num_classes=count)
     with torch.random.fork_rng(devices=[]):

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoscale.aspect import ImageSize
-from autoscale.design.tflite.pads import Pads
+from autoscale.design.tflite.pads import NO_PADS, Pads
 
 Floats = NDArray[np.float32]
 Act = Literal["relu", "relu6"]
@@ -50,7 +50,7 @@ class Convolution(Operation):
     weight: Floats  # (outputs, inputs of a group, kernel, kernel)
     bias: Floats  # (outputs,)
     stride: int = 1
-    pads: Pads = (0, 0)
+    pads: Pads = NO_PADS
     groups: int = 1
     act: Act | None = None
 

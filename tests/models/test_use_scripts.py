@@ -63,7 +63,7 @@ def test_scripts_name_what_predict_names(
 ) -> None:
     design = replace(LITE, channels=preparation.channels)
     torch.manual_seed(0)
-    seen = torch.randn(16, design.channels, design.resolution, design.resolution)
+    seen = torch.randn(16, design.channels, *design.image_size)
     network = telling(build(design), seen)
     file = saved(tmp_path, design, network, classes=CLASSES, preparation=preparation)
     model = load_model(file)

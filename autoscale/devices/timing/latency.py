@@ -275,8 +275,9 @@ def _subject(
         raise
     except Exception as problem:  # the user's code may raise anything
         raise InvalidSetting(
-            f"{type(module).__name__} does not run on images of shape {shape} with {asked.runtime} in "
-            f"{asked.dtype} on {asked.device}: {cause(problem)}; correct it or try other settings"
+            f"{type(module).__name__} does not run on images of shape {shape} with "
+            f"{asked.runtime} in {asked.dtype} on {asked.device}: {cause(problem)}; correct it or "
+            "try other settings"
         ) from problem
     return _Subject(
         run=run,
