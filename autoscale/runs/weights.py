@@ -19,8 +19,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from autoscale.aspect import aspect_of
 from autoscale.answering.answering import Answering
+from autoscale.aspect import aspect_of
 from autoscale.datasets.pictures.preparation import Preparation
 from autoscale.design.style import Style
 from autoscale.design.versions import FORMAT, UPGRADE, version_problem

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from autoscale.aspect import ImageSize
 from autoscale.answering.answering import NONE
+from autoscale.aspect import ImageSize
 from autoscale.datasets.pictures.framing import BESIDE
 from autoscale.datasets.pictures.preparation import Preparation, in_bands
 from autoscale.models.input_spec import LABELS, row
@@ -129,7 +129,7 @@ def prepared(path):
 
 def _of_array(preparation: Preparation, size: ImageSize) -> str:
     """The same for arrays of bands."""
-    channels = preparation.channels
+    channels, shape = preparation.channels, f"{size.height}, {size.width}, {preparation.channels}"
     return f'''\
 def framed(image):
     """One band of {size.height} x {size.width} pixels."""
@@ -138,7 +138,7 @@ def framed(image):
 
 
 def prepared(path):
-    """Bytes of shape ({size.height}, {size.width}, {channels}) of a .npy file of uint8 or uint16."""
+    """Bytes of shape ({shape}) of a .npy file of uint8 or uint16."""
     values = np.load(path)
     if values.shape[-1] != {channels}:
         values = np.moveaxis(values, 0, -1)
@@ -151,7 +151,7 @@ def prepared(path):
 
 def _made(size: ImageSize) -> str:
     """What the source of `_framed` makes is called there."""
-    return "square" if size.height == size.width else "framed"
+    return "square" if size.height == size.width else "fitted"
 
 
 def _framed(preparation: Preparation, size: ImageSize) -> str:
@@ -186,13 +186,12 @@ def _framed(preparation: Preparation, size: ImageSize) -> str:
             ]
             if not square:
                 lines = [
-                    "shares = [",
-                    f"    min({size.width} * one / image.width, {size.height} * one / image.height)",
-                    "    for one in image.size",
-                    "]",
-                    "wide, high = (max(1, int(share + 0.5)) for share in shares)",
+                    f"across, down = {whole}",
+                    "wide = min(across, down * image.width / image.height)",
+                    "high = min(down, across * image.height / image.width)",
+                    "wide, high = (max(1, int(one + 0.5)) for one in (wide, high))",
                     f"{made} = Image.new(image.mode, {whole}, {colour})",
-                    f"corner = (({size.width} - wide) // 2, ({size.height} - high) // 2)",
+                    "corner = ((across - wide) // 2, (down - high) // 2)",
                     f"{made}.paste(image.resize((wide, high), {filter}), corner)",
                 ]
         case "squashed":
