@@ -57,7 +57,7 @@ def network_that_has_seen(
 
 
 @pytest.fixture(
-    params=[(3, SQUARE), (1, SQUARE), (3, Aspect(4, 3)), (1, Aspect(3, 4))],
+    params=[(3, SQUARE), (1, SQUARE), (3, Aspect(3, 2)), (1, Aspect(2, 3))],
     ids=["colour", "grey", "wide", "tall grey"],
 )
 def model(request: pytest.FixtureRequest, photos: Path, tmp_path: Path) -> Model:
