@@ -21,10 +21,12 @@ from autoscale.design.blocks.layers import (
     LayerNorm,
     LayerScale,
     Layout,
+    MapSize,
     Pool,
     SqueezeExcite,
+    area,
+    output_size,
 )
-from autoscale.design.map_size import MapSize, area, output_size
 from autoscale.design.numbers import Number, larger
 from autoscale.design.walk import Place, head_layers, place_of, places_of, stem_layers
 

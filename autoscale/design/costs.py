@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from autoscale.design.architecture import Architecture, Head, Stage, Stem
+from autoscale.design.blocks.layers import MapSize, output_size
 from autoscale.design.choices import Choices
 from autoscale.design.cost import Cost, block_macs, cost, head_cost, part_costs, stem_cost
-from autoscale.design.map_size import MapSize, output_size
 from autoscale.design.numbers import Number
 from autoscale.design.rounding import ROUNDINGS, Rounding
 from autoscale.design.walk import stem_output_size

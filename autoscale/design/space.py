@@ -33,6 +33,7 @@ from autoscale.design.architecture import (
     require_aspect,
     require_channels,
 )
+from autoscale.design.blocks.layers import map_size
 from autoscale.design.choices import (
     Choices,
     HeadChoices,
@@ -46,7 +47,6 @@ from autoscale.design.choices import (
 )
 from autoscale.design.costs import PartMacs, extremes, macs_at, macs_tables
 from autoscale.design.document import NO_UNKNOWN_KEYS, parse
-from autoscale.design.map_size import map_size
 from autoscale.design.rounding import fit_strides
 from autoscale.errors import InvalidArchitecture, InvalidSetting, InvalidSpace
 

@@ -9,8 +9,18 @@ from functools import partial
 from typing import NamedTuple
 
 from autoscale.design.architecture import Architecture, Head, Sizes, Stage, Stem
-from autoscale.design.blocks.layers import Conv, GlobalPool, Layer, LayerNorm, Layout, Linear, Pool
-from autoscale.design.map_size import MapSize, map_size, output_size
+from autoscale.design.blocks.layers import (
+    Conv,
+    GlobalPool,
+    Layer,
+    LayerNorm,
+    Layout,
+    Linear,
+    MapSize,
+    Pool,
+    map_size,
+    output_size,
+)
 from autoscale.design.numbers import Number
 
 

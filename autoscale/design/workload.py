@@ -18,12 +18,14 @@ from autoscale.design.blocks.layers import (
     LayerNorm,
     LayerScale,
     Layout,
+    MapSize,
     Pool,
     SqueezeExcite,
     Step,
+    area,
     flow,
+    sides,
 )
-from autoscale.design.map_size import MapSize, area, sides
 from autoscale.design.walk import Place, head_layers, places_of, stem_layers, walk_stage
 
 #: A kind of operation, and what of it takes time: "calls", "macs", "numbers" (read and written,

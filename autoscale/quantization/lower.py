@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from autoscale.design.architecture import Architecture, Stage, Stem
-from autoscale.design.map_size import sides
+from autoscale.design.blocks.layers import sides
 from autoscale.design.style import Padding
 from autoscale.design.tflite.operations import Operation, Tensor, operations_of
 from autoscale.design.walk import Place, places_of

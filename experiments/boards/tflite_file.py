@@ -10,7 +10,7 @@ import flatbuffers
 import numpy as np
 from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema
 
-from autoscale.design.map_size import sides
+from autoscale.design.blocks.layers import sides
 from autoscale.design.tflite.operations import Graph, Operation, Tensor
 
 _CODES = {

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoscale.design.architecture import Architecture, Head, Stage, Stem
-from autoscale.design.blocks.layers import DEPTHWISE, Conv, SqueezeExcite
+from autoscale.design.blocks.layers import DEPTHWISE, Conv, SqueezeExcite, output_size
 from autoscale.design.cost import (
     CONVENTIONS,
     Cost,
@@ -20,7 +20,6 @@ from autoscale.design.cost import (
     part_costs,
     stage_cost,
 )
-from autoscale.design.map_size import output_size
 from autoscale.design.published import EFFICIENTNET_B0
 from tests.strategies import architectures, stages
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from autoscale.aspect import SQUARE, ImageSize
 from autoscale.design.architecture import MOST, Architecture, Head, Stage, Stem
+from autoscale.design.blocks.layers import area, map_size, output_size, sides
 from autoscale.design.cost import cost, part_costs
 from autoscale.design.costs import scaled_costs
-from autoscale.design.map_size import area, map_size, output_size, sides
 from autoscale.design.measures.registry import MEASURES
 from autoscale.design.published import EFFICIENTNET_B0
 from autoscale.design.rounding import at_resolution, fit_strides, last_map, scale

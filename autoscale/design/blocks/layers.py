@@ -3,18 +3,21 @@
 A layer says what it makes; what it is given follows from the layers before it (`flow`). Costs,
 latency features, modules and exported source are all worked out from these values, so none of them
 knows any block by name. Widths and sizes may be numpy arrays, which stand for many designs at once.
+The size of a map is one number where it is square, for most are, and a search counts thousands of
+networks a second; where it is not, height and width.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from autoscale.design.map_size import MapSize, output_size
+from autoscale.aspect import SQUARE, Aspect, ImageSize, image_size
 from autoscale.design.numbers import Number
 
 Activation = Literal["relu", "relu6", "silu", "hswish", "gelu"]
 Skip = Literal["identity", "pool", "none"]
 NormKind = Literal["batch", "layer"]
 Gate = Literal["sigmoid", "hsigmoid"]
+MapSize = Any  # pixels per side of a square, or an `ImageSize`
 
 #: `Conv.groups` of a convolution that filters every channel by itself.
 DEPTHWISE = 0
@@ -137,6 +140,35 @@ def flow(layers: Iterable[Layer], width: Number, size: MapSize) -> Iterator[Step
             size_out = output_size(size, layer.stride)
         yield Step(layer, width, size, width_out, size_out)
         width, size = width_out, size_out
+
+
+# The size of a map.
+
+
+def map_size(resolution: Number, aspect: Aspect) -> MapSize:
+    """The size of images of that resolution."""
+    if aspect is SQUARE or aspect == SQUARE:
+        return resolution
+    return image_size(resolution, aspect)
+
+
+def sides(size: MapSize) -> ImageSize:
+    """Height and width."""
+    return size if type(size) is ImageSize else ImageSize(size, size)
+
+
+def area(size: MapSize) -> Number:
+    """Pixels of a map."""
+    if type(size) is ImageSize:
+        return size.height * size.width
+    return size * size
+
+
+def output_size(size: MapSize, stride: Number) -> MapSize:
+    """A map after a layer of `stride`: each side divided by it, rounded up."""
+    if type(size) is ImageSize:
+        return ImageSize(-(-size.height // stride), -(-size.width // stride))
+    return -(-size // stride)
 
 
 # Shortcuts. A condition on whole numbers is settled at once, so that equal blocks are equal values.

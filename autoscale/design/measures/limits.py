@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from autoscale.design.architecture import Architecture, Head, Stage, Stem
-from autoscale.design.map_size import MapSize, map_size, output_size
+from autoscale.design.blocks.layers import MapSize, map_size, output_size
 from autoscale.design.measures.macs import MACS
 from autoscale.design.measures.measure import CostMeasure
 from autoscale.design.measures.registry import MEASURES, kind_named, measure_named

@@ -9,8 +9,7 @@ from functools import lru_cache, partial
 from typing import Literal, get_args
 
 from autoscale.design.architecture import Architecture
-from autoscale.design.blocks.layers import Activation
-from autoscale.design.map_size import map_size
+from autoscale.design.blocks.layers import Activation, map_size
 from autoscale.design.style import Padding
 from autoscale.design.tflite.operations import Graph, Kind, Operation, Tensor, Writer
 from autoscale.design.tflite.pads import NO_PADS, Pads, need_operation, padded_size

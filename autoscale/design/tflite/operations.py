@@ -23,10 +23,12 @@ from autoscale.design.blocks.layers import (
     LayerScale,
     Layout,
     Linear,
+    MapSize,
     Pool,
     SqueezeExcite,
+    area,
+    output_size,
 )
-from autoscale.design.map_size import MapSize, area, output_size
 from autoscale.design.style import Padding
 from autoscale.design.tflite.pads import NO_PADS, Pads, need_operation, pads_of, symmetric_pads
 from autoscale.design.walk import Place, head_layers, stem_layers, walk_stage

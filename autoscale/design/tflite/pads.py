@@ -4,8 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from autoscale.aspect import ImageSize
-from autoscale.design.blocks.layers import Conv
-from autoscale.design.map_size import MapSize, output_size
+from autoscale.design.blocks.layers import Conv, MapSize, output_size
 from autoscale.design.style import Padding
 
 

@@ -10,11 +10,13 @@ from autoscale.design.blocks.layers import (
     Conv,
     Layer,
     Layout,
+    MapSize,
+    area,
     flow,
     is_inverted,
+    sides,
 )
 from autoscale.design.cost import part_costs
-from autoscale.design.map_size import MapSize, area, sides
 from autoscale.design.style import Padding
 from autoscale.design.walk import BlockPlace, Place, places_of, stem_layers, walk_stage
 from autoscale.design.workload import ACTIVATIONS, work_at

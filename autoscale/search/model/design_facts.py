@@ -12,10 +12,9 @@ from typing import Any
 
 from autoscale.aspect import Aspect, image_size
 from autoscale.design.architecture import Architecture, Head, Stage, Stem
-from autoscale.design.blocks.layers import Layout
+from autoscale.design.blocks.layers import Layout, MapSize, map_size, output_size
 from autoscale.design.choices import StageChoices
 from autoscale.design.cost import Cost, head_cost, stage_cost, stem_cost
-from autoscale.design.map_size import MapSize, map_size, output_size
 from autoscale.design.measures.limits import Limit
 from autoscale.design.measures.measure import CostMeasure
 from autoscale.design.space import SearchSpace

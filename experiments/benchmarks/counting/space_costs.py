@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from autoscale.design.architecture import Head, Stem
+from autoscale.design.blocks.layers import map_size, output_size
 from autoscale.design.cost import Cost, row_of
 from autoscale.design.costs import FIELDS
-from autoscale.design.map_size import map_size, output_size
 from autoscale.design.space import HeadChoices, SearchSpace, StageChoices, StemChoices
 from autoscale.design.walk import place_of, stem_output_size
 from autoscale.errors import InvalidSetting
