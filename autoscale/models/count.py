@@ -12,7 +12,7 @@ from operator import add
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autoscale.aspect import SQUARE, Aspect, ImageSize, image_size
+from autoscale.aspect import SQUARE, Aspect, ImageSize, aspect_of, image_size
 from autoscale.design.amounts import BYTES
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import CONVENTIONS, Cost, part_costs
@@ -209,7 +209,7 @@ def count(
     network: str | Path | nn.Module | Architecture,
     *,
     resolution: int | None = None,
-    aspect: Aspect | None = None,
+    aspect: Aspect | str | None = None,
     handles: Mapping[str, Handle] | None = None,
 ) -> Count:
     """What `network` costs for one image.
@@ -221,7 +221,8 @@ def count(
             directory too. Or such a module or design itself.
         resolution: pixels of the image's height; a design's own, or 224 for a module, if not
             given.
-        aspect: its width divided by its height; a design's own, or that of a square, if not given.
+        aspect: its width divided by its height, as "4/3"; a design's own, or that of a square, if
+            not given.
         handles: multiply-adds of operations that the trace of a module does not know: by the name
             of the operation, such as "aten::cumsum", a function of the shapes of its inputs and of
             its outputs.
@@ -236,6 +237,7 @@ def count(
         StorageProblem: if the file cannot be read.
     """
     found, name = load_network(network), _called(network)
+    aspect = None if aspect is None else aspect_of(aspect)
     if isinstance(found, Architecture):
         if handles:
             raise InvalidSetting(
