@@ -66,8 +66,8 @@ class MakeSettings(
     aspect: Aspect | None = again(
         LoadSettings,
         "aspect",
-        help="Of images that are no squares, the width divided by the height: 4/3. \\[default: that "
-        "of the weights' network, else 1]",
+        help="Of images that are no squares, the width divided by the height: 4/3. "
+        "\\[default: that of the weights' network, else 1]",
     )
     teach: bool = option(
         False,
