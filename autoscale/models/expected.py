@@ -192,7 +192,7 @@ def _style_words(style: Style) -> str:
 
 
 def _words(preparation: Preparation, *, beside: Preparation = OURS) -> str:
-    """What pixels are expected; area and aspect if they are other than usual, or than of `beside`."""
+    """What pixels are expected; area and aspect where they are not usual, or not as of `beside`."""
     mean, deviation = (
         ", ".join(f"{value:g}" for value in values)
         for values in (preparation.mean, preparation.deviation)

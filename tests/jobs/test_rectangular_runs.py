@@ -147,7 +147,7 @@ def test_a_run_of_rectangles_from_search_to_family(pictures: str, tmp_path: Path
     found = autoscale.search_baseline(run, trials=2, **options)  # type: ignore[arg-type]
     assert [trial.architecture.aspect for trial in found.trials] == [WIDE, WIDE]
     grid = autoscale.grid_search(run, flops_budget="2x", max_candidates=2, seeds=1, epochs=None)
-    assert grid.pick.alpha >= 1
+    assert grid.field
     family = autoscale.write_family(run, phi="0,1")
     assert {member.architecture.aspect for member in family.members} == {WIDE}  # type: ignore[union-attr]
     small = run / "family" / f"{family.members[0].name}.yaml"
@@ -174,6 +174,16 @@ def test_models_of_ones_own_are_scaled_by_squares(tmp_path: Path) -> None:
             tmp_path / "run", model="tests.families:model", aspect="4/3", phi="1",
             coefficients="1.2,1.1,1.15",
         )  # fmt: skip
+
+
+def test_shared_weights_learn_and_judge_rectangles(pictures: str, tmp_path: Path) -> None:
+    space = tmp_path / "space.yaml"
+    space.write_text(SPACE.replace("resolution: 16", "resolution: [12, 16]"))
+    found = autoscale.search_baseline(
+        tmp_path / "run", space=str(space), data=pictures, trials=1, epochs=1, kernels="torch",
+        shared_weights=True, shared_epochs=1, shared_designs=8,
+    )  # fmt: skip
+    assert found.trial.architecture.aspect == WIDE
 
 
 def test_the_aspect_that_is_asked_for_goes_before_the_spaces(pictures: str, tmp_path: Path) -> None:
