@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import string
 from dataclasses import replace
+from fractions import Fraction
 from itertools import product
 from typing import Any, get_args
 
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from autoscale.aspect import SQUARE
 from autoscale.design.architecture import (
     Activation,
     Architecture,
@@ -46,6 +48,8 @@ block_fields: dict[str, st.SearchStrategy[Any]] = {
     "start_kernel": st.sampled_from([0, 3, 5]),
 }
 channels = st.sampled_from([3, 1])
+#: As often of a square as not.
+aspects = st.just(SQUARE) | st.sampled_from([Fraction(4, 3), Fraction(3, 4), Fraction(5, 2)])
 norms: st.SearchStrategy[NormKind] = st.sampled_from(get_args(NormKind))
 
 
@@ -105,6 +109,7 @@ def architectures() -> st.SearchStrategy[Architecture]:
         Architecture,
         resolution=st.integers(1, 40),
         channels=channels,
+        aspect=aspects,
         stem=stems,
         stages=st.lists(stages(), min_size=1, max_size=4).map(tuple),
         head=heads,
@@ -158,6 +163,7 @@ def _spaces() -> st.SearchStrategy[SearchSpace]:
         name=st.text(string.ascii_lowercase, min_size=1, max_size=8),
         resolution=_options(st.integers(4, 40)),
         channels=channels,
+        aspect=aspects,
         stem=st.builds(StemChoices, width=_options(widths), stride=strides, pool=st.booleans()),
         stages=st.lists(_stage_choices(), min_size=1, max_size=2).map(tuple),
         head=st.builds(HeadChoices, width=_options(st.integers(0, 32))),

@@ -37,6 +37,7 @@ TYPED = {
     "target": ["5M"],
     "coefficients": ["1.2,1.1,1.15"],
     "group_by": ["patient", "path:^(.*)_[0-9]+"],
+    "aspect": ["4/3", "3/4"],
 }
 #: Texts that must be right for the settings to be.
 TEXTS = {

@@ -283,11 +283,11 @@ for _one in COMMANDS:
     app.command(_one.name, help=_one.summary)(lambda: None)
 
 
-#: What is said in place of typer's words where a resolution is no whole number, as 96x160.
+#: What is said in place of typer's words where a resolution is no whole number, as 96x128.
 _RESOLUTION = "Invalid value for '--resolution'"
 _SQUARES = (
-    "--resolution takes one number of pixels per side, for networks see squares; --area padded or "
-    "squashed shows them the whole of other pictures"
+    "--resolution takes one number, the height in pixels; the width goes by --aspect, as in "
+    "--resolution 96 --aspect 4/3 for images of 96x128, height first"
 )
 
 

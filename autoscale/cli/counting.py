@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import typer
 
+from autoscale.aspect import SQUARE, Aspect, ImageSize, written
 from autoscale.design.amounts import several
 from autoscale.jobs.groups.networks import BoardSettings
 from autoscale.models.settings import (
     ConventionSettings,
+    LatencySettings,
     published_names,
     published_names_and_families,
 )
@@ -40,9 +42,8 @@ class CountCommand(ConventionSettings):
         complete=begun(published_names),
         place=True,
     )
-    resolution: int | None = option(
-        None, "Pixels per side. \\[default: the design's own; 224 for a module]", least=1
-    )
+    resolution: int | None = again(LatencySettings, "resolution")
+    aspect: Aspect | None = again(LatencySettings, "aspect")
     per_stage: bool = option(False, "One row for each part.")
     op_cost: tuple[str, ...] = option(
         (),
@@ -82,6 +83,12 @@ class CompareCommand(ConventionSettings):
     )
 
 
+def _pixels(size: ImageSize) -> str:
+    if size.height == size.width:
+        return f"{several(size.height, 'pixel')} per side"
+    return f"{size} pixels, height first"
+
+
 def count_command(settings: CountCommand, *, as_json: bool) -> None:
     """Count what one image costs in a network, exactly."""
     from autoscale.cli.terminal import say, show_json, show_table
@@ -92,6 +99,7 @@ def count_command(settings: CountCommand, *, as_json: bool) -> None:
     found = count.count(
         settings.network,
         resolution=settings.resolution,
+        aspect=settings.aspect,
         handles=parse_handles(settings.op_cost),
     )
     rows = found.rows(convention)
@@ -106,6 +114,7 @@ def count_command(settings: CountCommand, *, as_json: bool) -> None:
             **found.row(convention),
             "convention": convention,
             "resolution": found.resolution,
+            **({} if found.aspect == SQUARE else {"aspect": written(found.aspect)}),
             "traced": found.traced,
         }
         if convention == "fvcore" and found.fvcore:
@@ -130,7 +139,7 @@ def count_command(settings: CountCommand, *, as_json: bool) -> None:
         return
     show_table(
         rows if settings.per_stage else rows[-1:],
-        title=f"{settings.network}, one image of {several(found.resolution, 'pixel')} per side",
+        title=f"{settings.network}, one image of {_pixels(found.image_size)}",
         columns=("part", *_COLUMNS),
     )
     total = found.row(convention)

@@ -39,9 +39,9 @@ from autoscale.errors import DataProblem, InvalidSetting
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Decoded square images and what they are labelled with."""
+    """Decoded images of one size and what they are labelled with."""
 
-    pixels: NDArray[np.uint8]  # (N, S, S, C), contiguous; 3 channels in RGB, 1 in grey, or bands
+    pixels: NDArray[np.uint8]  # (N, H, W, C), contiguous; 3 channels in RGB, 1 in grey, or bands
     # (N,), positions in the classes of the data set; where an image may have several of them, or
     # none, (N, classes) of 0 and 1. See `datasets.labelling`.
     labels: Labels
@@ -96,16 +96,16 @@ def load(
     keep: Keep | None = None,
     preparation: Preparation = OURS,
 ) -> ImageData:
-    """Read a data set; every image is decoded once and takes size**2 bytes a channel.
+    """Read a data set; every image is decoded once and takes a byte a pixel and channel.
 
     Each image is turned upright by its EXIF orientation, laid on white where it is transparent,
-    and its area is resized to `size` with antialiasing. Images of 16 bits are scaled to 8.
+    and its area is resized with antialiasing. Images of 16 bits are scaled to 8.
     See `pictures.decoding`.
 
     Args:
         source: `synthetic`, which is drawn from the selection's seed and comes with its own splits
             (see `datasets.synthetic`), or what `list_source` reads.
-        size: pixels per side.
+        size: pixels of an image's height; the preparation's aspect gives the width.
         selection: which pictures are used, and how those without splits are cut.
         strict: refuse a file that cannot be read, instead of skipping it.
         keep: where decoded images are looked for and left for the next call; without it, and for
@@ -128,7 +128,7 @@ def load(
         raise InvalidSetting(f"size must be at least 1 pixel; got {size}")
     if source == "synthetic":
         require_no_groups(source, selection)
-        return _draw(size, selection, preparation.channels)
+        return _draw(size, selection, preparation)
     root = Path(source).expanduser()
     listing = list_source(
         root,
@@ -286,7 +286,7 @@ def load_whole(
     For images that no training has seen, such as a folder of test images by class.
 
     Args:
-        size: pixels per side.
+        size: pixels of an image's height; the preparation's aspect gives the width.
         strict: refuse a file that cannot be read, instead of skipping it.
         keep, preparation: as in `load`.
 
@@ -398,7 +398,8 @@ def _hash(value: object) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:12]
 
 
-def _draw(size: int, selection: Selection, channels: int) -> ImageData:
+def _draw(size: int, selection: Selection, preparation: Preparation) -> ImageData:
+    channels = preparation.channels
     if in_bands(channels):
         raise DataProblem(
             f"synthetic shapes are in colour or grey, and the network takes {channels} bands; name "
@@ -406,7 +407,9 @@ def _draw(size: int, selection: Selection, channels: int) -> ImageData:
         )
 
     def part(name: synthetic.Part) -> Images:
-        pixels, labels = synthetic.draw(name, size=size, seed=selection.seed)
+        pixels, labels = synthetic.draw(
+            name, size=size, seed=selection.seed, aspect=preparation.aspect
+        )
         return Images(pixels if channels == 3 else synthetic.in_grey(pixels), labels)
 
     train, fold, held_out = part("train"), None, None

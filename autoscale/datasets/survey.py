@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from autoscale.aspect import ImageSize
 from autoscale.datasets.data import list_source, require_no_groups
 from autoscale.datasets.duplicates import Duplicates, find_duplicates
 from autoscale.datasets.labelling import Labels, are_several, has_class
@@ -37,7 +38,7 @@ class Survey:
     totals: dict[str, int]  # readable images of each part
     several: bool  # whether an image may have several of the classes, or none
     unreadable: tuple[str, ...]  # one line for each file: its name and the reason
-    sides: tuple[int, ...]  # pixels of the shorter side of every readable image, rising
+    shapes: tuple[ImageSize, ...]  # of every readable picture, upright, by its shorter side
     peaks: tuple[int, ...]  # the largest number of every picture of 16 bits, rising
     summary: DataSummary  # its `sentence` says what was understood of the source
     notices: tuple[str, ...]  # what the owner should know, a sentence each
@@ -49,7 +50,7 @@ class Survey:
     @property
     def images(self) -> int:
         """Readable ones, of all splits."""
-        return len(self.sides)
+        return len(self.shapes)
 
 
 def survey(source: str, *, group_by: str | None = None) -> Survey:
@@ -74,7 +75,7 @@ def survey(source: str, *, group_by: str | None = None) -> Survey:
     preparation = OURS if bands is None else ours(bands)
     totals: dict[str, int] = {}
     kept: list[Labels] = []
-    sides: list[int] = []
+    shapes: list[ImageSize] = []
     peaks: list[int] = []
     for part, pictures in parts.items():
         found = decode(pictures, _SIZE, strict=False, keep=None, preparation=preparation)
@@ -83,7 +84,7 @@ def survey(source: str, *, group_by: str | None = None) -> Survey:
             pictures.forget(i)
         readable = np.setdiff1d(np.arange(len(pictures)), list(found.unread))
         labels = pictures.labels[readable]
-        sides += found.sides
+        shapes += found.shapes
         peaks += found.peaks
         counts[part] = {
             name: int(has_class(labels, label).sum()) for label, name in enumerate(listing.classes)
@@ -95,7 +96,7 @@ def survey(source: str, *, group_by: str | None = None) -> Survey:
         totals=totals,
         several=are_several(listing.train.labels),
         unreadable=tuple(unreadable),
-        sides=tuple(sorted(sides)),
+        shapes=tuple(sorted(shapes, key=min)),
         peaks=tuple(sorted(peaks)),
         summary=DataSummary(
             classes=listing.classes,

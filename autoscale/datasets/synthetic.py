@@ -5,8 +5,8 @@ mark. Place, size, tilt and every colour are nuisances. Strokes are thin, so tha
 more, and marks differ only in how their strokes meet, so that wider and deeper networks tell more.
 The numbers reached here say nothing about photographs.
 
-Scenes are described in fractions of the side and drawn at the size asked for, with the part of each
-pixel that a stroke covers, so that one seed gives the same scenes at every size.
+Scenes are described in fractions of the shorter side and drawn at the size asked for, with the part
+of each pixel that a stroke covers, so that one seed gives the same scenes at every size.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from autoscale.aspect import SQUARE, Aspect, ImageSize, image_size
 from autoscale.errors import InvalidSetting
 
 Floats = NDArray[np.float32]
@@ -41,8 +42,8 @@ MARKS: dict[str, tuple[tuple[float, float, float, float], ...]] = {
 CLASSES = tuple(MARKS)
 
 CELLS = 2  # along each side, the mark in each
-MARK_RADIUS = (0.08, 0.24)  # of the side; nearly the same for all marks of a picture
-STROKE_WIDTH = (0.022, 0.032)  # of the side: a pixel or less up to 31 pixels
+MARK_RADIUS = (0.08, 0.24)  # of the shorter side; nearly the same for all marks of a picture
+STROKE_WIDTH = (0.022, 0.032)  # of the shorter side: a pixel or less up to 31 pixels
 TILT = 0.35  # radians, either way
 CONTRAST = (0.3, 0.75)  # of the strokes of a picture, in units of black to white
 WAVES = 6
@@ -52,12 +53,16 @@ _CHUNK = 64  # pictures painted together: what fits in a core's cache
 
 
 def draw(
-    part: Part, *, size: int, seed: int, count: int | None = None
+    part: Part, *, size: int, seed: int, count: int | None = None, aspect: Aspect = SQUARE
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Pixels (N, size, size, 3) and labels (N,), positions in `CLASSES`, of one part of the set.
+    """Pixels (N, H, W, 3) and labels (N,), positions in `CLASSES`, of one part of the set.
 
     Every call gives the same pictures; the parts of one seed share no scene. `count` pictures
     instead of `COUNTS[part]` are another draw, not the first ones.
+
+    Args:
+        size: pixels of the height, H.
+        aspect: gives the width, W, of all pictures; other scenes fill another one.
 
     Raises:
         InvalidSetting: if `size` or `count` is below 1, or `part` is none of `COUNTS`.
@@ -72,7 +77,10 @@ def draw(
     random = np.random.default_rng([seed, list(COUNTS).index(part)])
 
     labels = random.permutation(np.arange(count) % len(CLASSES))
-    canvas = _waves(count, size, random)
+    images = image_size(size, aspect)
+    # Width and height by the shorter side, in which scenes are measured.
+    extent = np.array([images.width, images.height]) / min(images)
+    canvas = _waves(count, images, random)
     ground = canvas.mean(axis=(1, 2))
     # A picture is easy or hard as a whole: the easy ones start the learning, the hard ones rank.
     largest = random.uniform(*MARK_RADIUS, count)
@@ -80,8 +88,8 @@ def draw(
     for cell in range(CELLS**2):
         radius = largest * random.uniform(0.8, 1, count)
         row, column = divmod(cell, CELLS)
-        room = (0.5 / CELLS - radius)[:, None]
-        centre = (np.array([column, row]) + 0.5) / CELLS
+        room = 0.5 / CELLS * extent - radius[:, None]
+        centre = (np.array([column, row]) + 0.5) / CELLS * extent
         centre = centre + room * random.uniform(-1, 1, (count, 2))
         strokes = _placed(labels, centre, radius, random.uniform(-TILT, TILT, count))
         width = random.uniform(*STROKE_WIDTH, count)
@@ -90,28 +98,29 @@ def draw(
 
 
 def in_grey(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Pictures (N, S, S, 3) as grey ones (N, S, S, 1), by the luma of `Preparation`."""
+    """Pictures (N, H, W, 3) as grey ones (N, H, W, 1), by the luma of `Preparation`."""
     luma = pixels.astype(np.uint32) @ np.array([19595, 38470, 7471], np.uint32)
     return ((luma + 32768) >> 16).astype(np.uint8)[..., None]
 
 
-def _waves(count: int, size: int, random: np.random.Generator) -> Floats:
+def _waves(count: int, images: ImageSize, random: np.random.Generator) -> Floats:
     """A plain colour under coloured plane waves, each averaged exactly over every pixel."""
-    # Cycles per side, along x and y: from slow shades to patterns finer than a small pixel.
+    height, width = images
+    unit = min(images)
+    # Cycles per shorter side, along x and y: from slow shades to patterns finer than a small pixel.
     cycles = random.normal(size=(count, WAVES, 2)) * random.choice([1, 3, 8], (count, WAVES, 1))
     phase = random.uniform(0, 2 * np.pi, (count, WAVES, 1))
     tint = WAVE_CONTRAST * random.normal(size=(count, WAVES, 3))
-    tint *= np.sinc(cycles / size).prod(axis=-1, keepdims=True)
-    at = (np.arange(size) + 0.5) / size
-    across = 2 * np.pi * cycles[..., :1] * at + phase
-    down = 2 * np.pi * cycles[..., 1:] * at
+    tint *= np.sinc(cycles / unit).prod(axis=-1, keepdims=True)
+    across = 2 * np.pi * cycles[..., :1] * ((np.arange(width) + 0.5) / unit) + phase
+    down = 2 * np.pi * cycles[..., 1:] * ((np.arange(height) + 0.5) / unit)
     # cos(down + across) = cos(down) cos(across) - sin(down) sin(across): one matrix product.
     rows = np.concatenate([np.cos(down), -np.sin(down)], axis=1).astype(np.float32)
     columns = np.concatenate([np.cos(across), np.sin(across)], axis=1)[..., None]
     columns = (columns * np.concatenate([tint, tint], axis=1)[:, :, None]).astype(np.float32)
-    waves = rows.transpose(0, 2, 1) @ columns.reshape(count, 2 * WAVES, size * 3)
+    waves = rows.transpose(0, 2, 1) @ columns.reshape(count, 2 * WAVES, width * 3)
     ground = random.uniform(0.3, 0.7, (count, 1, 1, 3))
-    canvas: Floats = waves.reshape(count, size, size, 3) + ground.astype(np.float32)
+    canvas: Floats = waves.reshape(count, height, width, 3) + ground.astype(np.float32)
     return canvas
 
 
@@ -148,19 +157,24 @@ def _paint(
     colour: NDArray[np.float64],
 ) -> None:
     """Lay on each picture its strokes (N, K, 4), round-ended and all of one width and colour."""
-    count, size = canvas.shape[:2]
-    pixel = np.float32(1 / size)
+    count, *sides = canvas.shape[:3]
+    unit = min(sides)
+    pixel = np.float32(1 / unit)
     points = strokes.reshape(count, -1, 2)
     half = width / 2
     # Only a window around the strokes is computed, as large as the largest picture needs.
-    first = np.floor((points.min(axis=1) - half[:, None]) * size - 0.5).astype(int)
-    last = np.ceil((points.max(axis=1) + half[:, None]) * size + 0.5).astype(int)
-    window = min(size, int((last - first).max()))
-    first = np.clip(first, 0, size - window)
+    first = np.floor((points.min(axis=1) - half[:, None]) * unit - 0.5).astype(int)
+    last = np.ceil((points.max(axis=1) + half[:, None]) * unit + 0.5).astype(int)
+    longest = int((last - first).max())
+    high, wide = (min(side, longest) for side in sides)
+    first = np.clip(first, 0, [sides[1] - wide, sides[0] - high])
     for start in range(0, count, _CHUNK):
         part = slice(start, start + _CHUNK)
-        at = ((first[part, :, None] + np.arange(window) + 0.5) / size).astype(np.float32)
-        x, y = at[:, 0, None, :], at[:, 1, :, None]
+        at_x, at_y = (
+            ((first[part, axis, None] + np.arange(length) + 0.5) / unit).astype(np.float32)
+            for axis, length in enumerate((wide, high))
+        )
+        x, y = at_x[:, None, :], at_y[:, :, None]
         nearest = np.full(np.broadcast_shapes(x.shape, y.shape), np.inf, dtype=np.float32)
         for stroke in strokes[part].astype(np.float32).transpose(1, 2, 0):
             x0, y0, x1, y1 = (end[:, None, None] for end in stroke)
@@ -176,6 +190,6 @@ def _paint(
         cover = np.maximum(inside, 0)[..., None] / pixel
         paint = cover * colour[part, None, None].astype(np.float32)
         for i, (left, top) in enumerate(first[part]):
-            under = canvas[start + i, top : top + window, left : left + window]
+            under = canvas[start + i, top : top + high, left : left + wide]
             under *= 1 - cover[i]
             under += paint[i]

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, get_args
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, PlainValidator, WithJsonSchema
 
+from autoscale.aspect import SQUARE, Aspect, ImageSize, aspect_of, image_size, written
 from autoscale.design.blocks import KINDS
 from autoscale.design.blocks.kind import BlockKind
 from autoscale.design.blocks.layers import Activation as Activation
@@ -17,7 +18,7 @@ from autoscale.design.blocks.layers import Layout, NormKind
 from autoscale.design.blocks.layers import Skip as Skip
 from autoscale.design.document import NO_UNKNOWN_KEYS, dump, parse
 from autoscale.design.numbers import Number
-from autoscale.errors import InvalidArchitecture
+from autoscale.errors import InvalidArchitecture, InvalidSetting
 
 if TYPE_CHECKING:
     Block = str
@@ -36,6 +37,8 @@ def _whole(value: float) -> float:
 
 #: A number that is an int where it is whole, whichever way a file writes it.
 Ratio = Annotated[float, AfterValidator(_whole)]
+#: An aspect as files write it.
+WrittenAspect = Annotated[Aspect, PlainValidator(aspect_of), WithJsonSchema({"type": "string"})]
 
 #: Channels that an image may have at most: one of grey, or red, green and blue, or others, which
 #: are bands.
@@ -88,6 +91,23 @@ def require_channels(channels: int) -> None:
             "channels must be 3 (red, green, blue), 1 (grey), or of arrays as many as they have "
             f"bands, at most {MOST_CHANNELS}; got {channels!r}"
         )
+
+
+def require_aspect(aspect: Aspect, resolution: int) -> None:
+    """
+    Raises:
+        InvalidArchitecture: unless images of `resolution` may have that width divided by height.
+    """
+    if aspect is SQUARE:
+        return
+    if not isinstance(aspect, Aspect):
+        raise InvalidArchitecture(f"aspect must be a Fraction, got {aspect!r}")
+    try:
+        aspect_of(aspect)
+    except InvalidSetting as problem:
+        raise InvalidArchitecture(str(problem)) from None
+    if (width := image_size(resolution, aspect).width) > MOST:
+        raise InvalidArchitecture(f"images must be at most {MOST:,} pixels wide, got {width}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,14 +267,15 @@ class Sizes(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
-    """A classifier of square images, in colour, grey or bands.
+    """A classifier of images in colour, grey or bands, square unless it has an aspect.
 
     Raises:
         InvalidArchitecture: for a design that no network can have.
     """
 
-    resolution: int  # pixels per side of the input
+    resolution: int  # height of the input, pixels
     channels: int = field(default=3, hash=False)  # of the input: 3 in RGB, 1 in grey, or bands
+    aspect: WrittenAspect = field(default=SQUARE, hash=False)  # of the input: width / height
     stem: Stem
     stages: tuple[Stage, ...]
     head: Head = Head()
@@ -265,6 +286,7 @@ class Architecture:
     def __post_init__(self) -> None:
         _require_count("resolution", self.resolution)
         require_channels(self.channels)
+        require_aspect(self.aspect, self.resolution)
         _require_count("num_classes", self.num_classes)
         _require_kind("stem", self.stem, Stem)
         _require_kind("head", self.head, Head)
@@ -273,6 +295,11 @@ class Architecture:
             _require_kind("each of stages", stage, Stage)
         if not self.stages:
             raise InvalidArchitecture("an architecture needs at least one stage")
+
+    @property
+    def image_size(self) -> ImageSize:
+        """Height and width of the input, pixels."""
+        return image_size(self.resolution, self.aspect)
 
     @property
     def depth(self) -> int:
@@ -320,10 +347,13 @@ class Architecture:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data: numbers, strings, lists and dictionaries; `from_dict` reads it back."""
+        # Written where they are there, so that most files stay as they were.
         grey = {} if self.channels == 3 else {"channels": self.channels}
+        wide = {} if self.aspect == SQUARE else {"aspect": written(self.aspect)}
         return {
             "resolution": self.resolution,
-            **grey,  # written where it is there, so that most files stay as they were
+            **grey,
+            **wide,
             "stem": _plain(self.stem),
             "stages": [_plain(stage) for stage in self.stages],
             "head": _plain(self.head),

@@ -21,8 +21,10 @@ from autoscale.design.blocks.layers import (
     LayerNorm,
     LayerScale,
     Layout,
+    MapSize,
     Pool,
     SqueezeExcite,
+    area,
     output_size,
 )
 from autoscale.design.numbers import Number, larger
@@ -112,42 +114,42 @@ def part_costs(architecture: Architecture, sizes: Sizes | None = None) -> list[t
     return [(name, Cost(*row)) for name, row in zip(["stem", *stages, "head"], rows, strict=True)]
 
 
-def stem_cost(stem: Stem, resolution: int, channels: int = 3) -> Cost:
-    """The cost of a stem, for images of `channels` and of `resolution` pixels per side."""
-    return Cost(*row_of(place_of(stem, channels, resolution)))
+def stem_cost(stem: Stem, size: MapSize, channels: int = 3) -> Cost:
+    """The cost of a stem, for images of `channels` and of `size`."""
+    return Cost(*row_of(place_of(stem, channels, size)))
 
 
-def stage_cost(stage: Stage, width_in: int, size: int) -> Cost:
-    """The cost of a stage whose input has `width_in` channels and `size` pixels per side."""
+def stage_cost(stage: Stage, width_in: int, size: MapSize) -> Cost:
+    """The cost of a stage whose input has `width_in` channels and that size."""
     return Cost(*row_of(place_of(stage, width_in, size)))
 
 
-def block_macs(stage: Stage, width_in: int, size: int, *, stride: int) -> int:
+def block_macs(stage: Stage, width_in: int, size: MapSize, *, stride: int) -> int:
     """Multiply-adds of one block of a stage, for a map of `width_in` channels.
 
     Args:
-        size: pixels per side of its input.
+        size: of its input.
         stride: the stage's for its first block, 1 for the others.
     """
     macs: int = _block(stage, width_in, stage.width, size, stride)[0]
     return macs
 
 
-def head_cost(head: Head, width_in: int, size: int, num_classes: int) -> Cost:
-    """The cost of a head whose input has `width_in` channels and `size` pixels per side."""
+def head_cost(head: Head, width_in: int, size: MapSize, num_classes: int) -> Cost:
+    """The cost of a head whose input has `width_in` channels and that size."""
     return Cost(*row_of(place_of(head, width_in, size, num_classes)))
 
 
-def block_cost(layout: Layout, width_in: Number, width: Number, size: Number) -> Cost:
+def block_cost(layout: Layout, width_in: Number, width: Number, size: MapSize) -> Cost:
     """The cost of one block that makes `width` channels of `width_in`.
 
     Args:
-        size: pixels per side of its input.
+        size: of its input.
     """
     return Cost(*_together(_block_rows(layout, width_in, width, size)))
 
 
-def layers_cost(layers: Iterable[Layer], width_in: Number, size: Number) -> Cost:
+def layers_cost(layers: Iterable[Layer], width_in: Number, size: MapSize) -> Cost:
     """The cost of layers one after another, for a map of `width_in` channels."""
     return Cost(*_together(_rows(layers, width_in, size)[0]))
 
@@ -165,7 +167,7 @@ def _row(place: Place) -> Row:
     return _together(_rows(head_layers(part, width, num_classes), width_in, size)[0])
 
 
-def _block(stage: Stage, width_in: Number, width: Number, size: Number, stride: int) -> Row:
+def _block(stage: Stage, width_in: Number, width: Number, size: MapSize, stride: int) -> Row:
     layout = stage.layout(width_in, width, stride)
     return _together(_block_rows(layout, width_in, width, size))
 
@@ -191,17 +193,17 @@ def _times(row: Row, times: Number) -> Row:
     return (*[each * times for each in sums], peak * (times > 0))
 
 
-def _block_rows(layout: Layout, width_in: Number, width: Number, size: Number) -> Sequence[Row]:
+def _block_rows(layout: Layout, width_in: Number, width: Number, size: MapSize) -> Sequence[Row]:
     branch, (added, layer, passes), _, entry, enters = layout
     before: list[Row] = []
     if entry:
         before, size = _rows(entry, width_in, size)
         before, width_in = [_times(row, enters) for row in before], width
     # The input stays alive until the shortcut, which is computed last, has read it.
-    rows, small = _rows(branch, width_in, size, kept=width_in * size * size * added)
+    rows, small = _rows(branch, width_in, size, kept=width_in * area(size) * added)
     if layer is not None:
         small = output_size(size, layer.stride)
-        result = width * small * small if branch else 0
+        result = width * area(small) if branch else 0
         through, _ = _rows((layer,), width_in, size, beside=result)
         rows += [_times(row, added & passes) for row in through]
     return before + rows or [_NOTHING]
@@ -211,8 +213,8 @@ _NOTHING: Row = (0, 0, 0, 0, 0, 0, 0, 0)
 
 
 def _rows(
-    layers: Iterable[Layer], width: Number, size: Number, *, kept: Number = 0, beside: Number = 0
-) -> tuple[list[Row], Number]:
+    layers: Iterable[Layer], width: Number, size: MapSize, *, kept: Number = 0, beside: Number = 0
+) -> tuple[list[Row], MapSize]:
     """The costs of layers one after another, and the size of the last map.
 
     Args:
@@ -220,21 +222,21 @@ def _rows(
         beside: numbers that stay alive besides.
     """
     rows: list[Row] = []
-    area = size * size
+    pixels = area(size)
     held = beside  # next to the input and the output of a layer
     for layer in layers:
-        before = width * area + held
+        before = width * pixels + held
         if isinstance(layer, Conv):
             width_out, kernel, stride, groups, _, _, norm = layer
             if stride > 1:
                 size = output_size(size, stride)
-                area = size * size
+                pixels = area(size)
                 if kernel == stride:  # patches, of a map that these fill
-                    before = width * area * stride * stride + held
+                    before = width * pixels * stride * stride + held
             seen = width // groups if groups else 1
             weights = kernel * kernel * seen * width_out
-            width, outputs = width_out, width_out * area
-            macs, peak = weights * area, before + outputs
+            width, outputs = width_out, width_out * pixels
+            macs, peak = weights * pixels, before + outputs
             if norm == "batch":
                 rows.append((macs, weights + 2 * width, outputs, 0, outputs, 0, 0, peak))
             elif norm == "layer":
@@ -243,19 +245,19 @@ def _rows(
                 rows.append((macs, weights + width, outputs, outputs, 0, 0, 0, peak))
         elif isinstance(layer, SqueezeExcite):
             weights, outputs = 2 * width * layer.squeeze, width + layer.squeeze
-            params, pixels = weights + outputs, width * area
-            rows.append((weights, params, outputs, outputs, 0, pixels, 0, before + outputs))
+            params, inputs = weights + outputs, width * pixels
+            rows.append((weights, params, outputs, outputs, 0, inputs, 0, before + outputs))
         elif isinstance(layer, LayerNorm):
-            rows.append((0, 2 * width, 0, 0, 0, 0, width * area, 0))
+            rows.append((0, 2 * width, 0, 0, 0, 0, width * pixels, 0))
         elif isinstance(layer, LayerScale):
             rows.append((0, width, 0, 0, 0, 0, 0, 0))
         elif isinstance(layer, Pool):
             size = output_size(size, layer.stride)
-            area = size * size
-            rows.append((0, 0, 0, 0, 0, 0, 0, before + width * area))
+            pixels = area(size)
+            rows.append((0, 0, 0, 0, 0, 0, 0, before + width * pixels))
         elif isinstance(layer, GlobalPool):
-            rows.append((0, 0, 0, 0, 0, width * area, 0, before + width))
-            size = area = 1
+            rows.append((0, 0, 0, 0, 0, width * pixels, 0, before + width))
+            size = pixels = 1
         else:
             outputs = layer.width
             weights = width * outputs

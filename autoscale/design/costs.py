@@ -20,11 +20,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from autoscale.design.architecture import Architecture, Head, Stage, Stem
+from autoscale.design.blocks.layers import MapSize, output_size
 from autoscale.design.choices import Choices
 from autoscale.design.cost import Cost, block_macs, cost, head_cost, part_costs, stem_cost
 from autoscale.design.numbers import Number
 from autoscale.design.rounding import ROUNDINGS, Rounding
-from autoscale.design.walk import output_size, stem_output_size
+from autoscale.design.walk import stem_output_size
 from autoscale.errors import InvalidSetting
 
 FIELDS = tuple(field.name for field in fields(Cost))
@@ -42,7 +43,7 @@ def scaled_costs(
 
     Args:
         depth, width: multipliers, numbers or arrays that broadcast with `resolution`.
-        resolution: whole pixels per side; the base's own if not given.
+        resolution: whole pixels of height; the base's own if not given.
             `rounding.resolution(base.resolution, gamma)` makes it of multipliers.
 
     Raises:
@@ -102,11 +103,16 @@ class PartMacs(NamedTuple):
 
 
 def macs_tables(
-    parts: Sequence[Choices[Any]], *, channels: int, resolutions: Sequence[int], num_classes: int
+    parts: Sequence[Choices[Any]], *, channels: int, sizes: Sequence[MapSize], num_classes: int
 ) -> list[PartMacs]:
-    """The tables of a stem, of stages and of a head, for images of `channels`."""
+    """The tables of a stem, of stages and of a head.
+
+    Args:
+        channels: of the images.
+        sizes: of the images, one for each resolution.
+    """
     tables = []
-    before, sizes = [channels], list(resolutions)
+    before, sizes = [channels], list(sizes)
     for choices in parts:
         counts = tuple(len(options) for _, options in choices.decisions())
         names = [name for name, _ in choices.decisions()]
@@ -130,7 +136,7 @@ def macs_tables(
     return tables
 
 
-def _macs(part: Part, widths: Sequence[int], sizes: Sequence[int], num_classes: int) -> Any:
+def _macs(part: Part, widths: Sequence[int], sizes: Sequence[MapSize], num_classes: int) -> Any:
     """Of the first block, and of each further one, by width and size before a part.
 
     A stem and a head count as one block.
@@ -160,8 +166,8 @@ def _further(choices: Choices[Any], names: Sequence[str]) -> np.ndarray | int:
     return depths.reshape([-1 if place == axis else 1 for place in range(len(names) + 2)])
 
 
-def _size_behind(part: Part, size: int) -> int:
-    """Pixels per side of the map that a part makes: no choice changes a stride."""
+def _size_behind(part: Part, size: MapSize) -> MapSize:
+    """The size of the map that a part makes: no choice changes a stride."""
     if isinstance(part, Stem):
         return stem_output_size(part, size)
     return output_size(size, part.stride) if isinstance(part, Stage) else 1

@@ -8,9 +8,11 @@ how the multipliers become whole numbers, and decides much of the real cost.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import count
 from math import ceil, inf
 from typing import Literal
 
+from autoscale.aspect import SQUARE, Aspect, image_size, written
 from autoscale.design.architecture import Architecture, Sizes
 from autoscale.design.numbers import Number, ceiling, choose, floor, larger, nearest
 from autoscale.errors import InvalidSetting
@@ -212,19 +214,27 @@ def compound(
     )
 
 
-def fit_strides(architecture: Architecture, *, smallest_map: int = 4) -> Architecture:
-    """Take downsampling away until the last map has at least `smallest_map` pixels per side.
+#: Pixels that both sides of the last map have at least, if strides can be taken away.
+SMALLEST_MAP = 4
+
+
+def fit_strides(architecture: Architecture, *, smallest_map: int = SMALLEST_MAP) -> Architecture:
+    """Take downsampling away until both sides of the last map have `smallest_map` pixels or more.
 
     The stem loses its pooling and stride first (patches of 4 pixels become patches of 2, and these
     a 3x3 convolution), then the stages from the first on, so that small images keep the detail that
     early layers see. A design that fits is returned unchanged.
 
     Raises:
-        InvalidSetting: if the resolution itself is below `smallest_map`.
+        InvalidSetting: if a side of the images itself is below `smallest_map`.
     """
-    if architecture.resolution < smallest_map:
+    if min(architecture.image_size) < smallest_map:
+        aspect = architecture.aspect
+        enough = (n for n in count(smallest_map) if image_size(n, aspect).width >= smallest_map)
+        wide = "" if aspect == SQUARE else f" at aspect {written(aspect)}"
         raise InvalidSetting(
-            f"resolution must be at least {smallest_map} pixels, got {architecture.resolution}"
+            f"resolution must be at least {next(enough)} pixels{wide}, got "
+            f"{architecture.resolution}"
         )
     while last_map(architecture) < smallest_map:
         stem = architecture.stem
@@ -242,20 +252,28 @@ def fit_strides(architecture: Architecture, *, smallest_map: int = 4) -> Archite
     return architecture
 
 
-#: Below so many pixels a network made for larger images is taken with fewer strides.
+#: Where a side has fewer pixels, a network made for larger images is taken with fewer strides.
 SMALL = 128
 
 
-def at_resolution(design: Architecture, resolution: int) -> Architecture:
+def at_resolution(
+    design: Architecture, resolution: int, aspect: Aspect | None = None
+) -> Architecture:
     """A finished design for images of another size; with fewer strides where these are small.
+
+    Args:
+        aspect: the design's own if not given.
 
     Raises:
         InvalidSetting: as `fit_strides`.
     """
-    asked = replace(design, resolution=resolution)
-    return asked if resolution == design.resolution or resolution >= SMALL else fit_strides(asked)
+    aspect = design.aspect if aspect is None else aspect
+    asked = replace(design, resolution=resolution, aspect=aspect)
+    if asked.image_size == design.image_size or min(asked.image_size) >= SMALL:
+        return asked
+    return fit_strides(asked)
 
 
 def last_map(architecture: Architecture) -> int:
-    """Pixels per side of the map that global pooling reads."""
-    return ceil(architecture.resolution / architecture.reduction)
+    """Pixels of the shorter side of the map that global pooling reads."""
+    return ceil(min(architecture.image_size) / architecture.reduction)

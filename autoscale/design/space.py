@@ -10,6 +10,7 @@ stage may have `op`, a list of alternatives that set several fields together:
 
 `activation` beside `resolution` is that of every part that has one, chosen once for the network.
 `channels: 1` beside it makes the images grey, `channels: 6` arrays of six bands: no choice.
+`aspect: 4/3` beside it makes their width four thirds of their height, which is the resolution.
 Each list of more than one option is a `Parameter`; one option for each parameter is a point.
 """
 
@@ -23,7 +24,16 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from autoscale.design.architecture import MOST, Activation, Architecture, require_channels
+from autoscale.aspect import SQUARE, Aspect
+from autoscale.design.architecture import (
+    MOST,
+    Activation,
+    Architecture,
+    WrittenAspect,
+    require_aspect,
+    require_channels,
+)
+from autoscale.design.blocks.layers import map_size
 from autoscale.design.choices import (
     Choices,
     HeadChoices,
@@ -74,6 +84,7 @@ class SearchSpace:
     description: str = ""
     resolution: Options[int]
     channels: int = 3  # of the images: 3 in RGB, 1 in grey, or bands
+    aspect: WrittenAspect = SQUARE  # of the images: width / height
     stem: StemChoices
     stages: tuple[StageChoices, ...]
     head: HeadChoices = _PLAIN_HEAD
@@ -96,6 +107,7 @@ class SearchSpace:
             raise InvalidSpace(f"resolution must be at most {MOST:,}, got {max(self.resolution)}")
         try:
             require_channels(self.channels)
+            require_aspect(self.aspect, max(self.resolution))
         except InvalidArchitecture as problem:
             raise InvalidSpace(str(problem)) from None
         self._require_one_activation()
@@ -115,8 +127,11 @@ class SearchSpace:
         """
         return parse(text, cls, source=source, error=InvalidSpace, kind="space")
 
-    def for_task(self, *, resolution: int | None = None, num_classes: int) -> "SearchSpace":
-        """The same space for other images: classes and, if given, resolution are replaced.
+    def for_task(
+        self, *, resolution: int | None = None, num_classes: int, aspect: Aspect | None = None
+    ) -> "SearchSpace":
+        """The same space for other images: classes and, if given, resolution and aspect are
+        replaced.
 
         Where images are too small for the strides of the space, downsampling is taken away as
         `fit_strides` does.
@@ -125,8 +140,9 @@ class SearchSpace:
             InvalidSetting: if `resolution` is too small for any map to be left, or for no classes.
         """
         resolutions = self.resolution if resolution is None else (resolution,)
+        aspect = self.aspect if aspect is None else aspect
         try:
-            space = replace(self, resolution=resolutions, num_classes=num_classes)
+            space = replace(self, resolution=resolutions, num_classes=num_classes, aspect=aspect)
             first = space.architecture_at((0,) * len(space.parameters))
             fitted = fit_strides(replace(first, resolution=min(resolutions)))
         except (InvalidArchitecture, InvalidSpace) as problem:
@@ -223,6 +239,7 @@ class SearchSpace:
         return Architecture(
             resolution=self.resolution[point[0] if len(self.resolution) > 1 else 0],
             channels=self.channels,
+            aspect=self.aspect,
             stem=parts[0],
             stages=tuple(parts[1:-1]),
             head=parts[-1],
@@ -240,6 +257,7 @@ class SearchSpace:
             or architecture.resolution not in self.resolution
             or architecture.num_classes != self.num_classes
             or architecture.channels != self.channels
+            or architecture.aspect != self.aspect
         ):
             return None
         point: Point = ()
@@ -316,7 +334,7 @@ class SearchSpace:
         return macs_tables(
             [choices for _, choices in self._groups()],
             channels=self.channels,
-            resolutions=self.resolution,
+            sizes=[map_size(resolution, self.aspect) for resolution in self.resolution],
             num_classes=self.num_classes,
         )
 

@@ -9,8 +9,18 @@ from functools import partial
 from typing import NamedTuple
 
 from autoscale.design.architecture import Architecture, Head, Sizes, Stage, Stem
-from autoscale.design.blocks.layers import Conv, GlobalPool, Layer, LayerNorm, Layout, Linear, Pool
-from autoscale.design.blocks.layers import output_size as output_size
+from autoscale.design.blocks.layers import (
+    Conv,
+    GlobalPool,
+    Layer,
+    LayerNorm,
+    Layout,
+    Linear,
+    MapSize,
+    Pool,
+    map_size,
+    output_size,
+)
 from autoscale.design.numbers import Number
 
 
@@ -19,7 +29,7 @@ class Place(NamedTuple):
 
     part: Stem | Stage | Head
     width_in: Number  # channels of the map that it is given
-    size: Number  # pixels per side of that map
+    size: MapSize  # of that map
     width: Number
     depth: Number = 1
     num_classes: int = 0  # of a head
@@ -29,7 +39,9 @@ class Place(NamedTuple):
 _place = partial(tuple.__new__, Place)
 
 
-def place_of(part: Stem | Stage | Head, width_in: int, size: int, num_classes: int = 0) -> Place:
+def place_of(
+    part: Stem | Stage | Head, width_in: int, size: MapSize, num_classes: int = 0
+) -> Place:
     """A part as wide and deep as it says, for a map of `width_in` channels."""
     depth = part.depth if isinstance(part, Stage) else 1
     return Place(part, width_in, size, part.width, depth, num_classes)
@@ -41,7 +53,7 @@ class BlockPlace(NamedTuple):
     stage: int  # number of its stage, from 0
     number: int  # in its stage, from 0
     width_in: int  # channels of the map that it is given
-    size: int  # pixels per side of that map
+    size: MapSize  # of that map
     layout: Layout
 
 
@@ -49,8 +61,9 @@ def places_of(architecture: Architecture, sizes: Sizes | None = None) -> list[Pl
     """Stem, stages and head in order; `sizes` stand in for the architecture's own."""
     resolution, width, widths, depths, head_width = sizes or architecture.sizes
     stem, head = architecture.stem, architecture.head
-    places: list[Place] = [_place((stem, architecture.channels, resolution, width, 1, 0))]
-    size = stem_output_size(stem, resolution)
+    size = map_size(resolution, architecture.aspect)
+    places: list[Place] = [_place((stem, architecture.channels, size, width, 1, 0))]
+    size = stem_output_size(stem, size)
     for stage, width_out, depth in zip(architecture.stages, widths, depths, strict=True):
         places.append(_place((stage, width, size, width_out, depth, 0)))
         width, size = width_out, output_size(size, stage.stride)
@@ -79,9 +92,9 @@ def walk_stage(place: Place, stage: int = 0) -> Iterator[BlockPlace]:
         width, size = place.width, output_size(size, stride)
 
 
-def stem_output_size(stem: Stem, resolution: Number) -> Number:
-    """Pixels per side after the stem, its pooling included."""
-    return output_size(output_size(resolution, stem.stride), 2 if stem.pool else 1)
+def stem_output_size(stem: Stem, size: MapSize) -> MapSize:
+    """The map after the stem, its pooling included, of images of `size`."""
+    return output_size(output_size(size, stem.stride), 2 if stem.pool else 1)
 
 
 def stem_layers(stem: Stem, width: Number) -> tuple[Layer, ...]:

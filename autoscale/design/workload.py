@@ -18,10 +18,13 @@ from autoscale.design.blocks.layers import (
     LayerNorm,
     LayerScale,
     Layout,
+    MapSize,
     Pool,
     SqueezeExcite,
     Step,
+    area,
     flow,
+    sides,
 )
 from autoscale.design.walk import Place, head_layers, places_of, stem_layers, walk_stage
 
@@ -77,20 +80,20 @@ class _Work:
         self.total[kind, "calls"] += 1
         self.total[kind, "numbers"] += 0
 
-    def block(self, layout: Layout, width: int, size: int) -> None:
+    def block(self, layout: Layout, width: int, size: MapSize) -> None:
         """One block, its shortcut included."""
         shortcut = layout.shortcut
         width, size = self.layers(layout.entry, width, size)
         width_out, size_out = self.layers(layout.branch, width, size)
         if shortcut.layer is not None:
             width_out, size_out = self.layers([shortcut.layer], width, size)
-        numbers = width_out * size_out * size_out
+        numbers = width_out * area(size_out)
         if layout.branch and shortcut.added:
             self.add("add", numbers=3 * numbers)
         if layout.act is not None:
             self.add(ACTIVATIONS[layout.act], numbers=2 * numbers)
 
-    def layers(self, layers: Iterable[Layer], width: int, size: int) -> tuple[int, int]:
+    def layers(self, layers: Iterable[Layer], width: int, size: MapSize) -> tuple[int, MapSize]:
         """Layers one after another; gives the width and the size of the last map."""
         for step in flow(layers, width, size):
             self.layer(step)
@@ -99,11 +102,11 @@ class _Work:
 
     def layer(self, step: Step) -> None:
         layer, width = step.layer, step.width
-        read = width * step.size * step.size
-        written = step.width_out * step.size_out * step.size_out
+        read = width * area(step.size)
+        written = step.width_out * area(step.size_out)
         if isinstance(layer, Conv):
-            if layer.patches and step.size % layer.stride:
-                filled = step.width * (step.size_out * layer.stride) ** 2
+            if layer.patches and any(side % layer.stride for side in sides(step.size)):
+                filled = step.width * area(step.size_out) * layer.stride**2
                 self.add("constant_pad_nd", numbers=read + filled)
                 read = filled
             self.conv(layer, step, read + written)
@@ -129,27 +132,28 @@ class _Work:
         else:
             self.add("linear", weights=width * layer.width)
 
-    def layer_norm(self, width: int, size: int) -> None:
+    def layer_norm(self, width: int, size: MapSize) -> None:
         """It takes a scale and a shift, and gives the means and the deviations too."""
-        self.add("native_layer_norm", numbers=2 * width * size * size + 2 * width + 2 * size * size)
+        pixels = area(size)
+        self.add("native_layer_norm", numbers=2 * width * pixels + 2 * width + 2 * pixels)
 
     def conv(self, layer: Conv, step: Step, numbers: int) -> None:
         depthwise = layer.groups == DEPTHWISE and step.width > 1
         seen = step.width // layer.groups if layer.groups else 1
-        before = step.size_out * layer.stride if layer.patches else step.size
+        after = max(sides(step.size_out))
+        before = after * layer.stride if layer.patches else max(sides(step.size))
         weights = layer.width * seen * layer.kernel * layer.kernel
         self.add(
-            kind_of_conv(
-                layer.kernel, before, step.size_out, depthwise=depthwise, groups=layer.groups
-            ),
-            macs=weights * step.size_out * step.size_out,
+            kind_of_conv(layer.kernel, before, after, depthwise=depthwise, groups=layer.groups),
+            macs=weights * area(step.size_out),
             weights=weights,
             numbers=numbers,
         )
 
 
 def kind_of_conv(kernel: int, before: int, after: int, *, depthwise: bool, groups: int = 1) -> str:
-    """The kind of a convolution that makes a map of `after` pixels per side of one of `before`.
+    """The kind of a convolution that makes a map of `after` pixels along its longer side of one of
+    `before`.
 
     Kernels differ in speed by form, kernel and stride, and by whether a map is left at all.
     """

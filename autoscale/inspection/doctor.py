@@ -19,6 +19,7 @@ from autoscale.datasets.survey import Survey, survey
 from autoscale.design.amounts import several
 from autoscale.distribution import EXTRAS, VERSION, install, missing
 from autoscale.errors import AutoscaleError
+from autoscale.inspection.shapes import shapes_in_words
 from autoscale.jobs.workers.kernels import load_kernels
 from autoscale.network.kernels.library import compiler
 from autoscale.training.loss.balance import ADJUSTED, BALANCED
@@ -227,14 +228,17 @@ def _data(source: str, group_by: str | None) -> Iterator[Finding]:
     yield _unreadable(found)
     yield from _balance(found)
     yield _duplicates(found)
-    if found.sides:
+    if found.shapes:
+        sides = [min(shape) for shape in found.shapes]
         yield Finding(
             subject="sizes",
             verdict="ok",
-            found=f"shorter sides of {found.sides[0]} to {found.sides[-1]} pixels, half of them at "
-            f"most {statistics.median_low(found.sides)}",
+            found=f"shorter sides of {sides[0]} to {sides[-1]} pixels, half of them at "
+            f"most {statistics.median_low(sides)}",
             advice="a --resolution above the median enlarges most of them",
         )
+        told, advice = shapes_in_words(found.shapes)
+        yield Finding(subject="shapes", verdict="ok", found=told, advice=advice)
     for notice in range_notices(found.peaks, pictures=found.images, preparation=OURS):
         reason, _, advice = notice.partition("; ")
         yield Finding(subject="16 bits", verdict="warn", found=reason, advice=advice)

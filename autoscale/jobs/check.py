@@ -163,6 +163,7 @@ def check_baseline(
     references = find_references(
         settings,
         resolution=chosen.resolution,
+        aspect=chosen.aspect,
         classes=chosen.num_classes,
         listener=listener,
         dtype=proxy.dtype,

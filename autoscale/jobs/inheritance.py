@@ -107,7 +107,7 @@ class Inheritance:
         """What the start's network does with training images of a network's size."""
         origin, resolution = self._start.origin, architecture.resolution
         assert origin is not None
-        count = min(origin.images, affordable(origin.architecture, resolution))
+        count = min(origin.images, affordable(origin.architecture, architecture))
         return self._giver.observed(resolution, lambda: self._sample(count, resolution))
 
     def seconds(self, module: Network, architecture: Architecture) -> float:
@@ -207,7 +207,9 @@ def is_cut(start: Start, architecture: Architecture) -> bool:
 
 def _left(origin: Origin, architecture: Architecture) -> float:
     """Multiply-adds of a design by those of the weights' own at the same pixels."""
-    whole = replace(origin.architecture, resolution=architecture.resolution)
+    whole = replace(
+        origin.architecture, resolution=architecture.resolution, aspect=architecture.aspect
+    )
     return cost(architecture).macs / cost(whole).macs
 
 

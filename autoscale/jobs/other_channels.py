@@ -1,13 +1,30 @@
 """Images of other channels: mean and deviation that are asked for, and weights for colours."""
 
 from dataclasses import dataclass, replace
+from typing import Protocol
 
+from autoscale.aspect import Aspect
 from autoscale.datasets.pictures.preparation import MEASURED, Channels, Preparation, in_bands
 from autoscale.design.architecture import Architecture
 from autoscale.errors import InvalidSetting
 from autoscale.models.settings import PreparationSettings
 from autoscale.network.inheritance import other_images
 from autoscale.runs.weights import Weights
+
+
+class TakesImages(Protocol):
+    """A design, or a space of them: what all its networks take decides how pictures are prepared.
+
+    Attributes:
+        channels: 3 in RGB, 1 in grey, or bands.
+        aspect: width of the images by their height.
+    """
+
+    @property
+    def channels(self) -> int: ...
+
+    @property
+    def aspect(self) -> Aspect: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

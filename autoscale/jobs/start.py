@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from autoscale.aspect import Aspect
 from autoscale.datasets.data import Images
 from autoscale.datasets.pictures.measured import Measured, measured
 from autoscale.datasets.pictures.preparation import OURS, Preparation, in_bands
@@ -13,7 +14,7 @@ from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
 from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.jobs.groups.networks import WeightsSettings
-from autoscale.jobs.other_channels import Normalising, converted, images_of
+from autoscale.jobs.other_channels import Normalising, TakesImages, converted, images_of
 from autoscale.models.count import load_architecture
 from autoscale.models.expected import Expected, expected_by
 from autoscale.models.settings import PreparationSettings
@@ -92,17 +93,17 @@ class Start:
         if origin is not None:
             _require_kindred(origin.architecture, "source", origin.name)
             _require_kindred(architecture, "network", origin.name)
-            count = affordable(origin.architecture, architecture.resolution)
+            count = affordable(origin.architecture, architecture)
             origin = replace(origin, images=min(IMAGES, count))
         start = cls._from(settings, file, held, origin, network=network)
-        return start.for_channels(architecture.channels, own=architecture)
+        return start.for_design(architecture, own=architecture)
 
-    def for_channels(self, channels: int, *, own: Architecture | None = None) -> "Start":
-        """The same for networks whose images have so many channels.
+    def for_design(self, design: TakesImages, *, own: Architecture | None = None) -> "Start":
+        """The same for networks that take the images of a design or a space.
 
-        Weights for images in colour become those for grey ones or bands, see
-        `inheritance.other_images`. Mean and deviation of bands are measured unless they are asked
-        for, or known of the weights.
+        Pictures become images of its aspect, whatever the weights saw. Weights for images in colour
+        become those for grey ones or bands, see `inheritance.other_images`. Mean and deviation of
+        bands are measured unless they are asked for, or known of the weights.
 
         Args:
             own: whose the weights are, where they are not another design's.
@@ -111,6 +112,10 @@ class Start:
             InvalidSetting: if the weights expect other images and these cannot become the
                 networks', or numbers are given for other channels.
         """
+        found = self._for_channels(design.channels, own)
+        return found._expecting(replace(found.expected.preparation, aspect=design.aspect))
+
+    def _for_channels(self, channels: int, own: Architecture | None) -> "Start":
         numbers, known = self.asked.of_bands, self.expected.preparation
         if numbers not in (None, channels):
             raise InvalidSetting(
@@ -148,6 +153,11 @@ class Start:
         if self.file is None:  # several numbers are no grey's
             PreparationSettings(mean=known.mean, deviation=known.deviation).over(grey)
         return self._expecting(grey)
+
+    @property
+    def aspect(self) -> Aspect:
+        """Width of the networks' images by their height."""
+        return self.expected.preparation.aspect
 
     def _expecting(self, preparation: Preparation) -> "Start":
         return replace(self, expected=replace(self.expected, preparation=preparation))
@@ -242,7 +252,7 @@ class Start:
         if expects := record.get("expects"):
             given = dict(expects)
             style = Style(padding=given.pop("padding"), norm_eps=given.pop("norm_eps"))
-            preparation = _preparation_of(given)
+            preparation = Preparation.from_dict(given)
         preparation = replace(preparation, white_level=record["white_level"])
         expected = Expected(style=style, preparation=preparation)
         if "start" not in record:
@@ -256,7 +266,7 @@ class Start:
             digest=str(record["start"]),
             origin=Origin(name=name, architecture=design, images=inherits["images"]),
             known=tuple(dict(record["known_classes"]).items()),
-            colour=_preparation_of(record["colour"]) if "colour" in record else None,
+            colour=Preparation.from_dict(record["colour"]) if "colour" in record else None,
         )
 
     def read(self) -> "Start":
@@ -332,17 +342,10 @@ class Start:
 FRESH = Start()
 
 
-def _preparation_of(plain: Mapping[str, Any]) -> Preparation:
-    """What `Preparation.to_dict` gave."""
-    values: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()
-    }
-    return Preparation(**values)
-
-
-def affordable(design: Architecture, resolution: int) -> int:
-    """Images of so many pixels per side that another design can be watched with."""
-    one = _KEPT * BYTES * cost(replace(design, resolution=resolution)).activations
+def affordable(origin: Architecture, network: Architecture) -> int:
+    """Images of a network's size that another design can be watched with."""
+    seen = replace(origin, resolution=network.resolution, aspect=network.aspect)
+    one = _KEPT * BYTES * cost(seen).activations
     return max(_FEWEST, int(_MEMORY / one))
 
 

@@ -72,14 +72,14 @@ def model_card(
 
 
 def _input(model: Model) -> str:
-    size, channels = model.resolution, model.preparation.channels
+    (height, width), channels = model.image_size, model.preparation.channels
     kind = {1: "Grey images", 3: "RGB images"}.get(channels, f"Images of {channels} bands")
     steps = "\n".join(
         f"{number}. {_text(step)}"
-        for number, step in enumerate(preparation_steps(model.preparation, size), start=1)
+        for number, step in enumerate(preparation_steps(model.preparation, height), start=1)
     )
     return (
-        f"{kind}, float32, (N, {channels}, {size}, {size}), any N. A picture becomes one "
+        f"{kind}, float32, (N, {channels}, {height}, {width}), any N. A picture becomes one "
         "in these steps; left out or done in another way, they change answers. "
         f"`{PREPARATION}` says the same to programs, and `prepare` of `network.py`, "
         "where that is exported, does it. Scripts called `use_....py` beside a format's file go "
@@ -92,9 +92,9 @@ def _check(channels: int) -> str:
         f"Prepare `{picture_name(channels)}` by the steps above and pass it through the network: "
         f"the logits are those in `{ANSWER}`, up to rounding. If they are not, compare what the "
         "network got with `prepared` there: mean and deviation of each channel, and the pixels "
-        "at the top left and in the middle (row and column S / 2, counted from 0). `pixels.sha256` "
-        "is of the bytes, row by row and channels last, before they are divided by 255, as Pillow "
-        "makes them."
+        "at the top left and in the middle (row H / 2 and column W / 2, counted from 0). "
+        "`pixels.sha256` is of the bytes, row by row and channels last, before they are divided by "
+        "255, as Pillow makes them."
     )
 
 

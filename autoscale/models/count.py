@@ -12,6 +12,7 @@ from operator import add
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from autoscale.aspect import SQUARE, Aspect, ImageSize, aspect_of, image_size
 from autoscale.design.amounts import BYTES
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import CONVENTIONS, Cost, part_costs
@@ -42,13 +43,19 @@ class Count:
     """
 
     network: str
-    resolution: int  # pixels per side
+    resolution: int  # pixels of the height of the image
     traced: bool  # watched while running, rather than computed from a design
     parts: tuple[tuple[str, Cost], ...]
     module: nn.Module | None = field(default=None, repr=False, compare=False)  # if traced
     design: Architecture | None = field(default=None, repr=False, compare=False)  # if not
     #: Multiply-adds of operations whose cost the caller gave.
     priced: Mapping[str, int] = field(default_factory=dict, repr=False, compare=False)
+    aspect: Aspect = SQUARE  # of the image: width / height
+
+    @property
+    def image_size(self) -> ImageSize:
+        """Height and width of the image, pixels."""
+        return image_size(self.resolution, self.aspect)
 
     @property
     def cost(self) -> Cost:
@@ -67,7 +74,7 @@ class Count:
         from autoscale.network.measuring.second_count import fvcore_analysis
 
         try:
-            return fvcore_analysis(self.module, resolution=self.resolution)
+            return fvcore_analysis(self.module, resolution=self.resolution, aspect=self.aspect)
         except Exception as problem:  # the user's code may raise anything
             raise InvalidSetting(
                 f"fvcore cannot count {self.network}: {cause(problem)}; choose the convention "
@@ -94,7 +101,13 @@ class Count:
             with torch.random.fork_rng(devices=[]):  # its weights do not matter
                 module = build(self.design)
         try:
-            return compare_counts(self.cost, module, resolution=self.resolution, priced=self.priced)
+            return compare_counts(
+                self.cost,
+                module,
+                resolution=self.resolution,
+                aspect=self.aspect,
+                priced=self.priced,
+            )
         except Exception as problem:  # the user's code may raise anything
             raise InvalidSetting(
                 f"fvcore cannot count {self.network}: {cause(problem)}; leave --check out"
@@ -196,6 +209,7 @@ def count(
     network: str | Path | nn.Module | Architecture,
     *,
     resolution: int | None = None,
+    aspect: Aspect | str | None = None,
     handles: Mapping[str, Handle] | None = None,
 ) -> Count:
     """What `network` costs for one image.
@@ -205,7 +219,10 @@ def count(
             family's member, or `package.module:name` of an `nn.Module` or of a function without
             arguments that makes one or an `Architecture`. The module is imported, from the working
             directory too. Or such a module or design itself.
-        resolution: pixels per side; a design's own, or 224 for a module, if not given.
+        resolution: pixels of the image's height; a design's own, or 224 for a module, if not
+            given.
+        aspect: its width divided by its height, as "4/3"; a design's own, or that of a square, if
+            not given.
         handles: multiply-adds of operations that the trace of a module does not know: by the name
             of the operation, such as "aten::cumsum", a function of the shapes of its inputs and of
             its outputs.
@@ -220,6 +237,7 @@ def count(
         StorageProblem: if the file cannot be read.
     """
     found, name = load_network(network), _called(network)
+    aspect = None if aspect is None else aspect_of(aspect)
     if isinstance(found, Architecture):
         if handles:
             raise InvalidSetting(
@@ -228,12 +246,22 @@ def count(
             )
         if resolution is not None:
             found = replace(found, resolution=resolution)
-        return Count(name, found.resolution, False, tuple(part_costs(found)), design=found)
-    return count_module(found, name, resolution=resolution or 224, handles=handles)
+        if aspect is not None:
+            found = replace(found, aspect=aspect)
+        parts = tuple(part_costs(found))
+        return Count(name, found.resolution, False, parts, design=found, aspect=found.aspect)
+    return count_module(
+        found, name, resolution=resolution or 224, aspect=aspect or SQUARE, handles=handles
+    )
 
 
 def count_module(
-    module: nn.Module, name: str, *, resolution: int, handles: Mapping[str, Handle] | None = None
+    module: nn.Module,
+    name: str,
+    *,
+    resolution: int,
+    aspect: Aspect = SQUARE,
+    handles: Mapping[str, Handle] | None = None,
 ) -> Count:
     """What `module` costs, watched while one image passes.
 
@@ -249,19 +277,19 @@ def count_module(
         operation: watched(operation, handle, ran) for operation, handle in (handles or {}).items()
     }
     try:
-        parts = traced_part_costs(module, resolution=resolution, handles=priced)
+        parts = traced_part_costs(module, resolution=resolution, aspect=aspect, handles=priced)
     except InvalidSetting:
         raise
     except Exception as problem:  # the user's code may raise anything
         raise InvalidSetting(
-            f"{name} does not take an image of shape {image_shape(module, resolution)}: "
+            f"{name} does not take an image of shape {image_shape(module, resolution, aspect)}: "
             f"{cause(problem)}; correct it or try another --resolution"
         ) from problem
     if idle := [operation for operation in priced if operation not in ran]:
         raise InvalidSetting(
             f"{name} does not run {', '.join(idle)}; correct --op-cost or leave it out"
         )
-    return Count(name, resolution, True, tuple(parts), module, priced=ran)
+    return Count(name, resolution, True, tuple(parts), module, priced=ran, aspect=aspect)
 
 
 def load_network(network: str | Path | nn.Module | Architecture) -> nn.Module | Architecture:

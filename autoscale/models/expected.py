@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from autoscale.aspect import SQUARE, written
 from autoscale.datasets.pictures.preparation import OURS, Preparation
 from autoscale.errors import InvalidSetting
 from autoscale.models.input_spec import writable
@@ -191,14 +192,16 @@ def _style_words(style: Style) -> str:
 
 
 def _words(preparation: Preparation, *, beside: Preparation = OURS) -> str:
-    """What pixels are expected; the area if it is another than usual, or than of `beside`."""
+    """What pixels are expected; area and aspect where they are not usual, or not as of `beside`."""
     mean, deviation = (
         ", ".join(f"{value:g}" for value in values)
         for values in (preparation.mean, preparation.deviation)
     )
     usual = {preparation.area, beside.area} == {OURS.area}
     area = "" if usual else f", {preparation.area}"
-    return f"mean {mean}, deviation {deviation}, {preparation.interpolation} resizing{area}"
+    squares = {preparation.aspect, beside.aspect} == {SQUARE}
+    shape = "" if squares else f", aspect {written(preparation.aspect)}"
+    return f"mean {mean}, deviation {deviation}, {preparation.interpolation} resizing{area}{shape}"
 
 
 def rows_kept(

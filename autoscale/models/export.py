@@ -75,7 +75,9 @@ def export(model: Model | str | Path, directory: str | Path, settings: ExportSet
         notes += one.notes(written)
     beside = _write_beside(model, folder, check.reference, _texts_of(wanted, model, check))
     latency = (
-        measure_latency(model.network, resolution=model.resolution) if settings.measure else None
+        measure_latency(model.network, resolution=model.resolution, aspect=model.aspect)
+        if settings.measure
+        else None
     )
     if escaped(model.header.classes or ()):
         notes.append(
@@ -139,8 +141,8 @@ def _check(model: Model, settings: ExportSettings) -> Check:
     Raises:
         InvalidSetting: if the network takes no such images, or its weights name other classes.
     """
-    size, source = model.resolution, torch.Generator().manual_seed(0)
-    shape = image_shape(model.network, size, batch=max(BATCHES))
+    source = torch.Generator().manual_seed(0)
+    shape = image_shape(model.network, model.resolution, model.aspect, batch=max(BATCHES))
     images = torch.randn(shape, generator=source)
     expected = {batch: _logits(model, images[:batch]) for batch in BATCHES}
     _require_names(model, expected[1].shape[-1])
@@ -196,7 +198,7 @@ def _of_an_earlier_export(folder: Path, written: list[File]) -> list[str]:
 def _cost(model: Model) -> Cost | None:
     """None if the user's module runs what autoscale cannot count."""
     try:
-        return traced_cost(model.network, resolution=model.resolution)
+        return traced_cost(model.network, resolution=model.resolution, aspect=model.aspect)
     except InvalidSetting:
         return None
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autoscale.answering.answering import NONE, Answering
+from autoscale.aspect import SQUARE, ImageSize
 from autoscale.datasets.pictures.framing import BESIDE
 from autoscale.datasets.pictures.preparation import Area, Preparation, in_bands
 from autoscale.distribution import VERSION
@@ -33,7 +34,7 @@ def preparation_data(preparation: Preparation, size: int) -> dict[str, Any]:
     """Everything done to a picture, as plain data; `steps` says the same in words.
 
     Args:
-        size: pixels per side of the network's input.
+        size: pixels of the height of the network's input; its width is by the preparation's aspect.
     """
     channels = preparation.channels
     beside = {"beside": [BESIDE] * channels} if preparation.area == "padded" else {}
@@ -46,7 +47,7 @@ def preparation_data(preparation: Preparation, size: int) -> dict[str, Any]:
             "channel_order": "RGB" if channels == 3 else "L",
         }
     return {
-        "size": size,
+        "size": size if preparation.aspect == SQUARE else [*preparation.image_size(size)],
         **order,
         **preparation.to_dict(),
         **beside,
@@ -88,23 +89,42 @@ def _from_array(preparation: Preparation) -> list[str]:
 
 
 def _resized(preparation: Preparation, size: int) -> list[str]:
-    resampling = f"Image.Resampling.{preparation.interpolation.upper()}"
-    filtered = (
+    shape = preparation.image_size(size)
+    return [
+        *(_to_square if shape.height == shape.width else _to_rectangle)(preparation, shape),
+        f"Pixels in 0..1 (divided by 255), minus mean {row(preparation.mean)}, divided by "
+        f"{row(preparation.deviation)} ({names_of_channels(preparation.channels)}).",
+        f"As float32 of shape (N, {preparation.channels}, {shape.height}, {shape.width}).",
+    ]
+
+
+def _filtered(preparation: Preparation) -> tuple[str, str]:
+    """How a picture is resized, and what Pillow calls the filter."""
+    told = (
         f"{preparation.interpolation} with antialiasing (the filter grows with the reduction), and "
         "round to 0..255. In Pillow: image.resize("
     )
+    return told, f"Image.Resampling.{preparation.interpolation.upper()}"
+
+
+def _each(preparation: Preparation) -> str:
+    return ", each band for itself" if in_bands(preparation.channels) else ""
+
+
+def _to_square(preparation: Preparation, shape: ImageSize) -> list[str]:
+    size, each = shape.height, _each(preparation)
+    filtered, resampling = _filtered(preparation)
     square = f"({size}, {size}), {resampling}"
-    each = ", each band for itself" if in_bands(preparation.channels) else ""
     match preparation.area:
         case "centre-square":
-            framing = [
+            return [
                 "Cut out the largest square in the middle: of the shorter side, from "
                 "(width - side) / 2 and (height - side) / 2, halves of a pixel not rounded.",
                 f"Resize the square to {size} x {size} pixels{each}, {filtered}{square}, "
                 "box=(left, top, left + side, top + side)).",
             ]
         case "padded":
-            framing = [
+            return [
                 f"Resize all of it so that the longer side has {size} pixels and the other "
                 f"max(1, floor({size} shorter / longer + 1/2)){each}, {filtered}(w, h), "
                 f"{resampling}).",
@@ -112,16 +132,41 @@ def _resized(preparation: Preparation, size: int) -> list[str]:
                 f"left at floor(({size} - w) / 2) and its top at floor(({size} - h) / 2).",
             ]
         case "squashed":
-            framing = [
+            return [
                 f"Resize all of it to {size} x {size} pixels{each}, each side by its own factor, "
                 f"{filtered}{square})."
             ]
-    return [
-        *framing,
-        f"Pixels in 0..1 (divided by 255), minus mean {row(preparation.mean)}, divided by "
-        f"{row(preparation.deviation)} ({names_of_channels(preparation.channels)}).",
-        f"As float32 of shape (N, {preparation.channels}, {size}, {size}).",
-    ]
+
+
+def _to_rectangle(preparation: Preparation, shape: ImageSize) -> list[str]:
+    (high, wide), each = shape, _each(preparation)
+    filtered, resampling = _filtered(preparation)
+    whole = f"({wide}, {high}), {resampling}"
+    pixels = f"{wide} pixels of width and {high} of height"
+    match preparation.area:
+        case "centre-square":
+            return [
+                f"Cut out the largest part in the middle whose width is {wide} / {high} of its "
+                f"height: w = min(width, height {wide} / {high}) and h = min(height, width {high} "
+                f"/ {wide}), from left = (width - w) / 2 and top = (height - h) / 2, parts of a "
+                "pixel not rounded.",
+                f"Resize it to {pixels}{each}, {filtered}{whole}, box=(left, top, left + w, "
+                "top + h)).",
+            ]
+        case "padded":
+            return [
+                f"Resize all of it to w and h pixels{each}: where width / height is above {wide} / "
+                f"{high}, w = {wide} and h = max(1, floor({wide} height / width + 1/2)), else h = "
+                f"{high} and w = max(1, floor({high} width / height + 1/2)); {filtered}(w, h), "
+                f"{resampling}).",
+                f"Lay it in the middle of {pixels}, all {BESIDE} in every channel, its left at "
+                f"floor(({wide} - w) / 2) and its top at floor(({high} - h) / 2).",
+            ]
+        case "squashed":
+            return [
+                f"Resize all of it to {pixels}{each}, each side by its own factor, "
+                f"{filtered}{whole})."
+            ]
 
 
 def names_of_channels(channels: int) -> str:
@@ -195,11 +240,17 @@ def metadata(
     classes: Sequence[str] | None,
     answering: Answering | None,
 ) -> dict[str, str]:
-    """Text by name, for formats that hold such; all but `producer` are JSON."""
+    """Text by name, for formats that hold such; all but `producer` are JSON.
+
+    `resolution` is the height of the images; where they are no squares, `width` is their width.
+    """
+    height, width = preparation.image_size(size)
+    wide = {} if width == height else {"width": json.dumps(width)}
     return {
         **answer_metadata(classes, answering),
         "preparation": json.dumps(preparation_data(preparation, size)),
         "resolution": json.dumps(size),
+        **wide,
         "mean": json.dumps(list(preparation.mean)),
         "deviation": json.dumps(list(preparation.deviation)),
         "producer": f"autoscale {VERSION}",
@@ -237,7 +288,7 @@ def timm_config(
     named = {"label_names": list(classes)} if classes is not None else {}
     return {
         "custom_load": False,
-        "input_size": [preparation.channels, size, size],
+        "input_size": [preparation.channels, *preparation.image_size(size)],
         "fixed_input_size": False,
         "interpolation": preparation.interpolation,
         "crop_pct": 1.0,

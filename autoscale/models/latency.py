@@ -69,5 +69,7 @@ def time_networks(
     if not named:
         raise InvalidSetting("name at least one network, such as efficientnet-b0")
     loaded = [load_network(network) for network in named.values()]
-    found = measure_latencies(loaded, settings, resolution=settings.resolution)
+    found = measure_latencies(
+        loaded, settings, resolution=settings.resolution, aspect=settings.aspect
+    )
     return Timings(latencies=dict(zip(named, found, strict=True)))

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from autoscale.aspect import Aspect, ImageSize
 from autoscale.datasets.pictures.preparation import Preparation, in_bands
 from autoscale.design.architecture import Architecture
 from autoscale.errors import InvalidSetting
@@ -33,12 +34,22 @@ class Model:
     name: str
     network: nn.Module
     architecture: Architecture | None  # None for a module of the user's
-    resolution: int  # pixels per side
+    resolution: int  # pixels of the height of its images
     style: Style
     preparation: Preparation  # what it expects of pictures
     header: Header
     trained: bool  # has weights from a file
     notes: tuple[str, ...] = ()  # what a person should know, in sentences
+
+    @property
+    def aspect(self) -> Aspect:
+        """Width of its images, divided by their height."""
+        return self.preparation.aspect
+
+    @property
+    def image_size(self) -> ImageSize:
+        """Of its images, pixels."""
+        return self.preparation.image_size(self.resolution)
 
     @property
     def num_classes(self) -> int | None:
@@ -104,10 +115,14 @@ def load_model(name: str | Path, settings: LoadSettings) -> Model:
         asked=settings,
         designed=isinstance(found, Architecture),
     )
-    network, architecture = _built(found, settings.resolution, held, expected.style)
+    network, architecture = _built(found, settings, held, expected.style)
     preparation = _for_network(
         network, expected.preparation, settings, name=name, trained=held is not None
     )
+    if architecture is not None:  # which decides the shape of its images
+        preparation = replace(preparation, aspect=architecture.aspect)
+    elif settings.aspect is not None:
+        preparation = replace(preparation, aspect=settings.aspect)
     notes = [*expected.notes]
     if held is not None:
         notes += load_weights(network, held.state)
@@ -137,14 +152,16 @@ def changed_since_measured(model: Model) -> str | None:
     header, changes = model.header, []
     if header.architecture is not None:
         measured = Architecture.from_dict(header.architecture)
-        at = measured.resolution
-        if at != model.resolution:
-            changes.append(f"at {at} x {at} pixels")
-        if measured != (model.architecture and replace(model.architecture, resolution=at)):
+        height, width = measured.image_size
+        if measured.image_size != model.image_size:
+            changes.append(f"at {height} x {width} pixels")
+        at = {"resolution": height, "aspect": measured.aspect}
+        if measured != (model.architecture and replace(model.architecture, **at)):
             changes.append("with another design")
     if header.style not in (None, model.style):
         changes.append("with another padding or epsilon of batch norm")
-    if header.preparation not in (None, model.preparation):
+    prepared = header.preparation
+    if prepared is not None and replace(prepared, aspect=model.aspect) != model.preparation:
         changes.append("with another preparation of pictures")
     return " and ".join(changes) or None
 
@@ -208,13 +225,16 @@ def _for_network(
 
 
 def _built(
-    found: nn.Module | Architecture, resolution: int | None, held: Weights | None, style: Style
+    found: nn.Module | Architecture, settings: LoadSettings, held: Weights | None, style: Style
 ) -> tuple[nn.Module, Architecture | None]:
-    """The network, and its design for that resolution and as many classes as the weights have."""
+    """The network, and its design for the images asked for and as many classes as the weights
+    have."""
     if isinstance(found, nn.Module):
         return found, None
-    if resolution is not None:
-        found = replace(found, resolution=resolution)
+    if settings.resolution is not None:
+        found = replace(found, resolution=settings.resolution)
+    if settings.aspect is not None:
+        found = replace(found, aspect=settings.aspect)
     if held is not None and (count := class_rows(held.state)):
         found = replace(found, num_classes=count)
     with torch.random.fork_rng(devices=[]):

@@ -3,7 +3,9 @@
 import re
 import textwrap
 
+from autoscale import aspect
 from autoscale.answering.answering import NONE, Answering
+from autoscale.aspect import SQUARE
 from autoscale.datasets.pictures import bands, decoding, depth, framing
 from autoscale.datasets.pictures.preparation import MOST_BANDS, Preparation, in_bands
 from autoscale.network.excerpt import definitions, imports
@@ -29,15 +31,15 @@ def install(extra):
 
 _AFTER = '''
 def prepare(picture):
-    """A picture as the network wants it: (1, len(MEAN), RESOLUTION, RESOLUTION), float32.
+    """A picture as the network wants it: (1, len(MEAN), {shape}), float32.
 
     Args:
         picture: a path, or a file that is open for reading bytes. Pillow and numpy are needed;
             TIFF of bands needs tifffile too.
     """
     content = picture.read() if hasattr(picture, "read") else Path(picture).read_bytes()
-    square = _decoder()(content, RESOLUTION, SimpleNamespace(**DECODING)).pixels
-    numbers = torch.tensor(square).permute(2, 0, 1)[None].float()
+    pixels = _decoder()(content, RESOLUTION, SimpleNamespace(**DECODING)).pixels
+    numbers = torch.tensor(pixels).permute(2, 0, 1)[None].float()
     mean = torch.tensor([255 * value for value in MEAN]).view(-1, 1, 1)
     deviation = torch.tensor([255 * value for value in DEVIATION]).view(-1, 1, 1)
     return (numbers - mean) / deviation
@@ -107,10 +109,10 @@ def preparing_source(preparation: Preparation, answering: Answering | None = Non
     without Pillow.
     """
     if in_bands(preparation.channels):
-        decode, modules = "decode_bands", [framing, bands]
+        decode, modules = "decode_bands", [aspect, framing, bands]
         provided, given = _GIVEN_OF_BANDS, ("MOST_BANDS", "install")
     else:
-        decode, modules = "decode_one", [depth, framing, decoding]
+        decode, modules = "decode_one", [aspect, depth, framing, decoding]
         provided, given = _GIVEN, ("opened", "_memory")
     pieces = definitions(modules, decode, given=given)
     needed = imports(modules, pieces + provided)
@@ -118,21 +120,26 @@ def preparing_source(preparation: Preparation, answering: Answering | None = Non
     needed = sorted({*needed, "import io", "from contextlib import nullcontext"}, key=_place)
     body = "\n".join([*needed, provided, *pieces.splitlines(), "", f"return {decode}"])
     inside = textwrap.indent(re.sub(r"\n{3,}", "\n\n", body), "    ")
+    after = _after(answering).replace(
+        "{shape}", "RESOLUTION, RESOLUTION" if preparation.aspect == SQUARE else "RESOLUTION, WIDTH"
+    )
+    fraction = "" if preparation.aspect == SQUARE else "from fractions import Fraction\n\n"
     return f'''
-DECODING = {_decoding(preparation)!r}
+{fraction}DECODING = {_decoding(preparation)!r}
 
 
 @cache
 def _decoder():
-    """What makes a square of a picture, as autoscale does it."""
+    """What makes an image of a picture, as autoscale does it."""
 {inside}
 
-{_after(answering)}'''
+{after}'''
 
 
 def _decoding(preparation: Preparation) -> dict[str, object]:
     """What of a preparation is done to the picture and not to its numbers."""
     known = preparation.to_dict() | {"channels": preparation.channels}
+    known |= {"aspect": 1 if preparation.aspect == SQUARE else preparation.aspect}
     return {name: value for name, value in known.items() if name not in ("mean", "deviation")}
 
 

@@ -33,8 +33,8 @@ class Reference:
 
     picture: bytes  # a PNG file; of bands a .npy file
     name: str  # of that file
-    pixels: NDArray[np.uint8]  # (S, S, C), before they are normalised
-    prepared: Tensor  # (1, C, S, S), what the network gets
+    pixels: NDArray[np.uint8]  # (H, W, C), before they are normalised
+    prepared: Tensor  # (1, C, H, W), what the network gets
     logits: Tensor  # (classes,)
 
     def answer(self, classes: tuple[str, ...] | None, answering: Answering | None) -> str:

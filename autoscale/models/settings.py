@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+from autoscale.aspect import Aspect, aspect_of, written
 from autoscale.datasets.pictures.group_by import GroupBy
 from autoscale.datasets.pictures.preparation import (
     MEASURED,
@@ -186,7 +187,8 @@ class PreparationSettings(Settings):
     )
     area: Area | None = option(
         None,
-        "What of a picture becomes the square image: {choices}; padded has all of it between "
+        "What of a picture becomes the image: {choices}; centre-square is the largest part in its "
+        "middle that has the image's shape, a square or by --aspect, padded has all of it between "
         "borders of grey, squashed has all of it out of proportion. \\[default: as for --mean]",
         binds="expects",
         panel=_EXPECTED,
@@ -263,8 +265,16 @@ class LoadSettings(PreparationSettings):
     )
     resolution: int | None = option(
         None,
-        "Pixels per side. \\[default: the network's own; 224 for a module]",
+        "Pixels per side; with --aspect, of the height. \\[default: the network's own; 224 for a "
+        "module]",
         least=1,
+    )
+    aspect: Aspect | None = option(
+        None,
+        "Of images that are no squares, the width divided by the height: 4/3. \\[default: the "
+        "network's own; 1 for a module]",
+        parse=aspect_of,
+        show=written,
     )
 
     def __post_init__(self) -> None:
@@ -471,6 +481,5 @@ class ExportSettings(CalibrationSettings):
 class LatencySettings(Conditions):
     """What networks that are named are timed under."""
 
-    resolution: int | None = option(
-        None, "Pixels per side. \\[default: the design's own; 224 for a module]", least=1
-    )
+    resolution: int | None = again(LoadSettings, "resolution")
+    aspect: Aspect | None = again(LoadSettings, "aspect")

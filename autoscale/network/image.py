@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from autoscale.aspect import SQUARE, Aspect, image_size
 from autoscale.network.build import Network
 
 
@@ -20,13 +21,17 @@ def channels_of(network: nn.Module) -> int:
     return 1 if first is not None and first.in_channels == 1 else 3
 
 
-def image_shape(network: nn.Module, resolution: int, *, batch: int = 1) -> tuple[int, ...]:
-    """The shape of `batch` images of `resolution` pixels per side."""
-    return batch, channels_of(network), resolution, resolution
+def image_shape(
+    network: nn.Module, resolution: int, aspect: Aspect = SQUARE, *, batch: int = 1
+) -> tuple[int, ...]:
+    """The shape of `batch` images of `resolution` pixels in height and that aspect."""
+    return batch, channels_of(network), *image_size(resolution, aspect)
 
 
-def blank(network: nn.Module, resolution: int, *, batch: int = 1) -> Tensor:
+def blank(
+    network: nn.Module, resolution: int, aspect: Aspect = SQUARE, *, batch: int = 1
+) -> Tensor:
     """Images of zeros for a network, where its parameters live."""
     parameter = next(network.parameters(), None)
     device = torch.device("cpu") if parameter is None else parameter.device
-    return torch.zeros(image_shape(network, resolution, batch=batch), device=device)
+    return torch.zeros(image_shape(network, resolution, aspect, batch=batch), device=device)

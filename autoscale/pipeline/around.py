@@ -26,12 +26,13 @@ def space_around(design: Architecture, *, name: str) -> str:
     sides = {max(least, 8 * round(design.resolution * share / 8)) for share in _SHARES}
     space: dict[str, Any] = {
         "name": name,
-        "description": f"designs around one at {design.resolution} pixels",
+        "description": f"designs around one at {design.image_size} pixels",
         "resolution": sorted({design.resolution, *sides}),
         "stem": plain["stem"],
         "stages": [_stage(stage) for stage in design.stages],
         "head": plain["head"],
         "num_classes": design.num_classes,
+        **({"aspect": plain["aspect"]} if "aspect" in plain else {}),
     }
     return dump({"kind": "space", **space})
 

@@ -70,6 +70,7 @@ def teaching_seconds(began: Beginning, proxy: Proxy, design: Architecture) -> fl
     settings = TeacherSettings(**teaching(began, design))
     lessons = Lessons.of(settings, device=proxy.device, threads=proxy.threads)
     assert lessons is not None
+    lessons = lessons.for_aspect(design.aspect)
     lessons.require_classes(proxy.images.classes)
     return replace(proxy, transfer=replace(proxy.transfer, lessons=lessons)).teacher_seconds
 
@@ -91,6 +92,7 @@ def rival_seconds(
         (rival,) = find_references(
             ReferenceSettings(reference=(source,)),
             resolution=design.resolution,
+            aspect=design.aspect,
             classes=design.num_classes,
             listener=Silent(),
         )

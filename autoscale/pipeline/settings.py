@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import MISSING, dataclass
 from typing import Any, ClassVar
 
+from autoscale.aspect import Aspect
 from autoscale.design.measures.registry import kind_named
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups.images import DataSettings, ImageSettings
@@ -12,6 +13,7 @@ from autoscale.jobs.groups.networks import BoardSettings, WeightsSettings
 from autoscale.jobs.groups.time import TimeSettings
 from autoscale.jobs.groups.workers import DeviceSettings, KernelSettings, WorkerSettings
 from autoscale.jobs.names import NO_WEIGHTS
+from autoscale.models.settings import LoadSettings
 from autoscale.settings.command import settings_of
 from autoscale.settings.option import again, option
 
@@ -61,6 +63,12 @@ class MakeSettings(
         "random ones.",
     )
 
+    aspect: Aspect | None = again(
+        LoadSettings,
+        "aspect",
+        help="Of images that are no squares, the width divided by the height: 4/3. "
+        "\\[default: that of the weights' network, else 1]",
+    )
     teach: bool = option(
         False,
         "Let the network of the weights teach the training that is kept, where the time allows. In "

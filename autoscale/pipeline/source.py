@@ -78,6 +78,9 @@ def beginning(settings: MakeSettings) -> Beginning:
     name, design = USUAL, published(USUAL)
     if start.origin is not None:
         name, design = start.origin.name, start.origin.architecture
+    if settings.aspect is not None:
+        design = replace(design, aspect=settings.aspect)
+    start = start.for_design(design)
     board, padding = _board(settings), start.expected.style.padding
     limits = limits_from(settings.max_cost, board=board, padding=padding)
     if not limits:
@@ -107,7 +110,8 @@ def beginning(settings: MakeSettings) -> Beginning:
 
 def without_weights(began: Beginning, settings: MakeSettings) -> Beginning:
     """The same designs, begun with random weights."""
-    return replace(began, source=None, start=_start(settings, None))
+    start = _start(settings, None).for_design(began.architecture)
+    return replace(began, source=None, start=start)
 
 
 def _start(settings: MakeSettings, source: str | None) -> Start:

@@ -70,7 +70,7 @@ class Observations:
 
 
 def reaches(graph: g.Graph, batches: Iterable[Tensor]) -> dict[str, NDArray[np.float64]]:
-    """The largest magnitude in each channel of every map, for batches of pixels (N, C, S, S)."""
+    """The largest magnitude in each channel of every map, for batches of pixels (N, C, H, W)."""
     found: dict[str, NDArray[np.float64]] = {}
 
     def see(name: str, numbers: Tensor) -> None:
@@ -85,7 +85,7 @@ def reaches(graph: g.Graph, batches: Iterable[Tensor]) -> dict[str, NDArray[np.f
 
 
 def observe(graph: g.Graph, batches: Iterable[Tensor], *, moments: bool = True) -> Observations:
-    """What every map holds for batches of pixels (N, C, S, S).
+    """What every map holds for batches of pixels (N, C, H, W).
 
     Args:
         moments: whether to look at the inputs of layers too, which takes most of the time.
@@ -116,10 +116,10 @@ def _rows(
     """What some outputs of a layer are made of, (rows, groups, inputs)."""
     if isinstance(operation, g.Linear):
         return x.flatten(1)[:, None, :].numpy()
-    kernel, stride, side = operation.kernel, operation.stride, operation.shape[1]
-    places = random.choice(side * side, min(_PLACES, side * side), replace=False)
+    kernel, stride, (_, height, width) = operation.kernel, operation.stride, operation.shape
+    places = random.choice(height * width, min(_PLACES, height * width), replace=False)
     windows = padded(x, operation.pads, 0.0).unfold(2, kernel, stride).unfold(3, kernel, stride)
-    chosen = windows[:, :, torch.from_numpy(places // side), torch.from_numpy(places % side)]
+    chosen = windows[:, :, torch.from_numpy(places // width), torch.from_numpy(places % width)]
     rows = chosen.permute(0, 2, 1, 3, 4).reshape(len(x) * len(places), operation.groups, -1)
     return rows.numpy()
 

@@ -50,7 +50,7 @@ def layer_errors(
 
     Args:
         graph: the float graph that `network` stands for.
-        batches: pixels (N, C, S, S), bytes.
+        batches: pixels (N, C, H, W), bytes.
     """
     powers = {
         one.name: _Powers() for one in network.graph.operations if function_of(graph, one) is None

@@ -28,7 +28,7 @@ def run(graph: g.Graph, pixels: Tensor, seen: Seen | None = None) -> Tensor:
     """Logits (N, classes).
 
     Args:
-        pixels: (N, C, S, S), numbers 0..255 of any type.
+        pixels: (N, C, H, W), numbers 0..255 of any type.
         seen: is shown every map as soon as it is made; maps that nothing reads any more are
             forgotten, so that memory holds large ones.
     """
@@ -76,8 +76,9 @@ def _activated(act: g.Act | None, x: Tensor) -> Tensor:
 
 
 def padded(x: Tensor, pads: Pads, value: float) -> Tensor:
-    before, after = pads
-    return functional.pad(x, (before, after, before, after), value=value) if any(pads) else x
+    """The map (N, C, H, W) with `value` around it."""
+    around = (*pads.width, *pads.height)  # torch begins with the last side
+    return functional.pad(x, around, value=value) if any(around) else x
 
 
 def pooled(pool: g.Pool, x: Tensor) -> Tensor:
@@ -87,10 +88,10 @@ def pooled(pool: g.Pool, x: Tensor) -> Tensor:
     total = functional.avg_pool2d(
         padded(x, pool.pads, 0.0), pool.kernel, pool.stride, divisor_override=1
     )
-    return total / counted(pool, x.shape[-1])
+    return total / counted(pool, x)
 
 
-def counted(pool: g.Pool, size: int) -> Tensor:
-    """How many pixels of a map of `size` each window sees, (rows, columns)."""
-    ones = padded(torch.ones(1, 1, size, size), pool.pads, 0.0)
+def counted(pool: g.Pool, x: Tensor) -> Tensor:
+    """How many pixels of a map (N, C, H, W) each window sees, (rows, columns)."""
+    ones = padded(torch.ones(1, 1, *x.shape[2:]), pool.pads, 0.0)
     return functional.avg_pool2d(ones, pool.kernel, pool.stride, divisor_override=1)[0, 0]

@@ -16,7 +16,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from autoscale.design.tflite.pads import Pads
+from autoscale.aspect import ImageSize
+from autoscale.design.tflite.pads import NO_PADS, Pads
 
 Floats = NDArray[np.float32]
 Act = Literal["relu", "relu6"]
@@ -49,7 +50,7 @@ class Convolution(Operation):
     weight: Floats  # (outputs, inputs of a group, kernel, kernel)
     bias: Floats  # (outputs,)
     stride: int = 1
-    pads: Pads = (0, 0)
+    pads: Pads = NO_PADS
     groups: int = 1
     act: Act | None = None
 
@@ -112,7 +113,7 @@ class Function(Operation):
 class Graph:
     """Operations in the order in which they run; the last one makes the logits."""
 
-    resolution: int  # pixels per side of the input
+    size: ImageSize  # of the input
     channels: int = 3  # of the input
     operations: tuple[Operation, ...]
 
@@ -124,7 +125,7 @@ class Graph:
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Of every map by name, the pixels among them."""
-        pixels = {PIXELS: (self.channels, self.resolution, self.resolution)}
+        pixels = {PIXELS: (self.channels, *self.size)}
         return pixels | {operation.name: operation.shape for operation in self.operations}
 
     def steps(self) -> Iterator[tuple[Operation, tuple[str, ...]]]:

@@ -4,10 +4,12 @@ its layers (`design.tflite.operations`) is handed its numbers."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 
 from autoscale.design.architecture import Architecture, Stage, Stem
+from autoscale.design.blocks.layers import sides
 from autoscale.design.style import Padding
 from autoscale.design.tflite.operations import Operation, Tensor, operations_of
 from autoscale.design.walk import Place, places_of
@@ -43,7 +45,7 @@ def lower(
     if next(found.kernels, None) is not None:
         raise InvalidSetting("the network has more layers than its design")
     return g.Graph(
-        resolution=architecture.resolution,
+        size=architecture.image_size,
         channels=architecture.channels,
         operations=tuple(found.made.values()),
     )
@@ -138,8 +140,8 @@ class _Lowering:
         inputs: tuple[str, ...],
     ) -> g.Operation:
         """An operation that makes a map like `tensor`."""
-        size, width = tensor
-        shape = (width, size, size)
+        width = tensor.width
+        shape = (width, *sides(tensor.size))
         if operation.kind == "fully-connected":
             assert kernel is not None
             _, weight, bias = kernel
@@ -184,12 +186,14 @@ class _Lowering:
         if operation.constants == "unpadded":
             filtered = self.made[name]
             assert isinstance(filtered, g.Convolution)
-            seen = self.seen(filtered)
-            return (filtered.kernel**2 / np.outer(seen, seen)).astype(np.float32)[None]
+            seen = np.outer(self.seen(filtered, "height"), self.seen(filtered, "width"))
+            return (filtered.kernel**2 / seen).astype(np.float32)[None]
         return None
 
-    def seen(self, filtered: g.Convolution) -> np.ndarray:
-        """How many pixels of a row of its input each window of a filter sees."""
-        size = self.made[filtered.inputs[0]].shape[-1]
-        first = np.arange(filtered.shape[-1]) * filtered.stride - filtered.pads[0]
-        return np.minimum(first + filtered.kernel, size) - np.maximum(first, 0)
+    def seen(self, filtered: g.Convolution, side: Literal["height", "width"]) -> np.ndarray:
+        """How many pixels along one side of its input each window of a filter sees."""
+        axis = 1 if side == "height" else 2
+        length = self.made[filtered.inputs[0]].shape[axis]
+        before = getattr(filtered.pads, side).before
+        first = np.arange(filtered.shape[axis]) * filtered.stride - before
+        return np.minimum(first + filtered.kernel, length) - np.maximum(first, 0)

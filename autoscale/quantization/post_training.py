@@ -25,7 +25,7 @@ def after_training(
     """The graph in int8, and the float graph that it stands for: the given one, equalised.
 
     Args:
-        batches: pixels (N, C, S, S), bytes, of a few hundred training images.
+        batches: pixels (N, C, H, W), bytes, of a few hundred training images.
         method: how the range of a map is chosen.
         together: round the weights of an output together, not each by itself.
         strength: of equalising; 0 leaves it out.

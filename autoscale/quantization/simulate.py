@@ -23,7 +23,7 @@ from autoscale.quantization.arithmetic import (
     multipliers,
     times,
 )
-from autoscale.quantization.execute import FUNCTIONS, Seen, counted
+from autoscale.quantization.execute import FUNCTIONS, Seen, counted, padded
 from autoscale.quantization.quantized import QuantizedGraph
 
 #: Products of a number and a weight that float32 adds up exactly, in whatever order.
@@ -35,7 +35,7 @@ def simulate(network: QuantizedGraph, pixels: Tensor, seen: Seen | None = None) 
     """Logits (N, classes), as integers.
 
     Args:
-        pixels: (N, C, S, S), bytes 0..255.
+        pixels: (N, C, H, W), bytes 0..255.
         seen: is shown the integers of every map as soon as they are made.
     """
     graph, run = network.graph, IntegerRun(network)
@@ -105,8 +105,7 @@ class IntegerRun:
 
 def _convolved(operation: g.Convolution, x: Tensor, weight: Tensor) -> Tensor:
     """The sums of products, exactly: by float32 in parts that it holds."""
-    before, after = operation.pads
-    numbers = functional.pad(x, (before, after, before, after)).float()
+    numbers = padded(x, operation.pads, 0).float()
     weight, groups = weight.float(), operation.groups
     together = max(_EXACT // operation.kernel**2, 1)
     width = weight.shape[1]
@@ -154,14 +153,12 @@ def _mean(x: Tensor, of: Quantization, to: Quantization) -> Tensor:
 
 
 def _pooled(pool: g.Pool, x: Tensor) -> Tensor:
-    before, after = pool.pads
-    sides = (before, after, before, after)
     if pool.kind == "max":
-        padded = functional.pad(x.float(), sides, value=float(LOWEST))
-        return functional.max_pool2d(padded, pool.kernel, pool.stride).to(torch.int64)
-    padded = functional.pad(x.double(), sides)
-    total = functional.avg_pool2d(padded, pool.kernel, pool.stride, divisor_override=1)
-    mean = total / counted(pool, x.shape[-1]).double()
+        around = padded(x.float(), pool.pads, float(LOWEST))
+        return functional.max_pool2d(around, pool.kernel, pool.stride).to(torch.int64)
+    around = padded(x.double(), pool.pads, 0.0)
+    total = functional.avg_pool2d(around, pool.kernel, pool.stride, divisor_override=1)
+    mean = total / counted(pool, x).double()
     return (mean.sign() * (mean.abs() + 0.5).floor()).to(torch.int64).clamp(LOWEST, HIGHEST)
 
 

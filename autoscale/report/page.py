@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from autoscale.aspect import image_size
 from autoscale.design.amounts import format_count
 from autoscale.jobs.groups.training import BalanceSettings
 from autoscale.metrics.names import ACCURACY
@@ -93,7 +94,8 @@ def _lead(run: Run) -> str:
         return f"How a network of your own choice grows, and the family it became.{beginning}"
     settings = run.search.record["settings"]
     classes = settings["classes"]
-    side = "/".join(map(str, run.search.space.resolution))
+    space = run.search.space
+    side = "/".join(str(image_size(one, space.aspect)) for one in space.resolution)
     named = ", ".join(classes[:12]) + (
         f" and {len(classes) - 12} more" if len(classes) > 12 else ""
     )

@@ -1,6 +1,6 @@
 """Decoded images, kept for every run: each picture is decoded once at each size.
 
-A file of the cache is an array as numpy writes it, of uint8 (N, S, S, C), followed by JSON of what
+A file of the cache is an array as numpy writes it, of uint8 (N, H, W, C), followed by JSON of what
 else is known of the pictures. It is mapped into memory, so that processes share its pages. Its
 name is a digest of what was decoded. The files are no run's own: any may be deleted at any time.
 """
@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from autoscale.aspect import ImageSize
 from autoscale.datasets.pictures.decoding import Decoded
 from autoscale.errors import InvalidSetting, StorageProblem
 from autoscale.runs.cache import cache_folder, cached, make_folder
@@ -129,7 +130,7 @@ def _limit() -> int:
 
 def _write(path: Path, shape: tuple[int, ...], chunks: Iterator[Decoded]) -> None:
     unread: dict[int, str] = {}
-    sides: list[int] = []
+    shapes: list[tuple[int, int]] = []
     peaks: list[int] = []
     count = 0
     with path.open("wb") as handle:
@@ -138,9 +139,9 @@ def _write(path: Path, shape: tuple[int, ...], chunks: Iterator[Decoded]) -> Non
             handle.write(np.ascontiguousarray(chunk.pixels).data)
             count += len(chunk.pixels)
             unread |= chunk.unread
-            sides += chunk.sides
+            shapes += chunk.shapes
             peaks += chunk.peaks
-        handle.write(json.dumps({"unread": unread, "sides": sides, "peaks": peaks}).encode())
+        handle.write(json.dumps({"unread": unread, "shapes": shapes, "peaks": peaks}).encode())
         handle.seek(0)
         # numpy leaves room in the header for a first dimension of any length.
         if _write_header(handle, (count, *shape[1:])) != start:
@@ -166,7 +167,7 @@ def _read(path: Path) -> Decoded | None:
         return Decoded(
             pixels.view(np.ndarray),
             {int(i): reason for i, reason in known["unread"].items()},
-            tuple(known["sides"]),
+            tuple(ImageSize(*shape) for shape in known.get("shapes", ())),  # older files have none
             tuple(known["peaks"]),
         )
     except (FileNotFoundError, ValueError, EOFError, KeyError):

@@ -20,6 +20,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from autoscale.answering.answering import Answering
+from autoscale.aspect import aspect_of
 from autoscale.datasets.pictures.preparation import Preparation
 from autoscale.design.style import Style
 from autoscale.design.versions import FORMAT, UPGRADE, version_problem
@@ -265,6 +266,8 @@ def _from_plain(plain: Any) -> Header:
     for name, kind in (("style", Style), ("preparation", Preparation)):
         given = {field.name: rest.pop(field.name, None) for field in fields(kind)}
         given = {name: value for name, value in given.items() if value is not None}
+        if "aspect" in given:
+            given["aspect"] = aspect_of(given["aspect"])
         rest[name] = TypeAdapter(kind).validate_python(given) if given else None
     if rest.get("answering") is not None:
         rest["answering"] = Answering.from_dict(rest["answering"])

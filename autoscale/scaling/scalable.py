@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from autoscale.aspect import SQUARE, Aspect
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import Cost, cost, part_costs
 from autoscale.design.costs import scaled_costs
@@ -46,6 +47,11 @@ class UserNetwork:
     channels: int = 3  # of the input: 3 in RGB, 1 in grey, or bands
     shapes: tuple[tuple[int, ...], ...] = field(repr=False)  # of the parameters, in their order
     cost: Cost = field(compare=False)  # traced
+
+    @property
+    def aspect(self) -> Aspect:
+        """Width of the input by its height: a user's networks see squares."""
+        return SQUARE
 
     @property
     def layers(self) -> int:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from autoscale.design.architecture import Architecture
 from autoscale.design.measures.limits import Limit
-from autoscale.design.rounding import PAPER, ROUNDINGS, fit_strides
+from autoscale.design.rounding import PAPER, ROUNDINGS, SMALLEST_MAP, fit_strides, last_map
 from autoscale.errors import BudgetUnreachable
 from autoscale.scaling.family import Growths, Member, counts
 from autoscale.scaling.family import member as family_member
@@ -54,7 +54,7 @@ def scaled(base: Design, limits: Sequence[Limit]) -> Member:
 
 
 def fewest_pixels(design: Architecture) -> int:
-    """The smallest side at which `fit_strides` leaves a design's strides alone."""
+    """The smallest resolution at which `fit_strides` leaves a design's strides alone."""
     return next(
         side
         for side in range(4, design.resolution + 1, 4)
@@ -64,4 +64,4 @@ def fewest_pixels(design: Architecture) -> int:
 
 def _keeps_strides(design: Architecture, side: int) -> bool:
     there = replace(design, resolution=side)
-    return fit_strides(there) == there
+    return last_map(there) >= SMALLEST_MAP

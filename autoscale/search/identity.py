@@ -22,7 +22,7 @@ def network_of(architecture: Architecture) -> Hashable:
     That is the image, the stem, each block with what it really does, the head and the classes.
     """
     return (
-        architecture.resolution,
+        *architecture.image_size,
         architecture.channels,
         architecture.stem,
         blocks_of(architecture),

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from autoscale.aspect import ImageSize
 from autoscale.datasets.data import Images
 from autoscale.datasets.pictures.preparation import OURS, Preparation
 from autoscale.training.augmentation.augment import augmented
@@ -25,7 +26,7 @@ _ALTERED = 5  # apart from the random numbers of crops, which stay as they are w
 class Batch(NamedTuple):
     """Images of one step."""
 
-    pixels: Tensor  # bytes, (B, C, size, size)
+    pixels: Tensor  # bytes, (B, C, H, W)
     labels: Tensor  # (B,); of several classes (B, classes)
     answers: Tensor | None = None  # a teacher's logits, (B, classes)
     mixture: Mixture | None = None  # what the images were mixed with
@@ -50,7 +51,7 @@ def batches(task: TrainingTask, epoch: int, runtime: Runtime = HERE) -> Iterator
     Each is seen once; in a balanced task as many are drawn, of each class equally many to within
     one, those of small classes several times and each time augmented anew.
 
-    The size is the task's resolution, or less early in a recipe whose images grow. A last
+    The height is the task's resolution, or less early in a recipe whose images grow. A last
     incomplete batch is dropped, unless it is the only one. Order and augmentation depend on the
     seed and the epoch's number alone; where a teacher answered, the crops are those it saw.
 
@@ -63,9 +64,10 @@ def batches(task: TrainingTask, epoch: int, runtime: Runtime = HERE) -> Iterator
     """
     images, recipe, seed = task.train, task.recipe, task.seed
     part, parts = runtime.peers.rank, runtime.peers.size
-    size = recipe.resolution_at(epoch, task.resolution)
+    stored = size_of(images)
+    size = task.preparation.image_size(recipe.resolution_at(epoch, task.resolution))
     # Shifted and whole images are cut as they are and shrunk afterwards, if at all.
-    cut_size = size if recipe.crop == "random-resized" else images.pixels.shape[1]
+    cut_size = size if recipe.crop == "random-resized" else stored
     order = _order(task, np.random.default_rng([seed, epoch]))
     random = np.random.default_rng([seed, epoch, 1 + part])
     altering = np.random.default_rng([seed, epoch, 1 + part, _ALTERED])
@@ -76,7 +78,7 @@ def batches(task: TrainingTask, epoch: int, runtime: Runtime = HERE) -> Iterator
     for start in range(0, len(order) - together + 1, together):
         chosen = np.sort(order[start : start + together])[part::parts]
         if seen is None:
-            windows, mirrored = augmentation_of(recipe, len(chosen), images.pixels.shape[1], random)
+            windows, mirrored = augmentation_of(recipe, len(chosen), stored, random)
         else:
             windows, mirrored = seen.windows[chosen], seen.mirrored[chosen]
         pixels = resize(runtime.cut(images.pixels, chosen, windows, mirrored, cut_size), size)
@@ -137,25 +139,30 @@ class _Seen(NamedTuple):
     def of(cls, task: TrainingTask, epoch: int) -> _Seen:
         assert task.teaching is not None
         crops = task.teaching.crops
-        number, side = crops.of_epoch(epoch), task.train.pixels.shape[1]
-        windows, mirrored = crops.windows(number, len(task.train), side=side)
+        number, stored = crops.of_epoch(epoch), size_of(task.train)
+        windows, mirrored = crops.windows(number, len(task.train), of=stored)
         return cls(windows, mirrored, task.teaching.answers[number])
 
 
-def resized(images: Images, resolution: int) -> Images:
-    if images.pixels.shape[1] == resolution:
+def size_of(images: Images) -> ImageSize:
+    """Of the stored ones."""
+    return ImageSize(*images.pixels.shape[1:3])
+
+
+def resized(images: Images, size: ImageSize) -> Images:
+    """Images of that size, with antialiasing."""
+    if size_of(images) == size:
         return images
-    channels = images.pixels.shape[3]
-    pixels = np.empty((len(images), resolution, resolution, channels), dtype=np.uint8)
+    pixels = np.empty((len(images), *size, images.pixels.shape[3]), dtype=np.uint8)
     for start in range(0, len(images), _CHUNK):
         part = slice(start, start + _CHUNK)
-        batch = resize(as_channels_last(images.pixels[part]), resolution)
+        batch = resize(as_channels_last(images.pixels[part]), size)
         pixels[part] = batch.permute(0, 2, 3, 1).numpy()
     return Images(pixels, images.labels)
 
 
 def as_channels_last(pixels: NDArray[np.uint8]) -> Tensor:
-    """(N, S, S, C) seen as (N, C, S, S): the same memory, already in channels_last order."""
+    """(N, H, W, C) seen as (N, C, H, W): the same memory, already in channels_last order."""
     return torch.from_numpy(pixels).permute(0, 3, 1, 2)
 
 
@@ -173,9 +180,10 @@ def normalised(batch: Tensor, preparation: Preparation = OURS) -> Tensor:
 def to_input(
     pixels: NDArray[np.uint8], *, resolution: int, preparation: Preparation = OURS
 ) -> Tensor:
-    """What a trained network expects: (N, S, S, C) bytes to (N, C, resolution, resolution) floats.
+    """What a trained network expects: (N, H, W, C) bytes to (N, C, h, w) floats.
 
-    Resized with antialiasing when S differs from `resolution`, then (value / 255 - mean) /
-    deviation in each channel.
+    Resized with antialiasing where they are not of `resolution` in height and a width by the
+    preparation's aspect, then (value / 255 - mean) / deviation in each channel.
     """
-    return normalised(resize(as_channels_last(pixels), resolution), preparation)
+    size = preparation.image_size(resolution)
+    return normalised(resize(as_channels_last(pixels), size), preparation)

@@ -63,7 +63,7 @@ def fit(
     are all later ones; batch norm then sees half a batch at a time.
 
     Args:
-        network: maps (N, C, resolution, resolution) to logits (N, classes).
+        network: maps (N, C, H, W) to logits (N, classes).
         resume: go on from here, to the same bits as without the interruption.
         keep: called after each epoch with a snapshot whose tensors are the live ones: write or copy
             them before it returns.
@@ -101,8 +101,8 @@ class _Training:
         network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         # Random-resized crops are cut from the stored pixels, the others are not.
         stored = task.recipe.crop == "random-resized"
-        train = task.train if stored else resized(task.train, task.resolution)
-        validation = resized(task.validation, task.resolution)
+        train = task.train if stored else resized(task.train, task.image_size)
+        validation = resized(task.validation, task.image_size)
         self._task = replace(task, train=train, validation=validation)
         # Policies change images by Pillow, on the CPU, so they are cut out there too.
         by_pillow = task.recipe.changes("augment")
@@ -252,6 +252,7 @@ def evaluate(
     The network is moved to the device and switched to eval mode and back.
 
     Args:
+        resolution: pixels in height of what the network sees; the preparation gives the width.
         preparation: its mean and deviation are what the network expects of its input.
         runtime: its peers share the images; all get the fraction of all of them.
 
@@ -341,7 +342,7 @@ def _passes(
         raise InvalidSetting(f"batch_size must be at least 1; got {batch_size}")
     require_images(images, resolution)
     target, peers = device_named(runtime.device), runtime.peers
-    images = resized(images, resolution)
+    images = resized(images, preparation.image_size(resolution))
     was_training = network.training
     network.to(target, memory_format=torch.channels_last)  # type: ignore[call-overload]
     network.eval()

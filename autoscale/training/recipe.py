@@ -45,7 +45,7 @@ class Recipe:
     ema_decay: float = 0.0  # [0, 1), limit of the decay of the averaged weights; 0 averages nothing
     crop: Crop = "random-resized"
     crop_scale_min: float = 0.5  # (0, 1], smallest area of a random-resized crop / image area
-    shift: float = 0.1  # [0, 0.5), largest move of a shift crop / image side
+    shift: float = 0.1  # [0, 0.5), largest move of a shift crop / the image's side
     flip: bool = True  # mirror half of the images left to right
     layer_decay: float = 1.0  # (0, 1], a part's learning rate / that of the part after it
     head_first: bool = False  # fit a new classifier on other weights' features before the 1st step
@@ -146,7 +146,7 @@ class Recipe:
                 return self.learning_rate
 
     def resolution_at(self, epoch: int, resolution: int) -> int:
-        """Pixels per side of the images of an epoch, from 1, of a network for `resolution` pixels.
+        """Pixels in height of the images of an epoch, from 1, of a network for `resolution` pixels.
 
         They grow in four steps of equal length from the share `start_size` to all, rounded to
         multiples of 4: small images are quick to learn the most from.

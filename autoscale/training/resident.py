@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from autoscale.aspect import ImageSize
+
 #: Of the card's free memory: what images may take, so that the training finds the rest.
 SHARE = 0.4
 
@@ -39,17 +41,17 @@ class ResidentCut:
         rows: NDArray[np.int64],
         windows: NDArray[np.int32],
         mirrored: NDArray[np.bool_],
-        resolution: int,
+        size: ImageSize,
     ) -> Tensor:
         """Windows as `Cut` says, whole numbers in float32, on the device.
 
         `pixels` must be the images given before; they are not read again.
         """
         assert len(pixels) == len(self._stored)
-        device, side = self._stored.device, self._stored.shape[1]
+        device, (high, wide) = self._stored.device, self._stored.shape[1:3]
         top, left, height, width = torch.from_numpy(windows).to(device).T
-        rows_of = shares(top, height, resolution, side)
-        columns_of = shares(left, width, resolution, side)
+        rows_of = shares(top, height, size.height, high)
+        columns_of = shares(left, width, size.width, wide)
         flipped = torch.from_numpy(mirrored).to(device)[:, None, None]
         columns_of = torch.where(flipped, columns_of.flip(1), columns_of)
         chosen = self._stored[torch.from_numpy(rows).to(device)].permute(0, 3, 1, 2).float()
@@ -58,23 +60,25 @@ class ResidentCut:
         return cut.contiguous(memory_format=torch.channels_last)
 
 
-def shares(start: Tensor, length: Tensor, resolution: int, side: int) -> Tensor:
+def shares(start: Tensor, length: Tensor, wanted: int, side: int) -> Tensor:
     """What each stored pixel of a line gives to each pixel of the resized window.
 
     Antialiased linear interpolation; a window that reaches over the border sees the line reflected.
 
     Args:
         start, length: (B,), pixels.
+        wanted: pixels of the resized window.
+        side: those stored.
 
-    Shape of the result: (B, resolution, side), rows that sum to 1.
+    Shape of the result: (B, wanted, side), rows that sum to 1.
     """
     position = torch.arange(int(length.max()), device=start.device)
-    scale = length[:, None, None] / resolution
-    centre = scale * (torch.arange(resolution, device=start.device)[:, None] + 0.5)
+    scale = length[:, None, None] / wanted
+    centre = scale * (torch.arange(wanted, device=start.device)[:, None] + 0.5)
     distance = (position + 0.5 - centre).abs() / scale.clamp(min=1)
     weights = (1 - distance).clamp(min=0) * (position < length[:, None, None])
     weights = weights / weights.sum(2, keepdim=True)
     source = (start[:, None] + position).abs()  # reflected at the first pixel
     source = torch.where(source < side, source, 2 * (side - 1) - source).clamp(0, side - 1)
-    found = torch.zeros(len(start), resolution, side, device=start.device)
+    found = torch.zeros(len(start), wanted, side, device=start.device)
     return found.scatter_add_(2, source[:, None].expand(weights.shape).long(), weights)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from autoscale.aspect import ImageSize
 from autoscale.datasets.data import Images
 from autoscale.datasets.pictures.preparation import OURS, Preparation
 from autoscale.errors import DataProblem, InvalidSetting
@@ -38,8 +39,8 @@ class TrainingTask:
     train: Images  # a last incomplete batch is dropped, unless it is the only one
     validation: Images
     recipe: Recipe
-    # Pixels per side that the network sees; stored images of another size are resized with
-    # antialiasing.
+    # Pixels of the height that the network sees, the preparation's aspect giving the width; stored
+    # images of another size are resized with antialiasing.
     resolution: int
     seed: int  # of order and augmentation
     # Numbers of epochs, from 1, that end with an evaluation of the weights that would be kept; a
@@ -129,6 +130,11 @@ class TrainingTask:
                 "the loss of images that may have several labels must be a Binary one, got "
                 f"{type(self.loss).__name__}"
             )
+
+    @property
+    def image_size(self) -> ImageSize:
+        """Of the images that the network sees."""
+        return self.preparation.image_size(self.resolution)
 
     @property
     def steps(self) -> int:

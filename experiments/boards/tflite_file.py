@@ -10,6 +10,7 @@ import flatbuffers
 import numpy as np
 from tflite_micro.tensorflow.lite.micro.python import schema_py_generated as schema
 
+from autoscale.design.blocks.layers import sides
 from autoscale.design.tflite.operations import Graph, Operation, Tensor
 
 _CODES = {
@@ -98,7 +99,15 @@ class _File:
 
 
 def _shape(tensor: Tensor) -> tuple[int, ...]:
-    return (1, tensor.size, tensor.size, tensor.width)
+    return (1, *sides(tensor.size), tensor.width)
+
+
+def _stays_within(given: Tensor, made: Tensor, op: Operation) -> bool:
+    """Whether no window of an operation reaches beyond its map."""
+    return all(
+        side >= (out - 1) * op.stride + op.kernel
+        for side, out in zip(sides(given.size), sides(made.size), strict=True)
+    )
 
 
 def _write(file: _File, op: Operation, graph: Graph, places: list[int]) -> None:
@@ -119,7 +128,7 @@ def _write(file: _File, op: Operation, graph: Graph, places: list[int]) -> None:
         options = schema.DepthwiseConv2DOptionsT() if depthwise else schema.Conv2DOptionsT()
         if depthwise:
             options.depthMultiplier = 1
-        valid = given.size >= (made.size - 1) * op.stride + op.kernel
+        valid = _stays_within(given, made, op)
         options.padding = schema.Padding.VALID if valid else schema.Padding.SAME
         options.strideH = options.strideW = op.stride
         options.dilationHFactor = options.dilationWFactor = 1
@@ -131,7 +140,7 @@ def _write(file: _File, op: Operation, graph: Graph, places: list[int]) -> None:
             quantization.scale, quantization.zeroPoint = [0.001], [0]
         options = schema.FullyConnectedOptionsT()
     elif op.kind in ("pad", "pad-lowest"):
-        inputs.append(file.whole([[0, 0], [*op.pads], [*op.pads], [0, 0]]))
+        inputs.append(file.whole([[0, 0], [*op.pads.height], [*op.pads.width], [0, 0]]))
         options = schema.PadOptionsT()
         if op.kind == "pad-lowest":
             inputs.append(file.constant((1,), 1))
@@ -144,13 +153,13 @@ def _write(file: _File, op: Operation, graph: Graph, places: list[int]) -> None:
         options.keepDims = True
     elif op.kind in ("add", "mul"):
         if op.weights:
-            side = made.size if op.weights > 1 else 1
-            inputs.append(file.constant((1, side, side, 1), 1))
+            shape_of_factor = (1, *sides(made.size), 1) if op.weights > 1 else (1, 1, 1, 1)
+            inputs.append(file.constant(shape_of_factor, 1))
         options = schema.AddOptionsT() if op.kind == "add" else schema.MulOptionsT()
         options.fusedActivationFunction = _ACTS[op.act]
     elif op.kind in ("max-pool", "average-pool"):
         options = schema.Pool2DOptionsT()
-        valid = given.size >= (made.size - 1) * op.stride + op.kernel
+        valid = _stays_within(given, made, op)
         options.padding = schema.Padding.VALID if valid else schema.Padding.SAME
         options.strideH = options.strideW = op.stride
         options.filterHeight = options.filterWidth = op.kernel

@@ -3,8 +3,9 @@
     OMP_NUM_THREADS=1 python experiments/channels/channels.py DATA TABLE.csv --ways WAY ...
 
 For each seed one network is trained by `autoscale train` on DATA in each way: its images in
-colour, in grey, as six or three bands, their centre squares, padded or squashed. The network is the
-same but for the channels of its first convolution. A row a training goes to TABLE.csv; those that
+colour, in grey, as six or three bands, their centre squares, padded or squashed, or as rectangles
+with as many pixels as the squares. The network is the same but for the channels of its first
+convolution. A row a training goes to TABLE.csv; those that
 are there are not trained again, and a training that was broken off goes on. `--tell` trains
 nothing: it prints for each way the mean over the seeds with its standard error, and how far it is
 ahead of the first way in the table from the same seeds.
@@ -23,6 +24,7 @@ from typing import Any
 import torch
 
 import autoscale
+from autoscale.aspect import aspect_of
 from autoscale.design.architecture import Architecture
 
 NETWORK = Path(__file__).parents[1] / "elastic" / "base.yaml"
@@ -31,6 +33,8 @@ WAYS: dict[str, tuple[int, dict[str, Any]]] = {
     "centre-square": (3, {}),
     "padded": (3, {"area": "padded"}),
     "squashed": (3, {"area": "squashed"}),
+    "aspect 3/4": (3, {"aspect": "3/4"}),
+    "aspect 4/3": (3, {"aspect": "4/3"}),
     "grey": (1, {}),
     "six bands": (6, {"white_level": 4095}),
     "three bands": (3, {"white_level": 4095, "mean": "measured"}),
@@ -43,7 +47,7 @@ class Row:
 
     data: str  # the name of the folder
     way: str
-    resolution: int
+    resolution: int  # of squares; rectangles have about as many pixels
     recipe: str
     epochs: int
     seed: int
@@ -79,14 +83,14 @@ def fill(asked: argparse.Namespace, rows: list[Row], way: str, seed: int) -> lis
     case = (asked.data.name, way, asked.resolution, asked.recipe, asked.epochs, seed)
     if any((r.data, r.way, r.resolution, r.recipe, r.epochs, r.seed) == case for r in rows):
         return rows
-    run = asked.runs / "-".join(map(str, case)).replace(" ", "-")
+    run = asked.runs / "-".join(map(str, case)).replace(" ", "-").replace("/", "-")
     channels, options = WAYS[way]
     begun = time.process_time()
     trained = autoscale.train(
         network_for(channels, asked.runs),
         run,
         data=str(asked.data),
-        resolution=asked.resolution,
+        resolution=height_for(asked.resolution, options.get("aspect", "1")),
         recipe=asked.recipe,
         epochs=asked.epochs,
         seed=seed,
@@ -98,7 +102,7 @@ def fill(asked: argparse.Namespace, rows: list[Row], way: str, seed: int) -> lis
     row = Row(
         data=asked.data.name,
         way=way,
-        resolution=asked.resolution,
+        resolution=height_for(asked.resolution, options.get("aspect", "1")),
         recipe=asked.recipe,
         epochs=asked.epochs,
         seed=seed,
@@ -108,6 +112,14 @@ def fill(asked: argparse.Namespace, rows: list[Row], way: str, seed: int) -> lis
         cpu_seconds=round(spent, 1),
     )
     return keep(asked.table, rows, row)
+
+
+def height_for(side: int, aspect: str) -> int:
+    """Pixels in height of rectangles with about as many pixels as squares of that side.
+
+    It is a multiple of 8, the network's strides, so that maps are as full as those of squares.
+    """
+    return 8 * round(side / sqrt(aspect_of(aspect)) / 8)
 
 
 def network_for(channels: int, folder: Path) -> str:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
+from autoscale.aspect import ImageSize
 from autoscale.datasets.pictures.decoding import _content, decode_one
 from autoscale.datasets.pictures.framing import BESIDE, frame_of
 from autoscale.datasets.pictures.pictures import Pictures
@@ -65,17 +66,22 @@ def test_a_padded_picture_lies_whole_in_the_middle_of_grey(
     assert abs(shorter - max(1, size * min(width, height) / max(width, height))) <= 0.5
 
 
-@given(st.floats(1, 1e4), st.floats(1, 1e4), st.integers(1, 300))
-def test_what_an_area_takes_lies_in_the_picture_and_in_the_square(
-    width: float, height: float, size: int
+@given(
+    st.floats(1, 1e4),
+    st.floats(1, 1e4),
+    st.builds(ImageSize, st.integers(1, 300), st.integers(1, 300)),
+)
+def test_what_an_area_takes_lies_in_the_picture_and_in_the_image(
+    width: float, height: float, size: ImageSize
 ) -> None:
     for area in ("centre-square", "padded", "squashed"):
         frame = frame_of(area, (0, 0, width, height), width, height, size)  # type: ignore[arg-type]
         left, top, right, bottom = frame.box
         assert 0 <= left < right <= width * (1 + 1e-12)
         assert 0 <= top < bottom <= height * (1 + 1e-12)
-        for corner, own in zip(frame.corner, frame.size, strict=True):
-            assert 0 <= corner <= corner + own <= size
+        sides = (size.width, size.height)
+        for corner, own, side in zip(frame.corner, frame.size, sides, strict=True):
+            assert 0 <= corner <= corner + own <= side
 
 
 @pytest.mark.parametrize("preparation", [PADDED, SQUASHED], ids=["padded", "squashed"])

@@ -51,7 +51,7 @@ def test_three_bands_become_what_a_picture_of_the_same_numbers_becomes(
     found = decode_bands(npy(values), size, preparation)
     expected = decode_one(png(values), size, preparation)
     np.testing.assert_array_equal(found.pixels, expected.pixels)
-    assert found.side == expected.side
+    assert found.shape == expected.shape
 
 
 @given(st.integers(2, MOST_BANDS), st.booleans())

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from autoscale.datasets.pictures.decoding import Square, decode_one
+from autoscale.datasets.pictures.decoding import decode_one
 from autoscale.datasets.pictures.depth import FULL, range_notices
+from autoscale.datasets.pictures.framing import DecodedPicture
 from autoscale.datasets.pictures.preparation import Preparation
 from tests.datasets.deep import deep_png, deep_tiff
 
@@ -33,7 +34,7 @@ def portable(values: np.ndarray, white: int) -> bytes:
     return f"{kind} {width} {height} {white}\n".encode() + values.astype(">u2").tobytes()
 
 
-def decoded(content: bytes, white_level: int = FULL) -> Square:
+def decoded(content: bytes, white_level: int = FULL) -> DecodedPicture:
     return decode_one(content, 8, Preparation(white_level=white_level))
 
 

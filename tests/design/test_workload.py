@@ -2,10 +2,12 @@
 
 import random
 from dataclasses import replace
+from fractions import Fraction
 from typing import get_args
 
 import pytest
 
+from autoscale.aspect import SQUARE
 from autoscale.design.architecture import (
     BLOCK_FIELDS,
     Activation,
@@ -53,9 +55,11 @@ def test_every_block_runs_what_torch_runs(block: Block, skip: Skip) -> None:
     }
     heard = {name: value for name, value in settings.items() if name in BLOCK_FIELDS[block]}
     for resolution, stride, width in ((17, 1, 16), (9, 2, 16), (4, 2, 24), (2, 2, 16), (1, 2, 16)):
+        aspect = rng.choice([SQUARE, Fraction(4, 3), Fraction(3, 4), Fraction(3)])
         stage = Stage(block=block, width=width, depth=2, stride=stride, **heard)
         design = Architecture(
             resolution=resolution,
+            aspect=aspect,
             stem=Stem(width=16, stride=1, activation="relu6"),
             stages=(stage, stage),
             head=Head(width=0),
@@ -82,7 +86,9 @@ def test_every_kind_of_stem_and_head_runs_what_torch_runs(
     design = Architecture(
         resolution=resolution, stem=stem, stages=(Stage(width=8),), head=head, num_classes=3
     )
+    wide = replace(design, aspect=Fraction(4, 3))
     assert workload(design) == operations(design)
+    assert workload(wide) == operations(wide)
 
 
 def test_the_parts_of_a_design_add_up_to_it() -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from autoscale.aspect import SQUARE, image_size
 from autoscale.design.architecture import Architecture
 from autoscale.design.workload import Feature, kind_of_conv
 from autoscale.network.build import build
@@ -31,12 +32,13 @@ def operations(
 
     It runs on the meta device: shapes only, neither time nor memory.
     """
+    aspect = SQUARE
     if isinstance(network, Architecture):
-        resolution = resolution or network.resolution
+        resolution, aspect = resolution or network.resolution, network.aspect
         with torch.device("meta"):
             network = build(network)
     folded = fold_norms(network).to("meta")
-    image = torch.empty(1, 3, resolution or 224, resolution or 224, device="meta")
+    image = torch.empty(1, 3, *image_size(resolution or 224, aspect), device="meta")
     trace = _Trace()
     with torch.no_grad(), trace:
         folded(image)
@@ -67,8 +69,8 @@ class _Trace(TorchDispatchMode):
             image, weight = inputs[:2]
             kind = kind_of_conv(
                 weight.shape[-1],
-                image.shape[-1],
-                outputs[0].shape[-1],
+                max(image.shape[2:]),
+                max(outputs[0].shape[2:]),
                 depthwise=args[8] == image.shape[1] and args[8] > 1,
                 groups=args[8],
             )

@@ -37,7 +37,7 @@ def test_a_survey_counts_what_can_be_read(photos: Path) -> None:
     found = survey(str(photos))
     assert found.counts == {"train": {"blue": 14, "green": 15, "red": 14}}
     assert found.images == 43
-    assert (found.sides[0], found.sides[-1]) == (9, 20)
+    assert (min(found.shapes[0]), min(found.shapes[-1])) == (9, 20)
     assert len(found.unreadable) == 2
     assert any(line.startswith("red/torn.png: ") for line in found.unreadable)
     assert any(line.startswith("blue/notes.pdf: ") for line in found.unreadable)

@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from autoscale.aspect import aspect_of
 from autoscale.design.published import published
 from autoscale.design.rounding import fit_strides
 from autoscale.design.style import Padding
@@ -52,15 +53,18 @@ def test_twice_the_batch_takes_less_than_twice_the_memory_and_more_than_before()
 @pytest.mark.parametrize("padding", ["symmetric", "same"])
 @pytest.mark.parametrize("kernels", HELD)
 @pytest.mark.parametrize(
-    "name", ["efficientnet-b0", "mobilenet-v1-0.5", "mobilenet-v2-0.5", "resnet-18",
-             "efficientnetv2-b0", "tinynet-e"]
+    ("name", "aspect"),
+    [("efficientnet-b0", "1"), ("efficientnet-b0", "4/3"), ("mobilenet-v1-0.5", "1"),
+     ("mobilenet-v2-0.5", "1"), ("resnet-18", "1"), ("efficientnetv2-b0", "1"),
+     ("tinynet-e", "1")],
 )  # fmt: skip
 def test_as_many_numbers_are_kept_as_was_foretold(
-    name: str, kernels: str, padding: Padding
+    name: str, aspect: str, kernels: str, padding: Padding
 ) -> None:
-    design = fit_strides(replace(published(name), resolution=64, num_classes=10))
+    design = replace(published(name), resolution=64, num_classes=10, aspect=aspect_of(aspect))
+    design = fit_strides(design)
     network = accelerated(build(design, padding=padding), kernels).train()
-    images = torch.randn(BATCH, 3, 64, 64).to(memory_format=torch.channels_last)
+    images = torch.randn(BATCH, 3, *design.image_size).to(memory_format=torch.channels_last)
     found: dict[int, int] = {}  # of each storage, whoever sees it
 
     def note(kept: Tensor) -> Tensor:

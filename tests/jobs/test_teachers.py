@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from autoscale.aspect import ImageSize
 from autoscale.datasets.data import ImageData, load
 from autoscale.errors import AutoscaleError, DataProblem, InvalidSetting, RunConflict
 from autoscale.jobs.groups.training import TeacherSettings
@@ -129,7 +130,7 @@ def answers_of(weights: Path, *pixels: np.ndarray[Any, Any]) -> list[Tensor]:
 
 def crops_for(teacher: Teacher, **changes: Any) -> FixedCrops:
     recipe = replace(RECIPES["proxy"], **changes)
-    return FixedCrops(recipe=recipe, side=teacher.resolution, count=3, seed=0)
+    return FixedCrops(recipe=recipe, size=teacher.image_size, count=3, seed=0)
 
 
 def kept_answers(
@@ -151,8 +152,8 @@ def test_answers_that_were_kept_are_those_to_the_crops_themselves(
         assert sorted(found) == [0, 1, 2]
         model, rows = load_model(str(teacher)), np.arange(len(images.train))
         for number, logits in found.items():
-            windows, mirrored = crops.windows(number, len(rows), side=24)
-            pixels = cut(images.train.pixels, rows, windows, mirrored, 24)
+            windows, mirrored = crops.windows(number, len(rows), of=ImageSize(24, 24))
+            pixels = cut(images.train.pixels, rows, windows, mirrored, ImageSize(24, 24))
             with torch.no_grad():
                 direct = model.network(normalised(pixels, model.preparation))
             np.testing.assert_allclose(logits, direct, atol=1e-4)
@@ -422,7 +423,8 @@ def onnx_of(path: Path, shape: list[int | str], *, kind: str = "FLOAT", flat: bo
     ("shape", "options", "reason"),
     [
         ([1, 1, 8, 8], {}, r"takes tensor\(float\) \(1, 1, 8, 8\); a teacher takes"),
-        ([1, 3, 8, 9], {}, "a teacher takes"),
+        ([1, 3, 8, "s"], {}, "a teacher takes"),
+        ([1, 3, 8, 80], {}, "between 1/8 and 8"),
         ([1, 3, 8], {}, "a teacher takes"),
         ([1, 3, 8, 8], {"kind": "INT64"}, "a teacher takes"),
         (["n", 3, "s", "s"], {}, "give --teacher-resolution"),

@@ -17,7 +17,7 @@ TURNS = {1: (0, 0), 2: (1, 0), 3: (0, 2), 4: (1, 2), 5: (1, 1), 6: (0, 3), 7: (1
 
 
 def read(path: Path, told: Mapping[str, Any], *, without: str = "") -> NDArray[np.float32]:
-    """The picture as the network wants it, (1, 3, S, S).
+    """The picture as the network wants it, (1, 3, H, W).
 
     Args:
         without: a step to leave out.
@@ -29,22 +29,24 @@ def read(path: Path, told: Mapping[str, Any], *, without: str = "") -> NDArray[n
         mirrored, quarters = TURNS[turn]
         pixels = np.rot90(pixels[:, ::-1] if mirrored else pixels, quarters)
     height, width = pixels.shape[:2]
-    size, side = told["size"], min(height, width)
-    left, top = (width - side) / 2, (height - side) / 2
-    box = (left, top, left + side, top + side) if without != "square" else (0, 0, width, height)
-    if told["area"] != "centre-square":
+    down, across = told["size"] if isinstance(told["size"], list) else [told["size"]] * 2
+    taken = min(width, height * across / down), min(height, width * down / across)
+    left, top = (width - taken[0]) / 2, (height - taken[1]) / 2
+    box = (left, top, left + taken[0], top + taken[1])
+    if told["area"] != "centre-square" or without == "square":
         box = (0, 0, width, height)
-    wide, high = size, size
+    wide, high = across, down
     if told["area"] == "padded":
-        wide, high = (max(1, int(size * own / max(width, height) + 0.5)) for own in (width, height))
+        share = min(across / width, down / height)
+        wide, high = (max(1, int(share * own + 0.5)) for own in (width, height))
     flat = Image.fromarray(np.ascontiguousarray(pixels))
     assert told["antialias"]
     filters = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
     kind = filters[told["interpolation"]] if without != "antialias" else Image.Resampling.NEAREST
     square = np.asarray(flat.resize((wide, high), kind, box)).astype(np.float64)
     if told["area"] == "padded":
-        whole = np.ones((size, size, 3)) * told["beside"]
-        y, x = (size - high) // 2, (size - wide) // 2
+        whole = np.ones((down, across, 3)) * told["beside"]
+        y, x = (down - high) // 2, (across - wide) // 2
         whole[y : y + high, x : x + wide] = square
         square = whole
     if without == "channel order":

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from autoscale.aspect import SQUARE, Aspect
 from autoscale.datasets.pictures.decoding import decode_one
 from autoscale.datasets.pictures.preparation import Preparation
 from autoscale.distribution import missing
@@ -131,27 +132,39 @@ def hold_against_predict(model: Model, folder: Path, paths: list[Path]) -> None:
                 assert chance == pytest.approx(expected[name], abs=0.01), (path.name, way)
 
 
-@pytest.mark.parametrize("area", ["padded", "squashed"])
+@pytest.mark.parametrize(
+    ("area", "aspect"),
+    [
+        ("padded", SQUARE),
+        ("squashed", SQUARE),
+        ("centre-square", Aspect(4, 3)),
+        ("centre-square", Aspect(3, 4)),
+        ("padded", Aspect(4, 3)),
+        ("squashed", Aspect(2, 3)),
+    ],
+)
 def test_other_areas_are_prepared_as_the_file_says_and_as_the_module_does(
-    area: str, pictures: Path, tmp_path: Path
+    area: str, aspect: Aspect, pictures: Path, tmp_path: Path
 ) -> None:
-    preparation = Preparation(area=area)  # type: ignore[arg-type]
-    network = telling(build(small()), torch.randn(16, 3, 24, 24))
-    model = load_model(saved(tmp_path, small(), network, classes=CLASSES, preparation=preparation))
+    preparation = Preparation(area=area, aspect=aspect)  # type: ignore[arg-type]
+    design = replace(small(), aspect=aspect)
+    network = telling(build(design), torch.randn(16, 3, *design.image_size))
+    model = load_model(saved(tmp_path, design, network, classes=CLASSES, preparation=preparation))
     export(model, tmp_path / "out", formats=("python", "timm"))
     told = json.loads((tmp_path / "out" / "preparation.json").read_text())
     module = module_of(tmp_path / "out")
     for path in sorted(pictures.iterdir()):
         here = prepared(path, model)
+        assert here.shape[-2:] == design.image_size
         assert torch.equal(module.prepare(path), here)
         assert np.abs(read(path, told) - here.numpy()).max() < 0.05, path.name
-    modes = {"padded": "border", "squashed": "squash"}
+    modes = {"centre-square": "center", "padded": "border", "squashed": "squash"}
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     assert config["pretrained_cfg"]["crop_mode"] == modes[area]
     # Where the weights say nothing themselves, the file beside them does.
     bare = tmp_path / "out" / "bare.safetensors"
     save_file(load_file(tmp_path / "out" / "timm.safetensors"), bare)
-    (tmp_path / "small.yaml").write_text(small().to_yaml())
+    (tmp_path / "small.yaml").write_text(design.to_yaml())
     again = load_model(tmp_path / "small.yaml", weights=str(bare))
     assert again.preparation == preparation
 

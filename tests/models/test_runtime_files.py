@@ -13,6 +13,7 @@ import onnxruntime
 import pytest
 import torch
 
+from autoscale.aspect import SQUARE, Aspect
 from autoscale.datasets.data import load
 from autoscale.datasets.pictures.preparation import ours
 from autoscale.distribution import missing
@@ -42,19 +43,25 @@ def needs(extra: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(bool(missing(extra)), reason=f"needs the extra {extra}")
 
 
-def network_that_has_seen(photos: Path, folder: Path, channels: int) -> Model:
-    design = replace(LITE, channels=channels)
-    pixels = load(str(photos), size=design.resolution, preparation=ours(channels)).train.pixels
+def network_that_has_seen(
+    photos: Path, folder: Path, channels: int, aspect: Aspect = SQUARE
+) -> Model:
+    design = replace(LITE, channels=channels, aspect=aspect)
+    preparation = replace(ours(channels), aspect=aspect)
+    pixels = load(str(photos), size=design.resolution, preparation=preparation).train.pixels
     images = torch.tensor(pixels / 255).permute(0, 3, 1, 2).float().sub(0.5).div(0.25)
     torch.manual_seed(0)
     network = telling(build(design), images)
-    file = saved(folder, design, network, classes=CLASSES, preparation=ours(channels))
+    file = saved(folder, design, network, classes=CLASSES, preparation=preparation)
     return load_model(file)
 
 
-@pytest.fixture(params=[3, 1], ids=["colour", "grey"])
+@pytest.fixture(
+    params=[(3, SQUARE), (1, SQUARE), (3, Aspect(3, 2)), (1, Aspect(2, 3))],
+    ids=["colour", "grey", "wide", "tall grey"],
+)
 def model(request: pytest.FixtureRequest, photos: Path, tmp_path: Path) -> Model:
-    return network_that_has_seen(photos, tmp_path, request.param)
+    return network_that_has_seen(photos, tmp_path, *request.param)
 
 
 def exported(model: Model, name: str, photos: Path, out: Path, dtype: str) -> Exported:
@@ -124,10 +131,9 @@ def test_a_package_for_core_ml_is_the_same_each_time_and_said_not_to_be_run(
     assert f"{coreml.PACKAGE} was not run: Core ML runs on Apple's systems alone" in found.notes
     spec = coremltools.utils.load_spec(str(tmp_path / "out" / coreml.PACKAGE))
     (given,), (made,) = spec.description.input, spec.description.output
-    side = model.resolution
     assert (given.name, made.name) == ("images", "logits")
     shape = list(given.type.multiArrayType.shape)
-    assert shape == [1, model.preparation.channels, side, side]
+    assert shape == [1, model.preparation.channels, *model.image_size]
     assert json.loads(spec.description.metadata.userDefined["classes"]) == list(CLASSES)
 
 
@@ -156,12 +162,10 @@ def test_c_source_holds_the_bytes_of_the_litert_file(
     written = subprocess.run([program, tmp_path / "bytes"], check=True, capture_output=True)
     assert (tmp_path / "bytes").read_bytes() == content
     facts, *names = written.stdout.decode().splitlines()
-    aligned, side, channels, scale, zero_point = facts.split()
-    assert (int(aligned), int(side), int(channels)) == (
-        0,
-        model.resolution,
-        model.preparation.channels,
-    )
+    aligned, *image, scale, zero_point = facts.split()
+    shape = [*model.image_size, model.preparation.channels]
+    assert int(aligned) == 0
+    assert list(map(int, image)) == [*shape, np.prod(shape)]
     assert float(scale) == pytest.approx(last.scale, rel=1e-6)
     assert int(zero_point) == last.zero_point
     assert tuple(names) == CLASSES
@@ -172,13 +176,19 @@ _PROGRAM = """
 #include <stdio.h>
 #include "network.h"
 
+#ifdef NETWORK_SIDE
+#define NETWORK_HEIGHT NETWORK_SIDE
+#define NETWORK_WIDTH NETWORK_SIDE
+#endif
+
 int main(int count, char **arguments) {
     if (count != 2) return 1;
     FILE *file = fopen(arguments[1], "wb");
     fwrite(network_data, 1, sizeof network_data, file);
     fclose(file);
-    printf("%d %d %d %.9g %d\\n", (int)((uintptr_t)network_data % 16), NETWORK_SIDE,
-           NETWORK_CHANNELS, NETWORK_OUTPUT_SCALE, NETWORK_OUTPUT_ZERO_POINT);
+    printf("%d %d %d %d %d %.9g %d\\n", (int)((uintptr_t)network_data % 16), NETWORK_HEIGHT,
+           NETWORK_WIDTH, NETWORK_CHANNELS, NETWORK_INPUT_BYTES, NETWORK_OUTPUT_SCALE,
+           NETWORK_OUTPUT_ZERO_POINT);
     for (int i = 0; i < NETWORK_CLASSES; ++i) printf("%s\\n", network_classes[i]);
     return 0;
 }
@@ -212,6 +222,8 @@ def test_an_onnx_file_in_int8_answers_validation_images(
     assert file.agreement >= 0.8
     assert any("takes pixels 0..255, bytes" in note for note in found.notes)
     session = onnxruntime.InferenceSession(file.path)
+    (taken,) = session.get_inputs()
+    assert taken.shape == ["batch", model.preparation.channels, *model.image_size]
     known = session.get_modelmeta().custom_metadata_map
     assert tuple(json.loads(known["classes"])) == CLASSES
 

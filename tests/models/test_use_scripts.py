@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from autoscale.datasets.pictures.preparation import Preparation, ours
+from autoscale.aspect import SQUARE, Aspect
+from autoscale.datasets.pictures.preparation import OURS, Preparation, ours
 from autoscale.distribution import missing
 from autoscale.models.export import export
 from autoscale.models.formats.use import script_name
@@ -56,14 +57,16 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.mark.parametrize(
-    "preparation", [ours(3), ours(1), IMAGENET], ids=["even", "grey", "imagenet"]
+    "preparation",
+    [ours(3), ours(1), IMAGENET, replace(OURS, aspect=Aspect(4, 3))],
+    ids=["even", "grey", "imagenet", "rectangles"],
 )
 def test_scripts_name_what_predict_names(
     preparation: Preparation, pictures: list[Path], tmp_path: Path
 ) -> None:
-    design = replace(LITE, channels=preparation.channels)
+    design = replace(LITE, channels=preparation.channels, aspect=preparation.aspect)
     torch.manual_seed(0)
-    seen = torch.randn(16, design.channels, design.resolution, design.resolution)
+    seen = torch.randn(16, design.channels, *design.image_size)
     network = telling(build(design), seen)
     file = saved(tmp_path, design, network, classes=CLASSES, preparation=preparation)
     model = load_model(file)
@@ -88,14 +91,29 @@ def test_scripts_name_what_predict_names(
         assert wrong == []
 
 
-@pytest.mark.parametrize(("channels", "area"), [(3, "padded"), (5, "squashed")])
+@pytest.mark.parametrize(
+    ("channels", "area", "aspect"),
+    [
+        (3, "padded", SQUARE),
+        (5, "squashed", SQUARE),
+        (3, "padded", Aspect(3, 4)),
+        (3, "squashed", Aspect(4, 3)),
+        (5, "centre-square", Aspect(3, 4)),
+        (5, "padded", Aspect(3, 1)),
+    ],
+)
 def test_scripts_take_the_area_and_the_bands_of_the_network(
-    channels: int, area: str, tmp_path: Path
+    channels: int, area: str, aspect: Aspect, tmp_path: Path
 ) -> None:
-    preparation = replace(ours(channels), area=area, white_level=4095)  # type: ignore[arg-type]
-    design = replace(LITE, channels=channels)
+    preparation = replace(
+        ours(channels),
+        area=area,  # type: ignore[arg-type]
+        white_level=4095,
+        aspect=aspect,
+    )
+    design = replace(LITE, channels=channels, aspect=aspect)
     torch.manual_seed(0)
-    network = telling(build(design), torch.randn(16, channels, LITE.resolution, LITE.resolution))
+    network = telling(build(design), torch.randn(16, channels, *design.image_size))
     file = saved(tmp_path, design, network, classes=CLASSES, preparation=preparation)
     export(load_model(file), tmp_path / "out", formats=["torch-export"])
     paths = []

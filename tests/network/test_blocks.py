@@ -39,13 +39,13 @@ def test_a_trace_counts_what_the_closed_form_does(name: str) -> None:
     design = published(name)
     with torch.device("meta"):
         network = build(design)
-    assert traced_cost(network, resolution=design.resolution) == cost(design)
+    assert traced_cost(network, resolution=design.resolution, aspect=design.aspect) == cost(design)
 
 
 @pytest.mark.parametrize("name", SMALL)
 def test_fvcore_counts_it_so_too(name: str) -> None:
     design = small(name)
-    counted = fvcore_analysis(build(design), resolution=design.resolution)
+    counted = fvcore_analysis(build(design), resolution=design.resolution, aspect=design.aspect)
     assert counted.operators["conv"] + counted.operators["linear"] == cost(design).macs
     assert counted.total == CONVENTIONS["fvcore"](cost(design))
 

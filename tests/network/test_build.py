@@ -67,7 +67,7 @@ def of_kind(network: nn.Module, kind: Any) -> list[Any]:
 @settings(max_examples=30)
 @given(architectures())
 def test_the_closed_form_counts_what_the_built_network_does(design: Architecture) -> None:
-    traced = traced_cost(build(design), resolution=design.resolution)
+    traced = traced_cost(build(design), resolution=design.resolution, aspect=design.aspect)
     counted = cost(design)
     assert traced.macs == counted.macs
     assert traced.params == counted.params
@@ -77,7 +77,7 @@ def test_the_closed_form_counts_what_the_built_network_does(design: Architecture
 @settings(max_examples=30)
 @given(architectures())
 def test_the_fvcore_convention_is_fvcores_own_total(design: Architecture) -> None:
-    counted = fvcore_analysis(build(design), resolution=design.resolution)
+    counted = fvcore_analysis(build(design), resolution=design.resolution, aspect=design.aspect)
     assert counted.total == CONVENTIONS["fvcore"](cost(design))
 
 
@@ -149,14 +149,14 @@ def test_any_image_gives_one_logit_for_each_class(height: int) -> None:
 def test_large_images_give_one_logit_for_each_class(name: str) -> None:
     design = published(f"efficientnet-{name}")
     with torch.device("meta"), torch.no_grad():
-        image = torch.zeros(2, design.channels, design.resolution, design.resolution)
+        image = torch.zeros(2, design.channels, *design.image_size)
         assert build(design)(image).shape == (2, 1000)
 
 
 @settings(max_examples=30)
 @given(architectures(), st.integers(1, 3))
 def test_every_design_gives_finite_logits(design: Architecture, batch: int) -> None:
-    images = torch.randn(batch, design.channels, design.resolution, design.resolution)
+    images = torch.randn(batch, design.channels, *design.image_size)
     with torch.no_grad():
         logits = seeded(design).eval()(images)
     assert logits.shape == (batch, design.num_classes)

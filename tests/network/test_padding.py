@@ -62,7 +62,7 @@ def test_padding_changes_neither_names_nor_counts(name: str) -> None:
     assert {k: v.shape for k, v in same.state_dict().items()} == {
         k: v.shape for k, v in plain.state_dict().items()
     }
-    found = traced_cost(same, resolution=design.resolution)
+    found = traced_cost(same, resolution=design.resolution, aspect=design.aspect)
     expected = cost(design)
     assert (found.macs, found.params) == (expected.macs, expected.params)
 

@@ -59,7 +59,7 @@ def require_slice(weights: SharedWeights, design: Architecture) -> None:
     alone = build(design)
     alone.load_state_dict(sliced_by_name(weights, design))
     generator = torch.Generator().manual_seed(1)
-    x = torch.randn(2, design.channels, design.resolution, design.resolution, generator=generator)
+    x = torch.randn(2, design.channels, *design.image_size, generator=generator)
     with torch.no_grad():
         torch.testing.assert_close(inner.network.eval()(x), alone.eval()(x), rtol=0, atol=0)
 

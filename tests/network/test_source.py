@@ -39,7 +39,7 @@ def test_the_written_network_has_our_names_and_gives_our_logits(
     copy = written(design, style)["Network"]().eval()
     copy.load_state_dict(network.state_dict())
     assert list(copy.state_dict()) == list(network.state_dict())
-    images = torch.rand(2, design.channels, design.resolution, design.resolution)
+    images = torch.rand(2, design.channels, *design.image_size)
     with torch.no_grad():
         assert torch.equal(copy(images), network(images))
 

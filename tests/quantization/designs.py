@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 from typing import NamedTuple
 
 import torch
@@ -56,12 +57,19 @@ RESIDUAL = Architecture(
     ),
     num_classes=4,
 )
+# Of images whose sides divide otherwise: even and odd, odd and even, and lying.
+WIDE = replace(INVERTED, aspect=Fraction(7, 6))
+WIDE_RESIDUAL = replace(RESIDUAL, resolution=15, aspect=Fraction(4, 3), stages=RESIDUAL.stages[:2])
+TALL = replace(POOLED, aspect=Fraction(3, 4))
 DESIGNS = {
     "silu": INVERTED,
     "relu6": LITE,
     "pooling shortcut": POOLED,
     "hard swish": HARD,
     "residual": RESIDUAL,
+    "wide": WIDE,
+    "wide residual": WIDE_RESIDUAL,
+    "tall": TALL,
 }
 
 
@@ -70,7 +78,7 @@ class Small(NamedTuple):
 
     network: nn.Module
     graph: Graph
-    pixels: Tensor  # bytes (N, 3, S, S)
+    pixels: Tensor  # bytes (N, 3, H, W)
     images: Tensor  # the same, normalised
 
 
@@ -82,7 +90,7 @@ def small(design: Architecture, style: Style = STYLES["autoscale"], *, even: boo
     """
     mean, deviation = ((0.5,) * 3, (0.25,) * 3) if even else ((0.4, 0.5, 0.6), (0.2, 0.25, 0.3))
     random = torch.Generator().manual_seed(1)
-    shape = (12, 3, design.resolution, design.resolution)
+    shape = (12, 3, *design.image_size)
     pixels = torch.randint(0, 256, shape, generator=random, dtype=torch.uint8)
     images = (pixels / 255 - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(deviation).view(
         3, 1, 1

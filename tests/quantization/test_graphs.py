@@ -57,7 +57,7 @@ def test_every_design_without_layer_norms_has_a_graph_of_its_logits(design: Arch
     mean, deviation = (0.5,) * design.channels, (0.25,) * design.channels
     graph = lower(design, kernels_of(network), padding="symmetric", mean=mean, deviation=deviation)
     random = torch.Generator().manual_seed(0)
-    shape = (2, design.channels, design.resolution, design.resolution)
+    shape = (2, design.channels, *design.image_size)
     pixels = torch.randint(0, 256, shape, generator=random, dtype=torch.uint8)
     true = logits(network, (pixels / 255 - 0.5) / 0.25)
     assert torch.allclose(run(graph, pixels), true, atol=1e-3 * max(1, float(true.abs().max())))

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from fractions import Fraction
 from itertools import product
 from math import log
 from pathlib import Path
@@ -24,6 +25,7 @@ SPACES = {
     path.stem: SearchSpace.from_yaml(path.read_text())
     for path in (Path(__file__).parents[2] / "search_spaces").glob("*.yaml")
 }
+SPACES["wide"] = replace(SPACES["mbconv-small"], aspect=Fraction(4, 3))
 MACRO = SPACES["nas-bench-macro"]
 
 

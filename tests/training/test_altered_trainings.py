@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from autoscale.aspect import ImageSize
 from autoscale.datasets.data import Images
 from autoscale.datasets.pictures.preparation import OURS
 from autoscale.design.architecture import Architecture, Head, Stage, Stem
@@ -356,7 +357,7 @@ def test_networks_inside_learn_the_answers_to_mixed_images() -> None:
 
 
 def taught(count: int = 16) -> Teaching:
-    crops = FixedCrops(recipe=RECIPE, side=8, count=1, seed=0)
+    crops = FixedCrops(recipe=RECIPE, size=ImageSize(8, 8), count=1, seed=0)
     return Teaching(
         crops=crops, answers={0: np.zeros((count, 2), np.float32)}, weight=0.5, temperature=1
     )

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from autoscale.aspect import ImageSize
 from autoscale.datasets.data import Images
 from autoscale.errors import InvalidSetting
 from autoscale.training.augmentation.augment import augmented
@@ -266,14 +267,20 @@ def test_cutmix_counts_the_pixels_of_both_images(alpha: float, seed: int) -> Non
             assert float((image == own).float().mean()) == pytest.approx(float(share))
 
 
-@given(st.floats(0, 1), st.integers(1, 64), st.floats(0, 0.999), st.floats(0, 0.999))
+@given(
+    st.floats(0, 1),
+    st.builds(ImageSize, st.integers(1, 64), st.integers(1, 64)),
+    st.floats(0, 0.999),
+    st.floats(0, 0.999),
+)
 def test_a_box_lies_inside_and_has_at_most_its_area(
-    kept: float, side: int, down: float, across: float
+    kept: float, images: ImageSize, down: float, across: float
 ) -> None:
-    top, bottom, left, right = box_of(kept, side, np.array([down, across]))
-    assert 0 <= top <= bottom <= side
-    assert 0 <= left <= right <= side
-    assert max(bottom - top, right - left) <= side * (1 - kept) ** 0.5 + 1
+    top, bottom, left, right = box_of(kept, images, np.array([down, across]))
+    assert 0 <= top <= bottom <= images.height
+    assert 0 <= left <= right <= images.width
+    assert bottom - top <= images.height * (1 - kept) ** 0.5 + 1
+    assert right - left <= images.width * (1 - kept) ** 0.5 + 1
 
 
 def test_of_two_mixtures_each_batch_has_one() -> None:

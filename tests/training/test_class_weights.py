@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
+from autoscale.aspect import ImageSize
 from autoscale.datasets.data import Images
 from autoscale.datasets.pictures.preparation import OURS
 from autoscale.training.batches import Batch, normalised
@@ -114,7 +115,7 @@ def test_what_images_do_not_tell_is_answered_by_shares_or_evenly_with_weights() 
 
 
 def test_a_teachers_part_is_not_weighed() -> None:
-    crops = FixedCrops(recipe=RECIPES["proxy"], side=4, count=1, seed=0)
+    crops = FixedCrops(recipe=RECIPES["proxy"], size=ImageSize(4, 4), count=1, seed=0)
     teacher = Teaching(crops=crops, answers={}, weight=1.0, temperature=1.0)
     drawn = torch.Generator().manual_seed(0)
     logits, answers = torch.randn(2, 4, 3, generator=drawn)

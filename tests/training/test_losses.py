@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
+from autoscale.aspect import ImageSize
 from autoscale.datasets.data import Images
 from autoscale.errors import DataProblem, InvalidSetting
 from autoscale.runs.checkpoint import read_snapshot, write_snapshot
@@ -263,8 +264,8 @@ def test_no_loss_of_labels_alone_meets_smoothed_labels_or_a_teacher() -> None:
     assert Balance(loss="focal:2").suited(smooth) == RECIPE
     assert Balance(sampling="balanced").suited(smooth) == smooth
     teaching = Teaching(
-        crops=FixedCrops(recipe=RECIPES["proxy"], side=8, count=1, seed=0), answers={}, weight=0.5,
-        temperature=1.0,
+        crops=FixedCrops(recipe=RECIPES["proxy"], size=ImageSize(8, 8), count=1, seed=0),
+        answers={}, weight=0.5, temperature=1.0,
     )  # fmt: skip
     for asked in ({"loss": focal}, {"balanced": True}):
         with pytest.raises(InvalidSetting, match="leave the teacher out"):

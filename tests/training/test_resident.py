@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from autoscale.aspect import ImageSize
 from autoscale.datasets.data import Images
 from autoscale.training import crops, fit
 from autoscale.training.failures import TrainingDiverged
@@ -18,17 +19,26 @@ CPU = torch.device("cpu")
 
 
 @pytest.mark.parametrize("crop", ["random-resized", "shift", "none"])
-@pytest.mark.parametrize(("side", "resolution"), [(20, 20), (33, 16), (17, 40)])
+@pytest.mark.parametrize(
+    ("stored", "resolution"),
+    [
+        (ImageSize(20, 20), ImageSize(20, 20)),
+        (ImageSize(33, 33), ImageSize(16, 16)),
+        (ImageSize(17, 17), ImageSize(40, 40)),
+        (ImageSize(24, 32), ImageSize(12, 16)),
+        (ImageSize(32, 13), ImageSize(40, 16)),
+    ],
+)
 @pytest.mark.parametrize("channels", [3, 7])
 def test_windows_are_those_of_the_bytes(
-    crop: str, side: int, resolution: int, channels: int
+    crop: str, stored: ImageSize, resolution: ImageSize, channels: int
 ) -> None:
     rng = np.random.default_rng(0)
-    pixels = rng.integers(0, 256, (9, side, side, channels), dtype=np.uint8)
+    pixels = rng.integers(0, 256, (9, *stored, channels), dtype=np.uint8)
     recipe = replace(RECIPES["proxy"], crop=crop, shift=0.25)  # type: ignore[arg-type]
-    size = resolution if crop == "random-resized" else side
+    size = resolution if crop == "random-resized" else stored
     rows, mirrored = np.array([8, 0, 3, 3, 5]), np.array([True, False, True, False, False])
-    windows = crops.windows_of(recipe, 5, side, rng)
+    windows = crops.windows_of(recipe, 5, stored, rng)
     expected = crops.cut(pixels, rows, windows, mirrored, size)
     found = ResidentCut(pixels, CPU)(pixels, rows, windows, mirrored, size)
     assert found.is_contiguous(memory_format=torch.channels_last)

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from autoscale.aspect import ImageSize
 from autoscale.datasets.data import Images
 from autoscale.errors import DataProblem, InvalidSetting
 from autoscale.training.batches import Batch, batches
@@ -26,8 +27,17 @@ from tests.training.test_fit import RECIPE, convnet, linear, run, stripes, weigh
 SHIFTED = replace(RECIPES["proxy"], batch_size=8, ema_decay=0.0)
 
 
-def fixed(recipe: Recipe = RECIPE, *, count: int = 3, side: int = 8, seed: int = 0) -> FixedCrops:
-    return FixedCrops(recipe=recipe, side=side, count=count, seed=seed)
+def square(side: int) -> ImageSize:
+    return ImageSize(side, side)
+
+
+SMALL = ImageSize(8, 8)
+
+
+def fixed(
+    recipe: Recipe = RECIPE, *, count: int = 3, size: ImageSize = SMALL, seed: int = 0
+) -> FixedCrops:
+    return FixedCrops(recipe=recipe, size=size, count=count, seed=seed)
 
 
 def taught(
@@ -116,34 +126,40 @@ def test_the_sets_used_are_those_of_the_epochs(epochs: int) -> None:
     assert set(crops.used) == {crops.of_epoch(epoch) for epoch in range(1, epochs + 1)}
 
 
-@given(st.sampled_from(["shift", "random-resized"]), st.integers(4, 40), st.integers(4, 40))
-def test_windows_lie_where_they_lie_at_another_size(crop: Any, side: int, to: int) -> None:
+SIZES = st.builds(ImageSize, st.integers(4, 40), st.integers(4, 40))
+
+
+@given(st.sampled_from(["shift", "random-resized"]), SIZES, SIZES)
+def test_windows_lie_where_they_lie_at_another_size(
+    crop: Any, drawn: ImageSize, to: ImageSize
+) -> None:
     recipe = replace(RECIPE, crop=crop, shift=0.2, crop_scale_min=0.1, flip=True)
-    crops = fixed(recipe, side=side)
-    (there, one), (here, other) = (crops.windows(1, 30, side=size) for size in (side, to))
+    crops = fixed(recipe, size=drawn)
+    (there, one), (here, other) = (crops.windows(1, 30, of=size) for size in (drawn, to))
     np.testing.assert_array_equal(one, other)
     edges, wanted = (
-        np.concatenate([w[:, :2], w[:, :2] + w[:, 2:]], axis=1) / size
-        for w, size in ((here, to), (there, side))
+        np.concatenate([w[:, :2], w[:, :2] + w[:, 2:]], axis=1) / (*size, *size)
+        for w, size in ((here, to), (there, drawn))
     )
-    assert np.abs(edges - wanted).max() <= (1 if crop == "random-resized" else 0.5) / to + 1e-9
+    most = (1 if crop == "random-resized" else 0.5) / np.array([*to, *to])
+    assert (np.abs(edges - wanted) <= most + 1e-9).all()
     if crop == "shift":
         assert (here[:, 2:] == to).all()
     else:
         assert here[:, :2].min() >= 0
-        assert (here[:, :2] + here[:, 2:]).max() <= to
+        assert (here[:, :2] + here[:, 2:] <= to).all()
         assert here[:, 2:].min() >= 1
 
 
 def test_nothing_moves_at_the_same_size() -> None:
     windows = np.array([[-1, 2, 8, 8], [3, 0, 1, 5]], dtype=np.int32)
-    assert scaled(windows, 8, 8) is windows
-    np.testing.assert_array_equal(scaled(windows, 8, 16), 2 * windows)
+    assert scaled(windows, square(8), square(8)) is windows
+    np.testing.assert_array_equal(scaled(windows, square(8), square(16)), 2 * windows)
 
 
 def test_crops_of_the_first_images_do_not_depend_on_how_many_follow() -> None:
-    crops = fixed(SHIFTED, side=32)
-    many, some = (crops.windows(2, images, side=32) for images in (2500, 1030))
+    crops = fixed(SHIFTED, size=square(32))
+    many, some = (crops.windows(2, images, of=square(32)) for images in (2500, 1030))
     np.testing.assert_array_equal(many[0][:1030], some[0])
     np.testing.assert_array_equal(many[1][:1030], some[1])
     assert not np.array_equal(many[0][:1024], many[0][1024:2048])
@@ -151,7 +167,7 @@ def test_crops_of_the_first_images_do_not_depend_on_how_many_follow() -> None:
 
 def test_sets_and_seeds_differ() -> None:
     drawn = [
-        fixed(SHIFTED, side=32, seed=seed).windows(number, 50, side=32)[0]
+        fixed(SHIFTED, size=square(32), seed=seed).windows(number, 50, of=square(32))[0]
         for seed in (0, 1)
         for number in (0, 1)
     ]
@@ -184,7 +200,7 @@ def test_a_batch_has_the_crops_that_the_teacher_answered() -> None:
     )
     for epoch in range(1, 5):
         number, seen = crops.of_epoch(epoch), []
-        _, mirrored = crops.windows(number, 21, side=8)
+        _, mirrored = crops.windows(number, 21, of=square(8))
         for batch in batches(task, epoch):
             assert batch.answers is not None
             rows = batch.answers[:, 0].long()
@@ -228,7 +244,7 @@ def test_a_taught_training_that_was_interrupted_goes_on_to_the_same_bits(
     changes: dict[str, Any],
 ) -> None:
     recipe = replace(SHIFTED, epochs=5, **changes)
-    crops = fixed(recipe, count=2, side=12)
+    crops = fixed(recipe, count=2, size=square(12))
     options: dict[str, Any] = {"teaching": taught(random_answers(crops, 40), crops), "seed": 2}
     whole, broken, last = convnet(), convnet(), convnet(1)
     expected = run(whole, recipe, **options)

@@ -1,4 +1,4 @@
-"""Arrays of bands as square images: .npy files, and TIFF of more bands than colours."""
+"""Arrays of bands as images: .npy files, and TIFF of more bands than colours."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from autoscale.datasets.pictures.framing import Square, frame_of, framed
+from autoscale.aspect import ImageSize, image_size
+from autoscale.datasets.pictures.framing import DecodedPicture, frame_of, framed
 from autoscale.datasets.pictures.preparation import MOST_BANDS, Preparation
 from autoscale.distribution import install
 
@@ -29,8 +30,8 @@ def is_array(content: bytes) -> bool:
     return content.startswith(_NPY)
 
 
-def decode_bands(content: bytes, size: int, preparation: Preparation) -> Square:
-    """An array of bands as an image of `size` pixels per side.
+def decode_bands(content: bytes, size: int, preparation: Preparation) -> DecodedPicture:
+    """An array of bands as an image of `size` pixels in height, of the preparation's aspect.
 
     Numbers of 8 bits stay; of 16 bits v becomes the whole number nearest to 255 v / white level,
     and 255 where v is above it. What the area takes of each band is resized as a grey picture is.
@@ -51,12 +52,13 @@ def decode_bands(content: bytes, size: int, preparation: Preparation) -> Square:
         peak, white = int(values.max()), preparation.white_level
         levels = np.minimum((np.arange(_MOST + 1) * 255 + white // 2) // white, 255)
         values = levels.astype(np.uint8)[values]
-    frame = frame_of(preparation.area, (0, 0, width, height), width, height, size)
-    pixels = np.empty((size, size, channels), dtype=np.uint8)
+    wanted = image_size(size, preparation.aspect)
+    frame = frame_of(preparation.area, (0, 0, width, height), width, height, wanted)
+    pixels = np.empty((wanted.height, wanted.width, channels), dtype=np.uint8)
     for band in range(channels):
         plane = Image.fromarray(np.ascontiguousarray(values[..., band]))
-        pixels[..., band] = np.asarray(framed(plane, frame, size, preparation))
-    return Square(pixels, min(width, height), peak)
+        pixels[..., band] = np.asarray(framed(plane, frame, wanted, preparation))
+    return DecodedPicture(pixels, ImageSize(height, width), peak)
 
 
 def bands_in(content: bytes) -> int | None:

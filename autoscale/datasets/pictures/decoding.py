@@ -1,4 +1,4 @@
-"""Pictures as square images of one size: the one home of what is done to a picture.
+"""Pictures as images of one size: the one home of what is done to a picture.
 
 In the order of `Preparation`: turned upright by its EXIF orientation, 16 bits scaled to 8, laid on
 white where it is transparent, made RGB or grey, its area resized. Arrays: see `bands`.
@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
+from autoscale.aspect import SQUARE, ImageSize, image_size, written
 from autoscale.datasets.pictures.bands import OtherBands, decode_bands, is_array
 from autoscale.datasets.pictures.depth import is_deep, shallow
 from autoscale.datasets.pictures.formats import FORMATS as FORMATS
 from autoscale.datasets.pictures.formats import opened
-from autoscale.datasets.pictures.framing import Frame, frame_of, framed
-from autoscale.datasets.pictures.framing import Square as Square
+from autoscale.datasets.pictures.framing import DecodedPicture, Frame, frame_of, framed
 from autoscale.datasets.pictures.pictures import Pictures
 from autoscale.datasets.pictures.preparation import OURS, Area, Preparation, in_bands
 from autoscale.errors import DataProblem, first_line
@@ -50,6 +50,7 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_LYING = (5, 6, 7, 8)  # orientations that make columns of rows
 _DECODERS = 2  # threads; Pillow decodes outside the interpreter lock
 _COPIES = 4  # bytes at most of an array of bands while it is decoded, by those of its file
 _CHUNK = 256  # pictures handed to the decoders at a time
@@ -59,9 +60,10 @@ _CHUNK = 256  # pictures handed to the decoders at a time
 class Decoded:
     """Pictures as images, without those that could not be read."""
 
-    pixels: NDArray[np.uint8]  # (N, S, S, C), in the order of the pictures
+    pixels: NDArray[np.uint8]  # (N, H, W, C), in the order of the pictures
     unread: Mapping[int, str]  # position among the pictures -> the reason, one line
-    sides: tuple[int, ...] = ()  # pixels of the shorter side of each of the N pictures
+    # Of each of the N pictures itself, upright, in pixels; of none where it is not known.
+    shapes: tuple[ImageSize, ...] = ()
     peaks: tuple[int, ...] = ()  # the largest number of each of them that has 16 bits
 
 
@@ -75,7 +77,7 @@ class Keep(Protocol):
 
         Args:
             name: changes with whatever decides the images.
-            shape: (N, S, S, C) if every picture can be read.
+            shape: (N, H, W, C) if every picture can be read.
             chunks: makes the images, in order, with positions among all pictures; not called for
                 images that are there.
         """
@@ -89,9 +91,10 @@ def decode(
     keep: Keep | None,
     preparation: Preparation = OURS,
 ) -> Decoded:
-    """All pictures as images of `size` pixels per side.
+    """All pictures as images.
 
     Args:
+        size: pixels of their height; the preparation's aspect gives the width.
         preparation: what is done to them; mean and deviation are left to the network's input.
 
     Raises:
@@ -105,7 +108,7 @@ def decode(
                 raise _refusal(pictures, chunk)
             yield chunk
 
-    shape = (len(pictures), size, size, preparation.channels)
+    shape = (len(pictures), *image_size(size, preparation.aspect), preparation.channels)
     decoded = keep(_content(pictures, size, preparation), shape, chunks) if keep else None
     if decoded is None:
         decoded = _in_memory(shape, chunks())
@@ -126,20 +129,20 @@ def _in_memory(shape: tuple[int, ...], chunks: Iterator[Decoded]) -> Decoded:
         pixels = np.empty(shape, dtype=np.uint8)
     except MemoryError as error:
         raise DataProblem(
-            f"{shape[0]} images of {shape[1]} pixels need {np.prod(shape) / 1e9:.0f} GB of memory; "
-            "lower size or set limit"
+            f"{shape[0]} images of {ImageSize(*shape[1:3])} pixels need "
+            f"{np.prod(shape) / 1e9:.0f} GB of memory; lower size or set limit"
         ) from error
     unread: dict[int, str] = {}
-    sides: list[int] = []
+    shapes: list[ImageSize] = []
     peaks: list[int] = []
     count = 0
     for chunk in chunks:
         pixels[count : count + len(chunk.pixels)] = chunk.pixels
         count += len(chunk.pixels)
         unread |= chunk.unread
-        sides += chunk.sides
+        shapes += chunk.shapes
         peaks += chunk.peaks
-    return Decoded(pixels[:count], unread, tuple(sides), tuple(peaks))
+    return Decoded(pixels[:count], unread, tuple(shapes), tuple(peaks))
 
 
 def _content(pictures: Pictures, size: int, preparation: Preparation) -> str:
@@ -148,6 +151,8 @@ def _content(pictures: Pictures, size: int, preparation: Preparation) -> str:
     if in_bands(preparation.channels):
         steps += f", {preparation.channels} bands"
     steps += ", grey" if preparation.channels == 1 else ""
+    if preparation.aspect != SQUARE:
+        steps += f", {written(preparation.aspect)}"
     digest = hashlib.sha256(f"{VERSION}, {steps}, Pillow {PIL.__version__}".encode())
     for i in range(len(pictures)):
         try:
@@ -180,7 +185,7 @@ def decoded_chunks(
         DataProblem: if `alike`, naming it.
     """
 
-    def one(i: int) -> Square | str:
+    def one(i: int) -> DecodedPicture | str:
         try:
             return _decoded(_read(pictures, i), size, preparation)
         except MemoryError:
@@ -192,25 +197,25 @@ def decoded_chunks(
         except Exception as error:  # damaged files make Pillow raise nearly anything
             return _reason(error)
 
+    height, width = image_size(size, preparation.aspect)
+    nothing = np.empty((0, height, width, preparation.channels), dtype=np.uint8)
     with ThreadPoolExecutor(_DECODERS) as pool:
         for start in range(0, len(pictures), _CHUNK):
             chunk = range(start, min(start + _CHUNK, len(pictures)))
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 found = dict(zip(chunk, pool.map(one, chunk), strict=True))
-            squares = [square for square in found.values() if not isinstance(square, str)]
+            made = [one for one in found.values() if not isinstance(one, str)]
             yield Decoded(
-                np.stack([square.pixels for square in squares])
-                if squares
-                else np.empty((0, size, size, preparation.channels), dtype=np.uint8),
+                np.stack([one.pixels for one in made]) if made else nothing,
                 {i: reason for i, reason in found.items() if isinstance(reason, str)},
-                tuple(square.side for square in squares),
-                tuple(square.peak for square in squares if square.peak is not None),
+                tuple(one.shape for one in made),
+                tuple(one.peak for one in made if one.peak is not None),
             )
 
 
-def _decoded(content: bytes, size: int, preparation: Preparation) -> Square:
-    """A picture, or an array of bands, as an image of `size` pixels per side."""
+def _decoded(content: bytes, size: int, preparation: Preparation) -> DecodedPicture:
+    """A picture, or an array of bands, as an image of `size` pixels in height."""
     if not (is_array(content) or in_bands(preparation.channels)):
         return decode_one(content, size, preparation)
     with _memory.taken(_COPIES * len(content), "bands"):
@@ -223,8 +228,11 @@ def _reason(error: Exception) -> str:
     return strerror or first_line(error)
 
 
-def decode_one(content: bytes, size: int, preparation: Preparation) -> Square:
-    """A picture as an image of `size` pixels per side.
+def decode_one(content: bytes, size: int, preparation: Preparation) -> DecodedPicture:
+    """A picture as an image.
+
+    Args:
+        size: pixels of its height; the preparation's aspect gives the width.
 
     Raises:
         Exception: nearly any, if the picture is damaged; the first line of its text is a reason.
@@ -232,18 +240,25 @@ def decode_one(content: bytes, size: int, preparation: Preparation) -> Square:
             `MEMORY`.
     """
     with opened(content) as image:
-        side, told = min(image.size), f"{image.width} x {image.height} pixels"
-        scale = _scale(image, size)
+        stored, told = image.size, f"{image.width} x {image.height} pixels"
+        wanted = image_size(size, preparation.aspect)
+        scale = _scale(image, wanted)
         with _memory.taken(_bytes_needed(image, scale), told):
-            pixels, peak = _shrunk(image, content, scale, size, preparation)
+            pixels, peak = _shrunk(image, content, scale, wanted, preparation)
+            # A draft has made a JPEG smaller, and reading may have turned a TIFF.
+            shape = _upright(stored if scale > 1 else image.size, _orientation(image))
             image.close()  # before its memory is given to the next one
-    return Square(pixels, side, peak)
+    return DecodedPicture(pixels, shape, peak)
 
 
 def _shrunk(
-    image: ImageFile.ImageFile, content: bytes, scale: int, size: int, preparation: Preparation
+    image: ImageFile.ImageFile,
+    content: bytes,
+    scale: int,
+    size: ImageSize,
+    preparation: Preparation,
 ) -> tuple[NDArray[np.uint8], int | None]:
-    """Pixels of shape (S, S, C), and the largest number of a picture of 16 bits."""
+    """Pixels of shape (H, W, C), and the largest number of a picture of 16 bits."""
     seen = _draft(image, scale)
     plain, peak = _eight_bits(image, content, preparation.white_level)
     orientation = _orientation(image)
@@ -251,8 +266,8 @@ def _shrunk(
     if preparation.channels == 1:
         upright = upright.convert("L")
     frame = _frame(preparation.area, seen, upright.size, orientation, size)
-    square = framed(upright, frame, size, preparation)
-    return np.asarray(square).reshape(size, size, preparation.channels), peak
+    pixels = np.asarray(framed(upright, frame, size, preparation))
+    return pixels.reshape(size.height, size.width, preparation.channels), peak
 
 
 def _orientation(image: Image.Image) -> int:
@@ -261,6 +276,12 @@ def _orientation(image: Image.Image) -> int:
         return 1
     found = image.getexif().get(ExifTags.Base.Orientation, 1)
     return found if found in _TURNS else 1
+
+
+def _upright(stored: tuple[int, int], orientation: int) -> ImageSize:
+    """What becomes of width and height as they are stored."""
+    width, height = stored
+    return ImageSize(width, height) if orientation in _LYING else ImageSize(height, width)
 
 
 def _eight_bits(
@@ -293,31 +314,40 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 
 def _frame(
-    area: Area, seen: tuple[float, float], size: tuple[int, int], orientation: int, side: int
+    area: Area,
+    seen: tuple[float, float],
+    size: tuple[int, int],
+    orientation: int,
+    wanted: ImageSize,
 ) -> Frame:
-    """What an area takes of an upright picture for a square of `side` pixels.
+    """What an area takes of an upright picture for an image of the size that is wanted.
 
     Args:
         seen: width and height, before turning, of what of its pixels is picture.
         size: of all of its pixels, turned.
     """
-    width, height = reversed(seen) if orientation in (5, 6, 7, 8) else seen
+    width, height = reversed(seen) if orientation in _LYING else seen
     # A part of the last column and row is no picture; turning may have made them the first.
     left = size[0] - width if orientation in (2, 3, 6, 7) else 0
     top = size[1] - height if orientation in (3, 4, 7, 8) else 0
-    return frame_of(area, (left, top, left + width, top + height), width, height, side)
+    return frame_of(area, (left, top, left + width, top + height), width, height, wanted)
 
 
-def _scale(image: ImageFile.ImageFile, size: int) -> int:
+def _scale(image: ImageFile.ImageFile, wanted: ImageSize) -> int:
     """1, 2, 4 or 8: how much smaller a JPEG is decoded, as far as enough is left of it.
 
-    If memory wants it, it may be less than `ENOUGH`.
+    Of the sides the one decides that is to be reduced less. If memory wants it, it may be less than
+    `ENOUGH`.
     """
     if not isinstance(image, JpegImageFile):
         return 1
-    side = min(image.size)
-    scale = max((s for s in (1, 2, 4, 8) if side >= s * ENOUGH * size), default=1)
-    while scale < 8 and side >= 2 * scale * size and _bytes_needed(image, scale) > MEMORY:
+    shape = _upright(image.size, _orientation(image))
+
+    def has(times: int) -> bool:
+        return shape.height >= times * wanted.height and shape.width >= times * wanted.width
+
+    scale = max((s for s in (1, 2, 4, 8) if has(s * ENOUGH)), default=1)
+    while scale < 8 and has(2 * scale) and _bytes_needed(image, scale) > MEMORY:
         scale *= 2
     return scale
 

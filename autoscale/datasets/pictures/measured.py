@@ -40,7 +40,7 @@ def measured(pixels: NDArray[np.uint8]) -> Measured:
     Whole numbers are counted, so that the order of the images changes no bit.
 
     Args:
-        pixels: (N, S, S, C), at least one image.
+        pixels: (N, H, W, C), at least one image.
     """
     channels = pixels.shape[3]
     counts = np.zeros((channels, 256), dtype=np.int64)

@@ -39,7 +39,7 @@ def pooled(pictures: Pictures, read: Read) -> tuple[Read, tuple[int, ...]]:
         return Decoded(
             found.pixels[own],
             {i: found.unread[place] for i, place in enumerate(places) if place in found.unread},
-            tuple(found.sides[row] for row in own) if found.sides else (),
+            tuple(found.shapes[row] for row in own) if found.shapes else (),
         )
 
     return of_subset, found.peaks

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
+from autoscale.aspect import SQUARE, Aspect, ImageSize, aspect_of, image_size, written
 from autoscale.errors import InvalidSetting
 
 Channels = tuple[float, ...]  # red, green, blue; or grey; or a number for each band
-#: What of a picture becomes the square image: the largest square in the middle, its edges not
-#: rounded; all of it beside a border of grey; all of it, one side resized more than the other.
+#: What of a picture becomes the image: the largest part in its middle that has the image's shape,
+#: a square unless the network's aspect says otherwise, its edges not rounded; all of it beside a
+#: border of grey; all of it, one side resized more than the other.
 Area = Literal["centre-square", "padded", "squashed"]
 Interpolation = Literal["bilinear", "bicubic"]
 
@@ -30,9 +33,9 @@ class Preparation:
 
     In this order: turned upright by its EXIF orientation; grey or colour of 16 bits scaled to 8 so
     that `white_level` becomes white; laid on white where it is transparent; made RGB; made grey if
-    `mean` has one number; the `area` taken and resized to the network's resolution with
-    antialiasing, with a border of 128 where it is padded; divided by 255; less `mean`,
-    divided by `deviation`.
+    `mean` has one number; the `area` taken and resized with antialiasing to the network's
+    resolution, in pixels of the height, and a width by its `aspect`, with a border of 128 where it
+    is padded; divided by 255; less `mean`, divided by `deviation`.
 
     Of arrays the bands of 16 bits are scaled so that `white_level` becomes 255, and all that
     follows the making of colours or grey is done to each band.
@@ -50,6 +53,7 @@ class Preparation:
     area: Area = "centre-square"
     interpolation: Interpolation = "bilinear"
     white_level: int = 65535  # the value of a 16-bit picture that is shown white
+    aspect: Aspect = SQUARE  # width by height of the images, as the design has it
 
     def __post_init__(self) -> None:
         for name, values in (("mean", self.mean), ("deviation", self.deviation)):
@@ -80,6 +84,7 @@ class Preparation:
             raise InvalidSetting(f"interpolation must be one of {known}: {self.interpolation!r}")
         if not 1 <= self.white_level <= 65535:
             raise InvalidSetting(f"white_level must lie in 1..65535, got {self.white_level}")
+        aspect_of(self.aspect)  # refuses what is none
 
     @property
     def channels(self) -> int:
@@ -101,9 +106,31 @@ class Preparation:
         quarter of it, until somebody says or measures what they are."""
         return replace(self, mean=(0.5,) * count, deviation=(0.25,) * count)
 
+    def image_size(self, resolution: int) -> ImageSize:
+        """Of the images of a network of that resolution, pixels."""
+        return image_size(resolution, self.aspect)
+
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain data."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        """Everything as plain data, the aspect only of images that are no squares."""
+        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        del plain["aspect"]
+        return plain if self.aspect == SQUARE else plain | {"aspect": written(self.aspect)}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Preparation:
+        """Read what `to_dict` gave.
+
+        Raises:
+            InvalidSetting: if something has another value than it may have.
+            TypeError: if something is unknown or of another kind.
+        """
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in plain.items()
+        }
+        if "aspect" in values:
+            values["aspect"] = aspect_of(values["aspect"])
+        return cls(**values)
 
 
 #: Of networks that are trained from scratch, in colour: the same for every data set, so that an

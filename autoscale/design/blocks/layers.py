@@ -3,17 +3,21 @@
 A layer says what it makes; what it is given follows from the layers before it (`flow`). Costs,
 latency features, modules and exported source are all worked out from these values, so none of them
 knows any block by name. Widths and sizes may be numpy arrays, which stand for many designs at once.
+The size of a map is one number where it is square, for most are, and a search counts thousands of
+networks a second; where it is not, height and width.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
+from autoscale.aspect import SQUARE, Aspect, ImageSize, image_size
 from autoscale.design.numbers import Number
 
 Activation = Literal["relu", "relu6", "silu", "hswish", "gelu"]
 Skip = Literal["identity", "pool", "none"]
 NormKind = Literal["batch", "layer"]
 Gate = Literal["sigmoid", "hsigmoid"]
+MapSize = Any  # pixels per side of a square, or an `ImageSize`
 
 #: `Conv.groups` of a convolution that filters every channel by itself.
 DEPTHWISE = 0
@@ -114,17 +118,17 @@ class Step(NamedTuple):
 
     layer: Layer
     width: Number
-    size: Number  # pixels per side
+    size: MapSize
     width_out: Number
-    size_out: Number
+    size_out: MapSize
 
 
-def flow(layers: Iterable[Layer], width: Number, size: Number) -> Iterator[Step]:
+def flow(layers: Iterable[Layer], width: Number, size: MapSize) -> Iterator[Step]:
     """Each of `layers` where it stands.
 
     Args:
         width: channels of the map that the first layer is given.
-        size: pixels per side of that map.
+        size: of that map.
     """
     for layer in layers:
         width_out, size_out = width, size
@@ -138,8 +142,32 @@ def flow(layers: Iterable[Layer], width: Number, size: Number) -> Iterator[Step]
         width, size = width_out, size_out
 
 
-def output_size(size: Number, stride: Number) -> Number:
-    """Pixels per side after a layer of `stride`: the size divided by it, rounded up."""
+# The size of a map.
+
+
+def map_size(resolution: Number, aspect: Aspect) -> MapSize:
+    """The size of images of that resolution."""
+    if aspect is SQUARE or aspect == SQUARE:
+        return resolution
+    return image_size(resolution, aspect)
+
+
+def sides(size: MapSize) -> ImageSize:
+    """Height and width."""
+    return size if type(size) is ImageSize else ImageSize(size, size)
+
+
+def area(size: MapSize) -> Number:
+    """Pixels of a map."""
+    if type(size) is ImageSize:
+        return size.height * size.width
+    return size * size
+
+
+def output_size(size: MapSize, stride: Number) -> MapSize:
+    """A map after a layer of `stride`: each side divided by it, rounded up."""
+    if type(size) is ImageSize:
+        return ImageSize(-(-size.height // stride), -(-size.width // stride))
     return -(-size // stride)
 
 

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from autoscale.design.architecture import Architecture, Head, Stage, Stem
+from autoscale.design.blocks.layers import MapSize, map_size, output_size
 from autoscale.design.measures.macs import MACS
 from autoscale.design.measures.measure import CostMeasure
 from autoscale.design.measures.registry import MEASURES, kind_named, measure_named
 from autoscale.design.space import SearchSpace
-from autoscale.design.walk import output_size, place_of, stem_output_size
+from autoscale.design.walk import place_of, stem_output_size
 from autoscale.errors import BudgetUnreachable, InvalidSetting
 
 #: Random designs that are looked at before the least costs of a space are worked out.
@@ -215,6 +216,7 @@ class _Way:
         return Architecture(
             resolution=self.resolution,
             channels=self.space.channels,
+            aspect=self.space.aspect,
             stem=stem,
             stages=tuple(stage for stage in stages if isinstance(stage, Stage)),
             head=head,
@@ -227,7 +229,7 @@ def _ends(space: SearchSpace, resolution: int, limits: Sequence[Limit]) -> list[
     measures = [limit.measure for limit in limits]
     largest = np.array([fold == "max" for measure in measures for fold in measure.parts])
 
-    def costs(part: Stem | Stage | Head, width: int, size: int) -> np.ndarray:
+    def costs(part: Stem | Stage | Head, width: int, size: MapSize) -> np.ndarray:
         place = place_of(part, width, size, space.num_classes if isinstance(part, Head) else 0)
         return np.array([float(one) for measure in measures for one in measure.shares(place)])
 
@@ -247,12 +249,12 @@ def _ends(space: SearchSpace, resolution: int, limits: Sequence[Limit]) -> list[
             for place in _undercut_by_none(rows)
         ]
 
-    size = resolution
+    image = size = map_size(resolution, space.aspect)
     reached: dict[int, list[_Way]] = {}
     for stem in space.stem.parts():
-        way = _Way(costs(stem, space.channels, resolution), (stem,), space, resolution)
+        way = _Way(costs(stem, space.channels, image), (stem,), space, resolution)
         reached.setdefault(stem.width, []).append(way)
-        size = stem_output_size(stem, resolution)
+        size = stem_output_size(stem, image)
     for choices in space.stages:
         onward: dict[int, list[_Way]] = {}
         for width, ways in reached.items():

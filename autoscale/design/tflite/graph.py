@@ -9,10 +9,10 @@ from functools import lru_cache, partial
 from typing import Literal, get_args
 
 from autoscale.design.architecture import Architecture
-from autoscale.design.blocks.layers import Activation
+from autoscale.design.blocks.layers import Activation, map_size
 from autoscale.design.style import Padding
 from autoscale.design.tflite.operations import Graph, Kind, Operation, Tensor, Writer
-from autoscale.design.tflite.pads import Pads, need_operation
+from autoscale.design.tflite.pads import NO_PADS, Pads, need_operation, padded_size
 from autoscale.design.walk import Place, places_of
 from autoscale.errors import InvalidSetting
 
@@ -31,7 +31,9 @@ def graph(
     Raises:
         InvalidSetting: for a layer that TensorFlow Lite has no operation for.
     """
-    tensors: list[Tensor] = [Tensor(architecture.resolution, architecture.channels)]
+    tensors: list[Tensor] = [
+        Tensor(map_size(architecture.resolution, architecture.aspect), architecture.channels)
+    ]
     operations: list[Operation] = []
     for place in places_of(architecture):
         part, shift = part_graph(place, precision, padding), len(tensors) - 1
@@ -76,7 +78,7 @@ class _File(Writer):
         if not need_operation(pads, size, kernel, stride):
             return given, pads
         padded = Operation(kind, (given,), f"{self.names[given]}.padded", pads=pads)
-        return self.add(Tensor(size + sum(pads), width), padded), (0, 0)
+        return self.add(Tensor(padded_size(size, pads), width), padded), NO_PADS
 
     def activation(self, act: Activation) -> int:
         """Of the last tensor, what no convolution or sum computes itself."""

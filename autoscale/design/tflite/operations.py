@@ -23,12 +23,14 @@ from autoscale.design.blocks.layers import (
     LayerScale,
     Layout,
     Linear,
+    MapSize,
     Pool,
     SqueezeExcite,
+    area,
     output_size,
 )
 from autoscale.design.style import Padding
-from autoscale.design.tflite.pads import Pads, need_operation, pads_of, symmetric_pads
+from autoscale.design.tflite.pads import NO_PADS, Pads, need_operation, pads_of, symmetric_pads
 from autoscale.design.walk import Place, head_layers, stem_layers, walk_stage
 from autoscale.errors import InvalidSetting
 
@@ -63,15 +65,15 @@ NORMALISED = "normalised"
 
 
 class Tensor(NamedTuple):
-    """A map of one image: `width` channels of `size` by `size` pixels."""
+    """A map of one image: `width` channels of `size`."""
 
-    size: int
+    size: MapSize
     width: int
 
     @property
     def numbers(self) -> int:
         """How many it holds."""
-        return self.size * self.size * self.width
+        return int(area(self.size) * self.width)
 
 
 class Operation(NamedTuple):
@@ -89,7 +91,7 @@ class Operation(NamedTuple):
     channels: int = 0  # outputs with a bias and a scale of their own
     kernel: int = 1
     stride: int = 1
-    pads: Pads = (0, 0)
+    pads: Pads = NO_PADS
     groups: int = 1
     act: Literal["relu", "relu6"] | None = None
 
@@ -206,7 +208,7 @@ class Writer:
             raise _lacking(LayerNorm())
         size, width = self.tensors[given]
         made, kernel = layer.width, layer.kernel
-        groups, pads = width if layer.groups == DEPTHWISE else layer.groups, (0, 0)
+        groups, pads = width if layer.groups == DEPTHWISE else layer.groups, NO_PADS
         act, fused = layer.act, _fused(layer.act)
         if kernel > 1:
             pads = pads_of(layer, size, self.padding)
@@ -248,7 +250,7 @@ class Writer:
             channels=width,
             groups=width,
         )
-        factors = made.size * made.size
+        factors = area(made.size)
         given = self.add(made, filtered)
         return self.add(made, Operation("mul", (given,), name, "unpadded", factors))
 

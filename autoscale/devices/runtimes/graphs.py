@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from autoscale.aspect import Aspect
 from autoscale.design.style import Style
 from autoscale.errors import InvalidArchitecture, InvalidSetting
 from autoscale.network.interchange.onnx import to_onnx
@@ -55,8 +56,7 @@ def graph_of(subject: Subject, dtype: Precision, runtime: str) -> Graph | Quanti
     if dtype != "int8":
         return graph
     generator = torch.Generator().manual_seed(0)
-    side = design.resolution
-    noise = torch.randn(_CALIBRATED_ON, 3, side, side, generator=generator)
+    noise = torch.randn(_CALIBRATED_ON, *subject.images.shape[1:], generator=generator)
     seen = observe(graph, [to_pixels(noise).byte()], moments=False)
     return quantized(graph, {name: _wide(one.low, one.high) for name, one in seen.maps.items()})
 
@@ -84,7 +84,8 @@ def onnx_file(subject: Subject, dtype: Precision, runtime: str) -> bytes:
         except InvalidArchitecture:
             if dtype == "int8":
                 raise
-    return to_onnx(subject.network, resolution=subject.resolution)
+    height, width = subject.images.shape[2:]
+    return to_onnx(subject.network, resolution=height, aspect=Aspect(width, height))
 
 
 def to_pixels(images: Tensor) -> Tensor:

@@ -35,12 +35,7 @@ class Subject:
     network: nn.Module  # float32, on the CPU, in evaluation mode; the runtime may change it
     design: Architecture | None  # that it was built from; None of a module of the user's
     folded: bool  # whether its batch norms went into its convolutions
-    images: Tensor  # (batch, 3, resolution, resolution), normalised float32
-
-    @property
-    def resolution(self) -> int:
-        """Pixels per side."""
-        return int(self.images.shape[-1])
+    images: Tensor  # (batch, C, H, W), normalised float32
 
 
 class Runtime(ABC):

@@ -21,6 +21,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from autoscale.aspect import SQUARE, Aspect
 from autoscale.design.architecture import Architecture
 from autoscale.design.measures.latency import TimedIn
 from autoscale.devices.runtimes.registry import RUNTIMES
@@ -60,7 +61,7 @@ class Latency:
     blocks: int  # in which they were timed
     warm_up: int  # untimed passes
     batch: int  # images of a pass
-    resolution: int  # pixels per side
+    resolution: int  # pixels of the height of an image
     threads: int
     dtype: Precision
     runtime: str
@@ -95,21 +96,30 @@ class Latency:
 
 @takes_settings(Conditions)
 def measure_latency(
-    network: nn.Module | Architecture, *, settings: Conditions, resolution: int | None = None
+    network: nn.Module | Architecture,
+    *,
+    settings: Conditions,
+    resolution: int | None = None,
+    aspect: Aspect | None = None,
 ) -> Latency:
     """How long `network` takes for one batch of noise.
 
     Args:
-        network: takes (batch, 3, resolution, resolution); it is copied and stays as it is. An
+        network: takes images of `image.image_shape`; it is copied and stays as it is. An
             architecture is built with random weights.
-        resolution: pixels per side; an architecture's own, or 224 for a module, if not given.
+        resolution: pixels of an image's height; an architecture's own, or 224 for a module, if not
+            given.
+        aspect: its width divided by its height; an architecture's own, or that of a square, if not
+            given.
 
     Raises:
         InvalidSetting: for a setting that cannot be, a runtime that is not installed, or a network
             that does not take such images or is none of the runtime's.
         InvalidArchitecture: for a design with layers that the runtime lacks.
     """
-    found: list[Latency] = measure_latencies([network], settings, resolution=resolution)
+    found: list[Latency] = measure_latencies(
+        [network], settings, resolution=resolution, aspect=aspect
+    )
     return found[0]
 
 
@@ -119,6 +129,7 @@ def measure_latencies(
     *,
     settings: Conditions,
     resolution: int | Sequence[int] | None = None,
+    aspect: Aspect | None = None,
 ) -> list[Latency]:
     """The same for several networks that take turns, so that their ratios can be trusted.
 
@@ -133,7 +144,7 @@ def measure_latencies(
     with threads_of_torch(settings.threads):
         each = resolution if isinstance(resolution, Sequence) else [resolution] * len(networks)
         subjects = [
-            _subject(network, pixels, settings)
+            _subject(network, pixels, aspect, settings)
             for network, pixels in zip(networks, each, strict=True)
         ]
         order = random.Random(0)
@@ -239,14 +250,20 @@ class _Subject:
 
 
 def _subject(
-    network: nn.Module | Architecture, resolution: int | None, asked: Conditions
+    network: nn.Module | Architecture,
+    resolution: int | None,
+    aspect: Aspect | None,
+    asked: Conditions,
 ) -> _Subject:
     """The network made ready and warm."""
     design = network if isinstance(network, Architecture) else None
     resolution = resolution or (224 if design is None else design.resolution)
+    aspect = aspect or (SQUARE if design is None else design.aspect)
+    design = design and replace(design, resolution=resolution, aspect=aspect)
     module = network if isinstance(network, nn.Module) else build(network)
+    shape = image_shape(module, resolution, aspect, batch=asked.batch)
     try:
-        run = _made_ready(module, design, resolution, asked)
+        run = _made_ready(module, design, shape, asked)
         run()  # allocates, chooses kernels, compiles
         warm_up = 0
         begin = time.perf_counter()
@@ -258,9 +275,9 @@ def _subject(
         raise
     except Exception as problem:  # the user's code may raise anything
         raise InvalidSetting(
-            f"{type(module).__name__} does not run on images of shape "
-            f"{image_shape(module, resolution, batch=asked.batch)} with {asked.runtime} in "
-            f"{asked.dtype} on {asked.device}: {cause(problem)}; correct it or try other settings"
+            f"{type(module).__name__} does not run on images of shape {shape} with "
+            f"{asked.runtime} in {asked.dtype} on {asked.device}: {cause(problem)}; correct it or "
+            "try other settings"
         ) from problem
     return _Subject(
         run=run,
@@ -271,17 +288,15 @@ def _subject(
 
 
 def _made_ready(
-    module: nn.Module, design: Architecture | None, resolution: int, asked: Conditions
+    module: nn.Module, design: Architecture | None, shape: tuple[int, ...], asked: Conditions
 ) -> Pass:
-    """A copy of the network in the runtime."""
+    """A copy of the network in the runtime, for images of that shape."""
     return RUNTIMES[asked.runtime].ready(
         Subject(
             network=fold_norms(module) if asked.fold else copy.deepcopy(module).eval(),
-            design=None if design is None else replace(design, resolution=resolution),
+            design=design,
             folded=asked.fold,
-            images=torch.randn(
-                image_shape(module, resolution, batch=asked.batch), generator=_noise()
-            ),
+            images=torch.randn(shape, generator=_noise()),
         ),
         asked,
     )

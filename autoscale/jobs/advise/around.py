@@ -113,7 +113,7 @@ def around(run: Path, settings: AdviseSettings) -> Around:
     name = "the baseline"
     if settings.member is not None:
         name, design = settings.member, _member(run, settings.member, design)
-    proxy = proxy.for_channels(design.base.channels)
+    proxy = proxy.for_design(design.base)
     sizes = _sizes_begun(run, design) or sizes_beside(
         design, networks_of_grids(run, design), stored=pixels_of_grids(run)
     )

@@ -93,7 +93,7 @@ class MemberWeights:
                     "members begin with, too"
                 )
             return None
-        start = Start.for_many(settings).for_channels(root_of(base).channels)
+        start = Start.for_many(settings).for_design(root_of(base))
         for note in notes_on_start(start, base):
             listener.notice(note)
         return cls(start=start, source=_images_of(run, settings, start))

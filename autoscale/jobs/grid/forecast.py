@@ -59,7 +59,7 @@ class Forecast:
         """
         proxy = self.proxy
         transfer = Transfer.for_many(self.settings) if proxy is None else proxy.transfer
-        transfer = transfer.for_channels(root_of(base).channels)
+        transfer = transfer.for_design(root_of(base))
         for note in notes_on_start(transfer.start, base):
             listener.notice(note)
         return replace(self, proxy=proxy and replace(proxy, transfer=transfer), transfer=transfer)
@@ -73,6 +73,7 @@ class Forecast:
         found = find_references(
             self.settings,
             resolution=race.largest,
+            aspect=root_of(race.base).aspect,
             classes=race.num_classes,
             listener=listener,
             dtype=self.dtype,

@@ -145,7 +145,7 @@ def grid_search(
             "or see the candidates with --plan"
         )
     base = scalable_of(settings, run, num_classes=class_count(settings, proxy))
-    proxy = proxy.for_channels(root_of(base).channels)
+    proxy = proxy.for_design(root_of(base))
     sizes = ["--network", settings.baseline or str(run / "search" / "baseline.yaml")]
     start = proxy.transfer.start
     for note in (
@@ -158,6 +158,7 @@ def grid_search(
     references = find_references(
         settings,
         resolution=race.largest,
+        aspect=root_of(base).aspect,
         classes=race.num_classes,
         listener=listener,
         dtype=proxy.dtype,

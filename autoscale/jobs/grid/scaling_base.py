@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from autoscale.aspect import SQUARE, written
 from autoscale.design.architecture import Architecture
 from autoscale.design.published import FAMILIES
 from autoscale.design.rounding import fit_strides, rounding_policy
@@ -53,6 +54,11 @@ def scalable_of(settings: ScalingBaseSettings, run: Path, *, num_classes: int | 
         from autoscale.models.user_model import UserModel
 
         classes = num_classes or USUAL_CLASSES
+        if settings.aspect not in (None, SQUARE):
+            raise InvalidSetting(
+                f"--aspect {written(settings.aspect)} is of designs, and {settings.model} is a "
+                "model of your own, which is scaled by squares; leave --aspect out"
+            )
         return UserModel(settings.model, settings.resolution or USUAL_RESOLUTION, classes)
     policy = rounding_policy(policy_of(settings))
     if settings.baseline is None:
@@ -64,6 +70,7 @@ def scalable_of(settings: ScalingBaseSettings, run: Path, *, num_classes: int | 
         architecture,
         resolution=settings.resolution or architecture.resolution,
         num_classes=num_classes or architecture.num_classes,
+        aspect=architecture.aspect if settings.aspect is None else settings.aspect,
     )
     return Design(fit_strides(architecture), policy)
 

@@ -5,13 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from autoscale.aspect import Aspect
 from autoscale.design.measures.registry import COSTS, with_file
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.names import ROUNDINGS
-from autoscale.models.settings import PreparationSettings, packaged_names, published_names
+from autoscale.models.settings import (
+    LoadSettings,
+    PreparationSettings,
+    packaged_names,
+    published_names,
+)
 from autoscale.runs.sources.find import keep_names
 from autoscale.settings.command import Groups, Settings, settings_of
-from autoscale.settings.option import begun, in_words, option
+from autoscale.settings.option import again, begun, in_words, option
 
 #: What `--weights` takes.
 WEIGHTS = (
@@ -132,8 +138,17 @@ class ScalingBaseSettings(Settings):
     )
     resolution: int | None = option(
         None,
-        "Pixels per side of that base. \\[default: its own; 224 for a model]",
+        "Pixels per side of that base; with --aspect, of the height. \\[default: its own; 224 for "
+        "a model]",
         least=1,
+        binds="base",
+        panel="Base",
+    )
+    aspect: Aspect | None = again(
+        LoadSettings,
+        "aspect",
+        help="Of images that are no squares, the width divided by the height: 4/3. \\[default: "
+        "the base's own]",
         binds="base",
         panel="Base",
     )
@@ -148,11 +163,12 @@ class ScalingBaseSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.named and self.resolution is not None:
-            raise InvalidSetting(
-                "the resolution of a run's own baseline is the search's; leave --resolution out or "
-                "name a base with --baseline or --model"
-            )
+        for name in ("resolution", "aspect"):
+            if not self.named and getattr(self, name) is not None:
+                raise InvalidSetting(
+                    f"the {name} of a run's own baseline is the search's; leave --{name} out or "
+                    "name a base with --baseline or --model"
+                )
         if self.rounding is not None:
             if self.model is not None:
                 raise InvalidSetting(

@@ -127,7 +127,8 @@ class TeacherSettings(Settings):
     )
     teacher_resolution: int | None = option(
         None,
-        "Pixels per side that it sees. \\[default: its own]",
+        "Pixels per side that it sees; of the height where the networks have an aspect. "
+        "\\[default: its own]",
         least=1,
         binds="teacher",
         panel=TEACHER,

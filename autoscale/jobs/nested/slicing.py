@@ -8,6 +8,7 @@ from itertools import islice
 import torch
 from torch import Tensor
 
+from autoscale.aspect import ImageSize
 from autoscale.design.architecture import Architecture
 from autoscale.design.style import Style
 from autoscale.network.build import Network, build
@@ -33,7 +34,7 @@ def sliced(
     """A design's part of the largest member's weights, with statistics of its own in batch norms.
 
     The statistics are those of the first batches of the training's last epoch, augmented as there
-    and at the design's resolution. The largest member has the statistics that its training
+    and at the design's size. The largest member has the statistics that its training
     followed. The same arguments give the same bits.
 
     Args:
@@ -48,7 +49,7 @@ def sliced(
         network = build(design, **style.options)
     network.load_state_dict(first_of(state, network.state_dict(), called=called))
     if design != outer:
-        recalibrate(network, _seen(task, design.resolution, runtime))
+        recalibrate(network, _seen(task, design.image_size, runtime))
     return network.eval()
 
 
@@ -57,7 +58,7 @@ def called(name: str) -> str:
     return name.replace(".branch.", ".")
 
 
-def _seen(task: TrainingTask, resolution: int, runtime: Runtime) -> Iterator[Tensor]:
+def _seen(task: TrainingTask, size: ImageSize, runtime: Runtime) -> Iterator[Tensor]:
     count = -(-IMAGES // task.recipe.batch_size)
     for batch in islice(batches(task, task.recipe.epochs, runtime), count):
-        yield normalised(resize(batch.pixels, resolution), task.preparation)
+        yield normalised(resize(batch.pixels, size), task.preparation)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from autoscale.aspect import Aspect
 from autoscale.design.amounts import format_count
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import Cost, cost
@@ -48,7 +49,7 @@ class ReferenceNetwork:
     def label(self) -> str:
         """How people call it, with what it costs."""
         return (
-            f"{self.name} at {self.architecture.resolution} pixels "
+            f"{self.name} at {self.architecture.image_size} pixels "
             f"({format_count(self.cost.macs)} multiply-adds)"
         )
 
@@ -82,6 +83,7 @@ def find_references(
     settings: ReferenceSettings,
     *,
     resolution: int,
+    aspect: Aspect,
     classes: int,
     listener: Listener,
     dtype: str = "float32",
@@ -90,7 +92,8 @@ def find_references(
     """The published networks that are asked for; nothing is trained.
 
     Args:
-        resolution: pixels per side where none are asked for.
+        resolution: pixels in height where none are asked for.
+        aspect: of the images, whatever the network was made for.
         classes: of the images.
         listener: told what a person should know of them.
         dtype: of the networks that are scored.
@@ -110,7 +113,9 @@ def find_references(
     found: list[ReferenceNetwork] = []
     for text in settings.reference:
         try:
-            network = _found(split_pixels(text), resolution=resolution, classes=classes)
+            network = _found(
+                split_pixels(text), resolution=resolution, aspect=aspect, classes=classes
+            )
         except InvalidSetting as problem:
             raise InvalidSetting(f"--rival {text}: {_with_way_out(str(problem))}") from None
         if dtype == "int8":
@@ -123,7 +128,7 @@ def find_references(
     return tuple(found)
 
 
-def _found(asked: Asked, *, resolution: int, classes: int) -> ReferenceNetwork:
+def _found(asked: Asked, *, resolution: int, aspect: Aspect, classes: int) -> ReferenceNetwork:
     start, design, name = Start.of_published(WeightsSettings(weights=asked.source))
     assert start.held is not None
     state = start.held.state
@@ -131,10 +136,11 @@ def _found(asked: Asked, *, resolution: int, classes: int) -> ReferenceNetwork:
     with threads_of_torch(1):  # refuses weights that are incomplete or not finite
         load_weights(build(design, **start.expected.style.options), state, rows=rows)
     own = replace(design, num_classes=classes)
+    architecture = at_resolution(own, asked.pixels or resolution, aspect)
     return ReferenceNetwork(
         name=Path(name).stem if Path(name).suffix in (".safetensors", ".pth", ".pt") else name,
-        architecture=at_resolution(own, asked.pixels or resolution),
-        start=start,
+        architecture=architecture,
+        start=start.for_design(architecture, own=design),
     )
 
 

@@ -68,7 +68,9 @@ class SearchProblem:
         rungs = settings.stages(proxy.recipe.epochs)
         text = space_text(settings.space)
         shipped = SearchSpace.from_yaml(text, source=settings.space)
-        proxy = proxy.for_channels(shipped.channels)
+        if settings.aspect is not None:
+            shipped = replace(shipped, aspect=settings.aspect)
+        proxy = proxy.for_design(shipped)
         for note in notes_for_space(proxy.transfer.start, shipped):
             listener.notice(note)
         require_objective(settings)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from autoscale.aspect import aspect_of
 from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting, RunConflict
@@ -98,7 +99,9 @@ def load_trials(run: str | Path) -> tuple[SearchSpace, Objective, tuple[Trial, .
         settings = begun["settings"]
         space = SearchSpace.from_yaml(settings["space"], source=str(step.file("settings.json")))
         space = space.for_task(
-            resolution=settings["resolution"], num_classes=len(settings["classes"])
+            resolution=settings["resolution"],
+            num_classes=len(settings["classes"]),
+            aspect=aspect_of(asked) if (asked := settings.get("aspect")) else None,
         )
         quality = MetricChoice.from_record(settings).quality
         goal = replace(Objective.from_dict(settings["objective"]), quality=quality)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from autoscale.aspect import Aspect
 from autoscale.design.measures.registry import COSTS, kind_named, with_file
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups.images import DataSettings, ImageSettings
@@ -23,7 +24,7 @@ from autoscale.jobs.names import OBJECTIVES, SAMPLERS
 from autoscale.jobs.reference.settings import ReferenceSettings
 from autoscale.jobs.shared.settings import SharedSettings
 from autoscale.metrics.names import METRICS, require_metric
-from autoscale.models.settings import MetricSettings
+from autoscale.models.settings import LoadSettings, MetricSettings
 from autoscale.settings.command import Groups, Settings
 from autoscale.settings.option import again, in_words, option
 
@@ -141,7 +142,15 @@ class SearchChoices(Settings):
         "How far behind, in standard deviations of what may still change. \\[default: 0.5]",
         binds="rungs",
     )
-    resolution: int | None = option(None, "Pixels per side. \\[default: the space's]", least=1)
+    resolution: int | None = option(
+        None, "Pixels per side; with --aspect, of the height. \\[default: the space's]", least=1
+    )
+    aspect: Aspect | None = again(
+        LoadSettings,
+        "aspect",
+        help="Of images that are no squares, the width divided by the height: 4/3. \\[default: the "
+        "space's, which is 1 where it says none]",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

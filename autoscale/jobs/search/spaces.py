@@ -60,8 +60,8 @@ def space_table() -> pd.DataFrame:
     """One row for each shipped space.
 
     Columns: space; networks (points of the space, Python integers of any size); resolution (pixels
-    per side); macs_least, macs_median (of a thousand drawn) and macs_most (multiply-adds of one
-    image); description.
+    per side, of the height where the space has an aspect); macs_least, macs_median (of a thousand
+    drawn) and macs_most (multiply-adds of one image); description.
     """
     import pandas as pd
 

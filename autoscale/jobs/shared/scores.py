@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from autoscale.aspect import ImageSize
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.shared.paths import Point, inside
 from autoscale.jobs.workers.proxy import Proxy
@@ -68,7 +69,9 @@ class SharedScores:
             network = inner.network.to(self._proxy.runtime.device)
             inner.take()
             network.train()
-            logits = np.concatenate([*self._logits(network, inner.resolution)])
+            logits = np.concatenate(
+                [*self._logits(network, self._task.preparation.image_size(inner.resolution))]
+            )
         if not np.isfinite(logits).all():
             raise TrainingDiverged(
                 "a design answers with numbers that are not finite; lower the learning rate (peak "
@@ -77,10 +80,10 @@ class SharedScores:
         found, metric = Predictions(self._judged.labels, logits), self._proxy.metric
         return float(found.right.mean() if metric is None else metric.quality(metric.of(found)))
 
-    def _logits(self, network: nn.Module, resolution: int) -> Iterator[NDArray[np.float32]]:
+    def _logits(self, network: nn.Module, size: ImageSize) -> Iterator[NDArray[np.float32]]:
         images, device = self._judged, self._proxy.runtime.device
         for some in np.array_split(np.arange(len(images)), -(-len(images) // TOGETHER)):
-            pixels = resize(as_channels_last(images.pixels[some]), resolution)
+            pixels = resize(as_channels_last(images.pixels[some]), size)
             with torch.inference_mode():
                 logits = network(normalised(pixels.to(device), self._task.preparation))
             yield logits.float().cpu().numpy()

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from autoscale.aspect import written
 from autoscale.datasets.data import classes_in
 from autoscale.datasets.pictures.preparation import in_bands, ours
 from autoscale.design.amounts import several
@@ -81,7 +82,8 @@ def try_weights(
     listener = listener or Silent()
     start = Start.for_many(settings)
     tried = networks_to_try(settings, start, listener, classes=len(classes_in(settings.data)))
-    start = start.for_channels(_channels_of(tried))
+    _require_same_images(tried)
+    start = start.for_design(tried[0].architecture)
     for note in start.expected.notes:
         listener.notice(note)
     folder = StepFolder(Path(run), STEP)
@@ -97,21 +99,24 @@ def try_weights(
     return found
 
 
-def _channels_of(tried: Sequence[Tried]) -> int:
-    """Channels of the images of all networks.
-
+def _require_same_images(tried: Sequence[Tried]) -> None:
+    """
     Raises:
-        InvalidSetting: if they take different images.
+        InvalidSetting: if networks take images of other channels or another aspect than others.
     """
     first, *others = tried
-    channels = first.architecture.channels
+    own = first.architecture
     for one in others:
-        if one.architecture.channels != channels:
+        if one.architecture.channels != own.channels:
             raise InvalidSetting(
-                f"{first.name} takes images of {channels} channels and {one.name} of "
+                f"{first.name} takes images of {own.channels} channels and {one.name} of "
                 f"{one.architecture.channels}; try them one after the other"
             )
-    return channels
+        if one.architecture.aspect != own.aspect:
+            raise InvalidSetting(
+                f"{first.name} takes images of aspect {written(own.aspect)} and {one.name} of "
+                f"{written(one.architecture.aspect)}; try them one after the other"
+            )
 
 
 def _with_earlier(found: dict[str, Any], folder: StepFolder) -> dict[str, Any]:
@@ -157,6 +162,7 @@ def _ready(
         ours(start.expected.preparation.channels),
         white_level=white_level,
         area=start.expected.preparation.area,
+        aspect=start.aspect,
     )
     scratch = replace(
         FRESH,

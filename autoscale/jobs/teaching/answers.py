@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from autoscale.aspect import ImageSize
 from autoscale.datasets.data import ImageData
 from autoscale.design.amounts import several
 from autoscale.errors import InvalidSetting
@@ -156,7 +157,7 @@ class _Study:
         if left := _missing(chain(*sets.values())):
             self._listener.notice(
                 f"it answers {several(len(sets), 'crop')} of each of "
-                f"{sum(map(len, self._parts)):,} images at {self._teacher.resolution} pixels once"
+                f"{sum(map(len, self._parts)):,} images at {self._teacher.image_size} pixels once"
                 f"{pace.foretold(left)}; the answers are kept for later trainings"
             )
         for row in sets.values():
@@ -173,8 +174,8 @@ class _Study:
     def _cropped(self, crops: FixedCrops, number: int) -> list[_Table]:
         """The tables of the answers to one set of crops: of images with labels, of others."""
         teacher, tables, start = self._teacher, [], 0
-        side, images = teacher.resolution, sum(map(len, self._parts))
-        windows, mirrored = crops.windows(number, images, side=side)
+        size, images = teacher.image_size, sum(map(len, self._parts))
+        windows, mirrored = crops.windows(number, images, of=size)
         augmentation = {
             name: value
             for name, value in asdict(crops.recipe).items()
@@ -183,7 +184,7 @@ class _Study:
         for pixels, content in zip(self._parts, self._contents, strict=True):
             own = slice(start, start + len(pixels))
             key = [content, augmentation, crops.seed, number, start, self._classifier()]
-            view = _cut_out(pixels, windows[own], mirrored[own], side)
+            view = _cut_out(pixels, windows[own], mirrored[own], size)
             tables.append(self._table(key, len(pixels), len(self._seen.classes), view))
             start += len(pixels)
         return tables
@@ -281,11 +282,14 @@ def _as_they_are(pixels: NDArray[np.uint8]) -> _View:
 
 
 def _cut_out(
-    pixels: NDArray[np.uint8], windows: NDArray[np.int32], mirrored: NDArray[np.bool_], side: int
+    pixels: NDArray[np.uint8],
+    windows: NDArray[np.int32],
+    mirrored: NDArray[np.bool_],
+    size: ImageSize,
 ) -> _View:
     def view(rows: slice) -> Tensor:
         places = np.arange(rows.start, rows.stop)
-        return cut(pixels, places, windows[rows], mirrored[rows], side)
+        return cut(pixels, places, windows[rows], mirrored[rows], size)
 
     return view
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from autoscale.aspect import SQUARE, Aspect, image_size, written
 from autoscale.datasets.data import ImageData, Images
 from autoscale.datasets.named import Unlabelled
 from autoscale.datasets.pictures.preparation import Preparation, in_bands
@@ -60,10 +61,12 @@ class Lessons:
 
     source: str  # of the teacher, as `read_teacher` takes it
     digest: str  # of the teacher's file, and of how it is used
-    resolution: int | None  # pixels per side that it sees; None: its own, until it is read
+    # Pixels in height that it sees, and their width by that; None: its own, until it is read.
+    resolution: int | None
     weight: float
     temperature: float
     crops: int
+    aspect: Aspect | None = None
     unlabelled: Unlabelled | None = None
     device: str = "cpu"  # where it computes
     threads: int = 1
@@ -101,6 +104,7 @@ class Lessons:
             source=settings.teacher,
             digest=teacher.digest,
             resolution=teacher.resolution,
+            aspect=teacher.preparation.aspect,
             weight=WEIGHT if weight is None else weight,
             temperature=TEMPERATURE if heat is None else heat,
             crops=settings.teacher_crops or CROPS,
@@ -117,6 +121,7 @@ class Lessons:
         *,
         source: str | None,
         resolution: int | None,
+        aspect: Aspect,
         device: str = "cpu",
         threads: int = 1,
     ) -> "Lessons | None":
@@ -124,7 +129,8 @@ class Lessons:
 
         Args:
             source: where the teacher lies.
-            resolution: pixels per side that it was asked to see.
+            resolution: pixels in height that it was asked to see.
+            aspect: of the networks that learn.
 
         Raises:
             KeyError, TypeError: if something is missing or of another kind.
@@ -137,6 +143,7 @@ class Lessons:
             source=source,
             digest=str(record["teacher"]),
             resolution=resolution,
+            aspect=aspect,
             weight=float(record["teacher_weight"]),
             temperature=float(record["teacher_temperature"]),
             crops=int(record["teacher_crops"]),
@@ -155,6 +162,30 @@ class Lessons:
             **pictures,
         }
 
+    def for_aspect(self, aspect: Aspect) -> "Lessons":
+        """The same for networks whose images have that aspect.
+
+        The teacher sees such images too, at its own resolution, so that its crops are theirs; one
+        that takes a single size keeps it, see `require_same_images`.
+        """
+        if self.held is None or self.held.preparation.aspect == aspect:
+            return self
+        found = self._found(aspect)
+        return replace(self, held=found, digest=found.digest, aspect=found.preparation.aspect)
+
+    def _found(self, aspect: Aspect | None) -> Teacher:
+        """
+        Raises:
+            InvalidSetting: if the file is no teacher.
+        """
+        return read_teacher(
+            self.source,
+            resolution=self.resolution,
+            aspect=aspect,
+            device=self.device,
+            threads=self.threads,
+        )
+
     @property
     def name(self) -> str:
         """How people call the teacher."""
@@ -163,7 +194,9 @@ class Lessons:
     @property
     def told(self) -> dict[str, str]:
         """What a run notes of it for people; moving the file changes it."""
-        pixels = "" if self.resolution is None else f" at {self.resolution} pixels"
+        pixels = ""
+        if self.resolution is not None:
+            pixels = f" at {image_size(self.resolution, self.aspect or SQUARE)} pixels"
         return {"taught": f"{self.name}{pixels}, weight {self.weight:g}"}
 
     def read(self) -> "Lessons":
@@ -176,9 +209,7 @@ class Lessons:
         if self.held is not None:
             return self
         try:
-            found = read_teacher(
-                self.source, resolution=self.resolution, device=self.device, threads=self.threads
-            )
+            found = self._found(self.aspect)
         except InvalidSetting as problem:
             raise InvalidSetting(f"{problem}, and say with --teacher where it lies now") from None
         if found.digest != self.digest:
@@ -186,7 +217,9 @@ class Lessons:
                 f"{self.source} is not the teacher that the work began with; restore it, or say "
                 "with --teacher where it lies now"
             )
-        return replace(self, held=found, resolution=found.resolution)
+        return replace(
+            self, held=found, resolution=found.resolution, aspect=found.preparation.aspect
+        )
 
     def for_worker(self) -> "Lessons":
         """As plain data."""
@@ -252,8 +285,12 @@ class Lessons:
     def _crops(self, pupils: Pupils) -> FixedCrops:
         """The crops, which every training of a run shares, whatever its own seed and resolution."""
         assert self.resolution is not None, "read the teacher first"
+        assert self.aspect is not None, "read the teacher first"
         return FixedCrops(
-            recipe=pupils.recipe, side=self.resolution, count=self.crops, seed=pupils.source.seed
+            recipe=pupils.recipe,
+            size=image_size(self.resolution, self.aspect),
+            count=self.crops,
+            seed=pupils.source.seed,
         )
 
     def require_same_images(self, pupils: Preparation) -> None:
@@ -262,7 +299,7 @@ class Lessons:
             pupils: what the networks expect that learn.
 
         Raises:
-            InvalidSetting: if the teacher takes other bands, or another area of pictures.
+            InvalidSetting: if the teacher takes other bands, or another part of pictures.
         """
         own = self._teacher.preparation
         if own.channels != pupils.channels and (
@@ -276,6 +313,13 @@ class Lessons:
             raise InvalidSetting(
                 f"the teacher sees pictures {own.area}, and the networks {pupils.area}: its crops "
                 f"would be others; give --area {own.area}, or another teacher"
+            )
+
+        if own.aspect != pupils.aspect and own.area != "squashed":
+            raise InvalidSetting(
+                f"the teacher takes images of aspect {written(own.aspect)} alone, and the networks "
+                f"{written(pupils.aspect)}: its crops would be others; take a teacher that takes "
+                f"any size, as one in a file of weights, or give --aspect {written(own.aspect)}"
             )
 
     def _seen(self, pupils: Pupils) -> ImageData:

@@ -3,13 +3,14 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from autoscale.aspect import SQUARE, Aspect, ImageSize, aspect_of, image_size
 from autoscale.datasets.pictures.preparation import Preparation
 from autoscale.design.architecture import Architecture
 from autoscale.errors import InvalidSetting, first_line
@@ -37,7 +38,7 @@ class Teacher:
     digest: str  # of the file, and of how it is used
     classes: tuple[str, ...] | None  # what its logits are called, if anybody says
     num_classes: int  # logits
-    resolution: int  # pixels per side
+    resolution: int  # pixels in height
     preparation: Preparation  # what it expects of pictures
     logits: Pass
     features: Pass | None  # what its classifier reads; None where that is not to be had
@@ -46,17 +47,28 @@ class Teacher:
 
     def shape(self, count: int) -> tuple[int, ...]:
         """Of so many images."""
-        return count, self.preparation.channels, self.resolution, self.resolution
+        return count, self.preparation.channels, *self.image_size
+
+    @property
+    def image_size(self) -> ImageSize:
+        """Of the images that it sees."""
+        return self.preparation.image_size(self.resolution)
 
 
 def read_teacher(
-    source: str, *, resolution: int | None = None, device: str = "cpu", threads: int = 1
+    source: str,
+    *,
+    resolution: int | None = None,
+    aspect: Aspect | None = None,
+    device: str = "cpu",
+    threads: int = 1,
 ) -> Teacher:
     """The network with the weights of a file.
 
     Args:
         source: what `runs.sources.find` takes, or an ONNX file, by the ending `.onnx`.
-        resolution: pixels per side that it sees; by default its own.
+        resolution: pixels in height that it sees; by default its own.
+        aspect: their width by that, where it takes images of any; by default its own.
         device: where it computes; ONNX files do on the CPU.
         threads: of ONNX Runtime.
 
@@ -64,11 +76,13 @@ def read_teacher(
         InvalidSetting: if there is no such file, it is no network, or does not say enough.
     """
     if Path(source).suffix.lower() == ".onnx":
-        return _from_onnx(Path(source), resolution, threads)
-    return _from_weights(source, resolution, device)
+        return _from_onnx(Path(source), resolution, aspect, threads)
+    return _from_weights(source, resolution, aspect, device)
 
 
-def _from_weights(source: str, resolution: int | None, device: str) -> Teacher:
+def _from_weights(
+    source: str, resolution: int | None, aspect: Aspect | None, device: str
+) -> Teacher:
     file = str(find(source))
     held = read_weights(file)
     if held.header.architecture is not None:
@@ -87,20 +101,22 @@ def _from_weights(source: str, resolution: int | None, device: str) -> Teacher:
     design = replace(
         design,
         resolution=resolution or design.resolution,
+        aspect=design.aspect if aspect is None else aspect,
         num_classes=class_rows(held.state) or design.num_classes,
     )
     with torch.random.fork_rng(devices=[]):
         network = build(design, **expected.style.options)
     load_weights(network, held.state)
+    preparation = replace(expected.preparation, aspect=design.aspect)
     folded = fold_norms(network).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     used = {"design": design.to_dict(), **asdict(expected.style)}
     return Teacher(
         name=Path(source).name,
-        digest=_digest(file, used, expected.preparation, design.resolution),
+        digest=_digest(file, used, preparation, design.resolution),
         classes=expected.classes,
         num_classes=design.num_classes,
         resolution=design.resolution,
-        preparation=expected.preparation,
+        preparation=preparation,
         logits=_on(device, folded),
         features=_on(device, _without_classifier(folded)),
         notes=expected.notes,
@@ -128,7 +144,7 @@ def _without_classifier(network: Network) -> nn.Module:
     return nn.Sequential(network.stem, network.stages, *head).eval()
 
 
-def _from_onnx(path: Path, resolution: int | None, threads: int) -> Teacher:
+def _from_onnx(path: Path, resolution: int | None, aspect: Aspect | None, threads: int) -> Teacher:
     if not path.is_file():
         raise InvalidSetting(f"no such file: {path}; name an ONNX file, or a file of weights")
     try:
@@ -142,11 +158,12 @@ def _from_onnx(path: Path, resolution: int | None, threads: int) -> Teacher:
         ) from None
     told = session.get_modelmeta().custom_metadata_map
     preparation, notes = _preparation_of(told, path)
-    together, side = _input_of(session, path, preparation.channels)
-    size = _size(side, resolution, told, path)
+    together, fixed = _input_of(session, path, preparation.channels)
+    size = _size(fixed and fixed.height, resolution, told, path)
+    preparation = replace(preparation, aspect=_aspect(fixed, size, aspect, preparation, path))
     classes = _told(told, "classes", path)
     logits = _onnx_pass(session, together, path)
-    answer = logits(torch.zeros(1, preparation.channels, size, size))
+    answer = logits(torch.zeros(1, preparation.channels, *preparation.image_size(size)))
     if answer.ndim != 2 or answer.shape[0] != 1:
         raise InvalidSetting(
             f"{path} answers one image with shape {tuple(answer.shape)}; a teacher gives logits of "
@@ -170,21 +187,21 @@ def _from_onnx(path: Path, resolution: int | None, threads: int) -> Teacher:
     )
 
 
-def _input_of(session: Any, path: Path, channels: int) -> tuple[int | None, int | None]:
-    """Images at once and pixels per side; None where any number will do.
+def _input_of(session: Any, path: Path, channels: int) -> tuple[int | None, ImageSize | None]:
+    """Images at once and their size; None where any will do.
 
     Raises:
-        InvalidSetting: if it takes something else than images (N, `channels`, S, S) of float32.
+        InvalidSetting: if it takes something else than images (N, `channels`, H, W) of float32.
     """
     inputs = session.get_inputs()
     shapes = [tuple(one.shape) for one in inputs]
     if len(inputs) == 1 and inputs[0].type == "tensor(float)" and len(shapes[0]) == 4:
         images, of_image, *sides = (n if isinstance(n, int) else None for n in shapes[0])
-        if of_image in (channels, None) and sides[0] == sides[1]:
-            return images, sides[0]
+        if of_image in (channels, None) and (None in sides) == (sides == [None, None]):
+            return images, None if None in sides else ImageSize(*sides)
     taken = " and ".join(f"{one.type} {shape}" for one, shape in zip(inputs, shapes, strict=True))
     raise InvalidSetting(
-        f"{path} takes {taken}; a teacher takes tensor(float) images of shape (N, {channels}, S, S)"
+        f"{path} takes {taken}; a teacher takes tensor(float) images of shape (N, {channels}, H, W)"
     )
 
 
@@ -203,6 +220,33 @@ def _size(side: int | None, asked: int | None, told: Mapping[str, str], path: Pa
     return size
 
 
+def _aspect(
+    fixed: ImageSize | None,
+    height: int,
+    asked: Aspect | None,
+    preparation: Preparation,
+    path: Path,
+) -> Aspect:
+    """Of the images that it sees.
+
+    Args:
+        fixed: the only size that it takes, if it takes but one.
+        asked: what it is to be where it may be any.
+
+    Raises:
+        InvalidSetting: if that size has no aspect.
+    """
+    if fixed is None:
+        return preparation.aspect if asked is None else asked
+    for aspect in (preparation.aspect, asked or SQUARE):
+        if image_size(height, aspect) == fixed:
+            return aspect
+    try:
+        return aspect_of(Aspect(fixed.width, fixed.height))
+    except InvalidSetting as problem:
+        raise InvalidSetting(f"{path} takes images of {fixed} pixels: {problem}") from None
+
+
 def _preparation_of(told: Mapping[str, str], path: Path) -> tuple[Preparation, tuple[str, ...]]:
     known = _told(told, "preparation", path)
     if known is None:
@@ -211,13 +255,8 @@ def _preparation_of(told: Mapping[str, str], path: Path) -> tuple[Preparation, t
             "taken",
         )
     try:
-        names = Preparation().to_dict()
-        values: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in known.items()
-            if name in names
-        }
-        return Preparation(**values), ()
+        names = {field.name for field in fields(Preparation)}
+        return Preparation.from_dict({n: v for n, v in known.items() if n in names}), ()
     except (TypeError, AttributeError, InvalidSetting) as problem:
         raise InvalidSetting(f"{path}: preparation: {problem}; export it again") from None
 

@@ -59,7 +59,7 @@ def begun(
     size = settings.resolution or design.architecture.resolution
     start = Start.of(
         replace(settings, weights=None) if settings.weights == NO_WEIGHTS else settings,
-        at_resolution(design.architecture, size),
+        at_resolution(design.architecture, size, settings.aspect),
         network=settings.network,
     )
     for note in start.notes:
@@ -85,14 +85,14 @@ def begun(
         balance=settings.balance,
         device=device,
         threads=settings.threads,
-        transfer=Transfer(start=start, lessons=lessons),
+        transfer=Transfer(start=start, lessons=lessons and lessons.for_aspect(start.aspect)),
         inheriting_rate=None,  # the recipe has it, see `_at_suited_rate`
     ).load(size=size, test=True, listener=listener)
     if settings.frozen.features:
         require_single(task, "--freeze features, which fits one classifier to all classes,")
     if not task.images.several:
         _tell_smoothing(settings, task.recipe, listener)
-    architecture = fitted(design, size, len(task.images.classes), listener)
+    architecture = fitted(design, size, len(task.images.classes), listener, aspect=settings.aspect)
     if "learning_rate" not in settings.fields_given:
         task = _at_suited_rate(task, start, architecture, listener)
     return Training(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from autoscale.aspect import Aspect
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
 from autoscale.design.rounding import at_resolution
@@ -48,15 +49,26 @@ def design_of(settings: TrainSettings) -> Design:
     )
 
 
-def fitted(design: Design, resolution: int, num_classes: int, listener: Listener) -> Architecture:
-    """The design for these images, and a word about strides that it lost."""
-    asked = replace(design.architecture, resolution=resolution, num_classes=num_classes)
+def fitted(
+    design: Design,
+    resolution: int,
+    num_classes: int,
+    listener: Listener,
+    *,
+    aspect: Aspect | None = None,
+) -> Architecture:
+    """The design for these images, and a word about strides that it lost.
+
+    Args:
+        aspect: of the images; the design's own if not given.
+    """
     own = replace(design.architecture, num_classes=num_classes)
-    fitted = at_resolution(own, resolution)
+    asked = replace(own, resolution=resolution, aspect=own.aspect if aspect is None else aspect)
+    fitted = at_resolution(own, resolution, aspect)
     if fitted != asked:
         listener.notice(
-            f"strides are taken away for {resolution} pixels, reduction {asked.reduction} becomes "
-            f"{fitted.reduction}: {cost(fitted).macs:,} multiply-adds instead of "
+            f"strides are taken away for {asked.image_size} pixels, reduction {asked.reduction} "
+            f"becomes {fitted.reduction}: {cost(fitted).macs:,} multiply-adds instead of "
             f"{cost(asked).macs:,}"
         )
     return fitted

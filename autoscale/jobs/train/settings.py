@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from autoscale.aspect import Aspect
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.groups.images import DataSettings, ImageSettings
 from autoscale.jobs.groups.networks import WEIGHTS, WeightsSettings
@@ -21,7 +22,7 @@ from autoscale.jobs.groups.workers import DeviceSettings, KernelSettings
 from autoscale.jobs.names import NO_WEIGHTS
 from autoscale.jobs.train.freeze import Frozen
 from autoscale.metrics.names import METRICS, require_metric
-from autoscale.models.settings import MetricSettings, published_names
+from autoscale.models.settings import LoadSettings, MetricSettings, published_names
 from autoscale.settings.command import Groups, settings_of
 from autoscale.settings.option import again, begun, in_words, option
 
@@ -120,9 +121,16 @@ class TrainSettings(OwnRecipe, TransferSettings, BalanceSettings, CurveSettings)
     )
     resolution: int | None = option(
         None,
-        "Pixels per side; below 128, strides are taken away until the last map has 4 x 4. "
-        "\\[default: the design's own]",
+        "Pixels per side; with --aspect, of the height. Where a side is below 128, strides are "
+        "taken away until the last map has 4 x 4. \\[default: the design's own]",
         least=1,
+        binds="network",
+    )
+    aspect: Aspect | None = again(
+        LoadSettings,
+        "aspect",
+        help="Of images that are no squares, the width divided by the height: 4/3. \\[default: the "
+        "design's own]",
         binds="network",
     )
     dropout: float | None = option(

@@ -302,7 +302,7 @@ class Training:
         )
         self.listener.notice(
             f"memory at the peak: about {needed / 2**30:.2g} GiB for {share} images of "
-            f"{self.design.architecture.resolution} pixels at once, beside all images and torch "
+            f"{self.design.architecture.image_size} pixels at once, beside all images and torch "
             "itself"
         )
 

@@ -10,8 +10,11 @@ from autoscale.design.blocks.layers import (
     Conv,
     Layer,
     Layout,
+    MapSize,
+    area,
     flow,
     is_inverted,
+    sides,
 )
 from autoscale.design.cost import part_costs
 from autoscale.design.style import Padding
@@ -56,7 +59,7 @@ def numbers_held(network: Network, kernels: str, padding: Padding = "symmetric")
     size = MAP_SIZES.get(kernels, 1.0)
     passing = [float(found.peak) * size for _, found in part_costs(network)]
     kept = accumulate(_kept_by_part(network, kernels, padding))
-    return network.channels * network.resolution**2 + max(map(sum, zip(kept, passing, strict=True)))
+    return _image(network) + max(map(sum, zip(kept, passing, strict=True)))
 
 
 def numbers_kept(architecture: Architecture, kernels: str, padding: Padding = "symmetric") -> float:
@@ -65,7 +68,7 @@ def numbers_kept(architecture: Architecture, kernels: str, padding: Padding = "s
 
 
 def _kept_by_part(architecture: Architecture, kernels: str, padding: Padding) -> list[float]:
-    image = architecture.channels * architecture.resolution**2
+    image = _image(architecture)
     places = places_of(architecture)
     costs = [cost for _, cost in part_costs(architecture)]
     found = []
@@ -73,6 +76,11 @@ def _kept_by_part(architecture: Architecture, kernels: str, padding: Padding) ->
         kept = _kept(place, float(cost.activations), kernels)
         found.append(kept + (_kept_by_padding(place, kernels) if padding == "same" else 0.0))
     return [image * MAP_SIZES.get(kernels, 1.0) + found[0], *found[1:]]
+
+
+def _image(architecture: Architecture) -> int:
+    height, width = architecture.image_size
+    return architecture.channels * height * width
 
 
 def _kept(place: Place, outputs: float, kernels: str) -> float:
@@ -112,7 +120,7 @@ def _is_accelerated(layout: Layout) -> bool:
 def _of_the_last(block: BlockPlace) -> tuple[int, int]:
     """Numbers that the last layer of the branch reads, and that it gives."""
     *_, last = flow(block.layout.branch, block.width_in, block.size)
-    return last.width * last.size**2, last.width_out * last.size**2
+    return last.width * area(last.size), last.width_out * area(last.size)
 
 
 def _saved_by_widening(block: BlockPlace) -> int:
@@ -120,7 +128,7 @@ def _saved_by_widening(block: BlockPlace) -> int:
     if not (isinstance(first, Conv) and is_inverted(block.layout)) or first.groups == DEPTHWISE:
         return 0
     widens = first.width >= FACTOR * block.width_in
-    return (first.width - block.width_in) * block.size**2 if widens else 0
+    return int((first.width - block.width_in) * area(block.size)) if widens else 0
 
 
 def _kept_by_padding(place: Place, kernels: str) -> float:
@@ -145,7 +153,9 @@ def _kept_by_padding(place: Place, kernels: str) -> float:
     return found
 
 
-def _copied(layers: Iterable[Layer], width: int, size: int, kernels: str, instead: bool) -> float:
+def _copied(
+    layers: Iterable[Layer], width: int, size: MapSize, kernels: str, instead: bool
+) -> float:
     """Numbers of the padded maps; where they stand `instead` of the maps, how many more."""
     found = 0.0
     for step in flow(layers, width, size):
@@ -153,9 +163,11 @@ def _copied(layers: Iterable[Layer], width: int, size: int, kernels: str, instea
         if isinstance(layer, Conv) and layer.stride > 1:
             if kernels in _NATIVE and layer.groups == DEPTHWISE:
                 continue
-            side = max(step.size, (step.size_out - 1) * layer.stride + layer.kernel)
+            pixels, padded = area(step.size), 1
+            for side, out in zip(sides(step.size), sides(step.size_out), strict=True):
+                padded *= max(side, (out - 1) * layer.stride + layer.kernel)
             if kernels == BFLOAT16_KERNELS:  # torch pads a copy in float32
-                found += step.width * (1.5 * side**2 + step.size**2)
+                found += step.width * (1.5 * padded + pixels)
             else:
-                found += step.width * (side**2 - step.size**2 * instead)
+                found += step.width * (padded - pixels * instead)
     return found

@@ -18,6 +18,7 @@ from autoscale.datasets.pictures.selection import Selection, within_limit
 from autoscale.design.architecture import Architecture
 from autoscale.errors import DataProblem, EvaluationFailed, InvalidSetting
 from autoscale.jobs.inheritance import Begun, Inheritance, suited
+from autoscale.jobs.other_channels import TakesImages
 from autoscale.jobs.teaching.lessons import Pupils, Taught
 from autoscale.jobs.workers.answers import packed
 from autoscale.jobs.workers.kernels import accelerated, cutter
@@ -68,7 +69,7 @@ class Proxy:
     inheriting_rate: float | None = INHERITING_RATE
     balance: Balance = AS_THEY_ARE  # what is done about uneven classes; it alters the recipe
     chosen: MetricChoice = ACCURACY  # what networks are judged by
-    size: int = 0  # pixels per side of the images
+    size: int = 0  # pixels in height of the images
     test: bool = False  # whether test images are there, to judge on if a training asks for it
     fingerprint: str = ""  # of the images
     loaded: ImageData | None = field(default=None, compare=False, repr=False)
@@ -114,12 +115,12 @@ class Proxy:
         """What computes a training."""
         return Runtime(device=self.device, cut=cutter(self.kernels))
 
-    def for_channels(self, channels: int) -> Proxy:
-        """The same for networks whose images have so many channels, as `Start.for_channels`."""
-        return replace(self, transfer=self.transfer.for_channels(channels))
+    def for_design(self, design: TakesImages) -> Proxy:
+        """The same for networks that take the images of a design or a space."""
+        return replace(self, transfer=self.transfer.for_design(design))
 
     def load(self, *, size: int, test: bool = False, listener: Listener | None = None) -> Proxy:
-        """With the images, `size` pixels per side, and with what networks get from others.
+        """With the images, `size` pixels in height, and with what networks get from others.
 
         Args:
             test: read the test images too, if the data has any.
@@ -168,7 +169,7 @@ class Proxy:
                 metric.require(images.labels, self.images.classes, part=part)
 
     def having(self, images: ImageData, *, size: int) -> Proxy:
-        """With these images, which are `size` pixels per side."""
+        """With these images, which are `size` pixels in height."""
         start = self.transfer.start
         return replace(
             suited_to_several(self) if images.several else self,
@@ -430,7 +431,7 @@ class Proxy:
             quantized,
             images,
             resolution=network.resolution,
-            preparation=AS_BYTES,
+            preparation=replace(AS_BYTES, aspect=network.aspect),
             batch_size=BATCH,
         )
 

@@ -77,7 +77,7 @@ class ImageSource:
     def load(
         self, *, size: int, test: bool, listener: Listener, preparation: Preparation = OURS
     ) -> ImageData:
-        """The images, `size` pixels per side; what a person should know is told to `listener`.
+        """The images, `size` pixels in height; what a person should know is told to `listener`.
 
         They are decoded once and kept in the cache; processes share its pages.
 

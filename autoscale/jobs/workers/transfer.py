@@ -8,6 +8,7 @@ from typing import Any
 
 from autoscale.datasets.data import Images
 from autoscale.jobs.groups.training import TransferSettings
+from autoscale.jobs.other_channels import TakesImages
 from autoscale.jobs.start import FRESH, Start
 from autoscale.jobs.teaching.lessons import Lessons
 from autoscale.listener import Listener
@@ -54,20 +55,28 @@ class Transfer:
         Raises:
             KeyError, TypeError: if something is missing or of another kind.
         """
+        start = Start.from_record(record, file=notes.get("weights"))
         return cls(
-            start=Start.from_record(record, file=notes.get("weights")),
+            start=start,
             lessons=Lessons.from_record(
                 record,
                 source=notes.get("teacher"),
                 resolution=notes.get("teacher_resolution"),
+                aspect=start.expected.preparation.aspect,
                 device=device,
                 threads=threads,
             ),
         )
 
-    def for_channels(self, channels: int) -> Transfer:
-        """The same for networks whose images have so many channels, as `Start.for_channels`."""
-        return replace(self, start=self.start.for_channels(channels))
+    def for_design(self, design: TakesImages) -> Transfer:
+        """The same for networks that take the images of a design or a space, as
+        `Start.for_design`; a teacher sees them too, as `Lessons.for_aspect`."""
+        lessons = self.lessons
+        return replace(
+            self,
+            start=self.start.for_design(design),
+            lessons=None if lessons is None else lessons.for_aspect(design.aspect),
+        )
 
     def for_images(self, train: Images, listener: Listener) -> Transfer:
         """The same with what is measured of training images, as `Start.for_images`; `listener` is

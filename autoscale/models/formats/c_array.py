@@ -79,7 +79,14 @@ class CArray(Format):
 
 def _header(model: Model, network: QuantizedGraph, operators: Sequence[str], size: int) -> str:
     pixels, logits = network.maps[g.PIXELS], network.maps[network.graph.output.name]
-    side, channels = network.graph.resolution, network.graph.channels
+    (height, width), channels = network.graph.size, network.graph.channels
+    sides, pixels_in = f"#define NETWORK_SIDE {height} /* pixels */", "NETWORK_SIDE * NETWORK_SIDE"
+    if width != height:
+        sides = (
+            f"#define NETWORK_HEIGHT {height} /* pixels: rows */\n"
+            f"#define NETWORK_WIDTH {width} /* pixels of a row */"
+        )
+        pixels_in = "NETWORK_HEIGHT * NETWORK_WIDTH"
     classes = network.graph.output.shape[0]
     added = " ".join(f"ops.Add{_RESOLVER[one]}();" for one in operators)
     return f"""\
@@ -102,9 +109,9 @@ extern "C" {{
 #endif
 
 #define NETWORK_DATA_BYTES {size}
-#define NETWORK_SIDE {side} /* pixels */
+{sides}
 #define NETWORK_CHANNELS {channels}
-#define NETWORK_INPUT_BYTES (NETWORK_SIDE * NETWORK_SIDE * NETWORK_CHANNELS)
+#define NETWORK_INPUT_BYTES ({pixels_in} * NETWORK_CHANNELS)
 #define NETWORK_CLASSES {classes}
 #define NETWORK_INPUT_SCALE {pixels.scale!r}f /* normalised = (pixel - zero point) * scale */
 #define NETWORK_INPUT_ZERO_POINT {pixels.zero_point - LOWEST}

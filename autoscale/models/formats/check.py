@@ -43,7 +43,7 @@ class Check:
     """What a format's answers are held against."""
 
     model: Model
-    images: Tensor  # (N, C, S, S), normalised noise; N is the largest of `BATCHES`
+    images: Tensor  # (N, C, H, W), normalised noise; N is the largest of `BATCHES`
     expected: Mapping[int, Tensor]  # torch's logits by batch
     reference: Reference
     settings: ExportSettings
@@ -67,7 +67,7 @@ class Check:
 
     @cached_property
     def validation(self) -> NDArray[np.uint8] | None:
-        """Some validation images (N, S, S, C), spread evenly; None if no data were named."""
+        """Some validation images (N, H, W, C), spread evenly; None if no data were named."""
         if self.settings.data is None:
             return None
         pixels = held_out(self.model, self.settings.data, self.settings)
@@ -86,7 +86,7 @@ class Check:
         """Hold a format in float32 against torch.
 
         Args:
-            answers: logits of normalised images (N, C, S, S), for each of `BATCHES` and others.
+            answers: logits of normalised images (N, C, H, W), for each of `BATCHES` and others.
             alone: it takes one image at a time, which it is then given.
 
         Raises:

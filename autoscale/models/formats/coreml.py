@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from autoscale.distribution import VERSION
 from autoscale.errors import ExportProblem, first_line
@@ -46,7 +45,7 @@ class CoreML(Format):
         told = metadata(
             model.preparation, model.resolution, model.header.classes, model.header.answering
         )
-        contents = _converted(model.network, model.resolution, told)
+        contents = _converted(model, told)
         return [self.written(folder / PACKAGE / name, data) for name, data in contents.items()]
 
     def use(self, settings: ExportSettings) -> Use | None:
@@ -63,7 +62,7 @@ class CoreML(Format):
         return [f"{PACKAGE} was not run: Core ML runs on Apple's systems alone"]
 
 
-def _converted(network: nn.Module, resolution: int, told: Mapping[str, str]) -> dict[str, bytes]:
+def _converted(model: Model, told: Mapping[str, str]) -> dict[str, bytes]:
     """The files of a package by their paths in it; the same for the same network.
 
     Raises:
@@ -72,7 +71,8 @@ def _converted(network: nn.Module, resolution: int, told: Mapping[str, str]) -> 
     with _quiet(), tempfile.TemporaryDirectory() as place:
         import coremltools
 
-        image = blank(network, resolution)
+        network = model.network
+        image = blank(network, model.resolution, model.aspect)
         try:
             with evaluating(network), torch.no_grad():
                 program = torch.export.export(network, (image,)).run_decompositions({})

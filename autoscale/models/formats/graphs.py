@@ -42,7 +42,9 @@ class TorchExport(Format):
         texts = text_files(
             model.preparation, model.resolution, model.header.classes, model.header.answering
         )
-        content = to_torch_export(model.network, resolution=model.resolution, files=texts)
+        content = to_torch_export(
+            model.network, resolution=model.resolution, aspect=model.aspect, files=texts
+        )
         program = torch.export.load(io.BytesIO(content)).module()
         compared = check.compare(self.name, lambda images: answer(program, images))
         return [self.written(folder / PROGRAM, content, compared)]
@@ -110,7 +112,7 @@ class Onnx(Format):
     def notes(self, written: Sequence[File]) -> list[str]:
         """In int8 it takes other numbers, and need not answer as torch does."""
         return [
-            f"{file.path.name} takes pixels 0..255, bytes of shape (N, C, S, S), and gives the "
+            f"{file.path.name} takes pixels 0..255, bytes of shape (N, C, H, W), and gives the "
             f"first answer of the float network for {100 * file.agreement:.1f} % of validation "
             "images"
             for file in written
@@ -123,4 +125,4 @@ def onnx_content(model: Model) -> bytes:
     told = metadata(
         model.preparation, model.resolution, model.header.classes, model.header.answering
     )
-    return to_onnx(model.network, resolution=model.resolution, metadata=told)
+    return to_onnx(model.network, resolution=model.resolution, aspect=model.aspect, metadata=told)

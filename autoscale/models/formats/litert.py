@@ -78,7 +78,7 @@ class LiteRT(Format):
             in_int8 = file.path.name == files.FILES["int8"]
             kind = "bytes" if in_int8 else "float32"
             told.append(
-                f"{file.path.name} takes pixels 0..255 of shape (N, S, S, C), {kind}; input.json "
+                f"{file.path.name} takes pixels 0..255 of shape (N, H, W, C), {kind}; input.json "
                 "in it, which is a ZIP archive too, says the rest"
             )
             if in_int8 and file.agreement is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from autoscale.answering.answering import NONE
+from autoscale.aspect import ImageSize
 from autoscale.datasets.pictures.framing import BESIDE
 from autoscale.datasets.pictures.preparation import Preparation, in_bands
 from autoscale.models.input_spec import LABELS, row
@@ -15,7 +16,7 @@ class Use(NamedTuple):
     """How a file of some format is used in Python.
 
     In its source `here` is the folder of the files. `images` are normalised, float32,
-    (1, C, S, S), and `pixels` bytes of (S, S, C).
+    (1, C, H, W), and `pixels` bytes of (H, W, C).
     """
 
     needs: str  # packages besides Pillow and numpy
@@ -39,7 +40,8 @@ def script_name(format: str) -> str:
 
 def script(format: str, use: Use, model: Model) -> str:
     """The text of a script that names what each picture shows, for the network as exported."""
-    preparation, size = model.preparation, model.resolution
+    preparation = model.preparation
+    size = preparation.image_size(model.resolution)
     answered = "\n".join(f"    {line}" for line in use.answered.splitlines())
     images = _NORMALISED if use.takes == "images" else ""
     means = ""
@@ -104,13 +106,13 @@ for path in sys.argv[1:]:
 '''
 
 
-def _of_picture(preparation: Preparation, size: int) -> str:
+def _of_picture(preparation: Preparation, size: ImageSize) -> str:
     """Source of `prepared`, for files of pictures."""
     channels = preparation.channels
     mode = "RGB" if channels == 3 else "L"
     return f'''\
 def prepared(path):
-    """Bytes of shape ({size}, {size}, {channels})."""
+    """Bytes of shape ({size.height}, {size.width}, {channels})."""
     image = ImageOps.exif_transpose(Image.open(path))
     if image.mode.startswith("I"):  # grey of 16 bits
         levels = np.minimum(np.asarray(image) * 255.0 / {preparation.white_level} + 0.5, 255)
@@ -121,22 +123,22 @@ def prepared(path):
         image.paste(seen, mask=seen)
     image = image.convert("RGB").convert("{mode}")
 {_framed(preparation, size)}
-    return np.asarray(square).reshape({size}, {size}, {channels})
+    return np.asarray({_made(size)}).reshape({size.height}, {size.width}, {channels})
 '''
 
 
-def _of_array(preparation: Preparation, size: int) -> str:
+def _of_array(preparation: Preparation, size: ImageSize) -> str:
     """The same for arrays of bands."""
-    channels = preparation.channels
+    channels, shape = preparation.channels, f"{size.height}, {size.width}, {preparation.channels}"
     return f'''\
 def framed(image):
-    """One band of {size} x {size} pixels."""
+    """One band of {size.height} x {size.width} pixels."""
 {_framed(preparation, size)}
-    return np.asarray(square)
+    return np.asarray({_made(size)})
 
 
 def prepared(path):
-    """Bytes of shape ({size}, {size}, {channels}) of a .npy file of uint8 or uint16."""
+    """Bytes of shape ({shape}) of a .npy file of uint8 or uint16."""
     values = np.load(path)
     if values.shape[-1] != {channels}:
         values = np.moveaxis(values, 0, -1)
@@ -147,26 +149,51 @@ def prepared(path):
 '''
 
 
-def _framed(preparation: Preparation, size: int) -> str:
-    """Source that makes `square` of `image`."""
+def _made(size: ImageSize) -> str:
+    """What the source of `_framed` makes is called there."""
+    return "square" if size.height == size.width else "fitted"
+
+
+def _framed(preparation: Preparation, size: ImageSize) -> str:
+    """Source that makes `_made(size)` of `image`."""
     filter = f"Image.Resampling.{preparation.interpolation.upper()}"
+    made, square, whole = _made(size), size.height == size.width, f"({size.width}, {size.height})"
     match preparation.area:
+        case "centre-square" if not square:
+            lines = [
+                f"aspect = {size.width} / {size.height}",
+                "wide = min(image.width, image.height * aspect)",
+                "high = min(image.height, image.width / aspect)",
+                "left, top = (image.width - wide) / 2, (image.height - high) / 2",
+                "box = (left, top, left + wide, top + high)",
+                f"{made} = image.resize({whole}, {filter}, box)",
+            ]
         case "centre-square":
             lines = [
                 "side = min(image.size)",
                 "left, top = ((length - side) / 2 for length in image.size)",
                 "box = (left, top, left + side, top + side)",
-                f"square = image.resize(({size}, {size}), {filter}, box)",
+                f"square = image.resize({whole}, {filter}, box)",
             ]
         case "padded":
             colour = (BESIDE,) * (3 if preparation.channels == 3 else 1)
             lines = [
                 "longer = max(image.size)",
-                f"size = [max(1, int({size} * one / longer + 0.5)) for one in image.size]",
-                f"square = Image.new(image.mode, ({size}, {size}), {colour})",
-                f"corner = tuple(({size} - one) // 2 for one in size)",
+                f"size = [max(1, int({size.height} * one / longer + 0.5)) for one in image.size]",
+                f"square = Image.new(image.mode, {whole}, {colour})",
+                f"corner = tuple(({size.height} - one) // 2 for one in size)",
                 f"square.paste(image.resize(size, {filter}), corner)",
             ]
+            if not square:
+                lines = [
+                    f"across, down = {whole}",
+                    "wide = min(across, down * image.width / image.height)",
+                    "high = min(down, across * image.height / image.width)",
+                    "wide, high = (max(1, int(one + 0.5)) for one in (wide, high))",
+                    f"{made} = Image.new(image.mode, {whole}, {colour})",
+                    "corner = ((across - wide) // 2, (down - high) // 2)",
+                    f"{made}.paste(image.resize((wide, high), {filter}), corner)",
+                ]
         case "squashed":
-            lines = [f"square = image.resize(({size}, {size}), {filter})"]
+            lines = [f"{made} = image.resize({whole}, {filter})"]
     return "\n".join(f"    {line}" for line in lines)

@@ -37,7 +37,7 @@ class Calibrated:
     graph: Graph  # the float graph that it stands for
     network: QuantizedGraph
     which: str  # a sentence: the images that it was calibrated on
-    held_out: NDArray[np.uint8]  # validation images (N, S, S, C)
+    held_out: NDArray[np.uint8]  # validation images (N, H, W, C)
 
 
 def impossible(model: Model, format: str = "litert") -> str | None:
@@ -131,7 +131,7 @@ def _groups(model: Model, data: str, settings: CalibrationSettings) -> str | Non
 
 
 def held_out(model: Model, data: str, settings: CalibrationSettings) -> NDArray[np.uint8]:
-    """The validation images of a data set (N, S, S, C), as the network's training cut them.
+    """The validation images of a data set (N, H, W, C), as the network's training cut them.
 
     Raises:
         DataProblem: if the images cannot be read.
@@ -147,6 +147,6 @@ def held_out(model: Model, data: str, settings: CalibrationSettings) -> NDArray[
 
 
 def batches(pixels: NDArray[np.uint8]) -> list[Tensor]:
-    """(N, S, S, C) bytes as batches (n, C, S, S)."""
+    """(N, H, W, C) bytes as batches (n, C, H, W)."""
     whole = torch.from_numpy(pixels).permute(0, 3, 1, 2)
     return list(whole.split(BATCH))

@@ -54,12 +54,12 @@ def content(model: Model, network: Graph | QuantizedGraph) -> bytes:
 
 def input_data(model: Model, network: Graph | QuantizedGraph) -> dict[str, Any]:
     """What goes into the file and what comes out, as plain data."""
-    size, quantized = model.resolution, isinstance(network, QuantizedGraph)
+    (height, width), quantized = model.image_size, isinstance(network, QuantizedGraph)
     channels = model.preparation.channels
     kind = "uint8" if quantized else "float32"
-    told = preparation_data(model.preparation, size)
+    told = preparation_data(model.preparation, height)
     steps = told["steps"][:-2]
-    steps.append(f"As {kind} of shape (N, {size}, {size}, {channels}), numbers 0..255.")
+    steps.append(f"As {kind} of shape (N, {height}, {width}, {channels}), numbers 0..255.")
     for name in ("mean", "deviation", "scale"):
         del told[name]
     told |= {"layout": "NHWC", "dtype": kind, "values": [0, 255], "steps": steps}
@@ -73,7 +73,7 @@ def input_data(model: Model, network: Graph | QuantizedGraph) -> dict[str, Any]:
 def file_logits(
     file: bytes, pixels: NDArray[Any], network: Graph | QuantizedGraph
 ) -> NDArray[np.float32]:
-    """What LiteRT answers for `pixels` (N, S, S, C): logits (N, classes) as numbers."""
+    """What LiteRT answers for `pixels` (N, H, W, C): logits (N, classes) as numbers."""
     interpreter = Interpreter(file)
     parts = [
         interpreter.run(pixels[start : start + BATCH]) for start in range(0, len(pixels), BATCH)
@@ -85,13 +85,13 @@ def file_logits(
 
 
 def float_logits(graph: Graph, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """What the float graph answers for `pixels` (N, S, S, C)."""
+    """What the float graph answers for `pixels` (N, H, W, C)."""
     whole = torch.from_numpy(pixels).permute(0, 3, 1, 2)
     return torch.cat([run(graph, part) for part in whole.split(BATCH)]).numpy()
 
 
 def to_pixels(images: Tensor, model: Model) -> NDArray[np.float32]:
-    """Normalised images (N, C, S, S) back as numbers 0..255 (N, S, S, C), not rounded."""
+    """Normalised images (N, C, H, W) back as numbers 0..255 (N, H, W, C), not rounded."""
     mean = torch.tensor(model.preparation.mean, dtype=torch.float64).view(-1, 1, 1)
     deviation = torch.tensor(model.preparation.deviation, dtype=torch.float64).view(-1, 1, 1)
     pixels = 255 * (images.double() * deviation + mean)

@@ -96,7 +96,7 @@ def in_int8(
     limit = max(settings.calibration_images, classes)
     chosen = within_limit(images.labels, Selection(seed=seed, limit=limit), classes)
     some = images if chosen is None else images.subset(chosen)
-    pixels = resized(some, architecture.resolution).pixels
+    pixels = resized(some, architecture.image_size).pixels
     graph = lowered(network, architecture, padding=padding, preparation=preparation)
     _, found = after_training(graph, batches(pixels), method=settings.ranges)  # type: ignore[arg-type]
     return FakeQuantized(found).eval()

@@ -25,7 +25,7 @@ def converted(onnx: bytes, shape: Sequence[int]) -> tuple[bytes, bytes]:
 
     Args:
         onnx: an ONNX file.
-        shape: of the images, (1, C, S, S).
+        shape: of the images, (1, C, H, W).
 
     Raises:
         ExportProblem: if pnnx gives none.

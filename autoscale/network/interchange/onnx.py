@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from autoscale.aspect import SQUARE, Aspect
 from autoscale.distribution import require
 from autoscale.errors import InvalidSetting, first_line
 from autoscale.network.image import blank
@@ -20,15 +21,18 @@ OPSET = 20
 
 
 def to_onnx(
-    network: nn.Module, *, resolution: int, metadata: Mapping[str, str] | None = None
+    network: nn.Module,
+    *,
+    resolution: int,
+    aspect: Aspect = SQUARE,
+    metadata: Mapping[str, str] | None = None,
 ) -> bytes:
-    """An ONNX model of float32 images (batch, C, resolution, resolution), any batch of at least 1.
-
-    C is that of `image.channels_of` the network.
+    """An ONNX model of float32 images as `image.image_shape` has them, any batch of at least 1.
 
     Input `images`, output `logits`. The network keeps its mode.
 
     Args:
+        resolution, aspect: of the images: pixels of their height, and their width by that.
         metadata: text by name, for the model's `metadata_props`.
 
     Raises:
@@ -36,7 +40,7 @@ def to_onnx(
             exported.
     """
     require("export", "an ONNX file")
-    images = blank(network, resolution, batch=2)
+    images = blank(network, resolution, aspect, batch=2)
     with evaluating(network), torch.no_grad(), _quiet():
         try:
             program: Any = torch.onnx.export(
@@ -75,7 +79,11 @@ def _drop_traces(graph: Any) -> None:
 
 
 def to_torch_export(
-    network: nn.Module, *, resolution: int, files: Mapping[str, str] | None = None
+    network: nn.Module,
+    *,
+    resolution: int,
+    aspect: Aspect = SQUARE,
+    files: Mapping[str, str] | None = None,
 ) -> bytes:
     """A `.pt2` program of images as for `to_onnx`; `torch.export.load` reads it without autoscale.
 
@@ -85,7 +93,7 @@ def to_torch_export(
     Raises:
         InvalidSetting: if the network cannot be exported.
     """
-    images = blank(network, resolution, batch=2)
+    images = blank(network, resolution, aspect, batch=2)
     content = io.BytesIO()
     with evaluating(network), torch.no_grad(), _quiet():
         try:

@@ -47,8 +47,12 @@ def python_source(
     body = _network(architecture, style)
     pieces = definitions([blocks], body)
     colours = {1: "grey", 3: "red, green, blue"}.get(architecture.channels, "each band")
+    height, width = architecture.image_size
+    sides = f"RESOLUTION = {height}  # pixels per side"
+    if width != height:
+        sides = f"RESOLUTION = {height}  # of the height, pixels\nWIDTH = {width}  # pixels"
     facts = f"""
-RESOLUTION = {architecture.resolution}  # pixels per side
+{sides}
 MEAN = {tuple(mean)!r}  # of {colours} in 0..1, to be subtracted
 DEVIATION = {tuple(deviation)!r}  # to divide by afterwards
 CLASSES = {tuple(classes) if classes is not None else None!r}
@@ -66,8 +70,7 @@ def load(path=Path(__file__).with_name({weights!r})):
     needs = "torch, and Pillow and numpy for pictures" if preparing else "torch alone"
     top = (
         f'"""{title}, written by autoscale; needs {needs}.\n\n'
-        f"Shape: (N, {architecture.channels}, {architecture.resolution}, "
-        f"{architecture.resolution}) -> "
+        f"Shape: (N, {architecture.channels}, {height}, {width}) -> "
         f'(N, {architecture.num_classes}) logits.\n"""\n'
     )
     parts = [top, _imports(pieces + body, preparing), facts, pieces, body, load, preparing]

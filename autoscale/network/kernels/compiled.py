@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from autoscale.aspect import ImageSize
 from autoscale.network.kernels.kernels import Filter, fixed_scale
 from autoscale.network.kernels.products import Products
 
@@ -91,26 +92,27 @@ class NativeKernels:
         rows: NDArray[np.int64],
         windows: NDArray[np.int32],
         mirrored: NDArray[np.bool_],
-        resolution: int,
+        size: ImageSize,
     ) -> Tensor:
         """Windows of images, resized; the same bytes as `training.crops.cut` gives.
 
         Args:
-            pixels: (N, S, S, C).
+            pixels: (N, H, W, C).
             rows: (B,), which images.
-            windows: (B, 4), top, left, height and width. Those of the resolution's size may reach
+            windows: (B, 4), top, left, height and width. Those of the result's size may reach
                 over the borders by less than a side; the image is reflected there.
             mirrored: (B,), left to right.
+            size: of the result, (h, w).
 
-        Shape of the result: (B, C, resolution, resolution), channels last, bytes.
+        Shape of the result: (B, C, h, w), channels last, bytes.
         """
         assert pixels.flags.c_contiguous
         rows, windows = np.ascontiguousarray(rows), np.ascontiguousarray(windows)
-        side, channels = pixels.shape[2:]
-        y = torch.empty((len(rows), resolution, resolution, channels), dtype=torch.uint8)
+        y = torch.empty((len(rows), *size, pixels.shape[3]), dtype=torch.uint8)
         self._functions[torch.float32].cut_windows(
             pixels.ctypes.data, rows.ctypes.data, windows.ctypes.data, mirrored.ctypes.data,
-            y.data_ptr(), len(rows), side, resolution, channels, torch.get_num_threads(),
+            y.data_ptr(), len(rows), *pixels.shape[1:3], *size, pixels.shape[3],
+            torch.get_num_threads(),
         )  # fmt: skip
         return y.permute(0, 3, 1, 2)
 
@@ -367,7 +369,7 @@ _SIGNATURES = {
     "apply_and_sum": "ppppnnnii",
     "sum_pixels": "pppnnni",
     "scale_images": "ppppnnni",
-    "cut_windows": "pppppnnnni",
+    "cut_windows": "pppppnnnnnni",
 }
 
 

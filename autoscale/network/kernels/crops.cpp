@@ -139,53 +139,58 @@ struct Window {
     std::int32_t top, left, height, width;
 };
 
+struct Size {
+    Index height, width;
+    Index pixels() const { return height * width; }
+};
+
 template <Index CHANNELS>
-void cut(const Byte *image, Index side, const Window &w, bool mirrored, Byte *output, Index size) {
+void cut(const Byte *image, Size stored, const Window &w, bool mirrored, Byte *output, Size size) {
     static thread_local Shares horizontal, vertical;
     static thread_local std::vector<Byte> scratch;
-    const Index bytes = size * CHANNELS;
+    const Index bytes = size.width * CHANNELS;
     Byte *narrow = output;
-    if (w.height != size) {
+    if (w.height != size.height) {
         scratch.resize(w.height * bytes);
         narrow = scratch.data();
     }
-    if (w.width != size) horizontal.set(w.width, size);
+    if (w.width != size.width) horizontal.set(w.width, size.width);
     const Index step = mirrored ? -CHANNELS : CHANNELS;
     for (Index y = 0; y < w.height; ++y) {
-        const Byte *row = image + reflected(w.top + y, side) * side * CHANNELS;
+        const Byte *row = image + reflected(w.top + y, stored.height) * stored.width * CHANNELS;
         Byte *to = narrow + y * bytes;
-        if (w.width == size) {
-            copy_row<CHANNELS>(row, side, w.left, w.width, to, mirrored);
+        if (w.width == size.width) {
+            copy_row<CHANNELS>(row, stored.width, w.left, w.width, to, mirrored);
             continue;
         }
         const Byte *from = row + w.left * CHANNELS;
         Byte *first = mirrored ? to + bytes - CHANNELS : to;
         switch (horizontal.taps) {
-            case 2: along_row<CHANNELS, 2>(from, first, size, horizontal, step); break;
-            case 3: along_row<CHANNELS, 3>(from, first, size, horizontal, step); break;
-            default: along_row<CHANNELS, 0>(from, first, size, horizontal, step);
+            case 2: along_row<CHANNELS, 2>(from, first, size.width, horizontal, step); break;
+            case 3: along_row<CHANNELS, 3>(from, first, size.width, horizontal, step); break;
+            default: along_row<CHANNELS, 0>(from, first, size.width, horizontal, step);
         }
     }
-    if (w.height == size) return;
-    vertical.set(w.height, size);
-    for (Index y = 0; y < size; ++y)
+    if (w.height == size.height) return;
+    vertical.set(w.height, size.height);
+    for (Index y = 0; y < size.height; ++y)
         across_rows(narrow + vertical.start[y] * bytes, bytes, output + y * bytes, bytes,
                     vertical.taps, &vertical.weights[y * vertical.taps], vertical.precision);
 }
 
 template <Index CHANNELS>
 void cut_all(const Byte *images, const Index *rows, const Window *window, const Byte *mirrored,
-             Byte *output, Index count, Index side, Index size, int threads) {
+             Byte *output, Index count, Size stored, Size size, int threads) {
 #pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
     for (Index b = 0; b < count; ++b)
-        cut<CHANNELS>(images + rows[b] * side * side * CHANNELS, side, window[b], mirrored[b] != 0,
-                      output + b * size * size * CHANNELS, size);
+        cut<CHANNELS>(images + rows[b] * stored.pixels() * CHANNELS, stored, window[b],
+                      mirrored[b] != 0, output + b * size.pixels() * CHANNELS, size);
 }
 
 // Any number of channels: each is taken out of its image, cut as grey is, and put in its place.
 void cut_bands(const Byte *images, const Index *rows, const Window *window, const Byte *mirrored,
-               Byte *output, Index count, Index side, Index size, Index channels, int threads) {
-    const Index input = side * side, made = size * size;
+               Byte *output, Index count, Size stored, Size size, Index channels, int threads) {
+    const Index input = stored.pixels(), made = size.pixels();
 #pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
     for (Index b = 0; b < count; ++b) {
         static thread_local std::vector<Byte> plane, result;
@@ -195,7 +200,7 @@ void cut_bands(const Byte *images, const Index *rows, const Window *window, cons
         Byte *to = output + b * made * channels;
         for (Index c = 0; c < channels; ++c) {
             for (Index i = 0; i < input; ++i) plane[i] = from[i * channels + c];
-            cut<1>(plane.data(), side, window[b], mirrored[b] != 0, result.data(), size);
+            cut<1>(plane.data(), stored, window[b], mirrored[b] != 0, result.data(), size);
             for (Index i = 0; i < made; ++i) to[i * channels + c] = result[i];
         }
     }
@@ -205,21 +210,22 @@ void cut_bands(const Byte *images, const Index *rows, const Window *window, cons
 
 extern "C" {
 
-// output[b] = the window (top, left, height, width) of images[rows[b]], resized to `size` x `size`
-// and mirrored left to right if asked. Images are (side, side, channels) bytes; more channels than
-// three are cut one by one, as no pixel's channels share arithmetic.
-// A window of `size` x `size` may reach over the borders by less than a side, where the image is
-// reflected; others lie inside.
+// output[b] = the window (top, left, height, width) of images[rows[b]], resized to `high` x `wide`
+// and mirrored left to right if asked. Images are (height, width, channels) bytes; more channels
+// than three are cut one by one, as no pixel's channels share arithmetic.
+// A window as high, or as wide, as the result may reach over those borders by less than the image
+// is long there, where it is reflected; others lie inside.
 void cut_windows(const Byte *images, const Index *rows, const std::int32_t *windows,
-                 const Byte *mirrored, Byte *output, Index count, Index side, Index size,
-                 Index channels, int threads) {
+                 const Byte *mirrored, Byte *output, Index count, Index height, Index width,
+                 Index high, Index wide, Index channels, int threads) {
+    const Size stored{height, width}, size{high, wide};
     const Window *window = reinterpret_cast<const Window *>(windows);
     if (channels != 1 && channels != 3) {
-        cut_bands(images, rows, window, mirrored, output, count, side, size, channels, threads);
+        cut_bands(images, rows, window, mirrored, output, count, stored, size, channels, threads);
         return;
     }
     const auto all = channels == 1 ? cut_all<1> : cut_all<3>;
-    all(images, rows, window, mirrored, output, count, side, size, threads);
+    all(images, rows, window, mirrored, output, count, stored, size, threads);
 }
 
 }  // extern "C"

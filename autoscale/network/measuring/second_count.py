@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from autoscale.aspect import SQUARE, Aspect
 from autoscale.design.cost import CONVENTIONS, Cost
 from autoscale.network.image import blank
 from autoscale.network.measuring.trace import evaluating, plain_attention, without_jit_warnings
@@ -49,18 +50,23 @@ class FvcoreCount:
         return int(self.operators.total())
 
 
-def fvcore_count(network: nn.Module, *, resolution: int) -> Counter[str]:
+def fvcore_count(network: nn.Module, *, resolution: int, aspect: Aspect = SQUARE) -> Counter[str]:
     """The flops that fvcore counts for one image, by operator; see `fvcore_analysis`."""
-    return fvcore_analysis(network, resolution=resolution).operators
+    return fvcore_analysis(network, resolution=resolution, aspect=aspect).operators
 
 
 def fvcore_analysis(
-    network: nn.Module, *, resolution: int, rules: Mapping[str, Callable[..., int]] | None = None
+    network: nn.Module,
+    *,
+    resolution: int,
+    aspect: Aspect = SQUARE,
+    rules: Mapping[str, Callable[..., int]] | None = None,
 ) -> FvcoreCount:
-    """fvcore's own count of one image of `resolution` pixels per side; the network keeps its mode.
+    """fvcore's own count of one image; the network keeps its mode.
 
     Args:
-        network: takes (1, C, resolution, resolution), of `image.channels_of` it.
+        network: takes images of `image.image_shape`.
+        resolution, aspect: of the image: pixels of its height, and its width by that.
         rules: counts of operators in the place of fvcore's own, from the graph's values that go in
             and come out. With them torch's attention runs as its single layers, as `traced_cost`
             sees it.
@@ -68,7 +74,7 @@ def fvcore_analysis(
     Raises:
         Exception: whatever the network raises, or torch's tracer, which fvcore uses.
     """
-    image = blank(network, resolution)
+    image = blank(network, resolution, aspect)
     with ExitStack() as stack:
         for context in (without_jit_warnings(), evaluating(network), torch.no_grad()):
             stack.enter_context(context)
@@ -147,20 +153,28 @@ class CountLine:
 
 
 def compare_counts(
-    cost: Cost, network: nn.Module, *, resolution: int, priced: Mapping[str, int]
+    cost: Cost,
+    network: nn.Module,
+    *,
+    resolution: int,
+    priced: Mapping[str, int],
+    aspect: Aspect = SQUARE,
 ) -> list[CountLine]:
     """Our count of a network beside fvcore's, kind by kind; both add up to their totals.
 
     Args:
         cost: ours, of one image.
-        network: takes (1, C, resolution, resolution), of `image.channels_of` it.
+        network: takes images of `image.image_shape`.
+        resolution, aspect: of the image: pixels of its height, and its width by that.
         priced: multiply-adds in `cost` of operations whose cost the caller gave.
 
     Raises:
         Exception: whatever the network raises, or torch's tracer, which fvcore uses.
     """
-    theirs = fvcore_analysis(network, resolution=resolution).operators
-    by_our_rules = fvcore_analysis(network, resolution=resolution, rules=OUR_RULES).operators
+    theirs = fvcore_analysis(network, resolution=resolution, aspect=aspect).operators
+    by_our_rules = fvcore_analysis(
+        network, resolution=resolution, aspect=aspect, rules=OUR_RULES
+    ).operators
 
     def total(found: Counter[str], names: Sequence[str]) -> int:
         return sum(int(found[name]) for name in names)

@@ -18,6 +18,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from autoscale.aspect import SQUARE, Aspect
 from autoscale.design.cost import Cost
 from autoscale.errors import InvalidSetting
 from autoscale.network.image import blank
@@ -28,34 +29,45 @@ Handle = Callable[[list[Shape], list[Shape]], int]
 
 
 def traced_cost(
-    network: nn.Module, *, resolution: int, handles: Mapping[str, Handle] | None = None
+    network: nn.Module,
+    *,
+    resolution: int,
+    aspect: Aspect = SQUARE,
+    handles: Mapping[str, Handle] | None = None,
 ) -> Cost:
-    """What one image of `resolution` pixels per side costs; the network keeps its mode.
+    """What one image costs; the network keeps its mode.
 
     It runs where its parameters live; on the meta device that takes neither time nor memory.
 
     Args:
-        network: takes (1, C, resolution, resolution), of `image.channels_of` it.
+        network: takes images of `image.image_shape`.
+        resolution, aspect: of the image: pixels of its height, and its width by that.
         handles: costs of operations that are not known here, such as ``{"aten::cumsum": fn}``.
 
     Raises:
         InvalidSetting: for operations of unknown cost, naming each and the modules that run it.
     """
     total = Cost()
-    for _, part in traced_part_costs(network, resolution=resolution, handles=handles):
+    for _, part in traced_part_costs(
+        network, resolution=resolution, aspect=aspect, handles=handles
+    ):
         total += part
     return total
 
 
 def traced_part_costs(
-    network: nn.Module, *, resolution: int, handles: Mapping[str, Handle] | None = None
+    network: nn.Module,
+    *,
+    resolution: int,
+    aspect: Aspect = SQUARE,
+    handles: Mapping[str, Handle] | None = None,
 ) -> list[tuple[str, Cost]]:
     """The same for each child of `network`, and for what it runs itself, in order of first use.
 
     Raises:
         InvalidSetting: for operations of unknown cost, naming each and the modules that run it.
     """
-    image = blank(network, resolution)
+    image = blank(network, resolution, aspect)
     trace = _Trace(network, handles or {})
     with evaluating(network), plain_attention(), torch.no_grad(), trace.following(network), trace:
         kept = network(image)

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from autoscale.design.tflite.pads import need_operation
+from autoscale.aspect import ImageSize
+from autoscale.design.tflite.pads import NO_PADS, need_operation, padded_size
 from autoscale.distribution import VERSION, require
 from autoscale.quantization import graph as g
 from autoscale.quantization.arithmetic import LOWEST, Quantization
@@ -292,13 +293,13 @@ class _File:
             lowest: pad with the lowest number, not with zeros.
         """
         kinds, (name,) = self.schema.Padding, operation.inputs
-        channels, size, _ = self.shapes[name]
-        if not need_operation(operation.pads, size, kernel, operation.stride):
-            return source, kinds.SAME if any(operation.pads) else kinds.VALID
-        before, after = operation.pads
-        side, of = size + before + after, self.quantization(name)
-        made = self.map(f"{operation.name}.padded", (channels, side, side), of)
-        pads = np.array([[0, 0], [before, after], [before, after], [0, 0]], np.int32)
+        channels, *sides = self.shapes[name]
+        size, around = ImageSize(*sides), operation.pads
+        if not need_operation(around, size, kernel, operation.stride):
+            return source, kinds.VALID if around == NO_PADS else kinds.SAME
+        of = self.quantization(name)
+        made = self.map(f"{operation.name}.padded", (channels, *padded_size(size, around)), of)
+        pads = np.array([[0, 0], around.height, around.width, [0, 0]], np.int32)
         inputs = [source, self.constant(f"{operation.name}.pads", pads, "INT32")]
         if not lowest:
             self.operator("PAD", inputs, made, self.schema.PadOptionsT(), "PadOptions")

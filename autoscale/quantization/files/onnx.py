@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoscale.design.tflite.operations import NORMALISED
+from autoscale.design.tflite.pads import Pads
 from autoscale.distribution import VERSION, require
 from autoscale.errors import InvalidSetting
 from autoscale.quantization import graph as g
@@ -28,7 +29,7 @@ OPSET = 20
 #: The oldest version of the file format that knows this operator set's types.
 _IR_VERSION = 10
 _FUNCTIONS = {"logistic": "Sigmoid", "hswish": "HardSwish", "gelu": "Gelu", "relu": "Relu"}
-#: What goes in: normalised images, float32, or bytes 0..255; (batch, C, S, S) both.
+#: What goes in: normalised images, float32, or bytes 0..255; (batch, C, H, W) both.
 Taken = Literal["images", "pixels"]
 OUTPUT = "logits"
 
@@ -80,8 +81,8 @@ class _File:
             made = self.operation(operation, [self.values[name] for name in operation.inputs])
             self.values[operation.name] = self.steps(made, operation.name)
         self.node("Identity", [self.values[self.graph.output.name]], OUTPUT)
-        size, kind = self.graph.resolution, kinds.UINT8 if self.takes == "pixels" else kinds.FLOAT
-        sides = ["batch", self.graph.channels, size, size]
+        kind = kinds.UINT8 if self.takes == "pixels" else kinds.FLOAT
+        sides = ["batch", self.graph.channels, *self.graph.size]
         logits = ["batch", *self.graph.output.shape]
         graph = helper.make_graph(
             self.nodes,
@@ -162,14 +163,13 @@ class _File:
         """The value that it makes."""
         name = operation.name
         if isinstance(operation, g.Convolution):
-            before, after = operation.pads
             found = self.node(
                 "Conv",
                 [*inputs, *self.kernel(operation)],
                 f"{name}.linear",
                 kernel_shape=[operation.kernel] * 2,
                 strides=[operation.stride] * 2,
-                pads=[before, before, after, after],
+                pads=_both_ends(operation.pads),
                 group=operation.groups,
             )
             return self.activated(operation.act, found, name)
@@ -238,7 +238,6 @@ class _File:
         return self.back(self.constant(name, unsigned), self.scale(name, of), name)
 
     def pool(self, operation: g.Pool, inputs: list[str]) -> str:
-        before, after = operation.pads
         kind = "MaxPool" if operation.kind == "max" else "AveragePool"
         return self.node(
             kind,
@@ -246,8 +245,13 @@ class _File:
             operation.name,
             kernel_shape=[operation.kernel] * 2,
             strides=[operation.stride] * 2,
-            pads=[before, before, after, after],
+            pads=_both_ends(operation.pads),
         )
+
+
+def _both_ends(pads: Pads) -> list[int]:
+    """Above and left, then below and right."""
+    return [pads.height.before, pads.width.before, pads.height.after, pads.width.after]
 
 
 def _within(of: Quantization, act: g.Act) -> bool:

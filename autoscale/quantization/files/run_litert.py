@@ -38,7 +38,7 @@ class Interpreter:
         """Logits (N, classes) as the file gives them: float32, or int8.
 
         Args:
-            pixels: (N, S, S, C), bytes, or float32 for a file of float32.
+            pixels: (N, H, W, C), bytes, or float32 for a file of float32.
         """
         (source,) = self.running.get_input_details()
         (made,) = self.running.get_output_details()

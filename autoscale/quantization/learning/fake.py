@@ -26,7 +26,7 @@ from autoscale.quantization.quantized import QuantizedGraph, QuantizedKernel
 class FakeQuantized(nn.Module):
     """An int8 graph whose weights and biases may learn; the steps of all numbers stay.
 
-    Shape: (N, 3, S, S), numbers 0..255 of any type, to logits (N, classes).
+    Shape: (N, 3, H, W), numbers 0..255 of any type, to logits (N, classes).
     """
 
     def __init__(self, network: QuantizedGraph) -> None:

@@ -10,14 +10,15 @@ from itertools import accumulate, chain
 from math import log
 from typing import Any
 
+from autoscale.aspect import Aspect, image_size
 from autoscale.design.architecture import Architecture, Head, Stage, Stem
-from autoscale.design.blocks.layers import Layout
+from autoscale.design.blocks.layers import Layout, MapSize, map_size, output_size
 from autoscale.design.choices import StageChoices
 from autoscale.design.cost import Cost, head_cost, stage_cost, stem_cost
 from autoscale.design.measures.limits import Limit
 from autoscale.design.measures.measure import CostMeasure
 from autoscale.design.space import SearchSpace
-from autoscale.design.walk import output_size, stem_output_size
+from autoscale.design.walk import stem_output_size
 from autoscale.search.identity import returns_input, stage_blocks
 
 Point = tuple[int, ...]
@@ -58,7 +59,7 @@ class DesignFacts:
         """`identity.network_of` what it stands for."""
         blocks = tuple([block for stage in self._stages for block in stage.blocks])
         entry, way_out = self._entry, self._exit
-        image = (entry.resolution, entry.channels)
+        image = (*image_size(entry.resolution, entry.aspect), entry.channels)
         return (*image, entry.stem, blocks, way_out.head, way_out.num_classes)
 
     @property
@@ -66,6 +67,7 @@ class DesignFacts:
         return Architecture(
             resolution=self._entry.resolution,
             channels=self._entry.channels,
+            aspect=self._entry.aspect,
             stem=self._entry.stem,
             stages=tuple(
                 [
@@ -141,7 +143,7 @@ class _Place:
 
     number: int
     width: int
-    size: int
+    size: MapSize
     known: dict[Point, "tuple[_StageReading, _Place]"] = field(default_factory=dict)
 
 
@@ -151,6 +153,7 @@ class _Entry:
 
     resolution: int
     channels: int
+    aspect: Aspect
     stem: Stem
     mark: int
     cost: Costs
@@ -193,9 +196,9 @@ class _VariantReader:
         parts = [slice(end - length, end) for end, length in zip(ends, lengths, strict=True)]
         self._way_in, self._rows, self._way_out = slice(ends[1]), parts[2:-1], parts[-1]
         self._entries: dict[Point, _Entry] = {}
-        self._places: dict[tuple[int, int, int], _Place] = {}
+        self._places: dict[tuple[int, int, MapSize], _Place] = {}
         self._choices: dict[tuple[int, Point], _Choice] = {}
-        self._exits: dict[tuple[Point, int, int], _Exit] = {}
+        self._exits: dict[tuple[Point, int, MapSize], _Exit] = {}
         self._depths = [_place_of(choices, "depth") for choices in space.stages]
         self._skips = [
             _place_of(choices, "skip") if "none" in choices.skip else None
@@ -253,18 +256,20 @@ class _VariantReader:
         space = self._space
         several = len(space.resolution) > 1
         resolution = space.resolution[indices[0] if several else 0]
+        size = map_size(resolution, space.aspect)
         stem = space.stem.at(indices[several:])
         found = self._entries[indices] = _Entry(
             resolution,
             space.channels,
+            space.aspect,
             stem,
             hash((resolution, stem)),
-            _triple(stem_cost(stem, resolution, space.channels)),
-            self._place(0, stem.width, stem_output_size(stem, resolution)),
+            _triple(stem_cost(stem, size, space.channels)),
+            self._place(0, stem.width, stem_output_size(stem, size)),
         )
         return found
 
-    def _leave(self, indices: Point, width: int, size: int) -> _Exit:
+    def _leave(self, indices: Point, width: int, size: MapSize) -> _Exit:
         """The way out that `indices` choose behind a map of `width` and `size`."""
         head, classes = self._space.head.at(indices), self._space.num_classes
         costs = _triple(head_cost(head, width, size, classes))
@@ -273,7 +278,7 @@ class _VariantReader:
         )
         return found
 
-    def _place(self, number: int, width: int, size: int) -> _Place:
+    def _place(self, number: int, width: int, size: MapSize) -> _Place:
         key = (number, width, size)
         return self._places.get(key) or self._places.setdefault(key, _Place(*key))
 

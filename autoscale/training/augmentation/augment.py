@@ -24,7 +24,7 @@ def augmented(
 ) -> Tensor:
     """Images after the recipe's policy, its colour jitter and its erasing, in this order.
 
-    Shape: (B, C, S, S), numbers 0..255, bytes if a policy is asked for -> the same.
+    Shape: (B, C, H, W), numbers 0..255, bytes if a policy is asked for -> the same.
 
     Args:
         share: of the strength of all three, in (0, 1]; see `Recipe.regularisation_at`.
@@ -79,7 +79,7 @@ def _jittered(pixels: Tensor, strength: float, random: np.random.Generator) -> T
 
 
 def _luma(images: Tensor, channels: int) -> Tensor:
-    """How bright each pixel is seen: (B, 1, S, S)."""
+    """How bright each pixel is seen: (B, 1, H, W)."""
     if channels == 1:
         return images
     parts = [share * images[:, channel : channel + 1] for channel, share in enumerate(_LUMA)]
@@ -91,14 +91,14 @@ def _erased(pixels: Tensor, probability: float, random: np.random.Generator) -> 
     chosen = np.flatnonzero(random.random(len(pixels)) < probability).tolist()
     if not chosen:
         return pixels
-    side, pixels = pixels.shape[-1], pixels.clone()
+    (high, wide), pixels = pixels.shape[-2:], pixels.clone()
     for image in chosen:
-        area = side**2 * random.uniform(*_ERASED)
+        area = high * wide * random.uniform(*_ERASED)
         stretch = _ASPECT ** random.uniform(-1, 1)
-        height = min(side, max(1, round(float(np.sqrt(area * stretch)))))
-        width = min(side, max(1, round(float(np.sqrt(area / stretch)))))
-        top = int(random.integers(side - height + 1))
-        left = int(random.integers(side - width + 1))
+        height = min(high, max(1, round(float(np.sqrt(area * stretch)))))
+        width = min(wide, max(1, round(float(np.sqrt(area / stretch)))))
+        top = int(random.integers(high - height + 1))
+        left = int(random.integers(wide - width + 1))
         noise = random.integers(0, 256, (pixels.shape[1], height, width), dtype=np.uint8)
         there = (image, slice(None), slice(top, top + height), slice(left, left + width))
         pixels[there] = torch.from_numpy(noise).to(pixels.device, pixels.dtype)

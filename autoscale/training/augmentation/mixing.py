@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from autoscale.aspect import ImageSize
 from autoscale.training.augmentation.augment import as_stored
 from autoscale.training.recipe import Recipe
 
@@ -35,7 +36,7 @@ def mixed(
     Sources: Zhang et al. 2018 (mixup), section 2; Yun et al. 2019 (CutMix), section 3.1.
 
     Args:
-        pixels: (B, C, S, S), numbers 0..255.
+        pixels: (B, C, H, W), numbers 0..255.
         labels: (B,).
         recipe: mixes.
         share: by which alpha is multiplied, in (0, 1]; see `Recipe.regularisation_at`.
@@ -51,25 +52,28 @@ def mixed(
     if by_mixup:
         images = as_stored(torch.lerp(others.float(), pixels.float(), kept), pixels)
     else:
-        top, bottom, left, right = box_of(kept, pixels.shape[-1], random.random(2))
+        top, bottom, left, right = box_of(kept, ImageSize(*pixels.shape[-2:]), random.random(2))
         images = pixels.clone()
         images[:, :, top:bottom, left:right] = others[:, :, top:bottom, left:right]
         # What was cut off at the borders counts for the first image again.
-        kept = 1 - (bottom - top) * (right - left) / pixels.shape[-1] ** 2
+        kept = 1 - (bottom - top) * (right - left) / (pixels.shape[-2] * pixels.shape[-1])
     return images, Mixture(labels[partners], torch.full((len(labels),), kept))
 
 
-def box_of(kept: float, side: int, middle: NDArray[np.float64]) -> tuple[int, int, int, int]:
+def box_of(
+    kept: float, images: ImageSize, middle: NDArray[np.float64]
+) -> tuple[int, int, int, int]:
     """Where the second image shows: top, bottom, left and right.
 
-    A square of 1 - `kept` of the area about a point of the image, cut off at its borders.
+    A box of the image's shape and 1 - `kept` of its area, about a point of it, cut off at its
+    borders.
 
     Args:
-        side: of the image, pixels.
-        middle: down and across, in [0, 1) of the side.
+        images: of what size they are, pixels.
+        middle: down and across, in [0, 1) of the height and of the width.
     """
-    half = side * (1 - kept) ** 0.5 / 2
     edges = []
-    for place in side * middle:
+    for side, place in zip(images, np.multiply(images, middle), strict=True):
+        half = side * (1 - kept) ** 0.5 / 2
         edges += [max(0, round(float(place - half))), min(side, round(float(place + half)))]
     return edges[0], edges[1], edges[2], edges[3]

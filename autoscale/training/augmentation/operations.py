@@ -17,7 +17,7 @@ _Picture = Image.Image
 
 
 def changed(image: NDArray[np.uint8], steps: Sequence[Step]) -> NDArray[np.uint8]:
-    """An image after some operations: (S, S, C) bytes, with one channel or three."""
+    """An image after some operations: (H, W, C) bytes, with one channel or three."""
     grey = image.shape[2] == 1
     picture = Image.fromarray(image[:, :, 0] if grey else image)
     for name, amount in steps:

@@ -57,7 +57,7 @@ class _Reader:
 
     def read(self, images: Images, *, mirror: bool = False) -> Features:
         network, task, rows = self._network, self._task, list[Tensor]()
-        images, was_training = resized(images, task.resolution), network.training
+        images, was_training = resized(images, task.image_size), network.training
         network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         network.eval()
         hook = self._classifier.register_forward_pre_hook(

@@ -27,7 +27,7 @@ class NestedGradients(Gradients):
 
     Args:
         inner: the networks inside, smallest first.
-        resolution: pixels per side that the network itself sees once images have their full size.
+        resolution: pixels in height that the network itself sees once images have their full size.
     """
 
     def __init__(
@@ -71,8 +71,8 @@ class NestedGradients(Gradients):
         inner.network.zero_grad(set_to_none=True)
         images = sum(len(part.labels) for part in parts)
         for part, answers in zip(parts, self._answers, strict=True):
-            side = round(inner.resolution * part.pixels.shape[-1] / self._resolution)
-            pixels = resize(part.pixels, max(1, side)).to(self._device)
+            size = inner.size_beside(part.pixels, self._resolution, self._preparation)
+            pixels = resize(part.pixels, size).to(self._device)
             with self._autocast():
                 logits = inner.network(normalised(pixels, self._preparation))
                 loss = _divergence(logits, answers, several=part.labels.ndim == 2)

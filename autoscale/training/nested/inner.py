@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from autoscale.aspect import ImageSize
+from autoscale.datasets.pictures.preparation import Preparation
 from autoscale.errors import InvalidSetting
 
 
@@ -21,8 +23,8 @@ class Inner:
     it too. Batch norm's statistics are its own.
 
     Attributes:
-        network: maps (N, C, resolution, resolution) to logits.
-        resolution: pixels per side that it sees.
+        network: maps (N, C, H, W) to logits.
+        resolution: pixels in height that it sees.
 
     Args:
         outer: the larger network.
@@ -59,6 +61,16 @@ class Inner:
                 [own.detach() for own, _ in self._pairs],
                 [self._part(other.detach(), own) for own, other in self._pairs],
             )
+
+    def size_beside(self, images: Tensor, resolution: int, preparation: Preparation) -> ImageSize:
+        """Of what it sees of images (N, C, H, W) that may not have their full size yet.
+
+        Args:
+            resolution: pixels in height once they have it.
+            preparation: of the images.
+        """
+        height = round(self.resolution * images.shape[-2] / resolution)
+        return preparation.image_size(max(1, height))
 
     def give(self) -> None:
         """Add the gradients to those of the larger network."""

@@ -21,7 +21,7 @@ class SharedGradients(Gradients):
 
     Args:
         paths: gives the networks of each step.
-        resolution: pixels per side that images have once they have their full size.
+        resolution: pixels in height that images have once they have their full size.
     """
 
     def __init__(
@@ -53,8 +53,8 @@ class SharedGradients(Gradients):
         images = sum(len(part.labels) for part in parts)
         total = torch.zeros((), device=self._device)
         for part in parts:
-            side = round(path.resolution * part.pixels.shape[-1] / self._resolution)
-            pixels = resize(part.pixels, max(1, side)).to(self._device)
+            size = path.size_beside(part.pixels, self._resolution, self._preparation)
+            pixels = resize(part.pixels, size).to(self._device)
             with self._autocast():
                 logits = path.network(normalised(pixels, self._preparation))
                 loss = self._loss(part, logits) * (share * len(part.labels) / images)

@@ -8,10 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from autoscale.design.architecture import Head, Stem
+from autoscale.design.blocks.layers import map_size, output_size
 from autoscale.design.cost import Cost, row_of
 from autoscale.design.costs import FIELDS
 from autoscale.design.space import HeadChoices, SearchSpace, StageChoices, StemChoices
-from autoscale.design.walk import output_size, place_of, stem_output_size
+from autoscale.design.walk import place_of, stem_output_size
 from autoscale.errors import InvalidSetting
 
 _PEAK = FIELDS.index("peak")
@@ -102,7 +103,8 @@ def _tables(space: SearchSpace) -> Iterator[_Table]:
     several = len(space.resolution) > 1
     by_resolution = [(0, len(space.resolution))] if several else []
     stem = space.stem.at((0,) * len(space.stem.decisions()))  # its strides are no choices
-    sizes = [stem_output_size(stem, resolution) for resolution in space.resolution]
+    images = [map_size(resolution, space.aspect) for resolution in space.resolution]
+    sizes = [stem_output_size(stem, image) for image in images]
     widths_in: tuple[int, ...] = (3,)
     by_width: list[tuple[int, int]] = []
     before = len(by_resolution)
@@ -116,7 +118,7 @@ def _tables(space: SearchSpace) -> Iterator[_Table]:
             index = indices[0] if by_resolution else 0
             width_in = widths_in[indices[len(by_resolution)] if by_width else 0]
             part = choices.at(indices[len(axes) - len(own) :])
-            size = (space.resolution if isinstance(part, Stem) else sizes)[index]
+            size = (images if isinstance(part, Stem) else sizes)[index]
             classes = space.num_classes if isinstance(part, Head) else 0
             rows.append(row_of(place_of(part, width_in, size, classes)))
         lengths = [length for _, length in axes]

@@ -44,7 +44,10 @@ def started(seed: int) -> nn.Module:
 def plain(network: nn.Module, task: TrainingTask) -> float:
     """Accuracy after training in the plain way."""
     recipe = task.recipe
-    train, validation = resized(task.train, RESOLUTION), resized(task.validation, RESOLUTION)
+    train, validation = (
+        resized(task.train, task.image_size),
+        resized(task.validation, task.image_size),
+    )
     task = replace(task, train=train)
     weights = [p for p in network.parameters() if p.ndim > 1]
     others = [p for p in network.parameters() if p.ndim <= 1]

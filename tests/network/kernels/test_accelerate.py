@@ -59,8 +59,8 @@ def network(*, padding: str = "symmetric", architecture: Architecture = MIXED) -
     return made
 
 
-def images(count: int = 6, size: int = 20) -> Tensor:
-    return torch.randn(count, 3, size, size, generator=torch.Generator().manual_seed(1))
+def images(count: int = 6, height: int = 20, width: int = 20) -> Tensor:
+    return torch.randn(count, 3, height, width, generator=torch.Generator().manual_seed(1))
 
 
 def learn(module: nn.Module, x: Tensor) -> tuple[Tensor, dict[str, Tensor], Tensor]:
@@ -80,12 +80,14 @@ def learn(module: nn.Module, x: Tensor) -> tuple[Tensor, dict[str, Tensor], Tens
 
 @pytest.mark.parametrize("padding", ["symmetric", "same"])
 @pytest.mark.parametrize("architecture", [MIXED, OTHERS], ids=["mixed", "others"])
+@pytest.mark.parametrize("width", [20, 27], ids=["square", "wide"])
 def test_a_training_step_is_that_of_the_network(
-    kernels: Kernels, padding: str, architecture: Architecture
+    kernels: Kernels, padding: str, architecture: Architecture, width: int
 ) -> None:
     plain = network(padding=padding, architecture=architecture).double().train()
     fast = Accelerated(network(padding=padding, architecture=architecture), kernels).train()
-    expected, found = learn(plain, images().double()), learn(fast, images())
+    x = images(width=width)
+    expected, found = learn(plain, x.double()), learn(fast, x)
     torch.testing.assert_close(found[0].double(), expected[0], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(found[2].double(), expected[2], rtol=1e-3, atol=1e-6)
     assert found[1].keys() == expected[1].keys()

@@ -1,0 +1,45 @@
+"""Which shapes pictures have, and what squares in their middle leave out of them."""
+
+from collections import Counter
+from collections.abc import Sequence
+from math import log
+from statistics import mean
+
+from autoscale.aspect import SQUARE, Aspect, ImageSize, written
+
+#: What cameras and screens have, lying and standing.
+_LYING = (SQUARE, Aspect(5, 4), Aspect(4, 3), Aspect(3, 2), Aspect(16, 9), Aspect(2))
+ASPECTS = (*_LYING, *(1 / aspect for aspect in _LYING[1:]))
+#: Of a picture, what is not worth a word.
+_LITTLE = 0.05
+
+
+def shapes_in_words(shapes: Sequence[ImageSize]) -> tuple[str, str]:
+    """What is to be said of the shapes of pictures, and the way out; "" where there is none.
+
+    Args:
+        shapes: of at least one picture, upright.
+    """
+    usual, count = Counter(map(_nearest, shapes)).most_common(1)[0]
+    named = f"{usual.numerator}:{usual.denominator}"
+    share = "all" if count == len(shapes) else f"{count / len(shapes):.0%} of"
+    told = f"{share} pictures are about {named}"
+    left_out = 1 - mean(_shown(shape, SQUARE) for shape in shapes)
+    if left_out < _LITTLE:
+        return f"{told}; squares leave out hardly anything", ""
+    found = f"{told}; squares in their middle leave out {left_out:.0%} of them"
+    shown = mean(_shown(shape, usual) for shape in shapes)
+    if usual == SQUARE or shown < 1 - left_out:
+        return found, "--area padded or squashed shows all of them"
+    return found, f"--aspect {written(usual)} shows {shown:.0%} of them"
+
+
+def _nearest(shape: ImageSize) -> Aspect:
+    """Of the usual aspects that of a picture, by the ratio of the two."""
+    return min(ASPECTS, key=lambda aspect: abs(log(shape.width / shape.height / aspect)))
+
+
+def _shown(shape: ImageSize, aspect: Aspect) -> float:
+    """Of a picture, the share that the largest part of an aspect in its middle is."""
+    share = shape.width / (shape.height * aspect)
+    return float(min(share, 1 / share))

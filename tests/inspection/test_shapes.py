@@ -1,0 +1,40 @@
+"""What is said of the shapes of pictures."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoscale.aspect import ImageSize, aspect_of
+from autoscale.inspection.shapes import ASPECTS, shapes_in_words
+
+SIZES = st.builds(ImageSize, st.integers(1, 9000), st.integers(1, 9000))
+
+
+@pytest.mark.parametrize(
+    ("shapes", "told", "way"),
+    [
+        ([ImageSize(480, 640)] * 4, "all pictures are about 4:3; squares in their middle leave out "
+         "25% of them", "--aspect 4/3 shows 100% of them"),
+        ([ImageSize(640, 480)] * 3 + [ImageSize(9, 9)], "75% of pictures are about 3:4; squares in "
+         "their middle leave out 19% of them", "--aspect 3/4 shows 94% of them"),
+        ([ImageSize(32, 32), ImageSize(33, 32)], "all pictures are about 1:1; squares leave out "
+         "hardly anything", ""),
+        ([ImageSize(30, 60), ImageSize(60, 30)], "50% of pictures are about 2:1; squares in their "
+         "middle leave out 50% of them", "--aspect 2/1 shows 62% of them"),
+        ([ImageSize(50, 50)] * 2 + [ImageSize(20, 80)], "67% of pictures are about 1:1; squares in "
+         "their middle leave out 25% of them", "--area padded or squashed shows all of them"),
+    ],
+)  # fmt: skip
+def test_the_usual_shape_and_what_squares_leave_out_are_said(
+    shapes: list[ImageSize], told: str, way: str
+) -> None:
+    assert shapes_in_words(shapes) == (told, way)
+
+
+@given(st.lists(SIZES, min_size=1, max_size=6))
+def test_what_is_advised_can_be_asked_for(shapes: list[ImageSize]) -> None:
+    _, way = shapes_in_words(shapes)
+    if way.startswith("--aspect"):
+        assert aspect_of(way.split()[1]) in ASPECTS
