@@ -20,7 +20,8 @@ from autoscale.training.recipe import Recipe
 from autoscale.training.task import HERE, Runtime, TrainingTask
 
 _CHUNK = 256  # images resized together
-_ALTERED = 5  # apart from the random numbers of crops, which stay as they are without it
+# Apart from the random numbers of crops, which stay as they are without these.
+_ALTERED, _TURNS = 5, 6
 
 
 class Batch(NamedTuple):
@@ -30,6 +31,7 @@ class Batch(NamedTuple):
     labels: Tensor  # (B,); of several classes (B, classes)
     answers: Tensor | None = None  # a teacher's logits, (B, classes)
     mixture: Mixture | None = None  # what the images were mixed with
+    turn: int | None = None  # of `TrainingTask.inner`, whose it is; None of the network itself
 
     def split(self, size: int) -> list[Batch]:
         """In parts of at most `size` images."""
@@ -42,7 +44,7 @@ class Batch(NamedTuple):
         parts = zip(
             self.pixels.split(size), self.labels.split(size), answers, mixtures, strict=False
         )
-        return [Batch(*part) for part in parts]
+        return [Batch(*part, turn=self.turn) for part in parts]
 
 
 def batches(task: TrainingTask, epoch: int, runtime: Runtime = HERE) -> Iterator[Batch]:
@@ -62,12 +64,8 @@ def batches(task: TrainingTask, epoch: int, runtime: Runtime = HERE) -> Iterator
         epoch: its number, from 1.
         runtime: its peers share each batch, augmented independently.
     """
-    images, recipe, seed = task.train, task.recipe, task.seed
+    recipe, seed = task.recipe, task.seed
     part, parts = runtime.peers.rank, runtime.peers.size
-    stored = size_of(images)
-    size = task.preparation.image_size(recipe.resolution_at(epoch, task.resolution))
-    # Shifted and whole images are cut as they are and shrunk afterwards, if at all.
-    cut_size = size if recipe.crop == "random-resized" else stored
     order = _order(task, np.random.default_rng([seed, epoch]))
     random = np.random.default_rng([seed, epoch, 1 + part])
     altering = np.random.default_rng([seed, epoch, 1 + part, _ALTERED])
@@ -75,7 +73,13 @@ def batches(task: TrainingTask, epoch: int, runtime: Runtime = HERE) -> Iterator
         order = np.repeat(order, 2)  # batch norm cannot take the variance of one number
     together = min(recipe.batch_size, len(order))
     seen = _Seen.of(task, epoch) if task.teaching else None
-    for start in range(0, len(order) - together + 1, together):
+    starts = range(0, len(order) - together + 1, together)
+    for start, turn in zip(starts, _turns(task, epoch, len(starts)), strict=True):
+        images, resolution = _seen_by(task, turn)
+        stored = size_of(images)
+        size = task.preparation.image_size(recipe.resolution_at(epoch, resolution))
+        # Shifted and whole images are cut as they are and shrunk afterwards, if at all.
+        cut_size = size if recipe.crop == "random-resized" else stored
         chosen = np.sort(order[start : start + together])[part::parts]
         if seen is None:
             windows, mirrored = augmentation_of(recipe, len(chosen), stored, random)
@@ -84,7 +88,25 @@ def batches(task: TrainingTask, epoch: int, runtime: Runtime = HERE) -> Iterator
         pixels = resize(runtime.cut(images.pixels, chosen, windows, mirrored, cut_size), size)
         labels = torch.from_numpy(images.labels[chosen])
         answers = None if seen is None else torch.from_numpy(seen.answers[chosen])
-        yield _altered(Batch(pixels, labels, answers), recipe, epoch, altering)
+        batch = Batch(pixels, labels, answers, turn=turn)
+        yield _altered(batch, recipe, epoch, altering)
+
+
+def _turns(task: TrainingTask, epoch: int, steps: int) -> Sequence[int | None]:
+    """Whose each step of an epoch is: all networks' equally often, to within one, by chance."""
+    if not task.turns:
+        return [None] * steps
+    each: list[int | None] = [*range(len(task.inner)), None]
+    random = np.random.default_rng([task.seed, epoch, _TURNS])
+    drawn = [random.permutation(len(each)) for _ in range(-(-steps // len(each)))]
+    return [each[place] for places in drawn for place in places][:steps]
+
+
+def _seen_by(task: TrainingTask, turn: int | None) -> tuple[Images, int]:
+    """Stored images, and of what height they are seen."""
+    if turn is None or (images := task.inner[turn].images) is None:
+        return task.train, task.resolution
+    return images, task.inner[turn].resolution
 
 
 def _altered(batch: Batch, recipe: Recipe, epoch: int, random: np.random.Generator) -> Batch:

@@ -106,7 +106,7 @@ class _Training:
         self._task = replace(task, train=train, validation=validation)
         # Policies change images by Pillow, on the CPU, so they are cut out there too.
         by_pillow = task.recipe.changes("augment")
-        if not by_pillow and fits(train.pixels, self.device):
+        if not (by_pillow or task.turns) and fits(train.pixels, self.device):
             runtime = replace(runtime, cut=ResidentCut(train.pixels, self.device))
         self._runtime, self._drop_rates = runtime, DropRates(network)
         self.state = TrainingState(network, task, self.device, runtime.peers)

@@ -107,13 +107,24 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> Optimizer:
     rate = recipe.learning_rate
     match recipe.optimizer:
         case "sgd":
-            return SGD(
+            optimizer = SGD(
                 groups, lr=rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0, fused=True
             )
+            if recipe.momentum:
+                _at_rest(optimizer)
+            return optimizer
         case "rmsprop":
             return RMSpropTF(groups, lr=rate, momentum=recipe.momentum)
         case "adamw":
             return AdamW(groups, lr=rate, betas=(recipe.momentum, 0.999), fused=True)
+
+
+def _at_rest(optimizer: SGD) -> None:
+    """Begin with momenta of 0, which change nothing. Else torch's fused steps fail where one weight
+    has had gradients and another has not (torch 2.13), as in networks inside each other."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
 
 def _groups(network: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:

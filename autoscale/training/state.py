@@ -15,6 +15,7 @@ from autoscale.training.ema import EMA
 from autoscale.training.gradients import Gradients
 from autoscale.training.nested.gradients import NestedGradients
 from autoscale.training.nested.shared import SharedGradients
+from autoscale.training.nested.turns import TurnGradients
 from autoscale.training.optimizers import (
     make_optimizer,
     optimizer_tensors,
@@ -187,10 +188,10 @@ def _gradients(
         "teaching": task.teaching,
         "may_halve": may_halve,
     }
-    if task.paths is not None:
-        return SharedGradients(
-            network, device, paths=task.paths, resolution=task.resolution, **given
-        )
-    if not task.inner:
+    if task.paths is None and not task.inner:
         return Gradients(network, device, **given)
-    return NestedGradients(network, device, inner=task.inner, resolution=task.resolution, **given)
+    given["resolution"] = task.resolution
+    if task.paths is not None:
+        return SharedGradients(network, device, paths=task.paths, **given)
+    kind = TurnGradients if task.turns else NestedGradients
+    return kind(network, device, inner=task.inner, **given)

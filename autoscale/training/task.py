@@ -60,8 +60,10 @@ class TrainingTask:
     balanced: bool = False
     # A teacher's answers to the training images, of which some may then be `teaching.UNLABELLED`.
     teaching: Teaching | None = None
-    # Networks inside the one that is trained, smallest first, which learn its answers.
+    # Networks inside the one that is trained, smallest first: two of them learn its answers in each
+    # step; or, by turns, one of all learns the labels.
     inner: Sequence[Inner] = ()
+    turns: bool = False
     # Gives for each step the networks that learn, slices of the weights that are trained; None
     # where these are those of a network.
     paths: Paths | None = None

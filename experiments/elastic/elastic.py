@@ -19,12 +19,13 @@ from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 from math import sqrt
 from pathlib import Path
-from statistics import mean
+from statistics import mean, stdev
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
 import autoscale
+from autoscale.jobs.nested.settings import SHARE
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.listener import Progress, Silent
 from autoscale.scaling.family import Member
@@ -49,6 +50,7 @@ class Row:
     recipe: str
     apart: int  # epochs of a member alone
     epochs: int  # of this training
+    each_step: str  # of a training together, else ""
     seed: int
     way: str
     member: str
@@ -62,6 +64,11 @@ class Row:
     def case(self) -> tuple[str, int, str, int]:
         """What is compared with each other."""
         return self.data, self.limit, self.recipe, self.apart
+
+    @property
+    def training(self) -> tuple[str, int]:
+        """What members together have in common, over seeds."""
+        return self.each_step, self.epochs
 
 
 class Clock(Silent):
@@ -95,8 +102,9 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--recipe", default="proxy")
     parser.add_argument("--epochs", type=int, default=30, help="of a member apart")
     parser.add_argument(
-        "--together", type=int, help="epochs of the family [default: half of --epochs]"
+        "--together", type=int, help="epochs of the family [default: 0.4 of its members' apart]"
     )
+    parser.add_argument("--each-step", default="one", help="of the family, as for train-family")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--tell", action="store_true")
     asked = parser.parse_args(words)
@@ -116,11 +124,11 @@ def fill(asked: argparse.Namespace, rows: list[Row], seed: int) -> list[Row]:
     options = {"data": str(asked.data), "limit": asked.limit, "recipe": asked.recipe, "seed": seed}
     common = {**options, "data": name, "apart": asked.epochs}
     case = (name, asked.limit, asked.recipe, asked.epochs)
-    known = {(r.way, r.epochs, r.member) for r in rows if (r.case, r.seed) == (case, seed)}
+    known = {(r.way, *r.training, r.member) for r in rows if (r.case, r.seed) == (case, seed)}
     decode(asked, members, seed)
     for member in members:
         design = member.architecture
-        if (APART, asked.epochs, member.name) in known:
+        if (APART, "", asked.epochs, member.name) in known:
             continue
         folder = run / member.name
         clock = Clock(folder / "cpu.json")
@@ -137,6 +145,7 @@ def fill(asked: argparse.Namespace, rows: list[Row], seed: int) -> list[Row]:
             Row(
                 **common,
                 epochs=asked.epochs,
+                each_step="",
                 way=APART,
                 member=member.name,
                 pixels=design.resolution,
@@ -146,20 +155,23 @@ def fill(asked: argparse.Namespace, rows: list[Row], seed: int) -> list[Row]:
                 cpu_seconds=round(clock.keep(), 1),
             ),
         )
-    epochs = asked.together or -(-asked.epochs // 2)
-    if any((way, number) == (BETWEEN, epochs) for way, number, _ in known):
+    step, epochs = asked.each_step, asked.together or round(SHARE * asked.epochs * len(members))
+    if any((BETWEEN, step, epochs) == (way, *training) for way, *training, _ in known):
         return rows  # these come last
-    together = run / f"together-{epochs}"
+    together = run / f"{step}-{epochs}"
     family(asked, together)
     clock = Clock(together / "cpu.json")
-    found = autoscale.train_family(together, **options, epochs=epochs, listener=clock)
+    found = autoscale.train_family(
+        together, **options, epochs=epochs, each_step=step, listener=clock
+    )
     seconds = round(clock.keep(), 1)
     for result in found.members:
-        if (TOGETHER, epochs, result.name) in known:
+        if (TOGETHER, step, epochs, result.name) in known:
             continue
         row = Row(
             **common,
             epochs=epochs,
+            each_step=step,
             way=TOGETHER,
             member=result.name,
             pixels=result.pixels,
@@ -178,6 +190,7 @@ def fill(asked: argparse.Namespace, rows: list[Row], seed: int) -> list[Row]:
         row = Row(
             **common,
             epochs=epochs,
+            each_step=step,
             way=BETWEEN,
             member=cut.name,
             pixels=cut.pixels,
@@ -240,11 +253,14 @@ def read(table: Path, kind: type[AnyRow]) -> list[AnyRow]:
 
 def tell(rows: Sequence[Row]) -> None:
     """Each family that was trained together beside its members apart, over all seeds."""
-    for case, epochs in dict.fromkeys((r.case, r.epochs) for r in rows if r.way == TOGETHER):
-        own = [r for r in rows if (r.case, r.epochs) == (case, epochs) and r.way != APART]
+    for case, training in dict.fromkeys((r.case, r.training) for r in rows if r.way == TOGETHER):
+        own = [r for r in rows if (r.case, r.training) == (case, training) and r.way != APART]
         apart = {(r.seed, r.member): r for r in rows if r.case == case and r.way == APART}
-        data, limit, recipe, alone = case
-        print(f"{data}, {limit} images, recipe {recipe}, {epochs} epochs together, {alone} apart:")
+        (data, limit, recipe, alone), (step, epochs) = case, training
+        print(
+            f"{data}, {limit} images, recipe {recipe}, {epochs} epochs together, each step {step}, "
+            f"{alone} apart:"
+        )
         for member in dict.fromkeys(r.member for r in own):
             both = [
                 (r.test_accuracy, apart[r.seed, member].test_accuracy)
@@ -253,9 +269,11 @@ def tell(rows: Sequence[Row]) -> None:
             ]
             if both:
                 together, twin = (mean(values) for values in zip(*both, strict=True))
+                apart_by = [one - other for one, other in both]
+                error = stdev(apart_by) / sqrt(len(both)) if len(both) > 1 else float("nan")
                 print(
                     f"  {member}: {together:.4f} together, {twin:.4f} apart, "
-                    f"{together - twin:+.4f} ({len(both)} seeds)"
+                    f"{together - twin:+.4f} ({error:.4f}, {len(both)} seeds)"
                 )
             else:
                 cut = [r.test_accuracy for r in own if r.member == member]

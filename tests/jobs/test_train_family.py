@@ -263,16 +263,17 @@ def same_bytes(one: Path, other: Path) -> None:
     assert all(torch.equal(t, last[1].tensors[name]) for name, t in last[0].tensors.items())
 
 
+@pytest.mark.parametrize("step", ["one", "sandwich"])
 @pytest.mark.parametrize("recipe", ["proxy", "full", "small-images"])
 def test_a_training_that_was_interrupted_goes_on_to_the_same_bytes(
-    tmp_path: Path, photos: Path, recipe: str
+    tmp_path: Path, photos: Path, recipe: str, step: str
 ) -> None:
     whole, broken = family(tmp_path / "whole"), family(tmp_path / "broken")
-    together(whole, photos, recipe=recipe)
+    together(whole, photos, recipe=recipe, each_step=step)
     with pytest.raises(KeyboardInterrupt):
-        together(broken, photos, recipe=recipe, listener=Heard(stop_after=1))
+        together(broken, photos, recipe=recipe, each_step=step, listener=Heard(stop_after=1))
     assert run_status(broken).steps[-1].state == "unfinished"
-    together(broken, photos, recipe=recipe)
+    together(broken, photos, recipe=recipe, each_step=step)
     same_bytes(whole, broken)
 
 
@@ -301,9 +302,28 @@ def test_a_training_that_is_finished_is_not_done_again(run: Path, photos: Path) 
     assert together(run, photos, listener=Heard(stop_after=1)) == found
 
 
-def test_it_takes_the_recipes_epochs_if_none_are_asked_for(run: Path, photos: Path) -> None:
-    found = together(run, photos, epochs=None)
-    assert len(found.largest.epochs) == RECIPES["proxy"].epochs
+@pytest.mark.parametrize(("step", "share"), [("one", 1.2), ("sandwich", 1)])
+def test_it_takes_epochs_by_the_recipe_if_none_are_asked_for(
+    run: Path, photos: Path, step: str, share: float
+) -> None:
+    found = together(run, photos, epochs=None, each_step=step)
+    assert len(found.largest.epochs) == round(share * RECIPES["proxy"].epochs)
+
+
+def test_epochs_of_a_recipe_of_ones_own_are_kept(run: Path, photos: Path) -> None:
+    found = together(run, photos, epochs=None, set=("epochs=2",))
+    assert len(found.largest.epochs) == 2
+
+
+def test_a_step_of_another_kind_is_another_training(run: Path, photos: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        together(run, photos, listener=Heard(stop_after=1))
+    with pytest.raises(RunConflict, match="--each-step one there, asked for --each-step sandw"):
+        together(run, photos, each_step="sandwich")
+    with pytest.raises(InvalidSetting, match="no each step 'all'; choose from one, sandwich"):
+        together(run, photos, each_step="all")
+    with pytest.raises(InvalidSetting, match="sandwich and --grow exclude each other"):
+        together(run, photos, each_step="sandwich", grow=True)
 
 
 def test_the_weights_beside_the_largest_member_are_what_all_begin_with(

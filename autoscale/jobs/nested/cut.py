@@ -83,7 +83,8 @@ def cut(run: str | Path, settings: CutSettings, *, listener: Listener | None = N
     style = held.header.style or Style()
     chosen = _chosen(family, settings, style, listener)
     with threads_of_torch(record["notes"].get("threads", 1)):
-        task = _task(record, family, held, settings.data, listener)
+        resolution = chosen.architecture.resolution
+        task = _task(record, held, settings.data, listener, resolution=resolution)
         network = sliced(
             held.state,
             chosen.architecture,
@@ -176,18 +177,19 @@ def _chosen(
 
 def _task(
     record: Mapping[str, Any],
-    family: NestedFamily,
     held: Weights,
     data: str | None,
     listener: Listener,
+    *,
+    resolution: int,
 ) -> TrainingTask:
-    """What the family was trained on.
+    """What a member of the family was trained on that has this resolution.
 
     Raises:
         DataProblem: if the images cannot be read, or are others.
         RunConflict: if the record is damaged.
     """
-    settings, resolution = record["settings"], family.largest.architecture.resolution
+    settings = record["settings"]
     preparation = held.header.preparation
     try:
         place = data or record["notes"]["data"]

@@ -13,7 +13,7 @@ from autoscale.jobs.family.weights import images_for_training
 from autoscale.jobs.grown.job import grow
 from autoscale.jobs.nested.members import NestedFamily
 from autoscale.jobs.nested.result import STEP, TrainedFamily, read_members
-from autoscale.jobs.nested.settings import TrainFamilySettings, for_member
+from autoscale.jobs.nested.settings import SHARE, TrainFamilySettings, for_member
 from autoscale.jobs.nested.training import NestedTraining
 from autoscale.jobs.train.begin import begun
 from autoscale.jobs.train.hours import in_time
@@ -70,6 +70,9 @@ def train_family(
     largest = run / FAMILY / f"{family.largest.name}.yaml"
     with threads_of_torch(settings.threads):
         asked = for_member(settings, str(largest), images_for_training(run, settings.data))
+        if settings.each_step == "one" and "epochs" not in asked.fields_given:
+            passes = SHARE * asked.recipe_asked.epochs * (1 + len(family.inside))
+            asked = asked.but(epochs=max(1, round(passes)))
         outer = begun(asked, step, ALONE, listener)
         training = NestedTraining(
             **{field.name: getattr(outer, field.name) for field in fields(Training)},

@@ -19,6 +19,15 @@ from autoscale.settings.option import again, option
 
 _GROWTH = "Growth"  # a heading of the help
 
+#: Which members learn from a batch, and what.
+EACH_STEP: Mapping[str, str] = {
+    "one": "one member learns the labels, all of them equally often",
+    "sandwich": "the largest learns the labels, the smallest and one of the others its answers",
+}
+#: Of the passes over the images that the members would need one by one: those that they get where
+#: each step is one's and nothing else is said.
+SHARE = 0.4
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainFamilySettings(OwnRecipe, WeightsSettings, BalanceSettings, CurveSettings):
@@ -30,7 +39,7 @@ class TrainFamilySettings(OwnRecipe, WeightsSettings, BalanceSettings, CurveSett
     command: ClassVar[str] = "train-family"
     usual_recipe: ClassVar[str] = "full"
     may_drop: ClassVar[bool] = True
-    exclusive: ClassVar[Groups] = TYPED
+    exclusive: ClassVar[Groups] = (*TYPED, ("each_step", "grow"))
     needs: ClassVar[Mapping[str, str]] = dict.fromkeys(
         ("grown_epochs", "grown_learning_rate"), "grow"
     )
@@ -53,8 +62,9 @@ class TrainFamilySettings(OwnRecipe, WeightsSettings, BalanceSettings, CurveSett
     epochs: int | None = again(
         TrainSettings,
         "epochs",
-        help="Passes over the images; in each, three members see every image, with --grow one. "
-        "\\[default: the recipe's]",
+        help="Passes over the images; in each, one member sees every image, in a sandwich three. "
+        f"\\[default: the recipe's; where each step is one member's, {SHARE:g} of that for each "
+        "member]",
     )
     batch_size: int | None = again(TrainSettings, "batch_size")
     learning_rate: float | None = again(TrainSettings, "learning_rate")
@@ -93,6 +103,12 @@ class TrainFamilySettings(OwnRecipe, WeightsSettings, BalanceSettings, CurveSett
         "as fit in by timed steps, --epochs and --grown-epochs at most, chosen before the first.",
     )
     time_limit: float | None = again(TrainSettings, "time_limit")
+    each_step: str = option(
+        "one",
+        "What a step of the members together is. {choices}.",
+        choices=lambda: EACH_STEP,
+        binds="each_step",
+    )
     grow: bool = option(
         False,
         "Train the members one after another from the smallest, each with weights of its own that "

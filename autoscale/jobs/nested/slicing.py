@@ -8,13 +8,11 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from autoscale.aspect import ImageSize
 from autoscale.design.architecture import Architecture
 from autoscale.design.style import Style
 from autoscale.network.build import Network, build
 from autoscale.network.inheritance.recalibrate import recalibrate
 from autoscale.training.batches import batches, normalised
-from autoscale.training.crops import resize
 from autoscale.training.nested.inner import first_of
 from autoscale.training.task import Runtime, TrainingTask
 
@@ -33,14 +31,14 @@ def sliced(
 ) -> Network:
     """A design's part of the largest member's weights, with statistics of its own in batch norms.
 
-    The statistics are those of the first batches of the training's last epoch, augmented as there
-    and at the design's size. The largest member has the statistics that its training
-    followed. The same arguments give the same bits.
+    The statistics are those of the first batches of the training's last epoch, augmented as there,
+    of images that were decoded at the design's size. The largest member has the statistics that its
+    training followed. The same arguments give the same bits.
 
     Args:
         state: the largest member's weights.
         outer: the largest member.
-        task: what was trained.
+        task: what was trained, with the images and the resolution of the design.
 
     Returns:
         In evaluation mode, on the CPU.
@@ -49,7 +47,7 @@ def sliced(
         network = build(design, **style.options)
     network.load_state_dict(first_of(state, network.state_dict(), called=called))
     if design != outer:
-        recalibrate(network, _seen(task, design.image_size, runtime))
+        recalibrate(network, _seen(task, runtime))
     return network.eval()
 
 
@@ -58,7 +56,7 @@ def called(name: str) -> str:
     return name.replace(".branch.", ".")
 
 
-def _seen(task: TrainingTask, size: ImageSize, runtime: Runtime) -> Iterator[Tensor]:
+def _seen(task: TrainingTask, runtime: Runtime) -> Iterator[Tensor]:
     count = -(-IMAGES // task.recipe.batch_size)
     for batch in islice(batches(task, task.recipe.epochs, runtime), count):
-        yield normalised(resize(batch.pixels, size), task.preparation)
+        yield normalised(batch.pixels, task.preparation)

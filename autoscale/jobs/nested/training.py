@@ -20,7 +20,7 @@ from autoscale.jobs.nested.result import (
     result_of,
     told_of_members,
 )
-from autoscale.jobs.nested.settings import TrainFamilySettings
+from autoscale.jobs.nested.settings import EACH_STEP, TrainFamilySettings
 from autoscale.jobs.nested.slicing import called, sliced
 from autoscale.jobs.train.result import Trained
 from autoscale.jobs.train.training import Training
@@ -57,16 +57,22 @@ class NestedTraining(Training):
 
     def facts(self) -> dict[str, Any]:
         """What decides the result and must be the same to go on, as plain data."""
-        return {**super().facts(), **self.family.record()}
+        step = self.family_settings.each_step
+        return {**super().facts(), **self.family.record(), "each_step": step}
 
     @property
     def _how(self) -> str:
         names = ", ".join(member.name for member in self.family.members)
-        return f"{super()._how}, with {names} in one set of weights"
+        step = EACH_STEP[self.family_settings.each_step]
+        return f"{super()._how}, with {names} in one set of weights, in each step {step}"
 
     def task_of(self, network: nn.Module) -> TrainingTask:
         inner = tuple(self._inner(design, network) for design in self.family.inside)
-        return replace(super().task_of(network), inner=inner)
+        return replace(super().task_of(network), inner=inner, turns=self._by_turns)
+
+    @property
+    def _by_turns(self) -> bool:
+        return self.family_settings.each_step == "one"
 
     def _inner(self, design: Architecture, outer: nn.Module) -> Inner:
         with torch.random.fork_rng(devices=[]):
@@ -79,6 +85,7 @@ class NestedTraining(Training):
             accelerated(module, self.task.kernels),
             outer,
             resolution=design.resolution,
+            images=self._images_of(design.resolution).train if self._by_turns else None,
             called=called,
         )
 
@@ -93,22 +100,18 @@ class NestedTraining(Training):
     def _members(self, trained: Trained) -> tuple[MemberResult, ...]:
         """How good each member is, cut out of the weights of the best epoch."""
         state, task = read_weights(trained.weights).state, super().task_of(nn.Identity())
-        largest = self.design.architecture
-        images = {largest.resolution: self.task.images}
-        found = []
+        largest, found = self.design.architecture, []
         for member in self.family.members:
-            size = member.architecture.resolution
-            if size not in images:  # those of one further size are held at a time
-                images = {largest.resolution: self.task.images, size: self._images_of(size)}
+            images = self._images_of(member.architecture.resolution)
             network = sliced(
                 state,
                 member.architecture,
                 outer=largest,
                 style=self._expected.style,
-                task=task,
+                task=replace(task, train=images.train, resolution=member.architecture.resolution),
                 runtime=self._runtime,
             )
-            found.append(self._result(member, network, images[size]))
+            found.append(self._result(member, network, images))
         return tuple(found)
 
     def _result(self, member: NestedMember, network: nn.Module, images: ImageData) -> MemberResult:
@@ -139,7 +142,13 @@ class NestedTraining(Training):
         )
 
     def _images_of(self, size: int) -> ImageData:
-        """The images as a member sees them that is used alone: decoded at its own resolution."""
+        """The images as a member sees them that is used alone: decoded at its own resolution.
+
+        Resized from the largest's they would be blurred twice, which costs a member that learns
+        from these and is used on others some points.
+        """
+        if size == self.design.architecture.resolution:
+            return self.task.images
         return self.task.source.load(
             size=size, test=True, listener=Silent(), preparation=self._expected.preparation
         )

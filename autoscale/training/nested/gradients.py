@@ -9,13 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from autoscale.training.batches import Batch, normalised
-from autoscale.training.crops import resize
-from autoscale.training.gradients import Gradients
+from autoscale.training.batches import Batch
 from autoscale.training.nested.inner import Inner
+from autoscale.training.nested.turns import InnerGradients
 
 
-class NestedGradients(Gradients):
+class NestedGradients(InnerGradients):
     """Of each batch the network learns the labels, and of networks inside it two its answers.
 
     These two are the smallest and one of the others, by chance from torch's global generator (the
@@ -27,7 +26,6 @@ class NestedGradients(Gradients):
 
     Args:
         inner: the networks inside, smallest first.
-        resolution: pixels in height that the network itself sees once images have their full size.
     """
 
     def __init__(
@@ -36,11 +34,10 @@ class NestedGradients(Gradients):
         device: torch.device,
         *,
         inner: Sequence[Inner],
-        resolution: int,
         **rest: Any,
     ) -> None:
         super().__init__(network, device, **rest)
-        self._inner, self._resolution = tuple(inner), resolution
+        self._inner = tuple(inner)
         self._answers: list[Tensor] = []
         for one in self._inner:
             one.network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -71,10 +68,8 @@ class NestedGradients(Gradients):
         inner.network.zero_grad(set_to_none=True)
         images = sum(len(part.labels) for part in parts)
         for part, answers in zip(parts, self._answers, strict=True):
-            size = inner.size_beside(part.pixels, self._resolution, self._preparation)
-            pixels = resize(part.pixels, size).to(self._device)
             with self._autocast():
-                logits = inner.network(normalised(pixels, self._preparation))
+                logits = inner.network(self._seen(inner, part))
                 loss = _divergence(logits, answers, several=part.labels.ndim == 2)
             (loss / images).backward()
         inner.give()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from autoscale.aspect import ImageSize
+from autoscale.datasets.data import Images
 from autoscale.datasets.pictures.preparation import Preparation
 from autoscale.errors import InvalidSetting
 
@@ -25,6 +26,8 @@ class Inner:
     Attributes:
         network: maps (N, C, H, W) to logits.
         resolution: pixels in height that it sees.
+        images: of the training, in the same order, decoded as it sees them; None where it sees the
+            larger network's, resized.
 
     Args:
         outer: the larger network.
@@ -42,10 +45,12 @@ class Inner:
         outer: nn.Module,
         *,
         resolution: int,
+        images: Images | None = None,
         called: Callable[[str], str] = str,
         part: Callable[[Tensor, Tensor], Tensor] = _first,
     ) -> None:
         self.network, self.resolution, self._part = network, resolution, part
+        self.images = images
         theirs = {called(name): tensor for name, tensor in outer.named_parameters()}
         self._pairs: list[tuple[nn.Parameter, nn.Parameter]] = []
         for name, own in network.named_parameters():
