@@ -270,9 +270,9 @@ def tell(asked: argparse.Namespace, cases: Sequence[Around], rows: dict[Key, Row
     if named:
         near = sum(each <= 0.01 for each in lost)
         print(
-            f"the best of {', '.join(EFFORTS)} named rightly: {sum(named)} of {len(named)}; the one "
-            f"that was named is within a point of it in {near}, {100 * np.mean(lost):.2f} points "
-            "behind it on average"
+            f"the best of {', '.join(EFFORTS)} named rightly: {sum(named)} of {len(named)}; the "
+            f"one that was named is within a point of it in {near}, and {100 * np.mean(lost):.2f} "
+            "points behind it on average"
         )
 
 
