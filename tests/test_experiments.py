@@ -229,7 +229,7 @@ def test_foretelling_trains_a_tiny_case_and_goes_on(
     foretelling.main([*words, "1"])
     first = table.read_text(encoding="utf-8")
     told = capsys.readouterr().out.splitlines()
-    assert told[0] == "1 cases, 1 seeds, x2 for each effort"
+    assert told[0] == "1 cases (1 with 1 seed), x2 for each effort"
     assert [line.partition(":")[0] for line in told[1:]] == [
         "48 images", "effort images", "effort macs", "effort epochs",
         "the best of images, macs, epochs named rightly",

@@ -88,7 +88,8 @@ class Advice:
     base_error: Interval | None  # expected; None where too few trainings succeeded
     gains: tuple[Gain, ...]  # in the order of the efforts
     noise: float | None  # standard deviation of one training over seeds, middle of the posterior
-    shares: Mapping[str, Interval] = field(default_factory=dict)  # parts of the base's error
+    # By which power of each amount the odds of an error fall at the base.
+    powers: Mapping[str, Interval] = field(default_factory=dict)
     trainings: int = 0
 
     @property
@@ -120,13 +121,13 @@ def advise(
         return Advice(base=base, base_error=None, gains=silent, noise=None, trainings=len(measured))
     posterior = fit(measured, base, weights=weights, ceiling=ceiling)
     law, parameters = posterior.law, posterior.parameters
-    parts = zip((*law.axes, "rest"), law.shares(parameters).T, strict=True)
+    powers = zip(law.axes, law.powers(parameters).T, strict=True)
     return Advice(
         base=base,
         base_error=interval_of(posterior.errors(base), LEVEL),
         gains=_gains(posterior, efforts),
         noise=float(np.median(law.noise(parameters))),
-        shares={name: interval_of(draws, LEVEL) for name, draws in parts},
+        powers={name: interval_of(draws, LEVEL) for name, draws in powers},
         trainings=len(measured),
     )
 

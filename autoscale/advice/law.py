@@ -4,23 +4,24 @@ Of a training with amounts as multiples of a base's, n images, s images seen (im
 multiply-adds (at the base's pixels) and r pixels (per image, so the square of the side), the error
 expected over seeds and images is
 
-    x = x0 * (w_n n^-a + w_s s^-b + w_m m^-c + w_r r^-d + w_0),   the w above 0, their sum 1
-    error = ceiling * x / sqrt(1 + x^2)
+    error = ceiling * x / (1 + x)
+    x = x0 * exp(-a g(n) - b g(s) - c g(m) - d g(r)),    g(t) = (t^k - 1) / k, log t where k = 0
 
-The w say which part of the error at the base is due to too few images, too short a training, too
-small a network and too few pixels, and which part nothing of that removes. Sums of powers of images
-and of network size with a rest are the law of Rosenfeld et al. 2020 (A Constructive Prediction of
-the Generalization Error Across Scales, arXiv 1909.12673), and so is the second line: near what
-guessing reaches, the error bends away from a power. Their scale eta is part of x0 here. That few
-images follow no straight line in log-log is what Hestness et al. 2017 (Deep Learning Scaling is
-Predictable, Empirically, arXiv 1712.00409) and Jain et al. 2023 (arXiv 2303.01598) found. A power
-of the images seen stands for unfinished training, as the power of the steps does in Kaplan et al.
-2020 (arXiv 2001.08361).
+So x are the odds of an error below the ceiling, which is that of guessing. Far below it errors are
+powers of each amount, as found by Hestness et al. 2017 (Deep Learning Scaling is Predictable,
+Empirically, arXiv 1712.00409), Kaplan et al. 2020 (arXiv 2001.08361; there of the steps for what is
+here of images seen) and Rosenfeld et al. 2020 (arXiv 1909.12673), and near it they bend away from
+these, as in the last. Each amount has a bend k of its own: below 0 its returns diminish, and
+exp(a / k) is left of the odds however many there are; above 0 they grow, as at the beginning of a
+training. The power a is what a doubling is worth at the base.
 
-Exponents may be below 0: a larger network or a longer training can be worse. In symbols:
+Rosenfeld et al. add powers of images and of size, and a rest. In short trainings that was measured
+to foretell too little by far: what one amount lacks does not hold up the others there
+(`experiments/advice`).
 
-    parameters     (draws, 2 * axes + 3)  log x0, scores of the w (one an axis, then the rest's),
-                                          exponents, logarithm of the noise of a training
+Powers may be below 0: a larger network or a longer training can be worse. In symbols:
+
+    parameters     (draws, 2 * axes + 2)  log x0, powers, bends, log of the noise of a training
     positions      (points, axes)         logarithms of the amounts as multiples of the base's
 """
 
@@ -41,15 +42,19 @@ VARIED = {"images": "images", "seen": "epochs", "macs": "macs", "pixels": "pixel
 AXES = tuple(VARIED)
 
 #: Priors, mean and standard deviation of normal distributions. Of log x0: nine in ten errors at the
-#: base lie between 0.09 and 0.996 of the ceiling.
+#: base lie between 0.08 and 0.92 of the ceiling.
 LEVEL = (0.0, 1.5)
-#: Of each exponent: nine in ten lie between -0.16 and 1.16, and one in ten is below 0. Hestness et
-#: al. found 0.07 to 0.35 for powers of the images.
-EXPONENT = (0.5, 0.4)
+#: Of each power: nine in ten lie between -0.13 and 0.53, and one in six is below 0. Hestness et al.
+#: found 0.07 to 0.35 for powers of the images.
+POWER = (0.2, 0.2)
+#: Of each bend: nine in ten lie between -0.16 and 0.16; over a factor of 8 these turn a power of
+#: 0.3 into one of 0.25 or 0.36.
+BEND = (0.0, 0.1)
 #: Of the logarithm of the noise: nine in ten lie between 0.2 and 5 points of error.
 NOISE = (log(0.01), 1.0)
-# The w have the flat Dirichlet distribution: scores are logarithms of exponential numbers, and the
-# w the shares of these in their sum.
+
+#: A bend as near to 0 counts as this, and no exponent is larger, so that nothing overflows.
+_STRAIGHT, _MOST = 1e-6, 500.0
 
 Array = NDArray[np.float64]
 
@@ -112,7 +117,7 @@ class Law:
     @property
     def size(self) -> int:
         """How many parameters it has."""
-        return 2 * len(self.axes) + 3
+        return 2 * len(self.axes) + 2
 
     def positions(self, amounts: Sequence[Amounts]) -> Array:
         """Where trainings stand, shape (points, axes)."""
@@ -127,28 +132,16 @@ class Law:
             parameters: shape (draws, size).
             positions: shape (points, axes), as `positions` gives them.
         """
-        count = len(self.axes)
-        level, scores = parameters[:, 0], parameters[:, 1 : count + 2]
-        exponents = parameters[:, count + 2 : -1]
-        terms = np.empty((len(parameters), len(positions), count + 1))
-        terms[:, :, :count] = -exponents[:, None, :] * positions[None]
-        terms[:, :, count] = 0
-        terms += scores[:, None, :]
-        # Sums of exponentials by their largest term, so that none overflows.
-        most = terms.max(axis=2)
-        sums = most + np.log(np.exp(terms - most[:, :, None]).sum(axis=2))
-        whole = scores.max(axis=1)
-        whole = whole + np.log(np.exp(scores - whole[:, None]).sum(axis=1))
-        logs = level[:, None] + sums - whole[:, None]
-        bent: Array = self.ceiling / np.sqrt(1 + np.exp(np.minimum(-2 * logs, 700)))
-        return bent
-
-    def shares(self, parameters: Array) -> Array:
-        """Parts of the error at the base, one an axis, then the rest, shape (draws, axes + 1)."""
-        scores = parameters[:, 1 : len(self.axes) + 2]
-        powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-        found: Array = powers / powers.sum(axis=1, keepdims=True)
+        bends = parameters[:, None, len(self.axes) + 1 : -1]
+        bends = np.where(np.abs(bends) < _STRAIGHT, _STRAIGHT, bends)
+        grown = np.expm1(np.minimum(bends * positions[None], _MOST)) / bends
+        logs = parameters[:, :1] - (self.powers(parameters)[:, None, :] * grown).sum(axis=2)
+        found: Array = self.ceiling / (1 + np.exp(np.clip(-logs, -_MOST, _MOST)))
         return found
+
+    def powers(self, parameters: Array) -> Array:
+        """Of each amount, by which the odds of an error fall at the base, shape (draws, axes)."""
+        return parameters[:, 1 : len(self.axes) + 1]
 
     def noise(self, parameters: Array) -> Array:
         """Standard deviation of one training over seeds, shape (draws,)."""
@@ -158,11 +151,11 @@ class Law:
     def log_prior(self, parameters: Array) -> Array:
         """Logarithm of the prior's density, up to a constant, shape (draws,)."""
         count = len(self.axes)
-        scores = parameters[:, 1 : count + 2]
-        found: Array = (scores - np.exp(np.minimum(scores, 700))).sum(axis=1)
+        found: Array = np.zeros(len(parameters))
         for values, (mean, deviation) in (
             (parameters[:, :1], LEVEL),
-            (parameters[:, count + 2 : -1], EXPONENT),
+            (parameters[:, 1 : count + 1], POWER),
+            (parameters[:, count + 1 : -1], BEND),
             (parameters[:, -1:], NOISE),
         ):
             found = found - 0.5 * (((values - mean) / deviation) ** 2).sum(axis=1)
@@ -174,8 +167,8 @@ class Law:
         return np.concatenate(
             [
                 random.normal(*LEVEL, (draws, 1)),
-                np.log(random.exponential(size=(draws, count + 1))),
-                random.normal(*EXPONENT, (draws, count)),
+                random.normal(*POWER, (draws, count)),
+                random.normal(*BEND, (draws, count)),
                 random.normal(*NOISE, (draws, 1)),
             ],
             axis=1,

@@ -16,9 +16,10 @@ import argparse
 import csv
 import json
 import random
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from math import sqrt
 from pathlib import Path
 
@@ -28,6 +29,7 @@ import torch
 from autoscale.advice.design import Point, points
 from autoscale.advice.efforts import LEVEL
 from autoscale.advice.posterior import LawPosterior, Measured, fit_law, interval
+from autoscale.design.amounts import several
 from autoscale.design.cost import cost
 from autoscale.design.rounding import rounding_policy
 from autoscale.jobs.advise.around import FACTOR, Around, sizes_beside
@@ -92,8 +94,9 @@ def main(words: Sequence[str] | None = None) -> None:
     proxy = judge(asked)
     cases = [case(asked, proxy, number) for number in range(asked.cases)]
     if not asked.tell:
-        for number, around in enumerate(cases):
-            fill(asked, number, around, rows)
+        for seed in range(asked.seeds):  # all cases with one before any with the next
+            for number, around in enumerate(cases):
+                fill(asked, number, around, rows, seed)
     tell(asked, cases, rows)
 
 
@@ -156,47 +159,59 @@ def foretold(asked: argparse.Namespace, around: Around) -> dict[str, Point]:
     }
 
 
-def fill(asked: argparse.Namespace, number: int, around: Around, rows: dict[Key, Row]) -> None:
+def fill(
+    asked: argparse.Namespace, number: int, around: Around, rows: dict[Key, Row], seed: int
+) -> None:
     """Train what is not there yet, and keep each row as soon as it is known."""
     wanted = [(point, "validation") for point in small(asked, around)]
     wanted += [(point, "test") for point in dict.fromkeys(foretold(asked, around).values())]
-    for seed in range(asked.seeds):
-        for point, part in wanted:
-            key = (number, point.images, point.epochs, point.size, seed, part)
-            if key in rows:
-                continue
-            score = around.proxy.within(images=point.images, epochs=point.epochs).score(
-                around.sizes[point.size], seed=seed, held_out=part == "test", answers=True
-            )
-            row = Row(
-                case=number,
-                images=point.images,
-                epochs=point.epochs,
-                size=point.size,
-                seed=seed,
-                judged_on=part,
-                asked=told(asked),
-                accuracy=round(score.accuracy, 6),
-                right=(score.right or "") if part == "validation" else "",
-            )
-            rows[key] = row
-            keep(asked.csv, row)
+    for point, part in wanted:
+        key = (number, point.images, point.epochs, point.size, seed, part)
+        if key in rows:
+            continue
+        score = around.proxy.within(images=point.images, epochs=point.epochs).score(
+            around.sizes[point.size], seed=seed, held_out=part == "test", answers=True
+        )
+        row = Row(
+            case=number,
+            images=point.images,
+            epochs=point.epochs,
+            size=point.size,
+            seed=seed,
+            judged_on=part,
+            asked=told(asked),
+            accuracy=round(score.accuracy, 6),
+            right=(score.right or "") if part == "validation" else "",
+        )
+        rows[key] = row
+        keep(asked.csv, row)
+
+
+def whole_seeds(
+    asked: argparse.Namespace, number: int, around: Around, rows: dict[Key, Row]
+) -> int:
+    """The first seeds of a case with which everything is trained."""
+    wanted = [(point, "validation") for point in small(asked, around)]
+    wanted += [(point, "test") for point in foretold(asked, around).values()]
+    whole = (
+        all((number, p.images, p.epochs, p.size, seed, part) in rows for p, part in wanted)
+        for seed in range(asked.seeds)
+    )
+    return sum(1 for _ in takewhile(bool, whole))
 
 
 def law_of(
-    asked: argparse.Namespace, number: int, around: Around, rows: dict[Key, Row]
-) -> LawPosterior | None:
-    """The law of a case; None as long as it is not trained."""
+    asked: argparse.Namespace, number: int, around: Around, rows: dict[Key, Row], seeds: int
+) -> LawPosterior:
+    """The law of a case that is trained with these seeds."""
     count = len(around.proxy.images.validation)
     weights = np.full(count, 1 / count)
     measured = []
     for point in small(asked, around):
-        for row in trained(number, point, "validation", asked.seeds, rows):
+        for row in trained(number, point, "validation", seeds, rows):
             wrong = ~unpacked(row.right, count)
             amounts = around.amounts(point.images, point.epochs, point.size)
             measured.append(Measured(amounts=amounts, error=float(wrong.mean()), wrong=wrong))
-    if len(measured) < len(small(asked, around)) * asked.seeds:
-        return None
     base = around.amounts(asked.counts[-1], around.proxy.recipe.epochs)
     return fit_law(measured, base, weights=weights, ceiling=around.ceiling)
 
@@ -214,16 +229,20 @@ def tell(asked: argparse.Namespace, cases: Sequence[Around], rows: dict[Key, Row
     """What the rows say; cases that are not trained to their end are left out."""
     held: dict[str, list[bool]] = {}
     apart: dict[str, list[float]] = {}
-    named = []
+    named: list[bool] = []
+    lost: list[float] = []
+    counts: Counter[int] = Counter()
     for number, around in enumerate(cases):
-        law = law_of(asked, number, around, rows)
+        seeds = whole_seeds(asked, number, around, rows)
+        if not seeds:
+            continue
+        counts[seeds] += 1
+        law = law_of(asked, number, around, rows, seeds)
         points_ = foretold(asked, around)
         found = {
-            name: [row.accuracy for row in trained(number, point, "test", asked.seeds, rows)]
+            name: [row.accuracy for row in trained(number, point, "test", seeds, rows)]
             for name, point in points_.items()
         }
-        if law is None or any(len(own) < asked.seeds for own in found.values()):
-            continue
         came = {name: float(np.mean(own) - np.mean(found["base"])) for name, own in found.items()}
         gains = {}
         for name, point in points_.items():
@@ -231,7 +250,7 @@ def tell(asked: argparse.Namespace, cases: Sequence[Around], rows: dict[Key, Row
                 continue
             gains[name] = law.gains(around.amounts(point.images, point.epochs, point.size))
             # What came out has a noise of its own, of two means over seeds.
-            noise = law.law.noise(law.parameters) * sqrt(2 / asked.seeds)
+            noise = law.law.noise(law.parameters) * sqrt(2 / seeds)
             whole = gains[name] + noise * np.random.default_rng(0).standard_normal(len(noise))
             bounds = interval(whole, LEVEL)
             held.setdefault(name, []).append(bounds.low <= came[name] <= bounds.high)
@@ -239,7 +258,9 @@ def tell(asked: argparse.Namespace, cases: Sequence[Around], rows: dict[Key, Row
         best = np.argmax([gains[name] for name in EFFORTS], axis=0)
         guess = EFFORTS[int(np.bincount(best, minlength=len(EFFORTS)).argmax())]
         named.append(guess == max(EFFORTS, key=lambda name: came[name]))
-    print(f"{len(named)} cases, {asked.seeds} seeds, x{FACTOR:g} for each effort")
+        lost.append(max(came[name] for name in EFFORTS) - came[guess])
+    told_counts = ", ".join(f"{n} with {several(s, 'seed')}" for s, n in sorted(counts.items()))
+    print(f"{len(named)} cases ({told_counts}), x{FACTOR:g} for each effort")
     for name, own in held.items():
         what = f"{int(name):,} images" if name.isdigit() else f"effort {name}"
         print(
@@ -247,7 +268,12 @@ def tell(asked: argparse.Namespace, cases: Sequence[Around], rows: dict[Key, Row
             f"{100 * np.mean(apart[name]):.2f} points"
         )
     if named:
-        print(f"the best of {', '.join(EFFORTS)} named rightly: {sum(named)} of {len(named)}")
+        near = sum(each <= 0.01 for each in lost)
+        print(
+            f"the best of {', '.join(EFFORTS)} named rightly: {sum(named)} of {len(named)}; the "
+            f"one that was named is within a point of it in {near}, and {100 * np.mean(lost):.2f} "
+            "points behind it on average"
+        )
 
 
 def read(table: Path) -> list[Row]:

@@ -46,9 +46,9 @@ def test_errors_lie_between_0_and_the_ceiling(
 
 @given(seeds, st.floats(1.01, 100), st.sampled_from(["images", "epochs", "macs", "pixels"]))
 @examples(max_examples=30)
-def test_with_exponents_above_0_more_never_harms(seed: int, factor: float, name: str) -> None:
+def test_with_powers_above_0_more_never_harms(seed: int, factor: float, name: str) -> None:
     parameters = drawn(seed)
-    parameters[:, -5:-1] = np.abs(parameters[:, -5:-1])
+    parameters[:, 1:5] = np.abs(parameters[:, 1:5])
     more = replace(BASE, **{name: getattr(BASE, name) * factor})
     errors = LAW.errors(parameters, LAW.positions([BASE, more]))
     assert (errors[:, 1] <= errors[:, 0] + 1e-12).all()
@@ -56,29 +56,41 @@ def test_with_exponents_above_0_more_never_harms(seed: int, factor: float, name:
 
 @given(seeds)
 @examples(max_examples=10)
-def test_at_the_base_exponents_do_not_matter(seed: int) -> None:
+def test_at_the_base_powers_and_bends_do_not_matter(seed: int) -> None:
     parameters = drawn(seed)
     other = parameters.copy()
-    other[:, -5:-1] += 1
+    other[:, 1:-1] += 1
     place = LAW.positions([BASE])
     assert np.allclose(LAW.errors(parameters, place), LAW.errors(other, place))
 
 
-def test_a_law_of_one_term_is_a_power_far_below_the_ceiling() -> None:
+def test_without_a_bend_it_is_a_power_far_below_the_ceiling() -> None:
     law = Law.of(BASE, [BASE, replace(BASE, images=500)], ceiling=1.0)
-    # All of the error at the base, 0.01, is due to too few images; the exponent is 0.5.
-    parameters = np.array([[log(0.01), 0.0, -50.0, 0.5, -5.0]])
+    parameters = np.array([[log(0.01), 0.5, 0.0, -5.0]])
     four = law.positions([BASE, replace(BASE, images=8000)])
-    assert law.errors(parameters, four) == pytest.approx(np.array([[0.01, 0.005]]), rel=1e-3)
-    assert law.shares(parameters)[0] == pytest.approx([1, 0], abs=1e-9)
+    assert law.errors(parameters, four) == pytest.approx(np.array([[0.01, 0.005]]), rel=1e-2)
+    assert law.powers(parameters).tolist() == [[0.5]]
 
 
-def test_the_two_ways_to_write_the_envelope_agree() -> None:
-    # Rosenfeld et al. write ceiling * |x / (x - i)|.
-    parameters = drawn(1)
-    found = LAW.errors(parameters, LAW.positions([BASE]))[:, 0]
-    x = np.exp(parameters[:, 0])
-    assert found == pytest.approx(0.9 * np.abs(x / (x - 1j)))
+@given(seeds, st.floats(0.1, 10), st.floats(0.1, 10))
+@examples(max_examples=20)
+def test_without_bends_what_one_amount_takes_off_the_odds_is_the_same_beside_all_others(
+    seed: int, images: float, macs: float
+) -> None:
+    parameters = drawn(seed)
+    parameters[:, 5:9] = 0
+    more, larger = replace(BASE, images=2000 * images), replace(BASE, macs=1e6 * macs)
+    both = replace(more, macs=1e6 * macs)
+    errors = LAW.errors(parameters, LAW.positions([BASE, more, larger, both]))
+    odds = np.log(errors / (0.9 - errors))
+    assert odds[:, 3] - odds[:, 2] == pytest.approx(odds[:, 1] - odds[:, 0], abs=1e-6)
+
+
+def test_returns_that_diminish_leave_a_rest() -> None:
+    law = Law.of(BASE, [BASE, replace(BASE, images=500)], ceiling=1.0)
+    parameters = np.array([[log(0.01), 0.2, -0.1, -5.0]])
+    far = law.positions([replace(BASE, images=1e300)])
+    assert law.errors(parameters, far)[0, 0] == pytest.approx(0.01 * np.exp(-2), rel=1e-2)
 
 
 def test_only_what_trainings_vary_is_an_axis() -> None:
@@ -90,11 +102,12 @@ def test_only_what_trainings_vary_is_an_axis() -> None:
 
 def test_draws_from_the_prior_are_what_is_said_of_it() -> None:
     parameters = LAW.drawn(4000, np.random.default_rng(0))
-    below = (parameters[:, -5:-1] < 0).mean()
-    assert below == pytest.approx(0.106, abs=0.01)
-    assert LAW.shares(parameters).mean(axis=0) == pytest.approx(0.2, abs=0.01)
+    below = (LAW.powers(parameters) < 0).mean()
+    assert below == pytest.approx(0.159, abs=0.01)
+    powers = np.quantile(LAW.powers(parameters), [0.05, 0.95])
+    assert powers == pytest.approx([-0.13, 0.53], abs=0.01)
     ends = np.quantile(LAW.errors(parameters, LAW.positions([BASE])) / 0.9, [0.05, 0.95])
-    assert ends == pytest.approx([0.09, 0.996], abs=0.01)
+    assert ends == pytest.approx([0.08, 0.92], abs=0.01)
 
 
 @pytest.mark.parametrize("name", ["images", "epochs", "macs", "pixels"])

@@ -91,7 +91,7 @@ class Advised:
             "base": asdict(advice.base),
             "base_error": None if error is None else asdict(error),
             "seed_noise": advice.noise,
-            "shares": {name: asdict(part) for name, part in advice.shares.items()},
+            "powers": {name: asdict(power) for name, power in advice.powers.items()},
             "level": LEVEL,
             "trainings": advice.trainings,
             "failed": self.failed,
