@@ -102,7 +102,7 @@ def fill(asked: argparse.Namespace, rows: list[Row], way: str, seed: int) -> lis
     row = Row(
         data=asked.data.name,
         way=way,
-        resolution=height_for(asked.resolution, options.get("aspect", "1")),
+        resolution=asked.resolution,
         recipe=asked.recipe,
         epochs=asked.epochs,
         seed=seed,

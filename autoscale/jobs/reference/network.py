@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from autoscale.aspect import Aspect
+from autoscale.aspect import SQUARE, Aspect
 from autoscale.design.amounts import format_count
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import Cost, cost
@@ -83,7 +83,7 @@ def find_references(
     settings: ReferenceSettings,
     *,
     resolution: int,
-    aspect: Aspect,
+    aspect: Aspect = SQUARE,
     classes: int,
     listener: Listener,
     dtype: str = "float32",
