@@ -102,7 +102,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--recipe", default="proxy")
     parser.add_argument("--epochs", type=int, default=30, help="of a member apart")
     parser.add_argument(
-        "--together", type=int, help="epochs of the family [default: 0.4 of its members' apart]"
+        "--together", type=int, help="epochs of the family [default: 0.35 of its members' apart]"
     )
     parser.add_argument("--each-step", default="one", help="of the family, as for train-family")
     parser.add_argument("--seeds", type=int, default=3)

@@ -26,7 +26,7 @@ EACH_STEP: Mapping[str, str] = {
 }
 #: Of the passes over the images that the members would need one by one: those that they get where
 #: each step is one's and nothing else is said.
-SHARE = 0.4
+SHARE = 0.35
 
 
 @dataclass(frozen=True, kw_only=True)
