@@ -4,6 +4,7 @@ A network's resolution is the height of its images; its aspect is their width di
 that grows and shrinks is the resolution; the width follows.
 """
 
+import re
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ MOST = 8
 #: Neither number of a written aspect is larger, so that widths of large images stay whole numbers
 #: of 64 bits.
 _LARGEST = 10_000
+_WRITTEN = re.compile(r"([0-9]{1,9})(?:[/:]([0-9]{1,9}))?")
 
 
 class ImageSize(NamedTuple):
@@ -46,26 +48,33 @@ def image_size(resolution: Any, aspect: Aspect = SQUARE) -> ImageSize:
 
 
 def aspect_of(text: object) -> Aspect:
-    """What somebody wrote: `4/3`, or a whole number; an aspect is given back.
+    """What somebody wrote: `4/3`, `4:3` or a whole number; an aspect is given back.
 
     Raises:
         InvalidSetting: if it is none, or beyond 1/8 and 8.
     """
-    try:
-        aspect = Fraction(text) if isinstance(text, str | int | Fraction) else None
-    except (ValueError, ZeroDivisionError):
-        aspect = None
+    if isinstance(text, Fraction):
+        aspect: Aspect | None = text
+    else:
+        aspect = _read(str(text).strip()) if isinstance(text, str | int) else None
     if (
         aspect is None
-        or isinstance(text, bool)
         or not Fraction(1, MOST) <= aspect <= MOST
         or max(aspect.numerator, aspect.denominator) > _LARGEST
     ):
+        minutes = " (4:3 without quotes is 243 in YAML)" if type(text) is int else ""
         raise InvalidSetting(
-            f"aspect is the width of images divided by their height, as 4/3, between 1/{MOST} and "
-            f"{MOST}, of numbers up to {_LARGEST:,}; got {text!r}"
+            "an aspect is the width of images divided by their height, two whole numbers up to "
+            f"{_LARGEST:,} as 4/3, and lies between 1/{MOST} and {MOST}; got {text!r}{minutes}"
         )
     return aspect
+
+
+def _read(text: str) -> Aspect | None:
+    found = _WRITTEN.fullmatch(text)
+    if found is None or (below := int(found.group(2) or 1)) == 0:
+        return None
+    return Fraction(int(found.group(1)), below)
 
 
 def written(aspect: Aspect) -> str:

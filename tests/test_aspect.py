@@ -49,7 +49,10 @@ def test_what_is_written_is_read(aspect: Fraction) -> None:
     assert aspect_of(written(aspect)) == aspect
 
 
-@pytest.mark.parametrize("text", ["4:3", "wide", "0", "-1", "9", "1/9", "4/0", "", True, 1.5, None])
+@pytest.mark.parametrize(
+    "text",
+    ["1.3333", "wide", "0", "-1", "-4/-3", "9", "1/9", "4/0", "1/3/2", "", True, 1.5, None, 243],
+)
 def test_what_is_no_aspect_is_refused(text: object) -> None:
     with pytest.raises(InvalidSetting, match="width of images divided by their height"):
         aspect_of(text)
@@ -57,3 +60,9 @@ def test_what_is_no_aspect_is_refused(text: object) -> None:
 
 def test_a_square_reads_as_one() -> None:
     assert aspect_of(1) == aspect_of("1") == aspect_of("4/4") == SQUARE
+
+
+def test_a_colon_is_read_as_people_write_it_and_yaml_does_not() -> None:
+    assert aspect_of("4:3") == aspect_of(" 4/3 ")
+    with pytest.raises(InvalidSetting, match=r"got 243 \(4:3 without quotes is 243 in YAML\)$"):
+        aspect_of(243)

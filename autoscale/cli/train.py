@@ -115,7 +115,7 @@ def train_family_command(settings: TrainFamilySettings, *, run: Path, as_json: b
         columns=tuple(trained.table.columns),
         spare=("phi", "pixels", "params", "seconds") if settings.grow else ("phi", "pixels"),
     )
-    say(_grown_files(run) if settings.grow else _where_to_cut(run, trained))
+    say(_grown_files(run) if settings.grow else _where_to_cut(run, trained, settings.each_step))
     explain(CONVENTION)
 
 
@@ -131,14 +131,15 @@ def _grown_files(run: Path) -> str:
     )
 
 
-def _where_to_cut(run: Path, trained: "TrainedFamily") -> str:
+def _where_to_cut(run: Path, trained: "TrainedFamily", each_step: str) -> str:
     """What was trained, and how one member is had."""
     from autoscale.design.amounts import several
 
     largest = trained.members[-1].name
+    seen = "one member" if each_step == "one" else f"{largest}, the smallest and one of the others"
     return (
-        f"{several(len(trained.largest.epochs), 'epoch')}, each image once in each by {largest}, "
-        f"the smallest and one of the others -> {trained.largest.weights}. A file of one member: "
+        f"{several(len(trained.largest.epochs), 'epoch')}, each image once in each by {seen} -> "
+        f"{trained.largest.weights}. A file of one member: "
         f"autoscale cut --run {shlex.quote(str(run))} --member {trained.members[0].name}"
     )
 
