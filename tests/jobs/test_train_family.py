@@ -356,7 +356,9 @@ def test_the_command_answers_and_leaves_a_job_that_repeats_it(
     told = json.loads(capsys.readouterr().out)
     assert [member["name"] for member in told["members"]] == ["phi-0", "phi-1", "phi-2"]
     assert main(words) == 0
-    assert "autoscale cut --run" in " ".join(capsys.readouterr().out.split())
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "1 epoch, each image once in each by one member -> " in shown
+    assert "autoscale cut --run" in shown
     assert main(["cut", "--run", str(run), "--member", "phi-0", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["trained"] == told["members"][0]
     assert main(["cut", "--run", str(run), "--limit", "macs=10"]) == 1
