@@ -1,0 +1,90 @@
+"""The inverted bottleneck in bfloat16 where the processor multiplies that.
+
+The map that `project` reads is made where it is multiplied, a few rows at a time, in both
+directions; of no other map between the block's input and its result there is more than the one
+before its norm.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from autoscale.network.kernels.compiled import NativeKernels, Normed, NormGradient
+from autoscale.network.kernels.inverted import Inverted
+from autoscale.network.kernels.layers import (
+    DepthwiseNorm,
+    Excite,
+    Gradients,
+    PointwiseNorm,
+    Tape,
+)
+from autoscale.network.kernels.panels import Panels
+
+
+class InvertedByPanels(Inverted):
+    """`Inverted` by `Panels`. The tape keeps the input, and the maps before the three norms."""
+
+    def __init__(
+        self,
+        expand: PointwiseNorm | None,
+        depthwise: DepthwiseNorm,
+        excite: Excite | None,
+        project: PointwiseNorm,
+        kernels: NativeKernels,
+    ) -> None:
+        super().__init__(expand, depthwise, excite, project, kernels)
+        self.panels = Panels(kernels.products)
+
+    def forward(self, x: Tensor, tape: Tape | None, added: Tensor | None = None) -> Tensor:
+        if tape is None:
+            return super().forward(x, None, added)
+        expand, depthwise, project = self.expand, self.depthwise, self.project
+        source: Tensor | Normed = x
+        if expand is not None:
+            source = self.panels.expand(x, expand.weight, expand.counted(), expand.activation)
+        filtered = Normed(
+            *self.kernels.depthwise_measured(source, depthwise.filter, depthwise.counted()),
+            depthwise.activation,
+        )
+        gate: Tensor | None = None
+        if self.excite is not None:
+            gate = self.excite.gate(self.kernels.pool_normed(filtered), tape)
+        result = self.panels.project(
+            filtered, gate, project.weight, project.counted(), project.activation
+        )
+        tape.append((x, source, filtered, result))
+        return self.kernels.apply(result, added)
+
+    def project_backward(
+        self, gradient: Tensor, tape: Tape, found: Gradients
+    ) -> tuple[NormGradient, Tensor, Any, Normed]:
+        x, source, filtered, result = tape.pop()
+        excited = tape.pop() if self.excite is not None else None
+        gate = None if excited is None else excited[-1]
+        project = self.project
+        of_result = self.kernels.norm_gradient(gradient, result)
+        found[project.norm.weight] = of_result.of_scale
+        found[project.norm.bias] = of_result.of_shift
+        of_hidden, of_gate, found[project.weight] = self.panels.project_backward(
+            of_result, result.z, filtered, gate, project.weight
+        )
+        if isinstance(of_hidden, NormGradient):
+            return of_hidden, x, source, filtered
+        assert self.excite is not None
+        assert excited is not None
+        assert gate is not None
+        assert of_gate is not None
+        # As in `Inverted`: the gate's gradient times the gate.
+        of_pooled = self.excite.gate_backward(of_gate.mul_(1 - gate), excited, found)
+        return self.kernels.differentiate(of_hidden, filtered, gate, of_pooled), x, source, filtered
+
+    def expand_backward(
+        self, gradient: NormGradient, source: Normed, x: Tensor, *, wants_input: bool,
+        added: Tensor | None,
+    ) -> tuple[Tensor | None, Tensor]:  # fmt: skip
+        assert self.expand is not None
+        return self.panels.expand_backward(
+            gradient, source.z, x, self.expand.weight, wants_input=wants_input, added=added
+        )
