@@ -158,20 +158,21 @@ void sum_products(const bfloat16 *one, const bfloat16 *other, Index start, Index
 
 extern "C" {
 
-// result = x * weight', and the result's statistics as by `measure_norm`; `weight` has a row for each
-// column of the result.
+// result = x * weight', and unless `gamma` is null the result's statistics as by `measure_norm`;
+// `weight` has a row for each column of the result.
 void expand_forward(const bfloat16 *x, const float *weight, bfloat16 *result, const float *gamma,
                     const float *beta, float *statistics, float *running_mean,
                     float *running_variance, double eps, double momentum, Index rows, Index depth,
                     Index columns, int threads, int way) {
     const Packed packed(weight, 1, depth, depth, columns);
-    Moments moments(columns, threads);
+    Moments moments(gamma ? columns : 0, threads);
     for_parts(rows, threads, [&](Index first, Index last, int part) {
-        Outcome outcome(nullptr, result, columns, first, &moments, part);
+        Outcome outcome(nullptr, result, columns, first, gamma ? &moments : nullptr, part);
         CHOSEN(way, multiply_part(x, packed.numbers(), first, last, depth, outcome));
         outcome.flush();
     });
-    moments.finish({gamma, beta, eps, momentum, statistics, running_mean, running_variance});
+    if (gamma)
+        moments.finish({gamma, beta, eps, momentum, statistics, running_mean, running_variance});
 }
 
 // The same of x = act(z * scale + shift) * gate[n]; `gate`, (N, C), may be null.
@@ -182,9 +183,9 @@ void project_forward(const bfloat16 *z, const float *z_statistics, int activatio
                      Index pixels, Index channels, Index columns, int threads, int way) {
     const Packed packed(weight, 1, channels, channels, columns);
     const Hidden hidden{z, z_statistics, gate, pixels, channels, activation};
-    Moments moments(columns, threads);
+    Moments moments(gamma ? columns : 0, threads);
     for_parts(images * pixels, threads, [&](Index first, Index last, int part) {
-        Outcome outcome(nullptr, result, columns, first, &moments, part);
+        Outcome outcome(nullptr, result, columns, first, gamma ? &moments : nullptr, part);
         bfloat16 *made = panel(2, channels);
         for_panels(first, last, channels, [&](Index start, Index end) {
             hidden.make(start, end, made, nullptr);
@@ -193,7 +194,8 @@ void project_forward(const bfloat16 *z, const float *z_statistics, int activatio
         });
         outcome.flush();
     });
-    moments.finish({gamma, beta, eps, momentum, statistics, running_mean, running_variance});
+    if (gamma)
+        moments.finish({gamma, beta, eps, momentum, statistics, running_mean, running_variance});
 }
 
 // Through that product, with the gradient a * gradient + b * result + c of its result, to that of its

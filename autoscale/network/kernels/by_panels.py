@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from autoscale.network.kernels.compiled import NativeKernels, Normed, NormGradient
@@ -39,11 +40,13 @@ class InvertedByPanels(Inverted):
 
     def forward(self, x: Tensor, tape: Tape | None, added: Tensor | None = None) -> Tensor:
         if tape is None:
-            return super().forward(x, None, added)
+            return self.used(x, added)
         expand, depthwise, project = self.expand, self.depthwise, self.project
         source: Tensor | Normed = x
         if expand is not None:
-            source = self.panels.expand(x, expand.weight, expand.counted(), expand.activation)
+            source = Normed(
+                *self.panels.expand(x, expand.weight, expand.counted()), expand.activation
+            )
         filtered = Normed(
             *self.kernels.depthwise_measured(source, depthwise.filter, depthwise.counted()),
             depthwise.activation,
@@ -51,11 +54,23 @@ class InvertedByPanels(Inverted):
         gate: Tensor | None = None
         if self.excite is not None:
             gate = self.excite.gate(self.kernels.pool_normed(filtered), tape)
-        result = self.panels.project(
-            filtered, gate, project.weight, project.counted(), project.activation
+        result = Normed(
+            *self.panels.project(filtered, gate, project.weight, project.counted()),
+            project.activation,
         )
         tape.append((x, source, filtered, result))
         return self.kernels.apply(result, added)
+
+    def widened(self, x: Tensor) -> Tensor:
+        if x.dtype == torch.float32:
+            return super().widened(x)
+        assert self.expand is not None
+        return self.panels.expand(x, self.expand.weight, None)[0]
+
+    def narrowed(self, filtered: Normed, gate: Tensor | None) -> Tensor:
+        if filtered.z.dtype == torch.float32:
+            return super().narrowed(filtered, gate)
+        return self.panels.project(filtered, gate, self.project.weight, None)[0]
 
     def project_backward(
         self, gradient: Tensor, tape: Tape, found: Gradients

@@ -179,6 +179,10 @@ class NativeKernels:
         assert statistics is not None
         return y, statistics
 
+    def depthwise_of(self, x: Tensor | Normed, by: Filter) -> Tensor:
+        """`depthwise`, of a map that may not be stored."""
+        return self._depthwise(x, by, None)[0]
+
     def depthwise_backward_normed(
         self, gradient: NormGradient, z: Tensor, x: Normed, by: Filter
     ) -> tuple[NormGradient, Tensor]:

@@ -31,11 +31,14 @@ class Panels:
         for name, kinds in _SIGNATURES.items():
             signed(self._functions, name, kinds)
 
-    def expand(self, x: Tensor, weight: Tensor, norm: nn.BatchNorm2d, activation: int) -> Normed:
+    def expand(
+        self, x: Tensor, weight: Tensor, norm: nn.BatchNorm2d | None
+    ) -> tuple[Tensor, Tensor]:
         """The 1x1 convolution of a map and the statistics of the result; moves the running ones.
 
         Args:
             weight: (channels of the result, channels of x, 1, 1), as everywhere here.
+            norm: the one behind it; None to leave the statistics empty.
         """
         columns, depth = weight.shape[:2]
         z, statistics = x.new_empty(*x.shape[:3], columns), torch.empty(4, columns)
@@ -43,11 +46,11 @@ class Panels:
             x.data_ptr(), weight.data_ptr(), z.data_ptr(), *_own(norm, statistics),
             x.numel() // depth, depth, columns, *self._how(),
         )  # fmt: skip
-        return Normed(z, statistics, activation)
+        return z, statistics
 
     def project(
-        self, x: Normed, gate: Tensor | None, weight: Tensor, norm: nn.BatchNorm2d, activation: int
-    ) -> Normed:
+        self, x: Normed, gate: Tensor | None, weight: Tensor, norm: nn.BatchNorm2d | None
+    ) -> tuple[Tensor, Tensor]:
         """The same of a map that nobody has stored, times `gate`, (N, C)."""
         columns, channels = weight.shape[:2]
         images, height, width, _ = x.z.shape
@@ -57,7 +60,7 @@ class Panels:
             weight.data_ptr(), z.data_ptr(), *_own(norm, statistics), images, height * width,
             channels, columns, *self._how(),
         )  # fmt: skip
-        return Normed(z, statistics, activation)
+        return z, statistics
 
     def project_backward(
         self, gradient: NormGradient, result: Tensor, x: Normed, gate: Tensor | None, weight: Tensor
@@ -104,7 +107,9 @@ class Panels:
         return torch.get_num_threads(), self._way
 
 
-def _own(norm: nn.BatchNorm2d, statistics: Tensor) -> tuple[int | float | None, ...]:
+def _own(norm: nn.BatchNorm2d | None, statistics: Tensor) -> tuple[int | float | None, ...]:
+    if norm is None:
+        return None, None, None, None, None, 0.0, 0.0
     return (
         norm.weight.data_ptr(), norm.bias.data_ptr(), statistics.data_ptr(),
         _pointer(norm.running_mean), _pointer(norm.running_var), norm.eps, norm.momentum,
