@@ -21,7 +21,7 @@ from autoscale.network.kernels.layers import (
     PointwiseNorm,
     Tape,
 )
-from autoscale.network.kernels.panels import Panels
+from autoscale.network.kernels.panels import Excited, Panels
 
 
 class InvertedByPanels(Inverted):
@@ -51,14 +51,15 @@ class InvertedByPanels(Inverted):
             *self.kernels.depthwise_measured(source, depthwise.filter, depthwise.counted()),
             depthwise.activation,
         )
-        gate: Tensor | None = None
+        excited: Excited | None = None
         if self.excite is not None:
-            gate = self.excite.gate(self.kernels.pool_normed(filtered), tape)
+            excited = self.panels.excite(self.kernels.pool_normed(filtered), self.excite)
+        gate = None if excited is None else excited.gate
         result = Normed(
             *self.panels.project(filtered, gate, project.weight, project.counted()),
             project.activation,
         )
-        tape.append((x, source, filtered, result))
+        tape.append((x, source, filtered, result, excited))
         return self.kernels.apply(result, added)
 
     def widened(self, x: Tensor) -> Tensor:
@@ -75,9 +76,8 @@ class InvertedByPanels(Inverted):
     def project_backward(
         self, gradient: Tensor, tape: Tape, found: Gradients
     ) -> tuple[NormGradient, Tensor, Any, Normed]:
-        x, source, filtered, result = tape.pop()
-        excited = tape.pop() if self.excite is not None else None
-        gate = None if excited is None else excited[-1]
+        x, source, filtered, result, excited = tape.pop()
+        gate = None if excited is None else excited.gate
         project = self.project
         of_result = self.kernels.norm_gradient(gradient, result)
         found[project.norm.weight] = of_result.of_scale
@@ -88,11 +88,8 @@ class InvertedByPanels(Inverted):
         if isinstance(of_hidden, NormGradient):
             return of_hidden, x, source, filtered
         assert self.excite is not None
-        assert excited is not None
-        assert gate is not None
         assert of_gate is not None
-        # As in `Inverted`: the gate's gradient times the gate.
-        of_pooled = self.excite.gate_backward(of_gate.mul_(1 - gate), excited, found)
+        of_pooled = self.panels.excite_backward(of_gate, excited, self.excite, found)
         return self.kernels.differentiate(of_hidden, filtered, gate, of_pooled), x, source, filtered
 
     def expand_backward(

@@ -22,7 +22,10 @@ MAPS: Mapping[torch.dtype, tuple[str, ...]] = {
 }
 SOURCES = tuple(
     Path(__file__).with_name(name)
-    for name in ("depthwise.cpp", "norm.cpp", "crops.cpp", "products.cpp", "bottleneck.cpp")
+    for name in (
+        *("depthwise.cpp", "norm.cpp", "crops.cpp"),
+        *("products.cpp", "bottleneck.cpp", "excite.cpp"),
+    )
 )
 #: What they include; the compiler finds it beside them.
 HEADERS = tuple(

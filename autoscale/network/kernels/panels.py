@@ -6,12 +6,13 @@ of an activation before it is stored (`bottleneck.cpp`). For processors that mul
 
 from __future__ import annotations
 
-import ctypes
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from autoscale.network.kernels.compiled import Normed, NormGradient, signed, unfilled
+from autoscale.network.kernels.layers import Excite, Gradients
 from autoscale.network.kernels.products import Products
 
 _SIGNATURES = {
@@ -19,7 +20,18 @@ _SIGNATURES = {
     "project_forward": "ppippppppppddnnnnii",
     "project_backward": "pppppippppppppnnnnii",
     "expand_backward": "ppppppppnnnii",
+    "excite_forward": "ppppppppnnni",
+    "excite_backward": "ppppppppppppnnni",
 }
+
+
+class Excited(NamedTuple):
+    """What the two layers of squeeze-and-excitation were given and gave, a row an image."""
+
+    pooled: Tensor  # (N, C)
+    reduced: Tensor  # (N, S)
+    active: Tensor  # (N, S)
+    gate: Tensor  # (N, C)
 
 
 class Panels:
@@ -102,6 +114,48 @@ class Panels:
             x.numel() // depth, depth, channels, *self._how(),
         )  # fmt: skip
         return of_x, of_weight
+
+    def excite(self, pooled: Tensor, by: Excite) -> Excited:
+        """The gate for maps with these means over their pixels, (N, C)."""
+        images, channels = pooled.shape
+        squeezed = len(by.reduce.weight)
+        found = Excited(
+            pooled, pooled.new_empty(images, squeezed), pooled.new_empty(images, squeezed),
+            torch.empty_like(pooled),
+        )  # fmt: skip
+        self._functions.excite_forward(
+            pooled.data_ptr(), by.reduce.weight.data_ptr(), _pointer(by.reduce.bias),
+            by.expand.weight.data_ptr(), _pointer(by.expand.bias), found.reduced.data_ptr(),
+            found.active.data_ptr(), found.gate.data_ptr(), images, channels, squeezed,
+            by.activation,
+        )  # fmt: skip
+        return found
+
+    def excite_backward(
+        self, of_gate: Tensor, kept: Excited, by: Excite, found: Gradients
+    ) -> Tensor:
+        """The gradient of the means.
+
+        Args:
+            of_gate: the gate's times the gate; written over.
+            kept: what `excite` gave.
+        """
+        images, channels = kept.pooled.shape
+        of_pooled = torch.empty_like(kept.pooled)
+        for conv in (by.reduce, by.expand):
+            assert conv.bias is not None
+            found[conv.weight] = torch.empty_like(
+                conv.weight, memory_format=torch.contiguous_format
+            )
+            found[conv.bias] = torch.empty_like(conv.bias)
+        self._functions.excite_backward(
+            of_gate.data_ptr(), *(numbers.data_ptr() for numbers in kept),
+            by.reduce.weight.data_ptr(), by.expand.weight.data_ptr(), of_pooled.data_ptr(),
+            *(found[weight].data_ptr() for conv in (by.reduce, by.expand)
+              for weight in (conv.weight, conv.bias)),
+            images, channels, len(by.reduce.weight), by.activation,
+        )  # fmt: skip
+        return of_pooled
 
     def _how(self) -> tuple[int, int]:
         return torch.get_num_threads(), self._way
