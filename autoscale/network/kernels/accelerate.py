@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 from autoscale.network.blocks import DropPath, Residual, SamePad, SqueezeExcite
 from autoscale.network.build import Network
 from autoscale.network.kernels.by_images import InvertedByImages
-from autoscale.network.kernels.by_panels import InvertedByPanels
+from autoscale.network.kernels.by_panels import InvertedByPanels, pooled_by_panels
 from autoscale.network.kernels.compiled import NativeKernels
 from autoscale.network.kernels.inverted import Inverted, invert
 from autoscale.network.kernels.kernels import ACTIVATIONS, Kernels
@@ -101,7 +101,10 @@ def _planned(parts: list[list[nn.Module]], kernels: Kernels) -> Layer:
             layers.append(layer)
     flush()
     if isinstance(kernels, NativeKernels):
-        layers = invert(layers, kernels, _inverted(kernels))
+        kind = _inverted(kernels)
+        layers = invert(layers, kernels, kind)
+        if kind is InvertedByPanels:
+            layers = pooled_by_panels(layers, kernels)
     return layers[0] if len(layers) == 1 else Chain(layers)
 
 

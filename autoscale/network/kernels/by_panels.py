@@ -1,4 +1,4 @@
-"""The inverted bottleneck in bfloat16 where the processor multiplies that.
+"""The inverted bottleneck, and the head, in bfloat16 where the processor multiplies that.
 
 The map that `project` reads is made where it is multiplied, a few rows at a time, in both
 directions; of no other map between the block's input and its result there is more than the one
@@ -7,10 +7,10 @@ before its norm.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from autoscale.network.kernels.compiled import NativeKernels, Normed, NormGradient
 from autoscale.network.kernels.inverted import Inverted
@@ -18,10 +18,66 @@ from autoscale.network.kernels.layers import (
     DepthwiseNorm,
     Excite,
     Gradients,
+    Layer,
+    Opaque,
     PointwiseNorm,
     Tape,
 )
 from autoscale.network.kernels.panels import Excited, Panels
+
+
+class PooledByPanels:
+    """A 1x1 convolution, its norm, an activation, and the mean over the pixels.
+
+    The map behind the norm is not stored. Shape: (N, H, W, C) -> (N, channels of the result).
+    """
+
+    def __init__(
+        self, layer: PointwiseNorm, pool: nn.AdaptiveAvgPool2d, kernels: NativeKernels
+    ) -> None:
+        self.layer, self.pool, self.kernels = layer, Opaque(pool), kernels
+        self.panels = Panels(kernels.products)
+
+    def forward(self, x: Tensor, tape: Tape | None, added: Tensor | None = None) -> Tensor:
+        layer = self.layer
+        if tape is None:
+            return self.pool.forward(layer.forward(x, None), None, added)
+        z = Normed(*self.panels.expand(x, layer.weight, layer.counted()), layer.activation)
+        tape.append((x, z))
+        pooled = self.kernels.pool_normed(z)
+        return pooled if added is None else pooled + added
+
+    def backward(
+        self, gradient: Tensor, tape: Tape, found: Gradients, *, wants_input: bool = True,
+        added: Tensor | None = None,
+    ) -> Tensor | None:  # fmt: skip
+        x, z = tape.pop()
+        of_z = self.kernels.differentiate_pooled(gradient.float(), z)
+        norm, weight = self.layer.norm, self.layer.weight
+        found[norm.weight], found[norm.bias] = of_z.of_scale, of_z.of_shift
+        of_x, found[weight] = self.panels.expand_backward(
+            of_z, z.z, x, weight, wants_input=wants_input, added=added
+        )
+        return of_x
+
+
+def pooled_by_panels(layers: list[Layer], kernels: NativeKernels) -> list[Layer]:
+    """`layers`, with a `PooledByPanels` for every 1x1 convolution whose map is pooled."""
+    found: list[Layer] = []
+    for layer in layers:
+        before = found[-1] if found else None
+        rest = [*layer.module.children()] if isinstance(layer, Opaque) else []
+        if type(before) is PointwiseNorm and rest and _pools(rest[0]):
+            found[-1] = PooledByPanels(before, rest[0], kernels)
+            if rest[1:]:
+                found.append(Opaque(nn.Sequential(*rest[1:])))
+        else:
+            found.append(layer)
+    return found
+
+
+def _pools(module: nn.Module) -> TypeGuard[nn.AdaptiveAvgPool2d]:
+    return type(module) is nn.AdaptiveAvgPool2d and module.output_size in (1, (1, 1))
 
 
 class InvertedByPanels(Inverted):

@@ -227,6 +227,11 @@ class NativeKernels:
         """
         return self._differentiate(gradient, x, gate, pooled, gradient)
 
+    def differentiate_pooled(self, pooled: Tensor, x: Normed) -> NormGradient:
+        """The gradient of what `x` was before its norm, from that of its mean over the pixels."""
+        # Whatever the gradient of the map itself is, it counts nothing.
+        return self._differentiate(x.z, x, torch.zeros_like(pooled), pooled, torch.empty_like(x.z))
+
     def differentiate_more(self, gradient: Tensor, x: Normed, total: Tensor) -> None:
         """`differentiate` of a piece, whose sums are added to `total`, (2 C,) float64."""
         channels = x.z.shape[-1]

@@ -19,7 +19,6 @@ from autoscale.network.kernels.layers import (
     Tape,
 )
 
-
 #: Of the widest map of the images that are computed together in evaluation.
 PIECE_BYTES = 4 * 1024 * 1024
 
@@ -65,7 +64,7 @@ class Inverted:
         return self.project.forward(hidden, tape, added)
 
     def used(self, x: Tensor, added: Tensor | None) -> Tensor:
-        """`forward` by the running statistics, so many images at a time that maps stay in caches."""
+        """`forward` by the running statistics, as many images at a time as caches hold."""
         result: Tensor | None = None
         together = self._images_together(x)
         for first in range(0, len(x), together):

@@ -1,7 +1,8 @@
 """Products in bfloat16 with what an inverted bottleneck has around them, some rows at a time.
 
-A norm's map is made where a product reads it, and what comes out of a product goes through the slope
-of an activation before it is stored (`bottleneck.cpp`). For processors that multiply bfloat16.
+A norm's map is made where a product reads it, and what comes out of a product goes through the
+slope of an activation before it is stored (`bottleneck.cpp`). For processors that multiply
+bfloat16.
 """
 
 from __future__ import annotations

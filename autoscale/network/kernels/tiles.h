@@ -12,7 +12,7 @@
 namespace by_tiles {
 
 // Asks the system once for the tiles' registers.
-bool allowed() {
+inline bool allowed() {
     constexpr long ASK = 0x1023, TILE_DATA = 18;  // of arch_prctl
     static const bool granted = syscall(SYS_arch_prctl, ASK, TILE_DATA) == 0;
     return granted;
