@@ -44,6 +44,9 @@ class Panels:
         for name, kinds in _SIGNATURES.items():
             signed(self._functions, name, kinds)
 
+    def __deepcopy__(self, memo: dict[int, object]) -> Panels:
+        return self  # a loaded library is one for the process
+
     def expand(
         self, x: Tensor, weight: Tensor, norm: nn.BatchNorm2d | None
     ) -> tuple[Tensor, Tensor]:

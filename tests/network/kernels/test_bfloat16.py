@@ -384,6 +384,16 @@ def test_the_same_step_gives_the_same_bits_and_two_threads_nearly_the_same() -> 
     assert error(whole(two), whole(one).double()) <= 0.3
 
 
+def test_a_copy_is_a_network_of_its_own_that_learns_the_same() -> None:
+    one = Accelerated(network(still=True), narrow()).train()
+    other = copy.deepcopy(one)
+    found = learn(one), learn(other)
+    assert torch.equal(found[0][0], found[1][0])
+    assert torch.equal(whole(found[0][1]), whole(found[1][1]))
+    own = {id(parameter) for parameter in one.parameters()}
+    assert own.isdisjoint(id(parameter) for parameter in other.parameters())
+
+
 @pytest.mark.parametrize("options", [{"stages": 2}, {"norms": True}, {"features": True}],
                          ids=["stages", "norms", "features"])  # fmt: skip
 def test_frozen_parts_stay_and_the_others_learn(options: dict[str, Any]) -> None:
