@@ -39,6 +39,11 @@ def test_the_table_of_spaces_holds_numbers() -> None:
     assert (table.macs_median <= table.macs_most).all()
 
 
+def test_what_rounds_to_nothing_has_no_sign(capsys: pytest.CaptureFixture[str]) -> None:
+    output = shown(pd.DataFrame({"accuracy": [-1e-9], "temperature": [-0.0]}), capsys)
+    assert output.splitlines()[-1].split() == ["0.0000", "0"]
+
+
 def test_counts_have_a_unit_and_large_numbers_of_networks_an_exponent(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

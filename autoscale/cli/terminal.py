@@ -310,9 +310,9 @@ def _cell(name: str, value: Any) -> str:
     if name == "networks":
         return f"{value:,}" if value < 10**9 else f"{value:.2e}"
     if name in ACCURACIES or is_quality(name):
-        return f"{value:.4f}"
+        return f"{value:z.4f}"
     return (
-        f"{value:.4g}" if isinstance(value, float) else printable(str(value)).replace("\n", "\\n")
+        f"{value:z.4g}" if isinstance(value, float) else printable(str(value)).replace("\n", "\\n")
     )
 
 

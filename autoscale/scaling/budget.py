@@ -9,6 +9,9 @@ from autoscale.design.measures.measure import CostMeasure
 from autoscale.design.numbers import Number
 from autoscale.errors import InvalidSetting
 
+#: A limit no larger than this, of a base more than so many times as large, was meant as a ratio.
+_RATIOS = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Budget:
@@ -44,7 +47,8 @@ def parse_budget(text: str, *, base: float, measure: CostMeasure = MACS) -> Budg
         base: what the base costs, in the measure.
 
     Raises:
-        InvalidSetting: for anything that is neither, or not above 0.
+        InvalidSetting: for anything that is neither, or not above 0; for a number without a unit so
+            far below the base that a ratio was meant.
     """
     ratio = parse_ratio(text)
     try:
@@ -55,4 +59,9 @@ def parse_budget(text: str, *, base: float, measure: CostMeasure = MACS) -> Budg
         limit = round(limit)
     if limit <= 0:
         raise InvalidSetting(f"a budget must be above 0, got {text!r}")
+    if ratio is None and limit <= _RATIOS and limit < base / _RATIOS:
+        raise InvalidSetting(
+            f"a budget of {text} is {measure.show(limit)}, and the base has {measure.show(base)}; "
+            f"write {text.strip()}x for a ratio to it"
+        )
     return Budget(limit, base, measure)

@@ -121,6 +121,13 @@ def test_what_is_no_count_is_told_how_limits_and_budgets_are_written(text: str) 
             parse_budget(text, base=1.0)
 
 
+def test_a_budget_without_its_x_is_told_how_ratios_are_written() -> None:
+    with pytest.raises(InvalidSetting, match=r"1\.5 is 2 multiply-adds, .*; write 1\.5x"):
+        parse_budget("1.5", base=385e6)
+    assert parse_budget("1.5M", base=385e6).limit == 1.5e6
+    assert parse_budget("900", base=2000.0).limit == 900  # a tiny base may mean it
+
+
 @pytest.mark.parametrize("kind", [SearchSettings, GridSettings, FamilySettings])
 def test_what_is_no_limit_is_refused_before_anything_is_read(kind: type) -> None:
     with pytest.raises(InvalidSetting, match="not a limit: 'params'"):

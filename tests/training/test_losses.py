@@ -236,10 +236,11 @@ def test_names_are_completed_and_recorded_only_where_they_are_not_usual() -> Non
     [
         ({"loss": "hinge"}, "no loss 'hinge'; choose from cross-entropy, focal:GAMMA"),
         ({"loss": "cross-entropy:1"}, "no loss 'cross-entropy:1'"),
-        ({"loss": "focal:two"}, "gamma of the loss focal must be a number of at least 0, as in "
-         "focal:2; got 'two'"),
+        ({"loss": "focal:two"}, "gamma of the loss focal must be a number of at least 0 and "
+         "at most 20, as in focal:2; got 'two'"),
         ({"loss": "focal:"}, "got ''"),
         ({"loss": "focal:-1"}, "at least 0"),
+        ({"loss": "focal:1000000000"}, "at most 20"),
         ({"loss": "logit-adjusted:inf"}, "tau of the loss logit-adjusted"),
         ({"sampling": "even"}, "no sampling 'even'; choose from shuffled, balanced"),
         ({"class_weights": "even"}, "no class weights 'even'; choose from none, balanced"),

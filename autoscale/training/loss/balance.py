@@ -33,6 +33,8 @@ LOSSES: Mapping[str, str] = {
 USUAL, FOCAL, ADJUSTED, BALANCED = "cross-entropy", "focal", "logit-adjusted", "balanced"
 #: Of those that take a number: its name, and what it is where none is given.
 _NUMBERS = {FOCAL: ("gamma", 2.0), ADJUSTED: ("tau", 1.0)}
+#: No such number is larger: long before, nothing or nothing else would be learnt.
+_MOST = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,10 +180,10 @@ def _whole(loss: str) -> str:
         number = float(text) if colon else usual
     except ValueError:
         number = math.nan
-    if not (math.isfinite(number) and number >= 0):
+    if not 0 <= number <= _MOST:
         raise InvalidSetting(
-            f"{name} of the loss {kind} must be a number of at least 0, as in {kind}:{usual:g}; "
-            f"got {text!r}"
+            f"{name} of the loss {kind} must be a number of at least 0 and at most {_MOST}, as in "
+            f"{kind}:{usual:g}; got {text!r}"
         )
     return f"{kind}:{number!r}".removesuffix(".0")
 
