@@ -146,18 +146,17 @@ class Panels:
         """
         images, channels = kept.pooled.shape
         of_pooled = torch.empty_like(kept.pooled)
+        weights = []
         for conv in (by.reduce, by.expand):
             assert conv.bias is not None
-            found[conv.weight] = torch.empty_like(
-                conv.weight, memory_format=torch.contiguous_format
-            )
-            found[conv.bias] = torch.empty_like(conv.bias)
+            weights += [conv.weight, conv.bias]
+        gradients = [torch.empty(weight.shape) for weight in weights]
+        found.update(zip(weights, gradients, strict=True))
         self._functions.excite_backward(
             of_gate.data_ptr(), *(numbers.data_ptr() for numbers in kept),
             by.reduce.weight.data_ptr(), by.expand.weight.data_ptr(), of_pooled.data_ptr(),
-            *(found[weight].data_ptr() for conv in (by.reduce, by.expand)
-              for weight in (conv.weight, conv.bias)),
-            images, channels, len(by.reduce.weight), by.activation,
+            *(gradient.data_ptr() for gradient in gradients), images, channels,
+            len(by.reduce.weight), by.activation,
         )  # fmt: skip
         return of_pooled
 

@@ -15,6 +15,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -40,7 +41,7 @@ def main() -> None:
                       "copy, GB/s": round(bandwidth / 1e9, 1)}))  # fmt: skip
     for precision, kernels in KERNELS.items():
         matrix = torch.randn(SIDE, SIDE, dtype=getattr(torch, precision))
-        peak = 2 * SIDE**3 / least(lambda matrix=matrix: torch.mm(matrix, matrix))
+        peak = 2 * SIDE**3 / least(partial(torch.mm, matrix, matrix))
         print(json.dumps({"precision": precision, "product, GFLOP/s": round(peak / 1e9)}))
         for name, width, pixels, images in (CASES[n] for n in ASKED):
             design = replace(
@@ -84,16 +85,14 @@ class Parts:
     def __enter__(self) -> None:
         for name, products in (("expand", 1), ("project", 1), ("project_backward", 2),
                                ("expand_backward", 2)):  # fmt: skip
-            self._count(Panels, name, "products", lambda given, _, n=products: n * of_weight(given))
+            self._count(Panels, name, "products", partial(of_weight, products))
         for name in ("mm", "addmm"):
             self._count(torch, name, "products", of_matrices)
         for name, filters in (("_depthwise", 1), ("_depthwise_backward", 2)):
-            self._count(
-                NativeKernels, name, "depthwise", lambda given, _, n=filters: n * of_filter(given)
-            )
+            self._count(NativeKernels, name, "depthwise", partial(of_filter, filters))
         for name in ("measure", "_apply", "apply_gated", "pool_normed", "_differentiate", "combine",
                      "_sum_pixels", "_scale_images"):  # fmt: skip
-            self._count(NativeKernels, name, "norms and activations", lambda *_: 0)
+            self._count(NativeKernels, name, "norms and activations", lambda _: 0)
 
     def __exit__(self, *_: object) -> None:
         for owner, name, inner in self._undo:
@@ -112,7 +111,7 @@ class Parts:
         }
 
     def _count(
-        self, owner: Any, name: str, part: str, operations: Callable[[Sequence[Any], Any], int]
+        self, owner: Any, name: str, part: str, operations: Callable[[Sequence[Any]], int]
     ) -> None:
         inner = getattr(owner, name)
 
@@ -124,7 +123,7 @@ class Parts:
             found = inner(*given, **options)
             spent = self._spent[part]
             spent[0] += time.thread_time() - began
-            spent[1] += 2 * operations(given, found)
+            spent[1] += 2 * operations(given)
             spent[2] += moved([*given, *options.values(), found])
             self._running = False
             return found
@@ -133,23 +132,23 @@ class Parts:
         setattr(owner, name, outer)
 
 
-def of_weight(given: Sequence[Any]) -> int:
-    """Multiply-adds of a 1x1 convolution: of its weight at every pixel."""
+def of_weight(products: int, given: Sequence[Any]) -> int:
+    """Multiply-adds of a 1x1 convolution, or of both its gradients: its weight at every pixel."""
     weight = next(x for x in given if isinstance(x, Tensor) and x.shape[2:] == (1, 1))
     first = next(x for x in given if isinstance(x, MAPS))
     pixels = stored(first)[0]
-    return weight.numel() * (pixels.numel() // pixels.shape[-1])
+    return products * weight.numel() * (pixels.numel() // pixels.shape[-1])
 
 
-def of_matrices(given: Sequence[Any], _: object) -> int:
+def of_matrices(given: Sequence[Any]) -> int:
     one, other = given[-2:]
     return int(one.numel()) * int(other.shape[1])
 
 
-def of_filter(given: Sequence[Any]) -> int:
+def of_filter(products: int, given: Sequence[Any]) -> int:
     """Of a depthwise convolution: given are the kernels, its input, its filter."""
     x, by = stored(given[1])[0], given[2]
-    return x.numel() // by.stride**2 * by.weight.shape[-1] ** 2
+    return int(products * x.numel() // by.stride**2 * by.weight.shape[-1] ** 2)
 
 
 def moved(given: object) -> int:
