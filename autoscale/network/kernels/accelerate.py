@@ -11,6 +11,7 @@ from torch.autograd.function import once_differentiable
 from autoscale.network.blocks import DropPath, Residual, SamePad, SqueezeExcite
 from autoscale.network.build import Network
 from autoscale.network.kernels.by_images import InvertedByImages
+from autoscale.network.kernels.by_panels import InvertedByPanels, pooled_by_panels
 from autoscale.network.kernels.compiled import NativeKernels
 from autoscale.network.kernels.inverted import Inverted, invert
 from autoscale.network.kernels.kernels import ACTIVATIONS, Kernels
@@ -100,9 +101,18 @@ def _planned(parts: list[list[nn.Module]], kernels: Kernels) -> Layer:
             layers.append(layer)
     flush()
     if isinstance(kernels, NativeKernels):
-        narrow = kernels.maps == torch.bfloat16
-        layers = invert(layers, kernels, InvertedByImages if narrow else Inverted)
+        kind = _inverted(kernels)
+        layers = invert(layers, kernels, kind)
+        if kind is InvertedByPanels:
+            layers = pooled_by_panels(layers, kernels)
     return layers[0] if len(layers) == 1 else Chain(layers)
+
+
+def _inverted(kernels: NativeKernels) -> type[Inverted]:
+    """The quickest way through an inverted bottleneck."""
+    if kernels.maps == torch.float32:
+        return Inverted
+    return InvertedByPanels if kernels.products.way else InvertedByImages
 
 
 def _weighs(part: list[nn.Module]) -> bool:

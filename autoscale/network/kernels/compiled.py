@@ -181,11 +181,15 @@ class NativeKernels:
         assert statistics is not None
         return y, statistics
 
+    def depthwise_of(self, x: Tensor | Normed, by: Filter) -> Tensor:
+        """`depthwise`, of a map that may not be stored."""
+        return self._depthwise(x, by, None)[0]
+
     def depthwise_backward_normed(
         self, gradient: NormGradient, z: Tensor, x: Normed, by: Filter
     ) -> tuple[NormGradient, Tensor]:
         """The gradients of what `x` was before its norm, and of the weight; `z` came out."""
-        found = _norm_gradient(torch.empty_like(x.z))
+        found = unfilled(torch.empty_like(x.z))
         return found, self._depthwise_backward(x, by, gradient, z, found.pre, found)
 
     def depthwise_backward_stored(
@@ -225,6 +229,11 @@ class NativeKernels:
         """
         return self._differentiate(gradient, x, gate, pooled, gradient)
 
+    def differentiate_pooled(self, pooled: Tensor, x: Normed) -> NormGradient:
+        """The gradient of what `x` was before its norm, from that of its mean over the pixels."""
+        # Whatever the gradient of the map itself is, it counts nothing.
+        return self._differentiate(x.z, x, torch.zeros_like(pooled), pooled, torch.empty_like(x.z))
+
     def differentiate_more(self, gradient: Tensor, x: Normed, total: Tensor) -> None:
         """`differentiate` of a piece, whose sums are added to `total`, (2 C,) float64."""
         channels = x.z.shape[-1]
@@ -236,7 +245,7 @@ class NativeKernels:
 
     def finish_differentiate(self, pre: Tensor, x: Normed, total: Tensor) -> NormGradient:
         """What `differentiate` gives, of all pieces in `total`."""
-        found, channels = _norm_gradient(pre), x.z.shape[-1]
+        found, channels = unfilled(pre), x.z.shape[-1]
         self._functions[torch.float32].finish_gradient(
             total.data_ptr(), x.statistics.data_ptr(), found.of_scale.data_ptr(),
             found.of_shift.data_ptr(), found.coefficients.data_ptr(), x.z.numel() // channels,
@@ -281,7 +290,7 @@ class NativeKernels:
     ) -> NormGradient:
         images, height, width, channels = x.z.shape
         share = None if pooled is None else pooled / (height * width)
-        found = _norm_gradient(target if x.activation or gate is not None else gradient)
+        found = unfilled(target if x.activation or gate is not None else gradient)
         self._functions[x.z.dtype].differentiate_norm(
             gradient.data_ptr(), x.z.data_ptr(), x.statistics.data_ptr(), _pointer(gate),
             _pointer(share), found.pre.data_ptr(), found.of_scale.data_ptr(),
@@ -352,7 +361,7 @@ class NativeKernels:
         return y
 
 
-# Of the functions' arguments in C++: pointer, Index, int, double.
+# Of the arguments of functions in C++, by a letter.
 _KINDS = {"p": ctypes.c_void_p, "n": ctypes.c_int64, "i": ctypes.c_int, "d": ctypes.c_double}
 _SIGNATURES = {
     "depthwise_forward": "ppipppppppddnnnniiii",
@@ -376,9 +385,18 @@ _SIGNATURES = {
 def _opened(library: Path) -> ctypes.CDLL:
     opened = ctypes.CDLL(str(library))
     for name, kinds in _SIGNATURES.items():
-        function = getattr(opened, name)
-        function.restype, function.argtypes = None, [_KINDS[kind] for kind in kinds]
+        signed(opened, name, kinds)
     return opened
+
+
+def signed(library: ctypes.CDLL, name: str, kinds: str) -> None:
+    """Tell what one of a library's functions takes.
+
+    Args:
+        kinds: a letter an argument: p for a pointer, n for an Index, i for an int, d for a double.
+    """
+    function = getattr(library, name)
+    function.restype, function.argtypes = None, [_KINDS[kind] for kind in kinds]
 
 
 def _pointer(x: Tensor | None) -> int | None:
@@ -394,6 +412,7 @@ def _source(x: Tensor | Normed) -> tuple[Tensor, Tensor | None, int]:
     return (x.z, x.statistics, x.activation) if isinstance(x, Normed) else (x, None, 0)
 
 
-def _norm_gradient(pre: Tensor) -> NormGradient:
+def unfilled(pre: Tensor) -> NormGradient:
+    """With room for what belongs to `pre`."""
     rows = torch.empty(5, pre.shape[-1])
     return NormGradient(pre, rows[:3], rows[3], rows[4])

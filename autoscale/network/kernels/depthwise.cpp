@@ -8,6 +8,7 @@
 namespace {
 
 constexpr Index BAND_BYTES = 32 * 1024;  // of packed input; together with the rest it stays in L1/L2
+constexpr Index AHEAD = 16;  // pixels: a register is a small piece of a line of a map
 constexpr int MAX_KERNEL = 9;
 #ifdef __AVX512F__
 constexpr int REGISTERS_FOR_SUMS = 28;  // of 32
@@ -33,7 +34,10 @@ ALWAYS_INLINE void pack(Index height, Index width, Index channels, Index top, In
         }
         const Index first = std::max<Index>(0, left), last = std::min(width, left + columns);
         for (Index x = left; x < first; ++x) to[x - left] = vec{};
-        for (Index x = first; x < last; ++x) to[x - left] = value((y * width + x) * channels);
+        for (Index x = first; x < last; ++x) {
+            value.fetch((y * width + x + AHEAD) * channels);
+            to[x - left] = value((y * width + x) * channels);
+        }
         for (Index x = std::max(first, last); x < left + columns; ++x) to[x - left] = vec{};
     }
 }
@@ -61,6 +65,7 @@ struct Stored {
     const Number *numbers;
     Index lanes;
     ALWAYS_INLINE vec operator()(Index i) const { return load(numbers + i, lanes); }
+    ALWAYS_INLINE void fetch(Index i) const { __builtin_prefetch(numbers + i); }
 };
 
 template <Activation A>
@@ -74,6 +79,7 @@ struct Normed {
         : numbers(numbers), mean(load(statistics, lanes)),
           scale(load(statistics + 2 * channels, lanes)),
           shift(load(statistics + 3 * channels, lanes)), lanes(lanes) {}
+    ALWAYS_INLINE void fetch(Index i) const { __builtin_prefetch(numbers + i); }
     ALWAYS_INLINE vec slope_at(vec z) const {
         return slope<A>(Lanes<LANES>(), floats(z * scale + shift));
     }
@@ -318,10 +324,22 @@ struct Gradient {
         const vec a = load(coefficients + c, lanes), b = load(coefficients + d.channels + c, lanes),
                   constant = load(coefficients + 2 * d.channels + c, lanes);
         ::pack(d.out_height(), d.out_width(), d.channels, top, left, rows, columns, to,
-               [=](Index j) ALWAYS_INLINE_LAMBDA {
-                   return vec(a * load(stored + j, lanes) + (b * load(map + j, lanes) + constant));
-               });
+               Combined{stored, map, a, b, constant, lanes});
     }
+
+private:
+    struct Combined {
+        const Number *pre, *z;
+        vec a, b, c;
+        Index lanes;
+        ALWAYS_INLINE vec operator()(Index i) const {
+            return a * load(pre + i, lanes) + (b * load(z + i, lanes) + c);
+        }
+        ALWAYS_INLINE void fetch(Index i) const {
+            __builtin_prefetch(pre + i);
+            __builtin_prefetch(z + i);
+        }
+    };
 };
 
 struct Place {

@@ -9,6 +9,7 @@
 namespace by_dots {
 
 constexpr Index ROWS = 12;   // whose sums stay in registers, for two groups of columns
+constexpr Index FEW = 4;     // at the end of a panel
 constexpr Index PANEL = 48;  // rows for which the same columns of the matrix are read
 constexpr Index HALF = SIDE / 2;
 
@@ -22,7 +23,7 @@ ALWAYS_INLINE __m512bh everywhere(const void *pair) {
 ALWAYS_INLINE __m512bh pairs_at(const void *from) { return (__m512bh)_mm512_loadu_si512(from); }
 
 // COUNT rows of `a` times GROUPS of 16 packed columns; what comes out goes to `outcome`.
-template <int COUNT, int GROUPS>
+template <int COUNT, int GROUPS, typename Outcome>
 ALWAYS_INLINE void multiply_block(const bfloat16 *a, Index depth, const bfloat16 *b, Index b_stride,
                                   Index row, Index group, Outcome &outcome) {
     __m512 sums[GROUPS][COUNT];
@@ -58,16 +59,19 @@ ALWAYS_INLINE void multiply_block(const bfloat16 *a, Index depth, const bfloat16
         });
 }
 
-template <int GROUPS>
+template <int GROUPS, typename Outcome>
 void multiply_panel(const bfloat16 *a, Index depth, const bfloat16 *b, Index b_stride, Index row,
                     Index end, Index group, Outcome &outcome) {
     for (; row + ROWS <= end; row += ROWS)
         multiply_block<ROWS, GROUPS>(a + row * depth, depth, b, b_stride, row, group, outcome);
+    for (; row + FEW <= end; row += FEW)
+        multiply_block<FEW, GROUPS>(a + row * depth, depth, b, b_stride, row, group, outcome);
     for (; row < end; ++row)
         multiply_block<1, GROUPS>(a + row * depth, depth, b, b_stride, row, group, outcome);
 }
 
 // Rows [first, last) of `outcome`: those of `a`, each of `depth` numbers, times a packed matrix.
+template <typename Outcome>
 void multiply_part(const bfloat16 *a, const bfloat16 *packed, Index first, Index last, Index depth,
                    Outcome &outcome) {
     const Index b_stride = tiles(depth, DEPTH) * TILE;
@@ -82,7 +86,6 @@ void multiply_part(const bfloat16 *a, const bfloat16 *packed, Index first, Index
         }
         outcome.end(end - row);
     }
-    outcome.flush();
 }
 
 // Adds to half a tile, and to its neighbours along `wide`, the products of packed rows.

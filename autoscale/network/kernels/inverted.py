@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor
 
 from autoscale.network.kernels.compiled import NativeKernels, Normed, NormGradient
+from autoscale.network.kernels.kernels import fixed_scale
 from autoscale.network.kernels.layers import (
-    Chain,
+    ConvNorm,
     DepthwiseNorm,
     Excite,
     Gradients,
@@ -16,6 +18,9 @@ from autoscale.network.kernels.layers import (
     PointwiseNorm,
     Tape,
 )
+
+#: Of the widest map of the images that are computed together in evaluation.
+PIECE_BYTES = 4 * 1024 * 1024
 
 
 class Inverted:
@@ -35,12 +40,10 @@ class Inverted:
     ) -> None:
         self.expand, self.depthwise, self.excite = expand, depthwise, excite
         self.project, self.kernels = project, kernels
-        parts = (expand, depthwise, excite, project)
-        self._stored = Chain([part for part in parts if part is not None])
 
     def forward(self, x: Tensor, tape: Tape | None, added: Tensor | None = None) -> Tensor:
         if tape is None:
-            return self._stored.forward(x, None, added)
+            return self.used(x, added)
         source: Tensor | Normed = x
         if self.expand is not None:
             z = self.expand.convolve(x)
@@ -59,6 +62,45 @@ class Inverted:
             self.kernels.reweight_(hidden, self.excite.gate(pooled, tape))
         tape.append((x, source, filtered, hidden))
         return self.project.forward(hidden, tape, added)
+
+    def used(self, x: Tensor, added: Tensor | None) -> Tensor:
+        """`forward` by the running statistics, as many images at a time as caches hold."""
+        result: Tensor | None = None
+        together = self._images_together(x)
+        for first in range(0, len(x), together):
+            at = slice(first, first + together)
+            source: Tensor | Normed = x[at]
+            if self.expand is not None:
+                source = fixed(self.widened(x[at]), self.expand)
+            filtered = fixed(
+                self.kernels.depthwise_of(source, self.depthwise.filter), self.depthwise
+            )
+            gate: Tensor | None = None
+            if self.excite is not None:
+                gate = self.excite.gate(self.kernels.pool_normed(filtered), None)
+            narrow = fixed(self.narrowed(filtered, gate), self.project)
+            if result is None:
+                result = narrow.z.new_empty(len(x), *narrow.z.shape[1:])
+            self.kernels.apply(narrow, None if added is None else added[at], result[at])
+        assert result is not None
+        return result
+
+    def widened(self, x: Tensor) -> Tensor:
+        """What `expand` gives before its norm."""
+        assert self.expand is not None
+        return self.expand.convolve(x)
+
+    def narrowed(self, filtered: Normed, gate: Tensor | None) -> Tensor:
+        """What `project` gives before its norm; `filtered` may be written over."""
+        if gate is None:
+            hidden = self.kernels.apply(filtered, target=filtered.z)
+        else:
+            hidden = self.kernels.apply_gated(filtered, gate, filtered.z)
+        return self.project.convolve(hidden)
+
+    def _images_together(self, x: Tensor) -> int:
+        wide = len(self.depthwise.weight) * x.shape[1] * x.shape[2] * x.element_size()
+        return max(1, PIECE_BYTES // max(1, wide))
 
     def backward(
         self, gradient: Tensor, tape: Tape, found: Gradients, *, wants_input: bool = True,
@@ -120,6 +162,13 @@ class Inverted:
         assert self.expand is not None
         expanded = self.kernels.combine(gradient, source.z)
         return self.expand.convolve_backward(expanded, x, wants_input, added)
+
+
+def fixed(z: Tensor, layer: ConvNorm) -> Normed:
+    """What a layer makes of its convolution's result by the running statistics."""
+    scale, shift = fixed_scale(layer.norm)
+    nothing = torch.zeros_like(scale)  # what only a backward pass reads
+    return Normed(z, torch.stack((nothing, nothing, scale, shift)), layer.activation)
 
 
 def invert(

@@ -22,12 +22,15 @@ MAPS: Mapping[torch.dtype, tuple[str, ...]] = {
 }
 SOURCES = tuple(
     Path(__file__).with_name(name)
-    for name in ("depthwise.cpp", "norm.cpp", "crops.cpp", "products.cpp")
+    for name in (
+        *("depthwise.cpp", "norm.cpp", "crops.cpp"),
+        *("products.cpp", "bottleneck.cpp", "excite.cpp"),
+    )
 )
 #: What they include; the compiler finds it beside them.
 HEADERS = tuple(
     Path(__file__).with_name(name)
-    for name in ("vectors.h", "activations.h", "norm.h", "pairs.h", "dots.h", "tiles.h")
+    for name in ("vectors.h", "activations.h", "norm.h", "pairs.h", "dots.h", "tiles.h", "ways.h")
 )
 COMPILERS = ("c++", "g++", "clang++")
 _PLAIN = (

@@ -49,6 +49,81 @@ ALWAYS_INLINE void pair_rows(const bfloat16 *from, Index stride, Index rows, __m
     }
 }
 
+// 16 x 16 words.
+ALWAYS_INLINE void transpose(__m512i *r) {
+    __m512i t[SIDE];
+    for (int i = 0; i < 16; i += 2) {
+        t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+    }
+    for (int i = 0; i < 16; i += 4) {
+        r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+        r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+        r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+        r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+    }
+    for (int i = 0; i < 4; ++i) {
+        const __m512i a = r[i], b = r[4 + i], c = r[8 + i], d = r[12 + i];
+        const __m512i ab = _mm512_shuffle_i32x4(a, b, 0x88), cd = _mm512_shuffle_i32x4(c, d, 0x88);
+        const __m512i abo = _mm512_shuffle_i32x4(a, b, 0xdd), cdo = _mm512_shuffle_i32x4(c, d, 0xdd);
+        t[i] = _mm512_shuffle_i32x4(ab, cd, 0x88);
+        t[8 + i] = _mm512_shuffle_i32x4(ab, cd, 0xdd);
+        t[4 + i] = _mm512_shuffle_i32x4(abo, cdo, 0x88);
+        t[12 + i] = _mm512_shuffle_i32x4(abo, cdo, 0xdd);
+    }
+    std::copy(t, t + SIDE, r);
+}
+
+// What `pack_matrix` writes of 16 columns, where the rows of each lie side by side.
+ALWAYS_INLINE void pack_turned(const float *columns, Index along, Index own, Index depth,
+                               bfloat16 *to) {
+    __m512i words[SIDE];
+    for (Index k = 0; k < depth; k += DEPTH, to += TILE) {
+        const Index rows = std::min(DEPTH, depth - k);
+        for (Index j = 0; j < SIDE; ++j) {
+            const float *from = columns + j * along + k;
+            const auto half = [&](Index first) {
+                return (__m512)(j < own && first < rows
+                                    ? load(from + first, std::min(SIDE, rows - first))
+                                    : vec{});
+            };
+            words[j] = (__m512i)_mm512_cvtne2ps_pbh(half(SIDE), half(0));
+        }
+        transpose(words);
+        for (Index pair = 0; pair < SIDE; ++pair)
+            _mm512_storeu_si512(to + pair * DEPTH, words[pair]);
+    }
+}
+
+// The numbers that `pack_matrix` writes.
+Index packed_size(Index depth, Index columns) {
+    return tiles(depth, DEPTH) * tiles(columns, SIDE) * TILE;
+}
+
+// A matrix of `depth` by `columns`, at strides of these numbers of which one is 1, rounded.
+void pack_matrix(const float *matrix, Index down, Index along, bfloat16 *to, Index depth,
+                 Index columns) {
+    for (Index c = 0; c < columns; c += SIDE) {
+        const Index own = std::min(SIDE, columns - c);
+        if (along != 1) {
+            pack_turned(matrix + c * along, along, own, depth, to);
+            to += tiles(depth, DEPTH) * TILE;
+            continue;
+        }
+        for (Index k = 0; k < depth; k += 2, to += DEPTH) {
+            const float *from = matrix + k * down + c;
+            const auto word = [](const float *row, Index own) {
+                return _mm512_cvtepu16_epi32((__m256i)_mm512_cvtneps_pbh((__m512)load(row, own)));
+            };
+            const __m512i next = k + 1 < depth ? word(from + down, own) : _mm512_setzero_si512();
+            _mm512_storeu_si512(to, paired(word(from, own), next));
+        }
+        const Index filled = (depth + 1) / 2 * DEPTH, all = tiles(depth, DEPTH) * TILE;
+        std::memset(to, 0, (all - filled) * sizeof(bfloat16));
+        to += all - filled;
+    }
+}
+
 // Where rows of a product go: to a map, with what is added to them, and to the sums that a norm needs.
 struct Outcome {
     Outcome(const bfloat16 *added, bfloat16 *result, Index columns, Index first, Moments *moments,

@@ -24,7 +24,7 @@ class Factor(NamedTuple):
 
 _P, _N = ctypes.c_void_p, ctypes.c_int64
 _ARGUMENTS = {
-    "pack_matrix": [_P, _N, _N, _P, _N, _N],
+    "packed_matrix": [_P, _N, _N, _P, _N, _N],
     "multiply_rows": [_P, _P, _P, _P, _P, _N, _N, _N, ctypes.c_int, ctypes.c_int],
     "multiply_columns": [_P, _P, _P, _N, _N, _N, ctypes.c_int, ctypes.c_int],
 }
@@ -39,13 +39,18 @@ class Way(IntEnum):
 
 
 class Products:
-    """The products, by compiled functions for bfloat16 where those say that they can."""
+    """The products, by compiled functions for bfloat16 where those say that they can.
+
+    Attributes:
+        functions: those of the compiled library.
+        way: what multiplies.
+    """
 
     def __init__(self, functions: ctypes.CDLL) -> None:
-        self._functions = functions
+        self.functions = functions
         self.way = Way(functions.quickest_way())
         if self.way:
-            functions.packed_size.restype, functions.packed_size.argtypes = _N, [_N, _N]
+            functions.packed_numbers.restype, functions.packed_numbers.argtypes = _N, [_N, _N]
             for name, kinds in _ARGUMENTS.items():
                 function = getattr(functions, name)
                 function.restype, function.argtypes = None, kinds
@@ -55,8 +60,8 @@ class Products:
         depth, columns = matrix.shape
         if not self.way:
             return Factor(matrix.bfloat16(), columns)
-        packed = torch.empty(self._functions.packed_size(depth, columns), dtype=torch.bfloat16)
-        self._functions.pack_matrix(
+        packed = torch.empty(self.functions.packed_numbers(depth, columns), dtype=torch.bfloat16)
+        self.functions.packed_matrix(
             matrix.data_ptr(), *matrix.stride(), packed.data_ptr(), depth, columns
         )
         return Factor(packed, columns)
@@ -81,7 +86,7 @@ class Products:
                 torch.addmm(_rows(added), _rows(x), ready, out=out)
             return False
         depth = x.shape[-1]
-        self._functions.multiply_rows(
+        self.functions.multiply_rows(
             x.data_ptr(), factor.numbers.data_ptr(), None if added is None else added.data_ptr(),
             target.data_ptr(), None if total is None else total.data_ptr(), x.numel() // depth,
             depth, factor.columns, torch.get_num_threads(), self.way,
@@ -93,7 +98,7 @@ class Products:
         if not self.way:
             result += torch.mm(_rows(narrow).t(), _rows(wide))
             return
-        self._functions.multiply_columns(
+        self.functions.multiply_columns(
             narrow.data_ptr(), wide.data_ptr(), result.data_ptr(),
             narrow.numel() // narrow.shape[-1], *result.shape, torch.get_num_threads(), self.way,
         )  # fmt: skip

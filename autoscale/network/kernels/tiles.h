@@ -12,7 +12,7 @@
 namespace by_tiles {
 
 // Asks the system once for the tiles' registers.
-bool allowed() {
+inline bool allowed() {
     constexpr long ASK = 0x1023, TILE_DATA = 18;  // of arch_prctl
     static const bool granted = syscall(SYS_arch_prctl, ASK, TILE_DATA) == 0;
     return granted;
@@ -33,31 +33,6 @@ struct Tiles {
 
 // What was stored before is in memory when tiles are loaded: the compiler does not see them read it.
 ALWAYS_INLINE void written() { __asm__ volatile("" ::: "memory"); }
-
-// 16 x 16 words.
-ALWAYS_INLINE void transpose(__m512i *r) {
-    __m512i t[SIDE];
-    for (int i = 0; i < 16; i += 2) {
-        t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
-        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
-    }
-    for (int i = 0; i < 16; i += 4) {
-        r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
-        r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
-        r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
-        r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
-    }
-    for (int i = 0; i < 4; ++i) {
-        const __m512i a = r[i], b = r[4 + i], c = r[8 + i], d = r[12 + i];
-        const __m512i ab = _mm512_shuffle_i32x4(a, b, 0x88), cd = _mm512_shuffle_i32x4(c, d, 0x88);
-        const __m512i abo = _mm512_shuffle_i32x4(a, b, 0xdd), cdo = _mm512_shuffle_i32x4(c, d, 0xdd);
-        t[i] = _mm512_shuffle_i32x4(ab, cd, 0x88);
-        t[8 + i] = _mm512_shuffle_i32x4(ab, cd, 0xdd);
-        t[4 + i] = _mm512_shuffle_i32x4(abo, cdo, 0x88);
-        t[12 + i] = _mm512_shuffle_i32x4(abo, cdo, 0xdd);
-    }
-    std::copy(t, t + SIDE, r);
-}
 
 // 32 rows by up to two tiles of columns of `a` times packed weights, to `sums`, two tiles a row.
 template <int COLUMNS>
@@ -94,6 +69,7 @@ ALWAYS_INLINE void multiply_block(const bfloat16 *a, Index stride, const bfloat1
 }
 
 // Rows [first, last) of `outcome`: those of `a`, each of `depth` numbers, times a packed matrix.
+template <typename Outcome>
 void multiply_part(const bfloat16 *a, const bfloat16 *packed, Index first, Index last, Index depth,
                    Outcome &outcome) {
     const Tiles configured;
@@ -130,7 +106,6 @@ void multiply_part(const bfloat16 *a, const bfloat16 *packed, Index first, Index
         }
         outcome.end(rows);
     }
-    outcome.flush();
 }
 
 // Adds to COUNT tiles at `to` the products of as many packed ones, `steps` each, with those at `b`.

@@ -16,9 +16,10 @@ from autoscale.jobs.workers.kernels import load_kernels
 from autoscale.network.blocks import Residual
 from autoscale.network.build import build
 from autoscale.network.freeze import freeze
-from autoscale.network.kernels import by_images, library
+from autoscale.network.kernels import accelerate, by_images, library
 from autoscale.network.kernels.accelerate import Accelerated, plan
 from autoscale.network.kernels.by_images import InvertedByImages
+from autoscale.network.kernels.by_panels import InvertedByPanels
 from autoscale.network.kernels.compiled import NativeKernels, Normed
 from autoscale.network.kernels.inverted import Inverted
 from autoscale.network.kernels.kernels import ACTIVATIONS, Filter
@@ -282,7 +283,12 @@ def error(found: Tensor, exact: Tensor) -> float:
 @pytest.mark.parametrize("se_ratio", [0.0, 0.25])
 @pytest.mark.parametrize(("kernel", "stride", "ratio"), [(3, 1, 4), (5, 2, 6), (3, 2, 1)])
 def test_a_block_is_as_exact_as_torch_s_own_bfloat16(
-    activation: Activation, se_ratio: float, kernel: int, stride: int, ratio: int
+    kernels: NativeKernels,
+    activation: Activation,
+    se_ratio: float,
+    kernel: int,
+    stride: int,
+    ratio: int,
 ) -> None:
     torch.manual_seed(0)
     block = branch(
@@ -290,8 +296,8 @@ def test_a_block_is_as_exact_as_torch_s_own_bfloat16(
         activation=activation,
     )  # fmt: skip
     x = rounded(6, 16, 14, 24, seed=1)
-    layer = plan(block, narrow())
-    assert isinstance(layer, InvertedByImages)
+    layer = plan(block, kernels)
+    assert type(layer) is (InvertedByPanels if kernels.products.way else InvertedByImages)
     gradient = rounded(6, -(-16 // stride), -(-14 // stride), 16, seed=9)
     exact = by_torch(block, x, gradient, autocast=False)
     torchs = by_torch(block, x, gradient, autocast=True)
@@ -304,6 +310,7 @@ def test_a_block_is_as_exact_as_torch_s_own_bfloat16(
 
 
 def test_pieces_are_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accelerate, "_inverted", lambda kernels: InvertedByImages)
     torch.manual_seed(0)
     for se_ratio in (0.0, 0.25):
         module = Residual(branch(16, 16, expand_ratio=4, se_ratio=se_ratio), nn.Identity()).train()
@@ -375,6 +382,16 @@ def test_the_same_step_gives_the_same_bits_and_two_threads_nearly_the_same() -> 
         torch.set_num_threads(before)
     assert all(torch.equal(gradient, again[name]) for name, gradient in one.items())
     assert error(whole(two), whole(one).double()) <= 0.3
+
+
+def test_a_copy_is_a_network_of_its_own_that_learns_the_same() -> None:
+    one = Accelerated(network(still=True), narrow()).train()
+    other = copy.deepcopy(one)
+    found = learn(one), learn(other)
+    assert torch.equal(found[0][0], found[1][0])
+    assert torch.equal(whole(found[0][1]), whole(found[1][1]))
+    own = {id(parameter) for parameter in one.parameters()}
+    assert own.isdisjoint(id(parameter) for parameter in other.parameters())
 
 
 @pytest.mark.parametrize("options", [{"stages": 2}, {"norms": True}, {"features": True}],

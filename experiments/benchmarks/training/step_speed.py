@@ -1,6 +1,6 @@
 """Images a second of a training step: the plain loop against ours, interleaved.
 
-    python experiments/benchmarks/training/steps.py --sizes 32x64,64x64 --rounds 6
+    python experiments/benchmarks/training/step_speed.py --sizes 32x64,64x64 --rounds 6
 
 One thread. All variants take turns, one step each, and CPU time of the thread is counted, so that
 other work on the machine disturbs all of them alike; a ratio is of medians. The first two steps of

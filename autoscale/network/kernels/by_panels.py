@@ -1,0 +1,158 @@
+"""The inverted bottleneck, and the head, in bfloat16 where the processor multiplies that.
+
+The map that `project` reads is made where it is multiplied, a few rows at a time, in both
+directions; of no other map between the block's input and its result there is more than the one
+before its norm.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeGuard
+
+import torch
+from torch import Tensor, nn
+
+from autoscale.network.kernels.compiled import NativeKernels, Normed, NormGradient
+from autoscale.network.kernels.inverted import Inverted
+from autoscale.network.kernels.layers import (
+    DepthwiseNorm,
+    Excite,
+    Gradients,
+    Layer,
+    Opaque,
+    PointwiseNorm,
+    Tape,
+)
+from autoscale.network.kernels.panels import Excited, Panels
+
+
+class PooledByPanels:
+    """A 1x1 convolution, its norm, an activation, and the mean over the pixels.
+
+    The map behind the norm is not stored. Shape: (N, H, W, C) -> (N, channels of the result).
+    """
+
+    def __init__(
+        self, layer: PointwiseNorm, pool: nn.AdaptiveAvgPool2d, kernels: NativeKernels
+    ) -> None:
+        self.layer, self.pool, self.kernels = layer, Opaque(pool), kernels
+        self.panels = Panels(kernels.products)
+
+    def forward(self, x: Tensor, tape: Tape | None, added: Tensor | None = None) -> Tensor:
+        layer = self.layer
+        if tape is None:
+            return self.pool.forward(layer.forward(x, None), None, added)
+        z = Normed(*self.panels.expand(x, layer.weight, layer.counted()), layer.activation)
+        tape.append((x, z))
+        pooled = self.kernels.pool_normed(z)
+        return pooled if added is None else pooled + added
+
+    def backward(
+        self, gradient: Tensor, tape: Tape, found: Gradients, *, wants_input: bool = True,
+        added: Tensor | None = None,
+    ) -> Tensor | None:  # fmt: skip
+        x, z = tape.pop()
+        of_z = self.kernels.differentiate_pooled(gradient.float(), z)
+        norm, weight = self.layer.norm, self.layer.weight
+        found[norm.weight], found[norm.bias] = of_z.of_scale, of_z.of_shift
+        of_x, found[weight] = self.panels.expand_backward(
+            of_z, z.z, x, weight, wants_input=wants_input, added=added
+        )
+        return of_x
+
+
+def pooled_by_panels(layers: list[Layer], kernels: NativeKernels) -> list[Layer]:
+    """`layers`, with a `PooledByPanels` for every 1x1 convolution whose map is pooled."""
+    found: list[Layer] = []
+    for layer in layers:
+        before = found[-1] if found else None
+        rest = [*layer.module.children()] if isinstance(layer, Opaque) else []
+        if type(before) is PointwiseNorm and rest and _pools(rest[0]):
+            found[-1] = PooledByPanels(before, rest[0], kernels)
+            if rest[1:]:
+                found.append(Opaque(nn.Sequential(*rest[1:])))
+        else:
+            found.append(layer)
+    return found
+
+
+def _pools(module: nn.Module) -> TypeGuard[nn.AdaptiveAvgPool2d]:
+    return type(module) is nn.AdaptiveAvgPool2d and module.output_size in (1, (1, 1))
+
+
+class InvertedByPanels(Inverted):
+    """`Inverted` by `Panels`. The tape keeps the input, and the maps before the three norms."""
+
+    def __init__(
+        self,
+        expand: PointwiseNorm | None,
+        depthwise: DepthwiseNorm,
+        excite: Excite | None,
+        project: PointwiseNorm,
+        kernels: NativeKernels,
+    ) -> None:
+        super().__init__(expand, depthwise, excite, project, kernels)
+        self.panels = Panels(kernels.products)
+
+    def forward(self, x: Tensor, tape: Tape | None, added: Tensor | None = None) -> Tensor:
+        if tape is None:
+            return self.used(x, added)
+        expand, depthwise, project = self.expand, self.depthwise, self.project
+        source: Tensor | Normed = x
+        if expand is not None:
+            source = Normed(
+                *self.panels.expand(x, expand.weight, expand.counted()), expand.activation
+            )
+        filtered = Normed(
+            *self.kernels.depthwise_measured(source, depthwise.filter, depthwise.counted()),
+            depthwise.activation,
+        )
+        excited: Excited | None = None
+        if self.excite is not None:
+            excited = self.panels.excite(self.kernels.pool_normed(filtered), self.excite)
+        gate = None if excited is None else excited.gate
+        result = Normed(
+            *self.panels.project(filtered, gate, project.weight, project.counted()),
+            project.activation,
+        )
+        tape.append((x, source, filtered, result, excited))
+        return self.kernels.apply(result, added)
+
+    def widened(self, x: Tensor) -> Tensor:
+        if x.dtype == torch.float32:
+            return super().widened(x)
+        assert self.expand is not None
+        return self.panels.expand(x, self.expand.weight, None)[0]
+
+    def narrowed(self, filtered: Normed, gate: Tensor | None) -> Tensor:
+        if filtered.z.dtype == torch.float32:
+            return super().narrowed(filtered, gate)
+        return self.panels.project(filtered, gate, self.project.weight, None)[0]
+
+    def project_backward(
+        self, gradient: Tensor, tape: Tape, found: Gradients
+    ) -> tuple[NormGradient, Tensor, Any, Normed]:
+        x, source, filtered, result, excited = tape.pop()
+        gate = None if excited is None else excited.gate
+        project = self.project
+        of_result = self.kernels.norm_gradient(gradient, result)
+        found[project.norm.weight] = of_result.of_scale
+        found[project.norm.bias] = of_result.of_shift
+        of_hidden, of_gate, found[project.weight] = self.panels.project_backward(
+            of_result, result.z, filtered, gate, project.weight
+        )
+        if isinstance(of_hidden, NormGradient):
+            return of_hidden, x, source, filtered
+        assert self.excite is not None
+        assert of_gate is not None
+        of_pooled = self.panels.excite_backward(of_gate, excited, self.excite, found)
+        return self.kernels.differentiate(of_hidden, filtered, gate, of_pooled), x, source, filtered
+
+    def expand_backward(
+        self, gradient: NormGradient, source: Normed, x: Tensor, *, wants_input: bool,
+        added: Tensor | None,
+    ) -> tuple[Tensor | None, Tensor]:  # fmt: skip
+        assert self.expand is not None
+        return self.panels.expand_backward(
+            gradient, source.z, x, self.expand.weight, wants_input=wants_input, added=added
+        )

@@ -1,0 +1,76 @@
+// The ways in which products of bfloat16 matrices are made, and the sums over rows that they share.
+
+#pragma once
+
+#include "dots.h"
+#include "tiles.h"
+
+namespace {
+
+// In which way products are made.
+enum Way { NEITHER, DOTS, TILES };
+
+#ifdef HAS_TILES
+#define CHOSEN(way, call) way == TILES ? by_tiles::call : by_dots::call
+#elif defined(HAS_DOTS)
+#define CHOSEN(way, call) by_dots::call
+#endif
+
+#ifdef HAS_DOTS
+
+// The products of two maps' columns over their rows, a share of the rows a thread.
+struct ColumnProducts {
+    ColumnProducts(Index narrow, Index wide, int threads)
+        : narrow(narrow), wide(wide), across(tiles(narrow, SIDE)), along(tiles(wide, SIDE)),
+          threads(threads), memory(allocate(threads * size() * static_cast<Index>(sizeof(float)))) {
+        std::memset(of(0), 0, threads * size() * sizeof(float));
+    }
+
+    Index size() const { return across * along * SIDE * SIDE; }
+    float *of(int part) const { return static_cast<float *>(memory.get()) + part * size(); }
+
+    // Rows [first, last) of both maps.
+    void add(const bfloat16 *narrow_map, const bfloat16 *wide_map, Index first, Index last, int part,
+             int way) {
+        CHOSEN(way, multiply_columns_part(narrow_map, wide_map, first, last, narrow, wide, of(part)));
+    }
+
+    // Adds them to a matrix with a row for each column of the narrow map.
+    void add_to(float *result) const {
+        for (int part = 0; part < threads; ++part)
+            for (Index p = 0; p < narrow; ++p)
+                for (Index q = 0; q < along; ++q) {
+                    const Index own = std::min(SIDE, wide - q * SIDE);
+                    float *to = result + p * wide + q * SIDE;
+                    const float *from = tile(part, p / SIDE, q) + p % SIDE * SIDE;
+                    store(to, load(to, own) + load(from, SIDE), own);
+                }
+    }
+
+    // Writes them to a matrix with a row for each column of the wide map.
+    void turn_to(float *result) const {
+        for (Index p = 0; p < across; ++p)
+            for (Index q = 0; q < along; ++q) {
+                vec rows[SIDE] = {};
+                for (int part = 0; part < threads; ++part)
+                    for (Index r = 0; r < SIDE; ++r) rows[r] += load(tile(part, p, q) + r * SIDE, SIDE);
+                transpose(reinterpret_cast<__m512i *>(rows));
+                const Index own = std::min(SIDE, narrow - p * SIDE);
+                for (Index r = 0; r < std::min(SIDE, wide - q * SIDE); ++r)
+                    store(result + (q * SIDE + r) * narrow + p * SIDE, rows[r], own);
+            }
+    }
+
+    Index narrow, wide, across, along;
+    int threads;
+    Memory memory;
+
+private:
+    const float *tile(int part, Index p, Index q) const {
+        return of(part) + (q * across + p) * SIDE * SIDE;
+    }
+};
+
+#endif
+
+}  // namespace
