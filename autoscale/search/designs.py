@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
-from math import prod
+from math import isfinite, prod
 from typing import Any
 
 import numpy as np
@@ -63,6 +63,15 @@ class Description:
         return self.read.architecture if isinstance(self.read, DesignFacts) else self.read
 
 
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a complete trial told: the study's finite values, and its constraints."""
+
+    point: Point
+    values: tuple[float, ...]
+    constraints: Mapping[str, float]
+
+
 @dataclass(frozen=True)
 class Designs:
     """A set of designs.
@@ -84,6 +93,9 @@ class Designs:
         default_factory=dict, repr=False, compare=False
     )
     _trials: dict[int, tuple[Params, Point | None]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+    _scores: dict[int, tuple[Params, "Score"]] = field(
         default_factory=dict, repr=False, compare=False
     )
 
@@ -195,6 +207,20 @@ class Designs:
         if trial.state.is_finished():
             self._trials[trial.number] = (params, point)
         return point
+
+    def score_of_trial(self, trial: FrozenTrial) -> "Score | None":
+        """What a trial told of one of these designs, remembered; None if it has no finite score."""
+        found = self._scores.get(trial.number)
+        if found is not None and found[0] is trial.params:
+            return found[1]
+        if trial.state is not TrialState.COMPLETE or (point := self.point_of_trial(trial)) is None:
+            return None
+        values = trial.values
+        if values is None or not all(map(isfinite, values)):
+            return None
+        score = Score(point, tuple(values), trial.constraints)
+        self._scores[trial.number] = (trial.params, score)
+        return score
 
     def completed(self, point: Point, others: Iterable[Point]) -> list[Point]:
         """The designs that a trial may have been of which asked for the parameters of `point`

@@ -13,7 +13,7 @@ from autoscale.search.knowledge import NOTHING, KnownCosts
 from autoscale.search.model.acquisition import Costs
 from autoscale.search.model.conditions import ABSENT
 from autoscale.search.model.feasibility import BROKEN, Chances, Feasibility
-from autoscale.search.model.gaussian_process import Predictions
+from autoscale.search.model.gaussian_process import Predictions, SampledFunction
 from autoscale.search.model.predictor import FittedModel, Predictor
 from autoscale.search.model.targets import (
     AcquisitionTarget,
@@ -24,15 +24,18 @@ from autoscale.search.model.targets import (
     front_of_known,
     imputed_scores_of,
 )
+from autoscale.search.samplers.ascent import ascend
 from autoscale.search.samplers.base import DesignSampler, every_network
 
 _WALKED = 512  # points up to which every network is a candidate
-_PARENTS = 24
-_CHILDREN = 96  # in each of two rounds
+_ROUNDS = 6
+_PARENTS = 8  # of each round
+_CHILDREN = 32
 _STRANGERS = 32
 _FINALISTS = 96  # candidates whose gain is computed
 _KEPT = 40  # trained designs that are recommended now, among whom the gain is measured
 _ADOPTABLE = np.log(0.5)  # chance to keep the constraints from which a trained design is wanted
+_SAMPLED = 0.5  # of the trials behind as many as there are choices
 _HOPE = 1.5  # standard deviations above the middle that a promising design may hope for
 
 
@@ -97,14 +100,28 @@ class GuidedSampler(DesignSampler):
         if self._feasibility is None or self._feasibility.designs is not designs:
             self._feasibility = Feasibility(designs)
         chances = self._feasibility.learn(history)
-        pool = Pool(
-            learnt, goal, lambda points: self.keeping_limits(designs, points), history, chances
-        )
+
+        def allowed(points: Sequence[Point]) -> list[Point]:
+            return self.keeping_limits(designs, points)
+
+        # Gains are sure of themselves: once designs crowd around the best, none beyond is expected
+        # to surpass it.
+        if (
+            isinstance(goal, SingleObjective)
+            and chances is None
+            and designs.size > _WALKED
+            and len(history) >= len(designs.axes)
+            and rng.random() < _SAMPLED
+        ):
+            sampled = best_of_sampled(learnt, goal, designs, allowed, rng)
+            if sampled is not None and designs.identity(sampled) not in history.spent:
+                return sampled
+        pool = Pool(learnt, goal, allowed, history, chances)
         if designs.size <= _WALKED:
             pool.add(every_network(designs))
         else:
             pool.add(designs.random(rng) for _ in range(_STRANGERS))
-            for _ in range(2):
+            for _ in range(_ROUNDS):
                 pool.add(children(designs, pool.best(_PARENTS), _CHILDREN, rng))
         chosen = pool.most_gainful(_FINALISTS, repeats=self.asks_for_repeats)
         if chosen is None:
@@ -250,9 +267,11 @@ class Pool:
         self._costs = Costs.known(np.zeros(0))
         self._expected, self._merit = np.zeros(0), np.zeros(0)
         self._chance = np.zeros(0)  # logarithms
-        within = set(allowed(points))
-        rows = [i for i, point in enumerate(points) if point in within]
-        self._seen.update(self._designs.identity(points[i]) for i in rows)
+        kept = allowed(points)
+        within = set(kept) if len(kept) < len(points) else points
+        rows = [i for i, point in enumerate(points) if within is points or point in within]
+        networks = learnt.posterior.inputs.network
+        self._seen.update(networks[rows].tolist())
         trained = [points[i] for i in rows]
         chance = chances.of_trained(trained) if chances else np.zeros(len(rows))
         self._append(trained, costs[rows], mean[rows], variance[rows], chance)
@@ -353,6 +372,27 @@ class Pool:
             parts.append(self._predicted[np.array(new)])
         place = {row: i for i, row in enumerate([*old, *(row + self._trained for row in new)])}
         return reduce(Predictions.joined, parts)[np.array([place[row] for row in rows])]
+
+
+def best_of_sampled(
+    learnt: FittedModel,
+    goal: AcquisitionTarget,
+    designs: Designs,
+    allowed: Callable[[Sequence[Point]], list[Point]],
+    rng: np.random.Generator,
+) -> Point | None:
+    """The best design of a function drawn from what is believed, as far as an ascent from its best
+    trained one finds it; None if no trained one is allowed. Thompson sampling."""
+    trained = allowed(learnt.trained)
+    if not trained:
+        return None
+    function = SampledFunction(learnt.posterior, rng)
+
+    def merit(points: Sequence[Point]) -> np.ndarray:
+        scores = learnt.warp.backward(function.at(learnt.predictor.inputs(points)))
+        return goal.merit(scores, goal.costs(designs, points))
+
+    return ascend(designs, trained[int(merit(trained).argmax())], merit, allowed, rng)
 
 
 def _was_tried(history: History, point: Point) -> bool:
