@@ -358,17 +358,21 @@ class Designs:
         )
 
     def codes(self, points: Sequence[Point]) -> np.ndarray:
-        """Shape (points, columns), each number between 0 and 1; the product of two rows is the
+        """`codes_of` what the points stand for."""
+        return self.codes_of([self.describe(point) for point in points])
+
+    def codes_of(self, described: Sequence[Description]) -> np.ndarray:
+        """Shape (designs, columns), each number between 0 and 1; the product of two rows is the
         share of choices that agree. Points of one network have the same row where that is easily
         seen; see `reading.Reading.normal`."""
-        normal = chain.from_iterable([self.describe(point).normal for point in points])
-        levels = np.fromiter(normal, int, len(points) * len(self.axes))
-        levels = levels.reshape(len(points), len(self.axes))
+        count = len(described)
+        normal = chain.from_iterable([one.normal for one in described])
+        levels = np.fromiter(normal, int, count * len(self.axes)).reshape(count, len(self.axes))
         parts = [
-            table[levels[:, axes]].reshape(len(points), len(axes) * table.shape[1])
+            table[levels[:, axes]].reshape(count, len(axes) * table.shape[1])
             for axes, table in self._code_tables
         ]
-        return np.concatenate([np.zeros((len(points), 0)), *parts], axis=1)
+        return np.concatenate([np.zeros((count, 0)), *parts], axis=1)
 
     @cached_property
     def _code_tables(self) -> list[tuple[list[int], np.ndarray]]:

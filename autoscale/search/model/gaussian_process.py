@@ -46,7 +46,7 @@ OWN, NOISE, SMOOTH_LENGTH, LOCAL_LENGTH, VIEWS = 4, 5, 6, 7, 8
 _CONSTANT = 4.0  # variance of the level of all scores
 JITTER = 1e-8
 _WAVES = 96  # cosines that stand for a smooth or a local function
-_BLOCK = 128  # designs whose part of a covariance is worked out together
+_BLOCK = 32  # designs whose part of a covariance is worked out together
 
 
 @dataclass(frozen=True)

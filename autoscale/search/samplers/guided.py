@@ -35,6 +35,7 @@ _STRANGERS = 32
 _FINALISTS = 96  # candidates whose gain is computed
 _KEPT = 40  # trained designs that are recommended now, among whom the gain is measured
 _ADOPTABLE = np.log(0.5)  # chance to keep the constraints from which a trained design is wanted
+_STARTS = 16
 _SAMPLED = 0.5  # of the trials behind as many as there are choices
 _HOPE = 1.5  # standard deviations above the middle that a promising design may hope for
 
@@ -279,13 +280,12 @@ class Pool:
         self._predicted: Predictions | None = None  # of the candidates behind those
 
     def add(self, points: Iterable[Point]) -> None:
-        new = []
-        unseen = [p for p in dict.fromkeys(points) if self._designs.identity(p) not in self._seen]
-        for point in self._allowed(unseen):
-            identity = self._designs.identity(point)
-            if identity not in self._seen:
-                self._seen.add(identity)
-                new.append(point)
+        found: dict[int, Point] = {}
+        for point in points:
+            found.setdefault(self._designs.identity(point), point)
+        unseen = [point for identity, point in found.items() if identity not in self._seen]
+        self._seen.update(found)
+        new = self._allowed(unseen)
         if new:
             predicted = self._learnt.predict(new)
             costs = self._goal.costs(self._designs, new)
@@ -381,10 +381,13 @@ def best_of_sampled(
     allowed: Callable[[Sequence[Point]], list[Point]],
     rng: np.random.Generator,
 ) -> Point | None:
-    """The best design of a function drawn from what is believed, as far as an ascent from its best
-    trained one finds it; None if no trained one is allowed. Thompson sampling."""
-    trained = allowed(learnt.trained)
-    if not trained:
+    """The best design of a function drawn from what is believed, as far as an ascent from one of the
+    foremost trained finds it; None if none of these is allowed. Thompson sampling."""
+    trained, mean, variance = learnt.of_trained()
+    merits = goal.merit(learnt.expected(mean, variance), goal.costs(designs, trained))
+    best = np.argsort(-merits, kind="stable")[:_STARTS]
+    starts = allowed([trained[row] for row in best])
+    if not starts:
         return None
     function = SampledFunction(learnt.posterior, rng)
 
@@ -392,7 +395,7 @@ def best_of_sampled(
         scores = learnt.warp.backward(function.at(learnt.predictor.inputs(points)))
         return goal.merit(scores, goal.costs(designs, points))
 
-    return ascend(designs, trained[int(merit(trained).argmax())], merit, allowed, rng)
+    return ascend(designs, starts[int(merit(starts).argmax())], merit, allowed, rng)
 
 
 def _was_tried(history: History, point: Point) -> bool:
