@@ -111,7 +111,7 @@ class GuidedSampler(DesignSampler):
             isinstance(goal, SingleObjective)
             and chances is None
             and designs.size > _WALKED
-            and len(history) >= len(designs.axes)
+            and len(history) >= sum(designs.sizes) - len(designs.sizes)
             and rng.random() < _SAMPLED
         ):
             sampled = best_of_sampled(learnt, goal, designs, allowed, rng)
@@ -381,8 +381,8 @@ def best_of_sampled(
     allowed: Callable[[Sequence[Point]], list[Point]],
     rng: np.random.Generator,
 ) -> Point | None:
-    """The best design of a function drawn from what is believed, as far as an ascent from one of the
-    foremost trained finds it; None if none of these is allowed. Thompson sampling."""
+    """The best of a function drawn from what is believed, as far as an ascent from one of the
+    foremost trained designs finds it; None if none of these is allowed (Thompson sampling)."""
     trained, mean, variance = learnt.of_trained()
     merits = goal.merit(learnt.expected(mean, variance), goal.costs(designs, trained))
     best = np.argsort(-merits, kind="stable")[:_STARTS]
