@@ -6,7 +6,7 @@ import numpy as np
 
 from autoscale.search.designs import Designs, Point
 
-_AT_ONCE = 3  # parameters whose changes are compared before the best of them is made
+_AT_ONCE = 7  # parameters whose changes are compared before the best of them is made
 
 
 def ascend(
@@ -16,7 +16,7 @@ def ascend(
     allowed: Callable[[Sequence[Point]], list[Point]],
     rng: np.random.Generator,
     *,
-    rounds: int = 2,
+    rounds: int = 20,
 ) -> Point:
     """The design from which no single change that is `allowed` leads further up, or the one that
     was reached when every parameter had been looked at `rounds` times.

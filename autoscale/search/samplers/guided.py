@@ -31,6 +31,7 @@ _WALKED = 512  # points up to which every network is a candidate
 _ROUNDS = 6
 _PARENTS = 8  # of each round
 _CHILDREN = 32
+_MANY = 128  # trials from which there are half as many children, since predictions take longer
 _STRANGERS = 32
 _FINALISTS = 96  # candidates whose gain is computed
 _KEPT = 40  # trained designs that are recommended now, among whom the gain is measured
@@ -122,8 +123,9 @@ class GuidedSampler(DesignSampler):
             pool.add(every_network(designs))
         else:
             pool.add(designs.random(rng) for _ in range(_STRANGERS))
+            count = _CHILDREN if len(history) < _MANY else _CHILDREN // 2
             for _ in range(_ROUNDS):
-                pool.add(children(designs, pool.best(_PARENTS), _CHILDREN, rng))
+                pool.add(children(designs, pool.best(_PARENTS), count, rng))
         chosen = pool.most_gainful(_FINALISTS, repeats=self.asks_for_repeats)
         if chosen is None:
             return self.unseen(history, lambda _: designs.random(rng), rng)
