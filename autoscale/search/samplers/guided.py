@@ -51,6 +51,11 @@ class GuidedSampler(DesignSampler):
     noise a second look may gain most. What a design gains counts by its chance to keep the
     constraints of the trials, and not to fail (`feasibility`), whatever the number of objectives.
 
+    Gains are sure of what is believed: once the best are well known, nothing apart from them is
+    expected to surpass them, and nothing is learnt of it. So of one objective, every second trial
+    behind as many as choices have levels to tell apart takes the best of one function that is drawn
+    from the process (Thompson sampling).
+
     Of two objectives the gain is area under their front, whether one of them is known or both are
     measured; then each is predicted, and now one, now the other is taken for the cost. Three or
     more are mixed into one, at random for each trial (ParEGO), and what is known of them is not
@@ -106,8 +111,6 @@ class GuidedSampler(DesignSampler):
         def allowed(points: Sequence[Point]) -> list[Point]:
             return self.keeping_limits(designs, points)
 
-        # Gains are sure of themselves: once designs crowd around the best, none beyond is expected
-        # to surpass it.
         if (
             isinstance(goal, SingleObjective)
             and chances is None
