@@ -1,5 +1,6 @@
 """Functions drawn from a posterior, and the way uphill on one."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,7 +61,7 @@ def test_an_ascent_ends_where_no_single_change_leads_up() -> None:
     rng = np.random.default_rng(2)
     weights = [rng.normal(size=size) for size in designs.sizes]
 
-    def merit(points: list[tuple[int, ...]]) -> np.ndarray:
+    def merit(points: Sequence[tuple[int, ...]]) -> np.ndarray:
         return np.array([sum(w[i] for w, i in zip(weights, p, strict=True)) for p in points])
 
     start = designs.random(rng)
