@@ -52,9 +52,9 @@ class GuidedSampler(DesignSampler):
     constraints of the trials, and not to fail (`feasibility`), whatever the number of objectives.
 
     Gains are sure of what is believed: once the best are well known, nothing apart from them is
-    expected to surpass them, and nothing is learnt of it. So of one objective, every second trial
-    behind as many as choices have levels to tell apart takes the best of one function that is drawn
-    from the process (Thompson sampling).
+    expected to surpass them, and nothing is learnt of it. So of one objective that is no reward of
+    known costs, every second trial behind as many as choices have levels to tell apart takes the
+    best of one function that is drawn from the process (Thompson sampling).
 
     Of two objectives the gain is area under their front, whether one of them is known or both are
     measured; then each is predicted, and now one, now the other is taken for the cost. Three or
@@ -113,6 +113,7 @@ class GuidedSampler(DesignSampler):
 
         if (
             isinstance(goal, SingleObjective)
+            and goal.known.reward is None
             and chances is None
             and designs.size > _WALKED
             and len(history) >= sum(designs.sizes) - len(designs.sizes)
