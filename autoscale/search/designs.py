@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
-from math import prod
+from math import isfinite, prod
 from typing import Any
 
 import numpy as np
@@ -63,6 +63,15 @@ class Description:
         return self.read.architecture if isinstance(self.read, DesignFacts) else self.read
 
 
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What a complete trial told: the study's finite values, and its constraints."""
+
+    point: Point
+    values: tuple[float, ...]
+    constraints: Mapping[str, float]
+
+
 @dataclass(frozen=True)
 class Designs:
     """A set of designs.
@@ -84,6 +93,9 @@ class Designs:
         default_factory=dict, repr=False, compare=False
     )
     _trials: dict[int, tuple[Params, Point | None]] = field(
+        default_factory=dict, repr=False, compare=False
+    )
+    _scores: dict[int, tuple[Params, "Score"]] = field(
         default_factory=dict, repr=False, compare=False
     )
 
@@ -195,6 +207,20 @@ class Designs:
         if trial.state.is_finished():
             self._trials[trial.number] = (params, point)
         return point
+
+    def score_of_trial(self, trial: FrozenTrial) -> "Score | None":
+        """What a trial told of one of these designs, remembered; None if it has no finite score."""
+        found = self._scores.get(trial.number)
+        if found is not None and found[0] is trial.params:
+            return found[1]
+        if trial.state is not TrialState.COMPLETE or (point := self.point_of_trial(trial)) is None:
+            return None
+        values = trial.values
+        if values is None or not all(map(isfinite, values)):
+            return None
+        score = Score(point, tuple(values), trial.constraints)
+        self._scores[trial.number] = (trial.params, score)
+        return score
 
     def completed(self, point: Point, others: Iterable[Point]) -> list[Point]:
         """The designs that a trial may have been of which asked for the parameters of `point`
@@ -332,17 +358,21 @@ class Designs:
         )
 
     def codes(self, points: Sequence[Point]) -> np.ndarray:
-        """Shape (points, columns), each number between 0 and 1; the product of two rows is the
+        """`codes_of` what the points stand for."""
+        return self.codes_of([self.describe(point) for point in points])
+
+    def codes_of(self, described: Sequence[Description]) -> np.ndarray:
+        """Shape (designs, columns), each number between 0 and 1; the product of two rows is the
         share of choices that agree. Points of one network have the same row where that is easily
         seen; see `reading.Reading.normal`."""
-        normal = chain.from_iterable([self.describe(point).normal for point in points])
-        levels = np.fromiter(normal, int, len(points) * len(self.axes))
-        levels = levels.reshape(len(points), len(self.axes))
+        count = len(described)
+        normal = chain.from_iterable([one.normal for one in described])
+        levels = np.fromiter(normal, int, count * len(self.axes)).reshape(count, len(self.axes))
         parts = [
-            table[levels[:, axes]].reshape(len(points), len(axes) * table.shape[1])
+            table[levels[:, axes]].reshape(count, len(axes) * table.shape[1])
             for axes, table in self._code_tables
         ]
-        return np.concatenate([np.zeros((len(points), 0)), *parts], axis=1)
+        return np.concatenate([np.zeros((count, 0)), *parts], axis=1)
 
     @cached_property
     def _code_tables(self) -> list[tuple[list[int], np.ndarray]]:

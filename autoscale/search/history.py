@@ -120,7 +120,7 @@ class History:
         """Read `trials`; those with other parameters than `designs` has are left out."""
         signs = np.array([1.0 if d == StudyDirection.MAXIMIZE else -1.0 for d in directions])
         points: list[Point] = []
-        gains: list[list[float]] = []
+        gains: list[Sequence[float]] = []
         numbers: list[int] = []
         running: list[Point] = []
         at_work: list[int] = []
@@ -130,19 +130,20 @@ class History:
         complete: list[FrozenTrial] = []
         constraints: list[Mapping[str, float]] = []
         for trial in trials:
+            score = designs.score_of_trial(trial)
+            if score is not None:
+                points.append(score.point)
+                gains.append(score.values)
+                numbers.append(trial.number)
+                constraints.append(score.constraints)
+                complete.append(trial)
+                continue
             state, point = trial.state, designs.point_of_trial(trial)
             if state is TrialState.RUNNING:
                 at_work.append(trial.number)
             if point is None:
                 continue
-            values = trial.values if state is TrialState.COMPLETE else None
-            if values is not None and all(map(isfinite, values)):
-                points.append(point)
-                gains.append(values)
-                numbers.append(trial.number)
-                constraints.append(trial.constraints)
-                complete.append(trial)
-            elif state is TrialState.RUNNING:
+            if state is TrialState.RUNNING:
                 running.append(point)
             elif state is TrialState.PRUNED and (rungs := rungs_of(trial, len(signs))):
                 stopped.append((point, rungs))
@@ -187,11 +188,16 @@ class History:
         return np.array([sum(max(0.0, v) for v in told.values()) for told in self.constraints])
 
     @cached_property
+    def identities(self) -> list[int]:
+        """The network of each of `points`."""
+        return [self.designs.identity(point) for point in self.points]
+
+    @cached_property
     def kept(self) -> Mapping[int, float]:
         """Every network with a score, and the share of its trials that kept all constraints."""
         found: dict[int, list[bool]] = {}
-        for point, violation in zip(self.points, self.violations, strict=True):
-            found.setdefault(self.designs.identity(point), []).append(violation == 0)
+        for identity, violation in zip(self.identities, self.violations, strict=True):
+            found.setdefault(identity, []).append(violation == 0)
         return {identity: sum(kept) / len(kept) for identity, kept in found.items()}
 
     @cached_property
@@ -208,7 +214,7 @@ class History:
     @cached_property
     def scored(self) -> dict[int, Point]:
         """Every network with a score, and one of its points."""
-        return {self.designs.identity(point): point for point in self.points}
+        return dict(zip(self.identities, self.points, strict=True))
 
     @cached_property
     def broken(self) -> frozenset[int]:

@@ -45,7 +45,8 @@ VIEWS_MEAN, VIEWS_SD = 0.0, 1.0
 OWN, NOISE, SMOOTH_LENGTH, LOCAL_LENGTH, VIEWS = 4, 5, 6, 7, 8
 _CONSTANT = 4.0  # variance of the level of all scores
 JITTER = 1e-8
-_BLOCK = 128  # designs whose part of a covariance is worked out together
+_WAVES = 96  # cosines that stand for a smooth or a local function
+_BLOCK = 32  # designs whose part of a covariance is worked out together
 
 
 @dataclass(frozen=True)
@@ -342,6 +343,71 @@ class Predictions:
     def covariance(self) -> np.ndarray:
         prior = covariance(self.theta, Pairs.of(self.designs, self.designs))
         return prior - self._explained.T @ self._explained
+
+
+class SampledFunction:
+    """A function of designs drawn from a posterior: one of those that the scores allow.
+
+    A function of the prior, made of random weights and waves, plus what it misses of the scores
+    carried on by the covariance (Wilson et al. 2020, pathwise conditioning; the waves are those of
+    Rahimi and Recht 2007). So it can be asked of any designs, one after the other, and no root is
+    needed for it. What belongs to a network alone is drawn for the networks that were trained; of
+    others it is left out.
+    """
+
+    def __init__(self, posterior: Posterior, rng: np.random.Generator) -> None:
+        theta, inputs = posterior.theta, posterior.inputs
+        linear, choices, smooth, local, own, noise = variances(theta)
+        features, codes = inputs.features.shape[1], inputs.code.shape[1]
+        wide = np.sqrt(max(features, 1))
+        self._posterior = posterior
+        self._level = np.sqrt(_CONSTANT) * rng.normal()
+        self._of_features = np.sqrt(linear) / wide * rng.normal(size=features)
+        self._of_codes = np.sqrt(choices) * rng.normal(size=codes)
+        self._smooth = _Waves(features, wide * np.exp(theta[SMOOTH_LENGTH]), smooth, rng)
+        # A code has length 1, so a share of agreeing choices is a distance of codes.
+        self._local = _Waves(codes, np.exp(0.5 * theta[LOCAL_LENGTH]), local, rng)
+        self._of_views = np.zeros(0)
+        if inputs.views is not None:
+            count = inputs.views.shape[1]
+            self._of_views = np.sqrt(views_variance(theta) / count) * rng.normal(size=count)
+        drawn = np.sqrt(own) * rng.normal(size=len(inputs))
+        self._own = dict(zip(inputs.network.tolist(), drawn.tolist(), strict=True))
+        scatter = noise / posterior.scores.count + posterior.scores.doubt + JITTER
+        missed = posterior.scores.mean - self._before(inputs)
+        missed -= np.sqrt(scatter) * rng.normal(size=len(inputs))
+        root = posterior.inverse_cholesky
+        self._weights = root.T @ (root @ missed)
+
+    def at(self, designs: Inputs) -> np.ndarray:
+        """Warped worth of designs under this function."""
+        pairs = Pairs.of(self._posterior.inputs, designs)
+        correction: np.ndarray = self._weights @ covariance(self._posterior.theta, pairs)
+        return correction + self._before(designs)
+
+    def _before(self, designs: Inputs) -> np.ndarray:
+        """The function of the prior."""
+        found: np.ndarray = self._level + designs.features @ self._of_features
+        found += designs.code @ self._of_codes
+        found += self._smooth.at(designs.features) + self._local.at(designs.code)
+        if designs.views is not None:
+            found += designs.views @ self._of_views
+        return found + np.array([self._own.get(one, 0.0) for one in designs.network.tolist()])
+
+
+class _Waves:
+    """A random function whose covariance is about variance * exp(-distance^2 / (2 length^2))."""
+
+    def __init__(
+        self, inputs: int, length: float, variance: float, rng: np.random.Generator
+    ) -> None:
+        self._directions = rng.normal(size=(inputs, _WAVES)) / length
+        self._phases = rng.uniform(0, 2 * np.pi, _WAVES)
+        self._heights = np.sqrt(2 * variance / _WAVES) * rng.normal(size=_WAVES)
+
+    def at(self, places: np.ndarray) -> np.ndarray:
+        found: np.ndarray = np.cos(places @ self._directions + self._phases) @ self._heights
+        return found
 
 
 def _squares(matrix: np.ndarray) -> np.ndarray:

@@ -134,7 +134,7 @@ class Predictor:
     def inputs(self, points: Sequence[Point]) -> Inputs:
         found = [self.designs.describe(point) for point in points]
         return Inputs(
-            self.designs.codes(points),
+            self.designs.codes_of(found),
             self._features(np.array([d.features for d in found])),
             np.array([d.identity for d in found]),
             self._seen(self._raw_views(points)) if self._seen else None,

@@ -159,6 +159,8 @@ class DesignSampler(BaseSampler):
 
     def keeping_limits(self, designs: Designs, points: Sequence[Point]) -> list[Point]:
         """Those of `points` that are within every known limit."""
+        if not self._known.limits:
+            return list(points)
         kept = designs.violations(points, self._known.limits) == 0
         return [point for point, keeps in zip(points, kept, strict=True) if keeps]
 

@@ -13,7 +13,7 @@ from autoscale.search.knowledge import NOTHING, KnownCosts
 from autoscale.search.model.acquisition import Costs
 from autoscale.search.model.conditions import ABSENT
 from autoscale.search.model.feasibility import BROKEN, Chances, Feasibility
-from autoscale.search.model.gaussian_process import Predictions
+from autoscale.search.model.gaussian_process import Predictions, SampledFunction
 from autoscale.search.model.predictor import FittedModel, Predictor
 from autoscale.search.model.targets import (
     AcquisitionTarget,
@@ -24,15 +24,20 @@ from autoscale.search.model.targets import (
     front_of_known,
     imputed_scores_of,
 )
+from autoscale.search.samplers.ascent import ascend
 from autoscale.search.samplers.base import DesignSampler, every_network
 
 _WALKED = 512  # points up to which every network is a candidate
-_PARENTS = 24
-_CHILDREN = 96  # in each of two rounds
+_ROUNDS = 6
+_PARENTS = 8  # of each round
+_CHILDREN = 32
+_MANY = 128  # trials from which there are half as many children, since predictions take longer
 _STRANGERS = 32
 _FINALISTS = 96  # candidates whose gain is computed
 _KEPT = 40  # trained designs that are recommended now, among whom the gain is measured
 _ADOPTABLE = np.log(0.5)  # chance to keep the constraints from which a trained design is wanted
+_STARTS = 16
+_SAMPLED = 0.5  # of the trials behind as many as there are choices
 _HOPE = 1.5  # standard deviations above the middle that a promising design may hope for
 
 
@@ -45,6 +50,11 @@ class GuidedSampler(DesignSampler):
     spaces need not be small enough to enumerate. A design that was trained is a candidate too: in
     noise a second look may gain most. What a design gains counts by its chance to keep the
     constraints of the trials, and not to fail (`feasibility`), whatever the number of objectives.
+
+    Gains are sure of what is believed: once the best are well known, nothing apart from them is
+    expected to surpass them, and nothing is learnt of it. So of one objective that is no reward of
+    known costs, every second trial behind as many as choices have levels to tell apart takes the
+    best of one function that is drawn from the process (Thompson sampling).
 
     Of two objectives the gain is area under their front, whether one of them is known or both are
     measured; then each is predicted, and now one, now the other is taken for the cost. Three or
@@ -97,15 +107,29 @@ class GuidedSampler(DesignSampler):
         if self._feasibility is None or self._feasibility.designs is not designs:
             self._feasibility = Feasibility(designs)
         chances = self._feasibility.learn(history)
-        pool = Pool(
-            learnt, goal, lambda points: self.keeping_limits(designs, points), history, chances
-        )
+
+        def allowed(points: Sequence[Point]) -> list[Point]:
+            return self.keeping_limits(designs, points)
+
+        if (
+            isinstance(goal, SingleObjective)
+            and goal.known.reward is None
+            and chances is None
+            and designs.size > _WALKED
+            and len(history) >= sum(designs.sizes) - len(designs.sizes)
+            and rng.random() < _SAMPLED
+        ):
+            sampled = best_of_sampled(learnt, goal, designs, allowed, rng)
+            if sampled is not None and designs.identity(sampled) not in history.spent:
+                return sampled
+        pool = Pool(learnt, goal, allowed, history, chances)
         if designs.size <= _WALKED:
             pool.add(every_network(designs))
         else:
             pool.add(designs.random(rng) for _ in range(_STRANGERS))
-            for _ in range(2):
-                pool.add(children(designs, pool.best(_PARENTS), _CHILDREN, rng))
+            count = _CHILDREN if len(history) < _MANY else _CHILDREN // 2
+            for _ in range(_ROUNDS):
+                pool.add(children(designs, pool.best(_PARENTS), count, rng))
         chosen = pool.most_gainful(_FINALISTS, repeats=self.asks_for_repeats)
         if chosen is None:
             return self.unseen(history, lambda _: designs.random(rng), rng)
@@ -250,9 +274,11 @@ class Pool:
         self._costs = Costs.known(np.zeros(0))
         self._expected, self._merit = np.zeros(0), np.zeros(0)
         self._chance = np.zeros(0)  # logarithms
-        within = set(allowed(points))
-        rows = [i for i, point in enumerate(points) if point in within]
-        self._seen.update(self._designs.identity(points[i]) for i in rows)
+        kept = allowed(points)
+        within = set(kept) if len(kept) < len(points) else points
+        rows = [i for i, point in enumerate(points) if within is points or point in within]
+        networks = learnt.posterior.inputs.network
+        self._seen.update(networks[rows].tolist())
         trained = [points[i] for i in rows]
         chance = chances.of_trained(trained) if chances else np.zeros(len(rows))
         self._append(trained, costs[rows], mean[rows], variance[rows], chance)
@@ -260,13 +286,12 @@ class Pool:
         self._predicted: Predictions | None = None  # of the candidates behind those
 
     def add(self, points: Iterable[Point]) -> None:
-        new = []
-        unseen = [p for p in dict.fromkeys(points) if self._designs.identity(p) not in self._seen]
-        for point in self._allowed(unseen):
-            identity = self._designs.identity(point)
-            if identity not in self._seen:
-                self._seen.add(identity)
-                new.append(point)
+        found: dict[int, Point] = {}
+        for point in points:
+            found.setdefault(self._designs.identity(point), point)
+        unseen = [point for identity, point in found.items() if identity not in self._seen]
+        self._seen.update(found)
+        new = self._allowed(unseen)
         if new:
             predicted = self._learnt.predict(new)
             costs = self._goal.costs(self._designs, new)
@@ -353,6 +378,30 @@ class Pool:
             parts.append(self._predicted[np.array(new)])
         place = {row: i for i, row in enumerate([*old, *(row + self._trained for row in new)])}
         return reduce(Predictions.joined, parts)[np.array([place[row] for row in rows])]
+
+
+def best_of_sampled(
+    learnt: FittedModel,
+    goal: AcquisitionTarget,
+    designs: Designs,
+    allowed: Callable[[Sequence[Point]], list[Point]],
+    rng: np.random.Generator,
+) -> Point | None:
+    """The best of a function drawn from what is believed, as far as an ascent from one of the
+    foremost trained designs finds it; None if none of these is allowed (Thompson sampling)."""
+    trained, mean, variance = learnt.of_trained()
+    merits = goal.merit(learnt.expected(mean, variance), goal.costs(designs, trained))
+    best = np.argsort(-merits, kind="stable")[:_STARTS]
+    starts = allowed([trained[row] for row in best])
+    if not starts:
+        return None
+    function = SampledFunction(learnt.posterior, rng)
+
+    def merit(points: Sequence[Point]) -> np.ndarray:
+        scores = learnt.warp.backward(function.at(learnt.predictor.inputs(points)))
+        return goal.merit(scores, goal.costs(designs, points))
+
+    return ascend(designs, starts[int(merit(starts).argmax())], merit, allowed, rng)
 
 
 def _was_tried(history: History, point: Point) -> bool:

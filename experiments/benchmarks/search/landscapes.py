@@ -11,7 +11,7 @@ import math
 import random
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -38,12 +38,22 @@ class Landscape:
     Attributes:
         mean: accuracy in points of a network, which nobody who searches may see.
         show: accuracy of one of three seeds, at random.
+        noise: standard deviation of seeds in points where they are drawn; None of a table.
     """
 
     name: str
     space: SearchSpace
     mean: Callable[[Architecture], float]
     show: Callable[[Architecture, np.random.Generator], float]
+    noise: float | None = None
+
+    def with_fresh_noise(self) -> "Landscape":
+        """The same where every training has a seed of its own, so that repeats bring out a mean; a
+        table keeps its three seeds."""
+        if self.noise is None:
+            return self
+        mean, noise = self.mean, self.noise
+        return replace(self, show=lambda a, rng: mean(a) + float(rng.normal(0, noise)))
 
     @cached_property
     def median_macs(self) -> float:
@@ -82,7 +92,7 @@ def chain() -> Landscape:
         error = 5.0 + 9.0 * math.exp(-0.9 * weakest) + 0.6 * misfit
         return 100 - error
 
-    return Landscape("chain", space, mean, _shown(mean))
+    return _drawn("chain", space, mean, NOISE)
 
 
 def mnasnet() -> Landscape:
@@ -109,7 +119,7 @@ def mnasnet() -> Landscape:
         total += 0.35 * math.log(cost(architecture).macs / 3e8)
         return 96 - 22 / (1 + math.exp(1.3 * total))
 
-    return Landscape("mnasnet", space, mean, _shown(mean))
+    return _drawn("mnasnet", space, mean, NOISE)
 
 
 def saturating() -> Landscape:
@@ -123,7 +133,7 @@ def saturating() -> Landscape:
         size = 0.35 * math.log(counts.macs / 8e6) + 0.15 * math.log(counts.params / 3e5)
         return 79 - 6.5 * math.exp(-0.8 * (size + worth.of(architecture)))
 
-    return Landscape("saturating", space, mean, _shown(mean, 0.43))
+    return _drawn("saturating", space, mean, 0.43)
 
 
 def costless() -> Landscape:
@@ -134,7 +144,7 @@ def costless() -> Landscape:
     def mean(architecture: Architecture) -> float:
         return 90 - 12 / (1 + math.exp(0.6 * worth.of(architecture)))
 
-    return Landscape("costless", space, mean, _shown(mean))
+    return _drawn("costless", space, mean, NOISE)
 
 
 def rugged() -> Landscape:
@@ -159,7 +169,7 @@ def rugged() -> Landscape:
         total = total / math.sqrt(count) + 0.15 * math.log(cost(architecture).macs / 2e7)
         return 85 + 2.0 * total
 
-    return Landscape("rugged", space, mean, _shown(mean, 0.3))
+    return _drawn("rugged", space, mean, 0.3)
 
 
 def noisy() -> Landscape:
@@ -172,7 +182,7 @@ def noisy() -> Landscape:
         total = worth.of(architecture) + 0.3 * math.log(cost(architecture).macs / 2e7)
         return 80 - 8 * math.exp(-0.7 * total)
 
-    return Landscape("noisy", space, mean, _shown(mean, 1.0))
+    return _drawn("noisy", space, mean, 1.0)
 
 
 def _chain_space() -> SearchSpace:
@@ -208,16 +218,17 @@ class Worth:
         )
 
 
-def _shown(
-    mean: Callable[[Architecture], float], noise: float = NOISE
-) -> Callable[[Architecture, np.random.Generator], float]:
+def _drawn(
+    name: str, space: SearchSpace, mean: Callable[[Architecture], float], noise: float
+) -> Landscape:
+    """A landscape where each network has three scores, the same whenever it is trained."""
+
     def show(architecture: Architecture, rng: np.random.Generator) -> float:
-        """One network has the same three scores whenever it is trained."""
-        name = zlib.crc32(repr(network_of(architecture)).encode())
-        luck = np.random.default_rng(name).normal(0, noise, SEEDS)
+        mark = zlib.crc32(repr(network_of(architecture)).encode())
+        luck = np.random.default_rng(mark).normal(0, noise, SEEDS)
         return mean(architecture) + float(luck[int(rng.integers(SEEDS))])
 
-    return show
+    return Landscape(name, space, mean, show, noise)
 
 
 LANDSCAPES: dict[str, Callable[[], Landscape]] = {

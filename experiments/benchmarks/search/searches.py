@@ -57,7 +57,8 @@ def table(lines: list[dict[str, Any]]) -> str:
         for how in ("model", "observed"):
             for number, measures in line[how].items():
                 for measure, value in measures.items():
-                    key = (line["landscape"], line["task"], measure, how, line["sampler"])
+                    name = line["landscape"] + (", fresh noise" if line.get("fresh") else "")
+                    key = (name, line["task"], measure, how, line["sampler"])
                     groups[key][number].append(value)
     heads = ["landscape", "measure", "chosen by", "sampler", "n", *map(str, CHECKPOINTS)]
     rows = [f"| {' | '.join(heads)} |", "|" + " --- |" * len(heads)]
@@ -82,6 +83,11 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=30)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--trials", type=int, default=200)
+    parser.add_argument(
+        "--fresh-noise",
+        action="store_true",
+        help="every training of a made-up landscape has a seed of its own, instead of one of three",
+    )
     parser.add_argument("--out", type=Path)
     parser.add_argument("--table", type=Path)
     asked = parser.parse_args()
@@ -89,10 +95,13 @@ def main() -> None:
     if asked.table:
         print(table([json.loads(line) for line in asked.table.read_text().splitlines()]))
         return
-    task = Task(asked.task, LANDSCAPES[asked.landscape]())
+    landscape = LANDSCAPES[asked.landscape]()
+    task = Task(asked.task, landscape.with_fresh_noise() if asked.fresh_noise else landscape)
     for seed in range(asked.first_seed, asked.first_seed + asked.repetitions):
         found = search(task, asked.sampler, seed, asked.trials)
         head = {"landscape": asked.landscape, "task": asked.task, "sampler": asked.sampler}
+        if asked.fresh_noise:
+            head["fresh"] = True
         with asked.out.open("a") as out:
             out.write(json.dumps(head | {"seed": seed} | found) + "\n")
 
