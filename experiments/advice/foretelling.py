@@ -8,8 +8,9 @@ epochs. It is trained as `autoscale advise` trains: around its largest small cou
 fitted to the validation images. Then it is trained on `--targets` images (8,000, 16,000, 32,000),
 and on the largest small count with twice the images, twice the multiply-adds and twice the epochs,
 each with `--seeds` seeds and judged on the test images. Rows that are in OUT.csv are not trained
-again. `--tell` trains nothing: it prints how many intervals hold what came out, the mean distance,
-and how often the effort that was named best was.
+again; they hold which images were answered right, some 2 MB. `--tell` trains nothing: it prints how
+many intervals hold what came out, the mean distance, and how often the effort that was named best
+was; `--told FILE.csv` writes that case by case.
 """
 
 import argparse
@@ -49,6 +50,26 @@ Key = tuple[int, int, int, str, int, str]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Foretold:
+    """A gain in accuracy over the base of a case, as it was foretold and as it came out."""
+
+    case: int
+    epochs: int
+    seeds: int
+    what: str  # so many images, or an effort
+    named: bool  # whether it is the effort that is likeliest the best
+    gain: float
+    low: float
+    high: float
+    came: float
+
+    @property
+    def held(self) -> bool:
+        """Whether the interval holds what came out."""
+        return self.low <= self.came <= self.high
+
+
+@dataclass(frozen=True, kw_only=True)
 class Row:
     """One training."""
 
@@ -80,6 +101,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--resolution", type=int, default=32)
     parser.add_argument("--most-macs", type=int, default=3_000_000)
     parser.add_argument("--tell", action="store_true")
+    parser.add_argument("--told", type=Path, help="a table of what was foretold and what came out")
     asked = parser.parse_args(words)
     asked.counts, asked.targets, asked.epochs = (
         [int(text) for text in value.split(",")]
@@ -225,55 +247,82 @@ def trained(
             yield row
 
 
+def told_of(
+    asked: argparse.Namespace, number: int, around: Around, rows: dict[Key, Row]
+) -> list[Foretold]:
+    """What was foretold of a case; nothing as long as it is not trained."""
+    seeds = whole_seeds(asked, number, around, rows)
+    if not seeds:
+        return []
+    law = law_of(asked, number, around, rows, seeds)
+    wanted = foretold(asked, around)
+    found = {
+        name: np.mean([row.accuracy for row in trained(number, point, "test", seeds, rows)])
+        for name, point in wanted.items()
+    }
+    base = found.pop("base")
+    # What came out has a noise of its own, of two means over seeds.
+    noise = law.law.noise(law.parameters) * sqrt(2 / seeds)
+    noise = noise * np.random.default_rng(0).standard_normal(len(noise))
+    gains = {
+        name: law.gains(around.amounts(wanted[name].images, wanted[name].epochs, wanted[name].size))
+        for name in found
+    }
+    best = np.argmax([gains[name] for name in EFFORTS], axis=0)
+    named = EFFORTS[int(np.bincount(best, minlength=len(EFFORTS)).argmax())]
+    told = []
+    for name, gain in gains.items():
+        bounds = interval(gain + noise, LEVEL)
+        told.append(
+            Foretold(
+                case=number,
+                epochs=around.proxy.recipe.epochs,
+                seeds=seeds,
+                what=name,
+                named=name == named,
+                gain=round(float(gain.mean()), 5),
+                low=round(bounds.low, 5),
+                high=round(bounds.high, 5),
+                came=round(float(found[name] - base), 5),
+            )
+        )
+    return told
+
+
 def tell(asked: argparse.Namespace, cases: Sequence[Around], rows: dict[Key, Row]) -> None:
     """What the rows say; cases that are not trained to their end are left out."""
-    held: dict[str, list[bool]] = {}
-    apart: dict[str, list[float]] = {}
-    named: list[bool] = []
-    lost: list[float] = []
-    counts: Counter[int] = Counter()
-    for number, around in enumerate(cases):
-        seeds = whole_seeds(asked, number, around, rows)
-        if not seeds:
-            continue
-        counts[seeds] += 1
-        law = law_of(asked, number, around, rows, seeds)
-        points_ = foretold(asked, around)
-        found = {
-            name: [row.accuracy for row in trained(number, point, "test", seeds, rows)]
-            for name, point in points_.items()
-        }
-        came = {name: float(np.mean(own) - np.mean(found["base"])) for name, own in found.items()}
-        gains = {}
-        for name, point in points_.items():
-            if name == "base":
-                continue
-            gains[name] = law.gains(around.amounts(point.images, point.epochs, point.size))
-            # What came out has a noise of its own, of two means over seeds.
-            noise = law.law.noise(law.parameters) * sqrt(2 / seeds)
-            whole = gains[name] + noise * np.random.default_rng(0).standard_normal(len(noise))
-            bounds = interval(whole, LEVEL)
-            held.setdefault(name, []).append(bounds.low <= came[name] <= bounds.high)
-            apart.setdefault(name, []).append(abs(float(gains[name].mean()) - came[name]))
-        best = np.argmax([gains[name] for name in EFFORTS], axis=0)
-        guess = EFFORTS[int(np.bincount(best, minlength=len(EFFORTS)).argmax())]
-        named.append(guess == max(EFFORTS, key=lambda name: came[name]))
-        lost.append(max(came[name] for name in EFFORTS) - came[guess])
-    told_counts = ", ".join(f"{n} with {several(s, 'seed')}" for s, n in sorted(counts.items()))
-    print(f"{len(named)} cases ({told_counts}), x{FACTOR:g} for each effort")
-    for name, own in held.items():
-        what = f"{int(name):,} images" if name.isdigit() else f"effort {name}"
+    told = [told_of(asked, number, around, rows) for number, around in enumerate(cases)]
+    told = [case for case in told if case]
+    counts = Counter(case[0].seeds for case in told)
+    seeds = ", ".join(f"{n} with {several(s, 'seed')}" for s, n in sorted(counts.items()))
+    print(f"{len(told)} cases ({seeds}), x{FACTOR:g} for each effort")
+    every = [one for case in told for one in case]
+    for what in dict.fromkeys(one.what for one in every):
+        own = [one for one in every if one.what == what]
+        apart = [one.gain - one.came for one in own]
         print(
-            f"{what}: {sum(own)} of {len(own)} intervals hold what came out, mean distance "
-            f"{100 * np.mean(apart[name]):.2f} points"
+            f"{f'{int(what):,} images' if what.isdigit() else f'effort {what}'}: "
+            f"{sum(one.held for one in own)} of {len(own)} intervals hold what came out, mean "
+            f"distance {100 * np.mean(np.abs(apart)):.2f} points, {100 * np.mean(apart):+.2f} with "
+            "its sign"
         )
-    if named:
-        near = sum(each <= 0.01 for each in lost)
+    if told:
+        lost = [
+            max(one.came for one in case if one.what in EFFORTS)
+            - next(one.came for one in case if one.named)
+            for case in told
+        ]
         print(
-            f"the best of {', '.join(EFFORTS)} named rightly: {sum(named)} of {len(named)}; the "
-            f"one that was named is within a point of it in {near}, and {100 * np.mean(lost):.2f} "
-            "points behind it on average"
+            f"the best of {', '.join(EFFORTS)} named rightly: {sum(each <= 0 for each in lost)} of "
+            f"{len(told)}; the one that was named is within a point of it in "
+            f"{sum(each <= 0.01 for each in lost)}, and {100 * np.mean(lost):.2f} points behind it "
+            "on average"
         )
+    if asked.told is not None and every:
+        with asked.told.open("w", newline="", encoding="utf-8") as opened:
+            table = csv.DictWriter(opened, [one.name for one in fields(Foretold)])
+            table.writeheader()
+            table.writerows(map(asdict, every))
 
 
 def read(table: Path) -> list[Row]:
