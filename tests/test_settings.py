@@ -8,6 +8,7 @@ import itertools
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -356,7 +357,7 @@ def test_groups_name_settings_that_there_are(group: tuple[str, ...]) -> None:
 VALUES = (
     "3x", "params=5K", "1.2,1.1,1.15", "1,2", "0.5", "efficientnet-b1", "a:b", "tf", "2..3",
     "local", "auto", "params", "energy:a.yaml=3x", "stem", "auroc", "focal:2", "finetune",
-    "mixup=0.2",
+    "mixup=0.2", Fraction(4, 3),
     7, 0.25, 96, True, False,
 )  # fmt: skip
 BESIDE: tuple[dict[str, Any], ...] = (

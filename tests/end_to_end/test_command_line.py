@@ -204,7 +204,7 @@ def test_a_run_directory_of_another_command(
         (["--recipe", "none"], "choose from"),
         (["--epochs", "0"], "epochs must be at least 1"),
         (["--resolution", "2"], "2"),
-        (["--resolution", "96x160"], "networks see squares"),
+        (["--resolution", "96x160"], "the width goes by --aspect, as in --resolution 96"),
         (["--nonsense"], "--nonsense"),
         (["--seed", "-1"], "seed must be at least 0"),
         (["--confirm", "-1"], "confirm must be at least 0"),
