@@ -7,6 +7,7 @@ before its norm.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, TypeGuard
 
 import torch
@@ -15,8 +16,6 @@ from torch import Tensor, nn
 from autoscale.network.kernels.compiled import NativeKernels, Normed, NormGradient
 from autoscale.network.kernels.inverted import Inverted
 from autoscale.network.kernels.layers import (
-    DepthwiseNorm,
-    Excite,
     Gradients,
     Layer,
     Opaque,
@@ -83,16 +82,10 @@ def _pools(module: nn.Module) -> TypeGuard[nn.AdaptiveAvgPool2d]:
 class InvertedByPanels(Inverted):
     """`Inverted` by `Panels`. The tape keeps the input, and the maps before the three norms."""
 
-    def __init__(
-        self,
-        expand: PointwiseNorm | None,
-        depthwise: DepthwiseNorm,
-        excite: Excite | None,
-        project: PointwiseNorm,
-        kernels: NativeKernels,
-    ) -> None:
-        super().__init__(expand, depthwise, excite, project, kernels)
-        self.panels = Panels(kernels.products)
+    @cached_property
+    def panels(self) -> Panels:
+        """Its products."""
+        return Panels(self.kernels.products)
 
     def forward(self, x: Tensor, tape: Tape | None, added: Tensor | None = None) -> Tensor:
         if tape is None:
