@@ -8,7 +8,6 @@ import json
 import os
 import re
 import shutil
-import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,18 +17,11 @@ import numpy as np
 import pytest
 
 from autoscale.datasets.data import list_source
-from autoscale.datasets.sources import hub
 from autoscale.errors import AutoscaleError, DataProblem, InvalidSetting
 from tests.datasets import made_sources as made
 from tests.datasets.sources import read
 
 pytest.importorskip("pyarrow")
-
-
-@pytest.fixture(autouse=True)
-def no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "cache"))
-    hub._found.cache_clear()
 
 
 @pytest.mark.parametrize("name", made.GOOD)
@@ -530,59 +522,7 @@ def test_as_many_sources_are_made_as_are_said() -> None:
     assert len(made.GOOD) + len(NAMED) + len(TOLD) + len(REFUSED) >= 150
 
 
-# The hub
-
-
-def test_a_data_set_of_the_hub_is_read_from_its_cache_and_that_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    made.in_hub(tmp_path / "cache")
-    found = read("hf:me/photos")
-    assert (len(found.train) + len(found.validation), found.classes) == (16, ("0", "1"))
-    assert "read as the cache holds it (revision aaaaaaaaaaaa)" in found.notices[0]
-    assert read("hf:me/photos@" + "a" * 40).fingerprint == found.fingerprint
-    with pytest.raises(DataProblem, match=r"huggingface_hub.* not installed: pip install"):
-        read("hf:me/other")
-
-
-class _Hub:
-    """What stands for huggingface_hub: it holds one data set, or cannot be reached."""
-
-    def __init__(self, folder: Path | None) -> None:
-        self.folder, self.asked = folder, 0
-
-    def snapshot_download(self, repository: str, **given: Any) -> str:
-        self.asked += 1
-        assert (repository, given["repo_type"], given["revision"]) == (
-            "me/photos",
-            "dataset",
-            "main",
-        )
-        if self.folder is None:
-            raise ConnectionError("no network")
-        return str(self.folder)
-
-
-def test_what_the_hub_has_is_fetched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    there = made.in_hub(tmp_path / "elsewhere") / "datasets--me--photos/snapshots" / ("a" * 40)
-    online = _Hub(there)
-    monkeypatch.setitem(sys.modules, "huggingface_hub", online)
-    found = read("hf:me/photos")
-    assert len(found.train)
-    assert found.notices == read("hf:me/photos").notices
-    assert not any("cache" in notice for notice in found.notices)
-    assert online.asked == 1
-
-
-def test_without_a_network_the_cache_serves_or_the_way_out_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "huggingface_hub", _Hub(None))
-    with pytest.raises(DataProblem, match=r"could not be fetched \(ConnectionError: no network\)"):
-        read("hf:me/photos")
-    made.in_hub(tmp_path / "cache")
-    assert "the hub cannot be reached" in read("hf:me/photos").notices[0]
+# Details
 
 
 def test_a_tar_is_not_unpacked(tmp_path: Path) -> None:
