@@ -156,7 +156,7 @@ def test_ranked_designs_keep_the_limits(photos: Path, tmp_path: Path) -> None:
         (["--shared-weights", "--weights", "x"], "--shared-weights and --weights x exclude"),
         (["--shared-weights", "--teacher", "x"], "--shared-weights and --teacher x exclude"),
         (["--shared-weights", "--shared-designs", "3"], "at least 8"),
-        (["--shared-weights", "--hours", "0.0001"], "shared weights before the first training"),
+        (["--shared-weights", "--hours", "0.000001"], "shared weights before the first training"),
     ],
     ids=["needs", "sampler", "weights", "teacher", "designs", "hours"],
 )
