@@ -4,84 +4,11 @@
 //
 // Without instructions for products of bfloat16 there is nothing here.
 
-#include "ways.h"
+#include "bottleneck.h"
 
 #ifdef HAS_DOTS
 
 namespace {
-
-constexpr Index FEW_CHANNELS = 192;
-
-// Rows that are made together: whole tiles, and whole blocks of dot products.
-Index rows_of_panel(Index channels) { return channels > FEW_CHANNELS ? 96 : 192; }
-
-// Calls run(start, end) for panels of rows [first, last).
-template <typename Run>
-void for_panels(Index first, Index last, Index channels, Run run) {
-    const Index step = rows_of_panel(channels);
-    for (Index start = first; start < last; start += step) run(start, std::min(start + step, last));
-}
-
-bfloat16 *panel(int which, Index channels) {
-    const Index numbers = rows_of_panel(channels) * channels;
-    return reinterpret_cast<bfloat16 *>(scratch(which, numbers / (2 * LANES) + 1));
-}
-
-// Weights, (columns of the result, depth) or turned, as products take them.
-struct Packed {
-    Packed(const float *matrix, Index down, Index along, Index depth, Index columns)
-        : memory(allocate(packed_size(depth, columns) * static_cast<Index>(sizeof(bfloat16)))) {
-        pack_matrix(matrix, down, along, numbers(), depth, columns);
-    }
-    bfloat16 *numbers() const { return static_cast<bfloat16 *>(memory.get()); }
-    Memory memory;
-};
-
-// A map act(z * scale + shift) * gate[n], which nobody has stored; without a gate where it is null.
-struct Hidden {
-    const bfloat16 *z;
-    const float *statistics, *gate;
-    Index pixels, channels;
-    int activation;
-
-    // Rows [start, end) to `to`, and the activation's slope there unless `slopes` is null.
-    void make(Index start, Index end, bfloat16 *to, bfloat16 *slopes) const {
-        const float *scale = statistics + 2 * channels, *shift = scale + channels;
-        with_activation(activation, [=](auto a) {
-            for (Index row = start; row < end; ++row) {
-                const Index from = row * channels, i = (row - start) * channels;
-                const float *factor = gate ? gate + row / pixels * channels : nullptr;
-                for_channels(channels, [=](auto lanes, Index c) ALWAYS_INLINE_LAMBDA {
-                    const auto x = at(lanes, z + from + c) * at(lanes, scale + c) +
-                        at(lanes, shift + c);
-                    const auto y = activate<a()>(lanes, x);
-                    if (slopes) put(lanes, slopes + i + c, slope<a()>(lanes, x));
-                    put(lanes, to + i + c, factor ? y * at(lanes, factor + c) : y);
-                });
-            }
-        });
-    }
-};
-
-// A norm's gradient a * pre + b * z + c, which nobody has stored.
-struct OfNorm {
-    const bfloat16 *pre, *z;
-    const float *coefficients;
-    Index channels;
-
-    void make(Index start, Index end, bfloat16 *to) const {
-        const float *a = coefficients, *b = a + channels, *constant = b + channels;
-        const Index width = channels;
-        const bfloat16 *from = pre, *map = z;
-        for (Index row = start; row < end; ++row)
-            for_channels(width, [=](auto lanes, Index c) ALWAYS_INLINE_LAMBDA {
-                const Index i = row * width + c;
-                put(lanes, to + (row - start) * width + c,
-                    at(lanes, from + i) * at(lanes, a + c) +
-                        (at(lanes, map + i) * at(lanes, b + c) + at(lanes, constant + c)));
-            });
-    }
-};
 
 // Where rows of a product go that are the gradient behind an activation: before it, and to the sums
 // of its norm.
@@ -137,23 +64,6 @@ struct Differentiated {
     Index summed = 0;
 };
 
-// sums[n][c] += one * other over rows [start, end) of a map; `other` begins with the first of them.
-void sum_products(const bfloat16 *one, const bfloat16 *other, Index start, Index end, Index pixels,
-                  Index channels, float *sums) {
-    for (Index row = start; row < end;) {
-        const Index image = row / pixels, until = std::min(end, (image + 1) * pixels);
-        float *own = sums + image * channels;
-        for_channels(channels, [=](auto lanes, Index c) ALWAYS_INLINE_LAMBDA {
-            auto sum = at(lanes, own + c);
-            for (Index r = row; r < until; ++r)
-                sum += at(lanes, one + r * channels + c) *
-                    at(lanes, other + (r - start) * channels + c);
-            at(lanes, own + c) = sum;
-        });
-        row = until;
-    }
-}
-
 }  // namespace
 
 extern "C" {
@@ -198,47 +108,35 @@ void project_forward(const bfloat16 *z, const float *z_statistics, int activatio
         moments.finish({gamma, beta, eps, momentum, statistics, running_mean, running_variance});
 }
 
-// Through that product, with the gradient a * gradient + b * result + c of its result, to that of its
-// weights. Without a gate `pre` becomes the gradient before the norm of z, with its sums as of
-// `differentiate_norm`; else the gradient behind the gate, and of_gate[n][c] its sum over the pixels
-// times what the product read.
+// Through that product without a gate, with the gradient a * gradient + b * result + c of its result,
+// to the gradient of its weights, and to `pre`, the gradient before the norm of z, with its sums as of
+// `differentiate_norm`.
 void project_backward(const bfloat16 *gradient, const bfloat16 *result, const float *coefficients,
                       const bfloat16 *z, const float *z_statistics, int activation,
-                      const float *gate, const float *weight, bfloat16 *pre, float *of_gate,
-                      float *of_weight, float *of_gamma, float *of_beta, float *of_z_coefficients,
-                      Index images, Index pixels, Index channels, Index columns, int threads,
-                      int way) {
+                      const float *weight, bfloat16 *pre, float *of_weight, float *of_gamma,
+                      float *of_beta, float *of_z_coefficients, Index images, Index pixels,
+                      Index channels, Index columns, int threads, int way) {
     const Packed packed(weight, channels, 1, columns, channels);
-    const Hidden hidden{z, z_statistics, gate, pixels, channels, activation};
+    const Hidden hidden{z, z_statistics, nullptr, pixels, channels, activation};
     const OfNorm of_result{gradient, result, coefficients, columns};
     ColumnProducts products(columns, channels, threads);
     GradientSums sums(channels, threads);
     const Index widest = std::max(channels, columns);
     for_parts(images, threads, [&](Index first, Index last, int part) {
-        bfloat16 *made = panel(2, widest), *of_made = panel(3, widest);
-        const Memory memory = allocate(rows_of_panel(widest) * channels * 2);
-        bfloat16 *slopes = gate ? nullptr : static_cast<bfloat16 *>(memory.get());
-        Outcome stored(nullptr, pre, channels, first * pixels, nullptr, part);
+        bfloat16 *made = panel(2, widest), *of_made = panel(3, widest), *slopes = panel(4, widest);
         Differentiated before(pre, slopes, z, z_statistics, channels, sums.of(part));
-        if (gate) std::fill(of_gate + first * channels, of_gate + last * channels, 0.0f);
         for_panels(first * pixels, last * pixels, widest, [&](Index start, Index end) {
             hidden.make(start, end, made, slopes);
             of_result.make(start, end, of_made);
             products.add(of_made, made, 0, end - start, part, way);
-            const bfloat16 *rows = of_made - start * columns;
-            if (gate) {
-                CHOSEN(way, multiply_part(rows, packed.numbers(), start, end, columns, stored));
-                sum_products(pre, made, start, end, pixels, channels, of_gate);
-            } else {
-                before.start = start;
-                CHOSEN(way, multiply_part(rows, packed.numbers(), start, end, columns, before));
-            }
+            before.start = start;
+            CHOSEN(way, multiply_part(of_made - start * columns, packed.numbers(), start, end, columns,
+                                      before));
         });
-        if (!gate) before.flush();
+        before.flush();
     });
     products.add_to(of_weight);
-    if (!gate)
-        sums.finish(images * pixels, z_statistics, of_gamma, of_beta, of_z_coefficients);
+    sums.finish(images * pixels, z_statistics, of_gamma, of_beta, of_z_coefficients);
 }
 
 // Through x * weight' with the gradient a * pre + b * z + c of its result z: of_x, plus `added` if

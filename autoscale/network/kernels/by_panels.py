@@ -22,7 +22,7 @@ from autoscale.network.kernels.layers import (
     PointwiseNorm,
     Tape,
 )
-from autoscale.network.kernels.panels import Excited, Panels
+from autoscale.network.kernels.panels import Excited, Panels, Widened
 
 
 class PooledByPanels:
@@ -79,8 +79,22 @@ def _pools(module: nn.Module) -> TypeGuard[nn.AdaptiveAvgPool2d]:
     return type(module) is nn.AdaptiveAvgPool2d and module.output_size in (1, (1, 1))
 
 
+#: Pixels of a batch for each channel that `expand` is given from which its result is made again
+#: instead of stored: before that, the small matrices that this takes cost more.
+ROWS = 64
+
+
+def widens_as_it_goes(x: Tensor) -> bool:
+    """Whether what `expand` makes of a map is not stored."""
+    return x.numel() >= ROWS * x.shape[-1] ** 2
+
+
 class InvertedByPanels(Inverted):
-    """`Inverted` by `Panels`. The tape keeps the input, and the maps before the three norms."""
+    """`Inverted` by `Panels`.
+
+    The tape keeps the input, and the maps before the three norms; of those the first only where it
+    is not made again.
+    """
 
     @cached_property
     def panels(self) -> Panels:
@@ -91,23 +105,27 @@ class InvertedByPanels(Inverted):
         if tape is None:
             return self.used(x, added)
         expand, depthwise, project = self.expand, self.depthwise, self.project
-        source: Tensor | Normed = x
-        if expand is not None:
-            source = Normed(
-                *self.panels.expand(x, expand.weight, expand.counted()), expand.activation
+        source: Tensor | Normed | Widened = x
+        if expand is not None and widens_as_it_goes(x):
+            source = self.panels.widen(x, expand.weight, expand.counted(), expand.activation)
+            measured = self.panels.depthwise(source, depthwise.filter, depthwise.counted())
+        else:
+            if expand is not None:
+                source = Normed(
+                    *self.panels.expand(x, expand.weight, expand.counted()), expand.activation
+                )
+            measured = self.kernels.depthwise_measured(
+                source, depthwise.filter, depthwise.counted()
             )
-        filtered = Normed(
-            *self.kernels.depthwise_measured(source, depthwise.filter, depthwise.counted()),
-            depthwise.activation,
-        )
+        filtered = Normed(*measured, depthwise.activation)
         excited: Excited | None = None
-        if self.excite is not None:
-            excited = self.panels.excite(self.kernels.pool_normed(filtered), self.excite)
-        gate = None if excited is None else excited.gate
-        result = Normed(
-            *self.panels.project(filtered, gate, project.weight, project.counted()),
-            project.activation,
-        )
+        if self.excite is None:
+            projected = self.panels.project(filtered, None, project.weight, project.counted())
+        else:
+            projected, excited = self.panels.project_excited(
+                filtered, self.excite, project.weight, project.counted()
+            )
+        result = Normed(*projected, project.activation)
         tape.append((x, source, filtered, result, excited))
         return self.kernels.apply(result, added)
 
@@ -126,20 +144,38 @@ class InvertedByPanels(Inverted):
         self, gradient: Tensor, tape: Tape, found: Gradients
     ) -> tuple[NormGradient, Tensor, Any, Normed]:
         x, source, filtered, result, excited = tape.pop()
-        gate = None if excited is None else excited.gate
         project = self.project
         of_result = self.kernels.norm_gradient(gradient, result)
         found[project.norm.weight] = of_result.of_scale
         found[project.norm.bias] = of_result.of_shift
-        of_hidden, of_gate, found[project.weight] = self.panels.project_backward(
-            of_result, result.z, filtered, gate, project.weight
+        if self.excite is None:
+            of_z, found[project.weight] = self.panels.project_backward(
+                of_result, result.z, filtered, project.weight
+            )
+        else:
+            assert excited is not None
+            of_z = self.panels.project_excited_backward(
+                of_result, result.z, filtered, excited, self.excite, project.weight, found
+            )
+        return of_z, x, source, filtered
+
+    def wide_backward(
+        self, of_z: NormGradient, z: Tensor, source: Any, x: Tensor, found: Gradients, *,
+        wants_input: bool, added: Tensor | None,
+    ) -> Tensor | None:  # fmt: skip
+        if not isinstance(source, Widened):
+            return super().wide_backward(
+                of_z, z, source, x, found, wants_input=wants_input, added=added
+            )
+        assert self.expand is not None
+        by = self.depthwise.filter
+        of_x, of = self.panels.depthwise_backward(
+            of_z, z, source, by, wants_input=wants_input, added=added
         )
-        if isinstance(of_hidden, NormGradient):
-            return of_hidden, x, source, filtered
-        assert self.excite is not None
-        assert of_gate is not None
-        of_pooled = self.panels.excite_backward(of_gate, excited, self.excite, found)
-        return self.kernels.differentiate(of_hidden, filtered, gate, of_pooled), x, source, filtered
+        norm = self.expand.norm
+        found[by.weight], found[self.expand.weight] = of.of_filters, of.of_weight
+        found[norm.weight], found[norm.bias] = of.of_scale, of.of_shift
+        return of_x
 
     def expand_backward(
         self, gradient: NormGradient, source: Normed, x: Tensor, *, wants_input: bool,

@@ -315,7 +315,7 @@ class NativeKernels:
             )  # fmt: skip
         self._functions[stored.dtype].depthwise_forward(
             stored.data_ptr(), _pointer(before), activation, by.weight.data_ptr(), y.data_ptr(),
-            *own, images, height, width, channels, *_shape(by), torch.get_num_threads(),
+            *own, images, height, width, channels, *shape_of(by), torch.get_num_threads(),
         )  # fmt: skip
         return y, statistics
 
@@ -338,7 +338,7 @@ class NativeKernels:
         self._functions[stored.dtype].depthwise_backward(
             stored.data_ptr(), _pointer(before), activation, by.weight.data_ptr(),
             numbers.data_ptr(), _pointer(z), _pointer(coefficients), _pointer(of_x),
-            of_weight.data_ptr(), *of_norm, images, height, width, channels, *_shape(by),
+            of_weight.data_ptr(), *of_norm, images, height, width, channels, *shape_of(by),
             torch.get_num_threads(),
         )  # fmt: skip
         return of_weight
@@ -403,7 +403,7 @@ def _pointer(x: Tensor | None) -> int | None:
     return None if x is None else x.data_ptr()
 
 
-def _shape(by: Filter) -> tuple[int, int, int]:
+def shape_of(by: Filter) -> tuple[int, int, int]:
     """As the functions take it."""
     return by.weight.shape[-1], by.stride, int(by.same)
 

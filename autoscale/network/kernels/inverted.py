@@ -109,16 +109,26 @@ class Inverted:
         of_z, x, source, filtered = self.project_backward(gradient, tape, found)
         found[self.depthwise.norm.weight] = of_z.of_scale
         found[self.depthwise.norm.bias] = of_z.of_shift
+        return self.wide_backward(
+            of_z, filtered.z, source, x, found, wants_input=wants_input, added=added
+        )
+
+    def wide_backward(
+        self, of_z: NormGradient, z: Tensor, source: Any, x: Tensor, found: Gradients, *,
+        wants_input: bool, added: Tensor | None,
+    ) -> Tensor | None:  # fmt: skip
+        """The gradient of the block's input, plus `added`, from that before the norm of
+        `depthwise`; `z` came out of it and `source` went in."""
         by = self.depthwise.filter
         if self.expand is None:
             of_x, found[by.weight] = self.kernels.depthwise_backward_stored(
-                of_z, filtered.z, x, by, wants_input=wants_input
+                of_z, z, x, by, wants_input=wants_input
             )
             return of_x if of_x is None or added is None else of_x.add_(added)
         of_source, found[by.weight] = self.kernels.depthwise_backward_normed(
-            of_z, filtered.z, source, by
+            of_z, z, source, by
         )
-        del of_z, filtered
+        del of_z, z
         found[self.expand.norm.weight] = of_source.of_scale
         found[self.expand.norm.bias] = of_source.of_shift
         of_x, found[self.expand.weight] = self.expand_backward(

@@ -24,13 +24,14 @@ SOURCES = tuple(
     Path(__file__).with_name(name)
     for name in (
         *("depthwise.cpp", "norm.cpp", "crops.cpp"),
-        *("products.cpp", "bottleneck.cpp", "excite.cpp"),
+        *("products.cpp", "bottleneck.cpp", "widening.cpp", "excited.cpp"),
     )
 )
 #: What they include; the compiler finds it beside them.
 HEADERS = tuple(
     Path(__file__).with_name(name)
-    for name in ("vectors.h", "activations.h", "norm.h", "pairs.h", "dots.h", "tiles.h", "ways.h")
+    for name in ("vectors.h", "activations.h", "norm.h", "depthwise.h", "pairs.h", "dots.h", "tiles.h", "ways.h",
+                 "bottleneck.h", "excite.h")
 )
 COMPILERS = ("c++", "g++", "clang++")
 _PLAIN = (

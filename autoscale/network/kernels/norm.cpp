@@ -29,7 +29,7 @@ void sum_images(float *result, Index images, Index pixels, Index channels, int t
                         for (int r = 0; r < TOGETHER; ++r) sum += term(lanes, row + r, c);
                     else
                         for (int r = 0; r < together; ++r) sum += term(lanes, row + r, c);
-                    at(lanes, sums + c) = sum;
+                    put(lanes, sums + c, sum);
                 });
             }
         }

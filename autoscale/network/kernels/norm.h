@@ -82,8 +82,8 @@ void sum_rows(Index first, Index last, Index channels, double *total, Terms term
                     for (int r = 0; r < TOGETHER; ++r) terms(lanes, row + r, c, one, two);
                 else
                     for (int r = 0; r < together; ++r) terms(lanes, row + r, c, one, two);
-                at(lanes, a + c) = one;
-                at(lanes, b + c) = two;
+                put(lanes, a + c, one);
+                put(lanes, b + c, two);
             });
         }
         for (Index c = 0; c < 2 * channels; ++c) total[c] += a[c];

@@ -29,10 +29,6 @@ __mmask16 mask16(Index count) {
     return static_cast<__mmask16>(count >= SIDE ? 0xffffu : (1u << count) - 1);
 }
 
-ALWAYS_INLINE __m512i widened_words(const bfloat16 *from, __mmask16 mask) {
-    return _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, from));
-}
-
 // Pairs of two rows' numbers.
 ALWAYS_INLINE __m512i paired(__m512i low, __m512i high) {
     return _mm512_or_si512(low, _mm512_slli_epi32(high, 16));
@@ -41,11 +37,18 @@ ALWAYS_INLINE __m512i paired(__m512i low, __m512i high) {
 // The pairs of up to 32 rows of up to 16 columns, a register a pair of rows.
 ALWAYS_INLINE void pair_rows(const bfloat16 *from, Index stride, Index rows, __mmask16 mask,
                              __m512i *to) {
+    alignas(64) static constexpr std::uint16_t ORDER[DEPTH] = {
+        0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+        8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+    const __m512i order = _mm512_load_si512(ORDER);
     for (Index pair = 0; pair < SIDE; ++pair) {
         const bfloat16 *row = from + 2 * pair * stride;
-        const __m512i zero = _mm512_setzero_si512();
-        to[pair] = paired(2 * pair < rows ? widened_words(row, mask) : zero,
-                          2 * pair + 1 < rows ? widened_words(row + stride, mask) : zero);
+        const auto numbers = [=](Index r) ALWAYS_INLINE_LAMBDA {
+            return 2 * pair + r < rows ? _mm256_maskz_loadu_epi16(mask, row + r * stride)
+                                       : _mm256_setzero_si256();
+        };
+        const __m512i both = _mm512_inserti64x4(_mm512_castsi256_si512(numbers(0)), numbers(1), 1);
+        to[pair] = _mm512_permutexvar_epi16(order, both);
     }
 }
 

@@ -12,18 +12,41 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from autoscale.network.kernels.compiled import Normed, NormGradient, signed, unfilled
+from autoscale.network.kernels.compiled import Normed, NormGradient, shape_of, signed, unfilled
+from autoscale.network.kernels.kernels import Filter
 from autoscale.network.kernels.layers import Excite, Gradients
 from autoscale.network.kernels.products import Products
 
 _SIGNATURES = {
     "expand_forward": "ppppppppddnnnii",
     "project_forward": "ppippppppppddnnnnii",
-    "project_backward": "pppppippppppppnnnnii",
+    "project_backward": "pppppippppppnnnnii",
     "expand_backward": "ppppppppnnnii",
-    "excite_forward": "ppppppppnnni",
-    "excite_backward": "ppppppppppppnnni",
+    "widened_statistics": "ppppppppddnnnnii",
+    "widened_forward": "pppippppppp" "ddnnnnniiiii",
+    "widened_backward": "ppppipppppppppp" "nnnnniiiii",
+    "excited_forward": "ppippppipppppp" "ppppp" "ddnnnnnii",
+    "excited_backward": "pppppippi" "pppp" "pp" "pppp" "pppp" "nnnnnii",
 }
+
+
+class Widened(NamedTuple):
+    """The map act(x * weight' * scale + shift), of which nothing is stored but x."""
+
+    x: Tensor  # (N, H, W, depth)
+    weight: Tensor  # (C, depth, 1, 1)
+    statistics: Tensor  # (4, C), as of `Normed`
+    moments: Tensor  # (1 + depth, depth): the means of x and its covariance
+    activation: int
+
+
+class WidenedGradients(NamedTuple):
+    """Of the parameters of a `Widened` map and of the filters behind it."""
+
+    of_filters: Tensor  # (C, 1, k, k)
+    of_scale: Tensor  # (C,), of the norm's own scale
+    of_shift: Tensor  # (C,)
+    of_weight: Tensor  # (C, depth, 1, 1)
 
 
 class Excited(NamedTuple):
@@ -79,30 +102,69 @@ class Panels:
         return z, statistics
 
     def project_backward(
-        self, gradient: NormGradient, result: Tensor, x: Normed, gate: Tensor | None, weight: Tensor
-    ) -> tuple[NormGradient | Tensor, Tensor | None, Tensor]:
-        """The gradients of what `project` was given.
+        self, gradient: NormGradient, result: Tensor, x: Normed, weight: Tensor
+    ) -> tuple[NormGradient, Tensor]:
+        """The gradients of what `project` was given, without a gate: before the norm of `x`, and
+        of the weight.
 
         Args:
             gradient: of its `result` before the norm.
-
-        Returns:
-            Without a gate the gradient before the norm of `x`; else that of the gated map, and the
-            sum of it times that map over the pixels, (N, C). Then that of the weight.
         """
         columns, channels = weight.shape[:2]
         images, height, width, _ = x.z.shape
         found = unfilled(torch.empty_like(x.z))
-        of_gate = None if gate is None else torch.empty_like(gate)
         of_weight = torch.zeros(weight.shape)
         self._functions.project_backward(
             gradient.pre.data_ptr(), result.data_ptr(), gradient.coefficients.data_ptr(),
-            x.z.data_ptr(), x.statistics.data_ptr(), x.activation, _pointer(gate),
-            weight.data_ptr(), found.pre.data_ptr(), _pointer(of_gate), of_weight.data_ptr(),
-            found.of_scale.data_ptr(), found.of_shift.data_ptr(), found.coefficients.data_ptr(),
+            x.z.data_ptr(), x.statistics.data_ptr(), x.activation, weight.data_ptr(),
+            *_addresses(found.pre, of_weight, found.of_scale, found.of_shift, found.coefficients),
             images, height * width, channels, columns, *self._how(),
         )  # fmt: skip
-        return found if gate is None else found.pre, of_gate, of_weight
+        return found, of_weight
+
+    def project_excited(
+        self, x: Normed, by: Excite, weight: Tensor, norm: nn.BatchNorm2d
+    ) -> tuple[tuple[Tensor, Tensor], Excited]:
+        """Squeeze-and-excitation and `project`: its results, and what was made of the means."""
+        columns, channels = weight.shape[:2]
+        images, height, width, _ = x.z.shape
+        squeezed = len(by.reduce.weight)
+        excited = Excited(
+            torch.empty(images, channels), torch.empty(images, squeezed),
+            torch.empty(images, squeezed), torch.empty(images, channels),
+        )  # fmt: skip
+        z, statistics = x.z.new_empty(images, height, width, columns), torch.empty(4, columns)
+        self._functions.excited_forward(
+            x.z.data_ptr(), x.statistics.data_ptr(), x.activation, *_addresses(*_parameters(by)),
+            by.activation, *_addresses(*excited, weight, z), *_own(norm, statistics), images,
+            height * width, channels, squeezed, columns, *self._how(),
+        )  # fmt: skip
+        return (z, statistics), excited
+
+    def project_excited_backward(
+        self, gradient: NormGradient, result: Tensor, x: Normed, excited: Excited, by: Excite,
+        weight: Tensor, found: Gradients,
+    ) -> NormGradient:  # fmt: skip
+        """The gradient before the norm of `x`; those of all weights go to `found`.
+
+        Args:
+            gradient: of the `result` of `project_excited` before the norm.
+        """
+        columns, channels = weight.shape[:2]
+        images, height, width, _ = x.z.shape
+        first, _, second, _ = parameters = _parameters(by)
+        of_x, of_weight = unfilled(torch.empty_like(x.z)), torch.zeros(weight.shape)
+        gradients = [torch.empty(parameter.shape) for parameter in parameters]
+        self._functions.excited_backward(
+            gradient.pre.data_ptr(), result.data_ptr(), gradient.coefficients.data_ptr(),
+            x.z.data_ptr(), x.statistics.data_ptr(), x.activation, *_addresses(first, second),
+            by.activation, *_addresses(*excited, weight, of_x.pre, of_weight),
+            *_addresses(of_x.of_scale, of_x.of_shift, of_x.coefficients, *gradients), images,
+            height * width, channels, len(first), columns, *self._how(),
+        )  # fmt: skip
+        found[weight] = of_weight
+        found.update(zip(parameters, gradients, strict=True))
+        return of_x
 
     def expand_backward(
         self, gradient: NormGradient, z: Tensor, x: Tensor, weight: Tensor, *,
@@ -119,46 +181,50 @@ class Panels:
         )  # fmt: skip
         return of_x, of_weight
 
-    def excite(self, pooled: Tensor, by: Excite) -> Excited:
-        """The gate for maps with these means over their pixels, (N, C)."""
-        images, channels = pooled.shape
-        squeezed = len(by.reduce.weight)
-        found = Excited(
-            pooled, pooled.new_empty(images, squeezed), pooled.new_empty(images, squeezed),
-            torch.empty_like(pooled),
+    def widen(self, x: Tensor, weight: Tensor, norm: nn.BatchNorm2d, activation: int) -> Widened:
+        """`expand` that stores nothing, with its norm and activation; moves the running ones."""
+        images, height, width, depth = x.shape
+        channels = len(weight)
+        statistics, moments = torch.empty(4, channels), torch.empty(1 + depth, depth)
+        self._functions.widened_statistics(
+            x.data_ptr(), weight.data_ptr(), moments.data_ptr(), *_own(norm, statistics),
+            images, height * width, depth, channels, *self._how(),
         )  # fmt: skip
-        self._functions.excite_forward(
-            pooled.data_ptr(), by.reduce.weight.data_ptr(), _pointer(by.reduce.bias),
-            by.expand.weight.data_ptr(), _pointer(by.expand.bias), found.reduced.data_ptr(),
-            found.active.data_ptr(), found.gate.data_ptr(), images, channels, squeezed,
-            by.activation,
-        )  # fmt: skip
-        return found
+        return Widened(x, weight, statistics, moments, activation)
 
-    def excite_backward(
-        self, of_gate: Tensor, kept: Excited, by: Excite, found: Gradients
-    ) -> Tensor:
-        """The gradient of the means.
-
-        Args:
-            of_gate: the gate's times the gate; written over.
-            kept: what `excite` gave.
-        """
-        images, channels = kept.pooled.shape
-        of_pooled = torch.empty_like(kept.pooled)
-        weights = []
-        for conv in (by.reduce, by.expand):
-            assert conv.bias is not None
-            weights += [conv.weight, conv.bias]
-        gradients = [torch.empty(weight.shape) for weight in weights]
-        found.update(zip(weights, gradients, strict=True))
-        self._functions.excite_backward(
-            of_gate.data_ptr(), *(numbers.data_ptr() for numbers in kept),
-            by.reduce.weight.data_ptr(), by.expand.weight.data_ptr(), of_pooled.data_ptr(),
-            *(gradient.data_ptr() for gradient in gradients), images, channels,
-            len(by.reduce.weight), by.activation,
+    def depthwise(self, x: Widened, by: Filter, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+        """The depthwise convolution of a map and the statistics of the result, as of `expand`."""
+        channels, depth = x.weight.shape[:2]
+        images, height, width, _ = x.x.shape
+        z = x.x.new_empty(images, -(-height // by.stride), -(-width // by.stride), channels)
+        statistics = torch.empty(4, channels)
+        self._functions.widened_forward(
+            x.x.data_ptr(), x.weight.data_ptr(), x.statistics.data_ptr(), x.activation,
+            by.weight.data_ptr(), z.data_ptr(), *_own(norm, statistics), images, height, width,
+            depth, channels, *shape_of(by), *self._how(),
         )  # fmt: skip
-        return of_pooled
+        return z, statistics
+
+    def depthwise_backward(
+        self, gradient: NormGradient, z: Tensor, x: Widened, by: Filter, *,
+        wants_input: bool = True, added: Tensor | None = None,
+    ) -> tuple[Tensor | None, WidenedGradients]:  # fmt: skip
+        """The gradients of `x.x`, plus `added`, and of all weights; `z` is what `depthwise` gave."""
+        channels, depth = x.weight.shape[:2]
+        images, height, width, _ = x.x.shape
+        of_x = torch.empty_like(x.x) if wants_input else None
+        found = WidenedGradients(
+            torch.empty_like(by.weight), torch.empty(channels), torch.empty(channels),
+            torch.empty(x.weight.shape),
+        )  # fmt: skip
+        self._functions.widened_backward(
+            x.x.data_ptr(), x.weight.data_ptr(), x.moments.data_ptr(), x.statistics.data_ptr(),
+            x.activation, by.weight.data_ptr(), gradient.pre.data_ptr(), z.data_ptr(),
+            gradient.coefficients.data_ptr(), _pointer(added), _pointer(of_x),
+            *(numbers.data_ptr() for numbers in found), images, height, width, depth, channels,
+            *shape_of(by), *self._how(),
+        )  # fmt: skip
+        return of_x, found
 
     def _how(self) -> tuple[int, int]:
         return torch.get_num_threads(), self._way
@@ -175,3 +241,15 @@ def _own(norm: nn.BatchNorm2d | None, statistics: Tensor) -> tuple[int | float |
 
 def _pointer(x: Tensor | None) -> int | None:
     return None if x is None else x.data_ptr()
+
+
+def _addresses(*tensors: Tensor) -> tuple[int, ...]:
+    return tuple(tensor.data_ptr() for tensor in tensors)
+
+
+def _parameters(by: Excite) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Of the first layer its weight and bias, then of the second."""
+    first, second = by.reduce, by.expand
+    assert first.bias is not None
+    assert second.bias is not None
+    return first.weight, first.bias, second.weight, second.bias

@@ -15,6 +15,7 @@
 #include <cstring>
 #include <memory>
 #include <type_traits>
+#include <vector>
 #if defined(__AVX512F__) || defined(__AVX2__)
 #include <immintrin.h>
 #endif
@@ -68,8 +69,8 @@ inline Memory allocate(Index bytes) {
 
 // Scratch memory of one thread, grown when needed.
 inline vec *scratch(int which, Index count) {
-    static thread_local Memory memory[4];
-    static thread_local Index size[4];
+    static thread_local Memory memory[8];
+    static thread_local Index size[8];
     if (size[which] < count) {
         memory[which].reset();  // before the new one, so that both never exist together
         memory[which] = allocate(count * static_cast<Index>(sizeof(vec)));
@@ -89,6 +90,11 @@ ALWAYS_INLINE __m256i first_of_eight(Index lanes) {
 
 template <typename L>
 ALWAYS_INLINE typename L::floats widened(L, typename L::halves v) {
+#ifdef __AVX512F__
+    // Of a conversion the compiler makes two halves and puts them together.
+    if constexpr (std::is_same_v<L, Lanes<LANES>>)
+        return (typename L::floats)_mm512_slli_epi32(_mm512_cvtepu16_epi32((__m256i)v), 16);
+#endif
     return reinterpret_cast<typename L::floats>(__builtin_convertvector(v, typename L::words) << 16);
 }
 
@@ -170,11 +176,7 @@ ALWAYS_INLINE void for_channels(Index channels, Run run) {
     for (; c < channels; ++c) run(Lanes<1>(), c);
 }
 
-template <typename L>
-ALWAYS_INLINE typename L::floats &at(L, float *numbers) {
-    return *reinterpret_cast<typename L::floats *>(numbers);
-}
-
+// The channels at an address, in float32, and where they go.
 template <typename L>
 ALWAYS_INLINE typename L::floats at(L, const float *numbers) {
     return *reinterpret_cast<const typename L::floats *>(numbers);

@@ -18,6 +18,16 @@ enum Way { NEITHER, DOTS, TILES };
 
 #ifdef HAS_DOTS
 
+// Weights, (columns of the result, depth) or turned, as products take them.
+struct Packed {
+    Packed(const float *matrix, Index down, Index along, Index depth, Index columns)
+        : memory(allocate(packed_size(depth, columns) * static_cast<Index>(sizeof(bfloat16)))) {
+        pack_matrix(matrix, down, along, numbers(), depth, columns);
+    }
+    bfloat16 *numbers() const { return static_cast<bfloat16 *>(memory.get()); }
+    Memory memory;
+};
+
 // The products of two maps' columns over their rows, a share of the rows a thread.
 struct ColumnProducts {
     ColumnProducts(Index narrow, Index wide, int threads)
@@ -33,6 +43,13 @@ struct ColumnProducts {
     void add(const bfloat16 *narrow_map, const bfloat16 *wide_map, Index first, Index last, int part,
              int way) {
         CHOSEN(way, multiply_columns_part(narrow_map, wide_map, first, last, narrow, wide, of(part)));
+    }
+
+    // Rows [0, rows) of the narrow map and of `count` columns, from `column` on, of the wide one.
+    void add_some(const bfloat16 *narrow_map, const bfloat16 *columns, Index rows, Index column,
+                  Index count, int part, int way) {
+        CHOSEN(way, multiply_columns_part(narrow_map, columns, 0, rows, narrow, count,
+                                          of(part) + column * across * SIDE));
     }
 
     // Adds them to a matrix with a row for each column of the narrow map.

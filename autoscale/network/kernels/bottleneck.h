@@ -1,0 +1,101 @@
+// What the kernels of an inverted bottleneck make for a product to read, some rows at a time.
+
+#pragma once
+
+#include "ways.h"
+
+#ifdef HAS_DOTS
+
+namespace {
+
+constexpr Index FEW_CHANNELS = 192;
+
+// Rows that are made together: whole tiles, and whole blocks of dot products.
+Index rows_of_panel(Index channels) { return channels > FEW_CHANNELS ? 96 : 192; }
+
+// Calls run(start, end) for panels of rows [first, last).
+template <typename Run>
+void for_panels(Index first, Index last, Index channels, Run run) {
+    const Index step = rows_of_panel(channels);
+    for (Index start = first; start < last; start += step) run(start, std::min(start + step, last));
+}
+
+bfloat16 *panel(int which, Index channels) {
+    const Index numbers = rows_of_panel(channels) * channels;
+    return reinterpret_cast<bfloat16 *>(scratch(which, numbers / (2 * LANES) + 1));
+}
+
+// A map act(z * scale + shift) * gate[n], which nobody has stored; without a gate where it is null.
+struct Hidden {
+    const bfloat16 *z;
+    const float *statistics, *gate;
+    Index pixels, channels;
+    int activation;
+
+    // Rows [start, end) to `to`, and the activation's slope there unless `slopes` is null.
+    void make(Index start, Index end, bfloat16 *to, bfloat16 *slopes) const {
+        const float *scale = statistics + 2 * channels, *shift = scale + channels;
+        with_activation(activation, [=](auto a) {
+            for (Index row = start; row < end; ++row) {
+                const Index from = row * channels, i = (row - start) * channels;
+                const float *factor = gate ? gate + row / pixels * channels : nullptr;
+                for_channels(channels, [=](auto lanes, Index c) ALWAYS_INLINE_LAMBDA {
+                    const auto x = at(lanes, z + from + c) * at(lanes, scale + c) +
+                        at(lanes, shift + c);
+                    const auto y = activate<a()>(lanes, x);
+                    if (slopes) put(lanes, slopes + i + c, slope<a()>(lanes, x));
+                    put(lanes, to + i + c, factor ? y * at(lanes, factor + c) : y);
+                });
+            }
+        });
+    }
+
+    // The rows of an image without its gate, and their means, one a channel.
+    void make_pooled(Index image, bfloat16 *to, float *means) const {
+        const float *scale = statistics + 2 * channels, *shift = scale + channels;
+        const Index first = image * pixels, width = channels, last = first + pixels;
+        const bfloat16 *from = z;
+        std::fill(means, means + channels, 0.0f);
+        with_activation(activation, [=](auto a) {
+            for (Index row = first; row < last; row += TOGETHER) {
+                const Index end = std::min(row + TOGETHER, last);
+                for_channels(width, [=](auto lanes, Index c) ALWAYS_INLINE_LAMBDA {
+                    auto sum = at(lanes, means + c);
+                    for (Index r = row; r < end; ++r) {
+                        const auto y = activate<a()>(
+                            lanes, at(lanes, from + r * width + c) * at(lanes, scale + c) +
+                                at(lanes, shift + c));
+                        put(lanes, to + (r - first) * width + c, y);
+                        sum += y;
+                    }
+                    put(lanes, means + c, sum);
+                });
+            }
+        });
+        for (Index c = 0; c < channels; ++c) means[c] /= static_cast<float>(pixels);
+    }
+};
+
+// A norm's gradient a * pre + b * z + c, which nobody has stored.
+struct OfNorm {
+    const bfloat16 *pre, *z;
+    const float *coefficients;
+    Index channels;
+
+    void make(Index start, Index end, bfloat16 *to) const {
+        const float *a = coefficients, *b = a + channels, *constant = b + channels;
+        const Index width = channels;
+        const bfloat16 *from = pre, *map = z;
+        for (Index row = start; row < end; ++row)
+            for_channels(width, [=](auto lanes, Index c) ALWAYS_INLINE_LAMBDA {
+                const Index i = row * width + c;
+                put(lanes, to + (row - start) * width + c,
+                    at(lanes, from + i) * at(lanes, a + c) +
+                        (at(lanes, map + i) * at(lanes, b + c) + at(lanes, constant + c)));
+            });
+    }
+};
+
+}  // namespace
+
+#endif
