@@ -118,27 +118,38 @@ void with_source(const Number *map, const float *statistics, Index channels, int
     });
 }
 
-// `TILE` neighbouring outputs: the weighted sum of the taps, in registers, given to finish(x, sum).
-template <int TILE, typename Finish>
-ALWAYS_INLINE void filter_tile(const vec *from, Index step, const Taps &taps, const vec *weights,
-                               Index x, Finish finish) {
+// `TILE` neighbouring outputs, STEP pixels apart: the weighted sum of the taps, in registers, given to
+// finish(x, sum).
+template <int TILE, int STEP, typename Finish>
+ALWAYS_INLINE void filter_tile(const vec *from, const Taps &taps, const vec *weights, Index x,
+                               Finish finish) {
     vec sum[TILE] = {};
     for (int t = 0; t < taps.count; ++t) {
         const vec weight = weights[taps.weight[t]];
-        const vec *at = from + x * step + taps.offset[t];
-        for (int i = 0; i < TILE; ++i) sum[i] += weight * at[i * step];
+        const vec *at = from + x * STEP + taps.offset[t];
+        for (int i = 0; i < TILE; ++i) sum[i] += weight * at[i * STEP];
     }
     for (int i = 0; i < TILE; ++i) finish(x + i, sum[i]);
 }
 
+template <int STEP, typename Finish>
+ALWAYS_INLINE void filter_steps(const vec *from, const Taps &taps, const vec *weights, Index count,
+                                Finish finish) {
+    Index x = 0;
+    for (; x + 8 <= count; x += 8) filter_tile<8, STEP>(from, taps, weights, x, finish);
+    if (x + 4 <= count) filter_tile<4, STEP>(from, taps, weights, x, finish), x += 4;
+    if (x + 2 <= count) filter_tile<2, STEP>(from, taps, weights, x, finish), x += 2;
+    if (x < count) filter_tile<1, STEP>(from, taps, weights, x, finish);
+}
+
+// A row of `count` outputs, `step` pixels apart; distances that are known let the compiler count.
 template <typename Finish>
 ALWAYS_INLINE void filter_row(const vec *from, Index step, const Taps &taps, const vec *weights,
                               Index count, Finish finish) {
-    Index x = 0;
-    for (; x + 8 <= count; x += 8) filter_tile<8>(from, step, taps, weights, x, finish);
-    if (x + 4 <= count) filter_tile<4>(from, step, taps, weights, x, finish), x += 4;
-    if (x + 2 <= count) filter_tile<2>(from, step, taps, weights, x, finish), x += 2;
-    if (x < count) filter_tile<1>(from, step, taps, weights, x, finish);
+    if (step == 1) return filter_steps<1>(from, taps, weights, count, finish);
+    if (step == 2) return filter_steps<2>(from, taps, weights, count, finish);
+    for (Index x = 0; x < count; ++x)
+        filter_tile<1, 1>(from + x * step - x, taps, weights, x, finish);
 }
 
 // Adds the first `lanes` numbers of a register to as many sums.
@@ -267,7 +278,7 @@ void forward_block(const Depthwise &d, const Source &source, const vec *weights,
                 continue;
             }
             if (fresh) {
-                filter_tile<1>(from, d.stride, taps, weights, 0,
+                filter_tile<1, 1>(from, taps, weights, 0,
                                [&](Index, vec sum) ALWAYS_INLINE_LAMBDA { reference = sum; });
                 store(moments->reference(part) + channel, reference, lanes);
                 fresh = false;
@@ -320,7 +331,7 @@ void input_gradient(const Depthwise &d, const Source &source, const Input &input
                     slopes = input.slopes +
                         ((q * s + ry + d.top) * input.columns + rx + d.left) * LANES;
                 vec one = {}, two = {};
-                filter_row(gradient + q * columns, 1, taps, weights, count,
+                filter_steps<1>(gradient + q * columns, taps, weights, count,
                            [&](Index x, vec sum) ALWAYS_INLINE_LAMBDA {
                                const Index i = start + x * step;
                                if constexpr (Source::NORMED) {
