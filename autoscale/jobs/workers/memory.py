@@ -21,6 +21,7 @@ from autoscale.design.style import Padding
 from autoscale.design.walk import BlockPlace, Place, places_of, stem_layers, walk_stage
 from autoscale.design.workload import ACTIVATIONS, work_at
 from autoscale.jobs.names import BFLOAT16_KERNELS
+from autoscale.network.kernels.by_panels import made_again
 from autoscale.network.kernels.widening import FACTOR
 from autoscale.scaling.scalable import Network, cost_of
 
@@ -89,8 +90,9 @@ def _kept(place: Place, outputs: float, kernels: str) -> float:
     blocks = list(walk_stage(place)) if isinstance(place.part, Stage) else []
     if kernels in _NATIVE and blocks and is_inverted(blocks[0].layout):
         if kernels == BFLOAT16_KERNELS:
-            # `network.kernels.by_images`: every map before its norm, and what the block gives.
-            return (outputs + sum(_of_the_last(block)[1] for block in blocks)) / 2
+            # `network.kernels.by_panels`: maps before their norms, and what the block gives.
+            given = sum(_of_the_last(block)[1] for block in blocks)
+            return (outputs + given - sum(_made_again(block) for block in blocks)) / 2
         # `network.kernels.inverted`: that which `project` reads too.
         return outputs + sum(sum(_of_the_last(block)) for block in blocks)
 
@@ -121,6 +123,15 @@ def _of_the_last(block: BlockPlace) -> tuple[int, int]:
     """Numbers that the last layer of the branch reads, and that it gives."""
     *_, last = flow(block.layout.branch, block.width_in, block.size)
     return last.width * area(last.size), last.width_out * area(last.size)
+
+
+def _made_again(block: BlockPlace) -> int:
+    """Numbers of an expansion's map that is not stored, since the backward pass makes it again."""
+    first = block.layout.branch[0] if block.layout.branch else None
+    if not isinstance(first, Conv) or first.groups == DEPTHWISE:
+        return 0
+    pixels = area(block.size)
+    return int(first.width * pixels) if made_again(int(pixels), block.width_in) else 0
 
 
 def _saved_by_widening(block: BlockPlace) -> int:

@@ -20,9 +20,20 @@ void for_panels(Index first, Index last, Index channels, Run run) {
     for (Index start = first; start < last; start += step) run(start, std::min(start + step, last));
 }
 
+// Scratch memory for so many.
+bfloat16 *numbers_in(int which, Index count) {
+    return reinterpret_cast<bfloat16 *>(scratch(which, count / (2 * LANES) + 1));
+}
+
 bfloat16 *panel(int which, Index channels) {
-    const Index numbers = rows_of_panel(channels) * channels;
-    return reinterpret_cast<bfloat16 *>(scratch(which, numbers / (2 * LANES) + 1));
+    return numbers_in(which, rows_of_panel(channels) * channels);
+}
+
+constexpr Index PIECE_BYTES = 512 * 1024;  // of a wide map; two of them stay in the second cache
+
+// Images of a wide map that are worked on together.
+Index images_of_piece(Index pixels, Index channels) {
+    return std::max<Index>(1, PIECE_BYTES / (2 * pixels * channels));
 }
 
 // A map act(z * scale + shift) * gate[n], which nobody has stored; without a gate where it is null.

@@ -79,14 +79,14 @@ def _pools(module: nn.Module) -> TypeGuard[nn.AdaptiveAvgPool2d]:
     return type(module) is nn.AdaptiveAvgPool2d and module.output_size in (1, (1, 1))
 
 
-#: Pixels of a batch for each channel that `expand` is given from which its result is made again
-#: instead of stored: before that, the small matrices that this takes cost more.
-ROWS = 64
+#: Pixels of an image for each channel that `expand` is given from which its result is made again
+#: instead of stored: with fewer, the small matrices that this takes cost more.
+PIXELS = 2
 
 
-def widens_as_it_goes(x: Tensor) -> bool:
-    """Whether what `expand` makes of a map is not stored."""
-    return x.numel() >= ROWS * x.shape[-1] ** 2
+def made_again(pixels: int, depth: int) -> bool:
+    """Whether what `expand` makes of maps of so many pixels and channels is not stored."""
+    return pixels >= PIXELS * depth
 
 
 class InvertedByPanels(Inverted):
@@ -106,7 +106,7 @@ class InvertedByPanels(Inverted):
             return self.used(x, added)
         expand, depthwise, project = self.expand, self.depthwise, self.project
         source: Tensor | Normed | Widened = x
-        if expand is not None and widens_as_it_goes(x):
+        if expand is not None and made_again(x.shape[1] * x.shape[2], x.shape[3]):
             source = self.panels.widen(x, expand.weight, expand.counted(), expand.activation)
             measured = self.panels.depthwise(source, depthwise.filter, depthwise.counted())
         else:

@@ -11,18 +11,6 @@
 
 namespace {
 
-constexpr Index PIECE_BYTES = 512 * 1024;  // of a wide map; two of them stay in the second cache
-
-// Images that go together.
-Index images_of_piece(Index pixels, Index channels) {
-    return std::max<Index>(1, PIECE_BYTES / (2 * pixels * channels));
-}
-
-bfloat16 *piece(int which, Index pixels, Index channels) {
-    const Index numbers = images_of_piece(pixels, channels) * pixels * channels;
-    return reinterpret_cast<bfloat16 *>(scratch(which, numbers / (2 * LANES) + 1));
-}
-
 // An image's map times its gates, rows [start, end), which begin with the first row of `map`.
 void reweight(const bfloat16 *map, const float *gates, Index start, Index end, Index pixels,
               Index channels, bfloat16 *to) {
@@ -74,7 +62,7 @@ void excited_forward(const bfloat16 *z, const float *z_statistics, int activatio
     Moments moments(columns, threads);
     for_parts(images, threads, [&](Index begin, Index last, int part) {
         Outcome outcome(nullptr, result, columns, begin * pixels, &moments, part);
-        bfloat16 *made = panel(2, channels), *map = piece(5, pixels, channels);
+        bfloat16 *made = panel(2, channels), *map = numbers_in(5, together * pixels * channels);
         for (Index n = begin; n < last; n += together) {
             const Index count = std::min(together, last - n);
             for (Index image = n; image < n + count; ++image)
@@ -116,7 +104,8 @@ void excited_backward(const bfloat16 *gradient, const bfloat16 *result, const fl
     GradientSums sums(channels, threads);
     for_parts(images, threads, [&](Index begin, Index last, int part) {
         bfloat16 *made = panel(2, widest), *of_made = panel(4, widest);
-        bfloat16 *slopes = piece(5, pixels, channels), *of_gated = piece(6, pixels, channels);
+        bfloat16 *slopes = numbers_in(5, together * pixels * channels);
+        bfloat16 *of_gated = numbers_in(6, together * pixels * channels);
         const auto of_pooled = std::make_unique<float[]>(together * channels);
         for (Index n = begin; n < last; n += together) {
             const Index count = std::min(together, last - n), row = n * pixels;

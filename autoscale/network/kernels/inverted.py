@@ -125,9 +125,7 @@ class Inverted:
                 of_z, z, x, by, wants_input=wants_input
             )
             return of_x if of_x is None or added is None else of_x.add_(added)
-        of_source, found[by.weight] = self.kernels.depthwise_backward_normed(
-            of_z, z, source, by
-        )
+        of_source, found[by.weight] = self.kernels.depthwise_backward_normed(of_z, z, source, by)
         del of_z, z
         found[self.expand.norm.weight] = of_source.of_scale
         found[self.expand.norm.bias] = of_source.of_shift

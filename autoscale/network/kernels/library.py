@@ -21,17 +21,16 @@ MAPS: Mapping[torch.dtype, tuple[str, ...]] = {
     torch.bfloat16: ("-DBFLOAT16_MAPS",),
 }
 SOURCES = tuple(
-    Path(__file__).with_name(name)
-    for name in (
-        *("depthwise.cpp", "norm.cpp", "crops.cpp"),
-        *("products.cpp", "bottleneck.cpp", "widening.cpp", "excited.cpp"),
-    )
+    Path(__file__).with_name(f"{name}.cpp")
+    for name in ("depthwise", "norm", "crops", "products", "bottleneck", "widening", "excited")
 )
 #: What they include; the compiler finds it beside them.
 HEADERS = tuple(
-    Path(__file__).with_name(name)
-    for name in ("vectors.h", "activations.h", "norm.h", "depthwise.h", "pairs.h", "dots.h", "tiles.h", "ways.h",
-                 "bottleneck.h", "excite.h")
+    Path(__file__).with_name(f"{name}.h")
+    for name in (
+        *("vectors", "activations", "norm", "depthwise", "excite"),
+        *("pairs", "dots", "tiles", "ways", "bottleneck"),
+    )
 )
 COMPILERS = ("c++", "g++", "clang++")
 _PLAIN = (

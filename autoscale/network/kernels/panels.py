@@ -23,10 +23,10 @@ _SIGNATURES = {
     "project_backward": "pppppippppppnnnnii",
     "expand_backward": "ppppppppnnnii",
     "widened_statistics": "ppppppppddnnnnii",
-    "widened_forward": "pppippppppp" "ddnnnnniiiii",
-    "widened_backward": "ppppipppppppppp" "nnnnniiiii",
-    "excited_forward": "ppippppipppppp" "ppppp" "ddnnnnnii",
-    "excited_backward": "pppppippi" "pppp" "pp" "pppp" "pppp" "nnnnnii",
+    "widened_forward": "pppipppppppddnnnnniiiii",
+    "widened_backward": "ppppippppppppppnnnnniiiii",
+    "excited_forward": "ppippppipppppppppppddnnnnnii",
+    "excited_backward": "pppppippippppppppppppppnnnnnii",
 }
 
 
@@ -209,7 +209,7 @@ class Panels:
         self, gradient: NormGradient, z: Tensor, x: Widened, by: Filter, *,
         wants_input: bool = True, added: Tensor | None = None,
     ) -> tuple[Tensor | None, WidenedGradients]:  # fmt: skip
-        """The gradients of `x.x`, plus `added`, and of all weights; `z` is what `depthwise` gave."""
+        """The gradients of `x.x`, plus `added`, and of all weights; `depthwise` gave `z`."""
         channels, depth = x.weight.shape[:2]
         images, height, width, _ = x.x.shape
         of_x = torch.empty_like(x.x) if wants_input else None

@@ -11,24 +11,21 @@
 //
 // Without instructions for products of bfloat16 there is nothing here.
 
+#include "bottleneck.h"
 #include "depthwise.h"
-#include "ways.h"
 
 #ifdef HAS_DOTS
 
 namespace {
 
-constexpr Index PIECE_BYTES = 512 * 1024;  // of a wide map; two of them stay in the second cache
-
-// Which images and channels are made together.
+// Which images and channels of a wide map are made together.
 struct Pieces {
-    Pieces(Index pixels, Index channels)
-        : images(std::max<Index>(1, PIECE_BYTES / (2 * pixels * channels))) {
+    Pieces(Index pixels, Index all) : images(images_of_piece(pixels, all)) {
         const Index most = std::max<Index>(1, PIECE_BYTES / (2 * pixels * DEPTH)) * DEPTH;
-        const Index count = tiles(channels, most);
-        this->channels = tiles(tiles(channels, count), DEPTH) * DEPTH;
+        channels = std::min(all, tiles(tiles(all, tiles(all, most)), DEPTH) * DEPTH);
+        numbers = images * pixels * channels;
     }
-    Index images, channels;  // the last may be fewer
+    Index images, channels, numbers;  // the last pieces may have fewer
 };
 
 // Calls run(image, images, channel, channels) for the pieces of images [first, last).
@@ -37,11 +34,6 @@ void for_pieces(Index first, Index last, Index channels, const Pieces &pieces, R
     for (Index n = first; n < last; n += pieces.images)
         for (Index c = 0; c < channels; c += pieces.channels)
             run(n, std::min(pieces.images, last - n), c, std::min(pieces.channels, channels - c));
-}
-
-bfloat16 *piece(int which, Index pixels, Index channels, const Pieces &pieces) {
-    const Index numbers = pieces.images * pixels * std::min(pieces.channels, channels);
-    return reinterpret_cast<bfloat16 *>(scratch(which, numbers / (2 * LANES) + 1));
 }
 
 Index packed_column(Index column, Index depth) {
@@ -186,7 +178,7 @@ void widened_forward(const bfloat16 *x, const float *weight, const float *statis
     for_parts(images, threads, [&](Index first, Index last, int part) {
         vec *taps = scratch(2, blocks * whole.taps());
         pack_all_weights(whole, filters, taps);
-        bfloat16 *made = piece(5, pixels, channels, pieces);
+        bfloat16 *made = numbers_in(5, pieces.numbers);
         for_pieces(first, last, channels, pieces, [&](Index n, Index count, Index c, Index own) {
             Outcome outcome(nullptr, made, own, 0, nullptr, part);
             CHOSEN(way, multiply_part(x + n * pixels * depth,
@@ -241,8 +233,8 @@ void widened_backward(const bfloat16 *x, const float *weight, const float *momen
         vec *taps = scratch(2, size), *total = sums + part * size;
         std::memset(total, 0, size * sizeof(vec));
         pack_all_weights(whole, filters, taps);
-        bfloat16 *made = piece(5, pixels, channels, pieces);
-        bfloat16 *pre = piece(6, pixels, channels, pieces);
+        bfloat16 *made = numbers_in(5, pieces.numbers);
+        bfloat16 *pre = numbers_in(6, pieces.numbers);
         float *narrow = reinterpret_cast<float *>(
             scratch(7, pieces.images * pixels * depth / LANES + 1));
         for_pieces(first, last, channels, pieces, [&](Index n, Index count, Index c, Index own) {

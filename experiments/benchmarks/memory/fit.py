@@ -13,8 +13,7 @@ import numpy as np
 from peak import design
 
 from autoscale.design.cost import cost
-from autoscale.jobs.workers.kernels import KERNELS
-from autoscale.jobs.workers.memory import numbers_held, training_bytes
+from autoscale.jobs.workers.memory import HELD, numbers_held, training_bytes
 
 
 def terms(row: dict[str, Any]) -> tuple[float, float]:
@@ -34,7 +33,7 @@ def fitted(rows: list[dict[str, Any]]) -> list[float]:
 
 def main() -> None:
     rows = [json.loads(line) for line in Path(sys.argv[1]).read_text().splitlines()]
-    for kernels in KERNELS:
+    for kernels in HELD:
         own = [row for row in rows if row["kernels"] == kernels]
         weights = fitted([row for row in own if not row["tested"]])
         print(f"{kernels}: {weights[0]:.2f} of what is kept, {weights[1]:.2f} a parameter")

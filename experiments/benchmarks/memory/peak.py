@@ -1,6 +1,7 @@
 """Peak memory of a few steps of training, beside what `training_bytes` predicts.
 
-    OMP_NUM_THREADS=1 python experiments/benchmarks/memory/peak.py peaks.jsonl
+    OMP_NUM_THREADS=1 python experiments/benchmarks/memory/peak.py peaks.jsonl [KERNELS ...]
+    OMP_NUM_THREADS=1 python experiments/benchmarks/memory/peak.py NETWORK PIXELS BATCH KERNELS
     python experiments/benchmarks/memory/fit.py peaks.jsonl
 
 Each network is trained in a process of its own. What the process holds after training a tiny
@@ -22,6 +23,7 @@ from autoscale.design.architecture import Architecture
 from autoscale.design.published import NETWORKS
 from autoscale.design.rounding import fit_strides
 from autoscale.jobs.workers.kernels import accelerated
+from autoscale.jobs.workers.memory import HELD
 from autoscale.network.build import build
 from autoscale.training.fit import fit
 from autoscale.training.recipe import RECIPES
@@ -86,12 +88,12 @@ def measure(name: str, resolution: int, batch: int, kernels: str) -> int:
 
 def main() -> None:
     """One line for each network and kind of kernels; the tested ones three times."""
-    if len(sys.argv) > 2:
+    if sys.argv[1] in NETWORKS:
         asked, pixels, images, backend = sys.argv[1:]
         print(measure(asked, int(pixels), int(images), backend))
         return
     with Path(sys.argv[1]).open("a", encoding="utf-8") as out:
-        for kernels in ("native", "torch", "none"):
+        for kernels in sys.argv[2:] or HELD:
             for name, resolution, batch in (*FITTED, *TESTED):
                 tested = (name, resolution, batch) in TESTED
                 peaks = []
