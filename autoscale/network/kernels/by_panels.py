@@ -104,20 +104,8 @@ class InvertedByPanels(Inverted):
     def forward(self, x: Tensor, tape: Tape | None, added: Tensor | None = None) -> Tensor:
         if tape is None:
             return self.used(x, added)
-        expand, depthwise, project = self.expand, self.depthwise, self.project
-        source: Tensor | Normed | Widened = x
-        if expand is not None and made_again(x.shape[1] * x.shape[2], x.shape[3]):
-            source = self.panels.widen(x, expand.weight, expand.counted(), expand.activation)
-            measured = self.panels.depthwise(source, depthwise.filter, depthwise.counted())
-        else:
-            if expand is not None:
-                source = Normed(
-                    *self.panels.expand(x, expand.weight, expand.counted()), expand.activation
-                )
-            measured = self.kernels.depthwise_measured(
-                source, depthwise.filter, depthwise.counted()
-            )
-        filtered = Normed(*measured, depthwise.activation)
+        source, filtered = self._filtered(x)
+        project = self.project
         excited: Excited | None = None
         if self.excite is None:
             projected = self.panels.project(filtered, None, project.weight, project.counted())
@@ -128,6 +116,21 @@ class InvertedByPanels(Inverted):
         result = Normed(*projected, project.activation)
         tape.append((x, source, filtered, result, excited))
         return self.kernels.apply(result, added)
+
+    def _filtered(self, x: Tensor) -> tuple[Tensor | Normed | Widened, Normed]:
+        """What `depthwise` is given, and what comes out of its norm."""
+        expand, depthwise = self.expand, self.depthwise
+        if expand is not None and made_again(x.shape[1] * x.shape[2], x.shape[3]):
+            wide = self.panels.widen(x, expand.weight, expand.counted(), expand.activation)
+            measured = self.panels.depthwise(wide, depthwise.filter, depthwise.counted())
+            return wide, Normed(*measured, depthwise.activation)
+        source: Tensor | Normed = x
+        if expand is not None:
+            source = Normed(
+                *self.panels.expand(x, expand.weight, expand.counted()), expand.activation
+            )
+        measured = self.kernels.depthwise_measured(source, depthwise.filter, depthwise.counted())
+        return source, Normed(*measured, depthwise.activation)
 
     def widened(self, x: Tensor) -> Tensor:
         if x.dtype == torch.float32:

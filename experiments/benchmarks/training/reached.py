@@ -25,7 +25,8 @@ from torch import Tensor
 from autoscale.design.published import published
 from autoscale.design.rounding import scale
 from autoscale.network.kernels.compiled import NativeKernels, Normed, NormGradient
-from autoscale.network.kernels.panels import Panels
+from autoscale.network.kernels.kernels import Filter
+from autoscale.network.kernels.panels import Panels, Widened
 
 SIDE, COPIED, ASKED = 1024, 256 * 1024**2, (0, 3, 5)
 MAPS = (Tensor, Normed, NormGradient)
@@ -83,9 +84,13 @@ class Parts:
         self._running = False
 
     def __enter__(self) -> None:
-        for name, products in (("expand", 1), ("project", 1), ("project_backward", 2),
-                               ("expand_backward", 2)):  # fmt: skip
+        for name, products in (
+            *(("expand", 1), ("project", 1), ("project_excited", 1)),
+            *(("project_backward", 2), ("project_excited_backward", 2), ("expand_backward", 2)),
+        ):
             self._count(Panels, name, "products", partial(of_weight, products))
+        for name, products, filters in (("depthwise", 1, 1), ("depthwise_backward", 3, 2)):
+            self._count(Panels, name, "depthwise", partial(of_both, products, filters))
         for name in ("mm", "addmm"):
             self._count(torch, name, "products", of_matrices)
         for name, filters in (("_depthwise", 1), ("_depthwise_backward", 2)):
@@ -151,6 +156,14 @@ def of_filter(products: int, given: Sequence[Any]) -> int:
     return int(products * x.numel() // by.stride**2 * by.weight.shape[-1] ** 2)
 
 
+def of_both(products: int, filters: int, given: Sequence[Any]) -> int:
+    """Of an expansion that is made where the filter behind it reads it."""
+    x, by = (next(x for x in given if isinstance(x, kind)) for kind in (Widened, Filter))
+    pixels = x.x.numel() // x.x.shape[-1]
+    filtered = pixels // by.stride**2 * by.weight.numel()
+    return int(products * pixels * x.weight.numel() + filters * filtered)
+
+
 def moved(given: object) -> int:
     """Bytes of the maps among these, and of matrices with a row a pixel, each counted once."""
     maps = {x.data_ptr(): x for x in among(given) if x.ndim in (2, 4)}
@@ -158,6 +171,8 @@ def moved(given: object) -> int:
 
 
 def among(given: object) -> list[Tensor]:
+    if isinstance(given, Widened):
+        return [given.x]
     if isinstance(given, list | tuple):
         return [x for part in given for x in among(part)]
     return list(stored(given)) if isinstance(given, MAPS) else []
