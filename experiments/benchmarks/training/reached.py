@@ -158,7 +158,8 @@ def of_filter(products: int, given: Sequence[Any]) -> int:
 
 def of_both(products: int, filters: int, given: Sequence[Any]) -> int:
     """Of an expansion that is made where the filter behind it reads it."""
-    x, by = (next(x for x in given if isinstance(x, kind)) for kind in (Widened, Filter))
+    x = next(x for x in given if isinstance(x, Widened))
+    by = next(x for x in given if isinstance(x, Filter))
     pixels = x.x.numel() // x.x.shape[-1]
     filtered = pixels // by.stride**2 * by.weight.numel()
     return int(products * pixels * x.weight.numel() + filters * filtered)
