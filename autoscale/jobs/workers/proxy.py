@@ -37,8 +37,9 @@ from autoscale.network.threads import threads_of_torch
 from autoscale.scaling.scalable import Network, cost_of
 from autoscale.search.objective import Score
 from autoscale.training.augmentation.augment import require_channels
+from autoscale.training.evaluation.evaluate import answered_right
 from autoscale.training.failures import TrainingFailed
-from autoscale.training.fit import answered_right, fit
+from autoscale.training.fit import fit
 from autoscale.training.head.features import read_features
 from autoscale.training.head.logistic import FittedHead, fit_head
 from autoscale.training.loss.balance import AS_THEY_ARE, BALANCED, Balance
