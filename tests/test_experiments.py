@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,8 @@ import torch
 from autoscale import distribution
 from autoscale.datasets.data import classes_in
 from autoscale.network.build import build
+from autoscale.network.kernels.library import compiler
+from autoscale.network.kernels.precision import multiplies_bfloat16
 from tests.conftest import draw_photos
 from tests.models.networks import saved, telling
 from tests.quantization.designs import HARD
@@ -266,3 +269,53 @@ def test_members_grow_and_are_trained_from_scratch_and_go_on(
     told = capsys.readouterr().out.splitlines()
     assert told[0] == "photos, 24 images, recipe proxy, 2 epochs from scratch"
     assert [line.split(":")[0] for line in told[1:3]] == ["  phi-1, 1 epochs", "  phi-1, 2 epochs"]
+
+
+bfloat16 = pytest.mark.skipif(
+    compiler() is None or not multiplies_bfloat16(),
+    reason="there is no C++ compiler here, or the processor does not multiply bfloat16",
+)
+
+
+@bfloat16
+def test_all_ways_of_training_that_are_timed_learn_alike(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(EXPERIMENTS / "benchmarks" / "training"))
+    step_speed = importlib.import_module("step_speed")
+    monkeypatch.setattr(step_speed, "RIVALED", (("efficientnet-b0", 0.25, 32, 8),))
+    step_speed.main(["--rivals", "--rounds", "2"])
+    told = json.loads(capsys.readouterr().out)
+    first, last = told["first_loss"], told["last_loss"]
+    assert list(last) == [*step_speed.plain_ways.WAYS, "native", "native-bfloat16"]
+    assert [*first.values()] == pytest.approx([first["plain"]] * len(first), rel=0.02)
+    # After some steps at a high rate, with few images, those in bfloat16 have gone elsewhere.
+    alike = [last[way] for way in ("channels-last", "fused", "native")]
+    assert alike == pytest.approx([last["plain"]] * 3, rel=1e-3)
+    assert all(last[way] < first[way] for way in last)
+    best = told["best-plain"]
+    assert best in step_speed.plain_ways.WAYS
+    speed = told["images_per_second"]
+    assert speed[best] == max(speed[way] for way in step_speed.plain_ways.WAYS)
+    ratio, *_ = told["bfloat16 against best-plain"]
+    assert ratio == pytest.approx(speed["native-bfloat16"] / speed[best], rel=0.05)
+    for backend in (torch.backends.mkldnn.conv, torch.backends.mkldnn.matmul):
+        assert backend.fp32_precision != "bf16"  # the way that asks for it leaves no trace
+
+
+@bfloat16
+def test_the_share_of_evaluations_and_what_they_verify_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(EXPERIMENTS / "benchmarks" / "training"))
+    evaluation, verified = (importlib.import_module(name) for name in ("evaluation", "verified"))
+    photos = str(draw_photos(tmp_path / "photos", count=80))
+    monkeypatch.setattr(evaluation, "ASKED", (("efficientnet-b0", 0.25, 32, 4),))
+    words = ["--images", "40", "--epochs", "1"]
+    evaluation.main(["--data", photos, "--rounds", "1", "--cases", "0", *words])
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert all(0 < told[way]["share"] < 100 for way in ("float32", "bfloat16, verified"))
+    monkeypatch.setattr(verified, "CASES", (("efficientnet-b0", 0.25, 32, "clothing"),))
+    verified.main(["--clothing", photos, "--seeds", "0", *words])
+    lines = [told, *map(json.loads, capsys.readouterr().out.splitlines())]
+    assert [(line["differ"], 0 < line["in_float32_too"] <= 1) for line in lines] == [(0, True)] * 2

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import json
 import math
 import re
@@ -9,7 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from autoscale.cli.terminal import NARROW, Live, records, say, show_json, show_table
+from autoscale.cli.app import main
+from autoscale.cli.terminal import NARROW, Live, records, say, show_json, show_table, working
+from autoscale.errors import InvalidSetting
 from autoscale.jobs.search.spaces import space_table
 from autoscale.listener import Progress
 
@@ -227,3 +230,26 @@ def test_a_finished_job_leaves_nothing_in_place(
     shown = capsys.readouterr().err
     assert "[14/14]" in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
     assert "front" not in shown
+
+
+def test_garbage_is_looked_for_rarely_until_a_command_works(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual, seen = gc.get_threshold(), []
+
+    def rows() -> list[dict[str, int]]:
+        seen.append(gc.get_threshold())
+        with working():
+            seen.append(gc.get_threshold())
+        raise InvalidSetting("no such thing")
+
+    monkeypatch.setattr("autoscale.jobs.search.spaces.space_rows", rows)
+    assert main(["spaces"]) == 2
+    assert capsys.readouterr().err.strip() == "autoscale: no such thing"
+    assert seen[0][0] > usual[0]
+    assert seen[1] == gc.get_threshold() == usual
+
+
+def test_words_between_colons_are_no_pictures(capsys: pytest.CaptureFixture[str]) -> None:
+    say("photos/:cat:")
+    assert capsys.readouterr().out == "photos/:cat:\n"

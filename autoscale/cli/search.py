@@ -1,4 +1,4 @@
-"""The commands that search and judge a baseline, list spaces, or learn from a search."""
+"""The commands that search and judge a baseline, or learn from a search."""
 
 from __future__ import annotations
 
@@ -34,31 +34,6 @@ class CalibrateCommand(Settings):
     max_macs: int | None = again(
         SearchSettings, "max_macs", help="Look only at networks that cost at most so much."
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class SpacesCommand(Settings):
-    """Nothing to choose."""
-
-    command: ClassVar[str] = "spaces"
-
-
-def spaces_command(settings: SpacesCommand, *, as_json: bool) -> None:
-    """List the search spaces that ship with autoscale."""
-    from autoscale.cli.terminal import CONVENTION, explain, show_json, show_table
-    from autoscale.jobs.search.spaces import space_rows
-
-    rows = space_rows()
-    if as_json:
-        show_json({"convention": CONVENTION, "spaces": rows})
-        return
-    show_table(
-        rows,
-        title="Search spaces",
-        columns=tuple(rows[0]),
-        spare=("resolution", "macs_least", "macs_most"),
-    )
-    explain(CONVENTION)
 
 
 def search_command(settings: SearchSettings, *, run: Path, as_json: bool) -> None:

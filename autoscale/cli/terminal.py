@@ -16,10 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
 from rich.console import Console, Group
-from rich.live import Live as View
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
@@ -47,6 +44,8 @@ LONGEST = 1000
 COLUMNS = 80
 #: Seconds between two lines of progress where no terminal is.
 QUIET = 60.0
+#: Of a console: what people and files are called is shown as it is, such as `:cat:`.
+PLAIN: Mapping[str, Any] = {"highlight": False, "emoji": False}
 NARROW = "Tables leave out the columns that find no room; --json has them all."
 CONVENTION = "macs: multiply-adds of convolutions and linear layers, one image (FLOPs)"
 
@@ -61,7 +60,12 @@ class Live:
     """
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, highlight=False)
+        # An answer without work before it does not wait for these.
+        from rich.live import Live as View
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+        from rich.progress import Progress as Bar
+
+        self._console = Console(stderr=True, **PLAIN)
         self._bar = Bar(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -137,6 +141,9 @@ class Live:
 @contextmanager
 def working(kept: str = "finished work is kept") -> Iterator[Live]:
     """Progress on the terminal, and a promise when it is interrupted."""
+    from autoscale.cli.app import loaded
+
+    loaded()
     try:
         with Live() as listener:
             yield listener
@@ -147,7 +154,7 @@ def working(kept: str = "finished work is kept") -> Iterator[Live]:
 
 def say(text: str) -> None:
     """A sentence of the answer; a terminal folds what is too long for it, elsewhere words wrap."""
-    _write(Console(highlight=False), printable(text))
+    _write(Console(**PLAIN), printable(text))
 
 
 _said: ContextVar[set[str] | None] = ContextVar("said", default=None)
@@ -226,7 +233,7 @@ def show_table(
     Returns:
         The columns shown.
     """
-    console = Console(highlight=False)
+    console = Console(**PLAIN)
     # Off a terminal nobody sees the width that rich would guess.
     room = console.width if console.is_terminal else COLUMNS
     values = {name: _column(rows, name) for name in columns}
@@ -255,7 +262,7 @@ def show_table(
     for row in zip(*(cells[name] for name in least), strict=True):
         table.add_row(*map(escape, row))
     if not console.is_terminal:
-        console = Console(highlight=False, width=max(room, _widest(least)))
+        console = Console(**PLAIN, width=max(room, _widest(least)))
     _write(console, printable(title), style="bold")
     console.print(table, crop=False)
     if dropped:

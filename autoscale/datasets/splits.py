@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 
@@ -51,15 +52,6 @@ _FILLERS = words(
         "数据集 图片 图像 データ データセット 画像 데이터 세트 이미지"
     )
 )
-#: Two words written as one: "trainset" is "train" and "set".
-_COMPOUNDS = {
-    compound: (word, other)
-    for word in _ROLES
-    for other in _FILLERS
-    if len(other) > 2 or not other.isascii()
-    for compound in (word + other, other + word)
-    if compound not in _ROLES and compound not in _FILLERS
-}
 _PART = re.compile(r"[^\W\d_]+")
 _CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^A-Za-z]+")
 _ELISION = re.compile(r"(?<![^\W_])[dDlL]['\u2019]")  # images d'entraînement
@@ -113,6 +105,19 @@ def _words(part: str) -> list[str]:
     whole = part.lower()
     if whole in _ROLES or whole in _FILLERS:
         return [whole]
-    if whole in _COMPOUNDS:
-        return list(_COMPOUNDS[whole])
+    if whole in (known := _compounds()):
+        return list(known[whole])
     return [word.lower() for word in _CAMEL.findall(part)]
+
+
+@cache
+def _compounds() -> dict[str, tuple[str, str]]:
+    """Two words written as one: "trainset" is "train" and "set"."""
+    return {
+        compound: (word, other)
+        for word in _ROLES
+        for other in _FILLERS
+        if len(other) > 2 or not other.isascii()
+        for compound in (word + other, other + word)
+        if compound not in _ROLES and compound not in _FILLERS
+    }

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
-from autoscale.datasets.data import Images
-from autoscale.datasets.pictures.preparation import OURS, Preparation
-from autoscale.errors import InvalidSetting
-from autoscale.metrics.predictions import Predictions, said_by
-from autoscale.training.batches import as_channels_last, batches, normalised, resized
-from autoscale.training.failures import OutOfTime, TrainingDiverged
+from autoscale.training.batches import batches, resized
+from autoscale.training.evaluation.evaluate import scored
+from autoscale.training.failures import OutOfTime
 from autoscale.training.gradients import Losses
 from autoscale.training.parts import DropRates, to_learn
 from autoscale.training.resident import ResidentCut, fits
 from autoscale.training.state import Epoch, Snapshot, TrainingState, is_over
-from autoscale.training.task import HERE, Runtime, TrainingTask, device_named, require_images
-
-EVALUATION_BATCH = 256
+from autoscale.training.task import HERE, Runtime, TrainingTask, device_named
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +117,8 @@ class _Training:
         state.share_statistics()
         last = number == task.recipe.epochs
         asked = last or number in task.evaluate_after or bool(task.recipe.patience)
-        accuracy, score, taken = self._score() if asked else (None, None, 0.0)
+        # The last accuracy, by which a search judges networks, is computed in the usual way alone.
+        accuracy, score, taken = self._score(verified=not last) if asked else (None, None, 0.0)
         seconds = time.perf_counter() - started
         state.epochs.append(Epoch(number, loss, accuracy, seconds, taken, score))
 
@@ -183,11 +178,19 @@ class _Training:
                 f"of {self._task.steps}, after {limit:g} seconds; allow more, or fewer epochs"
             )
 
-    def _score(self) -> tuple[float, float | None, float]:
-        """Accuracy on the validation images, the metric's score, and the seconds that they took."""
+    def _score(self, *, verified: bool = False) -> tuple[float, float | None, float]:
+        """Accuracy on the validation images, the metric's score, and the seconds that they took.
+
+        Args:
+            verified: as `scored` takes it.
+        """
         before = time.perf_counter()
         accuracy, score = scored(
-            self.state.scored, self._task, self._task.validation, runtime=self._runtime
+            self.state.scored,
+            self._task,
+            self._task.validation,
+            runtime=self._runtime,
+            verified=verified,
         )
         taken = time.perf_counter() - before
         self._evaluation_seconds += taken
@@ -195,164 +198,6 @@ class _Training:
 
     def _elapsed(self) -> float:
         return time.perf_counter() - self._started
-
-
-def scored(
-    network: nn.Module,
-    task: TrainingTask,
-    images: Images,
-    *,
-    runtime: Runtime = HERE,
-    thresholds: NDArray[np.float64] | None = None,
-) -> tuple[float, float | None]:
-    """Accuracy on images as a task sees them, and the score of its metric if it has one.
-
-    Args:
-        thresholds: of classes of which an image may have several; None for 0.5 each.
-
-    Raises:
-        TrainingDiverged: if the network answers a metric with numbers that are not finite.
-    """
-    if task.metric is None and thresholds is None:
-        accuracy = evaluate(
-            network,
-            images,
-            resolution=task.resolution,
-            preparation=task.preparation,
-            runtime=runtime,
-        )
-        return accuracy, None
-    logits = logits_of(
-        network,
-        images,
-        resolution=task.resolution,
-        preparation=task.preparation,
-        runtime=runtime,
-    )
-    if not np.isfinite(logits).all():
-        raise TrainingDiverged(
-            f"the network answers with numbers that are not finite; lower the learning rate (peak "
-            f"{task.recipe.learning_rate:g}) or lengthen the warm-up"
-        )
-    found = Predictions(images.labels, logits, thresholds)
-    return float(found.right.mean()), None if task.metric is None else task.metric.of(found)
-
-
-def evaluate(
-    network: nn.Module,
-    images: Images,
-    *,
-    resolution: int,
-    preparation: Preparation = OURS,
-    batch_size: int = EVALUATION_BATCH,
-    runtime: Runtime = HERE,
-) -> float:
-    """The fraction of `images`, in [0, 1], that are answered right: see `answered_right`.
-
-    The network is moved to the device and switched to eval mode and back.
-
-    Args:
-        resolution: pixels in height of what the network sees; the preparation gives the width.
-        preparation: its mean and deviation are what the network expects of its input.
-        runtime: its peers share the images; all get the fraction of all of them.
-
-    Raises:
-        InvalidSetting: if `resolution` or `batch_size` is below 1, or the device is not there.
-        DataProblem: if there are no images.
-    """
-    right = answered_right(
-        network,
-        images,
-        resolution=resolution,
-        preparation=preparation,
-        batch_size=batch_size,
-        runtime=runtime,
-    )
-    return runtime.peers.total(int(right.sum())) / len(images)
-
-
-def answered_right(
-    network: nn.Module,
-    images: Images,
-    *,
-    resolution: int,
-    preparation: Preparation = OURS,
-    batch_size: int = EVALUATION_BATCH,
-    runtime: Runtime = HERE,
-) -> NDArray[np.bool_]:
-    """Of each image whether its largest logit is that of its label; see `evaluate`.
-
-    Where an image may have several classes: whether each has a probability of at least 0.5 if and
-    only if the image has it.
-
-    Returns:
-        Truth values, one an image and in their order. Of peers each has those of its own batches
-        and False elsewhere.
-    """
-    right = np.zeros(len(images), dtype=bool)
-    for batch, logits in _passes(
-        network, images, resolution, preparation, batch_size=batch_size, runtime=runtime
-    ):
-        labels = images.labels[batch]
-        if images.several:
-            right[batch] = (said_by(logits.cpu().numpy()) == (labels > 0)).all(axis=1)
-        else:
-            right[batch] = logits.argmax(dim=1).cpu().numpy() == labels
-    return right
-
-
-def logits_of(
-    network: nn.Module,
-    images: Images,
-    *,
-    resolution: int,
-    preparation: Preparation = OURS,
-    batch_size: int = EVALUATION_BATCH,
-    runtime: Runtime = HERE,
-) -> NDArray[np.float32]:
-    """The logits of each image; see `evaluate`.
-
-    Returns:
-        Shape (images, classes). All peers have those of all images.
-    """
-    found: NDArray[np.float32] | None = None
-    for batch, logits in _passes(
-        network, images, resolution, preparation, batch_size=batch_size, runtime=runtime
-    ):
-        if found is None:
-            found = np.zeros((len(images), logits.shape[1]), dtype=np.float32)
-        found[batch] = logits.float().cpu().numpy()
-    peers = runtime.peers
-    # The first process has the first batch; one without any learns from it how many classes are.
-    classes = round(peers.total(found.shape[1] if found is not None and peers.rank == 0 else 0))
-    return peers.together(np.zeros((len(images), classes), np.float32) if found is None else found)
-
-
-def _passes(
-    network: nn.Module,
-    images: Images,
-    resolution: int,
-    preparation: Preparation,
-    *,
-    batch_size: int,
-    runtime: Runtime,
-) -> Iterator[tuple[slice, Tensor]]:
-    """The logits of each batch of this process, and which images it holds; see `evaluate`."""
-    if batch_size < 1:
-        raise InvalidSetting(f"batch_size must be at least 1; got {batch_size}")
-    require_images(images, resolution)
-    target, peers = device_named(runtime.device), runtime.peers
-    images = resized(images, preparation.image_size(resolution))
-    was_training = network.training
-    network.to(target, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    network.eval()
-    for start in range(peers.rank * batch_size, len(images), peers.size * batch_size):
-        batch = slice(start, start + batch_size)
-        pixels = as_channels_last(images.pixels[batch])
-        with torch.inference_mode():
-            logits = network(normalised(pixels.to(target), preparation))
-        yield batch, logits
-    network.train(was_training)
 
 
 def _derived(seed: int, *numbers: int) -> int:

@@ -29,7 +29,8 @@ from autoscale.network.freeze import freeze
 from autoscale.network.weights import load_weights
 from autoscale.runs.images import ImageCache
 from autoscale.runs.weights import read_weights
-from autoscale.training.fit import evaluate, fit
+from autoscale.training.evaluation.evaluate import evaluate
+from autoscale.training.fit import fit
 from autoscale.training.head.features import read_features
 from autoscale.training.head.logistic import fit_head
 from autoscale.training.parts import classifier_of

@@ -33,7 +33,8 @@ from autoscale.network.inheritance.inherit import inherit
 from autoscale.network.inheritance.recalibrate import recalibrate
 from autoscale.runs.weights import read_weights
 from autoscale.training.batches import batches, normalised, to_input
-from autoscale.training.fit import evaluate, fit
+from autoscale.training.evaluation.evaluate import evaluate
+from autoscale.training.fit import fit
 from autoscale.training.recipe import RECIPES, Recipe
 from autoscale.training.task import TrainingTask
 

@@ -305,3 +305,13 @@ def test_options_that_only_together_make_no_network_are_refused() -> None:
 def test_a_later_resolution_that_no_image_has_is_refused() -> None:
     with pytest.raises(InvalidSpace, match="resolution must be a whole number of at least 1"):
         read("[{width: 8}]", resolution="[32, 0]")
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_points_are_drawn_as_randrange_draws_them(name: str) -> None:
+    space = SHIPPED[name]
+    counts = [len(parameter.options) for parameter in space.parameters]
+    one, other = random.Random(7), random.Random(7)
+    for _ in range(200):
+        assert space.draw(one) == tuple(other.randrange(count) for count in counts)
+    assert one.random() == other.random()

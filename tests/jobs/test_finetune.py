@@ -16,7 +16,7 @@ from autoscale.models.load import load_model
 from autoscale.network.build import build
 from autoscale.runs.checkpoint import read_snapshot
 from autoscale.runs.weights import Header, read_weights, write_weights
-from autoscale.training.fit import evaluate
+from autoscale.training.evaluation.evaluate import evaluate
 from tests.conftest import Heard
 from tests.jobs.test_train import SMALL, short
 

@@ -23,8 +23,8 @@ from autoscale.jobs.search.spaces import load_space
 from autoscale.jobs.train.job import train
 from autoscale.models.inference.evaluation import evaluate_model
 from autoscale.models.load import load_model
+from autoscale.training.evaluation.evaluate import logits_of
 from autoscale.training.failures import OutOfTime
-from autoscale.training.fit import logits_of
 from tests.conftest import Heard, draw_photos
 
 

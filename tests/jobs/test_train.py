@@ -26,8 +26,8 @@ from autoscale.runs.checkpoint import read_snapshot
 from autoscale.runs.job_file import recorded_jobs
 from autoscale.runs.store import StepFolder
 from autoscale.runs.weights import Header, read_weights, write_weights
+from autoscale.training.evaluation.evaluate import evaluate
 from autoscale.training.failures import OutOfTime
-from autoscale.training.fit import evaluate
 from tests.conftest import Heard
 
 SMALL = Architecture(

@@ -18,7 +18,8 @@ from autoscale.datasets.data import Images
 from autoscale.errors import InvalidSetting
 from autoscale.metrics.choice import MetricChoice
 from autoscale.training.chance import chance_warning
-from autoscale.training.fit import answered_right, fit, scored
+from autoscale.training.evaluation.evaluate import answered_right, scored
+from autoscale.training.fit import fit
 from autoscale.training.loss.balance import Balance
 from autoscale.training.loss.losses import Binary, Focal, balanced_weights, hard_loss
 from autoscale.training.nested.gradients import _divergence

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from autoscale.datasets.data import Images
 from autoscale.errors import DataProblem, InvalidSetting
 from autoscale.training.batches import to_input
+from autoscale.training.evaluation.evaluate import evaluate
 from autoscale.training.failures import TrainingDiverged
-from autoscale.training.fit import Fit, evaluate
+from autoscale.training.fit import Fit
 from autoscale.training.recipe import Recipe
 from autoscale.training.state import Epoch, Snapshot
 from tests.training.trainings import fitted

@@ -11,7 +11,7 @@ from torch.nn import functional
 from autoscale.datasets.data import Images
 from autoscale.errors import InvalidSetting
 from autoscale.training.batches import to_input
-from autoscale.training.fit import evaluate
+from autoscale.training.evaluation.evaluate import evaluate
 from autoscale.training.head import logistic
 from autoscale.training.head.features import Features, read_features
 from autoscale.training.head.folds import fit_folds

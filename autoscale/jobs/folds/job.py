@@ -45,8 +45,8 @@ from autoscale.runs.store import Journal, StepFolder, write_text
 from autoscale.runs.weights import read_weights
 from autoscale.settings.function import takes_settings
 from autoscale.tracking.tracking import require_trackers
+from autoscale.training.evaluation.evaluate import logits_of
 from autoscale.training.failures import OutOfTime
-from autoscale.training.fit import logits_of
 from autoscale.training.process_group import ALONE
 
 

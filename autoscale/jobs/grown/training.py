@@ -9,7 +9,7 @@ from autoscale.jobs.inheritance import Begun
 from autoscale.jobs.train.training import Training
 from autoscale.network.build import Network
 from autoscale.runs.store import StepFolder
-from autoscale.training.fit import scored
+from autoscale.training.evaluation.evaluate import scored
 from autoscale.training.state import Snapshot
 
 #: The file that tells how a member began.

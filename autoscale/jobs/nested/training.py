@@ -30,7 +30,7 @@ from autoscale.network.build import build
 from autoscale.runs.store import write_text
 from autoscale.runs.weights import read_weights
 from autoscale.scaling.nesting import NestedMember
-from autoscale.training.fit import scored
+from autoscale.training.evaluation.evaluate import scored
 from autoscale.training.nested.inner import Inner
 from autoscale.training.task import TrainingTask
 

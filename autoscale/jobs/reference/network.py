@@ -21,7 +21,6 @@ from autoscale.jobs.workers.proxy import Proxy
 from autoscale.jobs.workers.transfer import Transfer
 from autoscale.listener import Listener
 from autoscale.metrics.names import ACCURACY, Quality
-from autoscale.models.quantized.in_loop import require_int8_design
 from autoscale.network.build import build
 from autoscale.network.threads import threads_of_torch
 from autoscale.network.weights import class_rows, load_weights
@@ -119,6 +118,8 @@ def find_references(
         except InvalidSetting as problem:
             raise InvalidSetting(f"--rival {text}: {_with_way_out(str(problem))}") from None
         if dtype == "int8":
+            from autoscale.models.quantized.in_loop import require_int8_design
+
             require_int8_design(network.architecture, name=f"--rival {text}")
         if any((f.name, f.architecture) == (network.name, network.architecture) for f in found):
             network = replace(network, name=f"{network.name} ({text})")

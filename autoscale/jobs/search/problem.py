@@ -32,7 +32,6 @@ from autoscale.jobs.workers.source import ImageSource
 from autoscale.jobs.workers.transfer import Transfer
 from autoscale.listener import Listener
 from autoscale.metrics.choice import MetricChoice
-from autoscale.models.quantized.in_loop import require_int8_space
 from autoscale.runs.store import StepFolder
 from autoscale.search.model.earlier import EarlierSearch
 from autoscale.search.objective import Objective
@@ -79,6 +78,8 @@ class SearchProblem:
         board = board_of(settings, listener)
         hold_to_board(board, settings.dtype, listener)
         if settings.dtype == "int8":
+            from autoscale.models.quantized.in_loop import require_int8_space
+
             require_int8_space(shipped)
         limits = limits_from(
             settings.max_cost, max_macs=settings.max_macs, board=board, padding=padding

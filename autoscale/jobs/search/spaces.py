@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from autoscale.design.architecture import Architecture
 from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting, InvalidSpace
-from autoscale.runs.store import read_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,6 +52,8 @@ def space_text(name: str) -> str:
         raise InvalidSetting(
             f"no space {name!r}; choose from {', '.join(space_names())}, or name a YAML file"
         )
+    from autoscale.runs.store import read_text  # which the list of spaces does without
+
     return read_text(path)
 
 

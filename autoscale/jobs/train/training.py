@@ -35,7 +35,8 @@ from autoscale.runs.weights import Header, read_weights, write_weights
 from autoscale.settings.command import Settings
 from autoscale.tracking.tracking import Tracking
 from autoscale.training.chance import chance_warning
-from autoscale.training.fit import fit, logits_of, scored
+from autoscale.training.evaluation.evaluate import logits_of, scored
+from autoscale.training.fit import fit
 from autoscale.training.head.features import read_features
 from autoscale.training.head.logistic import fit_head
 from autoscale.training.parts import classifier_of

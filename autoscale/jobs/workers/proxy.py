@@ -29,16 +29,15 @@ from autoscale.jobs.workers.transfer import NOTHING, Transfer
 from autoscale.listener import Listener, Silent
 from autoscale.metrics.choice import ACCURACY, MetricChoice
 from autoscale.metrics.metric import Metric
-from autoscale.models.quantized.calibrated import BATCH
-from autoscale.models.quantized.in_loop import AS_BYTES, in_int8
 from autoscale.models.settings import DTYPES
 from autoscale.network.build import Network as Built
 from autoscale.network.threads import threads_of_torch
 from autoscale.scaling.scalable import Network, cost_of
 from autoscale.search.objective import Score
 from autoscale.training.augmentation.augment import require_channels
+from autoscale.training.evaluation.evaluate import answered_right
 from autoscale.training.failures import TrainingFailed
-from autoscale.training.fit import answered_right, fit
+from autoscale.training.fit import fit
 from autoscale.training.head.features import read_features
 from autoscale.training.head.logistic import FittedHead, fit_head
 from autoscale.training.loss.balance import AS_THEY_ARE, BALANCED, Balance
@@ -417,6 +416,10 @@ class Proxy:
         Raises:
             EvaluationFailed: if no int8 network can be made of it.
         """
+        # Workers that train in float32 do not wait for these.
+        from autoscale.models.quantized.calibrated import BATCH
+        from autoscale.models.quantized.in_loop import AS_BYTES, in_int8
+
         assert isinstance(network, Architecture), "refused before"
         quantized = in_int8(
             module,

@@ -17,8 +17,9 @@ from autoscale.models.quantized.in_loop import AS_BYTES
 from autoscale.models.settings import QuantizeSettings
 from autoscale.quantization.learning.fake import FakeQuantized
 from autoscale.quantization.quantized import QuantizedGraph
+from autoscale.training.evaluation.evaluate import evaluate
 from autoscale.training.failures import TrainingFailed
-from autoscale.training.fit import evaluate, fit
+from autoscale.training.fit import fit
 from autoscale.training.recipe import Recipe
 from autoscale.training.state import Snapshot
 from autoscale.training.task import TrainingTask

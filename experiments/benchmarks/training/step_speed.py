@@ -1,6 +1,11 @@
 """Images a second of a training step: the plain loop against ours, interleaved.
 
     python experiments/benchmarks/training/step_speed.py --sizes 32x64,64x64 --rounds 6
+    python experiments/benchmarks/training/step_speed.py --rivals --rounds 6
+
+The first is of half of EfficientNet-B0, as tables have it. The second is of the four networks of
+`RIVALED`, with the kernels in bfloat16 and with every way of `plain_ways`, of which the quickest is
+called best-plain there.
 
 One thread. All variants take turns, one step each, and CPU time of the thread is counted, so that
 other work on the machine disturbs all of them alike; a ratio is of medians. The first two steps of
@@ -12,13 +17,15 @@ import copy
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+import plain_ways
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
 from autoscale.design.published import published
 from autoscale.design.rounding import scale
@@ -26,27 +33,34 @@ from autoscale.jobs.workers.kernels import accelerated
 from autoscale.network.build import build
 from autoscale.network.kernels import layers
 from autoscale.network.kernels.compiled import NativeKernels
+from autoscale.training.optimizers import SGD
 
+OURS = ("torch", "native", "native-bfloat16")
 VARIANTS = ("plain", "channels-last", "torch", "native")
-UNCOUNTED = 2
+#: Those that `--rivals` compares: all plain ways, and the compiled kernels in both precisions.
+RIVALS = (*plain_ways.WAYS, "native", "native-bfloat16")
+#: Network, width in its own, pixels, images of a step.
+RIVALED = (
+    ("efficientnet-lite0", 1.0, 128, 32), ("efficientnet-b0", 1.0, 128, 32),
+    ("efficientnet-b0", 0.5, 128, 32), ("efficientnet-b0", 0.5, 96, 32),
+)  # fmt: skip
+CLASSES, UNCOUNTED = 100, 2
 
 
-def network(resolution: int) -> nn.Module:
-    """EfficientNet-B0 at half its width, for 100 classes."""
-    half = scale(published("efficientnet-b0"), width=0.5, resolution=resolution)
-    torch.manual_seed(0)
-    return build(replace(half, num_classes=100))
+def designed(name: str, width: float, resolution: int) -> Architecture:
+    found = scale(published(name), width=width, resolution=resolution)
+    return replace(found, num_classes=CLASSES)
 
 
 def stepper(variant: str, base: nn.Module, x: Tensor, labels: Tensor) -> Callable[[], float]:
     """A function that takes one step of SGD with momentum and gives the loss."""
     module = copy.deepcopy(base).train()
-    if variant != "plain":
-        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        x = x.contiguous(memory_format=torch.channels_last)
-    if variant in ("torch", "native"):
-        module = accelerated(module, variant).train()
-    optimizer = torch.optim.SGD(module.parameters(), lr=0.05, momentum=0.9)
+    if variant not in OURS:
+        return plain_ways.stepper(variant, module, x, labels)
+    x = x.contiguous(memory_format=torch.channels_last)
+    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    module = accelerated(module, variant).train()
+    optimizer = SGD(module.parameters(), lr=0.05, momentum=0.9, fused=True)  # as trainings do
 
     def step() -> float:
         loss = functional.cross_entropy(module(x), labels)
@@ -69,41 +83,62 @@ def product_peak() -> float:
     return 2 * 1024**3 / min(seconds)
 
 
-def compare(resolution: int, batch: int, rounds: int) -> dict[str, object]:
-    base = network(resolution)
+def compare(
+    design: Architecture, batch: int, rounds: int, variants: Sequence[str]
+) -> dict[str, object]:
+    torch.manual_seed(0)
+    base, resolution = build(design), design.resolution
     x = torch.randn(batch, 3, resolution, resolution)
-    labels = torch.randint(0, 100, (batch,))
-    steps = {variant: stepper(variant, base, x, labels) for variant in VARIANTS}
-    seconds: dict[str, list[float]] = {variant: [] for variant in VARIANTS}
-    losses = {}
+    labels = torch.randint(0, CLASSES, (batch,))
+    steps = {variant: stepper(variant, base, x, labels) for variant in variants}
+    seconds: dict[str, list[float]] = {variant: [] for variant in variants}
+    losses: dict[str, list[float]] = {variant: [] for variant in variants}
     for _ in range(rounds + UNCOUNTED):
         for variant, step in steps.items():
             began = time.thread_time()
-            losses[variant] = step()
+            losses[variant].append(step())
             seconds[variant].append(time.thread_time() - began)
-    speed = {v: batch / statistics.median(s[UNCOUNTED:]) for v, s in seconds.items()}
-    half = scale(published("efficientnet-b0"), width=0.5, resolution=resolution)
-    # A multiply-add forwards, two backwards, two operations each.
-    needed = 6 * cost(replace(half, num_classes=100)).macs
+    counted = {variant: taken[UNCOUNTED:] for variant, taken in seconds.items()}
+    speed = {v: batch / statistics.median(s) for v, s in counted.items()}
+    needed = 6 * cost(design).macs  # one forwards, two backwards, two operations each
     return {
         "resolution": resolution,
         "batch": batch,
         "rounds": rounds,
         "images_per_second": {v: round(s, 1) for v, s in speed.items()},
         "ratio": {v: round(s / speed["plain"], 2) for v, s in speed.items()},
-        "spread": {
-            v: [round(batch / max(s[UNCOUNTED:]), 1), round(batch / min(s[UNCOUNTED:]), 1)]
-            for v, s in seconds.items()
-        },
+        "spread": {v: [round(batch / max(s), 1), round(batch / min(s), 1)]
+                   for v, s in counted.items()},
         "share_of_peak": {v: round(s * needed / product_peak(), 3) for v, s in speed.items()},
-        "last_loss": {v: round(loss, 5) for v, loss in losses.items()},
-    }
+        "first_loss": {v: round(loss[0], 5) for v, loss in losses.items()},
+        "last_loss": {v: round(loss[-1], 5) for v, loss in losses.items()},
+        **rivalry(counted),
+    }  # fmt: skip
+
+
+def rivalry(seconds: Mapping[str, Sequence[float]]) -> dict[str, object]:
+    """The kernels in bfloat16 beside the plain way and the best plain one, if they are there.
+
+    Of each the ratio of medians, then the least and the greatest of the rounds' ratios.
+    """
+    ours = seconds.get("native-bfloat16")
+    if ours is None:
+        return {}
+    plain = [variant for variant in seconds if variant not in OURS]
+    best = min(plain, key=lambda variant: statistics.median(seconds[variant]))
+    told: dict[str, object] = {"best-plain": best}
+    for name, other in (("plain", "plain"), ("best-plain", best)):
+        ratios = [one / two for one, two in zip(seconds[other], ours, strict=True)]
+        middle = statistics.median(seconds[other]) / statistics.median(ours)
+        told[f"bfloat16 against {name}"] = [round(x, 2) for x in (middle, min(ratios), max(ratios))]
+    return told
 
 
 def where_time_goes(resolution: int, batch: int, rounds: int) -> dict[str, float]:
     """Shares of a native step's CPU time, by what is computed."""
-    base = network(resolution)
-    x, labels = torch.randn(batch, 3, resolution, resolution), torch.randint(0, 100, (batch,))
+    torch.manual_seed(0)
+    base = build(designed("efficientnet-b0", 0.5, resolution))
+    x, labels = torch.randn(batch, 3, resolution, resolution), torch.randint(0, CLASSES, (batch,))
     step = stepper("native", base, x, labels)
     spent: dict[str, float] = {}
 
@@ -139,7 +174,7 @@ def where_time_goes(resolution: int, batch: int, rounds: int) -> dict[str, float
     timed(layers.Excite, "gate_backward", "squeeze-and-excitation")
     timed(layers.PointwiseNorm, "convolve", "pointwise")
     timed(layers.PointwiseNorm, "convolve_backward", "pointwise backward")
-    timed(torch.optim.SGD, "step", "optimizer")
+    timed(SGD, "step", "optimizer")
     for _ in range(UNCOUNTED):
         step()
     spent.clear()
@@ -151,20 +186,32 @@ def where_time_goes(resolution: int, batch: int, rounds: int) -> dict[str, float
     return {**shares, "everything else": round(1 - sum(shares.values()), 3)}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
+def main(words: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--sizes", default="64x64", help="resolution x batch, comma-separated")
+    parser.add_argument("--rivals", action="store_true", help="bfloat16 beside all plain ways")
+    parser.add_argument("--cases", default="", help="numbers of RIVALED, 0 is the first; all")
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--profile", action="store_true", help="where a native step's time goes")
-    asked = parser.parse_args()
+    asked = parser.parse_args(words)
     torch.set_num_threads(1)
+    if asked.rivals:
+        chosen = [int(n) for n in asked.cases.split(",") if n] or range(len(RIVALED))
+        for name, width, resolution, batch in (RIVALED[n] for n in chosen):
+            design = designed(name, width, resolution)
+            told = {"network": f"{width:g} x {name}"}
+            print(json.dumps(told | compare(design, batch, asked.rounds, RIVALS)), flush=True)
+        return
     for size in asked.sizes.split(","):
         resolution, batch = map(int, size.split("x"))
         if asked.profile:
             shares = where_time_goes(resolution, batch, asked.rounds)
             print(json.dumps({"resolution": resolution, "batch": batch, "shares": shares}))
         else:
-            print(json.dumps(compare(resolution, batch, asked.rounds)), flush=True)
+            design = designed("efficientnet-b0", 0.5, resolution)
+            print(json.dumps(compare(design, batch, asked.rounds, VARIANTS)), flush=True)
 
 
 if __name__ == "__main__":

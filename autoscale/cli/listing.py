@@ -1,20 +1,42 @@
-"""The commands on weights: `autoscale weights` lists them, `try-weights` says if they help."""
+"""The commands that list: `autoscale spaces` what ships, `weights` what is on this machine."""
 
 from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from autoscale.jobs.starts.settings import TryWeightsSettings
 from autoscale.settings.command import Settings
 
 if TYPE_CHECKING:
     from autoscale.inspection.weights import WeightsHere
-    from autoscale.jobs.starts.result import WeightsTried
 
-# Jobs are imported where they are used: `autoscale --help` must not wait for torch.
+# They are quick, so that nothing of a search or a training is imported here.
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpacesCommand(Settings):
+    """Nothing to choose."""
+
+    command: ClassVar[str] = "spaces"
+
+
+def spaces_command(settings: SpacesCommand, *, as_json: bool) -> None:
+    """List the search spaces that ship with autoscale."""
+    from autoscale.cli.terminal import CONVENTION, explain, show_json, show_table
+    from autoscale.jobs.search.spaces import space_rows
+
+    rows = space_rows()
+    if as_json:
+        show_json({"convention": CONVENTION, "spaces": rows})
+        return
+    show_table(
+        rows,
+        title="Search spaces",
+        columns=tuple(rows[0]),
+        spare=("resolution", "macs_least", "macs_most"),
+    )
+    explain(CONVENTION)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,41 +102,3 @@ def _show_weights(found: WeightsHere) -> None:
             "--budgets 30M"
         )
     say(f"Looked through: installed packages, {', '.join(map(str, found.looked))}")
-
-
-def try_weights_command(settings: TryWeightsSettings, *, run: Path, as_json: bool) -> None:
-    """Do weights help on your images? Short trainings with them and without, side by side.
-
-    Of each network a few pairs are trained for equal CPU-seconds. The advice says with a 95 %
-    interval whether to use the weights, to begin from scratch, or that it makes no difference which
-    so few trainings can show. The same command goes on where it was interrupted.
-    """
-    from autoscale.cli.terminal import working
-    from autoscale.jobs.starts.job import try_weights
-
-    with working() as listener:
-        found = try_weights(run, settings, listener=listener)
-    _show_tried(found, as_json)
-
-
-def _show_tried(found: WeightsTried, as_json: bool) -> None:
-    from autoscale.cli.terminal import CONVENTION, explain, say, show_json, show_table
-
-    if as_json:
-        show_json({"convention": CONVENTION, **found.to_dict()})
-        return
-    table = found.table
-    columns = ("network", "pixels", "macs", "start", "epochs", "rate", "accuracy", "cpu_seconds")
-    show_table(
-        table,
-        title=f"Networks with weights of {found.source} and without",
-        columns=columns,
-        spare=("rate", "pixels", "network"),
-    )
-    for sentence in found.sentences:
-        say(f"{sentence[0].upper()}{sentence[1:]}.")
-    explain(
-        "accuracy: on validation images, mean over pairs; the interval covers other seeds and "
-        "other images, not longer trainings"
-    )
-    explain(CONVENTION)

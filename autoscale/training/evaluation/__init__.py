@@ -1,0 +1,1 @@
+"""How good a network is on images: its passes over them, and what it answers."""
