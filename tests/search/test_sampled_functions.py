@@ -8,14 +8,10 @@ import numpy as np
 
 from autoscale.design.space import SearchSpace
 from autoscale.search.designs import Designs, neighbours
-from autoscale.search.model.gaussian_process import (
-    PRIOR_MEAN,
-    Inputs,
-    Posterior,
-    SampledFunction,
-    Scores,
-    variances,
-)
+from autoscale.search.model.gaussian.amplitudes import PRIOR_MEAN, variances
+from autoscale.search.model.gaussian.covariance import Inputs
+from autoscale.search.model.gaussian.posterior import Posterior, Scores
+from autoscale.search.model.gaussian.sampled_function import SampledFunction
 from autoscale.search.samplers.ascent import ascend
 
 MACRO = Path(__file__).parents[2] / "search_spaces" / "nas-bench-macro.yaml"

@@ -12,15 +12,11 @@ import numpy as np
 
 from autoscale.search.designs import Designs, Point
 from autoscale.search.knowledge import View
-from autoscale.search.model.evidence import Evidence, fit
-from autoscale.search.model.gaussian_process import (
-    CholeskyCache,
-    Inputs,
-    Posterior,
-    Predictions,
-    Scores,
-    noise_variance,
-)
+from autoscale.search.model.gaussian.amplitudes import noise_variance
+from autoscale.search.model.gaussian.covariance import Inputs
+from autoscale.search.model.gaussian.evidence import Evidence, fit
+from autoscale.search.model.gaussian.inverse_cholesky import CholeskyCache
+from autoscale.search.model.gaussian.posterior import Posterior, Predictions, Scores
 from autoscale.search.model.leading import last_milestone
 
 #: Distances of the ceiling from the best score, in distances of the best from the mean.
@@ -125,6 +121,7 @@ class Predictor:
         self._views = views
         self._settings: tuple[Hashable, tuple[np.ndarray, float]] | None = None
         self._tried_inputs: tuple[list[Point], Inputs] | None = None
+        self._identities: tuple[list[Point], list[int]] = ([], [])
         self._cholesky = CholeskyCache()
         rng = np.random.default_rng(0)
         sample = [designs.random(rng) for _ in range(_REFERENCE)]
@@ -153,6 +150,17 @@ class Predictor:
         self._tried_inputs = (points, found)
         return found
 
+    def _identities_of(self, points: list[Point]) -> list[int]:
+        """The network of each of `points`, of which most were there at the last trial."""
+        known, found = self._identities
+        shared = min(len(known), len(points))
+        if known[:shared] != points[:shared]:
+            known, found, shared = [], [], 0
+        if len(points) > len(known):
+            found = found + [self.designs.identity(point) for point in points[shared:]]
+            self._identities = (list(points), found)
+        return found[: len(points)]
+
     def learn(
         self,
         points: Sequence[Point],
@@ -169,9 +177,10 @@ class Predictor:
         theta, distance = self._learn_settings(points, scores)
         tried = self._tried(points, scores)
         warp = Warp.of(tried.mean, distance)
-        rows = _spread_over(tried.mean, _PREDICT_FROM)
-        chosen = [tried.points[row] for row in rows]
-        inputs, warped = self._inputs_of_tried(tried.points)[rows], tried.warped(warp)[rows]
+        inputs, warped, chosen = self._inputs_of_tried(tried.points), tried.warped(warp), tried.points
+        if len(chosen) > _PREDICT_FROM:
+            rows = _spread_over(tried.mean, _PREDICT_FROM)
+            inputs, warped, chosen = inputs[rows], warped[rows], [chosen[row] for row in rows]
         if guesses and guesses.points:
             room = max(_PREDICT_FROM - len(chosen), 0)
             hints = guesses.last(room)
@@ -216,7 +225,7 @@ class Predictor:
 
     def _tried(self, points: Sequence[Point], scores: np.ndarray) -> "Observations":
         rows: dict[int, int] = {}
-        row_of = [rows.setdefault(self.designs.identity(point), len(rows)) for point in points]
+        row_of = [rows.setdefault(one, len(rows)) for one in self._identities_of(list(points))]
         first = dict(zip(reversed(row_of), reversed(points), strict=True))
         count = np.bincount(row_of)
         mean = np.bincount(row_of, scores) / count

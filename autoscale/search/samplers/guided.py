@@ -13,7 +13,8 @@ from autoscale.search.knowledge import NOTHING, KnownCosts
 from autoscale.search.model.acquisition import Costs
 from autoscale.search.model.conditions import ABSENT
 from autoscale.search.model.feasibility import BROKEN, Chances, Feasibility
-from autoscale.search.model.gaussian_process import Predictions, SampledFunction
+from autoscale.search.model.gaussian.posterior import Predictions
+from autoscale.search.model.gaussian.sampled_function import SampledFunction
 from autoscale.search.model.predictor import FittedModel, Predictor
 from autoscale.search.model.targets import (
     AcquisitionTarget,
@@ -283,6 +284,7 @@ class Pool:
         chance = chances.of_trained(trained) if chances else np.zeros(len(rows))
         self._append(trained, costs[rows], mean[rows], variance[rows], chance)
         self._trained = len(rows)
+        self._inputs = np.array(rows, dtype=int)  # the posterior's own that are candidates
         self._predicted: Predictions | None = None  # of the candidates behind those
 
     def add(self, points: Iterable[Point]) -> None:
@@ -373,7 +375,7 @@ class Pool:
         """What is predicted of some candidates; that of the new ones is known already."""
         old = [row for row in rows if row < self._trained]
         new = [row - self._trained for row in rows if row >= self._trained]
-        parts = [self._learnt.predict([self._points[row] for row in old])] if old else []
+        parts = [self._learnt.posterior.at_own(self._inputs[old])] if old else []
         if new and self._predicted is not None:
             parts.append(self._predicted[np.array(new)])
         place = {row: i for i, row in enumerate([*old, *(row + self._trained for row in new)])}
