@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from math import isfinite, prod
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,15 @@ class Score:
     constraints: Mapping[str, float]
 
 
+@dataclass(frozen=True, slots=True)
+class LeadingTrials:
+    """The first trials of a study, as far as each has a score, and what they told."""
+
+    trials: list[FrozenTrial]
+    scores: list[Score]
+    identities: list[int]
+
+
 @dataclass(frozen=True)
 class Designs:
     """A set of designs.
@@ -95,8 +105,11 @@ class Designs:
     _trials: dict[int, tuple[Params, Point | None]] = field(
         default_factory=dict, repr=False, compare=False
     )
-    _scores: dict[int, tuple[Params, "Score"]] = field(
+    _scores: dict[int, tuple[Params, Score]] = field(
         default_factory=dict, repr=False, compare=False
+    )
+    _leading: LeadingTrials = field(
+        default_factory=lambda: LeadingTrials([], [], []), repr=False, compare=False
     )
 
     @classmethod
@@ -208,7 +221,26 @@ class Designs:
             self._trials[trial.number] = (params, point)
         return point
 
-    def score_of_trial(self, trial: FrozenTrial) -> "Score | None":
+    def leading(self, trials: Sequence[FrozenTrial]) -> LeadingTrials:
+        """The first of `trials`, as far as each has a score; remembered, since a finished trial
+        stays as it is."""
+        known = self._leading
+        shared = min(len(known.trials), len(trials))
+        if not all(map(is_, known.trials, trials[:shared])):
+            shared = next(i for i in range(shared) if known.trials[i] is not trials[i])
+        if shared < len(known.trials):
+            for told in (known.trials, known.scores, known.identities):
+                del told[shared:]
+        for trial in trials[shared:]:
+            score = self.score_of_trial(trial)
+            if score is None:
+                break
+            known.trials.append(trial)
+            known.scores.append(score)
+            known.identities.append(self.identity(score.point))
+        return known
+
+    def score_of_trial(self, trial: FrozenTrial) -> Score | None:
         """What a trial told of one of these designs, remembered; None if it has no finite score."""
         found = self._scores.get(trial.number)
         if found is not None and found[0] is trial.params:

@@ -10,6 +10,7 @@ from autoscale.search.model.gaussian.covariance import Inputs, covariance
 from autoscale.search.model.gaussian.evidence import Evidence, fit, minimise
 from autoscale.search.model.gaussian.inverse_cholesky import CholeskyCache
 from autoscale.search.model.gaussian.posterior import Posterior, Scores
+from autoscale.search.model.gaussian.stepwise import Stepwise
 from autoscale.search.model.gaussian.triangles import lower_inverse, lower_product
 from autoscale.search.model.predictor import Warp
 
@@ -20,6 +21,10 @@ def designs(count, seed=0):
     code = np.concatenate([np.eye(3)[choices[:, i]] for i in range(4)], axis=1) / 2
     features = choices.sum(axis=1, keepdims=True) * 0.3 + rng.normal(0, 0.1, (count, 2))
     return Inputs(code, features, np.arange(count))
+
+
+def fitted(inputs, scores, steps=20):
+    return Stepwise(fit(Evidence(inputs), scores, steps=steps)).result()
 
 
 def plain(count, seed=0):
@@ -65,8 +70,8 @@ def test_a_view_is_trusted_as_far_as_it_agrees():
     inputs = designs(40)
     truth = seen(inputs).views[:, 0] + 0.3 * plain(40, 1).mean
     scores = Scores((truth - truth.mean()) / truth.std(), np.ones(40), 0.0)
-    telling = fit(Evidence(seen(inputs)), scores)
-    useless = fit(Evidence(seen(inputs, seed=9)), scores)
+    telling = fitted(seen(inputs), scores)
+    useless = fitted(seen(inputs, seed=9), scores)
     assert telling[8] > useless[8] + 0.5
 
 
@@ -176,7 +181,7 @@ def test_the_noise_is_found_from_the_evidence():
     worth = (worth - worth.mean()) / worth.std()
     for noise in (0.05, 0.4):
         scores = Scores(worth + rng.normal(0, noise, 150), np.ones(150), 0.0)
-        theta = fit(Evidence(inputs), scores, steps=60)
+        theta = fitted(inputs, scores, steps=60)
         total = noise_variance(theta) * (1 + np.exp(2 * theta[4]))
         assert 0.6 * noise < total**0.5 < 1.6 * noise
 
@@ -212,7 +217,10 @@ def test_the_minimiser_finds_a_bent_valley():
         )
         return value, gradient
 
-    found = minimise(rosenbrock, np.array([-1.0, 1.5]), steps=200, tolerance=1e-12)
+    start = np.array([-1.0, 1.5])
+    work = Stepwise(minimise(rosenbrock, start, steps=200, tolerance=1e-12))
+    work.go_on(7)
+    found = work.result()
     np.testing.assert_allclose(found, [1, 1], atol=1e-3)
 
 

@@ -1,7 +1,7 @@
 """The numbers that a Gaussian process learns: amplitudes of its parts, and lengths.
 
-    theta    (8,)    logarithms of the six amplitudes, in the order of PARTS, and of the lengths of
-                     the smooth and of the local part; (9,) with that of the views behind
+theta    (8,)    logarithms of the six amplitudes, in the order of PARTS, and of the lengths of
+                 the smooth and of the local part; (9,) with that of the views behind
 """
 
 import numpy as np

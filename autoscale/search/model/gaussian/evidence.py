@@ -22,6 +22,7 @@ from autoscale.search.model.gaussian.amplitudes import (
 )
 from autoscale.search.model.gaussian.covariance import Inputs
 from autoscale.search.model.gaussian.posterior import JITTER, Scores
+from autoscale.search.model.gaussian.stepwise import Steps
 from autoscale.search.model.gaussian.triangles import lower_inverse
 
 
@@ -196,7 +197,7 @@ class Evidence:
         )
 
 
-def fit(evidence: Evidence, scores: Scores, *, steps: int = 20) -> np.ndarray:
+def fit(evidence: Evidence, scores: Scores, *, steps: int = 20) -> Steps[np.ndarray]:
     """The most probable amplitudes and lengths, given scores of about mean 0 and variance 1."""
     return minimise(lambda theta: evidence.loss(theta, scores), evidence.start, steps=steps)
 
@@ -207,11 +208,12 @@ def minimise(
     *,
     steps: int,
     tolerance: float = 1e-3,
-) -> np.ndarray:
+) -> Steps[np.ndarray]:
     """The quasi-Newton method of Broyden, Fletcher, Goldfarb and Shanno (Nocedal and Wright 2006,
     algorithm 6.1) with a backtracking line search and steps of at most 1.5 in each direction."""
     point = start.copy()
     value, gradient = function(point)
+    yield
     unit = np.eye(len(point))
     inverse = 0.05 * unit
     for step in range(steps):
@@ -223,6 +225,7 @@ def minimise(
                 found = function(point + length * direction)
             except np.linalg.LinAlgError:
                 found = None
+            yield
             if found and found[0] <= value + 1e-4 * length * (direction @ gradient):
                 break
             found, length = None, 0.4 * length

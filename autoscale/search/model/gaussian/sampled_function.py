@@ -9,7 +9,7 @@ from autoscale.search.model.gaussian.amplitudes import (
     variances,
     views_variance,
 )
-from autoscale.search.model.gaussian.covariance import Inputs
+from autoscale.search.model.gaussian.covariance import Inputs, PriorCovariance
 from autoscale.search.model.gaussian.posterior import Posterior
 
 _WAVES = 96  # cosines that stand for a smooth or a local function
@@ -21,8 +21,8 @@ class SampledFunction:
     A function of the prior, made of random weights and waves, plus what it misses of the scores
     carried on by the covariance (Wilson et al. 2020, pathwise conditioning; the waves are those of
     Rahimi and Recht 2007). So it can be asked of any designs, one after the other, and no root is
-    needed for it. What belongs to a network alone is drawn for the networks that were trained; of
-    others it is left out.
+    needed for it. What belongs to a network alone is left out, of those that were trained as well:
+    else the luckiest of them would be above all that are new.
     """
 
     def __init__(self, posterior: Posterior, rng: np.random.Generator) -> None:
@@ -30,7 +30,6 @@ class SampledFunction:
         linear, choices, smooth, local, own, _ = variances(theta)
         features, codes = inputs.features.shape[1], inputs.code.shape[1]
         wide = np.sqrt(max(features, 1))
-        self._posterior = posterior
         self._level = np.sqrt(CONSTANT) * rng.normal()
         self._of_features = np.sqrt(linear) / wide * rng.normal(size=features)
         self._of_codes = np.sqrt(choices) * rng.normal(size=codes)
@@ -41,15 +40,15 @@ class SampledFunction:
         if inputs.views is not None:
             count = inputs.views.shape[1]
             self._of_views = np.sqrt(views_variance(theta) / count) * rng.normal(size=count)
-        drawn = np.sqrt(own) * rng.normal(size=len(inputs))
-        self._own = dict(zip(inputs.network.tolist(), drawn.tolist(), strict=True))
+        self._prior = PriorCovariance(theta, inputs, own=False)
         missed = posterior.scores.mean - self._before(inputs)
+        missed -= np.sqrt(own) * rng.normal(size=len(inputs))
         missed -= np.sqrt(posterior.scatter) * rng.normal(size=len(inputs))
         self._weights = posterior.inverse_cholesky.solve(missed)
 
     def at(self, designs: Inputs) -> np.ndarray:
         """Warped worth of designs under this function."""
-        correction: np.ndarray = self._weights @ self._posterior.prior.of(designs)
+        correction: np.ndarray = self._weights @ self._prior.of(designs)
         return correction + self._before(designs)
 
     def _before(self, designs: Inputs) -> np.ndarray:
@@ -59,7 +58,7 @@ class SampledFunction:
         found += self._smooth.at(designs.features) + self._local.at(designs.code)
         if designs.views is not None:
             found += designs.views @ self._of_views
-        return found + np.array([self._own.get(one, 0.0) for one in designs.network.tolist()])
+        return found
 
 
 class _Waves:
