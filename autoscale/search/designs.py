@@ -11,7 +11,7 @@ from functools import cached_property
 from itertools import chain
 from math import isfinite, prod
 from operator import is_
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution
@@ -42,9 +42,8 @@ _REMEMBERED = 50_000  # designs whose description is kept
 _AROUND = 3  # different values of the best trials around which a number is searched finely
 
 
-@dataclass(frozen=True, slots=True)
-class Description:
-    """What is known of one design without training it.
+class Description(NamedTuple):
+    """What is known of one design without training it. A tuple, since many are made.
 
     Attributes:
         identity: a number, equal for designs that are one network; another one in each process.

@@ -8,7 +8,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, chain
 from math import log
-from typing import Any
+from typing import Any, NamedTuple
 
 from autoscale.aspect import Aspect, image_size
 from autoscale.design.architecture import Architecture, Head, Stage, Stem
@@ -27,9 +27,8 @@ Costs = tuple[int, int, int]  # multiply-adds, parameters, activations
 READ_OFF = frozenset({"macs", "params", "activations"})
 
 
-@dataclass(frozen=True, slots=True)
-class DesignFacts:
-    """One point of a space.
+class DesignFacts(NamedTuple):
+    """One point of a space. A tuple, since many are made and that is quick.
 
     Attributes:
         identity: a number of 64 bits that follows from `network`, quicker to compare and as good;
@@ -39,6 +38,7 @@ class DesignFacts:
             effect are the first ones, a skip that fits nowhere is "none".
         features: logarithms of multiply-adds, parameters and activations; number of blocks.
         macs, params, activations: counted exactly.
+        choices, entry, stages, way_out: what it was read from.
     """
 
     identity: int
@@ -47,36 +47,36 @@ class DesignFacts:
     macs: int
     params: int
     activations: int
-    _choices: tuple[StageChoices, ...]
-    _entry: "_Entry"
-    _stages: "list[_StageReading]"
-    _exit: "_Exit"
+    choices: tuple[StageChoices, ...]
+    entry: "_Entry"
+    stages: "list[_StageReading]"
+    way_out: "_Exit"
 
     # Made when they are asked for: most candidates are never looked at.
 
     @property
     def network(self) -> Hashable:
         """`identity.network_of` what it stands for."""
-        blocks = tuple([block for stage in self._stages for block in stage.blocks])
-        entry, way_out = self._entry, self._exit
+        blocks = tuple([block for stage in self.stages for block in stage.blocks])
+        entry, way_out = self.entry, self.way_out
         image = (*image_size(entry.resolution, entry.aspect), entry.channels)
         return (*image, entry.stem, blocks, way_out.head, way_out.num_classes)
 
     @property
     def architecture(self) -> Architecture:
         return Architecture(
-            resolution=self._entry.resolution,
-            channels=self._entry.channels,
-            aspect=self._entry.aspect,
-            stem=self._entry.stem,
+            resolution=self.entry.resolution,
+            channels=self.entry.channels,
+            aspect=self.entry.aspect,
+            stem=self.entry.stem,
             stages=tuple(
                 [
                     choices.at(stage.indices)
-                    for choices, stage in zip(self._choices, self._stages, strict=True)
+                    for choices, stage in zip(self.choices, self.stages, strict=True)
                 ]
             ),
-            head=self._exit.head,
-            num_classes=self._exit.num_classes,
+            head=self.way_out.head,
+            num_classes=self.way_out.num_classes,
         )
 
 
@@ -182,7 +182,7 @@ class FactReader:
             return self._variants[0].read(point)
         number, rest = self._space.variant_of(point)
         facts = self._variants[number].read(rest)
-        return replace(facts, normal=self._space.with_variant(facts.normal, number))
+        return facts._replace(normal=self._space.with_variant(facts.normal, number))
 
 
 class _VariantReader:
