@@ -1,10 +1,13 @@
 """The Gaussian process against formulas written out another way."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from autoscale.design.space import SearchSpace
+from autoscale.search.designs import Designs
 from autoscale.search.model.gaussian.amplitudes import PRIOR_MEAN, noise_variance
 from autoscale.search.model.gaussian.covariance import Inputs, covariance
 from autoscale.search.model.gaussian.evidence import Evidence, fit, minimise
@@ -12,7 +15,11 @@ from autoscale.search.model.gaussian.inverse_cholesky import CholeskyCache
 from autoscale.search.model.gaussian.posterior import Posterior, Scores
 from autoscale.search.model.gaussian.stepwise import Stepwise
 from autoscale.search.model.gaussian.triangles import lower_inverse, lower_product
-from autoscale.search.model.predictor import Warp
+from autoscale.search.model.predictor import Predictor, Warp
+
+MACRO = SearchSpace.from_yaml(
+    (Path(__file__).parents[2] / "search_spaces" / "nas-bench-macro.yaml").read_text()
+)
 
 
 def designs(count, seed=0):
@@ -270,3 +277,28 @@ def test_a_root_in_two_parts_is_one_matrix(count):
     np.testing.assert_allclose(root.solve(right[:, 0]), dense.T @ (dense @ right[:, 0]), atol=1e-10)
     np.testing.assert_allclose(root.columns(chosen), dense[:, chosen])
     np.testing.assert_allclose(root.column_squares(), np.sum(dense**2, axis=0))
+
+
+def test_amplitudes_that_are_learnt_bit_by_bit_are_those_learnt_at_once():
+    space = Designs.of_space(MACRO)
+    rng = np.random.default_rng(4)
+    points = [space.random(rng) for _ in range(150)]
+    scores = np.array([sum(p) for p in points]) + rng.normal(0, 0.5, 150)
+    step_by_step = Predictor(space)
+    for count in range(100, 151):
+        grown = step_by_step.learn(points[:count], scores[:count])
+        at_once = Predictor(space).learn(points[:count], scores[:count])
+        assert np.array_equal(grown.posterior.theta, at_once.posterior.theta)
+        assert grown.warp == at_once.warp
+
+
+def test_work_that_is_done_bit_by_bit_comes_to_its_result():
+    def work():
+        for _ in range(5):
+            yield
+        return "done"
+
+    for taken in (0, 3, 5, 9):
+        steps = Stepwise(work())
+        steps.go_on(taken)
+        assert [steps.result(), steps.result()] == ["done", "done"]

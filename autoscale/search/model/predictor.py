@@ -7,6 +7,7 @@ the best score, and the data say how far above; far away the warp is a straight 
 
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -135,6 +136,10 @@ class Predictor:
         sample = [designs.random(rng) for _ in range(_REFERENCE)]
         self._features = _Scale.of(np.array([designs.describe(p).features for p in sample]))
         self._seen = _Scale.of(self._raw_views(sample)) if views else None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy begins its learning anew, and comes to the same.
+        return {**self.__dict__, "_begun": None}
 
     def inputs(self, points: Sequence[Point]) -> Inputs:
         found = [self.designs.describe(point) for point in points]
