@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from math import isfinite, prod
-from operator import is_
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,9 +34,9 @@ from autoscale.search.model.conditions import (
 )
 from autoscale.search.model.design_facts import DesignFacts, ExactCost, Excess, FactReader
 from autoscale.search.model.leading import leaders
+from autoscale.search.scored import LeadingTrials, Point, Score
 
 Params = Mapping[str, Any]
-Point = tuple[int, ...]
 _REMEMBERED = 50_000  # designs whose description is kept
 _AROUND = 3  # different values of the best trials around which a number is searched finely
 
@@ -61,24 +60,6 @@ class Description(NamedTuple):
     def design(self) -> Design:
         """The architecture, or the parameters where there is no search space."""
         return self.read.architecture if isinstance(self.read, DesignFacts) else self.read
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """What a complete trial told: the study's finite values, and its constraints."""
-
-    point: Point
-    values: tuple[float, ...]
-    constraints: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class LeadingTrials:
-    """The first trials of a study, as far as each has a score, and what they told."""
-
-    trials: list[FrozenTrial]
-    scores: list[Score]
-    identities: list[int]
 
 
 @dataclass(frozen=True)
@@ -107,9 +88,7 @@ class Designs:
     _scores: dict[int, tuple[Params, Score]] = field(
         default_factory=dict, repr=False, compare=False
     )
-    _leading: LeadingTrials = field(
-        default_factory=lambda: LeadingTrials([], [], []), repr=False, compare=False
-    )
+    _leading: LeadingTrials = field(default_factory=LeadingTrials, repr=False, compare=False)
 
     @classmethod
     def of_space(cls, space: SearchSpace) -> "Designs":
@@ -221,23 +200,9 @@ class Designs:
         return point
 
     def leading(self, trials: Sequence[FrozenTrial]) -> LeadingTrials:
-        """The first of `trials`, as far as each has a score; remembered, since a finished trial
-        stays as it is."""
-        known = self._leading
-        shared = min(len(known.trials), len(trials))
-        if not all(map(is_, known.trials, trials[:shared])):
-            shared = next(i for i in range(shared) if known.trials[i] is not trials[i])
-        if shared < len(known.trials):
-            for told in (known.trials, known.scores, known.identities):
-                del told[shared:]
-        for trial in trials[shared:]:
-            score = self.score_of_trial(trial)
-            if score is None:
-                break
-            known.trials.append(trial)
-            known.scores.append(score)
-            known.identities.append(self.identity(score.point))
-        return known
+        """The first of `trials`, as far as each has a score."""
+        self._leading.follow(trials, self.score_of_trial, self.identity)
+        return self._leading
 
     def score_of_trial(self, trial: FrozenTrial) -> Score | None:
         """What a trial told of one of these designs, remembered; None if it has no finite score."""

@@ -21,7 +21,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[3])]
 from landscapes import LANDSCAPES, Landscape  # noqa: E402
 from tasks import Task  # noqa: E402
 
-from autoscale.search.designs import Point  # noqa: E402
+from autoscale.search.designs import Designs, Point  # noqa: E402
 from autoscale.search.history import History  # noqa: E402
 from autoscale.search.model.predictor import FittedModel, Predictor  # noqa: E402
 from autoscale.search.samplers import make_sampler  # noqa: E402
@@ -55,7 +55,7 @@ def measure(name: str, seed: int) -> dict[tuple[int, str], np.ndarray]:
         study.tell(trial, task.values(space.suggest(trial), luck))
         if number not in CHECKPOINTS:
             continue
-        designs = sampler._designs
+        designs = Designs.of_space(space)
         history = History.of(study.get_trials(deepcopy=False), study.directions, designs)
         learnt = Predictor(designs).learn(history.points, history.gains[:, 0])
         trained, mean, variance = learnt.of_trained()
