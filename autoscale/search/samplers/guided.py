@@ -8,7 +8,7 @@ from autoscale.design.space import SearchSpace
 from autoscale.errors import InvalidSetting, SpaceExhausted
 from autoscale.search.designs import Designs, Point, neighbours
 from autoscale.search.history import History
-from autoscale.search.knowledge import NOTHING, KnownCosts, View
+from autoscale.search.knowledge import NOTHING, KnownCosts
 from autoscale.search.model.conditions import ABSENT
 from autoscale.search.model.feasibility import Feasibility
 from autoscale.search.model.gaussian.sampled_function import SampledFunction
@@ -196,8 +196,7 @@ class GuidedSampler(DesignSampler):
     def _planned(self, designs: Designs, goal: FrontObjective | None) -> list[Point]:
         if self._plan is None or self._plan[0] is not designs:
             rng = np.random.default_rng(self._seed)
-            views = self._known.views.get(goal.objective if goal else 0, ())
-            plan = self._spread(designs, rng, views)
+            plan = self._spread(designs, rng)
             if goal is not None:
                 # One end of the front is known before any training: the cheapest design.
                 plan = [self._cheapest(designs, goal, plan), *plan]
@@ -214,11 +213,8 @@ class GuidedSampler(DesignSampler):
                 return best
             best = near[int(costs.argmin()) - 1]
 
-    def _spread(
-        self, designs: Designs, rng: np.random.Generator, views: Sequence[View]
-    ) -> list[Point]:
-        """Designs of evenly spread costs, each unlike those before it; where something tells what
-        a design may be worth, of these the one that is most promising.
+    def _spread(self, designs: Designs, rng: np.random.Generator) -> list[Point]:
+        """Designs of evenly spread costs, each unlike those before it.
 
         The sample is wider than a random one: random walks up and down the costs are part of it,
         because sums of many random choices crowd around the middle.
@@ -241,9 +237,6 @@ class GuidedSampler(DesignSampler):
             near = [sample[i] for i in np.argsort(np.abs(sizes - target), kind="stable")[:16]]
             agreement = designs.codes(near) @ designs.codes(chosen).T
             alike = agreement.max(axis=1, initial=0.0)
-            if views:
-                near = [near[row] for row in np.argsort(alike, kind="stable")[:8]]
-                alike = -_promise(designs, near, views)
             chosen.append(near[int(np.argmin(alike))])
         return chosen
 
@@ -301,14 +294,6 @@ def children(
         designs.mutated(parents[number % len(parents)], rng, int(changes[number]))
         for number in range(count)
     ]
-
-
-def _promise(designs: Designs, points: Sequence[Point], views: Sequence[View]) -> np.ndarray:
-    """The mean of what `views` say of each design, each in its standard deviations."""
-    told = np.stack([view.of(designs, points) for view in views])
-    wide = told.std(axis=1, keepdims=True)
-    found: np.ndarray = (told / np.where(wide > 0, wide, 1.0)).mean(axis=0)
-    return found
 
 
 def _size(designs: Designs, point: Point) -> float:
