@@ -10,16 +10,16 @@ from itertools import accumulate, chain
 from math import log
 from typing import Any, NamedTuple
 
-from autoscale.aspect import Aspect, image_size
+from autoscale.aspect import Aspect
 from autoscale.design.architecture import Architecture, Head, Stage, Stem
-from autoscale.design.blocks.layers import Layout, MapSize, map_size, output_size
+from autoscale.design.blocks.layers import MapSize, map_size, output_size
 from autoscale.design.choices import StageChoices
 from autoscale.design.cost import Cost, head_cost, stage_cost, stem_cost
 from autoscale.design.measures.limits import Limit
 from autoscale.design.measures.measure import CostMeasure
 from autoscale.design.space import SearchSpace
 from autoscale.design.walk import stem_output_size
-from autoscale.search.identity import returns_input, stage_blocks
+from autoscale.search.identity import network_of, returns_input, stage_marks
 
 Point = tuple[int, ...]
 Costs = tuple[int, int, int]  # multiply-adds, parameters, activations
@@ -57,10 +57,7 @@ class DesignFacts(NamedTuple):
     @property
     def network(self) -> Hashable:
         """`identity.network_of` what it stands for."""
-        blocks = tuple([block for stage in self.stages for block in stage.blocks])
-        entry, way_out = self.entry, self.way_out
-        image = (*image_size(entry.resolution, entry.aspect), entry.channels)
-        return (*image, entry.stem, blocks, way_out.head, way_out.num_classes)
+        return network_of(self.architecture)
 
     @property
     def architecture(self) -> Architecture:
@@ -122,8 +119,7 @@ class Excess:
 class _StageReading:
     indices: Point
     normal: Point
-    blocks: tuple[Layout, ...]
-    marks: tuple[int, ...]  # hashes of the blocks
+    marks: tuple[int, ...]  # hashes of the blocks that do something
     cost: Costs
 
 
@@ -245,7 +241,7 @@ class _VariantReader:
     def _normal(self, first: Point, stages: list[_StageReading], last: Point) -> Point:
         rows = [stage.normal for stage in stages]
         for start, stop in self._exchangeable:
-            idle = [not stage.blocks for stage in stages]
+            idle = [not stage.marks for stage in stages]
             if any(idle[start:stop]):
                 order = sorted(range(start, stop), key=idle.__getitem__)
                 rows[start:stop] = [rows[i] for i in order]
@@ -300,19 +296,16 @@ class _VariantReader:
             and (depth == 1 or not returns_input(other, first.width, 1))
         ):
             normal = _with(normal, at_skip, choices.skip.index("none"))
-        blocks = stage_blocks(first, place.width)
-        marks = tuple(map(hash, blocks))
+        marks = stage_marks(first, place.width)
         macs, params, activations = _triple(stage_cost(first, place.width, size))
         if depth > 1:
             more = depth - 1
-            others = stage_blocks(other, first.width)
-            blocks += others * more
-            marks += tuple(map(hash, others)) * more
+            marks += stage_marks(other, first.width) * more
             each = _triple(stage_cost(other, first.width, small))
             macs += each[0] * more
             params += each[1] * more
             activations += each[2] * more
-        reading = _StageReading(indices, normal, blocks, marks, (macs, params, activations))
+        reading = _StageReading(indices, normal, marks, (macs, params, activations))
         step = place.known[indices] = reading, self._place(number + 1, first.width, small)
         return step
 
