@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from math import isfinite, prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution
@@ -34,16 +34,15 @@ from autoscale.search.model.conditions import (
 )
 from autoscale.search.model.design_facts import DesignFacts, ExactCost, Excess, FactReader
 from autoscale.search.model.leading import leaders
+from autoscale.search.scored import LeadingTrials, Point, Score
 
 Params = Mapping[str, Any]
-Point = tuple[int, ...]
 _REMEMBERED = 50_000  # designs whose description is kept
 _AROUND = 3  # different values of the best trials around which a number is searched finely
 
 
-@dataclass(frozen=True, slots=True)
-class Description:
-    """What is known of one design without training it.
+class Description(NamedTuple):
+    """What is known of one design without training it. A tuple, since many are made.
 
     Attributes:
         identity: a number, equal for designs that are one network; another one in each process.
@@ -61,15 +60,6 @@ class Description:
     def design(self) -> Design:
         """The architecture, or the parameters where there is no search space."""
         return self.read.architecture if isinstance(self.read, DesignFacts) else self.read
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """What a complete trial told: the study's finite values, and its constraints."""
-
-    point: Point
-    values: tuple[float, ...]
-    constraints: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -95,9 +85,10 @@ class Designs:
     _trials: dict[int, tuple[Params, Point | None]] = field(
         default_factory=dict, repr=False, compare=False
     )
-    _scores: dict[int, tuple[Params, "Score"]] = field(
+    _scores: dict[int, tuple[Params, Score]] = field(
         default_factory=dict, repr=False, compare=False
     )
+    _leading: LeadingTrials = field(default_factory=LeadingTrials, repr=False, compare=False)
 
     @classmethod
     def of_space(cls, space: SearchSpace) -> "Designs":
@@ -208,7 +199,12 @@ class Designs:
             self._trials[trial.number] = (params, point)
         return point
 
-    def score_of_trial(self, trial: FrozenTrial) -> "Score | None":
+    def leading(self, trials: Sequence[FrozenTrial]) -> LeadingTrials:
+        """The first of `trials`, as far as each has a score."""
+        self._leading.follow(trials, self.score_of_trial, self.identity)
+        return self._leading
+
+    def score_of_trial(self, trial: FrozenTrial) -> Score | None:
         """What a trial told of one of these designs, remembered; None if it has no finite score."""
         found = self._scores.get(trial.number)
         if found is not None and found[0] is trial.params:

@@ -95,6 +95,7 @@ class History:
         hints: what may be guessed of those.
         constraints: what the trials with a score told of their constraints, kept where it is at
             most 0.
+        leading_identities: the networks of the first of `points`, as far as they are known.
     """
 
     designs: Designs
@@ -109,6 +110,7 @@ class History:
     stopped: list[Point]
     hints: Hints
     constraints: list[Mapping[str, float]]
+    leading_identities: list[int]
 
     @classmethod
     def of(
@@ -119,17 +121,18 @@ class History:
     ) -> "History":
         """Read `trials`; those with other parameters than `designs` has are left out."""
         signs = np.array([1.0 if d == StudyDirection.MAXIMIZE else -1.0 for d in directions])
-        points: list[Point] = []
-        gains: list[Sequence[float]] = []
-        numbers: list[int] = []
+        leading = designs.leading(trials)
+        points = [score.point for score in leading.scores]
+        gains = [score.values for score in leading.scores]
+        constraints = [score.constraints for score in leading.scores]
+        complete = list(leading.trials)
+        numbers = [trial.number for trial in complete]
         running: list[Point] = []
         at_work: list[int] = []
         failed: list[Point] = []
         failed_numbers: list[int] = []
         stopped: list[tuple[Point, Rungs]] = []
-        complete: list[FrozenTrial] = []
-        constraints: list[Mapping[str, float]] = []
-        for trial in trials:
+        for trial in trials[len(complete) :]:
             score = designs.score_of_trial(trial)
             if score is not None:
                 points.append(score.point)
@@ -167,6 +170,7 @@ class History:
             aside,
             hints,
             constraints,
+            list(leading.identities),
         )
 
     def of_hints(self, deviations: float = 0.0) -> "History":
@@ -190,7 +194,8 @@ class History:
     @cached_property
     def identities(self) -> list[int]:
         """The network of each of `points`."""
-        return [self.designs.identity(point) for point in self.points]
+        known = self.leading_identities
+        return known + [self.designs.identity(point) for point in self.points[len(known) :]]
 
     @cached_property
     def kept(self) -> Mapping[int, float]:

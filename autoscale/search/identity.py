@@ -40,9 +40,23 @@ def blocks_of(architecture: Architecture) -> tuple[Layout, ...]:
     return tuple(found)
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=1024)
 def stage_blocks(stage: Stage, width_in: int) -> tuple[Layout, ...]:
     """Every block of `stage` that does something; none if the network is the same without it."""
+    return _blocks(stage, width_in)
+
+
+@lru_cache(maxsize=65536)
+def stage_marks(stage: Stage, width_in: int) -> tuple[int, ...]:
+    """The hashes of its `stage_blocks`.
+
+    Of those many are kept: layouts are many small objects, and Python's garbage collector looks at
+    each of them again and again.
+    """
+    return tuple([hash(block) for block in _blocks(stage, width_in)])
+
+
+def _blocks(stage: Stage, width_in: int) -> tuple[Layout, ...]:
     place = place_of(stage, width_in, 1)  # of any size
     layouts = [block.layout for block in walk_stage(place)]
     return tuple([layout for layout in layouts if layout != _NOTHING])

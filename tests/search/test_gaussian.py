@@ -1,23 +1,25 @@
 """The Gaussian process against formulas written out another way."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from autoscale.search.model.evidence import Evidence, fit, minimise
-from autoscale.search.model.gaussian_process import (
-    PRIOR_MEAN,
-    CholeskyCache,
-    Inputs,
-    Pairs,
-    Posterior,
-    Scores,
-    covariance,
-    noise_variance,
+from autoscale.design.space import SearchSpace
+from autoscale.search.designs import Designs
+from autoscale.search.model.gaussian.amplitudes import PRIOR_MEAN, noise_variance
+from autoscale.search.model.gaussian.covariance import Inputs, covariance
+from autoscale.search.model.gaussian.evidence import Evidence, fit, minimise
+from autoscale.search.model.gaussian.inverse_cholesky import CholeskyCache
+from autoscale.search.model.gaussian.posterior import Posterior, Scores
+from autoscale.search.model.gaussian.stepwise import Stepwise
+from autoscale.search.model.gaussian.triangles import lower_inverse, lower_product
+from autoscale.search.model.predictor import Predictor, Warp
+
+MACRO = SearchSpace.from_yaml(
+    (Path(__file__).parents[2] / "search_spaces" / "nas-bench-macro.yaml").read_text()
 )
-from autoscale.search.model.predictor import Warp
-from autoscale.search.model.triangles import lower_inverse, lower_product
 
 
 def designs(count, seed=0):
@@ -26,6 +28,10 @@ def designs(count, seed=0):
     code = np.concatenate([np.eye(3)[choices[:, i]] for i in range(4)], axis=1) / 2
     features = choices.sum(axis=1, keepdims=True) * 0.3 + rng.normal(0, 0.1, (count, 2))
     return Inputs(code, features, np.arange(count))
+
+
+def fitted(inputs, scores, steps=20):
+    return Stepwise(fit(Evidence(inputs), scores, steps=steps)).result()
 
 
 def plain(count, seed=0):
@@ -49,17 +55,17 @@ def test_the_prior_covariance_is_the_sum_of_its_five_parts():
                 + np.exp(2 * local) * np.exp(-(1 - equal) / np.exp(near))
                 + np.exp(2 * (own + noise)) * (i == j)
             )
-    np.testing.assert_allclose(covariance(theta, Pairs.of(inputs, inputs)), expected, rtol=1e-10)
+    np.testing.assert_allclose(covariance(theta, inputs, inputs), expected, rtol=1e-10)
 
 
 def test_views_add_a_part_that_is_linear_in_them():
     inputs = seen(designs(6))
     theta = np.append(PRIOR_MEAN, 0.4)
-    without = covariance(PRIOR_MEAN, Pairs.of(designs(6), designs(6)))
+    without = covariance(PRIOR_MEAN, designs(6), designs(6))
     part = np.exp(0.8) * inputs.views @ inputs.views.T / 2
-    np.testing.assert_allclose(covariance(theta, Pairs.of(inputs, inputs)), without + part)
+    np.testing.assert_allclose(covariance(theta, inputs, inputs), without + part)
     drawn = Posterior.of(theta, inputs[:5], plain(5)).at(inputs[5:])
-    prior = covariance(theta, Pairs.of(inputs, inputs))
+    prior = covariance(theta, inputs, inputs)
     noisy = prior[:5, :5] + (noise_variance(theta) + 1e-8) * np.eye(5)
     mean = prior[5:, :5] @ np.linalg.solve(noisy, plain(5).mean)
     left = prior[5:, 5:] - prior[5:, :5] @ np.linalg.solve(noisy, prior[:5, 5:])
@@ -71,25 +77,25 @@ def test_a_view_is_trusted_as_far_as_it_agrees():
     inputs = designs(40)
     truth = seen(inputs).views[:, 0] + 0.3 * plain(40, 1).mean
     scores = Scores((truth - truth.mean()) / truth.std(), np.ones(40), 0.0)
-    telling = fit(Evidence(seen(inputs)), scores)
-    useless = fit(Evidence(seen(inputs, seed=9)), scores)
+    telling = fitted(seen(inputs), scores)
+    useless = fitted(seen(inputs, seed=9), scores)
     assert telling[8] > useless[8] + 0.5
 
 
 def test_the_prior_covariance_is_positive_semidefinite():
     inputs = designs(60)
-    values = np.linalg.eigvalsh(covariance(PRIOR_MEAN, Pairs.of(inputs, inputs)))
+    values = np.linalg.eigvalsh(covariance(PRIOR_MEAN, inputs, inputs))
     assert values.min() > -1e-9
 
 
 def test_the_posterior_is_the_textbook_one():
     inputs, scores, fresh = designs(30), plain(30), designs(8, seed=5)
     fresh = Inputs(fresh.code, fresh.features, fresh.network + 1000)
-    prior = covariance(PRIOR_MEAN, Pairs.of(inputs, inputs))
+    prior = covariance(PRIOR_MEAN, inputs, inputs)
     noisy = prior + (noise_variance(PRIOR_MEAN) + 1e-8) * np.eye(30)
-    cross = covariance(PRIOR_MEAN, Pairs.of(fresh, inputs))
+    cross = covariance(PRIOR_MEAN, fresh, inputs)
     expected = cross @ np.linalg.solve(noisy, scores.mean)
-    joint = covariance(PRIOR_MEAN, Pairs.of(fresh, fresh)) - cross @ np.linalg.solve(noisy, cross.T)
+    joint = covariance(PRIOR_MEAN, fresh, fresh) - cross @ np.linalg.solve(noisy, cross.T)
     predicted = Posterior.of(PRIOR_MEAN, inputs, scores).at(fresh)
     np.testing.assert_allclose(predicted.mean, expected, rtol=1e-8)
     np.testing.assert_allclose(predicted.variance, np.diag(joint), rtol=1e-7)
@@ -103,6 +109,15 @@ def test_the_posterior_at_its_own_inputs_needs_no_second_look():
     predicted = posterior.at(inputs)
     np.testing.assert_allclose(mean, predicted.mean, atol=1e-6)
     np.testing.assert_allclose(variance, predicted.variance, atol=1e-6)
+    fresh = designs(6, seed=4)
+    fresh = posterior.at(Inputs(fresh.code, fresh.features, fresh.network + 1000))
+    rows = np.array([7, 24, 0])
+    own = posterior.at_own(rows).joined(fresh)
+    whole = predicted[rows].joined(fresh)
+    np.testing.assert_allclose(own.mean, whole.mean, atol=1e-6)
+    np.testing.assert_allclose(own.covariance(), whole.covariance(), atol=1e-6)
+    few = np.array([5, 0, 2])
+    np.testing.assert_allclose(own[few].covariance(), whole[few].covariance(), atol=1e-6)
 
 
 def test_a_mean_of_repeats_says_what_the_repeats_say():
@@ -157,7 +172,7 @@ def test_the_evidence_is_the_density_of_the_scores():
     ]
     found = Evidence(inputs).losses(PRIOR_MEAN, several)
     noise = noise_variance(PRIOR_MEAN)
-    whole = covariance(PRIOR_MEAN, Pairs.of(inputs, inputs)) + np.diag(noise / counts + 1e-8)
+    whole = covariance(PRIOR_MEAN, inputs, inputs) + np.diag(noise / counts + 1e-8)
     for loss, scores in zip(found, several, strict=True):
         fitted = scores.mean @ np.linalg.solve(whole, scores.mean)
         repeats = np.sum(counts - 1) * np.log(noise) + scores.scatter / noise
@@ -173,7 +188,7 @@ def test_the_noise_is_found_from_the_evidence():
     worth = (worth - worth.mean()) / worth.std()
     for noise in (0.05, 0.4):
         scores = Scores(worth + rng.normal(0, noise, 150), np.ones(150), 0.0)
-        theta = fit(Evidence(inputs), scores, steps=60)
+        theta = fitted(inputs, scores, steps=60)
         total = noise_variance(theta) * (1 + np.exp(2 * theta[4]))
         assert 0.6 * noise < total**0.5 < 1.6 * noise
 
@@ -209,27 +224,31 @@ def test_the_minimiser_finds_a_bent_valley():
         )
         return value, gradient
 
-    found = minimise(rosenbrock, np.array([-1.0, 1.5]), steps=200, tolerance=1e-12)
+    start = np.array([-1.0, 1.5])
+    work = Stepwise(minimise(rosenbrock, start, steps=200, tolerance=1e-12))
+    work.go_on(7)
+    found = work.result()
     np.testing.assert_allclose(found, [1, 1], atol=1e-3)
 
 
 @pytest.mark.parametrize("count", [1, 127, 128, 129, 300])
 def test_the_root_by_blocks_is_the_inverse_of_choleskys_factor(count):
     inputs, noise = designs(count), np.linspace(0.1, 0.3, count)
-    whole = covariance(PRIOR_MEAN, Pairs.of(inputs, inputs)) + np.diag(noise)
-    half = CholeskyCache().of(PRIOR_MEAN, inputs, noise)
+    whole = covariance(PRIOR_MEAN, inputs, inputs) + np.diag(noise)
+    half = CholeskyCache().of(PRIOR_MEAN, inputs, noise).dense()
     np.testing.assert_allclose(half, np.linalg.inv(np.linalg.cholesky(whole)), atol=1e-9)
+
+
+def of_nothing(theta, inputs, noise):
+    return CholeskyCache().of(theta, inputs, noise).dense()
 
 
 def test_a_root_has_the_same_bits_however_its_designs_came():
     inputs, noise = designs(420), np.full(420, 0.2)
     grown = CholeskyCache()
-    for count in (5, 130, 131, 260, 255, 400, 419):
+    for count in (5, 130, 131, 260, 255, 400, 419, 420):
         step = grown.of(PRIOR_MEAN, inputs[:count], noise[:count])
-        assert np.array_equal(step, CholeskyCache().of(PRIOR_MEAN, inputs[:count], noise[:count]))
-    assert np.array_equal(
-        grown.of(PRIOR_MEAN, inputs, noise), CholeskyCache().of(PRIOR_MEAN, inputs, noise)
-    )
+        assert np.array_equal(step.dense(), of_nothing(PRIOR_MEAN, inputs[:count], noise[:count]))
 
 
 @pytest.mark.parametrize("changed", ["noise", "code", "features", "network", "theta"])
@@ -244,6 +263,42 @@ def test_a_root_forgets_what_has_changed(changed):
     else:
         {"noise": noise, "code": code, "features": features, "network": network}[changed][140] += 1
     after = Inputs(code, features, network)
-    found = halves.of(theta, after, noise)
-    assert np.array_equal(found, CholeskyCache().of(theta, after, noise))
-    assert not np.array_equal(found, CholeskyCache().of(PRIOR_MEAN, inputs, np.full(300, 0.2)))
+    found = halves.of(theta, after, noise).dense()
+    assert np.array_equal(found, of_nothing(theta, after, noise))
+    assert not np.array_equal(found, of_nothing(PRIOR_MEAN, inputs, np.full(300, 0.2)))
+
+
+@pytest.mark.parametrize("count", [20, 64, 150])
+def test_a_root_in_two_parts_is_one_matrix(count):
+    root = CholeskyCache().of(PRIOR_MEAN, designs(count), np.linspace(0.1, 0.3, count))
+    dense, right = root.dense(), np.random.default_rng(0).normal(size=(count, 5))
+    chosen = np.array([count - 1, 3, count - 1, 0])
+    np.testing.assert_allclose(root.times(right), dense @ right, atol=1e-12)
+    np.testing.assert_allclose(root.solve(right[:, 0]), dense.T @ (dense @ right[:, 0]), atol=1e-10)
+    np.testing.assert_allclose(root.columns(chosen), dense[:, chosen])
+    np.testing.assert_allclose(root.column_squares(), np.sum(dense**2, axis=0))
+
+
+def test_amplitudes_that_are_learnt_bit_by_bit_are_those_learnt_at_once():
+    space = Designs.of_space(MACRO)
+    rng = np.random.default_rng(4)
+    points = [space.random(rng) for _ in range(150)]
+    scores = np.array([sum(p) for p in points]) + rng.normal(0, 0.5, 150)
+    step_by_step = Predictor(space)
+    for count in range(100, 151):
+        grown = step_by_step.learn(points[:count], scores[:count])
+        at_once = Predictor(space).learn(points[:count], scores[:count])
+        assert np.array_equal(grown.posterior.theta, at_once.posterior.theta)
+        assert grown.warp == at_once.warp
+
+
+def test_work_that_is_done_bit_by_bit_comes_to_its_result():
+    def work():
+        for _ in range(5):
+            yield
+        return "done"
+
+    for taken in (0, 3, 5, 9):
+        steps = Stepwise(work())
+        steps.go_on(taken)
+        assert [steps.result(), steps.result()] == ["done", "done"]

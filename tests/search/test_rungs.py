@@ -18,7 +18,9 @@ from autoscale.search.designs import Designs
 from autoscale.search.engine import Standings, Trial, frozen, knowledge, predicted_ranking
 from autoscale.search.history import Hints
 from autoscale.search.identity import network_of
-from autoscale.search.model.gaussian_process import PRIOR_MEAN, Inputs, Posterior, Scores
+from autoscale.search.model.gaussian.amplitudes import PRIOR_MEAN
+from autoscale.search.model.gaussian.covariance import Inputs
+from autoscale.search.model.gaussian.posterior import Posterior, Scores
 from autoscale.search.model.predictor import ImputedScores, Predictor
 from autoscale.search.objective import Objective, Score
 from autoscale.search.rungs import LEARN, LearningCurve, Rungs

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from autoscale.search.model.gaussian_process import Predictions
+from autoscale.search.model.gaussian.posterior import Predictions
 from autoscale.search.model.predictor import FittedModel
 
 #: Outcomes of a standard normal to average over, and their weights. The tails belong in: when one

@@ -8,18 +8,18 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, chain
 from math import log
-from typing import Any
+from typing import Any, NamedTuple
 
-from autoscale.aspect import Aspect, image_size
+from autoscale.aspect import Aspect
 from autoscale.design.architecture import Architecture, Head, Stage, Stem
-from autoscale.design.blocks.layers import Layout, MapSize, map_size, output_size
+from autoscale.design.blocks.layers import MapSize, map_size, output_size
 from autoscale.design.choices import StageChoices
 from autoscale.design.cost import Cost, head_cost, stage_cost, stem_cost
 from autoscale.design.measures.limits import Limit
 from autoscale.design.measures.measure import CostMeasure
 from autoscale.design.space import SearchSpace
 from autoscale.design.walk import stem_output_size
-from autoscale.search.identity import returns_input, stage_blocks
+from autoscale.search.identity import network_of, returns_input, stage_marks
 
 Point = tuple[int, ...]
 Costs = tuple[int, int, int]  # multiply-adds, parameters, activations
@@ -27,9 +27,8 @@ Costs = tuple[int, int, int]  # multiply-adds, parameters, activations
 READ_OFF = frozenset({"macs", "params", "activations"})
 
 
-@dataclass(frozen=True, slots=True)
-class DesignFacts:
-    """One point of a space.
+class DesignFacts(NamedTuple):
+    """One point of a space. A tuple, since many are made and that is quick.
 
     Attributes:
         identity: a number of 64 bits that follows from `network`, quicker to compare and as good;
@@ -39,6 +38,7 @@ class DesignFacts:
             effect are the first ones, a skip that fits nowhere is "none".
         features: logarithms of multiply-adds, parameters and activations; number of blocks.
         macs, params, activations: counted exactly.
+        choices, entry, stages, way_out: what it was read from.
     """
 
     identity: int
@@ -47,36 +47,33 @@ class DesignFacts:
     macs: int
     params: int
     activations: int
-    _choices: tuple[StageChoices, ...]
-    _entry: "_Entry"
-    _stages: "list[_StageReading]"
-    _exit: "_Exit"
+    choices: tuple[StageChoices, ...]
+    entry: "_Entry"
+    stages: "list[_StageReading]"
+    way_out: "_Exit"
 
     # Made when they are asked for: most candidates are never looked at.
 
     @property
     def network(self) -> Hashable:
         """`identity.network_of` what it stands for."""
-        blocks = tuple([block for stage in self._stages for block in stage.blocks])
-        entry, way_out = self._entry, self._exit
-        image = (*image_size(entry.resolution, entry.aspect), entry.channels)
-        return (*image, entry.stem, blocks, way_out.head, way_out.num_classes)
+        return network_of(self.architecture)
 
     @property
     def architecture(self) -> Architecture:
         return Architecture(
-            resolution=self._entry.resolution,
-            channels=self._entry.channels,
-            aspect=self._entry.aspect,
-            stem=self._entry.stem,
+            resolution=self.entry.resolution,
+            channels=self.entry.channels,
+            aspect=self.entry.aspect,
+            stem=self.entry.stem,
             stages=tuple(
                 [
                     choices.at(stage.indices)
-                    for choices, stage in zip(self._choices, self._stages, strict=True)
+                    for choices, stage in zip(self.choices, self.stages, strict=True)
                 ]
             ),
-            head=self._exit.head,
-            num_classes=self._exit.num_classes,
+            head=self.way_out.head,
+            num_classes=self.way_out.num_classes,
         )
 
 
@@ -122,8 +119,7 @@ class Excess:
 class _StageReading:
     indices: Point
     normal: Point
-    blocks: tuple[Layout, ...]
-    marks: tuple[int, ...]  # hashes of the blocks
+    marks: tuple[int, ...]  # hashes of the blocks that do something
     cost: Costs
 
 
@@ -182,7 +178,7 @@ class FactReader:
             return self._variants[0].read(point)
         number, rest = self._space.variant_of(point)
         facts = self._variants[number].read(rest)
-        return replace(facts, normal=self._space.with_variant(facts.normal, number))
+        return facts._replace(normal=self._space.with_variant(facts.normal, number))
 
 
 class _VariantReader:
@@ -245,7 +241,7 @@ class _VariantReader:
     def _normal(self, first: Point, stages: list[_StageReading], last: Point) -> Point:
         rows = [stage.normal for stage in stages]
         for start, stop in self._exchangeable:
-            idle = [not stage.blocks for stage in stages]
+            idle = [not stage.marks for stage in stages]
             if any(idle[start:stop]):
                 order = sorted(range(start, stop), key=idle.__getitem__)
                 rows[start:stop] = [rows[i] for i in order]
@@ -300,19 +296,16 @@ class _VariantReader:
             and (depth == 1 or not returns_input(other, first.width, 1))
         ):
             normal = _with(normal, at_skip, choices.skip.index("none"))
-        blocks = stage_blocks(first, place.width)
-        marks = tuple(map(hash, blocks))
+        marks = stage_marks(first, place.width)
         macs, params, activations = _triple(stage_cost(first, place.width, size))
         if depth > 1:
             more = depth - 1
-            others = stage_blocks(other, first.width)
-            blocks += others * more
-            marks += tuple(map(hash, others)) * more
+            marks += stage_marks(other, first.width) * more
             each = _triple(stage_cost(other, first.width, small))
             macs += each[0] * more
             params += each[1] * more
             activations += each[2] * more
-        reading = _StageReading(indices, normal, blocks, marks, (macs, params, activations))
+        reading = _StageReading(indices, normal, marks, (macs, params, activations))
         step = place.known[indices] = reading, self._place(number + 1, first.width, small)
         return step
 

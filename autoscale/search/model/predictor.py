@@ -7,20 +7,18 @@ the best score, and the data say how far above; far away the warp is a straight 
 
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from autoscale.search.designs import Designs, Point
 from autoscale.search.knowledge import View
-from autoscale.search.model.evidence import Evidence, fit
-from autoscale.search.model.gaussian_process import (
-    CholeskyCache,
-    Inputs,
-    Posterior,
-    Predictions,
-    Scores,
-    noise_variance,
-)
+from autoscale.search.model.gaussian.amplitudes import noise_variance
+from autoscale.search.model.gaussian.covariance import Inputs
+from autoscale.search.model.gaussian.evidence import Evidence, fit
+from autoscale.search.model.gaussian.inverse_cholesky import CholeskyCache
+from autoscale.search.model.gaussian.posterior import Posterior, Predictions, Scores
+from autoscale.search.model.gaussian.stepwise import Steps, Stepwise
 from autoscale.search.model.leading import last_milestone
 
 #: Distances of the ceiling from the best score, in distances of the best from the mean.
@@ -28,7 +26,12 @@ CEILINGS = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 20.0)
 _FIRST_CEILING = 1.0
 _FIT_ON = 128  # trials from which amplitudes are learnt
 _PREDICT_FROM = 800  # trials from which designs are predicted
+_PROMPT = 100  # trials up to which amplitudes are learnt at once
+_LATE = 25  # of so many trials one goes by before what later ones say is used
+_STEPS = 8  # evaluations of the evidence between two trials
 _REFERENCE = 256  # random designs that set the scale of the features
+
+Settings = tuple[np.ndarray, float]  # amplitudes and lengths, distance of the ceiling
 
 
 @dataclass(frozen=True)
@@ -117,19 +120,26 @@ class Predictor:
 
     Amplitudes and ceiling are learnt again whenever the trials have grown by a tenth, from the
     trials up to there, and remembered. They follow from those trials alone, so a predictor made
-    anew says the same.
+    anew says the same. Behind the first hundred trials that takes long, so it is done bit by bit,
+    and the result is used from some trials later on.
     """
 
     def __init__(self, designs: Designs, views: Sequence[View] = ()) -> None:
         self.designs = designs
         self._views = views
-        self._settings: tuple[Hashable, tuple[np.ndarray, float]] | None = None
+        self._settings: tuple[Hashable, Settings] | None = None
+        self._begun: tuple[Hashable, Stepwise[Settings]] | None = None
         self._tried_inputs: tuple[list[Point], Inputs] | None = None
+        self._identities: tuple[list[Point], list[int]] = ([], [])
         self._cholesky = CholeskyCache()
         rng = np.random.default_rng(0)
         sample = [designs.random(rng) for _ in range(_REFERENCE)]
         self._features = _Scale.of(np.array([designs.describe(p).features for p in sample]))
         self._seen = _Scale.of(self._raw_views(sample)) if views else None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A copy begins its learning anew, and comes to the same.
+        return {**self.__dict__, "_begun": None}
 
     def inputs(self, points: Sequence[Point]) -> Inputs:
         found = [self.designs.describe(point) for point in points]
@@ -153,6 +163,17 @@ class Predictor:
         self._tried_inputs = (points, found)
         return found
 
+    def _identities_of(self, points: list[Point]) -> list[int]:
+        """The network of each of `points`, of which most were there at the last trial."""
+        known, found = self._identities
+        shared = min(len(known), len(points))
+        if known[:shared] != points[:shared]:
+            known, found, shared = [], [], 0
+        if len(points) > len(known):
+            found = found + [self.designs.identity(point) for point in points[shared:]]
+            self._identities = (list(points), found)
+        return found[: len(points)]
+
     def learn(
         self,
         points: Sequence[Point],
@@ -169,9 +190,14 @@ class Predictor:
         theta, distance = self._learn_settings(points, scores)
         tried = self._tried(points, scores)
         warp = Warp.of(tried.mean, distance)
-        rows = _spread_over(tried.mean, _PREDICT_FROM)
-        chosen = [tried.points[row] for row in rows]
-        inputs, warped = self._inputs_of_tried(tried.points)[rows], tried.warped(warp)[rows]
+        inputs, warped, chosen = (
+            self._inputs_of_tried(tried.points),
+            tried.warped(warp),
+            tried.points,
+        )
+        if len(chosen) > _PREDICT_FROM:
+            rows = _spread_over(tried.mean, _PREDICT_FROM)
+            inputs, warped, chosen = inputs[rows], warped[rows], [chosen[row] for row in rows]
         if guesses and guesses.points:
             room = max(_PREDICT_FROM - len(chosen), 0)
             hints = guesses.last(room)
@@ -202,21 +228,29 @@ class Predictor:
             )
         return FittedModel(warp, posterior, self, tuple(chosen))
 
-    def _learn_settings(
-        self, points: Sequence[Point], scores: np.ndarray
-    ) -> tuple[np.ndarray, float]:
-        count = last_milestone(len(points))
-        key = (tuple(points[:count]), scores[:count].tobytes())
+    def _learn_settings(self, points: Sequence[Point], scores: np.ndarray) -> Settings:
+        newest = last_milestone(len(points))
+        used = newest if _is_due(newest, len(points)) else last_milestone(newest - 1)
+        key = _key(points, scores, used)
         if self._settings is None or self._settings[0] != key:
-            tried = self._tried(points[:count], scores[:count])
-            rows = _spread_over(tried.mean, _FIT_ON)
-            tried = tried.only(rows)
-            self._settings = (key, _settings(self.inputs(tried.points), tried))
+            self._settings = (key, self._begin(points, scores, used).result())
+        if used < newest:
+            self._begin(points, scores, newest).go_on(_STEPS)
         return self._settings[1]
+
+    def _begin(self, points: Sequence[Point], scores: np.ndarray, count: int) -> Stepwise[Settings]:
+        """Learning from the first `count` trials, as far as it has come."""
+        key = _key(points, scores, count)
+        if self._begun is None or self._begun[0] != key:
+            tried = self._tried(points[:count], scores[:count])
+            tried = tried.only(_spread_over(tried.mean, _FIT_ON))
+            steps = _settings(self.inputs(tried.points), tried)
+            self._begun = (key, Stepwise(steps))
+        return self._begun[1]
 
     def _tried(self, points: Sequence[Point], scores: np.ndarray) -> "Observations":
         rows: dict[int, int] = {}
-        row_of = [rows.setdefault(self.designs.identity(point), len(rows)) for point in points]
+        row_of = [rows.setdefault(one, len(rows)) for one in self._identities_of(list(points))]
         first = dict(zip(reversed(row_of), reversed(points), strict=True))
         count = np.bincount(row_of)
         mean = np.bincount(row_of, scores) / count
@@ -275,12 +309,21 @@ class Observations:
         return Scores(warp.forward(self.mean), self.count, float(scatter))
 
 
-def _settings(inputs: Inputs, tried: Observations) -> tuple[np.ndarray, float]:
+def _is_due(milestone: int, count: int) -> bool:
+    """Whether what was learnt from the first `milestone` of `count` trials is used."""
+    return milestone <= _PROMPT or count >= milestone + milestone // _LATE
+
+
+def _key(points: Sequence[Point], scores: np.ndarray, count: int) -> Hashable:
+    return (tuple(points[:count]), scores[:count].tobytes())
+
+
+def _settings(inputs: Inputs, tried: Observations) -> Steps[Settings]:
     """Amplitudes at a middling ceiling, the best ceiling for these, the amplitudes for that."""
     evidence = Evidence(inputs)
     warps = {distance: Warp.of(tried.mean, distance) for distance in CEILINGS}
     scores = {distance: tried.warped(warp) for distance, warp in warps.items()}
-    theta = fit(evidence, scores[_FIRST_CEILING])
+    theta = yield from fit(evidence, scores[_FIRST_CEILING])
     losses = dict(zip(CEILINGS, evidence.losses(theta, list(scores.values())), strict=True))
 
     def loss_at(distance: float) -> float:
@@ -289,7 +332,7 @@ def _settings(inputs: Inputs, tried: Observations) -> tuple[np.ndarray, float]:
 
     distance = min(CEILINGS, key=loss_at)
     if distance != _FIRST_CEILING:
-        theta = fit(evidence, scores[distance])
+        theta = yield from fit(evidence, scores[distance])
     return theta, distance
 
 

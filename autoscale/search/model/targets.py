@@ -15,7 +15,7 @@ from autoscale.search.designs import Designs, Point
 from autoscale.search.history import History
 from autoscale.search.knowledge import NOTHING, KnownCosts, accuracies
 from autoscale.search.model.acquisition import Costs, Stairs, gain_of_best, gain_of_front
-from autoscale.search.model.gaussian_process import Predictions
+from autoscale.search.model.gaussian.posterior import Predictions
 from autoscale.search.model.predictor import FittedModel, ImputedScores
 
 

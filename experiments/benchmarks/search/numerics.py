@@ -3,7 +3,7 @@
     pip install scipy
     OMP_NUM_THREADS=1 python experiments/benchmarks/search/numerics.py
 
-Processor milliseconds, medians. Triangles: the inverse and the product of `gaussian_process` and
+Processor milliseconds, medians. Triangles: the inverse and the product of `triangles` and
 LAPACK's dtrtri and BLAS's dtrmm and dtrsm as scipy calls them. Amplitudes: our BFGS and scipy's
 minimisers. Then whole suggestions, and how many proposals of a search stay the same.
 """
@@ -29,9 +29,13 @@ from landscapes import LANDSCAPES  # noqa: E402
 from speed import suggestion_ms  # noqa: E402
 from tasks import Task  # noqa: E402
 
-from autoscale.search.model import evidence as ev  # noqa: E402
-from autoscale.search.model import gaussian_process as gp  # noqa: E402
-from autoscale.search.model.triangles import lower_inverse, lower_product  # noqa: E402
+from autoscale.search.model.gaussian import evidence as ev  # noqa: E402
+from autoscale.search.model.gaussian import inverse_cholesky as ic  # noqa: E402
+from autoscale.search.model.gaussian.amplitudes import PRIOR_MEAN  # noqa: E402
+from autoscale.search.model.gaussian.covariance import Inputs  # noqa: E402
+from autoscale.search.model.gaussian.posterior import Scores  # noqa: E402
+from autoscale.search.model.gaussian.stepwise import Steps, Stepwise  # noqa: E402
+from autoscale.search.model.gaussian.triangles import lower_inverse, lower_product  # noqa: E402
 from autoscale.search.samplers import make_sampler  # noqa: E402
 
 COLUMNS = 2000
@@ -63,13 +67,17 @@ def inverse(lower: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(lapack.dtrtri(lower.T, lower=0)[0].T)
 
 
-def product(lower: np.ndarray, right: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(blas.dtrmm(1.0, lower.T, right.T, side=1, lower=0).T)
+def product(lower: np.ndarray, right: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    found = np.ascontiguousarray(blas.dtrmm(1.0, lower.T, right.T, side=1, lower=0).T)
+    if out is not None:
+        out[:] = found
+    return found
 
 
 def scipys_bfgs(
     function: Callable[[np.ndarray], tuple[float, np.ndarray]], start: np.ndarray, *, steps: int
-) -> np.ndarray:
+) -> Steps[np.ndarray]:
+    yield
     found: np.ndarray = minimize(
         function, start, jac=True, method="L-BFGS-B", options={"maxiter": steps, "ftol": 1e-5}
     ).x
@@ -79,9 +87,9 @@ def scipys_bfgs(
 @contextmanager
 def scipys_triangles() -> Iterator[None]:
     with ExitStack() as patched:
-        for module in (gp, ev):
+        for module in (ic, ev):
             patched.enter_context(patch.object(module, "lower_inverse", inverse))
-        patched.enter_context(patch.object(gp, "lower_product", product))
+        patched.enter_context(patch.object(ic, "lower_product", product))
         yield
 
 
@@ -123,9 +131,9 @@ def triangles(size: int) -> None:
 def amplitudes(size: int) -> None:
     numbers = np.random.default_rng(0)
     features = numbers.standard_normal((size, 6))
-    inputs = gp.Inputs(numbers.random((size, 40)) / 6, features, np.arange(size))
+    inputs = Inputs(numbers.random((size, 40)) / 6, features, np.arange(size))
     mean = features @ numbers.standard_normal(6) / 2 + 0.4 * numbers.standard_normal(size)
-    scores = gp.Scores((mean - mean.mean()) / mean.std(), np.ones(size), 0.0)
+    scores = Scores((mean - mean.mean()) / mean.std(), np.ones(size), 0.0)
     evidence = ev.Evidence(inputs)
     calls = 0
 
@@ -136,9 +144,12 @@ def amplitudes(size: int) -> None:
 
     for name, minimiser in (("ours", ev.minimise), ("scipy's L-BFGS-B", scipys_bfgs)):
         calls = 0
-        found = minimiser(loss, gp.PRIOR_MEAN, steps=20)
+        found = Stepwise(minimiser(loss, PRIOR_MEAN, steps=20)).result()
         evaluations = calls
-        taken = milliseconds(lambda: minimiser(loss, gp.PRIOR_MEAN, steps=20), repeats=5)  # noqa: B023
+        taken = milliseconds(
+            lambda: Stepwise(minimiser(loss, PRIOR_MEAN, steps=20)).result(),  # noqa: B023
+            repeats=5,
+        )
         value = evidence.loss(found, scores)[0]
         print(f"| {size} | {name} | {value:.4f} | {evaluations} | {taken:.1f} |")
 

@@ -6,15 +6,14 @@ _SMALL = 128  # rows up to which zeros are not worth leaving out
 _LEAF = 16  # rows of a triangle that are inverted as any matrix
 
 
-def lower_product(lower: np.ndarray, right: np.ndarray) -> np.ndarray:
+def lower_product(
+    lower: np.ndarray, right: np.ndarray, out: np.ndarray | None = None
+) -> np.ndarray:
     """A lower triangular matrix times another, its zeros left out."""
-    if len(lower) <= _SMALL:
-        return lower @ right
-    cut = len(lower) // 2
-    product = np.empty((len(lower), right.shape[1]))
-    product[:cut] = lower_product(lower[:cut, :cut], right[:cut])
-    product[cut:] = lower_product(lower[cut:, cut:], right[cut:])
-    product[cut:] += lower[cut:, :cut] @ right[:cut]
+    product = np.empty((len(lower), right.shape[1])) if out is None else out
+    for start in range(0, len(lower), _SMALL):
+        stop = start + _SMALL
+        np.matmul(lower[start:stop, :stop], right[:stop], out=product[start:stop])
     return product
 
 

@@ -1,30 +1,90 @@
 """Which amplitudes and lengths of a Gaussian process explain some scores best.
 
-Symbols: those of `gaussian_process`.
+Symbols: those of `posterior`.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from autoscale.search.model.gaussian_process import (
-    JITTER,
+from autoscale.search.model.gaussian.amplitudes import (
+    CONSTANT,
     LOCAL_LENGTH,
     NOISE,
     PRIOR_MEAN,
     SMOOTH_LENGTH,
     VIEWS_MEAN,
-    Inputs,
-    Pairs,
-    Scores,
-    curved_parts,
     noise_variance,
     prior_of,
     variances,
     views_variance,
-    with_flat_parts,
 )
-from autoscale.search.model.triangles import lower_inverse
+from autoscale.search.model.gaussian.covariance import Inputs
+from autoscale.search.model.gaussian.posterior import JITTER, Scores
+from autoscale.search.model.gaussian.stepwise import Steps
+from autoscale.search.model.gaussian.triangles import lower_inverse
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """How alike each design of one list is to each of another, before any amplitude."""
+
+    linear: np.ndarray
+    agreement: np.ndarray
+    distance: np.ndarray
+    same: np.ndarray
+    views: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, one: Inputs, other: Inputs) -> "Pairs":
+        columns = max(one.features.shape[1], 1)
+        linear = one.features @ other.features.T / columns
+        squares = [np.sum(x.features**2, axis=1) / columns for x in (one, other)]
+        distance = linear * -2
+        distance += squares[0][:, None]
+        distance += squares[1][None]
+        np.maximum(distance, 0.0, out=distance)
+        same = one.network[:, None] == other.network[None]
+        views = None
+        if one.views is not None and other.views is not None:
+            views = one.views @ other.views.T / one.views.shape[1]
+        return cls(linear, one.code @ other.code.T, distance, same, views)
+
+
+# In place: new arrays of this size cost more than the arithmetic.
+
+
+def curved_parts(theta: np.ndarray, pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
+    """The smooth and the local part of a covariance."""
+    _, _, smooth, local, _, _ = variances(theta)
+    smooth_part = pairs.distance * (-0.5 * np.exp(-2 * theta[SMOOTH_LENGTH]))
+    np.exp(smooth_part, out=smooth_part)
+    smooth_part *= smooth
+    local_part = pairs.agreement - 1
+    local_part *= np.exp(-theta[LOCAL_LENGTH])
+    np.exp(local_part, out=local_part)
+    local_part *= local
+    return smooth_part, local_part
+
+
+def with_flat_parts(
+    theta: np.ndarray, pairs: Pairs, total: np.ndarray, *, spare: np.ndarray
+) -> np.ndarray:
+    """`total` and the other parts, in its place; `spare` of the same shape is overwritten."""
+    linear, choices, _, _, own, _ = variances(theta)
+    for amplitude, share in (
+        (linear, pairs.linear),
+        (choices, pairs.agreement),
+        (own, pairs.same),
+    ):
+        np.multiply(share, amplitude, out=spare)
+        total += spare
+    if pairs.views is not None:
+        np.multiply(pairs.views, views_variance(theta), out=spare)
+        total += spare
+    total += CONSTANT
+    return total
 
 
 class Evidence:
@@ -137,7 +197,7 @@ class Evidence:
         )
 
 
-def fit(evidence: Evidence, scores: Scores, *, steps: int = 20) -> np.ndarray:
+def fit(evidence: Evidence, scores: Scores, *, steps: int = 20) -> Steps[np.ndarray]:
     """The most probable amplitudes and lengths, given scores of about mean 0 and variance 1."""
     return minimise(lambda theta: evidence.loss(theta, scores), evidence.start, steps=steps)
 
@@ -148,11 +208,12 @@ def minimise(
     *,
     steps: int,
     tolerance: float = 1e-3,
-) -> np.ndarray:
+) -> Steps[np.ndarray]:
     """The quasi-Newton method of Broyden, Fletcher, Goldfarb and Shanno (Nocedal and Wright 2006,
     algorithm 6.1) with a backtracking line search and steps of at most 1.5 in each direction."""
     point = start.copy()
     value, gradient = function(point)
+    yield
     unit = np.eye(len(point))
     inverse = 0.05 * unit
     for step in range(steps):
@@ -164,6 +225,7 @@ def minimise(
                 found = function(point + length * direction)
             except np.linalg.LinAlgError:
                 found = None
+            yield
             if found and found[0] <= value + 1e-4 * length * (direction @ gradient):
                 break
             found, length = None, 0.4 * length

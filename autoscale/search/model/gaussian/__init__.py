@@ -1,0 +1,1 @@
+"""A Gaussian process over designs: its covariance, its evidence, what it says, functions of it."""
