@@ -16,7 +16,7 @@ photographs (drawn ones, as files) that are decoded in the cache, and kernels th
 from __future__ import annotations
 
 import argparse
-import importlib
+import importlib.util
 import os
 import platform
 import statistics
@@ -158,12 +158,16 @@ def worker(then: Callable[..., object] = lambda work: None) -> None:
     from autoscale.engines import local
 
     with getattr(local, "_uncollected", nullcontext)():  # which older ones did not have
-        from autoscale.jobs.groups.recipe import recipe_named
         from autoscale.jobs.workers.pool import make_worker
         from autoscale.jobs.workers.proxy import Proxy
         from autoscale.jobs.workers.source import ImageSource
 
-        recipe = recipe_named("proxy", epochs=1)
+        # It was elsewhere once.
+        there = importlib.util.find_spec("autoscale.jobs.groups.recipe") is not None
+        home = importlib.import_module(
+            f"autoscale.jobs.{'groups.recipe' if there else 'workers.proxy'}"
+        )
+        recipe = home.recipe_named("proxy", epochs=1)
         source = ImageSource(data=os.environ["PHOTOS"], limit=recipe.batch_size)
         work = make_worker(Proxy(source=source, recipe=recipe, kernels="native", size=32))
     then(work)
