@@ -68,35 +68,16 @@ ALWAYS_INLINE void multiply_block(const bfloat16 *a, Index stride, const bfloat1
     }
 }
 
-// Sums of a block that wait to be taken.
-struct Waiting {
-    Index row, rows, group, groups;
-    bool ends;  // the last of its rows
-    const float *sums;
-
-    template <typename Outcome>
-    ALWAYS_INLINE void take(Outcome &outcome) const {
-        for (Index own = 0; own < groups; ++own)
-            outcome.take(row, rows, group + own, [&](Index r) ALWAYS_INLINE_LAMBDA {
-                return load(sums + own * SIDE + r * DEPTH, SIDE);
-            });
-        if (ends) outcome.end(rows);
-    }
-};
-
-// Rows [first, last) of `outcome`: those of `a`, each of `depth` numbers, times a packed matrix. While
-// the tiles of a block are multiplied, the sums of the one before it are taken.
+// Rows [first, last) of `outcome`: those of `a`, each of `depth` numbers, times a packed matrix.
 template <typename Outcome>
 void multiply_part(const bfloat16 *a, const bfloat16 *packed, Index first, Index last, Index depth,
                    Outcome &outcome) {
     const Tiles configured;
     const Index b_stride = tiles(depth, DEPTH) * TILE, left = depth % DEPTH, size = DEPTH * depth;
-    alignas(64) float sums[2][DEPTH * DEPTH];
+    alignas(64) float sums[DEPTH * DEPTH];
     alignas(64) bfloat16 rest[DEPTH * DEPTH];
     // The last rows, made 32 by zeros.
     bfloat16 *ends = reinterpret_cast<bfloat16 *>(scratch(0, size / (2 * LANES) + 1));
-    Waiting waiting{};
-    int turn = 0;
     for (Index row = first; row < last; row += DEPTH) {
         const Index rows = std::min(DEPTH, last - row);
         const bfloat16 *from = a + row * depth;
@@ -111,18 +92,20 @@ void multiply_part(const bfloat16 *a, const bfloat16 *packed, Index first, Index
                 _mm512_store_si512(rest + r * DEPTH,
                                    _mm512_maskz_loadu_epi16(mask, from + (r + 1) * depth - left));
         }
-        for (Index group = 0; group < outcome.groups; group += 2, turn = 1 - turn) {
+        for (Index group = 0; group < outcome.groups; group += 2) {
             const bfloat16 *b = packed + group * b_stride;
             const Index together = std::min<Index>(2, outcome.groups - group);
             if (together == 2)
-                multiply_block<2>(from, depth, rest, depth, b, b_stride, sums[turn]);
+                multiply_block<2>(from, depth, rest, depth, b, b_stride, sums);
             else
-                multiply_block<1>(from, depth, rest, depth, b, b_stride, sums[turn]);
-            if (waiting.rows) waiting.take(outcome);
-            waiting = {row, rows, group, together, group + 2 >= outcome.groups, sums[turn]};
+                multiply_block<1>(from, depth, rest, depth, b, b_stride, sums);
+            for (Index own = 0; own < together; ++own)
+                outcome.take(row, rows, group + own, [&](Index r) ALWAYS_INLINE_LAMBDA {
+                    return load(sums + own * SIDE + r * DEPTH, SIDE);
+                });
         }
+        outcome.end(rows);
     }
-    if (waiting.rows) waiting.take(outcome);
 }
 
 // Adds to COUNT tiles at `to` the products of as many packed ones, `steps` each, with those at `b`.
