@@ -61,21 +61,22 @@ class PooledByPanels:
 
 
 def pooled_by_panels(layers: list[Layer], kernels: NativeKernels) -> list[Layer]:
-    """`layers`, with a `PooledByPanels` for every 1x1 convolution whose map is pooled."""
+    """`layers`, with a `PooledByPanels` for a 1x1 convolution whose map is pooled to rows."""
     found: list[Layer] = []
     for layer in layers:
         before = found[-1] if found else None
-        rest = [*layer.module.children()] if isinstance(layer, Opaque) else []
-        if type(before) is PointwiseNorm and rest and _pools(rest[0]):
-            found[-1] = PooledByPanels(before, rest[0], kernels)
-            if rest[1:]:
-                found.append(Opaque(nn.Sequential(*rest[1:])))
+        children = [*layer.module.children()] if isinstance(layer, Opaque) else []
+        pool, *rest = children or [None]
+        if type(before) is PointwiseNorm and _means(pool) and rest and type(rest[0]) is nn.Flatten:
+            found[-1] = PooledByPanels(before, pool, kernels)
+            found.append(Opaque(nn.Sequential(*rest)))
         else:
             found.append(layer)
     return found
 
 
-def _pools(module: nn.Module) -> TypeGuard[nn.AdaptiveAvgPool2d]:
+def _means(module: nn.Module | None) -> TypeGuard[nn.AdaptiveAvgPool2d]:
+    """Whether it gives the mean of each channel."""
     return type(module) is nn.AdaptiveAvgPool2d and module.output_size in (1, (1, 1))
 
 

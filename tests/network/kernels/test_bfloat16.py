@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from autoscale.design.architecture import Activation, Architecture, Block, Head, Stage, Stem
+from autoscale.design.published import NETWORKS
+from autoscale.design.rounding import fit_strides
 from autoscale.jobs.names import BFLOAT16_KERNELS
 from autoscale.jobs.workers.kernels import load_kernels
 from autoscale.network.blocks import Residual
@@ -413,3 +415,19 @@ def test_float32_kernels_compute_blocks_whole() -> None:
     block = branch(8, 8, expand_ratio=2)
     assert type(plan(block, wide())) is Inverted
     assert isinstance(plan(block[:2], narrow()), Chain)
+
+
+@pytest.mark.parametrize("name", ["mobilenetv3-small", "mnasnet-a1", "mobilenet-v2-0.35"])
+def test_heads_of_other_families_learn_in_bfloat16(name: str) -> None:
+    design = fit_strides(replace(NETWORKS[name], resolution=32, num_classes=5))
+    images, labels = random(10, 3, 32, 32), torch.arange(10) % 5
+    losses = []
+    for kernels in (wide(), narrow()):
+        torch.manual_seed(0)
+        network = Accelerated(build(design), kernels).train()
+        torch.manual_seed(1)  # for what is dropped
+        loss = functional.cross_entropy(network(images), labels)
+        loss.backward()
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
+        losses.append(loss.item())
+    assert losses[1] == pytest.approx(losses[0], rel=0.1)
