@@ -66,16 +66,17 @@ def pooled_by_panels(layers: list[Layer], kernels: NativeKernels) -> list[Layer]
     for layer in layers:
         before = found[-1] if found else None
         children = [*layer.module.children()] if isinstance(layer, Opaque) else []
-        pool, *rest = children or [None]
-        if type(before) is PointwiseNorm and _means(pool) and rest and type(rest[0]) is nn.Flatten:
-            found[-1] = PooledByPanels(before, pool, kernels)
-            found.append(Opaque(nn.Sequential(*rest)))
-        else:
-            found.append(layer)
+        if type(before) is PointwiseNorm and len(children) > 1:
+            pool, rest = children[0], children[1:]
+            if _means(pool) and type(rest[0]) is nn.Flatten:
+                pooled = PooledByPanels(before, pool, kernels)
+                found[-1:] = pooled, Opaque(nn.Sequential(*rest))
+                continue
+        found.append(layer)
     return found
 
 
-def _means(module: nn.Module | None) -> TypeGuard[nn.AdaptiveAvgPool2d]:
+def _means(module: nn.Module) -> TypeGuard[nn.AdaptiveAvgPool2d]:
     """Whether it gives the mean of each channel."""
     return type(module) is nn.AdaptiveAvgPool2d and module.output_size in (1, (1, 1))
 
