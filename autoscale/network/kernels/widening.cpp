@@ -36,9 +36,24 @@ void for_pieces(Index first, Index last, Index channels, const Pieces &pieces, R
             run(n, std::min(pieces.images, last - n), c, std::min(pieces.channels, channels - c));
 }
 
-Index packed_column(Index column, Index depth) {
-    return column / SIDE * tiles(depth, DEPTH) * TILE;
-}
+// x * weight' of a 1x1 convolution, which nobody has stored.
+struct Expansion {
+    Expansion(const bfloat16 *x, const float *weight, Index pixels, Index depth, Index channels)
+        : x(x), pixels(pixels), depth(depth), packed(weight, 1, depth, depth, channels) {}
+
+    // Channels [c, c + own) of images [n, n + count), beside one another.
+    void make(Index n, Index count, Index c, Index own, bfloat16 *to, int part, int way) const {
+        const bfloat16 *columns = packed.numbers() + c / SIDE * tiles(depth, DEPTH) * TILE;
+        Outcome outcome(nullptr, to, own, 0, nullptr, part);
+        CHOSEN(way, multiply_part(image(n), columns, 0, count * pixels, depth, outcome));
+    }
+
+    const bfloat16 *image(Index n) const { return x + n * pixels * depth; }
+
+    const bfloat16 *x;
+    Index pixels, depth;
+    Packed packed;
+};
 
 // `from` as bfloat16 has it.
 std::unique_ptr<float[]> rounded(const float *from, Index count) {
@@ -172,7 +187,7 @@ void widened_forward(const bfloat16 *x, const float *weight, const float *statis
     const Depthwise whole = padded({images, height, width, channels, kernel, stride}, same);
     const Index pixels = height * width, result = whole.out_height() * whole.out_width() * channels;
     const Index blocks = tiles(channels, LANES);
-    const Packed packed(weight, 1, depth, depth, channels);
+    const Expansion expansion(x, weight, pixels, depth, channels);
     const Pieces pieces(pixels, channels);
     Moments moments(channels, threads);
     for_parts(images, threads, [&](Index first, Index last, int part) {
@@ -180,10 +195,7 @@ void widened_forward(const bfloat16 *x, const float *weight, const float *statis
         pack_all_weights(whole, filters, taps);
         bfloat16 *made = numbers_in(5, pieces.numbers);
         for_pieces(first, last, channels, pieces, [&](Index n, Index count, Index c, Index own) {
-            Outcome outcome(nullptr, made, own, 0, nullptr, part);
-            CHOSEN(way, multiply_part(x + n * pixels * depth,
-                                      packed.numbers() + packed_column(c, depth), 0, count * pixels,
-                                      depth, outcome));
+            expansion.make(n, count, c, own, made, part, way);
             Depthwise d = whole;
             d.apart = own;
             with_source(made, statistics, channels, activation, [&](auto source) {
@@ -218,7 +230,7 @@ void widened_backward(const bfloat16 *x, const float *weight, const float *momen
     const auto scaled = std::make_unique<float[]>(channels * depth);
     for (Index c = 0; c < channels; ++c)
         for (Index k = 0; k < depth; ++k) scaled[c * depth + k] = weight[c * depth + k] * scale[c];
-    const Packed packed(weight, 1, depth, depth, channels);
+    const Expansion expansion(x, weight, pixels, depth, channels);
     const Pieces pieces(pixels, channels);
     std::vector<Packed> backwards;
     for (Index c = 0; c < channels; c += pieces.channels)
@@ -239,10 +251,7 @@ void widened_backward(const bfloat16 *x, const float *weight, const float *momen
             scratch(7, pieces.images * pixels * depth / LANES + 1));
         for_pieces(first, last, channels, pieces, [&](Index n, Index count, Index c, Index own) {
             const Index rows = count * pixels;
-            const bfloat16 *from = x + n * pixels * depth;
-            Outcome outcome(nullptr, made, own, 0, nullptr, part);
-            CHOSEN(way, multiply_part(from, packed.numbers() + packed_column(c, depth), 0, rows,
-                                      depth, outcome));
+            expansion.make(n, count, c, own, made, part, way);
             Depthwise d = whole;
             d.apart = own;
             with_source(made, statistics, channels, activation, [&](auto source) {
@@ -256,7 +265,7 @@ void widened_backward(const bfloat16 *x, const float *weight, const float *momen
                                        norm_sums.of(part) + b);
                     }
             });
-            products.add_some(from, pre, rows, c, own, part, way);
+            products.add_some(expansion.image(n), pre, rows, c, own, part, way);
             if (!of_x) return;
             Summed narrowed{c == 0, c + own == channels, narrow, of_x + n * pixels * depth, depth};
             CHOSEN(way, multiply_part(pre, backwards[c / pieces.channels].numbers(), 0, rows, own,
