@@ -22,6 +22,7 @@ from autoscale.design.walk import BlockPlace, Place, places_of, stem_layers, wal
 from autoscale.design.workload import ACTIVATIONS, work_at
 from autoscale.jobs.names import BFLOAT16_KERNELS
 from autoscale.network.kernels.by_panels import made_again
+from autoscale.network.kernels.precision import multiplies_bfloat16
 from autoscale.network.kernels.widening import FACTOR
 from autoscale.scaling.scalable import Network, cost_of
 
@@ -90,9 +91,11 @@ def _kept(place: Place, outputs: float, kernels: str) -> float:
     blocks = list(walk_stage(place)) if isinstance(place.part, Stage) else []
     if kernels in _NATIVE and blocks and is_inverted(blocks[0].layout):
         if kernels == BFLOAT16_KERNELS:
-            # `network.kernels.by_panels`: maps before their norms, and what the block gives.
-            given = sum(_of_the_last(block)[1] for block in blocks)
-            return (outputs + given - sum(_made_again(block) for block in blocks)) / 2
+            # `network.kernels.by_images`: every map before its norm, and what the block gives.
+            stored = outputs + sum(_of_the_last(block)[1] for block in blocks)
+            if multiplies_bfloat16():  # `network.kernels.by_panels`
+                stored -= sum(_made_again(block) for block in blocks)
+            return stored / 2
         # `network.kernels.inverted`: that which `project` reads too.
         return outputs + sum(sum(_of_the_last(block)) for block in blocks)
 
