@@ -11,10 +11,8 @@ from torch.autograd.function import once_differentiable
 
 from autoscale.network.blocks import DropPath, Residual, SamePad, SqueezeExcite
 from autoscale.network.build import Network
-from autoscale.network.kernels.by_images import InvertedByImages
-from autoscale.network.kernels.by_panels import InvertedByPanels, pooled_by_panels
 from autoscale.network.kernels.compiled import NativeKernels
-from autoscale.network.kernels.inverted import Inverted, invert
+from autoscale.network.kernels.inverted import invert
 from autoscale.network.kernels.kernels import ACTIVATIONS, Kernels
 from autoscale.network.kernels.layers import (
     Chain,
@@ -31,6 +29,7 @@ from autoscale.network.kernels.layers import (
     Skip,
     Tape,
 )
+from autoscale.network.kernels.pooled import pooled
 from autoscale.network.kernels.widening import FACTOR, Widening
 
 DEPTHWISE_KERNELS = (1, 3, 5, 7, 9)
@@ -78,7 +77,7 @@ class Accelerated(nn.Module):
         kernels = self.kernels
         if not isinstance(kernels, NativeKernels) or kernels.maps == torch.float32:
             return None
-        return self._approximate if kernels.products.way else None
+        return self._approximate if kernels.way else None
 
     def _approximate(self, x: Tensor) -> Tensor:
         return self._plan.forward(_nhwc(x).to(self.kernels.maps), None).float()
@@ -113,18 +112,8 @@ def _planned(parts: list[list[nn.Module]], kernels: Kernels) -> Layer:
             layers.append(layer)
     flush()
     if isinstance(kernels, NativeKernels):
-        kind = _inverted(kernels)
-        layers = invert(layers, kernels, kind)
-        if kind is InvertedByPanels:
-            layers = pooled_by_panels(layers, kernels)
+        layers = pooled(invert(layers, kernels), kernels)
     return layers[0] if len(layers) == 1 else Chain(layers)
-
-
-def _inverted(kernels: NativeKernels) -> type[Inverted]:
-    """The quickest way through an inverted bottleneck."""
-    if kernels.maps == torch.float32:
-        return Inverted
-    return InvertedByPanels if kernels.products.way else InvertedByImages
 
 
 def _weighs(part: list[nn.Module]) -> bool:

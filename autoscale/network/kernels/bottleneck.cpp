@@ -1,19 +1,15 @@
 // What an inverted bottleneck computes around its products, some rows at a time: a map that a norm
 // gives is made where a product reads it, and what comes out of a product goes through the slope of
 // an activation before it is stored. Between two maps nothing goes through more than the cache.
-//
-// Without instructions for products of bfloat16 there is nothing here.
 
 #include "bottleneck.h"
-
-#ifdef HAS_DOTS
 
 namespace {
 
 // Where rows of a product go that are the gradient behind an activation: before it, and to the sums
 // of its norm.
 struct Differentiated {
-    Differentiated(bfloat16 *pre, const bfloat16 *slopes, const bfloat16 *z, const float *mean,
+    Differentiated(Number *pre, const Number *slopes, const Number *z, const float *mean,
                    Index channels, double *sums)
         : groups(tiles(channels, SIDE)), pre(pre), slopes(slopes), z(z), mean(mean),
           channels(channels), sums(sums), ones(scratch(1, 2 * groups)), twos(ones + groups) {
@@ -55,8 +51,8 @@ struct Differentiated {
 
     Index groups;
     Index start = 0;  // first row of `slopes`
-    bfloat16 *pre;
-    const bfloat16 *slopes, *z;
+    Number *pre;
+    const Number *slopes, *z;
     const float *mean;
     Index channels;
     double *sums;
@@ -68,9 +64,21 @@ struct Differentiated {
 
 extern "C" {
 
+// The quickest way of products here.
+int quickest_way() {
+#ifdef HAS_TILES
+    if (by_tiles::allowed()) return TILES;
+#endif
+#ifdef HAS_DOTS
+    return DOTS;
+#else
+    return FMAS;
+#endif
+}
+
 // result = x * weight', and unless `gamma` is null the result's statistics as by `measure_norm`;
 // `weight` has a row for each column of the result.
-void expand_forward(const bfloat16 *x, const float *weight, bfloat16 *result, const float *gamma,
+void expand_forward(const Number *x, const float *weight, Number *result, const float *gamma,
                     const float *beta, float *statistics, float *running_mean,
                     float *running_variance, double eps, double momentum, Index rows, Index depth,
                     Index columns, int threads, int way) {
@@ -86,8 +94,8 @@ void expand_forward(const bfloat16 *x, const float *weight, bfloat16 *result, co
 }
 
 // The same of x = act(z * scale + shift) * gate[n]; `gate`, (N, C), may be null.
-void project_forward(const bfloat16 *z, const float *z_statistics, int activation,
-                     const float *gate, const float *weight, bfloat16 *result, const float *gamma,
+void project_forward(const Number *z, const float *z_statistics, int activation,
+                     const float *gate, const float *weight, Number *result, const float *gamma,
                      const float *beta, float *statistics, float *running_mean,
                      float *running_variance, double eps, double momentum, Index images,
                      Index pixels, Index channels, Index columns, int threads, int way) {
@@ -96,7 +104,7 @@ void project_forward(const bfloat16 *z, const float *z_statistics, int activatio
     Moments moments(gamma ? columns : 0, threads);
     for_parts(images * pixels, threads, [&](Index first, Index last, int part) {
         Outcome outcome(nullptr, result, columns, first, gamma ? &moments : nullptr, part);
-        bfloat16 *made = panel(2, channels);
+        Number *made = panel(2, channels);
         for_panels(first, last, channels, [&](Index start, Index end) {
             hidden.make(start, end, made, nullptr);
             CHOSEN(way, multiply_part(made - start * channels, packed.numbers(), start, end,
@@ -111,9 +119,9 @@ void project_forward(const bfloat16 *z, const float *z_statistics, int activatio
 // Through that product without a gate, with the gradient a * gradient + b * result + c of its result,
 // to the gradient of its weights, and to `pre`, the gradient before the norm of z, with its sums as of
 // `differentiate_norm`.
-void project_backward(const bfloat16 *gradient, const bfloat16 *result, const float *coefficients,
-                      const bfloat16 *z, const float *z_statistics, int activation,
-                      const float *weight, bfloat16 *pre, float *of_weight, float *of_gamma,
+void project_backward(const Number *gradient, const Number *result, const float *coefficients,
+                      const Number *z, const float *z_statistics, int activation,
+                      const float *weight, Number *pre, float *of_weight, float *of_gamma,
                       float *of_beta, float *of_z_coefficients, Index images, Index pixels,
                       Index channels, Index columns, int threads, int way) {
     const Packed packed(weight, channels, 1, columns, channels);
@@ -123,7 +131,7 @@ void project_backward(const bfloat16 *gradient, const bfloat16 *result, const fl
     GradientSums sums(channels, threads);
     const Index widest = std::max(channels, columns);
     for_parts(images, threads, [&](Index first, Index last, int part) {
-        bfloat16 *made = panel(2, widest), *of_made = panel(3, widest), *slopes = panel(4, widest);
+        Number *made = panel(2, widest), *of_made = panel(3, widest), *slopes = panel(4, widest);
         Differentiated before(pre, slopes, z, z_statistics, channels, sums.of(part));
         for_panels(first * pixels, last * pixels, widest, [&](Index start, Index end) {
             hidden.make(start, end, made, slopes);
@@ -141,15 +149,15 @@ void project_backward(const bfloat16 *gradient, const bfloat16 *result, const fl
 
 // Through x * weight' with the gradient a * pre + b * z + c of its result z: of_x, plus `added` if
 // that is not null, unless it is null; and the gradient of the weights.
-void expand_backward(const bfloat16 *pre, const bfloat16 *z, const float *coefficients,
-                     const bfloat16 *x, const float *weight, const bfloat16 *added, bfloat16 *of_x,
+void expand_backward(const Number *pre, const Number *z, const float *coefficients,
+                     const Number *x, const float *weight, const Number *added, Number *of_x,
                      float *of_weight, Index rows, Index depth, Index channels, int threads,
                      int way) {
     const Packed packed(weight, depth, 1, channels, depth);
     const OfNorm of_z{pre, z, coefficients, channels};
     ColumnProducts products(depth, channels, threads);
     for_parts(rows, threads, [&](Index first, Index last, int part) {
-        bfloat16 *made = panel(2, channels);
+        Number *made = panel(2, channels);
         Outcome outcome(added, of_x, depth, first, nullptr, part);
         for_panels(first, last, channels, [&](Index start, Index end) {
             of_z.make(start, end, made);
@@ -164,4 +172,3 @@ void expand_backward(const bfloat16 *pre, const bfloat16 *z, const float *coeffi
 
 }  // extern "C"
 
-#endif

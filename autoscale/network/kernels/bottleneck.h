@@ -4,8 +4,6 @@
 
 #include "ways.h"
 
-#ifdef HAS_DOTS
-
 namespace {
 
 constexpr Index FEW_CHANNELS = 192;
@@ -21,30 +19,32 @@ void for_panels(Index first, Index last, Index channels, Run run) {
 }
 
 // Scratch memory for so many.
-bfloat16 *numbers_in(int which, Index count) {
-    return reinterpret_cast<bfloat16 *>(scratch(which, count / (2 * LANES) + 1));
+Number *numbers_in(int which, Index count) {
+    constexpr Index EACH = sizeof(vec) / sizeof(Number);
+    return reinterpret_cast<Number *>(scratch(which, count / EACH + 1));
 }
 
-bfloat16 *panel(int which, Index channels) {
+Number *panel(int which, Index channels) {
     return numbers_in(which, rows_of_panel(channels) * channels);
 }
 
+constexpr Index NUMBER = sizeof(Number);
 constexpr Index PIECE_BYTES = 512 * 1024;  // of a wide map; two of them stay in the second cache
 
 // Images of a wide map that are worked on together.
 Index images_of_piece(Index pixels, Index channels) {
-    return std::max<Index>(1, PIECE_BYTES / (2 * pixels * channels));
+    return std::max<Index>(1, PIECE_BYTES / (NUMBER * pixels * channels));
 }
 
 // A map act(z * scale + shift) * gate[n], which nobody has stored; without a gate where it is null.
 struct Hidden {
-    const bfloat16 *z;
+    const Number *z;
     const float *statistics, *gate;
     Index pixels, channels;
     int activation;
 
     // Rows [start, end) to `to`, and the activation's slope there unless `slopes` is null.
-    void make(Index start, Index end, bfloat16 *to, bfloat16 *slopes) const {
+    void make(Index start, Index end, Number *to, Number *slopes) const {
         const float *scale = statistics + 2 * channels, *shift = scale + channels;
         with_activation(activation, [=](auto a) {
             for (Index row = start; row < end; ++row) {
@@ -62,10 +62,10 @@ struct Hidden {
     }
 
     // The rows of an image without its gate, and their means, one a channel.
-    void make_pooled(Index image, bfloat16 *to, float *means) const {
+    void make_pooled(Index image, Number *to, float *means) const {
         const float *scale = statistics + 2 * channels, *shift = scale + channels;
         const Index first = image * pixels, width = channels, last = first + pixels;
-        const bfloat16 *from = z;
+        const Number *from = z;
         std::fill(means, means + channels, 0.0f);
         with_activation(activation, [=](auto a) {
             for (Index row = first; row < last; row += TOGETHER) {
@@ -89,14 +89,14 @@ struct Hidden {
 
 // A norm's gradient a * pre + b * z + c, which nobody has stored.
 struct OfNorm {
-    const bfloat16 *pre, *z;
+    const Number *pre, *z;
     const float *coefficients;
     Index channels;
 
-    void make(Index start, Index end, bfloat16 *to) const {
+    void make(Index start, Index end, Number *to) const {
         const float *a = coefficients, *b = a + channels, *constant = b + channels;
         const Index width = channels;
-        const bfloat16 *from = pre, *map = z;
+        const Number *from = pre, *map = z;
         for (Index row = start; row < end; ++row)
             for_channels(width, [=](auto lanes, Index c) ALWAYS_INLINE_LAMBDA {
                 const Index i = row * width + c;
@@ -109,4 +109,3 @@ struct OfNorm {
 
 }  // namespace
 
-#endif

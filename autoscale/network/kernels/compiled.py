@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,6 @@ from torch import Tensor, nn
 
 from autoscale.aspect import ImageSize
 from autoscale.network.kernels.kernels import Filter, fixed_scale
-from autoscale.network.kernels.products import Products
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,14 @@ class NormGradient:
     of_shift: Tensor  # (C,)
 
 
+class Way(IntEnum):
+    """What multiplies maps by matrices; numbers as in ways.h."""
+
+    FMAS = 0
+    DOTS = 1
+    TILES = 2
+
+
 class NativeKernels:
     """The functions of the compiled C++ sources, on torch's number of threads.
 
@@ -50,8 +58,8 @@ class NativeKernels:
 
     def __init__(self, libraries: Mapping[torch.dtype, Path]) -> None:
         self.maps = torch.bfloat16 if torch.bfloat16 in libraries else torch.float32
-        self._functions = {maps: _opened(library) for maps, library in libraries.items()}
-        self.products = Products(self._functions[self.maps])
+        self.functions = {maps: _opened(library) for maps, library in libraries.items()}
+        self.way = Way(self.functions[self.maps].quickest_way())
 
     def __deepcopy__(self, memo: dict[int, object]) -> NativeKernels:
         return self  # a loaded library is one for the process
@@ -109,7 +117,7 @@ class NativeKernels:
         assert pixels.flags.c_contiguous
         rows, windows = np.ascontiguousarray(rows), np.ascontiguousarray(windows)
         y = torch.empty((len(rows), *size, pixels.shape[3]), dtype=torch.uint8)
-        self._functions[torch.float32].cut_windows(
+        self.functions[torch.float32].cut_windows(
             pixels.ctypes.data, rows.ctypes.data, windows.ctypes.data, mirrored.ctypes.data,
             y.data_ptr(), len(rows), *pixels.shape[1:3], *size, pixels.shape[3],
             torch.get_num_threads(),
@@ -135,7 +143,7 @@ class NativeKernels:
         """The statistics of a map, (4, C) as in `Normed`; moves the running ones."""
         channels = z.shape[-1]
         statistics = torch.empty(4, channels)
-        self._functions[z.dtype].measure_norm(
+        self.functions[z.dtype].measure_norm(
             z.data_ptr(), norm.weight.data_ptr(), norm.bias.data_ptr(), statistics.data_ptr(),
             _pointer(norm.running_mean), _pointer(norm.running_var), z.numel() // channels,
             channels, norm.eps, norm.momentum, torch.get_num_threads(),
@@ -145,7 +153,7 @@ class NativeKernels:
     def measure_more(self, z: Tensor, total: Tensor) -> None:
         """Add a piece of a map to `total`, (1 + 2 C,) float64, zeros at first."""
         channels = z.shape[-1]
-        self._functions[z.dtype].measure_more(
+        self.functions[z.dtype].measure_more(
             z.data_ptr(), total.data_ptr(), z.numel() // channels, channels,
             torch.get_num_threads(),
         )  # fmt: skip
@@ -153,7 +161,7 @@ class NativeKernels:
     def finish_measure(self, total: Tensor, norm: nn.BatchNorm2d) -> Tensor:
         """What `measure` gives, of all pieces in `total`."""
         statistics = torch.empty(4, norm.num_features)
-        self._functions[torch.float32].finish_norm(
+        self.functions[torch.float32].finish_norm(
             total.data_ptr(), norm.weight.data_ptr(), norm.bias.data_ptr(), statistics.data_ptr(),
             _pointer(norm.running_mean), _pointer(norm.running_var), norm.num_features, norm.eps,
             norm.momentum,
@@ -167,7 +175,7 @@ class NativeKernels:
     def apply_gated(self, x: Normed, gate: Tensor, target: Tensor) -> Tensor:
         """The map times `gate`, (N, C), stored in `target`."""
         images, height, width, channels = x.z.shape
-        self._functions[x.z.dtype].apply_gated(
+        self.functions[x.z.dtype].apply_gated(
             x.z.data_ptr(), x.statistics.data_ptr(), gate.data_ptr(), target.data_ptr(), images,
             height * width, channels, x.activation, torch.get_num_threads(),
         )  # fmt: skip
@@ -208,7 +216,7 @@ class NativeKernels:
         """The map's mean over the pixels, (N, C); stores the map in `target`, if there is one."""
         images, height, width, channels = x.z.shape
         sums = torch.empty(images, channels)
-        self._functions[x.z.dtype].apply_and_sum(
+        self.functions[x.z.dtype].apply_and_sum(
             x.z.data_ptr(), x.statistics.data_ptr(), _pointer(target), sums.data_ptr(), images,
             height * width, channels, x.activation, torch.get_num_threads(),
         )  # fmt: skip
@@ -237,7 +245,7 @@ class NativeKernels:
     def differentiate_more(self, gradient: Tensor, x: Normed, total: Tensor) -> None:
         """`differentiate` of a piece, whose sums are added to `total`, (2 C,) float64."""
         channels = x.z.shape[-1]
-        self._functions[x.z.dtype].differentiate_more(
+        self.functions[x.z.dtype].differentiate_more(
             gradient.data_ptr(), x.z.data_ptr(), x.statistics.data_ptr(), gradient.data_ptr(),
             total.data_ptr(), x.z.numel() // channels, channels, x.activation,
             torch.get_num_threads(),
@@ -246,7 +254,7 @@ class NativeKernels:
     def finish_differentiate(self, pre: Tensor, x: Normed, total: Tensor) -> NormGradient:
         """What `differentiate` gives, of all pieces in `total`."""
         found, channels = unfilled(pre), x.z.shape[-1]
-        self._functions[torch.float32].finish_gradient(
+        self.functions[torch.float32].finish_gradient(
             total.data_ptr(), x.statistics.data_ptr(), found.of_scale.data_ptr(),
             found.of_shift.data_ptr(), found.coefficients.data_ptr(), x.z.numel() // channels,
             channels,
@@ -262,7 +270,7 @@ class NativeKernels:
         """The gradient, stored in `target`, else in the memory of `pre`."""
         target = gradient.pre if target is None else target
         channels = z.shape[-1]
-        self._functions[z.dtype].combine_norm(
+        self.functions[z.dtype].combine_norm(
             gradient.pre.data_ptr(), z.data_ptr(), gradient.coefficients.data_ptr(),
             target.data_ptr(), z.numel() // channels, channels, torch.get_num_threads(),
         )  # fmt: skip
@@ -274,7 +282,7 @@ class NativeKernels:
     ) -> Tensor:  # fmt: skip
         channels = z.shape[-1]
         y = torch.empty_like(z) if target is None else target
-        self._functions[z.dtype].apply_norm(
+        self.functions[z.dtype].apply_norm(
             z.data_ptr(), scale.data_ptr(), shift.data_ptr(), _pointer(added), y.data_ptr(),
             z.numel() // channels, channels, activation, torch.get_num_threads(),
         )  # fmt: skip
@@ -291,7 +299,7 @@ class NativeKernels:
         images, height, width, channels = x.z.shape
         share = None if pooled is None else pooled / (height * width)
         found = unfilled(target if x.activation or gate is not None else gradient)
-        self._functions[x.z.dtype].differentiate_norm(
+        self.functions[x.z.dtype].differentiate_norm(
             gradient.data_ptr(), x.z.data_ptr(), x.statistics.data_ptr(), _pointer(gate),
             _pointer(share), found.pre.data_ptr(), found.of_scale.data_ptr(),
             found.of_shift.data_ptr(), found.coefficients.data_ptr(), images, height * width,
@@ -313,7 +321,7 @@ class NativeKernels:
                 norm.weight.data_ptr(), norm.bias.data_ptr(), statistics.data_ptr(),
                 _pointer(norm.running_mean), _pointer(norm.running_var), norm.eps, norm.momentum,
             )  # fmt: skip
-        self._functions[stored.dtype].depthwise_forward(
+        self.functions[stored.dtype].depthwise_forward(
             stored.data_ptr(), _pointer(before), activation, by.weight.data_ptr(), y.data_ptr(),
             *own, images, height, width, channels, *shape_of(by), torch.get_num_threads(),
         )  # fmt: skip
@@ -335,7 +343,7 @@ class NativeKernels:
         of_norm = (None, None, None) if found is None else (
             found.of_scale.data_ptr(), found.of_shift.data_ptr(), found.coefficients.data_ptr(),
         )  # fmt: skip
-        self._functions[stored.dtype].depthwise_backward(
+        self.functions[stored.dtype].depthwise_backward(
             stored.data_ptr(), _pointer(before), activation, by.weight.data_ptr(),
             numbers.data_ptr(), _pointer(z), _pointer(coefficients), _pointer(of_x),
             of_weight.data_ptr(), *of_norm, images, height, width, channels, *shape_of(by),
@@ -346,7 +354,7 @@ class NativeKernels:
     def _sum_pixels(self, x: Tensor, factor: Tensor | None) -> Tensor:
         images, height, width, channels = x.shape
         sums = torch.empty(images, channels)
-        self._functions[x.dtype].sum_pixels(
+        self.functions[x.dtype].sum_pixels(
             x.data_ptr(), _pointer(factor), sums.data_ptr(), images, height * width, channels,
             torch.get_num_threads(),
         )  # fmt: skip
@@ -354,7 +362,7 @@ class NativeKernels:
 
     def _scale_images(self, x: Tensor, factor: Tensor, term: Tensor | None, y: Tensor) -> Tensor:
         images, height, width, channels = x.shape
-        self._functions[x.dtype].scale_images(
+        self.functions[x.dtype].scale_images(
             x.data_ptr(), factor.data_ptr(), _pointer(term), y.data_ptr(), images, height * width,
             channels, torch.get_num_threads(),
         )  # fmt: skip

@@ -1,19 +1,15 @@
 // The narrow half of an inverted bottleneck with squeeze-and-excitation: from the map before the norm
 // of the depthwise convolution to the result of the projection, and back. Images go through all of it
 // while the cache holds them.
-//
-// Without instructions for products of bfloat16 there is nothing here.
 
 #include "bottleneck.h"
 #include "excite.h"
 
-#ifdef HAS_DOTS
-
 namespace {
 
 // An image's map times its gates, rows [start, end), which begin with the first row of `map`.
-void reweight(const bfloat16 *map, const float *gates, Index start, Index end, Index pixels,
-              Index channels, bfloat16 *to) {
+void reweight(const Number *map, const float *gates, Index start, Index end, Index pixels,
+              Index channels, Number *to) {
     for (Index row = start; row < end; ++row) {
         const float *gate = gates + row / pixels * channels;
         for_channels(channels, [=](auto lanes, Index c) ALWAYS_INLINE_LAMBDA {
@@ -24,7 +20,7 @@ void reweight(const bfloat16 *map, const float *gates, Index start, Index end, I
 }
 
 // sums[n][c] += one * other over rows [start, end) of a map; `other` begins with the first of them.
-void sum_products(const bfloat16 *one, const bfloat16 *other, Index start, Index end, Index pixels,
+void sum_products(const Number *one, const Number *other, Index start, Index end, Index pixels,
                   Index channels, float *sums) {
     for (Index row = start; row < end;) {
         const Index image = row / pixels, until = std::min(end, (image + 1) * pixels);
@@ -46,10 +42,10 @@ extern "C" {
 
 // result = (act(z * scale + shift) * gate[n]) * weight', and its statistics as by `measure_norm`;
 // `gate` is made of the map before it, and all of `Excited` written.
-void excited_forward(const bfloat16 *z, const float *z_statistics, int activation,
+void excited_forward(const Number *z, const float *z_statistics, int activation,
                      const float *first, const float *first_bias, const float *second,
                      const float *second_bias, int excite_activation, float *pooled, float *reduced,
-                     float *active, float *gate, const float *weight, bfloat16 *result,
+                     float *active, float *gate, const float *weight, Number *result,
                      const float *gamma, const float *beta, float *statistics, float *running_mean,
                      float *running_variance, double eps, double momentum, Index images,
                      Index pixels, Index channels, Index squeezed, Index columns, int threads,
@@ -62,7 +58,7 @@ void excited_forward(const bfloat16 *z, const float *z_statistics, int activatio
     Moments moments(columns, threads);
     for_parts(images, threads, [&](Index begin, Index last, int part) {
         Outcome outcome(nullptr, result, columns, begin * pixels, &moments, part);
-        bfloat16 *made = panel(2, channels), *map = numbers_in(5, together * pixels * channels);
+        Number *made = panel(2, channels), *map = numbers_in(5, together * pixels * channels);
         for (Index n = begin; n < last; n += together) {
             const Index count = std::min(together, last - n);
             for (Index image = n; image < n + count; ++image)
@@ -84,10 +80,10 @@ void excited_forward(const bfloat16 *z, const float *z_statistics, int activatio
 // Through all that, with the gradient a * gradient + b * result + c of its result, to the gradients
 // of all weights, and to `pre`, the gradient before the norm of z, with its sums as of
 // `differentiate_norm`.
-void excited_backward(const bfloat16 *gradient, const bfloat16 *result, const float *coefficients,
-                      const bfloat16 *z, const float *z_statistics, int activation,
+void excited_backward(const Number *gradient, const Number *result, const float *coefficients,
+                      const Number *z, const float *z_statistics, int activation,
                       const float *first, const float *second, int excite_activation, float *pooled,
-                      float *reduced, float *active, float *gate, const float *weight, bfloat16 *pre,
+                      float *reduced, float *active, float *gate, const float *weight, Number *pre,
                       float *of_weight, float *of_gamma, float *of_beta, float *of_z_coefficients,
                       float *of_first, float *of_first_bias, float *of_second,
                       float *of_second_bias, Index images, Index pixels, Index channels,
@@ -103,13 +99,13 @@ void excited_backward(const bfloat16 *gradient, const bfloat16 *result, const fl
     ColumnProducts products(columns, channels, threads);
     GradientSums sums(channels, threads);
     for_parts(images, threads, [&](Index begin, Index last, int part) {
-        bfloat16 *made = panel(2, widest), *of_made = panel(4, widest);
-        bfloat16 *slopes = numbers_in(5, together * pixels * channels);
-        bfloat16 *of_gated = numbers_in(6, together * pixels * channels);
+        Number *made = panel(2, widest), *of_made = panel(4, widest);
+        Number *slopes = numbers_in(5, together * pixels * channels);
+        Number *of_gated = numbers_in(6, together * pixels * channels);
         const auto of_pooled = std::make_unique<float[]>(together * channels);
         for (Index n = begin; n < last; n += together) {
             const Index count = std::min(together, last - n), row = n * pixels;
-            bfloat16 *stored = of_gated - row * channels;  // as if of all images
+            Number *stored = of_gated - row * channels;  // as if of all images
             Outcome outcome(nullptr, stored, channels, row, nullptr, part);
             for_panels(row, row + count * pixels, widest, [&](Index start, Index end) {
                 hidden.make(start, end, made, slopes + (start - row) * channels);
@@ -124,7 +120,7 @@ void excited_backward(const bfloat16 *gradient, const bfloat16 *result, const fl
             for (Index image = n; image < n + count; ++image) {
                 const float *factor = gate + image * channels;
                 const float *term = of_pooled.get() + (image - n) * channels;
-                const bfloat16 *slope = slopes - row * channels;
+                const Number *slope = slopes - row * channels;
                 sum_rows(image * pixels, (image + 1) * pixels, channels, sums.of(part),
                          [=](auto lanes, Index r, Index c, auto &one,
                              auto &two) ALWAYS_INLINE_LAMBDA {
@@ -146,4 +142,3 @@ void excited_backward(const bfloat16 *gradient, const bfloat16 *result, const fl
 
 }  // extern "C"
 
-#endif

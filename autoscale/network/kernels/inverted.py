@@ -1,4 +1,9 @@
-"""The inverted bottleneck as one layer: its hidden maps are stored only before their norms."""
+"""The inverted bottleneck as one layer.
+
+The map that `project` reads is made where it is multiplied, a few rows at a time, in both
+directions; of no other map between the block's input and its result there is more than the one
+before its norm.
+"""
 
 from __future__ import annotations
 
@@ -18,16 +23,25 @@ from autoscale.network.kernels.layers import (
     PointwiseNorm,
     Tape,
 )
+from autoscale.network.kernels.panels import Excited, Panels, Widened
 
 #: Of the widest map of the images that are computed together in evaluation.
 PIECE_BYTES = 4 * 1024 * 1024
+#: Pixels of an image for each channel that `expand` is given from which its result is made again
+#: instead of stored: with fewer, the small matrices that this takes cost more.
+PIXELS = 2
+
+
+def made_again(pixels: int, depth: int) -> bool:
+    """Whether what `expand` makes of maps of so many pixels and channels is not stored."""
+    return pixels >= PIXELS * depth
 
 
 class Inverted:
     """Perhaps expand, filter each channel, perhaps re-weight, project.
 
-    The tape keeps the input, the hidden maps before the norms of `expand` and `depthwise`, the map
-    that `project` reads, and its result before the norm.
+    The tape keeps the input, and the maps before the three norms; of those the first only where it
+    is not made again.
     """
 
     def __init__(
@@ -39,64 +53,59 @@ class Inverted:
         kernels: NativeKernels,
     ) -> None:
         self.expand, self.depthwise, self.excite = expand, depthwise, excite
-        self.project, self.kernels = project, kernels
+        self.project, self.kernels, self.panels = project, kernels, Panels(kernels)
 
     def forward(self, x: Tensor, tape: Tape | None, added: Tensor | None = None) -> Tensor:
         if tape is None:
             return self.used(x, added)
-        source: Tensor | Normed = x
-        if self.expand is not None:
-            z = self.expand.convolve(x)
-            statistics = self.kernels.measure(z, self.expand.counted())
-            source = Normed(z, statistics, self.expand.activation)
-        filtered = Normed(
-            *self.kernels.depthwise_measured(
-                source, self.depthwise.filter, self.depthwise.counted()
-            ),
-            self.depthwise.activation,
-        )
+        source, filtered = self._filtered(x)
+        project = self.project
+        excited: Excited | None = None
         if self.excite is None:
-            hidden = self.kernels.apply(filtered)
+            projected = self.panels.project(filtered, None, project.weight, project.counted())
         else:
-            hidden, pooled = self.kernels.apply_pooled(filtered)
-            self.kernels.reweight_(hidden, self.excite.gate(pooled, tape))
-        tape.append((x, source, filtered, hidden))
-        return self.project.forward(hidden, tape, added)
+            projected, excited = self.panels.project_excited(
+                filtered, self.excite, project.weight, project.counted()
+            )
+        result = Normed(*projected, project.activation)
+        tape.append((x, source, filtered, result, excited))
+        return self.kernels.apply(result, added)
+
+    def _filtered(self, x: Tensor) -> tuple[Tensor | Normed | Widened, Normed]:
+        """What `depthwise` is given, and what comes out of its norm."""
+        expand, depthwise = self.expand, self.depthwise
+        if expand is not None and made_again(x.shape[1] * x.shape[2], x.shape[3]):
+            wide = self.panels.widen(x, expand.weight, expand.counted(), expand.activation)
+            measured = self.panels.depthwise(wide, depthwise.filter, depthwise.counted())
+            return wide, Normed(*measured, depthwise.activation)
+        source: Tensor | Normed = x
+        if expand is not None:
+            source = Normed(
+                *self.panels.expand(x, expand.weight, expand.counted()), expand.activation
+            )
+        measured = self.kernels.depthwise_measured(source, depthwise.filter, depthwise.counted())
+        return source, Normed(*measured, depthwise.activation)
 
     def used(self, x: Tensor, added: Tensor | None) -> Tensor:
         """`forward` by the running statistics, as many images at a time as caches hold."""
         result: Tensor | None = None
+        expand, depthwise, project = self.expand, self.depthwise, self.project
         together = self._images_together(x)
         for first in range(0, len(x), together):
             at = slice(first, first + together)
             source: Tensor | Normed = x[at]
-            if self.expand is not None:
-                source = fixed(self.widened(x[at]), self.expand)
-            filtered = fixed(
-                self.kernels.depthwise_of(source, self.depthwise.filter), self.depthwise
-            )
+            if expand is not None:
+                source = fixed(self.panels.expand(x[at], expand.weight, None)[0], expand)
+            filtered = fixed(self.kernels.depthwise_of(source, depthwise.filter), depthwise)
             gate: Tensor | None = None
             if self.excite is not None:
                 gate = self.excite.gate(self.kernels.pool_normed(filtered), None)
-            narrow = fixed(self.narrowed(filtered, gate), self.project)
+            narrow = fixed(self.panels.project(filtered, gate, project.weight, None)[0], project)
             if result is None:
                 result = narrow.z.new_empty(len(x), *narrow.z.shape[1:])
             self.kernels.apply(narrow, None if added is None else added[at], result[at])
         assert result is not None
         return result
-
-    def widened(self, x: Tensor) -> Tensor:
-        """What `expand` gives before its norm."""
-        assert self.expand is not None
-        return self.expand.convolve(x)
-
-    def narrowed(self, filtered: Normed, gate: Tensor | None) -> Tensor:
-        """What `project` gives before its norm; `filtered` may be written over."""
-        if gate is None:
-            hidden = self.kernels.apply(filtered, target=filtered.z)
-        else:
-            hidden = self.kernels.apply_gated(filtered, gate, filtered.z)
-        return self.project.convolve(hidden)
 
     def _images_together(self, x: Tensor) -> int:
         wide = len(self.depthwise.weight) * x.shape[1] * x.shape[2] * x.element_size()
@@ -107,30 +116,26 @@ class Inverted:
         added: Tensor | None = None,
     ) -> Tensor | None:  # fmt: skip
         of_z, x, source, filtered = self.project_backward(gradient, tape, found)
-        found[self.depthwise.norm.weight] = of_z.of_scale
-        found[self.depthwise.norm.bias] = of_z.of_shift
-        return self.wide_backward(
-            of_z, filtered.z, source, x, found, wants_input=wants_input, added=added
-        )
-
-    def wide_backward(
-        self, of_z: NormGradient, z: Tensor, source: Any, x: Tensor, found: Gradients, *,
-        wants_input: bool, added: Tensor | None,
-    ) -> Tensor | None:  # fmt: skip
-        """The gradient of the block's input, plus `added`, from that before the norm of
-        `depthwise`; `z` came out of it and `source` went in."""
-        by = self.depthwise.filter
+        norm, by = self.depthwise.norm, self.depthwise.filter
+        found[norm.weight], found[norm.bias] = of_z.of_scale, of_z.of_shift
+        if isinstance(source, Widened):
+            return self._widened_backward(
+                of_z, filtered.z, source, found, wants_input=wants_input, added=added
+            )
         if self.expand is None:
             of_x, found[by.weight] = self.kernels.depthwise_backward_stored(
-                of_z, z, x, by, wants_input=wants_input
+                of_z, filtered.z, x, by, wants_input=wants_input
             )
             return of_x if of_x is None or added is None else of_x.add_(added)
-        of_source, found[by.weight] = self.kernels.depthwise_backward_normed(of_z, z, source, by)
-        del of_z, z
-        found[self.expand.norm.weight] = of_source.of_scale
-        found[self.expand.norm.bias] = of_source.of_shift
-        of_x, found[self.expand.weight] = self.expand_backward(
-            of_source, source, x, wants_input=wants_input, added=added
+        assert isinstance(source, Normed)
+        of_source, found[by.weight] = self.kernels.depthwise_backward_normed(
+            of_z, filtered.z, source, by
+        )
+        del of_z, filtered
+        norm = self.expand.norm
+        found[norm.weight], found[norm.bias] = of_source.of_scale, of_source.of_shift
+        of_x, found[self.expand.weight] = self.panels.expand_backward(
+            of_source, source.z, x, self.expand.weight, wants_input=wants_input, added=added
         )
         return of_x
 
@@ -140,36 +145,36 @@ class Inverted:
         """The gradient before the norm of `depthwise`.
 
         Returns:
-            That, the input of the block, that of `depthwise` (`Normed` behind `expand`), and what
-            came out of its norm.
+            That, the input of the block, that of `depthwise`, and what came out of its norm.
         """
-        of_hidden = self.project.backward(gradient, tape, found)
-        assert of_hidden is not None
-        gate: Tensor | None = None
-        of_pooled: Tensor | None = None
-        x, source, filtered, hidden = tape.pop()
-        if self.excite is not None:
-            excited = tape.pop()
-            gate = excited[-1]
-            # The sum of of_hidden * hidden is the gate's gradient times the gate: a factor of the
-            # sigmoid's slope, gate * (1 - gate), is there already.
-            of_expanded = self.kernels.gate_gradient(of_hidden, hidden).mul_(1 - gate)
-            of_pooled = self.excite.gate_backward(of_expanded, excited, found)
-        return self.kernels.differentiate(of_hidden, filtered, gate, of_pooled), x, source, filtered
+        x, source, filtered, result, excited = tape.pop()
+        project = self.project
+        of_result = self.kernels.norm_gradient(gradient, result)
+        found[project.norm.weight] = of_result.of_scale
+        found[project.norm.bias] = of_result.of_shift
+        if self.excite is None:
+            of_z, found[project.weight] = self.panels.project_backward(
+                of_result, result.z, filtered, project.weight
+            )
+        else:
+            assert excited is not None
+            of_z = self.panels.project_excited_backward(
+                of_result, result.z, filtered, excited, self.excite, project.weight, found
+            )
+        return of_z, x, source, filtered
 
-    def expand_backward(
-        self, gradient: NormGradient, source: Normed, x: Tensor, *, wants_input: bool,
-        added: Tensor | None,
-    ) -> tuple[Tensor | None, Tensor]:  # fmt: skip
-        """The gradients of the block's input, plus `added`, and of the weights of `expand`.
-
-        Args:
-            gradient: before the norm of `expand`, in memory that may be written.
-            source: what `expand` gave.
-        """
+    def _widened_backward(
+        self, of_z: NormGradient, z: Tensor, source: Widened, found: Gradients, *,
+        wants_input: bool, added: Tensor | None,
+    ) -> Tensor | None:  # fmt: skip
         assert self.expand is not None
-        expanded = self.kernels.combine(gradient, source.z)
-        return self.expand.convolve_backward(expanded, x, wants_input, added)
+        norm, by = self.expand.norm, self.depthwise.filter
+        of_x, of = self.panels.depthwise_backward(
+            of_z, z, source, by, wants_input=wants_input, added=added
+        )
+        found[by.weight], found[self.expand.weight] = of.of_filters, of.of_weight
+        found[norm.weight], found[norm.bias] = of.of_scale, of.of_shift
+        return of_x
 
 
 def fixed(z: Tensor, layer: ConvNorm) -> Normed:
@@ -179,10 +184,8 @@ def fixed(z: Tensor, layer: ConvNorm) -> Normed:
     return Normed(z, torch.stack((nothing, nothing, scale, shift)), layer.activation)
 
 
-def invert(
-    layers: list[Layer], kernels: NativeKernels, kind: type[Inverted] = Inverted
-) -> list[Layer]:
-    """`layers`, with one `Inverted`, or other `kind` of it, for every run of them it computes."""
+def invert(layers: list[Layer], kernels: NativeKernels) -> list[Layer]:
+    """`layers`, with one `Inverted` for every run of them it computes."""
     merged: list[Layer] = []
     at = 0
     while at < len(layers):
@@ -195,7 +198,7 @@ def invert(
             merged.append(layers[at])
             at += 1
         else:
-            merged.append(kind(expand, depthwise, excite, project, kernels))
+            merged.append(Inverted(expand, depthwise, excite, project, kernels))
             at = after + (excite is not None) + 1
     return merged
 

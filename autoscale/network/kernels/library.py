@@ -22,14 +22,14 @@ MAPS: Mapping[torch.dtype, tuple[str, ...]] = {
 }
 SOURCES = tuple(
     Path(__file__).with_name(f"{name}.cpp")
-    for name in ("depthwise", "norm", "crops", "products", "bottleneck", "widening", "excited")
+    for name in ("depthwise", "norm", "crops", "bottleneck", "widening", "excited")
 )
 #: What they include; the compiler finds it beside them.
 HEADERS = tuple(
     Path(__file__).with_name(f"{name}.h")
     for name in (
         *("vectors", "activations", "norm", "depthwise", "excite"),
-        *("pairs", "dots", "tiles", "ways", "bottleneck"),
+        *("outcome", "pairs", "dots", "fmas", "tiles", "ways", "bottleneck"),
     )
 )
 COMPILERS = ("c++", "g++", "clang++")

@@ -1,5 +1,4 @@
-// What products of bfloat16 matrices are made of: matrices as pairs of neighbouring rows, and what
-// becomes of a product's rows.
+// What products of bfloat16 matrices are made of: matrices as pairs of neighbouring rows.
 //
 // A packed matrix of `depth` by `columns` lies in groups of 16 columns. Of a group, each two rows are a
 // register of 16 pairs, one after the other; rows are filled up to a multiple of 32 by zeros. This is
@@ -7,7 +6,7 @@
 
 #pragma once
 
-#include "norm.h"
+#include "outcome.h"
 
 #if defined(__AVX512BF16__) && defined(__AVX512BW__) && defined(__AVX512VL__) && \
     defined(BFLOAT16_MAPS)
@@ -18,12 +17,10 @@
 
 namespace {
 
-constexpr Index SIDE = 16;            // rows of a tile, and float32 or pairs of bfloat16 in a row
+static_assert(SIDE == 16);            // rows of a tile, and float32 or pairs of bfloat16 in a row
 constexpr Index DEPTH = 2 * SIDE;     // bfloat16 in a row
 constexpr Index TILE = SIDE * DEPTH;  // bfloat16 in a tile
 constexpr Index BLOCK = 8;            // times 32 rows that are paired together
-
-Index tiles(Index count, Index side) { return (count + side - 1) / side; }
 
 __mmask16 mask16(Index count) {
     return static_cast<__mmask16>(count >= SIDE ? 0xffffu : (1u << count) - 1);
@@ -50,31 +47,6 @@ ALWAYS_INLINE void pair_rows(const bfloat16 *from, Index stride, Index rows, __m
         const __m512i both = _mm512_inserti64x4(_mm512_castsi256_si512(numbers(0)), numbers(1), 1);
         to[pair] = _mm512_permutexvar_epi16(order, both);
     }
-}
-
-// 16 x 16 words.
-ALWAYS_INLINE void transpose(__m512i *r) {
-    __m512i t[SIDE];
-    for (int i = 0; i < 16; i += 2) {
-        t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
-        t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
-    }
-    for (int i = 0; i < 16; i += 4) {
-        r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
-        r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
-        r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
-        r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
-    }
-    for (int i = 0; i < 4; ++i) {
-        const __m512i a = r[i], b = r[4 + i], c = r[8 + i], d = r[12 + i];
-        const __m512i ab = _mm512_shuffle_i32x4(a, b, 0x88), cd = _mm512_shuffle_i32x4(c, d, 0x88);
-        const __m512i abo = _mm512_shuffle_i32x4(a, b, 0xdd), cdo = _mm512_shuffle_i32x4(c, d, 0xdd);
-        t[i] = _mm512_shuffle_i32x4(ab, cd, 0x88);
-        t[8 + i] = _mm512_shuffle_i32x4(ab, cd, 0xdd);
-        t[4 + i] = _mm512_shuffle_i32x4(abo, cdo, 0x88);
-        t[12 + i] = _mm512_shuffle_i32x4(abo, cdo, 0xdd);
-    }
-    std::copy(t, t + SIDE, r);
 }
 
 // What `pack_matrix` writes of 16 columns, where the rows of each lie side by side.
@@ -126,67 +98,6 @@ void pack_matrix(const float *matrix, Index down, Index along, bfloat16 *to, Ind
         to += all - filled;
     }
 }
-
-// Where rows of a product go: to a map, with what is added to them, and to the sums that a norm needs.
-struct Outcome {
-    Outcome(const bfloat16 *added, bfloat16 *result, Index columns, Index first, Moments *moments,
-            int part)
-        : added(added), result(result), columns(columns), groups(tiles(columns, SIDE)),
-          first(first), moments(moments), part(part), ones(scratch(1, 2 * groups)),
-          twos(ones + groups) {
-        for (Index group = 0; group < 2 * groups; ++group) ones[group] = vec{};
-    }
-
-    // Rows [row, row + count) of a group of columns; `sum(r)` is what was multiplied.
-    template <typename Sum>
-    ALWAYS_INLINE void take(Index row, Index count, Index group, Sum sum) {
-        const Index c = group * SIDE, i = row * columns + c, lanes = std::min(SIDE, columns - c);
-        vec reference = {}, one = {}, two = {};
-        if (moments) {
-            if (row == first) store(moments->reference(part) + c, sum(0), lanes);
-            reference = load(moments->reference(part) + c, lanes);
-        }
-#pragma GCC unroll 12
-        for (Index r = 0; r < count; ++r) {
-            vec v = sum(r);
-            if (added) v += load(added + i + r * columns, lanes);
-            store(result + i + r * columns, v, lanes);
-            const vec difference = v - reference;
-            one += difference;
-            two += difference * difference;
-        }
-        if (moments) ones[group] += one, twos[group] += two;
-    }
-
-    // After so many rows of all groups.
-    void end(Index count) {
-        if (!moments) return;
-        moments->rows[part] += count;
-        if ((summed += count) >= CHUNK) flush();
-    }
-
-    void flush() {
-        if (!moments) return;
-        for (Index group = 0; group < groups; ++group) {
-            const Index c = group * SIDE;
-            for (Index lane = 0; lane < std::min(SIDE, columns - c); ++lane) {
-                moments->differences(part)[c + lane] += ones[group][lane];
-                moments->squares(part)[c + lane] += twos[group][lane];
-            }
-            ones[group] = twos[group] = vec{};
-        }
-        summed = 0;
-    }
-
-    const bfloat16 *added;
-    bfloat16 *result;
-    Index columns, groups;
-    Index first;       // row of this part
-    Moments *moments;  // null where no norm follows
-    int part;
-    vec *ones, *twos;  // sums of each column's last rows
-    Index summed = 0;  // how many these are
-};
 
 }  // namespace
 

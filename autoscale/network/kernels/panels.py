@@ -1,21 +1,27 @@
-"""Products in bfloat16 with what an inverted bottleneck has around them, some rows at a time.
+"""Products with what an inverted bottleneck has around them, some rows at a time.
 
 A norm's map is made where a product reads it, and what comes out of a product goes through the
-slope of an activation before it is stored (`bottleneck.cpp`). For processors that multiply
-bfloat16.
+slope of an activation before it is stored (`bottleneck.cpp`).
 """
 
 from __future__ import annotations
 
+import ctypes
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from autoscale.network.kernels.compiled import Normed, NormGradient, shape_of, signed, unfilled
+from autoscale.network.kernels.compiled import (
+    NativeKernels,
+    Normed,
+    NormGradient,
+    shape_of,
+    signed,
+    unfilled,
+)
 from autoscale.network.kernels.kernels import Filter
 from autoscale.network.kernels.layers import Excite, Gradients
-from autoscale.network.kernels.products import Products
 
 _SIGNATURES = {
     "expand_forward": "ppppppppddnnnii",
@@ -61,14 +67,11 @@ class Excited(NamedTuple):
 class Panels:
     """The functions, on torch's number of threads."""
 
-    def __init__(self, products: Products) -> None:
-        assert products.way
-        self._functions, self._way = products.functions, products.way
-        for name, kinds in _SIGNATURES.items():
-            signed(self._functions, name, kinds)
-
-    def __deepcopy__(self, memo: dict[int, object]) -> Panels:
-        return self  # a loaded library is one for the process
+    def __init__(self, kernels: NativeKernels) -> None:
+        self._kernels = kernels
+        for functions in kernels.functions.values():
+            for name, kinds in _SIGNATURES.items():
+                signed(functions, name, kinds)
 
     def expand(
         self, x: Tensor, weight: Tensor, norm: nn.BatchNorm2d | None
@@ -81,7 +84,7 @@ class Panels:
         """
         columns, depth = weight.shape[:2]
         z, statistics = x.new_empty(*x.shape[:3], columns), torch.empty(4, columns)
-        self._functions.expand_forward(
+        self._functions(x).expand_forward(
             x.data_ptr(), weight.data_ptr(), z.data_ptr(), *_own(norm, statistics),
             x.numel() // depth, depth, columns, *self._how(),
         )  # fmt: skip
@@ -94,7 +97,7 @@ class Panels:
         columns, channels = weight.shape[:2]
         images, height, width, _ = x.z.shape
         z, statistics = x.z.new_empty(images, height, width, columns), torch.empty(4, columns)
-        self._functions.project_forward(
+        self._functions(x.z).project_forward(
             x.z.data_ptr(), x.statistics.data_ptr(), x.activation, _pointer(gate),
             weight.data_ptr(), z.data_ptr(), *_own(norm, statistics), images, height * width,
             channels, columns, *self._how(),
@@ -114,7 +117,7 @@ class Panels:
         images, height, width, _ = x.z.shape
         found = unfilled(torch.empty_like(x.z))
         of_weight = torch.zeros(weight.shape)
-        self._functions.project_backward(
+        self._functions(x.z).project_backward(
             gradient.pre.data_ptr(), result.data_ptr(), gradient.coefficients.data_ptr(),
             x.z.data_ptr(), x.statistics.data_ptr(), x.activation, weight.data_ptr(),
             *_addresses(found.pre, of_weight, found.of_scale, found.of_shift, found.coefficients),
@@ -134,7 +137,7 @@ class Panels:
             torch.empty(images, squeezed), torch.empty(images, channels),
         )  # fmt: skip
         z, statistics = x.z.new_empty(images, height, width, columns), torch.empty(4, columns)
-        self._functions.excited_forward(
+        self._functions(x.z).excited_forward(
             x.z.data_ptr(), x.statistics.data_ptr(), x.activation, *_addresses(*_parameters(by)),
             by.activation, *_addresses(*excited, weight, z), *_own(norm, statistics), images,
             height * width, channels, squeezed, columns, *self._how(),
@@ -155,7 +158,7 @@ class Panels:
         first, _, second, _ = parameters = _parameters(by)
         of_x, of_weight = unfilled(torch.empty_like(x.z)), torch.zeros(weight.shape)
         gradients = [torch.empty(parameter.shape) for parameter in parameters]
-        self._functions.excited_backward(
+        self._functions(x.z).excited_backward(
             gradient.pre.data_ptr(), result.data_ptr(), gradient.coefficients.data_ptr(),
             x.z.data_ptr(), x.statistics.data_ptr(), x.activation, *_addresses(first, second),
             by.activation, *_addresses(*excited, weight, of_x.pre, of_weight),
@@ -174,7 +177,7 @@ class Panels:
         channels, depth = weight.shape[:2]
         of_x = torch.empty_like(x) if wants_input else None
         of_weight = torch.empty(weight.shape)
-        self._functions.expand_backward(
+        self._functions(x).expand_backward(
             gradient.pre.data_ptr(), z.data_ptr(), gradient.coefficients.data_ptr(), x.data_ptr(),
             weight.data_ptr(), _pointer(added), _pointer(of_x), of_weight.data_ptr(),
             x.numel() // depth, depth, channels, *self._how(),
@@ -186,7 +189,7 @@ class Panels:
         images, height, width, depth = x.shape
         channels = len(weight)
         statistics, moments = torch.empty(4, channels), torch.empty(1 + depth, depth)
-        self._functions.widened_statistics(
+        self._functions(x).widened_statistics(
             x.data_ptr(), weight.data_ptr(), moments.data_ptr(), *_own(norm, statistics),
             images, height * width, depth, channels, *self._how(),
         )  # fmt: skip
@@ -198,7 +201,7 @@ class Panels:
         images, height, width, _ = x.x.shape
         z = x.x.new_empty(images, -(-height // by.stride), -(-width // by.stride), channels)
         statistics = torch.empty(4, channels)
-        self._functions.widened_forward(
+        self._functions(x.x).widened_forward(
             x.x.data_ptr(), x.weight.data_ptr(), x.statistics.data_ptr(), x.activation,
             by.weight.data_ptr(), z.data_ptr(), *_own(norm, statistics), images, height, width,
             depth, channels, *shape_of(by), *self._how(),
@@ -217,7 +220,7 @@ class Panels:
             torch.empty_like(by.weight), torch.empty(channels), torch.empty(channels),
             torch.empty(x.weight.shape),
         )  # fmt: skip
-        self._functions.widened_backward(
+        self._functions(x.x).widened_backward(
             x.x.data_ptr(), x.weight.data_ptr(), x.moments.data_ptr(), x.statistics.data_ptr(),
             x.activation, by.weight.data_ptr(), gradient.pre.data_ptr(), z.data_ptr(),
             gradient.coefficients.data_ptr(), _pointer(added), _pointer(of_x),
@@ -227,7 +230,10 @@ class Panels:
         return of_x, found
 
     def _how(self) -> tuple[int, int]:
-        return torch.get_num_threads(), self._way
+        return torch.get_num_threads(), self._kernels.way
+
+    def _functions(self, map_: Tensor) -> ctypes.CDLL:
+        return self._kernels.functions[map_.dtype]
 
 
 def _own(norm: nn.BatchNorm2d | None, statistics: Tensor) -> tuple[int | float | None, ...]:

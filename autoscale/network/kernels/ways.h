@@ -1,30 +1,43 @@
-// The ways in which products of bfloat16 matrices are made, and the sums over rows that they share.
+// The ways in which products of matrices are made, and the sums over rows that they share.
 
 #pragma once
 
 #include "dots.h"
+#include "fmas.h"
 #include "tiles.h"
 
 namespace {
 
 // In which way products are made.
-enum Way { NEITHER, DOTS, TILES };
+enum Way { FMAS, DOTS, TILES };
 
 #ifdef HAS_TILES
 #define CHOSEN(way, call) way == TILES ? by_tiles::call : by_dots::call
 #elif defined(HAS_DOTS)
-#define CHOSEN(way, call) by_dots::call
+#define CHOSEN(way, call) ((void)way, by_dots::call)
+#else
+#define CHOSEN(way, call) ((void)way, by_fmas::call)
 #endif
 
 #ifdef HAS_DOTS
+using Factor = bfloat16;  // of what maps are multiplied by
+#else
+using Factor = float;
+using by_fmas::pack_matrix;
+using by_fmas::packed_size;
+#endif
 
 // Weights, (columns of the result, depth) or turned, as products take them.
 struct Packed {
     Packed(const float *matrix, Index down, Index along, Index depth, Index columns)
-        : memory(allocate(packed_size(depth, columns) * static_cast<Index>(sizeof(bfloat16)))) {
+        : depth(depth),
+          memory(allocate(packed_size(depth, columns) * static_cast<Index>(sizeof(Factor)))) {
         pack_matrix(matrix, down, along, numbers(), depth, columns);
     }
-    bfloat16 *numbers() const { return static_cast<bfloat16 *>(memory.get()); }
+    Factor *numbers() const { return static_cast<Factor *>(memory.get()); }
+    // Those from a column on that begins a group.
+    const Factor *from(Index column) const { return numbers() + packed_size(depth, column); }
+    Index depth;
     Memory memory;
 };
 
@@ -40,13 +53,13 @@ struct ColumnProducts {
     float *of(int part) const { return static_cast<float *>(memory.get()) + part * size(); }
 
     // Rows [first, last) of both maps.
-    void add(const bfloat16 *narrow_map, const bfloat16 *wide_map, Index first, Index last, int part,
+    void add(const Number *narrow_map, const Number *wide_map, Index first, Index last, int part,
              int way) {
         CHOSEN(way, multiply_columns_part(narrow_map, wide_map, first, last, narrow, wide, of(part)));
     }
 
     // Rows [0, rows) of the narrow map and of `count` columns, from `column` on, of the wide one.
-    void add_some(const bfloat16 *narrow_map, const bfloat16 *columns, Index rows, Index column,
+    void add_some(const Number *narrow_map, const Number *columns, Index rows, Index column,
                   Index count, int part, int way) {
         CHOSEN(way, multiply_columns_part(narrow_map, columns, 0, rows, narrow, count,
                                           of(part) + column * across * SIDE));
@@ -68,13 +81,14 @@ struct ColumnProducts {
     void turn_to(float *result) const {
         for (Index p = 0; p < across; ++p)
             for (Index q = 0; q < along; ++q) {
-                vec rows[SIDE] = {};
+                alignas(64) float sums[SIDE * SIDE] = {}, turned[SIDE * SIDE];
                 for (int part = 0; part < threads; ++part)
-                    for (Index r = 0; r < SIDE; ++r) rows[r] += load(tile(part, p, q) + r * SIDE, SIDE);
-                transpose(reinterpret_cast<__m512i *>(rows));
+                    for (Index i = 0; i < SIDE * SIDE; i += SIDE)
+                        store(sums + i, load(sums + i, SIDE) + load(tile(part, p, q) + i, SIDE), SIDE);
                 const Index own = std::min(SIDE, narrow - p * SIDE);
+                turn_block(sums, SIDE, SIDE, SIDE, turned);
                 for (Index r = 0; r < std::min(SIDE, wide - q * SIDE); ++r)
-                    store(result + (q * SIDE + r) * narrow + p * SIDE, rows[r], own);
+                    store(result + (q * SIDE + r) * narrow + p * SIDE, load(turned + r * SIDE, own), own);
             }
     }
 
@@ -87,7 +101,5 @@ private:
         return of(part) + (q * across + p) * SIDE * SIDE;
     }
 };
-
-#endif
 
 }  // namespace

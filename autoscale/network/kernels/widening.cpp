@@ -8,21 +8,19 @@
 //
 //     of W:  diag(a) P + M diag(b) W S
 //     of x:  pre diag(a) W + (x - m) W' diag(b) W - (o / M)' diag(a) W
-//
-// Without instructions for products of bfloat16 there is nothing here.
 
 #include "bottleneck.h"
 #include "depthwise.h"
 
-#ifdef HAS_DOTS
-
 namespace {
+
+constexpr Index STEP = 32;  // channels: whole groups, and whole tiles of pairs
 
 // Which images and channels of a wide map are made together.
 struct Pieces {
     Pieces(Index pixels, Index all) : images(images_of_piece(pixels, all)) {
-        const Index most = std::max<Index>(1, PIECE_BYTES / (2 * pixels * DEPTH)) * DEPTH;
-        channels = std::min(all, tiles(tiles(all, tiles(all, most)), DEPTH) * DEPTH);
+        const Index most = std::max<Index>(1, PIECE_BYTES / (NUMBER * pixels * STEP)) * STEP;
+        channels = std::min(all, tiles(tiles(all, tiles(all, most)), STEP) * STEP);
         numbers = images * pixels * channels;
     }
     Index images, channels, numbers;  // the last pieces may have fewer
@@ -38,28 +36,27 @@ void for_pieces(Index first, Index last, Index channels, const Pieces &pieces, R
 
 // x * weight' of a 1x1 convolution, which nobody has stored.
 struct Expansion {
-    Expansion(const bfloat16 *x, const float *weight, Index pixels, Index depth, Index channels)
+    Expansion(const Number *x, const float *weight, Index pixels, Index depth, Index channels)
         : x(x), pixels(pixels), depth(depth), packed(weight, 1, depth, depth, channels) {}
 
     // Channels [c, c + own) of images [n, n + count), beside one another.
-    void make(Index n, Index count, Index c, Index own, bfloat16 *to, int part, int way) const {
-        const bfloat16 *columns = packed.numbers() + c / SIDE * tiles(depth, DEPTH) * TILE;
+    void make(Index n, Index count, Index c, Index own, Number *to, int part, int way) const {
         Outcome outcome(nullptr, to, own, 0, nullptr, part);
-        CHOSEN(way, multiply_part(image(n), columns, 0, count * pixels, depth, outcome));
+        CHOSEN(way, multiply_part(image(n), packed.from(c), 0, count * pixels, depth, outcome));
     }
 
-    const bfloat16 *image(Index n) const { return x + n * pixels * depth; }
+    const Number *image(Index n) const { return x + n * pixels * depth; }
 
-    const bfloat16 *x;
+    const Number *x;
     Index pixels, depth;
     Packed packed;
 };
 
-// `from` as bfloat16 has it.
+// `from` as products have it.
 std::unique_ptr<float[]> rounded(const float *from, Index count) {
     auto to = std::make_unique<float[]>(count);
     for (Index i = 0; i < count; ++i) {
-        bfloat16 number;
+        Factor number;
         store(&number, vec{} + from[i], 1);
         to[i] = load(&number, 1)[0];
     }
@@ -98,7 +95,7 @@ struct Summed {
 
     bool begins, ends;
     float *sums;
-    bfloat16 *result;
+    Number *result;
     Index columns, groups = tiles(columns, SIDE);
 };
 
@@ -117,9 +114,9 @@ struct Corrected {
     }
     void end(Index) {}
 
-    const bfloat16 *added;
+    const Number *added;
     const float *constant;
-    bfloat16 *result;
+    Number *result;
     Index columns, groups = tiles(columns, SIDE);
 };
 
@@ -129,7 +126,7 @@ extern "C" {
 
 // The statistics of x * weight', four rows of C as by `measure_norm`, of x, (images, pixels, depth).
 // `moments` becomes the means of x and below them its covariance, 1 + depth rows of `depth`.
-void widened_statistics(const bfloat16 *x, const float *weight, float *moments, const float *gamma,
+void widened_statistics(const Number *x, const float *weight, float *moments, const float *gamma,
                         const float *beta, float *statistics, float *running_mean,
                         float *running_variance, double eps, double momentum, Index images,
                         Index pixels, Index depth, Index channels, int threads, int way) {
@@ -141,7 +138,7 @@ void widened_statistics(const bfloat16 *x, const float *weight, float *moments, 
         double *total = totals.get() + part * square;
         const auto sums = std::make_unique<float[]>(square);
         for (Index n = first; n < last; ++n) {  // in float64 between images
-            const bfloat16 *image = x + n * pixels * depth;
+            const Number *image = x + n * pixels * depth;
             ColumnProducts products(depth, depth, 1);
             products.add(image, image, 0, pixels, 0, way);
             std::fill(sums.get(), sums.get() + square, 0.0f);
@@ -178,8 +175,8 @@ void widened_statistics(const bfloat16 *x, const float *weight, float *moments, 
 
 // The depthwise convolution of y = act(x * weight' * scale + shift) as by `depthwise_forward`;
 // `statistics` are those of x * weight'.
-void widened_forward(const bfloat16 *x, const float *weight, const float *statistics, int activation,
-                     const float *filters, bfloat16 *output, const float *gamma, const float *beta,
+void widened_forward(const Number *x, const float *weight, const float *statistics, int activation,
+                     const float *filters, Number *output, const float *gamma, const float *beta,
                      float *output_statistics, float *running_mean, float *running_variance,
                      double eps, double momentum, Index images, Index height, Index width,
                      Index depth, Index channels, int kernel, int stride, int same, int threads,
@@ -193,7 +190,7 @@ void widened_forward(const bfloat16 *x, const float *weight, const float *statis
     for_parts(images, threads, [&](Index first, Index last, int part) {
         vec *taps = scratch(2, blocks * whole.taps());
         pack_all_weights(whole, filters, taps);
-        bfloat16 *made = numbers_in(5, pieces.numbers);
+        Number *made = numbers_in(5, pieces.numbers);
         for_pieces(first, last, channels, pieces, [&](Index n, Index count, Index c, Index own) {
             expansion.make(n, count, c, own, made, part, way);
             Depthwise d = whole;
@@ -216,10 +213,10 @@ void widened_forward(const bfloat16 *x, const float *weight, const float *statis
 // Through that convolution as by `depthwise_backward`, and through the norm and the product before
 // it: the gradients of the filters, of the norm's gamma and beta, of `weight`, and of x, plus `added`
 // if that is not null, unless `of_x` is null. `moments` are what `widened_statistics` gave.
-void widened_backward(const bfloat16 *x, const float *weight, const float *moments,
+void widened_backward(const Number *x, const float *weight, const float *moments,
                       const float *statistics, int activation, const float *filters,
-                      const bfloat16 *gradient, const bfloat16 *output, const float *coefficients,
-                      const bfloat16 *added, bfloat16 *of_x, float *of_filters, float *of_gamma,
+                      const Number *gradient, const Number *output, const float *coefficients,
+                      const Number *added, Number *of_x, float *of_filters, float *of_gamma,
                       float *of_beta, float *of_weight, Index images, Index height, Index width,
                       Index depth, Index channels, int kernel, int stride, int same, int threads,
                       int way) {
@@ -245,8 +242,8 @@ void widened_backward(const bfloat16 *x, const float *weight, const float *momen
         vec *taps = scratch(2, size), *total = sums + part * size;
         std::memset(total, 0, size * sizeof(vec));
         pack_all_weights(whole, filters, taps);
-        bfloat16 *made = numbers_in(5, pieces.numbers);
-        bfloat16 *pre = numbers_in(6, pieces.numbers);
+        Number *made = numbers_in(5, pieces.numbers);
+        Number *pre = numbers_in(6, pieces.numbers);
         float *narrow = reinterpret_cast<float *>(
             scratch(7, pieces.images * pixels * depth / LANES + 1));
         for_pieces(first, last, channels, pieces, [&](Index n, Index count, Index c, Index own) {
@@ -314,4 +311,3 @@ void widened_backward(const bfloat16 *x, const float *weight, const float *momen
 
 }  // extern "C"
 
-#endif

@@ -27,7 +27,7 @@ from autoscale.design.rounding import scale
 from autoscale.jobs.workers.kernels import accelerated
 from autoscale.network.build import build
 from autoscale.network.kernels.compiled import NativeKernels
-from autoscale.network.kernels.products import Products
+from autoscale.network.kernels.panels import Panels
 from autoscale.training.optimizers import SGD
 
 #: Network, width in its own, pixels, images of a step.
@@ -105,7 +105,13 @@ PARTS = {
     ),
     "squeeze-and-excitation": ("_sum_pixels", "_scale_images"),
 }
-PRODUCTS = {torch: ("mm", "addmm"), Products: ("ready", "rows", "add_columns")}
+PRODUCTS = {
+    torch: ("mm", "addmm"),
+    Panels: (
+        *("expand", "expand_backward", "widen", "project", "project_backward"),
+        *("project_excited", "project_excited_backward"),
+    ),
+}
 CONVOLUTIONS = ("conv2d",)
 
 
@@ -144,6 +150,8 @@ def spent(design: Architecture, images: int, kernels: str, rounds: int) -> dict[
     for owner, names in PRODUCTS.items():
         for name in names:
             timed(owner, name, "products")
+    for name in ("depthwise", "depthwise_backward"):
+        timed(Panels, name, "depthwise")
     for name in CONVOLUTIONS:
         timed(torch, name, "stem, forwards")
     timed(torch.ops.aten, "convolution_backward", "stem, backwards")
