@@ -82,7 +82,7 @@ template <Activation A>
 struct Normed {
     static constexpr bool NORMED = true;
     // Where a slope takes longer than to store and load it.
-    static constexpr bool KEEPS_SLOPES = A == SILU && std::is_same_v<Number, bfloat16>;
+    static constexpr bool KEEPS_SLOPES = A == SILU;
     using floats = Lanes<LANES>::floats;
 
     const Number *numbers;

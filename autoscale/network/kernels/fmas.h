@@ -47,7 +47,7 @@ ALWAYS_INLINE void multiply_block(const Number *a, Index depth, const float *b, 
 }
 
 template <int GROUPS, typename Outcome>
-void multiply_panel(const Number *a, Index depth, const float *b, Index b_stride, Index row,
+NEVER_INLINE void multiply_panel(const Number *a, Index depth, const float *b, Index b_stride, Index row,
                     Index end, Index group, Outcome &outcome) {
     for (; row + ROWS <= end; row += ROWS)
         multiply_block<ROWS, GROUPS>(a + row * depth, depth, b, b_stride, row, group, outcome);

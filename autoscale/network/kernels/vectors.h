@@ -26,6 +26,7 @@ using Index = std::int64_t;
 
 // What stands in inner loops must dissolve in them.
 #define ALWAYS_INLINE inline __attribute__((always_inline))
+#define NEVER_INLINE __attribute__((noinline))
 #define ALWAYS_INLINE_LAMBDA __attribute__((always_inline))
 
 // Channels that are computed together: one register. Twice as many would need more registers than
