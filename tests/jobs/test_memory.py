@@ -20,13 +20,10 @@ from autoscale.design.published import published
 from autoscale.design.rounding import fit_strides
 from autoscale.design.style import Padding
 from autoscale.jobs.names import BFLOAT16_KERNELS, KERNELS
-from autoscale.jobs.workers import memory
 from autoscale.jobs.workers.kernels import accelerated
 from autoscale.jobs.workers.memory import HELD, numbers_kept, training_bytes
 from autoscale.network.build import build
-from autoscale.network.kernels import accelerate
 from autoscale.network.kernels.accelerate import Accelerated
-from autoscale.network.kernels.by_images import InvertedByImages
 
 SCRIPT = Path(__file__).parents[2] / "experiments/benchmarks/memory/peak.py"
 BATCH = 2
@@ -67,15 +64,6 @@ def test_as_many_numbers_are_kept_as_was_foretold(
 ) -> None:
     design = replace(published(name), resolution=64, num_classes=10, aspect=aspect_of(aspect))
     assert_foretold(fit_strides(design), kernels, padding)
-
-
-def test_without_instructions_for_bfloat16_expansions_are_kept(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(memory, "multiplies_bfloat16", lambda: False)
-    monkeypatch.setattr(accelerate, "_inverted", lambda kernels: InvertedByImages)
-    design = replace(published("efficientnet-b0"), resolution=64, num_classes=10)
-    assert_foretold(fit_strides(design), BFLOAT16_KERNELS, "symmetric")
 
 
 def assert_foretold(design: Architecture, kernels: str, padding: Padding) -> None:

@@ -17,10 +17,9 @@ from autoscale.jobs.workers.kernels import accelerated
 from autoscale.metrics.answers import BalancedAccuracy
 from autoscale.network.build import build
 from autoscale.network.kernels.accelerate import Accelerated
-from autoscale.network.kernels.compiled import NativeKernels
+from autoscale.network.kernels.compiled import NativeKernels, Way
 from autoscale.network.kernels.library import compiler
 from autoscale.network.kernels.precision import multiplies_bfloat16
-from autoscale.network.kernels.products import Way
 from autoscale.training.evaluation.evaluate import answered_right
 from autoscale.training.fit import Fit, fit
 from autoscale.training.parts import classifier_of
@@ -163,7 +162,7 @@ def test_without_products_of_bfloat16_nothing_is_computed_twice(
 ) -> None:
     module = network()
     assert isinstance(module.kernels, NativeKernels)
-    monkeypatch.setattr(module.kernels.products, "way", Way.TORCH)
+    monkeypatch.setattr(module.kernels, "way", Way.FMAS)
     assert module.approximately is None
     answered_right(module, VALIDATION, resolution=PIXELS, verified=True)
     assert (counted.narrow, counted.usual) == (0, UNSEEN)

@@ -21,8 +21,7 @@ from autoscale.design.style import Padding
 from autoscale.design.walk import BlockPlace, Place, places_of, stem_layers, walk_stage
 from autoscale.design.workload import ACTIVATIONS, work_at
 from autoscale.jobs.names import BFLOAT16_KERNELS
-from autoscale.network.kernels.by_panels import made_again
-from autoscale.network.kernels.precision import multiplies_bfloat16
+from autoscale.network.kernels.inverted import made_again
 from autoscale.network.kernels.widening import FACTOR
 from autoscale.scaling.scalable import Network, cost_of
 
@@ -90,14 +89,9 @@ def _kept(place: Place, outputs: float, kernels: str) -> float:
     work = work_at(place)
     blocks = list(walk_stage(place)) if isinstance(place.part, Stage) else []
     if kernels in _NATIVE and blocks and is_inverted(blocks[0].layout):
-        if kernels == BFLOAT16_KERNELS:
-            # `network.kernels.by_images`: every map before its norm, and what the block gives.
-            stored = outputs + sum(_of_the_last(block)[1] for block in blocks)
-            if multiplies_bfloat16():  # `network.kernels.by_panels`
-                stored -= sum(_made_again(block) for block in blocks)
-            return stored / 2
-        # `network.kernels.inverted`: that which `project` reads too.
-        return outputs + sum(sum(_of_the_last(block)) for block in blocks)
+        # `network.kernels.inverted`: every map before its norm, and what the block gives.
+        stored = outputs + sum(_given(block) - _made_again(block) for block in blocks)
+        return stored * MAP_SIZES.get(kernels, 1.0)
 
     def numbers(kind: str) -> float:
         return work.get((kind, "numbers"), 0.0)
@@ -122,10 +116,10 @@ def _is_accelerated(layout: Layout) -> bool:
     return layout.act is None and all(conv.norm == "batch" for conv in convs)
 
 
-def _of_the_last(block: BlockPlace) -> tuple[int, int]:
-    """Numbers that the last layer of the branch reads, and that it gives."""
+def _given(block: BlockPlace) -> int:
+    """Numbers that the last layer of the branch gives."""
     *_, last = flow(block.layout.branch, block.width_in, block.size)
-    return last.width * area(last.size), last.width_out * area(last.size)
+    return last.width_out * area(last.size)
 
 
 def _made_again(block: BlockPlace) -> int:

@@ -29,7 +29,7 @@ from autoscale.network.kernels.layers import (
     Skip,
     Tape,
 )
-from autoscale.network.kernels.pooled import pooled
+from autoscale.network.kernels.pooled import with_pooled
 from autoscale.network.kernels.widening import FACTOR, Widening
 
 DEPTHWISE_KERNELS = (1, 3, 5, 7, 9)
@@ -112,7 +112,7 @@ def _planned(parts: list[list[nn.Module]], kernels: Kernels) -> Layer:
             layers.append(layer)
     flush()
     if isinstance(kernels, NativeKernels):
-        layers = pooled(invert(layers, kernels), kernels)
+        layers = with_pooled(invert(layers, kernels), kernels)
     return layers[0] if len(layers) == 1 else Chain(layers)
 
 

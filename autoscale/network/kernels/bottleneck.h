@@ -29,7 +29,7 @@ Number *panel(int which, Index channels) {
 }
 
 constexpr Index NUMBER = sizeof(Number);
-constexpr Index PIECE_BYTES = 512 * 1024;  // of a wide map; two of them stay in the second cache
+constexpr Index PIECE_BYTES = 256 * 1024;  // of a wide map; some of them stay in the second cache
 
 // Images of a wide map that are worked on together.
 Index images_of_piece(Index pixels, Index channels) {

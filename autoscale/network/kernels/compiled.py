@@ -54,6 +54,11 @@ class NativeKernels:
 
     Args:
         libraries: by what their maps are made of; float32 always, and bfloat16 for trainings.
+
+    Attributes:
+        maps: what trainings make their maps of.
+        functions: those of the libraries, by what their maps are made of.
+        way: how `maps` are multiplied by matrices.
     """
 
     def __init__(self, libraries: Mapping[torch.dtype, Path]) -> None:
@@ -84,9 +89,9 @@ class NativeKernels:
     def norm_backward(
         self, gradient: Tensor, x: Tensor, norm: nn.BatchNorm2d, activation: int, kept: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
+        found = self.norm_gradient(gradient, Normed(x, kept, activation))
         # An activation's slope is written to a new map, which then takes the result.
-        target = torch.empty_like(x)
-        found = self._differentiate(gradient, Normed(x, kept, activation), None, None, target)
+        target = found.pre if activation else torch.empty_like(x)
         return self.combine(found, x, target), found.of_scale, found.of_shift
 
     def fixed_norm(
@@ -150,36 +155,9 @@ class NativeKernels:
         )  # fmt: skip
         return statistics
 
-    def measure_more(self, z: Tensor, total: Tensor) -> None:
-        """Add a piece of a map to `total`, (1 + 2 C,) float64, zeros at first."""
-        channels = z.shape[-1]
-        self.functions[z.dtype].measure_more(
-            z.data_ptr(), total.data_ptr(), z.numel() // channels, channels,
-            torch.get_num_threads(),
-        )  # fmt: skip
-
-    def finish_measure(self, total: Tensor, norm: nn.BatchNorm2d) -> Tensor:
-        """What `measure` gives, of all pieces in `total`."""
-        statistics = torch.empty(4, norm.num_features)
-        self.functions[torch.float32].finish_norm(
-            total.data_ptr(), norm.weight.data_ptr(), norm.bias.data_ptr(), statistics.data_ptr(),
-            _pointer(norm.running_mean), _pointer(norm.running_var), norm.num_features, norm.eps,
-            norm.momentum,
-        )  # fmt: skip
-        return statistics
-
     def apply(self, x: Normed, added: Tensor | None = None, target: Tensor | None = None) -> Tensor:
         """The map, stored, plus `added`."""
         return self._apply(x.z, x.statistics[2], x.statistics[3], x.activation, added, target)
-
-    def apply_gated(self, x: Normed, gate: Tensor, target: Tensor) -> Tensor:
-        """The map times `gate`, (N, C), stored in `target`."""
-        images, height, width, channels = x.z.shape
-        self.functions[x.z.dtype].apply_gated(
-            x.z.data_ptr(), x.statistics.data_ptr(), gate.data_ptr(), target.data_ptr(), images,
-            height * width, channels, x.activation, torch.get_num_threads(),
-        )  # fmt: skip
-        return target
 
     def depthwise_measured(
         self, x: Tensor | Normed, by: Filter, norm: nn.BatchNorm2d
@@ -207,68 +185,27 @@ class NativeKernels:
         of_x = torch.empty_like(x) if wants_input else None
         return of_x, self._depthwise_backward(x, by, gradient, z, of_x, None)
 
-    def apply_pooled(self, x: Normed) -> tuple[Tensor, Tensor]:
-        """The map, stored, and its mean over the pixels, (N, C)."""
-        y = torch.empty_like(x.z)
-        return y, self.pool_normed(x, y)
-
-    def pool_normed(self, x: Normed, target: Tensor | None = None) -> Tensor:
-        """The map's mean over the pixels, (N, C); stores the map in `target`, if there is one."""
+    def pool_normed(self, x: Normed) -> Tensor:
+        """The map's mean over the pixels, (N, C)."""
         images, height, width, channels = x.z.shape
         sums = torch.empty(images, channels)
-        self.functions[x.z.dtype].apply_and_sum(
-            x.z.data_ptr(), x.statistics.data_ptr(), _pointer(target), sums.data_ptr(), images,
-            height * width, channels, x.activation, torch.get_num_threads(),
+        self.functions[x.z.dtype].sum_normed(
+            x.z.data_ptr(), x.statistics.data_ptr(), sums.data_ptr(), images, height * width,
+            channels, x.activation, torch.get_num_threads(),
         )  # fmt: skip
         return sums.div_(height * width)
 
-    def reweight_(self, x: Tensor, gate: Tensor) -> Tensor:
-        """`reweight` in place."""
-        return self._scale_images(x, gate, None, x)
-
-    def differentiate(
-        self, gradient: Tensor, x: Normed, gate: Tensor | None, pooled: Tensor | None
-    ) -> NormGradient:
-        """The gradient of what `x` was before its norm, in the memory of `gradient`.
-
-        Args:
-            gate: what `x` was multiplied by, (N, C), or None.
-            pooled: the gradient of its mean over the pixels, (N, C), with `gate`.
-        """
-        return self._differentiate(gradient, x, gate, pooled, gradient)
-
     def differentiate_pooled(self, pooled: Tensor, x: Normed) -> NormGradient:
         """The gradient of what `x` was before its norm, from that of its mean over the pixels."""
-        # Whatever the gradient of the map itself is, it counts nothing.
-        return self._differentiate(x.z, x, torch.zeros_like(pooled), pooled, torch.empty_like(x.z))
-
-    def differentiate_more(self, gradient: Tensor, x: Normed, total: Tensor) -> None:
-        """`differentiate` of a piece, whose sums are added to `total`, (2 C,) float64."""
-        channels = x.z.shape[-1]
-        self.functions[x.z.dtype].differentiate_more(
-            gradient.data_ptr(), x.z.data_ptr(), x.statistics.data_ptr(), gradient.data_ptr(),
-            total.data_ptr(), x.z.numel() // channels, channels, x.activation,
-            torch.get_num_threads(),
-        )  # fmt: skip
-
-    def finish_differentiate(self, pre: Tensor, x: Normed, total: Tensor) -> NormGradient:
-        """What `differentiate` gives, of all pieces in `total`."""
-        found, channels = unfilled(pre), x.z.shape[-1]
-        self.functions[torch.float32].finish_gradient(
-            total.data_ptr(), x.statistics.data_ptr(), found.of_scale.data_ptr(),
-            found.of_shift.data_ptr(), found.coefficients.data_ptr(), x.z.numel() // channels,
-            channels,
-        )  # fmt: skip
-        return found
+        return self._differentiate(None, x, pooled, torch.empty_like(x.z))
 
     def norm_gradient(self, gradient: Tensor, x: Normed) -> NormGradient:
-        """`differentiate` that leaves `gradient` as it is."""
+        """The gradient of what `x` was before its norm, from that of the map."""
         target = torch.empty_like(gradient) if x.activation else gradient
-        return self._differentiate(gradient, x, None, None, target)
+        return self._differentiate(gradient, x, None, target)
 
-    def combine(self, gradient: NormGradient, z: Tensor, target: Tensor | None = None) -> Tensor:
-        """The gradient, stored in `target`, else in the memory of `pre`."""
-        target = gradient.pre if target is None else target
+    def combine(self, gradient: NormGradient, z: Tensor, target: Tensor) -> Tensor:
+        """The gradient, stored in `target`, which may be the memory of `pre`."""
         channels = z.shape[-1]
         self.functions[z.dtype].combine_norm(
             gradient.pre.data_ptr(), z.data_ptr(), gradient.coefficients.data_ptr(),
@@ -289,21 +226,18 @@ class NativeKernels:
         return y
 
     def _differentiate(
-        self,
-        gradient: Tensor,
-        x: Normed,
-        gate: Tensor | None,
-        pooled: Tensor | None,
-        target: Tensor,
+        self, gradient: Tensor | None, x: Normed, pooled: Tensor | None, target: Tensor
     ) -> NormGradient:
+        """From the gradient of the map, or of its mean; `target` is `gradient` if there is no
+        activation to go through."""
         images, height, width, channels = x.z.shape
         share = None if pooled is None else pooled / (height * width)
-        found = unfilled(target if x.activation or gate is not None else gradient)
+        found = unfilled(target)
         self.functions[x.z.dtype].differentiate_norm(
-            gradient.data_ptr(), x.z.data_ptr(), x.statistics.data_ptr(), _pointer(gate),
-            _pointer(share), found.pre.data_ptr(), found.of_scale.data_ptr(),
-            found.of_shift.data_ptr(), found.coefficients.data_ptr(), images, height * width,
-            channels, x.activation, torch.get_num_threads(),
+            _pointer(gradient), x.z.data_ptr(), x.statistics.data_ptr(), _pointer(share),
+            found.pre.data_ptr(), found.of_scale.data_ptr(), found.of_shift.data_ptr(),
+            found.coefficients.data_ptr(), images, height * width, channels, x.activation,
+            torch.get_num_threads(),
         )  # fmt: skip
         return found
 
@@ -375,15 +309,10 @@ _SIGNATURES = {
     "depthwise_forward": "ppipppppppddnnnniiii",
     "depthwise_backward": "ppipppppppppnnnniiii",
     "measure_norm": "ppppppnnddi",
-    "measure_more": "ppnni",
-    "finish_norm": "ppppppndd",
     "apply_norm": "pppppnnii",
-    "differentiate_norm": "pppppppppnnnii",
-    "differentiate_more": "pppppnnii",
-    "finish_gradient": "pppppnn",
+    "differentiate_norm": "ppppppppnnnii",
     "combine_norm": "ppppnni",
-    "apply_gated": "ppppnnnii",
-    "apply_and_sum": "ppppnnnii",
+    "sum_normed": "pppnnnii",
     "sum_pixels": "pppnnni",
     "scale_images": "ppppnnni",
     "cut_windows": "pppppnnnnnni",

@@ -58,57 +58,6 @@ Normed<A> normed(const Number *z, const float *statistics, Index channels) {
     return {z, statistics + 2 * channels, statistics + 3 * channels, channels};
 }
 
-// A map's moments.
-Moments measured(const Number *z, Index rows, Index channels, int threads) {
-    Moments moments(channels, threads);
-    for_parts(rows, threads, [&](Index first, Index last, int part) {
-        moments.add(part, z + first * channels, last - first);
-    });
-    return moments;
-}
-
-// What `differentiate_norm` writes; its sums.
-GradientSums differentiated(const Number *gradient, const Number *z, const float *statistics,
-                            const float *gate, const float *term, Number *pre, Index images,
-                            Index pixels, Index channels, int activation, int threads) {
-    const Index rows = images * pixels;
-    GradientSums sums(channels, threads);
-    with_activation(activation, [=, &sums](auto a) {
-        const auto y = normed<a()>(z, statistics, channels);
-        const auto take = [=](auto lanes, Index row, Index c, auto g, auto &one,
-                             auto &two) ALWAYS_INLINE_LAMBDA {
-            const Index i = row * channels + c;
-            if constexpr (a() != NONE) g *= slope<a()>(lanes, y.before(lanes, row, c));
-            if (a() != NONE || gate) put(lanes, pre + i, g);
-            one += g;
-            two += g * (at(lanes, z + i) - at(lanes, statistics + c));
-        };
-        for_parts(rows, threads, [=, &sums](Index first, Index last, int part) {
-            if (!gate) {
-                sum_rows(first, last, channels, sums.of(part),
-                         [=](auto lanes, Index row, Index c, auto &one, auto &two)
-                             ALWAYS_INLINE_LAMBDA {
-                                 const auto g = at(lanes, gradient + row * channels + c);
-                                 take(lanes, row, c, g, one, two);
-                             });
-                return;
-            }
-            for (Index n = first / pixels; n * pixels < last; ++n) {
-                const float *f = gate + n * channels, *t = term + n * channels;
-                sum_rows(std::max(first, n * pixels), std::min(last, (n + 1) * pixels), channels,
-                         sums.of(part),
-                         [=](auto lanes, Index row, Index c, auto &one, auto &two)
-                             ALWAYS_INLINE_LAMBDA {
-                                 const auto g = at(lanes, gradient + row * channels + c) *
-                                     at(lanes, f + c) + at(lanes, t + c);
-                                 take(lanes, row, c, g, one, two);
-                             });
-            }
-        });
-    });
-    return sums;
-}
-
 }  // namespace
 
 extern "C" {
@@ -134,51 +83,48 @@ void apply_norm(const Number *z, const float *scale, const float *shift, const N
 void measure_norm(const Number *z, const float *gamma, const float *beta, float *statistics,
                   float *running_mean, float *running_variance, Index rows, Index channels,
                   double eps, double momentum, int threads) {
-    measured(z, rows, channels, threads)
-        .finish({gamma, beta, eps, momentum, statistics, running_mean, running_variance});
+    Moments moments(channels, threads);
+    for_parts(rows, threads, [&](Index first, Index last, int part) {
+        moments.add(part, z + first * channels, last - first);
+    });
+    moments.finish({gamma, beta, eps, momentum, statistics, running_mean, running_variance});
 }
 
-// Adds the rows of a map to `total`, see `Moments::add_to`: the statistics of a map in pieces.
-void measure_more(const Number *z, double *total, Index rows, Index channels, int threads) {
-    measured(z, rows, channels, threads).add_to(total);
-}
-
-// What `measure_norm` gives, of all rows in `total`.
-void finish_norm(const double *total, const float *gamma, const float *beta, float *statistics,
-                 float *running_mean, float *running_variance, Index channels, double eps,
-                 double momentum) {
-    const Norm norm{gamma, beta, eps, momentum, statistics, running_mean, running_variance};
-    for (Index c = 0; c < channels; ++c)
-        norm.finish(channels, c, static_cast<Index>(total[0]), total[1 + c],
-                    total[1 + channels + c]);
-}
-
-// pre = (gradient * gate[n] + term[n]) * act'(z * scale + shift), and from its sums the gradients
-// of gamma and beta and the coefficients of z's. `gate` and `term`, (N, C), are null together, then
-// pre = gradient * act'(...). `pre` may be `gradient`; where there is neither gate nor activation
-// it is, and nothing is written.
+// pre = gradient * act'(z * scale + shift), and from its sums the gradients of gamma and beta and the
+// coefficients of z's. If `pooled`, (N, C), is not null, that is the gradient of every pixel of an image
+// instead. `pre` may be `gradient`; without an activation it is, and nothing is written.
 void differentiate_norm(const Number *gradient, const Number *z, const float *statistics,
-                        const float *gate, const float *term, Number *pre, float *of_gamma,
-                        float *of_beta, float *coefficients, Index images, Index pixels,
-                        Index channels, int activation, int threads) {
-    differentiated(gradient, z, statistics, gate, term, pre, images, pixels, channels, activation,
-                   threads)
-        .finish(images * pixels, statistics, of_gamma, of_beta, coefficients);
-}
-
-// The same for a piece of a map; the sums are added to `total`, 2 C numbers, for `finish_gradient`.
-void differentiate_more(const Number *gradient, const Number *z, const float *statistics,
-                        Number *pre, double *total, Index rows, Index channels, int activation,
-                        int threads) {
-    differentiated(gradient, z, statistics, nullptr, nullptr, pre, 1, rows, channels, activation,
-                   threads)
-        .add_to(total);
-}
-
-// What `differentiate_norm` gives beside `pre`, of all rows in `total`.
-void finish_gradient(const double *total, const float *statistics, float *of_gamma, float *of_beta,
-                     float *coefficients, Index rows, Index channels) {
-    GradientSums::finish(total, channels, rows, statistics, of_gamma, of_beta, coefficients);
+                        const float *pooled, Number *pre, float *of_gamma, float *of_beta,
+                        float *coefficients, Index images, Index pixels, Index channels,
+                        int activation, int threads) {
+    GradientSums sums(channels, threads);
+    with_activation(activation, [=, &sums](auto a) {
+        const auto y = normed<a()>(z, statistics, channels);
+        const auto sum = [=, &sums](Index first, Index last, int part, auto given) {
+            sum_rows(first, last, channels, sums.of(part),
+                     [=](auto lanes, Index row, Index c, auto &one, auto &two) ALWAYS_INLINE_LAMBDA {
+                         const Index i = row * channels + c;
+                         auto g = given(lanes, i, c);
+                         if constexpr (a() != NONE) g *= slope<a()>(lanes, y.before(lanes, row, c));
+                         if (a() != NONE || pooled) put(lanes, pre + i, g);
+                         one += g;
+                         two += g * (at(lanes, z + i) - at(lanes, statistics + c));
+                     });
+        };
+        for_parts(images, threads, [=](Index first, Index last, int part) {
+            if (!pooled)
+                return sum(first * pixels, last * pixels, part,
+                           [=](auto lanes, Index i, Index) ALWAYS_INLINE_LAMBDA {
+                               return at(lanes, gradient + i);
+                           });
+            for (Index n = first; n < last; ++n)
+                sum(n * pixels, (n + 1) * pixels, part,
+                    [=](auto lanes, Index, Index c) ALWAYS_INLINE_LAMBDA {
+                        return at(lanes, pooled + n * channels + c);
+                    });
+        });
+    });
+    sums.finish(images * pixels, statistics, of_gamma, of_beta, coefficients);
 }
 
 // of_z = a * pre + b * z + c, which may take the place of `pre`.
@@ -192,34 +138,11 @@ void combine_norm(const Number *pre, const Number *z, const float *coefficients,
     });
 }
 
-// output = act(z * scale + shift) * gate[n][c] for every pixel.
-void apply_gated(const Number *z, const float *statistics, const float *gate, Number *output,
-                 Index images, Index pixels, Index channels, int activation, int threads) {
+// sums[n][c] = sum over the pixels of image n of act(z * scale + shift).
+void sum_normed(const Number *z, const float *statistics, float *sums, Index images, Index pixels,
+                Index channels, int activation, int threads) {
     with_activation(activation, [=](auto a) {
-        const auto y = normed<a()>(z, statistics, channels);
-        for_parts(images, threads, [=](Index first, Index last, int) {
-            for (Index n = first; n < last; ++n)
-                for (Index row = n * pixels; row < (n + 1) * pixels; ++row)
-                    for_channels(channels, [=](auto lanes, Index c) ALWAYS_INLINE_LAMBDA {
-                        put(lanes, output + row * channels + c,
-                            y(lanes, row, c) * at(lanes, gate + n * channels + c));
-                    });
-        });
-    });
-}
-
-// output = act(z * scale + shift) unless it is null, and sums[n][c], its sum over the pixels of
-// image n.
-void apply_and_sum(const Number *z, const float *statistics, Number *output, float *sums,
-                   Index images, Index pixels, Index channels, int activation, int threads) {
-    with_activation(activation, [=](auto a) {
-        const auto y = normed<a()>(z, statistics, channels);
-        sum_images(sums, images, pixels, channels, threads,
-                   [=](auto lanes, Index row, Index c) ALWAYS_INLINE_LAMBDA {
-                       const auto result = y(lanes, row, c);
-                       if (output) put(lanes, output + row * channels + c, result);
-                       return result;
-                   });
+        sum_images(sums, images, pixels, channels, threads, normed<a()>(z, statistics, channels));
     });
 }
 

@@ -149,21 +149,12 @@ struct GradientSums {
 
     double *of(int part) { return sums.get() + 2 * channels * part; }
 
-    void add_to(double *total) const {
-        for (Index i = 0; i < 2 * channels * parts; ++i) total[i % (2 * channels)] += sums[i];
-    }
-
-    void finish(Index rows, const float *statistics, float *of_gamma, float *of_beta,
-                float *coefficients) {
-        const auto total = zeros(2 * channels);
-        add_to(total.get());
-        finish(total.get(), channels, rows, statistics, of_gamma, of_beta, coefficients);
-    }
-
     // The gradients of gamma and beta, and the coefficients of z's: scale * (pre - mean(pre) -
     // normalised * mean(pre * normalised)) as a * pre + b * z + c.
-    static void finish(const double *total, Index channels, Index rows, const float *statistics,
-                       float *of_gamma, float *of_beta, float *coefficients) {
+    void finish(Index rows, const float *statistics, float *of_gamma, float *of_beta,
+                float *coefficients) const {
+        const auto total = zeros(2 * channels);
+        for (Index i = 0; i < 2 * channels * parts; ++i) total[i % (2 * channels)] += sums[i];
         const float *mean = statistics, *inverse = mean + channels, *scale = inverse + channels;
         for (Index c = 0; c < channels; ++c) {
             const double one = total[c], two = total[channels + c];

@@ -7,13 +7,7 @@ from typing import TypeGuard
 from torch import Tensor, nn
 
 from autoscale.network.kernels.compiled import NativeKernels, Normed
-from autoscale.network.kernels.layers import (
-    Gradients,
-    Layer,
-    Opaque,
-    PointwiseNorm,
-    Tape,
-)
+from autoscale.network.kernels.layers import Gradients, Layer, Opaque, PointwiseNorm, Tape
 from autoscale.network.kernels.panels import Panels
 
 
@@ -52,7 +46,7 @@ class Pooled:
         return of_x
 
 
-def pooled(layers: list[Layer], kernels: NativeKernels) -> list[Layer]:
+def with_pooled(layers: list[Layer], kernels: NativeKernels) -> list[Layer]:
     """`layers`, with a `Pooled` for a 1x1 convolution whose map is pooled to rows."""
     found: list[Layer] = []
     for layer in layers:
@@ -61,8 +55,7 @@ def pooled(layers: list[Layer], kernels: NativeKernels) -> list[Layer]:
         if type(before) is PointwiseNorm and len(children) > 1:
             pool, rest = children[0], children[1:]
             if _means(pool) and type(rest[0]) is nn.Flatten:
-                pooled = Pooled(before, pool, kernels)
-                found[-1:] = pooled, Opaque(nn.Sequential(*rest))
+                found[-1:] = Pooled(before, pool, kernels), Opaque(nn.Sequential(*rest))
                 continue
         found.append(layer)
     return found

@@ -16,6 +16,8 @@ namespace {
 
 constexpr Index STEP = 32;  // channels: whole groups, and whole tiles of pairs
 
+constexpr Index EXACT_ROWS = 1024;  // whose products are summed in float32 before they join float64
+
 // Which images and channels of a wide map are made together.
 struct Pieces {
     Pieces(Index pixels, Index all) : images(images_of_piece(pixels, all)) {
@@ -137,10 +139,10 @@ void widened_statistics(const Number *x, const float *weight, float *moments, co
     for_parts(images, threads, [&](Index first, Index last, int part) {
         double *total = totals.get() + part * square;
         const auto sums = std::make_unique<float[]>(square);
-        for (Index n = first; n < last; ++n) {  // in float64 between images
-            const Number *image = x + n * pixels * depth;
+        for (Index row = first * pixels; row < last * pixels; row += EXACT_ROWS) {
+            const Index count = std::min(EXACT_ROWS, last * pixels - row);
             ColumnProducts products(depth, depth, 1);
-            products.add(image, image, 0, pixels, 0, way);
+            products.add(x, x, row, row + count, 0, way);
             std::fill(sums.get(), sums.get() + square, 0.0f);
             products.add_to(sums.get());
             for (Index i = 0; i < square; ++i) total[i] += sums[i];

@@ -210,24 +210,20 @@ def test_statistics_of_filtered_maps_keep_their_digits_far_from_zero(
 @pytest.mark.parametrize("channels", [5, 27, 48])
 def test_maps_that_are_not_stored_are_those_that_would_be(activation: int, channels: int) -> None:
     kernels = native()
-    z, factor = random(3, 6, 7, channels), random(3, 6, 7, channels, seed=1)
-    gate, pooled = random(3, channels, seed=2), random(3, channels, seed=3)
-    norm = nn.BatchNorm2d(channels)
+    z, gradient = random(3, 6, 7, channels), random(3, 6, 7, channels, seed=1)
+    pooled, norm = random(3, channels, seed=3), nn.BatchNorm2d(channels)
     with torch.no_grad():
         map_ = Normed(z, kernels.measure(z, norm), activation)
-        y = kernels.apply(map_)
-        stored, mean = kernels.apply_pooled(map_)
-        assert torch.equal(stored, y)
-        assert_near(mean, kernels.pool(y).double())
-        expected = kernels.reweight(y, gate)
-        assert torch.equal(kernels.reweight_(stored, gate), expected)
-        assert torch.equal(stored, expected)
-        before = kernels.reweight_backward(factor, gate, pooled)
-        expected, *of_norm = kernels.norm_backward(before, z, norm, activation, map_.statistics)
-        found = kernels.differentiate(factor.clone(), map_, gate, pooled)
-        assert_near(kernels.combine(found, z), expected.double())
-        assert_near(found.of_scale, of_norm[0].double())
-        assert_near(found.of_shift, of_norm[1].double())
+        assert_near(kernels.pool_normed(map_), kernels.pool(kernels.apply(map_)).double())
+        everywhere = (pooled / 42)[:, None, None].expand(z.shape).contiguous()
+        for given, found in (
+            (gradient, kernels.norm_gradient(gradient, map_)),
+            (everywhere, kernels.differentiate_pooled(pooled, map_)),
+        ):
+            of_z, *of_norm = kernels.norm_backward(given, z, norm, activation, map_.statistics)
+            assert_near(kernels.combine(found, z, torch.empty_like(z)), of_z.double())
+            assert_near(found.of_scale, of_norm[0].double())
+            assert_near(found.of_shift, of_norm[1].double())
 
 
 def test_what_is_no_number_stays_visible_behind_a_filter() -> None:
