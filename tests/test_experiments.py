@@ -283,7 +283,8 @@ def test_all_ways_of_training_that_are_timed_learn_alike(
 ) -> None:
     monkeypatch.syspath_prepend(str(EXPERIMENTS / "benchmarks" / "training"))
     step_speed = importlib.import_module("step_speed")
-    monkeypatch.setattr(step_speed, "RIVALED", (("efficientnet-b0", 0.25, 32, 8),))
+    small = step_speed.Case("efficientnet-b0", 0.25, 32, 8)
+    monkeypatch.setattr(step_speed, "RIVALED", (small,))
     step_speed.main(["--rivals", "--rounds", "2"])
     told = json.loads(capsys.readouterr().out)
     first, last = told["first_loss"], told["last_loss"]

@@ -20,7 +20,8 @@ from dataclasses import replace
 from statistics import median
 
 import torch
-from precision import CASES, KERNELS, processor
+from precision import KERNELS, processor
+from steps import CASES
 from torch import nn
 from torch.nn import functional
 from verified import compared

@@ -17,7 +17,8 @@ from dataclasses import replace
 from statistics import median
 
 import torch
-from precision import CLASSES, KERNELS, processor
+from precision import KERNELS, processor
+from steps import CLASSES
 from torch.nn import functional
 
 from autoscale.design.published import published

@@ -13,31 +13,18 @@ import argparse
 import json
 import platform
 import time
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
 import torch
-from torch.nn import functional
+from steps import chosen, step_of
 
 from autoscale.design.architecture import Architecture
-from autoscale.design.published import published
-from autoscale.design.rounding import scale
-from autoscale.jobs.workers.kernels import accelerated
-from autoscale.network.build import build
 from autoscale.network.kernels.compiled import NativeKernels
 from autoscale.network.kernels.panels import Panels
-from autoscale.training.optimizers import SGD
 
-#: Network, width in its own, pixels, images of a step.
-CASES = (
-    ("efficientnet-lite0", 1.0, 128, 32), ("efficientnet-b0", 1.0, 128, 32),
-    ("efficientnet-b0", 0.5, 128, 32), ("efficientnet-b0", 0.5, 96, 32),
-    ("efficientnet-b0", 0.5, 64, 64), ("efficientnet-b0", 0.5, 32, 64),
-)  # fmt: skip
 KERNELS = {"float32": "native", "bfloat16": "native-bfloat16"}
-CLASSES, UNCOUNTED = 100, 2
+UNCOUNTED = 2
 
 
 def main() -> None:
@@ -48,14 +35,11 @@ def main() -> None:
     asked = parser.parse_args()
     torch.set_num_threads(1)
     print(json.dumps({"processor": processor(), "torch": torch.__version__}))
-    chosen = [int(n) for n in asked.cases.split(",") if n] or range(len(CASES))
-    for name, width, pixels, images in (CASES[n] for n in chosen):
-        design = replace(
-            scale(published(name), width=width, resolution=pixels), num_classes=CLASSES
-        )
-        told = {"network": f"{width:g} x {name}", "pixels": pixels, "images": images}
+    for case in chosen(asked.cases):
+        told = {"network": f"{case.width:g} x {case.network}", "pixels": case.pixels}
         measure = profiled if asked.profile else compared
-        print(json.dumps(told | measure(design, images, asked.rounds)), flush=True)
+        found = measure(case.design, case.images, asked.rounds)
+        print(json.dumps({**told, "images": case.images, **found}), flush=True)
 
 
 def compared(design: Architecture, images: int, rounds: int) -> dict[str, object]:
@@ -78,31 +62,10 @@ def compared(design: Architecture, images: int, rounds: int) -> dict[str, object
     }
 
 
-def step_of(design: Architecture, images: int, kernels: str) -> Callable[[], float]:
-    torch.manual_seed(0)
-    network = accelerated(build(design), kernels).train()
-    optimizer = SGD(network.parameters(), lr=0.02, momentum=0.9, fused=True)  # as trainings do
-    pixels = torch.randn(images, design.channels, design.resolution, design.resolution)
-    pixels = pixels.contiguous(memory_format=torch.channels_last)
-    labels = torch.arange(images) % CLASSES
-
-    def step() -> float:
-        loss = functional.cross_entropy(network(pixels), labels)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        return loss.item()
-
-    return step
-
-
 #: Of a step, by what is computed: functions of the kernels, and of torch.
 PARTS = {
     "depthwise": ("depthwise_measured", "_depthwise_backward"),
-    "norms and activations": (
-        *("measure", "measure_more", "_apply", "apply_gated", "pool_normed"),
-        *("_differentiate", "differentiate_more", "combine"),
-    ),
+    "norms and activations": (*("measure", "_apply", "pool_normed", "_differentiate", "combine"),),
     "squeeze-and-excitation": ("_sum_pixels", "_scale_images"),
 }
 PRODUCTS = {

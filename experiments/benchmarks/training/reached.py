@@ -14,16 +14,14 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
-from precision import CASES, CLASSES, KERNELS, UNCOUNTED, processor, step_of
+from precision import KERNELS, UNCOUNTED, processor
+from steps import CASES, step_of
 from torch import Tensor
 
-from autoscale.design.published import published
-from autoscale.design.rounding import scale
 from autoscale.network.kernels.compiled import NativeKernels, Normed, NormGradient
 from autoscale.network.kernels.kernels import Filter
 from autoscale.network.kernels.panels import Panels, Widened
@@ -44,11 +42,8 @@ def main() -> None:
         matrix = torch.randn(SIDE, SIDE, dtype=getattr(torch, precision))
         peak = 2 * SIDE**3 / least(partial(torch.mm, matrix, matrix))
         print(json.dumps({"precision": precision, "product, GFLOP/s": round(peak / 1e9)}))
-        for name, width, pixels, images in (CASES[n] for n in ASKED):
-            design = replace(
-                scale(published(name), width=width, resolution=pixels), num_classes=CLASSES
-            )
-            step, parts = step_of(design, images, kernels), Parts()
+        for case in (CASES[n] for n in ASKED):
+            step, parts = step_of(case.design, case.images, kernels), Parts()
             for _ in range(UNCOUNTED):
                 step()
             with parts:
@@ -57,7 +52,7 @@ def main() -> None:
                     step()
                 seconds = (time.thread_time() - began) / asked.rounds
             rows = parts.rows(asked.rounds, peak, bandwidth)
-            told = {"network": f"{width:g} x {name}", "pixels": pixels, "precision": precision}
+            told = {"case": str(case), "precision": precision}
             print(json.dumps({**told, "all": round(1000 * seconds, 1), **rows}), flush=True)
 
 
@@ -95,7 +90,7 @@ class Parts:
             self._count(torch, name, "products", of_matrices)
         for name, filters in (("_depthwise", 1), ("_depthwise_backward", 2)):
             self._count(NativeKernels, name, "depthwise", partial(of_filter, filters))
-        for name in ("measure", "_apply", "apply_gated", "pool_normed", "_differentiate", "combine",
+        for name in ("measure", "_apply", "pool_normed", "_differentiate", "combine",
                      "_sum_pixels", "_scale_images"):  # fmt: skip
             self._count(NativeKernels, name, "norms and activations", lambda _: 0)
 

@@ -18,38 +18,26 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 import plain_ways
 import torch
+from steps import CASES, CLASSES, Case, chosen
 from torch import Tensor, nn
 from torch.nn import functional
 
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
-from autoscale.design.published import published
-from autoscale.design.rounding import scale
 from autoscale.jobs.workers.kernels import accelerated
 from autoscale.network.build import build
-from autoscale.network.kernels import layers
-from autoscale.network.kernels.compiled import NativeKernels
 from autoscale.training.optimizers import SGD
 
 OURS = ("torch", "native", "native-bfloat16")
 VARIANTS = ("plain", "channels-last", "torch", "native")
 #: Those that `--rivals` compares: all plain ways, and the compiled kernels in both precisions.
 RIVALS = (*plain_ways.WAYS, "native", "native-bfloat16")
-#: Network, width in its own, pixels, images of a step.
-RIVALED = (
-    ("efficientnet-lite0", 1.0, 128, 32), ("efficientnet-b0", 1.0, 128, 32),
-    ("efficientnet-b0", 0.5, 128, 32), ("efficientnet-b0", 0.5, 96, 32),
-)  # fmt: skip
-CLASSES, UNCOUNTED = 100, 2
-
-
-def designed(name: str, width: float, resolution: int) -> Architecture:
-    found = scale(published(name), width=width, resolution=resolution)
-    return replace(found, num_classes=CLASSES)
+#: What `--rivals` compares them with.
+RIVALED = CASES[:4]
+UNCOUNTED = 2
 
 
 def stepper(variant: str, base: nn.Module, x: Tensor, labels: Tensor) -> Callable[[], float]:
@@ -134,58 +122,6 @@ def rivalry(seconds: Mapping[str, Sequence[float]]) -> dict[str, object]:
     return told
 
 
-def where_time_goes(resolution: int, batch: int, rounds: int) -> dict[str, float]:
-    """Shares of a native step's CPU time, by what is computed."""
-    torch.manual_seed(0)
-    base = build(designed("efficientnet-b0", 0.5, resolution))
-    x, labels = torch.randn(batch, 3, resolution, resolution), torch.randint(0, CLASSES, (batch,))
-    step = stepper("native", base, x, labels)
-    spent: dict[str, float] = {}
-
-    def timed(owner: type, name: str, label: str) -> None:
-        inner = getattr(owner, name)
-
-        def outer(*args: object, **options: object) -> object:
-            began = time.thread_time()
-            result = inner(*args, **options)
-            spent[label] = spent.get(label, 0.0) + time.thread_time() - began
-            return result
-
-        setattr(owner, name, outer)
-
-    parts = {
-        "depthwise": ("depthwise", "depthwise_measured"),
-        "depthwise backward": (
-            "depthwise_backward",
-            "depthwise_backward_normed",
-            "depthwise_backward_stored",
-        ),
-        "norm": ("measure", "apply"),
-        "norm backward": ("_differentiate", "combine"),
-        "squeeze-and-excitation": (
-            *("pool", "reweight", "gate_gradient", "reweight_backward"),
-            *("apply_pooled", "reweight_"),
-        ),
-    }
-    for label, names in parts.items():
-        for name in names:
-            timed(NativeKernels, name, label)
-    timed(layers.Excite, "gate", "squeeze-and-excitation")
-    timed(layers.Excite, "gate_backward", "squeeze-and-excitation")
-    timed(layers.PointwiseNorm, "convolve", "pointwise")
-    timed(layers.PointwiseNorm, "convolve_backward", "pointwise backward")
-    timed(SGD, "step", "optimizer")
-    for _ in range(UNCOUNTED):
-        step()
-    spent.clear()
-    began = time.thread_time()
-    for _ in range(rounds):
-        step()
-    total = time.thread_time() - began
-    shares = {label: round(value / total, 3) for label, value in spent.items()}
-    return {**shares, "everything else": round(1 - sum(shares.values()), 3)}
-
-
 def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -194,24 +130,18 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--rivals", action="store_true", help="bfloat16 beside all plain ways")
     parser.add_argument("--cases", default="", help="numbers of RIVALED, 0 is the first; all")
     parser.add_argument("--rounds", type=int, default=6)
-    parser.add_argument("--profile", action="store_true", help="where a native step's time goes")
     asked = parser.parse_args(words)
     torch.set_num_threads(1)
     if asked.rivals:
-        chosen = [int(n) for n in asked.cases.split(",") if n] or range(len(RIVALED))
-        for name, width, resolution, batch in (RIVALED[n] for n in chosen):
-            design = designed(name, width, resolution)
-            told = {"network": f"{width:g} x {name}"}
-            print(json.dumps(told | compare(design, batch, asked.rounds, RIVALS)), flush=True)
+        for case in chosen(asked.cases, RIVALED):
+            told = {"network": f"{case.width:g} x {case.network}"}
+            found = compare(case.design, case.images, asked.rounds, RIVALS)
+            print(json.dumps(told | found), flush=True)
         return
     for size in asked.sizes.split(","):
         resolution, batch = map(int, size.split("x"))
-        if asked.profile:
-            shares = where_time_goes(resolution, batch, asked.rounds)
-            print(json.dumps({"resolution": resolution, "batch": batch, "shares": shares}))
-        else:
-            design = designed("efficientnet-b0", 0.5, resolution)
-            print(json.dumps(compare(design, batch, asked.rounds, VARIANTS)), flush=True)
+        case = Case("efficientnet-b0", 0.5, resolution, batch)
+        print(json.dumps(compare(case.design, batch, asked.rounds, VARIANTS)), flush=True)
 
 
 if __name__ == "__main__":

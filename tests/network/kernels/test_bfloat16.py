@@ -264,8 +264,8 @@ def test_a_block_is_as_exact_as_torch_s_own_bfloat16(
     found = step(block, layer, x, gradient)
     names = ["output", "input", *(name for name, _ in block.named_parameters())]
     for name, one, other, expected in zip(names, found, torchs, exact, strict=True):
-        # Twice as much, as two errors by rounding differ by chance; a ReLU6 close to its ends lets a
-        # gradient pass or not, and the sums of the few numbers here move by some roundings.
+        # Twice as much, as two errors by rounding differ by chance; a ReLU6 close to its ends lets
+        # a gradient pass or not, and the sums of the few numbers here move by some roundings.
         assert error(one, expected) <= max(2 * error(other, expected), 8 * ROUNDING), name
 
 
