@@ -1,6 +1,6 @@
 """How much memory a training takes, predicted from the maps that its layers keep."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 
 from autoscale.design.amounts import BYTES
@@ -76,7 +76,24 @@ def _kept_by_part(architecture: Architecture, kernels: str, padding: Padding) ->
     for place, cost in zip(places, costs, strict=True):
         kept = _kept(place, float(cost.activations), kernels)
         found.append(kept + (_kept_by_padding(place, kernels) if padding == "same" else 0.0))
-    return [image * MAP_SIZES.get(kernels, 1.0) + found[0], *found[1:]]
+    found[0] += (image - _not_stored(places, kernels)) * MAP_SIZES.get(kernels, 1.0)
+    return found
+
+
+def _not_stored(places: Sequence[Place], kernels: str) -> int:
+    """Numbers of the map behind a stem, where native kernels make it again as they read it: if it
+    ends with a whole convolution, and the block behind it neither expands nor adds its input."""
+    stem, block = places[0].part, next(walk_stage(places[1]))
+    layout = block.layout
+    if kernels not in _NATIVE or not isinstance(stem, Stem) or not is_inverted(layout):
+        return 0
+    *_, last = stem_layers(stem, places[0].width)
+    whole = isinstance(last, Conv) and last.groups != DEPTHWISE and last.kernel > 1
+    first = layout.branch[0]
+    alone = isinstance(first, Conv) and first.groups == DEPTHWISE
+    if not (whole and alone) or layout.shortcut.added or layout.entry:
+        return 0
+    return int(block.width_in * area(block.size))
 
 
 def _image(architecture: Architecture) -> int:

@@ -109,7 +109,7 @@ def _planned(parts: list[list[nn.Module]], kernels: Kernels) -> Layer:
             opaque += part
         else:
             flush()
-            layers.append(layer)
+            layers += layer.layers if isinstance(layer, Chain) else [layer]
     flush()
     if isinstance(kernels, NativeKernels):
         layers = with_pooled(invert(layers, kernels), kernels)

@@ -42,11 +42,14 @@ class Inverted:
 
     The tape keeps the input, and the maps before the three norms; of those the first only where it
     is not made again.
+
+    Args:
+        expand: a network's stem may stand here too, when what follows it expands nothing.
     """
 
     def __init__(
         self,
-        expand: PointwiseNorm | None,
+        expand: ConvNorm | None,
         depthwise: DepthwiseNorm,
         excite: Excite | None,
         project: PointwiseNorm,
@@ -74,12 +77,16 @@ class Inverted:
     def _filtered(self, x: Tensor) -> tuple[Tensor | Normed | Widened, Normed]:
         """What `depthwise` is given, and what comes out of its norm."""
         expand, depthwise = self.expand, self.depthwise
-        if expand is not None and made_again(x.shape[1] * x.shape[2], x.shape[3]):
+        pointwise = isinstance(expand, PointwiseNorm)
+        source: Tensor | Normed = x
+        if expand is not None and not pointwise:
+            z = expand.convolve(x)
+            source = Normed(z, self.kernels.measure(z, expand.counted()), expand.activation)
+        elif expand is not None and made_again(x.shape[1] * x.shape[2], x.shape[3]):
             wide = self.panels.widen(x, expand.weight, expand.counted(), expand.activation)
             measured = self.panels.depthwise(wide, depthwise.filter, depthwise.counted())
             return wide, Normed(*measured, depthwise.activation)
-        source: Tensor | Normed = x
-        if expand is not None:
+        elif expand is not None:
             source = Normed(
                 *self.panels.expand(x, expand.weight, expand.counted()), expand.activation
             )
@@ -95,7 +102,7 @@ class Inverted:
             at = slice(first, first + together)
             source: Tensor | Normed = x[at]
             if expand is not None:
-                source = fixed(self.panels.expand(x[at], expand.weight, None)[0], expand)
+                source = fixed(self._expanded(expand, x[at]), expand)
             filtered = fixed(self.kernels.depthwise_of(source, depthwise.filter), depthwise)
             gate: Tensor | None = None
             if self.excite is not None:
@@ -106,6 +113,11 @@ class Inverted:
             self.kernels.apply(narrow, None if added is None else added[at], result[at])
         assert result is not None
         return result
+
+    def _expanded(self, expand: ConvNorm, x: Tensor) -> Tensor:
+        if isinstance(expand, PointwiseNorm):
+            return self.panels.expand(x, expand.weight, None)[0]
+        return expand.convolve(x)
 
     def _images_together(self, x: Tensor) -> int:
         wide = len(self.depthwise.weight) * x.shape[1] * x.shape[2] * x.element_size()
@@ -132,11 +144,15 @@ class Inverted:
             of_z, filtered.z, source, by
         )
         del of_z, filtered
-        norm = self.expand.norm
-        found[norm.weight], found[norm.bias] = of_source.of_scale, of_source.of_shift
-        of_x, found[self.expand.weight] = self.panels.expand_backward(
-            of_source, source.z, x, self.expand.weight, wants_input=wants_input, added=added
-        )
+        expand = self.expand
+        found[expand.norm.weight], found[expand.norm.bias] = of_source.of_scale, of_source.of_shift
+        if isinstance(expand, PointwiseNorm):
+            of_x, found[expand.weight] = self.panels.expand_backward(
+                of_source, source.z, x, expand.weight, wants_input=wants_input, added=added
+            )
+        else:
+            expanded = self.kernels.combine(of_source, source.z, of_source.pre)
+            of_x, found[expand.weight] = expand.convolve_backward(expanded, x, wants_input, added)
         return of_x
 
     def project_backward(
@@ -189,7 +205,9 @@ def invert(layers: list[Layer], kernels: NativeKernels) -> list[Layer]:
     merged: list[Layer] = []
     at = 0
     while at < len(layers):
-        expand = _as(PointwiseNorm, layers, at)
+        expand: ConvNorm | None = _as(PointwiseNorm, layers, at)
+        if expand is None and type(layers[at]) is ConvNorm:
+            expand = _as(ConvNorm, layers, at)
         depthwise = _as(DepthwiseNorm, layers, at + (expand is not None))
         after = at + (expand is not None) + 1
         excite = _as(Excite, layers, after)
