@@ -21,7 +21,9 @@ from autoscale.jobs.grid.job import grid_search
 from autoscale.jobs.groups.recipe import recipe_named
 from autoscale.jobs.search.result import load_baseline, load_proxy
 from autoscale.jobs.search.spaces import space_names
+from autoscale.jobs.workers.measurement import Measurement
 from autoscale.jobs.workers.proxy import Proxy
+from autoscale.jobs.workers.scoring import train_and_score
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.models.quantized import in_loop
 from autoscale.models.quantized.in_loop import in_int8, require_int8_design, require_int8_space
@@ -135,9 +137,16 @@ def test_a_stopped_training_is_not_quantised(monkeypatch: pytest.MonkeyPatch) ->
     ).load(size=16)
     network = SearchSpace.from_yaml(SPACE).architecture_at((0, 0))
     network = replace(network, num_classes=len(proxy.images.classes))
-    whole = proxy.score(network, seed=0, rungs=(1,), look=lambda epochs, accuracy: False)
+    whole, stopped = (
+        train_and_score(
+            proxy,
+            network,
+            seed=0,
+            measurement=Measurement(rungs=(1,), look=lambda epochs, accuracy, stop=stop: stop),
+        )
+        for stop in (False, True)
+    )
     assert whole.accuracy_float is not None
-    stopped = proxy.score(network, seed=0, rungs=(1,), look=lambda epochs, accuracy: True)
     assert stopped.accuracy_float is None
 
 

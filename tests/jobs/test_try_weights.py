@@ -28,7 +28,9 @@ from autoscale.jobs.starts.result import WeightsTried, advice_in
 from autoscale.jobs.starts.settings import TryWeightsSettings
 from autoscale.jobs.train.job import train
 from autoscale.jobs.workers.answers import packed, unpacked
+from autoscale.jobs.workers.measurement import Measurement
 from autoscale.jobs.workers.proxy import Proxy
+from autoscale.jobs.workers.scoring import train_and_score
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.jobs.workers.transfer import Transfer
 from autoscale.runs.weights import file_digest
@@ -107,7 +109,7 @@ def test_a_pair_is_the_parts_put_together_by_hand(
         assert (side.epochs, side.rate) == (epochs, rate)
         assert ready.recipe_of(SMALL).learning_rate == rate
         for seed in (0, 1):
-            assert side.right[seed].mean() == ready.score(SMALL, seed=seed).accuracy
+            assert side.right[seed].mean() == train_and_score(ready, SMALL, seed=seed).accuracy
     assert one.weights.inherited is not None
     assert one.weights.inherited > 0.2
     assert one.scratch.inherited is None
@@ -127,7 +129,10 @@ def test_which_images_were_right_is_what_the_accuracy_counts(
 def test_answers_are_only_kept_where_they_are_asked_for() -> None:
     proxy = Proxy(source=ImageSource(data="synthetic", limit=32), recipe=recipe_named("proxy"))
     ready = replace(proxy, recipe=recipe_named("proxy", epochs=1)).load(size=16)
-    plain, asked = (ready.score(SMALL, seed=0, answers=answers) for answers in (False, True))
+    plain, asked = (
+        train_and_score(ready, SMALL, seed=0, measurement=Measurement(answers=answers))
+        for answers in (False, True)
+    )
     assert plain.right is None
     assert "right" not in plain.to_dict()
     assert asked.right
