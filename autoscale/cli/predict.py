@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -259,8 +260,9 @@ def _asked(settings: PredictCommand) -> list[str]:
     """The names of the images, those of lists among them.
 
     Raises:
-        InvalidSetting: if a list cannot be read.
+        InvalidSetting: if a list cannot be read, or nothing is where the images were named.
     """
+    from autoscale.datasets.pictures.pictures import shown
     from autoscale.models.inference.predict import names_in
 
     names = settings.names
@@ -282,6 +284,8 @@ def _asked(settings: PredictCommand) -> list[str]:
             ) from None
     if not found:
         raise InvalidSetting("no image is named; name files or folders, or give --from a list")
+    if names is None and not any(os.path.exists(name) for name in found):
+        raise InvalidSetting(f"no such file: {shown(found[0])}; name pictures, or folders of them")
     return found
 
 
