@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from autoscale.cli.app import main
 from autoscale.design.architecture import Stage
+from autoscale.design.cost import cost
 from autoscale.errors import AutoscaleError, BudgetUnreachable, InvalidSetting, RunConflict
 from autoscale.inspection.status import run_status
 from autoscale.jobs.equal_cost import epochs_by_whole
@@ -306,6 +307,20 @@ def test_what_cannot_be_tried_is_refused_before_images_are_read(
     with pytest.raises(error, match=why):
         try_weights(source, tmp_path / "run", **{**USUAL, **changes})
     assert not (tmp_path / "run").exists()
+
+
+def test_networks_of_another_aspect_are_tried_in_a_run_of_their_own(
+    tried: tuple[Path, WeightsTried], source: str, small: str, tmp_path: Path
+) -> None:
+    both = {"network": [small], "budgets": "120K", "aspect": "4/3"}
+    found = try_weights(source, tmp_path / "run", **both, **USUAL)
+    for one, square in zip(found.compared, tried[1].compared, strict=True):
+        size = one.tried.architecture.image_size
+        assert size.width == round(size.height * 4 / 3)
+        assert one.tried.key != square.tried.key
+    assert cost(found.compared[1].tried.architecture).macs <= 120_000
+    with pytest.raises(RunConflict, match="aspect"):
+        try_weights(source, shutil.copytree(tried[0], tmp_path / "squares"), **both, **USUAL)
 
 
 def test_a_search_with_weights_points_to_the_command_or_says_the_advice(
