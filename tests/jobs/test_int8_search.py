@@ -30,6 +30,7 @@ from autoscale.models.quantized.in_loop import in_int8, require_int8_design, req
 from autoscale.search.objective import Score
 from tests.conftest import Heard
 from tests.designs import two_stages
+from tests.jobs.as_a_worker import scores_of_a_worker
 
 SPACE = """\
 name: mixed
@@ -98,8 +99,20 @@ def test_a_broken_search_goes_on_to_the_same_bits_and_not_in_float(
     search(copy, trials=1)
     with pytest.raises(RunConflict, match=r"--dtype int8 there, asked for --dtype float32"):
         search(copy, dtype="float32")
-    search(copy, workers=2)  # which may be done in another order
-    assert by_design(lines(copy)) == by_design(lines(run))
+    search(copy)
+    assert lines(copy) == lines(run)
+
+
+def test_a_worker_scores_in_int8(run: Path) -> None:
+    kept, again = scores_of_a_worker(run)
+    assert again == kept
+    assert all(score.accuracy_float is not None for score in again)
+
+
+@pytest.mark.slow
+def test_workers_give_the_scores_of_one_process(run: Path, tmp_path: Path) -> None:
+    search(tmp_path / "run", workers=2)  # which may be done in another order
+    assert by_design(lines(tmp_path / "run")) == by_design(lines(run))
 
 
 def test_what_comes_after_the_search_is_scored_as_it_was(run: Path) -> None:

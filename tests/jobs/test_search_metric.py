@@ -28,6 +28,7 @@ from autoscale.jobs.workers.scoring import train_and_score
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.metrics.choice import MetricChoice
 from tests.conftest import Heard
+from tests.jobs.as_a_worker import scores_of_a_worker
 
 COMMAND = [
     "--data", "synthetic", "--limit", "64", "--space", "tiny", "--resolution", "16", "--sampler",
@@ -117,6 +118,13 @@ def test_a_broken_search_goes_on_by_its_metric_and_by_no_other(run: Path, tmp_pa
     assert lines(tmp_path / "run") == lines(run)
 
 
+def test_workers_know_the_metric(run: Path) -> None:
+    kept, again = scores_of_a_worker(run)
+    assert again == kept
+    assert all(score.quality is not None for score in again)
+
+
+@pytest.mark.slow
 def test_worker_processes_know_the_metric(run: Path, tmp_path: Path) -> None:
     search(tmp_path / "run", workers=2, trials=2)
     own = {json.dumps(line["params"]): line["score"] for line in lines(run)}
