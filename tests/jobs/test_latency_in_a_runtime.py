@@ -30,7 +30,7 @@ needs_litert = pytest.mark.skipif(bool(missing("litert")), reason="needs the ext
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(goal, "TIMED", 20)
+    monkeypatch.setattr(goal, "TIMED", 10)
     monkeypatch.setattr(goal, "PASSES", 5)
     monkeypatch.setattr(stopwatch, "SECONDS", 0.05)
 
@@ -219,7 +219,7 @@ def test_without_the_extra_a_search_says_at_once_what_to_install(
 @needs_litert
 def test_a_grid_with_a_budget_in_a_runtime_keeps_to_it(tmp_path: Path, quick: None) -> None:
     asked: dict[str, Any] = {
-        "baseline": str(design_file(tmp_path)), "rounding": "tf,divisor=4", "step": 0.25,
+        "baseline": str(design_file(tmp_path)), "rounding": "tf,divisor=4", "step": 0.5,
         "latency_budget": "2x", "tolerance": 0.5, "max_candidates": 2, "rivals": False,
         "runtime": "litert", "dtype": "int8",
     }  # fmt: skip
