@@ -30,7 +30,7 @@ needs_litert = pytest.mark.skipif(bool(missing("litert")), reason="needs the ext
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(goal, "TIMED", 10)
+    monkeypatch.setattr(goal, "TIMED", 20)
     monkeypatch.setattr(goal, "PASSES", 5)
     monkeypatch.setattr(stopwatch, "SECONDS", 0.05)
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import autoscale
 from autoscale.cli.app import COMMANDS, main
-from autoscale.errors import InvalidSetting, RunConflict, StorageProblem
+from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.inspection.status import run_status
 from autoscale.jobs.grid.settings import GridSettings
 from autoscale.jobs.groups.recipe import OwnRecipe, RecipeSettings, recipe_named
@@ -239,7 +239,7 @@ def test_a_recipe_that_is_not_there_is_refused(tmp_path: Path) -> None:
         asked(recipe="ful")
     with pytest.raises(InvalidSetting, match="no recipe 'best'"):
         recipe_named("best")
-    with pytest.raises(StorageProblem, match=r"gone\.yaml"):
+    with pytest.raises(InvalidSetting, match=r"gone\.yaml"):
         asked(recipe=str(tmp_path / "gone.yaml"))
 
 
