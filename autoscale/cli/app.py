@@ -14,8 +14,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from autoscale.cli.once import Once, require_once
-from autoscale.cli.options import RUN, Cache, Version, command
+from autoscale.cli.options import RUN, Cache, Once, Version, command, require_once
 from autoscale.errors import AutoscaleError, InvalidSetting
 from autoscale.settings.command import Settings
 
