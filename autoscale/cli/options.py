@@ -285,10 +285,10 @@ def require_once(command: Any, context: Any, arguments: Sequence[str]) -> None:
             and not (option.multiple or option.is_flag)
         ):
             name = max(option.opts, key=len)
-            raise InvalidSetting(
-                f"{name} takes one value, got {' and '.join(_values(name, arguments))}; give one "
-                "of them"
-            )
+            values = _values(name, arguments)
+            # An address may hold a password.
+            told = len(values) if any("://" in one for one in values) else " and ".join(values)
+            raise InvalidSetting(f"{name} takes one value, got {told}; give one of them")
 
 
 def _values(name: str, arguments: Sequence[str]) -> list[str]:

@@ -50,6 +50,9 @@ def test_an_option_of_one_value_is_typed_once(capsys: pytest.CaptureFixture[str]
             assert f"{flag} takes one value, got 3 and 4; give one" in said or number in said
             seen += 1
     assert seen > 300
+    addresses = ["--storage", "postgresql://me:secret@a/b", "--storage=postgresql://me@c/d"]
+    said = refused(capsys, ["search-baseline", *addresses])
+    assert said == "autoscale: --storage takes one value, got 2; give one of them"
     assert "--cache takes one value, got a and b" in refused(
         capsys, ["--cache", "a", "--cache", "b", "spaces"]
     )
