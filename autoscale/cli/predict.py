@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -262,8 +261,7 @@ def _asked(settings: PredictCommand) -> list[str]:
     Raises:
         InvalidSetting: if a list cannot be read, or nothing is where the images were named.
     """
-    from autoscale.datasets.pictures.pictures import shown
-    from autoscale.models.inference.predict import names_in
+    from autoscale.models.inference.predict import names_in, require_any
 
     names = settings.names
     if names == "-" and "-" in settings.images:
@@ -284,8 +282,8 @@ def _asked(settings: PredictCommand) -> list[str]:
             ) from None
     if not found:
         raise InvalidSetting("no image is named; name files or folders, or give --from a list")
-    if names is None and not any(os.path.exists(name) for name in found):
-        raise InvalidSetting(f"no such file: {shown(found[0])}; name pictures, or folders of them")
+    if names is None:
+        require_any(found)
     return found
 
 

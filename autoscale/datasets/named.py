@@ -70,6 +70,16 @@ def find_pictures(names: Iterable[str | Path]) -> Named:
     return Named(tuple(paths), tuple(refused))
 
 
+def require_any(names: Sequence[str]) -> None:
+    """Refuse names of pictures and folders, at least one, of which none is there.
+
+    Raises:
+        NothingThere: naming the first.
+    """
+    if not any(os.path.exists(name) for name in names):
+        raise NothingThere(f"no such file: {shown(names[0])}; name pictures, or folders of them")
+
+
 class Unlabelled:
     """The pictures of a folder, at any depth, whose classes nobody told.
 
