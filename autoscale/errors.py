@@ -8,6 +8,7 @@ AutoscaleError
 ├── SpaceExhausted        every network of a space has been tried
 ├── NotEnoughTrials       trials that do not say what is asked of them
 ├── DataProblem           images that cannot be used
+│   └── NothingThere      images named where nothing is; an InvalidSetting too
 ├── EvaluationFailed      a network that could not be scored
 ├── WorkersUnavailable    workers that cannot start; no network was judged
 ├── ExportProblem         a format that does not give the network's answers
@@ -46,6 +47,10 @@ class NotEnoughTrials(AutoscaleError):
 
 class DataProblem(AutoscaleError):
     """Images that cannot be used."""
+
+
+class NothingThere(DataProblem, InvalidSetting):
+    """A file or folder that was named for images, and is not there: a mistake of the command."""
 
 
 class EvaluationFailed(AutoscaleError):

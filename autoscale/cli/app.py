@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from autoscale.cli.options import RUN, Cache, Version, command
+from autoscale.cli.options import RUN, Cache, Once, Version, command, require_once
 from autoscale.errors import AutoscaleError, InvalidSetting
 from autoscale.settings.command import Settings
 
@@ -24,6 +24,10 @@ from autoscale.settings.command import Settings
 
 class _Commands(TyperGroup):
     """The commands as the help lists them; the one that is typed is found with all its options."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        require_once(self, ctx, args)
+        return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         name, listed, rest = super().resolve_command(ctx, args)
@@ -86,7 +90,7 @@ class Command:
             has_json=self.has_json,
         )
         alone = typer.Typer(add_completion=False, rich_markup_mode="rich")
-        alone.command(self.name, epilog=epilog)(call)
+        alone.command(self.name, cls=Once, epilog=epilog)(call)
         return typer.main.get_command(alone)
 
 

@@ -22,7 +22,7 @@ from autoscale.settings.option import again, begun, option
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from autoscale.devices.board import Fit
+    from autoscale.devices.board import Board, Fit
     from autoscale.models.count import Count
 
 MEMORY = "memory: bytes of the most activations alive at once, float32; weights not counted"
@@ -91,52 +91,73 @@ def _pixels(size: ImageSize) -> str:
 
 def count_command(settings: CountCommand, *, as_json: bool) -> None:
     """Count what one image costs in a network, exactly."""
-    from autoscale.cli.terminal import say, show_json, show_table
+    from autoscale.cli.terminal import show_json
     from autoscale.models import count
     from autoscale.models.op_costs import parse_handles
 
-    convention = settings.convention
     found = count.count(
         settings.network,
         resolution=settings.resolution,
         aspect=settings.aspect,
         handles=parse_handles(settings.op_cost),
     )
-    rows = found.rows(convention)
-    board = None
-    if settings.board is not None:
-        from autoscale.devices.boards import load_board
-
-        board = load_board(settings.board)
+    board = _board(settings)
     fits = () if board is None else found.fit(board)
     if as_json:
-        answer: dict[str, Any] = {
-            **found.row(convention),
-            "convention": convention,
-            "resolution": found.resolution,
-            **({} if found.aspect == SQUARE else {"aspect": written(found.aspect)}),
-            "traced": found.traced,
-        }
-        if convention == "fvcore" and found.fvcore:
-            answer["left_out"] = dict(found.fvcore.left_out)
-        if settings.per_stage:
-            answer["parts"] = rows[:-1]
+        show_json(_answer(settings, found, fits))
+    else:
+        _show_count(settings, found)
         if settings.check:
-            answer["check"] = [asdict(line) for line in found.check]
-        if settings.board is not None:
-            answer["board"] = [
-                {
-                    "cost": fit.limit.measure.name,
-                    "needs": fit.cost,
-                    "leaves": fit.limit.most,
-                    "fits": fit.fits,
-                }
-                for fit in fits
-            ]
-        show_json(answer)
-        _exit_unless_explained(found, settings.check)
-        _exit_unless_it_fits(fits)
-        return
+            _show_check(found)
+        if board is not None:
+            _show_board(settings, board, fits)
+    explained = not settings.check or all(line.explained for line in found.check)
+    if not (explained and all(fit.fits for fit in fits)):
+        raise typer.Exit(1)
+
+
+def _board(settings: CountCommand) -> Board | None:
+    if settings.board is None:
+        return None
+    from autoscale.devices.boards import load_board
+
+    return load_board(settings.board)
+
+
+def _answer(settings: CountCommand, found: Count, fits: Sequence[Fit]) -> dict[str, Any]:
+    """What machines are told."""
+    convention = settings.convention
+    answer: dict[str, Any] = {
+        **found.row(convention),
+        "convention": convention,
+        "resolution": found.resolution,
+        **({} if found.aspect == SQUARE else {"aspect": written(found.aspect)}),
+        "traced": found.traced,
+    }
+    if convention == "fvcore" and found.fvcore:
+        answer["left_out"] = dict(found.fvcore.left_out)
+    if settings.per_stage:
+        answer["parts"] = found.rows(convention)[:-1]
+    if settings.check:
+        answer["check"] = [asdict(line) for line in found.check]
+    if settings.board is not None:
+        answer["board"] = [
+            {
+                "cost": fit.limit.measure.name,
+                "needs": fit.cost,
+                "leaves": fit.limit.most,
+                "fits": fit.fits,
+            }
+            for fit in fits
+        ]
+    return answer
+
+
+def _show_count(settings: CountCommand, found: Count) -> None:
+    from autoscale.cli.terminal import say, show_table
+
+    convention = settings.convention
+    rows = found.rows(convention)
     show_table(
         rows if settings.per_stage else rows[-1:],
         title=f"{settings.network}, one image of {_pixels(found.image_size)}",
@@ -151,14 +172,23 @@ def count_command(settings: CountCommand, *, as_json: bool) -> None:
         calls = [f"{name} ({n} calls)" for name, n in found.fvcore.left_out.most_common()]
         say(f"fvcore leaves out of its flops: {', '.join(calls)}.")
     say(MEMORY)
-    if settings.check:
-        beside = found.check_table()
-        show_table(beside, title="fvcore's count beside ours", columns=tuple(beside.columns))
-        for line in found.check:
-            if not line.explained:
-                say(f"{line.what}: not explained: {line.reason}.")
-            elif any(number != line.fvcore for number in line.ours.values()) and line.reason:
-                say(f"{line.what}: {line.reason}.")
+
+
+def _show_check(found: Count) -> None:
+    from autoscale.cli.terminal import say, show_table
+
+    beside = found.check_table()
+    show_table(beside, title="fvcore's count beside ours", columns=tuple(beside.columns))
+    for line in found.check:
+        if not line.explained:
+            say(f"{line.what}: not explained: {line.reason}.")
+        elif any(number != line.fvcore for number in line.ours.values()) and line.reason:
+            say(f"{line.what}: {line.reason}.")
+
+
+def _show_board(settings: CountCommand, board: Board, fits: Sequence[Fit]) -> None:
+    from autoscale.cli.terminal import say
+
     for fit in fits:
         times = fit.cost / fit.limit.most
         over = f"{times:,.0f}" if times >= 100 else f"{times:.3g}"
@@ -167,24 +197,12 @@ def count_command(settings: CountCommand, *, as_json: bool) -> None:
             f"{settings.board}: needs {fit.limit.measure.exactly(fit.cost)} of "
             f"{fit.limit.exactly.partition(' ')[0]}: {spare}."
         )
-    if board is not None and board.milliseconds is not None:
+    if board.milliseconds is not None:
         timed = f"autoscale latency {settings.network} --runtime {board.runtime}"
         say(
             f"{settings.board}: its {board.milliseconds:g} ms are not checked, for nothing is "
             f"timed here; {timed} --dtype {board.dtype} times it."
         )
-    _exit_unless_explained(found, settings.check)
-    _exit_unless_it_fits(fits)
-
-
-def _exit_unless_it_fits(fits: Sequence[Fit]) -> None:
-    if not all(fit.fits for fit in fits):
-        raise typer.Exit(1)
-
-
-def _exit_unless_explained(found: Count, check: bool) -> None:
-    if check and not all(line.explained for line in found.check):
-        raise typer.Exit(1)
 
 
 def compare_command(settings: CompareCommand, *, as_json: bool) -> None:

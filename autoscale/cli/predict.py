@@ -259,9 +259,9 @@ def _asked(settings: PredictCommand) -> list[str]:
     """The names of the images, those of lists among them.
 
     Raises:
-        InvalidSetting: if a list cannot be read.
+        InvalidSetting: if a list cannot be read, or nothing is where the images were named.
     """
-    from autoscale.models.inference.predict import names_in
+    from autoscale.models.inference.predict import names_in, require_any
 
     names = settings.names
     if names == "-" and "-" in settings.images:
@@ -282,6 +282,8 @@ def _asked(settings: PredictCommand) -> list[str]:
             ) from None
     if not found:
         raise InvalidSetting("no image is named; name files or folders, or give --from a list")
+    if names is None:
+        require_any(found)
     return found
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import typer
 
-from autoscale.models.settings import GroupSettings
+from autoscale.aspect import Aspect
+from autoscale.models.settings import GroupSettings, LatencySettings
 from autoscale.settings.command import Settings
 from autoscale.settings.option import again, option
 
@@ -49,9 +50,15 @@ class DoctorCommand(Settings):
         "group_by",
         help="See whether they can be cut by groups: a column, or path:REGEX.",
     )
+    aspect: Aspect | None = again(
+        LatencySettings,
+        "aspect",
+        help="See what networks of this aspect, width divided by height, leave out of the "
+        "pictures: 4/3. \\[default: 1, squares]",
+    )
     device: str = option("cpu", "auto, cpu, or a CUDA device such as cuda:0.")
 
-    needs: ClassVar[Mapping[str, str]] = {"group_by": "data"}
+    needs: ClassVar[Mapping[str, str]] = {"group_by": "data", "aspect": "data"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +96,11 @@ def doctor_command(settings: DoctorCommand, *, run: Path, as_json: bool) -> None
     from autoscale.inspection.doctor import examine
 
     findings = examine(
-        run=run, data=settings.data, group_by=settings.group_by, device=settings.device
+        run=run,
+        data=settings.data,
+        group_by=settings.group_by,
+        aspect=settings.aspect,
+        device=settings.device,
     )
     broken = any(finding.verdict == "fail" for finding in findings)
     if as_json:

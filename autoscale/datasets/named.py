@@ -17,7 +17,7 @@ from autoscale.datasets.pictures.formats import is_of_a_format
 from autoscale.datasets.pictures.pictures import Pictures, shown, size_of
 from autoscale.datasets.pictures.preparation import OURS, Preparation
 from autoscale.datasets.tree import holds_arrays, scan
-from autoscale.errors import DataProblem, InvalidSetting
+from autoscale.errors import DataProblem, InvalidSetting, NothingThere
 
 
 class Named(NamedTuple):
@@ -70,17 +70,28 @@ def find_pictures(names: Iterable[str | Path]) -> Named:
     return Named(tuple(paths), tuple(refused))
 
 
+def require_any(names: Sequence[str]) -> None:
+    """Refuse names of pictures and folders, at least one, of which none is there.
+
+    Raises:
+        NothingThere: naming the first.
+    """
+    if not any(os.path.exists(name) for name in names):
+        raise NothingThere(f"no such file: {shown(names[0])}; name pictures, or folders of them")
+
+
 class Unlabelled:
     """The pictures of a folder, at any depth, whose classes nobody told.
 
     Raises:
-        DataProblem: if there is no such folder, or no picture in it.
+        NothingThere: if there is no such folder.
+        DataProblem: if no picture is in it.
     """
 
     def __init__(self, folder: str) -> None:
         named = find_pictures([folder])
         if not os.path.isdir(folder):
-            raise DataProblem(
+            raise NothingThere(
                 f"no such folder of unlabelled pictures: {shown(folder)}; name one that holds "
                 "pictures, at any depth"
             )

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import torch
 
+from autoscale.aspect import SQUARE, Aspect
 from autoscale.datasets import synthetic
 from autoscale.datasets.pictures.depth import range_notices
 from autoscale.datasets.pictures.preparation import OURS
@@ -59,6 +60,7 @@ def examine(
     run: str | Path = "runs/default",
     data: str | Path | None = None,
     group_by: str | None = None,
+    aspect: Aspect | None = None,
     device: str = "cpu",
 ) -> list[Finding]:
     """Look at software, machine, disk and images; nothing is written but compiled kernels.
@@ -67,6 +69,7 @@ def examine(
         run: where a run would be written.
         data: images to read through, as `search_baseline` takes them; without, none are.
         group_by: what a cut of them is to keep together, as `search_baseline` takes it.
+        aspect: of what networks are to see of the images, width / height; None for squares.
         device: "auto" is the first CUDA device if there is one, else the CPU.
 
     Returns:
@@ -81,7 +84,7 @@ def examine(
         _extras,
     ]
     if data is not None:
-        looks.append(lambda: _data(str(data), group_by))
+        looks.append(lambda: _data(str(data), group_by, aspect or SQUARE))
     return [finding for look in looks for finding in look()]
 
 
@@ -198,7 +201,7 @@ def _extras() -> Iterator[Finding]:
             yield Finding(subject=f"extra {extra}", verdict="ok", found=", ".join(packages))
 
 
-def _data(source: str, group_by: str | None) -> Iterator[Finding]:
+def _data(source: str, group_by: str | None, aspect: Aspect) -> Iterator[Finding]:
     if source == "synthetic" and group_by is None:
         total = sum(synthetic.COUNTS.values())
         yield Finding(
@@ -237,7 +240,7 @@ def _data(source: str, group_by: str | None) -> Iterator[Finding]:
             f"most {statistics.median_low(sides)}",
             advice="a --resolution above the median enlarges most of them",
         )
-        told, advice = shapes_in_words(found.shapes)
+        told, advice = shapes_in_words(found.shapes, aspect)
         yield Finding(subject="shapes", verdict="ok", found=told, advice=advice)
     for notice in range_notices(found.peaks, pictures=found.images, preparation=OURS):
         reason, _, advice = notice.partition("; ")

@@ -14,22 +14,24 @@ ASPECTS = (*_LYING, *(1 / aspect for aspect in _LYING[1:]))
 _LITTLE = 0.05
 
 
-def shapes_in_words(shapes: Sequence[ImageSize]) -> tuple[str, str]:
+def shapes_in_words(shapes: Sequence[ImageSize], aspect: Aspect = SQUARE) -> tuple[str, str]:
     """What is to be said of the shapes of pictures, and the way out; "" where there is none.
 
     Args:
         shapes: of at least one picture, upright.
+        aspect: of what networks are to see of them.
     """
     usual, count = Counter(map(_nearest, shapes)).most_common(1)[0]
     named = f"{usual.numerator}:{usual.denominator}"
     share = "all" if count == len(shapes) else f"{count / len(shapes):.0%} of"
     told = f"{share} pictures are about {named}"
-    left_out = 1 - mean(_shown(shape, SQUARE) for shape in shapes)
+    left_out = 1 - mean(_shown(shape, aspect) for shape in shapes)
+    parts = "squares" if aspect == SQUARE else f"parts of aspect {written(aspect)}"
     if left_out < _LITTLE:
-        return f"{told}; squares leave out hardly anything", ""
-    found = f"{told}; squares in their middle leave out {left_out:.0%} of them"
+        return f"{told}; {parts} leave out hardly anything", ""
+    found = f"{told}; {parts} in their middle leave out {left_out:.0%} of them"
     shown = mean(_shown(shape, usual) for shape in shapes)
-    if usual == SQUARE or shown < 1 - left_out:
+    if usual in (SQUARE, aspect) or shown < 1 - left_out:
         return found, "--area padded or squashed shows all of them"
     return found, f"--aspect {written(usual)} shows {shown:.0%} of them"
 

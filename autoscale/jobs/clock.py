@@ -24,6 +24,9 @@ class Clock:
 
     It listens to the jobs, so that the time is noted whenever something happens.
 
+    Attributes:
+        worked: whether a piece of work was done in this call.
+
     Args:
         since: when this call began, by `now`; None for this moment.
     """
@@ -35,6 +38,7 @@ class Clock:
         )
         self._started = now() if since is None else since
         self._noted = self.spent
+        self.worked = False
 
     @property
     def spent(self) -> float:
@@ -71,13 +75,15 @@ class Clock:
             found[one["step"]] = found.get(one["step"], 0.0) + one["seconds"]
         return found
 
-    def notice(self, text: str) -> None:
-        """A line worth reading."""
+    def notice(self, text: str, *, note: bool = True) -> None:
+        """A line worth reading; `note` keeps the time too."""
         self._listener.notice(text)
-        self._tick()
+        if note:
+            self._tick()
 
     def progress(self, progress: Progress) -> None:
         """One more piece of work is done."""
+        self.worked = True
         self._tick()
         self._listener.progress(progress)
 

@@ -119,4 +119,4 @@ def _padded(limit: Limit, padding: Padding) -> Limit:
 
 
 def _read(path: str) -> str:
-    return read_text(Path(path))
+    return read_text(Path(path), wanted="a YAML table of energies")

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import ceil
 
-from autoscale.errors import InvalidSetting
+from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.jobs.clock import Clock
 from autoscale.listener import Listener, Progress, duration
 from autoscale.runs.store import Journal, StepFolder
@@ -69,7 +69,7 @@ class Deadline:
 
     def notice(self, text: str) -> None:
         """A line worth reading."""
-        self.clock.notice(text)
+        self.clock.notice(text, note=self.clock.worked)
 
     def progress(self, progress: Progress) -> None:
         """One more piece of work is done."""
@@ -85,11 +85,19 @@ class Deadline:
 
 @contextmanager
 def noted(deadline: Deadline | None) -> Iterator[None]:
-    """Keep the time that is spent within, however it ends; nothing without a deadline."""
+    """Keep the time that is spent within; nothing without a deadline.
+
+    The time of a call that is refused, or finds everything done, is not kept: nothing was trained.
+    """
+    idle = False
     try:
         yield
+        idle = True
+    except (InvalidSetting, RunConflict):
+        idle = True
+        raise
     finally:
-        if deadline is not None:
+        if deadline is not None and (deadline.clock.worked or not idle):
             deadline.clock.note()
 
 

@@ -93,10 +93,15 @@ def read_job(file: Path, kind: type[Settings], *, has_run: bool = False) -> Job:
         has_run: whether the command has a run directory, which the file may name as `run` then.
 
     Raises:
-        InvalidSetting: `file:line:column: what is wrong`, for the first mistake.
+        InvalidSetting: if there is no such file; or `file:line:column: what is wrong`, for the
+            first mistake.
         StorageProblem: if it cannot be read.
     """
-    found = entries(read_text(file), source=str(file), error=InvalidSetting)
+    found = entries(
+        read_text(file, wanted="a job file, such as each step of a run leaves"),
+        source=str(file),
+        error=InvalidSetting,
+    )
     called = found.pop("command", None)
     if called is not None and not called.text:
         raise InvalidSetting(

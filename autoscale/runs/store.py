@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from autoscale.design.versions import FORMAT, version_problem
-from autoscale.errors import RunConflict, StorageProblem
+from autoscale.errors import InvalidSetting, RunConflict, StorageProblem
 from autoscale.runs.settings import RECORD_FORMAT, difference, environment, in_this_format
 from autoscale.settings.setting import Setting
 
@@ -358,12 +358,18 @@ def _require_version(path: Path, found: Any, *, reads: int = FORMAT) -> None:
         raise RunConflict(f"{path} {reason}; upgrade autoscale, or choose another --run")
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, *, wanted: str = "") -> str:
     """A text file.
 
+    Args:
+        wanted: of a file that the user has named, what it should be: "a recipe's YAML file".
+
     Raises:
+        InvalidSetting: if there is nothing where the user has named something.
         StorageProblem: if it cannot be read.
     """
+    if wanted and not path.exists():
+        raise InvalidSetting(f"no such file: {path}; name {wanted}")
     with guarded(path):
         text = _read(path).decode(errors="replace")
     return io.StringIO(text, newline=None).read()  # whatever ends its lines

@@ -38,7 +38,9 @@ from autoscale.jobs.groups.recipe import recipe_named
 from autoscale.jobs.search.spaces import load_space
 from autoscale.jobs.workers.answers import unpacked
 from autoscale.jobs.workers.kernels import choose_kernels
+from autoscale.jobs.workers.measurement import Measurement
 from autoscale.jobs.workers.proxy import Proxy
+from autoscale.jobs.workers.scoring import train_and_score
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.listener import Silent
 from autoscale.scaling.scalable import Design
@@ -191,8 +193,11 @@ def fill(
         key = (number, point.images, point.epochs, point.size, seed, part)
         if key in rows:
             continue
-        score = around.proxy.within(images=point.images, epochs=point.epochs).score(
-            around.sizes[point.size], seed=seed, held_out=part == "test", answers=True
+        score = train_and_score(
+            around.proxy.within(images=point.images, epochs=point.epochs),
+            around.sizes[point.size],
+            seed=seed,
+            measurement=Measurement(held_out=part == "test", answers=True),
         )
         row = Row(
             case=number,

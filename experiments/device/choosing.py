@@ -31,6 +31,7 @@ from autoscale.jobs.groups.recipe import recipe_named
 from autoscale.jobs.search.spaces import load_space
 from autoscale.jobs.workers.kernels import choose_kernels
 from autoscale.jobs.workers.proxy import Proxy
+from autoscale.jobs.workers.scoring import train_and_score
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.listener import Silent
 
@@ -85,7 +86,7 @@ def fill(asked: argparse.Namespace, rows: list[Row]) -> list[Row]:
     for number, (activation, excited, design) in enumerate(drawn(space, asked)):
         if number in done:
             continue
-        score = proxy.score(design, seed=SEED)
+        score = train_and_score(proxy, design, seed=SEED)
         assert score.accuracy_float is not None
         row = Row(
             network=number,

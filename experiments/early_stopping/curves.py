@@ -24,7 +24,9 @@ from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
 from autoscale.jobs.groups.recipe import recipe_named
+from autoscale.jobs.workers.measurement import Measurement
 from autoscale.jobs.workers.proxy import Proxy
+from autoscale.jobs.workers.scoring import train_and_score
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.search.engine import SearchPlan, search
 from autoscale.search.objective import Objective, Score
@@ -71,7 +73,12 @@ def main() -> None:
             seen[epochs] = accuracy
             return False
 
-        score = proxy.score(architecture, seed=asked.seed, rungs=LOOKS, look=look)
+        score = train_and_score(
+            proxy,
+            architecture,
+            seed=asked.seed,
+            measurement=Measurement(rungs=LOOKS, look=look),
+        )
         line = {
             "design": number,
             "seed": asked.seed,

@@ -43,6 +43,7 @@ from autoscale.jobs.shared.scores import SharedScores  # noqa: E402
 from autoscale.jobs.shared.training import SharedTraining  # noqa: E402
 from autoscale.jobs.workers.kernels import choose_kernels  # noqa: E402
 from autoscale.jobs.workers.proxy import Proxy  # noqa: E402
+from autoscale.jobs.workers.scoring import train_and_score  # noqa: E402
 from autoscale.jobs.workers.source import ImageSource  # noqa: E402
 from autoscale.listener import Progress, Silent  # noqa: E402
 from autoscale.training.nested.inner import Inner  # noqa: E402
@@ -197,7 +198,7 @@ def alone(asked: argparse.Namespace, proxy: Proxy, space: SearchSpace) -> tuple[
     designs = [space.architecture_at(point) for point in drawn(space, 101, seed=2)]
     median = sorted(designs, key=lambda design: cost(design).macs)[50]
     began = time.process_time()
-    proxy.within(epochs=asked.alone).score(median, seed=0)
+    train_and_score(proxy.within(epochs=asked.alone), median, seed=0)
     return time.process_time() - began, cost(median).macs
 
 

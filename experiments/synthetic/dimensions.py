@@ -12,6 +12,7 @@ from autoscale.design.cost import cost
 from autoscale.design.rounding import rounding_policy, scale
 from autoscale.jobs.groups.recipe import recipe_named
 from autoscale.jobs.workers.proxy import Proxy
+from autoscale.jobs.workers.scoring import train_and_score
 from autoscale.jobs.workers.source import ImageSource
 
 BASE = Architecture(
@@ -42,7 +43,7 @@ def main() -> None:
     print("| network | multiply-adds | accuracy, mean | sd over seeds | each seed | seconds |")
     print("| --- | --- | --- | --- | --- | --- |")
     for name, architecture in rows.items():
-        scores = [proxy.score(architecture, seed=seed) for seed in SEEDS]
+        scores = [train_and_score(proxy, architecture, seed=seed) for seed in SEEDS]
         accuracies = [score.accuracy for score in scores]
         print(
             f"| {name} | {cost(architecture).macs:,} | {statistics.mean(accuracies):.3f} "

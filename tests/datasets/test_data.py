@@ -369,7 +369,7 @@ def test_loading_leaves_the_warning_filters_alone(classes: Path) -> None:
 
 
 def test_no_such_folder(tmp_path: Path) -> None:
-    with pytest.raises(DataProblem, match=r"no such folder: .*nowhere; give"):
+    with pytest.raises(DataProblem, match=r"no such folder or file: .*nowhere; give"):
         read(tmp_path / "nowhere")
 
 

@@ -21,8 +21,10 @@ from autoscale.network.fold import fold_norms
 
 #: Views of the same memory take no time of their own.
 _VIEWS = frozenset(
-    {"view", "t", "_unsafe_view", "alias", "detach", "expand", "transpose", "permute"}
+    {"view", "t", "_unsafe_view", "alias", "detach", "expand", "transpose", "permute", "as_strided"}
 )
+#: Pixels of an image up to which a network is run in truth, which is quicker than shapes alone.
+_SMALL = 64 * 64
 
 
 def operations(
@@ -30,15 +32,17 @@ def operations(
 ) -> dict[Feature, float]:
     """What a network runs for one image in eager mode with folded norms, by kind.
 
-    It runs on the meta device: shapes only, neither time nor memory.
+    On large images, and as a module, it runs on the meta device: shapes only, no memory.
     """
-    aspect = SQUARE
+    aspect, device = SQUARE, "meta"
     if isinstance(network, Architecture):
         resolution, aspect = resolution or network.resolution, network.aspect
-        with torch.device("meta"):
+        size = image_size(resolution, aspect)
+        device = "cpu" if size.height * size.width <= _SMALL else "meta"
+        with torch.device(device):
             network = build(network)
-    folded = fold_norms(network).to("meta")
-    image = torch.empty(1, 3, *image_size(resolution or 224, aspect), device="meta")
+    folded = fold_norms(network).to(device)
+    image = torch.zeros(1, 3, *image_size(resolution or 224, aspect), device=device)
     trace = _Trace()
     with torch.no_grad(), trace:
         folded(image)

@@ -19,11 +19,13 @@ from autoscale.errors import StorageProblem
 from autoscale.runs import store
 from tests.conftest import draw_photos
 
-SMALL = ["--space", "tiny", "--resolution", "16", "--trials", "3", "--epochs", "1"]
+SMALL = {"--space": "tiny", "--resolution": "16", "--trials": "3", "--epochs": "1"}
 
 
 def search(run: Path, photos: Path, *more: str) -> list[str]:
-    return ["search-baseline", "--run", str(run), "--data", str(photos), *SMALL, *more]
+    usual = {**SMALL, "--data": str(photos)}
+    words = [word for pair in usual.items() if pair[0] not in more for word in pair]
+    return ["search-baseline", "--run", str(run), *words, *more]
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +134,7 @@ def test_help_does_not_wait_for_torch() -> None:
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    said = refused(capsys, 1, search(tmp_path / "run", tmp_path / "nowhere"))
+    said = refused(capsys, 2, search(tmp_path / "run", tmp_path / "nowhere"))
     assert "nowhere" in said
 
 
@@ -307,7 +309,7 @@ def test_images_that_were_moved_are_found_with_data(
     moved = photos.rename(tmp_path / "moved")
     capsys.readouterr()
     grid = ["grid", "--run", str(run), "--tolerance", "0.2", "--max-candidates", "1", "--no-rivals"]
-    assert "no such folder" in refused(capsys, 1, grid)
+    assert "no such folder" in refused(capsys, 2, grid)
     assert main([*grid, "--data", str(moved)]) == 0
 
 

@@ -33,6 +33,18 @@ def test_the_usual_shape_and_what_squares_leave_out_are_said(
     assert shapes_in_words(shapes) == (told, way)
 
 
+@pytest.mark.parametrize(
+    ("aspect", "told", "way"),
+    [
+        ("4/3", "all pictures are about 4:3; parts of aspect 4/3 leave out hardly anything", ""),
+        ("3/4", "all pictures are about 4:3; parts of aspect 3/4 in their middle leave out 44% of "
+         "them", "--aspect 4/3 shows 100% of them"),
+    ],
+)  # fmt: skip
+def test_what_parts_of_another_aspect_leave_out_is_said(aspect: str, told: str, way: str) -> None:
+    assert shapes_in_words([ImageSize(480, 640)] * 4, aspect_of(aspect)) == (told, way)
+
+
 @given(st.lists(SIZES, min_size=1, max_size=6))
 def test_what_is_advised_can_be_asked_for(shapes: list[ImageSize]) -> None:
     _, way = shapes_in_words(shapes)

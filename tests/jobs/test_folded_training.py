@@ -23,7 +23,7 @@ from autoscale.jobs.search.spaces import load_space
 from autoscale.jobs.train.job import train
 from autoscale.models.inference.evaluation import evaluate_model
 from autoscale.models.load import load_model
-from autoscale.training.evaluation.evaluate import logits_of
+from autoscale.training.evaluation.evaluation_set import EvaluationSet
 from autoscale.training.failures import OutOfTime
 from tests.conftest import Heard, draw_photos
 
@@ -78,7 +78,7 @@ def test_each_image_is_answered_once_by_the_network_without_its_fold(
         assert set(model.header.seen or ()) == set(images.sketch)
         assert not set(model.header.seen or ()) & images.held_out
         assert f"without fold {number} of 3" in (model.header.provenance or "")
-        logits = logits_of(model.network, images.test, resolution=16)
+        logits = EvaluationSet(images=images.test, resolution=16).logits(model.network)
         told = dict(zip(images.fold.names, logits.argmax(axis=1), strict=True))
         own = [row for row in rows if row["fold"] == str(number)]
         assert {row["image"]: row["answer"] for row in own} == {

@@ -199,6 +199,28 @@ def test_a_search_goes_on_with_more_hours_and_counts_those_before(
     assert "hours" not in json.loads((run / "search/baseline.json").read_text())
 
 
+def test_calls_that_train_nothing_take_no_time(tmp_path: Path, time: Time) -> None:
+    class Reading(Heard):
+        """Lets the time pass with each line that is told."""
+
+        def notice(self, text: str) -> None:
+            time.seconds += 600
+            super().notice(text)
+
+    run = tmp_path / "run"
+    search(run, trials=2, hours=1, listener=Slow(time, 60))
+    kept = (run / "search/clock.jsonl").read_bytes()
+    for _ in range(3):
+        search(run, trials=2, hours=1, listener=(idle := Reading()))
+        assert idle.notices
+    with pytest.raises(RunConflict):
+        search(run, trials=2, hours=1, seed=1, listener=Reading())
+    assert (run / "search/clock.jsonl").read_bytes() == kept
+    with pytest.raises(KeyboardInterrupt):  # its first training is not over
+        search(run, trials=3, hours=1, listener=Slow(time, 60, stop_after=1))
+    assert (run / "search/clock.jsonl").read_bytes() != kept
+
+
 def test_a_search_keeps_time_for_what_confirms_it(tmp_path: Path, time: Time) -> None:
     slow = Slow(time, 60)
     with pytest.raises(InvalidSetting, match="5 trainings in a row would take about"):

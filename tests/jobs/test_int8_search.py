@@ -21,13 +21,16 @@ from autoscale.jobs.grid.job import grid_search
 from autoscale.jobs.groups.recipe import recipe_named
 from autoscale.jobs.search.result import load_baseline, load_proxy
 from autoscale.jobs.search.spaces import space_names
+from autoscale.jobs.workers.measurement import Measurement
 from autoscale.jobs.workers.proxy import Proxy
+from autoscale.jobs.workers.scoring import train_and_score
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.models.quantized import in_loop
 from autoscale.models.quantized.in_loop import in_int8, require_int8_design, require_int8_space
 from autoscale.search.objective import Score
 from tests.conftest import Heard
 from tests.designs import two_stages
+from tests.jobs.as_a_worker import scores_of_a_worker
 
 SPACE = """\
 name: mixed
@@ -96,8 +99,20 @@ def test_a_broken_search_goes_on_to_the_same_bits_and_not_in_float(
     search(copy, trials=1)
     with pytest.raises(RunConflict, match=r"--dtype int8 there, asked for --dtype float32"):
         search(copy, dtype="float32")
-    search(copy, workers=2)  # which may be done in another order
-    assert by_design(lines(copy)) == by_design(lines(run))
+    search(copy)
+    assert lines(copy) == lines(run)
+
+
+def test_a_worker_scores_in_int8(run: Path) -> None:
+    kept, again = scores_of_a_worker(run)
+    assert again == kept
+    assert all(score.accuracy_float is not None for score in again)
+
+
+@pytest.mark.slow
+def test_workers_give_the_scores_of_one_process(run: Path, tmp_path: Path) -> None:
+    search(tmp_path / "run", workers=2)  # which may be done in another order
+    assert by_design(lines(tmp_path / "run")) == by_design(lines(run))
 
 
 def test_what_comes_after_the_search_is_scored_as_it_was(run: Path) -> None:
@@ -135,9 +150,16 @@ def test_a_stopped_training_is_not_quantised(monkeypatch: pytest.MonkeyPatch) ->
     ).load(size=16)
     network = SearchSpace.from_yaml(SPACE).architecture_at((0, 0))
     network = replace(network, num_classes=len(proxy.images.classes))
-    whole = proxy.score(network, seed=0, rungs=(1,), look=lambda epochs, accuracy: False)
+    whole, stopped = (
+        train_and_score(
+            proxy,
+            network,
+            seed=0,
+            measurement=Measurement(rungs=(1,), look=lambda epochs, accuracy, stop=stop: stop),
+        )
+        for stop in (False, True)
+    )
     assert whole.accuracy_float is not None
-    stopped = proxy.score(network, seed=0, rungs=(1,), look=lambda epochs, accuracy: True)
     assert stopped.accuracy_float is None
 
 

@@ -85,7 +85,7 @@ def test_a_board_that_is_this_machine_names_the_runtime(tmp_path: Path, quick: N
         searched(tmp_path, board=board, dtype="int8", runtime="onnxruntime", trials=3)
     plan = plan_grid(  # in eager torch int8 would be refused
         tmp_path / "grid", board=board, latency_budget="2x", max_candidates=2, rivals=False,
-        tolerance=0.5, step=0.25, rounding="tf,divisor=4", baseline=str(design_file(tmp_path)),
+        tolerance=0.5, step=0.5, rounding="tf,divisor=4", baseline=str(design_file(tmp_path)),
         data="synthetic", dtype="int8", limit=32, epochs=1,
     )  # fmt: skip
     assert plan.trainings > 0
@@ -219,7 +219,7 @@ def test_without_the_extra_a_search_says_at_once_what_to_install(
 @needs_litert
 def test_a_grid_with_a_budget_in_a_runtime_keeps_to_it(tmp_path: Path, quick: None) -> None:
     asked: dict[str, Any] = {
-        "baseline": str(design_file(tmp_path)), "rounding": "tf,divisor=4", "step": 0.25,
+        "baseline": str(design_file(tmp_path)), "rounding": "tf,divisor=4", "step": 0.5,
         "latency_budget": "2x", "tolerance": 0.5, "max_candidates": 2, "rivals": False,
         "runtime": "litert", "dtype": "int8",
     }  # fmt: skip

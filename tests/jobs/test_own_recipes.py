@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import autoscale
 from autoscale.cli.app import COMMANDS, main
-from autoscale.errors import InvalidSetting, RunConflict, StorageProblem
+from autoscale.errors import InvalidSetting, RunConflict
 from autoscale.inspection.status import run_status
 from autoscale.jobs.grid.settings import GridSettings
 from autoscale.jobs.groups.recipe import OwnRecipe, RecipeSettings, recipe_named
@@ -31,6 +31,7 @@ from autoscale.settings.command import command_line, joined, settings_of
 from autoscale.training.loss.balance import Balance
 from autoscale.training.recipe import INHERITING_RATE, RECIPES, Recipe
 from tests.conftest import Heard
+from tests.jobs.as_a_worker import scores_of_a_worker
 from tests.jobs.test_costs_and_limits import searched
 
 NETWORK = """
@@ -238,7 +239,7 @@ def test_a_recipe_that_is_not_there_is_refused(tmp_path: Path) -> None:
         asked(recipe="ful")
     with pytest.raises(InvalidSetting, match="no recipe 'best'"):
         recipe_named("best")
-    with pytest.raises(StorageProblem, match=r"gone\.yaml"):
+    with pytest.raises(InvalidSetting, match=r"gone\.yaml"):
         asked(recipe=str(tmp_path / "gone.yaml"))
 
 
@@ -377,17 +378,26 @@ def test_a_training_broken_off_ends_with_the_bits_of_the_unbroken_one(
     assert [e.loss for e in whole.epochs] == [e.loss for e in resumed.epochs]
 
 
+FIELDS_SET = ("mixup=0.3", "augment=rand:1:5", "accumulate=2", "batch_size=4")
+
+
+@pytest.mark.slow
+def test_workers_give_the_scores_of_one_process(photos: Path, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"data": str(photos), "sampler": "random", "set": FIELDS_SET}
+    found = (searched(tmp_path / "a", **options), searched(tmp_path / "b", workers=2, **options))
+    alone, spread = (
+        sorted(trial.score.accuracy for trial in one.trials if trial.score) for one in found
+    )
+    assert alone == spread
+
+
 def test_a_search_and_its_workers_train_by_what_is_set(photos: Path, tmp_path: Path) -> None:
     options: dict[str, Any] = {"data": str(photos), "sampler": "random"}
-    fields_set = ("mixup=0.3", "augment=rand:1:5", "accumulate=2", "batch_size=4")
-    alone = searched(tmp_path / "a", set=fields_set, **options)
-    spread = searched(tmp_path / "b", set=fields_set, workers=2, **options)
+    fields_set = FIELDS_SET
+    searched(tmp_path / "a", set=fields_set, **options)
     usual = searched(tmp_path / "c", **options)
-    scores = [
-        sorted(trial.score.accuracy for trial in one.trials if trial.score)
-        for one in (alone, spread)
-    ]
-    assert scores[0] == scores[1]
+    kept, again = scores_of_a_worker(tmp_path / "a")
+    assert again == kept
     recipe = recipe_of(tmp_path / "a", "search")
     assert recipe == asdict(SearchSettings(set=fields_set, epochs=1).recipe_asked)
     assert recipe_of(tmp_path / "c", "search")["mixup"] == 0

@@ -29,6 +29,8 @@ from autoscale.jobs.reference.settings import ReferenceSettings, split_pixels
 from autoscale.jobs.reference.training import EPOCHS, TRAININGS
 from autoscale.jobs.search.job import search_baseline
 from autoscale.jobs.search.result import load_proxy
+from autoscale.jobs.workers.measurement import Measurement
+from autoscale.jobs.workers.scoring import train_and_score
 from autoscale.jobs.workers.transfer import Transfer
 from autoscale.listener import Silent
 from autoscale.network.build import build
@@ -129,7 +131,7 @@ def test_a_rival_is_fine_tuned_from_its_weights_with_what_they_expect(
         transfer=Transfer(start=found[0].start),
         recipe=recipe_named("finetune", epochs=plan["epochs"]),
     ).load(size=16, test=True)
-    score = ready.score(SOURCE, seed=1000, held_out=True)
+    score = train_and_score(ready, SOURCE, seed=1000, measurement=Measurement(held_out=True))
     assert {line["key"].rpartition("/")[2] for line in lines} == {"1000", "1001"}
     first = next(line for line in lines if line["key"].endswith("/1000"))
     assert first["score"]["accuracy"] == score.accuracy

@@ -22,10 +22,13 @@ from autoscale.jobs.search.calibrate import calibrate_w
 from autoscale.jobs.search.result import load_baseline, load_proxy
 from autoscale.jobs.search.spaces import load_space
 from autoscale.jobs.train.job import train
+from autoscale.jobs.workers.measurement import Measurement
 from autoscale.jobs.workers.proxy import Proxy
+from autoscale.jobs.workers.scoring import train_and_score
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.metrics.choice import MetricChoice
 from tests.conftest import Heard
+from tests.jobs.as_a_worker import scores_of_a_worker
 
 COMMAND = [
     "--data", "synthetic", "--limit", "64", "--space", "tiny", "--resolution", "16", "--sampler",
@@ -115,6 +118,13 @@ def test_a_broken_search_goes_on_by_its_metric_and_by_no_other(run: Path, tmp_pa
     assert lines(tmp_path / "run") == lines(run)
 
 
+def test_workers_know_the_metric(run: Path) -> None:
+    kept, again = scores_of_a_worker(run)
+    assert again == kept
+    assert all(score.quality is not None for score in again)
+
+
+@pytest.mark.slow
 def test_worker_processes_know_the_metric(run: Path, tmp_path: Path) -> None:
     search(tmp_path / "run", workers=2, trials=2)
     own = {json.dumps(line["params"]): line["score"] for line in lines(run)}
@@ -132,7 +142,7 @@ def test_a_candidate_scores_what_the_same_training_scores(tmp_path: Path) -> Non
         str(tmp_path / "design.yaml"), tmp_path / "run", data="synthetic", limit=64, epochs=1,
         recipe="proxy", kernels="none", metric="macro-f1",
     )  # fmt: skip
-    score = proxy.score(design, seed=0)
+    score = train_and_score(proxy, design, seed=0)
     assert score.quality == trained.best.score
     assert score.accuracy == trained.best.accuracy
     assert score.judged == score.quality
@@ -148,7 +158,7 @@ def test_rungs_are_told_the_share_that_decides() -> None:
         return True
 
     network = space.architecture_at((0,) * len(space.parameters))
-    score = proxy.score(network, seed=0, rungs=(1,), look=look)
+    score = train_and_score(proxy, network, seed=0, measurement=Measurement(rungs=(1,), look=look))
     assert told == [(1, score.quality)]
     assert 0 < told[0][1] < 1
     metric = proxy.metric

@@ -34,6 +34,7 @@ from autoscale.jobs.teaching.teacher import Teacher, read_teacher
 from autoscale.jobs.train.job import train
 from autoscale.jobs.workers.pool import TrainingRequest, make_worker
 from autoscale.jobs.workers.proxy import Proxy
+from autoscale.jobs.workers.scoring import train_and_score
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.jobs.workers.transfer import Transfer
 from autoscale.listener import Silent
@@ -228,7 +229,7 @@ def test_a_worker_finds_the_answers_in_the_cache_and_reads_no_teacher(
     sent = pickle.dumps(proxy.for_worker())
     assert len(sent) < 20_000
     design = load_trials(begun)[2][0].architecture
-    here = proxy.score(design, seed=1).accuracy
+    here = train_and_score(proxy, design, seed=1).accuracy
     passes = Passes(monkeypatch)
     work = make_worker(pickle.loads(sent))
     assert work(TrainingRequest(network=design, seed=1)).score.accuracy == here
@@ -369,7 +370,7 @@ def test_a_search_begins_a_network_as_train_does(
         recipe=recipe_named(recipe, epochs=1),
         transfer=Transfer.for_many(SearchSettings(weights=path)),
     ).load(size=16)
-    assert proxy.score(design, seed=0).accuracy == trained.best.accuracy
+    assert train_and_score(proxy, design, seed=0).accuracy == trained.best.accuracy
     begun = proxy.begin(proxy.realised(design), design)
     assert begun is not None
     assert begun.new_classifier

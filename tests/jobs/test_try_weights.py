@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from autoscale.cli.app import main
 from autoscale.design.architecture import Stage
+from autoscale.design.cost import cost
 from autoscale.errors import AutoscaleError, BudgetUnreachable, InvalidSetting, RunConflict
 from autoscale.inspection.status import run_status
 from autoscale.jobs.equal_cost import epochs_by_whole
@@ -28,7 +29,9 @@ from autoscale.jobs.starts.result import WeightsTried, advice_in
 from autoscale.jobs.starts.settings import TryWeightsSettings
 from autoscale.jobs.train.job import train
 from autoscale.jobs.workers.answers import packed, unpacked
+from autoscale.jobs.workers.measurement import Measurement
 from autoscale.jobs.workers.proxy import Proxy
+from autoscale.jobs.workers.scoring import train_and_score
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.jobs.workers.transfer import Transfer
 from autoscale.runs.weights import file_digest
@@ -107,7 +110,7 @@ def test_a_pair_is_the_parts_put_together_by_hand(
         assert (side.epochs, side.rate) == (epochs, rate)
         assert ready.recipe_of(SMALL).learning_rate == rate
         for seed in (0, 1):
-            assert side.right[seed].mean() == ready.score(SMALL, seed=seed).accuracy
+            assert side.right[seed].mean() == train_and_score(ready, SMALL, seed=seed).accuracy
     assert one.weights.inherited is not None
     assert one.weights.inherited > 0.2
     assert one.scratch.inherited is None
@@ -127,7 +130,10 @@ def test_which_images_were_right_is_what_the_accuracy_counts(
 def test_answers_are_only_kept_where_they_are_asked_for() -> None:
     proxy = Proxy(source=ImageSource(data="synthetic", limit=32), recipe=recipe_named("proxy"))
     ready = replace(proxy, recipe=recipe_named("proxy", epochs=1)).load(size=16)
-    plain, asked = (ready.score(SMALL, seed=0, answers=answers) for answers in (False, True))
+    plain, asked = (
+        train_and_score(ready, SMALL, seed=0, measurement=Measurement(answers=answers))
+        for answers in (False, True)
+    )
     assert plain.right is None
     assert "right" not in plain.to_dict()
     assert asked.right
@@ -301,6 +307,20 @@ def test_what_cannot_be_tried_is_refused_before_images_are_read(
     with pytest.raises(error, match=why):
         try_weights(source, tmp_path / "run", **{**USUAL, **changes})
     assert not (tmp_path / "run").exists()
+
+
+def test_networks_of_another_aspect_are_tried_in_a_run_of_their_own(
+    tried: tuple[Path, WeightsTried], source: str, small: str, tmp_path: Path
+) -> None:
+    both = {"network": [small], "budgets": "120K", "aspect": "4/3"}
+    found = try_weights(source, tmp_path / "run", **both, **USUAL)
+    for one, square in zip(found.compared, tried[1].compared, strict=True):
+        size = one.tried.architecture.image_size
+        assert size.width == round(size.height * 4 / 3)
+        assert one.tried.key != square.tried.key
+    assert cost(found.compared[1].tried.architecture).macs <= 120_000
+    with pytest.raises(RunConflict, match="aspect"):
+        try_weights(source, shutil.copytree(tried[0], tmp_path / "squares"), **both, **USUAL)
 
 
 def test_a_search_with_weights_points_to_the_command_or_says_the_advice(

@@ -17,7 +17,7 @@ from autoscale.devices.timing.latency import measure_latency
 from autoscale.errors import InvalidSetting
 from autoscale.models.count import count
 from autoscale.models.export import export
-from autoscale.models.formats.graphs import onnx_content
+from autoscale.models.formats.check import onnx_content
 from autoscale.models.formats.timm import hub_config
 from autoscale.models.input_spec import metadata, preparation_data
 from autoscale.models.load import load_model

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import onnxruntime
@@ -19,7 +20,8 @@ from autoscale.datasets.pictures.preparation import ours
 from autoscale.distribution import missing
 from autoscale.errors import ExportProblem, InvalidSetting
 from autoscale.models.export import Exported, export
-from autoscale.models.formats import c_array, coreml, ncnn, openvino
+from autoscale.models.formats import c_array, check, coreml, ncnn, openvino
+from autoscale.models.formats.check import onnx_content as content
 from autoscale.models.formats.graphs import ONNX
 from autoscale.models.load import Model, load_model
 from autoscale.models.quantized.calibrated import calibrate
@@ -33,6 +35,7 @@ from autoscale.quantization.files.litert import to_litert
 from autoscale.quantization.files.onnx import to_onnx
 from autoscale.quantization.post_training import after_training
 from autoscale.quantization.simulate import simulate
+from tests.conftest import draw_photos
 from tests.models.networks import saved, telling
 from tests.quantization.designs import DESIGNS, LITE, small
 
@@ -56,16 +59,49 @@ def network_that_has_seen(
     return load_model(file)
 
 
-@pytest.fixture(
-    params=[(3, SQUARE), (1, SQUARE), (3, Aspect(3, 2)), (1, Aspect(2, 3))],
-    ids=["colour", "grey", "wide", "tall grey"],
-)
+#: Channels and shape of the images.
+KINDS = {
+    "colour": (3, SQUARE),
+    "grey": (1, SQUARE),
+    "wide": (3, Aspect(3, 2)),
+    "tall grey": (1, Aspect(2, 3)),
+}
+
+
+@pytest.fixture(params=KINDS)
 def model(request: pytest.FixtureRequest, photos: Path, tmp_path: Path) -> Model:
-    return network_that_has_seen(photos, tmp_path, *request.param)
+    return network_that_has_seen(photos, tmp_path, *KINDS[request.param])
 
 
 def exported(model: Model, name: str, photos: Path, out: Path, dtype: str) -> Exported:
     return export(model, out, formats=[name], data=str(photos), dtype=dtype)
+
+
+class Twice(NamedTuple):
+    """Two exports of a network, and how many ONNX files were made for them."""
+
+    first: Exported
+    again: Exported
+    traced: int
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def twice(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Twice:
+    """A network of each kind in the formats of both runtimes, and the same again."""
+    formats = [name for name in ("openvino", "ncnn") if not missing(name)]
+    if not formats:
+        pytest.skip("needs the extra openvino or ncnn")
+    folder = tmp_path_factory.mktemp("twice")
+    photos = draw_photos(folder / "photos")
+    model = network_that_has_seen(photos, folder, *KINDS[request.param])
+    made = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(check, "onnx_content", lambda model: made.append(content(model)) or made[-1])
+        first, again = (
+            export(model, folder / out, formats=formats, data=str(photos))
+            for out in ("out", "again")
+        )
+    return Twice(first, again, len(made))
 
 
 @pytest.mark.parametrize(
@@ -76,29 +112,31 @@ def exported(model: Model, name: str, photos: Path, out: Path, dtype: str) -> Ex
     ],
 )
 def test_files_in_float_answer_validation_images_as_torch_does(
-    model: Model, photos: Path, tmp_path: Path, name: str, names: list[str]
+    twice: Twice, name: str, names: list[str]
 ) -> None:
-    found = exported(model, name, photos, tmp_path / "out", "float32")
-    assert [file.path.name for file in found.files] == names
-    for file in found.files:
+    files, again = (
+        [file for file in one.files if file.format == name] for one in (twice.first, twice.again)
+    )
+    assert [file.path.name for file in files] == names
+    for file in files:
         assert file.agreement == 1.0
         assert file.difference is not None
         assert file.difference < 1e-4
-    again = exported(model, name, photos, tmp_path / "again", "float32")
-    assert [file.sha256 for file in again.files] == [file.sha256 for file in found.files]
-    assert "the first answer is the same for 100.0 % of images" in found.card.read_text()
+    assert [file.sha256 for file in again] == [file.sha256 for file in files]
+    assert "the first answer is the same for 100.0 % of images" in twice.first.card.read_text()
 
 
 @needs("openvino")
-def test_a_graph_of_openvino_says_how_pictures_are_prepared(
-    model: Model, photos: Path, tmp_path: Path
-) -> None:
+def test_a_graph_of_openvino_says_how_pictures_are_prepared(twice: Twice) -> None:
     import openvino as runtime
 
-    exported(model, "openvino", photos, tmp_path / "out", "float32")
-    graph = runtime.Core().read_model(tmp_path / "out" / openvino.GRAPH)
+    graph = runtime.Core().read_model(twice.first.card.with_name(openvino.GRAPH))
     told = graph.get_rt_info([openvino.KEY, "classes"]).value
     assert tuple(json.loads(told)) == CLASSES
+
+
+def test_formats_that_are_made_of_an_onnx_file_share_it(twice: Twice) -> None:
+    assert twice.traced == 2  # one in each export
 
 
 @needs("ncnn")

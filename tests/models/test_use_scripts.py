@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
 
 from autoscale.aspect import SQUARE, Aspect
-from autoscale.datasets.pictures.preparation import OURS, Preparation, ours
+from autoscale.datasets.pictures.preparation import OURS, Area, Preparation, ours
 from autoscale.distribution import missing
 from autoscale.models.export import export
 from autoscale.models.formats.use import script_name
 from autoscale.models.inference.predict import predict
-from autoscale.models.load import load_model
+from autoscale.models.load import Model, load_model
 from autoscale.network.build import build
 from tests.models.kinds import KINDS, scene
 from tests.models.networks import saved, telling
@@ -25,23 +28,57 @@ from tests.quantization.designs import LITE
 
 CLASSES = ("one", "two's", "three", "four")
 IMAGENET = Preparation(mean=(0.485, 0.456, 0.406), deviation=(0.229, 0.224, 0.225))
-#: A way to run a script in which autoscale is not to be had.
+#: A way to run scripts in which autoscale is not to be had: what each says, and how it ends.
 _ALONE = """
-import runpy, sys
+import contextlib, io, json, runpy, sys
 sys.modules["autoscale"] = None
-sys.argv = sys.argv[1:]
-runpy.run_path(sys.argv[0], run_name="__main__")
+ends = []
+for script, pictures in json.load(sys.stdin):
+    sys.argv = [script, *pictures]
+    end = None
+    with contextlib.redirect_stdout(io.StringIO()) as said:
+        try:
+            runpy.run_path(script, run_name="__main__")
+        except SystemExit as problem:
+            end = problem.code
+    ends.append((said.getvalue().splitlines(), end))
+print(json.dumps(ends))
 """
 
 
-def answers(folder: Path, name: str, pictures: list[Path]) -> list[str]:
-    """What a format's script says of each picture, run in a fresh process."""
-    script = folder / script_name(name)
-    command = [sys.executable, "-I", "-c", _ALONE, script, *pictures]
-    done = subprocess.run(command, cwd="/", capture_output=True, text=True)
+class Run(NamedTuple):
+    """A format's script on pictures."""
+
+    folder: Path
+    format: str
+    pictures: list[Path]
+
+
+def ends(runs: Sequence[Run]) -> list[tuple[list[str], str | None]]:
+    """The lines of each script and its exit status, of one fresh process for all of them."""
+    asked = [
+        (str(one.folder / script_name(one.format)), [str(path) for path in one.pictures])
+        for one in runs
+    ]
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", _ALONE],
+        input=json.dumps(asked), cwd="/", capture_output=True, text=True,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
-    return [line.removeprefix(f"{path}: ") for line, path in zip(lines, pictures, strict=True)]
+    found: list[tuple[list[str], str | None]] = json.loads(done.stdout)
+    return found
+
+
+def said(run: Run, lines: list[str], end: str | None) -> list[str]:
+    """What a script says of each picture."""
+    assert end is None, end
+    pairs = zip(lines, run.pictures, strict=True)
+    return [line.removeprefix(f"{path}: ") for line, path in pairs]
+
+
+def answers(*runs: Run) -> list[list[str]]:
+    """What scripts say of each picture."""
+    return [said(run, *end) for run, end in zip(runs, ends(runs), strict=True)]
 
 
 @pytest.fixture(scope="module")
@@ -56,79 +93,162 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return sorted(folder.iterdir())
 
 
-@pytest.mark.parametrize(
-    "preparation",
-    [ours(3), ours(1), IMAGENET, replace(OURS, aspect=Aspect(4, 3))],
-    ids=["even", "grey", "imagenet", "rectangles"],
-)
-def test_scripts_name_what_predict_names(
-    preparation: Preparation, pictures: list[Path], tmp_path: Path
-) -> None:
+PREPARATIONS = {
+    "even": ours(3),
+    "grey": ours(1),
+    "imagenet": IMAGENET,
+    "rectangles": replace(OURS, aspect=Aspect(4, 3)),
+}
+
+
+def model_of(folder: Path, preparation: Preparation, *, seed: int = 0) -> Model:
+    """A network for pictures so prepared, that tells classes apart."""
     design = replace(LITE, channels=preparation.channels, aspect=preparation.aspect)
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     seen = torch.randn(16, design.channels, *design.image_size)
     network = telling(build(design), seen)
-    file = saved(tmp_path, design, network, classes=CLASSES, preparation=preparation)
-    model = load_model(file)
+    return load_model(saved(folder, design, network, classes=CLASSES, preparation=preparation))
+
+
+@pytest.fixture(scope="module")
+def named(
+    pictures: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, tuple[Model, dict[str, list[str]]]]:
+    """For each preparation a network, and what the scripts of its formats say of the pictures.
+
+    Beside these one without names of classes, of which two pictures are asked for.
+    """
     wanted = {"torch-export": None, "onnx": "export", "litert": "litert", "openvino": "openvino",
               "ncnn": "ncnn"}  # fmt: skip
     formats = [name for name, extra in wanted.items() if extra is None or not missing(extra)]
-    export(model, tmp_path / "out", formats=formats)
+    nameless = tmp_path_factory.mktemp("nameless")
+    models = {"nameless": load_model(saved(nameless, LITE))}
+    export(models["nameless"], nameless / "out", formats=["torch-export"])
+    runs = [Run(nameless / "out", "torch-export", pictures[:2])]
+    for name, preparation in PREPARATIONS.items():
+        folder = tmp_path_factory.mktemp(name)
+        models[name] = model_of(folder, preparation)
+        export(models[name], folder / "out", formats=formats)
+        runs += [Run(folder / "out", format, pictures) for format in formats]
+    found = iter(answers(*runs))
+    told = {"nameless": {"torch-export": next(found)}}
+    told |= {name: {format: next(found) for format in formats} for name in PREPARATIONS}
+    return {name: (model, told[name]) for name, model in models.items()}
+
+
+@pytest.mark.parametrize("preparation", PREPARATIONS)
+def test_scripts_name_what_predict_names(
+    preparation: str,
+    pictures: list[Path],
+    named: dict[str, tuple[Model, dict[str, list[str]]]],
+) -> None:
+    model, told = named[preparation]
     table = predict(model, pictures, top=2).table
     first = table[table["rank"] == 1]
     sure = [a - b > 0.02 for a, b in table["probability"].to_numpy().reshape(-1, 2)]
     assert sum(sure) > len(pictures) / 2
     assert first["class"].nunique() > 1
-    for name in formats:
-        found = answers(tmp_path / "out", name, pictures)
+    assert "torch-export" in told
+    for name, found in told.items():
         wrong = [
-            (name, path.name, said)
-            for path, said, expected, clear in zip(
+            (name, path.name, answer)
+            for path, answer, expected, clear in zip(
                 pictures, found, first["class"], sure, strict=True
             )
-            if clear and said != expected
+            if clear and answer != expected
         ]
         assert wrong == []
 
 
-@pytest.mark.parametrize(
-    ("channels", "area", "aspect"),
-    [
-        (3, "padded", SQUARE),
-        (5, "squashed", SQUARE),
-        (3, "padded", Aspect(3, 4)),
-        (3, "squashed", Aspect(4, 3)),
-        (5, "centre-square", Aspect(3, 4)),
-        (5, "padded", Aspect(3, 1)),
-    ],
-)
-def test_scripts_take_the_area_and_the_bands_of_the_network(
-    channels: int, area: str, aspect: Aspect, tmp_path: Path
-) -> None:
-    preparation = replace(
-        ours(channels),
-        area=area,  # type: ignore[arg-type]
-        white_level=4095,
-        aspect=aspect,
+AREAS: dict[str, tuple[int, Area, Aspect]] = {
+    "padded": (3, "padded", SQUARE),
+    "bands": (5, "squashed", SQUARE),
+    "tall": (3, "padded", Aspect(3, 4)),
+    "wide": (3, "squashed", Aspect(4, 3)),
+    "tall bands": (5, "centre-square", Aspect(3, 4)),
+    "wide bands": (5, "padded", Aspect(3, 1)),
+}
+
+
+@pytest.fixture(scope="module")
+def shaped(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Model, Run]]:
+    """Networks of areas, shapes and bands, exported, with pictures for each."""
+    found = {}
+    for name, (channels, area, aspect) in AREAS.items():
+        folder = tmp_path_factory.mktemp("shaped")
+        white = replace(ours(channels), area=area, white_level=4095, aspect=aspect)
+        model = model_of(folder, white, seed=4)  # one that sees several classes
+        export(model, folder / "out", formats=["torch-export"])
+        paths = []
+        random = np.random.default_rng(0)
+        for number in range(16):
+            path = folder / (f"{number}.png" if channels == 3 else f"{number}.npy")
+            if channels == 3:
+                scene(60, 34, seed=number).save(path)
+            else:
+                bands = random.integers(0, 4096, (5, 4, 7)).repeat(9, axis=1).repeat(6, axis=2)
+                turned = bands if number % 2 else np.moveaxis(bands, 0, -1)
+                np.save(path, turned.astype(np.uint16))
+            paths.append(path)
+        found[name] = (model, Run(folder / "out", "torch-export", paths))
+    return found
+
+
+@pytest.fixture(scope="module")
+def unreadable(
+    shaped: dict[str, tuple[Model, Run]], tmp_path_factory: pytest.TempPathFactory
+) -> list[tuple[Run, str]]:
+    """Scripts with a file that they read and one that they cannot, and what they say of it."""
+    folder = tmp_path_factory.mktemp("unreadable")
+    bands, colours = shaped["bands"][1], shaped["padded"][1]
+    good, picture = bands.pictures[0], colours.pictures[0]
+    text, few, floats, gone = (
+        folder / name for name in ("text.png", "few.npy", "floats.npy", "gone.npy")
     )
-    design = replace(LITE, channels=channels, aspect=aspect)
-    torch.manual_seed(0)
-    network = telling(build(design), torch.randn(16, channels, *design.image_size))
-    file = saved(tmp_path, design, network, classes=CLASSES, preparation=preparation)
-    export(load_model(file), tmp_path / "out", formats=["torch-export"])
-    paths = []
-    random = np.random.default_rng(0)
-    for number in range(16):
-        path = tmp_path / (f"{number}.png" if channels == 3 else f"{number}.npy")
-        if channels == 3:
-            scene(60, 34, seed=number).save(path)
-        else:
-            bands = random.integers(0, 4096, (5, 4, 7)).repeat(9, axis=1).repeat(6, axis=2)
-            np.save(path, (bands if number % 2 else np.moveaxis(bands, 0, -1)).astype(np.uint16))
-        paths.append(path)
-    table = predict(load_model(file), paths, top=1).table
+    text.write_text("no picture")
+    np.save(few, np.zeros((4, 9, 9), np.uint8))
+    np.save(floats, np.zeros((5, 9, 9)))
+    return [
+        (bands._replace(pictures=[good, picture]), "the magic string is not correct"),
+        (bands._replace(pictures=[good, few]),
+         "it has the shape (4, 9, 9); give .npy files of 5 bands"),
+        (bands._replace(pictures=[good, floats]),
+         "its numbers are float64, not uint8 or uint16; give .npy files of 5 bands"),
+        (bands._replace(pictures=[good, gone]), "No such file or directory"),
+        (colours._replace(pictures=[picture, text]), "cannot identify image file"),
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def ends_of_shaped(
+    shaped: dict[str, tuple[Model, Run]], unreadable: list[tuple[Run, str]]
+) -> list[tuple[list[str], str | None]]:
+    """How all these scripts end."""
+    return ends([*(run for _, run in shaped.values()), *(run for run, _ in unreadable)])
+
+
+@pytest.mark.parametrize("name", AREAS)
+def test_scripts_take_the_area_and_the_bands_of_the_network(
+    name: str,
+    shaped: dict[str, tuple[Model, Run]],
+    ends_of_shaped: list[tuple[list[str], str | None]],
+) -> None:
+    model, run = shaped[name]
+    table = predict(model, run.pictures, top=1).table
     assert table["class"].nunique() > 1
-    assert answers(tmp_path / "out", "torch-export", paths) == list(table["class"])
+    assert said(run, *ends_of_shaped[list(AREAS).index(name)]) == list(table["class"])
+
+
+def test_what_a_script_cannot_read_is_said_in_one_line(
+    unreadable: list[tuple[Run, str]], ends_of_shaped: list[tuple[list[str], str | None]]
+) -> None:
+    of_these = ends_of_shaped[len(AREAS) :]
+    for (run, why), (lines, end) in zip(unreadable, of_these, strict=True):
+        assert len(lines) == 1  # what comes before is answered
+        assert end is not None
+        assert end.startswith(f"{run.pictures[1]}: ")
+        assert why in end
+        assert "\n" not in end
 
 
 @pytest.mark.parametrize("name", ["onnx", "litert"])
@@ -141,16 +261,14 @@ def test_scripts_of_files_in_int8_run(name: str, photos: Path, tmp_path: Path) -
     model = load_model(saved(tmp_path, LITE, network, classes=CLASSES))
     export(model, tmp_path / "out", formats=[name], dtype="int8", data=str(photos))
     paths = sorted(photos.rglob("*.png"))
-    found = answers(tmp_path / "out", name, paths)
+    (found,) = answers(Run(tmp_path / "out", name, paths))
     first = predict(model, paths, top=1).table["class"]
     agreed = sum(one == other for one, other in zip(found, first, strict=True))
     assert agreed >= 0.8 * len(paths)
 
 
 def test_a_network_without_names_of_classes_is_answered_by_their_numbers(
-    pictures: list[Path], tmp_path: Path
+    pictures: list[Path], named: dict[str, tuple[Model, dict[str, list[str]]]]
 ) -> None:
-    model = load_model(saved(tmp_path, LITE))
-    export(model, tmp_path / "out", formats=["torch-export"])
-    found = answers(tmp_path / "out", "torch-export", pictures[:2])
-    assert found == list(predict(model, pictures[:2], top=1).table["class"])
+    model, told = named["nameless"]
+    assert told["torch-export"] == list(predict(model, pictures[:2], top=1).table["class"])

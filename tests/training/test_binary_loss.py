@@ -18,7 +18,8 @@ from autoscale.datasets.data import Images
 from autoscale.errors import InvalidSetting
 from autoscale.metrics.choice import MetricChoice
 from autoscale.training.chance import chance_warning
-from autoscale.training.evaluation.evaluate import answered_right, scored
+from autoscale.training.evaluation.evaluate import scored
+from autoscale.training.evaluation.evaluation_set import EvaluationSet
 from autoscale.training.fit import fit
 from autoscale.training.loss.balance import Balance
 from autoscale.training.loss.losses import Binary, Focal, balanced_weights, hard_loss
@@ -131,7 +132,9 @@ def test_a_linear_network_learns_two_attributes(changes: dict[str, Any]) -> None
     assert found.score is not None
     assert before[1] is not None
     assert found.score > max(0.9, before[1])
-    assert found.accuracy == answered_right(network, asked.validation, resolution=8).mean()
+    assert (
+        found.accuracy == EvaluationSet.of(asked, asked.validation).answered_right(network).mean()
+    )
     again = fit(linear(), asked)
     assert [one.loss for one in again.epochs] == [one.loss for one in found.epochs]
 

@@ -20,7 +20,7 @@ from autoscale.network.kernels.accelerate import Accelerated
 from autoscale.network.kernels.compiled import NativeKernels, Way
 from autoscale.network.kernels.library import compiler
 from autoscale.network.kernels.precision import multiplies_bfloat16
-from autoscale.training.evaluation.evaluate import answered_right
+from autoscale.training.evaluation.evaluation_set import EvaluationSet
 from autoscale.training.fit import Fit, fit
 from autoscale.training.parts import classifier_of
 from autoscale.training.process_group import ProcessGroup
@@ -57,6 +57,7 @@ def tinted(count: int, seed: int) -> Images:
 
 
 TRAIN, VALIDATION = tinted(480, 1), tinted(UNSEEN, 2)
+SHOWN = EvaluationSet(images=VALIDATION, resolution=PIXELS)
 
 
 def network(kernels: str = BFLOAT16_KERNELS, seed: int = 0) -> Accelerated:
@@ -101,8 +102,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Counted:
 
 def assert_agreement(module: nn.Module) -> None:
     found, expected = (
-        answered_right(module, VALIDATION, resolution=PIXELS, verified=verified)
-        for verified in (True, False)
+        SHOWN.answered_right(module, verified=verified) for verified in (True, False)
     )
     assert found.tolist() == expected.tolist()
 
@@ -164,21 +164,20 @@ def test_without_products_of_bfloat16_nothing_is_computed_twice(
     assert isinstance(module.kernels, NativeKernels)
     monkeypatch.setattr(module.kernels, "way", Way.FMAS)
     assert module.approximately is None
-    answered_right(module, VALIDATION, resolution=PIXELS, verified=True)
+    SHOWN.answered_right(module, verified=True)
     assert (counted.narrow, counted.usual) == (0, UNSEEN)
 
 
 @multiplied
 def test_processes_verify_their_own_batches() -> None:
     _, module = trained()
-    whole = answered_right(module, VALIDATION, resolution=PIXELS)
+    whole = SHOWN.answered_right(module)
     parts = [
-        answered_right(
-            module, VALIDATION, resolution=PIXELS, batch_size=150, verified=True,
-            runtime=Runtime(peers=ProcessGroup(rank, 2)),
+        replace(SHOWN, batch_size=150, runtime=Runtime(peers=ProcessGroup(rank, 2))).answered_right(
+            module, verified=True
         )
         for rank in range(2)
-    ]  # fmt: skip
+    ]
     assert (parts[0] | parts[1]).tolist() == whole.tolist()
     assert not (parts[0] & parts[1]).any()
     assert not parts[0][150:300].any()

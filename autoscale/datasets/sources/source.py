@@ -24,7 +24,7 @@ from autoscale.datasets.sources.shards import Shards, find_shards
 from autoscale.datasets.sources.tars import is_tar, list_tars
 from autoscale.datasets.splits import Split
 from autoscale.datasets.tree import Folder, holds_arrays, is_parquet, scan
-from autoscale.errors import DataProblem, InvalidSetting
+from autoscale.errors import DataProblem, InvalidSetting, NothingThere
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,8 +214,8 @@ def _listed(root: Path, asked: _Asked) -> Listing:
             raise DataProblem(
                 f"cannot look at {shown(root)}: {strerror}; mount it or change its mode"
             ) from None
-        raise DataProblem(
-            f"no such folder: {shown(root)}; give a folder of classes, or 'synthetic'"
+        raise NothingThere(
+            f"no such folder or file: {shown(root)}; give a folder of classes, or 'synthetic'"
         ) from None
     if is_file:
         for of_file in _FILES:

@@ -45,7 +45,7 @@ from autoscale.runs.store import Journal, StepFolder, write_text
 from autoscale.runs.weights import read_weights
 from autoscale.settings.function import takes_settings
 from autoscale.tracking.tracking import require_trackers
-from autoscale.training.evaluation.evaluate import logits_of
+from autoscale.training.evaluation.evaluation_set import EvaluationSet
 from autoscale.training.failures import OutOfTime
 from autoscale.training.process_group import ALONE
 
@@ -268,13 +268,13 @@ def _answers(training: Training, trained: Trained) -> _Answered:
     with torch.random.fork_rng(devices=[]):  # weights are made, and overwritten
         network = task.realised(architecture)
     network.load_state_dict(read_weights(trained.weights).state)
-    logits = logits_of(
-        network.to(task.device),
-        images,
+    shown = EvaluationSet(
+        images=images,
         resolution=architecture.resolution,
         preparation=task.preparation,
         runtime=task.runtime,
     )
+    logits = shown.logits(network.to(task.device))
     return _Answered(
         trained=trained,
         predictions=Predictions(images.labels, logits),

@@ -184,13 +184,15 @@ def _read_file(file: Path) -> tuple[str, dict[str, Any]]:
     """The name of the recipe that a file begins with, and the fields that it has over it.
 
     Raises:
-        InvalidSetting: `file:line:column: what is wrong`.
+        InvalidSetting: if there is no such file; or `file:line:column: what is wrong`.
         StorageProblem: if it cannot be read.
     """
     from autoscale.design.document import entries
     from autoscale.runs.store import read_text
 
-    found = entries(read_text(file), source=str(file), error=InvalidSetting)
+    found = entries(
+        read_text(file, wanted="a recipe's YAML file"), source=str(file), error=InvalidSetting
+    )
     base = found.pop("base", None)
     if base is None or base.text not in RECIPES:
         place, got = (file, "none") if base is None else (base.place, repr(base.data))

@@ -53,10 +53,13 @@ def networks_to_try(
         InvalidSetting: for a design that cannot take the weights over, or a budget that is none.
         BudgetUnreachable: if the design cannot be scaled so far.
     """
-    found = [_named(name, start, classes) for name in choices.network]
+    found = [
+        _named(name, start, _shaped(load_architecture(name), choices), classes)
+        for name in choices.network
+    ]
     if choices.budgets is not None:
         texts = [text.strip() for text in choices.budgets.split(",")]
-        found += [_within(text, choices.measure, start, listener, classes) for text in texts]
+        found += [_within(text, choices, start, listener, classes) for text in texts]
     once: dict[str, Tried] = {}
     for tried in found:
         first = once.setdefault(tried.key, tried)
@@ -65,8 +68,12 @@ def networks_to_try(
     return tuple(once.values())
 
 
-def _named(name: str, start: Start, classes: int) -> Tried:
-    design = load_architecture(name)
+def _shaped(design: Architecture, choices: StartChoices) -> Architecture:
+    """For images of the aspect that is asked for."""
+    return design if choices.aspect is None else replace(design, aspect=choices.aspect)
+
+
+def _named(name: str, start: Start, design: Architecture, classes: int) -> Tried:
     try:
         require_kindred(design, "network")
     except InvalidSetting as problem:
@@ -77,10 +84,13 @@ def _named(name: str, start: Start, classes: int) -> Tried:
     return Tried(name=named, architecture=replace(design, num_classes=classes))
 
 
-def _within(text: str, measure: str, start: Start, listener: Listener, classes: int) -> Tried:
+def _within(
+    text: str, choices: StartChoices, start: Start, listener: Listener, classes: int
+) -> Tried:
     """The weights' own design scaled to one budget."""
     assert start.origin is not None
-    base, counted = scalable(start.origin.architecture, classes), cost_from(measure)
+    base = scalable(_shaped(start.origin.architecture, choices), classes)
+    counted = cost_from(choices.measure)
     whole = counted.of(base.base)
     budget = parse_budget(text, base=whole, measure=counted)
     if budget.limit > whole:

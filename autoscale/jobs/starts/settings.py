@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from autoscale.aspect import Aspect
 from autoscale.design.measures.registry import COSTS, kind_named
 from autoscale.errors import InvalidSetting
 from autoscale.jobs.grid.settings import FamilySettings
@@ -12,7 +13,7 @@ from autoscale.jobs.groups.images import DataSettings, ImageSettings
 from autoscale.jobs.groups.networks import WeightsSettings
 from autoscale.jobs.groups.recipe import RecipeSettings
 from autoscale.jobs.groups.workers import DeviceSettings, KernelSettings, WorkerSettings
-from autoscale.models.settings import published_names
+from autoscale.models.settings import LatencySettings, published_names
 from autoscale.settings.command import Settings
 from autoscale.settings.option import MISSING, again, begun, in_words, option
 
@@ -39,6 +40,13 @@ class StartChoices(Settings):
         FamilySettings,
         "measure",
         help=f"Of the budgets: {in_words(COSTS)}; but not latency, which is measured.",
+    )
+    aspect: Aspect | None = again(
+        LatencySettings,
+        "aspect",
+        help="Of images that are no squares, the width divided by the height: 4/3. \\[default: "
+        "the networks' own]",
+        binds=False,
     )
     pairs: int = option(
         3,

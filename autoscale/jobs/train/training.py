@@ -35,7 +35,8 @@ from autoscale.runs.weights import Header, read_weights, write_weights
 from autoscale.settings.command import Settings
 from autoscale.tracking.tracking import Tracking
 from autoscale.training.chance import chance_warning
-from autoscale.training.evaluation.evaluate import logits_of, scored
+from autoscale.training.evaluation.evaluate import scored
+from autoscale.training.evaluation.evaluation_set import EvaluationSet
 from autoscale.training.fit import fit
 from autoscale.training.head.features import read_features
 from autoscale.training.head.logistic import fit_head
@@ -336,13 +337,13 @@ class Training:
         if held.header.answering is not None and held.header.answering.thresholds is not None:
             return
         module.load_state_dict(held.state)
-        logits = logits_of(
-            module,
-            images.validation,
+        shown = EvaluationSet(
+            images=images.validation,
             resolution=self.design.architecture.resolution,
             preparation=self.task.preparation,
             runtime=Runtime(device=self.task.device),
         )
+        logits = shown.logits(module)
         found = Predictions(images.validation.labels, logits)
         thresholds, chosen = best_thresholds(found, least=FEWEST)
         answering = Answering(

@@ -12,6 +12,7 @@ from autoscale.datasets.data import Images
 from autoscale.design.architecture import Architecture
 from autoscale.jobs.workers.kernels import accelerated
 from autoscale.jobs.workers.proxy import Proxy
+from autoscale.jobs.workers.scoring import answered_in_int8
 from autoscale.network.build import Network as Built
 from autoscale.network.threads import threads_of_torch
 from autoscale.scaling.scalable import Network, cost_of
@@ -92,7 +93,7 @@ def pace(proxy: Proxy, network: Network) -> Pace:
         return found
     with threads_of_torch(proxy.threads):
         started = time.perf_counter()
-        proxy.answered_in_int8(built, network, proxy.images.validation)
+        answered_in_int8(proxy, built, network, proxy.images.validation)
         quantizing = time.perf_counter() - started
     return replace(found, evaluation=found.evaluation + quantizing)
 

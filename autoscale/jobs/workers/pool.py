@@ -21,7 +21,9 @@ from autoscale.engines.local import local
 from autoscale.errors import EvaluationFailed
 from autoscale.jobs.groups.workers import WorkerSettings
 from autoscale.jobs.workers.estimate import estimate_seconds
+from autoscale.jobs.workers.measurement import Measurement
 from autoscale.jobs.workers.proxy import Proxy
+from autoscale.jobs.workers.scoring import train_and_score
 from autoscale.listener import Listener, Silent
 from autoscale.runs.at_work import AtWork
 from autoscale.runs.store import StepFolder
@@ -62,13 +64,16 @@ def train_once(proxy: Proxy, request: TrainingRequest) -> TrainingResult:
     """
     look = request.look
     try:
-        score = proxy.within(images=request.images, epochs=request.epochs).score(
+        score = train_and_score(
+            proxy.within(images=request.images, epochs=request.epochs),
             request.network,
             seed=request.seed,
-            held_out=request.held_out,
-            answers=request.answers,
-            rungs=look.rungs.looks if look else (),
-            look=look,
+            measurement=Measurement(
+                held_out=request.held_out,
+                answers=request.answers,
+                rungs=look.rungs.looks if look else (),
+                look=look,
+            ),
         )
     except (MemoryError, RuntimeError) as problem:  # outside the steps of the training
         if not out_of_memory(problem):

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import nn
 
-from autoscale.datasets.data import ImageData, Images
+from autoscale.datasets.data import ImageData
 from autoscale.datasets.pictures.preparation import Preparation
 from autoscale.datasets.pictures.selection import Selection, within_limit
 from autoscale.design.architecture import Architecture
-from autoscale.errors import DataProblem, EvaluationFailed, InvalidSetting
+from autoscale.errors import DataProblem, InvalidSetting
 from autoscale.jobs.inheritance import Begun, Inheritance, suited
 from autoscale.jobs.other_channels import TakesImages
 from autoscale.jobs.teaching.lessons import Pupils, Taught
-from autoscale.jobs.workers.answers import packed
-from autoscale.jobs.workers.kernels import accelerated, cutter
+from autoscale.jobs.workers.kernels import cutter
 from autoscale.jobs.workers.realise import realise
 from autoscale.jobs.workers.several import several_notes, suited_to_several
 from autoscale.jobs.workers.source import ImageSource
@@ -31,20 +26,14 @@ from autoscale.metrics.choice import ACCURACY, MetricChoice
 from autoscale.metrics.metric import Metric
 from autoscale.models.settings import DTYPES
 from autoscale.network.build import Network as Built
-from autoscale.network.threads import threads_of_torch
-from autoscale.scaling.scalable import Network, cost_of
-from autoscale.search.objective import Score
+from autoscale.scaling.scalable import Network
 from autoscale.training.augmentation.augment import require_channels
-from autoscale.training.evaluation.evaluate import answered_right
-from autoscale.training.failures import TrainingFailed
-from autoscale.training.fit import fit
 from autoscale.training.head.features import read_features
 from autoscale.training.head.logistic import FittedHead, fit_head
 from autoscale.training.loss.balance import AS_THEY_ARE, BALANCED, Balance
 from autoscale.training.loss.losses import balanced_weights, hard_loss
 from autoscale.training.parts import classifier_of
 from autoscale.training.recipe import INHERITING_RATE, Recipe
-from autoscale.training.state import Epoch
 from autoscale.training.task import Runtime, TrainingTask
 
 
@@ -303,145 +292,6 @@ class Proxy:
                 "inheriting_rate", None if "start" in record else INHERITING_RATE
             ),
         )
-
-    def score(
-        self,
-        network: Network,
-        *,
-        seed: int,
-        held_out: bool = False,
-        answers: bool = False,
-        rungs: Collection[int] = (),
-        look: Callable[[int, float], bool] | None = None,
-    ) -> Score:
-        """Train, with what the network gets from others, and measure accuracy.
-
-        Accuracy is that on the validation images: of the network as it was trained, or in int8 if
-        that is asked for; at rungs it is always the former. The seed decides fresh weights, order
-        of the images and augmentation, so designs that share it are compared on the same footing.
-
-        Args:
-            held_out: measure on the test images instead.
-            answers: say of each image too whether it was answered right; not counted as time.
-            rungs: epochs after which accuracy is measured as well.
-            look: told each rung's epochs and accuracy, or the metric's share; if it returns True,
-                training ends there and the score is that of the rung. The learning rate is that of
-                the whole training, so one that is not ended equals one without rungs.
-
-        Raises:
-            EvaluationFailed: if training diverges or memory runs out.
-        """
-        started, clock = time.perf_counter(), self._clock
-        spent_before = clock()
-        measured = self.images.test if held_out else self.images.validation
-        assert measured is not None
-        stopped = False
-
-        def on_epoch(epoch: Epoch) -> bool:
-            nonlocal stopped
-            if look is not None and epoch.number in rungs and epoch.accuracy is not None:
-                quality = self._quality(epoch.score)
-                stopped = look(epoch.number, epoch.accuracy if quality is None else quality)
-            return stopped
-
-        try:
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(seed)
-                module = self.realised(network)
-            task = self.task(network, seed=seed)
-            with threads_of_torch(self.threads):
-                before = clock()
-                begun = self.begin(module, network)
-                inheriting = None if begun is None else clock() - before
-                ready = accelerated(module, self.kernels)
-                self.fit_first(ready, task, begun)
-                task = self.taught.given(task) if self.taught else task
-                task = replace(task, validation=measured, evaluate_after=rungs)
-                before = clock()
-                fitted = fit(ready, task, self.runtime, on_epoch=on_epoch)
-                fitting = clock() - before
-                quantized = None  # which a training that was stopped is not worth
-                if self.dtype == "int8" and not stopped:
-                    quantized = self.answered_in_int8(module, network, measured)
-        except TrainingFailed as problem:
-            raise EvaluationFailed(str(problem)) from None
-        counted = cost_of(network)
-        seconds, spent = time.perf_counter() - started, clock() - spent_before
-        whole = sum(epoch.seconds for epoch in fitted.epochs)
-        looking = sum(epoch.evaluation_seconds for epoch in fitted.epochs)
-        right = quantized
-        if answers and quantized is None:
-            right = self._answered_right(ready, network, measured)
-        return Score(
-            accuracy=fitted.accuracy if quantized is None else float(quantized.mean()),
-            accuracy_float=None if quantized is None else fitted.accuracy,
-            quality=self._quality(fitted.score),
-            macs=counted.macs,
-            params=counted.params,
-            activations=counted.activations,
-            seconds=seconds,
-            inherited=None if begun is None else begun.inherited,
-            cpu_seconds=spent,
-            epoch_cpu_seconds=fitting * (1 - looking / whole) / len(fitted.epochs),
-            inheriting_cpu_seconds=inheriting,
-            right=packed(right) if answers and right is not None else None,
-        )
-
-    def _quality(self, score: float | None) -> float | None:
-        """The share that a metric's score is; None for accuracy."""
-        metric = self.metric
-        return None if metric is None or score is None else metric.quality(score)
-
-    def _answered_right(
-        self, module: nn.Module, network: Network, images: Images
-    ) -> NDArray[np.bool_]:
-        """Which images a trained network answers right."""
-        with threads_of_torch(self.threads):
-            return answered_right(
-                module,
-                images,
-                resolution=network.resolution,
-                preparation=self.preparation,
-                runtime=self.runtime,
-            )
-
-    def answered_in_int8(
-        self, module: nn.Module, network: Network, images: Images
-    ) -> NDArray[np.bool_]:
-        """Which images a trained network answers right in int8, on the CPU.
-
-        Args:
-            module: as `realised` gave it, trained since; it stays as it is.
-
-        Raises:
-            EvaluationFailed: if no int8 network can be made of it.
-        """
-        # Workers that train in float32 do not wait for these.
-        from autoscale.models.quantized.calibrated import BATCH
-        from autoscale.models.quantized.in_loop import AS_BYTES, in_int8
-
-        assert isinstance(network, Architecture), "refused before"
-        quantized = in_int8(
-            module,
-            network,
-            self.images.train,
-            padding=self.transfer.start.expected.style.padding,
-            preparation=self.preparation,
-            classes=len(self.images.classes),
-            seed=self.source.seed,
-        )
-        return answered_right(
-            quantized,
-            images,
-            resolution=network.resolution,
-            preparation=replace(AS_BYTES, aspect=network.aspect),
-            batch_size=BATCH,
-        )
-
-    @property
-    def _clock(self) -> Callable[[], float]:
-        """Counts CPU-seconds of this process; the time, where another device computes."""
-        return time.process_time if self.device == "cpu" else time.perf_counter
 
     def recipe_of(self, network: Network) -> Recipe:
         """By which a network is trained: at a lower rate where it begins with weights."""

@@ -14,11 +14,13 @@ from torch import Tensor
 
 from autoscale.errors import ExportProblem
 from autoscale.models.inference.passes import to_network_input
+from autoscale.models.input_spec import metadata
 from autoscale.models.load import Model
 from autoscale.models.quantized.calibrated import BATCH, Calibrated, calibrate, held_out
 from autoscale.models.quantized.files import Comparison
 from autoscale.models.reference import Reference
 from autoscale.models.settings import ExportSettings
+from autoscale.network.interchange.onnx import to_onnx
 from autoscale.quantization.arithmetic import WEIGHT_IN_PAIRS
 
 #: Batches on which a format is held against torch.
@@ -38,6 +40,14 @@ class Compared(NamedTuple):
     agreement: float | None  # share of validation images with torch's first answer; None without
 
 
+def onnx_content(model: Model) -> bytes:
+    """The bytes of a network's ONNX file in float32, with what a program needs to know in it."""
+    told = metadata(
+        model.preparation, model.resolution, model.header.classes, model.header.answering
+    )
+    return to_onnx(model.network, resolution=model.resolution, aspect=model.aspect, metadata=told)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Check:
     """What a format's answers are held against."""
@@ -52,6 +62,11 @@ class Check:
     def num_classes(self) -> int:
         """Logits of an image."""
         return self.expected[1].shape[-1]
+
+    @cached_property
+    def onnx(self) -> bytes:
+        """Its ONNX file in float32, for every format that is made of it."""
+        return onnx_content(self.model)
 
     @cached_property
     def calibrated(self) -> Calibrated:

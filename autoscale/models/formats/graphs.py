@@ -12,18 +12,13 @@ from autoscale.errors import InvalidSetting
 from autoscale.models.formats.check import Check
 from autoscale.models.formats.format import File, Format, answer
 from autoscale.models.formats.use import Use
-from autoscale.models.input_spec import answer_metadata, metadata, text_files
+from autoscale.models.input_spec import answer_metadata, text_files
 from autoscale.models.load import Model
 from autoscale.models.quantized.calibrated import batches
 from autoscale.models.quantized.calibrated import impossible as no_operations
 from autoscale.models.quantized.files import Comparison, float_logits, input_data
 from autoscale.models.settings import ExportSettings
-from autoscale.network.interchange.onnx import (
-    onnx_logits,
-    onnx_session,
-    to_onnx,
-    to_torch_export,
-)
+from autoscale.network.interchange.onnx import onnx_logits, onnx_session, to_torch_export
 from autoscale.quantization.files.onnx import to_onnx as graph_to_onnx
 
 PROGRAM = "model.pt2"
@@ -77,7 +72,7 @@ class Onnx(Format):
         """How pictures are prepared, and the names of classes, are its metadata."""
         if self.in_int8(check.settings):
             return [self._in_int8(model, folder, check)]
-        content = onnx_content(model)
+        content = check.onnx
         compared = check.compare(self.name, lambda images: onnx_logits(content, images))
         return [self.written(folder / ONNX["float32"], content, compared)]
 
@@ -118,11 +113,3 @@ class Onnx(Format):
             for file in written
             if file.path.name == ONNX["int8"] and file.agreement is not None
         ]
-
-
-def onnx_content(model: Model) -> bytes:
-    """The bytes of a network's ONNX file in float32, with what a program needs to know in it."""
-    told = metadata(
-        model.preparation, model.resolution, model.header.classes, model.header.answering
-    )
-    return to_onnx(model.network, resolution=model.resolution, aspect=model.aspect, metadata=told)

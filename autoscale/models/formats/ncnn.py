@@ -10,7 +10,6 @@ from torch import Tensor
 
 from autoscale.models.formats.check import Answers, Check
 from autoscale.models.formats.format import File, Format
-from autoscale.models.formats.graphs import onnx_content
 from autoscale.models.formats.use import Use
 from autoscale.models.load import Model
 from autoscale.models.settings import ExportSettings
@@ -28,7 +27,7 @@ class NCNN(Format):
     def write(self, model: Model, folder: Path, check: Check) -> list[File]:
         """Numbers are stored in float32; by itself pnnx halves them."""
         shape = list(check.images[:1].shape)
-        layers, numbers = converted(onnx_content(model), shape)
+        layers, numbers = converted(check.onnx, shape)
         compared = check.compare(self.name, _answers(layers, numbers), alone=True)
         return [
             self.written(folder / NUMBERS, numbers, compared),

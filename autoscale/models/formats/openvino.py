@@ -11,7 +11,6 @@ from torch import Tensor
 
 from autoscale.models.formats.check import Answers, Check
 from autoscale.models.formats.format import File, Format
-from autoscale.models.formats.graphs import onnx_content
 from autoscale.models.formats.use import Use
 from autoscale.models.input_spec import metadata
 from autoscale.models.load import Model
@@ -35,7 +34,7 @@ class OpenVINO(Format):
         told = metadata(
             model.preparation, model.resolution, model.header.classes, model.header.answering
         )
-        graph, numbers = _converted(onnx_content(model), told)
+        graph, numbers = _converted(check.onnx, told)
         compared = check.compare(self.name, _answers(graph, numbers))
         return [
             self.written(folder / NUMBERS, numbers, compared),

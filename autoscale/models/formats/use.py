@@ -54,6 +54,7 @@ def script(format: str, use: Use, model: Model) -> str:
         shown = "{names[answer]}"
     bands = in_bands(preparation.channels)
     example, pillow = ("array.npy", "Image") if bands else ("photo.jpg", "Image, ImageOps")
+    wanted = f".npy files of {preparation.channels} bands" if bands else "pictures"
     prepared = _of_array(preparation, size) if bands else _of_picture(preparation, size)
     answer = [
         "answer = int(np.argmax(logits))",
@@ -100,7 +101,10 @@ here = Path(__file__).parent
 {prepared}
 
 for path in sys.argv[1:]:
-    pixels = prepared(path){images}
+    try:
+        pixels = prepared(path)
+    except (OSError, SyntaxError, ValueError) as problem:
+        sys.exit(f"{{path}}: {{problem}}; give {wanted}"){images}
 {answered}
 {ending}
 '''
@@ -139,7 +143,12 @@ def framed(image):
 
 def prepared(path):
     """Bytes of shape ({shape}) of a .npy file of uint8 or uint16."""
-    values = np.load(path)
+    with open(path, "rb") as file:
+        values = np.lib.format.read_array(file)
+    if values.ndim != 3 or {channels} not in (values.shape[0], values.shape[-1]):
+        raise ValueError(f"it has the shape {{values.shape}}")
+    if values.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"its numbers are {{values.dtype}}, not uint8 or uint16")
     if values.shape[-1] != {channels}:
         values = np.moveaxis(values, 0, -1)
     if values.dtype == np.uint16:

@@ -12,6 +12,7 @@ from torch import Tensor
 from autoscale.answering.answering import NONE, Answering
 from autoscale.datasets.named import find_pictures, read_pictures
 from autoscale.datasets.named import names_in as names_in  # for the command
+from autoscale.datasets.named import require_any as require_any
 from autoscale.datasets.pictures.depth import range_notices
 from autoscale.errors import InvalidSetting
 from autoscale.listener import Listener, duration

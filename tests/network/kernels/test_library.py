@@ -1,5 +1,7 @@
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -37,13 +39,61 @@ def test_native_kernels_that_were_asked_for_are_refused_without_a_compiler(
     load_kernels.cache_clear()
 
 
+def write_compiler(path: Path, script: str, patch: pytest.MonkeyPatch) -> None:
+    """A compiler that does what `script` says; $made is the file it is asked for."""
+    last = "for made; do :; done"  # the last argument is what is made
+    path.write_text(f"#!/bin/sh\n{last}\n{script}")
+    path.chmod(0o755)
+    patch.setenv("CXX", str(path))
+
+
 def test_a_compiler_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    broken = tmp_path / "broken++"
-    broken.write_text("#!/bin/sh\necho 'x: error: it is Monday' >&2\nexit 1\n")
-    broken.chmod(0o755)
-    monkeypatch.setenv("CXX", str(broken))
+    script = "echo 'x: error: it is Monday' >&2\nexit 1\n"
+    write_compiler(tmp_path / "broken++", script, monkeypatch)
     with pytest.raises(KernelsUnavailable, match=r"broken\+\+ cannot compile .* it is Monday"):
         compile_kernels(tmp_path / "kernels.so")
+
+
+def test_sources_are_compiled_at_once_where_cores_are_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first two each wait until both are there; one after the other they would give up."""
+    script = f"""
+cd {tmp_path}
+echo "$@" >> asked
+case "$made" in *.o)
+  touch "$(basename "$made").began"
+  for second in 1 2 3 4 5; do
+    test "$(ls | grep -c began)" -ge 2 && break
+    sleep 1
+  done
+  test "$(ls | grep -c began)" -ge 2 || exit 1
+esac
+echo compiled > "$made"
+"""
+    write_compiler(tmp_path / "waiting++", script, monkeypatch)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 1}, raising=False)
+    compile_kernels(tmp_path / "kernels.so")
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert len(asked) == len(library.SOURCES) + 1
+    assert all(source.with_suffix(".o").name in asked[-1] for source in library.SOURCES)
+    assert not any(Path(word).exists() for word in asked[-1].split() if word.endswith(".o"))
+
+
+def test_one_source_that_does_not_compile_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = """
+case "$made" in *norm.o) echo 'norm.cpp:1: error: no such vector' >&2; exit 1;; esac
+echo compiled > "$made"
+"""
+    write_compiler(tmp_path / "narrow++", script, monkeypatch)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(
+        KernelsUnavailable, match=r"narrow\+\+ cannot .*: norm.cpp:1: error: no such"
+    ):
+        compile_kernels(tmp_path / "kernels.so")
+    assert [path.name for path in tmp_path.iterdir()] == ["narrow++"]
 
 
 def test_an_unknown_choice_is_refused() -> None:
