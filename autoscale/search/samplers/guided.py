@@ -123,13 +123,7 @@ class GuidedSampler(DesignSampler):
         if may_sample and len(history) >= _MANY and (point := sampled()):
             return point
         pool = Pool(learnt, goal, allowed, history, chances)
-        if designs.size <= _WALKED:
-            pool.add(every_network(designs))
-        else:
-            pool.add(designs.random(rng) for _ in range(_STRANGERS))
-            count = _CHILDREN if len(history) < _MANY else _CHILDREN // 2
-            for _ in range(_ROUNDS):
-                pool.add(children(designs, pool.best(_PARENTS), count, rng))
+        _fill(pool, designs, _CHILDREN if len(history) < _MANY else _CHILDREN // 2, rng)
         found = pool.most_gainful(_FINALISTS, repeats=self.asks_for_repeats)
         if found is None:
             return self.unseen(history, lambda _: designs.random(rng), rng)
@@ -245,6 +239,17 @@ class GuidedSampler(DesignSampler):
             alike = agreement.max(axis=1, initial=0.0)
             chosen.append(near[int(np.argmin(alike))])
         return chosen
+
+
+def _fill(pool: Pool, designs: Designs, count: int, rng: np.random.Generator) -> None:
+    """Take candidates into `pool`: every network of a small space, else strangers and, in rounds,
+    `count` children of the most promising."""
+    if designs.size <= _WALKED:
+        pool.add(every_network(designs))
+        return
+    pool.add(designs.random(rng) for _ in range(_STRANGERS))
+    for _ in range(_ROUNDS):
+        pool.add(children(designs, pool.best(_PARENTS), count, rng))
 
 
 def best_of_sampled(

@@ -146,8 +146,8 @@ class Pool:
         return self._points[rows[best]], float(gain[best])
 
     def in_noise(self, value: float) -> float:
-        """How far a value lies above that of the best trained design, which noise may raise by 1
-        deviation to have 1. Of one objective."""
+        """How far a value lies above that of the best trained design, by what one standard
+        deviation of a training's noise adds to it; of one objective."""
         best = self._recommended(1)[0]
         mean = self._learnt.posterior.at_inputs()[0][self._inputs[best]]
         scores = [self._learnt.hoped(mean, self._learnt.noise, step) for step in (0.0, 1.0)]
