@@ -9,9 +9,11 @@ import optuna
 import pytest
 from optuna.trial import TrialState, create_trial
 
+from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
 from autoscale.search.designs import Designs, neighbours
 from autoscale.search.history import History
+from autoscale.search.knowledge import NOTHING, KnownCosts
 from autoscale.search.model.gaussian.amplitudes import PRIOR_MEAN, variances
 from autoscale.search.model.gaussian.covariance import Inputs
 from autoscale.search.model.gaussian.posterior import Posterior, Scores
@@ -76,13 +78,13 @@ def test_an_ascent_ends_where_no_single_change_leads_up() -> None:
     assert even[0] in (1, start[0])
 
 
-def study_of(scores: np.ndarray) -> tuple[SearchSpace, optuna.Study]:
+def study_of(scores: np.ndarray, known: KnownCosts = NOTHING) -> tuple[SearchSpace, optuna.Study]:
     """A study of random networks with these scores."""
     space = SearchSpace.from_yaml(MACRO.read_text())
     designs = Designs.of_space(space)
     rng = np.random.default_rng(3)
     study = optuna.create_study(
-        direction="maximize", sampler=guided.GuidedSampler(seed=0, space=space)
+        direction="maximize", sampler=guided.GuidedSampler(seed=0, space=space, known=known)
     )
     for score in scores:
         params = designs.params_of(designs.random(rng))
@@ -111,6 +113,17 @@ def test_a_gain_is_measured_in_the_noise_of_the_best() -> None:
     assert pool.in_noise(expected[best]) == pytest.approx(0.0)
     assert pool.in_noise(expected[best] + 0.3 * noise) == pytest.approx(0.3)
     assert pool.in_noise(expected[best] - noise) == pytest.approx(-1.0)
+    assert Pool(learnt, SingleObjective(1.0), lambda _: [], history).in_noise(0.0) == np.inf
+
+
+def test_limits_that_nothing_trained_keeps_are_kept_by_what_comes() -> None:
+    scores = np.random.default_rng(6).normal(size=40)
+    space, study = study_of(scores)
+    cheapest = min(cost(space.from_params(trial.params)).macs for trial in study.trials)
+    limit = KnownCosts(limits=(lambda architecture: cost(architecture).macs - cheapest + 1,))
+    space, study = study_of(scores, limit)
+    for _ in range(6):
+        assert cost(space.suggest(study.ask())).macs < cheapest
 
 
 def test_functions_are_drawn_where_little_is_to_be_gained(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -147,7 +147,9 @@ class Pool:
 
     def in_noise(self, value: float) -> float:
         """How far a value lies above that of the best trained design, by what one standard
-        deviation of a training's noise adds to it; of one objective."""
+        deviation of a training's noise adds to it; of one objective. Infinite if there is none."""
+        if not self._trained:
+            return np.inf
         best = self._recommended(1)[0]
         mean = self._learnt.posterior.at_inputs()[0][self._inputs[best]]
         scores = [self._learnt.hoped(mean, self._learnt.noise, step) for step in (0.0, 1.0)]
