@@ -151,9 +151,10 @@ class Pool:
         if not self._trained:
             return np.inf
         best = self._recommended(1)[0]
-        mean = self._learnt.posterior.at_inputs()[0][self._inputs[best]]
-        scores = [self._learnt.hoped(mean, self._learnt.noise, step) for step in (0.0, 1.0)]
-        middle, raised = self._goal.merit(np.array(scores), self._costs[[best, best]])
+        mean = self._learnt.posterior.at_inputs()[0][self._inputs[[best]]]
+        noise = np.array([self._learnt.noise])
+        scores = np.append(*[self._learnt.hoped(mean, noise, step) for step in (0.0, 1.0)])
+        middle, raised = self._goal.merit(scores, self._costs[[best, best]])
         now = self._goal.merit(self._expected[[best]], self._costs[[best]])[0]
         return float((value - now) / max(raised - middle, 1e-12))
 
