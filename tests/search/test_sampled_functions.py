@@ -5,14 +5,24 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import optuna
+import pytest
+from optuna.trial import TrialState, create_trial
 
+from autoscale.design.cost import cost
 from autoscale.design.space import SearchSpace
 from autoscale.search.designs import Designs, neighbours
+from autoscale.search.history import History
+from autoscale.search.knowledge import NOTHING, KnownCosts
 from autoscale.search.model.gaussian.amplitudes import PRIOR_MEAN, variances
 from autoscale.search.model.gaussian.covariance import Inputs
 from autoscale.search.model.gaussian.posterior import Posterior, Scores
 from autoscale.search.model.gaussian.sampled_function import SampledFunction
+from autoscale.search.model.predictor import FittedModel, Predictor
+from autoscale.search.model.targets import SingleObjective
+from autoscale.search.samplers import guided
 from autoscale.search.samplers.ascent import ascend
+from autoscale.search.samplers.pool import Pool
 
 MACRO = Path(__file__).parents[2] / "search_spaces" / "nas-bench-macro.yaml"
 
@@ -66,3 +76,69 @@ def test_an_ascent_ends_where_no_single_change_leads_up() -> None:
     assert merit([top])[0] >= merit(neighbours(designs, top)).max()
     even = ascend(designs, start, merit, lambda points: [p for p in points if p[0] == 1], rng)
     assert even[0] in (1, start[0])
+
+
+def study_of(scores: np.ndarray, known: KnownCosts = NOTHING) -> tuple[SearchSpace, optuna.Study]:
+    """A study of random networks with these scores."""
+    space = SearchSpace.from_yaml(MACRO.read_text())
+    designs = Designs.of_space(space)
+    rng = np.random.default_rng(3)
+    study = optuna.create_study(
+        direction="maximize", sampler=guided.GuidedSampler(seed=0, space=space, known=known)
+    )
+    for score in scores:
+        params = designs.params_of(designs.random(rng))
+        study.add_trial(
+            create_trial(
+                state=TrialState.COMPLETE,
+                params=params,
+                distributions=designs.distributions,
+                value=float(score),
+            )
+        )
+    return space, study
+
+
+def test_a_gain_is_measured_in_the_noise_of_the_best() -> None:
+    space, study = study_of(np.random.default_rng(4).normal(size=30))
+    designs = Designs.of_space(space)
+    history = History.of(study.get_trials(deepcopy=False), study.directions, designs)
+    learnt = Predictor(designs).learn(history.points, history.gains[:, 0])
+    pool = Pool(learnt, SingleObjective(1.0), list, history)
+    _, mean, variance = learnt.of_trained()
+    expected = learnt.expected(mean, variance)
+    best = int(expected.argmax())
+    noise = learnt.hoped(mean, np.full(len(mean), learnt.noise), 1.0)[best]
+    noise -= learnt.hoped(mean, variance, 0.0)[best]
+    assert pool.in_noise(expected[best]) == pytest.approx(0.0)
+    assert pool.in_noise(expected[best] + 0.3 * noise) == pytest.approx(0.3)
+    assert pool.in_noise(expected[best] - noise) == pytest.approx(-1.0)
+    assert Pool(learnt, SingleObjective(1.0), lambda _: [], history).in_noise(0.0) == np.inf
+
+
+def test_limits_that_nothing_trained_keeps_are_kept_by_what_comes() -> None:
+    scores = np.random.default_rng(6).normal(size=40)
+    space, study = study_of(scores)
+    cheapest = min(cost(space.from_params(trial.params)).macs for trial in study.trials)
+    limit = KnownCosts(limits=(lambda architecture: cost(architecture).macs - cheapest + 1,))
+    space, study = study_of(scores, limit)
+    for _ in range(6):
+        assert cost(space.suggest(study.ask())).macs < cheapest
+
+
+def test_functions_are_drawn_where_little_is_to_be_gained(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+
+    def count(learnt: FittedModel, *_: object) -> None:
+        drawn.append(len(learnt.trained))
+
+    monkeypatch.setattr(guided, "best_of_sampled", count)
+    rng = np.random.default_rng(5)
+    for number in range(2):
+        # Scores that say nothing, and a few first ones between which everything is to be learnt.
+        space, study = study_of(rng.normal(size=40) if number else np.linspace(0, 1, 6))
+        for _ in range(8):
+            trial = study.ask()
+            space.suggest(trial)
+            study.tell(trial, float(rng.normal()) if number else trial.number)
+        assert bool(drawn) == bool(number)

@@ -34,7 +34,8 @@ _MANY = 128  # trials from which there are half as many children, since predicti
 _STRANGERS = 32
 _FINALISTS = 96  # candidates whose gain is computed
 _STARTS = 16
-_SAMPLED = 0.5  # of the trials behind as many as there are choices
+_SAMPLED = 0.5  # of the trials for which little is to be gained, and of those from _MANY on
+_LITTLE = 0.1  # gain, in standard deviations of noise
 
 
 class GuidedSampler(DesignSampler):
@@ -49,8 +50,9 @@ class GuidedSampler(DesignSampler):
 
     Gains are sure of what is believed: once the best are well known, nothing apart from them is
     expected to surpass them, and nothing is learnt of it. So of one objective that is no reward of
-    known costs, every second trial behind as many as choices have levels to tell apart takes the
-    best of one function that is drawn from the process (Thompson sampling).
+    known costs, every second trial whose gain is less than a tenth of a training's noise takes the
+    best of one function that is drawn from the process instead (Thompson sampling), and from 128
+    trials on every second one, whatever its gain.
 
     Of two objectives the gain is area under their front, whether one of them is known or both are
     measured; then each is predicted, and now one, now the other is taken for the cost. Three or
@@ -107,29 +109,27 @@ class GuidedSampler(DesignSampler):
         def allowed(points: Sequence[Point]) -> list[Point]:
             return self.keeping_limits(designs, points)
 
-        if (
+        def sampled() -> Point | None:
+            found = best_of_sampled(learnt, goal, designs, allowed, rng)
+            return None if found is None or designs.identity(found) in history.spent else found
+
+        may_sample = (
             isinstance(goal, SingleObjective)
             and goal.known.reward is None
             and chances is None
             and designs.size > _WALKED
-            and len(history) >= sum(designs.sizes) - len(designs.sizes)
             and rng.random() < _SAMPLED
-        ):
-            sampled = best_of_sampled(learnt, goal, designs, allowed, rng)
-            if sampled is not None and designs.identity(sampled) not in history.spent:
-                return sampled
+        )
+        if may_sample and len(history) >= _MANY and (point := sampled()):
+            return point
         pool = Pool(learnt, goal, allowed, history, chances)
-        if designs.size <= _WALKED:
-            pool.add(every_network(designs))
-        else:
-            pool.add(designs.random(rng) for _ in range(_STRANGERS))
-            count = _CHILDREN if len(history) < _MANY else _CHILDREN // 2
-            for _ in range(_ROUNDS):
-                pool.add(children(designs, pool.best(_PARENTS), count, rng))
-        chosen = pool.most_gainful(_FINALISTS, repeats=self.asks_for_repeats)
-        if chosen is None:
+        _fill(pool, designs, _CHILDREN if len(history) < _MANY else _CHILDREN // 2, rng)
+        found = pool.most_gainful(_FINALISTS, repeats=self.asks_for_repeats)
+        if found is None:
             return self.unseen(history, lambda _: designs.random(rng), rng)
-        return chosen
+        chosen, value = found
+        little = may_sample and len(history) < _MANY and pool.in_noise(value) < _LITTLE
+        return (sampled() if little else None) or chosen
 
     def _require_use_of_known(self, objectives: int) -> None:
         """Refuse what is known of objectives that there are not, and say what is not used.
@@ -239,6 +239,17 @@ class GuidedSampler(DesignSampler):
             alike = agreement.max(axis=1, initial=0.0)
             chosen.append(near[int(np.argmin(alike))])
         return chosen
+
+
+def _fill(pool: Pool, designs: Designs, count: int, rng: np.random.Generator) -> None:
+    """Take candidates into `pool`: every network of a small space, else strangers and, in rounds,
+    `count` children of the most promising."""
+    if designs.size <= _WALKED:
+        pool.add(every_network(designs))
+        return
+    pool.add(designs.random(rng) for _ in range(_STRANGERS))
+    for _ in range(_ROUNDS):
+        pool.add(children(designs, pool.best(_PARENTS), count, rng))
 
 
 def best_of_sampled(

@@ -115,8 +115,9 @@ class Pool:
             rows = [rows[i] for i in np.linspace(0, len(rows) - 1, count).round().astype(int)]
         return rows[:count]
 
-    def most_gainful(self, finalists: int, *, repeats: bool) -> Point | None:
-        """The candidate whose training is expected to gain most; None if none is left.
+    def most_gainful(self, finalists: int, *, repeats: bool) -> tuple[Point, float] | None:
+        """The candidate whose training is expected to gain most, and the value that is expected
+        after it; None if none is left.
 
         The gain is worked out for `finalists` of them only, among these those that would be
         recommended now: they are what there is to be surpassed.
@@ -141,7 +142,21 @@ class Pool:
                     gain[hopeless] = -np.inf
         if not repeats:
             gain[tried] = -np.inf
-        return self._points[rows[int(np.argmax(gain))]]
+        best = int(np.argmax(gain))
+        return self._points[rows[best]], float(gain[best])
+
+    def in_noise(self, value: float) -> float:
+        """How far a value lies above that of the best trained design, by what one standard
+        deviation of a training's noise adds to it; of one objective. Infinite if there is none."""
+        if not self._trained:
+            return np.inf
+        best = self._recommended(1)[0]
+        mean = self._learnt.posterior.at_inputs()[0][self._inputs[[best]]]
+        noise = np.array([self._learnt.noise])
+        scores = np.append(*[self._learnt.hoped(mean, noise, step) for step in (0.0, 1.0)])
+        middle, raised = self._goal.merit(scores, self._costs[[best, best]])
+        now = self._goal.merit(self._expected[[best]], self._costs[[best]])[0]
+        return float((value - now) / max(raised - middle, 1e-12))
 
     def _prediction(self, rows: list[int]) -> Predictions:
         """What is predicted of some candidates; that of the new ones is known already."""
