@@ -21,7 +21,7 @@ from statistics import median
 
 import torch
 from precision import KERNELS, processor
-from steps import CASES
+from timed_steps import CASES
 from torch import nn
 from torch.nn import functional
 from verified import compared

@@ -18,7 +18,7 @@ from statistics import median
 
 import torch
 from precision import KERNELS, processor
-from steps import CLASSES
+from timed_steps import CLASSES
 from torch.nn import functional
 
 from autoscale.design.published import published

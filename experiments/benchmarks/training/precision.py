@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from steps import chosen, step_of
+from timed_steps import chosen, step_of
 
 from autoscale.design.architecture import Architecture
 from autoscale.network.kernels.compiled import NativeKernels

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 from precision import KERNELS, UNCOUNTED, processor
-from steps import CASES, step_of
+from timed_steps import CASES, step_of
 from torch import Tensor
 
 from autoscale.network.kernels.compiled import NativeKernels, Normed, NormGradient

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import plain_ways
 import torch
-from steps import CASES, CLASSES, Case, chosen
+from timed_steps import CASES, CLASSES, Case, chosen
 from torch import Tensor, nn
 from torch.nn import functional
 

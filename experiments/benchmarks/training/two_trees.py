@@ -1,7 +1,7 @@
 """How much quicker is a training step than in another tree of this project?
 
     git archive COMMIT | tar x -C OTHER
-    OMP_NUM_THREADS=1 python experiments/benchmarks/training/against.py --tree OTHER --rounds 15
+    OMP_NUM_THREADS=1 python experiments/benchmarks/training/two_trees.py --tree OTHER --rounds 15
 
 One thread. Each tree has a process of its own; they take turns step by step, and processor time of
 the thread is counted, so that other work on the machine disturbs both alike. Of each network:
@@ -135,7 +135,7 @@ def restricted(instructions: str) -> Iterator[dict[str, str]]:
 def take_steps(kernels: str, cases: str) -> None:
     """The worker: a line tells what to do, a line what came of it."""
     import torch
-    from steps import chosen, step_of
+    from timed_steps import chosen, step_of
 
     torch.set_num_threads(1)
     waiting = iter(chosen(cases))
