@@ -3,14 +3,12 @@
 #pragma once
 
 #include "pairs.h"
+#include "rows.h"
 
 #ifdef HAS_DOTS
 
 namespace by_dots {
 
-constexpr Index ROWS = 12;   // whose sums stay in registers, for two groups of columns
-constexpr Index FEW = 4;     // at the end of a panel
-constexpr Index PANEL = 48;  // rows for which the same columns of the matrix are read
 constexpr Index HALF = SIDE / 2;
 
 // A pair of neighbouring numbers in all lanes.
@@ -22,70 +20,28 @@ ALWAYS_INLINE __m512bh everywhere(const void *pair) {
 
 ALWAYS_INLINE __m512bh pairs_at(const void *from) { return (__m512bh)_mm512_loadu_si512(from); }
 
-// COUNT rows of `a` times GROUPS of 16 packed columns; what comes out goes to `outcome`.
-template <int COUNT, int GROUPS, typename Outcome>
-ALWAYS_INLINE void multiply_block(const bfloat16 *a, Index depth, const bfloat16 *b, Index b_stride,
-                                  Index row, Index group, Outcome &outcome) {
-    __m512 sums[GROUPS][COUNT];
-#pragma GCC unroll 2
-    for (int g = 0; g < GROUPS; ++g)
-#pragma GCC unroll 12
-        for (int r = 0; r < COUNT; ++r) sums[g][r] = _mm512_setzero_ps();
-    for (Index k = 0; k + 1 < depth; k += 2) {
-        __m512bh right[GROUPS];
-#pragma GCC unroll 2
-        for (int g = 0; g < GROUPS; ++g) right[g] = pairs_at(b + g * b_stride + k * SIDE);
-#pragma GCC unroll 12
-        for (int r = 0; r < COUNT; ++r) {
-            const __m512bh left = everywhere(a + r * depth + k);
-#pragma GCC unroll 2
-            for (int g = 0; g < GROUPS; ++g)
-                sums[g][r] = _mm512_dpbf16_ps(sums[g][r], left, right[g]);
-        }
+// What `multiply_panels` multiplies: pairs of a row's neighbours by pairs of packed rows.
+struct Pairs {
+    using Factor = bfloat16;
+    using Factors = __m512bh;
+    static constexpr Index STEP = 2;
+    static constexpr int ROWS = 12;  // whose sums stay in registers, for two groups of columns
+    static Index packed_rows(Index depth) { return tiles(depth, DEPTH) * DEPTH; }
+    ALWAYS_INLINE static Factors factors(const bfloat16 *from) { return pairs_at(from); }
+    ALWAYS_INLINE static Factors numbers(const bfloat16 *from) { return everywhere(from); }
+    ALWAYS_INLINE static Factors alone(const bfloat16 *from) {
+        const std::uint32_t word = from->bits;
+        return everywhere(&word);
     }
-    if (depth % 2)  // the last number has no neighbour of its own row
-#pragma GCC unroll 12
-        for (int r = 0; r < COUNT; ++r) {
-            const std::uint32_t alone = a[r * depth + depth - 1].bits;
-#pragma GCC unroll 2
-            for (int g = 0; g < GROUPS; ++g)
-                sums[g][r] = _mm512_dpbf16_ps(sums[g][r], everywhere(&alone),
-                                              pairs_at(b + g * b_stride + (depth - 1) * SIDE));
-        }
-#pragma GCC unroll 2
-    for (int g = 0; g < GROUPS; ++g)
-        outcome.take(row, COUNT, group + g, [&](Index r) ALWAYS_INLINE_LAMBDA {
-            return (vec)sums[g][r];
-        });
-}
+    ALWAYS_INLINE static vec add(vec sum, Factors left, Factors right) {
+        return (vec)_mm512_dpbf16_ps((__m512)sum, left, right);
+    }
+};
 
-template <int GROUPS, typename Outcome>
-void multiply_panel(const bfloat16 *a, Index depth, const bfloat16 *b, Index b_stride, Index row,
-                    Index end, Index group, Outcome &outcome) {
-    for (; row + ROWS <= end; row += ROWS)
-        multiply_block<ROWS, GROUPS>(a + row * depth, depth, b, b_stride, row, group, outcome);
-    for (; row + FEW <= end; row += FEW)
-        multiply_block<FEW, GROUPS>(a + row * depth, depth, b, b_stride, row, group, outcome);
-    for (; row < end; ++row)
-        multiply_block<1, GROUPS>(a + row * depth, depth, b, b_stride, row, group, outcome);
-}
-
-// Rows [first, last) of `outcome`: those of `a`, each of `depth` numbers, times a packed matrix.
 template <typename Outcome>
 void multiply_part(const bfloat16 *a, const bfloat16 *packed, Index first, Index last, Index depth,
                    Outcome &outcome) {
-    const Index b_stride = tiles(depth, DEPTH) * TILE;
-    for (Index row = first; row < last; row += PANEL) {
-        const Index end = std::min(row + PANEL, last);
-        for (Index group = 0; group < outcome.groups; group += 2) {
-            const bfloat16 *b = packed + group * b_stride;
-            if (group + 1 < outcome.groups)
-                multiply_panel<2>(a, depth, b, b_stride, row, end, group, outcome);
-            else
-                multiply_panel<1>(a, depth, b, b_stride, row, end, group, outcome);
-        }
-        outcome.end(end - row);
-    }
+    multiply_panels<Pairs>(a, packed, first, last, depth, outcome);
 }
 
 // Adds to half a tile, and to its neighbours along `wide`, the products of packed rows.

@@ -3,76 +3,34 @@
 
 #pragma once
 
-#include "outcome.h"
+#include "rows.h"
 
 namespace by_fmas {
 
 #ifdef __AVX512F__
-constexpr Index ROWS = 12;  // whose sums stay in registers, for two groups of columns
-constexpr Index HALF = 8;   // columns of a narrow map whose sums stay there, for three of a wide one
+constexpr Index HALF = 8;  // columns of a narrow map whose sums stay in registers, for three groups
 #else
-constexpr Index ROWS = 6;
 constexpr Index HALF = 4;
 #endif
-constexpr Index FEW = ROWS / 3;  // at the end of a panel
-constexpr Index PANEL = 48;      // rows for which the same columns of the matrix are read
-constexpr Index BLOCK = 128;     // rows of which a narrow map's columns are put side by side
+constexpr Index BLOCK = 128;  // rows of which a narrow map's columns are put side by side
 
-ALWAYS_INLINE float single(const float *number) { return *number; }
-ALWAYS_INLINE float single(const bfloat16 *number) { return at(Lanes<1>(), number)[0]; }
+// What `multiply_panels` multiplies: single numbers by packed rows.
+struct Singles {
+    using Factor = float;
+    using Factors = vec;
+    static constexpr Index STEP = 1;
+    static constexpr int ROWS = LANES == 16 ? 12 : 6;  // whose sums stay in registers, as of `Pairs`
+    static Index packed_rows(Index depth) { return depth; }
+    ALWAYS_INLINE static vec factors(const float *from) { return load(from, SIDE); }
+    ALWAYS_INLINE static float numbers(const float *from) { return *from; }
+    ALWAYS_INLINE static float numbers(const bfloat16 *from) { return at(Lanes<1>(), from)[0]; }
+    ALWAYS_INLINE static vec add(vec sum, float left, vec right) { return sum + left * right; }
+};
 
-// COUNT rows of `a` times GROUPS groups of packed columns; what comes out goes to `outcome`.
-template <int COUNT, int GROUPS, typename Outcome>
-ALWAYS_INLINE void multiply_block(const Number *a, Index depth, const float *b, Index b_stride,
-                                  Index row, Index group, Outcome &outcome) {
-    vec sums[GROUPS][COUNT];
-#pragma GCC unroll 2
-    for (int g = 0; g < GROUPS; ++g)
-#pragma GCC unroll 12
-        for (int r = 0; r < COUNT; ++r) sums[g][r] = vec{};
-    for (Index k = 0; k < depth; ++k) {
-        vec right[GROUPS];
-#pragma GCC unroll 2
-        for (int g = 0; g < GROUPS; ++g) right[g] = load(b + g * b_stride + k * SIDE, SIDE);
-#pragma GCC unroll 12
-        for (int r = 0; r < COUNT; ++r) {
-            const float left = single(a + r * depth + k);
-#pragma GCC unroll 2
-            for (int g = 0; g < GROUPS; ++g) sums[g][r] += left * right[g];
-        }
-    }
-#pragma GCC unroll 2
-    for (int g = 0; g < GROUPS; ++g)
-        outcome.take(row, COUNT, group + g, [&](Index r) ALWAYS_INLINE_LAMBDA { return sums[g][r]; });
-}
-
-template <int GROUPS, typename Outcome>
-NEVER_INLINE void multiply_panel(const Number *a, Index depth, const float *b, Index b_stride, Index row,
-                    Index end, Index group, Outcome &outcome) {
-    for (; row + ROWS <= end; row += ROWS)
-        multiply_block<ROWS, GROUPS>(a + row * depth, depth, b, b_stride, row, group, outcome);
-    for (; row + FEW <= end; row += FEW)
-        multiply_block<FEW, GROUPS>(a + row * depth, depth, b, b_stride, row, group, outcome);
-    for (; row < end; ++row)
-        multiply_block<1, GROUPS>(a + row * depth, depth, b, b_stride, row, group, outcome);
-}
-
-// Rows [first, last) of `outcome`: those of `a`, each of `depth` numbers, times a packed matrix.
 template <typename Outcome>
 void multiply_part(const Number *a, const float *packed, Index first, Index last, Index depth,
                    Outcome &outcome) {
-    const Index b_stride = depth * SIDE;
-    for (Index row = first; row < last; row += PANEL) {
-        const Index end = std::min(row + PANEL, last);
-        for (Index group = 0; group < outcome.groups; group += 2) {
-            const float *b = packed + group * b_stride;
-            if (group + 1 < outcome.groups)
-                multiply_panel<2>(a, depth, b, b_stride, row, end, group, outcome);
-            else
-                multiply_panel<1>(a, depth, b, b_stride, row, end, group, outcome);
-        }
-        outcome.end(end - row);
-    }
+    multiply_panels<Singles>(a, packed, first, last, depth, outcome);
 }
 
 // Adds the products of HALF narrow columns with GROUPS groups of wide ones; of the last group there

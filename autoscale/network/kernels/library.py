@@ -32,7 +32,7 @@ HEADERS = tuple(
     Path(__file__).with_name(f"{name}.h")
     for name in (
         *("vectors", "activations", "norm", "depthwise", "excite"),
-        *("outcome", "pairs", "dots", "fmas", "tiles", "ways", "bottleneck"),
+        *("outcome", "pairs", "rows", "dots", "fmas", "tiles", "ways", "bottleneck"),
     )
 )
 COMPILERS = ("c++", "g++", "clang++")
