@@ -60,7 +60,7 @@ def _chosen(choice: str, *, device: str, listener: Listener) -> str:
     try:
         load_kernels("native")
     except (KernelsUnavailable, StorageProblem) as problem:
-        listener.notice(f"training without native kernels, about two thirds as fast: {problem}")
+        listener.notice(f"training without native kernels, about half as fast: {problem}")
         return "torch"
     return "native"
 
