@@ -18,14 +18,12 @@ from statistics import median
 
 import torch
 from precision import KERNELS, processor
-from timed_steps import CLASSES
-from torch.nn import functional
+from timed_steps import CLASSES, images_of, stepping
 
 from autoscale.design.published import published
 from autoscale.jobs.workers.kernels import accelerated
 from autoscale.network.build import build
 from autoscale.network.freeze import freeze
-from autoscale.training.optimizers import SGD
 from autoscale.training.parts import to_learn
 
 PIXELS, IMAGES, STAGES, UNCOUNTED = 128, 32, 4, 2
@@ -59,7 +57,7 @@ def main() -> None:
         print(json.dumps(told), flush=True)
 
 
-def stepper(kernels: str, stages: int | None) -> Callable[[], None]:
+def stepper(kernels: str, stages: int | None) -> Callable[[], float]:
     torch.manual_seed(0)
     design = replace(published("efficientnet-lite0"), resolution=PIXELS, num_classes=CLASSES)
     whole = build(design)
@@ -67,19 +65,7 @@ def stepper(kernels: str, stages: int | None) -> Callable[[], None]:
         freeze(whole, stages=stages)
     network = accelerated(whole, kernels)
     to_learn(network)
-    learning = [weight for weight in network.parameters() if weight.requires_grad]
-    optimizer = SGD(learning, lr=0.02, momentum=0.9, fused=True)
-    pixels = torch.randn(IMAGES, design.channels, PIXELS, PIXELS)
-    pixels = pixels.contiguous(memory_format=torch.channels_last)
-    labels = torch.arange(IMAGES) % CLASSES
-
-    def step() -> None:
-        loss = functional.cross_entropy(network(pixels), labels)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-
-    return step
+    return stepping(network, *images_of(design, IMAGES))
 
 
 if __name__ == "__main__":

@@ -21,15 +21,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 import plain_ways
 import torch
-from timed_steps import CASES, CLASSES, Case, chosen
+from timed_steps import CASES, CLASSES, Case, chosen, stepping
 from torch import Tensor, nn
-from torch.nn import functional
 
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
 from autoscale.jobs.workers.kernels import accelerated
 from autoscale.network.build import build
-from autoscale.training.optimizers import SGD
 
 OURS = ("torch", "native", "native-bfloat16")
 VARIANTS = ("plain", "channels-last", "torch", "native")
@@ -47,17 +45,7 @@ def stepper(variant: str, base: nn.Module, x: Tensor, labels: Tensor) -> Callabl
         return plain_ways.stepper(variant, module, x, labels)
     x = x.contiguous(memory_format=torch.channels_last)
     module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    module = accelerated(module, variant).train()
-    optimizer = SGD(module.parameters(), lr=0.05, momentum=0.9, fused=True)  # as trainings do
-
-    def step() -> float:
-        loss = functional.cross_entropy(module(x), labels)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        return loss.item()
-
-    return step
+    return stepping(accelerated(module, variant).train(), x, labels, rate=0.05)
 
 
 def product_peak() -> float:

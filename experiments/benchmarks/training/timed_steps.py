@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import torch
+from torch import Tensor, nn
 from torch.nn import functional
 
 from autoscale.design.architecture import Architecture
@@ -48,14 +49,25 @@ def chosen(numbers: str, cases: Sequence[Case] = CASES) -> list[Case]:
     return [cases[int(number)] for number in numbers.split(",") if number] or [*cases]
 
 
+def images_of(design: Architecture, images: int) -> tuple[Tensor, Tensor]:
+    """Random ones, (N, C, H, W) in channels-last order, and labels."""
+    pixels = torch.randn(images, design.channels, design.resolution, design.resolution)
+    return pixels.contiguous(memory_format=torch.channels_last), torch.arange(images) % CLASSES
+
+
 def step_of(design: Architecture, images: int, kernels: str) -> Callable[[], float]:
-    """A function that takes one step of SGD with momentum and gives the loss."""
+    """`stepping` of a network with fresh weights."""
     torch.manual_seed(0)
     network = accelerated(build(design), kernels).train()
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.02, momentum=0.9, fused=True)
-    pixels = torch.randn(images, design.channels, design.resolution, design.resolution)
-    pixels = pixels.contiguous(memory_format=torch.channels_last)
-    labels = torch.arange(images) % CLASSES
+    return stepping(network, *images_of(design, images))
+
+
+def stepping(
+    network: nn.Module, pixels: Tensor, labels: Tensor, *, rate: float = 0.02
+) -> Callable[[], float]:
+    """A function that takes one step of SGD with momentum, as trainings do, and gives the loss."""
+    learning = [weight for weight in network.parameters() if weight.requires_grad]
+    optimizer = torch.optim.SGD(learning, lr=rate, momentum=0.9, fused=True)
 
     def step() -> float:
         loss = functional.cross_entropy(network(pixels), labels)
