@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from autoscale.design.architecture import Activation, Block, Stage
 from autoscale.jobs.workers.kernels import load_kernels
-from autoscale.network.blocks import Residual
+from autoscale.network.blocks import Residual, SamePad
 from autoscale.network.kernels.accelerate import plan
 from autoscale.network.kernels.compiled import NativeKernels, Normed
 from autoscale.network.kernels.inverted import Inverted
 from autoscale.network.kernels.kernels import ACTIVATIONS, Filter, TorchKernels
-from autoscale.network.kernels.layers import Chain, Layer, Skip
+from autoscale.network.kernels.layers import Chain, ConvNorm, Layer, Skip
 from autoscale.network.kernels.library import compiler
 from autoscale.network.modules_of import block_call
 
@@ -154,6 +154,25 @@ def test_a_separable_block_is_one_layer_too() -> None:
     assert isinstance(layer, Inverted)
     assert layer.expand is None
     agrees_with_torch(block, random(2, 9, 9, 24, seed=1))
+
+
+@pytest.mark.parametrize("se_ratio", [0.0, 0.25])
+@pytest.mark.parametrize("padding", ["symmetric", "same"])
+def test_a_stem_is_one_layer_with_a_block_that_expands_nothing(
+    padding: str, se_ratio: float
+) -> None:
+    torch.manual_seed(0)
+    padded = [SamePad(3, 2)] if padding == "same" else []
+    conv = nn.Conv2d(3, 8, 3, 2, 0 if padded else 1, bias=False)
+    block = branch(8, 16, block="separable", se_ratio=se_ratio)
+    module = lively(nn.Sequential(*padded, conv, nn.BatchNorm2d(8), nn.SiLU(), *block))
+    layer = plan(module, native())
+    if isinstance(layer, Chain):
+        assert padded
+        layer = layer.layers[-1]
+    assert isinstance(layer, Inverted)
+    assert isinstance(layer.expand, ConvNorm)
+    agrees_with_torch(module, random(3, 14, 11, 3, seed=1))
 
 
 def test_only_whole_blocks_become_one_layer() -> None:
