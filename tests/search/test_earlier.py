@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import optuna
@@ -19,7 +19,7 @@ from autoscale.jobs.search.job import search_baseline
 from autoscale.search.designs import Designs
 from autoscale.search.knowledge import KnownCosts
 from autoscale.search.model.earlier import EarlierSearch
-from autoscale.search.model.predictor import Predictor
+from autoscale.search.model.predictor import Explanation, Explanations, FittedModel, Predictor
 from autoscale.search.samplers import make_sampler
 from tests.conftest import Heard
 
@@ -72,6 +72,44 @@ def test_a_model_with_a_view_predicts_more_from_few_scores() -> None:
     assert agreement(earlier(WIDE)) > agreement() + 0.1
     # One that is always wrong tells as much as one that is always right.
     assert agreement(earlier(WIDE, -1.0)) > agreement() + 0.1
+
+
+class RandomView(NamedTuple):
+    """A view of random numbers, the same of a design whenever it is asked."""
+
+    seed: int
+
+    def of(self, designs: Designs, points: Any) -> np.ndarray:
+        return np.array([np.random.default_rng([self.seed, *p]).normal() for p in points])
+
+
+def explained(view: Any, count: int = 25) -> FittedModel:
+    designs, rng = Designs.of_space(WIDE), np.random.default_rng(3)
+    points = [designs.random(rng) for _ in range(count)]
+    scores = np.array([worth(designs.params_of(point)) for point in points])
+    return Predictor(designs, (view,) if view else ()).learn(points, scores)
+
+
+def test_a_view_has_a_part_where_it_agrees_and_none_where_it_does_not() -> None:
+    plain = explained(None)
+    fresh = [plain.predictor.designs.random(np.random.default_rng(9)) for _ in range(5)]
+    useless = explained(RandomView(4))
+    np.testing.assert_allclose(
+        useless.predict(fresh).mean, plain.predict(fresh).mean, rtol=1e-6, atol=1e-6
+    )
+    told = explained(earlier(WIDE))
+    assert np.abs(told.predict(fresh).mean - plain.predict(fresh).mean).max() > 0.1
+
+
+def test_trust_is_the_probability_of_the_explanation_with_views() -> None:
+    theta = np.zeros(9)
+    with_views, without = Explanation(theta, 1.0, 10.0), Explanation(theta, 2.0, 10.0 + np.log(6))
+    both = Explanations(with_views, without)
+    # Six times as probable, where one number more to fit makes anything twice so.
+    assert both.trust == pytest.approx(0.75)
+    assert both.at(0.7) is with_views
+    assert both.at(0.8) is without
+    assert Explanations(with_views).at(1.0) is with_views
 
 
 def best_after(trials: int, **known: Any) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 
 from autoscale.search.designs import Designs, Point
 from autoscale.search.knowledge import View
-from autoscale.search.model.gaussian.amplitudes import noise_variance
+from autoscale.search.model.gaussian.amplitudes import noise_variance, without_views
 from autoscale.search.model.gaussian.covariance import Inputs
 from autoscale.search.model.gaussian.evidence import Evidence, fit
 from autoscale.search.model.gaussian.inverse_cholesky import CholeskyCache
@@ -30,8 +30,7 @@ _PROMPT = 100  # trials up to which amplitudes are learnt at once
 _LATE = 25  # of so many trials one goes by before what later ones say is used
 _STEPS = 8  # evaluations of the evidence between two trials
 _REFERENCE = 256  # random designs that set the scale of the features
-
-Settings = tuple[np.ndarray, float]  # amplitudes and lengths, distance of the ceiling
+_FLATTERY = np.log(2.0)  # by which one number more to fit improves what is fitted of anything
 
 
 @dataclass(frozen=True)
@@ -83,6 +82,44 @@ class Warp:
 
 
 @dataclass(frozen=True)
+class Explanation:
+    """A way to explain scores.
+
+    Attributes:
+        theta: amplitudes and lengths.
+        distance: of the ceiling.
+        loss: minus the logarithm of how probable scores and theta are, up to a constant.
+    """
+
+    theta: np.ndarray
+    distance: float
+    loss: float
+
+
+@dataclass(frozen=True)
+class Explanations:
+    """The best way to explain scores, and where there are views that which leaves them out."""
+
+    best: Explanation
+    without_views: Explanation | None = None
+
+    @property
+    def trust(self) -> float:
+        """How probable it is that the views have a part in the scores, if both were as probable
+        before."""
+        if self.without_views is None:
+            return 1.0
+        ahead = self.without_views.loss - self.best.loss - _FLATTERY
+        return float(1 / (1 + np.exp(-np.clip(ahead, -50, 50))))
+
+    def at(self, doubt: float) -> Explanation:
+        """The one with views where they are trusted at least as far as `doubt`, of 0 to 1."""
+        if self.without_views is None or self.trust >= doubt:
+            return self.best
+        return self.without_views
+
+
+@dataclass(frozen=True)
 class FittedModel:
     """What the trials so far say about any design."""
 
@@ -126,9 +163,9 @@ class Predictor:
 
     def __init__(self, designs: Designs, views: Sequence[View] = ()) -> None:
         self.designs = designs
-        self._views = views
-        self._settings: tuple[Hashable, Settings] | None = None
-        self._begun: tuple[Hashable, Stepwise[Settings]] | None = None
+        self.views = views
+        self._settings: tuple[Hashable, Explanations] | None = None
+        self._begun: tuple[Hashable, Stepwise[Explanations]] | None = None
         self._tried_inputs: tuple[list[Point], Inputs] | None = None
         self._identities: tuple[list[Point], list[int]] = ([], [])
         self._cholesky = CholeskyCache()
@@ -151,7 +188,7 @@ class Predictor:
         )
 
     def _raw_views(self, points: Sequence[Point]) -> np.ndarray:
-        return np.stack([view.of(self.designs, points) for view in self._views], axis=1)
+        return np.stack([view.of(self.designs, points) for view in self.views], axis=1)
 
     def _inputs_of_tried(self, points: list[Point]) -> Inputs:
         """`inputs` of scored designs; most were there at the last trial and are remembered."""
@@ -180,16 +217,22 @@ class Predictor:
         scores: np.ndarray,
         running: Sequence[Point] = (),
         guesses: "ImputedScores | None" = None,
+        doubt: float = 0.5,
     ) -> FittedModel:
         """Predict from `scores`, more being better, of `points`.
+
+        Views have a part where that is at least as probable as `doubt`: at a half where it is more
+        probable than not. Drawn anew for each trial it lets them have as many as they deserve.
+
 
         Guesses weigh the less the more they are in doubt. Amplitudes are not learnt from them.
         Designs in `running` count as tried with the score that was expected of them, so that no
         other trial is sent to learn the same (Ginsbourger et al. 2010, the kriging believer).
         """
-        theta, distance = self._learn_settings(points, scores)
+        explanation = self._explain(points, scores).at(doubt)
+        theta = explanation.theta
         tried = self._tried(points, scores)
-        warp = Warp.of(tried.mean, distance)
+        warp = Warp.of(tried.mean, explanation.distance)
         inputs, warped, chosen = (
             self._inputs_of_tried(tried.points),
             tried.warped(warp),
@@ -228,7 +271,7 @@ class Predictor:
             )
         return FittedModel(warp, posterior, self, tuple(chosen))
 
-    def _learn_settings(self, points: Sequence[Point], scores: np.ndarray) -> Settings:
+    def _explain(self, points: Sequence[Point], scores: np.ndarray) -> Explanations:
         newest = last_milestone(len(points))
         used = newest if _is_due(newest, len(points)) else last_milestone(newest - 1)
         key = _key(points, scores, used)
@@ -238,13 +281,15 @@ class Predictor:
             self._begin(points, scores, newest).go_on(_STEPS)
         return self._settings[1]
 
-    def _begin(self, points: Sequence[Point], scores: np.ndarray, count: int) -> Stepwise[Settings]:
+    def _begin(
+        self, points: Sequence[Point], scores: np.ndarray, count: int
+    ) -> Stepwise[Explanations]:
         """Learning from the first `count` trials, as far as it has come."""
         key = _key(points, scores, count)
         if self._begun is None or self._begun[0] != key:
             tried = self._tried(points[:count], scores[:count])
             tried = tried.only(_spread_over(tried.mean, _FIT_ON))
-            steps = _settings(self.inputs(tried.points), tried)
+            steps = _explanations(self.inputs(tried.points), tried)
             self._begun = (key, Stepwise(steps))
         return self._begun[1]
 
@@ -318,22 +363,32 @@ def _key(points: Sequence[Point], scores: np.ndarray, count: int) -> Hashable:
     return (tuple(points[:count]), scores[:count].tobytes())
 
 
-def _settings(inputs: Inputs, tried: Observations) -> Steps[Settings]:
+def _explanations(inputs: Inputs, tried: Observations) -> Steps[Explanations]:
+    """What explains the scores best; where there are views, with them and without."""
+    found = yield from _explanation(inputs, tried)
+    if inputs.views is None:
+        return Explanations(found)
+    plain = yield from _explanation(replace(inputs, views=None), tried)
+    return Explanations(found, replace(plain, theta=without_views(plain.theta)))
+
+
+def _explanation(inputs: Inputs, tried: Observations) -> Steps[Explanation]:
     """Amplitudes at a middling ceiling, the best ceiling for these, the amplitudes for that."""
     evidence = Evidence(inputs)
     warps = {distance: Warp.of(tried.mean, distance) for distance in CEILINGS}
     scores = {distance: tried.warped(warp) for distance, warp in warps.items()}
+    stretched = {
+        distance: float(np.sum(tried.count * np.log(warp.slope(tried.mean))))
+        for distance, warp in warps.items()
+    }
     theta = yield from fit(evidence, scores[_FIRST_CEILING])
     losses = dict(zip(CEILINGS, evidence.losses(theta, list(scores.values())), strict=True))
-
-    def loss_at(distance: float) -> float:
-        slopes = warps[distance].slope(tried.mean)
-        return losses[distance] - float(np.sum(tried.count * np.log(slopes)))
-
-    distance = min(CEILINGS, key=loss_at)
+    distance = min(CEILINGS, key=lambda one: losses[one] - stretched[one])
+    loss = losses[distance]
     if distance != _FIRST_CEILING:
         theta = yield from fit(evidence, scores[distance])
-    return theta, distance
+        (loss,) = evidence.losses(theta, [scores[distance]])
+    return Explanation(theta, distance, loss - stretched[distance])
 
 
 def _spread_over(scores: np.ndarray, most: int) -> np.ndarray:

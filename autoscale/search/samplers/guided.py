@@ -42,11 +42,12 @@ class GuidedSampler(DesignSampler):
     """A few designs spread over the costs, then by expected gain under a Gaussian process.
 
     The process predicts what has to be measured (`predictor`), with what is known taken as known
-    (`targets`), and with what others say of designs (`KnownCosts.views`) as far as that agrees; the
-    gain is that of `acquisition`. Candidates are children of promising designs and strangers, so
-    spaces need not be small enough to enumerate. A design that was trained is a candidate too: in
-    noise a second look may gain most. What a design gains counts by its chance to keep the
-    constraints of the trials, and not to fail (`feasibility`), whatever the number of objectives.
+    (`targets`); the gain is that of `acquisition`. What others say of designs
+    (`KnownCosts.views`) has a part in as many trials as it is probable that they agree with the
+    scores. Candidates are children of promising designs and strangers, so spaces need not be small
+    enough to enumerate. A design that was trained is a candidate too: in noise a second look may
+    gain most. What a design gains counts by its chance to keep the constraints of the trials, and
+    not to fail (`feasibility`), whatever the number of objectives.
 
     Gains are sure of what is believed: once the best are well known, nothing apart from them is
     expected to surpass them, and nothing is learnt of it. So of one objective that is no reward of
@@ -168,19 +169,24 @@ class GuidedSampler(DesignSampler):
         signs = [float(sign) for sign in history.signs]
         known_front = front_of_known(history.signs, self._known)
         if known_front is not None:
-            return known_front, self._learn(history, known_front, known_front.objective)
+            return known_front, self._learn(history, known_front, known_front.objective, rng)
         if len(signs) == 1:
             goal = SingleObjective(signs[0], self._known)
-            return goal, self._learn(history, goal, 0)
+            return goal, self._learn(history, goal, 0, rng)
         if len(signs) == 2:
-            pair = [self._learn(history, SingleObjective(signs[n], objective=n), n) for n in (0, 1)]
+            goals = [SingleObjective(sign, objective=n) for n, sign in enumerate(signs)]
+            pair = [self._learn(history, one, n, rng) for n, one in enumerate(goals)]
             cost = int(rng.integers(2))
             return FrontObjective(1 - cost, PredictedCost(pair[cost])), pair[1 - cost]
         compromise = Compromise(rng.dirichlet(np.ones(len(signs))))
-        return compromise, self._learn(history, compromise, None)
+        return compromise, self._learn(history, compromise, None, rng)
 
     def _learn(
-        self, history: History, goal: AcquisitionTarget, objective: int | None
+        self,
+        history: History,
+        goal: AcquisitionTarget,
+        objective: int | None,
+        rng: np.random.Generator,
     ) -> FittedModel:
         predictor = self._predictors.get(objective)
         if predictor is None or predictor.designs is not history.designs:
@@ -188,7 +194,8 @@ class GuidedSampler(DesignSampler):
             predictor = self._predictors[objective] = Predictor(history.designs, views)
         scores = goal.scores(history)
         guesses = imputed_scores_of(history, goal, scores)
-        return predictor.learn(history.points, scores, history.running, guesses)
+        doubt = float(rng.random()) if predictor.views else 0.0
+        return predictor.learn(history.points, scores, history.running, guesses, doubt)
 
     def _first(self, designs: Designs) -> int:
         return self._startup or max(5, len(designs.axes) // 5)

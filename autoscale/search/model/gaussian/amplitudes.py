@@ -14,6 +14,8 @@ PRIOR_SD = np.array([1.0, 1.0, 1.0, 1.0, 0.3, 1.0, 0.7, 0.7])
 #: The same of the amplitude of the views.
 VIEWS_MEAN, VIEWS_SD = 0.0, 1.0
 OWN, NOISE, SMOOTH_LENGTH, LOCAL_LENGTH, VIEWS = 4, 5, 6, 7, 8
+#: Logarithm of the amplitude of what has no part: nothing is left of it beside others.
+_NONE = -20.0
 #: Variance of the level of all scores.
 CONSTANT = 4.0
 
@@ -23,6 +25,11 @@ def prior_of(theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if len(theta) == len(PRIOR_MEAN):
         return PRIOR_MEAN, PRIOR_SD
     return np.append(PRIOR_MEAN, VIEWS_MEAN), np.append(PRIOR_SD, VIEWS_SD)
+
+
+def without_views(theta: np.ndarray) -> np.ndarray:
+    """`theta` of a model that has no views, as one of a model in which they have no part."""
+    return np.append(theta, _NONE)
 
 
 def noise_variance(theta: np.ndarray) -> float:
