@@ -18,7 +18,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from autoscale.design.space import SearchSpace
-from autoscale.search.batched import Batched, Design, Measure
+from autoscale.search.batched import Batched, Measure
 from autoscale.search.model.axes import Axis, is_ordered
 from autoscale.search.model.conditions import (
     ABSENT,
@@ -42,24 +42,13 @@ _AROUND = 3  # different values of the best trials around which a number is sear
 
 
 class Description(NamedTuple):
-    """What is known of one design without training it. A tuple, since many are made.
-
-    Attributes:
-        identity: a number, equal for designs that are one network; another one in each process.
-        normal: one and the same point for points that are easily seen to be one network.
-        features: numbers that tell costs and shape, not yet standardised.
-        read: what the rest was read from.
-    """
+    """What is known of a design of any study without training it: `DesignFacts` as far as there are
+    some without a search space."""
 
     identity: int
     normal: Point
     features: tuple[float, ...]
-    read: DesignFacts | Params
-
-    @property
-    def design(self) -> Design:
-        """The architecture, or the parameters where there is no search space."""
-        return self.read.architecture if isinstance(self.read, DesignFacts) else self.read
+    design: Params
 
 
 @dataclass(frozen=True)
@@ -78,7 +67,9 @@ class Designs:
     space: SearchSpace | None = None
     tree: Tree | None = None
     loose: tuple[str, ...] = ()
-    _described: dict[Point, Description] = field(default_factory=dict, repr=False, compare=False)
+    _described: dict[Point, DesignFacts | Description] = field(
+        default_factory=dict, repr=False, compare=False
+    )
     _measured: dict[Any, dict[Point, float]] = field(
         default_factory=dict, repr=False, compare=False
     )
@@ -272,7 +263,7 @@ class Designs:
     def _free(self) -> list[int]:
         return [place for place, size in enumerate(self.sizes) if size > 1]
 
-    def describe(self, point: Point) -> Description:
+    def describe(self, point: Point) -> DesignFacts | Description:
         """What is known of a design without training it; remembered."""
         found = self._described.get(point)
         if found is None:
@@ -326,15 +317,14 @@ class Designs:
         return [self._measure_one(point, measure) for point in points]
 
     def _measure_one(self, point: Point, measure: Measure) -> float:
-        read = self.describe(point).read
-        if isinstance(measure, ExactCost | Excess) and isinstance(read, DesignFacts):
-            return measure.of_facts(read)
-        return float(measure(self.describe(point).design))
+        found = self.describe(point)
+        if isinstance(measure, ExactCost | Excess) and isinstance(found, DesignFacts):
+            return measure.of_facts(found)
+        return float(measure(found.design))
 
-    def _describe(self, point: Point) -> Description:
+    def _describe(self, point: Point) -> DesignFacts | Description:
         if self._reader is not None:
-            read = self._reader.read(point)
-            return Description(read.identity, read.normal, read.features, read)
+            return self._reader.read(point)
         if self.tree is not None:
             there = expected(self.tree, point)
             point = tuple([i if has else ABSENT for i, has in zip(point, there, strict=True)])
@@ -357,7 +347,7 @@ class Designs:
         """`codes_of` what the points stand for."""
         return self.codes_of([self.describe(point) for point in points])
 
-    def codes_of(self, described: Sequence[Description]) -> np.ndarray:
+    def codes_of(self, described: Sequence[DesignFacts | Description]) -> np.ndarray:
         """Shape (designs, columns), each number between 0 and 1; the product of two rows is the
         share of choices that agree. Points of one network have the same row where that is easily
         seen; see `reading.Reading.normal`."""
