@@ -51,6 +51,14 @@ class Description(NamedTuple):
     design: Params
 
 
+class DesignNumbers(NamedTuple):
+    """Some designs as a model sees them: `Designs.codes_of`, features and identities."""
+
+    codes: np.ndarray
+    features: np.ndarray
+    identities: np.ndarray
+
+
 @dataclass(frozen=True)
 class Designs:
     """A set of designs.
@@ -78,6 +86,9 @@ class Designs:
     )
     _scores: dict[int, tuple[Params, Score]] = field(
         default_factory=dict, repr=False, compare=False
+    )
+    _last: list[tuple[list[Point], DesignNumbers]] = field(
+        default_factory=list, repr=False, compare=False
     )
     _leading: LeadingTrials = field(default_factory=LeadingTrials, repr=False, compare=False)
 
@@ -248,14 +259,29 @@ class Designs:
         if self.tree is not None:
             drawn = self.random(rng)
             point = tuple([b if a == ABSENT else a for a, b in zip(point, drawn, strict=True)])
+        return self._changed(point, changes, rng.random)
+
+    def all_mutated(
+        self, points: Sequence[Point], rng: np.random.Generator, changes: Sequence[int]
+    ) -> list[Point]:
+        """Each of `points` `mutated`, as if one after the other."""
+        pairs = zip(points, changes, strict=True)
+        if self.tree is not None:
+            return [self.mutated(point, rng, count) for point, count in pairs]
+        # Random numbers are drawn together, as far as it is certain that they are needed.
+        least = 2 * sum([min(count, len(self._free)) for count in changes])
+        draw = chain(rng.random(least).tolist(), iter(rng.random, None)).__next__
+        return [self._changed(point, count, draw) for point, count in pairs]
+
+    def _changed(self, point: Point, changes: int, draw: Callable[[], float]) -> Point:
         changed = list(point)
-        free = self._free
+        free, sizes = self._free, self.sizes
         left = min(changes, len(free))
         while left:
-            place = free[int(rng.random() * len(free))]
+            place = free[int(draw() * len(free))]
             if changed[place] == point[place]:
-                size = self.sizes[place]
-                changed[place] = (point[place] + 1 + int(rng.random() * (size - 1))) % size
+                size = sizes[place]
+                changed[place] = (point[place] + 1 + int(draw() * (size - 1))) % size
                 left -= 1
         return tuple(changed)
 
@@ -342,6 +368,20 @@ class Designs:
                 if a.ordered
             ]
         )
+
+    def numbers(self, points: Sequence[Point]) -> DesignNumbers:
+        """Designs as a model sees them. Those that were asked about last are remembered: models of
+        several objectives ask about the same."""
+        asked = list(points)
+        if not self._last or self._last[0][0] != asked:
+            found = [self.describe(point) for point in asked]
+            numbers = DesignNumbers(
+                self.codes_of(found),
+                np.array([one.features for one in found]),
+                np.array([one.identity for one in found]),
+            )
+            self._last[:] = [(asked, numbers)]
+        return self._last[0][1]
 
     def codes(self, points: Sequence[Point]) -> np.ndarray:
         """`codes_of` what the points stand for."""

@@ -142,11 +142,11 @@ class Predictor:
         return {**self.__dict__, "_begun": None}
 
     def inputs(self, points: Sequence[Point]) -> Inputs:
-        found = [self.designs.describe(point) for point in points]
+        found = self.designs.numbers(points)
         return Inputs(
-            self.designs.codes_of(found),
-            self._features(np.array([d.features for d in found])),
-            np.array([d.identity for d in found]),
+            found.codes,
+            self._features(found.features),
+            found.identities,
             self._seen(self._raw_views(points)) if self._seen else None,
         )
 
@@ -250,12 +250,16 @@ class Predictor:
 
     def _tried(self, points: Sequence[Point], scores: np.ndarray) -> "Observations":
         rows: dict[int, int] = {}
-        row_of = [rows.setdefault(one, len(rows)) for one in self._identities_of(list(points))]
-        first = dict(zip(reversed(row_of), reversed(points), strict=True))
+        first: list[Point] = []
+        row_of = np.empty(len(points), dtype=int)
+        for place, one in enumerate(self._identities_of(list(points))):
+            row = row_of[place] = rows.setdefault(one, len(rows))
+            if row == len(first):
+                first.append(points[place])
         count = np.bincount(row_of)
         mean = np.bincount(row_of, scores) / count
         squares = np.bincount(row_of, (scores - mean[row_of]) ** 2)
-        return Observations([first[row] for row in range(len(rows))], mean, count, squares)
+        return Observations(first, mean, count, squares)
 
 
 @dataclass(frozen=True)

@@ -301,10 +301,8 @@ def children(
     if not parents:
         return []
     changes = 1 + np.searchsorted([0.7, 0.9], rng.random(count))
-    return [
-        designs.mutated(parents[number % len(parents)], rng, int(changes[number]))
-        for number in range(count)
-    ]
+    chosen = [parents[number % len(parents)] for number in range(count)]
+    return designs.all_mutated(chosen, rng, changes.tolist())
 
 
 def _size(designs: Designs, point: Point) -> float:
