@@ -249,6 +249,13 @@ class Designs:
             point[place] = self.axes[place].level_at(rng.random())
         return tuple(point)
 
+    def all_random(self, count: int, rng: np.random.Generator) -> list[Point]:
+        """`count` points, as if drawn one after the other."""
+        if self._uneven:
+            return [self.random(rng) for _ in range(count)]
+        drawn = rng.integers(0, self.sizes, size=(count, len(self.sizes)))
+        return list(map(tuple, drawn.tolist()))
+
     @cached_property
     def _uneven(self) -> list[int]:
         return [place for place, axis in enumerate(self.axes) if axis.places is not None]
@@ -395,7 +402,7 @@ class Designs:
         normal = chain.from_iterable([one.normal for one in described])
         levels = np.fromiter(normal, int, count * len(self.axes)).reshape(count, len(self.axes))
         parts = [
-            table[levels[:, axes]].reshape(count, len(axes) * table.shape[1])
+            table.take(levels.take(axes, axis=1), axis=0).reshape(count, len(axes) * table.shape[1])
             for axes, table in self._code_tables
         ]
         return np.concatenate([np.zeros((count, 0)), *parts], axis=1)

@@ -133,7 +133,7 @@ class Predictor:
         self._identities: tuple[list[Point], list[int]] = ([], [])
         self._cholesky = CholeskyCache()
         rng = np.random.default_rng(0)
-        sample = [designs.random(rng) for _ in range(_REFERENCE)]
+        sample = designs.all_random(_REFERENCE, rng)
         self._features = _Scale.of(np.array([designs.describe(p).features for p in sample]))
         self._seen = _Scale.of(self._raw_views(sample)) if views else None
 

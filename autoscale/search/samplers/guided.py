@@ -247,7 +247,7 @@ def _fill(pool: Pool, designs: Designs, count: int, rng: np.random.Generator) ->
     if designs.size <= _WALKED:
         pool.add(every_network(designs))
         return
-    pool.add(designs.random(rng) for _ in range(_STRANGERS))
+    pool.add(designs.all_random(_STRANGERS, rng))
     for _ in range(_ROUNDS):
         pool.add(children(designs, pool.best(_PARENTS), count, rng))
 

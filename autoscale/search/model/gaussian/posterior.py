@@ -83,6 +83,10 @@ class Posterior:
 
     def at_inputs(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance of what the inputs themselves are worth, without their covariance."""
+        return self._at_inputs
+
+    @cached_property
+    def _at_inputs(self) -> tuple[np.ndarray, np.ndarray]:
         variance = self.scatter - self.scatter**2 * self.inverse_cholesky.column_squares()
         return self.scores.mean - self.scatter * self.weights, np.maximum(variance, _LEAST)
 
