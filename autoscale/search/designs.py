@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from math import isfinite, prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution
@@ -32,31 +32,20 @@ from autoscale.search.model.conditions import (
     parameters,
     presence,
 )
-from autoscale.search.model.design_facts import DesignFacts, ExactCost, Excess, FactReader
+from autoscale.search.model.design_facts import (
+    Description,
+    DesignFacts,
+    DesignNumbers,
+    ExactCost,
+    Excess,
+    FactReader,
+)
 from autoscale.search.model.leading import leaders
 from autoscale.search.scored import LeadingTrials, Point, Score
 
 Params = Mapping[str, Any]
 _REMEMBERED = 50_000  # designs whose description is kept
 _AROUND = 3  # different values of the best trials around which a number is searched finely
-
-
-class Description(NamedTuple):
-    """What is known of a design of any study without training it: `DesignFacts` as far as there are
-    some without a search space."""
-
-    identity: int
-    normal: Point
-    features: tuple[float, ...]
-    design: Params
-
-
-class DesignNumbers(NamedTuple):
-    """Some designs as a model sees them: `Designs.codes_of`, features and identities."""
-
-    codes: np.ndarray
-    features: np.ndarray
-    identities: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -397,7 +386,7 @@ class Designs:
     def codes_of(self, described: Sequence[DesignFacts | Description]) -> np.ndarray:
         """Shape (designs, columns), each number between 0 and 1; the product of two rows is the
         share of choices that agree. Points of one network have the same row where that is easily
-        seen; see `reading.Reading.normal`."""
+        seen; see `DesignFacts.normal`."""
         count = len(described)
         normal = chain.from_iterable([one.normal for one in described])
         levels = np.fromiter(normal, int, count * len(self.axes)).reshape(count, len(self.axes))

@@ -4,11 +4,13 @@ A space repeats its parts. So the ways into the stages, the stages where they st
 out are read once each, and most points are then put together from what is remembered.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, chain
 from math import log
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from autoscale.design.architecture import Architecture, Stage
 from autoscale.design.blocks.layers import MapSize, map_size, output_size
@@ -59,6 +61,24 @@ class DesignFacts(NamedTuple):
     @property
     def design(self) -> Architecture:
         return self.space.architecture_at(self.point)
+
+
+class Description(NamedTuple):
+    """What is known of a design of any study without training it: `DesignFacts` as far as there are
+    some without a search space."""
+
+    identity: int
+    normal: Point
+    features: tuple[float, ...]
+    design: Mapping[str, Any]
+
+
+class DesignNumbers(NamedTuple):
+    """Some designs as a model sees them: `Designs.codes_of`, features and identities."""
+
+    codes: np.ndarray
+    features: np.ndarray
+    identities: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,7 +159,7 @@ class Predictor:
         if found is None or points[: len(known)] != known:
             found = self.inputs(points)
         elif len(points) > len(known):
-            found = found.joined(self.inputs(points[len(known) :]))
+            found = Inputs.joined([found, self.inputs(points[len(known) :])])
         self._tried_inputs = (points, found)
         return found
 
@@ -201,7 +201,7 @@ class Predictor:
         if guesses and guesses.points:
             room = max(_PREDICT_FROM - len(chosen), 0)
             hints = guesses.last(room)
-            inputs = inputs.joined(self.inputs(hints.points))
+            inputs = Inputs.joined([inputs, self.inputs(hints.points)])
             warped = Scores(
                 np.concatenate([warped.mean, warp.forward(hints.scores)]),
                 np.concatenate([warped.count, np.ones(len(hints.points))]),
@@ -215,7 +215,7 @@ class Predictor:
             more = self.inputs(running)
             posterior = Posterior.of(
                 theta,
-                inputs.joined(more),
+                Inputs.joined([inputs, more]),
                 Scores(
                     np.concatenate([warped.mean, posterior.at(more).mean]),
                     np.concatenate([warped.count, np.ones(len(running))]),

@@ -159,16 +159,9 @@ class Pool:
 
     def _prediction(self, rows: list[int]) -> Predictions:
         """What is predicted of some candidates; that of the new ones is known already."""
-        chosen = np.array(rows)
-        own = chosen < self._trained
-        parts = [self._learnt.posterior.at_own(self._inputs[chosen[own]])] if own.any() else []
-        places = [np.flatnonzero(own)]
-        start = self._trained
-        for predicted in self._predicted:
-            stop = start + len(predicted.mean)
-            here = np.flatnonzero((start <= chosen) & (chosen < stop))
-            if len(here):
-                parts.append(predicted[chosen[here] - start])
-                places.append(here)
-            start = stop
-        return Predictions.joined(parts)[np.argsort(np.concatenate(places))]
+        old = [row for row in rows if row < self._trained]
+        own = [self._learnt.posterior.at_own(self._inputs[old])] if old else []
+        place = {row: i for i, row in enumerate(old)}
+        behind = len(old) - self._trained
+        chosen = np.array([place.get(row, row + behind) for row in rows])
+        return Predictions.joined(own + self._predicted)[chosen]

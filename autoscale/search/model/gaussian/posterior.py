@@ -17,7 +17,7 @@ Symbols, for n designs that were trained and m others:
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, reduce
+from functools import cached_property
 
 import numpy as np
 
@@ -144,7 +144,7 @@ class Predictions:
         """Predictions one after the other; all must belong to one posterior."""
         return cls(
             parts[0].theta,
-            reduce(Inputs.joined, [part.designs for part in parts]),
+            Inputs.joined([part.designs for part in parts]),
             np.concatenate([part.mean for part in parts]),
             np.concatenate([part.variance for part in parts]),
             np.concatenate([part._explained for part in parts], axis=1),
