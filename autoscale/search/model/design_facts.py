@@ -4,7 +4,7 @@ A space repeats its parts. So the ways into the stages, the stages where they st
 out are read once each, and most points are then put together from what is remembered.
 """
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 from itertools import accumulate, chain
 from math import log
@@ -20,6 +20,7 @@ from autoscale.design.measures.limits import Limit
 from autoscale.design.measures.measure import CostMeasure
 from autoscale.design.space import SearchSpace
 from autoscale.design.walk import stem_output_size
+from autoscale.search.batched import Design
 from autoscale.search.identity import network_of, returns_input, stage_marks
 
 Point = tuple[int, ...]
@@ -70,7 +71,7 @@ class Description(NamedTuple):
     identity: int
     normal: Point
     features: tuple[float, ...]
-    design: Mapping[str, Any]
+    design: Design  # its parameters
 
 
 class DesignNumbers(NamedTuple):
