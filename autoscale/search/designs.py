@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from math import isfinite, prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution
@@ -18,7 +18,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from autoscale.design.space import SearchSpace
-from autoscale.search.batched import Batched, Design, Measure
+from autoscale.search.batched import Batched, Measure
 from autoscale.search.model.axes import Axis, is_ordered
 from autoscale.search.model.conditions import (
     ABSENT,
@@ -32,34 +32,20 @@ from autoscale.search.model.conditions import (
     parameters,
     presence,
 )
-from autoscale.search.model.design_facts import DesignFacts, ExactCost, Excess, FactReader
+from autoscale.search.model.design_facts import (
+    Description,
+    DesignFacts,
+    DesignNumbers,
+    ExactCost,
+    Excess,
+    FactReader,
+)
 from autoscale.search.model.leading import leaders
 from autoscale.search.scored import LeadingTrials, Point, Score
 
 Params = Mapping[str, Any]
 _REMEMBERED = 50_000  # designs whose description is kept
 _AROUND = 3  # different values of the best trials around which a number is searched finely
-
-
-class Description(NamedTuple):
-    """What is known of one design without training it. A tuple, since many are made.
-
-    Attributes:
-        identity: a number, equal for designs that are one network; another one in each process.
-        normal: one and the same point for points that are easily seen to be one network.
-        features: numbers that tell costs and shape, not yet standardised.
-        read: what the rest was read from.
-    """
-
-    identity: int
-    normal: Point
-    features: tuple[float, ...]
-    read: DesignFacts | Params
-
-    @property
-    def design(self) -> Design:
-        """The architecture, or the parameters where there is no search space."""
-        return self.read.architecture if isinstance(self.read, DesignFacts) else self.read
 
 
 @dataclass(frozen=True)
@@ -78,7 +64,9 @@ class Designs:
     space: SearchSpace | None = None
     tree: Tree | None = None
     loose: tuple[str, ...] = ()
-    _described: dict[Point, Description] = field(default_factory=dict, repr=False, compare=False)
+    _described: dict[Point, DesignFacts | Description] = field(
+        default_factory=dict, repr=False, compare=False
+    )
     _measured: dict[Any, dict[Point, float]] = field(
         default_factory=dict, repr=False, compare=False
     )
@@ -87,6 +75,9 @@ class Designs:
     )
     _scores: dict[int, tuple[Params, Score]] = field(
         default_factory=dict, repr=False, compare=False
+    )
+    _last: list[tuple[list[Point], DesignNumbers]] = field(
+        default_factory=list, repr=False, compare=False
     )
     _leading: LeadingTrials = field(default_factory=LeadingTrials, repr=False, compare=False)
 
@@ -247,6 +238,13 @@ class Designs:
             point[place] = self.axes[place].level_at(rng.random())
         return tuple(point)
 
+    def all_random(self, count: int, rng: np.random.Generator) -> list[Point]:
+        """`count` points, as if drawn one after the other."""
+        if self._uneven:
+            return [self.random(rng) for _ in range(count)]
+        drawn = rng.integers(0, self.sizes, size=(count, len(self.sizes)))
+        return list(map(tuple, drawn.tolist()))
+
     @cached_property
     def _uneven(self) -> list[int]:
         return [place for place, axis in enumerate(self.axes) if axis.places is not None]
@@ -257,14 +255,29 @@ class Designs:
         if self.tree is not None:
             drawn = self.random(rng)
             point = tuple([b if a == ABSENT else a for a, b in zip(point, drawn, strict=True)])
+        return self._changed(point, changes, rng.random)
+
+    def all_mutated(
+        self, points: Sequence[Point], rng: np.random.Generator, changes: Sequence[int]
+    ) -> list[Point]:
+        """Each of `points` `mutated`, as if one after the other."""
+        pairs = zip(points, changes, strict=True)
+        if self.tree is not None:
+            return [self.mutated(point, rng, count) for point, count in pairs]
+        # Random numbers are drawn together, as far as it is certain that they are needed.
+        least = 2 * sum([min(count, len(self._free)) for count in changes])
+        draw = chain(rng.random(least).tolist(), iter(rng.random, None)).__next__
+        return [self._changed(point, count, draw) for point, count in pairs]
+
+    def _changed(self, point: Point, changes: int, draw: Callable[[], float]) -> Point:
         changed = list(point)
-        free = self._free
+        free, sizes = self._free, self.sizes
         left = min(changes, len(free))
         while left:
-            place = free[int(rng.random() * len(free))]
+            place = free[int(draw() * len(free))]
             if changed[place] == point[place]:
-                size = self.sizes[place]
-                changed[place] = (point[place] + 1 + int(rng.random() * (size - 1))) % size
+                size = sizes[place]
+                changed[place] = (point[place] + 1 + int(draw() * (size - 1))) % size
                 left -= 1
         return tuple(changed)
 
@@ -272,7 +285,7 @@ class Designs:
     def _free(self) -> list[int]:
         return [place for place, size in enumerate(self.sizes) if size > 1]
 
-    def describe(self, point: Point) -> Description:
+    def describe(self, point: Point) -> DesignFacts | Description:
         """What is known of a design without training it; remembered."""
         found = self._described.get(point)
         if found is None:
@@ -326,15 +339,14 @@ class Designs:
         return [self._measure_one(point, measure) for point in points]
 
     def _measure_one(self, point: Point, measure: Measure) -> float:
-        read = self.describe(point).read
-        if isinstance(measure, ExactCost | Excess) and isinstance(read, DesignFacts):
-            return measure.of_facts(read)
-        return float(measure(self.describe(point).design))
+        found = self.describe(point)
+        if isinstance(measure, ExactCost | Excess) and isinstance(found, DesignFacts):
+            return measure.of_facts(found)
+        return float(measure(found.design))
 
-    def _describe(self, point: Point) -> Description:
+    def _describe(self, point: Point) -> DesignFacts | Description:
         if self._reader is not None:
-            read = self._reader.read(point)
-            return Description(read.identity, read.normal, read.features, read)
+            return self._reader.read(point)
         if self.tree is not None:
             there = expected(self.tree, point)
             point = tuple([i if has else ABSENT for i, has in zip(point, there, strict=True)])
@@ -353,19 +365,33 @@ class Designs:
             ]
         )
 
+    def numbers(self, points: Sequence[Point]) -> DesignNumbers:
+        """Designs as a model sees them. Those that were asked about last are remembered: models of
+        several objectives ask about the same."""
+        asked = list(points)
+        if not self._last or self._last[0][0] != asked:
+            found = [self.describe(point) for point in asked]
+            numbers = DesignNumbers(
+                self.codes_of(found),
+                np.array([one.features for one in found]),
+                np.array([one.identity for one in found]),
+            )
+            self._last[:] = [(asked, numbers)]
+        return self._last[0][1]
+
     def codes(self, points: Sequence[Point]) -> np.ndarray:
         """`codes_of` what the points stand for."""
         return self.codes_of([self.describe(point) for point in points])
 
-    def codes_of(self, described: Sequence[Description]) -> np.ndarray:
+    def codes_of(self, described: Sequence[DesignFacts | Description]) -> np.ndarray:
         """Shape (designs, columns), each number between 0 and 1; the product of two rows is the
         share of choices that agree. Points of one network have the same row where that is easily
-        seen; see `reading.Reading.normal`."""
+        seen; see `DesignFacts.normal`."""
         count = len(described)
         normal = chain.from_iterable([one.normal for one in described])
         levels = np.fromiter(normal, int, count * len(self.axes)).reshape(count, len(self.axes))
         parts = [
-            table[levels[:, axes]].reshape(count, len(axes) * table.shape[1])
+            table.take(levels.take(axes, axis=1), axis=0).reshape(count, len(axes) * table.shape[1])
             for axes, table in self._code_tables
         ]
         return np.concatenate([np.zeros((count, 0)), *parts], axis=1)

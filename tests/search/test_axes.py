@@ -1,5 +1,6 @@
 """Numbers of an Optuna study, searched finely where the best trials are."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,34 @@ def test_uneven_levels_agree_by_their_distance_and_are_drawn_by_the_room_they_ta
     rng = np.random.default_rng(0)
     drawn = [axis.levels[found.random(rng)[0]] for _ in range(400)]
     assert abs(np.mean(drawn) - 500) < 60
+
+
+def several_kinds() -> list[Designs]:
+    """Even choices, levels that lie unevenly, and choices that not every design has."""
+    even = Designs.of_distributions({name: IntDistribution(0, 4) for name in "abc"})
+    uneven = Designs.of_trials([trial_of(10 * n, float(-n)) for n in range(10)], UP)
+    return [even, uneven, replace(even, tree=(True,) * 3)]
+
+
+@pytest.mark.parametrize("designs", several_kinds(), ids=["even", "uneven", "conditional"])
+def test_designs_drawn_together_are_those_drawn_one_after_the_other(designs: Designs) -> None:
+    together, each = np.random.default_rng(0), np.random.default_rng(0)
+    points = designs.all_random(40, together)
+    assert points == [designs.random(each) for _ in range(40)]
+    changes = [1, 2, 3, 4] * 10  # more than there are choices as well
+    mutants = designs.all_mutated(points, together, changes)
+    assert mutants == [designs.mutated(p, each, n) for p, n in zip(points, changes, strict=True)]
+    assert together.random() == each.random()
+
+
+def test_numbers_of_designs_are_those_of_the_designs_that_are_asked_about() -> None:
+    designs = several_kinds()[0]
+    points = designs.all_random(6, np.random.default_rng(0))
+    for asked in (points[:3], points[3:], points[:3], points[:2]):
+        found = designs.numbers(asked)
+        assert found.identities.tolist() == [designs.identity(point) for point in asked]
+        assert found.features.tolist() == [list(designs.describe(p).features) for p in asked]
+        assert (found.codes == designs.codes(asked)).all()
 
 
 def test_the_best_trials_keep_the_constraints_first() -> None:

@@ -12,7 +12,7 @@ from autoscale.search.model.gaussian.amplitudes import PRIOR_MEAN, noise_varianc
 from autoscale.search.model.gaussian.covariance import Inputs, covariance
 from autoscale.search.model.gaussian.evidence import Evidence, fit, minimise
 from autoscale.search.model.gaussian.inverse_cholesky import CholeskyCache
-from autoscale.search.model.gaussian.posterior import Posterior, Scores
+from autoscale.search.model.gaussian.posterior import Posterior, Predictions, Scores
 from autoscale.search.model.gaussian.stepwise import Stepwise
 from autoscale.search.model.gaussian.triangles import lower_inverse, lower_product
 from autoscale.search.model.predictor import Predictor, Warp
@@ -112,8 +112,8 @@ def test_the_posterior_at_its_own_inputs_needs_no_second_look():
     fresh = designs(6, seed=4)
     fresh = posterior.at(Inputs(fresh.code, fresh.features, fresh.network + 1000))
     rows = np.array([7, 24, 0])
-    own = posterior.at_own(rows).joined(fresh)
-    whole = predicted[rows].joined(fresh)
+    own = Predictions.joined([posterior.at_own(rows), fresh])
+    whole = Predictions.joined([predicted[rows], fresh])
     np.testing.assert_allclose(own.mean, whole.mean, atol=1e-6)
     np.testing.assert_allclose(own.covariance(), whole.covariance(), atol=1e-6)
     few = np.array([5, 0, 2])

@@ -101,7 +101,7 @@ def test_a_quick_reading_says_what_the_slow_way_says(name, seed):
     point = tuple(rng.randrange(len(p.options)) for p in space.parameters)
     reading = FactReader(space).read(point)
     architecture = space.architecture_at(point)
-    assert reading.architecture == architecture
+    assert reading.design == architecture
     assert reading.network == network_of(architecture)
     assert network_of(space.architecture_at(reading.normal)) == network_of(architecture)
     total = cost(architecture)

@@ -41,7 +41,7 @@ def test_functions_scatter_as_the_posterior_says() -> None:
     scores = Scores(np.linspace(-1, 1, 5), np.array([1, 2, 1, 3, 1]), 0.0, np.full(5, 0.01))
     posterior = Posterior.of(theta, trained, scores)
     # What belongs to a network alone is left out, so the trained ones count as new networks here.
-    asked = replace(trained.joined(others), network=np.arange(9) + 100)
+    asked = replace(Inputs.joined([trained, others]), network=np.arange(9) + 100)
     drawn = np.stack(
         [SampledFunction(posterior, np.random.default_rng(seed)).at(asked) for seed in range(4000)]
     )

@@ -11,6 +11,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -181,24 +182,44 @@ def _front_now(
     )
     first = steps[0] if len(members) else worst_cost
     before = np.maximum(min(first, worst_cost) - costs, 0.0)
+    scores = np.stack([scores for _, scores in _after(learnt, predicted, members)])
+    np.maximum(scores, worst_score, out=scores)
+    stairs, mine = scores[:, :-1], scores[:, -1]
+    # What `np.maximum.accumulate` does one number at a time.
+    for below, step in pairwise(stairs.swapaxes(0, 1)):
+        np.maximum(step, below, out=step)
+    areas = widths @ (stairs - worst_score)
+    np.subtract(mine[:, None], stairs, out=stairs)
+    np.maximum(stairs, 0.0, out=stairs)
+    stairs *= right
+    areas += stairs.sum(axis=1)
+    areas += before * (mine - worst_score)
     total = np.zeros(len(costs))
-    for weight, scores in _after(learnt, predicted):
-        stairs = np.maximum.accumulate(np.maximum(scores[members], worst_score), axis=0)
-        mine = np.diag(scores)
-        area = widths @ (stairs - worst_score)
-        area += np.sum(right * np.maximum(mine[None] - stairs, 0.0), axis=0)
-        area += before * np.maximum(mine - worst_score, 0.0)
+    for weight, area in zip(WEIGHTS, areas, strict=True):
         total += weight * area
     return total
 
 
-def _after(learnt: FittedModel, predicted: Predictions) -> Iterator[tuple[float, np.ndarray]]:
-    """Weights of outcomes, and the mean scores after them, shape (designs, trained design)."""
+def _after(
+    learnt: FittedModel, predicted: Predictions, rows: np.ndarray | None = None
+) -> Iterator[tuple[float, np.ndarray]]:
+    """Weights of outcomes, and the mean scores after them, shape (designs, trained design).
+
+    Args:
+        rows: which designs' scores to give, those of the trained ones themselves behind them; all
+            by default.
+    """
     joint = predicted.covariance()
     # Source: Frazier et al. 2009, equation 2.
     shift = joint / np.sqrt(np.maximum(np.diag(joint), 1e-12) + learnt.noise)
     left = np.maximum(predicted.variance[:, None] - shift**2, 0.0)
-    means = learnt.warp.backward_along(predicted.mean[:, None], left, shift, OUTCOMES)
+    mean = predicted.mean[:, None]
+    if rows is not None:
+        mean = np.broadcast_to(mean, joint.shape)
+        mean, left, shift = [
+            np.concatenate([whole[rows], np.diag(whole)[None]]) for whole in (mean, left, shift)
+        ]
+    means = learnt.warp.backward_along(mean, left, shift, OUTCOMES)
     return zip(WEIGHTS, means, strict=True)
 
 

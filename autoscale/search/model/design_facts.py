@@ -10,8 +10,9 @@ from itertools import accumulate, chain
 from math import log
 from typing import Any, NamedTuple
 
-from autoscale.aspect import Aspect
-from autoscale.design.architecture import Architecture, Head, Stage, Stem
+import numpy as np
+
+from autoscale.design.architecture import Architecture, Stage
 from autoscale.design.blocks.layers import MapSize, map_size, output_size
 from autoscale.design.choices import StageChoices
 from autoscale.design.cost import Cost, head_cost, stage_cost, stem_cost
@@ -19,6 +20,7 @@ from autoscale.design.measures.limits import Limit
 from autoscale.design.measures.measure import CostMeasure
 from autoscale.design.space import SearchSpace
 from autoscale.design.walk import stem_output_size
+from autoscale.search.batched import Design
 from autoscale.search.identity import network_of, returns_input, stage_marks
 
 Point = tuple[int, ...]
@@ -38,7 +40,7 @@ class DesignFacts(NamedTuple):
             effect are the first ones, a skip that fits nowhere is "none".
         features: logarithms of multiply-adds, parameters and activations; number of blocks.
         macs, params, activations: counted exactly.
-        choices, entry, stages, way_out: what it was read from.
+        space, point: what it was read from.
     """
 
     identity: int
@@ -47,34 +49,37 @@ class DesignFacts(NamedTuple):
     macs: int
     params: int
     activations: int
-    choices: tuple[StageChoices, ...]
-    entry: "_Entry"
-    stages: "list[_StageReading]"
-    way_out: "_Exit"
+    space: SearchSpace
+    point: Point
 
     # Made when they are asked for: most candidates are never looked at.
 
     @property
     def network(self) -> Hashable:
         """`identity.network_of` what it stands for."""
-        return network_of(self.architecture)
+        return network_of(self.design)
 
     @property
-    def architecture(self) -> Architecture:
-        return Architecture(
-            resolution=self.entry.resolution,
-            channels=self.entry.channels,
-            aspect=self.entry.aspect,
-            stem=self.entry.stem,
-            stages=tuple(
-                [
-                    choices.at(stage.indices)
-                    for choices, stage in zip(self.choices, self.stages, strict=True)
-                ]
-            ),
-            head=self.way_out.head,
-            num_classes=self.way_out.num_classes,
-        )
+    def design(self) -> Architecture:
+        return self.space.architecture_at(self.point)
+
+
+class Description(NamedTuple):
+    """What is known of a design of any study without training it: `DesignFacts` as far as there are
+    some without a search space."""
+
+    identity: int
+    normal: Point
+    features: tuple[float, ...]
+    design: Design  # its parameters
+
+
+class DesignNumbers(NamedTuple):
+    """Some designs as a model sees them: `Designs.codes_of`, features and identities."""
+
+    codes: np.ndarray
+    features: np.ndarray
+    identities: np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +100,7 @@ class ExactCost:
         if self.measure.reads and self.measure.reads <= READ_OFF:
             counts = Cost(macs=facts.macs, params=facts.params, activations=facts.activations)
             return float(self.measure.count(counts))
-        return self(facts.architecture)
+        return self(facts.design)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +122,6 @@ class Excess:
 
 @dataclass(frozen=True, slots=True)
 class _StageReading:
-    indices: Point
     normal: Point
     marks: tuple[int, ...]  # hashes of the blocks that do something
     cost: Costs
@@ -143,25 +147,17 @@ class _Place:
     known: dict[Point, "tuple[_StageReading, _Place]"] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """The image and the stem, and the place behind them."""
+class _Entry(NamedTuple):
+    """The image and the stem: what they cost, and the place behind them."""
 
-    resolution: int
-    channels: int
-    aspect: Aspect
-    stem: Stem
     mark: int
     cost: Costs
     place: _Place
 
 
-@dataclass(frozen=True, slots=True)
-class _Exit:
+class _Exit(NamedTuple):
     """A head behind the last stage, and the classes."""
 
-    head: Head
-    num_classes: int
     mark: int
     cost: Costs
 
@@ -232,10 +228,8 @@ class _VariantReader:
             macs,
             params,
             activations,
-            self._space.stages,
-            entry,
-            stages,
-            way_out,
+            self._space,
+            point,
         )
 
     def _normal(self, first: Point, stages: list[_StageReading], last: Point) -> Point:
@@ -255,10 +249,6 @@ class _VariantReader:
         size = map_size(resolution, space.aspect)
         stem = space.stem.at(indices[several:])
         found = self._entries[indices] = _Entry(
-            resolution,
-            space.channels,
-            space.aspect,
-            stem,
             hash((resolution, stem)),
             _triple(stem_cost(stem, size, space.channels)),
             self._place(0, stem.width, stem_output_size(stem, size)),
@@ -269,9 +259,7 @@ class _VariantReader:
         """The way out that `indices` choose behind a map of `width` and `size`."""
         head, classes = self._space.head.at(indices), self._space.num_classes
         costs = _triple(head_cost(head, width, size, classes))
-        found = self._exits[indices, width, size] = _Exit(
-            head, classes, hash((head, classes)), costs
-        )
+        found = self._exits[indices, width, size] = _Exit(hash((head, classes)), costs)
         return found
 
     def _place(self, number: int, width: int, size: MapSize) -> _Place:
@@ -305,7 +293,7 @@ class _VariantReader:
             macs += each[0] * more
             params += each[1] * more
             activations += each[2] * more
-        reading = _StageReading(indices, normal, marks, (macs, params, activations))
+        reading = _StageReading(normal, marks, (macs, params, activations))
         step = place.known[indices] = reading, self._place(number + 1, first.width, small)
         return step
 

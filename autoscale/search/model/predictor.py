@@ -170,7 +170,7 @@ class Predictor:
         self._identities: tuple[list[Point], list[int]] = ([], [])
         self._cholesky = CholeskyCache()
         rng = np.random.default_rng(0)
-        sample = [designs.random(rng) for _ in range(_REFERENCE)]
+        sample = designs.all_random(_REFERENCE, rng)
         self._features = _Scale.of(np.array([designs.describe(p).features for p in sample]))
         self._seen = _Scale.of(self._raw_views(sample)) if views else None
 
@@ -179,11 +179,11 @@ class Predictor:
         return {**self.__dict__, "_begun": None}
 
     def inputs(self, points: Sequence[Point]) -> Inputs:
-        found = [self.designs.describe(point) for point in points]
+        found = self.designs.numbers(points)
         return Inputs(
-            self.designs.codes_of(found),
-            self._features(np.array([d.features for d in found])),
-            np.array([d.identity for d in found]),
+            found.codes,
+            self._features(found.features),
+            found.identities,
             self._seen(self._raw_views(points)) if self._seen else None,
         )
 
@@ -196,7 +196,7 @@ class Predictor:
         if found is None or points[: len(known)] != known:
             found = self.inputs(points)
         elif len(points) > len(known):
-            found = found.joined(self.inputs(points[len(known) :]))
+            found = Inputs.joined([found, self.inputs(points[len(known) :])])
         self._tried_inputs = (points, found)
         return found
 
@@ -244,7 +244,7 @@ class Predictor:
         if guesses and guesses.points:
             room = max(_PREDICT_FROM - len(chosen), 0)
             hints = guesses.last(room)
-            inputs = inputs.joined(self.inputs(hints.points))
+            inputs = Inputs.joined([inputs, self.inputs(hints.points)])
             warped = Scores(
                 np.concatenate([warped.mean, warp.forward(hints.scores)]),
                 np.concatenate([warped.count, np.ones(len(hints.points))]),
@@ -258,7 +258,7 @@ class Predictor:
             more = self.inputs(running)
             posterior = Posterior.of(
                 theta,
-                inputs.joined(more),
+                Inputs.joined([inputs, more]),
                 Scores(
                     np.concatenate([warped.mean, posterior.at(more).mean]),
                     np.concatenate([warped.count, np.ones(len(running))]),
@@ -295,12 +295,16 @@ class Predictor:
 
     def _tried(self, points: Sequence[Point], scores: np.ndarray) -> "Observations":
         rows: dict[int, int] = {}
-        row_of = [rows.setdefault(one, len(rows)) for one in self._identities_of(list(points))]
-        first = dict(zip(reversed(row_of), reversed(points), strict=True))
+        first: list[Point] = []
+        row_of = np.empty(len(points), dtype=int)
+        for place, one in enumerate(self._identities_of(list(points))):
+            row = row_of[place] = rows.setdefault(one, len(rows))
+            if row == len(first):
+                first.append(points[place])
         count = np.bincount(row_of)
         mean = np.bincount(row_of, scores) / count
         squares = np.bincount(row_of, (scores - mean[row_of]) ** 2)
-        return Observations([first[row] for row in range(len(rows))], mean, count, squares)
+        return Observations(first, mean, count, squares)
 
 
 @dataclass(frozen=True)

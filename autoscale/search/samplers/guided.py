@@ -254,7 +254,7 @@ def _fill(pool: Pool, designs: Designs, count: int, rng: np.random.Generator) ->
     if designs.size <= _WALKED:
         pool.add(every_network(designs))
         return
-    pool.add(designs.random(rng) for _ in range(_STRANGERS))
+    pool.add(designs.all_random(_STRANGERS, rng))
     for _ in range(_ROUNDS):
         pool.add(children(designs, pool.best(_PARENTS), count, rng))
 
@@ -308,10 +308,8 @@ def children(
     if not parents:
         return []
     changes = 1 + np.searchsorted([0.7, 0.9], rng.random(count))
-    return [
-        designs.mutated(parents[number % len(parents)], rng, int(changes[number]))
-        for number in range(count)
-    ]
+    chosen = [parents[number % len(parents)] for number in range(count)]
+    return designs.all_mutated(chosen, rng, changes.tolist())
 
 
 def _size(designs: Designs, point: Point) -> float:

@@ -1,7 +1,6 @@
 """What `guided` chooses from: candidates, what is predicted of them, what they would gain."""
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import reduce
 
 import numpy as np
 
@@ -57,7 +56,7 @@ class Pool:
         self._append(trained, costs[rows], mean[rows], variance[rows], chance)
         self._trained = len(rows)
         self._inputs = np.array(rows, dtype=int)  # the posterior's own that are candidates
-        self._predicted: Predictions | None = None  # of the candidates behind those
+        self._predicted: list[Predictions] = []  # of the candidates behind those, as they came
 
     def add(self, points: Iterable[Point]) -> None:
         found: dict[int, Point] = {}
@@ -71,7 +70,7 @@ class Pool:
             costs = self._goal.costs(self._designs, new)
             chance = self._chances.of(new) if self._chances else np.zeros(len(new))
             self._append(new, costs, predicted.mean, predicted.variance, chance)
-            self._predicted = self._predicted.joined(predicted) if self._predicted else predicted
+            self._predicted.append(predicted)
 
     def _append(
         self,
@@ -161,9 +160,8 @@ class Pool:
     def _prediction(self, rows: list[int]) -> Predictions:
         """What is predicted of some candidates; that of the new ones is known already."""
         old = [row for row in rows if row < self._trained]
-        new = [row - self._trained for row in rows if row >= self._trained]
-        parts = [self._learnt.posterior.at_own(self._inputs[old])] if old else []
-        if new and self._predicted is not None:
-            parts.append(self._predicted[np.array(new)])
-        place = {row: i for i, row in enumerate([*old, *(row + self._trained for row in new)])}
-        return reduce(Predictions.joined, parts)[np.array([place[row] for row in rows])]
+        own = [self._learnt.posterior.at_own(self._inputs[old])] if old else []
+        place = {row: i for i, row in enumerate(old)}
+        behind = len(old) - self._trained
+        chosen = np.array([place.get(row, row + behind) for row in rows])
+        return Predictions.joined(own + self._predicted)[chosen]

@@ -2,8 +2,8 @@
 
     OMP_NUM_THREADS=1 python experiments/benchmarks/search/speed.py --sampler guided
 
-CPU milliseconds of ask and suggest, on one thread, in MnasNet's space of 42 choices: median and
-worst of 30 in a row. The worst includes learning the amplitudes again.
+CPU milliseconds of ask and suggest, on one thread, in MnasNet's space of 42 choices: median,
+mean and worst of 30 in a row. The worst includes learning the amplitudes again.
 """
 
 import argparse
@@ -68,7 +68,8 @@ def main() -> None:
             taken = suggestion_ms(Task(kind, landscape), asked.sampler, finished)
             print(
                 f"{asked.sampler} {asked.landscape} {kind}, {finished} finished: "
-                f"median {np.median(taken):.0f} ms, worst {taken.max():.0f} ms",
+                f"median {np.median(taken):.1f} ms, mean {taken.mean():.1f} ms, "
+                f"worst {taken.max():.0f} ms",
                 flush=True,
             )
 

@@ -14,6 +14,7 @@ design, the sum has one more part that is linear in them. Sums of kernels: Duven
 Bounce (Baptista and Poloczek 2018; Papenmeier et al. 2023).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,14 +51,15 @@ class Inputs:
         views = None if self.views is None else self.views[rows]
         return Inputs(self.code[rows], self.features[rows], self.network[rows], views)
 
-    def joined(self, other: "Inputs") -> "Inputs":
-        return Inputs(
-            np.concatenate([self.code, other.code]),
-            np.concatenate([self.features, other.features]),
-            np.concatenate([self.network, other.network]),
-            None
-            if self.views is None or other.views is None
-            else np.concatenate([self.views, other.views]),
+    @classmethod
+    def joined(cls, parts: Sequence["Inputs"]) -> "Inputs":
+        """Designs one after the other."""
+        views = [part.views for part in parts if part.views is not None]
+        return cls(
+            np.concatenate([part.code for part in parts]),
+            np.concatenate([part.features for part in parts]),
+            np.concatenate([part.network for part in parts]),
+            np.concatenate(views) if len(views) == len(parts) else None,
         )
 
 

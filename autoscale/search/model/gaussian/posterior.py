@@ -15,6 +15,7 @@ Symbols, for n designs that were trained and m others:
     explained          (n, m)  L^-1 cross; its squares are the variance that the scores explain
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -82,6 +83,10 @@ class Posterior:
 
     def at_inputs(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance of what the inputs themselves are worth, without their covariance."""
+        return self._at_inputs
+
+    @cached_property
+    def _at_inputs(self) -> tuple[np.ndarray, np.ndarray]:
         variance = self.scatter - self.scatter**2 * self.inverse_cholesky.column_squares()
         return self.scores.mean - self.scatter * self.weights, np.maximum(variance, _LEAST)
 
@@ -134,15 +139,16 @@ class Predictions:
             _scatter=self._scatter[rows],
         )
 
-    def joined(self, other: "Predictions") -> "Predictions":
-        """The predictions of both one after the other; both must belong to one posterior."""
-        return Predictions(
-            self.theta,
-            self.designs.joined(other.designs),
-            np.append(self.mean, other.mean),
-            np.append(self.variance, other.variance),
-            np.concatenate([self._explained, other._explained], axis=1),
-            np.append(self._scatter, other._scatter),
+    @classmethod
+    def joined(cls, parts: Sequence["Predictions"]) -> "Predictions":
+        """Predictions one after the other; all must belong to one posterior."""
+        return cls(
+            parts[0].theta,
+            Inputs.joined([part.designs for part in parts]),
+            np.concatenate([part.mean for part in parts]),
+            np.concatenate([part.variance for part in parts]),
+            np.concatenate([part._explained for part in parts], axis=1),
+            np.concatenate([part._scatter for part in parts]),
         )
 
     def covariance(self) -> np.ndarray:
