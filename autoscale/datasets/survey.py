@@ -56,8 +56,10 @@ class Survey:
 def survey(source: str, *, group_by: str | None = None) -> Survey:
     """Read every image of a folder or of Parquet files once; nothing of it is kept.
 
+    It is cut as a training would cut it, to see that each part has images.
+
     Args:
-        group_by: what a cut is to keep together, see `GroupBy`; it is tried.
+        group_by: what a cut is to keep together, see `GroupBy`.
 
     Raises:
         DataProblem: if `source` is no data set, or cannot be cut so.
@@ -66,7 +68,7 @@ def survey(source: str, *, group_by: str | None = None) -> Survey:
     chosen = Selection(group_by=group_by)
     require_no_groups(source, chosen)
     listing = list_source(Path(source).expanduser(), test=True, group_by=group_by)
-    groups = "" if group_by is None else split(listing, chosen, source).groups
+    groups = split(listing, chosen, source).groups
     listed = {"train": listing.train, "validation": listing.validation, "test": listing.test}
     parts = {part: own.watched() for part, own in listed.items() if own is not None}
     unreadable = list(listing.skipped)
