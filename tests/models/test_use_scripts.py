@@ -249,7 +249,8 @@ def unreadable(
          "it has the shape (4, 9, 9); give .npy files of 5 bands"),
         (bands._replace(pictures=[good, floats]),
          "its numbers are float64, not uint8 or uint16; give .npy files of 5 bands"),
-        (bands._replace(pictures=[good, gone]), "No such file or directory"),
+        (bands._replace(pictures=[good, gone]),
+         f"{gone}: No such file or directory; give .npy files of 5 bands"),
         (colours._replace(pictures=[picture, text]), "cannot identify image file"),
     ]  # fmt: skip
 
