@@ -143,7 +143,7 @@ def test_classes_too_small_to_be_cut_fail(photos: Path, tmp_path: Path) -> None:
     for image in photos.glob("*/*"):
         if image.stem not in ("00", "01"):
             image.unlink()
-    found = finding("data", run=tmp_path, data=str(photos))
+    found = finding("cut", run=tmp_path, data=str(photos))
     assert found.verdict == "fail"
     assert "leaves 0 validation images of the 6 of its 3 classes" in found.found
 
