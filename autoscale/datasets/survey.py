@@ -23,6 +23,7 @@ from autoscale.datasets.summary import (
     label_facts,
     universal_classes,
 )
+from autoscale.errors import DataProblem
 
 _SIZE = 8  # pixels; every picture is decoded, and hardly anything is kept of it
 
@@ -46,6 +47,7 @@ class Survey:
     bands: int | None  # of arrays; None of pictures
     groups: str  # what to say of the groups of each part, once it is cut; empty without them
     cut: bool  # whether a training would cut validation images from the training images
+    refused: str  # why a training would refuse to cut it; empty if it would not
 
     @property
     def images(self) -> int:
@@ -56,8 +58,10 @@ class Survey:
 def survey(source: str, *, group_by: str | None = None) -> Survey:
     """Read every image of a folder or of Parquet files once; nothing of it is kept.
 
+    It is cut as a training would cut it, to see that each part has images.
+
     Args:
-        group_by: what a cut is to keep together, see `GroupBy`; it is tried.
+        group_by: what a cut is to keep together, see `GroupBy`.
 
     Raises:
         DataProblem: if `source` is no data set, or cannot be cut so.
@@ -66,7 +70,13 @@ def survey(source: str, *, group_by: str | None = None) -> Survey:
     chosen = Selection(group_by=group_by)
     require_no_groups(source, chosen)
     listing = list_source(Path(source).expanduser(), test=True, group_by=group_by)
-    groups = "" if group_by is None else split(listing, chosen, source).groups
+    groups, refused = "", ""
+    try:
+        groups = split(listing, chosen, source).groups
+    except DataProblem as problem:
+        if group_by is not None:
+            raise
+        refused = str(problem)
     listed = {"train": listing.train, "validation": listing.validation, "test": listing.test}
     parts = {part: own.watched() for part, own in listed.items() if own is not None}
     unreadable = list(listing.skipped)
@@ -113,6 +123,7 @@ def survey(source: str, *, group_by: str | None = None) -> Survey:
         bands=bands,
         groups=groups,
         cut=listing.validation is None,
+        refused=refused,
     )
 
 

@@ -228,6 +228,8 @@ def _data(source: str, group_by: str | None, aspect: Aspect) -> Iterator[Finding
     yield _layout(found)
     if found.groups:
         yield Finding(subject="groups", verdict="ok", found=found.groups)
+    if found.refused:
+        yield Finding(subject="cut", verdict="fail", found=found.refused)
     yield _unreadable(found)
     yield from _balance(found)
     yield _duplicates(found)

@@ -182,7 +182,9 @@ def _training(path: Path) -> TrainingContents:
     step = StepFolder(path, TRAIN)
     found, record = read_json(step.file("result.json")), step.read()
     if found is None or record is None:
-        raise InvalidSetting(f"{path} holds no finished training; finish: autoscale train --run")
+        raise InvalidSetting(
+            f"{path} holds no finished training; finish: autoscale train NETWORK --run {path}"
+        )
     try:
         return TrainingContents(
             result=TrainingResult.from_dict(found),

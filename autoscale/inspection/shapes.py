@@ -7,11 +7,16 @@ from statistics import mean
 
 from autoscale.aspect import SQUARE, Aspect, ImageSize, written
 
-#: What cameras and screens have, lying and standing.
-_LYING = (SQUARE, Aspect(5, 4), Aspect(4, 3), Aspect(3, 2), Aspect(16, 9), Aspect(2))
+#: What cameras, screens and panoramas have, lying and standing, up to what `--aspect` takes.
+_LYING = (
+    SQUARE, Aspect(5, 4), Aspect(4, 3), Aspect(3, 2), Aspect(16, 9),
+    *(Aspect(width) for width in (2, 3, 4, 6, 8)),
+)  # fmt: skip
 ASPECTS = (*_LYING, *(1 / aspect for aspect in _LYING[1:]))
 #: Of a picture, what is not worth a word.
 _LITTLE = 0.05
+#: What an aspect is to show of pictures to be worth asking for.
+_WORTH_IT = 0.5
 
 
 def shapes_in_words(shapes: Sequence[ImageSize], aspect: Aspect = SQUARE) -> tuple[str, str]:
@@ -23,6 +28,8 @@ def shapes_in_words(shapes: Sequence[ImageSize], aspect: Aspect = SQUARE) -> tup
     """
     usual, count = Counter(map(_nearest, shapes)).most_common(1)[0]
     named = f"{usual.numerator}:{usual.denominator}"
+    if usual in (max(ASPECTS), min(ASPECTS)):
+        named += " or wider" if usual > SQUARE else " or narrower"
     share = "all" if count == len(shapes) else f"{count / len(shapes):.0%} of"
     told = f"{share} pictures are about {named}"
     left_out = 1 - mean(_shown(shape, aspect) for shape in shapes)
@@ -31,7 +38,7 @@ def shapes_in_words(shapes: Sequence[ImageSize], aspect: Aspect = SQUARE) -> tup
         return f"{told}; {parts} leave out hardly anything", ""
     found = f"{told}; {parts} in their middle leave out {left_out:.0%} of them"
     shown = mean(_shown(shape, usual) for shape in shapes)
-    if usual in (SQUARE, aspect) or shown < 1 - left_out:
+    if usual in (SQUARE, aspect) or shown < max(1 - left_out, _WORTH_IT):
         return found, "--area padded or squashed shows all of them"
     return found, f"--aspect {written(usual)} shows {shown:.0%} of them"
 

@@ -356,9 +356,12 @@ def networks_at_least_as_expensive(
     near = [a for a in expensive if cost(a).macs <= 1.5 * least]
     others = near if len(near) >= count else expensive
     if len(others) < count:
+        way_out = "ask for fewer with --networks"
+        if len(others) < 2:  # with which there is no comparison
+            way_out = "search with a lower --target or in another space, in another --run"
         raise BudgetUnreachable(
             f"only {len(others)} networks of {space.name} cost at least {least:,} multiply-adds, "
-            f"{count} are asked for; ask for fewer"
+            f"{count} are asked for; {way_out}"
         )
     return others[:count]
 

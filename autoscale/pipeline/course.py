@@ -150,7 +150,7 @@ class Course:
         return chosen._carried_out(planned)
 
     def _carried_out(self, planned: Planned) -> Made:
-        found, left_out = planned.plan, [*planned.plan.left_out]
+        found, left_out = planned.plan, list[str]()
         design, verdicts = self.steps.scaled, dict[Step, str]()
         if found.count("search"):
             design = self._search(found, left_out)
@@ -160,6 +160,8 @@ class Course:
         if over := broken(self.began.limits, design_in(design)):
             raise EvaluationFailed(f"{design} costs more than {over.exactly}; raise the limit")
         training = self._training(design, taught=bool(found.count("teach")), left_out=left_out)
+        usual = recipe_named(self.steps.recipe).epochs
+        left_out[:0] = found.left_out_with(training.epochs, usual)
         cut = self._train(design, training)
         if cut is not None:
             left_out.append(cut)
@@ -318,13 +320,14 @@ class Course:
         before = costs.begin  # which a limit on a training does not count
         before += costs.teach or 0.0 if training.taught else 0.0
         hardest = (1 + GRACE) * self._time - self.clock.spent - FINISH - before
+        finished = StepFolder(place, TRAIN).read_result("result.json") is not None
         with self.clock.step("train"):
             try:
                 self.steps.train(
                     design,
                     place,
                     epochs=training.epochs,
-                    seconds=max(hardest, 1.0),
+                    seconds=None if finished else max(hardest, 1.0),
                     taught=training.taught,
                 )
             except OutOfTime as problem:

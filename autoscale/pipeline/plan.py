@@ -73,6 +73,17 @@ class Plan:
         """Trainings or epochs of a step; 0 if it is left out."""
         return next((part.count for part in self.parts if part.step == step), 0)
 
+    def left_out_with(self, trained: int, epochs: int) -> tuple[str, ...]:
+        """What does not fit, if the training came to other epochs than are planned.
+
+        Args:
+            trained: epochs of the training.
+            epochs: of a whole training.
+        """
+        planned = _shortened(self.count("train"), epochs)
+        others = (line for line in self.left_out if line != planned)
+        return (*([_shortened(trained, epochs)] if trained < epochs else []), *others)
+
     def to_dict(self) -> dict[str, Any]:
         """As plain data."""
         return {"parts": [asdict(part) for part in self.parts], "left_out": [*self.left_out]}
@@ -123,7 +134,7 @@ def plan(seconds: float, costs: Costs, *, epochs: int, compare: bool = False) ->
     compared = compared and rest >= COMPARED * costs.trial
     searched, left_out = _searched(rest - compared * COMPARED * costs.trial, costs)
     if trained < epochs:
-        searched, left_out = {}, [f"the training has {trained} of {epochs} epochs", *_NOTHING]
+        searched, left_out = {}, [_shortened(trained, epochs), *_NOTHING]
     elif seconds < SHORT:
         searched, left_out = {}, [*_NOTHING]
     if compare and not compared:
@@ -139,6 +150,11 @@ def plan(seconds: float, costs: Costs, *, epochs: int, compare: bool = False) ->
         Part(step="finish", count=1, seconds=costs.finish),
     ]
     return Plan(parts=tuple(parts), left_out=tuple(left_out))
+
+
+def _shortened(trained: int, epochs: int) -> str:
+    """That the training has fewer epochs than its recipe."""
+    return f"the training has {trained} of {epochs} epochs"
 
 
 def _part(step: Step, count: int, costs: Costs) -> Part:

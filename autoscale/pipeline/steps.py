@@ -250,11 +250,12 @@ class Steps:
         return StepFolder(self.run, "family").file(f"{found.members[-1].name}.yaml")
 
     def train(
-        self, design: Path, run: Path, *, epochs: int, seconds: float, taught: bool = False
+        self, design: Path, run: Path, *, epochs: int, seconds: float | None, taught: bool = False
     ) -> Trained:
         """Train the network that is kept, or go on.
 
         Args:
+            seconds: that it may take; None for one that is finished.
             taught: let the weights' own network teach it.
 
         Raises:

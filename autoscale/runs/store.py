@@ -386,12 +386,16 @@ def require_folder(path: Path) -> None:
     """Ask before hours of work whether files can go into a folder; it need not be there.
 
     Raises:
-        StorageProblem: if it, or what it would lie in, is a file.
+        StorageProblem: if it, or what it would lie in, is a file or cannot be written.
     """
     with guarded(path):
         there = next(part for part in (path, *path.absolute().parents) if part.exists())
         if not there.is_dir():
             raise StorageProblem(f"{there} is a file, so nothing can be put into it; name a folder")
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise StorageProblem(
+                f"{there} cannot be written; change its owner or mode, or name another folder"
+            )
 
 
 @contextlib.contextmanager

@@ -139,6 +139,15 @@ def test_a_class_without_a_readable_image_fails(photos: Path, tmp_path: Path) ->
     assert (unreadable.verdict, unreadable.found[:12]) == ("warn", "14 not read:")
 
 
+def test_classes_too_small_to_be_cut_fail(photos: Path, tmp_path: Path) -> None:
+    for image in photos.glob("*/*"):
+        if image.stem not in ("00", "01"):
+            image.unlink()
+    found = finding("cut", run=tmp_path, data=str(photos))
+    assert found.verdict == "fail"
+    assert "leaves 0 validation images of the 6 of its 3 classes" in found.found
+
+
 def test_images_that_are_not_there_fail(tmp_path: Path) -> None:
     found = finding("data", run=tmp_path, data=str(tmp_path / "nowhere"))
     assert found.verdict == "fail"

@@ -25,6 +25,10 @@ SIZES = st.builds(ImageSize, st.integers(1, 9000), st.integers(1, 9000))
          "middle leave out 50% of them", "--aspect 2/1 shows 62% of them"),
         ([ImageSize(50, 50)] * 2 + [ImageSize(20, 80)], "67% of pictures are about 1:1; squares in "
          "their middle leave out 25% of them", "--area padded or squashed shows all of them"),
+        ([ImageSize(50, 150)] * 2, "all pictures are about 3:1; squares in their middle leave out "
+         "67% of them", "--aspect 3/1 shows 100% of them"),
+        ([ImageSize(200, 1)] * 2, "all pictures are about 1:8 or narrower; squares in their middle "
+         "leave out 100% of them", "--area padded or squashed shows all of them"),
     ],
 )  # fmt: skip
 def test_the_usual_shape_and_what_squares_leave_out_are_said(

@@ -28,20 +28,23 @@ from tests.quantization.designs import LITE
 
 CLASSES = ("one", "two's", "three", "four")
 IMAGENET = Preparation(mean=(0.485, 0.456, 0.406), deviation=(0.229, 0.224, 0.225))
-#: A way to run scripts in which autoscale is not to be had: what each says, and how it ends.
+#: A way to run scripts in which autoscale is not to be had: what each says, how it ends, and the
+#: logits of its last picture.
 _ALONE = """
 import contextlib, io, json, runpy, sys
+import numpy as np
 sys.modules["autoscale"] = None
 ends = []
 for script, pictures in json.load(sys.stdin):
     sys.argv = [script, *pictures]
-    end = None
+    end, logits = None, None
     with contextlib.redirect_stdout(io.StringIO()) as said:
         try:
-            runpy.run_path(script, run_name="__main__")
+            made = runpy.run_path(script, run_name="__main__")
+            logits = np.ravel(made["logits"]).tolist()
         except SystemExit as problem:
             end = problem.code
-    ends.append((said.getvalue().splitlines(), end))
+    ends.append((said.getvalue().splitlines(), end, logits))
 print(json.dumps(ends))
 """
 
@@ -54,8 +57,16 @@ class Run(NamedTuple):
     pictures: list[Path]
 
 
-def ends(runs: Sequence[Run]) -> list[tuple[list[str], str | None]]:
-    """The lines of each script and its exit status, of one fresh process for all of them."""
+class End(NamedTuple):
+    """What a script printed, its exit status, and the logits of its last picture."""
+
+    lines: list[str]
+    status: str | None
+    logits: list[float] | None
+
+
+def ends(runs: Sequence[Run]) -> list[End]:
+    """How each script ends, in one fresh process for all of them."""
     asked = [
         (str(one.folder / script_name(one.format)), [str(path) for path in one.pictures])
         for one in runs
@@ -65,20 +76,19 @@ def ends(runs: Sequence[Run]) -> list[tuple[list[str], str | None]]:
         input=json.dumps(asked), cwd="/", capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    found: list[tuple[list[str], str | None]] = json.loads(done.stdout)
-    return found
+    return [End(*one) for one in json.loads(done.stdout)]
 
 
-def said(run: Run, lines: list[str], end: str | None) -> list[str]:
+def said(run: Run, end: End) -> list[str]:
     """What a script says of each picture."""
-    assert end is None, end
-    pairs = zip(lines, run.pictures, strict=True)
+    assert end.status is None, end.status
+    pairs = zip(end.lines, run.pictures, strict=True)
     return [line.removeprefix(f"{path}: ") for line, path in pairs]
 
 
 def answers(*runs: Run) -> list[list[str]]:
     """What scripts say of each picture."""
-    return [said(run, *end) for run, end in zip(runs, ends(runs), strict=True)]
+    return [said(run, end) for run, end in zip(runs, ends(runs), strict=True)]
 
 
 @pytest.fixture(scope="module")
@@ -110,39 +120,54 @@ def model_of(folder: Path, preparation: Preparation, *, seed: int = 0) -> Model:
     return load_model(saved(folder, design, network, classes=CLASSES, preparation=preparation))
 
 
-@pytest.fixture(scope="module")
-def named(
-    pictures: list[Path], tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, tuple[Model, dict[str, list[str]]]]:
-    """For each preparation a network, and what the scripts of its formats say of the pictures.
+class Exported(NamedTuple):
+    """A network, what the script of each format says of pictures, and the reference's logits."""
 
-    Beside these one without names of classes, of which two pictures are asked for.
-    """
+    model: Model
+    told: dict[str, list[str]]
+    logits: dict[str, list[float] | None]  # of the scripts for the reference picture
+    expected: list[float]  # those that are written beside it
+
+
+@pytest.fixture(scope="module")
+def named(pictures: list[Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Exported]:
+    """A network for each preparation, and one without names of classes for two pictures."""
     wanted = {"torch-export": None, "onnx": "export", "litert": "litert", "openvino": "openvino",
               "ncnn": "ncnn"}  # fmt: skip
     formats = [name for name, extra in wanted.items() if extra is None or not missing(extra)]
     nameless = tmp_path_factory.mktemp("nameless")
     models = {"nameless": load_model(saved(nameless, LITE))}
     export(models["nameless"], nameless / "out", formats=["torch-export"])
-    runs = [Run(nameless / "out", "torch-export", pictures[:2])]
+    folders = {"nameless": nameless / "out"}
+    runs = {("nameless", "torch-export"): Run(nameless / "out", "torch-export", pictures[:2])}
     for name, preparation in PREPARATIONS.items():
         folder = tmp_path_factory.mktemp(name)
         models[name] = model_of(folder, preparation)
-        export(models[name], folder / "out", formats=formats)
-        runs += [Run(folder / "out", format, pictures) for format in formats]
-    found = iter(answers(*runs))
-    told = {"nameless": {"torch-export": next(found)}}
-    told |= {name: {format: next(found) for format in formats} for name in PREPARATIONS}
-    return {name: (model, told[name]) for name, model in models.items()}
+        folders[name] = folder / "out"
+        export(models[name], folders[name], formats=formats)
+        runs |= {(name, format): Run(folders[name], format, pictures) for format in formats}
+    references = [run._replace(pictures=[run.folder / "reference.png"]) for run in runs.values()]
+    found = ends([*runs.values(), *references])
+    told = {key: said(run, end) for (key, run), end in zip(runs.items(), found, strict=False)}
+    logits = {key: end.logits for key, end in zip(runs, found[len(runs) :], strict=True)}
+    return {
+        name: Exported(
+            model,
+            {format: lines for (of, format), lines in told.items() if of == name},
+            {format: own for (of, format), own in logits.items() if of == name},
+            json.loads((folders[name] / "reference.json").read_text("utf-8"))["logits"],
+        )
+        for name, model in models.items()
+    }
 
 
 @pytest.mark.parametrize("preparation", PREPARATIONS)
 def test_scripts_name_what_predict_names(
     preparation: str,
     pictures: list[Path],
-    named: dict[str, tuple[Model, dict[str, list[str]]]],
+    named: dict[str, Exported],
 ) -> None:
-    model, told = named[preparation]
+    model, told = named[preparation].model, named[preparation].told
     table = predict(model, pictures, top=2).table
     first = table[table["rank"] == 1]
     sure = [a - b > 0.02 for a, b in table["probability"].to_numpy().reshape(-1, 2)]
@@ -158,6 +183,16 @@ def test_scripts_name_what_predict_names(
             if clear and answer != expected
         ]
         assert wrong == []
+
+
+@pytest.mark.parametrize("preparation", [*PREPARATIONS, "nameless"])
+def test_scripts_compute_the_logits_of_the_reference(
+    preparation: str, named: dict[str, Exported]
+) -> None:
+    one = named[preparation]
+    # Where a runtime computes in less than float32, they differ by 0.003 and more.
+    for name, logits in one.logits.items():
+        assert logits == pytest.approx(one.expected, abs=3e-4), name
 
 
 AREAS: dict[str, tuple[int, Area, Aspect]] = {
@@ -214,7 +249,8 @@ def unreadable(
          "it has the shape (4, 9, 9); give .npy files of 5 bands"),
         (bands._replace(pictures=[good, floats]),
          "its numbers are float64, not uint8 or uint16; give .npy files of 5 bands"),
-        (bands._replace(pictures=[good, gone]), "No such file or directory"),
+        (bands._replace(pictures=[good, gone]),
+         f"{gone}: No such file or directory; give .npy files of 5 bands"),
         (colours._replace(pictures=[picture, text]), "cannot identify image file"),
     ]  # fmt: skip
 
@@ -222,7 +258,7 @@ def unreadable(
 @pytest.fixture(scope="module")
 def ends_of_shaped(
     shaped: dict[str, tuple[Model, Run]], unreadable: list[tuple[Run, str]]
-) -> list[tuple[list[str], str | None]]:
+) -> list[End]:
     """How all these scripts end."""
     return ends([*(run for _, run in shaped.values()), *(run for run, _ in unreadable)])
 
@@ -231,19 +267,19 @@ def ends_of_shaped(
 def test_scripts_take_the_area_and_the_bands_of_the_network(
     name: str,
     shaped: dict[str, tuple[Model, Run]],
-    ends_of_shaped: list[tuple[list[str], str | None]],
+    ends_of_shaped: list[End],
 ) -> None:
     model, run = shaped[name]
     table = predict(model, run.pictures, top=1).table
     assert table["class"].nunique() > 1
-    assert said(run, *ends_of_shaped[list(AREAS).index(name)]) == list(table["class"])
+    assert said(run, ends_of_shaped[list(AREAS).index(name)]) == list(table["class"])
 
 
 def test_what_a_script_cannot_read_is_said_in_one_line(
     unreadable: list[tuple[Run, str]], ends_of_shaped: list[tuple[list[str], str | None]]
 ) -> None:
     of_these = ends_of_shaped[len(AREAS) :]
-    for (run, why), (lines, end) in zip(unreadable, of_these, strict=True):
+    for (run, why), (lines, end, _) in zip(unreadable, of_these, strict=True):
         assert len(lines) == 1  # what comes before is answered
         assert end is not None
         assert end.startswith(f"{run.pictures[1]}: ")
@@ -268,7 +304,7 @@ def test_scripts_of_files_in_int8_run(name: str, photos: Path, tmp_path: Path) -
 
 
 def test_a_network_without_names_of_classes_is_answered_by_their_numbers(
-    pictures: list[Path], named: dict[str, tuple[Model, dict[str, list[str]]]]
+    pictures: list[Path], named: dict[str, Exported]
 ) -> None:
-    model, told = named["nameless"]
+    model, told = named["nameless"].model, named["nameless"].told
     assert told["torch-export"] == list(predict(model, pictures[:2], top=1).table["class"])

@@ -22,6 +22,7 @@ from autoscale.design.space import SearchSpace
 from autoscale.devices.boards import load_board
 from autoscale.errors import BudgetUnreachable, InvalidSetting
 from autoscale.jobs.costs import limits_from
+from autoscale.jobs.groups.recipe import recipe_named
 from autoscale.jobs.workers.estimate import Pace
 from autoscale.listener import Silent
 from autoscale.models import export
@@ -128,6 +129,32 @@ def test_the_same_command_again_does_nothing_again(
     assert epochs_of(run) == before
     assert replace(again, took={}, seconds=0.0) == replace(found, took={}, seconds=0.0)
     assert again.seconds > found.seconds
+
+
+def test_what_is_left_out_has_the_epochs_of_the_training_not_of_the_plan(
+    weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    speeds = iter([PACE, replace(PACE, epoch=40.0)])  # slower than when it was planned
+    monkeypatch.setattr(steps.Steps, "pace", lambda self, design: next(speeds))
+    found = made(tmp_path / "run", weights, hours=0.08)
+    usual = recipe_named("finetune").epochs
+    planned = [r["plan"] for r in steps_of(tmp_path / "run") if "plan" in r][-1]
+    foreseen = next(part["count"] for part in planned["parts"] if part["step"] == "train")
+    trained = len(epochs_of(tmp_path / "run"))
+    assert trained < foreseen <= usual
+    assert f"the training has {trained} of {usual} epochs" in found.left_out
+    assert not any(f"has {foreseen} of" in line for line in found.left_out)
+
+
+def test_a_finished_training_is_not_recorded_as_cut_by_the_time_of_a_later_call(
+    weights: str, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    made(run, weights, hours=0.08)
+    with (run / "make" / "steps.jsonl").open("a") as journal:
+        journal.write(json.dumps({"spent": 10_000.0}) + "\n")  # more than there is
+    made(run, weights, hours=0.08)
+    assert "time_limit: null" in (run / "train" / "job.yaml").read_text()
 
 
 def test_a_run_that_was_broken_off_ends_as_an_unbroken_one(

@@ -145,7 +145,8 @@ def test_a_folder_that_is_no_run_is_refused_in_one_line(
 ) -> None:
     assert main(["report", "--run", str(tmp_path)]) == 2
     assert "is no run directory" in capsys.readouterr().err
-    with pytest.raises(InvalidSetting, match="holds no finished training"):
+    way_out = f"holds no finished training; finish: autoscale train NETWORK --run {tmp_path}"
+    with pytest.raises(InvalidSetting, match=way_out):
         load_run(tmp_path, trained=[tmp_path])
 
 

@@ -211,6 +211,19 @@ def test_a_folder_is_asked_for_before_work_whether_it_is_there_or_not(tmp_path: 
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_a_folder_that_cannot_be_written_is_refused_with_a_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shut = tmp_path / "shut"
+    shut.mkdir()
+    allowed = os.access  # root may write anywhere, so modes tell nothing here
+    monkeypatch.setattr(os, "access", lambda path, mode: path != shut and allowed(path, mode))
+    for place in (shut, shut / "new"):
+        with pytest.raises(StorageProblem, match=f"{shut} cannot be written; change its owner"):
+            require_folder(place)
+    require_folder(tmp_path)
+
+
 def test_settings_that_differ_are_named_on_both_sides() -> None:
     same = {"settings": {"a": 1, "b": {"c": 2}}}
     assert difference(same, same) == ""

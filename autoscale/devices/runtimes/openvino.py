@@ -9,6 +9,9 @@ from autoscale.devices.runtimes.runtime import Pass, Runtime, Subject
 if TYPE_CHECKING:
     from autoscale.devices.timing.conditions import Conditions
 
+#: Without it a network is computed in bfloat16 where the processor can.
+IN_FLOAT32 = {"INFERENCE_PRECISION_HINT": "f32"}
+
 
 class OpenVino(Runtime):
     """Reads ONNX files as they are.
@@ -34,7 +37,7 @@ class OpenVino(Runtime):
         images = subject.images.numpy()
         model.reshape(list(images.shape))
         options = {
-            "INFERENCE_PRECISION_HINT": "f32",
+            **IN_FLOAT32,
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": asked.threads,
             "NUM_STREAMS": 1,

@@ -13,7 +13,15 @@ from autoscale.models.formats.format import File, Format
 from autoscale.models.formats.use import Use
 from autoscale.models.load import Model
 from autoscale.models.settings import ExportSettings
-from autoscale.network.interchange.ncnn import INPUT, LAYERS, NUMBERS, OUTPUT, converted, opened
+from autoscale.network.interchange.ncnn import (
+    HALVES,
+    INPUT,
+    LAYERS,
+    NUMBERS,
+    OUTPUT,
+    converted,
+    opened,
+)
 
 
 class NCNN(Format):
@@ -40,6 +48,8 @@ class NCNN(Format):
             needs="ncnn",
             imports="import ncnn",
             opened="network = ncnn.Net()\n"
+            f"for half in {HALVES}:  # which it would use by itself\n"
+            '    setattr(network.opt, f"use_{half}", False)\n'
             f'network.load_param(str(here / "{LAYERS}"))\n'
             f'network.load_model(str(here / "{NUMBERS}"))',
             answered="with network.create_extractor() as running:\n"

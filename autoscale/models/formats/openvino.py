@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from autoscale.devices.runtimes.openvino import IN_FLOAT32
 from autoscale.models.formats.check import Answers, Check
 from autoscale.models.formats.format import File, Format
 from autoscale.models.formats.use import Use
@@ -46,7 +47,8 @@ class OpenVINO(Format):
         return Use(
             needs="openvino",
             imports="import openvino",
-            opened=f'network = openvino.Core().compile_model(here / "{GRAPH}", "CPU")',
+            opened=f"exact = {IN_FLOAT32}  # by itself bfloat16 where the processor can\n"
+            f'network = openvino.Core().compile_model(here / "{GRAPH}", "CPU", exact)',
             answered="logits = network(images)[0]",
         )
 
@@ -72,7 +74,7 @@ def _answers(graph: bytes, numbers: bytes) -> Answers:
     import openvino
 
     core: Any = openvino.Core()
-    wanted = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
+    wanted = {**IN_FLOAT32, "INFERENCE_NUM_THREADS": 1}
     ready = core.compile_model(core.read_model(graph, numbers), "CPU", wanted)
 
     def answers(images: Tensor) -> Tensor:

@@ -104,7 +104,8 @@ for path in sys.argv[1:]:
     try:
         pixels = prepared(path)
     except (OSError, SyntaxError, ValueError) as problem:
-        sys.exit(f"{{path}}: {{problem}}; give {wanted}"){images}
+        reason = getattr(problem, "strerror", None) or problem
+        sys.exit(f"{{path}}: {{reason}}; give {wanted}"){images}
 {answered}
 {ending}
 '''

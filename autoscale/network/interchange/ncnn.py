@@ -17,7 +17,8 @@ LAYERS, NUMBERS = "model.ncnn.param", "model.ncnn.bin"
 #: What the network calls what goes in and what comes out.
 INPUT, OUTPUT = "in0", "out0"
 _SECONDS = 600  # after which a conversion is given up
-_HALVES = ("fp16_packed", "fp16_storage", "fp16_arithmetic", "bf16_storage")
+#: Options of a network (`use_...`) that store or compute in less than float32.
+HALVES = ("fp16_packed", "fp16_storage", "fp16_arithmetic", "bf16_storage")
 
 
 def converted(onnx: bytes, shape: Sequence[int]) -> tuple[bytes, bytes]:
@@ -59,7 +60,7 @@ def opened(layers: bytes, numbers: bytes, *, threads: int = 1) -> Any:
 
     network: Any = ncnn.Net()
     network.opt.num_threads, network.opt.use_vulkan_compute = threads, False
-    for half in _HALVES:
+    for half in HALVES:
         setattr(network.opt, f"use_{half}", False)
     with TemporaryDirectory(prefix="autoscale-ncnn-") as place:
         paths = [Path(place, LAYERS), Path(place, NUMBERS)]
