@@ -369,15 +369,17 @@ class Designs:
         """Designs as a model sees them. Those that were asked about last are remembered: models of
         several objectives ask about the same."""
         asked = list(points)
-        if not self._last or self._last[0][0] != asked:
-            found = [self.describe(point) for point in asked]
-            numbers = DesignNumbers(
-                self.codes_of(found),
-                np.array([one.features for one in found]),
-                np.array([one.identity for one in found]),
-            )
-            self._last[:] = [(asked, numbers)]
-        return self._last[0][1]
+        for known, numbers in self._last:
+            if known == asked:
+                return numbers
+        found = [self.describe(point) for point in asked]
+        numbers = DesignNumbers(
+            self.codes_of(found),
+            np.array([one.features for one in found]),
+            np.array([one.identity for one in found]),
+        )
+        self._last[:] = [(asked, numbers)]
+        return numbers
 
     def codes(self, points: Sequence[Point]) -> np.ndarray:
         """`codes_of` what the points stand for."""
