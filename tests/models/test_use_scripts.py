@@ -276,7 +276,7 @@ def test_scripts_take_the_area_and_the_bands_of_the_network(
 
 
 def test_what_a_script_cannot_read_is_said_in_one_line(
-    unreadable: list[tuple[Run, str]], ends_of_shaped: list[tuple[list[str], str | None]]
+    unreadable: list[tuple[Run, str]], ends_of_shaped: list[End]
 ) -> None:
     of_these = ends_of_shaped[len(AREAS) :]
     for (run, why), (lines, end, _) in zip(unreadable, of_these, strict=True):
