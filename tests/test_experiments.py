@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from autoscale.datasets.data import classes_in
 from autoscale.network.build import build
 from autoscale.network.kernels.library import compiler
 from autoscale.network.kernels.precision import multiplies_bfloat16
+from experiments import rows
 from tests.conftest import draw_photos
 from tests.models.networks import saved, telling
 from tests.quantization.designs import HARD
@@ -45,7 +46,40 @@ def test_every_script_is_named_by_a_page_or_imported_by_another() -> None:
         for path in SCRIPTS
         if path.name not in pages and f"import {path.stem}" not in sources
         and f"from {path.stem} import" not in sources
+        and f"from experiments.{path.stem} import" not in sources
     ] == []  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Row:
+    """One of each type that a cell may have."""
+
+    name: str
+    count: int
+    share: float | None
+    right: bool
+
+
+def test_rows_are_kept_and_read_and_tables_of_others_are_refused(tmp_path: Path) -> None:
+    table, kept = tmp_path / "new" / "rows.csv", [Row("a, b", 2, None, False)]
+    assert rows.read(table, Row) == []
+    rows.append(table, kept[0], ending="\n")
+    kept.append(Row("c", -1, 0.1 + 0.2, True))
+    rows.append(table, kept[1], ending="\n")
+    text = 'name,count,share,right\n"a, b",2,,False\nc,-1,0.30000000000000004,True\n'
+    assert table.read_bytes() == text.encode()
+    assert rows.read(table, Row) == kept
+    rows.write(table, kept[:1])
+    assert table.read_bytes() == b'name,count,share,right\r\n"a, b",2,,False\r\n'
+    table.write_text("name,count\na,2\n", encoding="utf-8")
+    with pytest.raises(SystemExit, match="has the columns name, count, not name, count, share"):
+        rows.read(table, Row)
+
+
+def test_means_are_told_with_their_standard_errors() -> None:
+    assert rows.mean_and_error([0.5, 0.7, 0.9]) == pytest.approx((0.7, 0.2 / 3**0.5))
+    assert rows.told([0.5, 0.7, 0.9]) == "0.7000 +- 0.1155"
+    assert rows.told([0.25], "+") == "+0.2500"
 
 
 def test_choosing_trains_a_few_networks_and_goes_on(
@@ -60,7 +94,7 @@ def test_choosing_trains_a_few_networks_and_goes_on(
     first = table.read_text(encoding="utf-8")
     choosing.main([*words, "--networks", "3"])
     assert table.read_text(encoding="utf-8").startswith(first)
-    rows = choosing.read(table)
+    rows = choosing.read(table, choosing.Row)
     assert [(row.activation, row.squeeze_excite) for row in rows] == [
         ("relu6", "no"), ("relu6", "yes"), ("hswish", "no")
     ]  # fmt: skip
@@ -128,7 +162,7 @@ def test_a_long_tail_falls_exponentially_and_ways_of_training_on_it_go_on(
     first = table.read_text(encoding="utf-8")
     uneven.main([*words, "cross-entropy", "focal"])
     assert table.read_text(encoding="utf-8") == first
-    assert [row.way for row in uneven.read(table)] == ["cross-entropy", "focal"]
+    assert [row.way for row in uneven.read(table, uneven.Row)] == ["cross-entropy", "focal"]
     capsys.readouterr()
     uneven.main([*words, "focal", "--tell"])
     told = capsys.readouterr().out.splitlines()
@@ -154,7 +188,7 @@ def test_bands_are_drawn_and_other_channels_and_areas_are_trained_and_go_on(
     channels.main([str(tmp_path / "six"), *rest, "six bands"])
     assert table.read_text(encoding="utf-8") == first
     channels.main([str(photos), *rest, "centre-square", "grey", "squashed"])
-    rows = channels.read(table)
+    rows = channels.read(table, channels.Row)
     assert [row.way for row in rows] == ["six bands", "centre-square", "grey", "squashed"]
     assert rows[0].params > rows[1].params > rows[2].params
     told = capsys.readouterr().out.splitlines()
@@ -185,7 +219,7 @@ def test_copies_of_pictures_are_cut_both_ways_and_go_on(
     first = (tmp_path / "rows.csv").read_text(encoding="utf-8")
     grouped.main([*words, "--tell"])
     assert (tmp_path / "rows.csv").read_text(encoding="utf-8") == first
-    found = grouped.read(tmp_path / "rows.csv")
+    found = grouped.read(tmp_path / "rows.csv", grouped.Row)
     assert [row.cut for row in found] == ["random", "grouped"]
     # 8 groups of 3 of each class: a cut by groups takes whole ones.
     assert found[1].test_images % 3 == 0

@@ -14,12 +14,12 @@ was; `--told FILE.csv` writes that case by case.
 """
 
 import argparse
-import csv
 import json
 import random
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise, takewhile
 from math import sqrt
 from pathlib import Path
@@ -44,6 +44,10 @@ from autoscale.jobs.workers.scoring import train_and_score
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.listener import Silent
 from autoscale.scaling.scalable import Design
+
+sys.path[:0] = [str(Path(__file__).parents[2])]
+
+from experiments.rows import append, read, write  # noqa: E402
 
 #: The three efforts of which the best is to be named.
 EFFORTS = ("images", "macs", "epochs")
@@ -112,7 +116,7 @@ def main(words: Sequence[str] | None = None) -> None:
     if any(more != 2 * less for less, more in pairwise(asked.counts)):
         raise SystemExit(f"--counts {asked.counts}: let each be twice the one before")
     torch.set_num_threads(1)
-    rows = {row.key: row for row in read(asked.csv)}
+    rows = {row.key: row for row in read(asked.csv, Row)}
     if rows and {row.asked for row in rows.values()} != {told(asked)}:
         raise SystemExit(f"{asked.csv} holds rows of other images or settings; name another file")
     proxy = judge(asked)
@@ -211,7 +215,7 @@ def fill(
             right=(score.right or "") if part == "validation" else "",
         )
         rows[key] = row
-        keep(asked.csv, row)
+        append(asked.csv, row)
 
 
 def whole_seeds(
@@ -324,31 +328,7 @@ def tell(asked: argparse.Namespace, cases: Sequence[Around], rows: dict[Key, Row
             "on average"
         )
     if asked.told is not None and every:
-        with asked.told.open("w", newline="", encoding="utf-8") as opened:
-            table = csv.DictWriter(opened, [one.name for one in fields(Foretold)])
-            table.writeheader()
-            table.writerows(map(asdict, every))
-
-
-def read(table: Path) -> list[Row]:
-    if not table.exists():
-        return []
-    kinds = {"int": int, "float": float, "str": str}
-    with table.open(newline="", encoding="utf-8") as opened:
-        return [
-            Row(**{one.name: kinds[getattr(one.type, "__name__", str(one.type))](plain[one.name])
-                   for one in fields(Row)})
-            for plain in csv.DictReader(opened)
-        ]  # fmt: skip
-
-
-def keep(table: Path, row: Row) -> None:
-    new = not table.exists()
-    with table.open("a", newline="", encoding="utf-8") as opened:
-        rows = csv.DictWriter(opened, [one.name for one in fields(Row)])
-        if new:
-            rows.writeheader()
-        rows.writerow(asdict(row))
+        write(asked.told, every)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ goes to IMAGES.csv. A training that is there is not done again.
 """
 
 import argparse
-import csv
+import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,10 @@ from autoscale.metrics.probabilities import LogLoss
 from autoscale.models.inference.images import class_places, validation_and_test
 from autoscale.models.inference.passes import logits_of
 from autoscale.models.settings import PassSettings
+
+sys.path[:0] = [str(Path(__file__).parents[2])]
+
+from experiments.rows import AnyRow, write  # noqa: E402
 
 NETWORK = Path(__file__).parents[1] / "elastic" / "base.yaml"
 DRAWS = 200
@@ -88,9 +92,9 @@ def main(words: Sequence[str] | None = None) -> None:
             seed=seed,
         )
         rows.append(calibrated(trained.weights, asked.data, unknown, seed, asked.epochs))
-        write(asked.rows, rows)
+        write(asked.rows, rounded(rows), ending="\n")
         chosen += on_fewer(trained.weights, asked.data, seed, asked.counts)
-        write(asked.images, chosen)
+        write(asked.images, rounded(chosen), ending="\n")
 
 
 def pictures(source: Path, folder: Path, count: int) -> Path:
@@ -167,15 +171,11 @@ def on_fewer(weights: Path, data: str, seed: int, counts: Sequence[int]) -> list
     return found
 
 
-def write(path: Path, rows: Sequence[Row] | Sequence[Chosen]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, [field.name for field in fields(rows[0])], lineterminator="\n")
-        table.writeheader()
-        for row in rows:
-            plain = asdict(row)
-            table.writerow(
-                {k: round(v, 5) if isinstance(v, float) else v for k, v in plain.items()}
-            )
+def rounded(rows: Sequence[AnyRow]) -> list[AnyRow]:
+    return [
+        replace(row, **{n: round(v, 5) for n, v in asdict(row).items() if isinstance(v, float)})
+        for row in rows
+    ]
 
 
 if __name__ == "__main__":

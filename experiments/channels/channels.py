@@ -12,13 +12,13 @@ ahead of the first way in the table from the same seeds.
 """
 
 import argparse
-import csv
+import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from math import sqrt
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 import torch
@@ -26,6 +26,10 @@ import torch
 import autoscale
 from autoscale.aspect import aspect_of
 from autoscale.design.architecture import Architecture
+
+sys.path[:0] = [str(Path(__file__).parents[2])]
+
+from experiments.rows import keep, read, told  # noqa: E402
 
 NETWORK = Path(__file__).parents[1] / "elastic" / "base.yaml"
 #: Of each way, the channels of the network's images, and what is asked of `train`.
@@ -69,7 +73,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--tell", action="store_true")
     asked = parser.parse_args(words)
-    rows = read(asked.table)
+    rows = read(asked.table, Row)
     if not asked.tell:
         torch.set_num_threads(1)
         for seed in range(asked.seeds):
@@ -131,29 +135,6 @@ def network_for(channels: int, folder: Path) -> str:
     return str(file)
 
 
-def keep(table: Path, rows: list[Row], row: Row) -> list[Row]:
-    """The rows with one more, in the file too."""
-    table.parent.mkdir(parents=True, exist_ok=True)
-    fresh = not table.exists()
-    with table.open("a", newline="", encoding="utf-8") as handle:
-        writer = csv.DictWriter(handle, [field.name for field in fields(Row)])
-        if fresh:
-            writer.writeheader()
-        writer.writerow(asdict(row))
-    print(", ".join(str(value) for value in asdict(row).values()), flush=True)
-    return [*rows, row]
-
-
-def read(table: Path) -> list[Row]:
-    if not table.exists():
-        return []
-    with table.open(newline="", encoding="utf-8") as handle:
-        return [
-            Row(**{f.name: f.type(plain[f.name]) for f in fields(Row)})  # type: ignore[operator]
-            for plain in csv.DictReader(handle)
-        ]
-
-
 def tell(rows: Sequence[Row]) -> None:
     """Each way beside the first one of the same images, over all seeds."""
     for case in dict.fromkeys((r.data, r.resolution, r.recipe, r.epochs) for r in rows):
@@ -172,12 +153,6 @@ def tell(rows: Sequence[Row]) -> None:
                 f"({len(found)} seeds, {mean(row.cpu_seconds for row in found):.0f} CPU-seconds "
                 "each)"
             )
-
-
-def told(values: Sequence[float], sign: str = "") -> str:
-    """The mean, and its standard error where there are several."""
-    error = f" +- {stdev(values) / sqrt(len(values)):.4f}" if len(values) > 1 else ""
-    return f"{mean(values):{sign}.4f}{error}"
 
 
 if __name__ == "__main__":

@@ -12,10 +12,10 @@ networks.
 """
 
 import argparse
-import csv
 import random
+import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
@@ -34,6 +34,10 @@ from autoscale.jobs.workers.proxy import Proxy
 from autoscale.jobs.workers.scoring import train_and_score
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.listener import Silent
+
+sys.path[:0] = [str(Path(__file__).parents[2])]
+
+from experiments.rows import append, read  # noqa: E402
 
 SEED, DRAWS = 0, 1000
 
@@ -66,7 +70,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--limit", type=int, help="training images at most")
     parser.add_argument("--tell", action="store_true")
     asked = parser.parse_args(words)
-    rows = read(asked.csv)
+    rows = read(asked.csv, Row)
     if not asked.tell:
         torch.set_num_threads(1)
         rows = fill(asked, rows)
@@ -102,7 +106,7 @@ def fill(asked: argparse.Namespace, rows: list[Row]) -> list[Row]:
             cpu_seconds=round(score.training_cost, 1),
         )
         rows.append(row)
-        keep(asked.csv, row)
+        append(asked.csv, row)
     return rows
 
 
@@ -145,27 +149,6 @@ def fits(design: Architecture, space: SearchSpace, activation: str, excited: boo
     chosen = space.params_of(design)
     ratios = [value for name, value in chosen.items() if name.endswith("se_ratio")]
     return chosen["activation"] == activation and all(bool(ratio) == excited for ratio in ratios)
-
-
-def read(table: Path) -> list[Row]:
-    if not table.exists():
-        return []
-    kinds: dict[str, Callable[[str], object]] = {"int": int, "float": float, "str": str}
-    with table.open(newline="", encoding="utf-8") as opened:
-        return [
-            Row(**{one.name: kinds[getattr(one.type, "__name__", str(one.type))](plain[one.name])
-                   for one in fields(Row)})  # type: ignore[arg-type]
-            for plain in csv.DictReader(opened)
-        ]  # fmt: skip
-
-
-def keep(table: Path, row: Row) -> None:
-    new = not table.exists()
-    with table.open("a", newline="", encoding="utf-8") as opened:
-        rows = csv.DictWriter(opened, [one.name for one in fields(Row)])
-        if new:
-            rows.writeheader()
-        rows.writerow(asdict(row))
 
 
 def tell(rows: Sequence[Row]) -> None:

@@ -11,16 +11,15 @@ of together less apart over the seeds, and the share of CPU-seconds.
 """
 
 import argparse
-import csv
 import json
+import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from itertools import pairwise
 from math import sqrt
 from pathlib import Path
-from statistics import mean, stdev
-from typing import TYPE_CHECKING, TypeVar
+from statistics import mean
 
 import torch
 
@@ -30,15 +29,14 @@ from autoscale.jobs.workers.source import ImageSource
 from autoscale.listener import Progress, Silent
 from autoscale.scaling.family import Member
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
+sys.path[:0] = [str(Path(__file__).parents[2])]
+
+from experiments.rows import keep, mean_and_error, read  # noqa: E402
 
 BASE = Path(__file__).with_name("base.yaml")
 #: Ways: a member alone, one of a family that is trained together, and a design cut out of that one
 #: between two members, whose cost is as near as may be to the geometric mean of theirs.
 APART, TOGETHER, BETWEEN = "apart", "together", "between"
-
-AnyRow = TypeVar("AnyRow", bound="DataclassInstance")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,30 +225,6 @@ def rounded(share: float | None) -> float:
     return round(share, 4)
 
 
-def keep(table: Path, rows: list[AnyRow], row: AnyRow) -> list[AnyRow]:
-    """The rows with one more, in the file too."""
-    table.parent.mkdir(parents=True, exist_ok=True)
-    fresh = not table.exists()
-    with table.open("a", newline="", encoding="utf-8") as handle:
-        writer = csv.DictWriter(handle, [field.name for field in fields(row)])
-        if fresh:
-            writer.writeheader()
-        writer.writerow(asdict(row))
-    print(", ".join(str(value) for value in asdict(row).values()), flush=True)
-    return [*rows, row]
-
-
-def read(table: Path, kind: type[AnyRow]) -> list[AnyRow]:
-    """The rows of a table."""
-    if not table.exists():
-        return []
-    with table.open(newline="", encoding="utf-8") as handle:
-        return [
-            kind(**{f.name: f.type(plain[f.name]) for f in fields(kind)})  # type: ignore[operator]
-            for plain in csv.DictReader(handle)
-        ]
-
-
 def tell(rows: Sequence[Row]) -> None:
     """Each family that was trained together beside its members apart, over all seeds."""
     for case, training in dict.fromkeys((r.case, r.training) for r in rows if r.way == TOGETHER):
@@ -270,7 +244,7 @@ def tell(rows: Sequence[Row]) -> None:
             if both:
                 together, twin = (mean(values) for values in zip(*both, strict=True))
                 apart_by = [one - other for one, other in both]
-                error = stdev(apart_by) / sqrt(len(both)) if len(both) > 1 else float("nan")
+                _, error = mean_and_error(apart_by)
                 print(
                     f"  {member}: {together:.4f} together, {twin:.4f} apart, "
                     f"{together - twin:+.4f} ({error:.4f}, {len(both)} seeds)"

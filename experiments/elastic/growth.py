@@ -10,6 +10,7 @@ that was broken off goes on, and `--tell` trains nothing and prints the comparis
 """
 
 import argparse
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,11 +18,15 @@ from statistics import mean
 from typing import Any
 
 import torch
-from elastic import BASE, Clock, decode, family, keep, read, rounded
+from elastic import BASE, Clock, decode, family, rounded
 
 import autoscale
 from autoscale.jobs.grown.result import first_as_good
 from autoscale.scaling.family import Member
+
+sys.path[:0] = [str(Path(__file__).parents[2])]
+
+from experiments.rows import keep, read  # noqa: E402
 
 SCRATCH, GROWN = "scratch", "grown"
 #: What the question asks for: the share of the epochs in which a grown member is as good.

@@ -9,16 +9,18 @@ only prints the means over seeds with their standard errors.
 """
 
 import argparse
-import csv
+import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
-from math import sqrt
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean, stdev
 
 import autoscale
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.listener import Silent
+
+sys.path[:0] = [str(Path(__file__).parents[2])]
+
+from experiments.rows import append, mean_and_error, read  # noqa: E402
 
 NETWORK = Path(__file__).parents[1] / "elastic" / "base.yaml"
 #: How pictures are cut -> --group-by.
@@ -49,7 +51,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--resolution", type=int, default=32)
     parser.add_argument("--tell", action="store_true")
     asked = parser.parse_args(words)
-    rows = read(asked.table)
+    rows = read(asked.table, Row)
     if not asked.tell:
         for seed in range(asked.seeds):
             for cut in CUTS:
@@ -86,7 +88,7 @@ def fill(asked: argparse.Namespace, rows: list[Row], cut: str, seed: int) -> lis
         test=trained.test_accuracy or 0.0,
         new=new.accuracy,
     )
-    write(asked.table, [*rows, row])
+    append(asked.table, row)
     return [*rows, row]
 
 
@@ -104,27 +106,7 @@ def tell(rows: Sequence[Row]) -> None:
 
 def told(values: Sequence[float]) -> str:
     """Mean and standard error."""
-    error = stdev(values) / sqrt(len(values)) if len(values) > 1 else float("nan")
-    return f"{mean(values):.3f} ({error:.3f})"
-
-
-def read(table: Path) -> list[Row]:
-    """The rows of a table; none if it is not there."""
-    if not table.exists():
-        return []
-    with table.open(encoding="utf-8", newline="") as handle:
-        kinds = {field.name: field.type for field in fields(Row)}
-        return [
-            Row(**{name: kinds[name](text) for name, text in row.items()})  # type: ignore[operator]
-            for row in csv.DictReader(handle)
-        ]
-
-
-def write(table: Path, rows: Sequence[Row]) -> None:
-    with table.open("w", encoding="utf-8", newline="") as handle:
-        writer = csv.DictWriter(handle, [field.name for field in fields(Row)])
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
+    return "{:.3f} ({:.3f})".format(*mean_and_error(values))
 
 
 if __name__ == "__main__":

@@ -11,13 +11,12 @@ nothing and prints the comparison.
 """
 
 import argparse
-import csv
+import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass, fields
-from math import sqrt
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 
 import numpy as np
 import pyarrow as pa
@@ -31,6 +30,10 @@ from autoscale.metrics.predictions import Predictions
 from autoscale.metrics.several import MeanAveragePrecision
 from autoscale.models.inference.passes import logits_of
 from autoscale.models.settings import PassSettings
+
+sys.path[:0] = [str(Path(__file__).parents[2])]
+
+from experiments.rows import append, mean_and_error, read  # noqa: E402
 
 NETWORK = Path(__file__).parents[1] / "elastic" / "base.yaml"
 #: Of the ten classes, in order: airplane, automobile, bird, cat, deer, dog, frog, horse, ship,
@@ -60,7 +63,7 @@ class Row:
 def main(words: list[str] | None = None) -> None:
     """Train what is missing, or tell what is there."""
     asked = _arguments(words)
-    rows = read(asked.table)
+    rows = read(asked.table, Row)
     if asked.tell:
         tell(rows)
         return
@@ -72,7 +75,7 @@ def main(words: list[str] | None = None) -> None:
                 epochs = asked.epochs * (2 if network == BOTH else 1)
                 if (network, seed, asked.images, epochs) not in {row.key for row in rows}:
                     rows.append(train(source, network, seed, epochs, asked.images, asked.size))
-                    write(asked.table, rows)
+                    append(asked.table, rows[-1], ending="\n")
                     print(rows[-1], flush=True)
 
 
@@ -150,35 +153,8 @@ def tell(rows: list[Row]) -> None:
         told = {n: [v for row in of if (v := getattr(row, n)) is not None] for n in LABELS}
         shown = ", ".join(f"{n} {mean(v):.4f}" for n, v in told.items() if v)
         print(f"{network}: {shown}; {mean(row.cpu_seconds for row in of):.0f} CPU-seconds")
-    error = f" (standard error {stdev(leads) / sqrt(len(leads)):.4f})" if len(leads) > 1 else ""
+    error = f" (standard error {mean_and_error(leads)[1]:.4f})" if len(leads) > 1 else ""
     print(f"mAP of one network ahead of two: {mean(leads):+.4f}{error}, {len(leads)} seeds")
-
-
-def read(table: Path) -> list[Row]:
-    """The rows that are there."""
-    if not table.exists():
-        return []
-    with table.open(newline="", encoding="utf-8") as lines:
-        return [
-            Row(
-                network=row["network"],
-                seed=int(row["seed"]),
-                images=int(row["images"]),
-                epochs=int(row["epochs"]),
-                animal=float(row["animal"]) if row["animal"] else None,
-                flies=float(row["flies"]) if row["flies"] else None,
-                cpu_seconds=float(row["cpu_seconds"]),
-            )
-            for row in csv.DictReader(lines)
-        ]
-
-
-def write(table: Path, rows: list[Row]) -> None:
-    """All rows."""
-    with table.open("w", newline="", encoding="utf-8") as out:
-        writer = csv.DictWriter(out, [f.name for f in fields(Row)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
 
 
 def _arguments(words: list[str] | None) -> argparse.Namespace:

@@ -29,13 +29,14 @@ sys.path[:0] = [
 ]  # fmt: skip
 
 from landscapes import TABLE, macro  # noqa: E402
-from shared_weights import Row, read  # noqa: E402
+from shared_weights import Row  # noqa: E402
 from tasks import Task  # noqa: E402
 
 from autoscale.search.knowledge import KnownCosts  # noqa: E402
 from autoscale.search.model.earlier import EarlierSearch  # noqa: E402
 from autoscale.search.model.recommend import recommend  # noqa: E402
 from autoscale.search.samplers import make_sampler  # noqa: E402
+from experiments.rows import read  # noqa: E402
 
 #: Trainings that shared weights are taken to cost, and after which a search is judged.
 PRICE = 10

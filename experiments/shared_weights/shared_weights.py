@@ -17,15 +17,14 @@ ways are given the same number of passes.
 """
 
 import argparse
-import csv
 import json
 import random
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,6 +46,7 @@ from autoscale.jobs.workers.scoring import train_and_score  # noqa: E402
 from autoscale.jobs.workers.source import ImageSource  # noqa: E402
 from autoscale.listener import Progress, Silent  # noqa: E402
 from autoscale.training.nested.inner import Inner  # noqa: E402
+from experiments.rows import append, read  # noqa: E402
 
 SPACE = HERE.parents[1] / "search_spaces" / "nas-bench-macro.yaml"
 TABLE = HERE.parents[2] / "shared" / "benchmarks" / "nas-bench-macro_cifar10.json"
@@ -79,8 +79,6 @@ class _Lazily(Sequence[Inner]):
     def __len__(self) -> int:
         return len(self._points)
 
-
-AnyRow = TypeVar("AnyRow", "Row", "Spent")
 
 #: Of each way what draws its designs, and passes of an image in one epoch.
 WAYS = {"fair": (FairPaths, 1), "uniform": (Uniform, 1), "round": (Round, 3)}
@@ -305,32 +303,8 @@ def with_error(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
     return tau(one, other), float(np.std([tau(one[s], other[s]) for s in samples]))
 
 
-# Rows
-
-
 def costs_of(table: Path) -> Path:
     return table.with_name(f"{table.stem}-costs.csv")
-
-
-def append(table: Path, row: Row | Spent) -> None:
-    new = not table.exists()
-    with table.open("a", newline="") as out:
-        writer = csv.DictWriter(out, [one.name for one in fields(row)])
-        if new:
-            writer.writeheader()
-        writer.writerow(asdict(row))
-
-
-def read(table: Path, kind: type[AnyRow]) -> list[AnyRow]:
-    """The rows of a table; none if there is no file."""
-    if not table.exists():
-        return []
-    with table.open(newline="") as lines:
-        kinds: dict[str, Any] = {one.name: one.type for one in fields(kind)}
-        return [
-            kind(**{name: kinds[name](value) for name, value in row.items()})
-            for row in csv.DictReader(lines)
-        ]
 
 
 if __name__ == "__main__":

@@ -11,19 +11,22 @@ usual training from the same seeds.
 """
 
 import argparse
-import csv
+import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
-from math import sqrt
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 
 import torch
 
 import autoscale
 from autoscale.jobs.workers.source import ImageSource
 from autoscale.listener import Silent
+
+sys.path[:0] = [str(Path(__file__).parents[2])]
+
+from experiments.rows import keep, read, told  # noqa: E402
 
 NETWORK = Path(__file__).parents[1] / "elastic" / "base.yaml"
 USUAL = "cross-entropy"
@@ -75,7 +78,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     parser.add_argument("--tell", action="store_true")
     asked = parser.parse_args(words)
-    rows = read(asked.table)
+    rows = read(asked.table, Row)
     if not asked.tell:
         torch.set_num_threads(1)
         for seed in range(asked.seeds):
@@ -133,29 +136,6 @@ def fill(asked: argparse.Namespace, rows: list[Row], way: str, seed: int) -> lis
     return keep(asked.table, rows, row)
 
 
-def keep(table: Path, rows: list[Row], row: Row) -> list[Row]:
-    """The rows with one more, in the file too."""
-    table.parent.mkdir(parents=True, exist_ok=True)
-    fresh = not table.exists()
-    with table.open("a", newline="", encoding="utf-8") as handle:
-        writer = csv.DictWriter(handle, [field.name for field in fields(Row)])
-        if fresh:
-            writer.writeheader()
-        writer.writerow(asdict(row))
-    print(", ".join(str(value) for value in asdict(row).values()), flush=True)
-    return [*rows, row]
-
-
-def read(table: Path) -> list[Row]:
-    if not table.exists():
-        return []
-    with table.open(newline="", encoding="utf-8") as handle:
-        return [
-            Row(**{f.name: f.type(plain[f.name]) for f in fields(Row)})  # type: ignore[operator]
-            for plain in csv.DictReader(handle)
-        ]
-
-
 def tell(rows: Sequence[Row]) -> None:
     """Each way beside the usual one, over all seeds."""
     for case in dict.fromkeys(row.case for row in rows):
@@ -173,12 +153,6 @@ def tell(rows: Sequence[Row]) -> None:
                 f"{told([row.rare for row in found])}{beside} ({len(found)} seeds, "
                 f"{mean(row.cpu_seconds for row in found):.0f} CPU-seconds each)"
             )
-
-
-def told(values: Sequence[float], sign: str = "") -> str:
-    """The mean, and its standard error where there are several."""
-    error = f" +- {stdev(values) / sqrt(len(values)):.4f}" if len(values) > 1 else ""
-    return f"{mean(values):{sign}.4f}{error}"
 
 
 if __name__ == "__main__":
