@@ -22,7 +22,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 
 from autoscale.design.architecture import Architecture
 from autoscale.design.cost import cost
@@ -34,6 +33,7 @@ from autoscale.devices.runtimes.runtime import Pass, Subject
 from autoscale.devices.timing.conditions import Conditions
 from autoscale.devices.timing.latency import measure_latencies
 from autoscale.distribution import missing
+from autoscale.jobs.search.agreement import kendall
 from autoscale.jobs.search.goal import spanning
 from autoscale.jobs.search.spaces import load_space
 from autoscale.models.count import load_architecture
@@ -111,13 +111,6 @@ def rank(file: Path) -> None:
         for one, a in times.items()
     }
     print(pd.DataFrame(rows).to_string())
-
-
-def kendall(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """Pairs in the same order less pairs in opposite order, as a share of all."""
-    above = np.triu_indices(len(one), 1)
-    signs = np.sign(one[above[0]] - one[above[1]]) * np.sign(other[above[0]] - other[above[1]])
-    return float(signs.mean())
 
 
 def families() -> dict[str, list[Architecture]]:

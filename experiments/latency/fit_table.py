@@ -13,15 +13,8 @@ import pandas as pd
 
 from autoscale.design.measures.latency import fit_latency_table
 from autoscale.design.workload import workload
+from autoscale.jobs.search.agreement import kendall
 from autoscale.jobs.search.spaces import load_space
-
-
-def kendall(one: np.ndarray, other: np.ndarray) -> float:
-    """Pairs in the same order less pairs in opposite order, as a share of all (no ties)."""
-    rows, columns = np.triu_indices(len(one), 1)
-    signs = np.sign(one[rows] - one[columns]) * np.sign(other[rows] - other[columns])
-    return float(signs.mean())
-
 
 space = load_space("mnasnet")
 frame, fitted = pd.read_csv(sys.argv[1]), int(sys.argv[2])

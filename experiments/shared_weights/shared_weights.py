@@ -37,6 +37,7 @@ from score_table import Table  # noqa: E402
 from autoscale.design.cost import cost  # noqa: E402
 from autoscale.design.space import SearchSpace  # noqa: E402
 from autoscale.jobs.groups.recipe import recipe_named  # noqa: E402
+from autoscale.jobs.search.agreement import kendall  # noqa: E402
 from autoscale.jobs.shared.paths import FairPaths, drawn_round  # noqa: E402
 from autoscale.jobs.shared.scores import SharedScores  # noqa: E402
 from autoscale.jobs.shared.training import SharedTraining  # noqa: E402
@@ -289,18 +290,11 @@ def accuracies() -> Callable[[str], float] | None:
     return lambda digits: table.mean(space.architecture_at([int(digit) for digit in digits]))
 
 
-def tau(one: np.ndarray, other: np.ndarray) -> float:
-    """Kendall's rank correlation; ties count as nothing."""
-    rows = np.triu_indices(len(one), 1)
-    signs = [np.sign(x[:, None] - x[None])[rows] for x in (one, other)]
-    return float(np.mean(signs[0] * signs[1]))
-
-
 def with_error(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
     """Tau, and its standard deviation over bootstrap samples of the networks."""
     rng = np.random.default_rng(0)
     samples = [rng.integers(0, len(one), len(one)) for _ in range(BOOTSTRAP)]
-    return tau(one, other), float(np.std([tau(one[s], other[s]) for s in samples]))
+    return kendall(one, other), float(np.std([kendall(one[s], other[s]) for s in samples]))
 
 
 def costs_of(table: Path) -> Path:

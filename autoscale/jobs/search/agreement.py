@@ -40,10 +40,10 @@ def agreement(view: EarlierSearch, space: SearchSpace, trials: Sequence[Trial]) 
         return None
     ours = np.array([np.mean(found) for _, found in scored.values()])
     theirs = view.of(designs, [point for point, _ in scored.values()])
-    return Agreement(tau=_tau(theirs, ours), networks=len(scored))
+    return Agreement(tau=kendall(theirs, ours), networks=len(scored))
 
 
-def _tau(one: np.ndarray, other: np.ndarray) -> float:
+def kendall(one: np.ndarray, other: np.ndarray) -> float:
     """Kendall's rank correlation; ties count as nothing."""
     rows = np.triu_indices(len(one), 1)
     signs = [np.sign(x[:, None] - x[None])[rows] for x in (one, other)]
