@@ -19,7 +19,8 @@ from autoscale.jobs.search.job import search_baseline
 from autoscale.search.designs import Designs
 from autoscale.search.knowledge import KnownCosts
 from autoscale.search.model.earlier import EarlierSearch
-from autoscale.search.model.predictor import Explanation, Explanations, FittedModel, Predictor
+from autoscale.search.model.explanation import Explanation, Explanations
+from autoscale.search.model.predictor import FittedModel, Predictor
 from autoscale.search.samplers import make_sampler
 from tests.conftest import Heard
 

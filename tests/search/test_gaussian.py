@@ -8,6 +8,7 @@ import pytest
 
 from autoscale.design.space import SearchSpace
 from autoscale.search.designs import Designs
+from autoscale.search.model.explanation import Warp
 from autoscale.search.model.gaussian.amplitudes import PRIOR_MEAN, noise_variance
 from autoscale.search.model.gaussian.covariance import Inputs, covariance
 from autoscale.search.model.gaussian.evidence import Evidence, fit, minimise
@@ -15,7 +16,7 @@ from autoscale.search.model.gaussian.inverse_cholesky import CholeskyCache
 from autoscale.search.model.gaussian.posterior import Posterior, Predictions, Scores
 from autoscale.search.model.gaussian.stepwise import Stepwise
 from autoscale.search.model.gaussian.triangles import lower_inverse, lower_product
-from autoscale.search.model.predictor import Predictor, Warp
+from autoscale.search.model.predictor import Predictor
 
 MACRO = SearchSpace.from_yaml(
     (Path(__file__).parents[2] / "search_spaces" / "nas-bench-macro.yaml").read_text()

@@ -14,7 +14,8 @@ from autoscale.errors import InvalidSetting
 from autoscale.search.designs import Designs
 from autoscale.search.knowledge import KnownCosts, accuracies
 from autoscale.search.model.acquisition import Costs, Stairs, gain_of_best, gain_of_front
-from autoscale.search.model.predictor import CEILINGS, Predictor, Warp
+from autoscale.search.model.explanation import CEILINGS, Warp
+from autoscale.search.model.predictor import Predictor
 from autoscale.search.model.recommend import recommend
 from autoscale.search.pareto import hypervolume
 from autoscale.search.samplers import make_sampler
