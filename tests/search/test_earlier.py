@@ -19,7 +19,13 @@ from autoscale.jobs.search.job import search_baseline
 from autoscale.search.designs import Designs
 from autoscale.search.knowledge import KnownCosts
 from autoscale.search.model.earlier import EarlierSearch
-from autoscale.search.model.explanation import Explanation, Explanations
+from autoscale.search.model.explanation import (
+    Explanation,
+    Explanations,
+    Observations,
+    explanations,
+)
+from autoscale.search.model.gaussian.stepwise import Stepwise
 from autoscale.search.model.predictor import FittedModel, Predictor
 from autoscale.search.samplers import make_sampler
 from tests.conftest import Heard
@@ -111,6 +117,42 @@ def test_trust_is_the_probability_of_the_explanation_with_views() -> None:
     assert both.at(0.7) is with_views
     assert both.at(0.8) is without
     assert Explanations(with_views).at(1.0) is with_views
+
+
+def test_explanations_are_compared_on_the_scale_of_the_scores() -> None:
+    designs, rng = Designs.of_space(WIDE), np.random.default_rng(3)
+    points = [designs.random(rng) for _ in range(20)]
+    scores = np.array([worth(designs.params_of(point)) for point in points])
+    inputs = Predictor(designs).inputs(points)
+
+    def loss(factor: float) -> float:
+        tried = Observations(points, factor * scores, np.ones(20), np.zeros(20))
+        return Stepwise(explanations(inputs, tried)).result().best.loss
+
+    # Ten times as far apart, each score is a tenth as probable, whatever the ceiling.
+    assert loss(10.0) - loss(1.0) == pytest.approx(20 * np.log(10))
+
+
+def test_a_search_draws_how_far_a_view_must_be_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+    learn = Predictor.learn
+
+    def watched(self: Predictor, *told: Any) -> FittedModel:
+        asked.append(told[4])
+        return learn(self, *told)
+
+    monkeypatch.setattr(Predictor, "learn", watched)
+
+    def drawn(**known: Any) -> list[float]:
+        asked.clear()
+        best_after(14, **known)
+        return list(asked)
+
+    first = drawn(views={0: (RandomView(4),)})
+    assert len(set(first)) == len(first) > 5
+    assert 0 < min(first) < 0.5 < max(first) < 1
+    assert drawn(views={0: (RandomView(4),)}) == first
+    assert set(drawn()) == {0.0}
 
 
 def best_after(trials: int, **known: Any) -> float:

@@ -121,9 +121,9 @@ class Explanations:
         ahead = self.without_views.loss - self.best.loss - _FLATTERY
         return float(1 / (1 + np.exp(-np.clip(ahead, -50, 50))))
 
-    def at(self, doubt: float) -> Explanation:
-        """The one with views where they are trusted at least as far as `doubt`, of 0 to 1."""
-        if self.without_views is None or self.trust >= doubt:
+    def at(self, least_trust: float) -> Explanation:
+        """The one with views where `trust` is at least `least_trust`."""
+        if self.without_views is None or self.trust >= least_trust:
             return self.best
         return self.without_views
 

@@ -122,19 +122,20 @@ class Predictor:
         scores: np.ndarray,
         running: Sequence[Point] = (),
         guesses: "ImputedScores | None" = None,
-        doubt: float = 0.5,
+        least_trust: float = 0.5,
     ) -> FittedModel:
         """Predict from `scores`, more being better, of `points`.
 
-        Views have a part where that is at least as probable as `doubt`: at a half where it is more
-        probable than not. Drawn anew for each trial it lets them have as many as they deserve.
+        Views have a part where it is at least as probable as `least_trust` that they agree: at a
+        half where it is more probable than not. Drawn evenly from 0 to 1 for each trial it gives
+        them a part in as many trials as it is probable.
 
 
         Guesses weigh the less the more they are in doubt. Amplitudes are not learnt from them.
         Designs in `running` count as tried with the score that was expected of them, so that no
         other trial is sent to learn the same (Ginsbourger et al. 2010, the kriging believer).
         """
-        explanation = self._explain(points, scores).at(doubt)
+        explanation = self._explain(points, scores).at(least_trust)
         theta = explanation.theta
         tried = self._tried(points, scores)
         warp = Warp.of(tried.mean, explanation.distance)

@@ -194,8 +194,8 @@ class GuidedSampler(DesignSampler):
             predictor = self._predictors[objective] = Predictor(history.designs, views)
         scores = goal.scores(history)
         guesses = imputed_scores_of(history, goal, scores)
-        doubt = float(rng.random()) if predictor.views else 0.0
-        return predictor.learn(history.points, scores, history.running, guesses, doubt)
+        drawn = float(rng.random()) if predictor.views else 0.0
+        return predictor.learn(history.points, scores, history.running, guesses, drawn)
 
     def _first(self, designs: Designs) -> int:
         return self._startup or max(5, len(designs.axes) // 5)
